@@ -1,0 +1,100 @@
+"""Names that the definition, the steps, the runner, the scripts and the tests share. Standard library only.
+
+A channel is a folder that a job reads or writes; its name is also the last part of its path in the container.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# --- columns of a game, as it arrives (docs: README, "Data contract") -------------------------------------------------
+GAME_ID: Final = "game_id"
+DATE: Final = "date"  # the local game day
+SEASON: Final = "season"  # the year in which the season ends
+HOME_TEAM: Final = "home_team"
+AWAY_TEAM: Final = "away_team"
+HOME_POINTS: Final = "home_points"
+AWAY_POINTS: Final = "away_points"
+NEUTRAL_SITE: Final = "neutral_site"
+PLAYOFF: Final = "playoff"
+REQUIRED_COLUMNS: Final = (DATE, SEASON, HOME_TEAM, AWAY_TEAM, HOME_POINTS, AWAY_POINTS)
+OPTIONAL_COLUMNS: Final = (GAME_ID, NEUTRAL_SITE, PLAYOFF)
+GAME_COLUMNS: Final = (
+    GAME_ID,
+    DATE,
+    SEASON,
+    HOME_TEAM,
+    AWAY_TEAM,
+    HOME_POINTS,
+    AWAY_POINTS,
+    NEUTRAL_SITE,
+    PLAYOFF,
+)
+# added by validation
+HOME_FRANCHISE: Final = "home_franchise"
+AWAY_FRANCHISE: Final = "away_franchise"
+# the target
+HOME_WON: Final = "home_won"
+
+# --- columns of the walk-forward record and of the predictions --------------------------------------------------------
+P_MODEL: Final = "p_model"
+P_ELO: Final = "p_elo"
+P_ELO_LOGISTIC: Final = "p_elo_logistic"
+P_BASE_RATE: Final = "p_base_rate"
+TRAINED_BEFORE: Final = "trained_before"  # first day that the weights behind a prediction have not seen
+HOME_WIN_PROBABILITY: Final = "home_win_probability"
+CHAMPION_VERSION: Final = "champion_version"
+AS_OF_DATE: Final = "as_of_date"
+MODEL_USED: Final = "model"  # "champion", or "elo" where no champion can score
+
+# --- channels and files -----------------------------------------------------------------------------------------------
+GAMES_CHANNEL: Final = "games"  # raw input files
+CHAMPION_CHANNEL: Final = "champion"  # the approved version's artifact and champion.json
+EVALUATED_CHANNEL: Final = "evaluated"  # the marker of the last evaluated candidate
+FEATURES_CHANNEL: Final = "features"  # features of played games
+UPCOMING_CHANNEL: Final = "upcoming"  # features of upcoming games
+REPORT_CHANNEL: Final = "report"  # data report and quarantine
+MODEL_CHANNEL: Final = "model"  # model.tar.gz
+EVALUATION_CHANNEL: Final = "evaluation"  # evaluation.json and report.html
+PREDICTIONS_CHANNEL: Final = "predictions"
+
+FEATURES_FILE: Final = "features.parquet"
+UPCOMING_FILE: Final = "upcoming.parquet"
+PREPARED_FILE: Final = "prepared.json"
+QUARANTINE_FILE: Final = "quarantine.csv"
+MODEL_ARCHIVE: Final = "model.tar.gz"
+MODEL_FILE: Final = "model.ubj"
+MODEL_CARD_FILE: Final = "model.json"
+RECORD_FILE: Final = "record.parquet"
+CHAMPION_FILE: Final = "champion.json"
+EVALUATED_FILE: Final = "last_evaluated.json"
+EVALUATION_FILE: Final = "evaluation.json"
+REPORT_FILE: Final = "report.html"
+PREDICTIONS_FILE: Final = "predictions.csv"
+
+# --- metric keys ------------------------------------------------------------------------------------------------------
+LOG_LOSS: Final = "log_loss"
+BRIER: Final = "brier"
+ACCURACY: Final = "accuracy"
+ROC_AUC: Final = "roc_auc"
+CALIBRATION_ERROR: Final = "calibration_error"
+N_GAMES: Final = "n_games"
+METRICS: Final = (LOG_LOSS, BRIER, ACCURACY, ROC_AUC, CALIBRATION_ERROR, N_GAMES)
+
+# who is compared
+CANDIDATE: Final = "candidate"
+CHAMPION: Final = "champion"
+ELO_LOGISTIC: Final = "elo_logistic"
+BASE_RATE: Final = "base_rate"
+
+# --- decisions of a run -----------------------------------------------------------------------------------------------
+REGISTERED: Final = "registered"
+CHAMPION_KEPT: Final = "champion-kept"
+NO_NEW_DATA: Final = "no-new-data"
+FAILED: Final = "failed"
+
+# --- containers -------------------------------------------------------------------------------------------------------
+BASE_DIR_VARIABLE: Final = "SAGEMAKER_BASE_DIR"
+DEFAULT_BASE_DIR: Final = "/opt/ml"
+PROCESSING_FAILURE_FILE: Final = "output/message"  # below the base directory; becomes ExitMessage
+TRAINING_FAILURE_FILE: Final = "output/failure"  # below the base directory; becomes FailureReason

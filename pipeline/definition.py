@@ -1,0 +1,507 @@
+"""The pipeline, compiled by the SageMaker SDK into definition.json.
+
+    Prepare                  raw files -> validated games -> features of played and upcoming games; data report
+      |- Predict             the champion's probabilities for the upcoming games
+      `- HasNewData?         nothing new and not forced: the run succeeds, nothing is trained
+          `- Train           walk-forward record + final model
+              `- Evaluate    candidate, champion and baselines on the same games
+                  `- QualityGate?   -> QualityGateFailed names metric, value and limit
+                      `- Promote?   not good enough to replace the champion: the run succeeds, the champion stays
+                          `- Register
+
+`python -m pipeline.definition` writes definition.json (`--check` only compares), without credentials or network.
+`${Name}` stands for a deployment constant (DEPLOYMENT_CONSTANTS), bound by CloudFormation in the cloud and by the
+runner on a laptop. Each step is the plain request of its API call: nothing hidden in the SDK's defaults can change it.
+"""
+
+from __future__ import annotations
+
+import os
+
+# The SDK asks for a region and for IAM when it is imported or used; neither is needed to compile a definition.
+REGION = "us-east-1"
+os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
+os.environ.setdefault("SAGEMAKER_VALIDATE_ROLE", "false")
+
+import json
+import logging
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+from sagemaker.core.workflow.conditions import (
+    Condition,
+    ConditionEquals,
+    ConditionGreaterThanOrEqualTo,
+    ConditionLessThanOrEqualTo,
+    ConditionOr,
+)
+from sagemaker.core.workflow.execution_variables import ExecutionVariables
+from sagemaker.core.workflow.functions import Join, JsonGet
+from sagemaker.core.workflow.parameters import (
+    Parameter,
+    ParameterBoolean,
+    ParameterFloat,
+    ParameterInteger,
+    ParameterString,
+)
+from sagemaker.core.workflow.pipeline_context import PipelineSession
+from sagemaker.core.workflow.properties import Properties, PropertyFile
+from sagemaker.mlops.workflow.condition_step import ConditionStep
+from sagemaker.mlops.workflow.fail_step import FailStep
+from sagemaker.mlops.workflow.pipeline import Pipeline
+from sagemaker.mlops.workflow.retry import (
+    SageMakerJobExceptionTypeEnum,
+    SageMakerJobStepRetryPolicy,
+    StepExceptionTypeEnum,
+    StepRetryPolicy,
+)
+from sagemaker.mlops.workflow.steps import ConfigurableRetryStep, Step, StepTypeEnum
+
+from pipeline import contract as c
+from pipeline import gates, parameters
+
+DEFINITION_FILE: Final = Path(__file__).with_name("definition.json")
+DEPLOYMENT_CONSTANTS: Final = (
+    "ExecutionRoleArn",
+    "ImageUri",
+    "DataBucket",
+    "ArtifactBucket",
+    "KmsKeyId",
+    "ModelPackageGroupName",
+    "CodeVersion",
+    "GitRevision",
+    "DefinitionHash",
+)
+VOLUME_GB: Final = 10
+# An hour is ten times what the reference workload needs; a job that hangs must not run for SageMaker's default day.
+MAX_RUNTIME_SECONDS: Final = 3600
+PROCESSING: Final = "/opt/ml/processing"
+EXECUTION_ID: Final = ExecutionVariables.PIPELINE_EXECUTION_ID
+
+P: Final[dict[str, Parameter]] = {
+    p.name: {bool: ParameterBoolean, int: ParameterInteger, float: ParameterFloat, str: ParameterString}[
+        type(p.default)
+    ](name=p.name, default_value=p.default, **({"enum_values": list(p.choices)} if p.choices else {}))
+    for p in parameters.ALL
+}
+
+
+class JobStep(ConfigurableRetryStep):  # type: ignore[misc] # the SDK is not typed
+    """A step given as the request of its API call, with retry policies for the service's own faults only."""
+
+    def __init__(
+        self,
+        name: str,
+        step_type: StepTypeEnum,
+        request: Mapping[str, Any],
+        *,
+        describe_shape: str,
+        property_files: Sequence[PropertyFile] = (),
+        depends_on: Sequence[str] = (),
+    ) -> None:
+        """`request` may hold pipeline variables; `describe_shape` names the Describe response that gives properties."""
+        super().__init__(name, step_type, depends_on=list(depends_on) or None, retry_policies=retry_policies(step_type))
+        self._request = dict(request)
+        self.property_files = list(property_files)
+        self._properties = Properties(step_name=name, step=self, shape_name=describe_shape)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The request."""
+        return self._request
+
+    @property
+    def properties(self) -> Properties:
+        """References into the Describe response of the job."""
+        return self._properties
+
+    def to_request(self) -> dict[str, Any]:
+        """The step as JSON."""
+        request: dict[str, Any] = super().to_request()
+        if self.property_files:
+            request["PropertyFiles"] = [f.expr for f in self.property_files]
+        return request
+
+
+def retry_policies(step_type: StepTypeEnum) -> list[StepRetryPolicy | SageMakerJobStepRetryPolicy]:
+    """Backoff for throttling, service faults and (for jobs) capacity: never for a program that exits badly."""
+    service = StepRetryPolicy(
+        exception_types=[StepExceptionTypeEnum.SERVICE_FAULT, StepExceptionTypeEnum.THROTTLING],
+        interval_seconds=10,
+        backoff_rate=2.0,
+        max_attempts=5,
+    )
+    if step_type is StepTypeEnum.REGISTER_MODEL:
+        return [service]
+    job = SageMakerJobStepRetryPolicy(
+        exception_types=[
+            SageMakerJobExceptionTypeEnum.INTERNAL_ERROR,
+            SageMakerJobExceptionTypeEnum.CAPACITY_ERROR,
+            SageMakerJobExceptionTypeEnum.RESOURCE_LIMIT,
+        ],
+        interval_seconds=60,
+        backoff_rate=2.0,
+        max_attempts=5,
+    )
+    return [service, job]
+
+
+def run_uri(*parts: str) -> Join:
+    """A place below this run's own prefix in the artifact bucket."""
+    return Join(on="/", values=["s3://${ArtifactBucket}/runs", EXECUTION_ID, *parts])
+
+
+def stable_uri(channel: str) -> str:
+    """A prefix of the artifact bucket that outlives the run."""
+    return f"s3://${{ArtifactBucket}}/{channel}/"
+
+
+def processing_step(
+    name: str,
+    *,
+    inputs: Mapping[str, Any],
+    outputs: Mapping[str, Any],
+    arguments: Iterable[Any] = (),
+    environment: Mapping[str, str] | None = None,
+    property_files: Sequence[PropertyFile] = (),
+) -> JobStep:
+    """A processing job of the project's image; inputs and outputs map channel to URI."""
+    request: dict[str, Any] = {
+        "RoleArn": "${ExecutionRoleArn}",
+        "AppSpecification": {
+            "ImageUri": "${ImageUri}",
+            "ContainerEntrypoint": ["python", "-m", f"pipeline.steps.{name.lower()}"],
+        },
+        "ProcessingResources": {
+            "ClusterConfig": {
+                "InstanceType": P[f"{name}InstanceType"],
+                "InstanceCount": 1,
+                "VolumeSizeInGB": VOLUME_GB,
+                "VolumeKmsKeyId": "${KmsKeyId}",
+            }
+        },
+        "ProcessingInputs": [_processing_input(channel, uri) for channel, uri in inputs.items()],
+        "ProcessingOutputConfig": {
+            "KmsKeyId": "${KmsKeyId}",
+            "Outputs": [_processing_output(channel, uri) for channel, uri in outputs.items()],
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": MAX_RUNTIME_SECONDS},
+        # No step talks to anybody: SageMaker carries the data in and out.
+        "NetworkConfig": {"EnableNetworkIsolation": True},
+    }
+    if arguments := list(arguments):
+        request["AppSpecification"]["ContainerArguments"] = arguments
+    if environment:
+        request["Environment"] = dict(environment)
+    return JobStep(
+        name,
+        StepTypeEnum.PROCESSING,
+        request,
+        describe_shape="DescribeProcessingJobResponse",
+        property_files=property_files,
+    )
+
+
+def _processing_input(channel: str, uri: Any) -> dict[str, Any]:
+    return {
+        "InputName": channel,
+        "S3Input": {
+            "S3Uri": uri,
+            "LocalPath": f"{PROCESSING}/input/{channel}",
+            "S3DataType": "S3Prefix",
+            "S3InputMode": "File",
+            "S3DataDistributionType": "FullyReplicated",
+        },
+    }
+
+
+def _processing_output(channel: str, uri: Any) -> dict[str, Any]:
+    return {
+        "OutputName": channel,
+        "S3Output": {"S3Uri": uri, "LocalPath": f"{PROCESSING}/output/{channel}", "S3UploadMode": "EndOfJob"},
+    }
+
+
+def output_of(step: JobStep, channel: str) -> Properties:
+    """Where a processing step wrote a channel."""
+    return step.properties.ProcessingOutputConfig.Outputs[channel].S3Output.S3Uri
+
+
+def options(names: Mapping[str, str]) -> list[Any]:
+    """Command-line options from pipeline parameters: option -> parameter name."""
+    return [part for option, name in names.items() for part in (option, P[name].to_string())]
+
+
+def hyperparameters() -> dict[str, Any]:
+    """Training's hyperparameters as SageMaker wants them: strings, in the steps' snake case."""
+    return {snake_case(p.name): P[p.name].to_string() for p in parameters.HYPERPARAMETERS}
+
+
+def snake_case(name: str) -> str:
+    """`MaxLogLoss` -> `max_log_loss`."""
+    return "".join(f"_{ch.lower()}" if ch.isupper() and i else ch.lower() for i, ch in enumerate(name))
+
+
+def prepare_step(prepared: PropertyFile) -> JobStep:
+    """Raw files to features; says whether anything is new."""
+    recipe = [
+        Join(on="=", values=[snake_case(p.name), P[p.name]])
+        for p in (*parameters.HYPERPARAMETERS, *parameters.EVALUATION)
+        if p in parameters.HYPERPARAMETERS or p.name == "WalkForwardGames"
+    ]
+    return processing_step(
+        "Prepare",
+        inputs={
+            c.GAMES_CHANNEL: Join(on="", values=["s3://${DataBucket}/", P["DataPrefix"], "/"]),
+            c.CHAMPION_CHANNEL: stable_uri(c.CHAMPION_CHANNEL),
+            c.EVALUATED_CHANNEL: stable_uri(c.EVALUATED_CHANNEL),
+        },
+        outputs={name: run_uri("prepare", name) for name in (c.FEATURES_CHANNEL, c.UPCOMING_CHANNEL, c.REPORT_CHANNEL)},
+        arguments=[
+            *options(
+                {
+                    "--as-of": "AsOfDate",
+                    "--first-season": "FirstSeason",
+                    "--max-bad-row-share": "MaxBadRowShare",
+                    "--min-games": "MinGames",
+                }
+            ),
+            "--recipe",
+            *recipe,
+        ],
+        environment={"CODE_VERSION": "${CodeVersion}"},
+        property_files=[prepared],
+    )
+
+
+def train_step(prepare: JobStep) -> JobStep:
+    """Walk-forward record and final model."""
+    request = {
+        "RoleArn": "${ExecutionRoleArn}",
+        "AlgorithmSpecification": {
+            "TrainingImage": "${ImageUri}",
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["python", "-m", "pipeline.steps.train"],
+        },
+        "HyperParameters": {**hyperparameters(), "walk_forward_games": P["WalkForwardGames"].to_string()},
+        "InputDataConfig": [
+            {
+                "ChannelName": c.FEATURES_CHANNEL,
+                "DataSource": {
+                    "S3DataSource": {
+                        "S3DataType": "S3Prefix",
+                        "S3Uri": output_of(prepare, c.FEATURES_CHANNEL),
+                        "S3DataDistributionType": "FullyReplicated",
+                    }
+                },
+            }
+        ],
+        "OutputDataConfig": {"S3OutputPath": run_uri("train"), "KmsKeyId": "${KmsKeyId}"},
+        "ResourceConfig": {
+            "InstanceType": P["TrainInstanceType"],
+            "InstanceCount": 1,
+            "VolumeSizeInGB": VOLUME_GB,
+            "VolumeKmsKeyId": "${KmsKeyId}",
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": MAX_RUNTIME_SECONDS},
+        "EnableNetworkIsolation": True,
+        "Environment": {"CODE_VERSION": "${CodeVersion}"},
+    }
+    return JobStep("Train", StepTypeEnum.TRAINING, request, describe_shape="DescribeTrainingJobResponse")
+
+
+def evaluate_step(prepare: JobStep, train: JobStep, evaluation: PropertyFile) -> JobStep:
+    """Candidate, champion and baselines on the same games; writes the marker of the last evaluated candidate."""
+    return processing_step(
+        "Evaluate",
+        inputs={
+            c.MODEL_CHANNEL: train.properties.ModelArtifacts.S3ModelArtifacts,
+            c.FEATURES_CHANNEL: output_of(prepare, c.FEATURES_CHANNEL),
+            c.REPORT_CHANNEL: output_of(prepare, c.REPORT_CHANNEL),
+            c.CHAMPION_CHANNEL: stable_uri(c.CHAMPION_CHANNEL),
+        },
+        outputs={
+            c.EVALUATION_CHANNEL: run_uri("evaluate", c.EVALUATION_CHANNEL),
+            c.EVALUATED_CHANNEL: stable_uri(c.EVALUATED_CHANNEL),
+        },
+        arguments=[
+            *options({"--trigger": "TriggerReason"}),
+            "--limits",
+            *[Join(on="=", values=[name, P[name]]) for name in gates.GATE_PARAMETERS],
+        ],
+        environment={
+            "CODE_VERSION": "${CodeVersion}",
+            "GIT_REVISION": "${GitRevision}",
+            "DEFINITION_HASH": "${DefinitionHash}",
+        },
+        property_files=[evaluation],
+    )
+
+
+def register_step(train: JobStep, evaluate: JobStep, evaluation: PropertyFile) -> JobStep:
+    """A model package of the group, waiting for approval, with metrics and lineage."""
+
+    def found(path: str) -> Any:
+        return JsonGet(step_name=evaluate.name, property_file=evaluation, json_path=path).to_string()
+
+    request = {
+        "ModelPackageGroupName": "${ModelPackageGroupName}",
+        "ModelPackageDescription": found("summary"),
+        "ModelApprovalStatus": P["ApprovalStatus"],
+        "InferenceSpecification": {
+            "Containers": [{"Image": "${ImageUri}", "ModelDataUrl": train.properties.ModelArtifacts.S3ModelArtifacts}],
+            "SupportedContentTypes": ["application/json", "text/csv"],
+            "SupportedResponseMIMETypes": ["application/json", "text/csv"],
+        },
+        "ModelMetrics": {
+            "ModelQuality": {
+                "Statistics": {
+                    "ContentType": "application/json",
+                    "S3Uri": Join(on="/", values=[output_of(evaluate, c.EVALUATION_CHANNEL), c.EVALUATION_FILE]),
+                }
+            }
+        },
+        "CustomerMetadataProperties": {
+            "as_of_date": found("as_of_date"),
+            "fingerprint": found("fingerprint"),
+            "log_loss": found("metrics.candidate.log_loss"),
+            "calibration_error": found("metrics.candidate.calibration_error"),
+            "accuracy": found("metrics.candidate.accuracy"),
+            "n_games": found("metrics.candidate.n_games"),
+            "champion_version": found("comparison.champion_version"),
+            "difference_to_incumbent": found("comparison.difference.mean"),
+            "difference_lower": found("comparison.difference.lower"),
+            "difference_upper": found("comparison.difference.upper"),
+            "report": Join(on="/", values=[output_of(evaluate, c.EVALUATION_CHANNEL), c.REPORT_FILE]),
+            "execution": ExecutionVariables.PIPELINE_EXECUTION_ARN,
+            "trigger": P["TriggerReason"],
+            "image": "${ImageUri}",
+            "code_version": "${CodeVersion}",
+            "git_revision": "${GitRevision}",
+            "definition_hash": "${DefinitionHash}",
+        },
+    }
+    return JobStep("Register", StepTypeEnum.REGISTER_MODEL, request, describe_shape="DescribeModelPackageOutput")
+
+
+def condition(evaluate: JobStep, evaluation: PropertyFile, limit: gates.Limit) -> Condition:
+    """A limit of pipeline.gates as a condition on evaluation.json."""
+    kind = {"<=": ConditionLessThanOrEqualTo, ">=": ConditionGreaterThanOrEqualTo}[limit.operator]
+    return kind(
+        left=JsonGet(step_name=evaluate.name, property_file=evaluation, json_path=limit.path), right=P[limit.parameter]
+    )
+
+
+def build_steps() -> list[Step]:
+    """The DAG of the module's docstring, from the end to the start because branches hold their steps."""
+    prepared = PropertyFile(name="Prepared", output_name=c.REPORT_CHANNEL, path=c.PREPARED_FILE)
+    evaluation = PropertyFile(name="Evaluation", output_name=c.EVALUATION_CHANNEL, path=c.EVALUATION_FILE)
+    prepare = prepare_step(prepared)
+    predict = processing_step(
+        "Predict",
+        inputs={
+            c.UPCOMING_CHANNEL: output_of(prepare, c.UPCOMING_CHANNEL),
+            c.CHAMPION_CHANNEL: stable_uri(c.CHAMPION_CHANNEL),
+        },
+        outputs={c.PREDICTIONS_CHANNEL: stable_uri(c.PREDICTIONS_CHANNEL)},
+    )
+    train = train_step(prepare)
+    evaluate = evaluate_step(prepare, train, evaluation)
+    register = register_step(train, evaluate, evaluation)
+
+    def no_champion() -> Condition:
+        return ConditionEquals(
+            left=JsonGet(step_name="Evaluate", property_file=evaluation, json_path=gates.CHAMPION_EXISTS_PATH),
+            right=False,
+        )
+
+    promote = ConditionStep(
+        name="Promote",
+        conditions=[
+            ConditionOr([no_champion(), condition(evaluate, evaluation, gates.NON_INFERIOR)]),
+            ConditionOr(
+                [
+                    no_champion(),
+                    condition(evaluate, evaluation, gates.BETTER),
+                    condition(evaluate, evaluation, gates.OLD),
+                ]
+            ),
+        ],
+        if_steps=[register],
+    )
+    quality_gate = ConditionStep(
+        name="QualityGate",
+        conditions=[condition(evaluate, evaluation, limit) for limit in gates.QUALITY_LIMITS],
+        if_steps=[promote],
+        else_steps=[
+            FailStep(
+                name="QualityGateFailed",
+                error_message=Join(
+                    on=" ",
+                    values=[
+                        "The candidate is below the quality limits:",
+                        JsonGet(step_name="Evaluate", property_file=evaluation, json_path="quality.reason"),
+                    ],
+                ),
+            )
+        ],
+    )
+    has_new_data = ConditionStep(
+        name="HasNewData",
+        conditions=[
+            ConditionOr(
+                [
+                    ConditionEquals(
+                        left=JsonGet(step_name="Prepare", property_file=prepared, json_path="has_new_data"), right=True
+                    ),
+                    ConditionEquals(left=P["ForceTraining"], right=True),
+                ]
+            )
+        ],
+        if_steps=[train, evaluate, quality_gate],
+    )
+    return [prepare, predict, has_new_data]
+
+
+def offline_session() -> PipelineSession:
+    """A session that can compile and nothing else: `Pipeline` wants one, and its keys open nothing."""
+    logging.getLogger("sagemaker.config").setLevel(logging.WARNING)  # it announces each file that it does not find
+    keys = boto3.Session(region_name=REGION, aws_access_key_id="none", aws_secret_access_key="none")  # noqa: S106
+    return PipelineSession(boto_session=keys, default_bucket="none")
+
+
+def compile_definition() -> str:
+    """definition.json's text: the same bytes each time."""
+    pipeline = Pipeline(
+        name="retraining",
+        parameters=list(P.values()),
+        pipeline_experiment_config=None,
+        steps=build_steps(),
+        sagemaker_session=offline_session(),
+    )
+    return json.dumps(json.loads(pipeline.definition()), indent=2) + "\n"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write definition.json; with `--check`, only say whether it is up to date (exit 1 if not)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments not in ([], ["--check"]):
+        sys.stderr.write("usage: python -m pipeline.definition [--check]\n")
+        return 2
+    text = compile_definition()
+    if DEFINITION_FILE.exists() and DEFINITION_FILE.read_text(encoding="utf-8") == text:
+        sys.stderr.write(f"{DEFINITION_FILE.name} is up to date\n")
+        return 0
+    if arguments:
+        sys.stderr.write(f"{DEFINITION_FILE.name} is stale: run python -m pipeline.definition and commit the result\n")
+        return 1
+    DEFINITION_FILE.write_text(text, encoding="utf-8")
+    sys.stderr.write(f"wrote {DEFINITION_FILE.name} ({len(text):,} characters)\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

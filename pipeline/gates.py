@@ -1,0 +1,162 @@
+"""The rules that decide about a candidate, as data: the definition renders them as conditions, the steps as sentences.
+
+Standard library only. A limit compares one number of evaluation.json with one pipeline parameter; all limits of a gate
+must hold. There is no second copy: `pipeline.definition` builds the ConditionSteps from these tuples, Evaluate words
+the decision with `failed_limits` and `judge_promotion`, and a test proves on shared cases that both agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+Operator = Literal["<=", ">="]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One number of evaluation.json (`path`, dotted) held against one pipeline parameter."""
+
+    words: str
+    path: str
+    operator: Operator
+    parameter: str
+    why: str
+
+    def holds(self, value: float, limit: float) -> bool:
+        """Whether `value` keeps the limit; a NaN never does."""
+        return value <= limit if self.operator == "<=" else value >= limit
+
+    def describe(self, value: float, limit: float) -> str:
+        """The failing limit in words, e.g. `log loss 0.7012 is above the limit 0.68 (MaxLogLoss): ...`."""
+        side = "above" if self.operator == "<=" else "below"
+        return f"{self.words} {_number(value)} is {side} the limit {_number(limit)} ({self.parameter}): {self.why}"
+
+
+QUALITY_LIMITS: Final = (
+    Limit(
+        "log loss",
+        "metrics.candidate.log_loss",
+        "<=",
+        "MaxLogLoss",
+        "the probabilities say little more than always the base rate",
+    ),
+    Limit(
+        "calibration error",
+        "metrics.candidate.calibration_error",
+        "<=",
+        "MaxCalibrationError",
+        "the probabilities do not match how often home teams win",
+    ),
+    Limit(
+        "log loss above Elo-logistic",
+        "quality.log_loss_above_elo_logistic",
+        "<=",
+        "MaxLogLossAboveElo",
+        "two numbers fitted to Elo predict the same games better",
+    ),
+    Limit(
+        "games evaluated",
+        "metrics.candidate.n_games",
+        ">=",
+        "MinEvaluatedGames",
+        "too few games to judge a model",
+    ),
+    Limit(
+        "accuracy",
+        "metrics.candidate.accuracy",
+        "<=",
+        "MaxAccuracy",
+        "too good to be true, so look for a feature that sees the result (a leak) before you raise this limit",
+    ),
+)
+
+NON_INFERIOR: Final = Limit(
+    "upper bound of the log-loss difference to the incumbent",
+    "comparison.difference.upper",
+    "<=",
+    "NonInferiorityMargin",
+    "the candidate may be worse than what is in use",
+)
+BETTER: Final = Limit(
+    "improvement over the champion",
+    "comparison.improvement",
+    ">=",
+    "MinImprovement",
+    "not better by enough to trouble an approver",
+)
+OLD: Final = Limit(
+    "age of the champion in days",
+    "comparison.champion_age_days",
+    ">=",
+    "MaxChampionAgeDays",
+    "the champion is not old enough to be replaced by an equal",
+)
+CHAMPION_EXISTS_PATH: Final = "comparison.champion_exists"
+GATE_PARAMETERS: Final = tuple(limit.parameter for limit in (*QUALITY_LIMITS, NON_INFERIOR, BETTER, OLD))
+
+
+def number_at(evaluation: Mapping[str, Any], path: str) -> float:
+    """The number at a dotted path; raises KeyError that names the path when it is missing or no number."""
+    node: Any = evaluation
+    for part in path.split("."):
+        if not isinstance(node, Mapping) or part not in node:
+            raise KeyError(f"evaluation.json has no {path}")
+        node = node[part]
+    if isinstance(node, bool) or not isinstance(node, int | float):
+        raise KeyError(f"evaluation.json: {path} is {node!r}, not a number")
+    return float(node)
+
+
+def failed_limits(evaluation: Mapping[str, Any], limits: Mapping[str, float]) -> tuple[str, ...]:
+    """The quality limits that do not hold, each in words; empty when the candidate passes."""
+    return tuple(
+        limit.describe(number_at(evaluation, limit.path), limits[limit.parameter])
+        for limit in QUALITY_LIMITS
+        if not limit.holds(number_at(evaluation, limit.path), limits[limit.parameter])
+    )
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """Whether the candidate is put forward for approval, and why (one sentence)."""
+
+    promote: bool
+    reason: str
+
+
+def judge_promotion(evaluation: Mapping[str, Any], limits: Mapping[str, float]) -> Promotion:
+    """Non-inferior, and better by a minimum or the champion is old or there is none."""
+    if not evaluation["comparison"]["champion_exists"]:
+        return Promotion(True, "there is no champion yet, and the candidate keeps every limit")
+
+    def check(limit: Limit) -> tuple[bool, float, float]:
+        value, bound = number_at(evaluation, limit.path), limits[limit.parameter]
+        return limit.holds(value, bound), value, bound
+
+    not_worse, upper, margin = check(NON_INFERIOR)
+    better, improvement, minimum = check(BETTER)
+    old, age, max_age = check(OLD)
+    difference = f"log loss {_signed(-improvement)} against the champion (95 % upper bound {_signed(upper)}"
+    if not not_worse:
+        return Promotion(False, f"{difference}, margin {_number(margin)}): it may be worse, so the champion stays")
+    if better:
+        return Promotion(True, f"{difference}): better by at least {_number(minimum)}")
+    if old:
+        return Promotion(
+            True, f"{difference}): not worse, and the champion is {age:.0f} days old (limit {max_age:.0f})"
+        )
+    return Promotion(
+        False,
+        f"{difference}): not worse, but not better by {_number(minimum)} either, and the champion is only "
+        f"{age:.0f} days old (limit {max_age:.0f}), so the champion stays",
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}".rstrip("0").rstrip(".") if value != int(value) else f"{value:.0f}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4f}"

@@ -1,0 +1,67 @@
+"""The pipeline's parameters: what whoever starts a run may change, with type, default and meaning.
+
+Standard library only: the definition declares them, the help texts and the README's table are made from them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+Value = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One pipeline parameter; its type is that of its default."""
+
+    name: str
+    default: Value
+    meaning: str
+    choices: tuple[str, ...] = ()
+
+
+DATA: Final = (
+    Parameter("DataPrefix", "games", "folder of the game files below the data bucket"),
+    Parameter("AsOfDate", "today", "run as if it were the morning of this day (YYYY-MM-DD, or today in UTC)"),
+    Parameter("FirstSeason", 2004, "first season to model; older games only warm up the ratings"),
+    Parameter("MaxBadRowShare", 0.01, "share of bad rows above which the data is refused (0 to 1)"),
+    Parameter("MinGames", 1000, "fewer played games than this are refused"),
+)
+RUN: Final = (
+    Parameter("ForceTraining", False, "train even when nothing is new"),
+    Parameter("TriggerReason", "manual", "what started the run: schedule, data, drift, manual, ..."),
+    Parameter(
+        "ApprovalStatus",
+        "PendingManualApproval",
+        "approval status of a registered model",
+        choices=("PendingManualApproval", "Approved"),
+    ),
+)
+MACHINES: Final = (
+    Parameter("PrepareInstanceType", "ml.t3.medium", "machine of Prepare"),
+    Parameter("PredictInstanceType", "ml.t3.medium", "machine of Predict"),
+    Parameter("TrainInstanceType", "ml.m5.large", "machine of Train"),
+    Parameter("EvaluateInstanceType", "ml.t3.medium", "machine of Evaluate"),
+)
+HYPERPARAMETERS: Final = (
+    Parameter("BoostingRounds", 150, "number of trees"),
+    Parameter("LearningRate", 0.05, "shrinkage of each tree"),
+    Parameter("MaxDepth", 3, "depth of a tree"),
+    Parameter("MinChildWeight", 50.0, "least sum of hessians in a leaf"),
+    Parameter("Subsample", 0.7, "share of games drawn for each tree"),
+    Parameter("ColumnSample", 0.5, "share of features drawn for each tree"),
+    Parameter("RegLambda", 5.0, "L2 penalty of leaf weights"),
+)
+EVALUATION: Final = (
+    Parameter("WalkForwardGames", 1312, "games of the walk-forward record (1,312: one season)"),
+    Parameter("MaxLogLoss", 0.68, "quality gate: highest log loss"),
+    Parameter("MaxCalibrationError", 0.06, "quality gate: highest expected calibration error"),
+    Parameter("MaxLogLossAboveElo", 0.0, "quality gate: highest log loss above Elo-logistic's on the same games"),
+    Parameter("MinEvaluatedGames", 400, "quality gate: fewest games evaluated"),
+    Parameter("MaxAccuracy", 0.72, "quality gate: highest accuracy; above it there is a leak until someone has looked"),
+    Parameter("NonInferiorityMargin", 0.002, "promotion: highest upper bound of the log-loss difference to champion"),
+    Parameter("MinImprovement", 0.001, "promotion: least log-loss improvement over a young champion"),
+    Parameter("MaxChampionAgeDays", 30, "promotion: from this age on an equal candidate replaces the champion"),
+)
+ALL: Final = (*DATA, *RUN, *MACHINES, *HYPERPARAMETERS, *EVALUATION)
