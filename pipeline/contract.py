@@ -98,3 +98,9 @@ BASE_DIR_VARIABLE: Final = "SAGEMAKER_BASE_DIR"
 DEFAULT_BASE_DIR: Final = "/opt/ml"
 PROCESSING_FAILURE_FILE: Final = "output/message"  # below the base directory; becomes ExitMessage
 TRAINING_FAILURE_FILE: Final = "output/failure"  # below the base directory; becomes FailureReason
+
+# Objects that must exist before the first run: SageMaker fails a job whose input prefix holds nothing.
+SEED_OBJECTS: Final = {
+    f"{CHAMPION_CHANNEL}/{CHAMPION_FILE}": '{"version": null}\n',
+    f"{EVALUATED_CHANNEL}/{EVALUATED_FILE}": '{"fingerprint": null}\n',
+}

@@ -1,0 +1,224 @@
+"""The committed definition: current, valid for the service, complete, free of what belongs to an account."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.validate import ParamValidator
+
+from pipeline import gates, parameters
+
+CALLS = {"Processing": "CreateProcessingJob", "Training": "CreateTrainingJob", "RegisterModel": "CreateModelPackage"}
+NAMES = {"Processing": "ProcessingJobName", "Training": "TrainingJobName"}
+CONSTANTS = {
+    "ExecutionRoleArn": "arn:aws:iam::111122223333:role/jobs",
+    "ImageUri": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/image@sha256:" + "0" * 64,
+    "DataBucket": "data-bucket",
+    "ArtifactBucket": "artifact-bucket",
+    "KmsKeyId": "arn:aws:kms:eu-west-1:111122223333:key/00000000-0000-0000-0000-000000000000",
+    "ModelPackageGroupName": "models",
+    "CodeVersion": "c0de",
+    "GitRevision": "abc1234",
+    "DefinitionHash": "d" * 64,
+}
+
+
+def walk(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for step in steps:
+        yield step
+        if step["Type"] == "Condition":
+            yield from walk(step["Arguments"]["IfSteps"])
+            yield from walk(step["Arguments"]["ElseSteps"])
+
+
+@pytest.fixture(scope="module")
+def steps(definition: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {step["Name"]: step for step in walk(definition["Steps"])}
+
+
+@pytest.fixture(scope="module")
+def jobs(steps: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [step for step in steps.values() if step["Type"] in ("Processing", "Training")]
+
+
+def resolve(node: Any, definition: dict[str, Any]) -> Any:
+    """Sample values for placeholders, references and functions."""
+    if isinstance(node, dict):
+        if set(node) == {"Get"}:
+            what = node["Get"]
+            if what.startswith("Parameters."):
+                (parameter,) = [p for p in definition["Parameters"] if p["Name"] == what.removeprefix("Parameters.")]
+                return parameter["DefaultValue"]
+            return "s3://bucket/prefix" if what.startswith("Steps.") else "sample-execution"
+        if set(node) == {"Std:Join"}:
+            return node["Std:Join"]["On"].join(str(resolve(v, definition)) for v in node["Std:Join"]["Values"])
+        if set(node) == {"Std:JsonGet"}:
+            return "0.5"
+        return {key: resolve(value, definition) for key, value in node.items()}
+    if isinstance(node, list):
+        return [resolve(item, definition) for item in node]
+    if isinstance(node, str):
+        return re.sub(r"\$\{(\w+)\}", lambda m: CONSTANTS[m[1]], node)
+    return node
+
+
+def test_committed_definition_is_what_the_sdk_compiles_offline_twice(root: Path) -> None:
+    """A child process without credentials, region, home or proxy compiles the committed bytes, and again the same."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")} | {"HOME": "/nonexistent"}
+    program = (
+        "import socket\n"
+        "def refuse(*a, **k): raise OSError('no network in this test')\n"
+        "socket.socket.connect = refuse; socket.getaddrinfo = refuse\n"
+        "from pipeline.definition import compile_definition\n"
+        "first = compile_definition(); assert first == compile_definition()\n"
+        "import sys; sys.stdout.write(first)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    committed = (root / "pipeline" / "definition.json").read_text(encoding="utf-8")
+    assert done.stdout == committed, "definition.json is stale: run python -m pipeline.definition and commit the result"
+
+
+@pytest.mark.parametrize("step_type", sorted(CALLS))
+def test_requests_are_valid_for_botocores_service_model(
+    step_type: str, definition: dict[str, Any], steps: dict[str, dict[str, Any]]
+) -> None:
+    model = botocore.session.get_session().get_service_model("sagemaker")
+    shape = model.operation_model(CALLS[step_type]).input_shape
+    chosen = [step for step in steps.values() if step["Type"] == step_type]
+    assert chosen
+    for step in chosen:
+        request = resolve(step["Arguments"], definition)
+        if step_type in NAMES:
+            request[NAMES[step_type]] = "sample"
+        report = ParamValidator().validate(request, shape)
+        assert not report.has_errors(), f"{step['Name']}: {report.generate_report()}"
+        assert list(too_long(request, shape)) == []
+
+
+def too_long(value: Any, shape: Any, path: str = "") -> Iterator[str]:
+    """Strings over the service's lengths or off its lists, numbers off its ranges: botocore checks types only."""
+    if shape.type_name == "structure":
+        for key, child in value.items():
+            yield from too_long(child, shape.members[key], f"{path}.{key}")
+    elif shape.type_name == "list":
+        for child in value:
+            yield from too_long(child, shape.member, path)
+    elif shape.type_name == "map":
+        for key, child in value.items():
+            yield from too_long(key, shape.key, path)
+            yield from too_long(child, shape.value, f"{path}.{key}")
+    elif shape.type_name == "string":
+        if len(value) > shape.metadata.get("max", 1 << 30):
+            yield f"{path}: {value!r} is longer than {shape.metadata['max']}"
+        if shape.enum and value not in shape.enum:
+            yield f"{path}: {value!r} is not one of the service's values"
+    elif shape.type_name == "integer" and value < shape.metadata.get("min", value):
+        yield f"{path}: {value} is too small"
+
+
+def test_length_check_finds_a_long_string() -> None:
+    """The check above can fail."""
+    model = botocore.session.get_session().get_service_model("sagemaker")
+    shape = model.operation_model("CreateProcessingJob").input_shape
+    assert list(too_long({"ProcessingJobName": "x" * 64}, shape))
+    cluster = {"InstanceCount": 0, "InstanceType": "ml.none.large", "VolumeSizeInGB": 1}
+    assert len(list(too_long({"ProcessingResources": {"ClusterConfig": cluster}}, shape))) == 2
+
+
+def test_each_parameter_is_referenced_and_has_a_default(definition: dict[str, Any]) -> None:
+    text = json.dumps(definition["Steps"])
+    assert [p["Name"] for p in definition["Parameters"]] == [p.name for p in parameters.ALL]
+    for parameter in definition["Parameters"]:
+        assert f'"Get": "Parameters.{parameter["Name"]}"' in text, f"{parameter['Name']} is used by no step"
+        assert "DefaultValue" in parameter
+
+
+def test_each_job_retries_the_services_faults_only(jobs: list[dict[str, Any]]) -> None:
+    for step in jobs:
+        kinds = {kind for policy in step["RetryPolicies"] for kind in policy["ExceptionType"]}
+        assert kinds == {
+            "Step.SERVICE_FAULT",
+            "Step.THROTTLING",
+            "SageMaker.JOB_INTERNAL_ERROR",
+            "SageMaker.CAPACITY_ERROR",
+            "SageMaker.RESOURCE_LIMIT",
+        }, step["Name"]
+        assert all(policy["BackoffRate"] > 1 and policy["MaxAttempts"] >= 3 for policy in step["RetryPolicies"])
+
+
+def test_each_job_is_limited_encrypted_and_isolated(jobs: list[dict[str, Any]]) -> None:
+    assert {step["Name"] for step in jobs} == {"Prepare", "Predict", "Train", "Evaluate"}
+    for step in jobs:
+        request = step["Arguments"]
+        assert 0 < request["StoppingCondition"]["MaxRuntimeInSeconds"] <= 6 * 3600, step["Name"]
+        if step["Type"] == "Processing":
+            assert request["ProcessingResources"]["ClusterConfig"]["VolumeKmsKeyId"] == "${KmsKeyId}"
+            assert request["ProcessingOutputConfig"]["KmsKeyId"] == "${KmsKeyId}"
+            assert request["NetworkConfig"]["EnableNetworkIsolation"] is True
+        else:
+            assert request["ResourceConfig"]["VolumeKmsKeyId"] == "${KmsKeyId}"
+            assert request["OutputDataConfig"]["KmsKeyId"] == "${KmsKeyId}"
+            assert request["EnableNetworkIsolation"] is True
+
+
+def test_nothing_names_an_account_region_bucket_or_image(definition: dict[str, Any]) -> None:
+    text = json.dumps(definition)
+    assert re.findall(r"\b\d{12}\b", text) == []
+    assert re.findall(r"\b(?:us|eu|ap|sa|ca|me|af|il|cn)(?:-gov)?-[a-z]+-\d\b", text) == []
+    assert re.findall(r"arn:aws", text) == []
+    assert set(re.findall(r"s3://([^/\"]*)", text)) == {"${DataBucket}", "${ArtifactBucket}"}
+    images = re.findall(r'"(?:ImageUri|TrainingImage|Image)": "([^"]*)"', text)
+    assert images and set(images) == {"${ImageUri}"}
+    assert set(re.findall(r"\$\{(\w+)\}", text)) == set(CONSTANTS)
+
+
+def test_conditions_are_the_gates_rules(steps: dict[str, dict[str, Any]]) -> None:
+    """Each rule of pipeline.gates stands in the definition with its path, operator and parameter."""
+    operators = {"<=": "LessThanOrEqualTo", ">=": "GreaterThanOrEqualTo"}
+
+    def rendered(limit: gates.Limit) -> tuple[str, str, str]:
+        return operators[limit.operator], limit.path, f"Parameters.{limit.parameter}"
+
+    def found(condition: dict[str, Any]) -> tuple[str, str, Any]:
+        right = condition["RightValue"]
+        return (
+            condition["Type"],
+            condition["LeftValue"]["Std:JsonGet"]["Path"],
+            right["Get"] if isinstance(right, dict) else right,
+        )
+
+    quality = steps["QualityGate"]["Arguments"]["Conditions"]
+    assert [found(c) for c in quality] == [rendered(limit) for limit in gates.QUALITY_LIMITS]
+    nobody = ("Equals", gates.CHAMPION_EXISTS_PATH, False)
+    promote = steps["Promote"]["Arguments"]["Conditions"]
+    assert [[found(c) for c in either["Conditions"]] for either in promote] == [
+        [nobody, rendered(gates.NON_INFERIOR)],
+        [nobody, rendered(gates.BETTER), rendered(gates.OLD)],
+    ]
+
+
+def test_check_says_when_the_file_is_stale(root: Path, tmp_path: Path) -> None:
+    """`--check` exits 1 on any difference and changes nothing."""
+    stale = tmp_path / "definition.json"
+    stale.write_text("{}", encoding="utf-8")
+    program = (
+        "import pathlib, sys, pipeline.definition as d\n"
+        f"d.DEFINITION_FILE = pathlib.Path({str(stale)!r})\n"
+        "sys.exit(d.main(['--check']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "stale" in done.stderr
+    assert stale.read_text(encoding="utf-8") == "{}"
