@@ -99,6 +99,8 @@ DEFAULT_BASE_DIR: Final = "/opt/ml"
 PROCESSING_FAILURE_FILE: Final = "output/message"  # below the base directory; becomes ExitMessage
 TRAINING_FAILURE_FILE: Final = "output/failure"  # below the base directory; becomes FailureReason
 
+SAMPLE_AS_OF: Final = "2025-03-01"  # the morning on which the simulated sample stands
+
 # Objects that must exist before the first run: SageMaker fails a job whose input prefix holds nothing.
 SEED_OBJECTS: Final = {
     f"{CHAMPION_CHANNEL}/{CHAMPION_FILE}": '{"version": null}\n',

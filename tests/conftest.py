@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -30,3 +31,16 @@ def real_games() -> Path:
 def definition() -> dict[str, Any]:
     """The committed definition."""
     return json.loads((ROOT / "pipeline" / "definition.json").read_text(encoding="utf-8"))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Where everything is there to run every test (REQUIRE_ALL_TESTS), say that a skipped one fails the run."""
+    if os.environ.get("REQUIRE_ALL_TESTS") and terminalreporter.stats.get("skipped"):
+        terminalreporter.write_line("REQUIRE_ALL_TESTS is set, and tests were skipped: that is a failure", red=True)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Turn success with skipped tests into a failure where REQUIRE_ALL_TESTS is set."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("REQUIRE_ALL_TESTS") and reporter and reporter.stats.get("skipped") and exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

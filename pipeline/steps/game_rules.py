@@ -1,0 +1,240 @@
+"""The rules that one row of game data must meet by itself: a schema over parsed values, and violations in words.
+
+Text is parsed first. What cannot be parsed becomes a value that no rule allows (season 0, points or flag -1, date NaT):
+one check says both "not a number" and "out of range". pandera finds all failing cells in one pass; the words are ours.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+with warnings.catch_warnings():
+    # pandera warns about an old typeguard, which another package pins; nothing here depends on it.
+    warnings.filterwarnings("ignore", message="Using typeguard")
+    import pandera.pandas as pa
+
+from pipeline.contract import (
+    AWAY_FRANCHISE,
+    AWAY_POINTS,
+    AWAY_TEAM,
+    DATE,
+    GAME_ID,
+    HOME_FRANCHISE,
+    HOME_POINTS,
+    HOME_TEAM,
+    NEUTRAL_SITE,
+    PLAYOFF,
+    SEASON,
+)
+from pipeline.steps.franchises import FIRST_SEASON, LAST_SEASON, franchise_of, is_known_code
+from pipeline.steps.game_quarantine import COLUMN, FILE, LINE, RULE, no_violations, violations_at
+
+MAX_POINTS: Final = 250
+
+_ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_WHOLE: Final = re.compile(r"([0-9]{1,4})(\.0*)?")
+_FLAGS: Final = {"": 0, "false": 0, "f": 0, "no": 0, "0": 0, "true": 1, "t": 1, "yes": 1, "1": 1}
+_BAD_NUMBER: Final = -1
+_NO_NUMBER: Final = -2
+
+
+@dataclass(frozen=True)
+class RowRule:
+    """A rule for whole rows: the column that is blamed, what is wrong with it in words, and which rows are right."""
+
+    column: str
+    text: str
+    holds: Callable[[pd.DataFrame], pd.Series[bool]]
+
+
+# --- text to values ---------------------------------------------------------------------------------------------------
+def parse(rows: pd.DataFrame) -> pd.DataFrame:
+    """Parse categoricals of text (one row a game) to values on the same index.
+
+    Adds the franchises; FILE and LINE stay. Only the distinct texts of a column are parsed, then spread over its rows.
+    """
+    parsed = pd.DataFrame(
+        {FILE: rows[FILE], LINE: rows[LINE], GAME_ID: _spread(rows[GAME_ID], _strip)}, index=rows.index
+    )
+    parsed[DATE] = _spread(rows[DATE], _dates)
+    parsed[SEASON] = np.maximum(_spread(rows[SEASON], _whole_numbers), 0)
+    for team, franchise in ((HOME_TEAM, HOME_FRANCHISE), (AWAY_TEAM, AWAY_FRANCHISE)):
+        parsed[team] = pd.Categorical(_spread(rows[team], _strip))
+        parsed[franchise] = franchise_of(parsed[team], parsed[SEASON])
+    for points in (HOME_POINTS, AWAY_POINTS):
+        numbers = _spread(rows[points], _whole_numbers)
+        parsed[points] = pd.arrays.IntegerArray(numbers, numbers == _NO_NUMBER)
+    for flag in (NEUTRAL_SITE, PLAYOFF):
+        parsed[flag] = _spread(rows[flag], _flags)
+    return parsed
+
+
+def _spread(column: pd.Series[str], parse_texts: Callable[[list[str]], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    return parse_texts([text.strip() for text in column.cat.categories])[column.cat.codes.to_numpy()]
+
+
+def _strip(texts: list[str]) -> npt.NDArray[Any]:
+    return np.array(texts, dtype=object)
+
+
+def _dates(texts: list[str]) -> npt.NDArray[Any]:
+    return np.array([_iso_date(text) for text in texts], dtype="datetime64[s]")
+
+
+def _iso_date(text: str) -> date | None:
+    try:
+        # fromisoformat alone also takes 20210105 and 2021-W01-1.
+        return date.fromisoformat(text) if _ISO_DATE.fullmatch(text) else None
+    except ValueError:
+        return None
+
+
+def _whole_numbers(texts: list[str]) -> npt.NDArray[Any]:
+    matches = [_WHOLE.fullmatch(text) for text in texts]
+    pairs = zip(texts, matches, strict=True)
+    numbers = [int(match[1]) if match else _BAD_NUMBER if text else _NO_NUMBER for text, match in pairs]
+    return np.array(numbers, dtype=np.int16)
+
+
+def _flags(texts: list[str]) -> npt.NDArray[Any]:
+    return np.array([_FLAGS.get(text.lower(), _BAD_NUMBER) for text in texts], dtype=np.int8)
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+def find_violations(parsed: pd.DataFrame, raw: pd.DataFrame, *, last_score_day: date) -> pd.DataFrame:
+    """Check each row by itself; a score after `last_score_day` cannot be one.
+
+    Returns QUARANTINE_COLUMNS, one row a violation, indexed like `parsed` (a row can have several).
+    """
+    rules = _row_rules(last_score_day)
+    schema = pa.DataFrameSchema(
+        {
+            DATE: pa.Column("datetime64[s]", pa.Check(_is_there, error=DATE_RULE, ignore_na=False), nullable=True),
+            SEASON: pa.Column("int16", pa.Check.in_range(FIRST_SEASON, LAST_SEASON, error=SEASON_RULE)),
+            HOME_POINTS: pa.Column("Int16", pa.Check.in_range(1, MAX_POINTS, error=POINTS_RULE), nullable=True),
+            AWAY_POINTS: pa.Column("Int16", pa.Check.in_range(1, MAX_POINTS, error=POINTS_RULE), nullable=True),
+            NEUTRAL_SITE: pa.Column("int8", pa.Check.isin([0, 1], error=FLAG_RULE)),
+            PLAYOFF: pa.Column("int8", pa.Check.isin([0, 1], error=FLAG_RULE)),
+        },
+        checks=[
+            pa.Check(rule.holds, name=str(number), error=str(number), ignore_na=False)
+            for number, rule in enumerate(rules)
+        ],
+    )
+    return _in_words(_failure_cases(schema, parsed), rules, raw)
+
+
+def find_missing_scores(games: pd.DataFrame, raw: pd.DataFrame, *, as_of: date) -> pd.DataFrame:
+    """Check that each game before `as_of` has a score, once overlapping files are merged: another may have had it."""
+    late = games.index[games[HOME_POINTS].isna() & (games[DATE] < pd.Timestamp(as_of))].tolist()
+    text = f"is missing, yet the game was played before {as_of}; add the score, or remove a game that was called off"
+    return violations_at(late, [HOME_POINTS] * len(late), [text] * len(late), raw)
+
+
+DATE_RULE: Final = "is not a real date written YYYY-MM-DD"
+SEASON_RULE: Final = f"is not a year from {FIRST_SEASON} to {LAST_SEASON}"
+POINTS_RULE: Final = f"is not a whole number from 1 to {MAX_POINTS}"
+FLAG_RULE: Final = "is not true or false"
+
+
+def _row_rules(last_score_day: date) -> tuple[RowRule, ...]:
+    last = pd.Timestamp(last_score_day)
+    return (
+        RowRule(SEASON, "is neither the year of the date nor the next one", _season_fits_date),
+        *(rule for team, franchise in TEAMS for rule in _team_rules(team, franchise)),
+        RowRule(AWAY_TEAM, "is the same franchise as home_team", _opponents_differ),
+        RowRule(
+            HOME_POINTS, "is missing while away_points is given", lambda rows: _given(rows, HOME_POINTS, AWAY_POINTS)
+        ),
+        RowRule(
+            AWAY_POINTS, "is missing while home_points is given", lambda rows: _given(rows, AWAY_POINTS, HOME_POINTS)
+        ),
+        RowRule(AWAY_POINTS, "equals home_points; a game has a winner", _has_winner),
+        RowRule(
+            HOME_POINTS,
+            f"is the score of a game after {last_score_day}, which is still to be played",
+            lambda rows: rows[HOME_POINTS].isna() | ~(rows[DATE] > last),
+        ),
+    )
+
+
+TEAMS: Final = ((HOME_TEAM, HOME_FRANCHISE), (AWAY_TEAM, AWAY_FRANCHISE))
+
+
+def _team_rules(team: str, franchise: str) -> Iterable[RowRule]:
+    return (
+        RowRule(team, "is empty", lambda rows: rows[team] != ""),
+        RowRule(
+            team,
+            "is an unknown team code; add it to franchises.csv",
+            lambda rows: rows[franchise].notna() | (rows[team] == "") | is_known_code(rows[team]),
+        ),
+        RowRule(
+            team,
+            "is a team code of other seasons only; add this season to franchises.csv",
+            lambda rows: rows[franchise].notna() | ~is_known_code(rows[team]) | ~_season_in_range(rows),
+        ),
+    )
+
+
+def _is_there(values: pd.Series[pd.Timestamp]) -> pd.Series[bool]:
+    return values.notna()
+
+
+def _season_in_range(rows: pd.DataFrame) -> pd.Series[bool]:
+    return rows[SEASON].between(FIRST_SEASON, LAST_SEASON)
+
+
+def _season_fits_date(rows: pd.DataFrame) -> pd.Series[bool]:
+    years_after = rows[SEASON] - rows[DATE].dt.year
+    fits: pd.Series[bool] = years_after.isin([0, 1]) | rows[DATE].isna() | ~_season_in_range(rows)
+    return fits
+
+
+def _opponents_differ(rows: pd.DataFrame) -> pd.Series[bool]:
+    home, away = rows[HOME_FRANCHISE].cat.codes, rows[AWAY_FRANCHISE].cat.codes
+    return (home != away) | (home < 0)
+
+
+def _given(rows: pd.DataFrame, column: str, other: str) -> pd.Series[bool]:
+    return rows[column].notna() | rows[other].isna()
+
+
+def _has_winner(rows: pd.DataFrame) -> pd.Series[bool]:
+    home, away = rows[HOME_POINTS].fillna(_BAD_NUMBER), rows[AWAY_POINTS].fillna(_BAD_NUMBER)
+    return home.ne(away) | home.lt(1)
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+def _failure_cases(schema: pa.DataFrameSchema, parsed: pd.DataFrame) -> pd.DataFrame:
+    try:
+        schema.validate(parsed, lazy=True)
+    except pa.errors.SchemaErrors as errors:
+        cases: pd.DataFrame = errors.failure_cases
+        return cases
+    return pd.DataFrame(columns=["schema_context", "column", "check", "index"])
+
+
+def _in_words(cases: pd.DataFrame, rules: tuple[RowRule, ...], raw: pd.DataFrame) -> pd.DataFrame:
+    """Our violations from pandera's failure cases: a rule for rows is reported once, not once a column of the table."""
+    if cases.empty:
+        return no_violations()
+    is_row_rule = (cases["schema_context"] == "DataFrameSchema").to_numpy()
+    numbers = cases["check"].where(is_row_rule, -1).astype(int)
+    found = pd.DataFrame(
+        {
+            "position": cases["index"].astype(int),
+            COLUMN: cases["column"].where(~is_row_rule, numbers.map(lambda number: rules[number].column)),
+            RULE: cases["check"].where(~is_row_rule, numbers.map(lambda number: rules[number].text)),
+        }
+    ).drop_duplicates()
+    return violations_at(found["position"].tolist(), found[COLUMN].tolist(), found[RULE].tolist(), raw)

@@ -1,0 +1,205 @@
+"""Game files to validated games: the one entry to the data contract (README, "Data contract").
+
+Reading, rules and overlaps are next door (`read_games.py`, `game_rules.py`, `game_overlaps.py`). Nothing is dropped in
+silence: rows read = games + duplicates collapsed + plans superseded by a score + bad rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.contract import (
+    AWAY_FRANCHISE,
+    AWAY_POINTS,
+    AWAY_TEAM,
+    DATE,
+    GAME_COLUMNS,
+    GAME_ID,
+    HOME_FRANCHISE,
+    HOME_POINTS,
+    HOME_TEAM,
+    NEUTRAL_SITE,
+    PLAYOFF,
+    QUARANTINE_FILE,
+    SEASON,
+)
+from pipeline.steps.game_overlaps import merge_overlaps
+from pipeline.steps.game_quarantine import (
+    COLUMN,
+    FILE,
+    LINE,
+    QUARANTINE_COLUMNS,
+    RULE,
+    VALUE,
+    BadData,
+    count_rules,
+    describe,
+    violation_rows,
+)
+from pipeline.steps.game_rules import find_missing_scores, find_violations, parse
+from pipeline.steps.read_games import RawGames, read_folder
+
+__all__ = ["BadData", "FileSummary", "ValidatedGames", "count_rules", "describe", "games_fingerprint", "load_games"]
+
+VALIDATED_COLUMNS: Final = (*GAME_COLUMNS, HOME_FRANCHISE, AWAY_FRANCHISE)
+_DTYPES: Final = {
+    GAME_ID: "str",
+    DATE: "datetime64[s]",
+    SEASON: "int16",
+    HOME_TEAM: "str",
+    AWAY_TEAM: "str",
+    HOME_POINTS: "Int16",
+    AWAY_POINTS: "Int16",
+    NEUTRAL_SITE: "bool",
+    PLAYOFF: "bool",
+    HOME_FRANCHISE: "str",
+    AWAY_FRANCHISE: "str",
+}
+
+
+@dataclass(frozen=True)
+class FileSummary:
+    """What stood in one file: rows (bad ones too), first and last real date, and columns nobody reads."""
+
+    name: str
+    rows: int
+    first_date: date | None
+    last_date: date | None
+    unused_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ValidatedGames:
+    """Games as known on the morning of the as-of date, and an account of every row that was read.
+
+    `games`: one row a game, VALIDATED_COLUMNS, sorted by date and game_id; no points: not yet played.
+    `quarantine`: one row a violation, QUARANTINE_COLUMNS, sorted; a bad row can have several.
+    n_rows_read = len(games) + n_duplicates_collapsed + n_unplayed_superseded + n_bad_rows.
+    """
+
+    games: pd.DataFrame
+    quarantine: pd.DataFrame
+    files: tuple[FileSummary, ...]
+    ignored_files: tuple[str, ...]
+    n_rows_read: int
+    n_duplicates_collapsed: int
+    n_unplayed_superseded: int
+    n_bad_rows: int
+    n_scores_hidden: int
+
+
+def load_games(folder: Path, *, as_of: date, today: date, max_bad_row_share: float, min_games: int) -> ValidatedGames:
+    """Read and validate all game files below `folder` as of the morning of `as_of`.
+
+    A game of `as_of` or later keeps no score: it was still to be played. A score after both `as_of` and `today` is bad.
+    Raises BadData where a file can't be read, the share of bad rows is above `max_bad_row_share` (0 to 1), or fewer
+    than `min_games` games were played before `as_of`.
+    """
+    raw = read_folder(folder)
+    parsed = parse(raw.rows)
+    violations = find_violations(parsed, raw.rows, last_score_day=max(today, as_of))
+    bad = pd.Series(False, index=parsed.index)
+    bad[violations.index] = True
+    merged = merge_overlaps(parsed[~bad], raw.rows)
+    unscored = find_missing_scores(merged.games, raw.rows, as_of=as_of)
+    quarantine = _quarantine([_ragged(raw), violations, merged.violations, unscored])
+    n_rows_read = len(raw.rows) + sum(len(file.ragged) for file in raw.files)
+    n_bad_rows = len(quarantine[[FILE, LINE]].drop_duplicates())
+    _refuse_too_many_bad_rows(quarantine, n_bad_rows, n_rows_read, max_bad_row_share)
+    games, n_scores_hidden = _as_known_on(merged.games.drop(index=unscored.index), as_of)
+    _refuse_too_few_games(games, as_of, min_games, quarantine)
+    return ValidatedGames(
+        games=games,
+        quarantine=quarantine,
+        files=_summaries(raw, parsed),
+        ignored_files=raw.ignored_files,
+        n_rows_read=n_rows_read,
+        n_duplicates_collapsed=merged.n_duplicates_collapsed,
+        n_unplayed_superseded=merged.n_unplayed_superseded,
+        n_bad_rows=n_bad_rows,
+        n_scores_hidden=n_scores_hidden,
+    )
+
+
+def games_fingerprint(games: pd.DataFrame) -> str:
+    """SHA-256 of what the games say: the same for any order and index of the rows, another when any value differs."""
+    ordered = games.sort_values([DATE, GAME_ID])
+    digest = hashlib.sha256()
+    for column in VALIDATED_COLUMNS:
+        digest.update(column.encode())
+        if _DTYPES[column] == "str":
+            texts = pa.array(ordered[column].astype(str), pa.large_string())
+            # The lengths tell ("ab", "c") from ("a", "bc").
+            digest.update(pc.binary_length(texts).to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+            digest.update("".join(texts.to_pylist()).encode())
+        elif column == DATE:
+            digest.update(ordered[column].to_numpy().astype("datetime64[s]").astype("<i8").tobytes())
+        else:
+            digest.update(ordered[column].astype("Int64").fillna(-1).to_numpy(dtype="<i8").tobytes())
+    return digest.hexdigest()
+
+
+# --- what is known on a morning ---------------------------------------------------------------------------------------
+def _as_known_on(merged: pd.DataFrame, as_of: date) -> tuple[pd.DataFrame, int]:
+    games = merged.astype(_DTYPES)[list(VALIDATED_COLUMNS)]
+    hidden = games[HOME_POINTS].notna() & (games[DATE] >= pd.Timestamp(as_of))
+    games.loc[hidden, [HOME_POINTS, AWAY_POINTS]] = pd.NA
+    return games.sort_values([DATE, GAME_ID], ignore_index=True), int(hidden.sum())
+
+
+# --- the account of bad rows ------------------------------------------------------------------------------------------
+def _ragged(raw: RawGames) -> pd.DataFrame:
+    lines = [(file.name, row) for file in raw.files for row in file.ragged]
+    return violation_rows(
+        [name for name, _ in lines],
+        [row.line for _, row in lines],
+        [""] * len(lines),
+        [row.text for _, row in lines],
+        [f"has a wrong number of fields: {row.n_fields}, where the header has {row.n_expected}" for _, row in lines],
+    )
+
+
+def _quarantine(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(parts).sort_values(list(QUARANTINE_COLUMNS), ignore_index=True)
+
+
+def _refuse_too_many_bad_rows(quarantine: pd.DataFrame, n_bad_rows: int, n_rows: int, max_share: float) -> None:
+    if n_bad_rows <= max_share * n_rows:
+        return
+    first = quarantine.iloc[0]
+    counts = count_rules(quarantine)
+    raise BadData(
+        f"{n_bad_rows} of {n_rows} rows are bad ({n_bad_rows / n_rows:.2%}, limit {max_share:.2%}); first: "
+        f"{describe(first[FILE], first[LINE], first[COLUMN], first[VALUE], first[RULE])}; "
+        f'most common: "{counts.index[0]}" ({counts.iloc[0]} times); correct the files '
+        f"({QUARANTINE_FILE} lists every row), or raise the limit",
+        quarantine,
+    )
+
+
+def _refuse_too_few_games(games: pd.DataFrame, as_of: date, min_games: int, quarantine: pd.DataFrame) -> None:
+    n_played = int(games[HOME_POINTS].notna().sum())
+    if n_played < min_games:
+        raise BadData(
+            f"{n_played} games were played before {as_of}, fewer than the minimum of {min_games}; "
+            "add older games, or lower the minimum",
+            quarantine,
+        )
+
+
+def _summaries(raw: RawGames, parsed: pd.DataFrame) -> tuple[FileSummary, ...]:
+    dates = parsed.groupby(FILE, observed=False)[DATE].agg(["min", "max"])
+    first = [None if pd.isna(day) else day.date() for day in dates["min"]]
+    last = [None if pd.isna(day) else day.date() for day in dates["max"]]
+    return tuple(
+        FileSummary(file.name, len(file.lines) + len(file.ragged), first_date, last_date, file.unused_columns)
+        for file, first_date, last_date in zip(raw.files, first, last, strict=True)
+    )

@@ -1,0 +1,46 @@
+"""Game files written and loaded in one call, for the tests of the data contract."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Mapping
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.steps.games import ValidatedGames, load_games
+
+GameFiles = Mapping[str, str | bytes | pd.DataFrame]
+
+
+def write_game_files(folder: Path, files: GameFiles) -> Path:
+    """Write text as CSV (gzipped by its name), bytes as they are, and frames as Parquet."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, pd.DataFrame):
+            content.to_parquet(path, index=False)
+            continue
+        data = content.encode() if isinstance(content, str) else content
+        path.write_bytes(gzip.compress(data) if name.endswith(".gz") and isinstance(content, str) else data)
+    return folder
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[..., ValidatedGames]:
+    """Write files and load them as of 2021-03-01; no limits unless given."""
+
+    def write_and_load(
+        files: GameFiles,
+        *,
+        as_of: date = date(2021, 3, 1),
+        today: date = date(2021, 3, 1),
+        max_bad_row_share: float = 1.0,
+        min_games: int = 0,
+    ) -> ValidatedGames:
+        folder = write_game_files(tmp_path / "games", files)
+        return load_games(folder, as_of=as_of, today=today, max_bad_row_share=max_bad_row_share, min_games=min_games)
+
+    return write_and_load

@@ -1,0 +1,207 @@
+"""Files that cannot be read as a whole are refused by name; oddities of format that do no harm are not."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.steps.games import BadData, ValidatedGames, games_fingerprint
+
+HEADER = "date,season,home_team,away_team,home_points,away_points,neutral_site,playoff\n"
+GOOD = "2021-01-01,2021,BOS,LAL,100,90,false,false\n"
+OTHER = "2021-01-02,2021,MIA,LAL,100,90,false,false\n"
+Load = Callable[..., ValidatedGames]
+
+
+def parquet_bytes(frame: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def typed_frame() -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(HEADER + GOOD + OTHER), parse_dates=["date"])
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"a.csv": b""}, "a.csv is empty (0 bytes); export it again or remove it"),
+        ({"a.parquet": b""}, "a.parquet is empty (0 bytes); export it again or remove it"),
+        ({"a.csv": " \n\n"}, "a.csv is empty (only blank lines); export it again or remove it"),
+        ({"a.csv.gz": ""}, "a.csv.gz is empty (only blank lines); export it again or remove it"),
+        ({"a.csv": HEADER}, "a.csv has a header and no rows; export it again or remove it"),
+        (
+            {"a.csv": HEADER.replace("home_points", "home_pts") + GOOD},
+            'a.csv: column "home_points" is missing; found: date, season, home_team, away_team, home_pts, away_points, '
+            'neutral_site, playoff; did you mean "home_pts"? rename it',
+        ),
+        ({"a.csv": "date,season\n2021-01-01,2021\n"},
+         "a.csv: columns home_team, away_team, home_points, away_points are missing; found: date, season; add them"),
+        (
+            {"a.csv": (HEADER + GOOD).replace(",", ";")},
+            "a.csv: columns date, season, home_team, away_team, home_points, away_points are missing; found: "
+            "date;season;home_team;away_team;home_points;away_points;neutral_site;playoff; "
+            "fields seem to be separated by ';': separate them by commas",
+        ),
+        (
+            {"a.csv": HEADER.replace("playoff", "date") + GOOD},
+            'a.csv: column "date" stands twice in the header (date, season, home_team, away_team, home_points, '
+            "away_points, neutral_site, date); remove one",
+        ),
+        (
+            {"a.csv": (HEADER + GOOD).encode() + "2021-01-02,2021,MÜN,LAL,100,90,,\n".encode("latin-1")},
+            "a.csv, line 3: byte 0xDC is not UTF-8 (Latin-1 or Windows-1252, perhaps); save the file as UTF-8",
+        ),
+        ({"a.csv": (HEADER + GOOD).encode("utf-16")}, "a.csv is UTF-16, not UTF-8; save it as UTF-8"),
+        ({"a.csv": HEADER + '2021-01-01,2021,"BOS,LAL,100,90,,\n' + GOOD},
+         "a.csv, line 2 or later: quotation marks do not pair up; export the file again"),
+        ({"a.csv": HEADER + 2 * '2021-01-01,2021,B"OS,LAL,100,90,,\n'},
+         "a.csv, line 2 or later: quotation marks do not pair up; export the file again"),
+        ({"a.parquet": typed_frame().head(0)}, "a.parquet has columns and no rows; export it again or remove it"),
+        ({"notes.txt": "hello", "_SUCCESS": "", ".hidden.csv": HEADER, "_tmp/a.csv": HEADER},
+         "holds no *.csv, *.csv.gz or *.parquet file; put the game files there"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_used_is_refused(load: Load, files: dict[str, bytes], message: str) -> None:
+    with pytest.raises(BadData) as caught:
+        load({"b_good.csv": HEADER + GOOD, **files} if any(name.startswith("a.") for name in files) else files)
+    assert str(caught.value).endswith(message)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("keep", [1, 30, -1])
+def test_a_truncated_gzip_file_is_refused(load: Load, keep: int) -> None:
+    whole = gzip.compress((HEADER + GOOD).encode())
+    with pytest.raises(BadData, match=r"^a\.csv\.gz is a truncated or corrupt gzip file .*; export it again$"):
+        load({"a.csv.gz": whole[:keep]})
+
+
+@pytest.mark.parametrize("cut", [slice(0, 50), slice(0, -1), slice(0, -200), slice(100, None)])
+def test_a_truncated_parquet_file_is_refused(load: Load, cut: slice) -> None:
+    with pytest.raises(BadData, match=r"^a\.parquet is a truncated or corrupt Parquet file .*; export it again$"):
+        load({"a.parquet": parquet_bytes(typed_frame())[cut]})
+
+
+def test_a_damaged_parquet_page_is_refused(load: Load) -> None:
+    data = bytearray(parquet_bytes(typed_frame()))
+    data[4:40] = bytes(36)
+    with pytest.raises(BadData, match=r"^a\.parquet is a truncated or corrupt Parquet file"):
+        load({"a.parquet": bytes(data)})
+
+
+def test_a_nested_parquet_column_is_refused(load: Load) -> None:
+    frame = typed_frame().assign(home_points=[[1], [2]])
+    with pytest.raises(BadData, match=r"^a\.parquet: home_points is of type list<.*write it as text$"):
+        load({"a.parquet": frame})
+
+
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    from datetime import date
+
+    from pipeline.steps.games import load_games
+
+    with pytest.raises(BadData, match="nowhere is not a folder; give the folder that holds the game files"):
+        load_games(
+            tmp_path / "nowhere", as_of=date(2021, 3, 1), today=date(2021, 3, 1), max_bad_row_share=0, min_games=0
+        )
+
+
+def test_other_files_are_ignored_by_name(load: Load) -> None:
+    loaded = load(
+        {"deep/er/a.csv": HEADER + GOOD, "README.md": "x", "_SUCCESS": "", "x.txt": "x", "deep/.cache/a.csv": "x"}
+    )
+    assert loaded.ignored_files == ("README.md", "_SUCCESS", "deep/.cache/a.csv", "x.txt")
+    assert [file.name for file in loaded.files] == ["deep/er/a.csv"]
+
+
+def test_each_file_is_summed_up(load: Load) -> None:
+    bad = "2021-01-31,2021,XYZ,LAL,100,90,,\n1,2\n2021-02-31,2021,BOS,LAL,100,90,,\n"
+    loaded = load({"b.csv": HEADER + GOOD + OTHER + bad, "a.csv": "attendance," + HEADER + "5," + GOOD})
+    a, b = loaded.files
+    assert (a.name, a.rows, str(a.first_date), str(a.last_date)) == ("a.csv", 1, "2021-01-01", "2021-01-01")
+    assert a.unused_columns == ("attendance",)
+    assert (b.name, b.rows, str(b.first_date), str(b.last_date)) == ("b.csv", 5, "2021-01-01", "2021-01-31")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xef\xbb\xbf" + (HEADER + GOOD + OTHER).encode(),
+        (HEADER + GOOD + OTHER).replace("\n", "\r\n").encode(),
+        (HEADER + GOOD + OTHER).replace("\n", "\r").encode(),
+        (HEADER + GOOD + OTHER).rstrip("\n").encode(),
+        ("\n" + HEADER + "\n" + GOOD + "\n\n" + OTHER + "\n").encode(),
+        (HEADER.replace(",", " , ") + GOOD + OTHER).encode(),
+        (HEADER + GOOD + OTHER).replace("BOS", '"BOS"').encode(),
+        "\n".join(",".join(reversed(line.split(","))) for line in (HEADER + GOOD + OTHER).splitlines()).encode(),
+    ],
+)
+def test_harmless_differences_of_format_change_nothing(load: Load, data: bytes, tmp_path: Path) -> None:
+    plain = load({"plain.csv": HEADER + GOOD + OTHER})
+    (tmp_path / "games" / "plain.csv").unlink()
+    other = load({"other.csv": data})
+    assert other.n_bad_rows == 0
+    pd.testing.assert_frame_equal(other.games, plain.games)
+    assert games_fingerprint(other.games) == games_fingerprint(plain.games)
+
+
+def test_line_numbers_count_blank_lines_and_quoted_line_breaks(load: Load) -> None:
+    text = (
+        "note," + HEADER  # line 1
+        + "\n"  # 2
+        + '"two\nlines, ""quoted""",' + GOOD  # 3 and 4
+        + "x,y\n"  # 5
+        + '"a\n\nb",' + GOOD.replace("100", "abc")  # 6 to 8
+        + "z," + OTHER.replace("LAL", "XYZ")  # 9
+    )  # fmt: skip
+    assert load({"a.csv": text}).quarantine[["line", "column"]].to_numpy().tolist() == [
+        [5, ""],
+        [6, "home_points"],
+        [9, "away_team"],
+    ]
+
+
+def test_a_very_long_bad_value_is_cut(load: Load) -> None:
+    value = load({"a.csv": HEADER + GOOD.replace("100", "9" * 10_000)}).quarantine["value"][0]
+    assert len(value) == 81
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        typed_frame(),
+        typed_frame().astype({"home_points": float, "season": "int16", "neutral_site": object}),
+        typed_frame().assign(date=lambda rows: rows["date"].dt.date),
+        typed_frame().assign(date=lambda rows: rows["date"].dt.tz_localize("UTC")),
+        typed_frame().astype({"date": "datetime64[ns]", "home_team": "category", "playoff": "boolean"}),
+        typed_frame().astype(str),
+        typed_frame().drop(columns=["neutral_site", "playoff"]),
+    ],
+)
+def test_parquet_says_the_same_as_csv(load: Load, frame: pd.DataFrame, tmp_path: Path) -> None:
+    plain = load({"plain.csv": HEADER + GOOD + OTHER})
+    (tmp_path / "games" / "plain.csv").unlink()
+    other = load({"other.parquet": frame})
+    assert other.n_bad_rows == 0
+    pd.testing.assert_frame_equal(other.games, plain.games)
+
+
+def test_parquet_rows_are_counted_from_one(load: Load) -> None:
+    frame = typed_frame().assign(home_points=[100.0, 110.5], date=["2021-01-01T19:00", "2021-01-02"])
+    assert load({"a.parquet": frame}).quarantine[["line", "column", "value"]].to_numpy().tolist() == [
+        [1, "date", "2021-01-01T19:00"],
+        [2, "home_points", "110.5"],
+    ]
+
+
+def test_missing_points_in_parquet_are_games_to_come(load: Load) -> None:
+    frame = typed_frame().assign(date=pd.Timestamp("2021-03-05"), home_points=np.nan, away_points=None)
+    games = load({"a.parquet": frame}).games
+    assert games["home_points"].isna().all() and len(games) == 2

@@ -1,0 +1,157 @@
+"""Each rule of the data contract for one row: the bad row is quarantined with its place, column, value and rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+import pandas as pd
+import pytest
+
+from pipeline.steps.games import ValidatedGames, count_rules, describe
+
+HEADER = "date,season,home_team,away_team,home_points,away_points,neutral_site,playoff\n"
+GOOD = "2021-01-01,2021,BOS,LAL,100,90,false,false\n"
+Load = Callable[..., ValidatedGames]
+
+POINTS = "is not a whole number from 1 to 250"
+DATE = "is not a real date written YYYY-MM-DD"
+SEASON = "is not a year from 1900 to 2200"
+FLAG = "is not true or false"
+UNPLAYED = "is missing, yet the game was played before 2021-03-01; add the score, or remove a game that was called off"
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "value", "rule"),
+    [
+        ("2021-02-30,2021,BOS,LAL,100,90,,", "date", "2021-02-30", DATE),
+        ("2021-02-29,2021,BOS,LAL,100,90,,", "date", "2021-02-29", DATE),
+        ("20210115,2021,BOS,LAL,100,90,,", "date", "20210115", DATE),
+        ("2021-1-5,2021,BOS,LAL,100,90,,", "date", "2021-1-5", DATE),
+        ("2021-W01-1,2021,BOS,LAL,100,90,,", "date", "2021-W01-1", DATE),
+        ("01/15/2021,2021,BOS,LAL,100,90,,", "date", "01/15/2021", DATE),
+        ("2021-01-15 19:30:00,2021,BOS,LAL,100,90,,", "date", "2021-01-15 19:30:00", DATE),
+        (",2021,BOS,LAL,100,90,,", "date", "", DATE),
+        ("2021-01-15,1899,BOS,LAL,100,90,,", "season", "1899", SEASON),
+        ("2021-01-15,2201,BOS,LAL,100,90,,", "season", "2201", SEASON),
+        ("2021-01-15,2020-21,BOS,LAL,100,90,,", "season", "2020-21", SEASON),
+        ("2021-01-15,,BOS,LAL,100,90,,", "season", "", SEASON),
+        ("2021-01-15,2020,BOS,LAL,100,90,,", "season", "2020", "is neither the year of the date nor the next one"),
+        ("2021-01-15,2023,BOS,LAL,100,90,,", "season", "2023", "is neither the year of the date nor the next one"),
+        ("2021-01-15,2021,BOS,LAL,abc,90,,", "home_points", "abc", POINTS),
+        ("2021-01-15,2021,BOS,LAL,112.5,90,,", "home_points", "112.5", POINTS),
+        ("2021-01-15,2021,BOS,LAL,-3,90,,", "home_points", "-3", POINTS),
+        ("2021-01-15,2021,BOS,LAL,100,0,,", "away_points", "0", POINTS),
+        ("2021-01-15,2021,BOS,LAL,100,251,,", "away_points", "251", POINTS),
+        ("2021-01-15,2021,BOS,LAL,100,99999999999,,", "away_points", "99999999999", POINTS),
+        ("2021-01-15,2021,BOS,LAL,100,1e2,,", "away_points", "1e2", POINTS),
+        ("2021-01-15,2021,BOS,LAL,100,NaN,,", "away_points", "NaN", POINTS),
+        ("2021-01-15,2021,BOS,LAL,,90,,", "home_points", "", "is missing while away_points is given"),
+        ("2021-01-15,2021,BOS,LAL,100,,,", "away_points", "", "is missing while home_points is given"),
+        ("2021-01-15,2021,BOS,LAL,100,100,,", "away_points", "100", "equals home_points; a game has a winner"),
+        ("2021-01-15,2021,BOS,BOS,100,90,,", "away_team", "BOS", "is the same franchise as home_team"),
+        ("2021-01-15,2021,BRK,BKN,100,90,,", "away_team", "BKN", "is the same franchise as home_team"),
+        ("2021-01-15,2021,,LAL,100,90,,", "home_team", "", "is empty"),
+        ("2021-01-15,2021,XYZ,LAL,100,90,,", "home_team", "XYZ", "is an unknown team code; add it to franchises.csv"),
+        ("2021-01-15,2021,BOS,lal,100,90,,", "away_team", "lal", "is an unknown team code; add it to franchises.csv"),
+        (
+            "2021-01-15,2021,BAL,LAL,100,90,,",
+            "home_team",
+            "BAL",
+            "is a team code of other seasons only; add this season to franchises.csv",
+        ),
+        ("2021-01-15,2021,BOS,LAL,100,90,maybe,", "neutral_site", "maybe", FLAG),
+        ("2021-01-15,2021,BOS,LAL,100,90,,2", "playoff", "2", FLAG),
+        (
+            "2021-03-02,2021,BOS,LAL,100,90,,",
+            "home_points",
+            "100",
+            "is the score of a game after 2021-03-01, which is still to be played",
+        ),
+        ("2021-01-15,2021,BOS,LAL,,,,", "home_points", "", UNPLAYED),
+        (
+            "2021-01-15,2021,BOS,LAL,100,90,",
+            "",
+            "2021-01-15,2021,BOS,LAL,100,90,",
+            "has a wrong number of fields: 7, where the header has 8",
+        ),
+        (
+            '2021-01-15,2021,BOS,LAL,"1,00",90,,,',
+            "",
+            '2021-01-15,2021,BOS,LAL,"1,00",90,,,',
+            "has a wrong number of fields: 9, where the header has 8",
+        ),
+    ],
+)
+def test_bad_row_is_quarantined_alone(load: Load, row: str, column: str, value: str, rule: str) -> None:
+    loaded = load({"games.csv": HEADER + GOOD + row + "\n"})
+    assert loaded.quarantine.to_numpy().tolist() == [["games.csv", 3, column, value, rule]]
+    assert loaded.games["game_id"].tolist() == ["2021-01-01-BOS-LAL"]
+    assert (loaded.n_rows_read, loaded.n_bad_rows) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", False),
+        *((text, False) for text in ("false", "F", "no", "0", "False", "N O".replace(" ", ""))),
+        *((text, True) for text in ("true", "T", "YES", "1", "TRUE", " true ")),
+    ],
+)
+def test_flags_are_read_as_words(load: Load, text: str, expected: bool) -> None:
+    loaded = load({"games.csv": HEADER + f"2021-01-01,2021,BOS,LAL,100,90,{text},{text}\n"})
+    assert loaded.games[["neutral_site", "playoff"]].to_numpy().tolist() == [[expected, expected]]
+
+
+def test_numbers_may_be_written_with_decimals_and_spaces(load: Load) -> None:
+    games = load({"games.csv": HEADER + " 2021-01-01 ,2021.0, BOS,LAL ,112.0,0090.,,\n"}).games
+    assert games[["season", "home_team", "away_team", "home_points", "away_points"]].to_numpy().tolist() == [
+        [2021, "BOS", "LAL", 112, 90]
+    ]
+
+
+def test_a_row_can_break_several_rules_and_is_one_bad_row(load: Load) -> None:
+    loaded = load({"games.csv": HEADER + "2021-13-01,x,QQQ,LAL,0,251,?,\n"})
+    assert loaded.quarantine["column"].tolist() == [
+        "away_points", "date", "home_points", "home_team", "neutral_site", "season",
+    ]  # fmt: skip
+    assert (loaded.n_rows_read, loaded.n_bad_rows, len(loaded.games)) == (1, 1, 0)
+
+
+def test_a_season_may_end_in_the_year_of_the_date_or_the_next(load: Load) -> None:
+    rows = "2020-12-25,2021,BOS,LAL,100,90,,\n2020-10-11,2020,MIA,LAL,93,106,,\n"
+    assert load({"games.csv": HEADER + rows}).n_bad_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("as_of", "today", "row", "points", "n_hidden"),
+    [
+        (date(2021, 1, 15), date(2021, 3, 1), "2021-01-14,2021,BOS,LAL,100,90,,", 100, 0),
+        (date(2021, 1, 15), date(2021, 3, 1), "2021-01-15,2021,BOS,LAL,100,90,,", pd.NA, 1),
+        (date(2021, 1, 15), date(2021, 3, 1), "2021-03-01,2021,BOS,LAL,100,90,,", pd.NA, 1),
+        (date(2021, 1, 15), date(2021, 3, 1), "2021-01-15,2021,BOS,LAL,,,,", pd.NA, 0),
+        (date(2021, 3, 1), date(2021, 1, 15), "2021-02-28,2021,BOS,LAL,100,90,,", 100, 0),
+    ],
+)
+def test_as_of_a_morning_only_earlier_games_have_scores(
+    load: Load, as_of: date, today: date, *, row: str, points: object, n_hidden: int
+) -> None:
+    loaded = load({"games.csv": HEADER + row + "\n"}, as_of=as_of, today=today)
+    assert loaded.games["home_points"].tolist() == [points]
+    assert loaded.games["away_points"].isna().tolist() == [points is pd.NA]
+    assert (loaded.n_scores_hidden, loaded.n_bad_rows) == (n_hidden, 0)
+
+
+def test_a_violation_reads_as_one_sentence() -> None:
+    assert (
+        describe("games_2020.csv", 88, "home_points", "abc", POINTS)
+        == 'games_2020.csv, line 88: home_points "abc" is not a whole number from 1 to 250'
+    )
+    assert describe("a.parquet", 5, "date", "", DATE) == f'a.parquet, row 5: date "" {DATE}'
+    assert describe("a.csv", 5, "", "1,2", "has a wrong number") == "a.csv, line 5: has a wrong number"
+
+
+def test_rules_are_counted_without_what_differs_by_row(load: Load) -> None:
+    rows = GOOD + GOOD.replace("90", "91") + "2021-01-15,2021,BOS,LAL,100,x,,\n"
+    counts = count_rules(load({"games.csv": HEADER + rows}).quarantine)
+    assert counts.to_dict() == {"contradicts another row of the same game": 2, POINTS: 1}
