@@ -1,0 +1,159 @@
+"""How good the model is on real games, season by season, walking forward.
+
+in   ../shared/data/games/                          every NBA game
+     ../shared/data/forecasts_538_2016_2022.csv     FiveThirtyEight's published forecasts
+
+Monthly refits through the pipeline's own walk-forward code, modelling seasons from 2004 on; older games only warm up
+the ratings. Features, constants and hyperparameters were chosen on seasons up to 2018: 2019 to 2023 confirm them.
+
+python -m benchmarks.model_quality
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline import contract as c
+from pipeline.steps import metrics
+from pipeline.steps.features import build_features
+from pipeline.steps.games import load_games
+from pipeline.steps.model import Hyperparameters
+from pipeline.steps.walk_forward import walk_forward
+
+REAL_DATA: Final = Path(__file__).resolve().parents[2] / "shared" / "data"
+AS_OF: Final = date(2023, 7, 1)  # after the last real game
+FIRST_SEASON: Final = 2004
+FIRST_COMPARED: Final = 2016  # 538's forecasts start there
+CONFIRMED: Final = (2019, 2023)
+WHO: Final = {"model": c.P_MODEL, "Elo-logistic": c.P_ELO_LOGISTIC, "base rate": c.P_BASE_RATE}
+MIN_MEAN_GAIN: Final = 0.003
+BOOTSTRAP_SEED: Final = 538
+
+# FiveThirtyEight names franchises by nickname.
+NICKNAMES: Final = {
+    **{"Hawks": "ATL", "Nets": "BKN", "Celtics": "BOS", "Hornets": "CHA", "Bulls": "CHI", "Cavaliers": "CLE"},
+    **{"Mavericks": "DAL", "Nuggets": "DEN", "Pistons": "DET", "Warriors": "GSW", "Rockets": "HOU", "Pacers": "IND"},
+    **{"Clippers": "LAC", "Lakers": "LAL", "Grizzlies": "MEM", "Heat": "MIA", "Bucks": "MIL", "Timberwolves": "MIN"},
+    **{"Pelicans": "NOP", "Knicks": "NYK", "Thunder": "OKC", "Magic": "ORL", "Sixers": "PHI", "Suns": "PHX"},
+    **{"Trailblazers": "POR", "Kings": "SAC", "Spurs": "SAS", "Raptors": "TOR", "Jazz": "UTA", "Wizards": "WAS"},
+}
+
+
+def main() -> int:
+    """Print the tables; exit code 1 where the model does not beat Elo-logistic as promised."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter).parse_args()
+    if not REAL_DATA.exists():
+        print("real games not found at ../shared/data", file=sys.stderr)
+        return 2
+    games = load_games(REAL_DATA / "games", as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, min_games=1_000).games
+    record = season_records(games)
+    print_seasons(record)
+    print_538(record, games)
+    return 0 if print_verdict(record) else 1
+
+
+def season_records(games: pd.DataFrame) -> pd.DataFrame:
+    """The walk-forward record of seasons 2016 to 2023."""
+    features = build_features(games)
+    modelled = features[features[c.HOME_WON].notna() & (features[c.SEASON] >= FIRST_SEASON)]
+    wanted = int((modelled[c.SEASON] >= FIRST_COMPARED).sum())
+    table = pa.Table.from_pandas(modelled, preserve_index=False)
+    record: pd.DataFrame = walk_forward(table, Hyperparameters(), wanted).to_pandas()
+    return record
+
+
+def print_seasons(record: pd.DataFrame) -> None:
+    """One line a season and forecaster; the seasons that confirm also together."""
+    names = ("log loss", "Brier", "accuracy", "AUC", "calib.", "games")
+    print(f"{'season':>9}  {'forecaster':<13}" + "".join(f"{name:>9}" for name in names))
+    first, last = CONFIRMED
+    for season in range(first, last + 1):
+        _print_scores(str(season), record[record[c.SEASON] == season])
+    _print_scores(f"{first}-{last}", record[record[c.SEASON] >= first])
+
+
+def _print_scores(label: str, record: pd.DataFrame) -> None:
+    for who, column in WHO.items():
+        s = metrics.score(_floats(record[column]), _floats(record[c.HOME_WON]))
+        print(
+            f"{label:>9}  {who:<13}{s.log_loss:9.4f}{s.brier:9.4f}{s.accuracy:9.4f}{s.roc_auc:9.4f}"
+            f"{s.calibration_error:9.4f}{s.n_games:9,}"
+        )
+        label = ""
+
+
+def print_538(record: pd.DataFrame, games: pd.DataFrame) -> None:
+    """Log loss beside FiveThirtyEight's on the games that both have forecast."""
+    published = published_forecasts()
+    both = joined(record, games, published)
+    print(f"\n538 published {len(published):,} forecasts with log loss {_loss(published, 'p_538'):.4f};")
+    print(f"{len(published) - len(both):,} of these games have no score in the data, so that they teach nothing.")
+    print(f"\n{'season':>9}{'model':>9}{'538':>9}{'Elo-log.':>9}{'games':>7}")
+    for season, rows in [*both.groupby(c.SEASON), ("together", both)]:
+        losses = [_loss(rows, column) for column in (c.P_MODEL, "p_538", c.P_ELO_LOGISTIC)]
+        print(f"{season!s:>9}" + "".join(f"{loss:9.4f}" for loss in losses) + f"{len(rows):7,}")
+    gap = _difference(both, c.P_MODEL, "p_538")
+    print(f"model minus 538: {gap.mean:+.4f}, 95 % interval {gap.lower:+.4f} to {gap.upper:+.4f}")
+
+
+def published_forecasts() -> pd.DataFrame:
+    """date, both franchises, p_538 and home_won, as 538 names home and away."""
+    file = pd.read_csv(REAL_DATA / "forecasts_538_2016_2022.csv", parse_dates=["date"])
+    sides = {side: file[side].map(NICKNAMES) for side in (c.HOME_FRANCHISE, c.AWAY_FRANCHISE)}
+    assert not any(side.isna().any() for side in sides.values()), "a nickname has no franchise"
+    return file.assign(**sides).rename(columns={"home_win_probability": "p_538"})
+
+
+def joined(record: pd.DataFrame, games: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """The record's rows with p_538; on neutral sites the sources disagree about who is at home, so both ways count."""
+    teams = games[[c.GAME_ID, c.HOME_FRANCHISE, c.AWAY_FRANCHISE]].astype(str)
+    ours = record.merge(teams, on=c.GAME_ID).assign(day=record[c.DATE].astype("datetime64[s]"))
+    theirs = published.assign(day=published[c.DATE].astype("datetime64[s]"))
+    swapped = theirs.rename(columns={c.HOME_FRANCHISE: c.AWAY_FRANCHISE, c.AWAY_FRANCHISE: c.HOME_FRANCHISE})
+    swapped = swapped.assign(p_538=1 - swapped["p_538"], home_won=1 - swapped["home_won"])
+    keys = ["day", c.HOME_FRANCHISE, c.AWAY_FRANCHISE]
+    theirs = pd.concat([theirs, swapped])[[*keys, "p_538", "home_won"]]
+    both = ours.merge(theirs, on=keys, suffixes=("", "_538"), validate="one_to_one")
+    assert (both[c.HOME_WON] == both["home_won_538"]).all(), "the sources disagree about a winner"
+    return both
+
+
+def print_verdict(record: pd.DataFrame) -> bool:
+    """Whether the model beats Elo-logistic in each season that confirms, and by enough on average."""
+    first, last = CONFIRMED
+    confirmed = record[record[c.SEASON] >= first]
+    gains = {season: -_difference(confirmed[confirmed[c.SEASON] == season]).mean for season in range(first, last + 1)}
+    together = _difference(confirmed)
+    print("\ngain over Elo-logistic: " + ", ".join(f"{season} {gain:.4f}" for season, gain in gains.items()))
+    print(f"together {-together.mean:.4f}, 95 % interval {-together.upper:.4f} to {-together.lower:.4f}")
+    kept = min(gains.values()) > 0 and -together.mean >= MIN_MEAN_GAIN
+    print(f"{'kept' if kept else 'BROKEN'}: better in each season, and by {MIN_MEAN_GAIN} on average")
+    return kept
+
+
+def _difference(rows: pd.DataFrame, a: str = c.P_MODEL, b: str = c.P_ELO_LOGISTIC) -> metrics.Difference:
+    y = _floats(rows[c.HOME_WON])
+    weeks = rows[c.DATE].to_numpy().astype("datetime64[W]").astype(np.int64)
+    losses = [metrics.log_losses(_floats(rows[column]), y) for column in (a, b)]
+    return metrics.paired_difference(losses[0], losses[1], weeks, seed=BOOTSTRAP_SEED)
+
+
+def _loss(rows: pd.DataFrame, column: str) -> float:
+    return float(metrics.log_losses(_floats(rows[column]), _floats(rows[c.HOME_WON])).mean())
+
+
+def _floats(column: pd.Series[Any]) -> NDArray[np.float64]:
+    return column.to_numpy(dtype=np.float64)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

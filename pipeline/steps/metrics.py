@@ -1,0 +1,130 @@
+"""Scores of probabilities against outcomes, and the paired comparison of two models on the same games."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+_CALIBRATION_BINS = 5
+_EPSILON = 1e-15  # a certain forecast that fails costs 34.5, not infinity
+_Z_95 = 1.959964
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Scores of one forecaster; all but accuracy and AUC are better when lower."""
+
+    log_loss: float
+    brier: float
+    accuracy: float  # share of games in which the likelier team won; a forecast of exactly one half counts one half
+    roc_auc: float  # NaN when all outcomes are alike
+    calibration_error: float
+    n_games: int
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """Games of similar forecasts: mean forecast, share won with its 95 % Wilson interval."""
+
+    predicted: float
+    observed: float
+    lower: float
+    upper: float
+    n_games: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean difference of two losses with its 95 % interval; negative: the first is better."""
+
+    mean: float
+    lower: float
+    upper: float
+
+
+def log_losses(p: FloatArray, y: FloatArray) -> FloatArray:
+    """Log loss of each game, in nats, of the shape (games,)."""
+    safe = np.clip(p, _EPSILON, 1.0 - _EPSILON)
+    return np.asarray(-(y * np.log(safe) + (1.0 - y) * np.log1p(-safe)), dtype=np.float64)
+
+
+def score(p: FloatArray, y: FloatArray) -> Metrics:
+    """All metrics of probabilities `p` for outcomes `y` (0 or 1), both of the shape (games,).
+
+    Raises ValueError when there is no game, the shapes differ or a probability lies outside 0 to 1 (a NaN does).
+    """
+    if len(p) == 0 or p.shape != y.shape:
+        raise ValueError(f"cannot score {len(p):,} probabilities for {len(y):,} outcomes")
+    if not ((p >= 0.0) & (p <= 1.0)).all():
+        raise ValueError("cannot score: a probability is not a number from 0 to 1")
+    return Metrics(
+        log_loss=float(log_losses(p, y).mean()),
+        brier=float(((p - y) ** 2).mean()),
+        accuracy=float(np.where(p == 0.5, 0.5, (p > 0.5) == (y == 1.0)).mean()),
+        roc_auc=roc_auc(p, y),
+        calibration_error=calibration_error(p, y),
+        n_games=len(p),
+    )
+
+
+def roc_auc(p: FloatArray, y: FloatArray) -> float:
+    """Chance that a won game had the higher forecast than a lost one, ties one half (Mann-Whitney U)."""
+    won = int(y.sum())
+    lost = len(y) - won
+    if won == 0 or lost == 0:
+        return float("nan")
+    return float((_mean_ranks(p)[y == 1.0].sum() - won * won / 2.0) / (won * lost))
+
+
+def calibration_error(p: FloatArray, y: FloatArray) -> float:
+    """Expected calibration error over five bins of equal counts: mean |mean forecast - share won|, weighted by games.
+
+    Equal counts, because equal widths leave bins of a few games whose noise rules the sum (Nixon et al. 2019,
+    "Measuring Calibration in Deep Learning"). Five rather than ten, because noise alone gives a perfect forecaster
+    0.023 on 1,312 games with five bins (95 % below 0.038), but 0.032 (0.045) with ten; a model that is really off by
+    0.05 shows it in both.
+    """
+    bins = reliability_bins(p, y, _CALIBRATION_BINS)
+    return float(sum(abs(b.predicted - b.observed) * b.n_games for b in bins) / len(p))
+
+
+def reliability_bins(p: FloatArray, y: FloatArray, n_bins: int = 10) -> list[ReliabilityBin]:
+    """At most `n_bins` bins of nearly equal counts by ascending forecast; equal forecasts share a bin."""
+    position = np.minimum(_mean_ranks(p) * n_bins / len(p), n_bins - 1).astype(np.int64)
+    return [_bin(p[position == number], y[position == number]) for number in np.unique(position)]
+
+
+def _mean_ranks(p: FloatArray) -> FloatArray:
+    """Rank of each value from 0.5 upwards, equal values at their mean."""
+    _, inverse, counts = np.unique(p, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - counts / 2.0)[inverse])
+
+
+def _bin(p: FloatArray, y: FloatArray) -> ReliabilityBin:
+    n, observed = len(y), float(y.mean())
+    centre = (observed + _Z_95**2 / (2 * n)) / (1 + _Z_95**2 / n)
+    half = _Z_95 * np.sqrt(observed * (1 - observed) / n + _Z_95**2 / (4 * n**2)) / (1 + _Z_95**2 / n)
+    return ReliabilityBin(float(p.mean()), observed, float(centre - half), float(centre + half), n)
+
+
+def paired_difference(loss_a: FloatArray, loss_b: FloatArray, weeks: IntArray, seed: int, n: int = 2_000) -> Difference:
+    """Mean of `loss_a - loss_b` over the games with a 95 % percentile interval from `n` bootstraps over weeks.
+
+    Whole weeks are drawn, because the games of a week share teams in the same state and are not independent. All
+    inputs have the shape (games,). Raises ValueError when there is no game.
+    """
+    if len(loss_a) == 0:
+        raise ValueError("cannot compare two models on no games")
+    difference = loss_a - loss_b
+    _, week = np.unique(weeks, return_inverse=True)
+    sums = np.bincount(week, weights=difference)
+    counts = np.bincount(week)
+    drawn = np.random.default_rng(seed).integers(len(sums), size=(n, len(sums)))
+    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    lower, upper = np.quantile(means, [0.025, 0.975])
+    return Difference(float(difference.mean()), float(lower), float(upper))
