@@ -1,0 +1,41 @@
+"""Puts the approved version's own artifact where the next run reads it, as promotion does in the cloud."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pipeline import contract as c
+from pipeline.local.locks import locked
+from pipeline.local.registry import Registry
+from pipeline.local.store import Store, StoreError, remove
+from pipeline.promotion import NO_CHAMPION, artifact_uri, champion_metadata, choose_champion
+
+
+def read_champion(store: Store, bucket: str) -> dict[str, Any]:
+    """champion.json, or the same without a version when nothing was promoted yet."""
+    path = store.object_path(f"s3://{bucket}/{c.CHAMPION_CHANNEL}/{c.CHAMPION_FILE}")
+    return dict(json.loads(path.read_bytes())) if path.is_file() else dict(NO_CHAMPION)
+
+
+def promote(store: Store, group: str, bucket: str) -> dict[str, Any]:
+    """Make champion/ what the registry says now, and return champion.json's content.
+
+    Idempotent; the artifact is written before champion.json, which names it. Raises StoreError when the approved
+    version's artifact is missing: the champion then stays what it was.
+    """
+    prefix = f"s3://{bucket}/{c.CHAMPION_CHANNEL}"
+    pointer = store.object_path(f"{prefix}/{c.CHAMPION_FILE}")
+    with locked(store.root / "registry" / ".champion.lock"):
+        package = choose_champion(Registry(store).packages(group))
+        metadata = champion_metadata(package) if package else dict(NO_CHAMPION)
+        if package:
+            source = store.object_path(artifact_uri(package))
+            if not source.is_file():
+                raise StoreError(f"version {package['ModelPackageVersion']} has lost its artifact {source}")
+            store.copy(source, store.object_path(f"{prefix}/{metadata['artifact']}"))
+        store.write_json(pointer, metadata)
+        for entry in pointer.parent.iterdir():
+            if entry.name not in (c.CHAMPION_FILE, str(metadata["version"])):
+                remove(entry)
+    return metadata

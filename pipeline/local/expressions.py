@@ -1,0 +1,176 @@
+"""Values of a definition that are known only at run time: `Get`, `Std:Join` and `Std:JsonGet`.
+
+The forms are those of the pipeline definition schema, version 2020-12-01.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+Value = str | int | float | bool
+
+_PATH_PART = re.compile(r"""\.?([^.\[\]]+)|\[(\d+)\]|\['([^']*)'\]|\["([^"]*)"\]""")
+# Describe* responses hold lists; a definition names their elements by one of these members.
+_NAME_MEMBERS = ("OutputName", "InputName", "ChannelName", "Name")
+
+
+class ExpressionError(Exception):
+    """An expression that has no value; the message is the reason the step fails with."""
+
+
+class Scope(Protocol):
+    """Where expressions find their values."""
+
+    @property
+    def parameters(self) -> Mapping[str, Value]:
+        """Values of the pipeline parameters."""
+        ...
+
+    def execution(self, name: str) -> str | None:
+        """The execution variable `name`, or None if there is no such one."""
+        ...
+
+    def properties(self, step: str) -> Mapping[str, Any]:
+        """The Describe-shaped response of a step that has ended."""
+        ...
+
+    def property_file(self, step: str, name: str) -> str:
+        """The S3 location of a property file of a step that has ended."""
+        ...
+
+    def read_json(self, uri: str) -> object:
+        """The JSON document at an S3 location; raises FileNotFoundError or ValueError."""
+        ...
+
+
+def function_of(value: object) -> str | None:
+    """`Get`, `Std:Join` or `Std:JsonGet` if `value` is such an expression, else None."""
+    if isinstance(value, dict) and len(value) == 1:
+        name = next(iter(value))
+        if name in {"Get", "Std:Join", "Std:JsonGet"}:
+            return str(name)
+    return None
+
+
+def references(value: object) -> Iterator[str]:
+    """Every path that a `Get` in `value` names, at any depth."""
+    if isinstance(value, dict):
+        if function_of(value) == "Get":
+            yield str(value["Get"])
+        else:
+            for item in value.values():
+                yield from references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from references(item)
+
+
+def evaluate(value: object, scope: Scope) -> Any:  # noqa: ANN401 (any JSON value comes in and goes out)
+    """`value` with each expression in it, at any depth, replaced by what it stands for; raises ExpressionError."""
+    match function_of(value), value:
+        case "Get", {"Get": str(path)}:
+            return _get(path, scope)
+        case "Std:Join", {"Std:Join": dict(join)}:
+            parts = [as_text(evaluate(part, scope)) for part in join.get("Values", [])]
+            return str(join.get("On", "")).join(parts)
+        case "Std:JsonGet", {"Std:JsonGet": dict(json_get)}:
+            return _json_get(json_get, scope)
+        case _, dict(members):
+            return {name: evaluate(member, scope) for name, member in members.items()}
+        case _, list(items):
+            return [evaluate(item, scope) for item in items]
+        case _:
+            return value
+
+
+def as_text(value: object) -> str:
+    """A value as `Std:Join` writes it: booleans as JSON does, numbers as Python does."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise ExpressionError(f"cannot join {value!r}: only strings, numbers and booleans have a text")
+
+
+def at_path(document: object, path: str, what: str) -> Any:  # noqa: ANN401 (any JSON value)
+    """The value at `path`, such as `a.b[0]['c']`, of a JSON document.
+
+    `what` names the document in the ExpressionError that a missing part raises.
+    """
+    value = document
+    for part in _parts(path, what):
+        value = _member(value, part, path, what)
+    return value
+
+
+def _parts(path: str, what: str) -> list[str | int]:
+    text = path.removeprefix("$")
+    parts: list[str | int] = []
+    position = 0
+    while position < len(text):
+        match = _PATH_PART.match(text, position)
+        if match is None:
+            raise ExpressionError(f'{what}: the path "{path}" cannot be read at "{text[position:]}"')
+        name, index, single, double = match.groups()
+        parts.append(int(index) if index is not None else name or single or double or "")
+        position = match.end()
+    return parts
+
+
+def _member(value: object, part: str | int, path: str, what: str) -> object:
+    if isinstance(value, list) and isinstance(part, int) and part < len(value):
+        return value[part]
+    if isinstance(value, dict) and str(part) in value:
+        return value[str(part)]
+    if isinstance(value, list) and isinstance(part, str):
+        for element in value:
+            if isinstance(element, dict) and part in (element.get(member) for member in _NAME_MEMBERS):
+                return element
+    raise ExpressionError(f'{what} has no value at "{path}": "{part}" is missing, {_holding(value)}')
+
+
+def _holding(value: object) -> str:
+    if isinstance(value, dict):
+        return f"there is {', '.join(map(str, value)) or 'nothing'}"
+    if isinstance(value, list):
+        return f"there is a list of {len(value)}"
+    return f"there is the value {value!r}"
+
+
+def _get(path: str, scope: Scope) -> object:
+    kind, _, rest = path.partition(".")
+    if kind == "Parameters" and rest in scope.parameters:
+        return scope.parameters[rest]
+    if kind == "Execution" and (value := scope.execution(rest)) is not None:
+        return value
+    if kind == "Steps":
+        step, _, inner = rest.partition(".")
+        return at_path(scope.properties(step), inner, f"step {step}")
+    raise ExpressionError(f'"{path}" is not known to a local run')
+
+
+def _json_get(json_get: Mapping[str, Any], scope: Scope) -> Value:
+    uri, what = _json_location(json_get, scope)
+    try:
+        document = scope.read_json(uri)
+    except FileNotFoundError:
+        raise ExpressionError(f"{what} was not written: there is no object {uri}") from None
+    except ValueError as error:
+        raise ExpressionError(f"{what} is not valid JSON ({error})") from None
+    value = at_path(document, str(json_get["Path"]), what)
+    if not isinstance(value, str | int | float):
+        raise ExpressionError(f'{what} holds {value!r} at "{json_get["Path"]}", not a string, number or boolean')
+    return value
+
+
+def _json_location(json_get: Mapping[str, Any], scope: Scope) -> tuple[str, str]:
+    if "PropertyFile" not in json_get:
+        uri = str(evaluate(json_get["S3Uri"], scope))
+        return uri, uri
+    reference = json_get["PropertyFile"]
+    path = reference["Get"] if isinstance(reference, dict) else str(reference)
+    _, step, _, name = str(path).split(".", 3)
+    uri = scope.property_file(step, name)
+    return uri, f"{uri.rsplit('/', 1)[-1]} of step {step}"

@@ -1,0 +1,60 @@
+"""Finds and ends the programs that a killed run has left behind, before they disturb a resumed run or the machine.
+
+A program inherits a locked file of its step's folder. As long as it, or a child that keeps its files, is alive, the
+lock is held, and the file names its process group.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.local.locks import try_lock, wait_for_lock
+
+_HOLD_FILE = "process"
+_SECONDS_TO_DIE = 5.0
+
+
+@dataclass(frozen=True)
+class Hold:
+    """The locked file of a step while its program is being started."""
+
+    descriptor: int
+
+    def record(self, process_group: int) -> None:
+        """Notes whom to end if this run is killed."""
+        os.truncate(self.descriptor, 0)
+        os.pwrite(self.descriptor, str(process_group).encode(), 0)
+
+
+@contextmanager
+def hold_step(folder: Path) -> Iterator[Hold]:
+    """Locks a step's folder; the program started inside the block inherits the lock and keeps it until it ends."""
+    end_orphan(folder)
+    descriptor = try_lock(folder / _HOLD_FILE)
+    if descriptor is None:
+        raise BlockingIOError(f"an earlier program of {folder} is still ending")
+    try:
+        yield Hold(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def end_orphan(folder: Path) -> None:
+    """Kills the program of a step's folder, with its process group, if one is alive there."""
+    path = folder / _HOLD_FILE
+    if not path.exists():
+        return
+    descriptor = try_lock(path)
+    if descriptor is None:
+        text = path.read_text()
+        if text.isdigit():
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(int(text), signal.SIGKILL)
+        descriptor = wait_for_lock(path, _SECONDS_TO_DIE)
+    if descriptor is not None:
+        os.close(descriptor)

@@ -1,0 +1,122 @@
+"""Model packages of the local store, each a JSON file in the shape that DescribeModelPackage returns."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.local.describe import LOCAL_ARN, timestamp
+from pipeline.local.locks import locked
+from pipeline.local.store import JsonObject, Store
+
+PENDING = "PendingManualApproval"
+APPROVED = "Approved"
+REJECTED = "Rejected"
+APPROVAL_STATUSES = (PENDING, APPROVED, REJECTED)
+
+# Parts of CreateModelPackage that the service does not give back in DescribeModelPackage.
+_NOT_DESCRIBED = {"Tags", "ClientToken"}
+_GROUP_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")  # API reference, CreateModelPackageGroup
+
+
+class RegistryError(Exception):
+    """A registration or review that is refused; the message says why and what exists."""
+
+
+class Registry:
+    """The model packages of a store, by group and version."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._root = store.root / "registry"
+
+    def register(self, request: Mapping[str, Any], generated_by: str) -> JsonObject:
+        """Adds the next version of the request's group and returns its description.
+
+        `generated_by` names the execution and step; where it has registered a version already, that one is returned, so
+        that a resumed run does not register twice. Raises RegistryError for a request that SageMaker would refuse.
+        """
+        group = str(request.get("ModelPackageGroupName") or "")
+        if not _GROUP_NAME.fullmatch(group):
+            raise RegistryError(f'ModelPackageGroupName "{group}" must be letters and digits with hyphens between them')
+        status = request.get("ModelApprovalStatus", PENDING)
+        if status not in APPROVAL_STATUSES:
+            raise RegistryError(f"ModelApprovalStatus {status!r} is not one of {', '.join(APPROVAL_STATUSES)}")
+        self._check_artifacts(request)
+        packages = self.packages(group)
+        for package in packages:
+            if package.get("MetadataProperties", {}).get("GeneratedBy") == generated_by:
+                return package
+        version = max((package["ModelPackageVersion"] for package in packages), default=0) + 1
+        while (created := self._create(group, version, request, generated_by)) is None:
+            version += 1  # another run took the number
+        return created
+
+    def _check_artifacts(self, request: Mapping[str, Any]) -> None:
+        for container in request.get("InferenceSpecification", {}).get("Containers", []):
+            uri = container.get("ModelDataUrl")
+            if uri and not self._store.object_path(uri).is_file():
+                raise RegistryError(f"Could not find model data at {uri}")
+
+    def _create(self, group: str, version: int, request: Mapping[str, Any], generated_by: str) -> JsonObject | None:
+        """Writes a version unless it exists; the link makes it appear whole and at most once."""
+        package = {
+            **{name: value for name, value in request.items() if name not in _NOT_DESCRIBED},
+            "ModelPackageGroupName": group,
+            "ModelPackageVersion": version,
+            "ModelPackageArn": f"{LOCAL_ARN}:model-package/{group}/{version}",
+            "ModelPackageStatus": "Completed",
+            "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
+            "ModelApprovalStatus": request.get("ModelApprovalStatus", PENDING),
+            "CreationTime": timestamp(time.time()),
+            "MetadataProperties": {**request.get("MetadataProperties", {}), "GeneratedBy": generated_by},
+        }
+        folder = self._root / group
+        folder.mkdir(exist_ok=True)
+        temporary = self._store.temporary()
+        temporary.write_text(json.dumps(package, indent=1) + "\n")
+        try:
+            os.link(temporary, folder / f"{version}.json")
+        except FileExistsError:
+            return None
+        finally:
+            temporary.unlink()
+        return package
+
+    def packages(self, group: str) -> tuple[JsonObject, ...]:
+        """The packages of a group, oldest first; none for a group that does not exist."""
+        paths = sorted((self._root / group).glob("[0-9]*.json"), key=lambda path: int(path.stem))
+        return tuple(json.loads(path.read_bytes()) for path in paths)
+
+    def groups(self) -> tuple[str, ...]:
+        """The names of the groups that have a version."""
+        return tuple(sorted(path.name for path in self._root.iterdir() if any(path.glob("[0-9]*.json"))))
+
+    def get(self, group: str, version: int) -> JsonObject:
+        """One package; raises RegistryError that lists the versions there are."""
+        try:
+            package: JsonObject = json.loads((self._root / group / f"{version}.json").read_bytes())
+        except FileNotFoundError:
+            versions = ", ".join(str(package["ModelPackageVersion"]) for package in self.packages(group))
+            raise RegistryError(f"{group} has no version {version}; it has {versions or 'none'}") from None
+        return package
+
+    def set_approval(self, group: str, version: int, status: str, reason: str | None = None) -> JsonObject:
+        """Records a review: the status, when it was given and, if there is one, the reason; returns the package."""
+        if status not in APPROVAL_STATUSES:
+            raise RegistryError(f"{status!r} is not one of {', '.join(APPROVAL_STATUSES)}")
+        with locked(self._store.root / "registry" / f".{group}.lock"):
+            package = {
+                **self.get(group, version),
+                "ModelApprovalStatus": status,
+                "LastModifiedTime": timestamp(time.time()),
+            }
+            package.pop("ApprovalDescription", None)
+            if reason:
+                package["ApprovalDescription"] = reason
+            self._store.write_json(self._root / group / f"{version}.json", package)
+        return package

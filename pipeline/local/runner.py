@@ -1,0 +1,145 @@
+"""Runs a plan on this machine: starts each step when those it depends on have succeeded, independent ones in parallel.
+
+As in SageMaker Pipelines, nothing new starts once a step has failed; steps that are still running are stopped. A step
+that depends on one that a condition left out is left out too. Conditions, Fail and RegisterModel are the runner's own
+work; jobs go to a launcher.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from queue import SimpleQueue
+from types import FrameType
+
+from pipeline.local.cache import Cache
+from pipeline.local.digests import DigestMemory
+from pipeline.local.execution import Execution, JobEnded, StopAsked
+from pipeline.local.job import Launcher
+from pipeline.local.job_step import JobContext
+from pipeline.local.plan import JOB_TYPES, Plan, load_plan
+from pipeline.local.progress import Listener, Quiet
+from pipeline.local.record import (
+    EXECUTING,
+    SUCCEEDED,
+    RunError,
+    RunResult,
+    StepResult,
+    load_run,
+    save_run,
+)
+from pipeline.local.recovery import RunLock, mark_killed_runs
+from pipeline.local.staging import check as check_staging
+from pipeline.local.store import Store
+
+
+def run(
+    plan: Plan,
+    store: Store,
+    launcher: Launcher,
+    *,
+    use_cache: bool = True,
+    resume: str | None = None,
+    listener: Listener | None = None,
+    max_parallel: int | None = None,
+    code: str = "",
+) -> RunResult:
+    """Runs a plan, or with `resume` goes on with the run of that execution id, and returns how it ended.
+
+    `code` is the digest of the code that the steps run (see `digests.code_digest`); it is part of each cache key. A
+    resumed run keeps its own parameters and constants, and the steps that had succeeded. With `use_cache` false,
+    results are not looked for in the cache, but still stored there. Called from the main thread, SIGINT and SIGTERM
+    stop the run; the result then has status Stopped.
+
+    Raises PlanError for a step that cannot run here, before anything has started, and RunError for a run that cannot be
+    resumed.
+    """
+    _check(plan, launcher)
+    mark_killed_runs(store)
+    store.sweep_temporary()
+    Cache(store).prune()
+    started = _new_run(plan) if resume is None else None
+    events: SimpleQueue[JobEnded | StopAsked] = SimpleQueue()
+    execution_id = started.execution_id if started else _existing(store, str(resume))
+    with RunLock(store, execution_id) as lock, _signals(events):
+        if started is None:
+            started = _resumed(plan, store, load_run(store, str(resume)))
+            plan = load_plan(plan.definition, started.constants, started.parameters, name=started.pipeline_name)
+        lock.announce()
+        save_run(store, started)
+        day = datetime.now(UTC).date().isoformat()
+        context = JobContext(started.execution_id, store, launcher, DigestMemory(store), use_cache, code, day)
+        workers = max_parallel or os.cpu_count() or 1
+        ended = Execution(plan, context, started, events, listener or Quiet(), workers).run()
+        context.digests.save()
+        lock.withdraw()
+    return ended
+
+
+def _check(plan: Plan, launcher: Launcher) -> None:
+    for step in plan.steps:
+        if step.type in JOB_TYPES:
+            check_staging(step)
+            launcher.check(step)
+
+
+def _new_run(plan: Plan) -> RunResult:
+    return RunResult(
+        execution_id=os.urandom(6).hex(),
+        pipeline_name=plan.name,
+        definition_sha256=plan.definition_sha256,
+        constants=plan.constants,
+        parameters=plan.parameters,
+        started_at=time.time(),
+        steps=tuple(StepResult(step.name, step.type) for step in plan.steps),
+    )
+
+
+def _existing(store: Store, execution_id: str) -> str:
+    return load_run(store, execution_id).execution_id
+
+
+def _resumed(plan: Plan, store: Store, previous: RunResult) -> RunResult:
+    """The record of a run that goes on: what had succeeded, and still has its outputs, is kept. Raises RunError."""
+    if previous.status == SUCCEEDED:
+        raise RunError(f"run {previous.execution_id} has succeeded: there is nothing to resume; start a new run")
+    if previous.definition_sha256 != plan.definition_sha256:
+        raise RunError(f"the definition has changed since run {previous.execution_id} started; start a new run")
+    kept: dict[str, StepResult] = {}
+    for step in plan.steps:
+        result = previous.step(step.name)
+        intact = result.status == SUCCEEDED and all(store.object_path(uri).is_file() for uri in result.outputs)
+        if intact and all(name in kept for name in step.predecessors):
+            kept[step.name] = replace(result, reused=True)
+    return replace(
+        previous,
+        status=EXECUTING,
+        ended_at=None,
+        failure=None,
+        resumed=previous.resumed + 1,
+        steps=tuple(kept.get(step.name, StepResult(step.name, step.type)) for step in plan.steps),
+    )
+
+
+@contextmanager
+def _signals(events: SimpleQueue[JobEnded | StopAsked]) -> Iterator[None]:
+    """Turns SIGINT and SIGTERM into requests to stop. Only the main thread may: elsewhere nothing is changed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        events.put(StopAsked())
+
+    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

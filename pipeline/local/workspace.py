@@ -1,0 +1,130 @@
+"""Our pipeline on this machine: its definition, its deployment constants, the seed objects, the data in its place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline import contract as c
+from pipeline.local.digests import code_digest, file_digest
+from pipeline.local.store import Store, StoreError, remove
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+DEFINITION_FILE: Final = ROOT / "pipeline" / "definition.json"
+PIPELINE_NAME: Final = "retraining"
+DATA_BUCKET: Final = "data"
+ARTIFACT_BUCKET: Final = "artifacts"
+MODEL_PACKAGE_GROUP: Final = "nba-home-win"
+DEFAULT_STORE: Final = Path(".retrain")
+SAMPLE_STORE: Final = DEFAULT_STORE / "sample"  # simulated games never share a registry with real ones
+_LAST_STORE: Final = DEFAULT_STORE / "last_store"
+
+
+def read_definition() -> dict[str, Any]:
+    """The committed definition."""
+    definition: dict[str, Any] = json.loads(DEFINITION_FILE.read_text(encoding="utf-8"))
+    return definition
+
+
+def step_code() -> str:
+    """Digest of what runs in a step: the steps' sources, the names they share and the locked packages."""
+    package = ROOT / "pipeline"
+    sources = [path for path in (package / "steps").iterdir() if path.is_file() and path.suffix != ".pyc"]
+    shared = [package / name for name in ("contract.py", "gates.py", "parameters.py", "requirements.txt")]
+    return code_digest([*sources, *shared], ROOT)
+
+
+def constants(code: str) -> dict[str, str]:
+    """The deployment constants of a local run: what CloudFormation binds in the cloud."""
+    return {
+        "ExecutionRoleArn": "local",
+        "ImageUri": "local",
+        "DataBucket": DATA_BUCKET,
+        "ArtifactBucket": ARTIFACT_BUCKET,
+        "KmsKeyId": "local",
+        "ModelPackageGroupName": MODEL_PACKAGE_GROUP,
+        "CodeVersion": code,
+        "GitRevision": _git_revision(),
+        "DefinitionHash": file_digest(DEFINITION_FILE),
+    }
+
+
+def _git_revision() -> str:
+    try:
+        found = subprocess.run(  # a fixed command
+            ["git", "rev-parse", "--short=12", "HEAD"],  # noqa: S607 - git as the user's shell finds it
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return "unknown"
+    return found.stdout.strip() or "unknown"
+
+
+def seed(store: Store) -> None:
+    """Write the objects that must exist before the first run, where they are missing."""
+    for key, text in c.SEED_OBJECTS.items():
+        path = store.object_path(f"s3://{ARTIFACT_BUCKET}/{key}")
+        if not path.exists():
+            store.write(path, text.encode())
+
+
+def data_prefix(source: Path) -> str:
+    """A prefix of its own for each source, so that runs on different games do not change each other's input."""
+    whole = str(source.resolve())
+    return f"games/{source.resolve().name}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+
+
+def put_data(store: Store, source: Path, prefix: str) -> int:
+    """Make the data prefix hold exactly the files of `source` (a file or a folder), and return how many there are.
+
+    Hidden files are left out. Raises FileNotFoundError when there is nothing to put.
+    """
+    uri = f"s3://{DATA_BUCKET}/{prefix}"
+    base = source.parent if source.is_file() else source
+    candidates = [source] if source.is_file() else sorted(source.rglob("*"))
+    files = [f for f in candidates if f.is_file() and not any(p.startswith(".") for p in f.relative_to(base).parts)]
+    if not files:
+        raise FileNotFoundError(f"{source} holds no file")
+    for file in files:
+        store.upload(file, f"{uri}/{file.parent.relative_to(base).as_posix()}".removesuffix("/."))
+    wanted = {file.relative_to(base).as_posix() for file in files}
+    for stored in store.objects(f"{uri}/"):
+        if stored.relative not in wanted:
+            remove(stored.path)
+    return len(files)
+
+
+def claim(store: Store, *, simulated: bool) -> None:
+    """Keep a store to one kind of games: models of simulated and of real ones must not be compared.
+
+    Raises StoreError when the store was made for the other kind.
+    """
+    kind = "simulated games" if simulated else "given games"
+    marker = store.root / "games"
+    if not marker.exists():
+        store.write(marker, f"{kind}\n".encode())
+    elif (found := marker.read_text(encoding="utf-8").strip()) != kind:
+        way = "name your games with --data" if simulated else "use another --store"
+        raise StoreError(f"{store.root} holds models of {found}, which cannot be compared with {kind}: {way}")
+
+
+def remember_store(store: Path) -> None:
+    """Note which of the default stores was used last, for commands that come after a run."""
+    if store in (DEFAULT_STORE, SAMPLE_STORE):
+        DEFAULT_STORE.mkdir(parents=True, exist_ok=True)
+        _LAST_STORE.write_text(str(store), encoding="utf-8")
+
+
+def last_store() -> Path:
+    """The default store that was used last."""
+    try:
+        remembered = Path(_LAST_STORE.read_text(encoding="utf-8").strip())
+    except OSError:
+        return DEFAULT_STORE
+    return remembered if remembered in (DEFAULT_STORE, SAMPLE_STORE) else DEFAULT_STORE

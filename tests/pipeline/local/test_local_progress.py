@@ -1,0 +1,73 @@
+"""The live table and its plain counterpart."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import select
+
+from pipeline.local.progress import Lines, LiveTable, Quiet, listener_for
+from pipeline.local.record import RunResult, StepResult
+
+RUN = RunResult(
+    execution_id="abc",
+    pipeline_name="nightly",
+    definition_sha256="",
+    constants={},
+    parameters={},
+    started_at=100.0,
+    ended_at=103.0,
+    status="Failed",
+    steps=(
+        StepResult("Prepare", "Processing", "Succeeded", 100.0, 101.25, cached=True),
+        StepResult("Gate", "Condition", "Succeeded", 101.0, 101.0, outcome=False),
+        StepResult("Train", "Training", "Failed", 101.0, 103.0, attempts=2, reason="no [bold]data[/bold]"),
+        StepResult("Register", "RegisterModel", "NotStarted"),
+    ),
+)
+
+
+def test_the_table_shows_step_status_time_and_notes_in_a_terminal() -> None:
+    reader, writer = pty.openpty()
+    with os.fdopen(writer, "w") as terminal:
+        listener = listener_for(terminal)
+        assert isinstance(listener, LiveTable)
+        listener.run_started(RUN)
+        listener.step_changed(RUN, RUN.steps[0])
+        listener.run_ended(RUN)
+        terminal.flush()
+        shown = ""
+        while select.select([reader], [], [], 0.2)[0]:
+            shown += os.read(reader, 65536).decode()
+    os.close(reader)
+    for text in (
+        "Prepare",
+        "Succeeded",
+        "1.2 s",
+        "cached",
+        "false",
+        "no [bold]data[/bold]",
+        "2 attempts",
+        "NotStarted",
+    ):
+        assert text in shown
+
+
+def test_a_pipe_gets_plain_lines() -> None:
+    stream = io.StringIO()
+    listener = listener_for(stream)
+    assert isinstance(listener, Lines)
+    for step in RUN.steps[:3]:
+        listener.step_changed(RUN, step)
+    listener.run_ended(RUN)
+    assert stream.getvalue() == (
+        "Prepare: Succeeded in 1.2 s (cached)\n"
+        "Gate: Succeeded in 0.0 s (false)\n"
+        "Train: Failed in 2.0 s (2 attempts, no [bold]data[/bold])\n"
+        "run abc Failed after 3.0 s\n"
+    )
+
+
+def test_quiet_says_nothing() -> None:
+    assert isinstance(listener_for(quiet=True), Quiet)
