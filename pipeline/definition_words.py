@@ -120,7 +120,7 @@ def condition_words(condition: Mapping[str, Any]) -> str:
     if kind == "Or":
         return " or ".join(condition_words(part) for part in condition["Conditions"])
     if kind == "Not":
-        return f"not ({condition_words(condition['Expression'])})"
+        return f"not ({condition_words(condition['Condition'])})"
     if kind == "In":
         return f"{words(condition['QueryValue'])} is one of {', '.join(words(v) for v in condition['Values'])}"
     return f"{words(condition['LeftValue'])} {_COMPARISONS[kind]} {words(condition['RightValue'])}"

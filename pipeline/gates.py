@@ -93,8 +93,9 @@ OLD: Final = Limit(
     "MaxChampionAgeDays",
     "the champion is not old enough to be replaced by an equal",
 )
+PROMOTION_LIMITS: Final = (NON_INFERIOR, BETTER, OLD)  # the first, and one of the other two
 CHAMPION_EXISTS_PATH: Final = "comparison.champion_exists"
-GATE_PARAMETERS: Final = tuple(limit.parameter for limit in (*QUALITY_LIMITS, NON_INFERIOR, BETTER, OLD))
+GATE_PARAMETERS: Final = tuple(limit.parameter for limit in (*QUALITY_LIMITS, *PROMOTION_LIMITS))
 
 
 def number_at(evaluation: Mapping[str, Any], path: str) -> float:
@@ -144,18 +145,20 @@ def judge_promotion(evaluation: Mapping[str, Any], limits: Mapping[str, float]) 
     if better:
         return Promotion(True, f"{difference}): better by at least {_number(minimum)}")
     if old:
-        return Promotion(
-            True, f"{difference}): not worse, and the champion is {age:.0f} days old (limit {max_age:.0f})"
-        )
+        return Promotion(True, f"{difference}): not worse, and the champion is {_days(age)} old (limit {max_age:.0f})")
     return Promotion(
         False,
         f"{difference}): not worse, but not better by {_number(minimum)} either, and the champion is only "
-        f"{age:.0f} days old (limit {max_age:.0f}), so the champion stays",
+        f"{_days(age)} old (limit {max_age:.0f}), so the champion stays",
     )
 
 
 def _number(value: float) -> str:
-    return f"{value:.4f}".rstrip("0").rstrip(".") if value != int(value) else f"{value:.0f}"
+    return f"{value:,.0f}" if value.is_integer() else f"{value:.6g}"  # six digits: 0.680004 is above 0.68
+
+
+def _days(age: float) -> str:
+    return "1 day" if age == 1 else f"{age:,.0f} days"
 
 
 def _signed(value: float) -> str:

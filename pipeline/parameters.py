@@ -45,13 +45,13 @@ MACHINES: Final = (
     Parameter("EvaluateInstanceType", "ml.t3.medium", "machine of Evaluate"),
 )
 HYPERPARAMETERS: Final = (
-    Parameter("BoostingRounds", 150, "number of trees"),
-    Parameter("LearningRate", 0.05, "shrinkage of each tree"),
+    Parameter("BoostingRounds", 60, "number of trees"),
+    Parameter("LearningRate", 0.03, "shrinkage of each tree"),
     Parameter("MaxDepth", 3, "depth of a tree"),
-    Parameter("MinChildWeight", 50.0, "least sum of hessians in a leaf"),
+    Parameter("MinChildWeight", 100.0, "least sum of hessians in a leaf"),
     Parameter("Subsample", 0.7, "share of games drawn for each tree"),
     Parameter("ColumnSample", 0.5, "share of features drawn for each tree"),
-    Parameter("RegLambda", 5.0, "L2 penalty of leaf weights"),
+    Parameter("RegLambda", 20.0, "L2 penalty of leaf weights"),
 )
 EVALUATION: Final = (
     Parameter("WalkForwardGames", 1312, "games of the walk-forward record (1,312: one season)"),

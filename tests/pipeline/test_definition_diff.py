@@ -31,7 +31,7 @@ DEFINITION: dict[str, Any] = {
                 "Conditions": [
                     {
                         "Type": "Not",
-                        "Expression": {
+                        "Condition": {
                             "Type": "In",
                             "QueryValue": {"Get": "Parameters.Depth"},
                             "Values": [1, 2],

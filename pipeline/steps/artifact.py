@@ -1,0 +1,100 @@
+"""The model artifact: what Train puts into model.tar.gz, and how the other steps read it.
+
+model.ubj        XGBoost's own format (never a pickle)
+model.json       the card: recipe, features, cut-off, lineage
+record.parquet   the walk-forward record: each of the last N games predicted only from games before it
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xgboost as xgb
+
+from pipeline import contract as c
+from pipeline.steps.container import StepError
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What is known about a model: JSON beside the weights."""
+
+    as_of_date: str  # the morning on which it was trained
+    trained_before: str  # first day that the shipped weights have not seen
+    n_games: int
+    first_season: int
+    fingerprint: str
+    code_version: str
+    feature_signature: str
+    features: tuple[str, ...]
+    hyperparameters: Mapping[str, float]
+    walk_forward_games: int
+    home_win_rate: float  # of the games trained on
+    xgboost_version: str
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelCard:
+        """The card from its file's text; raises TypeError or ValueError when a field is missing or unknown."""
+        fields: dict[str, Any] = json.loads(text)
+        return cls(**{**fields, "features": tuple(fields["features"])})
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model as it was trained: weights, card and record."""
+
+    booster: xgb.Booster
+    card: ModelCard
+    record: pa.Table
+
+    @property
+    def cut_off(self) -> date:
+        """First day that the shipped weights have not seen."""
+        return date.fromisoformat(self.card.trained_before)
+
+
+def write_artifact(folder: Path, artifact: Artifact) -> None:
+    """Write the three files into the folder that SageMaker packs as model.tar.gz."""
+    folder.mkdir(parents=True, exist_ok=True)
+    artifact.booster.save_model(folder / c.MODEL_FILE)
+    (folder / c.MODEL_CARD_FILE).write_text(json.dumps(asdict(artifact.card), indent=2) + "\n", encoding="utf-8")
+    pq.write_table(artifact.record, folder / c.RECORD_FILE)
+
+
+def read_artifact(archive: Path) -> Artifact:
+    """Read model.tar.gz by its members' names, in memory: nothing of a foreign archive is unpacked to disk.
+
+    Raises StepError when the archive is unreadable or lacks one of the three files.
+    """
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            files = {name: _member(tar, name) for name in (c.MODEL_FILE, c.MODEL_CARD_FILE, c.RECORD_FILE)}
+        booster = xgb.Booster()
+        booster.load_model(bytearray(files[c.MODEL_FILE]))
+        card = ModelCard.from_json(files[c.MODEL_CARD_FILE].decode())
+        record = pq.read_table(io.BytesIO(files[c.RECORD_FILE]))
+    except (OSError, EOFError, KeyError, TypeError, ValueError, tarfile.TarError, xgb.core.XGBoostError) as error:
+        raise StepError(
+            f"{archive.name} is not a model of this pipeline ({error}): put the approved version's artifact there again"
+        ) from error
+    return Artifact(booster, card, record)
+
+
+def _member(tar: tarfile.TarFile, name: str) -> bytes:
+    for spelling in (name, f"./{name}"):
+        try:
+            stream = tar.extractfile(spelling)
+        except KeyError:
+            continue
+        if stream is not None:
+            return stream.read()
+    raise KeyError(f"no {name} in it")

@@ -1,0 +1,54 @@
+"""The champion as a step's input: champion.json, and its artifact where a version is in use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import contract as c
+from pipeline.steps.artifact import Artifact, read_artifact
+from pipeline.steps.container import StepError
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The approved version in use and its own artifact."""
+
+    version: str
+    artifact: Artifact
+    metadata: Mapping[str, Any]
+
+
+def load_champion(folder: Path) -> Champion | None:
+    """The champion of the channel's folder; None where no version is in use yet.
+
+    Raises StepError when champion.json is missing or names a version whose artifact is missing or unreadable.
+    """
+    file = folder / c.CHAMPION_FILE
+    try:
+        metadata: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        version = metadata["version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StepError(
+            f"champion/{c.CHAMPION_FILE} is missing or unreadable ({error}): approve a version again to write it"
+        ) from error
+    if version is None:
+        return None
+    artifact = folder / str(metadata.get("artifact", c.MODEL_ARCHIVE))
+    if not artifact.resolve().is_relative_to(folder.resolve()):
+        raise StepError(f"champion/{c.CHAMPION_FILE} names {metadata['artifact']}, which is not below champion/")
+    return Champion(str(version), read_artifact(artifact), metadata)
+
+
+def why_not_scorable(champion: Champion, feature_signature: str, features: tuple[str, ...]) -> str | None:
+    """Why today's code cannot score the champion, or None if it can."""
+    card = champion.artifact.card
+    if tuple(card.features) != features or card.feature_signature != feature_signature:
+        return (
+            f"version {champion.version} was trained on other features (code {card.code_version[:12]}) "
+            "than today's code computes"
+        )
+    return None

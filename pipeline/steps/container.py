@@ -1,0 +1,74 @@
+"""The container's folders and its way of saying why a step failed.
+
+A step finds its folders below SAGEMAKER_BASE_DIR (default /opt/ml), in the layout that SageMaker gives a container, so
+that a child process with a base directory of its own sees what a container sees.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pipeline import contract as c
+
+MAX_REASON_CHARACTERS = 1024  # SageMaker keeps this many of ExitMessage and FailureReason
+
+
+class StepError(Exception):
+    """A failure that the step can name: its text is the reason that people read, so it says what to do next."""
+
+
+def base_dir() -> Path:
+    """The root of the container's layout."""
+    return Path(os.environ.get(c.BASE_DIR_VARIABLE, c.DEFAULT_BASE_DIR))
+
+
+def processing_input(channel: str) -> Path:
+    """Folder of an input channel of a processing job."""
+    return base_dir() / "processing" / "input" / channel
+
+
+def processing_output(channel: str) -> Path:
+    """Folder of an output channel of a processing job; made if missing."""
+    folder = base_dir() / "processing" / "output" / channel
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def training_input(channel: str) -> Path:
+    """Folder of an input channel of a training job."""
+    return base_dir() / "input" / "data" / channel
+
+
+def run_step(
+    main: Callable[[Sequence[str]], None], argv: Sequence[str], failure_file: str = c.PROCESSING_FAILURE_FILE
+) -> int:
+    """Run a step's `main`; on an exception write the reason where SageMaker reads it. Returns the exit code.
+
+    A StepError's text is the reason as it is. Anything else is a defect: the traceback goes to the log, and the reason
+    names the exception and says where to look.
+    """
+    try:
+        main(argv)
+    except StepError as error:
+        return _fail(str(error), failure_file)
+    except Exception as error:  # the last place where the reason can be written down
+        traceback.print_exc()
+        return _fail(f"{type(error).__name__}: {error} (a defect: the traceback is in the step's log)", failure_file)
+    return 0
+
+
+def _fail(reason: str, failure_file: str) -> int:
+    sys.stderr.write(f"{reason}\n")
+    path = base_dir() / failure_file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(reason[:MAX_REASON_CHARACTERS], encoding="utf-8")
+    return 1
+
+
+def code_version() -> str:
+    """The deployed code's version (a digest of what runs in steps); `unknown` outside the pipeline."""
+    return os.environ.get("CODE_VERSION", "unknown")

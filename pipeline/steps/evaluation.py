@@ -1,0 +1,280 @@
+"""Candidate, champion and baselines on the same games, out of sample: the numbers of evaluation.json.
+
+The candidate's predictions are its walk-forward record. The champion's prediction for a game is its own record up to
+its cut-off, and its shipped weights on today's features after it: both from games before the predicted one only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline import contract as c
+from pipeline import gates
+from pipeline.steps import metrics
+from pipeline.steps.artifact import Artifact
+from pipeline.steps.champion import Champion, why_not_scorable
+from pipeline.steps.container import StepError
+from pipeline.steps.feature_names import FEATURES
+from pipeline.steps.model import importance, predict
+from pipeline.steps.walk_forward import feature_matrix
+
+FloatArray = NDArray[np.float64]
+
+# Fixed, so that the same candidate gets the same interval each night.
+BOOTSTRAP_SEED = 20_151_027
+IMPORTANCE_GAMES = 1_312  # a season
+MIN_MONTH_GAMES = 10  # the mean of fewer games is noise: such a month is left out of the picture
+
+
+@dataclass(frozen=True)
+class Record:
+    """A walk-forward record as arrays of the shape (games,), in order of date."""
+
+    game_id: NDArray[np.object_]
+    days: NDArray[np.int64]  # since 1970-01-01
+    home_won: FloatArray
+    predictions: Mapping[str, FloatArray]  # by who: candidate, elo_logistic, base_rate
+
+    @classmethod
+    def of(cls, table: pa.Table) -> Record:
+        """From the table that Train wrote."""
+        return cls(
+            game_id=table[c.GAME_ID].to_numpy(),
+            days=days_of(table),
+            home_won=table[c.HOME_WON].to_numpy().astype(np.float64),
+            predictions={
+                c.CANDIDATE: table[c.P_MODEL].to_numpy().astype(np.float64),
+                c.ELO_LOGISTIC: table[c.P_ELO_LOGISTIC].to_numpy().astype(np.float64),
+                c.BASE_RATE: table[c.P_BASE_RATE].to_numpy().astype(np.float64),
+            },
+        )
+
+    @property
+    def weeks(self) -> NDArray[np.int64]:
+        """Number of each game's week, Monday to Sunday: the unit of the bootstrap."""
+        return (self.days + 3) // 7  # 1970-01-01 was a Thursday
+
+
+def days_of(table: pa.Table) -> NDArray[np.int64]:
+    """The date column as days since 1970-01-01."""
+    days: NDArray[np.int64] = table[c.DATE].to_numpy().astype("datetime64[D]").astype(np.int64)
+    return days
+
+
+@dataclass(frozen=True)
+class ChampionPredictions:
+    """The champion's probability for each game of the candidate's record; NaN where it has none out of sample."""
+
+    probabilities: FloatArray
+    basis: str
+
+
+def champion_predictions(
+    champion: Champion, record: Record, features: pa.Table, feature_signature: str
+) -> ChampionPredictions:
+    """The champion's record up to its cut-off and its weights on today's features after it."""
+    artifact = champion.artifact
+    own = dict(
+        zip(artifact.record[c.GAME_ID].to_pylist(), artifact.record[c.P_MODEL].to_pylist(), strict=True),
+    )
+    result = np.array([own.get(game, np.nan) for game in record.game_id], dtype=np.float64)
+    reason = why_not_scorable(champion, feature_signature, FEATURES)
+    if reason:
+        return ChampionPredictions(result, f"the games of both records, because {reason}")
+    cut_off = (artifact.cut_off - date(1970, 1, 1)).days
+    later = np.flatnonzero(record.days >= cut_off)
+    if later.size:
+        row_of = {game: row for row, game in enumerate(features[c.GAME_ID].to_pylist())}
+        rows = [row_of[game] for game in record.game_id[later]]
+        result[later] = predict(artifact.booster, feature_matrix(features.take(rows)))
+    return ChampionPredictions(
+        result,
+        f"version {champion.version}: its own walk-forward record up to {artifact.card.trained_before}, "
+        f"its shipped weights on the {later.size:,} games since",
+    )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Candidate against the champion (or, where there is none, Elo-logistic) on the same games.
+
+    `difference` is the mean log loss of the candidate minus the incumbent's, with a 95 % interval (bootstrap over
+    weeks): negative is better. `improvement` is its negative.
+    """
+
+    champion_exists: bool
+    champion_version: str
+    champion_age_days: int
+    basis: str
+    n_games: int
+    first_date: str
+    last_date: str
+    difference: metrics.Difference
+    improvement: float
+    metrics: Mapping[str, Mapping[str, Any]]  # candidate and incumbent, on these games only
+
+
+def compare(record: Record, champion: Champion | None, scored: ChampionPredictions | None, as_of: date) -> Comparison:
+    """Compare on the games that both have predicted out of sample."""
+    shared = np.ones(record.days.size, dtype=bool)
+    incumbent = record.predictions[c.ELO_LOGISTIC]
+    basis = "there is no champion yet: compared with Elo-logistic"
+    if champion and scored:
+        known = np.isfinite(scored.probabilities)
+        if known.any():
+            shared, incumbent, basis = known, scored.probabilities, scored.basis
+        else:
+            basis = f"version {champion.version} has predicted none of these games: compared with Elo-logistic"
+            champion = None
+    difference = metrics.paired_difference(
+        metrics.log_losses(record.predictions[c.CANDIDATE][shared], record.home_won[shared]),
+        metrics.log_losses(incumbent[shared], record.home_won[shared]),
+        record.weeks[shared],
+        seed=BOOTSTRAP_SEED,
+    )
+    incumbent_name = c.CHAMPION if champion else c.ELO_LOGISTIC
+    age = (as_of - date.fromisoformat(champion.artifact.card.as_of_date)).days if champion else 0
+    return Comparison(
+        champion_exists=champion is not None,
+        champion_version=champion.version if champion else "none",
+        champion_age_days=age,
+        basis=basis,
+        n_games=int(shared.sum()),
+        first_date=str(np.datetime64(int(record.days[shared].min()), "D")),
+        last_date=str(np.datetime64(int(record.days[shared].max()), "D")),
+        difference=difference,
+        improvement=-difference.mean,
+        metrics={
+            c.CANDIDATE: _as_json(metrics.score(record.predictions[c.CANDIDATE][shared], record.home_won[shared])),
+            incumbent_name: _as_json(metrics.score(incumbent[shared], record.home_won[shared])),
+        },
+    )
+
+
+def evaluate(
+    candidate: Artifact,
+    champion: Champion | None,
+    features: pa.Table,
+    *,
+    feature_signature: str,
+    limits: Mapping[str, float],
+) -> dict[str, Any]:
+    """The part of evaluation.json that is made of predictions: metrics, comparison, quality, promotion, curves."""
+    record = Record.of(candidate.record)
+    if record.days.size == 0:
+        raise StepError("the candidate's walk-forward record is empty: no game to evaluate it on")
+    scored = champion_predictions(champion, record, features, feature_signature) if champion else None
+    predictions: dict[str, FloatArray | None] = {
+        c.CANDIDATE: record.predictions[c.CANDIDATE],
+        c.CHAMPION: scored.probabilities if scored else None,
+        c.ELO_LOGISTIC: record.predictions[c.ELO_LOGISTIC],
+        c.BASE_RATE: record.predictions[c.BASE_RATE],
+    }
+    above_elo = metrics.paired_difference(
+        metrics.log_losses(record.predictions[c.CANDIDATE], record.home_won),
+        metrics.log_losses(record.predictions[c.ELO_LOGISTIC], record.home_won),
+        record.weeks,
+        seed=BOOTSTRAP_SEED,
+    )
+    evaluation: dict[str, Any] = {
+        "metrics": {who: _metrics(p, record.home_won) for who, p in predictions.items()},
+        "quality": {
+            "log_loss_above_elo_logistic": above_elo.mean,
+            "log_loss_above_elo_logistic_interval": [above_elo.lower, above_elo.upper],
+        },
+        "comparison": asdict(
+            compare(record, champion, scored, as_of=date.fromisoformat(candidate.card.as_of_date)),
+        ),
+        "reliability": {who: _reliability(predictions[who], record.home_won) for who in (c.CANDIDATE, c.CHAMPION)},
+        "monthly": monthly(record, predictions),
+        "importance": feature_importance(candidate, features),
+    }
+    return judge(evaluation, limits)
+
+
+def judge(evaluation: dict[str, Any], limits: Mapping[str, float]) -> dict[str, Any]:
+    """Add what the gates say, in words, to the numbers; the definition's conditions decide by the same rules."""
+    failed = gates.failed_limits(evaluation, limits)
+    promotion = gates.judge_promotion(evaluation, limits)
+    replacing = gates.PROMOTION_LIMITS if evaluation["comparison"]["champion_exists"] else ()
+    evaluation["quality"] |= {
+        "passed": not failed,
+        "reason": "; ".join(failed) or "every limit holds",
+        "limits": _limit_rows(gates.QUALITY_LIMITS, evaluation, limits),
+    }
+    evaluation["promotion"] = {**asdict(promotion), "limits": _limit_rows(replacing, evaluation, limits)}
+    if failed:
+        evaluation |= {"decision": c.FAILED, "reason": evaluation["quality"]["reason"]}
+    else:
+        evaluation |= {
+            "decision": c.REGISTERED if promotion.promote else c.CHAMPION_KEPT,
+            "reason": promotion.reason,
+        }
+    return evaluation
+
+
+def _limit_rows(
+    rules: Iterable[gates.Limit], evaluation: Mapping[str, Any], limits: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    rows = []
+    for rule in rules:
+        value, limit = gates.number_at(evaluation, rule.path), limits[rule.parameter]
+        row = {"value": value, "operator": rule.operator, "limit": limit, "holds": rule.holds(value, limit)}
+        rows.append({"words": rule.words, "parameter": rule.parameter, **row})
+    return rows
+
+
+def _metrics(probabilities: FloatArray | None, home_won: FloatArray) -> dict[str, Any] | None:
+    if probabilities is None or not np.isfinite(probabilities).any():
+        return None
+    known = np.isfinite(probabilities)
+    return _as_json(metrics.score(probabilities[known], home_won[known]))
+
+
+def _as_json(scores: metrics.Metrics) -> dict[str, Any]:
+    """JSON has no NaN: an AUC of games that all ended alike is null."""
+    return {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in asdict(scores).items()
+    }
+
+
+def _reliability(probabilities: FloatArray | None, home_won: FloatArray) -> list[dict[str, float]] | None:
+    if probabilities is None or not np.isfinite(probabilities).any():
+        return None
+    known = np.isfinite(probabilities)
+    return [asdict(b) for b in metrics.reliability_bins(probabilities[known], home_won[known])]
+
+
+def monthly(record: Record, predictions: Mapping[str, FloatArray | None]) -> list[dict[str, Any]]:
+    """Mean log loss by calendar month and by who; None where someone has no prediction for every game of the month."""
+    months = record.days.astype("datetime64[D]").astype("datetime64[M]")
+    rows: list[dict[str, Any]] = []
+    for month in np.unique(months):
+        games = months == month
+        if games.sum() < MIN_MONTH_GAMES:
+            continue
+        row: dict[str, Any] = {"month": str(month), "n_games": int(games.sum())}
+        for who, p in predictions.items():
+            known = p is not None and bool(np.isfinite(p[games]).all())
+            row[who] = (
+                float(metrics.log_losses(p[games], record.home_won[games]).mean()) if known and p is not None else None
+            )
+        rows.append(row)
+    return rows
+
+
+def feature_importance(candidate: Artifact, features: pa.Table) -> list[dict[str, Any]]:
+    """Each feature's share of how far the candidate's forecasts move, on its most recent games, largest first."""
+    recent = features.slice(max(0, features.num_rows - IMPORTANCE_GAMES))
+    shares = importance(candidate.booster, feature_matrix(recent))
+    ranked = sorted(zip(FEATURES, shares.tolist(), strict=True), key=lambda item: (-item[1], item[0]))
+    return [{"feature": name, "share": share} for name, share in ranked]

@@ -1,0 +1,89 @@
+"""Predict: the champion's home-win probability for each game not yet played, on tonight's team state.
+
+in   processing/input/upcoming/upcoming.parquet   features of the upcoming games (Prepare)
+     processing/input/champion/                   champion.json and, where a version is in use, its model.tar.gz
+out  processing/output/predictions/predictions.csv    the newest predictions
+     processing/output/predictions/<as-of date>.csv   the same, kept
+
+Where no champion can score (none yet, or trained on other features than today's), the probability is Elo's published
+formula and the column `model` says `elo`: a night without predictions would be worse, and failing would also keep the
+candidate that mends it from being trained.
+
+python -m pipeline.steps.predict
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline import contract as c
+from pipeline.steps.champion import Champion, load_champion, why_not_scorable
+from pipeline.steps.container import processing_input, processing_output, run_step
+from pipeline.steps.feature_names import FEATURES
+from pipeline.steps.model import predict
+from pipeline.steps.walk_forward import feature_matrix
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Probabilities of the shape (games,), who made them, and a sentence about it."""
+
+    probabilities: NDArray[np.float64]
+    model: str
+    version: str
+    note: str
+
+
+def forecast(upcoming: pa.Table, champion: Champion | None, feature_signature: str) -> Forecast:
+    """The champion's probabilities, or Elo's where it cannot score."""
+    reason = "no version is approved yet"
+    if champion:
+        reason = why_not_scorable(champion, feature_signature, FEATURES) or ""
+    if champion and not reason:
+        probabilities = predict(champion.artifact.booster, feature_matrix(upcoming))
+        return Forecast(probabilities, c.CHAMPION, champion.version, f"version {champion.version}")
+    elo = upcoming[c.P_ELO].to_numpy().astype(np.float64)
+    return Forecast(elo, "elo", "none", f"Elo's formula, because {reason}")
+
+
+def predictions_table(upcoming: pa.Table, made: Forecast, as_of: str) -> pa.Table:
+    """One row a game: id, date, teams, probability (4 decimals), model, champion version, as-of date."""
+    n = upcoming.num_rows
+    return pa.table(
+        {
+            c.GAME_ID: upcoming[c.GAME_ID],
+            c.DATE: pa.array(np.datetime_as_string(upcoming[c.DATE].to_numpy().astype("datetime64[D]"))),
+            c.HOME_TEAM: upcoming[c.HOME_TEAM],
+            c.AWAY_TEAM: upcoming[c.AWAY_TEAM],
+            c.HOME_WIN_PROBABILITY: pa.array(np.round(made.probabilities, 4)),
+            c.MODEL_USED: pa.array([made.model] * n, pa.string()),
+            c.CHAMPION_VERSION: pa.array([made.version] * n, pa.string()),
+            c.AS_OF_DATE: pa.array([as_of] * n, pa.string()),
+        }
+    )
+
+
+def main(argv: Sequence[str]) -> None:
+    """Read, score, write."""
+    if argv:
+        raise SystemExit("usage: python -m pipeline.steps.predict (no arguments)")
+    upcoming = pq.read_table(processing_input(c.UPCOMING_CHANNEL) / c.UPCOMING_FILE)
+    facts = {key.decode(): value.decode() for key, value in (upcoming.schema.metadata or {}).items()}
+    made = forecast(upcoming, load_champion(processing_input(c.CHAMPION_CHANNEL)), facts["feature_signature"])
+    table = predictions_table(upcoming, made, facts["as_of_date"])
+    folder = processing_output(c.PREDICTIONS_CHANNEL)
+    for name in (c.PREDICTIONS_FILE, f"{facts['as_of_date']}.csv"):
+        pyarrow.csv.write_csv(table, folder / name, pyarrow.csv.WriteOptions(quoting_style="needed"))
+    sys.stderr.write(f"{table.num_rows:,} upcoming games predicted by {made.note}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(run_step(main, sys.argv[1:]))

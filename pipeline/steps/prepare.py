@@ -1,0 +1,201 @@
+"""Prepare: raw game files -> validated games -> features; says whether anything is new.
+
+in   processing/input/games/*.csv|csv.gz|parquet     every game, played or to come (README, "Data contract")
+     processing/input/champion/champion.json         (read by the report only)
+     processing/input/evaluated/last_evaluated.json  marker of the last evaluated candidate
+out  processing/output/features/features.parquet     played games from the first modelled season on
+     processing/output/upcoming/upcoming.parquet     games not yet played
+     processing/output/report/prepared.json          has_new_data, fingerprint, data summary
+     processing/output/report/quarantine.csv         bad rows with file, line, column, value, rule
+
+python -m pipeline.steps.prepare --as-of 2025-03-01 --recipe max_depth=3 learning_rate=0.05
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import contract as c
+from pipeline.steps.container import StepError, code_version, processing_input, processing_output, run_step
+from pipeline.steps.features import build_features, feature_signature
+from pipeline.steps.games import BadData, ValidatedGames, count_rules, games_fingerprint, load_games
+
+MAX_QUARANTINE_EXAMPLES = 20  # in the report; quarantine.csv holds them all
+
+
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """The step's command line."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.steps.prepare", description=__doc__)
+    parser.add_argument("--as-of", default="today", help="YYYY-MM-DD, or today (UTC)")
+    parser.add_argument("--first-season", type=int, default=2004)
+    parser.add_argument("--max-bad-row-share", type=float, default=0.01)
+    parser.add_argument("--min-games", type=int, default=1000)
+    parser.add_argument("--recipe", nargs="*", default=[], metavar="NAME=VALUE", help="what training will be told")
+    return parser.parse_args(argv)
+
+
+def parse_as_of(text: str, today: date) -> date:
+    """The morning that the run stands on; raises StepError that names the parameter."""
+    if text == "today":
+        return today
+    try:
+        as_of = date.fromisoformat(text[:10])  # a scheduler passes its own time stamp: the day is its first ten letters
+    except ValueError as error:
+        raise StepError(f'AsOfDate "{text}" is not a date: give YYYY-MM-DD, or today') from error
+    if as_of > today + timedelta(days=1):  # somewhere it is tomorrow already
+        raise StepError(f"AsOfDate {as_of} lies in the future of {today}: its results are not known yet")
+    return as_of
+
+
+def fingerprint(games_digest: str, recipe: Sequence[str], first_season: int, code: str) -> str:
+    """What a candidate is made of: game content, recipe and code. Equal fingerprints give equal candidates."""
+    parts = sorted(_canonical(item) for item in recipe)
+    text = "\n".join([games_digest, f"first_season={first_season}", *parts, code])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _canonical(item: str) -> str:
+    """`max_depth=3` and `max_depth=3.0` are one recipe."""
+    name, _, value = item.partition("=")
+    try:
+        return f"{name}={float(value)!r}"
+    except ValueError:
+        return item
+
+
+def last_evaluated(folder: Path) -> dict[str, Any]:
+    """The marker that Evaluate wrote last; raises StepError when it is missing or unreadable."""
+    try:
+        marker: dict[str, Any] = json.loads((folder / c.EVALUATED_FILE).read_text(encoding="utf-8"))
+        _ = marker["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StepError(
+            f'evaluated/{c.EVALUATED_FILE} is missing or unreadable ({error}): write {{"fingerprint": null}} there to '
+            "train afresh"
+        ) from error
+    return marker
+
+
+def data_summary(validated: ValidatedGames, modelled: pd.DataFrame, as_of: date) -> dict[str, Any]:
+    """Counts of the data report; JSON types only."""
+    games, quarantine = validated.games, validated.quarantine
+    played = games[games[c.HOME_POINTS].notna()]
+    rules = count_rules(quarantine)
+    newest = played[c.DATE].max().date()
+    return {
+        "files": [
+            {"name": f.name, "rows": f.rows, "first_date": _text(f.first_date), "last_date": _text(f.last_date)}
+            for f in validated.files
+        ],
+        "ignored_files": list(validated.ignored_files),
+        "n_rows_read": validated.n_rows_read,
+        "n_games": len(games),
+        "n_played": len(played),
+        "n_modelled": len(modelled),
+        "n_upcoming": len(games) - len(played),
+        "n_duplicates_collapsed": validated.n_duplicates_collapsed,
+        "n_unplayed_superseded": validated.n_unplayed_superseded,
+        "n_bad_rows": validated.n_bad_rows,
+        "n_scores_hidden": validated.n_scores_hidden,
+        "first_date": str(played[c.DATE].min().date()),
+        "last_played_date": str(newest),
+        "quarantine_rules": [{"rule": str(rule), "n_rows": int(n)} for rule, n in rules.items()],
+        "quarantine_examples": quarantine.head(MAX_QUARANTINE_EXAMPLES).astype(str).to_dict("records"),
+        "seasons": [
+            {"season": int(str(season)), "n_games": len(group), "home_win_rate": float(group[c.HOME_WON].mean())}
+            for season, group in modelled.groupby(c.SEASON)
+        ],
+        "notes": [f"the newest played game is of {newest}, {(as_of - newest).days:,} day(s) before the as-of date"],
+    }
+
+
+def _text(day: date | None) -> str | None:
+    return None if day is None else str(day)
+
+
+def write_quarantine(folder: Path, quarantine: pd.DataFrame) -> None:
+    """Every violation with file, line, column, value and rule."""
+    quarantine.to_csv(folder / c.QUARANTINE_FILE, index=False, lineterminator="\n")
+
+
+def write_features(path: Path, features: pd.DataFrame, facts: Mapping[str, str]) -> None:
+    """A Parquet file whose metadata carries the facts that Train needs for the model's card."""
+    table = pa.Table.from_pandas(features, preserve_index=False)
+    metadata = {key.encode(): value.encode() for key, value in facts.items()}
+    pq.write_table(table.replace_schema_metadata(metadata), path)
+
+
+def validate(arguments: argparse.Namespace, as_of: date, today: date, report: Path) -> ValidatedGames:
+    """The validated games; the quarantine is written either way. Raises StepError for data that must not be used."""
+    try:
+        validated = load_games(
+            processing_input(c.GAMES_CHANNEL),
+            as_of=as_of,
+            today=today,
+            max_bad_row_share=arguments.max_bad_row_share,
+            min_games=arguments.min_games,
+        )
+    except BadData as error:
+        write_quarantine(report, error.quarantine)
+        raise StepError(str(error)) from error
+    write_quarantine(report, validated.quarantine)
+    return validated
+
+
+def main(argv: Sequence[str]) -> None:
+    """Read, validate, build features, compare the fingerprint, write."""
+    arguments = parse_arguments(argv)
+    today = datetime.now(UTC).date()
+    as_of = parse_as_of(arguments.as_of, today)
+    report = processing_output(c.REPORT_CHANNEL)
+    validated = validate(arguments, as_of, today, report)
+    features = build_features(validated.games)
+    played = features[c.HOME_WON].notna()
+    modelled = features[played & (features[c.SEASON] >= arguments.first_season)]
+    if modelled.empty:
+        raise StepError(
+            f"no played game from season {arguments.first_season} on: lower FirstSeason or put newer games under "
+            "DataPrefix"
+        )
+    marker = last_evaluated(processing_input(c.EVALUATED_CHANNEL))
+    facts = {
+        "as_of_date": str(as_of),
+        "fingerprint": fingerprint(
+            games_fingerprint(validated.games[validated.games[c.HOME_POINTS].notna()]),
+            arguments.recipe,
+            arguments.first_season,
+            code_version(),
+        ),
+        "feature_signature": feature_signature(),
+    }
+    write_features(processing_output(c.FEATURES_CHANNEL) / c.FEATURES_FILE, modelled, facts)
+    write_features(processing_output(c.UPCOMING_CHANNEL) / c.UPCOMING_FILE, features[~played], facts)
+    prepared = {
+        "has_new_data": marker["fingerprint"] != facts["fingerprint"],
+        **facts,
+        "last_evaluated": marker,
+        "simulated": bool(validated.games[c.HOME_TEAM].str.startswith("SIM").any()),
+        "recipe": dict(item.split("=", 1) for item in arguments.recipe),
+        "data": data_summary(validated, modelled, as_of),
+    }
+    (report / c.PREPARED_FILE).write_text(json.dumps(prepared, indent=2) + "\n", encoding="utf-8")
+    data = prepared["data"]
+    sys.stderr.write(
+        f"{data['n_played']:,} played games to {data['last_played_date']}, {data['n_upcoming']:,} upcoming, "
+        f"{data['n_bad_rows']:,} bad rows; {'new' if prepared['has_new_data'] else 'nothing new'}\n"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_step(main, sys.argv[1:]))

@@ -1,0 +1,155 @@
+"""The gates: each limit can fail, the sentences name what failed, and the definition decides by the same rules."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import gates, parameters
+from pipeline.local.conditions import all_hold
+from pipeline.local.expressions import Value
+
+LIMITS = {p.name: float(p.default) for p in parameters.EVALUATION if p.name in gates.GATE_PARAMETERS}
+GOOD: dict[str, Any] = {
+    "metrics": {
+        "candidate": {"log_loss": 0.62, "calibration_error": 0.02, "accuracy": 0.65, "n_games": 1312},
+    },
+    "quality": {"log_loss_above_elo_logistic": -0.004},
+    "comparison": {
+        "champion_exists": True,
+        "champion_age_days": 10,
+        "improvement": 0.0,
+        "difference": {"upper": 0.0005},
+    },
+}
+
+
+def changed(path: str, value: object) -> dict[str, Any]:
+    evaluation = copy.deepcopy(GOOD)
+    *parents, last = path.split(".")
+    node = evaluation
+    for part in parents:
+        node = node[part]
+    node[last] = value
+    return evaluation
+
+
+def test_a_good_candidate_keeps_every_limit() -> None:
+    assert gates.failed_limits(GOOD, LIMITS) == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        ("metrics.candidate.log_loss", 0.69, "log loss 0.69 is above the limit 0.68 (MaxLogLoss)"),
+        ("metrics.candidate.calibration_error", 0.2, "calibration error 0.2 is above"),
+        ("quality.log_loss_above_elo_logistic", 0.0001, "log loss above Elo-logistic 0.0001 is above the limit 0"),
+        ("metrics.candidate.n_games", 399, "games evaluated 399 is below the limit 400 (MinEvaluatedGames)"),
+        ("metrics.candidate.accuracy", 0.88, "accuracy 0.88 is above the limit 0.72 (MaxAccuracy): too good to be"),
+        ("metrics.candidate.log_loss", float("nan"), "log loss nan is above"),
+    ],
+)
+def test_each_limit_fails_and_names_metric_value_and_limit(path: str, value: float, sentence: str) -> None:
+    (reason,) = gates.failed_limits(changed(path, value), LIMITS)
+    assert reason.startswith(sentence)
+
+
+@pytest.mark.parametrize("value", [None, "0.6", True])
+def test_a_value_that_is_no_number_is_refused(value: object) -> None:
+    with pytest.raises(KeyError, match=r"metrics\.candidate\.log_loss"):
+        gates.failed_limits(changed("metrics.candidate.log_loss", value), LIMITS)
+
+
+def test_a_missing_value_is_refused() -> None:
+    with pytest.raises(KeyError, match=r"has no metrics\.candidate\.log_loss"):
+        gates.failed_limits({**GOOD, "metrics": {"candidate": {}}}, LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("exists", "upper", "improvement", "age", "promote", "words"),
+    [
+        (False, 9.0, -9.0, 0, True, "there is no champion yet"),
+        (True, 0.0021, 0.01, 99, False, "it may be worse"),
+        (True, 0.0019, 0.0010, 0, True, "better by at least 0.001"),
+        (True, 0.0019, 0.0009, 30, True, "30 days old"),
+        (True, 0.0019, 0.0009, 29, False, "only 29 days old"),
+    ],
+)
+def test_promotion(exists: bool, upper: float, improvement: float, age: int, promote: bool, words: str) -> None:
+    evaluation = copy.deepcopy(GOOD)
+    evaluation["comparison"] = {
+        "champion_exists": exists,
+        "champion_age_days": age,
+        "improvement": improvement,
+        "difference": {"upper": upper},
+    }
+    judged = gates.judge_promotion(evaluation, LIMITS)
+    assert judged.promote is promote
+    assert words in judged.reason
+
+
+class EvaluationScope:
+    """What the conditions see: the parameters' defaults and one evaluation.json."""
+
+    parameters: Mapping[str, Value] = {p.name: p.default for p in parameters.ALL}
+
+    def __init__(self, evaluation: Mapping[str, Any]) -> None:
+        self.evaluation = evaluation
+
+    def execution(self, name: str) -> str | None:
+        raise AssertionError(f"a gate asks for {name}")
+
+    def properties(self, step: str) -> Mapping[str, Any]:
+        raise AssertionError(f"a gate asks for properties of {step}")
+
+    def property_file(self, step: str, name: str) -> str:
+        assert (step, name) == ("Evaluate", "Evaluation")
+        return "evaluation"
+
+    def read_json(self, uri: str) -> object:
+        return self.evaluation
+
+
+near = st.sampled_from([-0.01, -0.0001, 0.0, 0.0001, 0.01])
+
+
+@given(
+    offsets=st.tuples(*[near for _ in gates.QUALITY_LIMITS]),
+    exists=st.booleans(),
+    upper=near,
+    improvement=near,
+    age=st.integers(28, 32),
+)
+def test_conditions_and_sentences_agree(
+    definition: dict[str, Any],
+    offsets: tuple[float, ...],
+    exists: bool,
+    upper: float,
+    improvement: float,
+    age: int,
+) -> None:
+    """The compiled conditions, evaluated as the runner does, decide as pipeline.gates says, near each limit."""
+    evaluation = copy.deepcopy(GOOD)
+    for limit, offset in zip(gates.QUALITY_LIMITS, offsets, strict=True):
+        *parents, last = limit.path.split(".")
+        node = evaluation
+        for part in parents:
+            node = node[part]
+        node[last] = LIMITS[limit.parameter] + offset
+    evaluation["comparison"] = {
+        "champion_exists": exists,
+        "champion_age_days": age,
+        "improvement": LIMITS["MinImprovement"] + improvement,
+        "difference": {"upper": LIMITS["NonInferiorityMargin"] + upper},
+    }
+    has_new_data = definition["Steps"][2]["Arguments"]
+    quality_gate = has_new_data["IfSteps"][2]["Arguments"]
+    promote = quality_gate["IfSteps"][0]["Arguments"]
+    scope = EvaluationScope(evaluation)
+    assert all_hold(quality_gate["Conditions"], scope) is (gates.failed_limits(evaluation, LIMITS) == ())
+    assert all_hold(promote["Conditions"], scope) is gates.judge_promotion(evaluation, LIMITS).promote
