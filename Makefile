@@ -1,0 +1,60 @@
+# make run [DATA=folder] [ARGS="--param MaxDepth=2"]   retrain locally: no AWS, no Docker
+# make test                                            every test
+# make check                                           formatting, lint, types, import rules, stale definition
+# make lock                                            solve the requirements anew (after editing a requirements.in)
+# make clean                                           remove the environment and the local store
+
+PYTHON ?= python3
+DATA ?=
+ARGS ?=
+BIN := .venv/bin
+UV_VERSION := 0.13.9
+UV := $(BIN)/uv pip
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: run test check lock clean
+.DELETE_ON_ERROR:
+
+run: .venv/.run
+	@$(BIN)/python -m scripts.run_local $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+test: .venv/.all
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+check: .venv/.all
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pipeline.definition --check
+
+lock: .venv/.uv
+	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		requirements.in -o requirements.txt
+	for folder in pipeline pipeline/local; do \
+		$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+			-c requirements.txt $$folder/requirements.in -o $$folder/requirements.txt || exit 1; \
+	done
+
+clean:
+	rm -rf .venv .retrain .hypothesis .pytest_cache .mypy_cache .ruff_cache
+
+# The environment. uv installs in a third of pip's time; it is itself installed by pip, into the environment.
+.venv/.uv: Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "making the environment in .venv"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+.venv/.run: .venv/.uv pipeline/local/requirements.txt
+	@echo "installing what a local run needs"
+	@test -e .venv/.all || $(UV) install --quiet --python $(BIN)/python --compile-bytecode --require-hashes \
+		-r pipeline/local/requirements.txt
+	@touch $@
+
+.venv/.all: .venv/.uv requirements.txt
+	@echo "installing everything: SageMaker SDK, CDK, test tools"
+	@$(UV) install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.txt
+	@touch .venv/.run $@

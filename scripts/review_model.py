@@ -1,0 +1,179 @@
+"""Review registered versions: list, show, approve, reject. An approval makes the version champion.
+
+python -m scripts.review_model list
+python -m scripts.review_model approve --version 1 --reason "better in every month"
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from pipeline import contract as c
+from pipeline.local import workspace
+from pipeline.local.champion import promote, read_champion
+from pipeline.local.registry import APPROVED, PENDING, REJECTED, Registry, RegistryError
+from pipeline.local.store import Store, StoreError
+
+version_option = click.option("--version", type=click.IntRange(min=1), help="Which version. Default: the newest.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+
+
+def store_option(command: Callable[..., None]) -> Callable[..., None]:
+    """`--store`, for every command."""
+    return click.option(
+        "--store",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="The local store. Default: that of the last run.",
+    )(command)
+
+
+class Review:
+    """The registry of a local store and its champion."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder or workspace.last_store()
+        if not (self.folder / "registry").is_dir():
+            raise click.UsageError(f"{self.folder} is no store of local runs: make one with make run, or give --store")
+        self.store = Store(self.folder)
+        self.registry = Registry(self.store)
+
+    @property
+    def champion(self) -> int | None:
+        """The version in use."""
+        version: int | None = read_champion(self.store, workspace.ARTIFACT_BUCKET)["version"]
+        return version
+
+    def packages(self) -> tuple[dict[str, Any], ...]:
+        """All versions, oldest first."""
+        return self.registry.packages(workspace.MODEL_PACKAGE_GROUP)
+
+    def get(self, version: int | None) -> dict[str, Any]:
+        """One version, or the newest; raises click.UsageError that lists what there is."""
+        packages = self.packages()
+        if not packages:
+            raise click.UsageError(f"{self.folder} has no registered version yet: make run registers one")
+        try:
+            return self.registry.get(workspace.MODEL_PACKAGE_GROUP, version or int(packages[-1]["ModelPackageVersion"]))
+        except RegistryError as error:
+            raise click.UsageError(str(error)) from error
+
+    def decide(self, version: int | None, status: str, reason: str | None) -> dict[str, Any]:
+        """Record a decision and make the champion what the registry now says."""
+        package = self.get(version)
+        decided = self.registry.set_approval(
+            workspace.MODEL_PACKAGE_GROUP, int(package["ModelPackageVersion"]), status, reason
+        )
+        try:
+            promote(self.store, workspace.MODEL_PACKAGE_GROUP, workspace.ARTIFACT_BUCKET)
+        except StoreError as error:
+            self.registry.set_approval(
+                workspace.MODEL_PACKAGE_GROUP,
+                int(package["ModelPackageVersion"]),
+                str(package["ModelApprovalStatus"]),
+                package.get("ApprovalDescription"),
+            )
+            _refuse(f"{error}: nothing was changed; approve another version")
+        return decided
+
+
+def _refuse(text: str) -> NoReturn:
+    click.echo(f"Error: {text}", err=True)
+    raise SystemExit(1)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Review registered model versions of a local store."""
+
+
+@main.command("list")
+@store_option
+@json_option
+def list_versions(store: Path | None, as_json: bool) -> None:
+    """List the versions, newest first, with what they scored."""
+    review = Review(store)
+    packages = review.packages()[::-1]
+    if as_json:
+        click.echo(json.dumps([_brief(p, review.champion) for p in packages], indent=2))
+        return
+    if not packages:
+        click.echo(f"{review.folder} has no registered version yet: make run registers one")
+        return
+    click.echo(f"{'version':>7}  {'status':<22}{'as of':<12}{'log loss':>8}  registered")
+    for package in packages:
+        brief = _brief(package, review.champion)
+        click.echo(
+            f"{brief['version']:>7}  {brief['status'] + (' *' if brief['champion'] else ''):<22}"
+            f"{brief['as_of_date']:<12}{float(brief['log_loss']):>8.4f}  {brief['registered']}"
+        )
+    click.echo("* in use" if review.champion else "none is in use: approve one")
+
+
+@main.command()
+@version_option
+@store_option
+@json_option
+def show(version: int | None, store: Path | None, as_json: bool) -> None:
+    """Show one version: what it scored against what, where it comes from, where its report is."""
+    review = Review(store)
+    package = review.get(version)
+    if as_json:
+        click.echo(json.dumps(package, indent=2))
+        return
+    brief = _brief(package, review.champion)
+    click.echo(f"version {brief['version']}: {brief['status']}{', in use' if brief['champion'] else ''}")
+    click.echo(str(package.get("ModelPackageDescription", "")))
+    for name, value in sorted(package.get("CustomerMetadataProperties", {}).items()):
+        shown = review.store.object_path(value) if name == "report" else value
+        click.echo(f"  {name.replace('_', ' ')}: {shown}")
+
+
+@main.command()
+@version_option
+@click.option("--reason", help="Why; kept with the version.")
+@store_option
+def approve(version: int | None, reason: str | None, store: Path | None) -> None:
+    """Approve a version: it becomes the champion. An older one again: a roll-back."""
+    review = Review(store)
+    before = review.champion
+    package = review.decide(version, APPROVED, reason)
+    number = package["ModelPackageVersion"]
+    instead = f" instead of version {before}" if before not in (None, number) else ""
+    click.echo(f"version {number} is approved and is now the champion{instead}")
+    click.echo("the next run predicts with it and compares each candidate with it")
+
+
+@main.command()
+@version_option
+@click.option("--reason", required=True, help="Why; kept with the version.")
+@store_option
+def reject(version: int | None, reason: str, store: Path | None) -> None:
+    """Reject a version. Where it is the champion, the one approved before it takes its place."""
+    review = Review(store)
+    before = review.champion
+    package = review.decide(version, REJECTED, reason)
+    click.echo(f"version {package['ModelPackageVersion']} is rejected: {reason}")
+    after = review.champion
+    if before != after:
+        click.echo(f"version {after} is the champion again" if after else "no version is in use now: approve another")
+
+
+def _brief(package: dict[str, Any], champion: int | None) -> dict[str, Any]:
+    known = package.get("CustomerMetadataProperties", {})
+    return {
+        "version": package["ModelPackageVersion"],
+        "status": {PENDING: "pending", APPROVED: "approved", REJECTED: "rejected"}[package["ModelApprovalStatus"]],
+        "champion": package["ModelPackageVersion"] == champion,
+        "as_of_date": known.get(c.AS_OF_DATE, ""),
+        "log_loss": known.get(c.LOG_LOSS, "nan"),
+        "registered": package["CreationTime"],
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""Run the pipeline on this machine: the committed definition, child processes, no AWS and no Docker.
+
+python -m scripts.run_local                          the simulated sample
+python -m scripts.run_local --data games/            your games
+python -m scripts.run_local --param MaxDepth=2       any pipeline parameter
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from pipeline import contract as c
+from pipeline.local import workspace
+from pipeline.local.champion import promote
+from pipeline.local.launch_process import ProcessLauncher
+from pipeline.local.outcome import describe_run
+from pipeline.local.parameters import PlanError
+from pipeline.local.plan import load_plan
+from pipeline.local.progress import listener_for
+from pipeline.local.record import FAILED, STOPPED, SUCCEEDED, RunError, RunResult, load_run
+from pipeline.local.runner import run
+from pipeline.local.store import Store, StoreError
+
+EXIT_CODES: Final = {SUCCEEDED: 0, FAILED: 1, STOPPED: 130}
+
+
+def retrain(
+    *,
+    data: Path | None = None,
+    store: Path | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    use_cache: bool = True,
+    resume: str | None = None,
+    quiet: bool = False,
+) -> tuple[RunResult, Store]:
+    """Run the pipeline on `data` (a file or folder; None: the store's sample) and return how it ended, and the store.
+
+    With `resume`, the run of that id goes on; `data`, if given, is put in place of what it had (mended files).
+    Raises PlanError for a parameter that does not exist or has the wrong type, RunError for a run that cannot be
+    resumed, FileNotFoundError for data that is not there.
+    """
+    folder = store or _default_store(data, resume)
+    opened = Store(folder)
+    workspace.seed(opened)
+    code = workspace.step_code()
+    chosen = dict(load_run(opened, resume).parameters if resume else parameters or {})
+    source = data
+    if not resume:
+        if data is None:
+            chosen.setdefault("AsOfDate", c.SAMPLE_AS_OF)
+        workspace.claim(opened, simulated=data is None)
+        source = data or sample(opened, str(chosen["AsOfDate"]))
+        chosen.setdefault("DataPrefix", workspace.data_prefix(source))
+    plan = load_plan(workspace.read_definition(), workspace.constants(code), chosen, name=workspace.PIPELINE_NAME)
+    if source:
+        workspace.put_data(opened, source, str(plan.parameters["DataPrefix"]))
+    workspace.remember_store(folder)
+    result = run(
+        plan,
+        opened,
+        ProcessLauncher(workspace.ROOT),
+        use_cache=use_cache,
+        resume=resume,
+        listener=listener_for(quiet=quiet),
+        code=code,
+    )
+    promote(opened, workspace.MODEL_PACKAGE_GROUP, workspace.ARTIFACT_BUCKET)  # a version registered as approved
+    return result, opened
+
+
+def _default_store(data: Path | None, resume: str | None) -> Path:
+    if resume:
+        return workspace.last_store()
+    return workspace.DEFAULT_STORE if data else workspace.SAMPLE_STORE
+
+
+def sample(store: Store, as_of: str) -> Path:
+    """The simulated games up to a day, made once; raises PlanError for a day that is none."""
+    from datetime import date  # noqa: PLC0415 - numpy is not imported where there is nothing to simulate
+
+    folder = store.root / "simulated" / as_of
+    if folder.is_dir():
+        return folder
+    from scripts.make_sample import write_sample  # noqa: PLC0415
+
+    try:
+        day = date.fromisoformat(as_of)
+    except ValueError as error:
+        raise PlanError(f'AsOfDate "{as_of}" is not a date: for the simulated sample, give YYYY-MM-DD') from error
+    click.echo("generating simulated games (no real ones were given: see --data)", err=True)
+    temporary = store.temporary()
+    write_sample(temporary, day)
+    folder.parent.mkdir(exist_ok=True)
+    try:
+        temporary.rename(folder)
+    except OSError:  # another run made the same sample first
+        if not folder.is_dir():
+            raise
+    return folder
+
+
+def parse_parameters(items: Sequence[str]) -> dict[str, str]:
+    """`NAME=VALUE` items as a mapping; raises PlanError for one without `=`."""
+    parsed: dict[str, str] = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise PlanError(f'--param "{item}" is not NAME=VALUE')
+        parsed[name.strip()] = value
+    return parsed
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--data",
+    type=click.Path(exists=True, path_type=Path),
+    help="File or folder of games (CSV, gzipped CSV, Parquet). Default: a simulated sample.",
+)
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Override a pipeline parameter.")
+@click.option(
+    "--store",
+    type=click.Path(file_okay=False, path_type=Path),
+    help=f"Where models, runs and cache are kept. Default: {workspace.DEFAULT_STORE}, for the sample "
+    f"{workspace.SAMPLE_STORE}.",
+)
+@click.option("--no-cache", is_flag=True, help="Run every step, even where its result is known.")
+@click.option("--resume", metavar="RUN_ID", help="Go on with a failed or stopped run from the step that failed.")
+@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
+def main(
+    data: Path | None,
+    params: tuple[str, ...],
+    store: Path | None,
+    no_cache: bool,
+    resume: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Retrain on this machine with neither AWS nor Docker.
+
+    Exit code 0 when the run succeeded, 1 when it failed, 2 for bad usage, 130 when it was stopped.
+    """
+    if resume and params:
+        raise click.UsageError("--resume goes on with the run's own parameters: leave --param out")
+    try:
+        result, opened = retrain(
+            data=data,
+            store=store,
+            parameters=parse_parameters(params),
+            use_cache=not no_cache,
+            resume=resume,
+            quiet=quiet,
+        )
+    except (PlanError, RunError, StoreError, FileNotFoundError) as error:
+        raise click.UsageError(str(error)) from error
+    outcome = describe_run(result, opened)
+    if as_json:
+        click.echo(json.dumps(outcome, indent=2))
+    else:
+        from scripts.show_outcome import show  # noqa: PLC0415 - rich is needed for people only
+
+        show(outcome, result, f"{python()} -m scripts.review_model", store)
+    if result.status != SUCCEEDED:
+        explain_end(result, opened, data, store)
+    sys.exit(EXIT_CODES[result.status])
+
+
+def explain_end(result: RunResult, store: Store, data: Path | None, given_store: Path | None) -> None:
+    """Say on stderr why a run did not succeed and how to go on."""
+    if result.failure:
+        click.echo(f"\n{result.failure.step} failed: {result.failure.reason}", err=True)
+        if result.failure.log_lines:
+            click.echo("last lines of its log:", err=True)
+            click.echo("".join(f"  {line}\n" for line in result.failure.log_lines), nl=False, err=True)
+        log = result.step(result.failure.step).log_path
+        if log:
+            click.echo(f"whole log: {store.root / log}", err=True)
+    command = [python(), "-m", "scripts.run_local", "--resume", result.execution_id]
+    command += ["--data", str(data)] if data else []
+    command += ["--store", str(given_store)] if given_store else []
+    click.echo(f"to go on from there: {shlex.join(command)}", err=True)
+
+
+def python() -> str:
+    """This interpreter as the user would type it."""
+    here = Path(sys.executable)
+    return str(here.relative_to(Path.cwd())) if here.is_relative_to(Path.cwd()) else "python"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,274 @@
+"""The whole pipeline through the command line, in child processes, on a small simulated league."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from local_runs import SMALL, Command, run_command, run_local
+
+pytestmark = pytest.mark.xdist_group("local-runs")  # one worker makes the first run, and all tests start from it
+
+METRICS = {"log_loss", "brier", "accuracy", "roc_auc", "calibration_error", "n_games"}
+JOBS = ("Prepare", "Predict", "Train", "Evaluate")
+
+
+@pytest.fixture(scope="session")
+def first(root: Path, league: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Command]:
+    """The first run on an empty store."""
+    store = tmp_path_factory.mktemp("first") / "store"
+    return store, run_local(root, store, league)
+
+
+@pytest.fixture
+def store(first: tuple[Path, Command], tmp_path: Path) -> Path:
+    """A copy of the store after the first run, for a test to go on with."""
+    return shutil.copytree(first[0], tmp_path / "store")
+
+
+@pytest.fixture
+def approved(root: Path, store: Path) -> Path:
+    """The same after the approval of version 1."""
+    done = run_command(root, store, "scripts.review_model", "approve", "--version", "1", "--store", str(store))
+    assert done.code == 0, done.err
+    assert "version 1 is approved and is now the champion" in done.out
+    return store
+
+
+def statuses(outcome: dict[str, Any]) -> dict[str, str]:
+    return {step["name"]: step["status"] for step in outcome["steps"]}
+
+
+def predictions(outcome: dict[str, Any]) -> list[dict[str, str]]:
+    with Path(outcome["predictions"]).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_first_run_registers_version_1_for_approval(first: tuple[Path, Command]) -> None:
+    store, done = first
+    assert done.code == 0, done.err
+    outcome = done.json
+    assert (outcome["status"], outcome["decision"]) == ("Succeeded", "registered")
+    assert outcome["reason"].startswith("there is no champion yet")
+    assert outcome["model_package"] == {
+        "version": 1,
+        "approval_status": "PendingManualApproval",
+        "arn": outcome["model_package"]["arn"],
+    }
+    assert {name: set(values) for name, values in outcome["metrics"].items() if values} == {
+        "candidate": METRICS,
+        "elo_logistic": METRICS,
+        "base_rate": METRICS,
+    }
+    assert outcome["metrics"]["candidate"]["n_games"] == 600
+    assert outcome["metrics"]["candidate"]["log_loss"] < outcome["metrics"]["base_rate"]["log_loss"]
+    assert Path(outcome["report"]).read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert outcome["failure"] is None
+    assert statuses(outcome)["QualityGateFailed"] == "Skipped"
+    package = json.loads((store / "registry" / "nba-home-win" / "1.json").read_text(encoding="utf-8"))
+    lineage = package["CustomerMetadataProperties"]
+    assert float(lineage["log_loss"]) == outcome["metrics"]["candidate"]["log_loss"]
+    assert len(lineage["fingerprint"]) == len(lineage["definition_hash"]) == 64
+    assert lineage["trigger"] == "manual"
+    assert outcome["execution_id"] in lineage["execution"]
+
+
+def test_first_run_predicts_every_unplayed_game_with_elo(first: tuple[Path, Command], league: Path) -> None:
+    rows = predictions(first[1].json)
+    unplayed = [row for path in league.glob("*.csv") for row in csv.DictReader(path.open()) if not row["home_points"]]
+    assert len(rows) == len(unplayed) > 0
+    assert set(rows[0]) == {
+        "game_id",
+        "date",
+        "home_team",
+        "away_team",
+        "home_win_probability",
+        "model",
+        "champion_version",
+        "as_of_date",
+    }
+    assert {(row["model"], row["champion_version"], row["as_of_date"]) for row in rows} == {
+        ("elo", "none", "2025-03-01")
+    }
+    assert all(0 < float(row["home_win_probability"]) < 1 for row in rows)
+
+
+def test_same_data_again_is_no_news_and_the_champion_predicts(root: Path, approved: Path, league: Path) -> None:
+    done = run_local(root, approved, league)
+    assert done.code == 0
+    assert done.json["decision"] == "no-new-data"
+    assert statuses(done.json)["Train"] == "Skipped"
+    assert {(row["model"], row["champion_version"]) for row in predictions(done.json)} == {("champion", "1")}
+    again = run_local(root, approved, league)
+    assert all(step["cached"] for step in again.json["steps"] if step["name"] in ("Prepare", "Predict"))
+
+
+def test_more_games_are_compared_with_the_champion(root: Path, approved: Path, later_league: Path) -> None:
+    done = run_local(root, approved, later_league, AsOfDate="2025-03-20")
+    outcome = done.json
+    assert outcome["decision"] == "champion-kept"
+    assert "only 19 days old" in outcome["reason"]
+    comparison = outcome["comparison"]
+    assert comparison["champion_version"] == "1"
+    assert comparison["n_games"] == 600
+    assert comparison["last_date"] == "2025-03-19"
+    assert outcome["metrics"]["champion"]["n_games"] == 600
+    old = run_local(root, approved, later_league, AsOfDate="2025-04-05").json
+    assert old["decision"] == "registered"
+    assert "35 days old" in old["reason"]
+    assert old["model_package"]["version"] == 2
+
+
+def test_as_of_date_hides_later_scores(root: Path, store: Path, league: Path, later_league: Path) -> None:
+    """A run as of March 1 on data that know the following weeks gives the same candidate as the data of that morning."""
+    morning = run_local(root, store, league, ForceTraining="true").json
+    later = run_local(root, store, later_league, ForceTraining="true").json
+    assert later["data"]["n_scores_hidden"] > 100
+    assert later["metrics"] == morning["metrics"]
+    assert later["data"]["last_played_date"] == "2025-02-28"
+
+
+def test_forced_training_on_known_data_is_cached(root: Path, store: Path, league: Path) -> None:
+    run_local(root, store, league, ForceTraining="true")
+    again = run_local(root, store, league, ForceTraining="true")
+    cached = {step["name"]: step["cached"] for step in again.json["steps"] if step["name"] in JOBS}
+    assert cached == dict.fromkeys(JOBS, True)
+    fresh = run_local(root, store, league, "--no-cache", ForceTraining="true")
+    assert not any(step["cached"] for step in fresh.json["steps"])
+    assert fresh.json["metrics"] == again.json["metrics"]
+
+
+def test_gate_fails_the_run_and_names_metric_value_and_limit(root: Path, tmp_path: Path, league: Path) -> None:
+    done = run_local(root, tmp_path / "store", league, MaxLogLoss="0.5")
+    assert done.code == 1
+    outcome = done.json
+    assert (outcome["status"], outcome["decision"]) == ("Failed", "failed")
+    assert outcome["failure"]["step"] == "QualityGateFailed"
+    value = outcome["metrics"]["candidate"]["log_loss"]
+    assert f"log loss {value:.6g} is above the limit 0.5 (MaxLogLoss)" in outcome["failure"]["reason"]
+    assert outcome["model_package"] is None
+    assert Path(outcome["report"]).is_file()
+    assert "--resume" in done.err
+    again = run_local(root, tmp_path / "store", league)
+    assert again.json["decision"] == "no-new-data", "a night later, nothing is trained for the same failure again"
+
+
+def test_bad_data_fails_with_file_and_reason_and_resume_takes_mended_data(
+    root: Path, tmp_path: Path, league: Path
+) -> None:
+    data = shutil.copytree(league, tmp_path / "games")
+    broken = data / "broken.csv"
+    broken.write_text("date,season,home_team,away_team,home_points\n2025-01-01,2025,SIM01,SIM02,99\n")
+    done = run_local(root, tmp_path / "store", data)
+    assert done.code == 1
+    assert done.json["failure"]["step"] == "Prepare"
+    assert "broken.csv" in done.json["failure"]["reason"]
+    assert "away_points" in done.json["failure"]["reason"]
+    assert "Traceback" not in done.err
+    broken.unlink()
+    (command,) = [line for line in done.err.splitlines() if "--resume" in line]
+    arguments = command.split(" -m scripts.run_local ")[1].split()
+    resumed = run_command(root, tmp_path, "scripts.run_local", *arguments, "--json")
+    assert resumed.code == 0, resumed.err
+    assert resumed.json["execution_id"] == done.json["execution_id"]
+    assert resumed.json["decision"] == "registered"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--param", "MaxDeph=2"), 'there is no parameter "MaxDeph"'),
+        (("--param", "MaxDepth=deep"), 'parameter "MaxDepth" is of type Integer'),
+        (("--param", "ApprovalStatus=Perhaps"), "PendingManualApproval"),
+        (("--param", "MaxDepth"), "is not NAME=VALUE"),
+        (("--data", "nowhere"), "nowhere"),
+        (("--resume", "0123456789ab"), "there is no run 0123456789ab"),
+        (("--resume", "0123456789ab", "--param", "MaxDepth=2"), "leave --param out"),
+        (("--frobnicate",), "--frobnicate"),
+    ],
+)
+def test_bad_usage_is_refused_with_what_there_is(
+    root: Path, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    done = run_command(root, tmp_path, "scripts.run_local", "--store", str(tmp_path / "store"), *arguments)
+    assert done.code == 2
+    assert words in done.err
+    assert "Traceback" not in done.err
+    if "parameter" in words:
+        assert "MaxChampionAgeDays" in done.err, "the list of what exists"
+
+
+def test_a_hyperparameter_out_of_range_fails_the_step_by_name(root: Path, tmp_path: Path, league: Path) -> None:
+    done = run_local(root, tmp_path / "store", league, MaxDepth="99")
+    assert done.code == 1
+    assert done.json["failure"] == {
+        "step": "Train",
+        "reason": 'hyperparameter max_depth "99" is not a whole number from 1 to 10',
+    }
+
+
+def test_simulated_and_given_games_do_not_share_a_store(root: Path, store: Path) -> None:
+    done = run_command(root, store, "scripts.run_local", "--store", str(store))
+    assert done.code == 2
+    assert "cannot be compared with simulated games" in done.err
+
+
+def test_interrupt_stops_the_run_and_resume_ends_it(root: Path, tmp_path: Path, league: Path) -> None:
+    store = tmp_path / "store"
+    parameters = [part for name, value in SMALL.items() for part in ("--param", f"{name}={value}")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scripts.run_local", "--store", str(store), "--data", str(league), *parameters],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stderr
+    for line in process.stderr:
+        if line.startswith("Train: started"):
+            break
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    rest = process.stderr.read()
+    assert process.wait(timeout=30) == 130
+    assert "Traceback" not in rest
+    (run_file,) = store.glob("runs/*/run.json")
+    assert json.loads(run_file.read_text())["status"] == "Stopped"
+    resumed = run_command(
+        root, tmp_path, "scripts.run_local", "--store", str(store), "--resume", run_file.parent.name, "--json"
+    )
+    assert resumed.code == 0, resumed.err
+    assert resumed.json["decision"] == "registered"
+
+
+def test_text_output_shows_steps_metrics_decision_and_the_way_on(root: Path, store: Path, league: Path) -> None:
+    parameters = [part for name, value in SMALL.items() for part in ("--param", f"{name}={value}")]
+    arguments = ["--store", str(store), "--data", str(league), *parameters, "--param", "ForceTraining=true"]
+    done = run_command(root, store.parent, "scripts.run_local", *arguments)
+    assert done.code == 0, done.err
+    for words in ("Train", "candidate", "Elo-logistic", "registered:", "report", "approve --version 2"):
+        assert words in done.out
+    assert "simulated games" in done.out
+
+
+def test_two_stores_give_the_same_evaluation(
+    root: Path, first: tuple[Path, Command], tmp_path: Path, league: Path
+) -> None:
+    other = run_local(root, tmp_path / "store", league)
+
+    def evaluation(store: Path) -> bytes:
+        (path,) = (store / "objects" / "artifacts" / "runs").glob("*/evaluate/evaluation/evaluation.json")
+        return path.read_bytes()
+
+    assert other.code == 0
+    assert evaluation(tmp_path / "store") == evaluation(first[0])

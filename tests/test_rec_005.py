@@ -1,0 +1,124 @@
+"""The one-object interface: python tests/test_rec_005.py -v, or pytest."""
+
+from __future__ import annotations
+
+import os
+import sys
+import unittest
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest import mock
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from implement_rec_005 import (  # noqa: E402 - found only with the project's folder on the path
+    ImplementAutomateModelRetrainingWithMlPipelines,
+    RetrainingError,
+)
+
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+class ConfigurationTest(unittest.TestCase):
+    def test_defaults_are_local_and_enabled(self) -> None:
+        impl = ImplementAutomateModelRetrainingWithMlPipelines()
+        self.assertEqual((impl.config["mode"], impl.config["enabled"]), ("local", True))
+
+    def test_unknown_keys_and_values_are_refused(self) -> None:
+        for config, words in (
+            ({"enabeld": True}, "unknown configuration enabeld"),
+            ({"mode": "staging"}, 'allowed are "local" and "production"'),
+            ({"enabled": "yes"}, "allowed are True and False"),
+            ({"parameters": ["MaxDepth"]}, "not a mapping"),
+        ):
+            with self.subTest(config=config), self.assertRaisesRegex(ValueError, words):
+                ImplementAutomateModelRetrainingWithMlPipelines(config=config)
+
+    def test_disabled_does_nothing_and_says_so(self) -> None:
+        impl = ImplementAutomateModelRetrainingWithMlPipelines(config={"enabled": False, "mode": "production"})
+        impl.setup()
+        results = impl.execute()
+        self.assertEqual(results["status"], "Disabled")
+        self.assertIn("nothing was started", results["reason"])
+
+
+class LocalTest(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.addCleanup(os.chdir, Path.cwd())
+        os.chdir(self.folder)
+
+    def test_quick_start_without_config_runs_the_sample(self) -> None:
+        impl = ImplementAutomateModelRetrainingWithMlPipelines()
+        impl.setup()
+        results = impl.execute()
+        self.assertEqual((results["status"], results["decision"]), ("Succeeded", "registered"))
+        self.assertTrue(results["simulated"])
+        self.assertTrue(Path(results["report"]).is_file())
+        self.assertTrue((self.folder / ".retrain").is_dir())
+
+    def test_missing_data_and_unknown_parameters_say_what_to_do(self) -> None:
+        impl = ImplementAutomateModelRetrainingWithMlPipelines(config={"data": "nowhere"})
+        with self.assertRaisesRegex(RetrainingError, "nowhere does not exist"):
+            impl.setup()
+        impl = ImplementAutomateModelRetrainingWithMlPipelines(config={"parameters": {"MaxDeph": 2}})
+        with self.assertRaisesRegex(RetrainingError, "there is no parameter"):
+            impl.execute()
+
+
+class ProductionTest(unittest.TestCase):
+    """Against moto's server on localhost: boto3's real client, real HTTP."""
+
+    def setUp(self) -> None:
+        from moto.server import ThreadedMotoServer
+
+        server = ThreadedMotoServer(port=0)
+        server.start()
+        self.addCleanup(server.stop)
+        host, port = server.get_host_and_port()
+        changed = mock.patch.dict(os.environ, {**CREDENTIALS, "AWS_ENDPOINT_URL": f"http://{host}:{port}"})
+        changed.start()
+        self.addCleanup(changed.stop)
+
+    def test_quick_start_in_production_starts_the_deployed_pipeline(self) -> None:
+        import boto3
+
+        client = boto3.client("sagemaker")
+        client.create_pipeline(
+            PipelineName="retraining",
+            PipelineDefinition=(ROOT / "pipeline" / "definition.json").read_text(encoding="utf-8"),
+            RoleArn="arn:aws:iam::123456789012:role/pipeline",
+        )
+        impl = ImplementAutomateModelRetrainingWithMlPipelines(
+            config={"enabled": True, "mode": "production", "parameters": {"TriggerReason": "test"}}
+        )
+        impl.setup()
+        results = impl.execute()
+        self.assertEqual(results["status"], "Executing")
+        started = client.list_pipeline_executions(PipelineName="retraining")["PipelineExecutionSummaries"]
+        self.assertEqual([run["PipelineExecutionArn"] for run in started], [results["execution_arn"]])
+
+    def test_a_pipeline_that_is_not_deployed_is_named(self) -> None:
+        impl = ImplementAutomateModelRetrainingWithMlPipelines(config={"mode": "production", "pipeline_name": "other"})
+        impl.setup()
+        with self.assertRaisesRegex(RetrainingError, "Is other deployed in us-east-1"):
+            impl.execute()
+
+    def test_a_missing_region_is_named(self) -> None:
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+        with mock.patch.dict(os.environ, clean | {"AWS_CONFIG_FILE": "/nonexistent"}, clear=True):
+            impl = ImplementAutomateModelRetrainingWithMlPipelines(config={"mode": "production"})
+            with self.assertRaisesRegex(RetrainingError, "AWS_DEFAULT_REGION"):
+                impl.setup()
+
+
+if __name__ == "__main__":
+    unittest.main()
