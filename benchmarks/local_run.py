@@ -2,16 +2,15 @@
 
 python -m benchmarks.local_run [--data FOLDER] [--repeat N]
 
-Prints, all from one session on one machine: a warm run in which every step runs, the same run with every step cached,
-the share of each step, what the runner adds to a step (against the same program started by hand on the same inputs), and
-ratios to the time that this Python needs to import the steps' libraries (the reference: machines differ and are noisy).
+Prints, all from one session: a warm run in which every step runs, the same run with every step cached,
+the share of each step, what the runner adds to a step (against the same program started by hand), and ratios to the
+time that this Python needs to import the steps' libraries (the reference: machines differ and are noisy).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,12 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from pipeline.local.launch_process import ProcessLauncher
+from pipeline.local.plan import load_plan
+from pipeline.local.runner import run
+from pipeline.local.store import Store
+from pipeline.local.workspace import DATA_BUCKET
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_GAMES = ROOT.parent / "shared" / "data" / "games"
@@ -42,39 +47,59 @@ def run_local(store: Path, data: list[str], *options: str) -> tuple[float, dict[
     return seconds, outcome
 
 
-def by_hand(store: Path, outcome: dict[str, Any], step: str) -> float:
-    """Seconds of a step's own program on the inputs that the runner gave it, started without the runner."""
-    base = store / "runs" / outcome["execution_id"] / "steps" / step / "base"
-    arguments: list[str] = []
-    if step in ("Prepare", "Evaluate"):
-        definition = json.loads((ROOT / "pipeline" / "definition.json").read_text(encoding="utf-8"))
-        defaults = {p["Name"]: p["DefaultValue"] for p in definition["Parameters"]}
-        request = find(definition["Steps"], step)["Arguments"]["AppSpecification"]
-        arguments = [resolve(part, defaults) for part in request["ContainerArguments"]]
-    environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(base)}
-    command = [sys.executable, "-m", f"pipeline.steps.{step.lower()}", *arguments]
-    return statistics.median(timed(command, environment)[0] for _ in range(3))
+def idle_definition(prefix: str) -> dict[str, Any]:
+    """A pipeline of one job that gets all the games, does nothing and hands one file back."""
+    program = "import os, pathlib; f = pathlib.Path(os.environ['SAGEMAKER_BASE_DIR'], 'processing/output/done')"
+    return {
+        "Version": "2020-12-01",
+        "Parameters": [],
+        "Steps": [
+            {
+                "Name": "Idle",
+                "Type": "Processing",
+                "Arguments": {
+                    "AppSpecification": {
+                        "ImageUri": "local",
+                        "ContainerEntrypoint": ["python", "-c", f"{program}; (f / 'x').touch()"],
+                    },
+                    "ProcessingResources": {"ClusterConfig": {"InstanceCount": 1}},
+                    "ProcessingInputs": [
+                        {
+                            "InputName": "games",
+                            "S3Input": {
+                                "S3Uri": prefix,
+                                "LocalPath": "/opt/ml/processing/input/games",
+                                "S3DataType": "S3Prefix",
+                            },
+                        }
+                    ],
+                    "ProcessingOutputConfig": {
+                        "Outputs": [
+                            {
+                                "OutputName": "done",
+                                "S3Output": {
+                                    "S3Uri": "s3://artifacts/idle",
+                                    "LocalPath": "/opt/ml/processing/output/done",
+                                    "S3UploadMode": "EndOfJob",
+                                },
+                            }
+                        ]
+                    },
+                },
+            }
+        ],
+    }
 
 
-def find(steps: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    """A step of the definition by name, in branches too."""
-    for step in steps:
-        if step["Name"] == name:
-            return step
-        if step["Type"] == "Condition":
-            for branch in ("IfSteps", "ElseSteps"):
-                if found := find(step["Arguments"][branch], name):
-                    return found
-    return {}
-
-
-def resolve(part: Any, defaults: dict[str, Any]) -> str:  # noqa: ANN401 - JSON
-    """A container argument with the parameters' defaults."""
-    if isinstance(part, str):
-        return part
-    if "Get" in part:
-        return str(defaults[part["Get"].removeprefix("Parameters.")])
-    return str(part["Std:Join"]["On"]).join(resolve(value, defaults) for value in part["Std:Join"]["Values"])
+def runner_overhead(store: Path, repeat: int) -> tuple[float, float]:
+    """Median seconds of an idle step on all the games in the runner, and of the same program started by hand."""
+    opened = Store(store)
+    plan = load_plan(idle_definition(f"s3://{DATA_BUCKET}/games/"), {}, {})
+    launcher = ProcessLauncher(ROOT)
+    steps = [run(plan, opened, launcher, use_cache=False).steps[0] for _ in range(repeat)]
+    assert all(step.status == "Succeeded" for step in steps)
+    by_hand = [sys.executable, "-c", "import os, pathlib"]
+    return statistics.median(s.seconds for s in steps), statistics.median(timed(by_hand)[0] for _ in range(repeat))
 
 
 def main() -> None:
@@ -106,11 +131,11 @@ def main() -> None:
         chain = steps["Prepare"] + steps["Train"] + steps["Evaluate"]  # Predict runs beside Train
         print(f"{'  command and runner':<28}{seconds - chain:>9.2f}{(seconds - chain) / seconds:>12.0%}")
         print(f"{'same run, all cached':<28}{cached_seconds:>9.2f}{'':>12}{cached_seconds / reference:>13.1f}\n")
-        print(f"{'what the runner adds':<28}{'in a run':>9}{'by hand':>12}{'added':>13}")
-        for name in JOBS:
-            own = by_hand(store, outcome, name)
-            print(f"{'  ' + name:<28}{steps[name]:>9.2f}{own:>12.2f}{steps[name] - own:>13.2f}")
-        print("(Predict and Train share the processors while both run, so their difference holds that too)")
+        idle, bare = runner_overhead(store, max(5, options.repeat))
+        print("a step that does nothing, on the same games (an interpreter's start is its own work)")
+        print(f"{'  in the runner':<28}{idle:>9.3f}")
+        print(f"{'  started by hand':<28}{bare:>9.3f}")
+        print(f"{'  the runner adds':<28}{idle - bare:>9.3f}{'':>12}{(idle - bare) / reference:>13.2f}")
 
 
 if __name__ == "__main__":

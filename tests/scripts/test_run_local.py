@@ -129,7 +129,7 @@ def test_more_games_are_compared_with_the_champion(root: Path, approved: Path, l
 
 
 def test_as_of_date_hides_later_scores(root: Path, store: Path, league: Path, later_league: Path) -> None:
-    """A run as of March 1 on data that know the following weeks gives the same candidate as the data of that morning."""
+    """A run as of March 1 on data that know the weeks after it gives the candidate of that morning's data."""
     morning = run_local(root, store, league, ForceTraining="true").json
     later = run_local(root, store, later_league, ForceTraining="true").json
     assert later["data"]["n_scores_hidden"] > 100
