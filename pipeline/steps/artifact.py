@@ -18,10 +18,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import xgboost as xgb
 
 from pipeline import contract as c
 from pipeline.steps.container import StepError
+from pipeline.steps.lean_xgboost import xgb
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow.parquet as pq
-import xgboost as xgb
 
 from pipeline import contract as c
 from pipeline import gates, parameters
@@ -31,6 +30,7 @@ from pipeline.steps.artifact import read_artifact
 from pipeline.steps.champion import load_champion
 from pipeline.steps.container import StepError, code_version, processing_input, processing_output, run_step
 from pipeline.steps.evaluation import evaluate
+from pipeline.steps.lean_xgboost import xgb
 from pipeline.steps.report import render
 
 

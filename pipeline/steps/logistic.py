@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 _STEPS = 25
-_CONVERGED = 1e-10
+_CONVERGED = 1e-7  # the next step would be its square
 _DECIMALS = 9  # of a coefficient: what lies beyond differs between machines' linear algebra
 
 

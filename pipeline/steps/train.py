@@ -15,12 +15,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow.parquet as pq
-import xgboost as xgb
 
 from pipeline import contract as c
 from pipeline.steps.artifact import Artifact, ModelCard, write_artifact
 from pipeline.steps.container import StepError, base_dir, code_version, run_step, training_input
 from pipeline.steps.feature_names import FEATURES
+from pipeline.steps.lean_xgboost import xgb
 from pipeline.steps.model import Hyperparameters, fit
 from pipeline.steps.walk_forward import feature_matrix, walk_forward
 
