@@ -62,6 +62,7 @@ from sagemaker.mlops.workflow.steps import ConfigurableRetryStep, Step, StepType
 
 from pipeline import contract as c
 from pipeline import gates, parameters
+from pipeline.parameters import snake_case
 
 DEFINITION_FILE: Final = Path(__file__).with_name("definition.json")
 DEPLOYMENT_CONSTANTS: Final = (
@@ -238,11 +239,6 @@ def options(names: Mapping[str, str]) -> list[Any]:
 def hyperparameters() -> dict[str, Any]:
     """Training's hyperparameters as SageMaker wants them: strings, in the steps' snake case."""
     return {snake_case(p.name): P[p.name].to_string() for p in parameters.HYPERPARAMETERS}
-
-
-def snake_case(name: str) -> str:
-    """`MaxLogLoss` -> `max_log_loss`."""
-    return "".join(f"_{ch.lower()}" if ch.isupper() and i else ch.lower() for i, ch in enumerate(name))
 
 
 def prepare_step(prepared: PropertyFile) -> JobStep:

@@ -34,6 +34,9 @@ class Limit:
         return f"{self.words} {_number(value)} is {side} the limit {_number(limit)} ({self.parameter}): {self.why}"
 
 
+_TOO_GOOD: Final = (
+    "too good to be true, so look for a feature that sees the result (a leak) before you raise this limit"
+)
 QUALITY_LIMITS: Final = (
     Limit(
         "log loss",
@@ -68,8 +71,9 @@ QUALITY_LIMITS: Final = (
         "metrics.candidate.accuracy",
         "<=",
         "MaxAccuracy",
-        "too good to be true, so look for a feature that sees the result (a leak) before you raise this limit",
+        _TOO_GOOD,
     ),
+    Limit("gain over Elo-logistic", "quality.gain_over_elo_logistic", "<=", "MaxGainOverElo", _TOO_GOOD),
 )
 
 NON_INFERIOR: Final = Limit(

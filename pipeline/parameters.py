@@ -45,12 +45,12 @@ MACHINES: Final = (
     Parameter("EvaluateInstanceType", "ml.t3.medium", "machine of Evaluate"),
 )
 HYPERPARAMETERS: Final = (
-    Parameter("BoostingRounds", 60, "number of trees"),
+    Parameter("BoostingRounds", 40, "number of trees"),
     Parameter("LearningRate", 0.03, "shrinkage of each tree"),
-    Parameter("MaxDepth", 3, "depth of a tree"),
+    Parameter("MaxDepth", 2, "depth of a tree"),
     Parameter("MinChildWeight", 100.0, "least sum of hessians in a leaf"),
     Parameter("Subsample", 0.7, "share of games drawn for each tree"),
-    Parameter("ColumnSample", 0.5, "share of features drawn for each tree"),
+    Parameter("ColumnSample", 0.3, "share of features drawn for each tree"),
     Parameter("RegLambda", 20.0, "L2 penalty of leaf weights"),
 )
 EVALUATION: Final = (
@@ -58,10 +58,18 @@ EVALUATION: Final = (
     Parameter("MaxLogLoss", 0.68, "quality gate: highest log loss"),
     Parameter("MaxCalibrationError", 0.06, "quality gate: highest expected calibration error"),
     Parameter("MaxLogLossAboveElo", 0.0, "quality gate: highest log loss above Elo-logistic's on the same games"),
-    Parameter("MinEvaluatedGames", 400, "quality gate: fewest games evaluated"),
-    Parameter("MaxAccuracy", 0.72, "quality gate: highest accuracy; above it there is a leak until someone has looked"),
+    Parameter("MinEvaluatedGames", 1000, "quality gate: fewest games evaluated"),
+    Parameter("MaxAccuracy", 0.73, "quality gate: highest accuracy; above it there is a leak until someone has looked"),
+    Parameter(
+        "MaxGainOverElo", 0.03, "quality gate: highest log-loss gain over Elo-logistic; above it, a leak likewise"
+    ),
     Parameter("NonInferiorityMargin", 0.002, "promotion: highest upper bound of the log-loss difference to champion"),
     Parameter("MinImprovement", 0.001, "promotion: least log-loss improvement over a young champion"),
     Parameter("MaxChampionAgeDays", 30, "promotion: from this age on an equal candidate replaces the champion"),
 )
 ALL: Final = (*DATA, *RUN, *MACHINES, *HYPERPARAMETERS, *EVALUATION)
+
+
+def snake_case(name: str) -> str:
+    """`MaxLogLoss` -> `max_log_loss`."""
+    return "".join(f"_{ch.lower()}" if ch.isupper() and i else ch.lower() for i, ch in enumerate(name))

@@ -188,6 +188,7 @@ def evaluate(
         "metrics": {who: _metrics(p, record.home_won) for who, p in predictions.items()},
         "quality": {
             "log_loss_above_elo_logistic": above_elo.mean,
+            "gain_over_elo_logistic": -above_elo.mean,
             "log_loss_above_elo_logistic_interval": [above_elo.lower, above_elo.upper],
         },
         "comparison": asdict(

@@ -31,7 +31,7 @@ from pipeline.steps.container import StepError, code_version, processing_input, 
 from pipeline.steps.features import build_features, feature_signature
 from pipeline.steps.games import BadData, ValidatedGames, count_rules, games_fingerprint, load_games
 
-MAX_QUARANTINE_EXAMPLES = 20  # in the report; quarantine.csv holds them all
+EXAMPLES_OF_A_RULE = 2  # in the report; quarantine.csv holds every violation
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -92,6 +92,7 @@ def data_summary(validated: ValidatedGames, modelled: pd.DataFrame, as_of: date)
     games, quarantine = validated.games, validated.quarantine
     played = games[games[c.HOME_POINTS].notna()]
     rules = count_rules(quarantine)
+    examples = quarantine.groupby(quarantine["rule"].str.split(":").str[0], sort=False).head(EXAMPLES_OF_A_RULE)
     newest = played[c.DATE].max().date()
     return {
         "files": [
@@ -111,7 +112,7 @@ def data_summary(validated: ValidatedGames, modelled: pd.DataFrame, as_of: date)
         "first_date": str(played[c.DATE].min().date()),
         "last_played_date": str(newest),
         "quarantine_rules": [{"rule": str(rule), "n_rows": int(n)} for rule, n in rules.items()],
-        "quarantine_examples": quarantine.head(MAX_QUARANTINE_EXAMPLES).astype(str).to_dict("records"),
+        "quarantine_examples": examples.astype(str).to_dict("records"),
         "seasons": [
             {"season": int(str(season)), "n_games": len(group), "home_win_rate": float(group[c.HOME_WON].mean())}
             for season, group in modelled.groupby(c.SEASON)

@@ -222,3 +222,12 @@ def test_check_says_when_the_file_is_stale(root: Path, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "stale" in done.stderr
     assert stale.read_text(encoding="utf-8") == "{}"
+
+
+def test_default_hyperparameters_are_the_models() -> None:
+    """The pipeline's defaults and the model's own are one recipe."""
+    from pipeline.steps.model import Hyperparameters
+
+    assert {
+        parameters.snake_case(p.name): p.default for p in parameters.HYPERPARAMETERS
+    } == Hyperparameters().as_numbers()

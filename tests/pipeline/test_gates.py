@@ -19,7 +19,7 @@ GOOD: dict[str, Any] = {
     "metrics": {
         "candidate": {"log_loss": 0.62, "calibration_error": 0.02, "accuracy": 0.65, "n_games": 1312},
     },
-    "quality": {"log_loss_above_elo_logistic": -0.004},
+    "quality": {"log_loss_above_elo_logistic": -0.004, "gain_over_elo_logistic": 0.004},
     "comparison": {
         "champion_exists": True,
         "champion_age_days": 10,
@@ -49,8 +49,9 @@ def test_a_good_candidate_keeps_every_limit() -> None:
         ("metrics.candidate.log_loss", 0.69, "log loss 0.69 is above the limit 0.68 (MaxLogLoss)"),
         ("metrics.candidate.calibration_error", 0.2, "calibration error 0.2 is above"),
         ("quality.log_loss_above_elo_logistic", 0.0001, "log loss above Elo-logistic 0.0001 is above the limit 0"),
-        ("metrics.candidate.n_games", 399, "games evaluated 399 is below the limit 400 (MinEvaluatedGames)"),
-        ("metrics.candidate.accuracy", 0.88, "accuracy 0.88 is above the limit 0.72 (MaxAccuracy): too good to be"),
+        ("metrics.candidate.n_games", 999, "games evaluated 999 is below the limit 1,000 (MinEvaluatedGames)"),
+        ("metrics.candidate.accuracy", 0.88, "accuracy 0.88 is above the limit 0.73 (MaxAccuracy): too good to be"),
+        ("quality.gain_over_elo_logistic", 0.031, "gain over Elo-logistic 0.031 is above the limit 0.03"),
         ("metrics.candidate.log_loss", float("nan"), "log loss nan is above"),
     ],
 )

@@ -1,0 +1,82 @@
+"""The documents say what is: every command exists, generated pages are current, every link leads somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from scripts.write_reference import commands, reference
+
+DOCUMENTS = ("README.md", *(f"docs/{path.name}" for path in (Path(__file__).parents[1] / "docs").glob("*.md")))
+
+
+def text_of(root: Path, document: str) -> str:
+    return (root / document).read_text(encoding="utf-8")
+
+
+def test_reference_is_current(root: Path) -> None:
+    assert text_of(root, "docs/reference.md") == reference(), "run python -m scripts.write_reference"
+
+
+def test_every_command_is_in_the_reference(root: Path) -> None:
+    page = text_of(root, "docs/reference.md")
+    for name, command in commands().items():
+        assert f"Usage: python -m {name}" in page
+        assert command.help, f"{name} has no help text"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_module_and_make_target_exists(root: Path, document: str) -> None:
+    text = text_of(root, document)
+    for module in set(re.findall(r"python -m ((?:scripts|benchmarks|pipeline)\.[\w.]+\w)", text)):
+        assert (root / f"{module.replace('.', '/')}.py").is_file(), module
+    targets = set(re.findall(r"(?:\$ |`)make (\w+)", text))
+    makefile = text_of(root, "Makefile")
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets), targets
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_line_is_understood(root: Path, document: str) -> None:
+    """Each option of each `python -m scripts...` line exists (the command itself is not run)."""
+    known = commands()
+    for line in re.findall(r"python -m (scripts\.[^`#\n]+)", text_of(root, document)):
+        module, *arguments = shlex.split(line.replace("...", "").strip().rstrip(".,;:)"))
+        command = known.get(module)
+        if command is None:
+            continue
+        if isinstance(command, click.Group) and arguments and arguments[0] in command.commands:
+            command, arguments = command.commands[arguments[0]], arguments[1:]
+        options = {name for p in command.params for name in (*p.opts, *p.secondary_opts)} | {"--help", "-h"}
+        used = {a.split("=")[0] for a in arguments if a.startswith("--")}
+        assert used <= options, f"{line}: {used - options}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_leads_to_a_file_or_a_heading(root: Path, document: str) -> None:
+    text = text_of(root, document)
+    headings = {
+        re.sub(r"[^\w -]", "", h).strip().lower().replace(" ", "-") for h in re.findall(r"^#+ (.+)$", text, re.M)
+    }
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("#"):
+            assert target[1:] in headings, target
+        elif not target.startswith("http"):
+            assert (root / document).parent.joinpath(target.split("#")[0]).exists(), target
+
+
+def test_import_rules_hold(root: Path) -> None:
+    """The architecture, as import-linter contracts in pyproject.toml."""
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
