@@ -30,9 +30,9 @@ def show(outcome: dict[str, Any], run: RunResult, review_command: str, store: Pa
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     if outcome["simulated"]:
         console.print("[yellow]simulated games[/]: no real team, no real result")
-    console.print(_steps(run))
+    console.print(_steps(run), "")
     if outcome["metrics"]:
-        console.print(_metrics(outcome["metrics"], outcome["comparison"]))
+        console.print(_metrics(outcome["metrics"], outcome["comparison"]), "")
     console.print(Text(str(outcome["decision"] or run.status), style="bold") + Text(f": {outcome['reason']}"))
     option = f" --store {shlex.quote(str(store))}" if store else ""
     console.print(_where(outcome, f"{review_command} approve --version {{}}{option}"))

@@ -65,8 +65,9 @@ def summarise(evaluation: Mapping[str, Any]) -> str:
     metrics = evaluation["metrics"]
     who = c.CHAMPION if metrics[c.CHAMPION] else c.ELO_LOGISTIC
     name = f"champion {evaluation['comparison']['champion_version']}" if who == c.CHAMPION else "Elo-logistic"
+    label = "simulated games: " if evaluation["simulated"] else ""
     return (
-        f"log loss {metrics[c.CANDIDATE][c.LOG_LOSS]:.4f} on {metrics[c.CANDIDATE][c.N_GAMES]:,} games "
+        f"{label}log loss {metrics[c.CANDIDATE][c.LOG_LOSS]:.4f} on {metrics[c.CANDIDATE][c.N_GAMES]:,} games "
         f"({name} {metrics[who][c.LOG_LOSS]:.4f}), as of {evaluation['as_of_date']}; "
         f"{evaluation['decision']}: {evaluation['reason']}"
     )

@@ -1,0 +1,172 @@
+"""Prepare as the container runs it: its own base directory, files in, files out."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline import contract as c
+from pipeline.steps.container import StepError
+from pipeline.steps.prepare import fingerprint, parse_as_of
+from scripts.make_sample import write_sample
+
+pytestmark = pytest.mark.xdist_group("prepare")
+
+AS_OF = "2025-03-01"
+
+
+@pytest.fixture(scope="module")
+def league(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two simulated seasons."""
+    folder = write_sample(tmp_path_factory.mktemp("prepare") / "games", date.fromisoformat(AS_OF))
+    return sorted(folder.glob("simulated_*.csv"))[-2:]
+
+
+def prepare(base: Path, root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the step on what lies in `base`."""
+    for key, text in c.SEED_OBJECTS.items():
+        path = base / "processing" / "input" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline.steps.prepare", "--as-of", AS_OF, "--min-games", "500", *arguments],
+        cwd=root,
+        env={**os.environ, "SAGEMAKER_BASE_DIR": str(base)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def games_folder(base: Path) -> Path:
+    folder = base / "processing" / "input" / "games"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def outputs(base: Path) -> dict[str, bytes]:
+    """The bytes that depend on the games and not on the files' names."""
+    folder = base / "processing" / "output"
+    return {name: (folder / name).read_bytes() for name in ("features/features.parquet", "upcoming/upcoming.parquet")}
+
+
+def as_given(files: list[Path], folder: Path) -> None:
+    for path in files:
+        (folder / path.name).write_bytes(path.read_bytes())
+
+
+def shuffled_and_split(files: list[Path], folder: Path) -> None:
+    """All rows in another order, in three files of three formats, some of them twice."""
+    rows = [row for path in files for row in csv.DictReader(path.open(encoding="utf-8"))]
+    random.Random(7).shuffle(rows)  # noqa: S311 - a test's order, no secret
+    third = len(rows) // 3
+    frame = pd.DataFrame(rows)
+    frame[: third + 50].to_csv(folder / "z.csv", index=False)
+    frame[third : 2 * third + 50].to_csv(folder / "a.csv.gz", index=False)
+    frame[2 * third :].to_parquet(folder / "m.parquet")
+
+
+def test_order_of_rows_and_files_changes_no_output_byte(root: Path, league: list[Path], tmp_path: Path) -> None:
+    results = []
+    ways: tuple[Callable[[list[Path], Path], None], ...] = (as_given, shuffled_and_split)
+    for number, way in enumerate(ways):
+        base = tmp_path / str(number)
+        way(league, games_folder(base))
+        done = prepare(base, root)
+        assert done.returncode == 0, done.stderr
+        prepared = json.loads((base / "processing/output/report/prepared.json").read_text())
+        results.append((outputs(base), prepared["fingerprint"], prepared["data"]["n_played"]))
+    assert results[0] == results[1]
+    assert prepared["has_new_data"] is True
+    assert prepared["data"]["n_duplicates_collapsed"] == 100
+
+
+def test_a_known_fingerprint_is_nothing_new(root: Path, league: list[Path], tmp_path: Path) -> None:
+    as_given(league, games_folder(tmp_path))
+    assert prepare(tmp_path, root).returncode == 0
+    report = tmp_path / "processing/output/report/prepared.json"
+    first = json.loads(report.read_text())
+    marker = tmp_path / "processing/input/evaluated/last_evaluated.json"
+    step = [sys.executable, "-m", "pipeline.steps.prepare", "--as-of", AS_OF, "--min-games", "500"]
+    marker.write_text(json.dumps({"fingerprint": first["fingerprint"]}))
+    environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(tmp_path)}
+    subprocess.run(step, cwd=root, env=environment, check=True, capture_output=True)
+    assert json.loads(report.read_text())["has_new_data"] is False
+    marker.write_text("{")
+    done = subprocess.run(step, cwd=root, env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "last_evaluated.json is missing or unreadable" in (tmp_path / "output/message").read_text()
+
+
+def test_refused_data_leaves_reason_and_quarantine(root: Path, league: list[Path], tmp_path: Path) -> None:
+    folder = games_folder(tmp_path)
+    as_given(league, folder)
+    text = (folder / league[0].name).read_text().splitlines()
+    header, rows = text[0], text[1:]
+    column = header.split(",").index("home_points")
+    for n in range(100):
+        cells = rows[n].split(",")
+        cells[column] = "abc"
+        rows[n] = ",".join(cells)
+    (folder / league[0].name).write_text("\n".join([header, *rows]) + "\n")
+    done = prepare(tmp_path, root)
+    assert done.returncode == 1
+    reason = (tmp_path / "output" / "message").read_text()
+    assert f'{league[0].name}, line 2: home_points "abc" is not a whole number from 1 to 250' in reason
+    assert "Traceback" not in done.stderr
+    quarantine = list(csv.DictReader((tmp_path / "processing/output/report/quarantine.csv").open()))
+    assert len(quarantine) == 100
+    assert quarantine[0] == {
+        "file": league[0].name,
+        "line": "2",
+        "column": "home_points",
+        "value": "abc",
+        "rule": "is not a whole number from 1 to 250",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("today", date(2025, 3, 1)), ("2024-12-31", date(2024, 12, 31)), ("2024-12-31T08:00:00Z", date(2024, 12, 31))],
+)
+def test_as_of(text: str, expected: date) -> None:
+    assert parse_as_of(text, date(2025, 3, 1)) == expected
+
+
+@pytest.mark.parametrize(("text", "words"), [("yesterday", "is not a date"), ("2025-03-09", "lies in the future")])
+def test_as_of_that_cannot_be(text: str, words: str) -> None:
+    with pytest.raises(StepError, match=words):
+        parse_as_of(text, date(2025, 3, 1))
+    assert parse_as_of("2025-03-02", date(2025, 3, 1)) == date(2025, 3, 2), "it is tomorrow somewhere"
+
+
+def test_today_is_the_default(root: Path, league: list[Path], tmp_path: Path) -> None:
+    """Without an as-of date, games after the sample's day that have no score are past games without a score."""
+    as_given(league, games_folder(tmp_path))
+    done = prepare(tmp_path, root, "--as-of", "today", "--max-bad-row-share", "0.5")
+    assert done.returncode == 0, done.stderr
+    prepared = json.loads((tmp_path / "processing/output/report/prepared.json").read_text())
+    assert prepared["as_of_date"] in {str(datetime.now(UTC).date() - timedelta(days=n)) for n in (0, 1)}
+    assert prepared["data"]["n_bad_rows"] > 0
+
+
+def test_fingerprint_is_of_games_recipe_and_code() -> None:
+    base = fingerprint("games", ["max_depth=3", "eta=0.1"], 2004, "code")
+    assert fingerprint("games", ["eta=0.10", "max_depth=3.0"], 2004, "code") == base
+    others = [
+        fingerprint("other", ["max_depth=3", "eta=0.1"], 2004, "code"),
+        fingerprint("games", ["max_depth=4", "eta=0.1"], 2004, "code"),
+        fingerprint("games", ["max_depth=3", "eta=0.1"], 2005, "code"),
+        fingerprint("games", ["max_depth=3", "eta=0.1"], 2004, "edited"),
+    ]
+    assert len({base, *others}) == 5
