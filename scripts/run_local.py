@@ -166,7 +166,8 @@ def main(
     else:
         from scripts.show_outcome import show  # noqa: PLC0415 - rich is needed for people only
 
-        show(outcome, result, f"{python()} -m scripts.review_model", store)
+        on_screen = not quiet and sys.stderr.isatty() and sys.stdout.isatty()
+        show(outcome, result, f"{python()} -m scripts.review_model", store, progress_shown=on_screen)
     if result.status != SUCCEEDED:
         explain_end(result, opened, data, store)
     sys.exit(EXIT_CODES[result.status])

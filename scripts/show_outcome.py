@@ -25,12 +25,18 @@ NAMES: Final = {
 WIDTH: Final = 120  # of a line when piped, where a terminal's width is not known
 
 
-def show(outcome: dict[str, Any], run: RunResult, review_command: str, store: Path | None) -> None:
-    """Print a run's outcome to stdout; `store` is the one that the user named, if any."""
+def show(
+    outcome: dict[str, Any], run: RunResult, review_command: str, store: Path | None, *, progress_shown: bool
+) -> None:
+    """Print a run's outcome to stdout; `store` is the one that the user named, if any.
+
+    Where the live table of the steps stands on the same screen already, it is not repeated.
+    """
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     if outcome["simulated"]:
         console.print("[yellow]simulated games[/]: no real team, no real result")
-    console.print(_steps(run), "")
+    if not progress_shown:
+        console.print(_steps(run), "")
     if outcome["metrics"]:
         console.print(_metrics(outcome["metrics"], outcome["comparison"]), "")
     console.print(Text(str(outcome["decision"] or run.status), style="bold") + Text(f": {outcome['reason']}"))
