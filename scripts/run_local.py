@@ -47,7 +47,10 @@ def retrain(
     resumed, FileNotFoundError for data that is not there.
     """
     folder = store or _default_store(data, resume)
-    opened = Store(folder)
+    try:
+        opened = Store(folder)
+    except OSError as error:
+        raise StoreError(f"{folder} cannot hold a store ({error.strerror}): give another --store") from error
     workspace.seed(opened)
     code = workspace.step_code()
     chosen = dict(load_run(opened, resume).parameters if resume else parameters or {})
@@ -180,6 +183,11 @@ def explain_end(result: RunResult, store: Store, data: Path | None, given_store:
         if result.failure.log_lines:
             click.echo("last lines of its log:", err=True)
             click.echo("".join(f"  {line}\n" for line in result.failure.log_lines), nl=False, err=True)
+        if result.step(result.failure.step).type == "Fail":
+            click.echo("look at the report; to accept what failed, run again with ForceTraining=true and", err=True)
+            click.echo(
+                "the named parameter changed (--param NAME=VALUE): resumed, the same gate says the same", err=True
+            )
         log = result.step(result.failure.step).log_path
         if log:
             click.echo(f"whole log: {store.root / log}", err=True)

@@ -80,7 +80,7 @@ class ProductionTest(unittest.TestCase):
     def setUp(self) -> None:
         from moto.server import ThreadedMotoServer
 
-        server = ThreadedMotoServer(port=0)
+        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         server.start()
         self.addCleanup(server.stop)
         host, port = server.get_host_and_port()

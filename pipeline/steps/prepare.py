@@ -157,6 +157,8 @@ def validate(arguments: argparse.Namespace, as_of: date, today: date, report: Pa
 def main(argv: Sequence[str]) -> None:
     """Read, validate, build features, compare the fingerprint, write."""
     arguments = parse_arguments(argv)
+    if not 0 <= arguments.max_bad_row_share <= 1:
+        raise StepError(f"MaxBadRowShare {arguments.max_bad_row_share:g} is not a share from 0 to 1")
     today = datetime.now(UTC).date()
     as_of = parse_as_of(arguments.as_of, today)
     report = processing_output(c.REPORT_CHANNEL)

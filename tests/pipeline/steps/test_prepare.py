@@ -170,3 +170,9 @@ def test_fingerprint_is_of_games_recipe_and_code() -> None:
         fingerprint("games", ["max_depth=3", "eta=0.1"], 2004, "edited"),
     ]
     assert len({base, *others}) == 5
+
+
+def test_a_share_is_from_0_to_1(root: Path, league: list[Path], tmp_path: Path) -> None:
+    as_given(league, games_folder(tmp_path))
+    assert prepare(tmp_path, root, "--max-bad-row-share", "2").returncode == 1
+    assert (tmp_path / "output/message").read_text() == "MaxBadRowShare 2 is not a share from 0 to 1"
