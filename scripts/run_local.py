@@ -52,7 +52,6 @@ def retrain(
     except OSError as error:
         raise StoreError(f"{folder} cannot hold a store ({error.strerror}): give another --store") from error
     workspace.seed(opened)
-    code = workspace.step_code()
     chosen = dict(load_run(opened, resume).parameters if resume else parameters or {})
     source = data
     if not resume:
@@ -61,7 +60,7 @@ def retrain(
         workspace.claim(opened, simulated=data is None)
         source = data or sample(opened, str(chosen["AsOfDate"]))
         chosen.setdefault("DataPrefix", workspace.data_prefix(source))
-    plan = load_plan(workspace.read_definition(), workspace.constants(code), chosen, name=workspace.PIPELINE_NAME)
+    plan = load_plan(workspace.read_definition(), workspace.constants(), chosen, name=workspace.PIPELINE_NAME)
     if source:
         workspace.put_data(opened, source, str(plan.parameters["DataPrefix"]))
     workspace.remember_store(folder)
@@ -72,7 +71,7 @@ def retrain(
         use_cache=use_cache,
         resume=resume,
         listener=listener_for(quiet=quiet),
-        code=code,
+        code=workspace.step_code(),
     )
     promote(opened, workspace.MODEL_PACKAGE_GROUP, workspace.ARTIFACT_BUCKET)  # a version registered as approved
     return result, opened

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline import contract as c
+from pipeline.code_version import code_version, step_files
 from pipeline.local.digests import code_digest, file_digest
 from pipeline.local.store import Store, StoreError, remove
 
@@ -30,14 +31,11 @@ def read_definition() -> dict[str, Any]:
 
 
 def step_code() -> str:
-    """Digest of what runs in a step: the steps' sources, the names they share and the locked packages."""
-    package = ROOT / "pipeline"
-    sources = [path for path in (package / "steps").iterdir() if path.is_file() and path.suffix != ".pyc"]
-    shared = [package / name for name in ("contract.py", "gates.py", "parameters.py", "requirements.txt")]
-    return code_digest([*sources, *shared], ROOT)
+    """Digest of what runs in a step and of this Python: part of each cache key."""
+    return code_digest(step_files(), ROOT)
 
 
-def constants(code: str) -> dict[str, str]:
+def constants() -> dict[str, str]:
     """The deployment constants of a local run: what CloudFormation binds in the cloud."""
     return {
         "ExecutionRoleArn": "local",
@@ -46,7 +44,7 @@ def constants(code: str) -> dict[str, str]:
         "ArtifactBucket": ARTIFACT_BUCKET,
         "KmsKeyId": "local",
         "ModelPackageGroupName": MODEL_PACKAGE_GROUP,
-        "CodeVersion": code,
+        "CodeVersion": code_version(),
         "GitRevision": _git_revision(),
         "DefinitionHash": file_digest(DEFINITION_FILE),
     }
