@@ -18,7 +18,7 @@ export PYTHONDONTWRITEBYTECODE :=
 run: .venv/.run
 	@$(BIN)/python -m scripts.run_local $(if $(DATA),--data "$(DATA)") $(ARGS)
 
-test: .venv/.all
+test: .venv/.all node_modules/.installed
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 check: .venv/.all
@@ -37,7 +37,13 @@ lock: .venv/.uv
 	done
 
 clean:
-	rm -rf .venv .retrain .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv node_modules cdk.out .retrain .hypothesis .pytest_cache .mypy_cache .ruff_cache
+
+# The CDK's command line, in the version that fits the library. Tests that need it skip where npm is missing.
+node_modules/.installed: package.json package-lock.json
+	@if command -v npm >/dev/null; then \
+		echo "installing the CDK command line"; npm ci --silent --no-audit --no-fund && touch $@; \
+	else echo "npm not found: the tests that deploy will be skipped"; fi
 
 # The environment. uv installs in a third of pip's time; it is itself installed by pip, into the environment.
 .venv/.uv: Makefile

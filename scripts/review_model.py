@@ -2,37 +2,105 @@
 
 python -m scripts.review_model list
 python -m scripts.review_model approve --version 1 --reason "better in every month"
+python -m scripts.review_model approve --aws --version 1 --reason "better in every month"
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import datetime
+from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import click
 
 from pipeline import contract as c
 from pipeline.local import workspace
 from pipeline.local.champion import promote, read_champion
+from pipeline.local.describe import timestamp
 from pipeline.local.registry import APPROVED, PENDING, REJECTED, Registry, RegistryError
 from pipeline.local.store import Store, StoreError
+from scripts.aws import aws_options, explained
+from scripts.aws_review import AwsReview
 
 version_option = click.option("--version", type=click.IntRange(min=1), help="Which version. Default: the newest.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 
 
-def store_option(command: Callable[..., None]) -> Callable[..., None]:
-    """`--store`, for every command."""
-    return click.option(
+class Review(Protocol):
+    """A registry and its champion, local or deployed."""
+
+    @property
+    def name(self) -> str:
+        """What is reviewed, for messages."""
+        ...
+
+    @property
+    def how_to_register(self) -> str:
+        """What makes a version."""
+        ...
+
+    @property
+    def champion(self) -> int | None:
+        """The version in use."""
+        ...
+
+    def packages(self) -> tuple[dict[str, Any], ...]:
+        """All versions, oldest first."""
+        ...
+
+    def get(self, version: int | None) -> dict[str, Any]:
+        """One version, or the newest."""
+        ...
+
+    def decide(self, version: int | None, status: str, reason: str | None) -> dict[str, Any]:
+        """Record a decision and make the champion what the registry now says."""
+        ...
+
+    def place(self, uri: str) -> str:
+        """Where people find a file."""
+        ...
+
+
+def reviewed(command: Callable[..., None]) -> Callable[..., None]:
+    """`--store`, or `--aws` with its options: the command gets a Review in their place."""
+
+    @click.option(
         "--store",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
         help="The local store. Default: that of the last run.",
-    )(command)
+    )
+    @click.option("--aws", is_flag=True, help="The registry of the deployed pipeline, not a local store.")
+    @aws_options
+    @click.option(
+        "--patience", type=float, default=60, show_default=True, help="With --aws: seconds until champion/ must follow."
+    )
+    @wraps(command)
+    def with_review(
+        *,
+        store: Path | None,
+        aws: bool,
+        pipeline: str | None,
+        region: str | None,
+        profile: str | None,
+        patience: float,
+        **options: object,
+    ) -> None:
+        if aws and store:
+            raise click.UsageError("--store is a local store, --aws the deployed registry: give one of them")
+        if not aws and (pipeline or region or profile):
+            raise click.UsageError("--pipeline, --region and --profile go with --aws")
+        with explained() if aws else nullcontext():
+            review = AwsReview.of(pipeline, region, profile, patience) if aws else LocalReview(store)
+            command(review, **options)
+
+    return with_review
 
 
-class Review:
+class LocalReview:
     """The registry of a local store and its champion."""
 
     def __init__(self, folder: Path | None) -> None:
@@ -41,6 +109,20 @@ class Review:
             raise click.UsageError(f"{self.folder} is no store of local runs: make one with make run, or give --store")
         self.store = Store(self.folder)
         self.registry = Registry(self.store)
+
+    @property
+    def name(self) -> str:
+        """The store's folder."""
+        return str(self.folder)
+
+    @property
+    def how_to_register(self) -> str:
+        """What makes a version."""
+        return "make run registers one"
+
+    def place(self, uri: str) -> str:
+        """Where a file of the store lies."""
+        return str(self.store.object_path(uri))
 
     @property
     def champion(self) -> int | None:
@@ -56,7 +138,7 @@ class Review:
         """One version, or the newest; raises click.UsageError that lists what there is."""
         packages = self.packages()
         if not packages:
-            raise click.UsageError(f"{self.folder} has no registered version yet: make run registers one")
+            raise click.UsageError(f"{self.name} has no registered version yet: {self.how_to_register}")
         try:
             return self.registry.get(workspace.MODEL_PACKAGE_GROUP, version or int(packages[-1]["ModelPackageVersion"]))
         except RegistryError as error:
@@ -88,58 +170,55 @@ def _refuse(text: str) -> NoReturn:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Review registered model versions of a local store."""
+    """Review registered model versions, of a local store or (--aws) of the deployed pipeline."""
 
 
 @main.command("list")
-@store_option
+@reviewed
 @json_option
-def list_versions(store: Path | None, as_json: bool) -> None:
+def list_versions(review: Review, as_json: bool) -> None:
     """List the versions, newest first, with what they scored."""
-    review = Review(store)
-    packages = review.packages()[::-1]
+    packages, champion = review.packages()[::-1], review.champion
     if as_json:
-        click.echo(json.dumps([_brief(p, review.champion) for p in packages], indent=2))
+        click.echo(json.dumps([_brief(p, champion) for p in packages], indent=2))
         return
     if not packages:
-        click.echo(f"{review.folder} has no registered version yet: make run registers one")
+        click.echo(f"{review.name} has no registered version yet: {review.how_to_register}")
         return
     click.echo(f"{'version':>7}  {'status':<22}{'as of':<12}{'log loss':>8}  registered")
     for package in packages:
-        brief = _brief(package, review.champion)
+        brief = _brief(package, champion)
         click.echo(
             f"{brief['version']:>7}  {brief['status'] + (' *' if brief['champion'] else ''):<22}"
             f"{brief['as_of_date']:<12}{float(brief['log_loss']):>8.4f}  {brief['registered']}"
         )
-    click.echo("* in use" if review.champion else "none is in use: approve one")
+    click.echo("* in use" if champion else "none is in use: approve one")
 
 
 @main.command()
 @version_option
-@store_option
+@reviewed
 @json_option
-def show(version: int | None, store: Path | None, as_json: bool) -> None:
+def show(review: Review, version: int | None, as_json: bool) -> None:
     """Show one version: what it scored against what, where it comes from, where its report is."""
-    review = Review(store)
     package = review.get(version)
     if as_json:
-        click.echo(json.dumps(package, indent=2))
+        click.echo(json.dumps(package, indent=2, default=_time))
         return
     brief = _brief(package, review.champion)
     click.echo(f"version {brief['version']}: {brief['status']}{', in use' if brief['champion'] else ''}")
     click.echo(str(package.get("ModelPackageDescription", "")))
     for name, value in sorted(package.get("CustomerMetadataProperties", {}).items()):
-        shown = review.store.object_path(value) if name == "report" else value
+        shown = review.place(value) if name == "report" else value
         click.echo(f"  {name.replace('_', ' ')}: {shown}")
 
 
 @main.command()
 @version_option
-@click.option("--reason", help="Why; kept with the version.")
-@store_option
-def approve(version: int | None, reason: str | None, store: Path | None) -> None:
+@click.option("--reason", help="Why; kept with the version. Required with --aws.")
+@reviewed
+def approve(review: Review, version: int | None, reason: str | None) -> None:
     """Approve a version: it becomes the champion. An older one again: a roll-back."""
-    review = Review(store)
     before = review.champion
     package = review.decide(version, APPROVED, reason)
     number = package["ModelPackageVersion"]
@@ -151,10 +230,9 @@ def approve(version: int | None, reason: str | None, store: Path | None) -> None
 @main.command()
 @version_option
 @click.option("--reason", required=True, help="Why; kept with the version.")
-@store_option
-def reject(version: int | None, reason: str, store: Path | None) -> None:
+@reviewed
+def reject(review: Review, version: int | None, reason: str) -> None:
     """Reject a version. Where it is the champion, the one approved before it takes its place."""
-    review = Review(store)
     before = review.champion
     package = review.decide(version, REJECTED, reason)
     click.echo(f"version {package['ModelPackageVersion']} is rejected: {reason}")
@@ -171,8 +249,13 @@ def _brief(package: dict[str, Any], champion: int | None) -> dict[str, Any]:
         "champion": package["ModelPackageVersion"] == champion,
         "as_of_date": known.get(c.AS_OF_DATE, ""),
         "log_loss": known.get(c.LOG_LOSS, "nan"),
-        "registered": package["CreationTime"],
+        "registered": _time(package["CreationTime"]),
     }
+
+
+def _time(moment: object) -> str:
+    """A time as the local store writes it, also where boto3 gives a datetime."""
+    return timestamp(moment.timestamp()) if isinstance(moment, datetime) else str(moment)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,34 @@
-"""Versions of the pipeline's definition: what changed between two of them, in words.
+"""Versions of the pipeline's definition, deployed and in git: what there is, what changed, and the way back.
 
-python -m scripts.versions diff HEAD~1 pipeline/definition.json
+python -m scripts.versions list
+python -m scripts.versions diff HEAD~1 pipeline/definition.json      files and git revisions
+python -m scripts.versions diff 3 4                                  numbers: deployed versions
+python -m scripts.versions rollback 3
 """
 
 from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import click
 
-from pipeline.definition_diff import compare
+from pipeline.definition_diff import Difference, compare
+from scripts.aws import Deployed, aws_options, connect, definition_of, explained
 
 DEFINITION = "pipeline/definition.json"
 ROOT = Path(__file__).resolve().parents[1]
+NEXT_DEPLOY = """\
+The repository still holds the other definition. CloudFormation does not see a roll-back: the next `cdk deploy` that
+changes the pipeline (another definition, image, limit, commit) brings the repository's definition back; one that
+changes nothing of it leaves this one. To stay here, revert the change in git, recompile (python -m pipeline.definition)
+and deploy that."""
 
 
 def load_definition(source: str) -> dict[str, Any]:
@@ -62,22 +75,98 @@ def main() -> None:
     """Versions of the pipeline's definition."""
 
 
+@main.command("list")
+@click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="How many, newest first.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+@aws_options
+def list_versions(limit: int, as_json: bool, pipeline: str | None, region: str | None, profile: str | None) -> None:
+    """List the deployed versions, newest first, with what each changed."""
+    with explained():
+        deployed = connect(pipeline, region, profile)
+        rows = _rows(deployed, limit)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    click.echo(f"{'version':>7}  {'deployed':<18}what it changed")
+    for row in rows:
+        click.echo(f"{row['version']:>7}  {row['created'][:16].replace('T', ' '):<18}{_first_words(row['changes'])}")
+    click.echo(f"version {rows[0]['version']} is what runs; diff A B says more")
+
+
+def _rows(deployed: Deployed, limit: int) -> list[dict[str, Any]]:
+    """Number, time and changes of the newest versions."""
+    versions = deployed.versions()[: limit + 1]  # one more, to compare the last one shown with
+    definitions = [deployed.definition(v["PipelineVersionId"]) for v in versions]
+    changes = [[str(d) for d in compare(older, newer)] for newer, older in pairwise(definitions)]
+    return [
+        {"version": v["PipelineVersionId"], "created": v["CreationTime"].isoformat(), "changes": changed}
+        for v, changed in zip(versions[:limit], [*changes, None], strict=False)
+    ]
+
+
+def _first_words(changes: list[str] | None) -> str:
+    if changes is None:
+        return "the first one"
+    more = f" (and {len(changes) - 1} more)" if len(changes) > 1 else ""
+    return f"{changes[0]}{more}" if changes else "nothing in the definition"
+
+
 @main.command()
 @click.argument("before", default="HEAD")
 @click.argument("after", default=str(ROOT / DEFINITION))
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
-def diff(before: str, after: str, as_json: bool) -> None:
+@aws_options
+def diff(before: str, after: str, as_json: bool, pipeline: str | None, region: str | None, profile: str | None) -> None:
     """Say what differs between the definitions BEFORE and AFTER.
 
-    Each is a JSON file or a git revision (its pipeline/definition.json). Without arguments: the last commit and the
-    working tree. Exit code 0 when they say the same, 1 when they differ.
+    Each is a JSON file, a git revision (its pipeline/definition.json) or a number: that version of the deployed
+    pipeline. Without arguments: the last commit and the working tree. Exit code 0 when they say the same, 1 when they
+    differ.
     """
-    differences = compare(load_definition(before), load_definition(after))
+    with explained() if before.isdigit() or after.isdigit() else nullcontext():
+        deployed = cache(lambda: connect(pipeline, region, profile))
+        differences = compare(_load(before, deployed), _load(after, deployed))
+    _say(differences, as_json=as_json)
+    raise SystemExit(1 if differences else 0)
+
+
+def _load(source: str, deployed: Callable[[], Deployed]) -> dict[str, Any]:
+    return deployed().definition(int(source)) if source.isdigit() else load_definition(source)
+
+
+def _say(differences: tuple[Difference, ...], *, as_json: bool = False) -> None:
     if as_json:
         click.echo(json.dumps([d.as_json() for d in differences], indent=2))
     else:
         click.echo("\n".join(str(d) for d in differences) or "no difference")
-    raise SystemExit(1 if differences else 0)
+
+
+@main.command()
+@click.argument("version", type=click.IntRange(min=1))
+@click.option("--yes", is_flag=True, help="Do it without asking.")
+@aws_options
+def rollback(version: int, yes: bool, pipeline: str | None, region: str | None, profile: str | None) -> None:
+    """Deploy the definition of VERSION again, after showing what that changes.
+
+    Runs that have started keep theirs. Exit code 0 when VERSION's definition is deployed, 1 when it was not wanted.
+    """
+    with explained():
+        deployed = connect(pipeline, region, profile)
+        now = deployed.versions()[0]["PipelineVersionId"]
+        text = deployed.definition_text(version)
+        differences = compare(deployed.definition(), definition_of(text))
+    if not differences:
+        click.echo(f"version {now}, which is deployed, says the same as version {version}: nothing to do")
+        return
+    click.echo(f"from version {now} of {deployed.name}, which is deployed, to version {version}:")
+    _say(differences)
+    if not yes and not click.confirm(f"deploy the definition of version {version} again?", err=True):
+        click.echo("nothing was changed")
+        raise SystemExit(1)
+    with explained():
+        made = deployed.replace_definition(text)
+    click.echo(f"deployed{f' as version {made}' if made else ''}; the next run uses it")
+    click.echo(NEXT_DEPLOY)
 
 
 if __name__ == "__main__":

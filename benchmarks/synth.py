@@ -1,0 +1,73 @@
+"""What synthesis costs, beside the synthesis of an empty stack: whole processes, the median of some.
+
+    python -m benchmarks.synth [--rounds 5]
+
+Two empty stacks are measured. One as the CDK makes it by default: that includes the built-in validator, which takes
+most of the time; the app turns it off, because the tests run cfn-lint and cdk-nag. The other has the app's own options,
+so that the difference is what our constructs cost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+IMAGE: Final = "111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining:1.0"
+EMPTY: Final = """
+import aws_cdk as cdk
+app = cdk.App({options})
+cdk.Stack(app, "Empty")
+app.synth()
+"""
+APP_OPTIONS: Final = (
+    "builtin_cloud_formation_validation=False, analytics_reporting=False, stack_traces=False, tree_metadata=False"
+)
+OURS: Final = "import app; raise SystemExit(app.main())"
+PROGRAMS: Final = {
+    "empty stack, CDK's defaults": EMPTY.format(options=""),
+    "empty stack, the app's options": EMPTY.format(options=APP_OPTIONS),
+    "this app (prod)": OURS,
+}
+AIM: Final = 1.1
+
+
+def seconds(program: str) -> float:
+    """Wall time of one synthesis in a process of its own."""
+    context = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
+    with tempfile.TemporaryDirectory() as out:
+        environment = {
+            **os.environ,
+            "CDK_OUTDIR": out,
+            "CDK_CONTEXT_JSON": json.dumps({**context, "env": "prod", "image_uri": IMAGE}),
+            "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
+        }
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, check=True, capture_output=True)
+        return time.perf_counter() - start
+
+
+def main() -> None:
+    """Print the times and their ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    for program in PROGRAMS.values():
+        seconds(program)  # fills the caches of files and of compiled modules
+    taken = {name: statistics.median(seconds(p) for _ in range(rounds)) for name, p in PROGRAMS.items()}
+    ours = taken["this app (prod)"]
+    for name, time_taken in taken.items():
+        print(f"{name:32} {time_taken:6.2f} s   this app takes {ours / time_taken:5.2f} times that")
+    print(f"aim: at most {AIM} times an empty stack by default")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The CDK app that deploys the compiled pipeline: one construct a capability."""

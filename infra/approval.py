@@ -1,0 +1,208 @@
+"""A version waits for approval, approvers are told, and champion/ follows what they decide."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_destinations as destinations
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sagemaker as sagemaker
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.alerts import FIVE_MINUTES, Alerts
+from infra.handlers import announcement, champion, place
+from infra.permissions import acknowledge, allow
+from infra.settings import Settings
+from infra.storage import RUNS_PREFIX
+from pipeline import contract as c
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+HANDLER: Final = "infra.handlers.approval.handler"
+# Everything is left out, then folders are opened and all but the named files are left out again.
+ASSET_PATTERNS: Final = (
+    *("*", "!infra", "infra/*", "!infra/__init__.py", "!infra/handlers", "infra/handlers/*", "!infra/handlers/*.py"),
+    *("!pipeline", "pipeline/*", "!pipeline/__init__.py"),
+    *("!pipeline/console.py", "!pipeline/contract.py", "!pipeline/promotion.py"),
+)
+TIMEOUT: Final = cdk.Duration.minutes(2)
+_VERSIONS_COME: Final = "The registry numbers versions of the group when they are made."
+_KEYS_COME: Final = "Files lie below a run's id or a version's number, which are made up when there is one."
+
+
+class Approval(Construct):
+    """`approvers_topic` tells of versions that wait, `function` puts the approved one into champion/."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        group_name: str,
+        group: sagemaker.CfnModelPackageGroup,
+        artifact_bucket: s3.IBucket,
+        key: kms.IKey,
+        alerts: Alerts,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.approvers_topic = alerts.encrypted_topic(
+            self, "Approvers", f"{settings.pipeline_name}: a version waits for approval"
+        )
+        for address in settings.approver_emails:
+            self.approvers_topic.add_subscription(subscriptions.EmailSubscription(address))
+        undelivered = alerts.dead_letters(
+            self, "Undelivered", what="a notice that a model package changed, so champion/ may differ from the registry"
+        )
+        log_group = self._log_group(settings, key)
+        self.role = self._role(settings, log_group)
+        allow_registry(self.role, group_name, group)
+        allow_objects(self.role, artifact_bucket, key)
+        for topic in (alerts.topic, self.approvers_topic):
+            alerts.allow_publish(self.role, topic)
+        allow(self.role, ["sqs:SendMessage"], [undelivered.queue_arn])
+        environment = {
+            place.GROUP_VARIABLE: group_name,
+            place.BUCKET_VARIABLE: artifact_bucket.bucket_name,
+            place.PIPELINE_VARIABLE: settings.pipeline_name,
+            place.ALERTS_VARIABLE: alerts.topic.topic_arn,
+            place.APPROVERS_VARIABLE: self.approvers_topic.topic_arn,
+        }
+        self.function = self._function(settings, environment, log_group, undelivered)
+        self._follow_registry(group_name, undelivered)
+        self._seed_at_deploy(group_name, group, artifact_bucket)
+        alerts.alarm_on(
+            "ApprovalFailed",
+            self.function.metric_errors(period=FIVE_MINUTES, statistic="Sum"),
+            what="An approval or a rejection has not taken effect: the function that keeps champion/ failed.",
+            todo=f"Read its log, {log_group.log_group_name}: the error says what to mend; it tries again each hour.",
+        )
+
+    def _log_group(self, settings: Settings, key: kms.IKey) -> logs.LogGroup:
+        removal = cdk.RemovalPolicy.RETAIN if settings.retain else cdk.RemovalPolicy.DESTROY
+        log_group = logs.LogGroup(self, "Log", encryption_key=key, removal_policy=removal)
+        log: logs.CfnLogGroup = log_group.node.default_child  # type: ignore[assignment]
+        log.retention_in_days = settings.log_retention_days  # CDK's own enumeration has no way from a number
+        return log_group
+
+    def _role(self, settings: Settings, log_group: logs.ILogGroup) -> iam.Role:
+        role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            description=f"{settings.pipeline_name}: copies the approved version's artifact, tells approvers",
+        )
+        allow(
+            role,
+            ["logs:CreateLogStream", "logs:PutLogEvents"],
+            [log_group.log_group_arn],  # it ends in :*, its streams
+            why="Lambda makes up the names of the log's streams.",
+        )
+        return role
+
+    def _function(
+        self, settings: Settings, environment: dict[str, str], log_group: logs.LogGroup, undelivered: sqs.Queue
+    ) -> lambda_.Function:
+        function = lambda_.Function(
+            self,
+            "Function",
+            description=f"{settings.pipeline_name}: champion/ follows the registry, approvers are told",
+            runtime=lambda_.Runtime.PYTHON_3_13,
+            architecture=lambda_.Architecture.ARM_64,
+            handler=HANDLER,
+            code=handler_code(),
+            environment=environment,
+            role=self.role.without_policy_updates(),  # what it may do stands here, and nothing is added by the way
+            timeout=TIMEOUT,
+            memory_size=256,
+            log_group=log_group,
+            retry_attempts=2,
+            on_failure=destinations.SqsDestination(undelivered),
+        )
+        acknowledge(function, "AwsSolutions-L1", "Python 3.13 is the newest version that the project supports.")
+        return function
+
+    def _follow_registry(self, group_name: str, undelivered: sqs.Queue) -> None:
+        """Each change of a package of this group and, in case an event is lost or a package deleted, every hour."""
+        changed = events.EventPattern(
+            source=["aws.sagemaker"],
+            detail_type=["SageMaker Model Package State Change"],
+            detail={"ModelPackageGroupName": [group_name], "ModelPackageStatus": ["Completed"]},
+        )
+        target = targets.LambdaFunction(self.function, dead_letter_queue=undelivered)
+        events.Rule(
+            self, "PackageChanged", description="A version was registered, approved or rejected", event_pattern=changed
+        ).add_target(target)
+        events.Rule(
+            self,
+            "EveryHour",
+            description="champion/ is compared with the registry",
+            schedule=events.Schedule.rate(cdk.Duration.hours(1)),
+        ).add_target(target)
+
+    def _seed_at_deploy(
+        self, group_name: str, group: sagemaker.CfnModelPackageGroup, artifact_bucket: s3.IBucket
+    ) -> None:
+        """The function itself is the custom resource: the first run finds seeds, an old registry its champion."""
+        self.seeds = cdk.CustomResource(
+            self,
+            "Champion",
+            resource_type="Custom::Champion",
+            service_token=self.function.function_arn,
+            service_timeout=cdk.Duration.minutes(5),
+            properties={
+                # What it depends on: where one of these changes, CloudFormation calls the function again.
+                "Group": group_name,
+                "Bucket": artifact_bucket.bucket_name,
+                "Seeds": json.dumps(c.SEED_OBJECTS, sort_keys=True),
+            },
+        )
+        self.seeds.node.add_dependency(group, self.role)
+
+
+def handler_code() -> lambda_.Code:
+    """The handlers with the shared rules that they use, and nothing else; boto3 comes with the runtime."""
+    return lambda_.Code.from_asset(
+        str(ROOT),
+        exclude=list(ASSET_PATTERNS),
+        ignore_mode=cdk.IgnoreMode.DOCKER,
+    )
+
+
+def allow_registry(role: iam.Role, group_name: str, group: sagemaker.CfnModelPackageGroup) -> None:
+    """Read the group and its packages: to approve is for people."""
+    packages = cdk.Stack.of(group).format_arn(
+        service="sagemaker", resource="model-package", resource_name=f"{group_name}/*"
+    )
+    # AWS's own example policies allow the listing on the packages, its reference on the group.
+    allow(role, ["sagemaker:ListModelPackages"], [group.attr_model_package_group_arn])
+    allow(role, ["sagemaker:ListModelPackages", "sagemaker:DescribeModelPackage"], [packages], why=_VERSIONS_COME)
+
+
+def allow_objects(role: iam.Role, bucket: s3.IBucket, key: kms.IKey) -> None:
+    """Read runs and the marker; write champion/ and the notes of what was announced; seed the marker."""
+    runs, kept, announced, marker = (
+        bucket.arn_for_objects(key)
+        for key in (
+            f"{RUNS_PREFIX}*",
+            f"{champion.PREFIX}*",
+            f"{announcement.PREFIX}*",
+            f"{c.EVALUATED_CHANNEL}/{c.EVALUATED_FILE}",
+        )
+    )
+    allow(role, ["s3:GetObject"], [runs], why=_KEYS_COME)
+    allow(role, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [kept], why=_KEYS_COME)
+    allow(role, ["s3:GetObject", "s3:PutObject"], [announced], why=_KEYS_COME)
+    allow(role, ["s3:GetObject", "s3:PutObject"], [marker])
+    allow(role, ["s3:ListBucket"], [bucket.bucket_arn])  # without it a missing object looks like a forbidden one
+    allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])

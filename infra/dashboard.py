@@ -1,0 +1,117 @@
+"""One page for a look: runs, how long they took, how good candidate and champion are, how much data, the alarms."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
+from constructs import Construct
+
+from infra.alerts import Alerts
+from infra.definition import all_steps, read_definition
+from infra.run_alarms import NAMESPACE
+from infra.settings import Settings
+from infra.storage import Storage
+
+# Published by the approval function: the numbers of the last evaluated candidate and of the champion.
+MODEL_NAMESPACE: Final = "ModelRetraining"
+DAY: Final = 86400
+HALF_WIDTH: Final = 12
+HEIGHT: Final = 6
+
+
+class Dashboard(Construct):
+    """A CloudWatch dashboard, named after the pipeline; its body is data, so that it can be read in a diff."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        pipeline_name: str,
+        storage: Storage,
+        alerts: Alerts,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        stack = cdk.Stack.of(self)
+        body = dashboard_body(
+            pipeline_name, stack.region, storage.data.bucket_name, [alarm.alarm_arn for alarm in alerts.alarms]
+        )
+        self.dashboard = cloudwatch.CfnDashboard(
+            self,
+            "Page",
+            dashboard_name=settings.pipeline_name,
+            dashboard_body=stack.to_json_string(body),
+        )
+
+
+def dashboard_body(pipeline: str, region: str, data_bucket: str, alarms: list[str]) -> dict[str, Any]:
+    """The widgets; model numbers are looked at over ninety days, runs over thirty."""
+    steps = [s["Name"] for s in all_steps(read_definition()["Steps"]) if s["Type"] in ("Processing", "Training")]
+
+    def runs(name: str, label: str) -> list[Any]:
+        return [NAMESPACE, name, "PipelineName", pipeline, {"label": label}]
+
+    def model(name: str, role: str) -> list[Any]:
+        return [MODEL_NAMESPACE, name, "PipelineName", pipeline, "Role", role, {"label": role, "stat": "Average"}]
+
+    def roles(name: str) -> list[Any]:
+        return [model(name, role) for role in ("candidate", "champion")]
+
+    widgets = [
+        _graph(
+            "Runs a day",
+            region,
+            [runs(f"Execution{e}", label=e) for e in ("Started", "Succeeded", "Failed", "Stopped")],
+            stat="Sum",
+        ),
+        _graph(
+            "Duration of runs and steps",
+            region,
+            [
+                runs("ExecutionDuration", label="run"),
+                *([NAMESPACE, "StepDuration", "PipelineName", pipeline, "StepName", s, {"label": s}] for s in steps),
+            ],
+            stat="Maximum",
+        ),
+        _graph("Log loss (lower is better)", region, roles("LogLoss"), start="-P90D"),
+        _graph("Calibration error (lower is better)", region, roles("CalibrationError"), start="-P90D"),
+        _graph("Games evaluated", region, roles("EvaluatedGames"), start="-P90D"),
+        _graph(
+            "Data bucket",
+            region,
+            [
+                [
+                    "AWS/S3",
+                    "BucketSizeBytes",
+                    "BucketName",
+                    data_bucket,
+                    "StorageType",
+                    "StandardStorage",
+                    {"label": "bytes"},
+                ],
+                [
+                    *("AWS/S3", "NumberOfObjects", "BucketName", data_bucket, "StorageType", "AllStorageTypes"),
+                    {"label": "objects", "yAxis": "right"},
+                ],
+            ],
+            start="-P90D",
+        ),
+        {"type": "alarm", "properties": {"title": "Alarms", "alarms": alarms}},
+    ]
+    placed = [
+        {**w, "x": HALF_WIDTH * (i % 2), "y": HEIGHT * (i // 2), "width": HALF_WIDTH, "height": HEIGHT}
+        for i, w in enumerate(widgets)
+    ]
+    return {"start": "-P30D", "widgets": placed}
+
+
+def _graph(
+    title: str, region: str, metrics: list[Any], *, stat: str = "Average", start: str | None = None
+) -> dict[str, Any]:
+    properties: dict[str, Any] = {"title": title, "region": region, "metrics": metrics, "stat": stat, "period": DAY}
+    if start:
+        properties["start"] = start
+    return {"type": "metric", "properties": properties}

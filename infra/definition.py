@@ -1,0 +1,115 @@
+"""The definition that is deployed: definition.json with the constants bound, and what the settings change.
+
+Nothing else differs from the committed file: the settings may give other defaults to some parameters (machines, limits,
+approval) and put the jobs into a VPC. CloudFormation binds the constants (`Fn::Sub`), because it alone knows them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import aws_cdk as cdk
+
+from infra.settings import Settings
+from pipeline.code_version import code_version
+
+DEFINITION_FILE: Final = Path(__file__).resolve().parents[1] / "pipeline" / "definition.json"
+
+
+@dataclass(frozen=True)
+class Versions:
+    """What is deployed: digest of the steps' code, digest of definition.json, git revision."""
+
+    code_version: str
+    definition_hash: str
+    git_revision: str
+
+    @classmethod
+    def read(cls) -> Versions:
+        """The versions of this checkout."""
+        return cls(
+            code_version=code_version(),
+            definition_hash=hashlib.sha256(DEFINITION_FILE.read_bytes()).hexdigest(),
+            git_revision=_git_revision(),
+        )
+
+    def as_constants(self) -> dict[str, str]:
+        """As deployment constants of the definition."""
+        return {
+            "CodeVersion": self.code_version,
+            "DefinitionHash": self.definition_hash,
+            "GitRevision": self.git_revision,
+        }
+
+
+def _git_revision() -> str:
+    """The commit that is checked out; `unknown` outside git."""
+    try:
+        found = subprocess.run(  # a fixed command
+            ["git", "rev-parse", "--short=12", "HEAD"],  # noqa: S607 - git as the user's shell finds it
+            cwd=DEFINITION_FILE.parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return "unknown"
+    return found.stdout.strip() or "unknown"
+
+
+def read_definition() -> dict[str, Any]:
+    """The committed definition."""
+    definition: dict[str, Any] = json.loads(DEFINITION_FILE.read_text(encoding="utf-8"))
+    return definition
+
+
+def other_defaults(settings: Settings) -> dict[str, Any]:
+    """Parameter defaults that the settings change: name to value."""
+    approved = {"ApprovalStatus": "Approved"} if settings.approval == "automatic" else {}
+    machines = {f"{step}InstanceType": machine for step, machine in settings.instance_types.items()}
+    return {**approved, **machines, **settings.limits}
+
+
+def deployed_definition(settings: Settings) -> dict[str, Any]:
+    """The committed definition with the settings' defaults and VPC; constants are not bound yet."""
+    definition = read_definition()
+    changed = other_defaults(settings)
+    for parameter in definition["Parameters"]:
+        if parameter["Name"] in changed:
+            parameter["DefaultValue"] = changed[parameter["Name"]]
+    if settings.subnet_ids:
+        vpc = {"SecurityGroupIds": list(settings.security_group_ids), "Subnets": list(settings.subnet_ids)}
+        for step in all_steps(definition["Steps"]):
+            if step["Type"] == "Processing":
+                step["Arguments"]["NetworkConfig"]["VpcConfig"] = vpc
+            elif step["Type"] == "Training":
+                step["Arguments"]["VpcConfig"] = vpc
+    return definition
+
+
+def all_steps(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Every step, those in the branches of conditions included."""
+    for step in steps:
+        yield step
+        if step["Type"] == "Condition":
+            yield from all_steps(step["Arguments"]["IfSteps"])
+            yield from all_steps(step["Arguments"]["ElseSteps"])
+
+
+def bound_body(settings: Settings, constants: Mapping[str, str]) -> str:
+    """The text of the deployed definition, as a token that CloudFormation resolves.
+
+    Raises ValueError when the definition names a constant that is not given, or one is given that it does not name.
+    """
+    body = json.dumps(deployed_definition(settings), separators=(",", ":"))
+    named = set(re.findall(r"\$\{(\w+)\}", body))
+    if named != set(constants):
+        raise ValueError(f"deployment constants: the definition names {sorted(named)}, bound are {sorted(constants)}")
+    return cdk.Fn.sub(body, dict(constants))

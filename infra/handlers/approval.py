@@ -1,0 +1,83 @@
+"""The function behind approvals: champion/ follows the registry, and approvers hear of a version that waits.
+
+Called by EventBridge (a model package changed; every hour, to mend what a lost event left), and by CloudFormation at a
+deploy, so that the seed objects are there before the first run and an existing registry is honoured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, cast
+
+import boto3
+
+from infra.handlers import cloudformation
+from infra.handlers.announcement import Post, announce
+from infra.handlers.champion import converge
+from infra.handlers.clients import SageMaker
+from infra.handlers.mail import withdrawn
+from infra.handlers.metrics import metric_lines
+from infra.handlers.objects import Objects
+from infra.handlers.place import Context, Place
+from infra.handlers.registry import Registry
+from pipeline import contract as c
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the function talks to."""
+
+    registry: Registry
+    objects: Objects
+    post: Post
+
+
+@cache  # an execution environment serves many invocations
+def connect(group: str, bucket: str) -> Services:
+    """Clients of the region that the function runs in."""
+    registry = Registry(cast("SageMaker", boto3.client("sagemaker")), group)
+    return Services(registry, Objects(boto3.client("s3"), bucket), Post(boto3.client("sns")))
+
+
+def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """Lambda's entry. Raises what went wrong, so that Lambda tries again, counts an error and keeps the event."""
+    place = Place.of(os.environ, context)
+    services = connect(place.group, place.bucket)
+    if cloudformation.is_deploy(event):
+        return cloudformation.answer(event, lambda: follow(services, place, None))
+    named = event.get("detail", {}).get("ModelPackageArn")
+    announced = False
+    try:
+        if named:
+            package = services.registry.describe(named)
+            announced = announce(package, services.objects, services.post, place, request_id=context.aws_request_id)
+    finally:  # a mail that cannot be sent must not keep a version from its place
+        version = follow(services, place, named)
+    return {"champion": version, "announced": announced}
+
+
+def follow(services: Services, place: Place, named: str | None) -> int | None:
+    """Seeds, champion, metrics; returns the version in use."""
+    services.objects.seed(c.SEED_OBJECTS)
+    evaluated = services.objects.read(f"{c.EVALUATED_CHANNEL}/{c.EVALUATED_FILE}").json or {}
+    for line in metric_lines(evaluated, place.pipeline, int(time.time() * 1000)):
+        _log(line)
+    version = converge(
+        services.registry,
+        services.objects,
+        named=named,
+        on_withdrawal=lambda left: services.post.send(place.alerts_topic, withdrawn(left, place)),
+    )
+    _log(json.dumps({"champion": version, "named": named}))
+    return version
+
+
+def _log(line: str) -> None:
+    """A line of the function's log, from which CloudWatch takes the metrics."""
+    sys.stdout.write(f"{line}\n")

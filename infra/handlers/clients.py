@@ -1,0 +1,30 @@
+"""The calls that are made, as types: boto3 builds its clients at run time."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from botocore.paginate import Paginator
+
+
+class SageMaker(Protocol):
+    """The model registry."""
+
+    def get_paginator(self, operation_name: str) -> Paginator[Any]: ...
+    def describe_model_package(self, *, ModelPackageName: str) -> dict[str, Any]: ...  # noqa: N803 - AWS's names
+
+
+class S3(Protocol):
+    """Objects."""
+
+    def get_paginator(self, operation_name: str) -> Paginator[Any]: ...
+    def get_object(self, **request: object) -> dict[str, Any]: ...
+    def put_object(self, **request: object) -> dict[str, Any]: ...
+    def copy_object(self, **request: object) -> dict[str, Any]: ...
+    def delete_object(self, **request: object) -> dict[str, Any]: ...
+
+
+class Sns(Protocol):
+    """Topics."""
+
+    def publish(self, **request: object) -> dict[str, Any]: ...

@@ -1,0 +1,139 @@
+"""What approvers read: candidate beside champion, where the report is, and the two commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from infra.handlers.place import Place
+from pipeline import contract as c
+from pipeline.console import s3_object
+
+SUBJECT_LIMIT: Final = 100  # SNS: ASCII, one line, fewer than 100 characters
+_ROWS: Final = {
+    c.LOG_LOSS: "log loss",
+    c.BRIER: "Brier score",
+    c.ACCURACY: "accuracy",
+    c.ROC_AUC: "AUC",
+    c.CALIBRATION_ERROR: "calibration error",
+    c.N_GAMES: "games",
+}
+_LOWER_IS_BETTER: Final = "Log loss, Brier score and calibration error: lower is better."
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A subject and a plain text."""
+
+    subject: str
+    text: str
+
+
+def waiting(package: Mapping[str, Any], evaluation: Mapping[str, Any] | None, place: Place) -> Mail:
+    """The mail about a version that waits for approval.
+
+    `evaluation` is evaluation.json; where it is missing, the numbers that the package carries are shown.
+    """
+    version, known = package["ModelPackageVersion"], package.get("CustomerMetadataProperties", {})
+    lines = [
+        f"Version {version} of {place.group} waits for your approval.",
+        "",
+        str(package.get("ModelPackageDescription", "")),
+        *(["These are simulated games: no real team, no real result."] if (evaluation or {}).get("simulated") else []),
+        "",
+        *(_comparison(evaluation) if evaluation else _carried(known)),
+        "",
+        *_report(known.get("report"), place),
+        "",
+        "To approve it (the next run then predicts with it):",
+        f"  {_command('approve', version, place)}",
+        "To reject it:",
+        f"  {_command('reject', version, place)}",
+        "",
+        *(f"{name.replace('_', ' ')}: {known[name]}" for name in _LINEAGE if known.get(name)),
+    ]
+    subject = f"[{place.pipeline}] version {version} waits for approval: log loss {_number(known.get(c.LOG_LOSS))}"
+    return Mail(subject[: SUBJECT_LIMIT - 1], "\n".join(lines) + "\n")
+
+
+_LINEAGE: Final = ("trigger", "execution", "as_of_date", "fingerprint", "git_revision", "definition_hash", "image")
+
+
+def withdrawn(version: int, place: Place) -> Mail:
+    """The mail about a champion that left without a successor."""
+    return Mail(
+        f"[{place.pipeline}] no champion: version {version} was withdrawn"[: SUBJECT_LIMIT - 1],
+        f"Version {version} of {place.group} is not approved any more, and no other version is.\n\n"
+        "Until one is approved, predictions come from Elo ratings (column model: elo), and the next candidate is\n"
+        "compared with Elo alone.\n\n"
+        "To see what there is:\n"
+        f"  python -m scripts.review_model list {_options(place)}\n"
+        "To put a version into service:\n"
+        f'  python -m scripts.review_model approve --version N --reason "..." {_options(place)}\n',
+    )
+
+
+def _command(verb: str, version: int, place: Place) -> str:
+    return f'python -m scripts.review_model {verb} --version {version} --reason "..." {_options(place)}'
+
+
+def _options(place: Place) -> str:
+    return f"--aws --pipeline {place.pipeline} --region {place.region}"
+
+
+def _comparison(evaluation: Mapping[str, Any]) -> list[str]:
+    """Candidate beside champion on the same games, and the difference with its interval."""
+    compared = evaluation["comparison"]
+    same_games = compared.get("metrics") or evaluation["metrics"]
+    incumbent = f"champion (version {compared['champion_version']})" if compared["champion_exists"] else "no champion"
+    columns = {
+        "candidate": same_games[c.CANDIDATE],
+        incumbent: same_games.get(c.CHAMPION),
+        "Elo-logistic": same_games.get(c.ELO_LOGISTIC) or evaluation["metrics"][c.ELO_LOGISTIC],
+    }
+    difference = compared["difference"]
+    return [
+        f"{'':<20}" + "".join(f"{title:>26}" for title in columns),
+        *(
+            f"{words:<20}" + "".join(f"{_number((scores or {}).get(key)):>26}" for scores in columns.values())
+            for key, words in _ROWS.items()
+        ),
+        "",
+        f"{_LOWER_IS_BETTER} Basis: {compared['basis']}.",
+        f"Log loss, candidate less {'champion' if compared['champion_exists'] else 'Elo-logistic'}: "
+        f"{difference['mean']:+.4f} (95 % interval {difference['lower']:+.4f} to {difference['upper']:+.4f}) on "
+        f"{compared['n_games']:,} games, {compared['first_date']} to {compared['last_date']}.",
+        f"Why it was registered: {evaluation['reason']}.",
+    ]
+
+
+def _carried(known: Mapping[str, str]) -> list[str]:
+    """The candidate's numbers as the package carries them."""
+    lines = [f"{words:<20}{_number(known[key]):>26}" for key, words in _ROWS.items() if key in known]
+    if "difference_to_incumbent" in known:
+        numbers = [_number(known.get(f"difference_{end}")) for end in ("to_incumbent", "lower", "upper")]
+        lines.append(
+            f"Log loss, candidate less champion ({known.get('champion_version', 'none')}): {numbers[0]} "
+            f"(95 % interval {numbers[1]} to {numbers[2]})."
+        )
+    return [*lines, "evaluation.json could not be read: the champion's own numbers are in the report."]
+
+
+def _report(uri: str | None, place: Place) -> list[str]:
+    if not uri:
+        return ["The package names no report."]
+    return [
+        "Report:",
+        f"  {s3_object(place.region, place.partition, uri)}",
+        f"  aws s3 cp {uri} . --region {place.region}",
+    ]
+
+
+def _number(value: object) -> str:
+    """Four decimals; whole numbers with thousands separators; a dash for what is not known."""
+    try:
+        number = float(str(value))
+    except ValueError:
+        return "-"
+    return f"{number:,.0f}" if number.is_integer() and abs(number) > 1 else f"{number:.4f}"

@@ -1,0 +1,47 @@
+"""What the function works on: from its environment variables and from its own ARN."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+GROUP_VARIABLE: Final = "MODEL_PACKAGE_GROUP"
+BUCKET_VARIABLE: Final = "ARTIFACT_BUCKET"
+PIPELINE_VARIABLE: Final = "PIPELINE_NAME"
+ALERTS_VARIABLE: Final = "ALERTS_TOPIC_ARN"
+APPROVERS_VARIABLE: Final = "APPROVERS_TOPIC_ARN"
+
+
+class Context(Protocol):
+    """What is used of the context object that Lambda passes."""
+
+    aws_request_id: str
+    invoked_function_arn: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """One deployment: its registry group, its artifact bucket, its pipeline and whom to tell."""
+
+    group: str
+    bucket: str
+    pipeline: str
+    alerts_topic: str
+    approvers_topic: str
+    partition: str
+    region: str
+
+    @classmethod
+    def of(cls, variables: Mapping[str, str], context: Context) -> Place:
+        """Raises KeyError for a variable that the deployment did not set."""
+        _, partition, _, region, *_ = context.invoked_function_arn.split(":")
+        return cls(
+            group=variables[GROUP_VARIABLE],
+            bucket=variables[BUCKET_VARIABLE],
+            pipeline=variables[PIPELINE_VARIABLE],
+            alerts_topic=variables[ALERTS_VARIABLE],
+            approvers_topic=variables[APPROVERS_VARIABLE],
+            partition=partition,
+            region=region,
+        )

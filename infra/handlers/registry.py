@@ -1,0 +1,46 @@
+"""The model packages of a group, as the registry has them now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from infra.handlers.clients import SageMaker
+from pipeline.promotion import APPROVED
+
+
+@dataclass(frozen=True)
+class Registry:
+    """One model package group."""
+
+    client: SageMaker
+    group: str
+
+    def approved(self, named: str | None = None) -> list[dict[str, Any]]:
+        """The approved packages, described.
+
+        The list is an index that may lag behind, so it only proposes; `named`, the package that an event is about, is
+        proposed as well, and the description of each decides.
+        """
+        pages = self.client.get_paginator("list_model_packages").paginate(
+            ModelPackageGroupName=self.group, ModelApprovalStatus=APPROVED
+        )
+        arns = {summary["ModelPackageArn"] for page in pages for summary in page["ModelPackageSummaryList"]}
+        described = [self.describe(arn) for arn in sorted(arns | ({named} if named else set()))]
+        return [
+            package
+            for package in described
+            if package and package["ModelApprovalStatus"] == APPROVED and package["ModelPackageStatus"] == "Completed"
+        ]
+
+    def describe(self, arn: str) -> dict[str, Any] | None:
+        """A package; None when it was deleted or belongs to another group."""
+        try:
+            package: dict[str, Any] = self.client.describe_model_package(ModelPackageName=arn)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("ValidationException", "ValidationError", "ResourceNotFound"):
+                return None
+            raise
+        return package if package.get("ModelPackageGroupName") == self.group else None

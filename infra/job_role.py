@@ -1,0 +1,108 @@
+"""What the jobs of a run may do: read games and champion, write their own artifacts. Not the registry."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from infra.permissions import allow
+from infra.settings import Settings
+from infra.storage import Storage
+from pipeline import contract as c
+
+RUNS: Final = "runs"
+READ: Final = (RUNS, c.CHAMPION_CHANNEL, c.EVALUATED_CHANNEL)
+WRITTEN: Final = (RUNS, c.EVALUATED_CHANNEL, c.PREDICTIONS_CHANNEL)
+_KEYS_ARE_DATA: Final = "The names of objects below the prefix are data: games, files of a run."
+
+
+def job_role(scope: Construct, *, settings: Settings, storage: Storage, key: kms.IKey) -> iam.Role:
+    """The role that containers run with."""
+    role = iam.Role(
+        scope,
+        "JobRole",
+        assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"),
+        description=f"Jobs of {settings.pipeline_name}: read games and the champion, write their own artifacts",
+    )
+    data, artifacts = storage.data.bucket_arn, storage.artifacts.bucket_arn
+    allow(role, ["s3:ListBucket", "s3:GetBucketLocation"], [data, artifacts])
+    allow(role, ["s3:GetObject"], [f"{data}/*", *(f"{artifacts}/{p}/*" for p in READ)], why=_KEYS_ARE_DATA)
+    allow(
+        role,
+        ["s3:PutObject", "s3:AbortMultipartUpload"],
+        [f"{artifacts}/{prefix}/*" for prefix in WRITTEN],
+        why=_KEYS_ARE_DATA,
+    )
+    allow(role, ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"], [key.key_arn])
+    allow_volume_grants(role, key)
+    _allow_image(role, settings.image_uri)
+    _allow_logs(role)
+    if settings.subnet_ids:
+        _allow_network_interfaces(role)
+    return role
+
+
+def allow_volume_grants(role: iam.Role, key: kms.IKey) -> None:
+    """Let SageMaker use the key for the volumes of machines that it starts in this role's name."""
+    allow(role, ["kms:CreateGrant"], [key.key_arn], conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}})
+
+
+def _allow_image(role: iam.Role, image_uri: str) -> None:
+    match = re.match(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([^:@]+)", image_uri)
+    assert match is not None, image_uri  # noqa: S101 - the setting is validated
+    repository = f"arn:{cdk.Aws.PARTITION}:ecr:{match[2]}:{match[1]}:repository/{match[3]}"
+    allow(role, ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"], [repository])
+    allow(role, ["ecr:GetAuthorizationToken"], ["*"], why="The action knows no resource: a token is for the registry.")
+
+
+def _allow_logs(role: iam.Role) -> None:
+    stack = cdk.Stack.of(role)
+    groups = [
+        stack.format_arn(
+            service="logs",
+            resource="log-group",
+            resource_name=f"/aws/sagemaker/{kind}Jobs:*",
+            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+        )
+        for kind in ("Processing", "Training")
+    ]
+    allow(
+        role,
+        ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+        groups,
+        why="SageMaker names a log stream after the job, whose name it makes up when the job starts.",
+    )
+    allow(
+        role,
+        ["cloudwatch:PutMetricData"],
+        ["*"],
+        why="The action knows no resource; the condition holds it to the namespaces of job metrics.",
+        conditions={
+            "StringEquals": {"cloudwatch:namespace": ["/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs"]}
+        },
+    )
+
+
+def _allow_network_interfaces(role: iam.Role) -> None:
+    """docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html: jobs in a VPC."""
+    allow(
+        role,
+        [
+            "ec2:CreateNetworkInterface",
+            "ec2:CreateNetworkInterfacePermission",
+            "ec2:DeleteNetworkInterface",
+            "ec2:DeleteNetworkInterfacePermission",
+            "ec2:DescribeDhcpOptions",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeSecurityGroups",
+            "ec2:DescribeSubnets",
+            "ec2:DescribeVpcs",
+        ],
+        ["*"],
+        why="The job's network interface has no name before SageMaker makes it; the Describe actions know no resource.",
+    )

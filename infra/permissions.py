@@ -1,0 +1,51 @@
+"""Statements of roles: exact actions, and for a resource with a wildcard the reason why it cannot be exact.
+
+CDK's `grant_*` methods are not used for roles, because they grant `s3:GetObject*` and the like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from constructs import IConstruct
+
+
+def allow(
+    role: iam.Role,
+    actions: Sequence[str],
+    resources: Sequence[str],
+    *,
+    why: str | None = None,
+    conditions: Mapping[str, Any] | None = None,
+) -> None:
+    """Let the role do this; `why` is the reason for a wildcard among the resources, and needed when there is one.
+
+    Raises ValueError for a wildcard in an action, and for one in a resource without a reason.
+    """
+    if any("*" in action for action in actions):
+        raise ValueError(f"{role.node.path}: wildcard action among {list(actions)}")
+    role.add_to_policy(iam.PolicyStatement(actions=actions, resources=resources, conditions=conditions))
+    wild = [resource for resource in resources if "*" in resource]
+    if wild and not why:
+        raise ValueError(f"{role.node.path}: {wild} has a wildcard: say why")
+    for resource in wild:
+        finding = _flatten(cdk.Stack.of(role).resolve(resource))
+        acknowledge(role, f"AwsSolutions-IAM5[Resource::{finding}]", str(why))
+
+
+def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:
+    """Say why a finding of cdk-nag on this construct is as it should be."""
+    cdk.Validations.of(construct).acknowledge(cdk.Acknowledgment(id=rule, reason=reason))
+
+
+def _flatten(resource: Any) -> str:  # noqa: ANN401 - a piece of a template
+    """A resolved resource as cdk-nag writes it: `<LogicalId.Arn>/runs/*`."""
+    if isinstance(resource, str):
+        return resource
+    ((function, value),) = resource.items()
+    if function == "Fn::Join":
+        return str(value[0]).join(_flatten(part) for part in value[1])
+    return f"<{value}>" if function == "Ref" else f"<{value[0]}.{value[1]}>"

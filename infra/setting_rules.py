@@ -1,0 +1,191 @@
+"""What a setting may be: a reader from what cdk.json or `-c key=value` gives to the value, for each kind of setting.
+
+A reader raises SettingError with what is allowed; `infra.settings` adds the key and the value.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, Final, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from infra.schedule_expression import EXAMPLE, ScheduleError, longest_gap_hours
+from pipeline import gates, parameters
+
+T = TypeVar("T")
+Reader = Callable[[object], T]
+
+# An alarm with hourly periods looks back 7 days at most (docs: PutMetricAlarm); a run may take some hours of them.
+RUN_HOURS: Final = 6
+LONGEST_GAP_HOURS: Final = 7 * 24 - RUN_HOURS
+# docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+LOG_RETENTION_DAYS: Final = (
+    *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
+    *(1096, 1827, 2192, 2557, 2922, 3288, 3653),
+)
+LIMITS: Final = {
+    p.name: p.default for p in parameters.ALL if p.name in (*gates.GATE_PARAMETERS, "MaxBadRowShare", "MinGames")
+}
+STEPS_WITH_MACHINES: Final = tuple(p.name.removesuffix("InstanceType") for p in parameters.MACHINES)
+_SHARES: Final = ("MaxBadRowShare", "MaxAccuracy", "MaxCalibrationError")
+
+
+class SettingError(ValueError):
+    """A value that a setting cannot have; the message says what is allowed."""
+
+
+def suggestion(word: str, known: Sequence[str]) -> str:
+    """` (did you mean x?)`, or nothing."""
+    close = get_close_matches(word, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def one_of(*choices: str) -> Reader[str]:
+    """One of some words."""
+
+    def read(value: object) -> str:
+        if value not in choices:
+            raise SettingError(f"one of {', '.join(choices)}{suggestion(str(value), choices)}")
+        return str(value)
+
+    return read
+
+
+def matching(pattern: str, allowed: str) -> Reader[str]:
+    """Text of a pattern, in whole."""
+
+    def read(value: object) -> str:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise SettingError(allowed)
+        return value
+
+    return read
+
+
+def boolean(value: object) -> bool:
+    """true or false."""
+    if isinstance(value, bool):
+        return value
+    if str(value).lower() not in ("true", "false"):
+        raise SettingError("true or false")
+    return str(value).lower() == "true"
+
+
+def whole_number(lowest: int, highest: int) -> Reader[int]:
+    """A whole number of a range."""
+
+    def read(value: object) -> int:
+        if (
+            isinstance(value, bool)
+            or not re.fullmatch("[0-9]{1,9}", str(value))
+            or not lowest <= int(str(value)) <= highest
+        ):
+            raise SettingError(f"a whole number from {lowest} to {highest}")
+        return int(str(value))
+
+    return read
+
+
+def retention_days(value: object) -> int:
+    """A retention that CloudWatch Logs knows."""
+    if (
+        isinstance(value, bool)
+        or not re.fullmatch("[0-9]{1,5}", str(value))
+        or int(str(value)) not in LOG_RETENTION_DAYS
+    ):
+        raise SettingError(f"one of {', '.join(map(str, LOG_RETENTION_DAYS))}")
+    return int(str(value))
+
+
+def schedule(value: object) -> str:
+    """A schedule expression whose runs the alarm "nothing ran" can watch."""
+    try:
+        gap = longest_gap_hours(str(value))
+    except ScheduleError as error:
+        raise SettingError(f"{EXAMPLE} ({error})") from error
+    if gap > LONGEST_GAP_HOURS:
+        raise SettingError(
+            f"a schedule with at most {LONGEST_GAP_HOURS} hours between two runs, such as {EXAMPLE}; this one has "
+            f"{gap:.0f}, and CloudWatch cannot watch that long for a run that is missing"
+        )
+    return str(value)
+
+
+def time_zone(value: object) -> str:
+    """An IANA time zone."""
+    try:
+        ZoneInfo(str(value))
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        hint = suggestion(str(value), sorted(available_timezones()))
+        raise SettingError(f"an IANA time zone such as UTC or America/New_York{hint}") from error
+    return str(value)
+
+
+def several(read_one: Reader[str]) -> Reader[tuple[str, ...]]:
+    """A list, or text with commas."""
+
+    def read(value: object) -> tuple[str, ...]:
+        items = value.split(",") if isinstance(value, str) else value
+        if not isinstance(items, list | tuple):
+            raise SettingError("a list, or text with commas")
+        return tuple(read_one(item.strip() if isinstance(item, str) else item) for item in items if item != "")
+
+    return read
+
+
+def pairs(value: object) -> dict[str, Any]:
+    """An object, or text such as `a=1,b=2`."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    parts = [part.partition("=") for part in str(value).split(",") if part]
+    if not all(name.strip() and equals for name, equals, _ in parts):
+        raise SettingError("an object in cdk.json, or name=value,name=value with -c")
+    return {name.strip(): item.strip() for name, _, item in parts}
+
+
+def tags(value: object) -> dict[str, str]:
+    """Tags for every resource."""
+    found = {str(name): str(item) for name, item in pairs(value).items()}
+    for name, item in found.items():
+        if not re.fullmatch(r"(?!aws:)[\w .:/=+@-]{1,128}", name) or not re.fullmatch(r"[\w .:/=+@-]{0,256}", item):
+            raise SettingError(
+                "names of 1 to 128 and values of at most 256 letters, digits, spaces or _.:/=+-@; "
+                "no name starts with aws:"
+            )
+    return found
+
+
+def instance_types(value: object) -> dict[str, str]:
+    """A machine for some of the steps."""
+    found = pairs(value)
+    for step, machine in found.items():
+        if step not in STEPS_WITH_MACHINES:
+            raise SettingError(
+                f"machines of {', '.join(STEPS_WITH_MACHINES)}, not of {step}{suggestion(step, STEPS_WITH_MACHINES)}"
+            )
+        if not re.fullmatch(r"ml\.[a-z0-9-]+\.[a-z0-9]+", str(machine)):
+            raise SettingError(f"an instance type such as ml.m5.large for {step}, not {machine!r}")
+    return {step: str(machine) for step, machine in found.items()}
+
+
+def limits(value: object) -> dict[str, int | float]:
+    """Other limits than the pipeline's defaults."""
+    return {name: _limit(name, item) for name, item in pairs(value).items()}
+
+
+def _limit(name: str, value: object) -> int | float:
+    if name not in LIMITS:
+        raise SettingError(f"limits among {', '.join(LIMITS)}, not {name}{suggestion(name, tuple(LIMITS))}")
+    try:
+        number = float("nan" if isinstance(value, bool) else str(value))
+    except ValueError:
+        number = math.nan
+    whole = isinstance(LIMITS[name], int)
+    if not math.isfinite(number) or (whole and (number != int(number) or number < 0)):
+        raise SettingError(f"{'a whole number from 0' if whole else 'a number'} for {name}, not {value!r}")
+    if name in _SHARES and not 0 <= number <= 1:
+        raise SettingError(f"a number from 0 to 1 for {name}, not {value!r}")
+    return int(number) if whole else number

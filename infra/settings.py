@@ -1,0 +1,143 @@
+"""The one settings object: an environment of cdk.json, overridden with `-c key=value`, validated before all else.
+
+Reading it needs no network: what cannot be checked without an account (does the image exist?) is not checked here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
+
+from infra import setting_rules as rule
+from infra.setting_rules import SettingError
+
+ENVIRONMENT_KEY: Final = "env"
+ENVIRONMENTS_KEY: Final = "environments"
+ENVIRONMENTS: Final = ("dev", "prod")
+_EMAIL: Final = rule.matching(r"[^@\s,]+@[^@\s,]+\.[^@\s,.]+", "a mail address such as oncall@example.com")
+_IMAGE: Final = rule.matching(
+    r"[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[a-z0-9._/-]+(:[\w.-]{1,128}|@sha256:[0-9a-f]{64})",
+    "an image in ECR with tag or digest, such as 111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining:1.0 "
+    "(give it with -c image_uri=... or in cdk.json)",
+)
+
+
+def _setting(read: rule.Reader[Any], default: object, meaning: str) -> Any:  # noqa: ANN401 - stands for a field of any type
+    kind = {"default_factory": lambda: default} if isinstance(default, dict) else {"default": default}
+    return field(**kind, metadata={"read": read, "meaning": meaning})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a deployment may choose; each field's meaning stands beside its default."""
+
+    environment: str
+    image_uri: str = _setting(_IMAGE, "", "the image that runs in every step, in ECR; required")
+    alert_emails: tuple[str, ...] = _setting(rule.several(_EMAIL), (), "who is mailed when something goes wrong")
+    approver_emails: tuple[str, ...] = _setting(
+        rule.several(_EMAIL), (), "who is mailed when a version waits for approval"
+    )
+    schedule: str = _setting(rule.schedule, "cron(0 9 * * ? *)", "when it runs, in `time_zone`")
+    time_zone: str = _setting(rule.time_zone, "UTC", "time zone of the schedule (IANA name)")
+    enabled: bool = _setting(rule.boolean, True, "whether the schedule is on")
+    data_arrival: bool = _setting(rule.boolean, False, "whether a completion marker below the data prefix starts a run")
+    completion_marker: str = _setting(
+        rule.matching(r"[A-Za-z0-9._-]{1,100}", "a file name such as _SUCCESS"),
+        "_SUCCESS",
+        "the object whose arrival says that an export is complete",
+    )
+    approval: str = _setting(rule.one_of("manual", "automatic"), "manual", "who approves a version that earns it")
+    instance_types: Mapping[str, str] = _setting(
+        rule.instance_types, {}, "machines of the steps, e.g. Train=ml.m5.xlarge"
+    )
+    limits: Mapping[str, int | float] = _setting(
+        rule.limits, {}, "other limits than the pipeline's, e.g. MaxLogLoss=0.67"
+    )
+    log_retention_days: int = _setting(rule.retention_days, 365, "how long logs of the stack's own functions are kept")
+    run_retention_days: int = _setting(
+        rule.whole_number(7, 3650),
+        365,
+        "how long files of a run are kept; a version older than that cannot be approved",
+    )
+    removal_policy: str = _setting(
+        rule.one_of("retain", "destroy"), "retain", "what `cdk destroy` does with data, models and keys"
+    )
+    subnet_ids: tuple[str, ...] = _setting(
+        rule.several(rule.matching("subnet-[0-9a-f]{8,17}", "subnet ids such as subnet-0123456789abcdef0")),
+        (),
+        "subnets that jobs run in; with security_group_ids, or not at all",
+    )
+    security_group_ids: tuple[str, ...] = _setting(
+        rule.several(rule.matching("sg-[0-9a-f]{8,17}", "security group ids such as sg-0123456789abcdef0")),
+        (),
+        "security groups of jobs; with subnet_ids, or not at all",
+    )
+    permissions_boundary: str = _setting(
+        rule.matching(r"arn:aws[a-z-]*:iam::[0-9]{12}:policy/[\w+=,.@/-]+", "the ARN of an IAM policy"),
+        "",
+        "permissions boundary of every role",
+    )
+    tags: Mapping[str, str] = _setting(rule.tags, {}, "tags of every resource")
+
+    @property
+    def pipeline_name(self) -> str:
+        """Name of the pipeline in SageMaker."""
+        return f"retraining-{self.environment}"
+
+    @property
+    def group_name(self) -> str:
+        """Name of the model package group."""
+        return f"nba-home-win-{self.environment}"
+
+    @property
+    def retain(self) -> bool:
+        """Whether data outlives the stack."""
+        return self.removal_policy == "retain"
+
+    @classmethod
+    def from_context(cls, context: Mapping[str, Any]) -> Settings:
+        """The settings of the environment that `-c env=` names (dev by default).
+
+        Keys with a colon or an @ are the CDK's own. Raises SettingError, which names key, value and what is allowed.
+        """
+        environment = context.get(ENVIRONMENT_KEY, ENVIRONMENTS[0])
+        if environment not in ENVIRONMENTS:
+            raise SettingError(_wrong(ENVIRONMENT_KEY, environment, f"one of {', '.join(ENVIRONMENTS)}"))
+        base = context.get(ENVIRONMENTS_KEY, {}).get(environment, {})
+        given = {
+            k: v
+            for k, v in context.items()
+            if k not in (ENVIRONMENT_KEY, ENVIRONMENTS_KEY) and not re.search("[:@]", k)
+        }
+        values = {key: _read(key, value) for key, value in {**base, **given}.items()}
+        settings = cls(environment=environment, **values)
+        settings._check_together()
+        return settings
+
+    def _check_together(self) -> None:
+        if not self.image_uri:
+            _read("image_uri", self.image_uri)
+        if bool(self.subnet_ids) != bool(self.security_group_ids):
+            missing = "security_group_ids" if self.subnet_ids else "subnet_ids"
+            raise SettingError(_wrong(missing, "", "at least one, because the other half of the VPC is given"))
+
+
+READERS: Final[Mapping[str, rule.Reader[Any]]] = {f.name: f.metadata["read"] for f in fields(Settings) if f.metadata}
+
+
+def _read(key: str, value: object) -> Any:  # noqa: ANN401 - the type is the reader's
+    """A setting's value; raises SettingError."""
+    if key not in READERS:
+        raise SettingError(
+            f"unknown setting {key}{rule.suggestion(key, tuple(READERS))}: there are {', '.join(READERS)}"
+        )
+    try:
+        return READERS[key](value)
+    except SettingError as error:
+        raise SettingError(_wrong(key, value, str(error))) from error
+
+
+def _wrong(key: str, value: object, allowed: str) -> str:
+    return f"{key}: {value!r} cannot be used; allowed: {allowed}"

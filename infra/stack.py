@@ -1,0 +1,66 @@
+"""The stack: keys and buckets, the pipeline that works on them, who is told, what starts it, who approves, one page."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from constructs import Construct
+
+from infra.alerts import Alerts
+from infra.approval import Approval
+from infra.dashboard import Dashboard
+from infra.keys import Keys
+from infra.run_alarms import RunAlarms
+from infra.run_mails import RunMails
+from infra.settings import Settings
+from infra.storage import Storage
+from infra.training import Training
+from infra.triggers import Triggers
+
+
+class RetrainingStack(cdk.Stack):
+    """Everything of one environment."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            description="Retrains a model every night, and says why when it does not",
+            permissions_boundary=_boundary(settings),
+            tags={"environment": settings.environment, **settings.tags},
+        )
+        keys = Keys(self, "Keys", settings=settings)
+        storage = Storage(self, "Storage", settings=settings, key=keys.data)
+        training = Training(self, "Training", settings=settings, storage=storage, key=keys.data)
+        name = training.pipeline.ref
+
+        alerts = Alerts(self, "Alerts", settings=settings, key=keys.messages)
+        mails = RunMails(self, "RunMails", settings=settings, training=training, alerts=alerts)
+        triggers = Triggers(self, "Triggers", settings=settings, training=training, storage=storage, alerts=alerts)
+        RunAlarms(
+            self, "RunAlarms", settings=settings, pipeline_name=name, alerts=alerts, mails=mails, triggers=triggers
+        )
+        approval = Approval(
+            self,
+            "Approval",
+            settings=settings,
+            group_name=settings.group_name,
+            group=training.group,
+            artifact_bucket=storage.artifacts,
+            key=keys.data,
+            alerts=alerts,
+        )
+        Dashboard(self, "Dashboard", settings=settings, pipeline_name=name, storage=storage, alerts=alerts)
+
+        for output, value in {
+            "PipelineName": name,
+            "DataBucket": storage.data.bucket_name,
+            "ArtifactBucket": storage.artifacts.bucket_name,
+            "ModelPackageGroup": settings.group_name,
+            "AlertsTopic": alerts.topic.topic_arn,
+            "ApproversTopic": approval.approvers_topic.topic_arn,
+        }.items():
+            cdk.CfnOutput(self, output, value=value)
+
+
+def _boundary(settings: Settings) -> cdk.PermissionsBoundary | None:
+    return cdk.PermissionsBoundary.from_arn(settings.permissions_boundary) if settings.permissions_boundary else None

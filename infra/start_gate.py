@@ -1,0 +1,169 @@
+"""The gate through which every automatic start goes, so that two triggers close together do not train twice.
+
+The pipeline itself skips what is not new, but only once an earlier run has been *evaluated*: two runs at the same time
+would both train. SageMaker has no queue for runs and no limit of one at a time, so a Step Functions workflow asks:
+
+    Look     the newest runs of the pipeline
+    Judge    a run with this request's name exists         -> done (the request was delivered twice)
+             a run of this gate began after the request    -> done (it sees the same data)
+             a run is executing                            -> wait, look again
+             otherwise                                     -> start
+
+Between looking and starting another request may start a run: so the start's ClientRequestToken is a hash of the newest
+run that was seen. Requests that saw the same state send the same token, and SageMaker starts one run for a token; who
+lost looks again, and is done. A run by hand asks nobody: whoever starts it means it, but the gate waits for it to end.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from infra.state_machine import States
+
+AUTOMATIC: Final = "auto-"  # begins the display name of a run that the gate started
+PAUSE_SECONDS: Final = 60
+# Longer than a run may take with all its retries; a request that waits longer than that is reported.
+TIMEOUT_SECONDS: Final = 6 * 3600
+MOST_TRIES: Final = 5
+LOOK_BACK: Final = 50
+_NEWEST_NAME: Final = "$.newest.PipelineExecutionDisplayName"
+_RETRY: Final = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 5, "MaxAttempts": 3, "BackoffRate": 3}]
+
+
+def gate_definition(*, pipeline: str) -> States:
+    """The workflow: `{"id": ..., "reason": ...}` in, at most one run started."""
+    return {
+        "Comment": "Starts the pipeline, one run at a time",
+        "TimeoutSeconds": TIMEOUT_SECONDS,
+        "StartAt": "Request",
+        "States": {
+            "Request": {
+                "Type": "Pass",
+                "Parameters": {
+                    "name.$": f"States.Format('{AUTOMATIC}{{}}', $.id)",
+                    "reason.$": "$.reason",
+                    "asked.$": "$$.Execution.StartTime",
+                    "tries": 0,
+                },
+                "Next": "Look",
+            },
+            "Look": _look(pipeline),
+            "Judge": {
+                "Type": "Pass",
+                "Parameters": {
+                    "known.$": "States.ArrayContains($.runs.names, $.name)",
+                    "executing.$": "States.ArrayContains($.runs.statuses, 'Executing')",
+                    "stopping.$": "States.ArrayContains($.runs.statuses, 'Stopping')",
+                    "token.$": "States.Hash(States.JsonToString($.runs.last), 'SHA-256')",
+                },
+                "ResultPath": "$.judged",
+                "Next": "Decide",
+            },
+            "Decide": {
+                "Type": "Choice",
+                "Choices": [
+                    {"Variable": "$.judged.known", "BooleanEquals": True, "Next": "AlreadyStarted"},
+                    {"Variable": "$.runs.newest[0]", "IsPresent": True, "Next": "Newest"},
+                ],
+                "Default": "Start",
+            },
+            "Newest": {
+                "Type": "Pass",
+                "InputPath": "$.runs.newest[0]",
+                "ResultPath": "$.newest",
+                "Next": "IsNewestOurs",
+            },
+            "IsNewestOurs": {
+                "Type": "Choice",
+                "Choices": [
+                    {
+                        "And": [
+                            {"Variable": _NEWEST_NAME, "IsPresent": True},
+                            {"Variable": _NEWEST_NAME, "StringMatches": f"{AUTOMATIC}*"},
+                        ],
+                        "Next": "IsNewestLater",
+                    },
+                ],
+                "Default": "IsBusy",
+            },
+            "IsNewestLater": {
+                "Type": "Choice",
+                "Choices": [
+                    {
+                        "Variable": "$.newest.StartTime",
+                        "TimestampGreaterThanPath": "$.asked",
+                        "Next": "AlreadyCovered",
+                    }
+                ],
+                "Default": "IsBusy",
+            },
+            "IsBusy": {
+                "Type": "Choice",
+                "Choices": [
+                    {"Variable": "$.judged.executing", "BooleanEquals": True, "Next": "Wait"},
+                    {"Variable": "$.judged.stopping", "BooleanEquals": True, "Next": "Wait"},
+                ],
+                "Default": "Start",
+            },
+            "Wait": {"Type": "Wait", "Seconds": PAUSE_SECONDS, "Next": "Look"},
+            "Start": _start(pipeline),
+            "NotStarted": {
+                "Type": "Pass",
+                "Parameters": {
+                    "name.$": "$.name",
+                    "reason.$": "$.reason",
+                    "asked.$": "$.asked",
+                    "tries.$": "States.MathAdd($.tries, 1)",
+                    "error.$": "$.error",
+                },
+                "Next": "TriedEnough",
+            },
+            "TriedEnough": {
+                "Type": "Choice",
+                "Choices": [{"Variable": "$.tries", "NumericGreaterThanEquals": MOST_TRIES, "Next": "GiveUp"}],
+                "Default": "Wait",
+            },
+            "GiveUp": {"Type": "Fail", "Error": "NotStarted", "CausePath": "$.error.Cause"},
+            "AlreadyStarted": {"Type": "Succeed"},
+            "AlreadyCovered": {"Type": "Succeed"},
+        },
+    }
+
+
+def _look(pipeline: str) -> dict[str, Any]:
+    found = "$.PipelineExecutionSummaries"
+    return {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::aws-sdk:sagemaker:listPipelineExecutions",
+        "Parameters": {
+            "PipelineName": pipeline,
+            "SortBy": "CreationTime",
+            "SortOrder": "Descending",
+            "MaxResults": LOOK_BACK,
+        },
+        "ResultSelector": {
+            "names.$": f"{found}[*].PipelineExecutionDisplayName",
+            "statuses.$": f"{found}[*].PipelineExecutionStatus",
+            "newest.$": f"{found}[0:1]",
+            "last.$": f"{found}[0:1].PipelineExecutionArn",
+        },
+        "ResultPath": "$.runs",
+        "Retry": _RETRY,
+        "Next": "Judge",
+    }
+
+
+def _start(pipeline: str) -> dict[str, Any]:
+    return {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::aws-sdk:sagemaker:startPipelineExecution",
+        "Parameters": {
+            "PipelineName": pipeline,
+            "ClientRequestToken.$": "$.judged.token",
+            "PipelineExecutionDisplayName.$": "$.name",
+            "PipelineParameters": [{"Name": "TriggerReason", "Value.$": "$.reason"}],
+        },
+        # Retried by looking again, never blindly: another request may have started a run.
+        "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "NotStarted"}],
+        "End": True,
+    }

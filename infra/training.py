@@ -1,0 +1,120 @@
+"""The pipeline in SageMaker: the deployed definition, its role, its jobs' role, and the group it registers into."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sagemaker as sagemaker
+from constructs import Construct
+
+from infra.definition import Versions, bound_body
+from infra.job_role import RUNS, allow_volume_grants, job_role
+from infra.permissions import allow
+from infra.settings import Settings
+from infra.storage import Storage
+
+PARALLEL_STEPS: Final = 2  # Predict beside Train
+_NAMED_AT_RUN_TIME: Final = (
+    "SageMaker makes up the names of a run's jobs, all beginning with pipelines-, when it starts them."
+)
+
+
+class Training(Construct):
+    """`pipeline`, its ARN, and `group`, the model package group."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, settings: Settings, storage: Storage, key: kms.IKey
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._stack = cdk.Stack.of(self)
+        self.group = sagemaker.CfnModelPackageGroup(
+            self,
+            "Group",
+            model_package_group_name=settings.group_name,
+            model_package_group_description=f"Candidates of {settings.pipeline_name}; the approved one is the champion",
+        )
+        if settings.retain:
+            self.group.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+        self.job_role = job_role(self, settings=settings, storage=storage, key=key)
+        self.role = self._pipeline_role(settings, storage, key)
+        versions = Versions.read()
+        constants = {
+            "ExecutionRoleArn": self.job_role.role_arn,
+            "ImageUri": settings.image_uri,
+            "DataBucket": storage.data.bucket_name,
+            "ArtifactBucket": storage.artifacts.bucket_name,
+            "KmsKeyId": key.key_arn,
+            "ModelPackageGroupName": settings.group_name,
+            **versions.as_constants(),
+        }
+        self.pipeline = sagemaker.CfnPipeline(
+            self,
+            "Pipeline",
+            pipeline_name=settings.pipeline_name,
+            pipeline_description=(
+                f"Retrains, compares, registers. Definition {versions.definition_hash[:12]}, "
+                f"code {versions.code_version[:12]}, git {versions.git_revision}."
+            ),
+            pipeline_definition={"PipelineDefinitionBody": bound_body(settings, constants)},
+            role_arn=self.role.role_arn,
+            parallelism_configuration={"MaxParallelExecutionSteps": PARALLEL_STEPS},
+            tags=[
+                cdk.CfnTag(key="code-version", value=versions.code_version),
+                cdk.CfnTag(key="definition-hash", value=versions.definition_hash),
+                cdk.CfnTag(key="git-revision", value=versions.git_revision),
+            ],
+        )
+        self.pipeline.node.add_dependency(self.role, self.job_role, self.group)
+        self.pipeline_arn = self._stack.format_arn(
+            service="sagemaker", resource="pipeline", resource_name=self.pipeline.ref
+        )
+
+    def _arn(self, resource: str, name: str) -> str:
+        return self._stack.format_arn(service="sagemaker", resource=resource, resource_name=name)
+
+    def _pipeline_role(self, settings: Settings, storage: Storage, key: kms.IKey) -> iam.Role:
+        """Starts jobs in the jobs' role, reads what conditions ask for, registers: approves nothing, trains nothing."""
+        role = iam.Role(
+            self,
+            "PipelineRole",
+            assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"),
+            description=f"{settings.pipeline_name} itself: starts its jobs and registers candidates",
+        )
+        for resource, kind in (("processing-job", "Processing"), ("training-job", "Training")):
+            allow(
+                role,
+                [f"sagemaker:{verb}{kind}Job" for verb in ("Create", "Describe", "Stop")] + ["sagemaker:AddTags"],
+                [self._arn(resource, "pipelines-*")],
+                why=_NAMED_AT_RUN_TIME,
+            )
+        allow(
+            role,
+            ["iam:PassRole"],
+            [self.job_role.role_arn],
+            conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+        )
+        allow(
+            role,
+            ["sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage", "sagemaker:AddTags"],
+            [self._arn("model-package", f"{settings.group_name}/*")],
+            why="The registry numbers versions of the group when they are made.",
+        )
+        allow(
+            role,
+            ["sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackageGroup"],
+            [self.group.attr_model_package_group_arn],
+        )
+        artifacts = storage.artifacts.bucket_arn
+        allow(role, ["s3:ListBucket", "s3:GetBucketLocation"], [artifacts])
+        allow(
+            role,
+            ["s3:GetObject"],
+            [f"{artifacts}/{RUNS}/*"],
+            why="A run's files lie below its id, made up when it starts.",
+        )
+        allow(role, ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"], [key.key_arn])
+        allow_volume_grants(role, key)
+        return role

@@ -1,0 +1,187 @@
+"""A run in the cloud as text: its steps, how long they took, why they failed, where their logs are."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from pipeline.console import job_log
+from scripts.aws import AwsError, Deployed
+
+SUCCEEDED: Final = "Succeeded"
+UNFINISHED: Final = ("Executing", "Stopping")
+# Job in a step's metadata -> the log group that SageMaker writes to.
+LOG_GROUPS: Final = {
+    "ProcessingJob": "/aws/sagemaker/ProcessingJobs",
+    "TrainingJob": "/aws/sagemaker/TrainingJobs",
+    "TransformJob": "/aws/sagemaker/TransformJobs",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a run, as ListPipelineExecutionSteps gives it."""
+
+    name: str
+    status: str
+    started: datetime | None
+    ended: datetime | None
+    reason: str
+    log: str | None
+    attempts: int
+    outcome: str
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any], deployed: Deployed) -> Step:
+        """From the service's answer."""
+        metadata = entry.get("Metadata", {})
+        return cls(
+            name=entry["StepName"],
+            status=entry["StepStatus"],
+            started=entry.get("StartTime"),
+            ended=entry.get("EndTime"),
+            reason=entry.get("FailureReason") or metadata.get("Fail", {}).get("ErrorMessage", ""),
+            log=_log(metadata, deployed),
+            attempts=entry.get("AttemptCount") or 0,
+            outcome=_outcome(metadata),
+        )
+
+    def words(self, now: datetime) -> str:
+        """`Train: Succeeded after 4 min 12 s`."""
+        time = f" after {duration(self.started, self.ended or now)}" if self.started else ""
+        again = f", {self.attempts} attempts" if self.attempts > 1 else ""
+        return f"{self.name}: {self.status}{time}{again}{self.outcome}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for programs."""
+        seconds = (self.ended - self.started).total_seconds() if self.started and self.ended else None
+        return {
+            "name": self.name,
+            "status": self.status,
+            "seconds": seconds,
+            "reason": self.reason or None,
+            "log": self.log,
+        }
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A run with its steps, oldest first."""
+
+    arn: str
+    status: str
+    reason: str
+    started: datetime
+    changed: datetime
+    version: int | None
+    parameters: Mapping[str, str]
+    steps: tuple[Step, ...]
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it may still change."""
+        return self.status in UNFINISHED
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for programs."""
+        return {
+            "arn": self.arn,
+            "status": self.status,
+            "reason": self.reason or None,
+            "started": self.started.isoformat(),
+            "version": self.version,
+            "parameters": dict(self.parameters),
+            "steps": [step.as_json() for step in self.steps],
+        }
+
+
+def read(deployed: Deployed, arn: str) -> Execution:
+    """A run as it stands now."""
+    client = deployed.client
+    described = client.describe_pipeline_execution(PipelineExecutionArn=arn)
+    steps = client.get_paginator("list_pipeline_execution_steps").paginate(
+        PipelineExecutionArn=arn, SortOrder="Ascending"
+    )
+    parameters = client.get_paginator("list_pipeline_parameters_for_execution").paginate(PipelineExecutionArn=arn)
+    return Execution(
+        arn=arn,
+        status=described["PipelineExecutionStatus"],
+        reason=described.get("FailureReason", ""),
+        started=described["CreationTime"],
+        changed=described["LastModifiedTime"],
+        version=described.get("PipelineVersionId"),
+        parameters={p["Name"]: p["Value"] for page in parameters for p in page.get("PipelineParameters", [])},
+        steps=tuple(Step.of(entry, deployed) for page in steps for entry in page["PipelineExecutionSteps"]),
+    )
+
+
+def newest(deployed: Deployed) -> str:
+    """The ARN of the run that was started last; raises AwsError when there is none."""
+    runs = deployed.client.list_pipeline_executions(
+        PipelineName=deployed.name, SortBy="CreationTime", SortOrder="Descending", MaxResults=1
+    )["PipelineExecutionSummaries"]
+    if not runs:
+        start = f"python -m scripts.start_execution {deployed.options}"
+        raise AwsError(f"{deployed.name} has not run yet. Start it: {start}")
+    return runs[0]["PipelineExecutionArn"]
+
+
+def lines(execution: Execution, deployed: Deployed) -> Iterator[str]:
+    """The run for people."""
+    now = datetime.now(tz=UTC)
+    end = now if execution.unfinished else execution.changed
+    version = f", version {execution.version} of the definition" if execution.version else ""
+    yield execution.arn
+    yield (
+        f"{execution.status} after {duration(execution.started, end)}, "
+        f"started {execution.started.astimezone(UTC):%Y-%m-%d %H:%M} UTC{version}"
+    )
+    if execution.parameters:
+        yield "with " + ", ".join(f"{name}={value}" for name, value in sorted(execution.parameters.items()))
+    for step in execution.steps:
+        yield f"  {step.words(now)}"
+        yield from _detail(step)
+    if execution.reason and not any(step.reason for step in execution.steps):
+        yield f"reason: {execution.reason}"
+    if execution.status not in (SUCCEEDED, *UNFINISHED):
+        yield f"to run it again: {again(execution, deployed)}"
+
+
+def again(execution: Execution, deployed: Deployed) -> str:
+    """The command that starts the same run."""
+    chosen = [part for name, value in sorted(execution.parameters.items()) for part in ("--param", f"{name}={value}")]
+    return shlex.join(["python", "-m", "scripts.start_execution", *chosen]) + f" {deployed.options} --wait"
+
+
+def _detail(step: Step) -> Iterator[str]:
+    if step.reason:
+        yield f"    reason: {step.reason}"
+    if step.log:
+        yield f"    log: {step.log}"
+
+
+def duration(start: datetime, end: datetime) -> str:
+    """`4 min 12 s`."""
+    seconds = max(round((end - start).total_seconds()), 0)
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    parts = ((hours, "h"), (minutes, "min"), (seconds % 60, "s"))
+    return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"
+
+
+def _log(metadata: Mapping[str, Any], deployed: Deployed) -> str | None:
+    for kind, group in LOG_GROUPS.items():
+        if kind in metadata:
+            job = str(metadata[kind]["Arn"]).rsplit("/", maxsplit=1)[-1]
+            return job_log(deployed.region, deployed.partition, group, job)
+    return None
+
+
+def _outcome(metadata: Mapping[str, Any]) -> str:
+    if "Condition" in metadata and "Outcome" in metadata["Condition"]:
+        return f", {str(metadata['Condition']['Outcome']).lower()}"
+    if "RegisterModel" in metadata:
+        return f", version {str(metadata['RegisterModel']['Arn']).rsplit('/', maxsplit=1)[-1]}"
+    return ""

@@ -1,0 +1,44 @@
+"""Show a run of the deployed pipeline: its steps, how long they took, why they failed, where their logs are.
+
+python -m scripts.show_execution
+python -m scripts.show_execution arn:aws:sagemaker:eu-west-1:111122223333:pipeline/retraining-dev/execution/abc
+"""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from scripts.aws import AwsError, Deployed, aws_options, connect, explained
+from scripts.execution import lines, newest, read
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("arn", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print the run as one JSON object on stdout.")
+@aws_options
+def main(arn: str | None, as_json: bool, pipeline: str | None, region: str | None, profile: str | None) -> None:
+    """Show the run ARN of the deployed pipeline. Default: the one that was started last.
+
+    ARN may be the id of a run alone. Exit code 0, also when the run failed; 2 when it could not be read.
+    """
+    with explained():
+        parts = arn.split(":") if arn and arn.startswith("arn:") else []
+        if parts and len(parts) != 6:
+            raise AwsError(
+                f"{arn} is not the ARN of a run: it looks like arn:aws:sagemaker:...:pipeline/NAME/execution/ID"
+            )
+        named = parts[5].split("/")[1] if parts and "/" in parts[5] else pipeline
+        deployed = connect(named, region or (parts[3] if parts else None), profile)
+        execution = read(deployed, _full(deployed, arn) if arn else newest(deployed))
+    click.echo(json.dumps(execution.as_json(), indent=2) if as_json else "\n".join(lines(execution, deployed)))
+
+
+def _full(deployed: Deployed, arn: str) -> str:
+    """The ARN of a run, also from its id alone."""
+    return arn if arn.startswith("arn:") else f"{deployed.arn}/execution/{arn}"
+
+
+if __name__ == "__main__":
+    main()

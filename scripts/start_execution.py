@@ -1,0 +1,123 @@
+"""Start the deployed pipeline by hand, and wait for it if you like.
+
+python -m scripts.start_execution --wait
+python -m scripts.start_execution --param AsOfDate=2025-03-01 --param ForceTraining=true
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.local.parameters import PlanError, bind_parameters, declared_parameters
+from scripts.aws import Deployed, aws_options, connect, explained
+from scripts.execution import SUCCEEDED, Execution, lines, read
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import ParameterTypeDef
+
+
+def parse_parameters(items: Sequence[str]) -> dict[str, str]:
+    """`NAME=VALUE` items as a mapping; raises click.UsageError for one without `=` and for a name given twice."""
+    parsed: dict[str, str] = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise click.UsageError(f'--param "{item}" is not NAME=VALUE')
+        if name.strip() in parsed:
+            raise click.UsageError(f"--param {name.strip()} is given twice")
+        parsed[name.strip()] = value
+    return parsed
+
+
+def check(definition: Mapping[str, Any], chosen: Mapping[str, str]) -> list[ParameterTypeDef]:
+    """The parameters as StartPipelineExecution wants them: all text, and only those that were chosen.
+
+    Raises click.UsageError for a name that the definition does not have and for a value that it does not take.
+    """
+    try:
+        bound = bind_parameters(declared_parameters(definition), chosen)
+    except PlanError as error:
+        raise click.UsageError(str(error)) from error
+    return [{"Name": name, "Value": _text(bound[name])} for name in chosen]
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Override a pipeline parameter.")
+@click.option("--version", type=click.IntRange(min=1), help="Version of the definition to run. Default: the newest.")
+@click.option("--wait", is_flag=True, help="Show each step as it changes, and exit by the result.")
+@click.option(
+    "--interval", type=click.FloatRange(min=0.1), default=15, show_default=True, help="Seconds between looks."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
+@aws_options
+def main(
+    params: tuple[str, ...],
+    version: int | None,
+    wait: bool,
+    interval: float,
+    as_json: bool,
+    pipeline: str | None,
+    region: str | None,
+    profile: str | None,
+) -> None:
+    """Start the deployed pipeline.
+
+    Exit code 0 when it was started (with --wait: when it succeeded), 1 when it did not succeed, 2 when it could not be
+    started.
+    """
+    chosen = parse_parameters(params)
+    with explained():
+        deployed = connect(pipeline, region, profile)
+        arn = start(deployed, check(deployed.definition(version), chosen), version)
+        click.echo(f"started {arn}", err=True)
+        if not wait:
+            click.echo(json.dumps({"arn": arn}, indent=2) if as_json else arn)
+            click.echo(f"to follow it: python -m scripts.show_execution {arn} --region {deployed.region}", err=True)
+            return
+        try:
+            execution = follow(deployed, arn, interval)
+        except KeyboardInterrupt:
+            click.echo(f"the run goes on: python -m scripts.show_execution {arn} --region {deployed.region}", err=True)
+            sys.exit(130)
+    click.echo(json.dumps(execution.as_json(), indent=2) if as_json else "\n".join(lines(execution, deployed)))
+    sys.exit(0 if execution.status == SUCCEEDED else 1)
+
+
+def start(deployed: Deployed, parameters: list[ParameterTypeDef], version: int | None) -> str:
+    """Start a run and return its ARN."""
+    given: dict[str, Any] = {"PipelineVersionId": version} if version else {}
+    # The token makes boto3's own retry of a request that got lost start one run, not two.
+    started = deployed.client.start_pipeline_execution(
+        PipelineName=deployed.name, PipelineParameters=parameters, ClientRequestToken=str(uuid.uuid4()), **given
+    )
+    return started["PipelineExecutionArn"]
+
+
+def follow(deployed: Deployed, arn: str, interval: float) -> Execution:
+    """Say on stderr what changes, until the run ends."""
+    known: dict[str, str] = {}
+    while True:
+        execution = read(deployed, arn)
+        for step in execution.steps:
+            if known.get(step.name) != step.status:
+                known[step.name] = step.status
+                begun = step.status in ("Starting", "Executing")
+                click.echo(f"{step.name}: {step.status}" if begun else step.words(execution.changed), err=True)
+        if not execution.unfinished:
+            return execution
+        time.sleep(interval)
+
+
+if __name__ == "__main__":
+    main()

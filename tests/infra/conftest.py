@@ -1,0 +1,84 @@
+"""One synthesised template per settings, shared by all tests of the stack; workflows run by moto's interpreter."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from emulated_workflow import iso
+from resolved_template import REGION, Template
+from synthesis import Synthesise, cdk_context
+
+os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "1")
+
+EVENTS = Path(__file__).with_name("events")
+
+
+@pytest.fixture(scope="session")
+def synthesise(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesise:
+    """Synthesise with some settings; the same settings are synthesised once."""
+    known: dict[str, Template] = {}
+
+    def build_once(**settings: Any) -> Template:
+        key = json.dumps(settings, sort_keys=True)
+        if key not in known:
+            from app import build
+
+            out = tmp_path_factory.mktemp("cdk")
+            build(cdk_context(root, **settings), str(out)).synth()
+            (template,) = out.glob("*.template.json")
+            known[key] = json.loads(template.read_text(encoding="utf-8"))
+        return known[key]
+
+    return build_once
+
+
+@pytest.fixture(scope="session")
+def prod(synthesise: Synthesise) -> Template:
+    """The template of prod with people to mail and the data-arrival trigger."""
+    return synthesise(
+        env="prod", alert_emails="oncall@example.com", approver_emails="lead@example.com", data_arrival="true"
+    )
+
+
+@pytest.fixture(scope="session")
+def dev(synthesise: Synthesise) -> Template:
+    """The template of dev as cdk.json has it."""
+    return synthesise(env="dev")
+
+
+@pytest.fixture(scope="session")
+def recorded() -> Callable[[str], dict[str, Any]]:
+    """A recorded event by its file's name."""
+    return lambda name: json.loads((EVENTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An emulated account in this process, whose Step Functions really interprets definitions."""
+    from moto import mock_aws
+    from moto.stepfunctions.parser.asl.component.state.choice.comparison.operator.implementations import is_operator
+    from moto.stepfunctions.parser.asl.utils import json_path
+    from moto.stepfunctions.parser.backend import execution_worker
+
+    # A filter without a match gives an empty list, as a slice does (Jayway's JsonPath, which AWS uses); moto raises.
+    several = json_path._contains_slice_or_wildcard_array
+    monkeypatch.setattr(json_path, "_contains_slice_or_wildcard_array", lambda path: "[?(" in path or several(path))
+
+    # It knows whole seconds only; AWS's timestamps are any of ISO 8601.
+    monkeypatch.setattr(is_operator.IsTimestamp, "string_to_timestamp", staticmethod(datetime.fromisoformat))
+    # Its context object holds the start as a datetime; AWS's has ISO text.
+    data = execution_worker.ExecutionData
+    monkeypatch.setattr(
+        execution_worker, "ExecutionData", lambda **values: data(**{**values, "StartTime": iso(values["StartTime"])})
+    )
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
+        yield

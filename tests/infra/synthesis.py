@@ -1,0 +1,21 @@
+"""How the tests of the stack synthesise it: the context that the CDK CLI would pass."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from resolved_template import Template
+
+IMAGE = "111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining:1.0"
+
+
+def cdk_context(root: Path, **settings: Any) -> dict[str, Any]:
+    """What the CDK CLI would pass: cdk.json, and `-c` for each setting."""
+    context: dict[str, Any] = json.loads((root / "cdk.json").read_text(encoding="utf-8"))["context"]
+    return {**context, "image_uri": IMAGE, **settings}
+
+
+Synthesise = Callable[..., Template]

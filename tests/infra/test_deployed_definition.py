@@ -1,0 +1,156 @@
+"""The deployed definition is definition.json with the constants bound, and nothing else, but what the settings say."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from resolved_template import ACCOUNT, REGION, Resolver, Template, only, resources
+from synthesis import IMAGE, Synthesise
+
+from infra.definition import all_steps, bound_body
+from infra.settings import Settings
+from pipeline.code_version import code_version, step_files
+
+
+def deployed(template: Template) -> dict[str, Any]:
+    """The definition that SageMaker would get."""
+    _, pipeline = only(template, "AWS::SageMaker::Pipeline")
+    definition: dict[str, Any] = json.loads(
+        Resolver(template)(pipeline["PipelineDefinition"]["PipelineDefinitionBody"])
+    )
+    return definition
+
+
+def expected_constants(template: Template, root: Path) -> dict[str, str]:
+    """The constants by hand: from the resources' made-up names and from the files."""
+
+    def named(kind: str, marked: str, attribute: str) -> str:
+        (name,) = [k for k in resources(template, kind) if marked in k]
+        return str(Resolver(template)({"Fn::GetAtt": [name, attribute]} if attribute else {"Ref": name}))
+
+    found = subprocess.run(
+        ["git", "rev-parse", "--short=12", "HEAD"], cwd=root, capture_output=True, text=True, check=False
+    )
+    return {
+        "ExecutionRoleArn": named("AWS::IAM::Role", "TrainingJobRole", "Arn"),
+        "ImageUri": IMAGE,
+        "DataBucket": named("AWS::S3::Bucket", "StorageData", ""),
+        "ArtifactBucket": named("AWS::S3::Bucket", "StorageArtifacts", ""),
+        "KmsKeyId": named("AWS::KMS::Key", "KeysData", "Arn"),
+        "ModelPackageGroupName": "nba-home-win-prod",
+        "CodeVersion": code_version(),
+        "GitRevision": found.stdout.strip() or "unknown",
+        "DefinitionHash": hashlib.sha256((root / "pipeline" / "definition.json").read_bytes()).hexdigest(),
+    }
+
+
+def test_nothing_but_the_constants_differs(prod: Template, root: Path) -> None:
+    text = (root / "pipeline" / "definition.json").read_text(encoding="utf-8")
+    for name, value in expected_constants(prod, root).items():
+        assert f"${{{name}}}" in text
+        text = text.replace(f"${{{name}}}", value)
+    assert deployed(prod) == json.loads(text)
+    assert "${" not in json.dumps(deployed(prod))
+
+
+def test_settings_change_defaults_and_nothing_else(prod: Template, synthesise: Synthesise) -> None:
+    changed = synthesise(
+        env="prod", approval="automatic", instance_types="Train=ml.m5.xlarge", limits="MaxLogLoss=0.66,MinGames=500"
+    )
+    before, after = deployed(prod), deployed(changed)
+    defaults = {p["Name"]: p["DefaultValue"] for p in after["Parameters"]}
+    assert defaults["ApprovalStatus"] == "Approved"
+    assert defaults["TrainInstanceType"] == "ml.m5.xlarge"
+    assert (defaults["MaxLogLoss"], defaults["MinGames"]) == (0.66, 500)
+    restored = copy.deepcopy(after)
+    others = ("ApprovalStatus", "TrainInstanceType", "MaxLogLoss", "MinGames")
+    for parameter, original in zip(restored["Parameters"], before["Parameters"], strict=True):
+        if parameter["Name"] in others:
+            assert parameter["DefaultValue"] != original["DefaultValue"]
+            parameter["DefaultValue"] = original["DefaultValue"]
+    assert restored == before
+
+
+def test_a_vpc_is_added_to_each_job_and_nothing_else(synthesise: Synthesise, dev: Template) -> None:
+    from botocore.loaders import Loader
+    from botocore.model import ServiceModel
+
+    inside = deployed(
+        synthesise(env="dev", subnet_ids="subnet-12345678,subnet-87654321", security_group_ids="sg-12345678")
+    )
+    vpc = {"SecurityGroupIds": ["sg-12345678"], "Subnets": ["subnet-12345678", "subnet-87654321"]}
+    model = ServiceModel(Loader().load_service_model("sagemaker", "service-2"))
+    jobs = 0
+    for step in all_steps(inside["Steps"]):
+        if step["Type"] in ("Processing", "Training"):
+            jobs += 1
+            shape = model.operation_model(f"Create{step['Type']}Job").input_shape
+            holder = step["Arguments"]["NetworkConfig"] if step["Type"] == "Processing" else step["Arguments"]
+            members = shape.members["NetworkConfig"].members if step["Type"] == "Processing" else shape.members
+            assert "VpcConfig" in members, "the API takes it there"
+            assert holder.pop("VpcConfig") == vpc
+            assert step["Arguments"].get("EnableNetworkIsolation", holder.get("EnableNetworkIsolation")) is True
+    assert jobs == 4
+    assert inside == deployed(dev)
+
+
+def test_versions_stand_on_the_pipeline(prod: Template, root: Path) -> None:
+    constants = expected_constants(prod, root)
+    _, pipeline = only(prod, "AWS::SageMaker::Pipeline")
+    tags = {tag["Key"]: tag["Value"] for tag in pipeline["Tags"]}
+    for tag, constant in (
+        ("code-version", "CodeVersion"),
+        ("definition-hash", "DefinitionHash"),
+        ("git-revision", "GitRevision"),
+    ):
+        assert tags[tag] == constants[constant]
+        assert constants[constant][:12] in pipeline["PipelineDescription"]
+
+
+def test_versions_stand_on_every_model_package(prod: Template, root: Path) -> None:
+    (register,) = [s for s in all_steps(deployed(prod)["Steps"]) if s["Type"] == "RegisterModel"]
+    metadata, constants = register["Arguments"]["CustomerMetadataProperties"], expected_constants(prod, root)
+    for key, constant in (
+        ("code_version", "CodeVersion"),
+        ("definition_hash", "DefinitionHash"),
+        ("git_revision", "GitRevision"),
+        ("image", "ImageUri"),
+    ):
+        assert metadata[key] == constants[constant]
+
+
+def test_a_constant_that_is_not_bound_is_refused() -> None:
+    settings = Settings.from_context({"image_uri": IMAGE})
+    with pytest.raises(ValueError, match=r"the definition names .*ImageUri"):
+        bound_body(settings, {"ImageUri": IMAGE})
+
+
+def test_code_version_follows_content_and_names_only(tmp_path: Path) -> None:
+    (tmp_path / "steps").mkdir()
+    for name in ("contract.py", "gates.py", "parameters.py", "requirements.txt", "steps/train.py"):
+        (tmp_path / name).write_text(name)
+    before = code_version(package=tmp_path)
+    (tmp_path / "steps" / "train.pyc").write_text("compiled")
+    (tmp_path / "other.py").write_text("runs in no step")
+    assert code_version(package=tmp_path) == before
+    (tmp_path / "steps" / "train.py").write_text("changed")
+    assert code_version(package=tmp_path) != before
+
+
+def test_code_version_covers_what_a_local_run_counts() -> None:
+    names = {path.name for path in step_files()}
+    assert {"prepare.py", "train.py", "evaluate.py", "predict.py", "franchises.csv", "requirements.txt"} <= names
+
+
+def test_the_pipeline_is_allowed_before_it_exists(prod: Template) -> None:
+    """A pipeline whose roles have no policies yet would fail its first run."""
+    (pipeline,) = [r for r in prod["Resources"].values() if r["Type"] == "AWS::SageMaker::Pipeline"]
+    for part in ("TrainingJobRoleDefaultPolicy", "TrainingPipelineRoleDefaultPolicy", "TrainingGroup"):
+        assert any(part in name for name in pipeline["DependsOn"])
+    assert ACCOUNT not in json.dumps(prod["Resources"]).replace(IMAGE, "").replace(f"{REGION}:{ACCOUNT}:repository", "")

@@ -1,0 +1,430 @@
+"""The approval handler, invoked as Lambda invokes it, on moto and (for many sequences) on dictionaries."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import pairwise
+from threading import Thread
+from typing import Any
+
+import pytest
+from approval_worlds import (
+    ALERTS,
+    APPROVERS,
+    EVALUATION,
+    VARIABLES,
+    MemoryWorld,
+    MotoWorld,
+    champion,
+    event,
+    model,
+    seeds_present,
+)
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from moto import mock_aws
+from moto.sagemaker.models import PAGINATION_MODEL
+from sagemaker_emulation import REGION, taught
+
+from infra.handlers import approval
+from infra.handlers.champion import PromotionError
+from pipeline.promotion import choose_champion
+
+PENDING, APPROVED, REJECTED = "PendingManualApproval", "Approved", "Rejected"
+
+
+@pytest.fixture(autouse=True)
+def variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
+    for name, value in {**VARIABLES, **keys}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+
+
+@contextmanager
+def moto_world() -> Iterator[MotoWorld]:
+    with taught(), mock_aws():
+        yield MotoWorld()
+
+
+@contextmanager
+def memory_world() -> Iterator[MemoryWorld]:
+    world, connect = MemoryWorld(), approval.connect
+    approval.connect = lambda *_: world.services  # type: ignore[assignment]
+    try:
+        yield world
+    finally:
+        approval.connect = connect
+
+
+@pytest.fixture
+def world() -> Iterator[MotoWorld]:
+    with moto_world() as made:
+        yield made
+
+
+# --- any order, at least once -------------------------------------------------------------------------------------
+
+# What people and runs do, and after how many further actions each notice of it arrives (several: duplicates).
+delays = st.lists(st.integers(0, 4), min_size=1, max_size=3)
+registration = st.tuples(st.just("register"), st.sampled_from([PENDING, PENDING, APPROVED]), delays)
+decision = st.tuples(st.integers(0, 9), st.sampled_from([APPROVED, APPROVED, REJECTED, PENDING]), delays)
+histories = st.lists(st.one_of(registration, decision), min_size=1, max_size=8)
+
+
+def act(world: Any, what: Any, status: str) -> int:
+    """Do one thing; returns the version that it was done to."""
+    n_versions = len(world.described())
+    if what == "register" or n_versions == 0:
+        return int(world.register(PENDING if what != "register" else status))
+    version = what % n_versions + 1
+    world.decide(version, status)
+    return version
+
+
+def play(world: Any, history: list[Any], order: random.Random) -> None:
+    """Play a history, its notices late, repeated and in any order."""
+    due: dict[int, list[int]] = {}
+    for now, (what, status, late) in enumerate(history):
+        version = act(world, what, status)
+        for delay in late:
+            due.setdefault(now + delay, []).append(version)
+        deliver(world, due.pop(now, []), order)
+    for now in sorted(due):
+        deliver(world, due[now], order)
+
+
+def deliver(world: Any, versions: list[int], order: random.Random) -> None:
+    order.shuffle(versions)
+    for version in versions:
+        world.deliver(world.notice(version))
+
+
+def check_agreement(world: Any) -> None:
+    """champion/ holds what the registry says, that version's own artifact, and nothing else."""
+    chosen = choose_champion(world.described())
+    version = chosen["ModelPackageVersion"] if chosen else None
+    assert champion(world)["version"] == version
+    kept = {key for key in world.objects if key.startswith("champion/")}
+    if version is None:
+        assert kept == {"champion/champion.json"}
+    else:
+        assert kept == {"champion/champion.json", f"champion/{version}/model.tar.gz"}
+        assert world.read(f"champion/{version}/model.tar.gz") == model(version)
+
+
+def check_writes(world: Any) -> None:
+    """Each time that champion.json changed: the version was approved then, and its own artifact in place."""
+    for version, approved, artifact in world.writes:
+        assert version == approved
+        assert version is None or artifact == model(version)
+
+
+def check_history(world: Any, history: list[Any], order: random.Random) -> None:
+    play(world, history, order)
+    check_agreement(world)
+    check_writes(world)
+    assert seeds_present(world)
+    texts = [text for topic, _, text in world.mails if topic == APPROVERS]
+    assert len(texts) == len(set(texts)), "a version was announced twice"
+
+
+@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(histories, st.randoms(use_true_random=False))
+def test_a_thousand_histories_end_at_what_the_registry_says(history: list[Any], order: random.Random) -> None:
+    with memory_world() as world:
+        check_history(world, history, order)
+
+
+ON_MOTO = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.function_scoped_fixture],
+    "phases": (Phase.explicit, Phase.reuse, Phase.generate),  # to shrink an example at 5 ms a call takes minutes
+}
+
+
+@settings(max_examples=6, **ON_MOTO)
+@given(histories, st.randoms(use_true_random=False))
+def test_the_same_on_moto(history: list[Any], order: random.Random) -> None:
+    with moto_world() as world:
+        check_history(world, history, order)
+
+
+def withdrawals(world: Any) -> list[tuple[str, str]]:
+    """Subject and text of the mails about a champion that left without a successor."""
+    return [(subject, text) for topic, subject, text in world.mails if topic == ALERTS]
+
+
+def check_overlap(world: Any, history: list[Any], interruptions: list[Any]) -> None:
+    """Play the history; then decisions and whole other invocations happen in the middle of one."""
+    play(world, history, random.Random(0))  # noqa: S311 - any order will do
+    approved = {p["ModelPackageVersion"] for p in world.described() if p["ModelApprovalStatus"] == APPROVED}
+    late: list[int] = []
+
+    def happen(what: Any, status: str) -> None:
+        version = act(world, what, status)
+        if status == APPROVED:
+            approved.add(version)
+        late.append(version)
+        world.deliver(world.notice(version))
+
+    world.calls, world.writes = 0, []
+    in_use, told = champion(world)["version"], len(withdrawals(world))
+    for call, what, status in interruptions:
+        world.interruptions[call] = lambda what=what, status=status: happen(what, status)
+    world.deliver(world.notice(1))
+    world.interruptions.clear()
+    check_agreement(world)
+    for version, _, artifact in world.writes:
+        assert version is None or version in approved, "never approved, and yet champion"
+        assert artifact in (None, model(version or 0)), "another version's artifact"
+    named = [in_use, *(version for version, *_ in world.writes)]
+    left = [before for before, after in pairwise(named) if before is not None and after is None]
+    assert len(withdrawals(world)) - told == len(left), "each withdrawal is told of once"
+
+
+interruptions = st.lists(
+    st.tuples(st.integers(1, 25), st.integers(0, 9), st.sampled_from([APPROVED, APPROVED, REJECTED])),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(histories, interruptions)
+def test_overlapping_invocations_and_decisions(history: list[Any], interruptions: list[Any]) -> None:
+    """The notice of a decision is handled while another invocation is between reading and writing."""
+    with memory_world() as world:
+        check_overlap(world, history, interruptions)
+
+
+@pytest.mark.parametrize("call", range(1, 9))
+def test_a_withdrawal_in_the_middle_of_another_call_is_told_of_once(call: int) -> None:
+    with memory_world() as world:
+        world.register(APPROVED)
+        world.deliver(world.notice(1))
+        check_overlap(world, [], [(call, 0, REJECTED)])
+        assert champion(world) == {"version": None}
+        assert len(withdrawals(world)) == 1
+
+
+@settings(max_examples=2, **ON_MOTO)
+@given(histories, interruptions)
+def test_overlaps_on_moto(history: list[Any], interruptions: list[Any]) -> None:
+    with moto_world() as world:
+        check_overlap(world, history, interruptions)
+
+
+# --- the story, on moto -------------------------------------------------------------------------------------------
+
+
+def test_approve_roll_back_reject_withdraw(world: MotoWorld) -> None:
+    for _ in range(2):
+        world.register(PENDING)
+    for version, status, expected in (
+        (1, APPROVED, 1),
+        (2, APPROVED, 2),
+        (1, APPROVED, 1),  # a roll-back
+        (1, REJECTED, 2),  # the approved one before it
+        (2, REJECTED, None),
+    ):
+        world.decide(version, status)
+        assert world.deliver(world.notice(version))["champion"] == expected
+        check_agreement(world)
+    ((subject, text),) = withdrawals(world)
+    assert "version 2 was withdrawn" in subject
+    assert "python -m scripts.review_model approve" in text
+    world.deliver(world.notice(2))
+    assert len(withdrawals(world)) == 1, "a repeated notice tells nobody again"
+
+
+def test_more_versions_than_a_page(world: MotoWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PAGINATION_MODEL["list_model_packages"], "limit_default", 5)
+    for _ in range(12):
+        world.register(APPROVED)
+    world.decide(3, APPROVED)
+    assert world.deliver(world.notice(12))["champion"] == 3
+
+
+def test_seeds_are_written_once_and_never_over(world: MotoWorld) -> None:
+    world.store("evaluated/last_evaluated.json", b'{"fingerprint": "known"}')
+    world.deliver({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
+    assert champion(world) == {"version": None}
+    assert world.read("evaluated/last_evaluated.json") == b'{"fingerprint": "known"}'
+
+
+def test_a_package_of_another_group_is_none_of_ours(world: MotoWorld) -> None:
+    world.sagemaker.create_model_package_group(ModelPackageGroupName="other")
+    foreign = world.sagemaker.create_model_package(
+        **{**_foreign(), "ModelPackageGroupName": "other", "ModelApprovalStatus": APPROVED}
+    )
+    result = world.deliver(event(foreign["ModelPackageArn"]))
+    assert result == {"champion": None, "announced": False}
+
+
+def _foreign() -> dict[str, Any]:
+    return {"InferenceSpecification": {"Containers": [{"Image": "i", "ModelDataUrl": "s3://artifacts/x"}]}}
+
+
+def test_a_deleted_package_is_no_champion(world: MotoWorld) -> None:
+    for _ in range(2):
+        world.register(APPROVED)
+    assert world.deliver(world.notice(2))["champion"] == 2
+    world.sagemaker.delete_model_package(ModelPackageName=world.notice(2)["detail"]["ModelPackageArn"])
+    assert world.deliver(world.notice(2))["champion"] == 1
+
+
+def test_a_lost_artifact_is_reported_and_the_one_before_is_used(world: MotoWorld) -> None:
+    for _ in range(2):
+        world.register(APPROVED)
+    world.s3.delete_object(Bucket="artifacts", Key="runs/run2/model.tar.gz")
+    with pytest.raises(PromotionError, match=r"run2/model.tar.gz: champion is now version 1"):
+        world.deliver(world.notice(2))
+    assert champion(world)["version"] == 1
+
+
+def test_the_version_in_use_outlives_its_run(world: MotoWorld) -> None:
+    """Old runs expire; the copy in champion/ is as good, also when only the words of the approval change."""
+    world.register(APPROVED)
+    world.deliver(world.notice(1))
+    world.s3.delete_object(Bucket="artifacts", Key="runs/run1/model.tar.gz")
+    arn = world.notice(1)["detail"]["ModelPackageArn"]
+    world.sagemaker.update_model_package(ModelPackageArn=arn, ApprovalDescription="looked again")
+    assert world.deliver(world.notice(1))["champion"] == 1
+    assert champion(world)["approval_reason"] == "looked again"
+    assert world.read("champion/1/model.tar.gz") == model(1)
+
+
+def test_an_unreadable_pointer_is_replaced(world: MotoWorld) -> None:
+    world.register(APPROVED)
+    world.store("champion/champion.json", b"{half")
+    assert world.deliver(world.notice(1))["champion"] == 1
+
+
+# --- whom it tells, and what ----------------------------------------------------------------------------------------
+
+
+def test_approvers_get_one_mail_with_numbers_and_commands(world: MotoWorld) -> None:
+    world.register(PENDING)
+    world.store("runs/run1/evaluation.json", json.dumps(EVALUATION).encode())
+    assert world.deliver(world.notice(1))["announced"] is True
+    assert world.deliver(world.notice(1))["announced"] is False
+    ((topic, subject, text),) = world.mails
+    assert topic == APPROVERS
+    assert subject == "[retraining-test] version 1 waits for approval: log loss 0.6212"
+    assert len(subject) < 100
+    assert subject.isascii()
+    assert ["log", "loss", "0.6212", "0.6257", "0.6200"] in [line.split() for line in text.splitlines()]
+    assert "candidate less champion: -0.0045 (95 % interval -0.0071 to -0.0019) on 1,300 games" in text
+    options = f"--aws --pipeline retraining-test --region {REGION}"
+    assert f'python -m scripts.review_model approve --version 1 --reason "..." {options}' in text
+    assert f'python -m scripts.review_model reject --version 1 --reason "..." {options}' in text
+    assert "aws s3 cp s3://artifacts/runs/run1/report.html ." in text
+    assert f"https://{REGION}.console.aws.amazon.com/s3/object/artifacts?region={REGION}&prefix=runs/run1" in text
+    assert "trigger: schedule" in text
+
+
+def test_without_evaluation_the_mail_shows_what_the_package_carries(world: MotoWorld) -> None:
+    world.register(PENDING)
+    world.deliver(world.notice(1))
+    ((_, _, text),) = world.mails
+    assert ["log", "loss", "0.6212"] in [line.split() for line in text.splitlines()]
+    assert "evaluation.json could not be read" in text
+
+
+def test_an_approved_registration_asks_nobody(world: MotoWorld) -> None:
+    world.register(APPROVED)
+    assert world.deliver(world.notice(1)) == {"champion": 1, "announced": False}
+    assert world.mails == []
+
+
+def test_a_retry_of_an_invocation_that_died_before_its_mail_sends_it(world: MotoWorld) -> None:
+    world.register(PENDING)
+    post, failing = world.services.post, _Failing()
+    object.__setattr__(world.services, "post", failing)
+    with pytest.raises(RuntimeError, match="no mail today"):
+        world.deliver(world.notice(1), request_id="same")
+    assert champion(world) == {"version": None}, "the rest was done nevertheless"
+    object.__setattr__(world.services, "post", post)
+    assert world.deliver(world.notice(1), request_id="another")["announced"] is False
+    assert world.deliver(world.notice(1), request_id="same")["announced"] is True
+    assert world.deliver(world.notice(1), request_id="same")["announced"] is False
+
+
+class _Failing:
+    def send(self, *_: Any) -> None:
+        raise RuntimeError("no mail today")
+
+
+def test_metrics_of_the_last_evaluation(world: MotoWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    marker = {"fingerprint": "x", "metrics": {**EVALUATION["metrics"], "champion": None}}  # type: ignore[dict-item]
+    world.store("evaluated/last_evaluated.json", json.dumps(marker).encode())
+    world.deliver({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (metric,) = [line for line in lines if "_aws" in line]
+    assert {name: metric[name] for name in ("PipelineName", "Role", "LogLoss", "CalibrationError")} == {
+        "PipelineName": "retraining-test",
+        "Role": "candidate",
+        "LogLoss": 0.62,
+        "CalibrationError": 0.02,
+    }
+    (directive,) = metric["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "ModelRetraining"
+    assert directive["Dimensions"] == [["PipelineName", "Role"]]
+    assert {m["Name"] for m in directive["Metrics"]} == {"LogLoss", "CalibrationError", "EvaluatedGames"}
+
+
+# --- at a deploy ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def answers() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The address to which CloudFormation wants its answer, and the answers."""
+    received: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/", received
+    server.shutdown()
+    server.server_close()
+
+
+def deploy(kind: str, url: str) -> dict[str, Any]:
+    ids = {"StackId": "stack", "RequestId": "request", "LogicalResourceId": "Champion"}
+    return {"RequestType": kind, "ResponseURL": url, "ResourceType": "Custom::Champion", **ids}
+
+
+def test_a_deploy_seeds_and_honours_an_existing_registry(answers: Any) -> None:
+    url, received = answers
+    with memory_world() as world:  # moto would catch the answer's request
+        world.register(APPROVED)
+        world.deliver(deploy("Create", url))
+        assert champion(world)["version"] == 1
+        assert seeds_present(world)
+        world.deliver(deploy("Delete", url))
+        assert champion(world)["version"] == 1, "a deleted stack keeps its champion"
+    assert [answer["Status"] for answer in received] == ["SUCCESS", "SUCCESS"]
+    assert {answer["PhysicalResourceId"] for answer in received} == {"champion"}
+
+
+def test_a_deploy_that_cannot_seed_fails_with_the_reason(answers: Any) -> None:
+    url, received = answers
+    with memory_world() as world:
+        version = world.register(APPROVED)
+        del world.objects[f"runs/run{version}/model.tar.gz"]
+        world.deliver(deploy("Update", url))
+    assert received[0]["Status"] == "FAILED"
+    assert "lost its artifact" in received[0]["Reason"]

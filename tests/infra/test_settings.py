@@ -1,0 +1,160 @@
+"""Settings: environments, overrides, and errors that name key, value and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from synthesis import IMAGE, cdk_context
+
+from infra.schedule_expression import ScheduleError, longest_gap_hours
+from infra.setting_rules import LOG_RETENTION_DAYS, SettingError
+from infra.settings import READERS, Settings
+
+
+def read(**settings: Any) -> Settings:
+    """Settings from `-c` options alone."""
+    return Settings.from_context({"image_uri": IMAGE, **settings})
+
+
+def test_environments_of_cdk_json(root: Path) -> None:
+    dev, prod = (Settings.from_context(cdk_context(root, env=name)) for name in ("dev", "prod"))
+    assert (dev.environment, dev.enabled, dev.retain) == ("dev", False, False)
+    assert (prod.environment, prod.enabled, prod.retain) == ("prod", True, True)
+    assert prod.schedule == "cron(0 9 * * ? *)"
+    assert dev.pipeline_name != prod.pipeline_name
+
+
+def test_dev_is_the_environment_that_nobody_names(root: Path) -> None:
+    assert Settings.from_context(cdk_context(root)).environment == "dev"
+
+
+def test_an_option_wins_over_the_environment(root: Path) -> None:
+    assert Settings.from_context(cdk_context(root, env="dev", enabled="true")).enabled is True
+
+
+def test_options_are_text_and_cdk_json_is_not() -> None:
+    as_text = read(
+        alert_emails="a@x.org, b@x.org", limits="MaxLogLoss=0.66,MinGames=500", tags="a=1,b=2", enabled="False"
+    )
+    as_json = read(
+        alert_emails=["a@x.org", "b@x.org"],
+        limits={"MaxLogLoss": 0.66, "MinGames": 500},
+        tags={"a": "1", "b": 2},
+        enabled=False,
+    )
+    assert as_text == as_json
+    assert as_text.alert_emails == ("a@x.org", "b@x.org")
+    assert as_text.limits == {"MaxLogLoss": 0.66, "MinGames": 500}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("env", "staging", "one of dev, prod"),
+        ("image_uri", "retraining:latest", "ECR"),
+        ("image_uri", "111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining", "tag or digest"),
+        ("alert_emails", "oncall", "mail address"),
+        ("alert_emails", 5, "list"),
+        ("approver_emails", ["a@b"], "mail address"),
+        ("schedule", "every night", "neither cron"),
+        ("schedule", "cron(0 25 * * ? *)", "hours: '25' is not from 0 to 23"),
+        ("schedule", "cron(0 9 * * * *)", "exactly one of day-of-month and day-of-week must be ?"),
+        ("schedule", "cron(0 9 31 2 ? *)", "it never fires"),
+        ("schedule", "cron(0 9 1 * ? *)", "at most 162 hours"),
+        ("schedule", "rate(0 days)", "neither cron"),
+        ("time_zone", "America/NewYork", "did you mean America/New_York"),
+        ("time_zone", "../etc/passwd", "IANA"),
+        ("enabled", "yes", "true or false"),
+        ("data_arrival", 1, "true or false"),
+        ("completion_marker", "a/b", "file name"),
+        ("approval", "automatik", "did you mean automatic"),
+        ("instance_types", "Train=m5.large", "ml.m5.large for Train"),
+        ("instance_types", "Trian=ml.m5.large", "did you mean Train"),
+        ("limits", "MaxLogLos=0.6", "did you mean MaxLogLoss"),
+        ("limits", "MaxLogLoss=low", "a number for MaxLogLoss"),
+        ("limits", {"MaxLogLoss": True}, "a number for MaxLogLoss"),
+        ("limits", "MaxLogLoss=nan", "a number for MaxLogLoss"),
+        ("limits", "MinGames=10.5", "a whole number from 0 for MinGames"),
+        ("limits", "MaxAccuracy=72", "from 0 to 1 for MaxAccuracy"),
+        ("limits", "MaxAccuracy", "name=value"),
+        ("log_retention_days", 42, "365"),
+        ("log_retention_days", True, "365"),
+        ("run_retention_days", 3, "from 7 to 3650"),
+        ("removal_policy", "delete", "retain, destroy"),
+        ("subnet_ids", "subnet-1", "subnet-0123456789abcdef0"),
+        ("permissions_boundary", "boundary", "ARN"),
+        ("tags", {"aws:mine": "1"}, "no name starts with aws:"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_key_value_and_what_is_allowed(key: str, value: Any, allowed: str) -> None:
+    with pytest.raises(SettingError) as refused:
+        read(**{key: value})
+    assert str(refused.value).startswith(f"{key}: {value!r} cannot be used; allowed: ")
+    assert allowed in str(refused.value)
+
+
+def test_the_image_is_required_and_the_error_says_how_to_give_it() -> None:
+    with pytest.raises(SettingError, match="-c image_uri="):
+        Settings.from_context({})
+
+
+def test_half_a_vpc_is_refused() -> None:
+    with pytest.raises(SettingError, match=r"^security_group_ids: "):
+        read(subnet_ids="subnet-12345678")
+    with pytest.raises(SettingError, match=r"^subnet_ids: "):
+        read(security_group_ids="sg-12345678")
+
+
+def test_an_unknown_setting_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(SettingError, match=r"unknown setting alert_email \(did you mean alert_emails\?\)"):
+        read(alert_email="a@x.org")
+
+
+def test_the_cdks_own_keys_pass() -> None:
+    read(**{"aws:cdk:version-reporting": True, "@aws-cdk/core:flag": True, "cli-telemetry:x": 1})
+
+
+@given(st.sampled_from(sorted(READERS)), st.text() | st.integers() | st.booleans() | st.lists(st.text()) | st.none())
+def test_whatever_is_given_is_read_or_refused(key: str, value: Any) -> None:
+    try:
+        read(**{key: value})
+    except SettingError as error:
+        assert key in str(error) or "subnet_ids" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("expression", "hours"),
+    [
+        ("rate(1 day)", 24),
+        ("rate(6 hours)", 6),
+        ("rate(30 minutes)", 0.5),
+        ("cron(0 9 * * ? *)", 24),
+        ("cron(30 5 ? * MON-FRI *)", 72),
+        ("cron(0 9,21 * * ? *)", 12),
+        ("cron(0/15 8-17 * * ? *)", 14.25),
+        ("cron(0 9 ? * 2,5 *)", 96),
+        ("cron(0 9 1 * ? *)", 31 * 24),
+        ("cron(0 0 29 2 ? *)", 4 * 366 * 24 - 3 * 24),
+    ],
+)
+def test_longest_gap(expression: str, hours: float) -> None:
+    assert longest_gap_hours(expression) == hours
+
+
+@pytest.mark.parametrize(
+    "expression", ["cron(0 9 L * ? *)", "cron(0 9 ? * 2#1 *)", "cron(0 9 * * ? 2026)", "at(2026-01-01T00:00:00)"]
+)
+def test_schedules_that_are_not_used(expression: str) -> None:
+    with pytest.raises(ScheduleError):
+        longest_gap_hours(expression)
+
+
+def test_log_retentions_are_those_of_the_cdk() -> None:
+    """The CDK's enumeration is made from the service's."""
+    from aws_cdk.aws_logs import RetentionDays
+
+    assert len(LOG_RETENTION_DAYS) == len([r for r in RetentionDays if r is not RetentionDays.INFINITE])

@@ -1,0 +1,222 @@
+"""What the template allows, encrypts and exposes; cdk-nag and cfn-lint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.iam.access_control import IAMPolicy, PermissionResult
+from resolved_template import ACCOUNT, REGION, Resolver, Template, only, resources
+from synthesis import cdk_context
+
+GUARDED = {"subnet_ids": "subnet-12345678", "security_group_ids": "sg-12345678"}
+
+
+@pytest.fixture(scope="session")
+def checked(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Template, list[Any]]:
+    """A template with all options on, the reasons for what cdk-nag does not like in its metadata, and what is left."""
+    import aws_cdk as cdk
+    import cdk_nag
+
+    from app import build
+
+    out = tmp_path_factory.mktemp("nag")
+    app = build(cdk_context(root, env="prod", alert_emails="a@example.com", data_arrival="true", **GUARDED), str(out))
+    cdk.Stack(app, "control")  # a stack in which the checks must find something, or they did not run
+    cdk.aws_s3.CfnBucket(app.node.find_child("control"), "Open")
+    cdk.Validations.of(app).add_plugins(cdk_nag.AwsSolutionsChecks(app, write_suppressions_to_cloud_formation=True))
+    with pytest.raises(RuntimeError, match="control/Open"):
+        app.synth()
+    report = json.loads((out / "validation-report.json").read_text(encoding="utf-8"))
+    (template,) = out.glob("retraining-prod.template.json")
+    return json.loads(template.read_text(encoding="utf-8")), report["pluginReports"]
+
+
+def test_cdk_nag_finds_nothing_without_a_reason(checked: tuple[Template, list[Any]]) -> None:
+    found = [violation for report in checked[1] for violation in report["violations"]]
+    where = {(violation["ruleName"], json.dumps(violation["violatingConstructs"])) for violation in found}
+    control = {(rule, place) for rule, place in where if "control/Open" in place}
+    assert control, "the open bucket was not found: the checks did not run"
+    assert where == control
+
+
+def test_each_reason_is_a_sentence(checked: tuple[Template, list[Any]]) -> None:
+    for resource in checked[0]["Resources"].values():
+        for rule in resource.get("Metadata", {}).get("cdk_nag", {}).get("rules_to_suppress", []):
+            assert len(rule["reason"].split()) >= 6, rule
+            assert rule["reason"].endswith("."), rule
+
+
+def statements(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each statement of each policy of roles, buckets, topics, queues and keys."""
+    for logical_id, resource in template["Resources"].items():
+        properties = resource.get("Properties", {})
+        for key in ("PolicyDocument", "KeyPolicy", "AssumeRolePolicyDocument"):
+            for statement in properties.get(key, {}).get("Statement", []):
+                yield logical_id, statement
+
+
+def listed(value: Any) -> list[Any]:
+    """A value as a list."""
+    return value if isinstance(value, list) else [value]
+
+
+def test_no_statement_allows_a_wildcard_action(checked: tuple[Template, list[Any]]) -> None:
+    """A Deny may: it denies everything without TLS."""
+    wild = [
+        (where, action)
+        for where, statement in statements(checked[0])
+        if statement["Effect"] == "Allow"
+        for action in listed(statement["Action"])
+        if "*" in action
+    ]
+    assert not wild
+
+
+def test_wildcard_resources_have_a_written_reason(checked: tuple[Template, list[Any]]) -> None:
+    template = checked[0]
+    resolve = Resolver(template)
+    seen = 0
+    for where, statement in statements(template):
+        if template["Resources"][where]["Type"] != "AWS::IAM::Policy" or statement["Effect"] == "Deny":
+            continue
+        reasons = template["Resources"][where].get("Metadata", {}).get("cdk_nag", {}).get("rules_to_suppress", [])
+        explained = " ".join(rule["id"] for rule in reasons)
+        for resource in listed(statement["Resource"]):
+            if "*" in str(resolve(resource)):
+                seen += 1
+                tail = str(resolve(resource)).rsplit("/", 1)[-1] if isinstance(resource, dict) else resource
+                assert tail.rsplit(":", 1)[-1] in explained, (where, resolve(resource))
+    assert seen > 5
+
+
+def test_nobody_but_services_and_the_account_is_trusted(checked: tuple[Template, list[Any]]) -> None:
+    for where, statement in statements(checked[0]):
+        if statement["Effect"] == "Allow" and "Principal" in statement:
+            principal = statement["Principal"]
+            assert principal != "*", where
+            assert "*" not in json.dumps(principal), where
+
+
+def test_cfn_lint_is_clean(checked: tuple[Template, list[Any]]) -> None:
+    from cfnlint.api import ManualArgs, lint
+
+    # W3005: CDK lets a resource depend on a role with its policy; the role alone would follow from the ARN.
+    found = lint(json.dumps(checked[0]), config=ManualArgs(regions=[REGION], ignore_checks=["W3005"]))
+    assert not [f"{match.rule.id} {match.message} {list(match.path)}" for match in found]
+
+
+def permitted(template: Template, role: str, action: str, resource: str) -> bool:
+    """Whether the policies of a role allow an action, by moto's evaluation of IAM policies."""
+    resolve = Resolver(template)
+    policies = [
+        resolve(p["PolicyDocument"])
+        for p in resources(template, "AWS::IAM::Policy").values()
+        if any(role in json.dumps(r) for r in p["Roles"])
+    ]
+    assert policies, role
+    results = [IAMPolicy(json.dumps(p)).is_action_permitted(action, resource) for p in policies]
+    return PermissionResult.PERMITTED in results and PermissionResult.DENIED not in results
+
+
+PACKAGE = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/nba-home-win-prod/3"
+JOB, PIPELINE, GATE, SCHEDULER = "TrainingJobRole", "TrainingPipelineRole", "TriggersGateRole", "TriggersSchedulerRole"
+
+
+def test_jobs_and_pipeline_cannot_approve_a_model(prod: Template) -> None:
+    assert permitted(prod, PIPELINE, "sagemaker:CreateModelPackage", PACKAGE)
+    for role in (JOB, PIPELINE, GATE, SCHEDULER):
+        for action in ("sagemaker:UpdateModelPackage", "sagemaker:DeleteModelPackage"):
+            assert not permitted(prod, role, action, PACKAGE)
+    assert not permitted(prod, JOB, "sagemaker:CreateModelPackage", PACKAGE)
+
+
+def test_jobs_write_only_what_is_theirs(prod: Template) -> None:
+    resolve = Resolver(prod)
+    (artifacts,) = [resolve({"Fn::GetAtt": [k, "Arn"]}) for k in resources(prod, "AWS::S3::Bucket") if "Artifacts" in k]
+    (data,) = [resolve({"Fn::GetAtt": [k, "Arn"]}) for k in resources(prod, "AWS::S3::Bucket") if "StorageData" in k]
+    for key in ("runs/x/model.tar.gz", "evaluated/last_evaluated.json", "predictions/predictions.csv"):
+        assert permitted(prod, JOB, "s3:PutObject", f"{artifacts}/{key}")
+    assert permitted(prod, JOB, "s3:GetObject", f"{artifacts}/champion/champion.json")
+    assert permitted(prod, JOB, "s3:GetObject", f"{data}/games/games.csv")
+    assert not permitted(prod, JOB, "s3:PutObject", f"{artifacts}/champion/champion.json")
+    assert not permitted(prod, JOB, "s3:PutObject", f"{data}/games/games.csv")
+    assert not permitted(prod, JOB, "s3:DeleteObject", f"{artifacts}/runs/x/model.tar.gz")
+    assert not permitted(prod, PIPELINE, "s3:PutObject", f"{artifacts}/runs/x/model.tar.gz")
+
+
+def test_pipeline_hands_out_no_role_but_its_jobs(prod: Template) -> None:
+    resolve = Resolver(prod)
+    (job,) = [resolve({"Fn::GetAtt": [k, "Arn"]}) for k in resources(prod, "AWS::IAM::Role") if JOB in k]
+    assert permitted(prod, PIPELINE, "iam:PassRole", job)
+    assert not permitted(prod, PIPELINE, "iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/admin")
+    for role in (JOB, GATE, SCHEDULER):
+        assert not permitted(prod, role, "iam:PassRole", job)
+
+
+def test_buckets_are_closed_encrypted_versioned_and_tidy(prod: Template) -> None:
+    buckets = resources(prod, "AWS::S3::Bucket")
+    assert len(buckets) == 3
+    for name, bucket in buckets.items():
+        assert all(bucket["PublicAccessBlockConfiguration"].values()), name
+        assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+        assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+        (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        kind = "AES256" if "AccessLogs" in name else "aws:kms"
+        assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == kind
+        assert ("LoggingConfiguration" in bucket) == ("AccessLogs" not in name)
+    _, artifacts = only(prod, "AWS::S3::Bucket", "Artifacts")
+    expiring = {
+        r["Prefix"]: r["ExpirationInDays"] for r in artifacts["LifecycleConfiguration"]["Rules"] if "Prefix" in r
+    }
+    assert expiring == {"runs/": 365}
+
+
+@pytest.mark.parametrize("kind", ["AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"])
+def test_only_tls_is_let_in(prod: Template, kind: str) -> None:
+    policies = resources(prod, kind)
+    assert policies
+    for name, policy in policies.items():
+        denied = [s for s in policy["PolicyDocument"]["Statement"] if s["Effect"] == "Deny"]
+        assert any(s["Condition"] == {"Bool": {"aws:SecureTransport": "false"}} for s in denied), name
+
+
+def test_keys_rotate_and_the_messages_key_lets_the_senders_in(prod: Template) -> None:
+    for key in resources(prod, "AWS::KMS::Key").values():
+        assert key["EnableKeyRotation"] is True
+    _, messages = only(prod, "AWS::KMS::Key", "Messages")
+    allowed = {
+        service: set(listed(s["Action"]))
+        for s in messages["KeyPolicy"]["Statement"]
+        for service in listed(s["Principal"].get("Service", []))
+    }
+    for service in ("events.amazonaws.com", "cloudwatch.amazonaws.com", "sns.amazonaws.com"):
+        assert allowed[service] == {"kms:Decrypt", "kms:GenerateDataKey"}
+    for topic in resources(prod, "AWS::SNS::Topic").values():
+        assert "Messages" in json.dumps(topic["KmsMasterKeyId"])
+
+
+def test_a_permissions_boundary_binds_every_role(synthesise: Any) -> None:
+    boundary = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
+    template = synthesise(env="dev", permissions_boundary=boundary, tags="team=data,cost=42", **GUARDED)
+    roles = resources(template, "AWS::IAM::Role")
+    assert {json.dumps(role.get("PermissionsBoundary")) for role in roles.values()} == {json.dumps(boundary)}
+
+
+def test_tags_go_to_the_stack_and_so_to_every_resource(root: Path, tmp_path: Path) -> None:
+    from app import build
+
+    build(cdk_context(root, env="dev", tags="team=data,cost=42"), str(tmp_path)).synth()
+    manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
+    tags = manifest["artifacts"]["retraining-dev"]["properties"]["tags"]
+    assert tags == {"environment": "dev", "team": "data", "cost": "42"}
+
+
+def test_what_is_retained_and_what_goes(prod: Template, dev: Template) -> None:
+    for template, policy in ((prod, "Retain"), (dev, "Delete")):
+        for kind in ("AWS::S3::Bucket", "AWS::KMS::Key"):
+            found = [r["DeletionPolicy"] for r in template["Resources"].values() if r["Type"] == kind]
+            assert set(found) == {policy}

@@ -1,0 +1,128 @@
+"""The gate: one run at a time, whatever comes when."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from emulated_workflow import Runs, finish, run_workflow, start_workflow
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_aws_sdk as sdk_task
+from resolved_template import Resolver, Template, only
+
+PIPELINE = "retraining-prod"
+
+
+@pytest.fixture
+def runs(aws: None, monkeypatch: pytest.MonkeyPatch) -> Runs:
+    """SageMaker's runs, as the workflow's calls see them."""
+    runs = Runs(PIPELINE)
+    monkeypatch.setattr(sdk_task, "boto_client_for", lambda **_: runs)
+    return runs
+
+
+@pytest.fixture
+def gate(prod: Template) -> dict[str, Any]:
+    """The deployed workflow, waiting a second instead of a minute."""
+    _, machine = only(prod, "AWS::StepFunctions::StateMachine", "Gate")
+    definition: dict[str, Any] = json.loads(Resolver(prod)(machine["DefinitionString"]))
+    assert definition["States"]["Wait"]["Seconds"] == 60
+    definition["States"]["Wait"]["Seconds"] = 1
+    return definition
+
+
+def request(name: str, reason: str = "schedule") -> dict[str, Any]:
+    """What a trigger hands to the gate."""
+    return {"id": name, "reason": reason}
+
+
+def test_first_request_starts_the_first_run_with_its_reason(runs: Runs, gate: dict[str, Any]) -> None:
+    assert run_workflow(gate, request("a", "data"))["status"] == "SUCCEEDED"
+    (start,) = runs.starts
+    assert start["PipelineParameters"] == [{"Name": "TriggerReason", "Value": "data"}]
+    assert start["PipelineExecutionDisplayName"] == "auto-a"
+    assert len(start["ClientRequestToken"]) >= 32, "SageMaker takes no shorter token"
+
+
+def test_a_request_delivered_twice_starts_one_run(runs: Runs, gate: dict[str, Any]) -> None:
+    for _ in range(2):
+        assert run_workflow(gate, request("a"))["status"] == "SUCCEEDED"
+    for run in runs.found:
+        run["PipelineExecutionStatus"] = "Succeeded"
+    assert run_workflow(gate, request("a"))["status"] == "SUCCEEDED", "also when its run has ended"
+    assert len(runs.starts) == 1
+
+
+def test_the_next_night_starts_a_run_of_its_own(runs: Runs, gate: dict[str, Any]) -> None:
+    for night in ("a", "b"):
+        run_workflow(gate, request(night))
+        runs.found[0]["PipelineExecutionStatus"] = "Failed"
+    assert len(runs.starts) == 2
+
+
+@pytest.mark.parametrize("status", ["Executing", "Stopping"])
+def test_a_request_waits_for_a_run_by_hand(runs: Runs, gate: dict[str, Any], status: str) -> None:
+    by_hand = runs.begin(status=status)
+    execution = start_workflow(gate, request("a"))
+    time.sleep(1.5)
+    assert not runs.starts
+    by_hand["PipelineExecutionStatus"] = "Succeeded"
+    assert finish(execution)["status"] == "SUCCEEDED"
+    assert len(runs.starts) == 1
+
+
+def test_a_run_by_hand_does_not_stand_in_for_a_request(runs: Runs, gate: dict[str, Any]) -> None:
+    """It may have been started for another day or other data."""
+    blocking = runs.begin()
+    execution = start_workflow(gate, request("a"))
+    time.sleep(0.5)
+    runs.begin(name="back-test", status="Succeeded")
+    blocking["PipelineExecutionStatus"] = "Succeeded"
+    finish(execution)
+    assert len(runs.starts) == 1
+
+
+def test_requests_that_wait_for_the_same_run_start_one(runs: Runs, gate: dict[str, Any]) -> None:
+    blocking = runs.begin(name="auto-night")
+    executions = [start_workflow(gate, request(name, "data")) for name in "abc"]
+    time.sleep(0.5)
+    blocking["PipelineExecutionStatus"] = "Succeeded"
+    for execution in executions:
+        assert finish(execution)["status"] == "SUCCEEDED"
+    assert len(runs.starts) == 1
+
+
+def test_two_requests_that_look_at_the_same_time_start_one(
+    runs: Runs, gate: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between looking and starting another run begins: the token was used, and the request finds itself covered."""
+    look = runs.list_pipeline_executions
+    rivals = iter([request("rival", "data")])
+
+    def look_and_be_overtaken(**wanted: Any) -> dict[str, Any]:
+        seen = look(**wanted)
+        for rival in rivals:  # the rival sees what this request saw, and is first to start
+            assert run_workflow(gate, rival)["status"] == "SUCCEEDED"
+        return seen
+
+    monkeypatch.setattr(runs, "list_pipeline_executions", look_and_be_overtaken)
+    assert run_workflow(gate, request("a"))["status"] == "SUCCEEDED"
+    assert [start["PipelineExecutionDisplayName"] for start in runs.starts] == ["auto-rival"]
+
+
+def test_a_start_that_is_refused_for_good_fails_with_its_reason(
+    runs: Runs, gate: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: Any) -> dict[str, Any]:
+        error = {"Error": {"Code": "ResourceNotFound", "Message": "no such pipeline"}}
+        raise ClientError(
+            {**error, "ResponseMetadata": {"HTTPStatusCode": 400, "RequestId": "1"}}, "StartPipelineExecution"
+        )
+
+    monkeypatch.setattr(runs, "start_pipeline_execution", refuse)
+    gate["States"]["TriedEnough"]["Choices"][0]["NumericGreaterThanEquals"] = 2
+    ended = run_workflow(gate, request("a"))
+    assert ended["status"] == "FAILED"
+    assert "no such pipeline" in ended["cause"]

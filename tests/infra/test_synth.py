@@ -1,0 +1,68 @@
+"""Synthesis needs no network, no credentials, no Docker and no SageMaker SDK, and is the same each time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from synthesis import cdk_context
+
+OFFLINE = """
+import socket, sys
+def refuse(*arguments, **options):
+    raise RuntimeError("synthesis opened a network connection")
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = socket.create_connection = refuse
+import app
+status = app.main()
+imported = sorted(name for name in sys.modules if name.split(".")[0] in ("sagemaker", "docker", "pandas", "numpy"))
+assert not imported, imported
+assert "pipeline.definition" not in sys.modules and "pipeline.local" not in sys.modules
+raise SystemExit(status)
+"""
+
+
+def synthesise_in_child(root: Path, out: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Synthesise as the CLI would have it done, without anything of this process' environment but PATH."""
+    environment = {
+        "PATH": f"{out.parent / 'no-docker'}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(out.parent),
+        "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(Path.home() / ".cache" / "aws" / "jsii" / "package-cache"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "DOCKER_HOST": "tcp://127.0.0.1:1",
+        "CDK_OUTDIR": str(out),
+        "CDK_CONTEXT_JSON": json.dumps(cdk_context(root, **settings)),
+        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
+    }
+    return subprocess.run(
+        [sys.executable, "-c", OFFLINE], cwd=root, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_two_offline_syntheses_are_equal_byte_for_byte(root: Path, tmp_path: Path) -> None:
+    outputs = []
+    for name in ("first", "second"):
+        done = synthesise_in_child(root, tmp_path / name, env="prod", data_arrival="true")
+        assert done.returncode == 0, done.stderr
+        files = sorted(path for path in (tmp_path / name).rglob("*") if path.is_file())
+        assert any(path.name == "retraining-prod.template.json" for path in files)
+        outputs.append({path.relative_to(tmp_path / name).as_posix(): path.read_bytes() for path in files})
+    assert outputs[0] == outputs[1]
+
+
+def test_a_wrong_setting_ends_with_one_sentence_and_code_2(root: Path, tmp_path: Path) -> None:
+    done = synthesise_in_child(root, tmp_path / "out", schedule="nightly")
+    assert done.returncode == 2
+    (said,) = [line for line in done.stderr.splitlines() if line.startswith("settings: ")]
+    assert "schedule: 'nightly' cannot be used; allowed: cron(" in said
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["package.json", "package-lock.json"])
+def test_the_cli_is_pinned(root: Path, name: str) -> None:
+    content = json.loads((root / name).read_text(encoding="utf-8"))
+    pinned = content["devDependencies"] if name == "package.json" else content["packages"][""]["devDependencies"]
+    assert pinned == {"aws-cdk": "2.1148.1"}

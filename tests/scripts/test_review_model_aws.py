@@ -1,0 +1,130 @@
+"""`python -m scripts.review_model --aws` against an emulated AWS, with the approval handler listening."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from emulated_pipeline import BUCKET, GROUP, PIPELINE, Cloud, emulated
+from sagemaker_emulation import ACCOUNT, ON_PACKAGE_CHANGE, REGION
+
+from infra.handlers import approval
+
+
+def request(version: int) -> dict[str, Any]:
+    return {
+        "ModelPackageGroupName": GROUP,
+        "ModelPackageDescription": f"log loss 0.62, candidate {version}",
+        "ModelApprovalStatus": "PendingManualApproval",
+        "InferenceSpecification": {
+            "Containers": [{"Image": "image", "ModelDataUrl": f"s3://{BUCKET}/runs/{version}/model.tar.gz"}]
+        },
+        "CustomerMetadataProperties": {
+            "as_of_date": "2025-03-01",
+            "log_loss": "0.6212",
+            "report": f"s3://{BUCKET}/runs/{version}/report.html",
+        },
+    }
+
+
+@pytest.fixture
+def cloud(root: Path, tmp_path: Path, definition: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """A pipeline with two registered versions; the handler is called when a package changes."""
+    with emulated(root, tmp_path, definition) as made:
+        topics = [made.client("sns").create_topic(Name=name)["TopicArn"] for name in ("alerts", "approvers")]
+        for name, value in {
+            "AWS_ENDPOINT_URL": made.endpoint,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "MODEL_PACKAGE_GROUP": GROUP,
+            "ARTIFACT_BUCKET": BUCKET,
+            "PIPELINE_NAME": PIPELINE,
+            "ALERTS_TOPIC_ARN": topics[0],
+            "APPROVERS_TOPIC_ARN": topics[1],
+        }.items():
+            monkeypatch.setenv(name, value)
+        approval.connect.cache_clear()
+        s3, sagemaker = made.client("s3"), made.client("sagemaker")
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+        sagemaker.create_model_package_group(ModelPackageGroupName=GROUP)
+        for version in (1, 2):
+            sagemaker.create_model_package(**request(version))
+            s3.put_object(Bucket=BUCKET, Key=f"runs/{version}/model.tar.gz", Body=f"weights {version}".encode())
+        handle("")
+        ON_PACKAGE_CHANGE.append(handle)
+        yield made
+        ON_PACKAGE_CHANGE.remove(handle)
+        approval.connect.cache_clear()
+
+
+def handle(arn: str) -> None:
+    context = SimpleNamespace(
+        aws_request_id=f"about {arn}", invoked_function_arn=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:approval"
+    )
+    approval.handler({"detail": {"ModelPackageArn": arn} if arn else {}}, context)
+
+
+def champion(cloud: Cloud) -> dict[str, Any]:
+    found = cloud.client("s3").get_object(Bucket=BUCKET, Key="champion/champion.json")
+    return dict(json.loads(found["Body"].read()))
+
+
+def promoted(cloud: Cloud) -> bytes:
+    key = f"champion/{champion(cloud)['artifact']}"
+    return bytes(cloud.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read())
+
+
+def test_the_story_of_two_versions(cloud: Cloud) -> None:
+    """The same commands and the same words as on a local store."""
+    listed = cloud.run("review_model", "list", "--aws")
+    assert listed.code == 0, listed.err
+    assert "none is in use" in listed.out
+    assert "0.6212" in listed.out
+
+    first = cloud.run("review_model", "approve", "--aws", "--version", "1", "--reason", "better in every month")
+    assert first.code == 0, first.err
+    assert "version 1 is approved and is now the champion\n" in first.out
+    assert promoted(cloud) == b"weights 1"
+    assert champion(cloud)["approval_reason"] == "better in every month"
+    second = cloud.run("review_model", "approve", "--aws", "--version", "2", "--reason", "deeper trees")
+    assert "version 2 is approved and is now the champion instead of version 1" in second.out
+    back = cloud.run("review_model", "approve", "--aws", "--version", "1", "--reason", "back")
+    assert (back.code, promoted(cloud)) == (0, b"weights 1")
+    fallen = cloud.run("review_model", "reject", "--aws", "--version", "1", "--reason", "wrong after all")
+    assert "version 2 is the champion again" in fallen.out
+    none = cloud.run("review_model", "reject", "--aws", "--version", "2", "--reason", "so is this")
+    assert "no version is in use now" in none.out
+    assert champion(cloud) == {"version": None}
+
+    shown = cloud.run("review_model", "show", "--aws", "--version", "1")
+    assert "rejected" in shown.out
+    assert f"report: s3://{BUCKET}/runs/1/report.html" in shown.out
+    assert json.loads(cloud.run("review_model", "show", "--aws", "--json").out)["ModelPackageVersion"] == 2
+
+
+def test_refusals(cloud: Cloud, tmp_path: Path) -> None:
+    unknown = cloud.run("review_model", "approve", "--aws", "--version", "7", "--reason", "x")
+    assert (unknown.code, "has no version 7; it has 1, 2" in unknown.err) == (2, True)
+    for verb in ("approve", "reject"):
+        wordless = cloud.run("review_model", verb, "--aws", "--version", "1")
+        assert (wordless.code, "--reason" in wordless.err) == (2, True)
+    both = cloud.run("review_model", "list", "--aws", "--store", str(tmp_path))
+    assert (both.code, "give one of them" in both.err) == (2, True)
+    stray = cloud.run("review_model", "list", "--region", REGION)
+    assert (stray.code, "go with --aws" in stray.err) == (2, True)
+
+
+def test_a_decision_that_nobody_follows_is_said(cloud: Cloud) -> None:
+    ON_PACKAGE_CHANGE.remove(handle)
+    try:
+        done = cloud.run("review_model", "approve", "--aws", "--version", "1", "--reason", "x", "--patience", "0.5")
+    finally:
+        ON_PACKAGE_CHANGE.append(handle)
+    assert done.code == 1
+    assert "your decision is recorded" in done.err
+    assert "instead of 1" in done.err

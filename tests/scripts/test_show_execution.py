@@ -1,0 +1,84 @@
+"""`python -m scripts.show_execution` against an emulated AWS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from emulated_pipeline import PIPELINE, Cloud, emulated
+from sagemaker_emulation import REGION, Run
+
+
+@pytest.fixture
+def cloud(root: Path, tmp_path: Path, definition: dict[str, Any]) -> Iterator[Cloud]:
+    with emulated(root, tmp_path, definition) as made:
+        yield made
+
+
+def started(cloud: Cloud) -> Run:
+    chosen = [{"Name": "TriggerReason", "Value": "schedule"}]
+    answer = cloud.client("sagemaker").start_pipeline_execution(PipelineName=PIPELINE, PipelineParameters=chosen)
+    return Run(answer["PipelineExecutionArn"])
+
+
+def failed(cloud: Cloud) -> Run:
+    run = started(cloud)
+    jobs = f"arn:aws:sagemaker:{REGION}:123456789012"
+    run.step("Prepare", "Succeeded", seconds=200, Metadata={"ProcessingJob": {"Arn": f"{jobs}:processing-job/p-1"}})
+    run.step("HasNewData", "Succeeded", seconds=1, Metadata={"Condition": {"Outcome": "True"}})
+    run.step("Train", "Succeeded", seconds=400, Metadata={"TrainingJob": {"Arn": f"{jobs}:training-job/t-1"}})
+    run.step(
+        "QualityGateFailed", "Failed", seconds=0, Metadata={"Fail": {"ErrorMessage": "log loss 0.70 is above 0.68"}}
+    )
+    run.end("Failed", "Step failure: One or multiple steps failed.")
+    return run
+
+
+def test_steps_durations_reasons_and_logs_of_the_newest(cloud: Cloud) -> None:
+    started(cloud)
+    run = failed(cloud)
+    done = cloud.run("show_execution")
+    assert done.code == 0, done.err
+    assert done.out.startswith(run.arn)
+    for expected in (
+        "Failed after",
+        "version 1 of the definition",
+        "with TriggerReason=schedule",
+        "Prepare: Succeeded after 3 min 20 s",
+        "HasNewData: Succeeded after 1 s, true",
+        "reason: log loss 0.70 is above 0.68",
+        f"log: https://{REGION}.console.aws.amazon.com/cloudwatch/home?region={REGION}#logsV2:log-groups/log-group/"
+        "$252Faws$252Fsagemaker$252FProcessingJobs$3FlogStreamNameFilter$3Dp-1",
+        f"to run it again: python -m scripts.start_execution --param TriggerReason=schedule --pipeline {PIPELINE}",
+    ):
+        assert expected in done.out
+
+
+def test_a_named_run_by_arn_and_by_id(cloud: Cloud) -> None:
+    run = failed(cloud)
+    started(cloud)
+    by_arn = cloud.run("show_execution", run.arn, "--json", AWS_REGION=None)  # the region stands in the ARN
+    by_id = cloud.run("show_execution", run.arn.rsplit("/", maxsplit=1)[-1], "--json")
+    assert json.loads(by_arn.out) == json.loads(by_id.out)
+    assert json.loads(by_id.out)["steps"][-1]["reason"] == "log loss 0.70 is above 0.68"
+
+
+def test_more_steps_than_a_page(cloud: Cloud) -> None:
+    run = started(cloud)
+    for number in range(25):
+        run.step(f"Step{number}", "Succeeded", seconds=1)
+    shown = json.loads(cloud.run("show_execution", "--json").out)
+    assert [step["name"] for step in shown["steps"]] == [f"Step{number}" for number in range(25)]
+
+
+def test_what_is_missing_is_said(cloud: Cloud) -> None:
+    never = cloud.run("show_execution")
+    assert (never.code, "has not run yet" in never.err, "start_execution" in never.err) == (2, True, True)
+    unknown = cloud.run("show_execution", "nosuchrun")
+    assert (unknown.code, "Could not find pipeline execution" in unknown.err) == (2, True)
+    assert cloud.run("show_execution", "arn:aws:sagemaker").code == 2
+    no_keys = cloud.run("show_execution", AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
+    assert (no_keys.code, "no usable AWS credentials" in no_keys.err) == (2, True)
