@@ -8,11 +8,13 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Final
 
 import click
 
+from infra.settings import Settings
 from pipeline import parameters
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -46,6 +48,23 @@ def helps(name: str, command: click.Command) -> Iterator[str]:
             yield sub.get_help(inner)
 
 
+def settings_table() -> list[str]:
+    """The deployment's settings, from the settings object itself."""
+    lines = [
+        "## Settings",
+        "",
+        "In `cdk.json` under `environments`, or `-c key=value`; `-c env=prod` chooses the environment.",
+        "",
+    ]
+    lines += ["| setting | default | meaning |", "| --- | --- | --- |"]
+    for field in fields(Settings):
+        if field.metadata:
+            default = field.default if field.default is not MISSING else ""
+            shown = str(default).lower() if isinstance(default, bool) else default or "none"
+            lines.append(f"| `{field.name}` | `{shown}` | {field.metadata['meaning']} |")
+    return [*lines, ""]
+
+
 def reference() -> str:
     """The page's text."""
     lines = ["# Reference", "", "Made by `python -m scripts.write_reference`; a test fails when it is stale.", ""]
@@ -58,6 +77,7 @@ def reference() -> str:
             default = str(p.default).lower() if isinstance(p.default, bool) else p.default
             lines.append(f"| `{p.name}` | {type(p.default).__name__} | `{default}` | {meaning} |")
         lines.append("")
+    lines += settings_table()
     lines += ["## Commands", ""]
     for name, command in commands().items():
         for text in helps(name, command):
