@@ -45,7 +45,7 @@ Reason
 
 Triggered by   {}
 Step started   {}
-Step ended     {}
+Step ended     {}, after {}
 Job            {}
 Logs           {}
 """
@@ -60,7 +60,7 @@ Who stopped it knows why: CloudTrail records StopPipelineExecution.
 
 Triggered by   {}
 Started        {}
-Stopped        {}
+Stopped        {}, after {}
 """
     + _WHERE
 )
@@ -163,6 +163,7 @@ def mail_definition(*, topic_arn: str, pipeline: str, environment: str, region: 
         "StartAt": "FindTrigger",
         "States": {
             **_find_trigger(),
+            "HowLong": _how_long(),
             "IsStepFailed": _choice("$.detail.stepName", "FindJob", "MailRunStopped"),
             "FindJob": {
                 "Type": "Choice",
@@ -190,7 +191,7 @@ def mail_definition(*, topic_arn: str, pipeline: str, environment: str, region: 
                 formatted(
                     filled(STEP_FAILED),
                     *("$.detail.stepName", "$.detail.failureReason", trigger),
-                    *("$.detail.stepStartTime", "$.detail.stepEndTime", "$.links.console", "$.links.logs"),
+                    *("$.detail.stepStartTime", "$.detail.stepEndTime", "$.took", "$.links.console", "$.links.logs"),
                     *(execution, execution, execution),
                 ),
             ),
@@ -198,7 +199,8 @@ def mail_definition(*, topic_arn: str, pipeline: str, environment: str, region: 
                 f"States.Format('[{environment}] {pipeline}: a run was stopped')",
                 formatted(
                     filled(RUN_STOPPED),
-                    *(trigger, "$.detail.executionStartTime", "$.detail.executionEndTime", execution, execution),
+                    *(trigger, "$.detail.executionStartTime", "$.detail.executionEndTime", "$.took"),
+                    *(execution, execution),
                 ),
             ),
         },
@@ -218,7 +220,7 @@ def _find_trigger() -> dict[str, Any]:
             "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "TriggerUnknown"}],
             "Next": "IsTriggerGiven",
         },
-        "IsTriggerGiven": _choice("$.trigger.reasons[0]", "IsStepFailed", "TriggerByHand"),
+        "IsTriggerGiven": _choice("$.trigger.reasons[0]", "HowLong", "TriggerByHand"),
         # The parameter's default: nobody but a person starts a run without giving it.
         "TriggerByHand": _trigger("manual"),
         "TriggerUnknown": _trigger("unknown (the run's parameters could not be read)"),
@@ -226,7 +228,26 @@ def _find_trigger() -> dict[str, Any]:
 
 
 def _trigger(words: str) -> dict[str, Any]:
-    return {"Type": "Pass", "Result": {"reasons": [words]}, "ResultPath": "$.trigger", "Next": "IsStepFailed"}
+    return {"Type": "Pass", "Result": {"reasons": [words]}, "ResultPath": "$.trigger", "Next": "HowLong"}
+
+
+def _how_long() -> dict[str, Any]:
+    """Put the minutes of the step, or else of the run, at `$.took`; in JSONata: JSONPath cannot subtract times."""
+
+    def minutes(what: str) -> str:
+        start, end = f"$states.input.detail.{what}StartTime", f"$states.input.detail.{what}EndTime"
+        return f"$string($round(($toMillis({end}) - $toMillis({start})) / 60000, 1)) & ' minutes'"
+
+    took = (
+        f"$exists($states.input.detail.stepEndTime) ? {minutes('step')} : "
+        f"$exists($states.input.detail.executionEndTime) ? {minutes('execution')} : 'an unknown time'"
+    )
+    return {
+        "Type": "Pass",
+        "QueryLanguage": "JSONata",
+        "Output": f"{{% $merge([$states.input, {{'took': {took}}}]) %}}",
+        "Next": "IsStepFailed",
+    }
 
 
 def _choice(path: str, present: str, absent: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from emulated_workflow import iso
+from jsonata_in_moto import teach_jsonata
 from resolved_template import REGION, Template
 from synthesis import Synthesise, cdk_context
 
@@ -66,6 +67,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from moto.stepfunctions.parser.asl.utils import json_path
     from moto.stepfunctions.parser.backend import execution_worker
 
+    teach_jsonata()
     # A filter without a match gives an empty list, as a slice does (Jayway's JsonPath, which AWS uses); moto raises.
     several = json_path._contains_slice_or_wildcard_array
     monkeypatch.setattr(json_path, "_contains_slice_or_wildcard_array", lambda path: "[?(" in path or several(path))
