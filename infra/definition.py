@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any, Final
 import aws_cdk as cdk
 
 from infra.settings import Settings
-from pipeline.code_version import code_version
+from pipeline.code_version import code_version, git_revision
 
 DEFINITION_FILE: Final = Path(__file__).resolve().parents[1] / "pipeline" / "definition.json"
 
@@ -37,7 +36,7 @@ class Versions:
         return cls(
             code_version=code_version(),
             definition_hash=hashlib.sha256(DEFINITION_FILE.read_bytes()).hexdigest(),
-            git_revision=_git_revision(),
+            git_revision=git_revision(),
         )
 
     def as_constants(self) -> dict[str, str]:
@@ -47,21 +46,6 @@ class Versions:
             "DefinitionHash": self.definition_hash,
             "GitRevision": self.git_revision,
         }
-
-
-def _git_revision() -> str:
-    """The commit that is checked out; `unknown` outside git."""
-    try:
-        found = subprocess.run(  # a fixed command
-            ["git", "rev-parse", "--short=12", "HEAD"],  # noqa: S607 - git as the user's shell finds it
-            cwd=DEFINITION_FILE.parent,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except OSError:
-        return "unknown"
-    return found.stdout.strip() or "unknown"
 
 
 def read_definition() -> dict[str, Any]:

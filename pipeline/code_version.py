@@ -1,8 +1,9 @@
-"""Which files run in a step, and one digest of them: the code version of a deployed pipeline. Standard library only."""
+"""Which files run in a step, one digest of them (the code version), and the git revision. Standard library only."""
 
 from __future__ import annotations
 
 import hashlib
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -24,3 +25,18 @@ def code_version(files: Iterable[Path] | None = None, package: Path = PACKAGE) -
         whole.update(f"\n{path.relative_to(package).as_posix()}\0".encode())
         whole.update(hashlib.sha256(path.read_bytes()).digest())
     return whole.hexdigest()
+
+
+def git_revision() -> str:
+    """The commit that is checked out; `unknown` outside git."""
+    try:
+        found = subprocess.run(  # a fixed command
+            ["git", "rev-parse", "--short=12", "HEAD"],  # noqa: S607 - git as the user's shell finds it
+            cwd=PACKAGE,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return "unknown"
+    return found.stdout.strip() or "unknown"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 from pathlib import Path
 from typing import Any, Final
 
 from pipeline import contract as c
-from pipeline.code_version import code_version, step_files
+from pipeline.code_version import code_version, git_revision, step_files
 from pipeline.local.digests import code_digest, file_digest
 from pipeline.local.store import Store, StoreError, remove
 
@@ -45,23 +44,9 @@ def constants() -> dict[str, str]:
         "KmsKeyId": "local",
         "ModelPackageGroupName": MODEL_PACKAGE_GROUP,
         "CodeVersion": code_version(),
-        "GitRevision": _git_revision(),
+        "GitRevision": git_revision(),
         "DefinitionHash": file_digest(DEFINITION_FILE),
     }
-
-
-def _git_revision() -> str:
-    try:
-        found = subprocess.run(  # a fixed command
-            ["git", "rev-parse", "--short=12", "HEAD"],  # noqa: S607 - git as the user's shell finds it
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except OSError:
-        return "unknown"
-    return found.stdout.strip() or "unknown"
 
 
 def seed(store: Store) -> None:
