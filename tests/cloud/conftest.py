@@ -1,0 +1,107 @@
+"""One emulated account for all tests of this folder, into which the stack is deployed once.
+
+The files run in the order of their names: deploy, use, destroy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from deployments import ACCOUNT, REGION, STACK, Account, Cdk, Deployed
+
+START_SECONDS = 60
+
+
+@pytest.fixture(scope="session")
+def account(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    """The account, in a process of its own."""
+    folder = tmp_path_factory.mktemp("account")
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(root / "tests"),
+        "HOME": str(folder),  # the CDK keeps account ids in its cache there
+        "AWS_ENDPOINT_URL": f"http://localhost:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
+        "CI": "true",
+        "CDK_DISABLE_CLI_TELEMETRY": "true",
+    }
+    log = folder / "server.log"
+    with log.open("w") as sink:
+        server = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "cloud.emulated_account", str(port)],
+            cwd=folder,
+            env=environment,
+            stdout=sink,
+            stderr=sink,
+        )
+        try:
+            _wait_for(server, port, log)
+            yield Account(environment, log)
+        finally:
+            server.kill()
+            server.wait()
+
+
+def _wait_for(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until and server.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("localhost", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise RuntimeError(f"the emulated account does not answer:\n{log.read_text(encoding='utf-8')}")
+
+
+@pytest.fixture(scope="session")
+def cdk(account: Account, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Cdk:
+    """The project's CDK CLI; skips where it or node is missing."""
+    binary = root / "node_modules" / ".bin" / "cdk"
+    if not shutil.which("node"):
+        pytest.skip("node is not installed: the CDK CLI needs it")
+    if not binary.exists():
+        pytest.skip("the CDK CLI is not installed: npm ci")
+    return Cdk(account, binary, tmp_path_factory.mktemp("assemblies"))
+
+
+@pytest.fixture(scope="session")
+def deployed(account: Account, cdk: Cdk, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+    """The account bootstrapped, and the stack of `dev` deployed from this checkout."""
+    elsewhere = tmp_path_factory.mktemp("no-app")  # bootstrapping needs no synthesis
+    assert "bootstrapped" in cdk(elsewhere, "bootstrap", f"aws://{ACCOUNT}/{REGION}")
+    cdk.deploy(root)
+    (stack,) = account.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    return Deployed(account, {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]})
+
+
+@pytest.fixture(scope="session")
+def redeployed(cdk: Cdk, deployed: Deployed, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stack deployed again from a copy of the project in which one default of definition.json is another."""
+    project = tmp_path_factory.mktemp("projects") / "changed"
+    for part in ("infra", "pipeline"):
+        shutil.copytree(root / part, project / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for part in ("app.py", "cdk.json"):
+        shutil.copy2(root / part, project / part)
+    file = project / "pipeline" / "definition.json"
+    definition = json.loads(file.read_text(encoding="utf-8"))
+    depth = next(p for p in definition["Parameters"] if p["Name"] == "MaxDepth")
+    depth["DefaultValue"] += 1
+    file.write_text(json.dumps(definition), encoding="utf-8")
+    assert "(no changes)" not in cdk.deploy(project)
+    return project

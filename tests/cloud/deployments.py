@@ -1,0 +1,185 @@
+"""The emulated account as tests see it, the CDK CLI at work on it, and what it deployed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import boto3
+
+T = TypeVar("T")
+ACCOUNT, REGION = "123456789012", "eu-west-1"
+STACK = "retraining-dev"
+IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/retraining:1.0"
+# What an operator might choose.
+SETTINGS = {
+    "image_uri": IMAGE,
+    "enabled": "true",
+    "schedule": "cron(30 4 * * ? *)",
+    "time_zone": "America/New_York",
+    "data_arrival": "true",
+    "alert_emails": "oncall@example.com",
+    "approver_emails": "lead@example.com",
+}
+
+
+@dataclass(frozen=True)
+class Account:
+    """The account: how to reach it, and the log of its server."""
+
+    environment: dict[str, str]
+    log: Path
+
+    def client(self, service: str) -> Any:
+        """boto3 of a service."""
+        return boto3.client(
+            service,
+            region_name=REGION,
+            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+    def run(self, command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+        """A command that works on the account."""
+        return subprocess.run(
+            command,
+            cwd=folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=180,
+        )
+
+    def operate(self, root: Path, module: str, *arguments: str, code: int = 0) -> str:
+        """`python -m module arguments`, as an operator types it; what it said."""
+        done = self.run([sys.executable, "-m", module, *arguments], root)
+        assert done.returncode == code, f"{module} {arguments}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+
+@dataclass(frozen=True)
+class Cdk:
+    """The project's own CDK CLI."""
+
+    account: Account
+    binary: Path
+    outputs: Path  # where synthesised assemblies go
+
+    def __call__(self, folder: Path, *arguments: str) -> str:
+        """Run it in a folder; what it said."""
+        done = self.account.run([str(self.binary), "--ci", "--no-notices", *arguments], folder)
+        log = self.account.log.read_text(encoding="utf-8")[-6000:]
+        assert done.returncode == 0, f"cdk {arguments}\n{done.stdout}\n{done.stderr}\n{log}"
+        return done.stdout
+
+    def deploy(self, folder: Path, environment: str = "dev") -> str:
+        """`cdk deploy` of the app in a folder."""
+        settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        app = ["--app", f"{sys.executable} app.py", "--output", str(self.assembly(folder, environment))]
+        return self(folder, "deploy", *app, "-c", f"env={environment}", *settings, "--require-approval", "never")
+
+    def destroy(self, folder: Path, environment: str = "dev") -> str:
+        """`cdk destroy` of what was deployed."""
+        return self(folder, "destroy", "--app", str(self.assembly(folder, environment)), "--force")
+
+    def assembly(self, folder: Path, environment: str = "dev") -> Path:
+        """What the app in a folder was synthesised to."""
+        return self.outputs / f"{folder.name}-{environment}"
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """The stack."""
+
+    account: Account
+    outputs: dict[str, str]
+
+    def client(self, service: str) -> Any:
+        """boto3 of a service."""
+        return self.account.client(service)
+
+    @property
+    def pipeline(self) -> Any:
+        """As SageMaker describes it."""
+        return self.client("sagemaker").describe_pipeline(PipelineName=self.outputs["PipelineName"])
+
+    def resource(self, kind: str, marked: str = "") -> str:
+        """The physical id of the only resource of a type whose logical id contains `marked`."""
+        found = self.client("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
+        (physical,) = [
+            r["PhysicalResourceId"] for r in found if r["ResourceType"] == kind and marked in r["LogicalResourceId"]
+        ]
+        return str(physical)
+
+    def put_event(self, event: dict[str, Any]) -> None:
+        """Put an event on the bus as its service does."""
+        entry = {"Source": event["source"], "DetailType": event["detail-type"], "Detail": json.dumps(event["detail"])}
+        self.client("events").put_events(Entries=[entry])
+
+    def runs(self) -> list[dict[str, Any]]:
+        """The pipeline's runs, newest first, each with its parameters."""
+        client, name = self.client("sagemaker"), self.outputs["PipelineName"]
+        runs = client.list_pipeline_executions(PipelineName=name, MaxResults=50)["PipelineExecutionSummaries"]
+        for run in runs:
+            given = client.list_pipeline_parameters_for_execution(PipelineExecutionArn=run["PipelineExecutionArn"])
+            run["Parameters"] = {p["Name"]: p["Value"] for p in given["PipelineParameters"]}
+        return list(runs)
+
+    def end_run(self, arn: str, status: str = "Succeeded") -> None:
+        """Let a run end: the account takes it from SageMaker's own event."""
+        detail = {"pipelineExecutionArn": arn, "pipelineArn": arn.partition("/execution")[0]}
+        self.put_event(
+            {
+                "source": "aws.sagemaker",
+                "detail-type": "SageMaker Model Building Pipeline Execution Status Change",
+                "detail": {**detail, "currentPipelineExecutionStatus": status},
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """A subscriber: a queue that a topic sends to, as it sends to a person's mail address."""
+
+    client: Any
+    url: str
+
+    @classmethod
+    def subscribe(cls, account: Account, topic: str, name: str) -> Mailbox:
+        """A new subscriber."""
+        sqs = account.client("sqs")
+        url = sqs.create_queue(QueueName=name)["QueueUrl"]
+        account.client("sns").subscribe(
+            TopicArn=topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
+        )
+        return cls(sqs, url)
+
+    def read(self) -> dict[str, str] | None:
+        """The next mail, with `Subject` and `Message`; None when there is none."""
+        for message in self.client.receive_message(QueueUrl=self.url).get("Messages", []):
+            self.client.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
+            mail: dict[str, str] = json.loads(message["Body"])
+            return mail
+        return None
+
+    def wait(self) -> dict[str, str]:
+        """The next mail, as soon as it is there."""
+        return eventually(self.read)
+
+
+def eventually(found: Callable[[], T | None], seconds: float = 60) -> T:
+    """What `found` returns as soon as that is something: events are delivered when they are delivered."""
+    until = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < until, f"not within {seconds} s: {found}"
+        time.sleep(0.1)
+    return value

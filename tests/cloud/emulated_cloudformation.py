@@ -1,0 +1,196 @@
+"""Completes what moto's CloudFormation does in part: the CDK CLI finds what it would find in AWS.
+
+- buckets with versions and notices; a bucket that holds something is not deleted
+- custom resources call the function and wait for its answer, at an update and a deletion as well
+- a stack's outputs; change sets that are gone; a deletion in the reverse order of creation
+- a resource that cannot be made or deleted fails the deployment, with the reason
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import traceback
+import uuid
+from typing import Any
+
+import boto3
+from moto.awslambda.models import Permission
+from moto.cloudformation.custom_model import CustomModel
+from moto.cloudformation.exceptions import CloudFormationError, ValidationError
+from moto.cloudformation.models import ChangeSet, CloudFormationBackend
+from moto.cloudformation.parsing import OutputMap, ResourceMap
+from moto.cloudformation.responses import CloudFormationResponse
+from moto.iam.access_control import PermissionResult
+from moto.kms.models import Key
+from moto.s3.models import FakeBucket
+
+Properties = dict[str, Any]
+
+
+def teach() -> None:
+    """Call once."""
+    create = FakeBucket.create_from_cloudformation_json.__func__
+    FakeBucket.create_from_cloudformation_json = classmethod(functools.partial(_create_bucket, create))
+    FakeBucket.delete_from_cloudformation_json = classmethod(_delete_bucket)
+    CustomModel.create_from_cloudformation_json = classmethod(_create_custom)
+    CustomModel.update_from_cloudformation_json = classmethod(_update_custom)
+    CustomModel.delete = lambda resource, account, region: _call_custom(resource, "Delete")
+    CloudFormationResponse.process_cfn_response = _take_answer
+    # Bucket policies are kept, not enforced: they demand TLS, which an account on localhost does not speak.
+    FakeBucket.get_permission = lambda bucket, action, resource: PermissionResult.NEUTRAL
+    ChangeSet.apply = functools.partialmethod(_apply, ChangeSet.apply)
+    ResourceMap.delete = _delete_in_reverse
+    ResourceMap.parse_ssm_parameter = functools.partialmethod(_parse_ssm_parameter, ResourceMap.parse_ssm_parameter)
+    execute = CloudFormationBackend.execute_change_set
+    CloudFormationBackend.execute_change_set = functools.partialmethod(_execute_change_set, execute)
+    CloudFormationBackend.delete_stack = _delete_stack
+    CloudFormationBackend.delete_change_set = _delete_change_set
+    describe_change_set = CloudFormationBackend.describe_change_set
+    CloudFormationBackend.describe_change_set = functools.partialmethod(_describe_change_set, describe_change_set)
+    Permission.physical_resource_id = "permission"
+    create_key = Key.create_from_cloudformation_json.__func__
+    Key.create_from_cloudformation_json = classmethod(functools.partial(_create_key, create_key))
+
+
+def _create_bucket(
+    original: Any, cls: type[FakeBucket], resource_name: str, cloudformation_json: Any, *place: Any, **rest: Any
+) -> FakeBucket:
+    """moto leaves out versions, public access and notices to EventBridge."""
+    bucket: FakeBucket = original(cls, resource_name, cloudformation_json, *place, **rest)
+    client, properties = boto3.client("s3"), cloudformation_json["Properties"]
+    for name, put in (
+        ("VersioningConfiguration", client.put_bucket_versioning),
+        ("PublicAccessBlockConfiguration", client.put_public_access_block),
+    ):
+        if name in properties:
+            put(Bucket=resource_name, **{name: properties[name]})
+    if "NotificationConfiguration" in properties:
+        notices: dict[str, Any] = {"EventBridgeConfiguration": {}}
+        client.put_bucket_notification_configuration(Bucket=resource_name, NotificationConfiguration=notices)
+    return bucket
+
+
+def _delete_bucket(cls: type[FakeBucket], resource_name: str, *_: Any) -> None:
+    """As S3 does: a bucket that still holds a version of an object is not deleted (moto's stack would go on)."""
+    boto3.client("s3").delete_bucket(Bucket=resource_name)
+
+
+_answers: dict[str, dict[str, Any]] = {}  # what functions have answered to CloudFormation, by request
+
+
+def _take_answer(self: CloudFormationResponse) -> tuple[int, dict[str, int], str]:
+    _answers[self._get_param("RequestId")] = {name: self._get_param(name) for name in ("Status", "Reason")}
+    return 200, {"status": 200}, "{}"
+
+
+def _create_custom(
+    cls: type[CustomModel], name: str, cloudformation_json: Any, account_id: str, region: str, **about: Any
+) -> CustomModel:
+    resource = CustomModel(region, "", about["LogicalId"], name)
+    resource.event = {
+        "ResponseURL": f"{os.environ['AWS_ENDPOINT_URL']}/cloudformation_{region}/cfnresponse?stack={about['StackId']}",
+        "StackId": about["StackId"],
+        "LogicalResourceId": about["LogicalId"],
+        "ResourceType": about["ResourceType"],
+    }
+    _call_custom(resource, "Create", cloudformation_json["Properties"])
+    return resource
+
+
+def _update_custom(cls: type[CustomModel], original_resource: Any, cloudformation_json: Any, **_: Any) -> CustomModel:
+    _call_custom(original_resource, "Update", cloudformation_json["Properties"])
+    custom: CustomModel = original_resource
+    return custom
+
+
+def _call_custom(resource: Any, kind: str, properties: Properties | None = None) -> None:
+    """Call the function behind a custom resource and wait for its answer, as CloudFormation does."""
+    if properties:
+        resource.properties = properties
+    event = {
+        **resource.event,
+        "RequestType": kind,
+        "RequestId": str(uuid.uuid4()),
+        "ServiceToken": resource.properties["ServiceToken"],
+        "ResourceProperties": resource.properties,
+        **({"PhysicalResourceId": resource.resource_name} if kind != "Create" else {}),
+    }
+    client = boto3.client("lambda", region_name=resource.region_name)
+    client.invoke(FunctionName=event["ServiceToken"], Payload=json.dumps(event).encode())
+    answer = _answers.pop(event["RequestId"], None)
+    if answer is None or answer["Status"] != "SUCCESS":
+        raise RuntimeError(f"{kind} of {event['LogicalResourceId']}: {answer}")
+    resource.set_data({})
+
+
+def _apply(self: ChangeSet, original: Any) -> None:
+    """moto reads the outputs only of a stack that was made without a change set."""
+    original(self)
+    self.stack.output_map = OutputMap(self.stack.resource_map, self.template_dict, self.stack.stack_id)
+
+
+def _delete_in_reverse(self: ResourceMap) -> None:
+    """As CloudFormation does: what was made last, because it needs others, goes first; what is retained stays."""
+    for name in reversed(list(self._parsed_resources)):
+        described = self._resource_json_map.get(name)
+        resource = self._parsed_resources[name]
+        if described and resource is not None and described.get("DeletionPolicy") != "Retain":
+            self._delete_resource(resource, described)
+            del self._parsed_resources[name]
+
+
+def _execute_change_set(self: CloudFormationBackend, original: Any, change_set_name: str, stack_name: str) -> None:
+    """As CloudFormation does (but nothing is rolled back): moto would answer with an internal error."""
+    stack = self.describe_change_set(change_set_name).stack
+    try:
+        original(self, change_set_name, stack_name)
+    except Exception as error:
+        traceback.print_exc()
+        stack.status = "UPDATE_FAILED" if stack.status.startswith("UPDATE") else "CREATE_FAILED"
+        stack._add_stack_event(stack.status, resource_status_reason=f"{type(error).__name__}: {error}")
+
+
+def _delete_stack(self: CloudFormationBackend, name_or_stack_id: str) -> None:
+    """As CloudFormation does: a stack with a resource that cannot be deleted stays, and says why."""
+    stack = self.get_stack(name_or_stack_id)
+    try:
+        stack.delete()
+    except Exception as error:
+        stack.status = "DELETE_FAILED"
+        stack._add_stack_event("DELETE_FAILED", resource_status_reason=str(error))
+    else:
+        self.deleted_stacks[stack.stack_id] = self.stacks.pop(stack.stack_id)
+
+
+def _delete_change_set(self: CloudFormationBackend, change_set_name: str) -> None:
+    """As CloudFormation does: one that is not there is deleted already (moto fails)."""
+    for arn, change_set in list(self.change_sets.items()):
+        if change_set_name in (arn, change_set.change_set_name):
+            del self.change_sets[arn]
+
+
+class ChangeSetNotFoundError(CloudFormationError):
+    """By this code the CDK CLI knows that an old change set is gone."""
+
+    code = "ChangeSetNotFound"
+
+
+def _describe_change_set(self: CloudFormationBackend, original: Any, change_set_name: str) -> Any:
+    try:
+        return original(self, change_set_name)
+    except ValidationError as error:
+        raise ChangeSetNotFoundError(f"ChangeSet [{change_set_name}] does not exist") from error
+
+
+def _create_key(original: Any, cls: type[Key], *given: Any, **rest: Any) -> Key:
+    """moto keeps the policy as an object, and fails on it when the key is described."""
+    key: Key = original(cls, *given, **rest)
+    key.policy = json.dumps(key.policy)
+    return key
+
+
+def _parse_ssm_parameter(self: ResourceMap, original: Any, value: str, value_type: str) -> Any:
+    """At an update `UsePreviousValue` stands for the parameter's name; moto puts the value that it had in its place."""
+    return original(self, value, value_type) if value.startswith("/") else value

@@ -1,0 +1,216 @@
+"""Teaches moto what services do of their own accord: deliver events, run functions, tell of a changed model package.
+
+- EventBridge delivers to Step Functions and Lambda, in the shape that a rule's target wants
+- Lambda runs the code that was uploaded, in a child process (moto's own way needs Docker)
+- SageMaker tells EventBridge of a model package that was registered, approved or rejected, and refuses to delete a
+  group that still holds one; an event about a run, put by a test, is also what the run then is
+- Step Functions interprets a stack's workflows
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import uuid
+import zipfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import moto.stepfunctions.models
+from jsonata_in_moto import teach_jsonata
+from moto.awslambda.models import LambdaFunction
+from moto.cloudwatch.responses import CloudWatchResponse
+from moto.core.config import default_user_config
+from moto.core.responses import ActionResult, EmptyResult
+from moto.events.models import EventsBackend, Rule
+from moto.sagemaker.exceptions import ValidationError
+from moto.sagemaker.models import SageMakerModelBackend
+from moto.sagemaker.responses import SageMakerResponse
+from moto.stepfunctions.parser.asl.utils import json_path
+from moto.stepfunctions.parser.models import StepFunctionsParserBackend, stepfunctions_parser_backends
+from sagemaker_emulation import Run
+
+RUNTIME = Path(__file__).with_name("lambda_runtime.py")
+_SECONDS = 120
+
+
+def teach() -> None:
+    """Call once, after `sagemaker_emulation.teach`."""
+    default_user_config["stepfunctions"]["execute_state_machine"] = True
+    moto.stepfunctions.models.stepfunctions_backends = stepfunctions_parser_backends
+    teach_jsonata()
+    finds_many = json_path._contains_slice_or_wildcard_array
+    # As in the service, a filter that matches nothing finds an empty list (in moto it fails the workflow).
+    json_path._contains_slice_or_wildcard_array = lambda path: "[?(" in path or finds_many(path)
+    _wrap(StepFunctionsParserBackend, "start_execution", _start_execution)
+    Rule.send_to_targets = _send_to_targets
+    LambdaFunction._invoke_lambda = _run_function
+    SageMakerResponse.delete_model_package_group = _delete_model_package_group
+    CloudWatchResponse.put_composite_alarm = _put_composite_alarm
+    _wrap(EventsBackend, "put_events", _put_events)
+    _wrap(SageMakerModelBackend, "create_model_package", _create_model_package)
+    _wrap(SageMakerModelBackend, "update_model_package", _update_model_package)
+
+
+def _wrap(owner: type, name: str, around: Callable[..., Any]) -> None:
+    setattr(owner, name, functools.partialmethod(around, getattr(owner, name)))
+
+
+# --- Step Functions ---------------------------------------------------------------------------------------------------
+def _start_execution(
+    self: StepFunctionsParserBackend, original: Callable[..., Any], machine: str, name: str | None, *given: Any
+) -> Any:
+    """An execution that is given no name gets one of its own (in moto all of them share one)."""
+    return original(self, machine, name or str(uuid.uuid4()), *given)
+
+
+# --- EventBridge ------------------------------------------------------------------------------------------------------
+def _send_to_targets(self: Rule, original_event: Any, transform_input: bool = True) -> None:
+    event = {name: value for name, value in original_event.items() if name != "ingestion-time"}
+    if not isinstance(event["time"], str):
+        event["time"] = datetime.fromtimestamp(event["time"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    has_pattern = bool(self.event_pattern.get_pattern())  # a rule with a schedule alone answers no event (moto: any)
+    if self.state == "ENABLED" and has_pattern and self.event_pattern.matches_event(event):
+        for target in self.targets:
+            threading.Thread(target=_deliver, args=(target, event, self.region_name)).start()
+
+
+def _deliver(target: dict[str, Any], event: dict[str, Any], region: str) -> None:
+    """To a workflow or to a function; anything else fails loudly in the server's log."""
+    body, (_, _, service, *_) = _input_of(target, event), target["Arn"].split(":")
+    if service == "states":
+        boto3.client("stepfunctions", region_name=region).start_execution(stateMachineArn=target["Arn"], input=body)
+    elif service == "lambda":
+        client = boto3.client("lambda", region_name=region)
+        client.invoke(FunctionName=target["Arn"], InvocationType="Event", Payload=body.encode())
+    else:
+        raise NotImplementedError(f"a rule's target {target['Arn']}")
+
+
+def _input_of(target: dict[str, Any], event: dict[str, Any]) -> str:
+    """The event, or what the target's input transformer makes of it (a value that is missing becomes an empty string).
+
+    docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html
+    """
+    transformer = target.get("InputTransformer")
+    if not transformer:
+        return str(target.get("Input") or json.dumps(event))
+
+    def value(match: re.Match[str]) -> str:
+        found: Any = event
+        for part in transformer["InputPathsMap"][match[1]].removeprefix("$.").split("."):
+            found = found.get(part, "") if isinstance(found, dict) else ""
+        return json.dumps(found)
+
+    return re.sub("<([^>]+)>", value, transformer["InputTemplate"])
+
+
+def _put_events(self: EventsBackend, original: Callable[..., Any], events: list[dict[str, Any]]) -> Any:
+    """An event about a run or a step says what the run is: what a rule's target then asks SageMaker fits the event."""
+    for event in events:
+        detail = json.loads(event["Detail"])
+        if event["Source"] == "aws.sagemaker" and "pipelineExecutionArn" in detail:
+            run = Run(detail["pipelineExecutionArn"], self.region_name)
+            if "stepName" in detail:
+                run.step(detail["stepName"], detail["currentStepStatus"], FailureReason=detail.get("failureReason", ""))
+            else:
+                run.end(detail["currentPipelineExecutionStatus"])
+    return original(self, events)
+
+
+# --- Lambda -----------------------------------------------------------------------------------------------------------
+def _run_function(self: LambdaFunction, event: Any = None) -> tuple[str, bool, str]:
+    """The handler's answer, whether it raised, and its log."""
+    environment = {
+        **self.environment_vars,
+        **{
+            name: os.environ[name]
+            for name in ("PATH", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        },
+        "AWS_REGION": self.region,
+        "AWS_DEFAULT_REGION": self.region,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        zipfile.ZipFile(io.BytesIO(self.code_bytes)).extractall(folder)
+        context = {"aws_request_id": str(uuid.uuid4()), "invoked_function_arn": self.function_arn}
+        done = subprocess.run(
+            # -I: nothing of the project is on the path but what the archive holds
+            [sys.executable, "-I", str(RUNTIME), folder, str(self.handler)],
+            input=json.dumps({"event": event, "context": context}),
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_SECONDS,
+        )
+    sys.stderr.write(done.stderr)
+    return done.stdout, done.returncode != 0, done.stderr
+
+
+# --- SageMaker --------------------------------------------------------------------------------------------------------
+def _create_model_package(self: SageMakerModelBackend, original: Callable[..., Any], **given: Any) -> Any:
+    arn = original(self, **given)
+    _tell_of_package(self, arn)
+    return arn
+
+
+def _update_model_package(self: SageMakerModelBackend, original: Callable[..., Any], **given: Any) -> Any:
+    answer = original(self, **given)
+    _tell_of_package(self, given["model_package_arn"])
+    return answer
+
+
+def _tell_of_package(backend: SageMakerModelBackend, arn: str) -> None:
+    package = backend.describe_model_package(arn)
+    detail = {
+        "ModelPackageGroupName": package.model_package_group_name,
+        "ModelPackageVersion": package.model_package_version,
+        "ModelPackageArn": arn,
+        "ModelPackageStatus": package.model_package_status,
+        "ModelApprovalStatus": package.model_approval_status,
+    }
+    entry = {
+        "Source": "aws.sagemaker",
+        "DetailType": "SageMaker Model Package State Change",
+        "Detail": json.dumps(detail),
+        "Resources": [arn],
+    }
+    boto3.client("events", region_name=backend.region_name).put_events(Entries=[entry])
+
+
+def _delete_model_package_group(self: SageMakerResponse) -> ActionResult:
+    """As the service does: only an empty one."""
+    backend, name = self.sagemaker_backend, self._get_param("ModelPackageGroupName")
+    if any(package.model_package_group_name == name for package in backend.model_packages.values()):
+        raise ValidationError(f"Model package group {name} still holds model packages")
+    del backend.model_package_groups[name]
+    return ActionResult({})
+
+
+# --- CloudWatch -------------------------------------------------------------------------------------------------------
+def _put_composite_alarm(self: CloudWatchResponse) -> EmptyResult:
+    """moto's alarms have a rule, but only the call for metric alarms."""
+    unused: dict[str, Any] = {
+        **dict.fromkeys(("namespace", "metric_name", "comparison_operator", "statistic"), ""),
+        **dict.fromkeys(("evaluation_periods", "period", "threshold"), 0),
+    }
+    self.cloudwatch_backend.put_metric_alarm(
+        name=self._get_param("AlarmName"),
+        description=self._get_param("AlarmDescription"),
+        rule=self._get_param("AlarmRule"),
+        alarm_actions=self._get_param("AlarmActions", []),
+        ok_actions=self._get_param("OKActions", []),
+        dimensions=[],
+        **unused,
+    )
+    return EmptyResult()

@@ -1,0 +1,169 @@
+"""`cdk bootstrap` and `cdk deploy` into an emulated account: what is there, then; deployed again; something new."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deployments import IMAGE, SETTINGS, STACK, Cdk, Deployed
+
+from pipeline import contract as c
+from pipeline.code_version import code_version
+
+pytestmark = [pytest.mark.xdist_group("cloud"), pytest.mark.timeout(600)]  # one worker, one account
+
+
+@pytest.fixture(scope="module")
+def name(deployed: Deployed) -> str:
+    return deployed.outputs["PipelineName"]
+
+
+def test_every_resource_of_the_template_was_made(root: Path, cdk: Cdk, deployed: Deployed) -> None:
+    """moto leaves out what it does not know without a word."""
+    (template,) = cdk.assembly(root).glob("*.template.json")
+    wanted = set(json.loads(template.read_text(encoding="utf-8"))["Resources"])
+    pages = deployed.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=STACK)
+    made = {r["LogicalResourceId"] for page in pages for r in page["StackResourceSummaries"] if r["PhysicalResourceId"]}
+    assert made == wanted
+
+
+def test_the_deployed_definition_is_the_committed_one_with_constants_bound(root: Path, deployed: Deployed) -> None:
+    file = root / "pipeline" / "definition.json"
+    text = file.read_text(encoding="utf-8")
+    pipeline = deployed.pipeline
+    found = json.loads(pipeline["PipelineDefinition"])
+    steps = list(_steps(found["Steps"]))
+    job_role = next(step["Arguments"]["RoleArn"] for step in steps if step["Type"] == "Processing")
+    constants = {
+        "ExecutionRoleArn": job_role,
+        "ImageUri": IMAGE,
+        "DataBucket": deployed.outputs["DataBucket"],
+        "ArtifactBucket": deployed.outputs["ArtifactBucket"],
+        "KmsKeyId": next(s["Arguments"]["OutputDataConfig"]["KmsKeyId"] for s in steps if s["Type"] == "Training"),
+        "ModelPackageGroupName": deployed.outputs["ModelPackageGroup"],
+        "CodeVersion": code_version(),
+        "DefinitionHash": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "GitRevision": next(
+            s["Arguments"]["CustomerMetadataProperties"]["git_revision"] for s in steps if s["Type"] == "RegisterModel"
+        ),
+    }
+    for constant, value in constants.items():
+        text = text.replace(f"${{{constant}}}", value)
+    assert found == json.loads(text)
+
+    iam, kms = deployed.client("iam"), deployed.client("kms")
+    assert iam.get_role(RoleName=job_role.rsplit("/", 1)[1])["Role"]["Arn"] == job_role != pipeline["RoleArn"]
+    assert kms.describe_key(KeyId=constants["KmsKeyId"])["KeyMetadata"]["KeyState"] == "Enabled"
+    tags = deployed.client("sagemaker").list_tags(ResourceArn=pipeline["PipelineArn"])["Tags"]
+    versions = {"code-version": "CodeVersion", "definition-hash": "DefinitionHash", "git-revision": "GitRevision"}
+    assert {t["Key"]: t["Value"] for t in tags}.items() >= {tag: constants[of] for tag, of in versions.items()}.items()
+
+
+def _steps(steps: list[dict[str, Any]]) -> Any:
+    for step in steps:
+        yield step
+        if step["Type"] == "Condition":
+            yield from _steps(step["Arguments"]["IfSteps"])
+            yield from _steps(step["Arguments"]["ElseSteps"])
+
+
+def test_the_schedule_starts_the_gate_that_starts_this_pipeline(deployed: Deployed, name: str) -> None:
+    schedule = deployed.client("scheduler").get_schedule(Name=name, GroupName=name)
+    assert (schedule["State"], schedule["ScheduleExpression"]) == ("ENABLED", SETTINGS["schedule"])
+    assert schedule["ScheduleExpressionTimezone"] == SETTINGS["time_zone"]
+    gate = json.loads(schedule["Target"]["Input"])["StateMachineArn"]
+    described = deployed.client("stepfunctions").describe_state_machine(stateMachineArn=gate)
+    states = json.loads(described["definition"])["States"]
+    calls = [s["Parameters"] for s in states.values() if "sagemaker" in s.get("Resource", "")]
+    assert {call["PipelineName"] for call in calls} == {name}
+    queue = schedule["Target"]["DeadLetterConfig"]["Arn"].rsplit(":", 1)[1]
+    assert deployed.client("sqs").get_queue_url(QueueName=queue)
+
+
+def test_each_alarm_watches_what_is_there_and_tells_the_alerts_topic(deployed: Deployed, name: str) -> None:
+    alarms = deployed.client("cloudwatch").describe_alarms(AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    of_runs = [
+        (metric["MetricName"], metric["Dimensions"])
+        for alarm in alarms["MetricAlarms"]
+        for metric in _metrics(alarm)
+        if metric["Namespace"] == "AWS/Sagemaker/ModelBuildingPipeline"
+    ]
+    watched = [{"Name": "PipelineName", "Value": name}]
+    assert sorted(of_runs) == [("ExecutionFailed", watched), ("ExecutionSucceeded", watched)]
+
+    queues = {url.rsplit("/", 1)[1] for url in deployed.client("sqs").list_queues()["QueueUrls"]}
+    machines = {m["stateMachineArn"] for m in deployed.client("stepfunctions").list_state_machines()["stateMachines"]}
+    functions = {f["FunctionName"] for f in deployed.client("lambda").list_functions()["Functions"]}
+    rules = {rule["Name"] for rule in deployed.client("events").list_rules()["Rules"]}
+    there = {
+        "QueueName": queues,
+        "StateMachineArn": machines,
+        "FunctionName": functions,
+        "RuleName": rules,
+        "ScheduleGroup": {name},
+        "PipelineName": {name},
+    }
+    dimensions = [d for alarm in alarms["MetricAlarms"] for metric in _metrics(alarm) for d in metric["Dimensions"]]
+    assert dimensions
+    assert [d for d in dimensions if d["Value"] not in there[d["Name"]]] == []
+
+    topic = [deployed.outputs["AlertsTopic"]]
+    loud = [a for a in (*alarms["MetricAlarms"], *alarms["CompositeAlarms"]) if a["AlarmActions"]]
+    assert len(loud) >= 7
+    assert all(a["AlarmActions"] == a["OKActions"] == topic and a["AlarmDescription"] for a in loud)
+
+
+def _metrics(alarm: dict[str, Any]) -> list[dict[str, Any]]:
+    """The metrics of an alarm, of an expression as well."""
+    stats = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
+    return stats or [{k: alarm[k] for k in ("Namespace", "MetricName", "Dimensions")}]
+
+
+def test_people_are_subscribed(deployed: Deployed) -> None:
+    subscriptions = deployed.client("sns").list_subscriptions()["Subscriptions"]
+    by_topic = {s["TopicArn"]: (s["Protocol"], s["Endpoint"]) for s in subscriptions if s["Protocol"] == "email"}
+    assert by_topic == {
+        deployed.outputs["AlertsTopic"]: ("email", SETTINGS["alert_emails"]),
+        deployed.outputs["ApproversTopic"]: ("email", SETTINGS["approver_emails"]),
+    }
+
+
+def test_the_first_run_finds_its_seed_objects(deployed: Deployed) -> None:
+    """Written at the deploy by the function that CloudFormation really called."""
+    s3, bucket = deployed.client("s3"), deployed.outputs["ArtifactBucket"]
+    found = {key: s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in c.SEED_OBJECTS}
+    assert found == c.SEED_OBJECTS
+
+
+def test_buckets_keep_versions_and_refuse_the_public_and_plain_http(deployed: Deployed) -> None:
+    s3 = deployed.client("s3")
+    for bucket in (deployed.outputs["DataBucket"], deployed.outputs["ArtifactBucket"]):
+        assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+        rule = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"][0]
+        assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+        assert set(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values()) == {True}
+        statements = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
+        assert {"Bool": {"aws:SecureTransport": "false"}} in [s.get("Condition") for s in statements]
+
+
+def test_a_second_deploy_changes_nothing(root: Path, cdk: Cdk, deployed: Deployed) -> None:
+    assert "(no changes)" in cdk.deploy(root)
+
+
+def test_a_new_definition_is_a_new_version(root: Path, deployed: Deployed, redeployed: Path, name: str) -> None:
+    client, files = deployed.client("sagemaker"), [folder / "pipeline/definition.json" for folder in (root, redeployed)]
+    versions = client.list_pipeline_versions(PipelineName=name, SortOrder="Ascending")["PipelineVersionSummaries"]
+    assert [v["PipelineVersionId"] for v in versions] == [1, 2]
+    found = [client.describe_pipeline(PipelineName=name, PipelineVersionId=n)["PipelineDefinition"] for n in (1, 2)]
+    written = [file.read_text(encoding="utf-8") for file in files]
+    depths = [
+        [p["DefaultValue"] for p in json.loads(text)["Parameters"] if p["Name"] == "MaxDepth"]
+        for text in (*found, *written)
+    ]
+    assert depths[:2] == depths[2:]
+    assert depths[0] != depths[1]
+    tags = client.list_tags(ResourceArn=deployed.pipeline["PipelineArn"])["Tags"]
+    assert {"Key": "definition-hash", "Value": hashlib.sha256(files[1].read_bytes()).hexdigest()} in tags

@@ -1,0 +1,154 @@
+"""The deployed stack at work: what starts a run, which mail comes when one fails, and the operator's commands."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deployments import ACCOUNT, REGION, Deployed, Mailbox, eventually
+
+pytestmark = [pytest.mark.xdist_group("cloud"), pytest.mark.timeout(600)]  # one worker, one account
+# What the recorded events and the documented mails name, and what stands in its place here.
+RECORDED = {"us-east-1": REGION, "111122223333": ACCOUNT, "retraining-prod": "retraining-dev"}
+RECORDED_RUN = "p4jn9xou8a8s"
+
+
+@pytest.fixture(scope="module")
+def gate(deployed: Deployed) -> str:
+    """The workflow through which every automatic start goes."""
+    return deployed.resource("AWS::StepFunctions::StateMachine", "Gate")
+
+
+@pytest.fixture(autouse=True)
+def no_run_goes_on(deployed: Deployed) -> Iterator[None]:
+    """Each test begins with no run under way, for which the gate would wait."""
+    yield
+    for run in deployed.runs():
+        if run["PipelineExecutionStatus"] == "Executing":
+            deployed.end_run(run["PipelineExecutionArn"])
+
+
+def knock(deployed: Deployed, delivery: str) -> None:
+    """Do what EventBridge Scheduler does when the time has come: moto keeps schedules, but does not run them."""
+    name = deployed.outputs["PipelineName"]
+    target = deployed.client("scheduler").get_schedule(Name=name, GroupName=name)["Target"]
+    assert target["Arn"] == "arn:aws:scheduler:::aws-sdk:sfn:startExecution"
+    request = json.loads(target["Input"].replace("<aws.scheduler.execution-id>", delivery))
+    deployed.client("stepfunctions").start_execution(stateMachineArn=request["StateMachineArn"], input=request["Input"])
+
+
+def knocks(deployed: Deployed, gate: str) -> list[str]:
+    """The status of each knock at the gate, the last first."""
+    listed = deployed.client("stepfunctions").list_executions(stateMachineArn=gate)["executions"]
+    return [execution["status"] for execution in sorted(listed, key=lambda e: e["startDate"], reverse=True)]
+
+
+def started(deployed: Deployed, gate: str, before: int) -> list[dict[str, Any]]:
+    """The runs, as soon as every knock after the first `before` is answered."""
+    eventually(lambda: len(knocks(deployed, gate)) > before and "RUNNING" not in knocks(deployed, gate))
+    assert set(knocks(deployed, gate)) == {"SUCCEEDED"}
+    return deployed.runs()
+
+
+def test_the_schedule_starts_one_run_however_often_it_is_delivered(deployed: Deployed, gate: str) -> None:
+    knock(deployed, "delivery-1")
+    (run,) = started(deployed, gate, 0)
+    assert (run["PipelineExecutionStatus"], run["Parameters"]) == ("Executing", {"TriggerReason": "schedule"})
+    knock(deployed, "delivery-1")
+    assert started(deployed, gate, 1) == [run]
+
+
+def test_an_event_starts_a_run_with_the_reason_that_it_carries(deployed: Deployed, gate: str) -> None:
+    before, runs = len(knocks(deployed, gate)), len(deployed.runs())
+    reason = 'drift: "calibration error" 0.08 over seven days'
+    event = {"source": "drift-monitor", "detail-type": "retraining.requested", "detail": {"reason": reason}}
+    deployed.put_event({**event, "detail": {"reason": reason, "pipeline": "another"}})
+    deployed.put_event(event)
+    newest, *others = started(deployed, gate, before)
+    assert newest["Parameters"] == {"TriggerReason": reason}
+    assert (len(others), len(knocks(deployed, gate))) == (runs, before + 1)
+
+
+def test_a_finished_export_starts_a_run(deployed: Deployed, gate: str) -> None:
+    before, runs = len(knocks(deployed, gate)), len(deployed.runs())
+    for key in ("games/2026/part-1.csv", "elsewhere/_SUCCESS", "games/2026/_SUCCESS"):
+        deployed.client("s3").put_object(Bucket=deployed.outputs["DataBucket"], Key=key, Body=b"")
+    newest, *others = started(deployed, gate, before)
+    assert newest["Parameters"] == {"TriggerReason": "data"}
+    assert (len(others), len(knocks(deployed, gate))) == (runs, before + 1)
+
+
+@pytest.fixture(scope="module")
+def mailbox(deployed: Deployed) -> Mailbox:
+    """Somebody on call."""
+    return Mailbox.subscribe(deployed.account, deployed.outputs["AlertsTopic"], "on-call")
+
+
+def here(text: str, arn: str) -> str:
+    """A recorded text with this account's names in it."""
+    for name, ours in {**RECORDED, RECORDED_RUN: arn.rsplit("/", 1)[1]}.items():
+        text = text.replace(name, ours)
+    return text
+
+
+def scheduled_run(deployed: Deployed) -> str:
+    """The ARN of a run that the schedule triggered."""
+    given = [{"Name": "TriggerReason", "Value": "schedule"}]
+    started = deployed.client("sagemaker").start_pipeline_execution(
+        PipelineName=deployed.outputs["PipelineName"], PipelineParameters=given
+    )
+    return str(started["PipelineExecutionArn"])
+
+
+@pytest.mark.parametrize("name", ["step_failed_processing", "step_failed_quality_gate", "run_stopped"])
+def test_an_event_on_the_bus_ends_as_the_documented_mail(
+    root: Path, deployed: Deployed, mailbox: Mailbox, name: str
+) -> None:
+    arn = scheduled_run(deployed)
+    event = (root / "tests" / "infra" / "events" / f"{name}.json").read_text(encoding="utf-8")
+    deployed.put_event(json.loads(here(event, arn)))
+    mail = mailbox.wait()
+    documented = here((root / "docs" / "mails.md").read_text(encoding="utf-8"), arn)
+    documented = documented.replace("[prod]", "[dev]").replace("environment prod", "environment dev")
+    mails = {text.strip() for text in re.findall(r"```text\n(.*?)```", documented, re.DOTALL)}
+    assert f"Subject: {mail['Subject']}\n\n{mail['Message'].strip()}" in mails
+
+
+def test_success_sends_no_mail(root: Path, deployed: Deployed, mailbox: Mailbox) -> None:
+    """Nor does the failed run whose failed step has had its mail; the mail after them is the first."""
+    arn = scheduled_run(deployed)
+    for name in ("step_succeeded", "run_succeeded", "run_failed", "step_failed_training"):
+        event = (root / "tests" / "infra" / "events" / f"{name}.json").read_text(encoding="utf-8")
+        deployed.put_event(json.loads(here(event, arn)))
+    assert "step Train failed" in mailbox.wait()["Subject"]
+    assert mailbox.read() is None
+
+
+def test_an_operator_starts_and_looks(root: Path, deployed: Deployed, mailbox: Mailbox) -> None:
+    account = deployed.account
+    arn = account.operate(root, "scripts.start_execution", "--param", "ForceTraining=true").strip()
+    assert arn == deployed.runs()[0]["PipelineExecutionArn"]
+    assert deployed.runs()[0]["Parameters"] == {"ForceTraining": "true"}
+    event = (root / "tests" / "infra" / "events" / "step_failed_quality_gate.json").read_text(encoding="utf-8")
+    deployed.put_event(json.loads(here(event, arn)))
+    mail = mailbox.wait()["Message"]
+    assert "Triggered by   manual" in mail
+    (look,) = re.findall(r"python -m (scripts\.show_execution .*)", mail)
+    shown = account.operate(root, *shlex.split(look))
+    assert "QualityGateFailed" in shown
+    assert "log loss 0.7012 is above the limit 0.68" in shown
+
+
+def test_an_operator_compares_and_takes_back_a_definition(root: Path, deployed: Deployed, redeployed: Path) -> None:
+    account, name = deployed.account, deployed.outputs["PipelineName"]
+    difference = account.operate(root, "scripts.versions", "diff", "1", "2", code=1)  # as diff itself ends
+    assert "parameter MaxDepth" in difference
+    account.operate(root, "scripts.versions", "rollback", "1", "--yes")
+    client = deployed.client("sagemaker")
+    first = client.describe_pipeline(PipelineName=name, PipelineVersionId=1)["PipelineDefinition"]
+    assert deployed.pipeline["PipelineDefinition"] == first

@@ -1,0 +1,150 @@
+"""From a local run's candidate to the champion and back: registered, announced, approved, promoted, rolled back."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deployments import IMAGE, Deployed, Mailbox, eventually
+
+from pipeline.local import workspace
+from scripts.make_sample import write_sample
+
+sys.path.append(str(Path(__file__).parents[1] / "scripts"))  # where pytest finds it only with the tests of the commands
+from local_runs import run_local
+
+pytestmark = [pytest.mark.xdist_group("cloud"), pytest.mark.timeout(600)]  # one worker, one account
+CANDIDATES = {1: "2", 2: "3"}  # version: the tree depth that makes it another model
+
+
+@pytest.fixture(scope="module")
+def store(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A local store with two candidates of real runs on three simulated seasons."""
+    folder = tmp_path_factory.mktemp("candidates")
+    games = write_sample(folder / "games", date(2025, 3, 1))
+    for path in sorted(games.glob("simulated_*.csv"))[:-3]:
+        path.unlink()
+    for depth in CANDIDATES.values():
+        done = run_local(root, folder / "store", games, MaxDepth=depth)
+        assert (done.code, done.json["decision"]) == (0, "registered"), done.err
+    return folder / "store"
+
+
+def local_artifact(store: Path, version: int) -> bytes:
+    """What the local run trained."""
+    uri = local_package(store, version)["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
+    return (store / "objects" / uri.removeprefix("s3://")).read_bytes()
+
+
+def local_package(store: Path, version: int) -> dict[str, Any]:
+    """What the local run registered."""
+    file = store / "registry" / workspace.MODEL_PACKAGE_GROUP / f"{version}.json"
+    return dict(json.loads(file.read_text(encoding="utf-8")))
+
+
+def register(deployed: Deployed, store: Path, version: int) -> str:
+    """Do what a run in the cloud does at its end, with what the local run made; the package's ARN."""
+    sagemaker, bucket = deployed.client("sagemaker"), deployed.outputs["ArtifactBucket"]
+    run = sagemaker.start_pipeline_execution(PipelineName=deployed.outputs["PipelineName"])["PipelineExecutionArn"]
+    objects = store / "objects" / workspace.ARTIFACT_BUCKET
+    for path in objects.glob("runs/**/*"):
+        if path.is_file():
+            deployed.client("s3").upload_file(str(path), bucket, path.relative_to(objects).as_posix())
+    text = json.dumps(local_package(store, version))
+    package = json.loads(text.replace(f"s3://{workspace.ARTIFACT_BUCKET}/", f"s3://{bucket}/"))
+    request = {
+        name: package[name]
+        for name in ("ModelPackageDescription", "ModelApprovalStatus", "InferenceSpecification", "ModelMetrics")
+    }
+    request["InferenceSpecification"]["Containers"][0]["Image"] = IMAGE
+    known = {**package["CustomerMetadataProperties"], "execution": run, "image": IMAGE}
+    made = sagemaker.create_model_package(
+        ModelPackageGroupName=deployed.outputs["ModelPackageGroup"], CustomerMetadataProperties=known, **request
+    )
+    deployed.end_run(run)
+    return str(made["ModelPackageArn"])
+
+
+def champion(deployed: Deployed) -> dict[str, Any]:
+    """champion.json."""
+    found = deployed.client("s3").get_object(Bucket=deployed.outputs["ArtifactBucket"], Key="champion/champion.json")
+    return dict(json.loads(found["Body"].read()))
+
+
+def files_in_use(deployed: Deployed) -> dict[str, bytes]:
+    """What champion/ holds beside champion.json."""
+    s3, bucket = deployed.client("s3"), deployed.outputs["ArtifactBucket"]
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix="champion/").get("Contents", [])
+    keys = {entry["Key"] for entry in listed} - {"champion/champion.json"}
+    return {key: s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
+
+
+def decide(root: Path, deployed: Deployed, verb: str, version: int) -> None:
+    """Approve or reject as an operator does; the command waits until champion/ has followed."""
+    arguments = [verb, "--version", str(version), "--reason", f"{verb} {version}", "--aws"]
+    deployed.account.operate(root, "scripts.review_model", *arguments)
+
+
+def in_use(deployed: Deployed, store: Path, version: int) -> bool:
+    """Whether champion/ holds that version's own artifact, byte for byte, and nothing else."""
+    files = {f"champion/{version}/model.tar.gz": local_artifact(store, version)}
+    return champion(deployed)["version"] == version and files_in_use(deployed) == files
+
+
+@pytest.fixture(scope="module")
+def approvers(deployed: Deployed) -> Mailbox:
+    return Mailbox.subscribe(deployed.account, deployed.outputs["ApproversTopic"], "approvers")
+
+
+def test_a_registered_version_is_announced_once_and_its_mail_holds_the_command_that_approves_it(
+    root: Path, deployed: Deployed, store: Path, approvers: Mailbox
+) -> None:
+    arn = register(deployed, store, 1)
+    mail = approvers.wait()
+    known = local_package(store, 1)["CustomerMetadataProperties"]
+    assert "version 1 waits for approval" in mail["Subject"]
+    assert f"{float(known['log_loss']):.4f}" in mail["Message"]
+    assert known["fingerprint"] in mail["Message"]
+    assert champion(deployed) == {"version": None}
+
+    told_again = {"ModelPackageArn": arn, "ModelPackageGroupName": deployed.outputs["ModelPackageGroup"]}
+    deployed.put_event(
+        {
+            "source": "aws.sagemaker",
+            "detail-type": "SageMaker Model Package State Change",
+            "detail": {**told_again, "ModelPackageStatus": "Completed", "ModelApprovalStatus": "PendingManualApproval"},
+        }
+    )
+    (command,) = re.findall(r"python -m (scripts\.review_model approve .*)", mail["Message"])
+    deployed.account.operate(root, *shlex.split(command))
+    assert in_use(deployed, store, 1)
+    assert champion(deployed)["lineage"]["fingerprint"] == known["fingerprint"]
+    assert approvers.read() is None
+
+
+def test_a_version_that_waits_is_not_put_into_service(deployed: Deployed, store: Path, approvers: Mailbox) -> None:
+    register(deployed, store, 2)
+    assert "version 2 waits for approval" in approvers.wait()["Subject"]
+    assert in_use(deployed, store, 1)
+
+
+def test_approve_roll_back_reject_withdraw(root: Path, deployed: Deployed, store: Path) -> None:
+    alerts = Mailbox.subscribe(deployed.account, deployed.outputs["AlertsTopic"], "told-of-withdrawal")
+    assert local_artifact(store, 1) != local_artifact(store, 2)
+    decide(root, deployed, "approve", 2)
+    assert in_use(deployed, store, 2)
+    decide(root, deployed, "approve", 1)  # the older one again: a roll-back
+    assert in_use(deployed, store, 1)
+    decide(root, deployed, "reject", 1)  # falls back to the one approved before it
+    assert in_use(deployed, store, 2)
+    assert alerts.read() is None
+    decide(root, deployed, "reject", 2)
+    assert champion(deployed) == {"version": None}
+    assert eventually(lambda: files_in_use(deployed) == {})
+    assert "no champion: version 2 was withdrawn" in alerts.wait()["Subject"]
