@@ -19,7 +19,7 @@ run: .venv/.run
 	@$(BIN)/python -m scripts.run_local $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 test: .venv/.all node_modules/.installed
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
 check: .venv/.all
 	$(BIN)/ruff format --check .

@@ -37,6 +37,9 @@ class Storage(Construct):
         # EventBridge is told of new objects: a completion marker may start a run.
         self.data = self._bucket("Data", key, [old_versions], tell_eventbridge=True)
         self.artifacts = self._bucket("Artifacts", key, [old_versions, old_runs])
+        for bucket in (self._logs, self.data, self.artifacts):
+            if bucket.policy:  # a bucket that stays must go on to refuse plain HTTP
+                bucket.policy.apply_removal_policy(self._removal)
 
     def _bucket(
         self, name: str, key: kms.IKey, rules: list[s3.LifecycleRule], *, tell_eventbridge: bool = False

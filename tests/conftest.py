@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_GAMES = ROOT.parent / "shared" / "data" / "games"
@@ -44,3 +45,15 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("REQUIRE_ALL_TESTS") and reporter and reporter.stats.get("skipped") and exitstatus == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+class ByFile(LoadScopeScheduling):
+    """The tests of a file run on one worker, and so share its fixtures; those of tests/cloud share one deployment."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/cloud" if nodeid.startswith("tests/cloud/") else nodeid.split("::", maxsplit=1)[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Let xdist keep files together (its own way to group tests does not work with this pytest)."""
+    return ByFile(config, log)

@@ -13,7 +13,7 @@ from deployments import IMAGE, SETTINGS, STACK, Cdk, Deployed
 from pipeline import contract as c
 from pipeline.code_version import code_version
 
-pytestmark = [pytest.mark.xdist_group("cloud"), pytest.mark.timeout(600)]  # one worker, one account
+pytestmark = pytest.mark.timeout(600)  # a deploy is in it
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,8 @@ from scripts.make_sample import write_sample
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))  # where pytest finds it only with the tests of the commands
 from local_runs import run_local
 
-pytestmark = [pytest.mark.xdist_group("cloud"), pytest.mark.timeout(600)]  # one worker, one account
+pytestmark = pytest.mark.timeout(600)  # a deploy is in it
+
 CANDIDATES = {1: "2", 2: "3"}  # version: the tree depth that makes it another model
 
 

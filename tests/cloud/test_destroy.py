@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from deployments import Account, Cdk, Deployed
 
-pytestmark = [pytest.mark.xdist_group("cloud"), pytest.mark.timeout(600)]  # one worker, one account
+pytestmark = pytest.mark.timeout(600)  # a deploy is in it
+
 KINDS = {
     *("pipelines", "groups", "buckets", "keys", "roles", "functions", "workflows", "rules", "schedules"),
     *("schedule groups", "alarms", "dashboards", "topics", "queues", "logs"),

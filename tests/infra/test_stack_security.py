@@ -220,3 +220,11 @@ def test_what_is_retained_and_what_goes(prod: Template, dev: Template) -> None:
         for kind in ("AWS::S3::Bucket", "AWS::KMS::Key"):
             found = [r["DeletionPolicy"] for r in template["Resources"].values() if r["Type"] == kind]
             assert set(found) == {policy}
+
+
+def test_a_bucket_that_stays_keeps_its_policy(prod: Template, dev: Template) -> None:
+    """Or it would take plain HTTP after a destroy."""
+    for template, kept in ((prod, "Retain"), (dev, "Delete")):
+        for kind in ("AWS::S3::Bucket", "AWS::S3::BucketPolicy"):
+            found = [r["DeletionPolicy"] for r in template["Resources"].values() if r["Type"] == kind]
+            assert found == [kept] * 3

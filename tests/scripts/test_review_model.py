@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from local_runs import Command, run_command, run_local
 
-pytestmark = pytest.mark.xdist_group("reviews")
-
 
 @pytest.fixture(scope="module")
 def store(root: Path, league: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -16,8 +16,6 @@ from typing import Any
 import pytest
 from local_runs import SMALL, Command, run_command, run_local
 
-pytestmark = pytest.mark.xdist_group("local-runs")  # one worker makes the first run, and all tests start from it
-
 METRICS = {"log_loss", "brier", "accuracy", "roc_auc", "calibration_error", "n_games"}
 JOBS = ("Prepare", "Predict", "Train", "Evaluate")
 

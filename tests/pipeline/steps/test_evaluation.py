@@ -27,8 +27,6 @@ from pipeline.steps.model import Hyperparameters, fit, predict
 from pipeline.steps.walk_forward import feature_matrix, walk_forward
 from scripts.make_sample import write_sample
 
-pytestmark = pytest.mark.xdist_group("evaluation")  # the league is simulated and loaded once
-
 LIMITS = {p.name: float(p.default) for p in parameters.EVALUATION if p.name in gates.GATE_PARAMETERS}
 AS_OF = date(2025, 3, 1)
 

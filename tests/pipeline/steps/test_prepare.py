@@ -20,8 +20,6 @@ from pipeline.steps.container import StepError
 from pipeline.steps.prepare import fingerprint, parse_as_of
 from scripts.make_sample import write_sample
 
-pytestmark = pytest.mark.xdist_group("prepare")
-
 AS_OF = "2025-03-01"
 
 
