@@ -53,6 +53,23 @@ def post_game_ratings(games: pd.DataFrame) -> pd.DataFrame:
     return features
 
 
+def plain_post_game_ratings(games: pd.DataFrame, *, baseline_too: bool) -> pd.DataFrame:
+    """The same leak as it would really happen: only the two ratings stand as they are after the game.
+
+    With `baseline_too`, Elo-logistic is fitted to the leaked rating as well: one wrong row in our code would do both.
+    """
+    features = build_features(games)
+    schedule = schedule_of(games)
+    history = schedule.team_history()
+    elo = after_game(games, *pre_game_elo(schedule, history))
+    ratings = pre_game_margin_ratings(schedule, history)
+    features["elo_difference"] = (elo / 100).astype(np.float32)
+    features["margin_rating_difference"] = after_game(games, ratings.home, ratings.away) / TYPICAL_SPREAD
+    if baseline_too:
+        features[c.P_ELO] = win_probability(elo + np.where(games[c.NEUTRAL_SITE], 0.0, 100.0))
+    return features
+
+
 def after_game(games: pd.DataFrame, home: FloatArray, away: FloatArray) -> FloatArray:
     """Home minus away of ratings after the game: those before each team's next game of the season, if it has one."""
     rows = team_rows(games).assign(rating=np.stack([home, away], axis=1).ravel())
