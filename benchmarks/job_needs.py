@@ -1,0 +1,140 @@
+"""What each job of the pipeline needs: wall and CPU seconds, peak memory, disk; and the machine that is enough for it.
+
+python -m benchmarks.job_needs [--data FOLDER] [--repeat N] [--write]
+
+Runs the real pipeline on real games, each step's program under a parent that only waits for it, and reads what the
+kernel counted for it (wait4). Prints the median of N runs, and beside it each machine of pipeline/bill/prices.json that
+has twice the memory, cheapest first. `--write` commits the numbers as pipeline/bill/job_needs.json, from which
+`scripts.estimate_cost` takes its defaults.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+
+from pipeline.bill.night import NEEDS_FILE, JobNeeds, job_cost, jobs
+from pipeline.bill.prices import load_prices
+from pipeline.local import workspace
+from pipeline.local.champion import promote
+from pipeline.local.job import Job, JobOutcome
+from pipeline.local.launch_process import ProcessLauncher
+from pipeline.local.plan import load_plan
+from pipeline.local.record import SUCCEEDED
+from pipeline.local.runner import run
+from pipeline.local.store import Store
+
+CHAMPION_DAY, RUN_DAY = "2023-03-01", "2023-03-15"
+REAL_GAMES = workspace.ROOT.parent / "shared" / "data" / "games"
+# The parent: starts the step's command, waits, leaves what the kernel counted.
+PARENT = """
+import json, os, sys, time
+start = time.perf_counter()
+process = os.posix_spawn(sys.executable, [sys.executable, *sys.argv[2:]], os.environ)
+_, status, usage = os.wait4(process, 0)
+kib = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
+with open(sys.argv[1], "w") as file:
+    json.dump({"seconds": time.perf_counter() - start, "cpu_seconds": usage.ru_utime + usage.ru_stime,
+               "peak_mib": kib / 1024}, file)
+sys.exit(os.waitstatus_to_exitcode(status) != 0)
+"""
+
+
+class MeasuringLauncher(ProcessLauncher):
+    """Launches as a local run does, and keeps what each step needed in `needs`."""
+
+    def __init__(self, project_root: Path) -> None:
+        super().__init__(project_root)
+        self.needs: dict[str, JobNeeds] = {}
+
+    def launch(self, job: Job) -> JobOutcome:
+        """Run the job's program under the measuring parent."""
+        key = "AppSpecification" if job.step_type == "Processing" else "AlgorithmSpecification"
+        container = dict(job.request[key])
+        _python, *arguments = container["ContainerEntrypoint"]
+        with tempfile.TemporaryDirectory() as folder:
+            counted = Path(folder) / "counted.json"
+            container["ContainerEntrypoint"] = ["python", "-c", PARENT, str(counted), *arguments]
+            outcome = super().launch(replace(job, request={**job.request, key: container}))
+            disk = sum(path.stat().st_size for path in job.base_dir.rglob("*") if path.is_file()) / 2**20
+            if counted.exists():
+                self.needs[job.step_name] = JobNeeds(**json.loads(counted.read_text()), disk_mib=disk)
+        return outcome
+
+
+def measure(data: Path, repeat: int) -> dict[str, JobNeeds]:
+    """The median of some runs that train, in the middle of a season and with a champion of two weeks before."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        workspace.seed(store)
+        workspace.put_data(store, data, "games")
+        run_once(store, AsOfDate=CHAMPION_DAY, ApprovalStatus="Approved")
+        promote(store, workspace.MODEL_PACKAGE_GROUP, workspace.ARTIFACT_BUCKET)
+        measured = [run_once(store, AsOfDate=RUN_DAY, ForceTraining="true") for _ in range(repeat)]
+    return {step: median([needs[step] for needs in measured]) for step in measured[0]}
+
+
+def run_once(store: Store, **chosen: str) -> dict[str, JobNeeds]:
+    """One whole run, every step of it."""
+    chosen = {"DataPrefix": "games", **chosen}
+    plan = load_plan(workspace.read_definition(), workspace.constants(), chosen, name=workspace.PIPELINE_NAME)
+    launcher = MeasuringLauncher(workspace.ROOT)
+    outcome = run(plan, store, launcher, use_cache=False)
+    if outcome.status != SUCCEEDED:
+        raise SystemExit(f"the run failed: {outcome.failure}")
+    return launcher.needs
+
+
+def median(needs: Sequence[JobNeeds]) -> JobNeeds:
+    """The median of each number."""
+    names = [field.name for field in fields(JobNeeds)]
+    return JobNeeds(**{name: round(statistics.median(getattr(own, name) for own in needs), 2) for name in names})
+
+
+def show(needs: dict[str, JobNeeds]) -> None:
+    """Print the table, and the machines that are enough."""
+    prices = load_prices()
+    print(
+        f"{'step':<10}{'seconds':>9}{'cores':>7}{'peak MiB':>10}{'disk MiB':>10}   a job with start-up, cheapest first"
+    )
+    for job in jobs(workspace.read_definition()):
+        own = needs[job.step]
+        enough = [
+            m for m in prices.machines.values() if m.memory_gib * 1024 >= 2 * own.peak_mib and job.kind in m.hourly
+        ]
+        costs = sorted((job_cost(replace(job, machine=m.name), own.seconds, prices).dollars, m.name) for m in enough)
+        choice = ", ".join(f"{name} ${dollars:.4f}" for dollars, name in costs[:3])
+        print(
+            f"{job.step:<10}{own.seconds:>9.2f}{own.cpu_seconds / own.seconds:>7.1f}{own.peak_mib:>10.0f}"
+            f"{own.disk_mib:>10.1f}   {choice}"
+        )
+
+
+def main() -> None:
+    """Measure, print, and with `--write` keep."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=REAL_GAMES)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--write", action="store_true", help="keep the numbers in pipeline/bill/job_needs.json")
+    options = parser.parse_args()
+    if not options.data.exists():
+        parser.error(f"no games at {options.data}: name a folder of game files with --data")
+    needs = measure(options.data, options.repeat)
+    show(needs)
+    if options.write:
+        content = {
+            "command": "python -m benchmarks.job_needs --write",
+            "measured_on": "2 cores of a shared virtual machine, 73,357 real games, 1947 to 2023",
+            "steps": {step: asdict(own) for step, own in needs.items()},
+        }
+        NEEDS_FILE.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        print(f"wrote {NEEDS_FILE.relative_to(workspace.ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What a run costs: a dated price table, the jobs of definition.json, and dollars and machine hours of a night."""

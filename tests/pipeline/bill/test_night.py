@@ -1,0 +1,119 @@
+"""What a night costs: which jobs run, what is billed of them, and the sums."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.bill.night import (
+    SLOW_STARTUP_SECONDS,
+    Job,
+    Nights,
+    default_nights,
+    job_cost,
+    jobs,
+    measured_needs,
+    nights,
+)
+from pipeline.bill.prices import Machine, Price, PriceError, Prices, load_prices
+
+HOUR = 3600.0
+PRICES = Prices(
+    region="nowhere",
+    as_of="2026-01-01",
+    machines={
+        "slow": Machine("slow", 2, 4, 0.5, {"processing": Price(1.0, True, "2026", "here")}),
+        "quick": Machine("quick", 2, 4, 1.0, {"training": Price(3.0, True, "2026", "here")}),
+    },
+    prices={
+        "processing_storage_gb_month": Price(0.72, True, "2026", "here"),  # 0.001 a GB and hour
+        "training_storage_gb_month": Price(1.44, True, "2026", "here"),
+    },
+)
+
+
+def processing(name: str, machine: Any) -> dict[str, Any]:
+    cluster = {"InstanceType": machine, "InstanceCount": 1, "VolumeSizeInGB": 10}
+    return {"Name": name, "Type": "Processing", "Arguments": {"ProcessingResources": {"ClusterConfig": cluster}}}
+
+
+def training(name: str, machine: Any) -> dict[str, Any]:
+    cluster = {"InstanceType": machine, "InstanceCount": 2, "VolumeSizeInGB": 10}
+    return {"Name": name, "Type": "Training", "Arguments": {"ResourceConfig": cluster}}
+
+
+DEFINITION = {
+    "Parameters": [{"Name": "Machine", "DefaultValue": "slow"}],
+    "Steps": [
+        processing("Always", {"Get": "Parameters.Machine"}),
+        {
+            "Name": "IsNew",
+            "Type": "Condition",
+            "Arguments": {
+                "IfSteps": [
+                    training("Fit", "quick"),
+                    {"Name": "IsGood", "Type": "Condition", "Arguments": {"IfSteps": [], "ElseSteps": []}},
+                ],
+                "ElseSteps": [],
+            },
+        },
+    ],
+}
+
+
+def test_jobs_behind_a_condition_do_not_run_every_night() -> None:
+    assert jobs(DEFINITION) == (
+        Job("Always", "processing", "slow", 1, 10, always=True),
+        Job("Fit", "training", "quick", 2, 10, always=False),
+    )
+
+
+def test_the_sums_by_hand() -> None:
+    found = nights(DEFINITION, {"Always": HOUR / 2, "Fit": HOUR}, PRICES, startup_seconds=HOUR)
+    # Always: 1 h of start-up and 0.5 h of work at half the speed: 2 h at $1, and 10 GB for 2 h at $0.001
+    assert found.no_news.dollars == pytest.approx(2.02)
+    assert found.no_news.machine_hours == pytest.approx(2)
+    # Fit: 1 h and 1 h on two machines: 4 h at $3, and 2 times 10 GB for 2 h at $0.002
+    assert found.training.dollars == pytest.approx(2.02 + 12.08)
+    assert found.training.machine_hours == pytest.approx(2 + 4)
+
+
+def test_a_machine_without_a_price_for_the_kind_of_job_is_refused() -> None:
+    with pytest.raises(PriceError, match="slow has no price for training"):
+        job_cost(Job("Fit", "training", "slow", 1, 10, always=True), 1.0, PRICES)
+
+
+@given(
+    st.floats(0, 1e5),
+    st.floats(0, 1e5),
+    st.sampled_from(
+        [(m, kind) for m, machine in load_prices().machines.items() for kind in machine.hourly if kind != "hosting"]
+    ),
+)
+def test_more_seconds_never_cost_less(seconds: float, more: float, machine: tuple[str, str]) -> None:
+    name, kind = machine
+    job = Job("Step", kind, name, 1, 10, always=True)
+    assert job_cost(job, seconds + more, load_prices()).dollars >= job_cost(job, seconds, load_prices()).dollars
+
+
+def test_every_job_of_the_definition_was_measured(definition: dict[str, Any]) -> None:
+    assert set(measured_needs()) == {job.step for job in jobs(definition)}, "run python -m benchmarks.job_needs --write"
+
+
+def test_every_job_has_twice_the_memory_it_needs_and_its_files_fit(definition: dict[str, Any]) -> None:
+    needs = measured_needs()
+    for job in jobs(definition):
+        own = needs[job.step]
+        assert load_prices().machine(job.machine).memory_gib * 1024 >= 2 * own.peak_mib
+        assert job.volume_gb * 1024 >= 20 * own.disk_mib
+
+
+@pytest.mark.parametrize("found", [default_nights(), default_nights(SLOW_STARTUP_SECONDS)], ids=["usual", "slow start"])
+def test_the_aim_is_kept(found: Nights) -> None:
+    """At most $0.02 without news and $0.06 with training, even if all the waiting were billed."""
+    assert found.no_news.dollars <= 0.02
+    assert found.no_news.dollars < found.training.dollars <= 0.06
+    assert {cost.job.step for cost in found.no_news.jobs} == {"Prepare", "Predict"}
