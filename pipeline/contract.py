@@ -60,6 +60,7 @@ PREDICTIONS_CHANNEL: Final = "predictions"
 
 FEATURES_FILE: Final = "features.parquet"
 UPCOMING_FILE: Final = "upcoming.parquet"
+STATE_FILE: Final = "state.parquet"  # the league on the as-of morning: beside the features, then within the model
 PREPARED_FILE: Final = "prepared.json"
 QUARANTINE_FILE: Final = "quarantine.csv"
 MODEL_ARCHIVE: Final = "model.tar.gz"

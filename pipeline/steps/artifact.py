@@ -3,6 +3,7 @@
 model.ubj        XGBoost's own format (never a pickle)
 model.json       the card: recipe, features, cut-off, lineage
 record.parquet   the walk-forward record: each of the last N games predicted only from games before it
+state.parquet    the league on the morning of the training, from which serving computes features of games to come
 """
 
 from __future__ import annotations
@@ -10,18 +11,20 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import contract as c
 from pipeline.steps.container import StepError
+from pipeline.steps.league_state import LeagueState
 from pipeline.steps.lean_xgboost import xgb
+from pipeline.steps.state_file import read_state, write_state
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,12 @@ class ModelCard:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A model as it was trained: weights, card and record."""
+    """A model as it was trained: weights, card, record and league state (None in artifacts of older versions)."""
 
     booster: xgb.Booster
     card: ModelCard
     record: pa.Table
+    state: LeagueState | None = None
 
     @property
     def cut_off(self) -> date:
@@ -63,33 +67,65 @@ class Artifact:
 
 
 def write_artifact(folder: Path, artifact: Artifact) -> None:
-    """Write the three files into the folder that SageMaker packs as model.tar.gz."""
+    """Write the files into the folder that SageMaker packs as model.tar.gz."""
     folder.mkdir(parents=True, exist_ok=True)
     artifact.booster.save_model(folder / c.MODEL_FILE)
     (folder / c.MODEL_CARD_FILE).write_text(json.dumps(asdict(artifact.card), indent=2) + "\n", encoding="utf-8")
     pq.write_table(artifact.record, folder / c.RECORD_FILE)
+    if artifact.state:
+        write_state(folder / c.STATE_FILE, artifact.state)
 
 
 def read_artifact(archive: Path) -> Artifact:
     """Read model.tar.gz by its members' names, in memory: nothing of a foreign archive is unpacked to disk.
 
-    Raises StepError when the archive is unreadable or lacks one of the three files.
+    Raises StepError when the archive is unreadable or lacks one of the files (the state may be missing).
     """
     try:
         with tarfile.open(archive, "r:gz") as tar:
-            files = {name: _member(tar, name) for name in (c.MODEL_FILE, c.MODEL_CARD_FILE, c.RECORD_FILE)}
-        booster = xgb.Booster()
-        booster.load_model(bytearray(files[c.MODEL_FILE]))
-        card = ModelCard.from_json(files[c.MODEL_CARD_FILE].decode())
-        record = pq.read_table(io.BytesIO(files[c.RECORD_FILE]))
-    except (OSError, EOFError, KeyError, TypeError, ValueError, tarfile.TarError, xgb.core.XGBoostError) as error:
+            return _artifact(lambda name: _member(tar, name))
+    except _UNREADABLE as error:
         raise StepError(
             f"{archive.name} is not a model of this pipeline ({error}): put the approved version's artifact there again"
         ) from error
-    return Artifact(booster, card, record)
 
 
-def _member(tar: tarfile.TarFile, name: str) -> bytes:
+def read_unpacked(folder: Path) -> Artifact:
+    """Read what `write_artifact` wrote, or SageMaker unpacked; raises StepError as `read_artifact` does."""
+
+    def content(name: str) -> bytes | None:
+        file = folder / name
+        return file.read_bytes() if file.exists() else None
+
+    try:
+        return _artifact(content)
+    except _UNREADABLE as error:
+        raise StepError(
+            f"{folder} holds no model of this pipeline ({error}): unpack a version's model.tar.gz there"
+        ) from error
+
+
+_UNREADABLE: Final = (OSError, EOFError, KeyError, TypeError, ValueError, tarfile.TarError, xgb.core.XGBoostError)
+
+
+def _artifact(content: Callable[[str], bytes | None]) -> Artifact:
+    """The model from its files' content, None for one that is missing; raises one of _UNREADABLE."""
+
+    def needed(name: str) -> bytes:
+        found = content(name)
+        if found is None:
+            raise ValueError(f"no {name} in it")
+        return found
+
+    booster = xgb.Booster()
+    booster.load_model(bytearray(needed(c.MODEL_FILE)))
+    card = ModelCard.from_json(needed(c.MODEL_CARD_FILE).decode())
+    record = pq.read_table(io.BytesIO(needed(c.RECORD_FILE)))
+    state = content(c.STATE_FILE)
+    return Artifact(booster, card, record, read_state(io.BytesIO(state)) if state else None)
+
+
+def _member(tar: tarfile.TarFile, name: str) -> bytes | None:
     for spelling in (name, f"./{name}"):
         try:
             stream = tar.extractfile(spelling)
@@ -97,4 +133,4 @@ def _member(tar: tarfile.TarFile, name: str) -> bytes:
             continue
         if stream is not None:
             return stream.read()
-    raise KeyError(f"no {name} in it")
+    return None

@@ -8,7 +8,7 @@ rest taken from 1505, 1300 for a new team.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -49,6 +49,28 @@ class Schedule:
         """Whether each game has a result."""
         return np.asarray(self.margin != 0)
 
+    def rows(self, chosen: slice | NDArray[Any]) -> Schedule:
+        """Some of the games, in the order in which they are chosen."""
+        return Schedule(
+            home=self.home[chosen],
+            away=self.away[chosen],
+            day=self.day[chosen],
+            season=self.season[chosen],
+            margin=self.margin[chosen],
+            neutral=self.neutral[chosen],
+        )
+
+    def followed_by(self, later: Schedule) -> Schedule:
+        """These games, then the later ones."""
+        return Schedule(
+            home=np.concatenate([self.home, later.home]),
+            away=np.concatenate([self.away, later.away]),
+            day=np.concatenate([self.day, later.day]),
+            season=np.concatenate([self.season, later.season]),
+            margin=np.concatenate([self.margin, later.margin]),
+            neutral=np.concatenate([self.neutral, later.neutral]),
+        )
+
     def team_history(self) -> History:
         """Both teams' rows of each game: rows 2i and 2i + 1 are the home and the away team of game i."""
         owner = np.stack([self.home, self.away], axis=1).ravel()
@@ -70,8 +92,11 @@ def rows_in_chunks(*columns: NDArray[Any]) -> Iterator[Iterator[tuple[Any, ...]]
 class RunningRatings:
     """One number a team that moves from game to game; within a day, everybody sees the numbers before it."""
 
-    def __init__(self, teams: int, *, start: float, carry_over: float, mean: float) -> None:
-        self.now = [start] * teams
+    def __init__(
+        self, teams: int, *, start: float, carry_over: float, mean: float, known: Sequence[float] = ()
+    ) -> None:
+        """`known` are ratings to go on from, by team number; teams beyond them are new."""
+        self.now = [*known, *[start] * (teams - len(known))]
         self.before_day = list(self.now)
         self.carry_over = carry_over
         self.mean = mean
@@ -107,17 +132,30 @@ def win_probability(difference: FloatArray) -> FloatArray:
     return np.asarray(1.0 / (1.0 + 10.0 ** (difference / -400.0)), dtype=np.float64)
 
 
+def elo_ratings(teams: int, settings: EloSettings = FIVE_THIRTY_EIGHT, known: Sequence[float] = ()) -> RunningRatings:
+    """Ratings to start with: 1300 for each team, or those `known` from earlier games."""
+    return RunningRatings(teams, start=settings.start, carry_over=settings.carry_over, mean=settings.mean, known=known)
+
+
 def pre_game_elo(
-    games: Schedule, history: History, settings: EloSettings = FIVE_THIRTY_EIGHT
+    games: Schedule,
+    history: History,
+    settings: EloSettings = FIVE_THIRTY_EIGHT,
+    *,
+    ratings: RunningRatings | None = None,
+    first: int = 0,
 ) -> tuple[FloatArray, FloatArray]:
-    """Home and away ratings before each game's day, each of the shape (games,); `history` is the games' own."""
-    ratings = RunningRatings(games.teams, start=settings.start, carry_over=settings.carry_over, mean=settings.mean)
+    """Home and away ratings before each game's day, each of the shape (games,); `history` is the games' own.
+
+    `ratings` are moved to what they are after the last game. Games before row `first` are in them already, and get 0.
+    """
+    ratings = elo_ratings(games.teams, settings) if ratings is None else ratings
     margin = np.abs(games.margin)
     pull = np.where(games.played, settings.k * (margin + 3.0) ** 0.8, 0.0)
     advantage = np.where(games.neutral, 0.0, settings.home_advantage)
     columns = (games.home, games.away, games.margin > 0, pull, advantage, game_marks(history))
-    chunks = [_play(ratings, rows) for rows in rows_in_chunks(*columns)]
-    both = np.concatenate(chunks) if chunks else np.empty(0)
+    chunks = [_play(ratings, rows) for rows in rows_in_chunks(*(column[first:] for column in columns))]
+    both = np.concatenate([np.zeros(2 * first), *chunks])
     return both[0::2], both[1::2]
 
 

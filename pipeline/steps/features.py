@@ -9,30 +9,42 @@ density, because their dates are known, never for ratings or form.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import contract as c
-from pipeline.steps.elo import FIVE_THIRTY_EIGHT, FloatArray, IntArray, Schedule, pre_game_elo, win_probability
+from pipeline.steps.elo import FIVE_THIRTY_EIGHT, BoolArray, FloatArray, IntArray, Schedule, win_probability
 from pipeline.steps.feature_names import FEATURES
 from pipeline.steps.history import History
-from pipeline.steps.margin_ratings import MarginRatings, pre_game_margin_ratings
+from pipeline.steps.league import (
+    HUNDREDTHS,
+    LEAGUE_GAMES,
+    LEAGUE_HOME_GAMES,
+    TEAM_GAMES,
+    League,
+    league_history,
+    replay,
+)
+from pipeline.steps.league_state import KnownGames, LeagueState, asked_league, days_since_epoch, state_of
 
 if TYPE_CHECKING:  # the steps that only name the features start half a second sooner without pandas
     import pandas as pd
 
-__all__ = ["FEATURES", "KEY_COLUMNS", "build_features", "compute_features", "feature_signature"]
+__all__ = [
+    "FEATURES",
+    "KEY_COLUMNS",
+    "build_features",
+    "compute_features",
+    "feature_signature",
+    "features_and_state",
+    "features_of_asked",
+]
 
 KEY_COLUMNS = (c.GAME_ID, c.DATE, c.SEASON, c.HOME_TEAM, c.AWAY_TEAM, c.NEUTRAL_SITE, c.PLAYOFF)
-
-_HUNDREDTHS = 100.0  # surprises are rounded to hundredths of a point, so that their sums are exact
-_MAX_SURPRISE = 4_000  # hundredths of a point; a rout beyond says no more about the spread
-_SPREAD_GAMES = 600  # half a season of the league
-_FIRST_SPREAD = 12.0  # points, before any game; weighs as much as _PRIOR_GAMES
-_PRIOR_GAMES = 50
 
 
 def build_features(games: pd.DataFrame) -> pd.DataFrame:
@@ -42,8 +54,34 @@ def build_features(games: pd.DataFrame) -> pd.DataFrame:
     are sorted first. Raises ValueError where a franchise is missing.
     """
     games = _sorted(games)
-    schedule, playoff, points = _schedule(games)
-    computed = compute_features(schedule, playoff, points)
+    schedule, playoff, points, _ = _schedule(games)
+    return _frame(games, compute_features(schedule, playoff, points))
+
+
+def features_and_state(games: pd.DataFrame, as_of: date) -> tuple[pd.DataFrame, LeagueState]:
+    """The same, and the league's state on the morning of `as_of`, from which the games to come are looked at.
+
+    Those played must lie before `as_of`, all others on it or later, as in `load_games`: raises ValueError otherwise.
+    """
+    games = _sorted(games)
+    schedule, playoff, points, franchises = _schedule(games)
+    past, later = (slice(0, int(schedule.played.sum())), slice(int(schedule.played.sum()), None))
+    if schedule.played[later].any() or (schedule.day[later] < days_since_epoch(as_of)).any():
+        raise ValueError(f"a game before {as_of} has no result: its teams' state on that morning is not known")
+    league = replay(schedule.rows(past), playoff[past], points[past])
+    upcoming = KnownGames.to_come(schedule.rows(later), playoff[later])
+    state = state_of(league, franchises, upcoming, as_of)
+    played, to_come = league_features(league), features_of_asked(state, upcoming)
+    return _frame(games, {name: np.concatenate([played[name], to_come[name]]) for name in played}), state
+
+
+def features_of_asked(state: LeagueState, asked: KnownGames) -> dict[str, NDArray[Any]]:
+    """p_elo and FEATURES of games to come, in the order of `asked`; see `asked_league` for what counts as scheduled."""
+    league, rows = asked_league(state, asked)
+    return {name: values[rows] for name, values in league_features(league).items()}
+
+
+def _frame(games: pd.DataFrame, computed: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
     home_won = (games[c.HOME_POINTS] > games[c.AWAY_POINTS]).astype("Int8")
     columns: dict[str, Any] = {c.HOME_WON: home_won, **computed}
     return games[list(KEY_COLUMNS)].assign(**columns).reset_index(drop=True)
@@ -56,11 +94,11 @@ def _sorted(games: pd.DataFrame) -> pd.DataFrame:
     return games if ordered.all() else games.sort_values([c.DATE, c.GAME_ID], ignore_index=True)
 
 
-def _schedule(games: pd.DataFrame) -> tuple[Schedule, NDArray[np.bool_], IntArray]:
-    """The games as plain arrays: schedule, playoff flags, points of both teams together (0 if unplayed)."""
+def _schedule(games: pd.DataFrame) -> tuple[Schedule, BoolArray, IntArray, tuple[str, ...]]:
+    """The games as plain arrays: schedule, playoff flags, points of both teams together (0 if unplayed); franchises."""
     home_points = games[c.HOME_POINTS].to_numpy(dtype=np.int64, na_value=0)
     away_points = games[c.AWAY_POINTS].to_numpy(dtype=np.int64, na_value=0)
-    home, away = _team_numbers(games)
+    home, away, franchises = _team_numbers(games)
     schedule = Schedule(
         home=home,
         away=away,
@@ -69,10 +107,10 @@ def _schedule(games: pd.DataFrame) -> tuple[Schedule, NDArray[np.bool_], IntArra
         margin=home_points - away_points,
         neutral=games[c.NEUTRAL_SITE].to_numpy(dtype=np.bool_),
     )
-    return schedule, games[c.PLAYOFF].to_numpy(dtype=np.bool_), home_points + away_points
+    return schedule, games[c.PLAYOFF].to_numpy(dtype=np.bool_), home_points + away_points, franchises
 
 
-def _team_numbers(games: pd.DataFrame) -> tuple[IntArray, IntArray]:
+def _team_numbers(games: pd.DataFrame) -> tuple[IntArray, IntArray, tuple[str, ...]]:
     """Number of each franchise in alphabetical order; no feature depends on the numbers, only on their equality."""
     sides = [games[column].astype("category").cat for column in (c.HOME_FRANCHISE, c.AWAY_FRANCHISE)]
     if any((side.codes < 0).any() for side in sides):
@@ -83,73 +121,24 @@ def _team_numbers(games: pd.DataFrame) -> tuple[IntArray, IntArray]:
         np.searchsorted(known, own)[side.codes.to_numpy()].astype(np.int64)
         for own, side in zip(names, sides, strict=True)
     )
-    return home, away
+    return home, away, tuple(known.tolist())
 
 
-@dataclass(frozen=True)
-class _League:
-    """Everything that the groups of features are made from; game arrays have the shape (games,)."""
-
-    games: Schedule
-    teams: History  # two rows a game
-    elo: tuple[FloatArray, FloatArray]
-    ratings: MarginRatings
-    surprise: IntArray  # the home team's margin beyond the expected one, in hundredths of a point; 0 if unplayed
-    spread: FloatArray  # standard deviation of the league's latest surprises, in points
-    court: FloatArray  # 1, or 0 on a neutral site
-    playoff: FloatArray  # 1 or 0
-
-    def by_team(self, of_home: NDArray[Any], of_away: NDArray[Any]) -> IntArray:
-        """A value of each team in the row order of `teams`."""
-        return np.stack([of_home, of_away], axis=1).ravel()
-
-    def difference(self, by_team: NDArray[Any]) -> NDArray[Any]:
-        """Home minus away of values in the row order of `teams`."""
-        return np.asarray(by_team[0::2] - by_team[1::2])
-
-
-def _league(games: Schedule, playoff: NDArray[np.bool_]) -> _League:
-    teams = games.team_history()
-    ratings = pre_game_margin_ratings(games, teams)
-    beyond = np.where(games.played, games.margin - ratings.expected(games), 0.0)
-    surprise = np.rint(beyond * _HUNDREDTHS).astype(np.int64)
-    return _League(
-        games=games,
-        teams=teams,
-        elo=pre_game_elo(games, teams),
-        ratings=ratings,
-        surprise=surprise,
-        spread=_spread(games, surprise),
-        court=np.where(games.neutral, 0.0, 1.0),
-        playoff=playoff.astype(np.float64),
-    )
-
-
-def _league_history(games: Schedule, counted: NDArray[np.bool_]) -> History:
-    one_owner = np.zeros(len(games), dtype=np.int64)
-    return History.of(one_owner, games.day, games.season, counted)
-
-
-def _spread(games: Schedule, surprise: IntArray) -> FloatArray:
-    """Standard deviation of the league's latest surprises, in points: margins grow as the game gets faster."""
-    league = _league_history(games, games.played)
-    squares = np.minimum(np.abs(surprise), _MAX_SURPRISE) ** 2
-    total = league.total(squares, last=_SPREAD_GAMES, this_season=False) / _HUNDREDTHS**2
-    count = league.count(last=_SPREAD_GAMES, this_season=False)
-    return np.asarray(np.sqrt((total + _PRIOR_GAMES * _FIRST_SPREAD**2) / (count + _PRIOR_GAMES)))
-
-
-def compute_features(games: Schedule, playoff: NDArray[np.bool_], points: IntArray) -> dict[str, NDArray[Any]]:
+def compute_features(games: Schedule, playoff: BoolArray, points: IntArray) -> dict[str, NDArray[Any]]:
     """p_elo (float64) and each of FEATURES (float32), of the shape (games,); `points` are both teams' together."""
-    league = _league(games, playoff)
+    return league_features(replay(games, playoff, points))
+
+
+def league_features(league: League) -> dict[str, NDArray[Any]]:
+    """The same of a league's games from row `league.first` on."""
     advantage = FIVE_THIRTY_EIGHT.home_advantage * league.court
     columns: dict[str, NDArray[Any]] = {c.P_ELO: win_probability(league.elo[0] - league.elo[1] + advantage)}
-    for group in (_strength(league), _calendar(league), _form(league), _places(league), _pace(league, points)):
+    for group in (_strength(league), _calendar(league), _form(league), _places(league), _pace(league)):
         columns.update({name: values.astype(np.float32) for name, values in group.items()})
-    return {name: columns[name] for name in (c.P_ELO, *FEATURES)}
+    return {name: columns[name][league.first :] for name in (c.P_ELO, *FEATURES)}
 
 
-def _strength(league: _League) -> dict[str, FloatArray]:
+def _strength(league: League) -> dict[str, FloatArray]:
     rating = (league.ratings.home - league.ratings.away) / league.spread
     elo_home, elo_away = league.elo
     return {
@@ -164,7 +153,7 @@ def _strength(league: _League) -> dict[str, FloatArray]:
     }
 
 
-def _calendar(league: _League) -> dict[str, FloatArray]:
+def _calendar(league: League) -> dict[str, FloatArray]:
     rest = league.teams.days_since_previous(at_most=7)
     yesterday = (rest == 1).astype(np.float64)
     games = league.teams.count()
@@ -181,7 +170,7 @@ def _calendar(league: _League) -> dict[str, FloatArray]:
     }
 
 
-def _form(league: _League) -> dict[str, FloatArray]:
+def _form(league: League) -> dict[str, FloatArray]:
     """Means over this season's games, drawn towards zero by as many imagined games as are known to steady them."""
     margin = league.by_team(league.games.margin, -league.games.margin)
     win = np.sign(margin)  # a win counts one half, a loss minus one half: the mean is the share beyond one half
@@ -196,19 +185,19 @@ def _form(league: _League) -> dict[str, FloatArray]:
         "season_margin_difference": mean(margin, None, 10) / league.spread,
         "win_10_difference": mean(win, 10, 5) / 2.0,
         "margin_10_difference": mean(margin, 10, 5) / league.spread,
-        "surprise_5_difference": mean(surprise, 5, 3) / _HUNDREDTHS / league.spread,
-        "surprise_1_difference": mean(surprise, 1, 1) / _HUNDREDTHS / league.spread,
+        "surprise_5_difference": mean(surprise, 5, 3) / HUNDREDTHS / league.spread,
+        "surprise_1_difference": mean(surprise, 1, 1) / HUNDREDTHS / league.spread,
     }
 
 
-def _places(league: _League) -> dict[str, FloatArray]:
+def _places(league: League) -> dict[str, FloatArray]:
     """Where the teams played, where each does well, and how they did against each other."""
     games = league.games
     at_home = league.by_team(np.ones(len(games), dtype=np.int64), np.zeros(len(games), dtype=np.int64))
     court = league.court.astype(np.int64)
     # The home team's surprise counts for both: a home team's good day is its own edge and the away team's weak travel.
-    own_edge = league.teams.total((league.surprise * court).repeat(2), last=82, this_season=False)
-    own_edge_mean = own_edge / (league.teams.count(last=82, this_season=False) + 82)
+    own_edge = league.teams.total((league.surprise * court).repeat(2), last=TEAM_GAMES, this_season=False)
+    own_edge_mean = own_edge / (league.teams.count(last=TEAM_GAMES, this_season=False) + 82)
     first = np.minimum(games.home, games.away)
     as_first = np.where(games.home == first, 1, -1)
     meetings = History.of(
@@ -218,10 +207,10 @@ def _places(league: _League) -> dict[str, FloatArray]:
         games.played,
     )
     met = meetings.total(league.surprise * as_first) * as_first / (meetings.count() + 4)
-    home_league = _league_history(games, games.played & ~games.neutral)
-    lately = home_league.total(league.surprise, last=400, this_season=False)
-    lately_mean = lately / (home_league.count(last=400, this_season=False) + 100)
-    unit = _HUNDREDTHS * league.spread
+    home_league = league_history(games, games.played & ~games.neutral)
+    lately = home_league.total(league.surprise, last=LEAGUE_HOME_GAMES, this_season=False)
+    lately_mean = lately / (home_league.count(last=LEAGUE_HOME_GAMES, this_season=False) + 100)
+    unit = HUNDREDTHS * league.spread
     return {
         "home_games_5_difference": league.difference(league.teams.total(at_home, last=5)),
         "team_home_edge": (own_edge_mean[0::2] + own_edge_mean[1::2]) * league.court / unit,
@@ -230,12 +219,13 @@ def _places(league: _League) -> dict[str, FloatArray]:
     }
 
 
-def _pace(league: _League, points: IntArray) -> dict[str, FloatArray]:
+def _pace(league: League) -> dict[str, FloatArray]:
+    points = league.points
     of_teams = league.teams.total(points.repeat(2), last=20, this_season=False)
     teams_games = league.teams.count(last=20, this_season=False)
-    everybody = _league_history(league.games, league.games.played)
-    of_league = everybody.total(points, last=600, this_season=False)
-    league_mean = of_league / np.maximum(everybody.count(last=600, this_season=False), 1)
+    everybody = league_history(league.games, league.games.played)
+    of_league = everybody.total(points, last=LEAGUE_GAMES, this_season=False)
+    league_mean = of_league / np.maximum(everybody.count(last=LEAGUE_GAMES, this_season=False), 1)
     # a team without games is taken for an average one
     beyond = (of_teams - teams_games * league_mean.repeat(2)) / (teams_games + 5)
     return {"points_level": (beyond[0::2] + beyond[1::2]) / 2.0 / league.spread}
@@ -256,7 +246,7 @@ def feature_signature() -> str:
     return digest.hexdigest()[:12]
 
 
-def _probe_league() -> tuple[Schedule, NDArray[np.bool_], IntArray]:
+def _probe_league() -> tuple[Schedule, BoolArray, IntArray]:
     """A small league of fixed games; by arithmetic, because a random generator's stream may change between versions."""
     game = np.arange(180)
     season, round_ = np.divmod(game, 60)

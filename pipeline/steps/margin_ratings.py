@@ -8,7 +8,7 @@ arenas) needs no new fit. Constants chosen on seasons 2008 to 2018 only; the opt
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -47,33 +47,61 @@ class MarginRatings:
         return self.home - self.away + np.where(games.neutral, 0.0, self.home_edge)
 
 
-def pre_game_margin_ratings(games: Schedule, history: History, settings: MarginSettings = SETTINGS) -> MarginRatings:
-    """Ratings and home edge before each game's day; `history` is the games' own."""
-    ratings = RunningRatings(games.teams, start=settings.start, carry_over=settings.carry_over, mean=0.0)
-    extra = (settings.first_gain - settings.gain) * np.exp(-history.count() / settings.gain_decay)
-    gain = (settings.gain + extra) * games.played.repeat(2)
-    opens_day = np.ones(len(games), dtype=np.bool_)
-    opens_day[1:] = games.day[1:] != games.day[:-1]
-    court = np.where(games.neutral, 0.0, 1.0)
-    edge_gain = settings.home_edge_gain * court * games.played
-    columns = (games.home, games.away, games.margin, gain[0::2], gain[1::2], court, edge_gain, opens_day)
-    edge = _HomeEdge(settings.home_edge, settings.home_edge)
-    chunks = [_play(ratings, edge, rows) for rows in rows_in_chunks(*columns, game_marks(history))]
-    state = np.concatenate(chunks) if chunks else np.empty(0)
-    return MarginRatings(home=state[0::3], away=state[1::3], home_edge=state[2::3])
-
-
 @dataclass
-class _HomeEdge:
+class HomeEdge:
     """The league's home edge as it moves, in points; a chunk of games may end within a day."""
 
     now: float
     before_day: float
 
 
-def _play(ratings: RunningRatings, edge: _HomeEdge, rows: Iterator[tuple[Any, ...]]) -> FloatArray:
+@dataclass(frozen=True)
+class RunningMargins:
+    """What moves from game to game: the teams' ratings and the league's home edge."""
+
+    teams: RunningRatings
+    edge: HomeEdge
+
+
+def running_margins(
+    teams: int, settings: MarginSettings = SETTINGS, known: Sequence[float] = (), home_edge: float | None = None
+) -> RunningMargins:
+    """What to start with: a new team's rating for each, or ratings and home edge known from earlier games."""
+    edge = settings.home_edge if home_edge is None else home_edge
+    ratings = RunningRatings(teams, start=settings.start, carry_over=settings.carry_over, mean=0.0, known=known)
+    return RunningMargins(ratings, HomeEdge(edge, edge))
+
+
+def pre_game_margin_ratings(
+    games: Schedule,
+    history: History,
+    settings: MarginSettings = SETTINGS,
+    *,
+    running: RunningMargins | None = None,
+    first: int = 0,
+) -> MarginRatings:
+    """Ratings and home edge before each game's day; `history` is the games' own.
+
+    `running` is moved to what it is after the last game. Games before row `first` are in it already, and get 0.
+    """
+    running = running_margins(games.teams, settings) if running is None else running
+    extra = (settings.first_gain - settings.gain) * np.exp(-history.count() / settings.gain_decay)
+    gain = (settings.gain + extra) * games.played.repeat(2)
+    opens_day = np.ones(len(games), dtype=np.bool_)
+    opens_day[1:] = games.day[1:] != games.day[:-1]
+    court = np.where(games.neutral, 0.0, 1.0)
+    edge_gain = settings.home_edge_gain * court * games.played
+    gains = (gain[0::2], gain[1::2])
+    columns = (games.home, games.away, games.margin, *gains, court, edge_gain, opens_day, game_marks(history))
+    chunks = [_play(running, rows) for rows in rows_in_chunks(*(column[first:] for column in columns))]
+    state = np.concatenate([np.zeros(3 * first), *chunks])
+    return MarginRatings(home=state[0::3], away=state[1::3], home_edge=state[2::3])
+
+
+def _play(running: RunningMargins, rows: Iterator[tuple[Any, ...]]) -> FloatArray:
     """Home rating, away rating and home edge before each game in turn. A plain loop on local names, for speed."""
-    now, marked = ratings.now, ratings.marked
+    now, marked = running.teams.now, running.teams.marked
+    edge = running.edge
     edge_now, edge_before = edge.now, edge.before_day
     before: list[float] = []
     extend = before.extend

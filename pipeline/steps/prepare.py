@@ -4,6 +4,7 @@ in   processing/input/games/*.csv|csv.gz|parquet     every game, played or to co
      processing/input/champion/champion.json         (read by the report only)
      processing/input/evaluated/last_evaluated.json  marker of the last evaluated candidate
 out  processing/output/features/features.parquet     played games from the first modelled season on
+     processing/output/features/state.parquet        the league on the as-of morning (travels with the model)
      processing/output/upcoming/upcoming.parquet     games not yet played
      processing/output/report/prepared.json          has_new_data, fingerprint, data summary
      processing/output/report/quarantine.csv         bad rows with file, line, column, value, rule
@@ -28,8 +29,9 @@ import pyarrow.parquet as pq
 
 from pipeline import contract as c
 from pipeline.steps.container import StepError, code_version, processing_input, processing_output, run_step
-from pipeline.steps.features import build_features, feature_signature
+from pipeline.steps.features import feature_signature, features_and_state
 from pipeline.steps.games import BadData, ValidatedGames, count_rules, games_fingerprint, load_games
+from pipeline.steps.state_file import write_state
 
 EXAMPLES_OF_A_RULE = 2  # in the report; quarantine.csv holds every violation
 
@@ -163,7 +165,7 @@ def main(argv: Sequence[str]) -> None:
     as_of = parse_as_of(arguments.as_of, today)
     report = processing_output(c.REPORT_CHANNEL)
     validated = validate(arguments, as_of, today, report)
-    features = build_features(validated.games)
+    features, state = features_and_state(validated.games, as_of)
     played = features[c.HOME_WON].notna()
     modelled = features[played & (features[c.SEASON] >= arguments.first_season)]
     if modelled.empty:
@@ -183,6 +185,7 @@ def main(argv: Sequence[str]) -> None:
         "feature_signature": feature_signature(),
     }
     write_features(processing_output(c.FEATURES_CHANNEL) / c.FEATURES_FILE, modelled, facts)
+    write_state(processing_output(c.FEATURES_CHANNEL) / c.STATE_FILE, state)
     write_features(processing_output(c.UPCOMING_CHANNEL) / c.UPCOMING_FILE, features[~played], facts)
     prepared = {
         "has_new_data": marker["fingerprint"] != facts["fingerprint"],

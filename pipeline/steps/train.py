@@ -1,8 +1,9 @@
 """Train: the walk-forward record, then the model that is shipped, fitted on every played game.
 
 in   input/data/features/features.parquet     features of played games (Prepare)
+     input/data/features/state.parquet        the league on the as-of morning, passed on for serving
      input/config/hyperparameters.json        strings: the recipe and walk_forward_games
-out  model/model.ubj, model.json, record.parquet   packed by SageMaker as model.tar.gz
+out  model/model.ubj, model.json, record.parquet, state.parquet   packed by SageMaker as model.tar.gz
 
 python -m pipeline.steps.train
 """
@@ -22,6 +23,7 @@ from pipeline.steps.container import StepError, base_dir, code_version, run_step
 from pipeline.steps.feature_names import FEATURES
 from pipeline.steps.lean_xgboost import xgb
 from pipeline.steps.model import Hyperparameters, fit
+from pipeline.steps.state_file import read_state
 from pipeline.steps.walk_forward import feature_matrix, walk_forward
 
 MAX_WALK_FORWARD_GAMES = 20_000
@@ -65,7 +67,8 @@ def main(argv: Sequence[str]) -> None:
         home_win_rate=float(home_won.mean()),
         xgboost_version=xgb.__version__,
     )
-    write_artifact(base_dir() / c.MODEL_CHANNEL, Artifact(booster, card, record))
+    state = read_state(training_input(c.FEATURES_CHANNEL) / c.STATE_FILE)
+    write_artifact(base_dir() / c.MODEL_CHANNEL, Artifact(booster, card, record, state))
     sys.stderr.write(f"model fitted on {features.num_rows:,} games before {card.trained_before}\n")
 
 

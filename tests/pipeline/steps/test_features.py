@@ -13,7 +13,7 @@ from leagues import random_league
 
 from benchmarks.naive_features import naive_features, naive_frame, replay
 from pipeline import contract as c
-from pipeline.steps import features as features_module
+from pipeline.steps import league as league_module
 from pipeline.steps.features import FEATURES, KEY_COLUMNS, build_features, feature_signature
 
 SCORED = [c.P_ELO, *FEATURES]
@@ -133,8 +133,8 @@ def test_signature_is_quick_and_steady() -> None:
 
 def test_signature_changes_with_behaviour(monkeypatch: pytest.MonkeyPatch) -> None:
     first = feature_signature()
-    monkeypatch.setattr(features_module, "_SPREAD_GAMES", 500)
-    monkeypatch.setattr(features_module, "_PRIOR_GAMES", 51)
+    monkeypatch.setattr(league_module, "LEAGUE_GAMES", 500)
+    monkeypatch.setattr(league_module, "_PRIOR_GAMES", 51)
     assert feature_signature() != first
 
 
