@@ -52,7 +52,25 @@ def longest_gap_hours(expression: str) -> float:
     raise ScheduleError("neither cron(...) nor rate(...)")
 
 
+def runs_a_day(expression: str) -> float:
+    """How often it fires, on average over some years; raises ScheduleError like `longest_gap_hours`."""
+    gap = longest_gap_hours(expression)
+    if expression.startswith("rate"):
+        return 24 / gap
+    times, days = _cron(expression.removeprefix("cron(").removesuffix(")").split())
+    return len(times) * len(days) / _DAYS
+
+
 def _cron_gap(fields: list[str]) -> float:
+    times, days = _cron(fields)
+    firings = [datetime(d.year, d.month, d.day, h, m) for d in days for h, m in (times[0], times[-1])]
+    within_a_day = max((_minutes(b) - _minutes(a) for a, b in pairwise(times)), default=0) / 60
+    across = max((b - a).total_seconds() / 3600 for a, b in pairwise(firings) if a.date() != b.date())
+    return max(within_a_day, across)
+
+
+def _cron(fields: list[str]) -> tuple[list[tuple[int, int]], list[date]]:
+    """The times of day, and the days of some years, at which a cron expression fires."""
     if len(fields) != 6:
         raise ScheduleError(
             f"cron needs 6 fields (minutes hours day-of-month month day-of-week year), not {len(fields)}"
@@ -66,19 +84,16 @@ def _cron_gap(fields: list[str]) -> float:
     days = _values(day, _DAY) if day != "?" else None
     weekdays = _values(weekday, _WEEKDAY) if weekday != "?" else None
     months = _values(month, _MONTH)
-    firings = [
-        datetime(d.year, d.month, d.day, h, m)
+    firing = [
+        d
         for d in (_FIRST_DAY + timedelta(n) for n in range(_DAYS))
         if d.month in months
         and (days is None or d.day in days)
         and (weekdays is None or (d.isoweekday() % 7) + 1 in weekdays)
-        for h, m in (times[0], times[-1])
     ]
-    if not firings:
+    if not firing:
         raise ScheduleError("it never fires")
-    within_a_day = max((_minutes(b) - _minutes(a) for a, b in pairwise(times)), default=0) / 60
-    across = max((b - a).total_seconds() / 3600 for a, b in pairwise(firings) if a.date() != b.date())
-    return max(within_a_day, across)
+    return times, firing
 
 
 def _minutes(time: tuple[int, int]) -> int:

@@ -1,4 +1,4 @@
-"""Write docs/reference.md: every command's help text and every pipeline parameter, from the code itself.
+"""Write docs/reference.md (every command's help, every parameter and setting) and the README's estimate of the bill.
 
 python -m scripts.write_reference [--check]
 """
@@ -6,11 +6,14 @@ python -m scripts.write_reference [--check]
 from __future__ import annotations
 
 import importlib
+import io
+import shlex
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -19,6 +22,8 @@ from pipeline import parameters
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 REFERENCE: Final = ROOT / "docs" / "reference.md"
+README: Final = ROOT / "README.md"
+ESTIMATE: Final = ("-c", "env=prod", "--seconds-from", "committed")
 SECTIONS: Final = {
     "Data": parameters.DATA,
     "Run": parameters.RUN,
@@ -40,11 +45,12 @@ def commands() -> dict[str, click.Command]:
 
 def helps(name: str, command: click.Command) -> Iterator[str]:
     """The help text of a command and of its sub-commands, as a terminal of 100 columns shows it."""
-    context = click.Context(command, info_name=f"python -m {name}", terminal_width=100, max_content_width=100)
+    width: dict[str, Any] = {"terminal_width": 100, "max_content_width": 100}
+    context = click.Context(command, info_name=f"python -m {name}", **width, **command.context_settings)
     yield command.get_help(context)
     if isinstance(command, click.Group):
         for sub in command.commands.values():
-            inner = click.Context(sub, info_name=sub.name, parent=context, terminal_width=100, max_content_width=100)
+            inner = click.Context(sub, info_name=sub.name, parent=context, **width, **sub.context_settings)
             yield sub.get_help(inner)
 
 
@@ -85,20 +91,34 @@ def reference() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def with_estimate(text: str) -> str:
+    """The README with what `scripts.estimate_cost` prints now in the block that shows it."""
+    from scripts.estimate_cost import main as estimate_cost  # noqa: PLC0415 - synthesises: not needed for the reference
+
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        estimate_cost(ESTIMATE, standalone_mode=False)
+    command = f"$ python -m scripts.estimate_cost {shlex.join(ESTIMATE)}\n"
+    before, shown, after = text.partition(command)
+    return before + shown + printed.getvalue() + after[after.index("```") :]
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--check", is_flag=True, help="Only say whether the page is up to date (exit code 1 if not).")
+@click.option("--check", is_flag=True, help="Only say whether the pages are up to date (exit code 1 if not).")
 def main(check: bool) -> None:
-    """Write docs/reference.md from the code."""
-    text = reference()
-    if REFERENCE.exists() and REFERENCE.read_text(encoding="utf-8") == text:
-        click.echo("docs/reference.md is up to date", err=True)
-    elif check:
-        click.echo("docs/reference.md is stale: run python -m scripts.write_reference", err=True)
-        sys.exit(1)
-    else:
-        REFERENCE.parent.mkdir(exist_ok=True)
-        REFERENCE.write_text(text, encoding="utf-8")
-        click.echo("wrote docs/reference.md", err=True)
+    """Write docs/reference.md, and the README's estimate of the bill, from the code."""
+    stale = False
+    for path, text in ((REFERENCE, reference()), (README, with_estimate(README.read_text(encoding="utf-8")))):
+        name = path.relative_to(ROOT)
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            click.echo(f"{name} is up to date", err=True)
+        elif check:
+            stale = True
+            click.echo(f"{name} is stale: run python -m scripts.write_reference", err=True)
+        else:
+            path.write_text(text, encoding="utf-8")
+            click.echo(f"wrote {name}", err=True)
+    sys.exit(stale)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ ROLE: Final = "Role"  # candidate or champion
 LOG_LOSS: Final = "LogLoss"
 CALIBRATION_ERROR: Final = "CalibrationError"
 EVALUATED_GAMES: Final = "EvaluatedGames"
-_KEYS: Final = {LOG_LOSS: c.LOG_LOSS, CALIBRATION_ERROR: c.CALIBRATION_ERROR, EVALUATED_GAMES: c.N_GAMES}
+METRICS: Final = {LOG_LOSS: c.LOG_LOSS, CALIBRATION_ERROR: c.CALIBRATION_ERROR, EVALUATED_GAMES: c.N_GAMES}
+ROLES: Final = (c.CANDIDATE, c.CHAMPION)
 
 
 def metric_lines(evaluated: Mapping[str, Any], pipeline: str, milliseconds: int) -> Iterator[str]:
@@ -27,8 +28,8 @@ def metric_lines(evaluated: Mapping[str, Any], pipeline: str, milliseconds: int)
     values since 1970.
     """
     scores = evaluated.get("metrics") or {}
-    for role in (c.CANDIDATE, c.CHAMPION):
-        known = {name: (scores.get(role) or {}).get(key) for name, key in _KEYS.items()}
+    for role in ROLES:
+        known = {name: (scores.get(role) or {}).get(key) for name, key in METRICS.items()}
         values = {name: value for name, value in known.items() if value is not None}
         if values:
             yield json.dumps({"_aws": _directive(values, milliseconds), PIPELINE_NAME: pipeline, ROLE: role, **values})

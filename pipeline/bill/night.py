@@ -13,7 +13,7 @@ run comes or not (keys, alarms, ...) is not here: `python -m scripts.estimate_co
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +31,11 @@ NEEDS_FILE: Final = Path(__file__).with_name("job_needs.json")
 STARTUP_SECONDS: Final = 150.0
 # If all of the waiting were billed: a 30 s job that took 8 min 17 s in all (sagemaker-python-sdk issue 4358, 2024-01).
 SLOW_STARTUP_SECONDS: Final = 467.0
+# Units of the price table; generous counts, because together they are a tenth of a night.
+# A run: the gate's workflow (14 states at most), one start by the schedule, and what the steps print.
+REQUESTS_OF_A_RUN: Final = {"workflow_transitions_1k": 0.014, "scheduler_million": 1e-6, "log_ingestion_gb": 1e-4}
+# A job: its files one by one (at most 20 each way, and listings), and the data keys of files and volume.
+REQUESTS_OF_A_JOB: Final = {"s3_writes_1k": 0.02, "s3_reads_1k": 0.04, "key_requests_10k": 0.005}
 _KINDS: Final = {"Processing": "processing", "Training": "training"}
 
 
@@ -64,14 +69,15 @@ class JobCost:
 
 @dataclass(frozen=True)
 class Night:
-    """One run of the pipeline."""
+    """One run of the pipeline: its jobs, and the requests and log lines around them."""
 
     jobs: tuple[JobCost, ...]
+    request_dollars: float
 
     @property
     def dollars(self) -> float:
-        """What the run's jobs cost."""
-        return sum(job.dollars for job in self.jobs)
+        """What the run costs."""
+        return sum(job.dollars for job in self.jobs) + self.request_dollars
 
     @property
     def machine_hours(self) -> float:
@@ -147,7 +153,13 @@ def nights(
     Raises KeyError with the step's name when its seconds are missing, PriceError for a machine without a price.
     """
     costs = [job_cost(job, seconds[job.step], prices, startup_seconds) for job in jobs(definition)]
-    return Nights(no_news=Night(tuple(c for c in costs if c.job.always)), training=Night(tuple(costs)))
+    return Nights(no_news=_night([c for c in costs if c.job.always], prices), training=_night(costs, prices))
+
+
+def _night(costs: Sequence[JobCost], prices: Prices) -> Night:
+    run = sum(units * prices[unit].usd for unit, units in REQUESTS_OF_A_RUN.items())
+    job = sum(units * prices[unit].usd for unit, units in REQUESTS_OF_A_JOB.items())
+    return Night(tuple(costs), run + len(costs) * job)
 
 
 @dataclass(frozen=True)

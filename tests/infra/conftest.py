@@ -15,7 +15,7 @@ from jsonata_in_moto import teach_jsonata
 from resolved_template import REGION, Template
 from synthesis import Synthesise, cdk_context
 
-os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "1")
+os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "18,20")
 
 EVENTS = Path(__file__).with_name("events")
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthesis import IMAGE, cdk_context
 
-from infra.schedule_expression import ScheduleError, longest_gap_hours
+from infra.schedule_expression import ScheduleError, longest_gap_hours, runs_a_day
 from infra.setting_rules import LOG_RETENTION_DAYS, SettingError
 from infra.settings import READERS, Settings
 
@@ -143,6 +143,22 @@ def test_whatever_is_given_is_read_or_refused(key: str, value: Any) -> None:
 )
 def test_longest_gap(expression: str, hours: float) -> None:
     assert longest_gap_hours(expression) == hours
+
+
+@pytest.mark.parametrize(
+    ("expression", "runs"),
+    [
+        ("rate(1 day)", 1),
+        ("rate(6 hours)", 4),
+        ("rate(2 days)", 0.5),
+        ("cron(0 9 * * ? *)", 1),
+        ("cron(0 9,21 * * ? *)", 2),
+        ("cron(30 5 ? * MON-FRI *)", 5 / 7),
+        ("cron(0/15 8-17 ? * SUN *)", 40 / 7),
+    ],
+)
+def test_runs_a_day(expression: str, runs: float) -> None:
+    assert runs_a_day(expression) == pytest.approx(runs, rel=0.002)
 
 
 @pytest.mark.parametrize(

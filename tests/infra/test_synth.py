@@ -35,7 +35,7 @@ def synthesise_in_child(root: Path, out: Path, **settings: str) -> subprocess.Co
         "DOCKER_HOST": "tcp://127.0.0.1:1",
         "CDK_OUTDIR": str(out),
         "CDK_CONTEXT_JSON": json.dumps(cdk_context(root, **settings)),
-        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
+        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "18,20",
     }
     return subprocess.run(
         [sys.executable, "-c", OFFLINE], cwd=root, env=environment, capture_output=True, text=True, check=False

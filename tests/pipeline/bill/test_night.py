@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.bill.night import (
+    REQUESTS_OF_A_JOB,
+    REQUESTS_OF_A_RUN,
     SLOW_STARTUP_SECONDS,
     Job,
     Nights,
@@ -31,6 +33,7 @@ PRICES = Prices(
     prices={
         "processing_storage_gb_month": Price(0.72, True, "2026", "here"),  # 0.001 a GB and hour
         "training_storage_gb_month": Price(1.44, True, "2026", "here"),
+        **{unit: Price(1.0, True, "2026", "here") for unit in (*REQUESTS_OF_A_RUN, *REQUESTS_OF_A_JOB)},
     },
 )
 
@@ -74,10 +77,11 @@ def test_jobs_behind_a_condition_do_not_run_every_night() -> None:
 def test_the_sums_by_hand() -> None:
     found = nights(DEFINITION, {"Always": HOUR / 2, "Fit": HOUR}, PRICES, startup_seconds=HOUR)
     # Always: 1 h of start-up and 0.5 h of work at half the speed: 2 h at $1, and 10 GB for 2 h at $0.001
-    assert found.no_news.dollars == pytest.approx(2.02)
+    run, job = sum(REQUESTS_OF_A_RUN.values()), sum(REQUESTS_OF_A_JOB.values())  # each unit is $1 here
+    assert found.no_news.dollars == pytest.approx(2.02 + run + job)
     assert found.no_news.machine_hours == pytest.approx(2)
     # Fit: 1 h and 1 h on two machines: 4 h at $3, and 2 times 10 GB for 2 h at $0.002
-    assert found.training.dollars == pytest.approx(2.02 + 12.08)
+    assert found.training.dollars == pytest.approx(2.02 + 12.08 + run + 2 * job)
     assert found.training.machine_hours == pytest.approx(2 + 4)
 
 

@@ -1,0 +1,209 @@
+"""Estimate what a night, a month and a season cost for the settings in cdk.json, with no account and no network.
+
+python -m scripts.estimate_cost -c env=prod
+python -m scripts.estimate_cost -c env=prod -c instance_types=Train=ml.t3.medium --startup-seconds 467
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from pipeline.bill.estimate import Estimate, estimate
+from pipeline.bill.night import (
+    SLOW_STARTUP_SECONDS,
+    STARTUP_SECONDS,
+    JobNeeds,
+    jobs,
+    measured_needs,
+    nights,
+)
+from pipeline.bill.prices import PriceError, Prices, load_prices
+from pipeline.bill.standing import resource_lines, usage_lines
+from pipeline.local import workspace
+from pipeline.local.record import SUCCEEDED, recent_runs
+from pipeline.local.store import Store
+from scripts.show_bill import Notes, as_object, page
+
+ANY_IMAGE: Final = "000000000000.dkr.ecr.us-east-1.amazonaws.com/any:any"  # an image's name changes no price
+GAMES_GIB: Final = 0.01  # 76 seasons of results are 5 MiB
+IMAGE_GIB: Final = 0.3
+MAILS_A_MONTH: Final = 20
+METRIC_HOURS: Final = 730.0  # the function that publishes them is called each hour
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Seconds of each job step on the measuring machine, and where they come from in words."""
+
+    by_step: Mapping[str, float]
+    origin: str
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-c",
+    "--context",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting, as for `npx cdk deploy`: -c env=prod, -c instance_types=Train=ml.m5.xlarge, ...",
+)
+@click.option(
+    "--startup-seconds",
+    type=click.FloatRange(0, 3600),
+    default=STARTUP_SECONDS,
+    show_default=True,
+    help="Seconds that SageMaker bills of each job before our program begins. "
+    f"{SLOW_STARTUP_SECONDS:.0f} stands for all of a slow start.",
+)
+@click.option(
+    "--seconds-from",
+    type=click.Choice(["auto", "local-run", "committed"]),
+    default="auto",
+    show_default=True,
+    help="Seconds of the programs: of the last local run, of the committed measurement, or (auto) of the first where "
+    "it has a step, else of the second.",
+)
+@click.option(
+    "--store", type=click.Path(file_okay=False, path_type=Path), help="Store of the local run. Default: the last used."
+)
+@click.option(
+    "--image-gib", type=click.FloatRange(0), default=IMAGE_GIB, show_default=True, help="Size of the image in ECR."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the estimate as one JSON object on stdout.")
+def main(
+    settings: tuple[str, ...],
+    startup_seconds: float,
+    seconds_from: str,
+    store: Path | None,
+    image_gib: float,
+    as_json: bool,
+) -> None:
+    """Estimate the bill: nights with and without training, what stands in the account, months, a season, a year.
+
+    List prices of us-east-1 from pipeline/bill/prices.json, before free tiers and taxes. Needs Node for the synthesis.
+    Exit code 0; 2 for a setting that cannot be used, a machine without a price, or a local run that is not there.
+    """
+    from infra.setting_rules import SettingError  # noqa: PLC0415 - the CDK is not imported for --help
+
+    try:
+        deployed = synthesise(settings)
+        seconds = find_seconds(deployed.definition, seconds_from, store)
+        prices = load_prices()
+        found = bill(deployed, seconds, prices, startup_seconds=startup_seconds, image_gib=image_gib)
+    except (SettingError, PriceError) as error:
+        raise click.UsageError(str(error)) from error
+    notes = Notes(deployed.environment, deployed.enabled, prices, seconds.origin, startup_seconds)
+    click.echo(json.dumps(as_object(found, notes), indent=2) if as_json else "\n".join(page(found, notes)))
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What the settings make: the template, the definition, and how often a run starts by itself."""
+
+    environment: str
+    enabled: bool
+    runs_a_day: float
+    run_retention_days: int
+    template: Mapping[str, Any]
+    definition: Mapping[str, Any]
+
+
+def synthesise(given: Sequence[str]) -> Deployed:
+    """Synthesise the stack with `-c` settings over cdk.json's; raises SettingError."""
+    os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "18,20")
+    from app import build  # noqa: PLC0415
+    from infra.definition import deployed_definition  # noqa: PLC0415
+    from infra.schedule_expression import runs_a_day  # noqa: PLC0415
+    from infra.setting_rules import SettingError  # noqa: PLC0415
+    from infra.settings import Settings  # noqa: PLC0415
+
+    context: dict[str, Any] = json.loads((workspace.ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
+    context["image_uri"] = ANY_IMAGE
+    for item in given:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise SettingError(f'-c "{item}" is not KEY=VALUE')
+        context[key.strip()] = value
+    settings = Settings.from_context(context)
+    with tempfile.TemporaryDirectory() as folder:
+        build(context, folder).synth()
+        (template,) = Path(folder).glob("*.template.json")
+        return Deployed(
+            environment=settings.environment,
+            enabled=settings.enabled,
+            runs_a_day=runs_a_day(settings.schedule) if settings.enabled else 0.0,
+            run_retention_days=settings.run_retention_days,
+            template=json.loads(template.read_text(encoding="utf-8")),
+            definition=deployed_definition(settings),
+        )
+
+
+def find_seconds(definition: Mapping[str, Any], wanted: str, store: Path | None) -> Seconds:
+    """Each job's seconds; raises PriceError where a local run is wanted that has none of a step."""
+    committed = {step: needs.seconds for step, needs in measured_needs().items()}
+    steps = [job.step for job in jobs(definition)]
+    local = {} if wanted == "committed" else last_seconds(store or workspace.last_store())
+    missing = [step for step in steps if step not in local]
+    if wanted == "local-run" and missing:
+        raise PriceError(
+            f"no local run in {store or workspace.last_store()} ran {', '.join(missing)} from beginning to end: "
+            "make run ARGS='--no-cache --param ForceTraining=true'"
+        )
+    measured = "the committed measurement on real games (pipeline/bill/job_needs.json)"
+    if not local:
+        return Seconds(committed, measured)
+    origin = f"the last local runs in {store or workspace.last_store()}"
+    origin += f", for {', '.join(missing)} {measured}" if missing else ""
+    return Seconds({**committed, **local}, origin)
+
+
+def last_seconds(folder: Path) -> dict[str, float]:
+    """Seconds of each job in the newest run of a store that really ran it: neither cached nor kept from before."""
+    if not (folder / "runs").is_dir():
+        return {}
+    found: dict[str, float] = {}
+    for run in recent_runs(Store(folder), 20):
+        for step in run.steps:
+            if step.job_name and step.status == SUCCEEDED and not step.cached and not step.reused:
+                found.setdefault(step.name, step.seconds)
+    return found
+
+
+def bill(
+    deployed: Deployed, seconds: Seconds, prices: Prices, *, startup_seconds: float, image_gib: float = IMAGE_GIB
+) -> Estimate:
+    """The estimate; raises PriceError for a machine or a resource without a price."""
+    from infra.handlers.metrics import METRICS, ROLES  # noqa: PLC0415 - boto3 is not imported for --help
+
+    both = nights(deployed.definition, seconds.by_step, prices, startup_seconds)
+    standing = [
+        *resource_lines(deployed.template, prices),
+        *usage_lines(
+            prices,
+            custom_metrics=len(METRICS) * len(ROLES),
+            metric_hours=METRIC_HOURS,
+            stored_gib=GAMES_GIB + kept_gib(deployed, measured_needs()),
+            image_gib=image_gib,
+            mails=MAILS_A_MONTH,
+        ),
+    ]
+    return estimate(both, [line for line in standing if line.dollars > 0], deployed.runs_a_day)
+
+
+def kept_gib(deployed: Deployed, needs: Mapping[str, JobNeeds]) -> float:
+    """All files of runs that have not expired, if every run trained (an upper bound)."""
+    of_a_run = sum(needs[job.step].disk_mib for job in jobs(deployed.definition)) / 1024
+    return of_a_run * deployed.runs_a_day * deployed.run_retention_days
+
+
+if __name__ == "__main__":
+    main()

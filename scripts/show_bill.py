@@ -1,0 +1,111 @@
+"""An estimate of the bill in words and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pipeline.bill.estimate import Estimate
+from pipeline.bill.night import SLOW_STARTUP_SECONDS, Night
+from pipeline.bill.prices import PRICES_FILE, Prices
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What an estimate rests on."""
+
+    environment: str
+    enabled: bool
+    prices: Prices
+    origin: str
+    startup_seconds: float
+
+
+def page(found: Estimate, notes: Notes) -> list[str]:
+    """The estimate for people."""
+    title = f"retraining-{notes.environment} in {notes.prices.region}, US dollars, list prices of {notes.prices.as_of}"
+    return [
+        title,
+        "",
+        *night_table(found),
+        "",
+        *standing_table(found),
+        "",
+        *span_table(found),
+        "",
+        *remarks(found, notes),
+    ]
+
+
+def night_table(found: Estimate) -> list[str]:
+    """A night with each job."""
+    lines = [f"{'a night':<26}{'without news':>14}{'with training':>15}"]
+    for cost in found.nights.training.jobs:
+        quiet = f"{cost.dollars:.4f}" if cost.job.always else ""
+        why = f"   {cost.billed_seconds - cost.work_seconds:.0f} s start-up, {cost.work_seconds:.0f} s work"
+        lines.append(f"  {cost.job.step:<10}{cost.job.machine:<14}{quiet:>14}{cost.dollars:>15.4f}{why}")
+    pair = (found.nights.no_news, found.nights.training)
+    for name, values in {
+        "  requests, log lines": [night.request_dollars for night in pair],
+        "  together": [night.dollars for night in pair],
+        "  machine hours": [night.machine_hours for night in pair],
+    }.items():
+        lines.append(f"{name:<26}{values[0]:>14.4f}{values[1]:>15.4f}")
+    return lines
+
+
+def standing_table(found: Estimate) -> list[str]:
+    """What is charged each month whether runs come or not; a ? marks a price that is not verified."""
+    lines = ["what stands there, a month"]
+    for line in sorted(found.standing, key=lambda line: -line.dollars):
+        lines.append(f"  {line.what:<28}{line.dollars:>8.2f}{' ' if line.verified else '?'}  {line.why}")
+    return [*lines, f"  {'together':<28}{found.standing_dollars:>8.2f}"]
+
+
+def span_table(found: Estimate) -> list[str]:
+    """Month, season, year."""
+    lines = [f"{'':<22}{'runs':>6}{'trainings':>11}{'runs cost':>11}{'standing':>10}{'together':>10}"]
+    for span in found.spans:
+        lines.append(
+            f"{'a ' + span.name:<22}{span.runs:>6.0f}{span.trainings:>11.0f}{span.run_dollars:>11.2f}"
+            f"{span.standing_dollars:>10.2f}{span.dollars:>10.2f}"
+        )
+    return lines
+
+
+def remarks(found: Estimate, notes: Notes) -> list[str]:
+    """What it rests on."""
+    lines = [] if notes.enabled else ["The schedule is off (enabled=false): no run starts by itself."]
+    unverified = sum(line.dollars for line in found.standing if not line.verified)
+    return [
+        *lines,
+        f"Seconds of work: {notes.origin}, over the speed of each machine.",
+        f"Start-up billed: {notes.startup_seconds:.0f} s a job (--startup-seconds; all of a slow start would be "
+        f"{SLOW_STARTUP_SECONDS:.0f}).",
+        f"Prices and their sources: pipeline/bill/{PRICES_FILE.name}. A ? marks those that nobody verified: "
+        f"${unverified:.2f} a month.",
+        "Free tiers are not taken off. Nobody has compared this with a real bill yet.",
+    ]
+
+
+def as_object(found: Estimate, notes: Notes) -> dict[str, Any]:
+    """The estimate for programs."""
+
+    def night(one: Night) -> dict[str, Any]:
+        jobs_of_it = [
+            {**asdict(cost.job), "dollars": cost.dollars, "billed_seconds": cost.billed_seconds} for cost in one.jobs
+        ]
+        return {"dollars": one.dollars, "machine_hours": one.machine_hours, "jobs": jobs_of_it}
+
+    return {
+        "environment": notes.environment,
+        "region": notes.prices.region,
+        "prices_as_of": notes.prices.as_of,
+        "startup_seconds": notes.startup_seconds,
+        "seconds_from": notes.origin,
+        "night_without_news": night(found.nights.no_news),
+        "night_with_training": night(found.nights.training),
+        "standing_dollars_a_month": found.standing_dollars,
+        "standing": [asdict(line) for line in found.standing],
+        "spans": [{**asdict(span), "dollars": span.dollars} for span in found.spans],
+    }

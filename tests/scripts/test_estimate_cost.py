@@ -1,0 +1,108 @@
+"""The command: settings in, an estimate out, from the synthesised stack itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from pipeline.bill.night import measured_needs
+from pipeline.local.record import RunResult, StepResult, save_run
+from pipeline.local.store import Store
+from scripts.estimate_cost import last_seconds, main
+from scripts.write_reference import with_estimate
+
+MAILED = ("-c", "env=prod", "-c", "alert_emails=oncall@example.com", "-c", "approver_emails=lead@example.com")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+@pytest.fixture(scope="module")
+def prod() -> dict[str, Any]:
+    """The estimate of prod, from the committed measurement."""
+    found = run(*MAILED, "--seconds-from", "committed", "--json")
+    assert found.exit_code == 0, found.output
+    return json.loads(found.stdout)
+
+
+def test_the_aims_for_a_night_are_kept_with_requests_and_start_up(prod: dict[str, Any]) -> None:
+    assert prod["night_without_news"]["dollars"] <= 0.02
+    assert prod["night_with_training"]["dollars"] <= 0.06
+    steps = [job["step"] for job in prod["night_with_training"]["jobs"]]
+    assert steps == ["Prepare", "Predict", "Train", "Evaluate"]
+
+
+def test_every_resource_of_the_stack_is_priced_or_free(prod: dict[str, Any]) -> None:
+    """The command refuses a type of resource that it does not know, so it ran through all of them."""
+    lines = {line["what"] for line in prod["standing"]}
+    assert {"2 keys", "1 dashboard", "1 composite alarm"} <= lines
+    assert prod["standing_dollars_a_month"] == pytest.approx(sum(line["dollars"] for line in prod["standing"]))
+    season = next(span for span in prod["spans"] if span["name"] == "season")
+    assert season["dollars"] == pytest.approx(season["run_dollars"] + season["standing_dollars"])
+
+
+def test_settings_change_the_bill(prod: dict[str, Any]) -> None:
+    settings = (*MAILED, "-c", "instance_types=Train=ml.m5.xlarge", "-c", "schedule=cron(0 9 ? * MON,THU *)")
+    other = json.loads(run(*settings, "--seconds-from", "committed", "--startup-seconds", "467", "--json").stdout)
+    train = next(job for job in other["night_with_training"]["jobs"] if job["step"] == "Train")
+    assert train["machine"] == "ml.m5.xlarge"
+    assert train["billed_seconds"] > 467
+    year, other_year = (next(s for s in found["spans"] if s["name"] == "year") for found in (prod, other))
+    assert other_year["runs"] == pytest.approx(year["runs"] * 2 / 7, rel=0.01)
+
+
+def test_the_readme_shows_what_it_prints(root: Path) -> None:
+    text = (root / "README.md").read_text(encoding="utf-8")
+    assert with_estimate(text) == text, "run python -m scripts.write_reference"
+    assert "  machine hours " in text
+
+
+def test_a_schedule_that_is_off_is_said(prod: dict[str, Any]) -> None:
+    found = run("-c", "env=dev", "--seconds-from", "committed")
+    assert "The schedule is off (enabled=false): no run starts by itself." in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("-c", "schedule=nightly"), "schedule: 'nightly' cannot be used"),
+        (("-c", "enabled"), '-c "enabled" is not KEY=VALUE'),
+        (("-c", "instance_types=Train=ml.m9.large"), "no price for machine ml.m9.large (did you mean"),
+        (("--seconds-from", "local-run", "--store", "nowhere"), "no local run in nowhere ran Prepare"),
+        (("--startup-seconds", "-1"), "not in the range"),
+    ],
+)
+def test_what_cannot_be_estimated_is_said_with_code_2(arguments: tuple[str, ...], said: str) -> None:
+    found = run(*arguments)
+    assert found.exit_code == 2
+    assert said in " ".join(found.stderr.split())
+    assert not found.stdout
+
+
+def job(name: str, seconds: float, **changed: Any) -> StepResult:
+    step = StepResult(name, "Processing", "Succeeded", 100.0, 100.0 + seconds, job_name=f"job-{name}")
+    return replace(step, **changed)
+
+
+def test_seconds_are_those_of_the_newest_run_that_really_ran_a_step(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for place, steps in enumerate(
+        [(job("Prepare", 9), job("Train", 5)), (job("Prepare", 2), job("Train", 0.1, cached=True))]
+    ):
+        save_run(store, RunResult(f"run{place}", "p", "", {}, {}, started_at=float(place), steps=steps))
+    assert last_seconds(tmp_path) == {"Prepare": 2.0, "Train": 5.0}
+
+
+def test_a_local_run_is_taken_before_the_committed_measurement(tmp_path: Path) -> None:
+    save_run(Store(tmp_path), RunResult("run", "p", "", {}, {}, started_at=1.0, steps=(job("Prepare", 100),)))
+    found = json.loads(run("--store", str(tmp_path), "--startup-seconds", "0", "--json").stdout)
+    billed = {j["step"]: j["billed_seconds"] for j in found["night_with_training"]["jobs"]}
+    assert billed["Prepare"] == pytest.approx(500)  # a T3 at its baseline
+    assert billed["Predict"] == pytest.approx(measured_needs()["Predict"].seconds / 0.2)
+    assert "for Predict, Train, Evaluate the committed measurement" in found["seconds_from"]
