@@ -29,6 +29,7 @@ from pipeline.steps import metrics
 from pipeline.steps.features import build_features
 from pipeline.steps.games import load_games
 from pipeline.steps.model import Hyperparameters
+from pipeline.steps.reference import reference_forecast
 from pipeline.steps.walk_forward import walk_forward
 
 REAL_DATA: Final = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -36,7 +37,8 @@ AS_OF: Final = date(2023, 7, 1)  # after the last real game
 FIRST_SEASON: Final = 2004
 FIRST_COMPARED: Final = 2016  # 538's forecasts start there
 CONFIRMED: Final = (2019, 2023)
-WHO: Final = {"model": c.P_MODEL, "Elo-logistic": c.P_ELO_LOGISTIC, "base rate": c.P_BASE_RATE}
+ELO_LOGISTIC: Final = "p_elo_logistic"
+WHO: Final = {"model": c.P_MODEL, "Elo-logistic": ELO_LOGISTIC, "base rate": c.P_BASE_RATE}
 MIN_MEAN_GAIN: Final = 0.003
 BOOTSTRAP_SEED: Final = 538
 
@@ -64,13 +66,15 @@ def main() -> int:
 
 
 def season_records(games: pd.DataFrame) -> pd.DataFrame:
-    """The walk-forward record of seasons 2016 to 2023."""
+    """The walk-forward record of seasons 2016 to 2023, with Elo-logistic's forecasts as Evaluate makes them."""
     features = build_features(games)
     modelled = features[features[c.HOME_WON].notna() & (features[c.SEASON] >= FIRST_SEASON)]
     wanted = int((modelled[c.SEASON] >= FIRST_COMPARED).sum())
     table = pa.Table.from_pandas(modelled, preserve_index=False)
     record: pd.DataFrame = walk_forward(table, Hyperparameters(), wanted).to_pandas()
-    return record
+    played = games.loc[games[c.HOME_POINTS].notna(), list(c.RESULT_COLUMNS)]
+    results = pa.Table.from_pandas(played, preserve_index=False)
+    return record.assign(**{ELO_LOGISTIC: reference_forecast(results, record[c.GAME_ID].tolist(), FIRST_SEASON)})
 
 
 def print_seasons(record: pd.DataFrame) -> None:
@@ -101,7 +105,7 @@ def print_538(record: pd.DataFrame, games: pd.DataFrame) -> None:
     print(f"{len(published) - len(both):,} of these games have no score in the data, so that they teach nothing.")
     print(f"\n{'season':>9}{'model':>9}{'538':>9}{'Elo-log.':>9}{'games':>7}")
     for season, rows in [*both.groupby(c.SEASON), ("together", both)]:
-        losses = [_loss(rows, column) for column in (c.P_MODEL, "p_538", c.P_ELO_LOGISTIC)]
+        losses = [_loss(rows, column) for column in (c.P_MODEL, "p_538", ELO_LOGISTIC)]
         print(f"{season!s:>9}" + "".join(f"{loss:9.4f}" for loss in losses) + f"{len(rows):7,}")
     gap = _difference(both, c.P_MODEL, "p_538")
     print(f"model minus 538: {gap.mean:+.4f}, 95 % interval {gap.lower:+.4f} to {gap.upper:+.4f}")
@@ -142,7 +146,7 @@ def print_verdict(record: pd.DataFrame) -> bool:
     return kept
 
 
-def _difference(rows: pd.DataFrame, a: str = c.P_MODEL, b: str = c.P_ELO_LOGISTIC) -> metrics.Difference:
+def _difference(rows: pd.DataFrame, a: str = c.P_MODEL, b: str = ELO_LOGISTIC) -> metrics.Difference:
     y = _floats(rows[c.HOME_WON])
     weeks = rows[c.DATE].to_numpy().astype("datetime64[W]").astype(np.int64)
     losses = [metrics.log_losses(_floats(rows[column]), y) for column in (a, b)]

@@ -35,11 +35,21 @@ HOME_FRANCHISE: Final = "home_franchise"
 AWAY_FRANCHISE: Final = "away_franchise"
 # the target
 HOME_WON: Final = "home_won"
+# what happened, as validated: all that the reference of Evaluate knows
+RESULT_COLUMNS: Final = (
+    GAME_ID,
+    DATE,
+    SEASON,
+    HOME_FRANCHISE,
+    AWAY_FRANCHISE,
+    HOME_POINTS,
+    AWAY_POINTS,
+    NEUTRAL_SITE,
+)
 
 # --- columns of the walk-forward record and of the predictions --------------------------------------------------------
 P_MODEL: Final = "p_model"
 P_ELO: Final = "p_elo"
-P_ELO_LOGISTIC: Final = "p_elo_logistic"
 P_BASE_RATE: Final = "p_base_rate"
 TRAINED_BEFORE: Final = "trained_before"  # first day that the weights behind a prediction have not seen
 HOME_WIN_PROBABILITY: Final = "home_win_probability"
@@ -51,7 +61,7 @@ MODEL_USED: Final = "model"  # "champion", or "elo" where no champion can score
 GAMES_CHANNEL: Final = "games"  # raw input files
 CHAMPION_CHANNEL: Final = "champion"  # the approved version's artifact and champion.json
 EVALUATED_CHANNEL: Final = "evaluated"  # the marker of the last evaluated candidate
-FEATURES_CHANNEL: Final = "features"  # features of played games
+FEATURES_CHANNEL: Final = "features"  # features of played games, and their results
 UPCOMING_CHANNEL: Final = "upcoming"  # features of upcoming games
 REPORT_CHANNEL: Final = "report"  # data report and quarantine
 MODEL_CHANNEL: Final = "model"  # model.tar.gz
@@ -59,6 +69,7 @@ EVALUATION_CHANNEL: Final = "evaluation"  # evaluation.json and report.html
 PREDICTIONS_CHANNEL: Final = "predictions"
 
 FEATURES_FILE: Final = "features.parquet"
+RESULTS_FILE: Final = "results.parquet"
 UPCOMING_FILE: Final = "upcoming.parquet"
 STATE_FILE: Final = "state.parquet"  # the league on the as-of morning: beside the features, then within the model
 PREPARED_FILE: Final = "prepared.json"

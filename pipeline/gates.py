@@ -73,6 +73,7 @@ QUALITY_LIMITS: Final = (
         "MaxAccuracy",
         _TOO_GOOD,
     ),
+    # Elo-logistic is made of results alone, so a leak that its ratings shared with the candidate cannot hide here.
     Limit("gain over Elo-logistic", "quality.gain_over_elo_logistic", "<=", "MaxGainOverElo", _TOO_GOOD),
 )
 

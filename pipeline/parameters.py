@@ -61,7 +61,9 @@ EVALUATION: Final = (
     Parameter("MinEvaluatedGames", 1000, "quality gate: fewest games evaluated"),
     Parameter("MaxAccuracy", 0.73, "quality gate: highest accuracy; above it there is a leak until someone has looked"),
     Parameter(
-        "MaxGainOverElo", 0.03, "quality gate: highest log-loss gain over Elo-logistic; above it, a leak likewise"
+        "MaxGainOverElo",
+        0.02,
+        "quality gate: highest log-loss gain over Elo-logistic (from results alone); above it, a leak likewise",
     ),
     Parameter("NonInferiorityMargin", 0.002, "promotion: highest upper bound of the log-loss difference to champion"),
     Parameter("MinImprovement", 0.001, "promotion: least log-loss improvement over a young champion"),

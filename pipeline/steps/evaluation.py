@@ -1,7 +1,8 @@
 """Candidate, champion and baselines on the same games, out of sample: the numbers of evaluation.json.
 
-The candidate's predictions are its walk-forward record. The champion's prediction for a game is its own record up to
-its cut-off, and its shipped weights on today's features after it: both from games before the predicted one only.
+The candidate's predictions are its walk-forward record, Elo-logistic's come from results alone (reference.py). The
+champion's prediction for a game is its own record up to its cut-off, and its shipped weights on today's features after
+it: both from games before the predicted one only.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pipeline.steps.champion import Champion, why_not_scorable
 from pipeline.steps.container import StepError
 from pipeline.steps.feature_names import FEATURES
 from pipeline.steps.model import importance, predict
+from pipeline.steps.reference import reference_forecast
 from pipeline.steps.walk_forward import feature_matrix
 
 FloatArray = NDArray[np.float64]
@@ -44,15 +46,15 @@ class Record:
     predictions: Mapping[str, FloatArray]  # by who: candidate, elo_logistic, base_rate
 
     @classmethod
-    def of(cls, table: pa.Table) -> Record:
-        """From the table that Train wrote."""
+    def of(cls, table: pa.Table, elo_logistic: FloatArray) -> Record:
+        """From the table that Train wrote, and the reference for the same games."""
         return cls(
             game_id=table[c.GAME_ID].to_numpy(),
             days=days_of(table),
             home_won=table[c.HOME_WON].to_numpy().astype(np.float64),
             predictions={
                 c.CANDIDATE: table[c.P_MODEL].to_numpy().astype(np.float64),
-                c.ELO_LOGISTIC: table[c.P_ELO_LOGISTIC].to_numpy().astype(np.float64),
+                c.ELO_LOGISTIC: elo_logistic,
                 c.BASE_RATE: table[c.P_BASE_RATE].to_numpy().astype(np.float64),
             },
         )
@@ -163,14 +165,19 @@ def evaluate(
     candidate: Artifact,
     champion: Champion | None,
     features: pa.Table,
+    results: pa.Table,
     *,
     feature_signature: str,
     limits: Mapping[str, float],
 ) -> dict[str, Any]:
-    """The part of evaluation.json that is made of predictions: metrics, comparison, quality, promotion, curves."""
-    record = Record.of(candidate.record)
-    if record.days.size == 0:
+    """The part of evaluation.json that is made of predictions: metrics, comparison, quality, promotion, curves.
+
+    `features` has the columns of `build_features`, `results` contract.RESULT_COLUMNS; both played games only.
+    """
+    if candidate.record.num_rows == 0:
         raise StepError("the candidate's walk-forward record is empty: no game to evaluate it on")
+    games = candidate.record[c.GAME_ID].to_pylist()
+    record = Record.of(candidate.record, reference_forecast(results, games, candidate.card.first_season))
     scored = champion_predictions(champion, record, features, feature_signature) if champion else None
     predictions: dict[str, FloatArray | None] = {
         c.CANDIDATE: record.predictions[c.CANDIDATE],

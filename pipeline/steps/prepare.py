@@ -5,6 +5,7 @@ in   processing/input/games/*.csv|csv.gz|parquet     every game, played or to co
      processing/input/evaluated/last_evaluated.json  marker of the last evaluated candidate
 out  processing/output/features/features.parquet     played games from the first modelled season on
      processing/output/features/state.parquet        the league on the as-of morning (travels with the model)
+     processing/output/features/results.parquet      every played game's result, for Evaluate's own reference
      processing/output/upcoming/upcoming.parquet     games not yet played
      processing/output/report/prepared.json          has_new_data, fingerprint, data summary
      processing/output/report/quarantine.csv         bad rows with file, line, column, value, rule
@@ -139,6 +140,12 @@ def write_features(path: Path, features: pd.DataFrame, facts: Mapping[str, str])
     pq.write_table(table.replace_schema_metadata(metadata), path)
 
 
+def write_results(path: Path, played: pd.DataFrame) -> None:
+    """Who beat whom when, as validated: whoever judges the features must not depend on them."""
+    table = pa.Table.from_pandas(played[list(c.RESULT_COLUMNS)], preserve_index=False)
+    pq.write_table(table.replace_schema_metadata(None), path)
+
+
 def validate(arguments: argparse.Namespace, as_of: date, today: date, report: Path) -> ValidatedGames:
     """The validated games; the quarantine is written either way. Raises StepError for data that must not be used."""
     try:
@@ -166,6 +173,7 @@ def main(argv: Sequence[str]) -> None:
     report = processing_output(c.REPORT_CHANNEL)
     validated = validate(arguments, as_of, today, report)
     features, state = features_and_state(validated.games, as_of)
+    results = validated.games[validated.games[c.HOME_POINTS].notna()]
     played = features[c.HOME_WON].notna()
     modelled = features[played & (features[c.SEASON] >= arguments.first_season)]
     if modelled.empty:
@@ -177,7 +185,7 @@ def main(argv: Sequence[str]) -> None:
     facts = {
         "as_of_date": str(as_of),
         "fingerprint": fingerprint(
-            games_fingerprint(validated.games[validated.games[c.HOME_POINTS].notna()]),
+            games_fingerprint(results),
             arguments.recipe,
             arguments.first_season,
             code_version(),
@@ -186,6 +194,7 @@ def main(argv: Sequence[str]) -> None:
     }
     write_features(processing_output(c.FEATURES_CHANNEL) / c.FEATURES_FILE, modelled, facts)
     write_state(processing_output(c.FEATURES_CHANNEL) / c.STATE_FILE, state)
+    write_results(processing_output(c.FEATURES_CHANNEL) / c.RESULTS_FILE, results)
     write_features(processing_output(c.UPCOMING_CHANNEL) / c.UPCOMING_FILE, features[~played], facts)
     prepared = {
         "has_new_data": marker["fingerprint"] != facts["fingerprint"],

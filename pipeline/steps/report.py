@@ -88,7 +88,7 @@ METRICS: Final = (
 _WHO: Final = {
     c.CANDIDATE: "the model trained in this run",
     c.CHAMPION: "the approved model in use",
-    c.ELO_LOGISTIC: "two numbers fitted to the teams’ Elo ratings",
+    c.ELO_LOGISTIC: "two numbers fitted to Elo ratings that are made of results alone, not of the model’s features",
     c.BASE_RATE: "always the share of past games that home teams won",
 }
 _WHY: Final = {

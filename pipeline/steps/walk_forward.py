@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline import contract as c
-from pipeline.steps.baselines import EloLogistic, base_rate
+from pipeline.steps.baselines import base_rate
 from pipeline.steps.feature_names import FEATURES
 from pipeline.steps.model import FeatureMatrix, Hyperparameters, fit, predict
 
@@ -40,7 +40,6 @@ class _Games:
 
     X: FeatureMatrix
     home_won: FloatArray
-    p_elo: FloatArray
     month: NDArray[np.datetime64]  # first day of each game's month
 
 
@@ -58,9 +57,9 @@ def walk_forward(features: pa.Table, hyperparameters: Hyperparameters, n_games: 
     """Predict the last `n_games` played games, one row each in order of date.
 
     `features` has the columns of `build_features`, played games only, in order of date. Returns game_id, date, season,
-    home_won, p_model, p_elo, p_elo_logistic, p_base_rate and trained_before (first day that the row's models had not
-    seen). Fewer rows where fewer games have at least 500 games in the months before. Raises ValueError when the games
-    are out of order or one has no outcome.
+    home_won, p_model, p_base_rate and trained_before (first day that the row's models had not seen). Fewer rows where
+    fewer games have at least 500 games in the months before. Raises ValueError when the games are out of order or one
+    has no outcome.
     """
     games = _played(features)
     checkpoints = _checkpoints(games.month, n_games)
@@ -69,7 +68,7 @@ def walk_forward(features: pa.Table, hyperparameters: Hyperparameters, n_games: 
     first = checkpoints[0].begin if checkpoints else features.num_rows
     kept = features.select([c.GAME_ID, c.DATE, c.SEASON, c.HOME_WON]).slice(first)
     columns: dict[str, Any] = {name: kept[name] for name in kept.column_names}
-    for name in (c.P_MODEL, c.P_ELO, c.P_ELO_LOGISTIC, c.P_BASE_RATE):
+    for name in (c.P_MODEL, c.P_BASE_RATE):
         columns[name] = np.concatenate([part[name] for part in parts]) if parts else np.empty(0)
     days = [np.full(point.end - point.begin, point.first_day, dtype="datetime64[D]") for point in checkpoints]
     columns[c.TRAINED_BEFORE] = pa.array(np.concatenate(days) if days else np.empty(0, "datetime64[D]"))
@@ -85,7 +84,6 @@ def _played(features: pa.Table) -> _Games:
     return _Games(
         X=feature_matrix(features),
         home_won=features[c.HOME_WON].to_numpy().astype(np.float64),
-        p_elo=features[c.P_ELO].to_numpy().astype(np.float64),
         month=day.astype("datetime64[M]").astype("datetime64[D]"),
     )
 
@@ -105,10 +103,7 @@ def _checkpoints(month: NDArray[np.datetime64], n_games: int) -> list[_Checkpoin
 def _predict(games: _Games, point: _Checkpoint, hyperparameters: Hyperparameters) -> dict[str, FloatArray]:
     past, now = slice(0, point.fit_end), slice(point.begin, point.end)
     booster = fit(games.X[past], games.home_won[past], hyperparameters)
-    elo_logistic = EloLogistic.fit(games.p_elo[past], games.home_won[past])
     return {
         c.P_MODEL: predict(booster, games.X[now]),
-        c.P_ELO: games.p_elo[now],
-        c.P_ELO_LOGISTIC: elo_logistic.predict(games.p_elo[now]),
         c.P_BASE_RATE: np.full(point.end - point.begin, base_rate(games.home_won[past])),
     }

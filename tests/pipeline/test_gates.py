@@ -51,7 +51,11 @@ def test_a_good_candidate_keeps_every_limit() -> None:
         ("quality.log_loss_above_elo_logistic", 0.0001, "log loss above Elo-logistic 0.0001 is above the limit 0"),
         ("metrics.candidate.n_games", 999, "games evaluated 999 is below the limit 1,000 (MinEvaluatedGames)"),
         ("metrics.candidate.accuracy", 0.88, "accuracy 0.88 is above the limit 0.73 (MaxAccuracy): too good to be"),
-        ("quality.gain_over_elo_logistic", 0.031, "gain over Elo-logistic 0.031 is above the limit 0.03"),
+        (
+            "quality.gain_over_elo_logistic",
+            0.021,
+            "gain over Elo-logistic 0.021 is above the limit 0.02 (MaxGainOverElo)",
+        ),
         ("metrics.candidate.log_loss", float("nan"), "log loss nan is above"),
     ],
 )

@@ -55,7 +55,8 @@ def games_folder(base: Path) -> Path:
 def outputs(base: Path) -> dict[str, bytes]:
     """The bytes that depend on the games and not on the files' names."""
     folder = base / "processing" / "output"
-    return {name: (folder / name).read_bytes() for name in ("features/features.parquet", "upcoming/upcoming.parquet")}
+    names = ("features/features.parquet", "features/results.parquet", "upcoming/upcoming.parquet")
+    return {name: (folder / name).read_bytes() for name in names}
 
 
 def as_given(files: list[Path], folder: Path) -> None:

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from canaries import missing_shift, post_game_ratings
 from leagues import random_league
 
+from benchmarks.canaries import missing_shift, post_game_ratings
 from pipeline import contract as c
 from pipeline.steps import walk_forward as module
-from pipeline.steps.baselines import EloLogistic, base_rate
+from pipeline.steps.baselines import base_rate
 from pipeline.steps.features import FEATURES, build_features
 from pipeline.steps.metrics import score
 from pipeline.steps.model import Hyperparameters, fit, predict
@@ -20,7 +20,7 @@ from pipeline.steps.walk_forward import feature_matrix, walk_forward
 RECIPE = Hyperparameters(boosting_rounds=10, min_child_weight=10.0)
 COLUMNS = [
     *(c.GAME_ID, c.DATE, c.SEASON, c.HOME_WON),
-    *(c.P_MODEL, c.P_ELO, c.P_ELO_LOGISTIC, c.P_BASE_RATE, c.TRAINED_BEFORE),
+    *(c.P_MODEL, c.P_BASE_RATE, c.TRAINED_BEFORE),
 ]
 
 
@@ -51,7 +51,7 @@ def test_one_row_for_each_of_the_last_games(features: pa.Table, record: pa.Table
     assert record.column_names == COLUMNS
     assert record[c.GAME_ID].to_pylist() == features[c.GAME_ID].to_pylist()[-600:]
     assert record[c.HOME_WON].to_pylist() == features[c.HOME_WON].to_pylist()[-600:]
-    assert all(np.isfinite(record[name].to_numpy()).all() for name in COLUMNS[4:8])
+    assert all(np.isfinite(record[name].to_numpy()).all() for name in COLUMNS[4:6])
 
 
 def test_weights_are_older_than_the_game_and_of_the_same_month(record: pa.Table) -> None:
@@ -66,10 +66,7 @@ def test_each_month_equals_a_fit_on_the_games_before_it(features: pa.Table, reco
     past = days(features, c.DATE) < first_day
     now = days(features, c.DATE).astype("datetime64[M]") == first_day.astype("datetime64[M]")
     rows = days(record, c.TRAINED_BEFORE) == first_day
-    p_elo = features[c.P_ELO].to_numpy()
     assert (record[c.P_MODEL].to_numpy()[rows] == predict(fit(x[past], y[past], RECIPE), x[now])).all()
-    elo_logistic = EloLogistic.fit(p_elo[past], y[past])
-    assert (record[c.P_ELO_LOGISTIC].to_numpy()[rows] == elo_logistic.predict(p_elo[now])).all()
     assert (record[c.P_BASE_RATE].to_numpy()[rows] == base_rate(y[past])).all()
 
 
@@ -81,7 +78,7 @@ def test_later_outcomes_change_no_earlier_prediction(games: pd.DataFrame, record
     edited.loc[later, [c.HOME_POINTS, c.AWAY_POINTS]] = games.loc[later, [c.AWAY_POINTS, c.HOME_POINTS]].to_numpy()
     other = walk_forward(table_of(build_features(edited)), RECIPE, 600)
     upto = days(record, c.DATE) <= day.to_numpy().astype("datetime64[D]")
-    for name in (c.P_MODEL, c.P_ELO, c.P_ELO_LOGISTIC, c.P_BASE_RATE):
+    for name in (c.P_MODEL, c.P_BASE_RATE):
         before, after = record[name].to_numpy(), other[name].to_numpy()
         assert (before[upto] == after[upto]).all(), name
         assert (before[~upto] != after[~upto]).any(), name

@@ -1,15 +1,20 @@
-"""Two feature tables that leak the result in the ways it happens most, to prove that the gates notice."""
+"""Feature tables that leak the result in the ways it happens most, to prove that the gates notice."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline import contract as c
-from pipeline.steps.elo import Schedule, pre_game_elo, win_probability
+from pipeline.steps import league as league_module
+from pipeline.steps.elo import RunningRatings, Schedule, pre_game_elo, win_probability
 from pipeline.steps.features import build_features
-from pipeline.steps.margin_ratings import pre_game_margin_ratings
+from pipeline.steps.history import History
+from pipeline.steps.margin_ratings import MarginRatings, RunningMargins, pre_game_margin_ratings
 
 FloatArray = NDArray[np.float64]
 TYPICAL_SPREAD = 12.0  # points
@@ -53,28 +58,67 @@ def post_game_ratings(games: pd.DataFrame) -> pd.DataFrame:
     return features
 
 
-def plain_post_game_ratings(games: pd.DataFrame, *, baseline_too: bool) -> pd.DataFrame:
-    """The same leak as it would really happen: only the two ratings stand as they are after the game.
-
-    With `baseline_too`, Elo-logistic is fitted to the leaked rating as well: one wrong row in our code would do both.
-    """
+def plain_post_game_elo(games: pd.DataFrame) -> pd.DataFrame:
+    """The same leak as it would really happen, in one of the ratings: Elo stands as it is after the game."""
     features = build_features(games)
     schedule = schedule_of(games)
-    history = schedule.team_history()
-    elo = after_game(games, *pre_game_elo(schedule, history))
-    ratings = pre_game_margin_ratings(schedule, history)
+    elo = after_game(games, *pre_game_elo(schedule, schedule.team_history()))
     features["elo_difference"] = (elo / 100).astype(np.float32)
-    features["margin_rating_difference"] = after_game(games, ratings.home, ratings.away) / TYPICAL_SPREAD
-    if baseline_too:
-        features[c.P_ELO] = win_probability(elo + np.where(games[c.NEUTRAL_SITE], 0.0, 100.0))
     return features
+
+
+def plain_post_game_margin_rating(games: pd.DataFrame) -> pd.DataFrame:
+    """The other rating as it stands after the game."""
+    features = build_features(games)
+    schedule = schedule_of(games)
+    ratings = pre_game_margin_ratings(schedule, schedule.team_history())
+    features["margin_rating_difference"] = after_game(games, ratings.home, ratings.away) / TYPICAL_SPREAD
+    return features
+
+
+def plain_post_game_ratings(games: pd.DataFrame) -> pd.DataFrame:
+    """Both of them: the faintest leak, because the model then subtracts nothing that it could know better."""
+    features = plain_post_game_elo(games)
+    name = "margin_rating_difference"
+    features[name] = plain_post_game_margin_rating(games)[name]
+    return features
+
+
+def leaking_rating_code(games: pd.DataFrame) -> pd.DataFrame:
+    """One wrong line in our own rating code: every feature that is made of a rating leaks, and p_elo with them."""
+
+    def elo_after(
+        schedule: Schedule, history: History, *, ratings: RunningRatings, first: int
+    ) -> tuple[FloatArray, FloatArray]:
+        return after(schedule, *pre_game_elo(schedule, history, ratings=ratings, first=first))
+
+    def margin_ratings_after(
+        schedule: Schedule, history: History, *, running: RunningMargins, first: int
+    ) -> MarginRatings:
+        ratings = pre_game_margin_ratings(schedule, history, running=running, first=first)
+        home, away = after(schedule, ratings.home, ratings.away)
+        return replace(ratings, home=home, away=away)
+
+    with (
+        patch.object(league_module, "pre_game_elo", elo_after),
+        patch.object(league_module, "pre_game_margin_ratings", margin_ratings_after),
+    ):
+        return build_features(games)
 
 
 def after_game(games: pd.DataFrame, home: FloatArray, away: FloatArray) -> FloatArray:
     """Home minus away of ratings after the game: those before each team's next game of the season, if it has one."""
-    rows = team_rows(games).assign(rating=np.stack([home, away], axis=1).ravel())
-    after = rows.groupby(["team", "season"])["rating"].shift(-1).fillna(rows["rating"]).to_numpy()
-    return after[0::2] - after[1::2]
+    home_after, away_after = after(schedule_of(games), home, away)
+    return home_after - away_after
+
+
+def after(schedule: Schedule, home: FloatArray, away: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Ratings after each game from those before it: a team's before its next game of the season, if it has one."""
+    teams = np.stack([schedule.home, schedule.away], axis=1).ravel()
+    before = np.stack([home, away], axis=1).ravel()
+    rows = pd.DataFrame({"team": teams, "season": schedule.season.repeat(2), "rating": before})
+    next_one = rows.groupby(["team", "season"])["rating"].shift(-1).fillna(rows["rating"]).to_numpy()
+    return next_one[0::2], next_one[1::2]
 
 
 def team_rows(games: pd.DataFrame) -> pd.DataFrame:
@@ -99,3 +143,13 @@ def schedule_of(games: pd.DataFrame) -> Schedule:
         margin=margins_of(games),
         neutral=games[c.NEUTRAL_SITE].to_numpy(dtype=np.bool_),
     )
+
+
+ALL = (
+    missing_shift,
+    post_game_ratings,
+    plain_post_game_ratings,
+    plain_post_game_elo,
+    plain_post_game_margin_rating,
+    leaking_rating_code,
+)

@@ -1,0 +1,103 @@
+"""Where MaxGainOverElo comes from: the gain over Elo-logistic in every window of a season's length, honest and leaking.
+
+in   ../shared/data/games/     every NBA game; simulated games alone where it is missing
+
+Monthly refits through the pipeline's own walk-forward code, and the reference of Evaluate, from the first modelled
+season on: all windows of 1,312 games in a row. The limit must lie above each honest window and below each leaking one.
+
+python -m benchmarks.leak_gate
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from benchmarks import canaries
+from pipeline import contract as c
+from pipeline import parameters
+from pipeline.steps import metrics
+from pipeline.steps.features import build_features
+from pipeline.steps.games import load_games
+from pipeline.steps.model import Hyperparameters
+from pipeline.steps.reference import reference_forecast
+from pipeline.steps.walk_forward import walk_forward
+from scripts.make_sample import write_sample
+
+REAL_GAMES: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "games"
+REAL_AS_OF: Final = date(2023, 7, 1)  # after the last real game
+SAMPLE_AS_OF: Final = date.fromisoformat(c.SAMPLE_AS_OF)
+FIRST_SEASON: Final = 2004
+WINDOW: Final = 1_312
+LIMIT: Final = next(float(p.default) for p in parameters.EVALUATION if p.name == "MaxGainOverElo")
+LEAKS: Final = {"honest": build_features, **{leak.__name__.replace("_", " "): leak for leak in canaries.ALL}}
+
+FeatureCode = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def main() -> int:
+    """Print a line a kind of games and features; exit code 1 where a window lies on the wrong side of the limit."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter).parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        leagues = {"simulated": (write_sample(Path(folder) / "games", SAMPLE_AS_OF), SAMPLE_AS_OF)}
+        if REAL_GAMES.is_dir():
+            leagues["real"] = (REAL_GAMES, REAL_AS_OF)
+        else:
+            print("real games not found at ../shared/data: simulated ones only", file=sys.stderr)
+        loaded = {kind: played_games(*where) for kind, where in leagues.items()}
+    print(f"gain in log loss over Elo-logistic in windows of {WINDOW:,} games; the limit is {LIMIT}")
+    print(f"{'games':<10}{'features':<31}{'windows':>8}{'least':>9}{'mean':>9}{'s.d.':>9}{'most':>9}{'accuracy':>17}")
+    kept = [print_row(kind, name, games) for kind, games in loaded.items() for name in LEAKS]
+    print("kept: the limit parts them" if all(kept) else "BROKEN: a window lies on the wrong side")
+    return 0 if all(kept) else 1
+
+
+def played_games(folder: Path, as_of: date) -> pd.DataFrame:
+    """Validated games that have a score."""
+    games = load_games(folder, as_of=as_of, today=as_of, max_bad_row_share=0.01, min_games=1_000).games
+    return games[games[c.HOME_POINTS].notna()].reset_index(drop=True)
+
+
+def print_row(kind: str, name: str, games: pd.DataFrame) -> bool:
+    """One line of the table; whether all windows lie on their side of the limit."""
+    gain, right = gains(games, LEAKS[name])
+    windows, accuracy = window_means(gain), window_means(right)
+    print(
+        f"{kind:<10}{name:<31}{windows.size:8,}{windows.min():9.4f}{windows.mean():9.4f}{windows.std():9.4f}"
+        f"{windows.max():9.4f}{accuracy.min():9.3f} to {accuracy.max():.3f}",
+        flush=True,
+    )
+    return bool((windows <= LIMIT).all() if name == "honest" else (windows > LIMIT).all())
+
+
+def gains(games: pd.DataFrame, features_of: FeatureCode) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Gain of each game forecast over Elo-logistic, and whether the model's favourite won, of the shape (games,)."""
+    features = features_of(games)
+    modelled = pa.Table.from_pandas(features[features[c.SEASON] >= FIRST_SEASON], preserve_index=False)
+    record = walk_forward(modelled, Hyperparameters(), n_games=modelled.num_rows)
+    won = record[c.HOME_WON].to_numpy().astype(np.float64)
+    model = record[c.P_MODEL].to_numpy().astype(np.float64)
+    results = pa.Table.from_pandas(games[list(c.RESULT_COLUMNS)], preserve_index=False)
+    reference = reference_forecast(results, record[c.GAME_ID].to_pylist(), FIRST_SEASON)
+    gain = metrics.log_losses(reference, won) - metrics.log_losses(model, won)
+    return gain, ((model > 0.5) == (won == 1.0)).astype(np.float64)
+
+
+def window_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of each WINDOW values in a row."""
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    return np.asarray((sums[WINDOW:] - sums[:-WINDOW]) / WINDOW)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
