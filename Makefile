@@ -1,4 +1,5 @@
 # make run [DATA=folder] [ARGS="--param MaxDepth=2"]   retrain locally: no AWS, no Docker
+# make image                                           build the container image (BASE_IMAGE=name:tag for another base)
 # make test                                            every test
 # make check                                           formatting, lint, types, import rules, stale definition
 # make lock                                            solve the requirements anew (after editing a requirements.in)
@@ -12,11 +13,14 @@ UV_VERSION := 0.13.9
 UV := $(BIN)/uv pip
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run test check lock clean
+.PHONY: run image test check lock clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
 	@$(BIN)/python -m scripts.run_local $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+image: .venv/.run
+	@$(BIN)/python -m scripts.build_image $(ARGS)
 
 test: .venv/.all node_modules/.installed
 	@$(BIN)/python -m pytest -n 2 $(ARGS)

@@ -1,8 +1,8 @@
 """The CDK app: settings in, one stack out.
 
-    npx cdk synth -c env=dev -c image_uri=111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining:1.0
+    npx cdk synth -c env=dev
 
-No network, no credentials: account and region are those of the credentials at the deploy.
+No network, no credentials, no Docker: account and region are those of the credentials at the deploy.
 """
 
 from __future__ import annotations

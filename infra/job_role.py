@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 import aws_cdk as cdk
@@ -10,6 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from infra.image import Image
 from infra.permissions import allow
 from infra.settings import Settings
 from infra.storage import Storage
@@ -21,7 +21,7 @@ WRITTEN: Final = (RUNS, c.EVALUATED_CHANNEL, c.PREDICTIONS_CHANNEL)
 _KEYS_ARE_DATA: Final = "The names of objects below the prefix are data: games, files of a run."
 
 
-def job_role(scope: Construct, *, settings: Settings, storage: Storage, key: kms.IKey) -> iam.Role:
+def job_role(scope: Construct, *, settings: Settings, image: Image, storage: Storage, key: kms.IKey) -> iam.Role:
     """The role that containers run with."""
     role = iam.Role(
         scope,
@@ -40,7 +40,7 @@ def job_role(scope: Construct, *, settings: Settings, storage: Storage, key: kms
     )
     allow(role, ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"], [key.key_arn])
     allow_volume_grants(role, key)
-    _allow_image(role, settings.image_uri)
+    _allow_image(role, image)
     _allow_logs(role)
     if settings.subnet_ids:
         _allow_network_interfaces(role)
@@ -52,11 +52,9 @@ def allow_volume_grants(role: iam.Role, key: kms.IKey) -> None:
     allow(role, ["kms:CreateGrant"], [key.key_arn], conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}})
 
 
-def _allow_image(role: iam.Role, image_uri: str) -> None:
-    match = re.match(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([^:@]+)", image_uri)
-    assert match is not None, image_uri  # noqa: S101 - the setting is validated
-    repository = f"arn:{cdk.Aws.PARTITION}:ecr:{match[2]}:{match[1]}:repository/{match[3]}"
-    allow(role, ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"], [repository])
+def _allow_image(role: iam.Role, image: Image) -> None:
+    pull = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+    allow(role, pull, [image.repository_arn])
     allow(role, ["ecr:GetAuthorizationToken"], ["*"], why="The action knows no resource: a token is for the registry.")
 
 

@@ -19,8 +19,7 @@ ENVIRONMENTS: Final = ("dev", "prod")
 _EMAIL: Final = rule.matching(r"[^@\s,]+@[^@\s,]+\.[^@\s,.]+", "a mail address such as oncall@example.com")
 _IMAGE: Final = rule.matching(
     r"[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[a-z0-9._/-]+(:[\w.-]{1,128}|@sha256:[0-9a-f]{64})",
-    "an image in ECR with tag or digest, such as 111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining:1.0 "
-    "(give it with -c image_uri=... or in cdk.json)",
+    "an image in ECR with tag or digest, such as 111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining:1.0",
 )
 
 
@@ -34,7 +33,9 @@ class Settings:
     """All that a deployment may choose; each field's meaning stands beside its default."""
 
     environment: str
-    image_uri: str = _setting(_IMAGE, "", "the image that runs in every step, in ECR; required")
+    image_uri: str = _setting(
+        _IMAGE, "", "a prebuilt image in ECR for every step; without it, the deploy builds one from pipeline/Dockerfile"
+    )
     alert_emails: tuple[str, ...] = _setting(rule.several(_EMAIL), (), "who is mailed when something goes wrong")
     approver_emails: tuple[str, ...] = _setting(
         rule.several(_EMAIL), (), "who is mailed when a version waits for approval"
@@ -117,8 +118,6 @@ class Settings:
         return settings
 
     def _check_together(self) -> None:
-        if not self.image_uri:
-            _read("image_uri", self.image_uri)
         if bool(self.subnet_ids) != bool(self.security_group_ids):
             missing = "security_group_ids" if self.subnet_ids else "subnet_ids"
             raise SettingError(_wrong(missing, "", "at least one, because the other half of the VPC is given"))

@@ -11,6 +11,7 @@ from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from infra.definition import Versions, bound_body
+from infra.image import step_image
 from infra.job_role import RUNS, allow_volume_grants, job_role
 from infra.permissions import allow
 from infra.settings import Settings
@@ -23,7 +24,7 @@ _NAMED_AT_RUN_TIME: Final = (
 
 
 class Training(Construct):
-    """`pipeline`, its ARN, and `group`, the model package group."""
+    """`pipeline`, its ARN, `group`, the model package group, and `image`, what steps run in."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, settings: Settings, storage: Storage, key: kms.IKey
@@ -38,12 +39,13 @@ class Training(Construct):
         )
         if settings.retain:
             self.group.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
-        self.job_role = job_role(self, settings=settings, storage=storage, key=key)
+        self.image = step_image(self, settings)
+        self.job_role = job_role(self, settings=settings, image=self.image, storage=storage, key=key)
         self.role = self._pipeline_role(settings, storage, key)
         versions = Versions.read()
         constants = {
             "ExecutionRoleArn": self.job_role.role_arn,
-            "ImageUri": settings.image_uri,
+            "ImageUri": self.image.uri,
             "DataBucket": storage.data.bucket_name,
             "ArtifactBucket": storage.artifacts.bucket_name,
             "KmsKeyId": key.key_arn,

@@ -1,4 +1,7 @@
-"""Which files run in a step, one digest of them (the code version), and the git revision. Standard library only."""
+"""Which files run in a step, one digest of them (the code version), which are in the image, and the git revision.
+
+Standard library only.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,12 @@ def step_files(package: Path = PACKAGE) -> tuple[Path, ...]:
     """What runs in a step, sorted: the steps' sources, the names they share and the locked packages."""
     sources = [path for path in (package / "steps").iterdir() if path.is_file() and path.suffix != ".pyc"]
     return tuple(sorted([*sources, *(package / name for name in SHARED)]))
+
+
+def image_files(package: Path = PACKAGE) -> tuple[Path, ...]:
+    """What the container image holds of this package, sorted: what .dockerignore lets through."""
+    serving = [p for p in (package / "serving").rglob("*") if p.is_file() and p.suffix != ".pyc"]
+    return tuple(sorted([*step_files(package), *serving, package / "__init__.py", package / "entrypoint.py"]))
 
 
 def code_version(files: Iterable[Path] | None = None, package: Path = PACKAGE) -> str:

@@ -110,6 +110,7 @@ BASE_DIR_VARIABLE: Final = "SAGEMAKER_BASE_DIR"
 DEFAULT_BASE_DIR: Final = "/opt/ml"
 PROCESSING_FAILURE_FILE: Final = "output/message"  # below the base directory; becomes ExitMessage
 TRAINING_FAILURE_FILE: Final = "output/failure"  # below the base directory; becomes FailureReason
+REASON_CHARACTERS: Final = 1024  # SageMaker keeps this many of ExitMessage and FailureReason
 
 SAMPLE_AS_OF: Final = "2025-03-01"  # the morning on which the simulated sample stands
 

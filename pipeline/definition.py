@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.job_requests import (  # isort: skip - sets what the SDK reads when it is imported
+    ENTRYPOINT,
     MAX_RUNTIME_SECONDS,
     REGION,
     VOLUME_GB,
@@ -111,7 +112,7 @@ def train_step(prepare: JobStep) -> JobStep:
         "AlgorithmSpecification": {
             "TrainingImage": "${ImageUri}",
             "TrainingInputMode": "File",
-            "ContainerEntrypoint": ["python", "-m", "pipeline.steps.train"],
+            "ContainerEntrypoint": [*ENTRYPOINT, "train"],
         },
         "HyperParameters": {**hyperparameters(), "walk_forward_games": P["WalkForwardGames"].to_string()},
         "InputDataConfig": [

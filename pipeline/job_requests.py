@@ -40,6 +40,8 @@ VOLUME_GB: Final = 10
 # An hour is ten times what the reference workload needs; a job that hangs must not run for SageMaker's default day.
 MAX_RUNTIME_SECONDS: Final = 3600
 PROCESSING: Final = "/opt/ml/processing"
+# Named, although the image starts with it too: a child process does not know what an image starts with.
+ENTRYPOINT: Final = ("python", "-m", "pipeline.entrypoint")
 EXECUTION_ID: Final = ExecutionVariables.PIPELINE_EXECUTION_ID
 
 P: Final[dict[str, Parameter]] = {
@@ -134,7 +136,7 @@ def processing_step(
         "RoleArn": "${ExecutionRoleArn}",
         "AppSpecification": {
             "ImageUri": "${ImageUri}",
-            "ContainerEntrypoint": ["python", "-m", f"pipeline.steps.{name.lower()}"],
+            "ContainerEntrypoint": [*ENTRYPOINT, name.lower()],
         },
         "ProcessingResources": {
             "ClusterConfig": {

@@ -47,11 +47,15 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+TOGETHER = ("tests/cloud/", "tests/containers/")  # share one deployment; share one image and the engine
+
+
 class ByFile(LoadScopeScheduling):
-    """The tests of a file run on one worker, and so share its fixtures; those of tests/cloud share one deployment."""
+    """The tests of a file run on one worker, and so share its fixtures; so do those of the folders in TOGETHER."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "tests/cloud" if nodeid.startswith("tests/cloud/") else nodeid.split("::", maxsplit=1)[0]
+        shared = [folder for folder in TOGETHER if nodeid.startswith(folder)]
+        return shared[0] if shared else nodeid.split("::", maxsplit=1)[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:

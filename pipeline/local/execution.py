@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 
+from pipeline.contract import REASON_CHARACTERS
 from pipeline.local.conditions import all_hold
 from pipeline.local.describe import execution_arn
 from pipeline.local.expressions import ExpressionError, evaluate
-from pipeline.local.job import REASON_CHARACTERS
 from pipeline.local.job_step import JobContext, JobResult, JobStep, new_job_name
 from pipeline.local.launch_process import last_lines
 from pipeline.local.plan import JOB_TYPES, STEP_TYPES, Plan, Step

@@ -10,9 +10,6 @@ from typing import Any, Protocol
 
 from pipeline.local.plan import Step
 
-# SageMaker shows this many characters of ExitMessage and FailureReason.
-REASON_CHARACTERS = 1024
-
 
 class LaunchFault(Exception):  # noqa: N818 (retry policies speak of faults)
     """A fault of the place where jobs run, not of the job's program: the only thing that retry policies apply to."""

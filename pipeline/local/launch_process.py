@@ -14,8 +14,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.contract import BASE_DIR_VARIABLE, DEFAULT_BASE_DIR, PROCESSING_FAILURE_FILE, TRAINING_FAILURE_FILE
-from pipeline.local.job import REASON_CHARACTERS, Job, JobOutcome, LaunchFault
+from pipeline.contract import (
+    BASE_DIR_VARIABLE,
+    DEFAULT_BASE_DIR,
+    PROCESSING_FAILURE_FILE,
+    REASON_CHARACTERS,
+    TRAINING_FAILURE_FILE,
+)
+from pipeline.local.job import Job, JobOutcome, LaunchFault
 from pipeline.local.orphans import hold_step
 from pipeline.local.parameters import PlanError
 from pipeline.local.plan import JOB_TYPES, Step

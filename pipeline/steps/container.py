@@ -14,8 +14,6 @@ from pathlib import Path
 
 from pipeline import contract as c
 
-MAX_REASON_CHARACTERS = 1024  # SageMaker keeps this many of ExitMessage and FailureReason
-
 
 class StepError(Exception):
     """A failure that the step can name: its text is the reason that people read, so it says what to do next."""
@@ -65,7 +63,7 @@ def _fail(reason: str, failure_file: str) -> int:
     sys.stderr.write(f"{reason}\n")
     path = base_dir() / failure_file
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(reason[:MAX_REASON_CHARACTERS], encoding="utf-8")
+    path.write_text(reason[: c.REASON_CHARACTERS], encoding="utf-8")
     return 1
 
 

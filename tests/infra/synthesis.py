@@ -13,9 +13,10 @@ IMAGE = "111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining:1.0"
 
 
 def cdk_context(root: Path, **settings: Any) -> dict[str, Any]:
-    """What the CDK CLI would pass: cdk.json, and `-c` for each setting."""
+    """What the CDK CLI would pass: cdk.json, and `-c` for each setting; `image_uri=None` has the image built."""
     context: dict[str, Any] = json.loads((root / "cdk.json").read_text(encoding="utf-8"))["context"]
-    return {**context, "image_uri": IMAGE, **settings}
+    given = {"image_uri": IMAGE, **settings}
+    return {**context, **{key: value for key, value in given.items() if value is not None}}
 
 
 Synthesise = Callable[..., Template]

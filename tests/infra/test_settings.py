@@ -97,9 +97,8 @@ def test_a_wrong_value_is_refused_with_key_value_and_what_is_allowed(key: str, v
     assert allowed in str(refused.value)
 
 
-def test_the_image_is_required_and_the_error_says_how_to_give_it() -> None:
-    with pytest.raises(SettingError, match="-c image_uri="):
-        Settings.from_context({})
+def test_without_an_image_one_is_built() -> None:
+    assert Settings.from_context({}).image_uri == ""
 
 
 def test_half_a_vpc_is_refused() -> None:

@@ -1,0 +1,44 @@
+"""The image that every step runs in: built from pipeline/Dockerfile when the stack is deployed, or a prebuilt one."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_ecr_assets as ecr_assets
+from constructs import Construct
+
+from infra.settings import Settings
+from pipeline.code_version import PACKAGE, code_version, image_files
+
+_IN_ECR: Final = r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([^:@]+)"
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image in ECR: `uri` with tag or digest, and the repository that may be pulled from."""
+
+    uri: str
+    repository_arn: str
+
+
+def step_image(scope: Construct, settings: Settings) -> Image:
+    """The image that the setting names; without one, an asset whose tag is the digest of its content.
+
+    Synthesis reads files only: Docker is needed when the asset is published, before the deployment.
+    """
+    if not settings.image_uri:
+        asset = ecr_assets.DockerImageAsset(
+            scope,
+            "Image",
+            directory=str(PACKAGE),
+            platform=ecr_assets.Platform.LINUX_AMD64,
+            build_args={"CONTENT": code_version(image_files())},
+        )
+        return Image(asset.image_uri, asset.repository.repository_arn)
+    match = re.match(_IN_ECR, settings.image_uri)
+    assert match is not None, settings.image_uri  # noqa: S101 - the setting is validated
+    account, region, name = match.groups()
+    return Image(settings.image_uri, f"arn:{cdk.Aws.PARTITION}:ecr:{region}:{account}:repository/{name}")

@@ -1,0 +1,96 @@
+"""The container engine of this machine, through its own command."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+IMAGE: Final = "retraining:local"
+BUILD: Final = "make image"
+CONTENT_LABEL: Final = "retraining.content"  # digest of the files that the image was built from
+_SECONDS_TO_ANSWER: Final = 60.0
+
+
+class EngineError(Exception):
+    """The engine, compose or the image is not there or cannot be used; the message ends with what mends it."""
+
+
+def docker(*arguments: str) -> str:
+    """Standard output of a docker command; raises EngineError with what it said when it failed."""
+    try:
+        done = subprocess.run(
+            ["docker", *arguments],  # noqa: S607 - docker as the user's shell finds it
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS_TO_ANSWER,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise EngineError("docker was not found: install it (https://docs.docker.com/engine/install/)") from error
+    except subprocess.TimeoutExpired as error:
+        raise EngineError(
+            f"the Docker engine has not answered for {error.timeout:.0f} s: restart it (sudo systemctl restart docker)"
+        ) from error
+    if done.returncode != 0:
+        raise EngineError(_remedy(done.stderr.strip() or done.stdout.strip()))
+    return done.stdout
+
+
+def _remedy(said: str) -> str:
+    last = said.splitlines()[-1] if said else "docker failed and said nothing"
+    if "permission denied" in said.lower() and ".sock" in said:
+        return "you may not use the Docker engine: sudo usermod -aG docker $USER, then log in again"
+    if re.search("cannot connect to the docker daemon|is the docker daemon running|error during connect", said, re.I):
+        return "no Docker engine is running: sudo systemctl start docker (or open Docker Desktop)"
+    return last
+
+
+def require_engine() -> None:
+    """Raises EngineError when no engine answers."""
+    docker("version", "--format", "{{.Server.Version}}")
+
+
+def require_compose() -> None:
+    """Raises EngineError when neither `docker compose` (2 or newer) nor `docker-compose` is there."""
+    try:
+        version = re.search(r"v?(\d+)\.", docker("compose", "version"))
+    except EngineError:
+        version = None
+    if (version is None or int(version[1]) < 2) and shutil.which("docker-compose") is None:
+        raise EngineError(
+            "Docker Compose was not found, and SageMaker local mode needs it: sudo apt-get install "
+            "docker-compose-plugin (or docker-compose; see https://docs.docker.com/compose/install/)"
+        )
+
+
+def image_details(name: str) -> Mapping[str, Any] | None:
+    """What `docker image inspect` says of an image; None if it is not here."""
+    try:
+        found: list[dict[str, Any]] = json.loads(docker("image", "inspect", name))
+    except EngineError as error:
+        if "no such image" in str(error).lower():
+            return None
+        raise
+    return found[0]
+
+
+def require_image(content: str, name: str = IMAGE) -> str:
+    """The id of the image, if it was built from files with this digest; raises EngineError otherwise."""
+    details = image_details(name)
+    if details is None:
+        raise EngineError(f"there is no image {name}: {BUILD}")
+    if (details["Config"].get("Labels") or {}).get(CONTENT_LABEL) != content:
+        raise EngineError(f"the image {name} holds other code than this folder: {BUILD}")
+    return str(details["Id"])
+
+
+def build_command(folder: str, *, base: str | None, tag: str, content: str, network: str | None) -> Sequence[str]:
+    """The docker command that builds the image from `folder`, on the Dockerfile's own base unless one is given."""
+    options = ["--build-arg", f"CONTENT={content}", "--platform", "linux/amd64", "--tag", tag]
+    options += ["--build-arg", f"BASE_IMAGE={base}"] if base else []
+    options += ["--network", network] if network else []
+    return ["docker", "build", *options, folder]

@@ -1,0 +1,61 @@
+"""Build the image that every step runs in, and that serves.
+
+python -m scripts.build_image                                  on the public base image
+BASE_IMAGE=registry.example.com/python:3.11 make image         on another one
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+
+from pipeline.code_version import PACKAGE, code_version, image_files
+from pipeline.local.engine import IMAGE, EngineError, build_command, image_details, require_engine
+
+
+def build(*, base: str | None, tag: str, network: str | None, quiet: bool) -> str:
+    """Build the image and return its id; raises EngineError when there is no engine or the build fails."""
+    require_engine()
+    content = code_version(image_files())
+    command = [*build_command(str(PACKAGE), base=base, tag=tag, content=content, network=network)]
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE if quiet else sys.stderr,
+        stderr=subprocess.STDOUT if quiet else sys.stderr,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        sys.stderr.write(done.stdout or "")
+        raise EngineError(
+            "the image could not be built; where the base image cannot be pulled, name one that is here: "
+            "BASE_IMAGE=name:tag make image"
+        )
+    details = image_details(tag)
+    assert details is not None, tag  # noqa: S101 - it was just built
+    return str(details["Id"])
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--base", envvar="BASE_IMAGE", help="Base image with Python 3.11 to 3.13. Default: the Dockerfile's.")
+@click.option("--tag", default=IMAGE, show_default=True, help="Name of the image.")
+@click.option("--network", envvar="BUILD_NETWORK", help="Network of the build, e.g. host.")
+@click.option("--quiet", is_flag=True, help="Show the build's output only if it fails.")
+def main(base: str | None, tag: str, network: str | None, quiet: bool) -> None:
+    """Build the container image of the steps from pipeline/Dockerfile.
+
+    The environment variables BASE_IMAGE and BUILD_NETWORK stand for --base and --network. What has not changed is
+    taken from the engine's cache.
+    """
+    try:
+        identifier = build(base=base, tag=tag, network=network, quiet=quiet)
+    except EngineError as error:
+        raise click.ClickException(str(error)) from error
+    details = image_details(tag) or {}
+    click.echo(f"{tag} is {identifier}, {details.get('Size', 0) / 1e6:.0f} MB unpacked", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""The image in the deployed definition: an asset of pipeline/ for linux/amd64, named by content, or a prebuilt one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthesis import IMAGE, Synthesise, cdk_context
+
+from pipeline.code_version import PACKAGE, image_files
+
+Asset = tuple[Path, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def out(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from app import build
+
+    folder = tmp_path_factory.mktemp("asset")
+    build(cdk_context(root, image_uri=None), str(folder)).synth()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def asset(out: Path) -> Asset:
+    """The asset's folder and its entry in the manifest that the CDK CLI publishes from."""
+    (manifest,) = out.glob("*.assets.json")
+    (entry,) = json.loads(manifest.read_text(encoding="utf-8"))["dockerImages"].items()
+    return out / entry[1]["source"]["directory"], {"digest": entry[0], **entry[1]["source"]}
+
+
+def statements(template: dict[str, Any], action: str) -> list[dict[str, Any]]:
+    found = []
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::IAM::Policy":
+            found += [s for s in resource["Properties"]["PolicyDocument"]["Statement"] if action in s["Action"]]
+    return found
+
+
+def test_the_asset_holds_what_the_image_holds_and_its_dockerfile(asset: Asset) -> None:
+    folder, source = asset
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    expected = {path.relative_to(PACKAGE).as_posix() for path in image_files()}
+    assert files == expected | {"Dockerfile", ".dockerignore"}
+    assert source["platform"] == "linux/amd64"
+
+
+def test_every_step_and_the_model_package_name_the_image_by_its_content(out: Path, asset: Asset) -> None:
+    (path,) = out.glob("*.template.json")
+    template = json.loads(path.read_text(encoding="utf-8"))
+    (pipeline,) = [r for r in template["Resources"].values() if r["Type"] == "AWS::SageMaker::Pipeline"]
+    body, bound = pipeline["Properties"]["PipelineDefinition"]["PipelineDefinitionBody"]["Fn::Sub"]
+    uri = bound["ImageUri"]["Fn::Sub"]
+    assert uri.endswith(f":{asset[1]['digest']}")
+    assert body.count("${ImageUri}") >= 5
+    (pull,) = statements(template, "ecr:BatchGetImage")
+    repository = uri.split("/")[1].rsplit(":", 1)[0]
+    assert pull["Resource"]["Fn::Join"][1][-2:] == [":repository/", {"Fn::Sub": repository}]
+
+
+def test_a_change_of_the_code_is_another_image(asset: Asset, root: Path, tmp_path: Path) -> None:
+    """The tag is a digest of the files: a deploy without a change changes nothing."""
+    import shutil
+
+    import aws_cdk as cdk
+    from aws_cdk import aws_ecr_assets as ecr_assets
+
+    def digest(folder: Path) -> str:
+        stack = cdk.Stack(cdk.App(outdir=str(tmp_path / f"out-{folder.name}")), "Stack")
+        arguments = asset[1]["dockerBuildArgs"]
+        platform = ecr_assets.Platform.LINUX_AMD64
+        image = ecr_assets.DockerImageAsset(
+            stack, "Image", directory=str(folder), platform=platform, build_args=arguments
+        )
+        return image.asset_hash
+
+    copies = [tmp_path / name for name in ("same", "changed")]
+    for copy in copies:
+        shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copies[1] / "steps" / "metrics.py").open("a").write("# changed\n")
+    (copies[0] / "definition.json").write_text("{}")  # not in the image
+    assert digest(copies[0]) == asset[1]["digest"]
+    assert digest(copies[1]) != asset[1]["digest"]
+
+
+def test_a_prebuilt_image_is_bound_and_nothing_is_built(synthesise: Synthesise) -> None:
+    template = synthesise(env="dev")
+    (pipeline,) = [r for r in template["Resources"].values() if r["Type"] == "AWS::SageMaker::Pipeline"]
+    _, bound = pipeline["Properties"]["PipelineDefinition"]["PipelineDefinitionBody"]["Fn::Sub"]
+    assert bound["ImageUri"] == IMAGE
+    (pull,) = statements(template, "ecr:BatchGetImage")
+    assert json.dumps(pull["Resource"]).endswith(':ecr:us-east-1:111122223333:repository/retraining"]]}')
