@@ -1,7 +1,7 @@
 """The definition that is deployed: definition.json with the constants bound, and what the settings change.
 
 Nothing else differs from the committed file: the settings may give other defaults to some parameters (machines, limits,
-approval) and put the jobs into a VPC. CloudFormation binds the constants (`Fn::Sub`), because it alone knows them.
+approval), tag the jobs and put them into a VPC. CloudFormation binds the constants (`Fn::Sub`): it alone knows them.
 """
 
 from __future__ import annotations
@@ -62,12 +62,16 @@ def other_defaults(settings: Settings) -> dict[str, Any]:
 
 
 def deployed_definition(settings: Settings) -> dict[str, Any]:
-    """The committed definition with the settings' defaults and VPC; constants are not bound yet."""
+    """The committed definition with the settings' defaults, tags and VPC; constants are not bound yet."""
     definition = read_definition()
     changed = other_defaults(settings)
     for parameter in definition["Parameters"]:
         if parameter["Name"] in changed:
             parameter["DefaultValue"] = changed[parameter["Name"]]
+    if settings.tags or settings.monthly_budget_usd:
+        for step in all_steps(definition["Steps"]):
+            if step["Type"] in ("Processing", "Training"):  # a pipeline does not hand its own tags to its jobs
+                step["Arguments"]["Tags"] = [{"Key": k, "Value": v} for k, v in settings.all_tags.items()]
     if settings.subnet_ids:
         vpc = {"SecurityGroupIds": list(settings.security_group_ids), "Subnets": list(settings.subnet_ids)}
         for step in all_steps(definition["Steps"]):

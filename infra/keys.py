@@ -70,8 +70,9 @@ class Keys(Construct):
             resources=["*"],  # in a key policy: this key
             # No condition on the source account: EventBridge does not name one when it uses a key.
         )
+        statements = [messages, *([_budgets(stack)] if settings.monthly_budget_usd else [])]
         self.data = self._key("Data", "data, models and job volumes", settings, [logs])
-        self.messages = self._key("Messages", "alert topics and dead letters", settings, [messages])
+        self.messages = self._key("Messages", "alert topics and dead letters", settings, statements)
 
     def _key(self, name: str, what: str, settings: Settings, statements: Sequence[iam.PolicyStatement]) -> kms.Key:
         administration = iam.PolicyStatement(
@@ -87,3 +88,13 @@ class Keys(Construct):
             policy=iam.PolicyDocument(statements=[administration, *statements]),
             removal_policy=cdk.RemovalPolicy.RETAIN if settings.retain else cdk.RemovalPolicy.DESTROY,
         )
+
+
+def _budgets(stack: cdk.Stack) -> iam.PolicyStatement:
+    """AWS Budgets may encrypt what it publishes."""
+    return iam.PolicyStatement(
+        principals=[iam.ServicePrincipal("budgets.amazonaws.com")],
+        actions=list(ENCRYPT_MESSAGES),
+        resources=["*"],  # in a key policy: this key
+        conditions={"StringEquals": {"aws:SourceAccount": stack.account}},
+    )

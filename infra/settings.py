@@ -16,6 +16,7 @@ from infra.setting_rules import SettingError
 ENVIRONMENT_KEY: Final = "env"
 ENVIRONMENTS_KEY: Final = "environments"
 ENVIRONMENTS: Final = ("dev", "prod")
+PIPELINE_TAG: Final = "pipeline"
 _EMAIL: Final = rule.matching(r"[^@\s,]+@[^@\s,]+\.[^@\s,.]+", "a mail address such as oncall@example.com")
 _IMAGE: Final = rule.matching(
     r"[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[a-z0-9._/-]+(:[\w.-]{1,128}|@sha256:[0-9a-f]{64})",
@@ -65,6 +66,11 @@ class Settings:
     removal_policy: str = _setting(
         rule.one_of("retain", "destroy"), "retain", "what `cdk destroy` does with data, models and keys"
     )
+    monthly_budget_usd: int = _setting(
+        rule.whole_number(0, 1_000_000),
+        0,
+        "dollars a month above which, spent or forecast, the alert addresses are mailed; 0: no budget",
+    )
     subnet_ids: tuple[str, ...] = _setting(
         rule.several(rule.matching("subnet-[0-9a-f]{8,17}", "subnet ids such as subnet-0123456789abcdef0")),
         (),
@@ -91,6 +97,11 @@ class Settings:
     def group_name(self) -> str:
         """Name of the model package group."""
         return f"nba-home-win-{self.environment}"
+
+    @property
+    def all_tags(self) -> dict[str, str]:
+        """Tags of every resource; `pipeline` is the one by which costs are told apart."""
+        return {"environment": self.environment, **self.tags, PIPELINE_TAG: self.pipeline_name}
 
     @property
     def retain(self) -> bool:

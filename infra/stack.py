@@ -7,6 +7,7 @@ from constructs import Construct
 
 from infra.alerts import Alerts
 from infra.approval import Approval
+from infra.budget import Budget
 from infra.dashboard import Dashboard
 from infra.keys import Keys
 from infra.run_alarms import RunAlarms
@@ -26,7 +27,7 @@ class RetrainingStack(cdk.Stack):
             construct_id,
             description="Retrains a model every night, and says why when it does not",
             permissions_boundary=_boundary(settings),
-            tags={"environment": settings.environment, **settings.tags},
+            tags=settings.all_tags,
         )
         keys = Keys(self, "Keys", settings=settings)
         storage = Storage(self, "Storage", settings=settings, key=keys.data)
@@ -39,6 +40,8 @@ class RetrainingStack(cdk.Stack):
         RunAlarms(
             self, "RunAlarms", settings=settings, pipeline_name=name, alerts=alerts, mails=mails, triggers=triggers
         )
+        if settings.monthly_budget_usd:
+            Budget(self, "Budget", settings=settings, alerts=alerts)
         approval = Approval(
             self,
             "Approval",

@@ -26,6 +26,7 @@ SETTINGS = {
     "data_arrival": "true",
     "alert_emails": "oncall@example.com",
     "approver_emails": "lead@example.com",
+    "monthly_budget_usd": "25",
 }
 
 

@@ -216,6 +216,28 @@ class BucketPolicy(Taught, CloudFormationModel):
         self.client.delete_bucket_policy(Bucket=self.bucket)
 
 
+class Budget(Taught, CloudFormationModel):
+    TYPE, SERVICE = "AWS::Budgets::Budget", "budgets"
+
+    def create(self, properties: Properties) -> None:
+        self.account = boto3.client("sts").get_caller_identity()["Account"]
+        self.name = properties["Budget"]["BudgetName"]
+        limit = properties["Budget"]["BudgetLimit"]
+        budget = {**properties["Budget"], "BudgetLimit": {**limit, "Amount": str(limit["Amount"])}}
+        self.client.create_budget(
+            AccountId=self.account,
+            Budget=budget,
+            NotificationsWithSubscribers=properties["NotificationsWithSubscribers"],
+        )
+
+    def update(self, properties: Properties) -> None:
+        self.remove()
+        self.create(properties)
+
+    def remove(self) -> None:
+        self.client.delete_budget(AccountId=self.account, BudgetName=self.name)
+
+
 class EventInvokeConfig(Taught, CloudFormationModel):
     TYPE, SERVICE = "AWS::Lambda::EventInvokeConfig", "lambda"
 

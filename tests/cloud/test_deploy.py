@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deployments import IMAGE, SETTINGS, STACK, Cdk, Deployed
+from deployments import ACCOUNT, IMAGE, SETTINGS, STACK, Cdk, Deployed
 
 from pipeline import contract as c
 from pipeline.code_version import code_version
@@ -52,6 +52,9 @@ def test_the_deployed_definition_is_the_committed_one_with_constants_bound(root:
     }
     for constant, value in constants.items():
         text = text.replace(f"${{{constant}}}", value)
+    for step in steps:
+        if step["Type"] in ("Processing", "Training"):  # with a budget, each job carries the tag that it counts
+            assert {"Key": "pipeline", "Value": pipeline["PipelineName"]} in step["Arguments"].pop("Tags")
     assert found == json.loads(text)
 
     iam, kms = deployed.client("iam"), deployed.client("kms")
@@ -120,6 +123,17 @@ def _metrics(alarm: dict[str, Any]) -> list[dict[str, Any]]:
     """The metrics of an alarm, of an expression as well."""
     stats = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
     return stats or [{k: alarm[k] for k in ("Namespace", "MetricName", "Dimensions")}]
+
+
+def test_the_budget_counts_this_pipeline_and_tells_the_alerts_topic(deployed: Deployed, name: str) -> None:
+    (budget,) = deployed.client("budgets").describe_budgets(AccountId=ACCOUNT)["Budgets"]
+    assert (float(budget["BudgetLimit"]["Amount"]), budget["BudgetLimit"]["Unit"]) == (25, "USD")
+    assert budget["CostFilters"] == {"TagKeyValue": [f"user:pipeline${name}"]}
+    policy = deployed.client("sns").get_topic_attributes(TopicArn=deployed.outputs["AlertsTopic"])["Attributes"][
+        "Policy"
+    ]
+    senders = [s["Principal"].get("Service") for s in json.loads(policy)["Statement"] if s["Effect"] == "Allow"]
+    assert "budgets.amazonaws.com" in senders
 
 
 def test_people_are_subscribed(deployed: Deployed) -> None:

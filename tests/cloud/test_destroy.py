@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deployments import Account, Cdk, Deployed
+from deployments import ACCOUNT, Account, Cdk, Deployed
 
 pytestmark = pytest.mark.timeout(600)  # a deploy is in it
 
 KINDS = {
     *("pipelines", "groups", "buckets", "keys", "roles", "functions", "workflows", "rules", "schedules"),
-    *("schedule groups", "alarms", "dashboards", "topics", "queues", "logs"),
+    *("schedule groups", "alarms", "dashboards", "topics", "queues", "logs", "budgets"),
 }
 
 
@@ -37,6 +37,7 @@ def remains(account: Account) -> dict[str, list[str]]:
         "dashboards": client("cloudwatch").list_dashboards()["DashboardEntries"],
         "topics": client("sns").list_topics()["Topics"],
         "queues": client("sqs").list_queues().get("QueueUrls", []),
+        "budgets": client("budgets").describe_budgets(AccountId=ACCOUNT).get("Budgets", []),
         "logs": [group["logGroupName"] for group in client("logs").describe_log_groups()["logGroups"]],
     }
     others = ("cdk-", "default", "AWSServiceRole")

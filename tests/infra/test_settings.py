@@ -84,6 +84,8 @@ def test_options_are_text_and_cdk_json_is_not() -> None:
         ("log_retention_days", 42, "365"),
         ("log_retention_days", True, "365"),
         ("run_retention_days", 3, "from 7 to 3650"),
+        ("monthly_budget_usd", "-5", "a whole number from 0 to 1000000"),
+        ("monthly_budget_usd", "9.99", "a whole number from 0 to 1000000"),
         ("removal_policy", "delete", "retain, destroy"),
         ("subnet_ids", "subnet-1", "subnet-0123456789abcdef0"),
         ("permissions_boundary", "boundary", "ARN"),

@@ -24,7 +24,8 @@ def checked(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Templ
     from app import build
 
     out = tmp_path_factory.mktemp("nag")
-    app = build(cdk_context(root, env="prod", alert_emails="a@example.com", data_arrival="true", **GUARDED), str(out))
+    everything = {"alert_emails": "a@example.com", "data_arrival": "true", "monthly_budget_usd": "25", **GUARDED}
+    app = build(cdk_context(root, env="prod", **everything), str(out))
     cdk.Stack(app, "control")  # a stack in which the checks must find something, or they did not run
     cdk.aws_s3.CfnBucket(app.node.find_child("control"), "Open")
     cdk.Validations.of(app).add_plugins(cdk_nag.AwsSolutionsChecks(app, write_suppressions_to_cloud_formation=True))
@@ -212,7 +213,7 @@ def test_tags_go_to_the_stack_and_so_to_every_resource(root: Path, tmp_path: Pat
     build(cdk_context(root, env="dev", tags="team=data,cost=42"), str(tmp_path)).synth()
     manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
     tags = manifest["artifacts"]["retraining-dev"]["properties"]["tags"]
-    assert tags == {"environment": "dev", "team": "data", "cost": "42"}
+    assert tags == {"environment": "dev", "team": "data", "cost": "42", "pipeline": "retraining-dev"}
 
 
 def test_what_is_retained_and_what_goes(prod: Template, dev: Template) -> None:
