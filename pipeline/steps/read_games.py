@@ -125,8 +125,8 @@ def _read_csv(data: bytes, name: str) -> RawFile:
         reason = str(error).rstrip(".")
         raise BadData(f"{name} cannot be read as CSV ({reason}); export it again") from error
     good_lines = lines[1:][~np.isin(lines[1:], [row.line for row in ragged])]
-    if len(good_lines) != table.num_rows:
-        raise _unpaired_quotes(data, name)
+    if len(good_lines) != table.num_rows or len(lines) - 1 != table.num_rows + len(ragged):
+        raise _unpaired_quotes(data, name)  # two readers of the same marks, and not the same records
     if not len(lines[1:]):
         raise BadData(f"{name} has a header and no rows; export it again or remove it")
     return RawFile(name, _game_columns(table), good_lines, _unused(header), tuple(ragged))
