@@ -36,7 +36,7 @@ ANY_IMAGE: Final = "000000000000.dkr.ecr.us-east-1.amazonaws.com/any:any"  # an 
 GAMES_GIB: Final = 0.01  # 76 seasons of results are 5 MiB
 IMAGE_GIB: Final = 0.3
 MAILS_A_MONTH: Final = 20
-METRIC_HOURS: Final = 730.0  # the function that publishes them is called each hour
+METRIC_HOURS: Final = 90.0  # once a day, when a candidate was evaluated, when a version is registered or approved
 
 
 @dataclass(frozen=True)

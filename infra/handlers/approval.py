@@ -22,7 +22,7 @@ from infra.handlers.announcement import Post, announce
 from infra.handlers.champion import converge
 from infra.handlers.clients import SageMaker
 from infra.handlers.mail import withdrawn
-from infra.handlers.metrics import metric_lines
+from infra.handlers.metrics import is_due, metric_lines
 from infra.handlers.objects import Objects
 from infra.handlers.place import Context, Place
 from infra.handlers.registry import Registry
@@ -50,7 +50,7 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
     place = Place.of(os.environ, context)
     services = connect(place.group, place.bucket)
     if cloudformation.is_deploy(event):
-        return cloudformation.answer(event, lambda: follow(services, place, None))
+        return cloudformation.answer(event, lambda: follow(services, place, event, None))
     named = event.get("detail", {}).get("ModelPackageArn")
     announced = False
     try:
@@ -58,16 +58,18 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
             package = services.registry.describe(named)
             announced = announce(package, services.objects, services.post, place, request_id=context.aws_request_id)
     finally:  # a mail that cannot be sent must not keep a version from its place
-        version = follow(services, place, named)
+        version = follow(services, place, event, named)
     return {"champion": version, "announced": announced}
 
 
-def follow(services: Services, place: Place, named: str | None) -> int | None:
+def follow(services: Services, place: Place, event: Mapping[str, Any], named: str | None) -> int | None:
     """Seeds, champion, metrics; returns the version in use."""
     services.objects.seed(c.SEED_OBJECTS)
-    evaluated = services.objects.read(f"{c.EVALUATED_CHANNEL}/{c.EVALUATED_FILE}").json or {}
-    for line in metric_lines(evaluated, place.pipeline, int(time.time() * 1000)):
-        _log(line)
+    evaluated = services.objects.read(f"{c.EVALUATED_CHANNEL}/{c.EVALUATED_FILE}")
+    now = time.time()
+    if is_due(event, evaluated.written, now):
+        for line in metric_lines(evaluated.json or {}, place.pipeline, int(now * 1000)):
+            _log(line)
     version = converge(
         services.registry,
         services.objects,

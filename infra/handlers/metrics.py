@@ -18,7 +18,20 @@ LOG_LOSS: Final = "LogLoss"
 CALIBRATION_ERROR: Final = "CalibrationError"
 EVALUATED_GAMES: Final = "EvaluatedGames"
 METRICS: Final = {LOG_LOSS: c.LOG_LOSS, CALIBRATION_ERROR: c.CALIBRATION_ERROR, EVALUATED_GAMES: c.N_GAMES}
+DAILY_HOUR: Final = "12"  # UTC
+NEW_SECONDS: Final = 3900  # an hour, and some minutes in which the hourly event may be late
 ROLES: Final = (c.CANDIDATE, c.CHAMPION)
+
+
+def is_due(event: Mapping[str, Any], written: float | None, now: float) -> bool:
+    """Whether to publish in this invocation: when something changed, when the marker is new, and once a day.
+
+    CloudWatch charges a custom metric for each hour in which it gets a value, and the function runs every hour.
+    `written` and `now` are seconds since 1970.
+    """
+    hourly = event.get("detail-type") == "Scheduled Event"
+    daily = str(event.get("time", ""))[11:13] == DAILY_HOUR
+    return not hourly or daily or (written is not None and now - written < NEW_SECONDS)
 
 
 def metric_lines(evaluated: Mapping[str, Any], pipeline: str, milliseconds: int) -> Iterator[str]:

@@ -18,10 +18,14 @@ _MISSING: Final = ("NoSuchKey", "404", "NotFound")
 
 @dataclass(frozen=True)
 class Stored:
-    """An object's text with the ETag that a conditional write names; both None where there is no object."""
+    """An object's text, the ETag that a conditional write names, when it was written (seconds since 1970).
+
+    All None where there is no object.
+    """
 
     text: str | None
     etag: str | None
+    written: float | None = None
 
     @property
     def json(self) -> dict[str, Any] | None:
@@ -48,7 +52,7 @@ class Objects:
             if error.response["Error"]["Code"] in _MISSING:
                 return Stored(None, None)
             raise
-        return Stored(found["Body"].read().decode(), found["ETag"])
+        return Stored(found["Body"].read().decode(), found["ETag"], found["LastModified"].timestamp())
 
     def write(self, key: str, text: str, *, over: Stored) -> bool:
         """Write only where the object still is what was read; says whether it was."""

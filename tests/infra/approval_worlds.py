@@ -231,7 +231,7 @@ class MemoryWorld(World):
         if Key not in self.objects:
             raise _error("NoSuchKey")
         body, etag = self.objects[Key]
-        return {"Body": io.BytesIO(body), "ETag": etag}
+        return {"Body": io.BytesIO(body), "ETag": etag, "LastModified": datetime.now(UTC)}
 
     def put_object(self, *, Key: str, Body: bytes, **given: Any) -> None:  # noqa: N803
         self.interrupt()

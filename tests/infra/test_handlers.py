@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -376,6 +377,23 @@ def test_metrics_of_the_last_evaluation(world: MotoWorld, capsys: pytest.Capture
     assert directive["Namespace"] == "ModelRetraining"
     assert directive["Dimensions"] == [["PipelineName", "Role"]]
     assert {m["Name"] for m in directive["Metrics"]} == {"LogLoss", "CalibrationError", "EvaluatedGames"}
+
+
+def test_metrics_are_not_paid_for_every_hour(
+    world: MotoWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CloudWatch charges for each hour with a value: a marker that is a day old is published once a day."""
+    world.store("evaluated/last_evaluated.json", json.dumps({"metrics": EVALUATION["metrics"]}).encode())
+    tomorrow = time.time() + 86400
+    monkeypatch.setattr(time, "time", lambda: tomorrow)
+    published = []
+    for hour in range(24):
+        world.deliver({"detail-type": "Scheduled Event", "time": f"2026-01-02T{hour:02}:31:00Z", "detail": {}})
+        published += [hour] * ('"_aws"' in capsys.readouterr().out)
+    assert published == [12]
+    world.register(PENDING)
+    world.deliver(world.notice(1))
+    assert '"_aws"' in capsys.readouterr().out, "a change is published at once"
 
 
 # --- at a deploy ------------------------------------------------------------------------------------------------------
