@@ -17,7 +17,7 @@ from pipeline import contract as c
 
 RUNS: Final = "runs"
 READ: Final = (RUNS, c.CHAMPION_CHANNEL, c.EVALUATED_CHANNEL)
-WRITTEN: Final = (RUNS, c.EVALUATED_CHANNEL, c.PREDICTIONS_CHANNEL)
+WRITTEN: Final = (RUNS, c.EVALUATED_CHANNEL, c.PREDICTIONS_CHANNEL, c.MONITOR_CHANNEL)
 _KEYS_ARE_DATA: Final = "The names of objects below the prefix are data: games, files of a run."
 
 

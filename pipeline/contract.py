@@ -67,6 +67,7 @@ REPORT_CHANNEL: Final = "report"  # data report and quarantine
 MODEL_CHANNEL: Final = "model"  # model.tar.gz
 EVALUATION_CHANNEL: Final = "evaluation"  # evaluation.json and report.html
 PREDICTIONS_CHANNEL: Final = "predictions"
+MONITOR_CHANNEL: Final = "monitor"  # the night's look at champion, features and data
 
 FEATURES_FILE: Final = "features.parquet"
 RESULTS_FILE: Final = "results.parquet"
@@ -83,6 +84,8 @@ EVALUATED_FILE: Final = "last_evaluated.json"
 EVALUATION_FILE: Final = "evaluation.json"
 REPORT_FILE: Final = "report.html"
 PREDICTIONS_FILE: Final = "predictions.csv"
+MONITOR_FILE: Final = "monitor.json"
+MONITOR_REPORT_FILE: Final = "monitor.html"
 
 # --- metric keys ------------------------------------------------------------------------------------------------------
 LOG_LOSS: Final = "log_loss"
@@ -98,6 +101,12 @@ CANDIDATE: Final = "candidate"
 CHAMPION: Final = "champion"
 ELO_LOGISTIC: Final = "elo_logistic"
 BASE_RATE: Final = "base_rate"
+
+# parts of monitor.json, each of which can raise an alarm
+LIVE: Final = "live"  # the champion on games since its cut-off
+DRIFT: Final = "features"  # features against the champion's training
+SCORES: Final = "scores"  # each team's points against its own before
+DATA: Final = "data"  # freshness and volume
 
 # --- decisions of a run -----------------------------------------------------------------------------------------------
 REGISTERED: Final = "registered"

@@ -1,7 +1,7 @@
 """The pipeline, compiled by the SageMaker SDK into definition.json.
 
     Prepare                  raw files -> validated games -> features of played and upcoming games; data report
-      |- Predict             the champion's probabilities for the upcoming games
+      |- Predict             the champion's probabilities for the upcoming games; monitor of champion, features, data
       `- HasNewData?         nothing new and not forced: the run succeeds, nothing is trained
           `- Train           walk-forward record + final model
               `- Evaluate    candidate, champion and baselines on the same games
@@ -232,9 +232,11 @@ def build_steps() -> list[Step]:
         "Predict",
         inputs={
             c.UPCOMING_CHANNEL: output_of(prepare, c.UPCOMING_CHANNEL),
+            c.FEATURES_CHANNEL: output_of(prepare, c.FEATURES_CHANNEL),
+            c.REPORT_CHANNEL: output_of(prepare, c.REPORT_CHANNEL),
             c.CHAMPION_CHANNEL: stable_uri(c.CHAMPION_CHANNEL),
         },
-        outputs={c.PREDICTIONS_CHANNEL: stable_uri(c.PREDICTIONS_CHANNEL)},
+        outputs={name: stable_uri(name) for name in (c.PREDICTIONS_CHANNEL, c.MONITOR_CHANNEL)},
     )
     train = train_step(prepare)
     evaluate = evaluate_step(prepare, train, evaluation)

@@ -79,6 +79,11 @@ def _where(outcome: dict[str, Any], approve_command: str) -> Table:
     for name in ("predictions", "report"):
         if outcome[name]:
             table.add_row(name, _short(outcome[name]))
+    monitor = outcome["monitor"]
+    if monitor:
+        table.add_row("monitor", Text(monitor["summary"], style="yellow" if monitor["alarms"] else ""))
+        if monitor["report"]:
+            table.add_row("", _short(monitor["report"]))
     package = outcome["model_package"]
     if package:
         table.add_row("model", f"version {package['version']}, {package['approval_status']}")

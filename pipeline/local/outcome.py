@@ -13,13 +13,14 @@ from pipeline.local.workspace import ARTIFACT_BUCKET, MODEL_PACKAGE_GROUP
 
 
 def describe_run(run: RunResult, store: Store) -> dict[str, Any]:
-    """Execution, decision, steps, metrics, model package, failure, report and predictions; JSON types only.
+    """Execution, decision, steps, metrics, model package, failure, report, predictions, monitor; JSON types only.
 
     `metrics` is what this run evaluated; `last_evaluated` what the newest marker says, for a run that trained nothing.
     """
     evaluation = _read(store, _output_uri(run, "Evaluate", c.EVALUATION_CHANNEL, c.EVALUATION_FILE)) or {}
     prepared = _read(store, _output_uri(run, "Prepare", c.REPORT_CHANNEL, c.PREPARED_FILE)) or {}
     marker = _read(store, f"s3://{ARTIFACT_BUCKET}/{c.EVALUATED_CHANNEL}/{c.EVALUATED_FILE}") or {}
+    monitor = _read(store, _output_uri(run, "Predict", c.MONITOR_CHANNEL, c.MONITOR_FILE))
     decision = decide(run)
     return {
         "execution_id": run.execution_id,
@@ -46,6 +47,7 @@ def describe_run(run: RunResult, store: Store) -> dict[str, Any]:
         "failure": None if run.failure is None else {"step": run.failure.step, "reason": run.failure.reason},
         "report": _report(run, store),
         "predictions": _existing(store, _output_uri(run, "Predict", c.PREDICTIONS_CHANNEL, c.PREDICTIONS_FILE)),
+        "monitor": monitor and _monitor(monitor, run, store),
     }
 
 
@@ -76,6 +78,19 @@ def _output_uri(run: RunResult, step: str, channel: str, file: str) -> str | Non
         return None
     found = outputs[channel] if isinstance(outputs, dict) else {o["OutputName"]: o for o in outputs}[channel]
     return join_uri(found["S3Output"]["S3Uri"], file)
+
+
+def _monitor(monitor: dict[str, Any], run: RunResult, store: Store) -> dict[str, Any]:
+    """What the night's monitor says in a sentence, what it alarms about, and its page, kept beside the run's record."""
+    page = _existing(store, _output_uri(run, "Predict", c.MONITOR_CHANNEL, c.MONITOR_REPORT_FILE))
+    kept = store.run_folder(run.execution_id) / c.MONITOR_REPORT_FILE
+    if page and "failure" not in monitor:
+        store.copy(Path(page), kept)
+    return {
+        "summary": monitor["summary"],
+        "alarms": [alarm["what"] for alarm in monitor.get("alarms", ())],
+        "report": str(kept) if kept.is_file() else None,
+    }
 
 
 def _read(store: Store, uri: str | None) -> dict[str, Any] | None:

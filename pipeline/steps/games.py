@@ -94,6 +94,7 @@ class ValidatedGames:
     n_unplayed_superseded: int
     n_bad_rows: int
     n_scores_hidden: int
+    days_without_score: tuple[date, ...]  # of games before the as-of date that have none: late, called off, or lost
 
 
 def load_games(folder: Path, *, as_of: date, today: date, max_bad_row_share: float, min_games: int) -> ValidatedGames:
@@ -126,6 +127,7 @@ def load_games(folder: Path, *, as_of: date, today: date, max_bad_row_share: flo
         n_unplayed_superseded=merged.n_unplayed_superseded,
         n_bad_rows=n_bad_rows,
         n_scores_hidden=n_scores_hidden,
+        days_without_score=tuple(sorted(day.date() for day in merged.games.loc[unscored.index, DATE])),
     )
 
 

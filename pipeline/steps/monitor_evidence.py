@@ -38,9 +38,10 @@ FAMILIES: Final = (LOSS, TOO_GOOD, HOME_EDGE, TEAM)
 
 # With fewer games nothing is said: about a week of the league.
 MIN_GAMES: Final = 50
-# One false alarm in so many weeks of games, over all families: 20 seasons of 26 weeks.
+# One false alarm in so many weeks of games, over all detectors: 20 seasons of 26 weeks.
 WEEKS_BETWEEN_FALSE_ALARMS: Final = 520
-LIMIT: Final = float(WEEKS_BETWEEN_FALSE_ALARMS * len(FAMILIES))
+DETECTORS: Final = len(FAMILIES) + 1  # and that of one team's scores (monitor_scores)
+LIMIT: Final = float(WEEKS_BETWEEN_FALSE_ALARMS * DETECTORS)
 # A forecaster within these of its claim is as good as right: seasons differ by as much (benchmarks.drift).
 TOLERATED_SHIFT: Final = 0.1  # log-odds: 2.5 percentage points at one half
 TOLERATED_SLOPE: Final = 0.15

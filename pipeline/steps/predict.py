@@ -1,20 +1,26 @@
-"""Predict: the champion's home-win probability for each game not yet played, on tonight's team state.
+"""Predict: the champion's home-win probability for each game not yet played, and whether the champion is still right.
 
 in   processing/input/upcoming/upcoming.parquet   features of the upcoming games (Prepare)
+     processing/input/features/                   features and results of the played games (Prepare)
+     processing/input/report/prepared.json        data report (Prepare)
      processing/input/champion/                   champion.json and, where a version is in use, its model.tar.gz
 out  processing/output/predictions/predictions.csv    the newest predictions
      processing/output/predictions/<as-of date>.csv   the same, kept
+     processing/output/monitor/monitor.json, .html    live performance, feature drift, freshness of the data
 
 Where no champion can score (none yet, or trained on other features than today's), the probability is Elo's published
 formula and the column `model` says `elo`: a night without predictions would be worse, and failing would also keep the
-candidate that mends it from being trained.
+candidate that mends it from being trained. For the same reason the predictions are written first, and a monitor that
+cannot be computed is written down as such and fails nothing.
 
 python -m pipeline.steps.predict
 """
 
 from __future__ import annotations
 
+import json
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,6 +35,8 @@ from pipeline.steps.champion import Champion, load_champion, why_not_scorable
 from pipeline.steps.container import processing_input, processing_output, run_step
 from pipeline.steps.feature_names import FEATURES
 from pipeline.steps.model import predict
+from pipeline.steps.monitor import Night, monitor, without_nan
+from pipeline.steps.monitor_report import render_monitor
 from pipeline.steps.walk_forward import feature_matrix
 
 
@@ -40,6 +48,7 @@ class Forecast:
     model: str
     version: str
     note: str
+    why_not: str = ""  # why the champion could not
 
 
 def forecast(upcoming: pa.Table, champion: Champion | None, feature_signature: str) -> Forecast:
@@ -51,7 +60,7 @@ def forecast(upcoming: pa.Table, champion: Champion | None, feature_signature: s
         probabilities = predict(champion.artifact.booster, feature_matrix(upcoming))
         return Forecast(probabilities, c.CHAMPION, champion.version, f"version {champion.version}")
     elo = upcoming[c.P_ELO].to_numpy().astype(np.float64)
-    return Forecast(elo, "elo", "none", f"Elo's formula, because {reason}")
+    return Forecast(elo, "elo", "none", f"Elo's formula, because {reason}", why_not=reason)
 
 
 def predictions_table(upcoming: pa.Table, made: Forecast, as_of: str) -> pa.Table:
@@ -71,18 +80,38 @@ def predictions_table(upcoming: pa.Table, made: Forecast, as_of: str) -> pa.Tabl
     )
 
 
+def watch(upcoming: pa.Table, champion: Champion | None, why_silent: str, as_of: str) -> None:
+    """Write monitor.json and monitor.html; where they cannot be computed, monitor.json says only why."""
+    folder = processing_output(c.MONITOR_CHANNEL)
+    try:
+        prepared = json.loads((processing_input(c.REPORT_CHANNEL) / c.PREPARED_FILE).read_text(encoding="utf-8"))
+        features = processing_input(c.FEATURES_CHANNEL)
+        night = Night(pq.read_table(features / c.FEATURES_FILE), upcoming, pq.read_table(features / c.RESULTS_FILE))
+        report = without_nan(monitor(night, champion, why_silent, prepared))
+        (folder / c.MONITOR_REPORT_FILE).write_text(render_monitor(report), encoding="utf-8")
+    except Exception as error:  # whatever it is, the predictions stand
+        traceback.print_exc()
+        report = {"as_of_date": as_of, "failure": f"{type(error).__name__}: {error}"}
+        report["summary"] = f"the monitor could not be computed ({report['failure']})"
+    text = json.dumps(report, indent=2, allow_nan=False) + "\n"
+    (folder / c.MONITOR_FILE).write_text(text, encoding="utf-8")
+    sys.stderr.write(f"monitor: {report['summary']}\n")
+
+
 def main(argv: Sequence[str]) -> None:
-    """Read, score, write."""
+    """Read, score, write, watch."""
     if argv:
         raise SystemExit("usage: python -m pipeline.steps.predict (no arguments)")
     upcoming = pq.read_table(processing_input(c.UPCOMING_CHANNEL) / c.UPCOMING_FILE)
     facts = {key.decode(): value.decode() for key, value in (upcoming.schema.metadata or {}).items()}
-    made = forecast(upcoming, load_champion(processing_input(c.CHAMPION_CHANNEL)), facts["feature_signature"])
+    champion = load_champion(processing_input(c.CHAMPION_CHANNEL))
+    made = forecast(upcoming, champion, facts["feature_signature"])
     table = predictions_table(upcoming, made, facts["as_of_date"])
     folder = processing_output(c.PREDICTIONS_CHANNEL)
     for name in (c.PREDICTIONS_FILE, f"{facts['as_of_date']}.csv"):
         pyarrow.csv.write_csv(table, folder / name, pyarrow.csv.WriteOptions(quoting_style="needed"))
     sys.stderr.write(f"{table.num_rows:,} upcoming games predicted by {made.note}\n")
+    watch(upcoming, champion, made.why_not, facts["as_of_date"])
 
 
 if __name__ == "__main__":

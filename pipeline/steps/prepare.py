@@ -5,7 +5,7 @@ in   processing/input/games/*.csv|csv.gz|parquet     every game, played or to co
      processing/input/evaluated/last_evaluated.json  marker of the last evaluated candidate
 out  processing/output/features/features.parquet     played games from the first modelled season on
      processing/output/features/state.parquet        the league on the as-of morning (travels with the model)
-     processing/output/features/results.parquet      every played game's result, for Evaluate's own reference
+     processing/output/features/results.parquet      every played game's result: for a reference of its own
      processing/output/upcoming/upcoming.parquet     games not yet played
      processing/output/report/prepared.json          has_new_data, fingerprint, data summary
      processing/output/report/quarantine.csv         bad rows with file, line, column, value, rule
@@ -35,6 +35,7 @@ from pipeline.steps.games import BadData, ValidatedGames, count_rules, games_fin
 from pipeline.steps.state_file import write_state
 
 EXAMPLES_OF_A_RULE = 2  # in the report; quarantine.csv holds every violation
+LATE_SCORE_DAYS = 30  # a game that has had no score for longer is a known gap
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -112,6 +113,9 @@ def data_summary(validated: ValidatedGames, modelled: pd.DataFrame, as_of: date)
         "n_unplayed_superseded": validated.n_unplayed_superseded,
         "n_bad_rows": validated.n_bad_rows,
         "n_scores_hidden": validated.n_scores_hidden,
+        "late_scores": [
+            str(day) for day in validated.days_without_score if day >= as_of - timedelta(days=LATE_SCORE_DAYS)
+        ],
         "first_date": str(played[c.DATE].min().date()),
         "last_played_date": str(newest),
         "quarantine_rules": [{"rule": str(rule), "n_rows": int(n)} for rule, n in rules.items()],

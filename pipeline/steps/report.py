@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from pipeline import contract as c
 from pipeline import gates
 from pipeline.steps import report_figures as figures
+from pipeline.steps.report_words import number, sentence, signed
 
 TEMPLATE: Final = "report.html.j2"
 MAX_FEATURES: Final = 12  # more bars tell a reader nothing
@@ -202,19 +203,6 @@ def _missing(value: float | None) -> bool:
     return value is None or math.isnan(value)
 
 
-def number(value: float | None) -> str:
-    """A count as `1,312`, any other number as `0.6262`, in print's minus; a dash where there is none."""
-    if value is None or math.isnan(value):
-        return "–"
-    whole = isinstance(value, int) or (value.is_integer() and abs(value) >= 10)
-    return (f"{value:,.0f}" if whole else f"{value:.4f}").replace("-", "−")
-
-
-def sentence(text: str) -> str:
-    """The text with a capital and a full stop."""
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
-
-
 @cache
 def _template() -> Template:
     environment = Environment(
@@ -224,5 +212,5 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "signed": figures.signed, "sentence": sentence}
+    environment.filters |= {"number": number, "signed": signed, "sentence": sentence}
     return environment.get_template(TEMPLATE)

@@ -21,6 +21,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import blended_transform_factory
 
 from pipeline import contract as c
+from pipeline.steps.report_words import signed
 
 WIDTH: Final = 4.2  # inches
 INK, MUTED, RULE, PAPER = "#1c2430", "#565f6d", "#d3d8df", "#fffffe"
@@ -215,12 +216,6 @@ def _draw_difference(axes: Axes, position: int, row: Difference) -> None:
             color=limit,
             bbox=box,
         )
-
-
-def signed(value: float) -> str:
-    """A number with its sign, in print's minus: `−0.0045`, `+0.0020`; zero has none."""
-    text = f"{value:+.4f}"
-    return text[1:] if float(text) == 0 else text.replace("-", "−")
 
 
 def _svg(name: str, title: str, height: float, draw: Callable[[Figure], None]) -> Markup:

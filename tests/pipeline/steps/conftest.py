@@ -1,17 +1,30 @@
-"""Game files written and loaded in one call, for the tests of the data contract."""
+"""Game files written and loaded in one call, and a browser for the pages that steps write."""
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from pipeline.steps.games import ValidatedGames, load_games
 
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+# Without these Chromium looks for its maker's hosts at every start.
+CHROMIUM_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 GameFiles = Mapping[str, str | bytes | pd.DataFrame]
 
 
@@ -44,3 +57,15 @@ def load(tmp_path: Path) -> Callable[..., ValidatedGames]:
         return load_games(folder, as_of=as_of, today=today, max_bad_row_share=max_bad_row_share, min_games=min_games)
 
     return write_and_load
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium found")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_FLAGS))
+        yield chromium
+        chromium.close()

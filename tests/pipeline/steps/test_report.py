@@ -7,10 +7,8 @@ import json
 import math
 import os
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import cache
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -23,17 +21,6 @@ from pipeline.steps import report_figures
 from pipeline.steps.report import render
 
 ROOT = Path(__file__).parents[3]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-# Without these Chromium looks for its maker's hosts at every start.
-CHROMIUM_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 FEATURES = ("elo_difference", "net_rating_difference", "form_10_difference", "rest_difference", "home_back_to_back")
 
 
@@ -476,18 +463,6 @@ def test_signed_numbers_use_prints_minus() -> None:
         "0.0000",
         "0.0000",
     ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium found")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_FLAGS))
-        yield chromium
-        chromium.close()
 
 
 @pytest.mark.parametrize("width", [360, 1280])
