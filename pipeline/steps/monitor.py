@@ -58,9 +58,7 @@ _WAYS: Final = {
 }
 
 
-def monitor(
-    night: Night, champion: Champion | None, why_silent: str, prepared: Mapping[str, Any]
-) -> dict[str, Any]:
+def monitor(night: Night, champion: Champion | None, why_silent: str, prepared: Mapping[str, Any]) -> dict[str, Any]:
     """monitor.json's content, JSON types only.
 
     `why_silent` says why the champion cannot be judged ("" if it can); `prepared` is prepared.json.
