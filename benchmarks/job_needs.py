@@ -107,7 +107,9 @@ def show(needs: dict[str, JobNeeds]) -> None:
         enough = [
             m for m in prices.machines.values() if m.memory_gib * 1024 >= 2 * own.peak_mib and job.kind in m.hourly
         ]
-        costs = sorted((job_cost(replace(job, machine=m.name), own.seconds, prices).dollars, m.name) for m in enough)
+        costs = sorted(
+            (job_cost(replace(job, machine=m.name), own.cpu_seconds, prices).dollars, m.name) for m in enough
+        )
         choice = ", ".join(f"{name} ${dollars:.4f}" for dollars, name in costs[:3])
         print(
             f"{job.step:<10}{own.seconds:>9.2f}{own.cpu_seconds / own.seconds:>7.1f}{own.peak_mib:>10.0f}"

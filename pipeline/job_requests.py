@@ -36,7 +36,8 @@ from sagemaker.mlops.workflow.steps import ConfigurableRetryStep, StepTypeEnum
 from pipeline import parameters
 from pipeline.parameters import snake_case
 
-VOLUME_GB: Final = 10
+# Eight times the unpacked image, should SageMaker keep it there; our files are some MB (job_needs.json).
+VOLUME_GB: Final = 5
 # An hour is ten times what the reference workload needs; a job that hangs must not run for SageMaker's default day.
 MAX_RUNTIME_SECONDS: Final = 3600
 PROCESSING: Final = "/opt/ml/processing"

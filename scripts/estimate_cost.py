@@ -23,6 +23,7 @@ from pipeline.bill.night import (
     JobNeeds,
     jobs,
     measured_needs,
+    measured_seconds,
     nights,
 )
 from pipeline.bill.prices import PriceError, Prices, load_prices
@@ -149,7 +150,7 @@ def synthesise(given: Sequence[str]) -> Deployed:
 
 def find_seconds(definition: Mapping[str, Any], wanted: str, store: Path | None) -> Seconds:
     """Each job's seconds; raises PriceError where a local run is wanted that has none of a step."""
-    committed = {step: needs.seconds for step, needs in measured_needs().items()}
+    committed = measured_seconds()
     steps = [job.step for job in jobs(definition)]
     local = {} if wanted == "committed" else last_seconds(store or workspace.last_store())
     missing = [step for step in steps if step not in local]

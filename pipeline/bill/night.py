@@ -178,8 +178,15 @@ def measured_needs(path: Path = NEEDS_FILE) -> dict[str, JobNeeds]:
     return {step: JobNeeds(**needs) for step, needs in content["steps"].items()}
 
 
+def measured_seconds() -> dict[str, float]:
+    """CPU seconds of each step in the committed measurement.
+
+    Not the wall's: the programs keep one core busy, and wait only for neighbours that a job's machine does not have.
+    """
+    return {step: needs.cpu_seconds for step, needs in measured_needs().items()}
+
+
 def default_nights(startup_seconds: float = STARTUP_SECONDS) -> Nights:
     """Both kinds of nights for the committed definition, measurement and prices."""
     definition = json.loads(DEFINITION_FILE.read_text(encoding="utf-8"))
-    seconds = {step: needs.seconds for step, needs in measured_needs().items()}
-    return nights(definition, seconds, load_prices(), startup_seconds)
+    return nights(definition, measured_seconds(), load_prices(), startup_seconds)

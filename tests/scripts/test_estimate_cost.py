@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from pipeline.bill.night import measured_needs
+from pipeline.bill.night import measured_seconds
 from pipeline.local.record import RunResult, StepResult, save_run
 from pipeline.local.store import Store
 from scripts.estimate_cost import last_seconds, main
@@ -104,5 +104,5 @@ def test_a_local_run_is_taken_before_the_committed_measurement(tmp_path: Path) -
     found = json.loads(run("--store", str(tmp_path), "--startup-seconds", "0", "--json").stdout)
     billed = {j["step"]: j["billed_seconds"] for j in found["night_with_training"]["jobs"]}
     assert billed["Prepare"] == pytest.approx(500)  # a T3 at its baseline
-    assert billed["Predict"] == pytest.approx(measured_needs()["Predict"].seconds / 0.2)
+    assert billed["Predict"] == pytest.approx(measured_seconds()["Predict"] / 0.2)
     assert "for Predict, Train, Evaluate the committed measurement" in found["seconds_from"]
