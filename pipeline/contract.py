@@ -33,6 +33,20 @@ GAME_COLUMNS: Final = (
 # added by validation
 HOME_FRANCHISE: Final = "home_franchise"
 AWAY_FRANCHISE: Final = "away_franchise"
+# --- columns of a play-by-play event, by the names of the NBA's own feed (docs/events.md) -----------------------------
+EVENT_COLUMNS: Final = (
+    "game_id",
+    "date",
+    "period",
+    "clock",
+    "actionNumber",
+    "actionType",
+    "shotResult",
+    "team",
+    "description",
+    "qualifier",
+)
+
 # the target
 HOME_WON: Final = "home_won"
 # what happened, as validated: all that the reference of Evaluate knows
@@ -59,6 +73,8 @@ MODEL_USED: Final = "model"  # "champion", or "elo" where no champion can score
 
 # --- channels and files -----------------------------------------------------------------------------------------------
 GAMES_CHANNEL: Final = "games"  # raw input files
+EVENTS_CHANNEL: Final = "events"  # raw play-by-play files
+TEAM_GAMES_CHANNEL: Final = "team_games"  # one row a team and game, from events
 CHAMPION_CHANNEL: Final = "champion"  # the approved version's artifact and champion.json
 EVALUATED_CHANNEL: Final = "evaluated"  # the marker of the last evaluated candidate
 FEATURES_CHANNEL: Final = "features"  # features of played games, and their results
@@ -69,6 +85,8 @@ EVALUATION_CHANNEL: Final = "evaluation"  # evaluation.json and report.html
 PREDICTIONS_CHANNEL: Final = "predictions"
 MONITOR_CHANNEL: Final = "monitor"  # the night's look at champion, features and data
 
+TEAM_GAMES_FILE: Final = "team_games.csv"
+AGGREGATED_FILE: Final = "aggregated.json"
 FEATURES_FILE: Final = "features.parquet"
 RESULTS_FILE: Final = "results.parquet"
 UPCOMING_FILE: Final = "upcoming.parquet"

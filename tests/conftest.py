@@ -29,6 +29,15 @@ def real_games() -> Path:
 
 
 @pytest.fixture(scope="session")
+def real_events() -> Path:
+    """The folder of a real season's play-by-play; skips the test where it is missing."""
+    folder = REAL_GAMES.with_name("play_by_play_2023")
+    if not folder.is_dir():
+        pytest.skip("real play-by-play not found at ../shared/data")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def definition() -> dict[str, Any]:
     """The committed definition."""
     return json.loads((ROOT / "pipeline" / "definition.json").read_text(encoding="utf-8"))

@@ -1,0 +1,178 @@
+"""Aggregate: play-by-play events -> one row a team and game: possessions, pace, efficiency, the Four Factors.
+
+in   processing/input/events/*.csv|csv.gz|parquet     every event of every game (docs/events.md)
+out  processing/output/team_games/team_games.csv      one row a team and game
+     processing/output/report/aggregated.json         what was read, what was left out and why
+
+python -m pipeline.steps.aggregate                                          DuckDB, on this machine
+python -m pipeline.steps.aggregate --engine spark --master "local[*]"       the same queries on Spark
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline import contract as c
+from pipeline.steps.container import StepError, processing_input, processing_output, run_step
+from pipeline.steps.event_sql import Engine, read_queries
+
+DUCKDB: Final = "duckdb"
+SPARK: Final = "spark"
+EXAMPLES: Final = 20  # bad values and games that the report lists
+RULES: Final = {
+    "game_id": "is empty",
+    "date": "is not a day like 2022-10-19 or 20221019",
+    "period": "is not a whole number from 1 to 99",
+    "clock": "is not a clock like PT11M44.00S",
+    "actionNumber": "is not a whole number of at most nine digits",
+    "actionType": "is empty",
+    "shotResult": "is neither Made nor Missed",
+    "team": "is empty",
+    "description": "is empty, so that a free throw does not say which of how many it is",
+}
+
+
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """The step's command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.steps.aggregate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--engine", choices=[DUCKDB, SPARK], default=DUCKDB)
+    parser.add_argument("--input", default="", help="folder of event files (default: the container's input channel)")
+    parser.add_argument("--output", default="", help="folder of the results (default: the container's output channels)")
+    parser.add_argument("--max-bad-row-share", type=float, default=0.01)
+    parser.add_argument("--memory-limit", default="", help="of DuckDB, e.g. 1GB; beyond it, it uses the disk")
+    parser.add_argument("--master", default="", help="of Spark, e.g. local[*] (default: what spark-submit says)")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Check the files, let the engine aggregate, refuse bad data, write."""
+    arguments = parse_arguments(argv)
+    if not 0 <= arguments.max_bad_row_share <= 1:
+        raise StepError(f"MaxBadRowShare {arguments.max_bad_row_share:g} is not a share from 0 to 1")
+    started = time.perf_counter()
+    target, report = _folders(arguments.output)
+    with open_engine(arguments) as engine:
+        define_queries(engine)
+        found = account(engine)
+        refuse_bad_data(found, arguments.max_bad_row_share)
+        n_rows = write_team_games(engine, target / c.TEAM_GAMES_FILE)
+    found = {"engine": arguments.engine, "n_team_games": n_rows, **found}
+    (report / c.AGGREGATED_FILE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    sys.stderr.write(
+        f"{found['n_rows_read']:,} rows, {found['n_duplicates_collapsed']:,} of them repeated; "
+        f"{found['n_games']:,} games, {found['n_games_left_out']:,} left out; {n_rows:,} rows of teams and games "
+        f"with {arguments.engine} in {time.perf_counter() - started:.1f} s\n"
+    )
+
+
+def _folders(output: str) -> tuple[Path, Path]:
+    if not output:
+        return processing_output(c.TEAM_GAMES_CHANNEL), processing_output(c.REPORT_CHANNEL)
+    folder = Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder, folder
+
+
+def open_engine(arguments: argparse.Namespace) -> AbstractContextManager[Engine]:
+    """The engine that the arguments ask for, with `raw_events` defined; to be closed. Raises StepError."""
+    if "://" in arguments.input:  # a cluster reads S3 itself: there is no folder to look into
+        return _open_spark(arguments.input, arguments.master)
+    from pipeline.steps import event_files  # noqa: PLC0415 (pyarrow is not on the cluster)
+
+    found = event_files.find(Path(arguments.input) if arguments.input else processing_input(c.EVENTS_CHANNEL))
+    if arguments.engine == SPARK:
+        return _open_spark(found.layouts(), arguments.master)
+    from pipeline.steps.aggregate_duckdb import open_duckdb  # noqa: PLC0415 (nor is DuckDB)
+
+    return open_duckdb([file.path for file in found.files], memory_limit=arguments.memory_limit)
+
+
+def _open_spark(where: Sequence[Sequence[Path]] | str, master: str) -> AbstractContextManager[Engine]:
+    try:
+        from pipeline.steps.aggregate_spark import open_spark  # noqa: PLC0415 (only where it is wanted and installed)
+    except ImportError as error:
+        raise StepError(f"{error}: install pyspark (make .venv/.all does), or use --engine duckdb") from error
+    return open_spark(where, master=master)
+
+
+def define_queries(engine: Engine) -> None:
+    """Make every query of events.sql known to the engine."""
+    for query in read_queries():
+        engine.define(query)
+
+
+def account(engine: Engine) -> dict[str, Any]:
+    """What was read and what of it is not used, in JSON types: rows read = events + repeats + bad rows + others."""
+    ((n_events, n_copies, n_bad),) = engine.rows(
+        "SELECT SUM(CASE WHEN broken IS NULL THEN 1 ELSE 0 END), SUM(CASE WHEN broken IS NULL THEN copies ELSE 0 END),"
+        " SUM(CASE WHEN broken IS NULL THEN 0 ELSE copies END) FROM events"
+    )
+    others = {kind: int(n) for kind, n in engine.rows("SELECT kind, n_rows FROM other_events")}
+    n_events, n_copies, n_bad = int(n_events or 0), int(n_copies or 0), int(n_bad or 0)
+    games = list(engine.rows("SELECT game_id, left_out FROM games ORDER BY game_id"))
+    left_out = [game for game in games if game[1]]
+    bad = engine.rows("SELECT * FROM broken_events ORDER BY file, broken_column, found")
+    return {
+        "n_rows_read": n_copies + n_bad + sum(others.values()),
+        "n_events": n_events,
+        "n_duplicates_collapsed": n_copies - n_events,
+        "n_bad_rows": n_bad,
+        "n_rows_not_counted": others,
+        "n_games": len(games),
+        "n_games_left_out": len(left_out),
+        "bad_rows": [
+            {"file": _name(file), "column": column, "value": value, "rule": RULES[column], "rows": int(n)}
+            for (file, column, value, n), _ in zip(bad, range(EXAMPLES))  # noqa: B905 (the shorter ends it)
+        ],
+        "games_left_out": [{"game_id": game_id, "rule": rule} for game_id, rule in left_out[:EXAMPLES]],
+    }
+
+
+def _name(file: str) -> str:
+    return file.rsplit("/", 1)[-1]
+
+
+def refuse_bad_data(found: dict[str, Any], max_bad_row_share: float) -> None:
+    """Raise StepError where the share of bad rows is too high, or no game could be counted."""
+    n_rows, n_bad = found["n_rows_read"], found["n_bad_rows"]
+    if n_bad > max_bad_row_share * n_rows:
+        first = found["bad_rows"][0]
+        raise StepError(
+            f"{n_bad:,} of {n_rows:,} event rows are bad ({n_bad / n_rows:.2%}, limit {max_bad_row_share:.2%}); first: "
+            f'{first["file"]}: {first["column"]} "{first["value"]}" {first["rule"]} ({first["rows"]:,} rows); '
+            "correct the files, or raise MaxBadRowShare"
+        )
+    if found["n_games"] == found["n_games_left_out"]:
+        example = found["games_left_out"][0] if found["games_left_out"] else None
+        reason = f": game {example['game_id']} {example['rule']}" if example else ""
+        raise StepError(
+            f"no game could be counted from {n_rows:,} event rows{reason}; give every event of a game, once at least"
+        )
+
+
+def write_team_games(engine: Engine, path: Path) -> int:
+    """Write the rows as CSV (numbers so that they read back as they were); returns how many there are."""
+    n_rows = 0
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(engine.columns("team_games"))
+        for row in engine.rows("SELECT * FROM team_games"):
+            writer.writerow(row)
+            n_rows += 1
+    return n_rows
+
+
+if __name__ == "__main__":
+    sys.exit(run_step(main, sys.argv[1:]))

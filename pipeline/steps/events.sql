@@ -1,0 +1,189 @@
+-- Play-by-play events to one row a team and game. Each query below has a name, by which later ones read it.
+--
+-- Written once for DuckDB and Spark SQL, so it keeps to what both mean alike: STRING for text, REGEXP_REPLACE as the
+-- one function of regular expressions, doubles in place of decimals (which divide differently), NULLIF under each division. The engine defines raw_events: EVENT_COLUMNS of contract.py as they stand in the files, and file.
+--
+-- Possessions are counted, not estimated: each ends with a shot, a turnover, or the last of two or three free throws,
+-- and an offensive rebound means that it had not ended (Oliver, Basketball on Paper, 2004, where the usual 0.44 stands
+-- for what is counted here). A free throw "1 of 1" follows a made shot, or gives the ball back: it ends none.
+
+-- query: parsed_events
+SELECT
+    file,
+    TRIM(COALESCE(CAST(game_id AS STRING), '')) AS game_id,
+    REPLACE(SUBSTR(COALESCE(CAST(date AS STRING), ''), 1, 10), '-', '') AS day,
+    REGEXP_REPLACE(COALESCE(CAST(period AS STRING), ''), '[.]0$', '') AS period,
+    COALESCE(CAST(clock AS STRING), '') AS clock,
+    REGEXP_REPLACE(COALESCE(CAST(actionNumber AS STRING), ''), '[.]0$', '') AS action,
+    COALESCE(CAST(actionType AS STRING), '') AS kind,
+    COALESCE(CAST(shotResult AS STRING), '') AS result,
+    TRIM(COALESCE(CAST(team AS STRING), '')) AS team,
+    COALESCE(CAST(description AS STRING), '') AS description,
+    COALESCE(CAST(qualifier AS STRING), '') AS qualifier
+FROM raw_events
+WHERE actionType IS NULL OR actionType IN ('', '2pt', '3pt', 'freethrow', 'rebound', 'turnover')
+
+-- query: checked_events
+-- `broken` names the first column that breaks its rule (event_rules.py says the rules in words).
+SELECT
+    *,
+    CASE
+        WHEN game_id = '' THEN 'game_id'
+        WHEN day = '' OR REGEXP_REPLACE(day, '^(19|20)[0-9]{6}$', '') <> ''
+            OR TRY_CAST(CONCAT(SUBSTR(day, 1, 4), '-', SUBSTR(day, 5, 2), '-', SUBSTR(day, 7, 2)) AS DATE) IS NULL
+            THEN 'date'
+        WHEN period = '' OR REGEXP_REPLACE(period, '^[1-9][0-9]?$', '') <> '' THEN 'period'
+        WHEN clock = '' OR REGEXP_REPLACE(clock, '^PT[0-9]{2}M[0-9]{2}[.][0-9]{2}S$', '') <> '' THEN 'clock'
+        WHEN action = '' OR REGEXP_REPLACE(action, '^[0-9]{1,9}$', '') <> '' THEN 'actionNumber'
+        WHEN kind = '' THEN 'actionType'
+        WHEN kind IN ('2pt', '3pt', 'freethrow') AND result NOT IN ('Made', 'Missed') THEN 'shotResult'
+        WHEN team = '' THEN 'team'
+        WHEN kind = 'freethrow' AND description = '' THEN 'description'
+    END AS broken
+FROM parsed_events
+
+-- table: events
+-- One row an event, however many files it stands in (`copies`); rows that contradict each other stay apart.
+SELECT
+    game_id, day, period, clock, action, kind, team, broken,
+    CASE
+        WHEN broken = 'shotResult' THEN result
+        WHEN broken = 'description' THEN description
+    END AS broken_value,
+    result = 'Made' AND kind <> 'rebound' AND kind <> 'turnover' AS made,
+    -- Live: a rebound that decides who has the ball. The feed notes a "deadball" rebound of the team after every miss
+    -- that decides nothing, such as the first of two free throws; and after the buzzer nobody has the ball.
+    kind = 'rebound' AND qualifier NOT LIKE '%deadball%' AND clock <> 'PT00M00.00S' AS live,
+    kind = 'freethrow' AND (description LIKE '%2 of 2%' OR description LIKE '%3 of 3%') AS ends_trip,
+    CASE WHEN broken IS NOT NULL THEN file END AS file,
+    COUNT(*) AS copies
+FROM checked_events
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
+
+-- query: broken_events
+SELECT
+    file,
+    broken AS broken_column,
+    CASE broken
+        WHEN 'game_id' THEN game_id
+        WHEN 'date' THEN day
+        WHEN 'period' THEN period
+        WHEN 'clock' THEN clock
+        WHEN 'actionNumber' THEN action
+        WHEN 'actionType' THEN kind
+        WHEN 'team' THEN team
+        ELSE broken_value
+    END AS found,
+    SUM(copies) AS copies
+FROM events
+WHERE broken IS NOT NULL
+GROUP BY 1, 2, 3
+
+-- table: games
+-- Which games can be counted, and what keeps the others from it.
+SELECT
+    *,
+    CASE
+        WHEN n_broken > 0 THEN 'has bad events'
+        WHEN n_events <> n_actions THEN 'has events that contradict each other under one actionNumber'
+        WHEN first_day <> last_day THEN 'has events of several days'
+        WHEN n_teams <> 2 THEN 'does not have events of two teams'
+        WHEN periods < 4 THEN 'has not reached the fourth period'
+    END AS left_out
+FROM (
+    SELECT
+        game_id,
+        MIN(CASE WHEN broken IS NULL THEN day END) AS first_day,
+        MAX(CASE WHEN broken IS NULL THEN day END) AS last_day,
+        MAX(CASE WHEN broken IS NULL THEN CAST(period AS INT) ELSE 0 END) AS periods,
+        COUNT(DISTINCT CASE WHEN broken IS NULL THEN team END) AS n_teams,
+        SUM(CASE WHEN broken IS NULL THEN 0 ELSE 1 END) AS n_broken,
+        SUM(CASE WHEN broken IS NULL THEN 1 ELSE 0 END) AS n_events,
+        COUNT(DISTINCT CASE WHEN broken IS NULL THEN CAST(action AS INT) END) AS n_actions
+    FROM events
+    WHERE game_id <> ''
+    GROUP BY game_id
+) AS counted
+
+-- query: ordered_events
+-- Whose shot a live rebound follows. Within a second the order is that of actionNumber, but a corrected event gets a late
+-- number. What is no shot and no live rebound stands in a partition of its own.
+SELECT
+    events.*,
+    LAG(CASE WHEN events.kind <> 'rebound' THEN events.team END) OVER (
+        PARTITION BY events.game_id, events.kind = 'turnover' OR (events.kind = 'rebound' AND NOT events.live)
+        ORDER BY CAST(events.period AS INT), events.clock DESC, CAST(events.action AS INT)
+    ) AS shooting_team
+FROM events JOIN games ON events.game_id = games.game_id
+WHERE games.left_out IS NULL
+
+-- query: box_scores
+SELECT
+    game_id,
+    team,
+    MAX(day) AS day,
+    SUM(CASE WHEN made THEN CASE kind WHEN '3pt' THEN 3 WHEN '2pt' THEN 2 ELSE 1 END ELSE 0 END) AS points,
+    SUM(CASE WHEN kind IN ('2pt', '3pt') THEN 1 ELSE 0 END) AS field_goals_attempted,
+    SUM(CASE WHEN kind IN ('2pt', '3pt') AND made THEN 1 ELSE 0 END) AS field_goals_made,
+    SUM(CASE WHEN kind = '3pt' THEN 1 ELSE 0 END) AS threes_attempted,
+    SUM(CASE WHEN kind = '3pt' AND made THEN 1 ELSE 0 END) AS threes_made,
+    SUM(CASE WHEN kind = 'freethrow' THEN 1 ELSE 0 END) AS free_throws_attempted,
+    SUM(CASE WHEN kind = 'freethrow' AND made THEN 1 ELSE 0 END) AS free_throws_made,
+    SUM(CASE WHEN ends_trip THEN 1 ELSE 0 END) AS free_throw_trips,
+    SUM(CASE WHEN kind = 'turnover' THEN 1 ELSE 0 END) AS turnovers,
+    SUM(CASE WHEN live AND team = shooting_team THEN 1 ELSE 0 END) AS offensive_rebounds,
+    SUM(CASE WHEN live AND team <> shooting_team THEN 1 ELSE 0 END) AS defensive_rebounds
+FROM ordered_events
+GROUP BY 1, 2
+
+-- table: counted_possessions
+SELECT *, field_goals_attempted + free_throw_trips + turnovers - offensive_rebounds AS possessions
+FROM box_scores
+
+-- query: team_games
+-- Shares and rates are the Four Factors (Oliver 2004) of the team and, with "opponent_", of what it allowed.
+SELECT
+    own.game_id,
+    CONCAT(SUBSTR(own.day, 1, 4), '-', SUBSTR(own.day, 5, 2), '-', SUBSTR(own.day, 7, 2)) AS date,
+    own.team,
+    other.team AS opponent,
+    CAST(48 + 5 * (games.periods - 4) AS INT) AS minutes,
+    CAST(own.points AS INT) AS points,
+    CAST(other.points AS INT) AS opponent_points,
+    CAST(own.possessions AS INT) AS possessions,
+    CAST(other.possessions AS INT) AS opponent_possessions,
+    CAST(own.field_goals_made AS INT) AS field_goals_made,
+    CAST(own.field_goals_attempted AS INT) AS field_goals_attempted,
+    CAST(own.threes_made AS INT) AS threes_made,
+    CAST(own.threes_attempted AS INT) AS threes_attempted,
+    CAST(own.free_throws_made AS INT) AS free_throws_made,
+    CAST(own.free_throws_attempted AS INT) AS free_throws_attempted,
+    CAST(own.offensive_rebounds AS INT) AS offensive_rebounds,
+    CAST(own.defensive_rebounds AS INT) AS defensive_rebounds,
+    CAST(own.turnovers AS INT) AS turnovers,
+    24.0E0 * (own.possessions + other.possessions) / (48 + 5 * (games.periods - 4)) AS pace,
+    100.0E0 * own.points / NULLIF(own.possessions, 0) AS offensive_efficiency,
+    100.0E0 * other.points / NULLIF(other.possessions, 0) AS defensive_efficiency,
+    (own.field_goals_made + 0.5E0 * own.threes_made) / NULLIF(own.field_goals_attempted, 0) AS effective_field_goal_share,
+    1.0E0 * own.turnovers / NULLIF(own.possessions, 0) AS turnover_share,
+    1.0E0 * own.offensive_rebounds / NULLIF(own.offensive_rebounds + other.defensive_rebounds, 0)
+        AS offensive_rebound_share,
+    1.0E0 * own.free_throws_made / NULLIF(own.field_goals_attempted, 0) AS free_throw_rate,
+    (other.field_goals_made + 0.5E0 * other.threes_made) / NULLIF(other.field_goals_attempted, 0)
+        AS opponent_effective_field_goal_share,
+    1.0E0 * other.turnovers / NULLIF(other.possessions, 0) AS opponent_turnover_share,
+    1.0E0 * other.offensive_rebounds / NULLIF(other.offensive_rebounds + own.defensive_rebounds, 0)
+        AS opponent_offensive_rebound_share,
+    1.0E0 * other.free_throws_made / NULLIF(other.field_goals_attempted, 0) AS opponent_free_throw_rate
+FROM counted_possessions AS own
+JOIN counted_possessions AS other ON own.game_id = other.game_id AND own.team <> other.team
+JOIN games ON own.game_id = games.game_id
+ORDER BY own.day, own.game_id, own.team
+
+-- query: other_events
+-- Kinds of events that nothing here counts: substitutions, timeouts, and whatever a feed may add.
+SELECT CAST(actionType AS STRING) AS kind, COUNT(*) AS n_rows
+FROM raw_events
+WHERE actionType NOT IN ('', '2pt', '3pt', 'freethrow', 'rebound', 'turnover')
+GROUP BY 1
+ORDER BY 1

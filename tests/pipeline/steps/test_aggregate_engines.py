@@ -1,0 +1,96 @@
+"""DuckDB and Spark run the same queries, and must give the same rows, to the last bit of every number."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from play_by_play import a_game, event, random_season, write_events
+
+from pipeline import contract as c
+from pipeline.steps.aggregate import main
+from pipeline.steps.container import StepError
+
+ENGINES = {"duckdb": ["--engine", "duckdb"], "spark": ["--engine", "spark", "--master", "local[2]"]}
+
+pytest.importorskip("pyspark", reason="pyspark is not installed")
+if not shutil.which("java"):
+    pytest.skip("Java, which Spark needs, is not installed", allow_module_level=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def a_java_that_starts_fast() -> Iterator[None]:
+    """Short jobs end before Java's second compiler has paid for itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+        yield
+
+
+def both(folder: Path, *options: str) -> dict[str, tuple[str, dict[str, Any]]]:
+    """The text of team_games.csv and the account, by engine."""
+    found = {}
+    for name, engine in ENGINES.items():
+        output = folder.parent / name
+        main(["--input", str(folder), "--output", str(output), *engine, *options])
+        account = json.loads((output / c.AGGREGATED_FILE).read_text(encoding="utf-8"))
+        assert account.pop("engine") == name
+        found[name] = ((output / c.TEAM_GAMES_FILE).read_text(encoding="utf-8"), account)
+    return found
+
+
+def test_a_thousand_random_games_with_every_quirk(tmp_path: Path) -> None:
+    folder = write_events(tmp_path / "in", random_season(1, 1_000))
+    found = both(folder, "--max-bad-row-share", "1")
+    (duck_rows, duck_account), (spark_rows, spark_account) = found["duckdb"], found["spark"]
+    assert duck_rows.splitlines() == spark_rows.splitlines()
+    assert duck_account == spark_account
+    # and that the quirks were there
+    assert duck_account["n_bad_rows"] > 40
+    assert duck_account["n_duplicates_collapsed"] > 10_000
+    assert {"jumpball", "new kind"} <= set(duck_account["n_rows_not_counted"])
+    assert 300 < duck_account["n_games_left_out"] < 700
+
+
+def test_the_real_season(real_events: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").symlink_to(real_events)
+    found = both(tmp_path / "in")
+    assert found["duckdb"] == found["spark"]
+    assert len(found["duckdb"][0].splitlines()) == 1 + 2 * 1_230
+
+
+@pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
+def test_both_refuse_bad_data_in_the_same_words(tmp_path: Path, engine: list[str]) -> None:
+    bad = event(500, "2pt", "HOM", "Made", clock="11:44")
+    folder = write_events(tmp_path / "a folder" / "in", {"a b+c.csv": [*a_game(), bad, bad]})
+    with pytest.raises(StepError) as error:
+        main(["--input", str(folder), "--output", str(tmp_path / "out"), *engine])
+    assert str(error.value) == (
+        '2 of 26 event rows are bad (7.69%, limit 1.00%); first: a b+c.csv: clock "11:44" is not a clock like '
+        "PT11M44.00S (2 rows); correct the files, or raise MaxBadRowShare"
+    )
+
+
+@pytest.mark.parametrize(("name", "engine"), ENGINES.items(), ids=ENGINES)
+def test_both_refuse_a_ragged_line(tmp_path: Path, name: str, engine: list[str]) -> None:
+    folder = write_events(tmp_path / "in", {"a.csv": a_game()})
+    with (folder / "a.csv").open("a") as file:
+        file.write("a,b\n")
+    with pytest.raises(StepError, match=f"(?i){name} cannot read the event files: .+; export them again"):
+        main(["--input", str(folder), "--output", str(tmp_path / "out"), *engine])
+
+
+def test_spark_that_does_not_start_says_what_it_needs(tmp_path: Path) -> None:
+    folder = write_events(tmp_path / "in", {"a.csv": a_game()})
+    command = [sys.executable, "-m", "pipeline.steps.aggregate", "--input", str(folder), *ENGINES["spark"]]
+    environment = {**os.environ, "JAVA_HOME": str(tmp_path), "PATH": str(tmp_path), c.BASE_DIR_VARIABLE: str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Spark did not start" in done.stderr
+    assert "it needs Java 17, or use --engine duckdb" in done.stderr
