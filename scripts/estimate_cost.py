@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,7 +95,11 @@ def main(
     List prices of us-east-1 from pipeline/bill/prices.json, before free tiers and taxes. Needs Node for the synthesis.
     Exit code 0; 2 for a setting that cannot be used, a machine without a price, or a local run that is not there.
     """
-    from infra.setting_rules import SettingError  # noqa: PLC0415 - the CDK is not imported for --help
+    if not (os.environ.get("JSII_NODE") or shutil.which("node")):
+        raise click.UsageError("the synthesis needs Node, and there is none: install version 22 or newer (nodejs.org)")
+    if not find_spec("aws_cdk"):
+        raise click.UsageError("the synthesis needs the CDK: make .venv/.all")
+    from infra.setting_rules import SettingError  # noqa: PLC0415 - not for --help
 
     try:
         deployed = synthesise(settings)

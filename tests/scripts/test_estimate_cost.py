@@ -85,6 +85,12 @@ def test_what_cannot_be_estimated_is_said_with_code_2(arguments: tuple[str, ...]
     assert not found.stdout
 
 
+def test_a_machine_without_node_is_told_so() -> None:
+    found = CliRunner().invoke(main, [], env={"PATH": "", "JSII_NODE": None})
+    assert found.exit_code == 2
+    assert "needs Node" in found.stderr
+
+
 def job(name: str, seconds: float, **changed: Any) -> StepResult:
     step = StepResult(name, "Processing", "Succeeded", 100.0, 100.0 + seconds, job_name=f"job-{name}")
     return replace(step, **changed)
