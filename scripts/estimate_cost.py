@@ -29,7 +29,7 @@ from pipeline.bill.night import (
     nights,
 )
 from pipeline.bill.prices import PriceError, Prices, load_prices
-from pipeline.bill.standing import resource_lines, usage_lines
+from pipeline.bill.standing import Line, endpoint_line, resource_lines, usage_lines
 from pipeline.local import workspace
 from pipeline.local.record import SUCCEEDED, recent_runs
 from pipeline.local.store import Store
@@ -39,6 +39,7 @@ ANY_IMAGE: Final = "000000000000.dkr.ecr.us-east-1.amazonaws.com/any:any"  # an 
 GAMES_GIB: Final = 0.01  # 76 seasons of results are 5 MiB
 IMAGE_GIB: Final = 0.3
 MAILS_A_MONTH: Final = 20
+REQUESTS_A_MONTH: Final = 10_000.0
 METRIC_HOURS: Final = 90.0  # once a day, when a candidate was evaluated, when a version is registered or approved
 
 
@@ -81,6 +82,18 @@ class Seconds:
 @click.option(
     "--image-gib", type=click.FloatRange(0), default=IMAGE_GIB, show_default=True, help="Size of the image in ECR."
 )
+@click.option(
+    "--endpoint",
+    metavar="KIND",
+    help="Add what an endpoint would cost: serverless, or an instance type such as ml.m5.large.",
+)
+@click.option(
+    "--requests",
+    type=click.FloatRange(0),
+    default=REQUESTS_A_MONTH,
+    show_default=True,
+    help="Requests a month to a serverless endpoint.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the estimate as one JSON object on stdout.")
 def main(
     settings: tuple[str, ...],
@@ -88,6 +101,8 @@ def main(
     seconds_from: str,
     store: Path | None,
     image_gib: float,
+    endpoint: str | None,
+    requests: float,
     as_json: bool,
 ) -> None:
     """Estimate the bill: nights with and without training, what stands in the account, months, a season, a year.
@@ -105,7 +120,8 @@ def main(
         deployed = synthesise(settings)
         seconds = find_seconds(deployed.definition, seconds_from, store)
         prices = load_prices()
-        found = bill(deployed, seconds, prices, startup_seconds=startup_seconds, image_gib=image_gib)
+        served = [endpoint_line(prices, endpoint, requests)] if endpoint else []
+        found = bill(deployed, seconds, prices, served, startup_seconds=startup_seconds, image_gib=image_gib)
     except (SettingError, PriceError) as error:
         raise click.UsageError(str(error)) from error
     notes = Notes(deployed.environment, deployed.enabled, prices, seconds.origin, startup_seconds)
@@ -186,13 +202,20 @@ def last_seconds(folder: Path) -> dict[str, float]:
 
 
 def bill(
-    deployed: Deployed, seconds: Seconds, prices: Prices, *, startup_seconds: float, image_gib: float = IMAGE_GIB
+    deployed: Deployed,
+    seconds: Seconds,
+    prices: Prices,
+    served: Sequence[Line] = (),
+    *,
+    startup_seconds: float,
+    image_gib: float = IMAGE_GIB,
 ) -> Estimate:
     """The estimate; raises PriceError for a machine or a resource without a price."""
     from infra.handlers.metrics import METRICS, ROLES  # noqa: PLC0415 - boto3 is not imported for --help
 
     both = nights(deployed.definition, seconds.by_step, prices, startup_seconds)
     standing = [
+        *served,
         *resource_lines(deployed.template, prices),
         *usage_lines(
             prices,

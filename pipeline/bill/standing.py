@@ -15,6 +15,10 @@ from pipeline.bill.prices import PriceError, Prices
 HOURS_A_MONTH: Final = 730
 # An invocation of the function that keeps champion/ reads a few objects and lists a group.
 FUNCTION_SECONDS: Final = 3.0
+SERVERLESS: Final = "serverless"
+# A request of some games to the model of some MB: milliseconds of work; the rest is for what starts cold.
+REQUEST_SECONDS: Final = 0.1
+SERVERLESS_GIB: Final = 2
 FREE: Final = {
     "AWS::IAM::Role": "IAM is free",
     "AWS::IAM::Policy": "IAM is free",
@@ -90,6 +94,21 @@ def usage_lines(
         ("mails_100k", mails / 1e5, f"{mails:.0f} mails", "failures, alarms, versions that wait"),
     ]
     return [Line(what, units * prices[key].usd, why, prices[key].verified) for key, units, what, why in lines]
+
+
+def endpoint_line(prices: Prices, endpoint: str, requests: float) -> Line:
+    """An endpoint for one month: `serverless` by its requests, an instance type by the hour.
+
+    Raises PriceError for a type that has no price for hosting.
+    """
+    if endpoint == SERVERLESS:
+        price = prices["serverless_gb_second"]
+        dollars = requests * REQUEST_SECONDS * SERVERLESS_GIB * price.usd
+        why = f"{requests:,.0f} requests of {REQUEST_SECONDS:g} s and {SERVERLESS_GIB} GiB"
+    else:
+        price = prices.machine(endpoint).price("hosting")
+        dollars, why = HOURS_A_MONTH * price.usd, f"{HOURS_A_MONTH} hours, asked or not"
+    return Line(f"endpoint, {endpoint}", dollars, why, price.verified)
 
 
 def alarm_metrics(alarm: Mapping[str, Any]) -> int:

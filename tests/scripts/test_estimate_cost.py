@@ -48,12 +48,21 @@ def test_every_resource_of_the_stack_is_priced_or_free(prod: dict[str, Any]) -> 
 
 
 def test_settings_change_the_bill(prod: dict[str, Any]) -> None:
-    settings = (*MAILED, "-c", "instance_types=Train=ml.m5.xlarge", "-c", "schedule=cron(0 9 ? * MON,THU *)")
+    settings = (
+        *MAILED,
+        "--endpoint",
+        "ml.m5.large",
+        "-c",
+        "instance_types=Train=ml.m5.xlarge",
+        "-c",
+        "schedule=cron(0 9 ? * MON,THU *)",
+    )
     other = json.loads(run(*settings, "--seconds-from", "committed", "--startup-seconds", "467", "--json").stdout)
     train = next(job for job in other["night_with_training"]["jobs"] if job["step"] == "Train")
     assert train["machine"] == "ml.m5.xlarge"
     assert train["billed_seconds"] > 467
     year, other_year = (next(s for s in found["spans"] if s["name"] == "year") for found in (prod, other))
+    assert other["standing_dollars_a_month"] == pytest.approx(prod["standing_dollars_a_month"] + 83.95, abs=0.2)
     assert other_year["runs"] == pytest.approx(year["runs"] * 2 / 7, rel=0.01)
 
 

@@ -9,7 +9,7 @@ import pytest
 from pipeline.bill.estimate import SEASON_GAME_DAYS, SEASON_NIGHTS, estimate
 from pipeline.bill.night import Night, Nights
 from pipeline.bill.prices import PriceError, load_prices
-from pipeline.bill.standing import Line, resource_lines, usage_lines
+from pipeline.bill.standing import Line, endpoint_line, resource_lines, usage_lines
 
 PRICES = load_prices()
 
@@ -48,6 +48,16 @@ def test_a_function_costs_what_its_hourly_rule_calls() -> None:
 def test_a_resource_that_is_neither_priced_nor_free_is_refused() -> None:
     with pytest.raises(PriceError, match=r"no price for AWS::EC2::NatGateway: add it to pipeline/bill/standing\.py"):
         resource_lines(template({"Type": "AWS::EC2::NatGateway"}), PRICES)
+
+
+def test_an_endpoint_costs_its_hours_or_its_requests() -> None:
+    machine = endpoint_line(PRICES, "ml.m5.large", 0)
+    assert machine.dollars == pytest.approx(730 * 0.115)
+    assert endpoint_line(PRICES, "serverless", 0).dollars == 0
+    asked = endpoint_line(PRICES, "serverless", 10_000)
+    assert asked.dollars == pytest.approx(10_000 * 0.1 * 2 * PRICES["serverless_gb_second"].usd)
+    with pytest.raises(PriceError, match=r"ml\.t3\.medium has no price for hosting"):
+        endpoint_line(PRICES, "ml.t3.medium", 0)
 
 
 def test_custom_metrics_are_charged_for_hours_with_data() -> None:
