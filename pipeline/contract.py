@@ -71,6 +71,15 @@ CHAMPION_VERSION: Final = "champion_version"
 AS_OF_DATE: Final = "as_of_date"
 MODEL_USED: Final = "model"  # "champion", or "elo" where no champion can score
 
+# --- answers of the server -------------------------------------------------------------------------------------------
+MODEL_VERSION: Final = "model_version"
+STATE_DATE: Final = "state_date"  # the morning that the model's ratings and schedule are of
+STATE_AGE_DAYS: Final = "state_age_days"
+STALE: Final = "stale"  # older than STALE_AFTER_DAYS_VARIABLE allows
+# how the endpoint tells its container
+MODEL_VERSION_VARIABLE: Final = "MODEL_VERSION"
+STALE_AFTER_DAYS_VARIABLE: Final = "STALE_AFTER_DAYS"
+
 # --- channels and files -----------------------------------------------------------------------------------------------
 GAMES_CHANNEL: Final = "games"  # raw input files
 EVENTS_CHANNEL: Final = "events"  # raw play-by-play files

@@ -7,31 +7,16 @@ seasons given there (`BAL` and `CHA` were used by two franchises each); everythi
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-FRANCHISES_FILE: Final = Path(__file__).with_name("franchises.csv")
-FIRST_SEASON: Final = 1900
-LAST_SEASON: Final = 2200
+from pipeline.steps.franchise_spans import FIRST_SEASON, LAST_SEASON, CodeSpan, read_spans
 
-
-@dataclass(frozen=True)
-class CodeSpan:
-    """One code of a franchise, and the first and last season (both included) in which it means that franchise."""
-
-    code: str
-    franchise: str
-    league: str
-    first_season: int
-    last_season: int
-    name: str
+__all__ = ["FIRST_SEASON", "LAST_SEASON", "CodeSpan", "build_table", "franchise_of", "is_known_code", "read_spans"]
 
 
 @dataclass(frozen=True)
@@ -41,22 +26,6 @@ class FranchiseTable:
     codes: pd.Index
     names: pd.Index
     numbers: npt.NDArray[np.int16]
-
-
-def read_spans(path: Path = FRANCHISES_FILE) -> tuple[CodeSpan, ...]:
-    """Read the spans of `franchises.csv`; an empty last season means that the code is still in use."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return tuple(
-            CodeSpan(
-                code=row["code"],
-                franchise=row["franchise"],
-                league=row["league"],
-                first_season=int(row["first_season"]),
-                last_season=int(row["last_season"] or LAST_SEASON),
-                name=row["name"],
-            )
-            for row in csv.DictReader(file)
-        )
 
 
 def build_table(spans: tuple[CodeSpan, ...]) -> FranchiseTable:

@@ -6,7 +6,6 @@ one check says both "not a number" and "out of range". pandera finds all failing
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -37,12 +36,10 @@ from pipeline.contract import (
 )
 from pipeline.steps.franchises import FIRST_SEASON, LAST_SEASON, franchise_of, is_known_code
 from pipeline.steps.game_quarantine import COLUMN, FILE, LINE, RULE, no_violations, violations_at
+from pipeline.steps.game_values import DATE_RULE, FLAG_RULE, flag_of, iso_date, whole_number
 
 MAX_POINTS: Final = 250
 
-_ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_WHOLE: Final = re.compile(r"([0-9]{1,4})(\.0*)?")
-_FLAGS: Final = {"": 0, "false": 0, "f": 0, "no": 0, "0": 0, "true": 1, "t": 1, "yes": 1, "1": 1}
 _BAD_NUMBER: Final = -1
 _NO_NUMBER: Final = -2
 
@@ -87,26 +84,17 @@ def _strip(texts: list[str]) -> npt.NDArray[Any]:
 
 
 def _dates(texts: list[str]) -> npt.NDArray[Any]:
-    return np.array([_iso_date(text) for text in texts], dtype="datetime64[s]")
-
-
-def _iso_date(text: str) -> date | None:
-    try:
-        # fromisoformat alone also takes 20210105 and 2021-W01-1.
-        return date.fromisoformat(text) if _ISO_DATE.fullmatch(text) else None
-    except ValueError:
-        return None
+    return np.array([iso_date(text) for text in texts], dtype="datetime64[s]")
 
 
 def _whole_numbers(texts: list[str]) -> npt.NDArray[Any]:
-    matches = [_WHOLE.fullmatch(text) for text in texts]
-    pairs = zip(texts, matches, strict=True)
-    numbers = [int(match[1]) if match else _BAD_NUMBER if text else _NO_NUMBER for text, match in pairs]
-    return np.array(numbers, dtype=np.int16)
+    found = [whole_number(text) if text else _NO_NUMBER for text in texts]
+    return np.array([_BAD_NUMBER if number is None else number for number in found], dtype=np.int16)
 
 
 def _flags(texts: list[str]) -> npt.NDArray[Any]:
-    return np.array([_FLAGS.get(text.lower(), _BAD_NUMBER) for text in texts], dtype=np.int8)
+    found = [flag_of(text) for text in texts]
+    return np.array([_BAD_NUMBER if value is None else value for value in found], dtype=np.int8)
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------
@@ -140,10 +128,8 @@ def find_missing_scores(games: pd.DataFrame, raw: pd.DataFrame, *, as_of: date) 
     return violations_at(late, [HOME_POINTS] * len(late), [text] * len(late), raw)
 
 
-DATE_RULE: Final = "is not a real date written YYYY-MM-DD"
 SEASON_RULE: Final = f"is not a year from {FIRST_SEASON} to {LAST_SEASON}"
 POINTS_RULE: Final = f"is not a whole number from 1 to {MAX_POINTS}"
-FLAG_RULE: Final = "is not true or false"
 
 
 def _row_rules(last_score_day: date) -> tuple[RowRule, ...]:

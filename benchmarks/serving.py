@@ -1,0 +1,229 @@
+"""How fast the server starts and answers: one game at 50 requests a second, batches, and both at once.
+
+A model is trained by a local run (on the real games in ../shared/data, or on the sample), served by a child process on
+localhost, and asked by this one. The load is open: requests are sent at their times whether or not earlier ones have
+been answered, and a latency counts from the time at which a request was due, so a stall is not hidden.
+
+python -m benchmarks.serving [--seconds 30] [--rate 50] [--model PATH]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from pipeline.steps.artifact import read_artifact
+from pipeline.steps.elo import Schedule
+from pipeline.steps.league_state import LeagueState
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+REAL_GAMES: Final = ROOT.parent / "shared" / "data" / "games"
+REAL_AS_OF: Final = "2023-01-10"
+BATCH: Final = 10_000
+BATCHES: Final = 10
+
+
+def main() -> None:
+    """Train, serve, ask, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=30, help="of each load")
+    parser.add_argument("--rate", type=int, default=50, help="requests a second")
+    parser.add_argument("--model", type=Path, help="a model.tar.gz (default: train one)")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        model = arguments.model or train(Path(folder) / "store")
+        state = read_artifact(model).state
+        assert state is not None, "the model carries no state"
+        with served(model) as port:
+            single = one_game_requests(state)
+            report(
+                f"ping, {arguments.rate} requests/s: what the machine is good for", load(port, None, arguments.rate, 10)
+            )
+            report(f"one game, {arguments.rate} requests/s", load(port, single, arguments.rate, arguments.seconds))
+            batch = body_of(many_games(state, BATCH))
+            report(f"{BATCH:,} games, one after another", [ask(port, batch) for _ in range(BATCHES)])
+            report(
+                f"one game, {arguments.rate} requests/s, beside a batch of {BATCH:,} each second",
+                load(port, single, arguments.rate, arguments.seconds, beside=batch),
+            )
+            wrk(port, single(), arguments.seconds)
+
+
+def train(store: Path) -> Path:
+    """The model.tar.gz of a local run."""
+    command = [sys.executable, "-m", "scripts.run_local", "--store", str(store), "--json"]
+    if REAL_GAMES.is_dir():
+        command += ["--data", str(REAL_GAMES), "--param", f"AsOfDate={REAL_AS_OF}"]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (model,) = store.glob("objects/**/model.tar.gz")
+    return model
+
+
+@contextmanager
+def served(model: Path) -> Iterator[int]:
+    """The server as a child process; prints how long it took to answer its first ping, and what it needed."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    command = [sys.executable, "-m", "pipeline.serving.server", "--host", "127.0.0.1", "--port", str(port)]
+    start = time.perf_counter()
+    process = subprocess.Popen([*command, "--model", str(model), "--version", "1"], cwd=ROOT)
+    try:
+        while not answers(port):
+            assert process.poll() is None, "the server ended"
+            time.sleep(0.01)
+        print(f"first ping answered after {time.perf_counter() - start:.2f} s")
+        yield port
+        status = Path(f"/proc/{process.pid}/status")
+        if status.exists():
+            print(f"memory of the server: {int(status.read_text().split('VmHWM:')[1].split()[0]) / 1024:,.0f} MB")
+        start = time.perf_counter()
+        process.send_signal(signal.SIGTERM)
+        code = process.wait()
+        print(f"ended {time.perf_counter() - start:.2f} s after SIGTERM, code {code}")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answers(port: int) -> bool:
+    """Whether a ping is answered."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=1) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def one_game_requests(state: LeagueState) -> Callable[[], bytes]:
+    """A game of the schedule each time, in turn."""
+    rows = itertools.cycle(range(len(state.upcoming.schedule)))
+    return lambda: body_of([game(state, state.upcoming.schedule, next(rows))])
+
+
+def many_games(state: LeagueState, n: int) -> list[dict[str, Any]]:
+    """`n` different games on days after the schedule: each pair of teams at home and away in turn."""
+    pairs = [p for p in itertools.permutations(sorted({*teams(state)}), 2) if p[0] < p[1]]
+    last = int(state.upcoming.schedule.day.max())
+    days = itertools.count(last + 1)
+    games = ({"date": str(np.datetime64(day, "D")), "home_team": a, "away_team": b} for day in days for a, b in pairs)
+    return list(itertools.islice(games, n))
+
+
+def teams(state: LeagueState) -> list[str]:
+    """The teams that have games to come."""
+    return [state.franchises[number] for number in state.upcoming.schedule.home.tolist()]
+
+
+def game(state: LeagueState, games: Schedule, row: int) -> dict[str, Any]:
+    """A game as a request names it; a franchise's own name is its code of today."""
+    return {
+        "date": str(np.datetime64(int(games.day[row]), "D")),
+        "home_team": state.franchises[games.home[row]],
+        "away_team": state.franchises[games.away[row]],
+        "neutral_site": bool(games.neutral[row]),
+        "season": int(games.season[row]),
+    }
+
+
+def body_of(games: list[dict[str, Any]]) -> bytes:
+    """The request's body."""
+    return json.dumps({"games": games}).encode()
+
+
+def ask(port: int, body: bytes) -> float:
+    """Seconds of one request on a connection of its own."""
+    start = time.perf_counter()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/invocations", body, headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request) as response:  # noqa: S310
+        assert response.status == 200
+        response.read()
+    return time.perf_counter() - start
+
+
+def load(
+    port: int, body: Callable[[], bytes] | None, rate: int, seconds: int, *, beside: bytes | None = None
+) -> list[float]:
+    """Latencies in seconds of requests that are due at equal distances; without a body, of pings."""
+    return asyncio.run(_load(port, body, rate, seconds, beside))
+
+
+async def _load(
+    port: int, body: Callable[[], bytes] | None, rate: int, seconds: int, beside: bytes | None
+) -> list[float]:
+    idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    latencies: list[float] = []
+
+    async def one(due: float) -> None:
+        reader, writer = idle.pop() if idle else await asyncio.open_connection("127.0.0.1", port)
+        content = body() if body else b""
+        start_line = "POST /invocations HTTP/1.1" if body else "GET /ping HTTP/1.1"
+        headers = f"Host: x\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
+        writer.write(f"{start_line}\r\n{headers}\r\n\r\n".encode() + content)
+        answer = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        assert " 200 " in answer, answer
+        await reader.readexactly(int(answer.split("content-length:")[1].split()[0]))
+        latencies.append(time.perf_counter() - due)
+        idle.append((reader, writer))
+
+    start = time.perf_counter() + 0.1
+    tasks = []
+    for number in range(rate * seconds):
+        due = start + number / rate
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        tasks.append(asyncio.create_task(one(due)))
+        if beside and number % rate == 0:
+            tasks.append(asyncio.create_task(asyncio.to_thread(ask, port, beside)))  # type: ignore[arg-type]
+    await asyncio.gather(*tasks)
+    for _, writer in idle:
+        writer.close()
+    return latencies
+
+
+def report(what: str, seconds: list[float]) -> None:
+    """Percentiles in milliseconds."""
+    p50, p95, p99, most = np.percentile(np.array(seconds) * 1000, [50, 95, 99, 100])
+    print(f"{what}: {len(seconds):,} requests, p50 {p50:.1f} ms, p95 {p95:.1f} ms, p99 {p99:.1f} ms, max {most:.1f} ms")
+
+
+def wrk(port: int, body: bytes, seconds: int) -> None:
+    """The most that the server can do, by wrk (closed loop) where it is installed."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "post.lua"
+        script.write_text(
+            f"wrk.method = 'POST'\nwrk.body = [[{body.decode()}]]\nwrk.headers['Content-Type'] = 'application/json'\n"
+        )
+        command = ["wrk", "-t1", "-c4", f"-d{seconds}s", "--latency", "-s", str(script)]
+        try:
+            done = subprocess.run(
+                [*command, f"http://127.0.0.1:{port}/invocations"], capture_output=True, text=True, check=True
+            )
+        except FileNotFoundError:
+            print("wrk is not installed: the most that the server can do was not measured")
+            return
+    for line in done.stdout.splitlines():
+        if "%" in line or "Requests/sec" in line or "Non-2xx" in line:
+            print(f"wrk, 4 connections: {line.strip()}")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONPATH", str(ROOT))
+    main()

@@ -1,0 +1,1 @@
+"""The server that answers SageMaker's GET /ping and POST /invocations with a model's own league state."""

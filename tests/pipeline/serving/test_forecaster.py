@@ -1,0 +1,182 @@
+"""What is served is what Predict writes: for every game to come, alone or among others, scheduled or not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from pipeline import contract as c
+from pipeline.serving.asked_games import BadRequestError
+from pipeline.serving.forecaster import Forecaster, load_forecaster
+from pipeline.steps.artifact import Artifact, ModelCard, write_artifact
+from pipeline.steps.container import StepError
+from pipeline.steps.feature_names import FEATURES
+from pipeline.steps.features import build_features, feature_signature, features_and_state
+from pipeline.steps.games import load_games
+from pipeline.steps.model import Hyperparameters, fit, predict
+from pipeline.steps.walk_forward import feature_matrix
+from scripts.make_sample import write_sample
+
+SAMPLE_AS_OF = date(2025, 3, 1)
+
+
+def matrix(features: pd.DataFrame) -> Any:
+    return feature_matrix(pa.Table.from_pandas(features, preserve_index=False))
+
+
+def trained(games: pd.DataFrame, as_of: date) -> Artifact:
+    """A model of the games as they were known on a morning."""
+    features, state = features_and_state(games, as_of)
+    played = features[features[c.HOME_WON].notna()]
+    recipe = Hyperparameters()
+    card = ModelCard(
+        as_of_date=str(as_of),
+        trained_before=str(as_of),
+        n_games=len(played),
+        first_season=2014,
+        fingerprint="f",
+        code_version="c" * 64,
+        feature_signature=feature_signature(),
+        features=FEATURES,
+        hyperparameters=recipe.as_numbers(),
+        walk_forward_games=1,
+        home_win_rate=0.56,
+        xgboost_version="",
+    )
+    booster = fit(matrix(played), played[c.HOME_WON].to_numpy(dtype=np.float64), recipe)
+    return Artifact(booster, card, pa.table({}), state)
+
+
+def rows_of(games: pd.DataFrame, *columns: str) -> list[dict[str, Any]]:
+    """Games as a client names them."""
+    rows = games[[c.DATE, c.HOME_TEAM, c.AWAY_TEAM, *columns]].copy()
+    rows[c.DATE] = rows[c.DATE].dt.strftime("%Y-%m-%d")
+    return list(json.loads(rows.to_json(orient="records")))
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """The simulated games as they are known on 2025-03-01."""
+    folder = write_sample(tmp_path_factory.mktemp("serving") / "games", SAMPLE_AS_OF)
+    return load_games(folder, as_of=SAMPLE_AS_OF, today=SAMPLE_AS_OF, max_bad_row_share=0.01, min_games=1_000).games
+
+
+@pytest.fixture(scope="module")
+def forecaster(sample: pd.DataFrame) -> Forecaster:
+    return Forecaster(trained(sample, SAMPLE_AS_OF), "7", 3, today=lambda: SAMPLE_AS_OF)
+
+
+def upcoming(games: pd.DataFrame) -> pd.DataFrame:
+    return games[games[c.HOME_POINTS].isna()].reset_index(drop=True)
+
+
+def predicted(forecaster: Forecaster, games: pd.DataFrame) -> np.ndarray[Any, Any]:
+    """What Predict computes for the games without a score, from the features of all games at once."""
+    features = build_features(games)
+    return predict(forecaster.artifact.booster, matrix(features[features[c.HOME_WON].isna()]))
+
+
+def assert_parity(forecaster: Forecaster, games: pd.DataFrame, every: int) -> None:
+    """All games at once, in another order, and some one by one."""
+    to_come, expected = upcoming(games), predicted(forecaster, games)
+    rows = rows_of(to_come, c.NEUTRAL_SITE, c.PLAYOFF)
+    np.testing.assert_allclose(forecaster.answer(rows).probabilities, expected, rtol=0, atol=1e-9)
+    shuffled = np.random.default_rng(1).permutation(len(rows))
+    mixed = forecaster.answer([rows[i] for i in shuffled]).probabilities
+    np.testing.assert_allclose(mixed, expected[shuffled], rtol=0, atol=1e-9)
+    for row in range(0, len(rows), every):
+        alone = forecaster.answer([rows[row]]).probabilities[0]
+        assert alone == pytest.approx(expected[row], abs=1e-9), rows[row]
+
+
+def test_every_game_of_the_sample_is_served_as_predicted(forecaster: Forecaster, sample: pd.DataFrame) -> None:
+    assert len(upcoming(sample)) > 50
+    assert_parity(forecaster, sample, every=1)
+
+
+def test_every_real_game_is_served_as_predicted(real_games: Path) -> None:
+    as_of = date(2023, 1, 10)
+    games = load_games(real_games, as_of=as_of, today=date(2023, 7, 1), max_bad_row_share=0.01, min_games=1_000).games
+    forecaster = Forecaster(trained(games[games[c.SEASON] >= 2010].reset_index(drop=True), as_of), "1", 7)
+    assert len(upcoming(games)) > 700
+    recent = games[games[c.SEASON] >= 2010].reset_index(drop=True)
+    assert_parity(forecaster, recent, every=20)
+
+
+def test_games_that_no_schedule_knew_count_for_each_others_rest(sample: pd.DataFrame) -> None:
+    """Asked for a week, a model without a schedule answers as one that had it."""
+    played = sample[sample[c.HOME_POINTS].notna()].reset_index(drop=True)
+    without = Forecaster(trained(played, SAMPLE_AS_OF), "1", 7)
+    rows = rows_of(upcoming(sample), c.NEUTRAL_SITE, c.PLAYOFF)
+    together = without.answer(rows).probabilities
+    np.testing.assert_allclose(together, predicted(without, sample), rtol=0, atol=1e-9)
+    alone = np.array([without.answer([row]).probabilities[0] for row in rows])
+    assert (np.abs(alone - together) > 1e-6).any(), "without the others of the week, some teams would be rested"
+
+
+def test_a_game_twice_is_one_game(forecaster: Forecaster, sample: pd.DataFrame) -> None:
+    rows = rows_of(upcoming(sample))
+    once, twice = (forecaster.answer(games).probabilities for games in (rows, [*rows, *rows]))
+    assert (twice == np.concatenate([once, once])).all()
+
+
+def test_where_a_game_is_played_and_what_it_is_for_count(forecaster: Forecaster) -> None:
+    game = {"date": "2025-03-20", "home_team": "SIM01", "away_team": "SIM02"}
+    swapped = {**game, "home_team": "SIM02", "away_team": "SIM01"}
+
+    def chance(row: dict[str, Any]) -> float:
+        return float(forecaster.answer([row]).probabilities[0])
+
+    assert len({chance(game), chance({**game, "playoff": True}), chance({**game, "neutral_site": True})}) == 3
+    assert chance({**game, "neutral_site": True}) == pytest.approx(
+        1 - chance({**swapped, "neutral_site": True}), abs=0.02
+    )
+
+
+@pytest.mark.parametrize(("days", "stale"), [(0, False), (3, False), (4, True)])
+def test_an_old_state_is_reported(forecaster: Forecaster, days: int, stale: bool) -> None:
+    later = replace(forecaster, today=lambda: SAMPLE_AS_OF + timedelta(days=days))
+    answer = later.answer([{"date": "2025-03-20", "home_team": "SIM01", "away_team": "SIM02"}])
+    assert (answer.state_date, answer.state_age_days, answer.stale) == (SAMPLE_AS_OF, days, stale)
+    assert answer.model_version == "7"
+
+
+def test_a_team_of_another_league_is_unknown(forecaster: Forecaster) -> None:
+    with pytest.raises(BadRequestError, match='"BOS" is no team of this model'):
+        forecaster.answer([{"date": "2025-03-20", "home_team": "BOS", "away_team": "SIM02"}])
+
+
+Change = Callable[[Artifact], Artifact]
+REFUSED: dict[str, Change] = {
+    "carries no state.parquet": lambda artifact: replace(artifact, state=None),
+    "was trained on other features": lambda artifact: replace(
+        artifact, card=replace(artifact.card, feature_signature="0")
+    ),
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_a_model_that_cannot_be_served_is_refused_by_name(forecaster: Forecaster, tmp_path: Path, words: str) -> None:
+    write_artifact(tmp_path, REFUSED[words](forecaster.artifact))
+    with pytest.raises(StepError, match=f"model version 7 .*{words}"):
+        load_forecaster(tmp_path, "7", 7)
+
+
+def test_what_is_no_model_is_refused(forecaster: Forecaster, tmp_path: Path) -> None:
+    with pytest.raises(StepError, match="there is no model at"):
+        load_forecaster(tmp_path / "nowhere", "1", 7)
+    with pytest.raises(StepError, match=r"no model\.ubj in it"):
+        load_forecaster(tmp_path, "1", 7)
+    write_artifact(tmp_path, forecaster.artifact)
+    (tmp_path / c.STATE_FILE).write_bytes(b"PAR1")
+    with pytest.raises(StepError, match="holds no model of this pipeline"):
+        load_forecaster(tmp_path, "1", 7)
