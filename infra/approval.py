@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Final
 
 import aws_cdk as cdk
@@ -11,9 +10,7 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_destinations as destinations
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_sns_subscriptions as subscriptions
@@ -21,20 +18,14 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.alerts import FIVE_MINUTES, Alerts
+from infra.function import handler_function
 from infra.handlers import announcement, champion, place
-from infra.permissions import acknowledge, allow
+from infra.permissions import allow
 from infra.settings import Settings
 from infra.storage import RUNS_PREFIX
 from pipeline import contract as c
 
-ROOT: Final = Path(__file__).resolve().parents[1]
 HANDLER: Final = "infra.handlers.approval.handler"
-# Everything is left out, then folders are opened and all but the named files are left out again.
-ASSET_PATTERNS: Final = (
-    *("*", "!infra", "infra/*", "!infra/__init__.py", "!infra/handlers", "infra/handlers/*", "!infra/handlers/*.py"),
-    *("!pipeline", "pipeline/*", "!pipeline/__init__.py"),
-    *("!pipeline/console.py", "!pipeline/contract.py", "!pipeline/promotion.py"),
-)
 TIMEOUT: Final = cdk.Duration.minutes(2)
 _VERSIONS_COME: Final = "The registry numbers versions of the group when they are made."
 _KEYS_COME: Final = "Files lie below a run's id or a version's number, which are made up when there is one."
@@ -64,73 +55,38 @@ class Approval(Construct):
         undelivered = alerts.dead_letters(
             self, "Undelivered", what="a notice that a model package changed, so champion/ may differ from the registry"
         )
-        log_group = self._log_group(settings, key)
-        self.role = self._role(settings, log_group)
+        made = handler_function(
+            self,
+            settings=settings,
+            key=key,
+            handler=HANDLER,
+            description=f"{settings.pipeline_name}: champion/ follows the registry, approvers are told",
+            role_description=f"{settings.pipeline_name}: copies the approved version's artifact, tells approvers",
+            timeout=TIMEOUT,
+            environment={
+                place.GROUP_VARIABLE: group_name,
+                place.BUCKET_VARIABLE: artifact_bucket.bucket_name,
+                place.PIPELINE_VARIABLE: settings.pipeline_name,
+                place.ALERTS_VARIABLE: alerts.topic.topic_arn,
+                place.APPROVERS_VARIABLE: self.approvers_topic.topic_arn,
+            },
+            retry_attempts=2,
+            on_failure=destinations.SqsDestination(undelivered),
+        )
+        self.function, self.role, log = made.function, made.role, made.log_group.log_group_name
         allow_registry(self.role, group_name, group)
         allow_objects(self.role, artifact_bucket, key)
         for topic in (alerts.topic, self.approvers_topic):
             alerts.allow_publish(self.role, topic)
         allow(self.role, ["sqs:SendMessage"], [undelivered.queue_arn])
-        environment = {
-            place.GROUP_VARIABLE: group_name,
-            place.BUCKET_VARIABLE: artifact_bucket.bucket_name,
-            place.PIPELINE_VARIABLE: settings.pipeline_name,
-            place.ALERTS_VARIABLE: alerts.topic.topic_arn,
-            place.APPROVERS_VARIABLE: self.approvers_topic.topic_arn,
-        }
-        self.function = self._function(settings, environment, log_group, undelivered)
         self._follow_registry(group_name, undelivered)
         self._seed_at_deploy(group_name, group, artifact_bucket)
         alerts.alarm_on(
             "ApprovalFailed",
             self.function.metric_errors(period=FIVE_MINUTES, statistic="Sum"),
             what="An approval or a rejection has not taken effect: the function that keeps champion/ failed.",
-            todo=f"Read its log, {log_group.log_group_name}: the error says what to mend; it tries again each hour.",
+            todo=f"Read its log, {log}: the error says what to mend; it tries again each hour.",
         )
-
-    def _log_group(self, settings: Settings, key: kms.IKey) -> logs.LogGroup:
-        removal = cdk.RemovalPolicy.RETAIN if settings.retain else cdk.RemovalPolicy.DESTROY
-        log_group = logs.LogGroup(self, "Log", encryption_key=key, removal_policy=removal)
-        log: logs.CfnLogGroup = log_group.node.default_child  # type: ignore[assignment]
-        log.retention_in_days = settings.log_retention_days  # CDK's own enumeration has no way from a number
-        return log_group
-
-    def _role(self, settings: Settings, log_group: logs.ILogGroup) -> iam.Role:
-        role = iam.Role(
-            self,
-            "Role",
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            description=f"{settings.pipeline_name}: copies the approved version's artifact, tells approvers",
-        )
-        allow(
-            role,
-            ["logs:CreateLogStream", "logs:PutLogEvents"],
-            [log_group.log_group_arn],  # it ends in :*, its streams
-            why="Lambda makes up the names of the log's streams.",
-        )
-        return role
-
-    def _function(
-        self, settings: Settings, environment: dict[str, str], log_group: logs.LogGroup, undelivered: sqs.Queue
-    ) -> lambda_.Function:
-        function = lambda_.Function(
-            self,
-            "Function",
-            description=f"{settings.pipeline_name}: champion/ follows the registry, approvers are told",
-            runtime=lambda_.Runtime.PYTHON_3_13,
-            architecture=lambda_.Architecture.ARM_64,
-            handler=HANDLER,
-            code=handler_code(),
-            environment=environment,
-            role=self.role.without_policy_updates(),  # what it may do stands here, and nothing is added by the way
-            timeout=TIMEOUT,
-            memory_size=256,
-            log_group=log_group,
-            retry_attempts=2,
-            on_failure=destinations.SqsDestination(undelivered),
-        )
-        acknowledge(function, "AwsSolutions-L1", "Python 3.13 is the newest version that the project supports.")
-        return function
 
     def _follow_registry(self, group_name: str, undelivered: sqs.Queue) -> None:
         """Each change of a package of this group and, in case an event is lost or a package deleted, every hour."""
@@ -168,15 +124,6 @@ class Approval(Construct):
             },
         )
         self.seeds.node.add_dependency(group, self.role)
-
-
-def handler_code() -> lambda_.Code:
-    """The handlers with the shared rules that they use, and nothing else; boto3 comes with the runtime."""
-    return lambda_.Code.from_asset(
-        str(ROOT),
-        exclude=list(ASSET_PATTERNS),
-        ignore_mode=cdk.IgnoreMode.DOCKER,
-    )
 
 
 def allow_registry(role: iam.Role, group_name: str, group: sagemaker.CfnModelPackageGroup) -> None:

@@ -50,6 +50,11 @@ class Settings:
         "_SUCCESS",
         "the object whose arrival says that an export is complete",
     )
+    model_group: str = _setting(
+        rule.matching(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", "letters, digits and hyphens, 63 at most"),
+        "",
+        "name of the model package group; without it, nba-home-win-<environment>",
+    )
     approval: str = _setting(rule.one_of("manual", "automatic"), "manual", "who approves a version that earns it")
     instance_types: Mapping[str, str] = _setting(
         rule.instance_types, {}, "machines of the steps, e.g. Train=ml.m5.xlarge"
@@ -96,7 +101,7 @@ class Settings:
     @property
     def group_name(self) -> str:
         """Name of the model package group."""
-        return f"nba-home-win-{self.environment}"
+        return self.model_group or f"nba-home-win-{self.environment}"
 
     @property
     def all_tags(self) -> dict[str, str]:

@@ -14,6 +14,7 @@ from infra.run_alarms import RunAlarms
 from infra.run_mails import RunMails
 from infra.settings import Settings
 from infra.storage import Storage
+from infra.teardown import Teardown
 from infra.training import Training
 from infra.triggers import Triggers
 
@@ -52,6 +53,9 @@ class RetrainingStack(cdk.Stack):
             key=keys.data,
             alerts=alerts,
         )
+        if not settings.retain:
+            teardown = Teardown(self, "Teardown", settings=settings, storage=storage, training=training, key=keys.data)
+            teardown.goes_after(triggers, approval)
         Dashboard(self, "Dashboard", settings=settings, pipeline_name=name, storage=storage, alerts=alerts)
 
         for output, value in {

@@ -37,9 +37,12 @@ class Storage(Construct):
         # EventBridge is told of new objects: a completion marker may start a run.
         self.data = self._bucket("Data", key, [old_versions], tell_eventbridge=True)
         self.artifacts = self._bucket("Artifacts", key, [old_versions, old_runs])
-        for bucket in (self._logs, self.data, self.artifacts):
-            if bucket.policy:  # a bucket that stays must go on to refuse plain HTTP
-                bucket.policy.apply_removal_policy(self._removal)
+        self.all = (self.data, self.artifacts, self._logs)
+        for bucket in self.all:
+            if bucket.policy:
+                # It stays as long as its bucket, and goes with it: a bucket that stays must go on to refuse plain HTTP,
+                # one that goes must refuse to be written to again once it is empty.
+                bucket.policy.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
 
     def _bucket(
         self, name: str, key: kms.IKey, rules: list[s3.LifecycleRule], *, tell_eventbridge: bool = False

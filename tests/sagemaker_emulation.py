@@ -2,7 +2,7 @@
 
 - ListPipelineVersions; PipelineVersionId in UpdatePipeline, DescribePipeline and StartPipelineExecution
 - ClientRequestToken of StartPipelineExecution: the same token starts one run
-- ListPipelineExecutionSteps, and ListPipelineExecutions newest first with MaxResults
+- StopPipelineExecution; ListPipelineExecutionSteps, and ListPipelineExecutions newest first with MaxResults
 - UpdateModelPackage keeps the metadata that it is not given (moto forgets it), and DeleteModelPackage
 - no two changes of model packages carry the same LastModifiedTime (the service counts in milliseconds)
 
@@ -233,6 +233,13 @@ def start_pipeline_execution(self: SageMakerResponse) -> ActionResult:
     return ActionResult(started)
 
 
+def stop_pipeline_execution(self: SageMakerResponse) -> ActionResult:
+    """The run stops at once (in the service, when its jobs have stopped)."""
+    run = Run(self._get_param("PipelineExecutionArn"), self.region)
+    run.end("Stopped")
+    return ActionResult({"PipelineExecutionArn": run.arn})
+
+
 def describe_pipeline_execution(self: SageMakerResponse) -> ActionResult:
     """With its reason and version."""
     arn = self._get_param("PipelineExecutionArn")
@@ -282,6 +289,7 @@ _ACTIONS = {
         describe_pipeline,
         list_pipeline_versions,
         start_pipeline_execution,
+        stop_pipeline_execution,
         describe_pipeline_execution,
         list_pipeline_executions,
         list_pipeline_execution_steps,

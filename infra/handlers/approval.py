@@ -50,7 +50,7 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
     place = Place.of(os.environ, context)
     services = connect(place.group, place.bucket)
     if cloudformation.is_deploy(event):
-        return cloudformation.answer(event, lambda: follow(services, place, event, None))
+        return cloudformation.answer(event, at_deploy=lambda: follow(services, place, event, None))
     named = event.get("detail", {}).get("ModelPackageArn")
     announced = False
     try:

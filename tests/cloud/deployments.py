@@ -82,9 +82,9 @@ class Cdk:
         assert done.returncode == 0, f"cdk {arguments}\n{done.stdout}\n{done.stderr}\n{log}"
         return done.stdout
 
-    def deploy(self, folder: Path, environment: str = "dev") -> str:
-        """`cdk deploy` of the app in a folder."""
-        settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    def deploy(self, folder: Path, environment: str = "dev", **others: str) -> str:
+        """`cdk deploy` of the app in a folder, with `others` than the usual settings."""
+        settings = [part for name, value in {**SETTINGS, **others}.items() for part in ("-c", f"{name}={value}")]
         app = ["--app", f"{sys.executable} app.py", "--output", str(self.assembly(folder, environment))]
         return self(folder, "deploy", *app, "-c", f"env={environment}", *settings, "--require-approval", "never")
 

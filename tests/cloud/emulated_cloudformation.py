@@ -38,10 +38,10 @@ def teach() -> None:
     CustomModel.update_from_cloudformation_json = classmethod(_update_custom)
     CustomModel.delete = lambda resource, account, region: _call_custom(resource, "Delete")
     CloudFormationResponse.process_cfn_response = _take_answer
-    # Bucket policies are kept, not enforced: they demand TLS, which an account on localhost does not speak.
-    FakeBucket.get_permission = lambda bucket, action, resource: PermissionResult.NEUTRAL
+    FakeBucket.get_permission = _get_permission
     ChangeSet.apply = functools.partialmethod(_apply, ChangeSet.apply)
     ResourceMap.delete = _delete_in_reverse
+    ResourceMap.build_resource_diff = functools.partialmethod(_resource_diff, ResourceMap.build_resource_diff)
     ResourceMap.parse_ssm_parameter = functools.partialmethod(_parse_ssm_parameter, ResourceMap.parse_ssm_parameter)
     execute = CloudFormationBackend.execute_change_set
     CloudFormationBackend.execute_change_set = functools.partialmethod(_execute_change_set, execute)
@@ -75,6 +75,13 @@ def _create_bucket(
 def _delete_bucket(cls: type[FakeBucket], resource_name: str, *_: Any) -> None:
     """As S3 does: a bucket that still holds a version of an object is not deleted (moto's stack would go on)."""
     boto3.client("s3").delete_bucket(Bucket=resource_name)
+
+
+def _get_permission(bucket: FakeBucket, action: str, resource: str) -> PermissionResult:
+    """What a bucket's policy denies without a condition; they also demand TLS, which an account here does not speak."""
+    statements = json.loads(bucket.policy)["Statement"] if bucket.policy else []
+    denied = [s for s in statements if s["Effect"] == "Deny" and "Condition" not in s]
+    return PermissionResult.DENIED if any(s["Action"] == action for s in denied) else PermissionResult.NEUTRAL
 
 
 _answers: dict[str, dict[str, Any]] = {}  # what functions have answered to CloudFormation, by request
@@ -141,6 +148,22 @@ def _delete_in_reverse(self: ResourceMap) -> None:
             del self._parsed_resources[name]
 
 
+def _resource_diff(self: ResourceMap, original: Any, template: Properties, *given: Any) -> dict[str, Any]:
+    """What an update removes, in that order as well; a resource of which only its policy of removal changes, stays."""
+    difference: dict[str, Any] = original(self, template, *given)
+    old, new = self._resource_json_map, template["Resources"]
+    same = {name for name in difference["Modify"] if _same_properties(old[name], new[name])}
+    difference["Modify"] = [name for name in difference["Modify"] if name not in same]
+    made = list(self._parsed_resources)
+    difference["Remove"].sort(key=lambda name: made.index(name) if name in made else -1, reverse=True)
+    return difference
+
+
+def _same_properties(old: Properties, new: Properties) -> bool:
+    """Whether two descriptions of a resource differ, but not in its properties."""
+    return bool(old != new and old.get("Properties") == new.get("Properties"))
+
+
 def _execute_change_set(self: CloudFormationBackend, original: Any, change_set_name: str, stack_name: str) -> None:
     """As CloudFormation does (but nothing is rolled back): moto would answer with an internal error."""
     stack = self.describe_change_set(change_set_name).stack
@@ -155,6 +178,7 @@ def _execute_change_set(self: CloudFormationBackend, original: Any, change_set_n
 def _delete_stack(self: CloudFormationBackend, name_or_stack_id: str) -> None:
     """As CloudFormation does: a stack with a resource that cannot be deleted stays, and says why."""
     stack = self.get_stack(name_or_stack_id)
+    stack.status = "DELETE_IN_PROGRESS"
     try:
         stack.delete()
     except Exception as error:

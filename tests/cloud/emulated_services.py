@@ -3,7 +3,7 @@
 - EventBridge delivers to Step Functions and Lambda, in the shape that a rule's target wants
 - Lambda runs the code that was uploaded, in a child process (moto's own way needs Docker)
 - SageMaker tells EventBridge of a model package that was registered, approved or rejected, and refuses to delete a
-  group that still holds one; an event about a run, put by a test, is also what the run then is
+  group that still holds one, or a pipeline that runs; an event about a run, put by a test, is also what the run then is
 - Step Functions interprets a stack's workflows
 """
 
@@ -56,6 +56,7 @@ def teach() -> None:
     Rule.send_to_targets = _send_to_targets
     LambdaFunction._invoke_lambda = _run_function
     SageMakerResponse.delete_model_package_group = _delete_model_package_group
+    _wrap(SageMakerModelBackend, "delete_pipeline", _delete_pipeline)
     CloudWatchResponse.put_composite_alarm = _put_composite_alarm
     _wrap(EventsBackend, "put_events", _put_events)
     _wrap(SageMakerModelBackend, "create_model_package", _create_model_package)
@@ -142,7 +143,11 @@ def _run_function(self: LambdaFunction, event: Any = None) -> tuple[str, bool, s
     }
     with tempfile.TemporaryDirectory() as folder:
         zipfile.ZipFile(io.BytesIO(self.code_bytes)).extractall(folder)
-        context = {"aws_request_id": str(uuid.uuid4()), "invoked_function_arn": self.function_arn}
+        context = {
+            "aws_request_id": str(uuid.uuid4()),
+            "invoked_function_arn": self.function_arn,
+            "seconds": int(self.timeout),
+        }
         done = subprocess.run(
             # -I: nothing of the project is on the path but what the archive holds
             [sys.executable, "-I", str(RUNTIME), folder, str(self.handler)],
@@ -186,6 +191,14 @@ def _tell_of_package(backend: SageMakerModelBackend, arn: str) -> None:
         "Resources": [arn],
     }
     boto3.client("events", region_name=backend.region_name).put_events(Entries=[entry])
+
+
+def _delete_pipeline(self: SageMakerModelBackend, original: Callable[..., Any], pipeline_name: str) -> Any:
+    """As the service does: only one that does not run."""
+    runs = self.pipelines[pipeline_name].pipeline_executions.values()
+    if any(run.pipeline_execution_status in ("Executing", "Stopping") for run in runs):
+        raise ValidationError(f"Pipeline {pipeline_name} has a run that goes on")
+    return original(self, pipeline_name)
 
 
 def _delete_model_package_group(self: SageMakerResponse) -> ActionResult:

@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import json
 import sys
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,7 +24,10 @@ def main(folder: str, name: str) -> None:
     module, _, function = name.rpartition(".")
     with contextlib.redirect_stdout(sys.stderr):
         handler = getattr(importlib.import_module(module), function)
-        answer = handler(given["event"], SimpleNamespace(**given["context"]))
+        end = time.monotonic() + given["context"].pop("seconds")
+        context = SimpleNamespace(get_remaining_time_in_millis=lambda: int((end - time.monotonic()) * 1000))
+        context.__dict__.update(given["context"])
+        answer = handler(given["event"], context)
     imported = {name.partition(".")[0] for name in set(sys.modules) - at_start if "site-packages" in _file(name)}
     if missing := imported - OF_THE_RUNTIME:
         raise ImportError(f"Lambda's runtime has no {', '.join(sorted(missing))}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
-from deployments import ACCOUNT, Account, Cdk, Deployed
+from botocore.exceptions import ClientError
+from deployments import ACCOUNT, Account, Cdk, Deployed, eventually
 
 pytestmark = pytest.mark.timeout(600)  # a deploy is in it
 
@@ -45,28 +48,32 @@ def remains(account: Account) -> dict[str, list[str]]:
     return {kind: some for kind, some in left.items() if some}
 
 
-def empty(account: Account) -> None:
-    """What has to be done before: CloudFormation deletes neither a bucket that holds something nor such a group."""
-    for bucket in account.client("s3").list_buckets()["Buckets"]:
-        pages = account.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket["Name"])
-        for page in pages:
-            for version in (*page.get("Versions", []), *page.get("DeleteMarkers", [])):
-                account.client("s3").delete_object(
-                    Bucket=bucket["Name"], Key=version["Key"], VersionId=version["VersionId"]
-                )
-    sagemaker = account.client("sagemaker")
-    for group in sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"]:
-        name = group["ModelPackageGroupName"]
-        packages = sagemaker.list_model_packages(ModelPackageGroupName=name)["ModelPackageSummaryList"]
-        for package in packages:
-            sagemaker.delete_model_package(ModelPackageName=package["ModelPackageArn"])
+class LateLogs(Thread):
+    """S3 as it delivers access logs, whenever it likes, until the bucket does not take them any more."""
+
+    def __init__(self, account: Account, bucket: str) -> None:
+        super().__init__(daemon=True)
+        self.s3, self.bucket, self.delivered, self.refused = account.client("s3"), bucket, 0, ""
+
+    def run(self) -> None:
+        while not self.refused:
+            try:
+                self.s3.put_object(Bucket=self.bucket, Key=f"data/{self.delivered}", Body=b"a log")
+                self.delivered += 1
+            except ClientError as error:
+                self.refused = error.response["Error"]["Code"]
+            time.sleep(0.02)
 
 
 def test_of_prod_data_models_keys_and_logs_stay(root: Path, cdk: Cdk, deployed: Deployed) -> None:
-    """Beside dev, which is as it was afterwards."""
+    """Even if the stack was first made to keep nothing. Beside dev, which is as it was afterwards."""
     account = deployed.account
     before = remains(account)
-    cdk.deploy(root, "prod")
+    cdk.deploy(root, "prod", removal_policy="destroy")
+    (data,) = [b for b in remains(account)["buckets"] if b not in before["buckets"] and "storagedata" in b]
+    account.client("s3").put_object(Bucket=data, Key="games/games.csv", Body=b"kept")
+    cdk.deploy(root, "prod")  # now it has no function any more that could erase
+    assert len(remains(account)["functions"]) == len(before["functions"]) + 1
     cdk.destroy(root, "prod")
     stays = {kind: some[:] for kind, some in remains(account).items()}
     new = {kind: [one for one in some if one not in before[kind]] for kind, some in stays.items()}
@@ -74,6 +81,17 @@ def test_of_prod_data_models_keys_and_logs_stay(root: Path, cdk: Cdk, deployed: 
     s3 = account.client("s3")
     seeds = {b: s3.list_objects_v2(Bucket=b).get("KeyCount") for b in new["buckets"] if "artifacts" in b}
     assert list(seeds.values()) == [2]
+    assert s3.get_object(Bucket=data, Key="games/games.csv")["Body"].read() == b"kept"
+
+
+def fill(deployed: Deployed) -> None:
+    """What CloudFormation alone would stumble over: a run that goes on, versions of objects and of a model."""
+    s3, sagemaker, outputs = deployed.client("s3"), deployed.client("sagemaker"), deployed.outputs
+    for text in (b"a,b", b"a,c"):
+        s3.put_object(Bucket=outputs["DataBucket"], Key="games/games.csv", Body=text)
+    s3.delete_object(Bucket=outputs["DataBucket"], Key="games/games.csv")
+    sagemaker.start_pipeline_execution(PipelineName=outputs["PipelineName"], ClientRequestToken="d" * 32)
+    sagemaker.create_model_package(ModelPackageGroupName=outputs["ModelPackageGroup"])
 
 
 def test_of_dev_nothing_stays(root: Path, cdk: Cdk, deployed: Deployed) -> None:
@@ -81,8 +99,13 @@ def test_of_dev_nothing_stays(root: Path, cdk: Cdk, deployed: Deployed) -> None:
         for url in deployed.client("sqs").list_queues(QueueNamePrefix=name).get("QueueUrls", []):
             deployed.client("sqs").delete_queue(QueueUrl=url)
     assert set(remains(deployed.account)) == KINDS
-    empty(deployed.account)
+    fill(deployed)
+    logs = LateLogs(deployed.account, deployed.resource("AWS::S3::Bucket", "AccessLogs"))
+    logs.start()
+    eventually(lambda: logs.delivered)
     cdk.destroy(root)
+    logs.join(timeout=60)
+    assert logs.refused == "403", "the bucket refused, before it was gone"
     left = {
         kind: [str(one) for one in some if "-prod" not in str(one)] for kind, some in remains(deployed.account).items()
     }

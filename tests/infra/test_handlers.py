@@ -435,7 +435,19 @@ def test_a_deploy_seeds_and_honours_an_existing_registry(answers: Any) -> None:
         world.deliver(deploy("Delete", url))
         assert champion(world)["version"] == 1, "a deleted stack keeps its champion"
     assert [answer["Status"] for answer in received] == ["SUCCESS", "SUCCESS"]
-    assert {answer["PhysicalResourceId"] for answer in received} == {"champion"}
+    assert {answer["PhysicalResourceId"] for answer in received} == {"Champion"}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(histories, st.randoms(use_true_random=False))
+def test_the_end_of_a_stack_changes_no_object_and_no_version(answers: Any, history: list[Any], order: Any) -> None:
+    """The function behind approvals deletes nothing when CloudFormation deletes its custom resource."""
+    url, _ = answers
+    with memory_world() as world:
+        play(world, history, order)
+        before = dict(world.objects), world.described()
+        world.deliver(deploy("Delete", url))
+        assert (dict(world.objects), world.described()) == before
 
 
 def test_a_deploy_that_cannot_seed_fails_with_the_reason(answers: Any) -> None:

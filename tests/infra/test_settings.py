@@ -28,6 +28,11 @@ def test_environments_of_cdk_json(root: Path) -> None:
     assert dev.pipeline_name != prod.pipeline_name
 
 
+def test_another_model_group_than_the_one_that_an_earlier_stack_left() -> None:
+    assert read(env="prod").group_name == "nba-home-win-prod"
+    assert read(env="prod", model_group="nba-home-win-prod-2").group_name == "nba-home-win-prod-2"
+
+
 def test_dev_is_the_environment_that_nobody_names(root: Path) -> None:
     assert Settings.from_context(cdk_context(root)).environment == "dev"
 
@@ -72,6 +77,7 @@ def test_options_are_text_and_cdk_json_is_not() -> None:
         ("data_arrival", 1, "true or false"),
         ("completion_marker", "a/b", "file name"),
         ("approval", "automatik", "did you mean automatic"),
+        ("model_group", "nba_home_win", "letters, digits and hyphens"),
         ("instance_types", "Train=m5.large", "ml.m5.large for Train"),
         ("instance_types", "Trian=ml.m5.large", "did you mean Train"),
         ("limits", "MaxLogLos=0.6", "did you mean MaxLogLoss"),

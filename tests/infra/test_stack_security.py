@@ -25,6 +25,7 @@ def checked(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Templ
 
     out = tmp_path_factory.mktemp("nag")
     everything = {"alert_emails": "a@example.com", "data_arrival": "true", "monthly_budget_usd": "25", **GUARDED}
+    everything |= {"removal_policy": "destroy"}  # the function that empties buckets
     app = build(cdk_context(root, env="prod", **everything), str(out))
     cdk.Stack(app, "control")  # a stack in which the checks must find something, or they did not run
     cdk.aws_s3.CfnBucket(app.node.find_child("control"), "Open")
@@ -223,9 +224,9 @@ def test_what_is_retained_and_what_goes(prod: Template, dev: Template) -> None:
             assert set(found) == {policy}
 
 
-def test_a_bucket_that_stays_keeps_its_policy(prod: Template, dev: Template) -> None:
-    """Or it would take plain HTTP after a destroy."""
+def test_a_bucket_has_its_policy_as_long_as_it_is_there(prod: Template, dev: Template) -> None:
+    """A retained one would take plain HTTP without it; one that goes, late access logs after it was emptied."""
     for template, kept in ((prod, "Retain"), (dev, "Delete")):
-        for kind in ("AWS::S3::Bucket", "AWS::S3::BucketPolicy"):
+        for kind, policy in (("AWS::S3::Bucket", kept), ("AWS::S3::BucketPolicy", "Retain")):
             found = [r["DeletionPolicy"] for r in template["Resources"].values() if r["Type"] == kind]
-            assert found == [kept] * 3
+            assert found == [policy] * 3
