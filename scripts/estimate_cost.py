@@ -171,7 +171,7 @@ def synthesise(given: Sequence[str]) -> Deployed:
 
 
 def find_seconds(definition: Mapping[str, Any], wanted: str, store: Path | None) -> Seconds:
-    """Each job's seconds; raises PriceError where a local run is wanted that has none of a step."""
+    """Each job's seconds; raises PriceError for a step without any, or without those that are wanted."""
     committed = measured_seconds()
     steps = [job.step for job in jobs(definition)]
     local = {} if wanted == "committed" else last_seconds(store or workspace.last_store())
@@ -181,6 +181,8 @@ def find_seconds(definition: Mapping[str, Any], wanted: str, store: Path | None)
             f"no local run in {store or workspace.last_store()} ran {', '.join(missing)} from beginning to end: "
             "make run ARGS='--no-cache --param ForceTraining=true'"
         )
+    if unknown := [step for step in missing if step not in committed]:
+        raise PriceError(f"{', '.join(unknown)} was never measured: python -m benchmarks.job_needs --write")
     measured = "the committed measurement on real games (pipeline/bill/job_needs.json)"
     if not local:
         return Seconds(committed, measured)

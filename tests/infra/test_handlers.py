@@ -387,7 +387,7 @@ def test_metrics_are_not_paid_for_every_hour(
     tomorrow = time.time() + 86400
     monkeypatch.setattr(time, "time", lambda: tomorrow)
     published = []
-    for hour in range(24):
+    for hour in (0, 11, 12, 13, 23):
         world.deliver({"detail-type": "Scheduled Event", "time": f"2026-01-02T{hour:02}:31:00Z", "detail": {}})
         published += [hour] * ('"_aws"' in capsys.readouterr().out)
     assert published == [12]

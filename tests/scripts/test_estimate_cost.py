@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pipeline.bill.night import measured_seconds
+from pipeline.bill.prices import PriceError
 from pipeline.local.record import RunResult, StepResult, save_run
 from pipeline.local.store import Store
-from scripts.estimate_cost import last_seconds, main
+from scripts.estimate_cost import find_seconds, last_seconds, main
 from scripts.write_reference import with_estimate
 
 MAILED = ("-c", "env=prod", "-c", "alert_emails=oncall@example.com", "-c", "approver_emails=lead@example.com")
@@ -112,6 +113,12 @@ def test_seconds_are_those_of_the_newest_run_that_really_ran_a_step(tmp_path: Pa
     ):
         save_run(store, RunResult(f"run{place}", "p", "", {}, {}, started_at=float(place), steps=steps))
     assert last_seconds(tmp_path) == {"Prepare": 2.0, "Train": 5.0}
+
+
+def test_a_step_that_was_never_measured_is_named(definition: dict[str, Any]) -> None:
+    (prepare, *_) = definition["Steps"]
+    with pytest.raises(PriceError, match=r"Forecast was never measured: python -m benchmarks\.job_needs --write"):
+        find_seconds({**definition, "Steps": [{**prepare, "Name": "Forecast"}]}, "committed", None)
 
 
 def test_a_local_run_is_taken_before_the_committed_measurement(tmp_path: Path) -> None:
