@@ -7,11 +7,14 @@ the decision with `failed_limits` and `judge_promotion`, and a test proves on sh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 Operator = Literal["<=", ">="]
+COMPARE: Final[Mapping[Operator, Callable[[Any, Any], Any]]] = {"<=": operator.le, ">=": operator.ge}  # arrays, too
+Truth = TypeVar("Truth", bound=Any)
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Limit:
 
     def holds(self, value: float, limit: float) -> bool:
         """Whether `value` keeps the limit; a NaN never does."""
-        return value <= limit if self.operator == "<=" else value >= limit
+        return bool(COMPARE[self.operator](value, limit))
 
     def describe(self, value: float, limit: float) -> str:
         """The failing limit in words, e.g. `log loss 0.7012 is above the limit 0.68 (MaxLogLoss): ...`."""
@@ -132,6 +135,12 @@ class Promotion:
     reason: str
 
 
+def replaces(holds: Callable[[Limit], Truth]) -> Truth:
+    """Non-inferior, and better by a minimum or the champion is old; `holds` may answer with an array of truths."""
+    truth: Truth = holds(NON_INFERIOR) & (holds(BETTER) | holds(OLD))
+    return truth
+
+
 def judge_promotion(evaluation: Mapping[str, Any], limits: Mapping[str, float]) -> Promotion:
     """Non-inferior, and better by a minimum or the champion is old or there is none."""
     if not evaluation["comparison"]["champion_exists"]:
@@ -143,13 +152,14 @@ def judge_promotion(evaluation: Mapping[str, Any], limits: Mapping[str, float]) 
 
     not_worse, upper, margin = check(NON_INFERIOR)
     better, improvement, minimum = check(BETTER)
-    old, age, max_age = check(OLD)
+    _, age, max_age = check(OLD)
+    promote = replaces(lambda limit: check(limit)[0])
     difference = f"log loss {_signed(-improvement)} against the champion (95 % upper bound {_signed(upper)}"
-    if not not_worse:
+    if not promote and not not_worse:
         return Promotion(False, f"{difference}, margin {_number(margin)}): it may be worse, so the champion stays")
-    if better:
+    if promote and better:
         return Promotion(True, f"{difference}): better by at least {_number(minimum)}")
-    if old:
+    if promote:
         return Promotion(True, f"{difference}): not worse, and the champion is {_days(age)} old (limit {max_age:.0f})")
     return Promotion(
         False,

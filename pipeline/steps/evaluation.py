@@ -93,15 +93,48 @@ def champion_predictions(
         return ChampionPredictions(result, f"the games of both records, because {reason}")
     cut_off = (artifact.cut_off - date(1970, 1, 1)).days
     later = np.flatnonzero(record.days >= cut_off)
+    shipped = np.full(record.days.size, np.nan)
     if later.size:
         row_of = {game: row for row, game in enumerate(features[c.GAME_ID].to_pylist())}
         rows = [row_of[game] for game in record.game_id[later]]
-        result[later] = predict(artifact.booster, feature_matrix(features.take(rows)))
+        shipped[later] = predict(artifact.booster, feature_matrix(features.take(rows)))
+    result = out_of_sample(result, shipped, record.days, cut_off)
     return ChampionPredictions(
         result,
         f"version {champion.version}: its own walk-forward record up to {artifact.card.trained_before}, "
         f"its shipped weights on the {later.size:,} games since",
     )
+
+
+def out_of_sample(own: FloatArray, shipped: FloatArray, days: NDArray[np.int64], cut_off: int) -> FloatArray:
+    """A champion's own record before its cut-off (a day since 1970-01-01), its shipped weights from it on."""
+    return np.asarray(np.where(days >= cut_off, shipped, own))
+
+
+def difference_on(
+    record: Record, incumbent: FloatArray, shared: NDArray[np.bool_] | slice = slice(None)
+) -> metrics.Difference:
+    """Log loss of the record's candidate minus the incumbent's on the `shared` games, with its 95 % interval."""
+    home_won = record.home_won[shared]
+    return metrics.paired_difference(
+        metrics.log_losses(record.predictions[c.CANDIDATE][shared], home_won),
+        metrics.log_losses(incumbent[shared], home_won),
+        record.weeks[shared],
+        seed=BOOTSTRAP_SEED,
+    )
+
+
+def candidate_numbers(record: Record) -> dict[str, Any]:
+    """What the quality gate looks at: the candidate's own metrics, and its loss beside Elo-logistic's."""
+    above_elo = difference_on(record, record.predictions[c.ELO_LOGISTIC])
+    return {
+        "metrics": {c.CANDIDATE: _metrics(record.predictions[c.CANDIDATE], record.home_won)},
+        "quality": {
+            "log_loss_above_elo_logistic": above_elo.mean,
+            "gain_over_elo_logistic": -above_elo.mean,
+            "log_loss_above_elo_logistic_interval": [above_elo.lower, above_elo.upper],
+        },
+    }
 
 
 @dataclass(frozen=True)
@@ -136,12 +169,7 @@ def compare(record: Record, champion: Champion | None, scored: ChampionPredictio
         else:
             basis = f"version {champion.version} has predicted none of these games: compared with Elo-logistic"
             champion = None
-    difference = metrics.paired_difference(
-        metrics.log_losses(record.predictions[c.CANDIDATE][shared], record.home_won[shared]),
-        metrics.log_losses(incumbent[shared], record.home_won[shared]),
-        record.weeks[shared],
-        seed=BOOTSTRAP_SEED,
-    )
+    difference = difference_on(record, incumbent, shared)
     incumbent_name = c.CHAMPION if champion else c.ELO_LOGISTIC
     age = (as_of - date.fromisoformat(champion.artifact.card.as_of_date)).days if champion else 0
     return Comparison(
@@ -185,19 +213,10 @@ def evaluate(
         c.ELO_LOGISTIC: record.predictions[c.ELO_LOGISTIC],
         c.BASE_RATE: record.predictions[c.BASE_RATE],
     }
-    above_elo = metrics.paired_difference(
-        metrics.log_losses(record.predictions[c.CANDIDATE], record.home_won),
-        metrics.log_losses(record.predictions[c.ELO_LOGISTIC], record.home_won),
-        record.weeks,
-        seed=BOOTSTRAP_SEED,
-    )
+    numbers = candidate_numbers(record)
     evaluation: dict[str, Any] = {
-        "metrics": {who: _metrics(p, record.home_won) for who, p in predictions.items()},
-        "quality": {
-            "log_loss_above_elo_logistic": above_elo.mean,
-            "gain_over_elo_logistic": -above_elo.mean,
-            "log_loss_above_elo_logistic_interval": [above_elo.lower, above_elo.upper],
-        },
+        "metrics": {who: _metrics(p, record.home_won) for who, p in predictions.items()} | numbers["metrics"],
+        "quality": numbers["quality"],
         "comparison": asdict(
             compare(record, champion, scored, as_of=date.fromisoformat(candidate.card.as_of_date)),
         ),

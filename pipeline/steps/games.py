@@ -47,7 +47,16 @@ from pipeline.steps.game_quarantine import (
 from pipeline.steps.game_rules import find_missing_scores, find_violations, parse
 from pipeline.steps.read_games import RawGames, read_folder
 
-__all__ = ["BadData", "FileSummary", "ValidatedGames", "count_rules", "describe", "games_fingerprint", "load_games"]
+__all__ = [
+    "BadData",
+    "FileSummary",
+    "ValidatedGames",
+    "as_known_on",
+    "count_rules",
+    "describe",
+    "games_fingerprint",
+    "load_games",
+]
 
 VALIDATED_COLUMNS: Final = (*GAME_COLUMNS, HOME_FRANCHISE, AWAY_FRANCHISE)
 _DTYPES: Final = {
@@ -115,7 +124,8 @@ def load_games(folder: Path, *, as_of: date, today: date, max_bad_row_share: flo
     n_rows_read = len(raw.rows) + sum(len(file.ragged) for file in raw.files)
     n_bad_rows = len(quarantine[[FILE, LINE]].drop_duplicates())
     _refuse_too_many_bad_rows(quarantine, n_bad_rows, n_rows_read, max_bad_row_share)
-    games, n_scores_hidden = _as_known_on(merged.games.drop(index=unscored.index), as_of)
+    known = merged.games.drop(index=unscored.index).astype(_DTYPES)[list(VALIDATED_COLUMNS)]
+    games, n_scores_hidden = as_known_on(known.sort_values([DATE, GAME_ID], ignore_index=True), as_of)
     _refuse_too_few_games(games, as_of, min_games, quarantine)
     return ValidatedGames(
         games=games,
@@ -150,11 +160,12 @@ def games_fingerprint(games: pd.DataFrame) -> str:
 
 
 # --- what is known on a morning ---------------------------------------------------------------------------------------
-def _as_known_on(merged: pd.DataFrame, as_of: date) -> tuple[pd.DataFrame, int]:
-    games = merged.astype(_DTYPES)[list(VALIDATED_COLUMNS)]
-    hidden = games[HOME_POINTS].notna() & (games[DATE] >= pd.Timestamp(as_of))
-    games.loc[hidden, [HOME_POINTS, AWAY_POINTS]] = pd.NA
-    return games.sort_values([DATE, GAME_ID], ignore_index=True), int(hidden.sum())
+def as_known_on(games: pd.DataFrame, as_of: date) -> tuple[pd.DataFrame, int]:
+    """The games as they were known on the morning of `as_of`: later scores are hidden; and how many those are."""
+    known = games.copy()
+    hidden = known[HOME_POINTS].notna() & (known[DATE] >= pd.Timestamp(as_of))
+    known.loc[hidden, [HOME_POINTS, AWAY_POINTS]] = pd.NA
+    return known, int(hidden.sum())
 
 
 # --- the account of bad rows ------------------------------------------------------------------------------------------

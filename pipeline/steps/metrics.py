@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,9 +123,28 @@ def paired_difference(loss_a: FloatArray, loss_b: FloatArray, weeks: IntArray, s
         raise ValueError("cannot compare two models on no games")
     difference = loss_a - loss_b
     _, week = np.unique(weeks, return_inverse=True)
-    sums = np.bincount(week, weights=difference)
-    counts = np.bincount(week)
-    drawn = np.random.default_rng(seed).integers(len(sums), size=(n, len(sums)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    lower, upper = np.quantile(means, [0.025, 0.975])
+    sums = np.bincount(week, weights=difference).astype(np.float64)
+    counts = np.bincount(week).astype(np.float64)
+    lower, upper = interval_of_mean(sums, counts, seed, n)
     return Difference(float(difference.mean()), float(lower), float(upper))
+
+
+def interval_of_mean(sums: FloatArray, counts: FloatArray, seed: int, n: int = 2_000) -> tuple[FloatArray, FloatArray]:
+    """Both ends of the 95 % percentile interval of a mean over games, from `n` bootstraps over weeks.
+
+    `sums` of what is averaged, by week, have the shape (weeks,) or (weeks, comparisons), `counts` of games (weeks,);
+    the ends have the shape () or (comparisons,).
+    """
+    drawn = _times_drawn(len(counts), seed, n)
+    games = drawn @ counts
+    means = (drawn @ sums) / (games if sums.ndim == 1 else games[:, None])
+    lower, upper = np.quantile(means, [0.025, 0.975], axis=0)
+    return lower, upper
+
+
+@lru_cache(maxsize=8)
+def _times_drawn(n_weeks: int, seed: int, n: int) -> FloatArray:
+    """How often each week stands in each of `n` bootstraps, of the shape (n, weeks); the same for equal arguments."""
+    drawn = np.random.default_rng(seed).integers(n_weeks, size=(n, n_weeks))
+    rows = np.arange(n)[:, None] * n_weeks
+    return np.bincount((rows + drawn).ravel(), minlength=n * n_weeks).reshape(n, n_weeks).astype(np.float64)

@@ -139,9 +139,14 @@ def linear_coefficients(booster: xgb.Booster) -> FloatArray:
 
 def predict(booster: xgb.Booster, X: FeatureMatrix) -> FloatArray:
     """Home-win probabilities of the shape (games,) for `X` of the shape (games, FEATURES)."""
+    return sigmoid(predict_log_odds(booster, X).astype(np.float64))
+
+
+def predict_log_odds(booster: xgb.Booster, X: FeatureMatrix) -> NDArray[np.float32]:
+    """The log-odds behind `predict`, as XGBoost gives them: whoever keeps many needs half the room, loses nothing."""
     if len(X) == 0:
-        return np.empty(0, dtype=np.float64)
-    return sigmoid(booster.predict(_matrix(booster, X), output_margin=True).astype(np.float64))
+        return np.empty(0, dtype=np.float32)
+    return np.asarray(booster.predict(_matrix(booster, X), output_margin=True), dtype=np.float32)
 
 
 def importance(booster: xgb.Booster, X: FeatureMatrix) -> FloatArray:

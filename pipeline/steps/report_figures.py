@@ -104,7 +104,7 @@ def reliability(bins: Mapping[str, Sequence[Mapping[str, Any]] | None], title: s
         axes.legend(loc="lower right", reverse=True)
         _draw_bin_sizes(figure.add_axes((0.115, 0.135, 0.815, 0.14), sharex=axes), bins.get(c.CANDIDATE) or ())
 
-    return _svg("reliability", title, 3.7, draw)
+    return svg("reliability", title, 3.7, draw)
 
 
 def _draw_bins(axes: Axes, who: str, bins: Sequence[Mapping[str, Any]]) -> None:
@@ -164,7 +164,7 @@ def monthly(rows: Sequence[Mapping[str, Any]], title: str) -> Markup:
         axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
         figure.legend(loc="upper left", bbox_to_anchor=(0.115, 1), ncols=2, reverse=True)
 
-    return _svg("monthly", title, 3.7, draw)
+    return svg("monthly", title, 3.7, draw)
 
 
 def differences(rows: Sequence[Difference], title: str) -> Markup:
@@ -184,7 +184,7 @@ def differences(rows: Sequence[Difference], title: str) -> Markup:
         for x, side, text in ((0, "left", "← candidate better"), (1, "right", "candidate worse →")):
             axes.text(x, below, text, ha=side, transform=axes.transAxes, color=MUTED)
 
-    return _svg("differences", title, height, draw)
+    return svg("differences", title, height, draw)
 
 
 def _span(rows: Sequence[Difference]) -> tuple[float, float]:
@@ -218,10 +218,10 @@ def _draw_difference(axes: Axes, position: int, row: Difference) -> None:
         )
 
 
-def _svg(name: str, title: str, height: float, draw: Callable[[Figure], None]) -> Markup:
-    """Draw on a new figure (`height` in inches) and return it as an SVG element for a page."""
+def svg(name: str, title: str, height: float, draw: Callable[[Figure], None], width: float = WIDTH) -> Markup:
+    """Draw on a new figure (sizes in inches) and return it as an SVG element for a page."""
     with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
-        figure = Figure(figsize=(WIDTH, height), facecolor="none")
+        figure = Figure(figsize=(width, height), facecolor="none")
         draw(figure)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata=_WITHOUT_METADATA)

@@ -44,7 +44,7 @@ class _Games:
 
 
 @dataclass(frozen=True)
-class _Checkpoint:
+class Checkpoint:
     """Rows [begin, end) are predicted from the rows before `fit_end`, all of earlier months."""
 
     begin: int
@@ -62,15 +62,15 @@ def walk_forward(features: pa.Table, hyperparameters: Hyperparameters, n_games: 
     has no outcome.
     """
     games = _played(features)
-    checkpoints = _checkpoints(games.month, n_games)
+    points = checkpoints(games.month, n_games)
     with ThreadPoolExecutor(_THREADS) as pool:
-        parts = list(pool.map(lambda checkpoint: _predict(games, checkpoint, hyperparameters), checkpoints))
-    first = checkpoints[0].begin if checkpoints else features.num_rows
+        parts = list(pool.map(lambda point: _predict(games, point, hyperparameters), points))
+    first = points[0].begin if points else features.num_rows
     kept = features.select([c.GAME_ID, c.DATE, c.SEASON, c.HOME_WON]).slice(first)
     columns: dict[str, Any] = {name: kept[name] for name in kept.column_names}
     for name in (c.P_MODEL, c.P_BASE_RATE):
         columns[name] = np.concatenate([part[name] for part in parts]) if parts else np.empty(0)
-    days = [np.full(point.end - point.begin, point.first_day, dtype="datetime64[D]") for point in checkpoints]
+    days = [np.full(point.end - point.begin, point.first_day, dtype="datetime64[D]") for point in points]
     columns[c.TRAINED_BEFORE] = pa.array(np.concatenate(days) if days else np.empty(0, "datetime64[D]"))
     return pa.table(columns)
 
@@ -88,19 +88,20 @@ def _played(features: pa.Table) -> _Games:
     )
 
 
-def _checkpoints(month: NDArray[np.datetime64], n_games: int) -> list[_Checkpoint]:
+def checkpoints(month: NDArray[np.datetime64], n_games: int) -> list[Checkpoint]:
+    """Where the recipe is fitted anew for the last `n_games` games; `month` is the first day of each game's month."""
     first = max(0, len(month) - n_games)
     starts, counts = np.unique(month[first:], return_counts=True)
     ends = first + np.cumsum(counts)
     fit_ends = np.searchsorted(month, starts, side="left")
     return [
-        _Checkpoint(begin=int(end - count), end=int(end), fit_end=int(fit_end), first_day=start)
+        Checkpoint(begin=int(end - count), end=int(end), fit_end=int(fit_end), first_day=start)
         for start, count, end, fit_end in zip(starts, counts, ends, fit_ends, strict=True)
         if fit_end >= MIN_TRAINING_GAMES
     ]
 
 
-def _predict(games: _Games, point: _Checkpoint, hyperparameters: Hyperparameters) -> dict[str, FloatArray]:
+def _predict(games: _Games, point: Checkpoint, hyperparameters: Hyperparameters) -> dict[str, FloatArray]:
     past, now = slice(0, point.fit_end), slice(point.begin, point.end)
     booster = fit(games.X[past], games.home_won[past], hyperparameters)
     return {
