@@ -19,7 +19,7 @@ from constructs import Construct
 
 from infra.alerts import FIVE_MINUTES, Alerts
 from infra.function import handler_function
-from infra.handlers import announcement, champion, place
+from infra.handlers import place
 from infra.permissions import allow
 from infra.settings import Settings
 from infra.storage import RUNS_PREFIX
@@ -142,8 +142,8 @@ def allow_objects(role: iam.Role, bucket: s3.IBucket, key: kms.IKey) -> None:
         bucket.arn_for_objects(key)
         for key in (
             f"{RUNS_PREFIX}*",
-            f"{champion.PREFIX}*",
-            f"{announcement.PREFIX}*",
+            f"{place.CHAMPION_PREFIX}*",
+            f"{place.ANNOUNCED_PREFIX}*",
             f"{c.EVALUATED_CHANNEL}/{c.EVALUATED_FILE}",
         )
     )

@@ -8,9 +8,8 @@ from typing import Any, Final
 from infra.handlers.clients import Sns
 from infra.handlers.mail import Mail, waiting
 from infra.handlers.objects import Objects, Stored
-from infra.handlers.place import Place
+from infra.handlers.place import ANNOUNCED_PREFIX, Place
 
-PREFIX: Final = "announced/"  # one object a version that approvers have been told of
 SENT: Final = "sent"
 _PENDING: Final = "PendingManualApproval"
 
@@ -35,7 +34,7 @@ def announce(package: dict[str, Any] | None, objects: Objects, post: Post, place
     if not package or package["ModelApprovalStatus"] != _PENDING or package["ModelPackageStatus"] != "Completed":
         return False
     # The time of registration tells a version from one of a deleted group of the same name.
-    key = f"{PREFIX}{package['ModelPackageVersion']}-{int(package['CreationTime'].timestamp())}"
+    key = f"{ANNOUNCED_PREFIX}{package['ModelPackageVersion']}-{int(package['CreationTime'].timestamp())}"
     if not objects.write(key, request_id, over=Stored(None, None)) and objects.read(key).text != request_id:
         return False
     post.send(place.approvers_topic, waiting(package, _evaluation(package, objects), place))

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from infra.handlers.objects import Objects, Stored
+from infra.handlers.place import CHAMPION_PREFIX
 from infra.handlers.registry import Registry
 from pipeline import contract as c
 from pipeline.promotion import NO_CHAMPION, artifact_uri, champion_metadata, choose_champion
 
-PREFIX: Final = f"{c.CHAMPION_CHANNEL}/"
-POINTER: Final = PREFIX + c.CHAMPION_FILE
+POINTER: Final = CHAMPION_PREFIX + c.CHAMPION_FILE
 MAX_ROUNDS: Final = 20  # each round but the last saw somebody else's change
 
 
@@ -51,7 +51,7 @@ class Wanted:
     @property
     def artifact(self) -> str | None:
         """The artifact's key."""
-        return PREFIX + str(self.metadata["artifact"]) if self.source else None
+        return CHAMPION_PREFIX + str(self.metadata["artifact"]) if self.source else None
 
     @property
     def keys(self) -> set[str]:
@@ -74,7 +74,7 @@ def converge(
         stored = objects.read(POINTER)  # before the registry: see the module's docstring
         usable = [package for package in registry.approved(named) if artifact_uri(package) not in lost]
         wanted = Wanted.of(usable)
-        present = objects.keys(PREFIX)
+        present = objects.keys(CHAMPION_PREFIX)
         agreed = stored.json == wanted.metadata
         if agreed and present == wanted.keys:
             _report_lost(lost, wanted)

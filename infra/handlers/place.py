@@ -1,4 +1,7 @@
-"""What the function works on: from its environment variables and from its own ARN."""
+"""What the function works on: from its environment variables and from its own ARN.
+
+Without boto3: the stack takes names from here, and a synthesis should not load what it does not call.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from pipeline import contract as c
+
 GROUP_VARIABLE: Final = "MODEL_PACKAGE_GROUP"
 BUCKET_VARIABLE: Final = "ARTIFACT_BUCKET"
 PIPELINE_VARIABLE: Final = "PIPELINE_NAME"
 ALERTS_VARIABLE: Final = "ALERTS_TOPIC_ARN"
 APPROVERS_VARIABLE: Final = "APPROVERS_TOPIC_ARN"
+CHAMPION_PREFIX: Final = f"{c.CHAMPION_CHANNEL}/"
+ANNOUNCED_PREFIX: Final = "announced/"  # one object a version that approvers have been told of
 
 
 class Context(Protocol):

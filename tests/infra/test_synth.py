@@ -18,7 +18,8 @@ def refuse(*arguments, **options):
 socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = socket.create_connection = refuse
 import app
 status = app.main()
-imported = sorted(name for name in sys.modules if name.split(".")[0] in ("sagemaker", "docker", "pandas", "numpy"))
+unused = ("sagemaker", "docker", "pandas", "numpy", "boto3", "botocore")
+imported = sorted(name for name in sys.modules if name.split(".")[0] in unused)
 assert not imported, imported
 assert "pipeline.definition" not in sys.modules and "pipeline.local" not in sys.modules
 raise SystemExit(status)
