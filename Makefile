@@ -1,4 +1,5 @@
 # make run [DATA=folder] [ARGS="--param MaxDepth=2"]   retrain locally: no AWS, no Docker
+# make run-docker [DATA=folder] [ARGS=...]              the same in containers: SageMaker local mode; needs Docker
 # make image                                           build the container image (BASE_IMAGE=name:tag for another base)
 # make test                                            every test
 # make check                                           formatting, lint, types, import rules, stale definition
@@ -13,11 +14,15 @@ UV_VERSION := 0.13.9
 UV := $(BIN)/uv pip
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run image test check lock clean
+.PHONY: run run-docker image test check lock clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
 	@$(BIN)/python -m scripts.run_local $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+run-docker: .venv/.all
+	@$(BIN)/python -m scripts.build_image --quiet
+	@$(BIN)/python -m scripts.run_local --docker $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 image: .venv/.run
 	@$(BIN)/python -m scripts.build_image $(ARGS)

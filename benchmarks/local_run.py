@@ -4,7 +4,8 @@ python -m benchmarks.local_run [--data FOLDER] [--repeat N]
 
 Prints, all from one session: a warm run in which every step runs, the same run with every step cached,
 the share of each step, what the runner adds to a step (against the same program started by hand), and ratios to the
-time that this Python needs to import the steps' libraries (the reference: machines differ and are noisy).
+time that this Python needs to import the steps' libraries (the reference: machines differ and are noisy). With an
+engine and an image (make image), also the same run in containers, in turns with the embedded one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pipeline.code_version import code_version, image_files
+from pipeline.local.engine import IMAGE, EngineError, require_compose, require_engine, require_image
 from pipeline.local.launch_process import ProcessLauncher
 from pipeline.local.plan import load_plan
 from pipeline.local.runner import run
@@ -102,6 +105,31 @@ def runner_overhead(store: Path, repeat: int) -> tuple[float, float]:
     return statistics.median(s.seconds for s in steps), statistics.median(timed(by_hand)[0] for _ in range(repeat))
 
 
+def beside_containers(folder: Path, data: list[str], repeat: int) -> None:
+    """The same run embedded and in SageMaker local mode, in turns; says why not where containers cannot be run."""
+    try:
+        require_engine()
+        require_compose()
+        require_image(IMAGE, code_version(image_files()))
+    except EngineError as error:
+        print(f"in containers: not measured: {error}")
+        return
+    options = ("--no-cache", "--param", "ForceTraining=true")
+    seconds: dict[str, list[float]] = {"embedded": [], "local mode": []}
+    steps: dict[str, list[float]] = {name: [] for name in seconds}
+    for _ in range(repeat):
+        for name, where in (("embedded", ()), ("local mode", ("--docker",))):
+            taken, outcome = run_local(folder / name.replace(" ", "-"), data, *options, *where)
+            seconds[name].append(taken)
+            steps[name].append(sum(s["seconds"] for s in outcome["steps"] if s["name"] in JOBS))
+    print("the same run in containers (SageMaker local mode), in turns with the embedded one")
+    for name, taken_all in seconds.items():
+        print(f"{'  ' + name:<28}{statistics.median(taken_all):>9.2f}")
+    ratio = statistics.median(b / a for a, b in zip(*seconds.values(), strict=True))
+    jobs = statistics.median(b / a for a, b in zip(*steps.values(), strict=True))
+    print(f"{'  embedded : local mode':<28}{'1 : ':>9}{ratio:.1f}   (the jobs alone 1 : {jobs:.1f})")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -135,7 +163,8 @@ def main() -> None:
         print("a step that does nothing, on the same games (an interpreter's start is its own work)")
         print(f"{'  in the runner':<28}{idle:>9.3f}")
         print(f"{'  started by hand':<28}{bare:>9.3f}")
-        print(f"{'  the runner adds':<28}{idle - bare:>9.3f}{'':>12}{(idle - bare) / reference:>13.2f}")
+        print(f"{'  the runner adds':<28}{idle - bare:>9.3f}{'':>12}{(idle - bare) / reference:>13.2f}\n")
+        beside_containers(Path(folder), data, options.repeat)
 
 
 if __name__ == "__main__":

@@ -48,8 +48,8 @@ def main(argv: Sequence[str]) -> int:
         if argv:
             write_failure(argv[0], reason)
         return USAGE_ERROR
-    user = os.environ.pop(RUN_AS, None)
-    if user is not None:
+    user = os.environ.pop(RUN_AS, "")
+    if user:
         return supervise(argv, int(user))
     return run(argv[0], argv[1:])
 

@@ -1,8 +1,9 @@
-"""Run the pipeline on this machine: the committed definition, child processes, no AWS and no Docker.
+"""Run the pipeline on this machine: the committed definition, no AWS, in child processes or in containers.
 
 python -m scripts.run_local                          the simulated sample
 python -m scripts.run_local --data games/            your games
 python -m scripts.run_local --param MaxDepth=2       any pipeline parameter
+python -m scripts.run_local --docker                 each job in a container of the image (SageMaker local mode)
 """
 
 from __future__ import annotations
@@ -11,14 +12,19 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from pipeline import contract as c
+from pipeline.code_version import code_version, image_files
 from pipeline.local import workspace
 from pipeline.local.champion import promote
+from pipeline.local.engine import IMAGE, EngineError
+from pipeline.local.job import Launcher
+from pipeline.local.launch_docker import DockerLauncher
 from pipeline.local.launch_process import ProcessLauncher
 from pipeline.local.outcome import describe_run
 from pipeline.local.parameters import PlanError
@@ -31,6 +37,26 @@ from pipeline.local.store import Store, StoreError
 EXIT_CODES: Final = {SUCCEEDED: 0, FAILED: 1, STOPPED: 130}
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where jobs run, the image that they name, and the digest of the code in them, which is part of each cache key."""
+
+    launcher: Launcher
+    image: str
+    code: str
+
+
+def child_processes() -> Place:
+    """The programs of this folder, as children of this process."""
+    return Place(ProcessLauncher(workspace.ROOT), workspace.NO_IMAGE, workspace.step_code())
+
+
+def containers(image: str) -> Place:
+    """Containers of an image; raises EngineError where engine, compose or image are missing, or the image is stale."""
+    launcher = DockerLauncher(image, content=code_version(image_files()))
+    return Place(launcher, image, launcher.image_id)
+
+
 def retrain(
     *,
     data: Path | None = None,
@@ -39,20 +65,25 @@ def retrain(
     use_cache: bool = True,
     resume: str | None = None,
     quiet: bool = False,
+    docker: bool = False,
+    image: str = IMAGE,
 ) -> tuple[RunResult, Store]:
     """Run the pipeline on `data` (a file or folder; None: the store's sample) and return how it ended, and the store.
 
-    With `resume`, the run of that id goes on; `data`, if given, is put in place of what it had (mended files).
+    With `resume`, the run of that id goes on; `data`, if given, is put in place of what it had (mended files). With
+    `docker`, each job is a container of `image`.
+
     Raises PlanError for a parameter that does not exist or has the wrong type, RunError for a run that cannot be
-    resumed, FileNotFoundError for data that is not there.
+    resumed, FileNotFoundError for data that is not there, EngineError where containers cannot be run.
     """
+    place = containers(image) if docker else child_processes()
     folder = store or _default_store(data, resume)
     try:
         opened = Store(folder)
     except OSError as error:
         raise StoreError(f"{folder} cannot hold a store ({error.strerror}): give another --store") from error
     workspace.seed(opened)
-    chosen = dict(load_run(opened, resume).parameters if resume else parameters or {})
+    chosen = dict(_previous(opened, resume, place).parameters if resume else parameters or {})
     source = data
     if not resume:
         if data is None:
@@ -60,21 +91,34 @@ def retrain(
         workspace.claim(opened, simulated=data is None)
         source = data or sample(opened, str(chosen["AsOfDate"]))
         chosen.setdefault("DataPrefix", workspace.data_prefix(source))
-    plan = load_plan(workspace.read_definition(), workspace.constants(), chosen, name=workspace.PIPELINE_NAME)
+    constants = workspace.constants(place.image)
+    plan = load_plan(workspace.read_definition(), constants, chosen, name=workspace.PIPELINE_NAME)
     if source:
         workspace.put_data(opened, source, str(plan.parameters["DataPrefix"]))
     workspace.remember_store(folder)
     result = run(
         plan,
         opened,
-        ProcessLauncher(workspace.ROOT),
+        place.launcher,
         use_cache=use_cache,
         resume=resume,
         listener=listener_for(quiet=quiet),
-        code=workspace.step_code(),
+        code=place.code,
     )
     promote(opened, workspace.MODEL_PACKAGE_GROUP, workspace.ARTIFACT_BUCKET)  # a version registered as approved
     return result, opened
+
+
+def _previous(store: Store, resume: str, place: Place) -> RunResult:
+    """The run to go on with; raises RunError when it ran elsewhere: half of its results would be of other programs."""
+    previous = load_run(store, resume)
+    image = previous.constants["ImageUri"]
+    if image == workspace.NO_IMAGE != place.image:
+        raise RunError(f"run {resume} was not one in containers: resume it without --docker")
+    if image != place.image:
+        other = "" if image == IMAGE else f" --image {image}"
+        raise RunError(f"run {resume} was one in containers: resume it with --docker{other}")
+    return previous
 
 
 def _default_store(data: Path | None, resume: str | None) -> Path:
@@ -132,6 +176,8 @@ def parse_parameters(items: Sequence[str]) -> dict[str, str]:
     help=f"Where models, runs and cache are kept. Default: {workspace.DEFAULT_STORE}, for the sample "
     f"{workspace.SAMPLE_STORE}.",
 )
+@click.option("--docker", is_flag=True, help="Run each job in a container, in SageMaker local mode (see make image).")
+@click.option("--image", default=IMAGE, show_default=True, help="The image for --docker, built from this folder.")
 @click.option("--no-cache", is_flag=True, help="Run every step, even where its result is known.")
 @click.option("--resume", metavar="RUN_ID", help="Go on with a failed or stopped run from the step that failed.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
@@ -140,15 +186,19 @@ def main(
     data: Path | None,
     params: tuple[str, ...],
     store: Path | None,
+    docker: bool,
+    image: str,
     no_cache: bool,
     resume: str | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Retrain on this machine with neither AWS nor Docker.
+    """Retrain on this machine without AWS: in child processes, or with --docker in containers.
 
     Exit code 0 when the run succeeded, 1 when it failed, 2 for bad usage, 130 when it was stopped.
     """
+    if image != IMAGE and not docker:
+        raise click.UsageError("--image is for containers: add --docker")
     if resume and params:
         raise click.UsageError("--resume goes on with the run's own parameters: leave --param out")
     try:
@@ -159,8 +209,10 @@ def main(
             use_cache=not no_cache,
             resume=resume,
             quiet=quiet,
+            docker=docker,
+            image=image,
         )
-    except (PlanError, RunError, StoreError, FileNotFoundError) as error:
+    except (PlanError, RunError, StoreError, EngineError, FileNotFoundError) as error:
         raise click.UsageError(str(error)) from error
     outcome = describe_run(result, opened)
     if as_json:
@@ -171,11 +223,13 @@ def main(
         on_screen = not quiet and sys.stderr.isatty() and sys.stdout.isatty()
         show(outcome, result, f"{python()} -m scripts.review_model", store, progress_shown=on_screen)
     if result.status != SUCCEEDED:
-        explain_end(result, opened, data, store)
+        explain_end(result, opened, data, store, ["--docker"] * docker + ["--image", image] * (image != IMAGE))
     sys.exit(EXIT_CODES[result.status])
 
 
-def explain_end(result: RunResult, store: Store, data: Path | None, given_store: Path | None) -> None:
+def explain_end(
+    result: RunResult, store: Store, data: Path | None, given_store: Path | None, place: Sequence[str]
+) -> None:
     """Say on stderr why a run did not succeed and how to go on."""
     if result.failure:
         click.echo(f"\n{result.failure.step} failed: {result.failure.reason}", err=True)
@@ -191,6 +245,7 @@ def explain_end(result: RunResult, store: Store, data: Path | None, given_store:
         if log:
             click.echo(f"whole log: {store.root / log}", err=True)
     command = [python(), "-m", "scripts.run_local", "--resume", result.execution_id]
+    command += place
     command += ["--data", str(data)] if data else []
     command += ["--store", str(given_store)] if given_store else []
     click.echo(f"to go on from there: {shlex.join(command)}", err=True)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 IMAGE: Final = "retraining:local"
@@ -67,18 +70,22 @@ def require_compose() -> None:
         )
 
 
-def image_details(name: str) -> Mapping[str, Any] | None:
-    """What `docker image inspect` says of an image; None if it is not here."""
+def _inspected(name: str, kind: str = "container") -> Mapping[str, Any] | None:
     try:
-        found: list[dict[str, Any]] = json.loads(docker("image", "inspect", name))
+        found: list[dict[str, Any]] = json.loads(docker(kind, "inspect", name))
     except EngineError as error:
-        if "no such image" in str(error).lower():
+        if f"no such {kind}" in str(error).lower():
             return None
         raise
     return found[0]
 
 
-def require_image(content: str, name: str = IMAGE) -> str:
+def image_details(name: str) -> Mapping[str, Any] | None:
+    """What `docker image inspect` says of an image; None if it is not here."""
+    return _inspected(name, "image")
+
+
+def require_image(name: str, content: str) -> str:
     """The id of the image, if it was built from files with this digest; raises EngineError otherwise."""
     details = image_details(name)
     if details is None:
@@ -86,6 +93,65 @@ def require_image(content: str, name: str = IMAGE) -> str:
     if (details["Config"].get("Labels") or {}).get(CONTENT_LABEL) != content:
         raise EngineError(f"the image {name} holds other code than this folder: {BUILD}")
     return str(details["Id"])
+
+
+@dataclass(frozen=True)
+class ContainerState:
+    """How a container has ended."""
+
+    exit_code: int
+    out_of_memory: bool
+
+
+def container_state(name: str) -> ContainerState | None:
+    """How a container has ended; None if there is no such one."""
+    found = _inspected(name)
+    return ContainerState(found["State"]["ExitCode"], found["State"]["OOMKilled"]) if found else None
+
+
+def stop(name: str, grace_seconds: int) -> None:
+    """Sends SIGTERM to a container, and SIGKILL after the grace; raises EngineError if there is none."""
+    docker("stop", "--time", str(grace_seconds), name)
+
+
+def remove(name: str) -> None:
+    """Removes a container, running or not, and the network that has its name."""
+    docker("rm", "--force", "--volumes", name)
+    if docker("network", "ls", "--quiet", "--filter", f"name=^{name}$"):
+        docker("network", "rm", name)
+
+
+def copy_log(name: str, path: Path) -> bool:
+    """Appends a container's output to a file while it runs; false if there was none.
+
+    The engine says nothing, and at once, of a container that is not there or has been made and not yet started.
+    """
+    with path.open("ab") as log:
+        start = log.tell()
+        done = subprocess.run(
+            ["docker", "logs", "--follow", name],  # noqa: S607 - docker as the user's shell finds it
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        if done.returncode != 0:
+            log.truncate(start)
+        return done.returncode == 0 and os.fstat(log.fileno()).st_size > start
+
+
+def labelled(label: str, value: str, wanted: str) -> list[tuple[str, str]]:
+    """Names of the containers and networks with a label of this value, each with the value of another label."""
+    template = f'{{{{.%s}}}}\t{{{{.Label "{wanted}"}}}}'
+    found = docker("ps", "--all", "--filter", f"label={label}={value}", "--format", template % "Names")
+    found += docker("network", "ls", "--filter", f"label={label}={value}", "--format", template % "Name")
+    pairs = [line.partition("\t") for line in found.splitlines()]
+    return sorted({(name, other) for name, _, other in pairs})
+
+
+def is_rootless() -> bool:
+    """Whether the engine runs without root: a container's root is then the user who started the engine."""
+    return "rootless" in docker("info", "--format", "{{.SecurityOptions}}")
 
 
 def build_command(folder: str, *, base: str | None, tag: str, content: str, network: str | None) -> Sequence[str]:

@@ -15,9 +15,9 @@ from pipeline.local.conditions import all_hold
 from pipeline.local.describe import execution_arn
 from pipeline.local.expressions import ExpressionError, evaluate
 from pipeline.local.job_step import JobContext, JobResult, JobStep, new_job_name
-from pipeline.local.launch_process import last_lines
 from pipeline.local.plan import JOB_TYPES, STEP_TYPES, Plan, Step
 from pipeline.local.progress import Listener
+from pipeline.local.reasons import last_lines
 from pipeline.local.record import (
     EXECUTING,
     FAILED,

@@ -14,17 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.contract import (
-    BASE_DIR_VARIABLE,
-    DEFAULT_BASE_DIR,
-    PROCESSING_FAILURE_FILE,
-    REASON_CHARACTERS,
-    TRAINING_FAILURE_FILE,
-)
+from pipeline.contract import BASE_DIR_VARIABLE, DEFAULT_BASE_DIR
 from pipeline.local.job import Job, JobOutcome, LaunchFault
 from pipeline.local.orphans import hold_step
 from pipeline.local.parameters import PlanError
 from pipeline.local.plan import JOB_TYPES, Step
+from pipeline.local.reasons import exit_reason, last_lines, left_message
 
 # A program sees only these of the operator's environment, as a container would: what else it needs, its request says.
 # The last ones tell numeric libraries how many threads to use, which changes their speed and not their task.
@@ -48,7 +43,7 @@ class ProcessLauncher:
 
     def check(self, step: Step) -> None:
         """Refuses a job that leaves its command to the image."""
-        if step.type in JOB_TYPES and not _container(step.type, step.arguments).get("ContainerEntrypoint"):
+        if step.type in JOB_TYPES and not container_of(step.type, step.arguments).get("ContainerEntrypoint"):
             raise PlanError(
                 f"step {step.name} has no {_CONTAINERS[step.type]}.ContainerEntrypoint: a child process cannot "
                 "know the default command of an image; name the command in the definition, or run it in a container"
@@ -72,13 +67,13 @@ class ProcessLauncher:
             return JobOutcome("Stopped", "stopped on request")
         if cause == "timeout":
             return JobOutcome("Failed", f"stopped after its MaxRuntimeInSeconds of {job.timeout_seconds:g}")
-        message = _message(job)
+        message = left_message(job)
         if process.returncode == 0:
             return JobOutcome("Completed", message)
-        return JobOutcome("Failed", message or _reason(process.returncode, last_lines(job.log_path, 1, start)))
+        return JobOutcome("Failed", message or exit_reason(process.returncode, last_lines(job.log_path, 1, start)))
 
     def _start(self, job: Job, log: IO[bytes], hold: int) -> subprocess.Popen[bytes]:
-        container = _container(job.step_type, job.request)
+        container = container_of(job.step_type, job.request)
         command = [*container["ContainerEntrypoint"], *container.get("ContainerArguments", [])]
         command = [localise(str(part), job.base_dir) for part in command]
         if command[0] in {"python", "python3"}:
@@ -135,7 +130,7 @@ class ProcessLauncher:
         return causes[0] if causes else None
 
 
-def _container(step_type: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+def container_of(step_type: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
     specification: Mapping[str, Any] = request.get(_CONTAINERS[step_type]) or {}
     return specification
 
@@ -153,37 +148,3 @@ def _signal_group(process_group: int, number: signal.Signals) -> None:
 def _exception_type(error: OSError) -> str:
     busy = error.errno in {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
     return "SageMaker.CAPACITY_ERROR" if busy else "SageMaker.JOB_INTERNAL_ERROR"
-
-
-def _message(job: Job) -> str | None:
-    """What the program left for SageMaker to show, without a traceback."""
-    path = job.base_dir / (TRAINING_FAILURE_FILE if job.step_type == "Training" else PROCESSING_FAILURE_FILE)
-    try:
-        text = path.read_text(errors="replace").strip()
-    except OSError:
-        return None
-    if "Traceback (most recent call last)" in text:
-        text = text.splitlines()[-1].strip()
-    return text[:REASON_CHARACTERS] or None
-
-
-def _reason(code: int, lines: tuple[str, ...]) -> str:
-    if code < 0:
-        end = f"ended by signal {signal.Signals(-code).name}"
-        if -code == signal.SIGKILL:
-            end += ", which the system sends when memory runs out"
-    else:
-        end = f"exit code {code}"
-    return f"{end}: {lines[-1].strip()}"[:REASON_CHARACTERS] if lines else f"{end}, and no output"
-
-
-def last_lines(path: Path, count: int, start: int = 0) -> tuple[str, ...]:
-    """The last lines that are not empty of a log, from byte `start` on; at most its last 64 KiB are read."""
-    try:
-        with path.open("rb") as log:
-            size = log.seek(0, os.SEEK_END)
-            log.seek(max(start, size - 65536))
-            text = log.read().decode(errors="replace")
-    except FileNotFoundError:
-        return ()
-    return tuple([line.rstrip() for line in text.splitlines() if line.strip()][-count:])

@@ -17,6 +17,7 @@ DEFINITION_FILE: Final = ROOT / "pipeline" / "definition.json"
 PIPELINE_NAME: Final = "retraining"
 DATA_BUCKET: Final = "data"
 ARTIFACT_BUCKET: Final = "artifacts"
+NO_IMAGE: Final = "local"  # stands for the image where jobs are child processes
 MODEL_PACKAGE_GROUP: Final = "nba-home-win"
 DEFAULT_STORE: Final = Path(".retrain")
 SAMPLE_STORE: Final = DEFAULT_STORE / "sample"  # simulated games never share a registry with real ones
@@ -34,11 +35,11 @@ def step_code() -> str:
     return code_digest(step_files(), ROOT)
 
 
-def constants() -> dict[str, str]:
+def constants(image: str = NO_IMAGE) -> dict[str, str]:
     """The deployment constants of a local run: what CloudFormation binds in the cloud."""
     return {
         "ExecutionRoleArn": "local",
-        "ImageUri": "local",
+        "ImageUri": image,
         "DataBucket": DATA_BUCKET,
         "ArtifactBucket": ARTIFACT_BUCKET,
         "KmsKeyId": "local",

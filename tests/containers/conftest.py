@@ -3,43 +3,54 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from pipeline.code_version import code_version, image_files
 from pipeline.local.engine import EngineError, image_details, require_engine
 from scripts.build_image import build
+from scripts.make_sample import write_sample
 
-IMAGE = "retraining:test"
 MADE_BASE = "retraining-base:bookworm"  # what .ci/base-image makes where none can be pulled
-
-
-def base_image() -> str | None:
-    """The base image to build on; None for the Dockerfile's own."""
-    chosen = os.environ.get("BASE_IMAGE")
-    return chosen or (MADE_BASE if image_details(MADE_BASE) else None)
 
 
 @pytest.fixture(scope="session")
 def base() -> str | None:
-    """See `base_image`; skips without an engine."""
+    """The base image to build on, None for the Dockerfile's own; skips without an engine."""
     try:
         require_engine()
+        made = image_details(MADE_BASE)
     except EngineError as error:
         pytest.skip(f"containers cannot be run here: {error}")
-    return base_image()
+    return os.environ.get("BASE_IMAGE") or (MADE_BASE if made else None)
 
 
 @pytest.fixture(scope="session")
-def image(base: str | None) -> str:
-    """The image of this folder's code; skips where its base image cannot be had."""
+def image(base: str | None) -> Iterator[str]:
+    """The image of this folder's code, named by its content; skips where its base image cannot be had."""
+    name = f"retraining-test:{code_version(image_files())[:12]}"
     try:
-        build(base=base, tag=IMAGE, network=os.environ.get("BUILD_NETWORK"), quiet=True)
+        build(base=base, tag=name, network=os.environ.get("BUILD_NETWORK"), quiet=True)
     except EngineError as error:
         if base is None and image_details("python:3.11-slim") is None:
             pytest.skip(f"the public base image cannot be pulled here (.ci/base-image makes one): {error}")
         raise
-    return IMAGE
+    yield name
+    # The layers stay in the engine's cache, for the next run of the tests.
+    subprocess.run(["docker", "rmi", "--no-prune", name], capture_output=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def league(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The last three simulated seasons up to 2025-03-01, and a week of games to come."""
+    folder = write_sample(tmp_path_factory.mktemp("league") / "games", date(2025, 3, 1))
+    for path in sorted(folder.glob("simulated_*.csv"))[:-3]:
+        path.unlink()
+    return folder
 
 
 @pytest.fixture()

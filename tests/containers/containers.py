@@ -1,8 +1,19 @@
-"""Real containers, through the engine's own command."""
+"""Real containers: through the engine's own command, and through the command line of a run."""
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+# Three seasons are enough for the gates with a record of 600 games.
+SMALL = {"WalkForwardGames": "600", "MinEvaluatedGames": "400", "BoostingRounds": "20", "AsOfDate": "2025-03-01"}
+SOMEBODY = 12345  # a user of this machine who is not root, and has no account
+DOCKER_SOCKET = Path("/var/run/docker.sock")
 
 
 def run(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
@@ -10,3 +21,63 @@ def run(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str
     return subprocess.run(
         ["docker", "run", "--rm", *arguments], capture_output=True, text=True, timeout=timeout, check=False
     )
+
+
+def containers_of(folder: Path) -> list[str]:
+    """Names of the containers and networks of the runs below a folder, running or not."""
+    label = '{{.Label "retraining.run"}}'
+    found = []
+    for command, name in ((["ps", "--all"], "{{.Names}}"), (["network", "ls"], "{{.Name}}")):
+        listed = subprocess.run(
+            ["docker", *command, "--filter", "label=retraining.run", "--format", f"{name} {label}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found += [line.split()[0] for line in listed.stdout.splitlines() if str(folder) in line]
+    return found
+
+
+def as_somebody() -> list[str]:
+    """A command's prefix that makes it run without root, but with the right to read the interpreter in root's home."""
+    if os.geteuid() != 0:
+        return []
+    identity = [f"--reuid={SOMEBODY}", f"--regid={SOMEBODY}", f"--groups={DOCKER_SOCKET.stat().st_gid}"]
+    return ["setpriv", *identity, "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+
+
+def run_local(
+    store: Path, data: Path, *arguments: str, prefix: Sequence[str] = (), **parameters: str
+) -> subprocess.CompletedProcess[str]:
+    """`run_local --json` on small settings, overridden by `parameters`."""
+    return subprocess.run(
+        [*prefix, *command(store, data, *arguments, **parameters)],
+        cwd=store.parent,
+        env=environment(store.parent),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+def command(store: Path, data: Path, *arguments: str, **parameters: str) -> list[str]:
+    """The command line of `run_local`."""
+    chosen = [part for name, value in {**SMALL, **parameters}.items() for part in ("--param", f"{name}={value}")]
+    given = [] if "--resume" in arguments else chosen
+    module = [sys.executable, "-m", "scripts.run_local"]
+    return [*module, "--data", str(data), "--store", str(store), "--json", *given, *arguments]
+
+
+def environment(home: Path) -> dict[str, str]:
+    """No AWS credentials, and no place where some could be found."""
+    root = Path(__file__).resolve().parents[2]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return {**kept, "PYTHONPATH": str(root), "HOME": str(home), "AWS_EC2_METADATA_DISABLED": "true"}
+
+
+def outcome(done: subprocess.CompletedProcess[str], code: int = 0) -> dict[str, Any]:
+    """What a run printed, after it ended with this exit code."""
+    assert done.returncode == code, done.stderr
+    printed: dict[str, Any] = json.loads(done.stdout)
+    return printed

@@ -1,0 +1,63 @@
+"""A job's request as SageMaker local mode takes it: files of this machine instead of objects in S3."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.contract import DEFAULT_BASE_DIR
+from pipeline.local.job import Job
+
+
+def local_request(job: Job, base: Path) -> dict[str, Any]:
+    """The request with inputs and outputs below `base` instead of in S3, and this machine instead of SageMaker's."""
+
+    def placed(local_path: str) -> str:
+        return f"file://{base}/{local_path.removeprefix(DEFAULT_BASE_DIR).strip('/')}"
+
+    request = {name: value for name, value in job.request.items() if name not in ("NetworkConfig", "StoppingCondition")}
+    kind = job.step_type.upper()
+    request["Environment"] = {
+        f"{kind}_JOB_NAME": job.name,
+        f"{kind}_JOB_ARN": job.arn,
+        **(request.get("Environment") or {}),
+    }
+    if job.step_type == "Training":
+        request["ResourceConfig"] = {"InstanceType": "local", "InstanceCount": 1}
+        request["OutputDataConfig"] = {"S3OutputPath": ""}  # the archives are made by the runner
+        request["InputDataConfig"] = [
+            {
+                "ChannelName": channel["ChannelName"],
+                "DataSource": {
+                    "S3DataSource": {
+                        "S3DataType": "S3Prefix",
+                        "S3Uri": placed(f"{DEFAULT_BASE_DIR}/input/data/{channel['ChannelName']}"),
+                        "S3DataDistributionType": "FullyReplicated",
+                    }
+                },
+            }
+            for channel in request.get("InputDataConfig", [])
+        ]
+        return request
+    request["ProcessingResources"] = {"ClusterConfig": {"InstanceType": "local", "InstanceCount": 1}}
+    request["ProcessingInputs"] = [
+        {"InputName": item["InputName"], "S3Input": {**item["S3Input"], "S3Uri": placed(item["S3Input"]["LocalPath"])}}
+        for item in request.get("ProcessingInputs", [])
+    ]
+    request["ProcessingOutputConfig"] = {
+        "Outputs": [
+            {
+                "OutputName": item["OutputName"],
+                "S3Output": {**item["S3Output"], "S3Uri": placed(item["S3Output"]["LocalPath"])},
+            }
+            for item in (request.get("ProcessingOutputConfig") or {}).get("Outputs", [])
+        ]
+    }
+    return request
+
+
+def is_isolated(request: Mapping[str, Any]) -> bool:
+    """Whether the job may not talk to anybody."""
+    processing = (request.get("NetworkConfig") or {}).get("EnableNetworkIsolation")
+    return bool(processing or request.get("EnableNetworkIsolation"))

@@ -1,0 +1,116 @@
+"""The definition's steps under the SDK's own LocalPipelineSession, with S3 from moto: prints how each step ended.
+
+python sdk_pipeline.py IMAGE GAMES_FOLDER WORK_FOLDER PARAMETERS_JSON
+
+A program of its own, because our local mode changes the SDK in the process that imports it. RegisterModel is left
+out: the SDK's local mode does not know it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import boto3
+from moto.server import ThreadedMotoServer
+from sagemaker.core.workflow.functions import Join
+from sagemaker.core.workflow.pipeline_context import PipelineSession
+from sagemaker.mlops.local import LocalPipelineSession
+from sagemaker.mlops.workflow.condition_step import ConditionStep
+from sagemaker.mlops.workflow.pipeline import Pipeline
+
+from pipeline import contract as c
+from pipeline import parameters as p
+from pipeline.definition import P, build_steps
+
+BUCKETS = {"DataBucket": "data", "ArtifactBucket": "artifacts"}
+NO_TELEMETRY = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
+
+
+class Session(LocalPipelineSession, PipelineSession):
+    """What the SDK's executor works with."""
+
+
+def bound(node: Any, constants: dict[str, str]) -> Any:
+    """A request with its deployment constants bound."""
+    if isinstance(node, dict):
+        return {key: bound(value, constants) for key, value in node.items()}
+    if isinstance(node, list):
+        return [bound(item, constants) for item in node]
+    if isinstance(node, Join):
+        return Join(on=node.on, values=[bound(value, constants) for value in node.values])
+    if type(node) is str:
+        for name, value in constants.items():
+            node = node.replace(f"${{{name}}}", value)
+    return node
+
+
+def without_register(steps: list[Any], constants: dict[str, str]) -> list[Any]:
+    """The steps with constants bound, and without RegisterModel."""
+    kept = []
+    for step in steps:
+        if isinstance(step, ConditionStep):
+            branches = [without_register(branch, constants) for branch in (step.if_steps, step.else_steps)]
+            kept.append(
+                ConditionStep(step.name, conditions=step.conditions, if_steps=branches[0], else_steps=branches[1])
+            )
+        elif step.step_type.value != "RegisterModel":
+            if hasattr(step, "_request"):
+                step._request = bound(step._request, constants)
+            kept.append(step)
+    return kept
+
+
+def main() -> None:
+    """Run and print."""
+    image, games, work, given = sys.argv[1:]
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    keys = boto3.Session(region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
+    endpoint = f"http://localhost:{port}"
+    session = Session(
+        boto_session=keys, default_bucket="artifacts", s3_endpoint_url=endpoint, sagemaker_config=NO_TELEMETRY
+    )
+    session.config = {"local": {"local_code": True, "container_root": work}}
+    s3 = session.s3_client
+    for bucket in BUCKETS.values():
+        s3.create_bucket(Bucket=bucket)
+    for path in Path(games).iterdir():
+        s3.upload_file(str(path), "data", f"games/{path.name}")
+    for key, text in c.SEED_OBJECTS.items():
+        s3.put_object(Bucket="artifacts", Key=key, Body=text.encode())
+
+    constants = {**BUCKETS, "ImageUri": image, "ExecutionRoleArn": "local", "KmsKeyId": "local"}
+    constants |= {"CodeVersion": "test", "GitRevision": "test", "DefinitionHash": "test"}
+    pipeline = Pipeline(
+        name="retraining",
+        parameters=list(P.values()),
+        pipeline_experiment_config=None,
+        steps=without_register(build_steps(), constants),
+        sagemaker_session=session,
+    )
+    session.create_pipeline(pipeline, "the definition's steps")
+    values = json.loads(given) | {m.name: "local" for m in p.MACHINES}
+    typed = {name: type(P[name].default_value)(value) for name, value in values.items()}
+    execution = session.start_pipeline_execution("retraining", PipelineParameters=typed)
+    steps = execution.step_execution.values()
+    key = f"runs/{execution.pipeline_execution_name}/evaluate/{c.EVALUATION_CHANNEL}/{c.EVALUATION_FILE}"
+    result = {
+        "status": execution.status,
+        "failure": execution.failure_reason,
+        "steps": {step.name: step.status for step in steps},
+        "outcomes": {step.name: step.properties["Outcome"] for step in steps if "Outcome" in step.properties},
+    }
+    if execution.status == "Succeeded":
+        result["evaluation"] = json.loads(s3.get_object(Bucket="artifacts", Key=key)["Body"].read())
+    Path(work, "result.json").write_text(json.dumps(result))
+    server.stop()
+
+
+if __name__ == "__main__":
+    logging.getLogger("sagemaker").setLevel(logging.ERROR)
+    main()

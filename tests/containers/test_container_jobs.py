@@ -1,0 +1,126 @@
+"""Single jobs in containers: what a program sees, its limits, its isolation, its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from containers import containers_of
+
+from pipeline.code_version import code_version, image_files
+from pipeline.local.engine import EngineError, image_details, require_image
+from pipeline.local.launch_docker import DockerLauncher
+from pipeline.local.parameters import PlanError
+from pipeline.local.plan import load_plan
+from pipeline.local.record import RunResult
+from pipeline.local.runner import run
+from pipeline.local.store import Store
+
+OUT = "/opt/ml/processing/output/out"
+
+
+def job(image: str, program: str, *arguments: str, isolated: bool = True, seconds: int = 60) -> dict[str, Any]:
+    """A Processing step whose program is given as Python code."""
+    return {
+        "Name": "Job",
+        "Type": "Processing",
+        "Arguments": {
+            "AppSpecification": {
+                "ImageUri": image,
+                "ContainerEntrypoint": ["python", "-c", program],
+                "ContainerArguments": list(arguments),
+            },
+            "ProcessingResources": {"ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.t3.medium"}},
+            "ProcessingInputs": [],
+            "ProcessingOutputConfig": {
+                "Outputs": [
+                    {
+                        "OutputName": "out",
+                        "S3Output": {"S3Uri": "s3://artifacts/out", "LocalPath": OUT, "S3UploadMode": "EndOfJob"},
+                    }
+                ]
+            },
+            "Environment": {"PRICE": "$5 for $HOME: $$ $(PATH)"},
+            "NetworkConfig": {"EnableNetworkIsolation": isolated},
+            "StoppingCondition": {"MaxRuntimeInSeconds": seconds},
+        },
+    }
+
+
+@pytest.fixture()
+def store(tmp_path: Path) -> Store:
+    """In a folder with every character that a compose file or an address gives a meaning."""
+    return Store(tmp_path / "a store: #1 for $HOME?")
+
+
+def end_of(image: str, store: Store, step: dict[str, Any]) -> RunResult:
+    content = code_version(image_files())
+    definition = {"Version": "2020-12-01", "Parameters": [], "Steps": [step]}
+    return run(load_plan(definition, {}, {}), store, DockerLauncher(image, content=content, grace_seconds=1))
+
+
+def test_a_job_sees_its_arguments_and_environment_as_they_are_and_no_network(image: str, store: Store) -> None:
+    program = (
+        "import json, os, pathlib, sys; pathlib.Path(sys.argv[1], 'seen.json').write_text(json.dumps({"
+        "'arguments': sys.argv[2:], 'environment': dict(os.environ), 'network': sorted(os.listdir('/sys/class/net')),"
+        "'config': json.load(open('/opt/ml/config/processingjobconfig.json'))['ProcessingJobName']}))"
+    )
+    result = end_of(image, store, job(image, program, OUT, "$HOME", "a b", "'\"", "$$X"))
+    assert result.status == "Succeeded", result.failure
+    seen = store.read_json("s3://artifacts/out/seen.json")
+    assert isinstance(seen, dict)
+    assert seen["arguments"] == ["$HOME", "a b", "'\"", "$$X"]
+    assert seen["environment"]["PRICE"] == "$5 for $HOME: $$ $(PATH)"
+    assert seen["environment"]["PROCESSING_JOB_NAME"] == seen["config"] == result.step("Job").job_name
+    assert seen["network"] == ["lo"]
+    assert containers_of(store.root) == []
+
+
+def test_a_job_that_is_not_isolated_has_a_network_which_goes_with_it(image: str, store: Store) -> None:
+    program = "import os, sys; open(sys.argv[1] + '/net', 'w').write(' '.join(sorted(os.listdir('/sys/class/net'))))"
+    assert end_of(image, store, job(image, program, OUT, isolated=False)).status == "Succeeded"
+    assert "eth0" in store.object_path("s3://artifacts/out/net").read_text()
+    assert containers_of(store.root) == []
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("import sys; print('bad luck'); sys.exit(3)", "exit code 3: bad luck"),
+        (
+            "import pathlib, sys; pathlib.Path('/opt/ml/output/message').write_text('no games today'); sys.exit(1)",
+            "no games today",
+        ),
+    ],
+)
+def test_a_bad_end_is_explained(image: str, store: Store, program: str, reason: str) -> None:
+    result = end_of(image, store, job(image, program))
+    assert result.status == "Failed"
+    assert result.failure is not None
+    assert result.failure.reason == reason
+    assert containers_of(store.root) == []
+
+
+def test_a_job_ends_at_its_time_limit(image: str, store: Store) -> None:
+    result = end_of(image, store, job(image, "import time; print('begun', flush=True); time.sleep(60)", seconds=3))
+    assert result.failure is not None
+    assert result.failure.reason == "stopped after its MaxRuntimeInSeconds of 3"
+    assert result.failure.log_lines == ("begun",)
+    assert containers_of(store.root) == []
+
+
+def test_more_than_one_machine_is_refused_before_anything_runs(image: str, store: Store) -> None:
+    step = job(image, "pass")
+    step["Arguments"]["ProcessingResources"]["ClusterConfig"]["InstanceCount"] = 2
+    with pytest.raises(PlanError, match="step Job asks for 2 machines"):
+        end_of(image, store, step)
+    assert list((store.root / "runs").iterdir()) == []
+
+
+def test_an_image_of_other_code_is_refused(image: str) -> None:
+    assert require_image(image, code_version(image_files())) == (image_details(image) or {})["Id"]
+    with pytest.raises(EngineError, match=f"the image {image} holds other code than this folder: make image"):
+        require_image(image, "other")
+    with pytest.raises(EngineError, match="there is no image retraining:never-built: make image"):
+        require_image("retraining:never-built", "any")

@@ -1,0 +1,152 @@
+"""Whole runs in SageMaker local mode: the same as embedded runs, and nothing left behind, however they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from containers import SOMEBODY, as_somebody, command, containers_of, environment, outcome, run_local
+
+JOBS = ("Prepare", "Predict", "Train", "Evaluate")
+
+
+def evaluation_of(store: Path, execution: str) -> dict[str, Any]:
+    (path,) = store.glob(f"objects/artifacts/runs/{execution}/evaluate/evaluation/evaluation.json")
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def world(league: Path) -> Iterator[Path]:
+    """Two equal stores, in which an embedded run's version is the champion; a user who is not root owns all of it."""
+    with tempfile.TemporaryDirectory(prefix="retraining-test-") as name:  # pytest's folders are for one user only
+        yield furnished(Path(name), league)
+
+
+def furnished(folder: Path, league: Path) -> Path:
+    first = outcome(run_local(folder / "embedded", league, "--param", "ApprovalStatus=Approved"))
+    assert first["decision"] == "registered"
+    shutil.copytree(folder / "embedded", folder / "docker")
+    shutil.copytree(league, folder / "games")
+    if os.geteuid() == 0:
+        for path in [folder, *folder.rglob("*")]:
+            os.chown(path, SOMEBODY, SOMEBODY, follow_symlinks=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(world: Path, image: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A run in each store, on the same games and another recipe: embedded, and in containers; not as root."""
+    recipe = {"MaxDepth": "1", "TriggerReason": "costs $5 and $HOME"}
+    embedded = run_local(world / "embedded", world / "games", prefix=as_somebody(), **recipe)
+    options = ("--docker", "--image", image)
+    docker = run_local(world / "docker", world / "games", *options, prefix=as_somebody(), **recipe)
+    return outcome(embedded), outcome(docker)
+
+
+def test_numbers_and_decision_are_those_of_an_embedded_run(
+    world: Path, runs: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    embedded, docker = runs
+    assert docker["decision"] == embedded["decision"]
+    assert docker["reason"] == embedded["reason"]
+    assert docker["metrics"] == embedded["metrics"]
+    assert docker["metrics"]["champion"]["n_games"] > 0
+    assert [(s["name"], s["status"], s["cached"]) for s in docker["steps"]] == [
+        (s["name"], s["status"], s["cached"]) for s in embedded["steps"]
+    ]
+    here = evaluation_of(world / "embedded", embedded["execution_id"])
+    there = evaluation_of(world / "docker", docker["execution_id"])
+    assert here["versions"].pop("python").split(".")[0] == there["versions"].pop("python").split(".")[0]
+    assert there == here
+    predictions = "objects/artifacts/predictions/predictions.csv"
+    assert (world / "docker" / predictions).read_bytes() == (world / "embedded" / predictions).read_bytes()
+
+
+def test_nothing_is_left_in_the_engine_and_nothing_is_roots(
+    world: Path, runs: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    assert runs
+    assert containers_of(world) == []
+    owners = {path.lstat().st_uid for path in (world / "docker").rglob("*")}
+    assert owners == {SOMEBODY if os.geteuid() == 0 else os.geteuid()}
+    assert not [link for link in Path(tempfile.gettempdir()).glob("retraining-job-*/base") if world in link.parents]
+
+
+def test_the_cache_knows_the_image(world: Path, image: str, runs: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    """The same run again is cached in containers; an embedded run does not take a container's results for its own."""
+    recipe = {"MaxDepth": "1", "TriggerReason": "costs $5 and $HOME", "ForceTraining": "true"}
+    options = ("--docker", "--image", image)
+    again = outcome(run_local(world / "docker", world / "games", *options, prefix=as_somebody(), **recipe))
+    cached = {step["name"]: step["cached"] for step in again["steps"]}
+    assert cached["Train"]
+    embedded = outcome(run_local(world / "docker", world / "games", prefix=as_somebody(), **recipe))
+    assert not any(step["cached"] for step in embedded["steps"] if step["name"] == "Train")
+
+
+def test_a_failed_step_gives_the_reason_of_an_embedded_run(world: Path, image: str, tmp_path: Path) -> None:
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "games.csv").write_text("date,season,home_team\n2024-01-01,2024,BOS\n")
+    embedded = outcome(run_local(tmp_path / "embedded", bad), code=1)
+    docker = run_local(tmp_path / "docker", bad, "--docker", "--image", image)
+    assert outcome(docker, code=1)["failure"] == embedded["failure"]
+    assert "games.csv" in embedded["failure"]["reason"]
+    assert re.search(rf"--resume \w+ --docker --image {image}", docker.stderr)
+
+
+class Running:
+    """A run in a process group of its own, as a terminal has it, up to the moment when Train's container is there."""
+
+    def __init__(self, store: Path, data: Path, *arguments: str, besides: Collection[str] = ()) -> None:
+        self.log = (store.parent / "log").open("w+")
+        self.process = subprocess.Popen(
+            command(store, data, *arguments),
+            cwd=store.parent,
+            env=environment(store.parent),
+            stdout=subprocess.DEVNULL,
+            stderr=self.log,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 120
+        while not any("Train" in name for name in containers_of(store) if name not in besides):
+            assert time.monotonic() < deadline, "Train's container did not appear"
+            assert self.process.poll() is None, Path(self.log.name).read_text()
+            time.sleep(0.1)
+
+    def end(self, number: signal.Signals, *, group: bool) -> int:
+        (os.killpg if group else os.kill)(self.process.pid, number)
+        return self.process.wait(timeout=60)
+
+
+def test_ctrl_c_and_a_kill_leave_nothing_for_long_and_the_run_goes_on(image: str, league: Path, tmp_path: Path) -> None:
+    store, in_containers = tmp_path / "store", ("--docker", "--image", image)
+    Running(store, league, *in_containers).end(signal.SIGKILL, group=False)
+    left = set(containers_of(store))
+    assert any("Train" in name for name in left)
+    (execution,) = [path.name for path in (store / "runs").iterdir()]
+
+    refused = run_local(store, league, "--resume", execution)
+    assert refused.returncode == 2
+    assert f"resume it with --docker --image {image}" in refused.stderr
+
+    running = Running(store, league, "--resume", execution, *in_containers, besides=left)
+    assert not left & set(containers_of(store)), "the next run removes what the killed one has left"
+    assert running.end(signal.SIGINT, group=True) == 130
+    assert containers_of(store) == []
+    assert f"--resume {execution} --docker --image {image}" in Path(running.log.name).read_text()
+
+    resumed = outcome(run_local(store, league, "--resume", execution, *in_containers))
+    assert (resumed["status"], resumed["decision"]) == ("Succeeded", "registered")
+    assert containers_of(store) == []
+    assert {path.lstat().st_uid for path in store.rglob("*")} == {os.geteuid()}

@@ -1,0 +1,86 @@
+"""What is missing for containers is said in one sentence that ends with what mends it. No engine is needed here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOCKET = "unix:///var/run/docker.sock"
+
+
+def run_docker(root: Path, folder: Path, answers: dict[str, str] | None) -> subprocess.CompletedProcess[str]:
+    """`run_local --docker` with a `docker` on the path that answers its first argument as given; None: without one."""
+    commands = folder / "bin"
+    commands.mkdir()
+    if answers is not None:
+        cases = "".join(f"{word}) {script} ;;\n" for word, script in answers.items())
+        (commands / "docker").write_text(f'#!/bin/sh\ncase "$1" in\n{cases}*) exit 0 ;;\nesac\n')
+        (commands / "docker").chmod(0o755)
+    return subprocess.run(
+        [sys.executable, "-m", "scripts.run_local", "--docker", "--store", str(folder / "store")],
+        cwd=root,
+        env={**os.environ, "PATH": str(commands)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def said(words: str) -> str:
+    return f'echo "{words}" >&2; exit 1'
+
+
+NO_ENGINE = said(f"Cannot connect to the Docker daemon at {SOCKET}. Is the docker daemon running?")
+NOT_ALLOWED = said(f"permission denied while trying to connect to the Docker daemon socket at {SOCKET}: Get ...")
+COMPOSE = "echo Docker Compose version v2.29.1"
+STALE = """echo '[{"Id": "sha256:1", "Config": {"Labels": {"retraining.content": "older"}}}]'"""
+
+
+@pytest.mark.parametrize(
+    ("answers", "sentence"),
+    [
+        (None, "docker was not found: install it (https://docs.docker.com/engine/install/)"),
+        (
+            {"version": NO_ENGINE},
+            "no Docker engine is running: sudo systemctl start docker (or open Docker Desktop)",
+        ),
+        (
+            {"version": NOT_ALLOWED},
+            "you may not use the Docker engine: sudo usermod -aG docker $USER, then log in again",
+        ),
+        ({"compose": said("docker: unknown command: docker compose")}, "Docker Compose was not found"),
+        ({"compose": "echo Docker Compose version 1.29.2"}, "Docker Compose was not found"),
+        (
+            {"compose": COMPOSE, "image": said("Error: No such image: retraining:local")},
+            "there is no image retraining:local: make image",
+        ),
+        (
+            {"compose": COMPOSE, "image": STALE},
+            "the image retraining:local holds other code than this folder: make image",
+        ),
+    ],
+)
+def test_what_is_missing_is_said_with_what_mends_it(
+    root: Path, tmp_path: Path, answers: dict[str, str] | None, sentence: str
+) -> None:
+    done = run_docker(root, tmp_path, answers)
+    assert done.returncode == 2
+    assert f"Error: {sentence}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "store").exists(), "nothing is begun"
+
+
+def test_an_image_is_for_containers(root: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.run_local", "--image", "mine:1"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "--image is for containers: add --docker" in done.stderr
