@@ -16,8 +16,8 @@ from infra.storage import Storage
 from pipeline import contract as c
 
 RUNS: Final = "runs"
-READ: Final = (RUNS, c.CHAMPION_CHANNEL, c.EVALUATED_CHANNEL)
-WRITTEN: Final = (RUNS, c.EVALUATED_CHANNEL, c.PREDICTIONS_CHANNEL, c.MONITOR_CHANNEL)
+READ: Final = (RUNS, c.CHAMPION_CHANNEL, c.EVALUATED_CHANNEL, c.TEAM_GAMES_CHANNEL)
+WRITTEN: Final = (RUNS, c.EVALUATED_CHANNEL, c.PREDICTIONS_CHANNEL, c.MONITOR_CHANNEL, c.TEAM_GAMES_CHANNEL)
 _KEYS_ARE_DATA: Final = "The names of objects below the prefix are data: games, files of a run."
 
 

@@ -50,6 +50,11 @@ class Settings:
         "_SUCCESS",
         "the object whose arrival says that an export is complete",
     )
+    events_prefix: str = _setting(
+        rule.matching(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*", "a folder below the data bucket such as play_by_play"),
+        "none",
+        "folder of the play-by-play files below the data bucket; none: there are none",
+    )
     model_group: str = _setting(
         rule.matching(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", "letters, digits and hyphens, 63 at most"),
         "",

@@ -96,6 +96,7 @@ MONITOR_CHANNEL: Final = "monitor"  # the night's look at champion, features and
 
 TEAM_GAMES_FILE: Final = "team_games.csv"
 AGGREGATED_FILE: Final = "aggregated.json"
+EVENT_FEATURES_FILE: Final = "event_features.parquet"
 FEATURES_FILE: Final = "features.parquet"
 RESULTS_FILE: Final = "results.parquet"
 UPCOMING_FILE: Final = "upcoming.parquet"
@@ -150,8 +151,11 @@ REASON_CHARACTERS: Final = 1024  # SageMaker keeps this many of ExitMessage and 
 
 SAMPLE_AS_OF: Final = "2025-03-01"  # the morning on which the simulated sample stands
 
+NO_EVENTS: Final = "none"  # the EventsPrefix of a pipeline that has no play-by-play
+
 # Objects that must exist before the first run: SageMaker fails a job whose input prefix holds nothing.
 SEED_OBJECTS: Final = {
     f"{CHAMPION_CHANNEL}/{CHAMPION_FILE}": '{"version": null}\n',
     f"{EVALUATED_CHANNEL}/{EVALUATED_FILE}": '{"fingerprint": null}\n',
+    f"{TEAM_GAMES_CHANNEL}/{AGGREGATED_FILE}": '{"engine": null}\n',
 }

@@ -1,5 +1,7 @@
 """The pipeline, compiled by the SageMaker SDK into definition.json.
 
+    NoEvents?                no play-by-play is given: nothing is aggregated
+      `- else Aggregate      play-by-play -> one row a team and game, for the next run's Prepare
     Prepare                  raw files -> validated games -> features of played and upcoming games; data report
       |- Predict             the champion's probabilities for the upcoming games; monitor of champion, features, data
       `- HasNewData?         nothing new and not forced: the run succeeds, nothing is trained
@@ -86,6 +88,7 @@ def prepare_step(prepared: PropertyFile) -> JobStep:
             c.GAMES_CHANNEL: Join(on="", values=["s3://${DataBucket}/", P["DataPrefix"], "/"]),
             c.CHAMPION_CHANNEL: stable_uri(c.CHAMPION_CHANNEL),
             c.EVALUATED_CHANNEL: stable_uri(c.EVALUATED_CHANNEL),
+            c.TEAM_GAMES_CHANNEL: stable_uri(c.TEAM_GAMES_CHANNEL),
         },
         outputs={name: run_uri("prepare", name) for name in (c.FEATURES_CHANNEL, c.UPCOMING_CHANNEL, c.REPORT_CHANNEL)},
         arguments=[
@@ -102,6 +105,26 @@ def prepare_step(prepared: PropertyFile) -> JobStep:
         ],
         environment={"CODE_VERSION": "${CodeVersion}"},
         property_files=[prepared],
+    )
+
+
+def events_step() -> ConditionStep:
+    """Aggregate, where there is play-by-play.
+
+    SageMaker cannot rejoin after a condition (sagemaker-python-sdk #3565): a step that waits for one in a branch is
+    left out with it. So nothing waits for Aggregate; it writes to a stable prefix, which the next run's Prepare reads.
+    """
+    aggregate = processing_step(
+        "Aggregate",
+        inputs={c.EVENTS_CHANNEL: Join(on="", values=["s3://${DataBucket}/", P["EventsPrefix"], "/"])},
+        outputs={c.TEAM_GAMES_CHANNEL: stable_uri(c.TEAM_GAMES_CHANNEL)},
+        arguments=options({"--max-bad-row-share": "MaxBadRowShare"}),
+    )
+    return ConditionStep(
+        name="NoEvents",
+        conditions=[ConditionEquals(left=P["EventsPrefix"], right=c.NO_EVENTS)],
+        if_steps=[],
+        else_steps=[aggregate],
     )
 
 
@@ -293,7 +316,7 @@ def build_steps() -> list[Step]:
         ],
         if_steps=[train, evaluate, quality_gate],
     )
-    return [prepare, predict, has_new_data]
+    return [prepare, predict, has_new_data, events_step()]
 
 
 def offline_session() -> PipelineSession:

@@ -1,6 +1,6 @@
 """The image's one entry point: runs a step or serves, and says why it failed where SageMaker reads it.
 
-python -m pipeline.entrypoint prepare --as-of today ...    a processing job: prepare, predict, evaluate
+python -m pipeline.entrypoint prepare --as-of today ...    a processing job: aggregate, prepare, predict, evaluate
 python -m pipeline.entrypoint train                        a training job
 python -m pipeline.entrypoint serve                        an endpoint
 
@@ -28,6 +28,7 @@ from typing import Final
 from pipeline import contract as c
 
 COMMANDS: Final = {
+    "aggregate": "pipeline.steps.aggregate",
     "prepare": "pipeline.steps.prepare",
     "predict": "pipeline.steps.predict",
     "train": "pipeline.steps.train",

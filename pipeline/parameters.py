@@ -23,6 +23,7 @@ class Parameter:
 
 DATA: Final = (
     Parameter("DataPrefix", "games", "folder of the game files below the data bucket"),
+    Parameter("EventsPrefix", "none", "folder of the play-by-play files below the data bucket; none: there are none"),
     Parameter("AsOfDate", "today", "run as if it were the morning of this day (YYYY-MM-DD, or today in UTC)"),
     Parameter("FirstSeason", 2004, "first season to model; older games only warm up the ratings"),
     Parameter("MaxBadRowShare", 0.01, "share of bad rows above which the data is refused (0 to 1)"),
@@ -40,6 +41,7 @@ RUN: Final = (
 )
 MACHINES: Final = (
     Parameter("PrepareInstanceType", "ml.t3.medium", "machine of Prepare"),
+    Parameter("AggregateInstanceType", "ml.t3.medium", "machine of Aggregate (only with EventsPrefix)"),
     Parameter("PredictInstanceType", "ml.t3.medium", "machine of Predict"),
     Parameter("TrainInstanceType", "ml.m5.large", "machine of Train"),
     Parameter("EvaluateInstanceType", "ml.t3.medium", "machine of Evaluate"),

@@ -4,6 +4,7 @@ python -m scripts.run_local                          the simulated sample
 python -m scripts.run_local --data games/            your games
 python -m scripts.run_local --param MaxDepth=2       any pipeline parameter
 python -m scripts.run_local --docker                 each job in a container of the image (SageMaker local mode)
+python -m scripts.run_local --data games/ --events play_by_play/    with play-by-play (docs/events.md)
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ def containers(image: str) -> Place:
 def retrain(
     *,
     data: Path | None = None,
+    events: Path | None = None,
     store: Path | None = None,
     parameters: Mapping[str, Any] | None = None,
     use_cache: bool = True,
@@ -70,7 +72,8 @@ def retrain(
 ) -> tuple[RunResult, Store]:
     """Run the pipeline on `data` (a file or folder; None: the store's sample) and return how it ended, and the store.
 
-    With `resume`, the run of that id goes on; `data`, if given, is put in place of what it had (mended files). With
+    `events`: a file or folder of play-by-play, which Aggregate turns into one row a team and game. With `resume`, the
+    run of that id goes on; `data` and `events`, if given, are put in place of what it had (mended files). With
     `docker`, each job is a container of `image`.
 
     Raises PlanError for a parameter that does not exist or has the wrong type, RunError for a run that cannot be
@@ -91,10 +94,17 @@ def retrain(
         workspace.claim(opened, simulated=data is None)
         source = data or sample(opened, str(chosen["AsOfDate"]))
         chosen.setdefault("DataPrefix", workspace.data_prefix(source))
+        if events:
+            chosen.setdefault("EventsPrefix", workspace.data_prefix(events, "events"))
     constants = workspace.constants(place.image)
     plan = load_plan(workspace.read_definition(), constants, chosen, name=workspace.PIPELINE_NAME)
     if source:
         workspace.put_data(opened, source, str(plan.parameters["DataPrefix"]))
+    if events:
+        prefix = str(plan.parameters["EventsPrefix"])
+        if prefix == c.NO_EVENTS:
+            raise RunError(f"run {resume} had no play-by-play: start a new run with --events")
+        workspace.put_data(opened, events, prefix)
     workspace.remember_store(folder)
     result = run(
         plan,
@@ -169,6 +179,11 @@ def parse_parameters(items: Sequence[str]) -> dict[str, str]:
     type=click.Path(exists=True, path_type=Path),
     help="File or folder of games (CSV, gzipped CSV, Parquet). Default: a simulated sample.",
 )
+@click.option(
+    "--events",
+    type=click.Path(exists=True, path_type=Path),
+    help="File or folder of play-by-play events: aggregated in this run, joined in the next.",
+)
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Override a pipeline parameter.")
 @click.option(
     "--store",
@@ -184,6 +199,7 @@ def parse_parameters(items: Sequence[str]) -> dict[str, str]:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
 def main(
     data: Path | None,
+    events: Path | None,
     params: tuple[str, ...],
     store: Path | None,
     docker: bool,
@@ -204,6 +220,7 @@ def main(
     try:
         result, opened = retrain(
             data=data,
+            events=events,
             store=store,
             parameters=parse_parameters(params),
             use_cache=not no_cache,
@@ -223,7 +240,9 @@ def main(
         on_screen = not quiet and sys.stderr.isatty() and sys.stdout.isatty()
         show(outcome, result, f"{python()} -m scripts.review_model", store, progress_shown=on_screen)
     if result.status != SUCCEEDED:
-        explain_end(result, opened, data, store, ["--docker"] * docker + ["--image", image] * (image != IMAGE))
+        again = ["--events", str(events)] if events else []
+        again += ["--docker"] * docker + ["--image", image] * (image != IMAGE)
+        explain_end(result, opened, data, store, again)
     sys.exit(EXIT_CODES[result.status])
 
 

@@ -103,7 +103,8 @@ def _walk(steps: list[Mapping[str, Any]], defaults: Mapping[str, Any], *, always
     for step in steps:
         arguments = step.get("Arguments", {})
         if step["Type"] == "Condition":
-            yield from _walk(arguments["IfSteps"] + arguments["ElseSteps"], defaults, always=False)
+            branch, decided = _branch(arguments, defaults)
+            yield from _walk(branch, defaults, always=always and decided)
         elif step["Type"] in _KINDS:
             cluster = (
                 arguments["ProcessingResources"]["ClusterConfig"]
@@ -114,6 +115,17 @@ def _walk(steps: list[Mapping[str, Any]], defaults: Mapping[str, Any], *, always
                 _value(cluster[key], defaults) for key in ("InstanceType", "InstanceCount", "VolumeSizeInGB")
             )
             yield Job(step["Name"], _KINDS[step["Type"]], str(machine), int(count), int(volume), always)
+
+
+def _branch(arguments: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], bool]:
+    """The steps that may run, and whether that is decided: it is where parameters are asked for their values only."""
+    steps: dict[bool, list[Mapping[str, Any]]] = {True: arguments["IfSteps"], False: arguments["ElseSteps"]}
+    conditions = arguments.get("Conditions", [])
+    equal = [condition for condition in conditions if condition.get("Type") == "Equals"]
+    asked = [condition["LeftValue"].get("Get", "") for condition in equal if isinstance(condition["LeftValue"], dict)]
+    if not asked or len(asked) < len(conditions) or not all(name.startswith("Parameters.") for name in asked):
+        return steps[True] + steps[False], False
+    return steps[all(_value(test["LeftValue"], defaults) == test["RightValue"] for test in equal)], True
 
 
 def _value(node: Any, defaults: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON

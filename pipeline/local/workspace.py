@@ -58,10 +58,10 @@ def seed(store: Store) -> None:
             store.write(path, text.encode())
 
 
-def data_prefix(source: Path) -> str:
+def data_prefix(source: Path, kind: str = "games") -> str:
     """A prefix of its own for each source, so that runs on different games do not change each other's input."""
     whole = str(source.resolve())
-    return f"games/{source.resolve().name}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+    return f"{kind}/{source.resolve().name}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
 
 def put_data(store: Store, source: Path, prefix: str) -> int:

@@ -2,7 +2,7 @@
 
 in   processing/input/events/*.csv|csv.gz|parquet     every event of every game (docs/events.md)
 out  processing/output/team_games/team_games.csv      one row a team and game
-     processing/output/report/aggregated.json         what was read, what was left out and why
+     processing/output/team_games/aggregated.json     what was read, what was left out and why
 
 python -m pipeline.steps.aggregate                                          DuckDB, on this machine
 python -m pipeline.steps.aggregate --engine spark --master "local[*]"       the same queries on Spark
@@ -49,7 +49,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--engine", choices=[DUCKDB, SPARK], default=DUCKDB)
     parser.add_argument("--input", default="", help="folder of event files (default: the container's input channel)")
-    parser.add_argument("--output", default="", help="folder of the results (default: the container's output channels)")
+    parser.add_argument("--output", default="", help="folder of the results (default: the container's output channel)")
     parser.add_argument("--max-bad-row-share", type=float, default=0.01)
     parser.add_argument("--memory-limit", default="", help="of DuckDB, e.g. 1GB; beyond it, it uses the disk")
     parser.add_argument("--master", default="", help="of Spark, e.g. local[*] (default: what spark-submit says)")
@@ -62,14 +62,14 @@ def main(argv: Sequence[str]) -> None:
     if not 0 <= arguments.max_bad_row_share <= 1:
         raise StepError(f"MaxBadRowShare {arguments.max_bad_row_share:g} is not a share from 0 to 1")
     started = time.perf_counter()
-    target, report = _folders(arguments.output)
+    target = _folder(arguments.output)
     with open_engine(arguments) as engine:
         define_queries(engine)
         found = account(engine)
         refuse_bad_data(found, arguments.max_bad_row_share)
         n_rows = write_team_games(engine, target / c.TEAM_GAMES_FILE)
     found = {"engine": arguments.engine, "n_team_games": n_rows, **found}
-    (report / c.AGGREGATED_FILE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    (target / c.AGGREGATED_FILE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     sys.stderr.write(
         f"{found['n_rows_read']:,} rows, {found['n_duplicates_collapsed']:,} of them repeated; "
         f"{found['n_games']:,} games, {found['n_games_left_out']:,} left out; {n_rows:,} rows of teams and games "
@@ -77,12 +77,12 @@ def main(argv: Sequence[str]) -> None:
     )
 
 
-def _folders(output: str) -> tuple[Path, Path]:
+def _folder(output: str) -> Path:
     if not output:
-        return processing_output(c.TEAM_GAMES_CHANNEL), processing_output(c.REPORT_CHANNEL)
+        return processing_output(c.TEAM_GAMES_CHANNEL)
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
-    return folder, folder
+    return folder
 
 
 def open_engine(arguments: argparse.Namespace) -> AbstractContextManager[Engine]:

@@ -57,7 +57,7 @@ def find(folder: Path) -> EventFiles:
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     used = [name for name in names if _is_event_file(name)]
     if not used:
-        raise StepError(f"{folder} holds no *.csv, *.csv.gz or *.parquet file; put the event files there")
+        raise StepError(f"{folder} holds no *.csv, *.csv.gz or *.parquet file; put the event files there, or none")
     files = tuple(EventFile(folder / name, _layout(folder / name, name)) for name in used)
     return EventFiles(folder, files, tuple(name for name in names if not _is_event_file(name)))
 

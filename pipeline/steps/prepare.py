@@ -3,6 +3,7 @@
 in   processing/input/games/*.csv|csv.gz|parquet     every game, played or to come (README, "Data contract")
      processing/input/champion/champion.json         (read by the report only)
      processing/input/evaluated/last_evaluated.json  marker of the last evaluated candidate
+     processing/input/team_games/                    what Aggregate left of the play-by-play (see prepare_events.py)
 out  processing/output/features/features.parquet     played games from the first modelled season on
      processing/output/features/state.parquet        the league on the as-of morning (travels with the model)
      processing/output/features/results.parquet      every played game's result: for a reference of its own
@@ -32,6 +33,7 @@ from pipeline import contract as c
 from pipeline.steps.container import StepError, code_version, processing_input, processing_output, run_step
 from pipeline.steps.features import feature_signature, features_and_state
 from pipeline.steps.games import BadData, ValidatedGames, count_rules, games_fingerprint, load_games
+from pipeline.steps.prepare_events import join_events
 from pipeline.steps.state_file import write_state
 
 EXAMPLES_OF_A_RULE = 2  # in the report; quarantine.csv holds every violation
@@ -200,16 +202,17 @@ def main(argv: Sequence[str]) -> None:
     write_state(processing_output(c.FEATURES_CHANNEL) / c.STATE_FILE, state)
     write_results(processing_output(c.FEATURES_CHANNEL) / c.RESULTS_FILE, results)
     write_features(processing_output(c.UPCOMING_CHANNEL) / c.UPCOMING_FILE, features[~played], facts)
+    data = data_summary(validated, modelled, as_of)
+    data["notes"] += join_events(validated.games)
     prepared = {
         "has_new_data": marker["fingerprint"] != facts["fingerprint"],
         **facts,
         "last_evaluated": marker,
         "simulated": bool(validated.games[c.HOME_TEAM].str.startswith("SIM").any()),
         "recipe": dict(item.split("=", 1) for item in arguments.recipe),
-        "data": data_summary(validated, modelled, as_of),
+        "data": data,
     }
     (report / c.PREPARED_FILE).write_text(json.dumps(prepared, indent=2) + "\n", encoding="utf-8")
-    data = prepared["data"]
     sys.stderr.write(
         f"{data['n_played']:,} played games to {data['last_played_date']}, {data['n_upcoming']:,} upcoming, "
         f"{data['n_bad_rows']:,} bad rows; {'new' if prepared['has_new_data'] else 'nothing new'}\n"

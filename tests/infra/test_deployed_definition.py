@@ -61,15 +61,20 @@ def test_nothing_but_the_constants_differs(prod: Template, root: Path) -> None:
 
 def test_settings_change_defaults_and_nothing_else(prod: Template, synthesise: Synthesise) -> None:
     changed = synthesise(
-        env="prod", approval="automatic", instance_types="Train=ml.m5.xlarge", limits="MaxLogLoss=0.66,MinGames=500"
+        env="prod",
+        approval="automatic",
+        instance_types="Train=ml.m5.xlarge",
+        limits="MaxLogLoss=0.66,MinGames=500",
+        events_prefix="feeds/play_by_play",
     )
     before, after = deployed(prod), deployed(changed)
     defaults = {p["Name"]: p["DefaultValue"] for p in after["Parameters"]}
     assert defaults["ApprovalStatus"] == "Approved"
     assert defaults["TrainInstanceType"] == "ml.m5.xlarge"
+    assert defaults["EventsPrefix"] == "feeds/play_by_play"
     assert (defaults["MaxLogLoss"], defaults["MinGames"]) == (0.66, 500)
     restored = copy.deepcopy(after)
-    others = ("ApprovalStatus", "TrainInstanceType", "MaxLogLoss", "MinGames")
+    others = ("EventsPrefix", "ApprovalStatus", "TrainInstanceType", "MaxLogLoss", "MinGames")
     for parameter, original in zip(restored["Parameters"], before["Parameters"], strict=True):
         if parameter["Name"] in others:
             assert parameter["DefaultValue"] != original["DefaultValue"]
@@ -96,7 +101,7 @@ def test_a_vpc_is_added_to_each_job_and_nothing_else(synthesise: Synthesise, dev
             assert "VpcConfig" in members, "the API takes it there"
             assert holder.pop("VpcConfig") == vpc
             assert step["Arguments"].get("EnableNetworkIsolation", holder.get("EnableNetworkIsolation")) is True
-    assert jobs == 4
+    assert jobs == 5
     assert inside == deployed(dev)
 
 

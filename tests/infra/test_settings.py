@@ -76,6 +76,7 @@ def test_options_are_text_and_cdk_json_is_not() -> None:
         ("enabled", "yes", "true or false"),
         ("data_arrival", 1, "true or false"),
         ("completion_marker", "a/b", "file name"),
+        ("events_prefix", "/play", "a folder below the data bucket"),
         ("approval", "automatik", "did you mean automatic"),
         ("model_group", "nba_home_win", "letters, digits and hyphens"),
         ("instance_types", "Train=m5.large", "ml.m5.large for Train"),

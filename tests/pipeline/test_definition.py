@@ -158,8 +158,21 @@ def test_each_job_retries_the_services_faults_only(jobs: list[dict[str, Any]]) -
         assert all(policy["BackoffRate"] > 1 and policy["MaxAttempts"] >= 3 for policy in step["RetryPolicies"])
 
 
+def test_without_play_by_play_the_pipeline_has_no_other_job_and_nothing_waits_for_one(
+    definition: dict[str, Any], steps: dict[str, dict[str, Any]]
+) -> None:
+    (default,) = [p["DefaultValue"] for p in definition["Parameters"] if p["Name"] == "EventsPrefix"]
+    (condition,) = steps["NoEvents"]["Arguments"]["Conditions"]
+    assert condition == {"Type": "Equals", "LeftValue": {"Get": "Parameters.EventsPrefix"}, "RightValue": default}
+    assert steps["NoEvents"]["Arguments"]["IfSteps"] == []
+    assert [step["Name"] for step in steps["NoEvents"]["Arguments"]["ElseSteps"]] == ["Aggregate"]
+    others = {name: step for name, step in steps.items() if name not in ("NoEvents", "Aggregate")}
+    assert "Steps.Aggregate" not in json.dumps(others)
+    assert not [step for step in others.values() if "DependsOn" in step]
+
+
 def test_each_job_is_limited_encrypted_and_isolated(jobs: list[dict[str, Any]]) -> None:
-    assert {step["Name"] for step in jobs} == {"Prepare", "Predict", "Train", "Evaluate"}
+    assert {step["Name"] for step in jobs} == {"Prepare", "Predict", "Train", "Evaluate", "Aggregate"}
     for step in jobs:
         request = step["Arguments"]
         assert 0 < request["StoppingCondition"]["MaxRuntimeInSeconds"] <= 6 * 3600, step["Name"]

@@ -70,7 +70,7 @@ def test_every_job_of_the_definition_is_a_command(definition: dict[str, Any]) ->
 def test_a_wrong_command_says_what_exists(program: Path) -> None:
     code, _, err = ended(program, "tarin")
     assert code == 2
-    assert err == "unknown command 'tarin': this image knows prepare, predict, train, evaluate, serve\n"
+    assert err == "unknown command 'tarin': this image knows aggregate, prepare, predict, train, evaluate, serve\n"
     assert (program / "ml" / MESSAGE).read_text() == err.strip()
     assert ended(program)[0] == 2
 

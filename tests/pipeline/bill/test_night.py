@@ -74,6 +74,21 @@ def test_jobs_behind_a_condition_do_not_run_every_night() -> None:
     )
 
 
+@pytest.mark.parametrize(("value", "expected"), [("slow", ["Always"]), ("quick", ["Always", "Other"])])
+def test_a_condition_on_a_parameter_is_decided_by_its_default(value: str, expected: list[str]) -> None:
+    condition = {"Type": "Equals", "LeftValue": {"Get": "Parameters.Machine"}, "RightValue": "slow"}
+    branches = {"Conditions": [condition], "IfSteps": [], "ElseSteps": [processing("Other", "slow")]}
+    step = {"Name": "IsSlow", "Type": "Condition", "Arguments": branches}
+    found = jobs(
+        {
+            "Parameters": [{"Name": "Machine", "DefaultValue": value}],
+            "Steps": [processing("Always", "slow"), step],
+        }
+    )
+    assert [job.step for job in found] == expected
+    assert all(job.always for job in found)
+
+
 def test_the_sums_by_hand() -> None:
     found = nights(DEFINITION, {"Always": HOUR / 2, "Fit": HOUR}, PRICES, startup_seconds=HOUR)
     # Always: 1 h of start-up and 0.5 h of work at half the speed: 2 h at $1, and 10 GB for 2 h at $0.001

@@ -179,7 +179,7 @@ def test_as_a_step_it_reads_and_writes_channels_and_leaves_its_reason(tmp_path: 
     assert done.returncode == 0, done.stderr
     assert "24 rows, 0 of them repeated; 1 games, 0 left out; 2 rows of teams and games with duckdb" in done.stderr
     assert (tmp_path / "processing/output" / c.TEAM_GAMES_CHANNEL / c.TEAM_GAMES_FILE).exists()
-    assert (tmp_path / "processing/output" / c.REPORT_CHANNEL / c.AGGREGATED_FILE).exists()
+    assert (tmp_path / "processing/output" / c.TEAM_GAMES_CHANNEL / c.AGGREGATED_FILE).exists()
 
 
 def test_it_works_under_a_memory_limit_and_leaves_nothing_behind(

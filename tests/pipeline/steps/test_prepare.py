@@ -17,6 +17,7 @@ import pytest
 
 from pipeline import contract as c
 from pipeline.steps.container import StepError
+from pipeline.steps.event_features import COUNTED
 from pipeline.steps.prepare import fingerprint, parse_as_of
 from scripts.make_sample import write_sample
 
@@ -88,6 +89,63 @@ def test_order_of_rows_and_files_changes_no_output_byte(root: Path, league: list
     assert results[0] == results[1]
     assert prepared["has_new_data"] is True
     assert prepared["data"]["n_duplicates_collapsed"] == 100
+
+
+def test_play_by_play_adds_a_file_and_a_note_and_changes_nothing_else(
+    root: Path, league: list[Path], tmp_path: Path
+) -> None:
+    results = []
+    for name in ("without", "with"):
+        base = tmp_path / name
+        as_given(league, games_folder(base))
+        if name == "with":
+            write_team_games(base / "processing/input/team_games", league[-1])
+        done = prepare(base, root)
+        assert done.returncode == 0, done.stderr
+        prepared = json.loads((base / "processing/output/report/prepared.json").read_text())
+        files = {path.name for path in (base / "processing/output/features").iterdir()}
+        results.append((outputs(base), files, prepared["fingerprint"], prepared["data"]["notes"]))
+    without, with_events = results
+    assert with_events[0] == without[0]
+    assert with_events[1] == without[1] | {c.EVENT_FEATURES_FILE}
+    assert with_events[2] == without[2]
+    assert with_events[3][: len(without[3])] == without[3]
+    fits, contradicts = with_events[3][len(without[3]) :]
+    assert fits == "play-by-play of 100 games, of which 99 fit a game played before the as-of date"
+    assert contradicts.startswith("in 1 game(s) the play-by-play's points are not the final score: ")
+    features = pd.read_parquet(tmp_path / "with/processing/output/features" / c.EVENT_FEATURES_FILE)
+    assert features["net_efficiency_difference"].abs().max() > 0
+    assert len(features) > 100  # the games to come of that season, too
+
+
+def write_team_games(folder: Path, games: Path) -> None:
+    """Both teams' rows of the first hundred games of a file; the first game's points are wrong."""
+    rows = []
+    for number, game in enumerate(pd.read_csv(games).head(100).to_dict("records")):
+        home = {"date": game["date"], "team": game["home_team"], "opponent": game["away_team"]}
+        away = {"date": game["date"], "team": game["away_team"], "opponent": game["home_team"]}
+        points = int(game["home_points"]) + (number == 0), int(game["away_points"])
+        counted = dict.fromkeys(COUNTED, 20)
+        rows.append({**counted, **home, "points": points[0], "opponent_points": points[1]})
+        rows.append({**counted, **away, "points": points[1], "opponent_points": points[0]})
+    folder.mkdir(parents=True)
+    pd.DataFrame(rows).to_csv(folder / c.TEAM_GAMES_FILE, index=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("", "team_games.csv cannot be read"), ("date,team\n", 'team_games.csv: column "opponent" is missing')],
+)
+def test_a_broken_file_of_team_games_is_refused(
+    root: Path, league: list[Path], tmp_path: Path, text: str, reason: str
+) -> None:
+    as_given(league, games_folder(tmp_path))
+    (tmp_path / "processing/input/team_games").mkdir()
+    (tmp_path / "processing/input/team_games" / c.TEAM_GAMES_FILE).write_text(text)
+    assert prepare(tmp_path, root).returncode == 1
+    message = (tmp_path / "output/message").read_text()
+    assert reason in message
+    assert "run Aggregate again, or remove team_games/team_games.csv" in message
 
 
 def test_a_known_fingerprint_is_nothing_new(root: Path, league: list[Path], tmp_path: Path) -> None:
