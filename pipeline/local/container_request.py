@@ -57,6 +57,13 @@ def local_request(job: Job, base: Path) -> dict[str, Any]:
     return request
 
 
+def image_of(request: Mapping[str, Any]) -> str:
+    """The image that the job runs in."""
+    return str(
+        (request.get("AlgorithmSpecification") or {}).get("TrainingImage") or request["AppSpecification"]["ImageUri"]
+    )
+
+
 def is_isolated(request: Mapping[str, Any]) -> bool:
     """Whether the job may not talk to anybody."""
     processing = (request.get("NetworkConfig") or {}).get("EnableNetworkIsolation")

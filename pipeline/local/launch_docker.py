@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from pipeline.entrypoint import RUN_AS
 from pipeline.local import engine
-from pipeline.local.container_request import is_isolated, local_request
+from pipeline.local.container_request import image_of, is_isolated, local_request
 from pipeline.local.engine import EngineError
 from pipeline.local.job import Job, JobOutcome, LaunchFault
 from pipeline.local.locks import try_lock
@@ -57,6 +57,9 @@ class DockerLauncher:
 
     def launch(self, job: Job) -> JobOutcome:
         """Runs the container to its end, time limit or stop; raises LaunchFault where it could not be run."""
+        image = image_of(job.request)
+        if engine.image_details(image) is None:  # compose would look for it in a registry
+            return JobOutcome("Failed", f"there is no image {image}: {engine.BUILD}")
         local_mode = _local_mode()
         job.log_path.parent.mkdir(parents=True, exist_ok=True)
         start = job.log_path.stat().st_size if job.log_path.exists() else 0

@@ -18,6 +18,7 @@ from scripts.build_image import build
 
 MAX_MEGABYTES = 700
 UNPRIVILEGED = "10001"
+CONFIGURED = ("Env", "Entrypoint", "WorkingDir", "Labels")
 
 
 def in_image(image: str, script: str) -> str:
@@ -85,7 +86,9 @@ def test_what_cdk_publishes_is_this_image(image: str, base: str | None, root: Pa
         command, cwd=tmp_path / source["directory"], capture_output=True, text=True, check=False, timeout=240
     )
     assert built.returncode == 0, built.stderr
-    assert built.stdout.strip() == (image_details(image) or {})["Id"]
+    ours, theirs = image_details(image) or {}, image_details(built.stdout.strip()) or {}
+    assert theirs["RootFS"]["Layers"] == ours["RootFS"]["Layers"]
+    assert [theirs["Config"].get(key) for key in CONFIGURED] == [ours["Config"][key] for key in CONFIGURED]
 
 
 def test_programs_are_unprivileged_although_the_container_starts_as_root_with_roots_folders(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,9 @@ def store(tmp_path: Path) -> Store:
 
 
 def end_of(image: str, store: Store, step: dict[str, Any]) -> RunResult:
-    content = code_version(image_files())
+    launcher = DockerLauncher(image, content=code_version(image_files()), grace_seconds=1)
     definition = {"Version": "2020-12-01", "Parameters": [], "Steps": [step]}
-    return run(load_plan(definition, {}, {}), store, DockerLauncher(image, content=content, grace_seconds=1))
+    return run(load_plan(definition, {}, {}), store, launcher, code=launcher.image_id)
 
 
 def test_a_job_sees_its_arguments_and_environment_as_they_are_and_no_network(image: str, store: Store) -> None:
@@ -75,6 +76,18 @@ def test_a_job_sees_its_arguments_and_environment_as_they_are_and_no_network(ima
     assert seen["environment"]["PROCESSING_JOB_NAME"] == seen["config"] == result.step("Job").job_name
     assert seen["network"] == ["lo"]
     assert containers_of(store.root) == []
+
+
+def test_a_result_is_known_by_the_image_that_made_it(image: str, store: Store) -> None:
+    """The same request, in an image of the same code: on another base, its result is another."""
+    other = f"{image}-on-another-base"
+    build = ["docker", "build", "--quiet", "--tag", other, "-"]
+    subprocess.run(build, input=f"FROM {image}\nLABEL base=another\n", text=True, check=True, capture_output=True)
+    try:
+        cached = [end_of(name, store, job(image, "pass")).step("Job").cached for name in (image, image, other)]
+    finally:
+        subprocess.run(["docker", "rmi", other], check=False, capture_output=True)
+    assert cached == [False, True, False]
 
 
 def test_a_job_that_is_not_isolated_has_a_network_which_goes_with_it(image: str, store: Store) -> None:
@@ -108,6 +121,14 @@ def test_a_job_ends_at_its_time_limit(image: str, store: Store) -> None:
     assert result.failure.reason == "stopped after its MaxRuntimeInSeconds of 3"
     assert result.failure.log_lines == ("begun",)
     assert containers_of(store.root) == []
+
+
+def test_an_image_that_is_gone_is_not_looked_for_elsewhere(image: str, store: Store) -> None:
+    step = job(image, "pass")
+    step["Arguments"]["AppSpecification"]["ImageUri"] = "retraining:never-built"
+    result = end_of(image, store, step)
+    assert result.failure is not None
+    assert result.failure.reason == "there is no image retraining:never-built: make image"
 
 
 def test_more_than_one_machine_is_refused_before_anything_runs(image: str, store: Store) -> None:

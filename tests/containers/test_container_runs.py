@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from containers import SOMEBODY, as_somebody, command, containers_of, environment, outcome, run_local
 
-JOBS = ("Prepare", "Predict", "Train", "Evaluate")
+from pipeline.local.engine import image_details
+from scripts.run_local import child_processes, containers
 
 
 def evaluation_of(store: Path, execution: str) -> dict[str, Any]:
@@ -83,15 +84,10 @@ def test_nothing_is_left_in_the_engine_and_nothing_is_roots(
     assert not [link for link in Path(tempfile.gettempdir()).glob("retraining-job-*/base") if world in link.parents]
 
 
-def test_the_cache_knows_the_image(world: Path, image: str, runs: tuple[dict[str, Any], dict[str, Any]]) -> None:
-    """The same run again is cached in containers; an embedded run does not take a container's results for its own."""
-    recipe = {"MaxDepth": "1", "TriggerReason": "costs $5 and $HOME", "ForceTraining": "true"}
-    options = ("--docker", "--image", image)
-    again = outcome(run_local(world / "docker", world / "games", *options, prefix=as_somebody(), **recipe))
-    cached = {step["name"]: step["cached"] for step in again["steps"]}
-    assert cached["Train"]
-    embedded = outcome(run_local(world / "docker", world / "games", prefix=as_somebody(), **recipe))
-    assert not any(step["cached"] for step in embedded["steps"] if step["name"] == "Train")
+def test_the_image_is_part_of_what_a_cached_result_is_known_by(image: str) -> None:
+    """That the launcher's digest of the code decides is tested job by job."""
+    place = containers(image)
+    assert place.code == (image_details(image) or {})["Id"] != child_processes().code
 
 
 def test_a_failed_step_gives_the_reason_of_an_embedded_run(world: Path, image: str, tmp_path: Path) -> None:
