@@ -10,6 +10,7 @@ from constructs import Construct
 
 from infra.alerts import Alerts
 from infra.definition import all_steps, read_definition
+from infra.handlers.endpoint_plan import VARIANT
 from infra.run_alarms import NAMESPACE
 from infra.settings import Settings
 from infra.storage import Storage
@@ -33,12 +34,12 @@ class Dashboard(Construct):
         pipeline_name: str,
         storage: Storage,
         alerts: Alerts,
+        endpoint_name: str | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
         stack = cdk.Stack.of(self)
-        body = dashboard_body(
-            pipeline_name, stack.region, storage.data.bucket_name, [alarm.alarm_arn for alarm in alerts.alarms]
-        )
+        arns = [alarm.alarm_arn for alarm in alerts.alarms]
+        body = dashboard_body(pipeline_name, stack.region, storage.data.bucket_name, arns, endpoint_name)
         self.dashboard = cloudwatch.CfnDashboard(
             self,
             "Page",
@@ -47,7 +48,9 @@ class Dashboard(Construct):
         )
 
 
-def dashboard_body(pipeline: str, region: str, data_bucket: str, alarms: list[str]) -> dict[str, Any]:
+def dashboard_body(
+    pipeline: str, region: str, data_bucket: str, alarms: list[str], endpoint: str | None = None
+) -> dict[str, Any]:
     """The widgets; model numbers are looked at over ninety days, runs over thirty."""
     steps = [s["Name"] for s in all_steps(read_definition()["Steps"]) if s["Type"] in ("Processing", "Training")]
 
@@ -99,6 +102,7 @@ def dashboard_body(pipeline: str, region: str, data_bucket: str, alarms: list[st
             ],
             start="-P90D",
         ),
+        *(_endpoint_widgets(endpoint, region) if endpoint else ()),
         {"type": "alarm", "properties": {"title": "Alarms", "alarms": alarms}},
     ]
     placed = [
@@ -106,6 +110,20 @@ def dashboard_body(pipeline: str, region: str, data_bucket: str, alarms: list[st
         for i, w in enumerate(widgets)
     ]
     return {"start": "-P30D", "widgets": placed}
+
+
+def _endpoint_widgets(endpoint: str, region: str) -> list[dict[str, Any]]:
+    """Requests and errors, and how long an answer took, in microseconds."""
+
+    def metric(name: str, stat: str) -> list[Any]:
+        dimensions = ["EndpointName", endpoint, "VariantName", VARIANT]
+        return ["AWS/SageMaker", name, *dimensions, {"label": f"{name} {stat}", "stat": stat}]
+
+    counts = ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors")
+    return [
+        _graph("Endpoint: requests a day", region, [metric(name, "Sum") for name in counts]),
+        _graph("Endpoint: microseconds", region, [metric("ModelLatency", stat) for stat in ("p50", "p99")]),
+    ]
 
 
 def _graph(

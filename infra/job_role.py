@@ -40,10 +40,10 @@ def job_role(scope: Construct, *, settings: Settings, image: Image, storage: Sto
     )
     allow(role, ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"], [key.key_arn])
     allow_volume_grants(role, key)
-    _allow_image(role, image)
+    allow_image(role, image)
     _allow_logs(role)
     if settings.subnet_ids:
-        _allow_network_interfaces(role)
+        allow_network_interfaces(role)
     return role
 
 
@@ -52,7 +52,8 @@ def allow_volume_grants(role: iam.Role, key: kms.IKey) -> None:
     allow(role, ["kms:CreateGrant"], [key.key_arn], conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}})
 
 
-def _allow_image(role: iam.Role, image: Image) -> None:
+def allow_image(role: iam.Role, image: Image) -> None:
+    """Let SageMaker pull the image in this role's name."""
     pull = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
     allow(role, pull, [image.repository_arn])
     allow(role, ["ecr:GetAuthorizationToken"], ["*"], why="The action knows no resource: a token is for the registry.")
@@ -86,7 +87,7 @@ def _allow_logs(role: iam.Role) -> None:
     )
 
 
-def _allow_network_interfaces(role: iam.Role) -> None:
+def allow_network_interfaces(role: iam.Role) -> None:
     """docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html: jobs in a VPC."""
     allow(
         role,

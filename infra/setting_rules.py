@@ -26,6 +26,8 @@ LOG_RETENTION_DAYS: Final = (
     *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
     *(1096, 1827, 2192, 2557, 2922, 3288, 3653),
 )
+# docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariantServerlessConfig.html
+SERVERLESS_MEMORY_MB: Final = (1024, 2048, 3072, 4096, 5120, 6144)
 LIMITS: Final = {
     p.name: p.default for p in parameters.ALL if p.name in (*gates.GATE_PARAMETERS, "MaxBadRowShare", "MinGames")
 }
@@ -89,15 +91,25 @@ def whole_number(lowest: int, highest: int) -> Reader[int]:
     return read
 
 
-def retention_days(value: object) -> int:
-    """A retention that CloudWatch Logs knows."""
-    if (
-        isinstance(value, bool)
-        or not re.fullmatch("[0-9]{1,5}", str(value))
-        or int(str(value)) not in LOG_RETENTION_DAYS
-    ):
-        raise SettingError(f"one of {', '.join(map(str, LOG_RETENTION_DAYS))}")
-    return int(str(value))
+def one_number(*choices: int) -> Reader[int]:
+    """One of some whole numbers."""
+
+    def read(value: object) -> int:
+        if isinstance(value, bool) or not re.fullmatch("[0-9]{1,5}", str(value)) or int(str(value)) not in choices:
+            raise SettingError(f"one of {', '.join(map(str, choices))}")
+        return int(str(value))
+
+    return read
+
+
+def machine(value: object) -> str:
+    """An instance type of SageMaker."""
+    if not isinstance(value, str) or not re.fullmatch(r"ml\.[a-z0-9-]+\.[a-z0-9]+", value):
+        raise SettingError("an instance type such as ml.m5.large")
+    return value
+
+
+retention_days: Final = one_number(*LOG_RETENTION_DAYS)
 
 
 def schedule(value: object) -> str:

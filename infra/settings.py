@@ -67,6 +67,20 @@ class Settings:
     limits: Mapping[str, int | float] = _setting(
         rule.limits, {}, "other limits than the pipeline's, e.g. MaxLogLoss=0.67"
     )
+    serving: str = _setting(
+        rule.one_of("off", "serverless", "instance"), "off", "the endpoint that serves the champion, or none"
+    )
+    serving_memory_mb: int = _setting(
+        rule.one_number(*rule.SERVERLESS_MEMORY_MB), 2048, "memory of a serverless endpoint"
+    )
+    serving_max_concurrency: int = _setting(
+        rule.whole_number(1, 200), 5, "requests that a serverless endpoint answers at a time; more are throttled"
+    )
+    serving_instance_type: str = _setting(rule.machine, "ml.m5.large", "machine of an endpoint with machines")
+    serving_instance_count: int = _setting(rule.whole_number(1, 20), 1, "how many of them")
+    serving_stale_after_days: int = _setting(
+        rule.whole_number(1, 3650), 7, "age in days from which answers say that the model's team state is stale"
+    )
     log_retention_days: int = _setting(rule.retention_days, 365, "how long logs of the stack's own functions are kept")
     run_retention_days: int = _setting(
         rule.whole_number(7, 3650),
@@ -102,6 +116,11 @@ class Settings:
     def pipeline_name(self) -> str:
         """Name of the pipeline in SageMaker."""
         return f"retraining-{self.environment}"
+
+    @property
+    def endpoint_name(self) -> str:
+        """Name of the endpoint, if there is one."""
+        return self.pipeline_name
 
     @property
     def group_name(self) -> str:

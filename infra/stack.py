@@ -12,6 +12,7 @@ from infra.dashboard import Dashboard
 from infra.keys import Keys
 from infra.run_alarms import RunAlarms
 from infra.run_mails import RunMails
+from infra.serving import Serving
 from infra.settings import Settings
 from infra.storage import Storage
 from infra.teardown import Teardown
@@ -53,10 +54,30 @@ class RetrainingStack(cdk.Stack):
             key=keys.data,
             alerts=alerts,
         )
+        serving = None
+        if settings.serving != "off":
+            serving = Serving(
+                self,
+                "Serving",
+                settings=settings,
+                image=training.image,
+                artifact_bucket=storage.artifacts,
+                key=keys.data,
+                alerts=alerts,
+                after=approval,
+            )
         if not settings.retain:
             teardown = Teardown(self, "Teardown", settings=settings, storage=storage, training=training, key=keys.data)
-            teardown.goes_after(triggers, approval)
-        Dashboard(self, "Dashboard", settings=settings, pipeline_name=name, storage=storage, alerts=alerts)
+            teardown.goes_after(triggers, approval, *([serving] if serving else []))
+        Dashboard(
+            self,
+            "Dashboard",
+            settings=settings,
+            pipeline_name=name,
+            storage=storage,
+            alerts=alerts,
+            endpoint_name=serving.endpoint_name if serving else None,
+        )
 
         for output, value in {
             "PipelineName": name,
@@ -65,6 +86,7 @@ class RetrainingStack(cdk.Stack):
             "ModelPackageGroup": settings.group_name,
             "AlertsTopic": alerts.topic.topic_arn,
             "ApproversTopic": approval.approvers_topic.topic_arn,
+            **({"EndpointName": serving.endpoint_name} if serving else {}),
         }.items():
             cdk.CfnOutput(self, output, value=value)
 

@@ -36,7 +36,10 @@ class Storage(Construct):
         )
         # EventBridge is told of new objects: a completion marker may start a run.
         self.data = self._bucket("Data", key, [old_versions], tell_eventbridge=True)
-        self.artifacts = self._bucket("Artifacts", key, [old_versions, old_runs])
+        # The endpoint follows champion.json.
+        self.artifacts = self._bucket(
+            "Artifacts", key, [old_versions, old_runs], tell_eventbridge=settings.serving != "off"
+        )
         self.all = (self.data, self.artifacts, self._logs)
         for bucket in self.all:
             if bucket.policy:

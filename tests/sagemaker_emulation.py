@@ -4,6 +4,7 @@
 - ClientRequestToken of StartPipelineExecution: the same token starts one run
 - StopPipelineExecution; ListPipelineExecutionSteps, and ListPipelineExecutions newest first with MaxResults
 - UpdateModelPackage keeps the metadata that it is not given (moto forgets it), and DeleteModelPackage
+- UpdateEndpoint
 - no two changes of model packages carry the same LastModifiedTime (the service counts in milliseconds)
 
 A started run stays Executing until a test says otherwise: see `Run`.
@@ -276,6 +277,18 @@ def delete_model_package(self: SageMakerResponse) -> ActionResult:
     return ActionResult({})
 
 
+def update_endpoint(self: SageMakerResponse) -> ActionResult:
+    """Another configuration, at once."""
+    name, config = self._get_param("EndpointName"), self._get_param("EndpointConfigName")
+    self.sagemaker_backend.describe_endpoint(name)
+    found = self.sagemaker_backend.describe_endpoint_config(config)
+    endpoint = self.sagemaker_backend.endpoints[name]
+    endpoint.endpoint_config_name = config
+    endpoint.production_variants = endpoint._process_production_variants(found["ProductionVariants"])
+    endpoint.last_modified_time = utcnow()
+    return ActionResult({"EndpointArn": endpoint.arn})
+
+
 def _page(response: SageMakerResponse, name: str, rows: list[Any], default: int) -> ActionResult:
     start = int(response._get_param("NextToken") or 0)
     end = start + int(response._get_param("MaxResults") or default)
@@ -294,5 +307,6 @@ _ACTIONS = {
         list_pipeline_executions,
         list_pipeline_execution_steps,
         delete_model_package,
+        update_endpoint,
     )
 }

@@ -66,6 +66,7 @@ class Resolver:
             "AWS::SageMaker::Pipeline": "PipelineName",
             "AWS::Scheduler::ScheduleGroup": "Name",
             "AWS::S3::Bucket": "BucketName",
+            "AWS::CloudWatch::Alarm": "AlarmName",
         }
         known = properties.get(named.get(resource["Type"], ""), name.lower())
         return f"arn:aws:sns:{REGION}:{ACCOUNT}:{name}" if resource["Type"] == "AWS::SNS::Topic" else known

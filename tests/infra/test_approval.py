@@ -25,6 +25,7 @@ IMAGE = "111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining:1.0"
 MODULES = {
     *(f"infra/handlers/{name}.py" for name in ("__init__", "announcement", "approval", "champion", "clients")),
     *(f"infra/handlers/{name}.py" for name in ("cloudformation", "mail", "metrics", "objects", "place", "registry")),
+    *(f"infra/handlers/{name}.py" for name in ("endpoint", "endpoint_calls", "endpoint_plan", "serving")),
     *("infra/handlers/teardown.py", "infra/__init__.py", "pipeline/__init__.py"),
     *(f"pipeline/{name}.py" for name in ("console", "contract", "promotion")),
 }

@@ -26,6 +26,7 @@ def checked(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Templ
     out = tmp_path_factory.mktemp("nag")
     everything = {"alert_emails": "a@example.com", "data_arrival": "true", "monthly_budget_usd": "25", **GUARDED}
     everything |= {"removal_policy": "destroy"}  # the function that empties buckets
+    everything |= {"serving": "instance"}
     app = build(cdk_context(root, env="prod", **everything), str(out))
     cdk.Stack(app, "control")  # a stack in which the checks must find something, or they did not run
     cdk.aws_s3.CfnBucket(app.node.find_child("control"), "Open")

@@ -1,0 +1,85 @@
+"""The function behind serving: the endpoint follows champion/.
+
+Called by EventBridge (champion.json was written; the endpoint changed its state; every hour, to mend what a lost event
+left), and by CloudFormation at a deploy, at a change of the endpoint's settings, and when it is to go.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, cast
+
+import boto3
+
+from infra.handlers import cloudformation
+from infra.handlers.announcement import Post
+from infra.handlers.endpoint import Failure, converge, remove_all
+from infra.handlers.endpoint_calls import Endpoints, SageMakerEndpoints
+from infra.handlers.endpoint_plan import ATTEMPT, EndpointSettings
+from infra.handlers.mail import SUBJECT_LIMIT, Mail
+from infra.handlers.objects import Objects
+from infra.handlers.place import Context
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the function talks to."""
+
+    endpoints: Endpoints
+    objects: Objects
+    post: Post
+
+
+@cache
+def connect(name: str, own: str, bucket: str) -> Services:
+    """Clients of the region that the function runs in."""
+    sagemaker = cast("SageMakerEndpoints", boto3.client("sagemaker"))
+    return Services(Endpoints(sagemaker, name, own), Objects(boto3.client("s3"), bucket), Post(boto3.client("sns")))
+
+
+def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """Lambda's entry. Raises what went wrong, so that Lambda tries again, counts an error and keeps the event."""
+    settings = EndpointSettings.of(os.environ)
+    services = connect(settings.name, settings.own, settings.bucket)
+
+    def follow() -> str:
+        return converge(
+            services.endpoints,
+            services.objects,
+            settings,
+            claim=context.aws_request_id,
+            on_failure=lambda failure: services.post.send(settings.alerts_topic, failed(failure)),
+        )
+
+    if cloudformation.is_deploy(event):
+        return cloudformation.answer(
+            event, at_deploy=follow, at_removal=lambda: remove_all(services.endpoints, services.objects)
+        )
+    step = follow()
+    sys.stdout.write(json.dumps({"endpoint": settings.name, "step": step}) + "\n")
+    return {"endpoint": settings.name, "step": step}
+
+
+def failed(failure: Failure) -> Mail:
+    """The mail about a version that could not be put into service."""
+    wanted, endpoint = failure.wanted, failure.endpoint
+    name, version = wanted.settings.name, wanted.version
+    if endpoint.status == "InService":
+        now = f"It was rolled back: the endpoint goes on serving {endpoint.config}."
+    else:
+        now = f"The endpoint is {endpoint.status} and answers nobody."
+    return Mail(
+        f"[{wanted.settings.pipeline}] endpoint {name} could not take version {version}"[: SUBJECT_LIMIT - 1],
+        f"Version {version} was to be served by endpoint {name}, as {wanted.name}.\n\n"
+        f"{now}\n"
+        f"Reason given by SageMaker: {endpoint.reason or 'none'}\n\n"
+        f"It is not tried again by itself. Read the container's log, /aws/sagemaker/Endpoints/{name}, then either\n"
+        "  approve another version (python -m scripts.review_model list --aws), or\n"
+        f"  try this one again: aws s3 rm s3://{wanted.settings.bucket}/{ATTEMPT}\n"
+        "(the next hourly check does it).\n",
+    )

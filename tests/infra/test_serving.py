@@ -1,0 +1,158 @@
+"""What is deployed for serving: nothing by default; else who calls the function, what it may do, what people hear."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.events.models import EventPattern
+from resolved_template import Resolver, Template, only, resources
+from synthesis import Synthesise
+
+from infra.handlers.endpoint_plan import EndpointSettings
+
+Recorded = Callable[[str], dict[str, Any]]
+ALARMS = ("endpoint-errors", "endpoint-slow", "serving-failed", "serving-undelivered")
+
+
+@pytest.fixture(scope="session")
+def serverless(synthesise: Synthesise) -> Template:
+    return synthesise(env="prod", serving="serverless", serving_memory_mb="4096", alert_emails="a@example.com")
+
+
+@pytest.fixture(scope="session")
+def machines(synthesise: Synthesise) -> Template:
+    vpc = {"subnet_ids": "subnet-12345678", "security_group_ids": "sg-12345678"}
+    return synthesise(env="prod", serving="instance", serving_instance_count="2", **vpc)
+
+
+def test_nothing_of_it_is_there_by_default(prod: Template) -> None:
+    assert not [name for name in prod["Resources"] if name.startswith("Serving")]
+    _, bucket = only(prod, "AWS::S3::Bucket", "Artifacts")
+    assert "NotificationConfiguration" not in bucket
+    assert "AWS/SageMaker" not in json.dumps(prod["Resources"])
+
+
+def plan_of(template: Template) -> EndpointSettings:
+    """What the function is told, as it reads it."""
+    _, function = only(template, "AWS::Lambda::Function", "Serving")
+    return EndpointSettings.of(Resolver(template)(function["Environment"]["Variables"]))
+
+
+def test_the_function_is_told_what_the_settings_say(serverless: Template, machines: Template) -> None:
+    plan = plan_of(serverless)
+    assert (plan.name, plan.kind, plan.memory_mb, plan.subnets) == ("retraining-prod", "serverless", 4096, ())
+    assert plan.rollback_alarms == ("retraining-prod-endpoint-errors", "retraining-prod-endpoint-slow")
+    assert plan.tags["pipeline"] == "retraining-prod"
+    plan = plan_of(machines)
+    assert (plan.kind, plan.instance_type, plan.instance_count) == ("instance", "ml.m5.large", 2)
+    assert (plan.subnets, plan.security_groups) == (("subnet-12345678",), ("sg-12345678",))
+    role, _ = only(machines, "AWS::IAM::Role", "ServingEndpointRole")
+    assert plan.role == Resolver(machines)({"Fn::GetAtt": [role, "Arn"]})
+
+
+def test_what_calls_it(serverless: Template, recorded: Recorded) -> None:
+    resolve = Resolver(serverless)
+
+    def matches(rule: str, event: dict[str, Any]) -> bool:
+        _, properties = only(serverless, "AWS::Events::Rule", rule)
+        return EventPattern(None, resolve(properties["EventPattern"])).matches_event(event)
+
+    changed = recorded("endpoint_changed")
+    assert matches("ServingEndpointChanged", changed)
+    changed["detail"]["EndpointName"] = "another"
+    assert not matches("ServingEndpointChanged", changed)
+    written = recorded("object_created")
+    written["detail"]["bucket"]["name"] = plan_of(serverless).bucket
+    assert not matches("ServingPromoted", written)
+    written["detail"]["object"]["key"] = "champion/champion.json"
+    assert matches("ServingPromoted", written)
+    _, bucket = only(serverless, "AWS::S3::Bucket", "Artifacts")
+    assert bucket["NotificationConfiguration"]["EventBridgeConfiguration"]["EventBridgeEnabled"] is True
+    _, hourly = only(serverless, "AWS::Events::Rule", "ServingEveryHour")
+    assert hourly["ScheduleExpression"] == "rate(1 hour)"
+    for rule in ("ServingPromoted", "ServingEndpointChanged", "ServingEveryHour"):
+        (target,) = only(serverless, "AWS::Events::Rule", rule)[1]["Targets"]
+        assert target["DeadLetterConfig"]
+
+
+def allowed(template: Template, role: str) -> dict[str, set[str]]:
+    """Action to the resources that a role may use it on."""
+    resolve = Resolver(template)
+    found: dict[str, set[str]] = {}
+    for policy in resources(template, "AWS::IAM::Policy").values():
+        if any(named["Ref"].startswith(role) for named in policy["Roles"]):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                for action in listed(statement["Action"]):
+                    found.setdefault(action, set()).update(str(resolve(r)) for r in listed(statement["Resource"]))
+    return found
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+CONTAINER = {
+    *("s3:GetObject", "kms:Decrypt", "kms:DescribeKey", "ecr:GetAuthorizationToken"),
+    *("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"),
+    *("logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"),
+}
+
+
+def test_a_container_reads_its_artifact_and_no_other(serverless: Template, machines: Template) -> None:
+    found = allowed(serverless, "ServingEndpointRole")
+    assert set(found) == CONTAINER
+    (read,) = found["s3:GetObject"]
+    assert read.endswith("/serving/*")
+    more = set(allowed(machines, "ServingEndpointRole")) - CONTAINER
+    assert {action for action in more if not action.startswith("ec2:")} == {"kms:CreateGrant"}
+
+
+def test_the_function_changes_this_endpoint_and_no_other(serverless: Template) -> None:
+    found = allowed(serverless, "ServingRole")
+    assert set(found) == {
+        *(f"sagemaker:{verb}Endpoint" for verb in ("Create", "Update", "Describe", "Delete")),
+        *("sagemaker:CreateModel", "sagemaker:DeleteModel", "sagemaker:ListModels", "sagemaker:AddTags"),
+        *(f"sagemaker:{verb}" for verb in ("CreateEndpointConfig", "DeleteEndpointConfig", "ListEndpointConfigs")),
+        *("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket", "iam:PassRole"),
+        *("kms:Decrypt", "kms:GenerateDataKey", "sns:Publish", "sqs:SendMessage"),
+        *("logs:CreateLogStream", "logs:PutLogEvents"),
+    }
+    assert all(":endpoint/retraining-prod" in arn for arn in found["sagemaker:DeleteEndpoint"])
+    assert {arn.rsplit("/", 2)[-2] for arn in found["s3:PutObject"]} == {"serving"}
+    assert {arn.rsplit("/", 2)[-2] for arn in found["s3:GetObject"]} == {"serving", "champion"}
+    (passed,) = found["iam:PassRole"]
+    assert "ServingEndpointRole" in passed
+
+
+def test_the_endpoint_goes_with_the_deployment_before_what_removes_it(serverless: Template) -> None:
+    (custom,) = [r for r in serverless["Resources"].values() if r["Type"] == "Custom::Endpoint"]
+    kinds = {serverless["Resources"][name]["Type"] for name in custom["DependsOn"]}
+    assert {"AWS::IAM::Role", "AWS::IAM::Policy", "Custom::Champion"} <= kinds
+
+
+def test_its_alarms_say_what_to_do_and_are_in_the_runbook(serverless: Template, root: Path) -> None:
+    runbook = (root / "docs" / "runbook.md").read_text(encoding="utf-8")
+    found = {p["AlarmName"]: p for p in resources(serverless, "AWS::CloudWatch::Alarm").values()}
+    for name in ALARMS:
+        alarm = found[f"retraining-prod-{name}"]
+        assert alarm["AlarmActions"] == alarm["OKActions"]
+        assert Resolver(serverless)(alarm["AlarmDescription"]).count(". ") >= 1
+        assert f'"{name}"' in runbook, name
+    slow = found["retraining-prod-endpoint-slow"]
+    assert (slow["MetricName"], slow["ExtendedStatistic"], slow["Threshold"]) == ("ModelLatency", "p99", 1_000_000)
+    assert {d["Name"]: d["Value"] for d in slow["Dimensions"]} == {
+        "EndpointName": "retraining-prod",
+        "VariantName": "AllTraffic",
+    }
+
+
+def test_the_dashboard_shows_it(prod: Template, serverless: Template) -> None:
+    def page(template: Template) -> str:
+        return str(Resolver(template)(only(template, "AWS::CloudWatch::Dashboard")[1]["DashboardBody"]))
+
+    assert "ModelLatency" in page(serverless)
+    assert "ModelLatency" not in page(prod)
