@@ -173,7 +173,7 @@ def _tolerated_log_odds(forecasts: Forecasts) -> FloatArray:
     shifts = np.linspace(-TOLERATED_SHIFT, TOLERATED_SHIFT, _STEPS)
     slopes = 1.0 + np.linspace(-TOLERATED_SLOPE, TOLERATED_SLOPE, _STEPS)
     claimed = _log_odds(forecasts.p)[:, None, None]
-    return np.asarray((shifts[None, :, None] + slopes[None, None, :] * claimed).reshape(len(forecasts), -1))
+    return np.asarray((shifts[None, :, None] + slopes[None, None, :] * claimed).reshape(len(forecasts), _STEPS**2))
 
 
 def _alternatives(forecasts: Forecasts) -> dict[str, FloatArray]:

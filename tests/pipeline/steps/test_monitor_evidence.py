@@ -132,6 +132,12 @@ def test_few_games_say_nothing() -> None:
     assert not evidence_by_day(hopeless).alarm().any()
 
 
+def test_no_game_is_no_evidence() -> None:
+    path = evidence_by_day(league(0))
+    assert (len(path.day), path.first_alarm()) == (0, None)
+    assert verdict(league(0)).n_games == 0
+
+
 def test_a_better_reference_rating_is_evidence_too() -> None:
     games = league(600, slope=0.55, seed=3)
     better = 1 / (1 + np.exp(-0.55 * (np.log(games.p) - np.log1p(-games.p))))

@@ -1,0 +1,259 @@
+"""Does the monitor stay quiet through ordinary seasons, and how long does it take to see a fault? On real games.
+
+in   ../shared/data/games/      every NBA game
+
+Each morning of each season is judged by the functions that Predict calls, with what was known by then: by a champion of
+before the season, and by one that is replaced each month. Games from 1994 on are the baseline of features, so that the
+first seasons have one too; the champion is trained on games from 2004 on, as in production.
+
+The limits were set by theory (once in 520 weeks of games) and not moved; tolerances, PSI and the calendar's slack were
+chosen while looking at seasons 2005 to 2019. 2020 to 2023 are printed apart.
+
+python -m benchmarks.drift                    both tables (about five minutes)
+python -m benchmarks.drift --quick            fewer seasons and faults
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from benchmarks.drift_faults import FAULTS, World, none
+from pipeline import contract as c
+from pipeline.steps.features import FEATURES
+from pipeline.steps.games import load_games
+from pipeline.steps.lean_xgboost import xgb
+from pipeline.steps.model import Hyperparameters, fit, predict
+from pipeline.steps.monitor_data import look_at_data
+from pipeline.steps.monitor_evidence import FAMILIES, Forecasts, evidence_by_day
+from pipeline.steps.monitor_features import SeasonGames, compare_features
+from pipeline.steps.monitor_scores import Scores, score_evidence
+from pipeline.steps.reference import reference_forecast
+from pipeline.steps.walk_forward import feature_matrix
+
+REAL_DATA: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "games"
+AS_OF: Final = date(2023, 7, 1)  # after the last real game
+FIRST_SEASON: Final = 2004
+FIRST_BASELINE: Final = 1994
+ORDINARY: Final = range(2005, 2020)
+LATER: Final = range(2020, 2024)
+FAULT_SEASONS: Final = (2007, 2010, 2013, 2016, 2019)
+FAULT_DAYS: Final = ("12-01", "01-10", "02-25")
+WATCHED_DAYS: Final = 90  # after a fault; what is found later is called missed
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Season:
+    """All played games up to a season's end as arrays, and which of them are the season's."""
+
+    X: NDArray[np.float32]
+    day: IntArray
+    season: IntArray
+    playoff: NDArray[np.bool_]
+    home_won: NDArray[np.float64]
+    p_reference: NDArray[np.float64]  # of the season's games
+    home: NDArray[Any]  # of the season's games
+    away: NDArray[Any]
+    points: NDArray[np.float64]  # (season's games, 2)
+    number: int
+
+    @property
+    def rows(self) -> IntArray:
+        """Rows of the season's games."""
+        return np.flatnonzero(self.season == self.number)
+
+
+def season_of(world: World, number: int) -> Season:
+    """The arrays of one season."""
+    played = world.games[c.HOME_POINTS].notna().to_numpy()
+    kept = played & (world.games[c.SEASON] >= FIRST_BASELINE).to_numpy() & (world.games[c.SEASON] <= number).to_numpy()
+    games, features = world.games[kept], world.features[kept]
+    own = games[games[c.SEASON] == number]
+    known = world.games[played & (world.games[c.SEASON] <= number).to_numpy()]
+    results = pa.Table.from_pandas(known[list(c.RESULT_COLUMNS)], preserve_index=False)
+    return Season(
+        X=feature_matrix(pa.Table.from_pandas(features, preserve_index=False)),
+        day=games[c.DATE].to_numpy().astype("datetime64[D]").astype(np.int64),
+        season=games[c.SEASON].to_numpy().astype(np.int64),
+        playoff=games[c.PLAYOFF].to_numpy().astype(np.bool_),
+        home_won=features[c.HOME_WON].to_numpy(dtype=np.float64),
+        p_reference=reference_forecast(results, own[c.GAME_ID].tolist(), FIRST_SEASON),
+        home=own[c.HOME_FRANCHISE].to_numpy().astype(str),
+        away=own[c.AWAY_FRANCHISE].to_numpy().astype(str),
+        points=own[[c.HOME_POINTS, c.AWAY_POINTS]].to_numpy(dtype=np.float64),
+        number=number,
+    )
+
+
+def champion_of(season: Season, cut_off: int) -> xgb.Booster:
+    """The shipped weights of a champion that has seen the games before day `cut_off`."""
+    known = (season.day < cut_off) & (season.season >= FIRST_SEASON)
+    return fit(season.X[known], season.home_won[known], Hyperparameters())
+
+
+def alarms(season: Season, champion: xgb.Booster, cut_off: int, since: int, until: int) -> Iterator[tuple[int, str]]:
+    """(day, part) of every alarm after the games of days [since, until), with a champion of `cut_off`."""
+    rows = season.rows
+    live = rows[season.day[rows] >= cut_off]
+    own = live - rows[0]
+    forecasts = Forecasts(
+        predict(champion, season.X[live]),
+        season.home_won[live],
+        season.day[live],
+        season.home[own],
+        season.away[own],
+        season.p_reference[own],
+    )
+    path = evidence_by_day(forecasts)
+    scores = score_evidence(Scores(season.day[rows], season.home, season.away, *season.points.T), cut_off)
+    for day in path.day[(path.day >= since) & (path.day < until)].tolist():
+        at = int(np.searchsorted(path.day, day))
+        yield from ((day, name) for name in FAMILIES if path.alarm(name)[at])
+        if scores.alarm()[np.searchsorted(scores.day, day)]:
+            yield day, c.SCORES
+        known = slice(0, int(np.searchsorted(season.day, day, side="right")))
+        seen = SeasonGames(season.X[known], season.day[known], season.season[known], season.playoff[known])
+        if drifted := compare_features(seen, FEATURES, cut_off).drifted:
+            yield day, f"{c.DRIFT} ({drifted[0]})"
+
+
+def print_false_alarms(world: World, numbers: range) -> None:
+    """Per season the parts that called, and on how many mornings, for both kinds of champion."""
+    print(f"{'season':>6} {'mornings':>9}  champion of before the season     champion of each month")
+    totals: list[Counter[str]] = [Counter(), Counter()]
+    n_mornings = 0
+    for number in numbers:
+        season = season_of(world, number)
+        days = np.unique(season.day[season.rows])
+        first, end = int(days[0]), int(days[-1]) + 1
+        months = np.unique(days.astype("datetime64[D]").astype("datetime64[M]"))
+        spans = [max(_day(f"{month}-01"), first) for month in months]
+        called = [
+            Counter(part for _, part in alarms(season, champion_of(season, first), first, first, end)),
+            Counter(
+                part
+                for begin, stop in zip(spans, [*spans[1:], end], strict=True)
+                for _, part in alarms(season, champion_of(season, begin), begin, begin, stop)
+            ),
+        ]
+        n_mornings += len(days)
+        for total, of_season in zip(totals, called, strict=True):
+            total.update(dict.fromkeys(of_season, 1))
+        print(f"{number:>6} {len(days):>9}  {_words(called[0]):<33} {_words(called[1])}", flush=True)
+    print(f"{'seasons with a call':>16}  {_words(totals[0]):<33} {_words(totals[1])}")
+    print(f"{n_mornings:,} mornings of {len(numbers)} seasons")
+
+
+def _words(called: Counter[str]) -> str:
+    return ", ".join(f"{part} {n}" for part, n in called.most_common()) or "quiet"
+
+
+def print_calendar(games: pd.DataFrame, numbers: range) -> None:
+    """Every morning of the years, summers too: calls where the feed is whole, and days until one where it stops."""
+    day = np.sort(games[games[c.HOME_POINTS].notna()][c.DATE].to_numpy().astype("datetime64[D]").astype(np.int64))
+    nothing = np.empty(0, dtype=np.int64)
+    first, last = (_day(f"{year}-09-01") for year in (numbers[0] - 1, numbers[-1]))
+    calls = [
+        d for d in range(first, last) if look_at_data(day[: np.searchsorted(day, d)], nothing, nothing, as_of=d).alarms
+    ]
+    starts = [d for d in calls if d - 1 not in calls]
+    print(
+        f"\nfreshness on {last - first:,} mornings, in a feed that lists no games to come: {len(starts)} calls", end=""
+    )
+    print("".join(f"; from {np.datetime64(d, 'D')} for {_length(calls, d)} days" for d in starts))
+    for scheduled in (True, False):
+        waits = []
+        for number in numbers:
+            for month_day in FAULT_DAYS:
+                stop = _fault_day(number, month_day)
+                waits.append(_days_until_stale(day, stop, scheduled=scheduled))
+        known = [wait for wait in waits if wait is not None]
+        what = "lists games to come" if scheduled else "lists none"
+        print(
+            f"a feed that stops, and {what:<20} found {len(known)} of {len(waits)}, after {median(known):.0f} days "
+            f"({min(known)} to {max(known)})"
+        )
+
+
+def _length(calls: list[int], start: int) -> int:
+    known = set(calls)
+    return next(n for n in range(1, 999) if start + n not in known)
+
+
+def _days_until_stale(day: IntArray, stop: int, *, scheduled: bool) -> int | None:
+    known, later = day[day < stop], day[day >= stop]
+    for as_of in range(stop, stop + WATCHED_DAYS):
+        late = later[later < as_of] if scheduled else later[:0]
+        to_come = later[later >= as_of] if scheduled else later[:0]
+        if look_at_data(known, to_come, late, as_of=as_of).alarms:
+            return as_of - stop
+    return None
+
+
+def print_faults(games: pd.DataFrame, seasons: tuple[int, ...]) -> None:
+    """Days until the first alarm of any part, for each fault, over seasons and days on which it begins."""
+    n = len(seasons) * len(FAULT_DAYS)
+    print(f"\n{'fault':<40}{'found':>9}{'days to detection':>24}   first seen by")
+    for name, fault in FAULTS.items():
+        waits: list[int] = []
+        seen_by: Counter[str] = Counter()
+        for number in seasons:
+            for month_day in FAULT_DAYS:
+                begin = _fault_day(number, month_day)
+                world = fault(games, pd.Timestamp(str(np.datetime64(begin, "D"))))
+                season = season_of(world, number)
+                first = int(season.day[season.rows][0])
+                found = list(alarms(season, champion_of(season, first), first, begin, begin + WATCHED_DAYS))
+                if found:
+                    day = min(day for day, _ in found)
+                    waits.append(day + 1 - begin)  # seen on the morning after
+                    seen_by.update({part: 1 for when, part in found if when == day})
+        times = f"{median(waits):.0f} ({min(waits)} to {max(waits)})" if waits else "-"
+        print(f"{name:<40}{len(waits):>4} of {n:<2}{times:>24}   {_words(seen_by) if waits else 'nothing'}", flush=True)
+
+
+def _fault_day(season: int, month_day: str) -> int:
+    return _day(f"{season - 1 if month_day > '09' else season}-{month_day}")
+
+
+def _day(text: str) -> int:
+    return int(np.datetime64(text).astype("datetime64[D]").astype(np.int64))
+
+
+def main() -> int:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="three seasons without faults, one with")
+    arguments = parser.parse_args()
+    if not REAL_DATA.exists():
+        print("real games not found at ../shared/data", file=sys.stderr)
+        return 2
+    games = load_games(REAL_DATA, as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, min_games=1_000).games
+    ordinary = ORDINARY[-3:] if arguments.quick else ORDINARY
+    world = none(games, pd.Timestamp(AS_OF))
+    print("False alarms: parts that called without a fault, with the number of mornings")
+    print_false_alarms(world, ordinary)
+    if not arguments.quick:
+        print("\nThe same for later seasons: 2020 was stopped and ended in a bubble, 2021 was short and without crowds")
+        print_false_alarms(world, LATER)
+    print_calendar(games, ordinary)
+    print_faults(games, FAULT_SEASONS[-1:] if arguments.quick else FAULT_SEASONS)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
