@@ -68,13 +68,15 @@ class Alerts(Construct):
         below: bool = False,
         periods: int = 1,
         missing_breaches: bool = False,
+        missing_keeps: bool = False,
         silent: bool = False,
     ) -> cloudwatch.Alarm:
         """An alarm at `threshold` or more (or, with `below`, under it) in all of some periods; it mails, and when over.
 
         `what` says in the mail what is wrong, `todo` what to do about it. A `silent` one only serves other alarms.
+        Without data it is over, or it breaches, or (`missing_keeps`) it stays as it is.
         """
-        comparison = cloudwatch.ComparisonOperator
+        comparison, missing = cloudwatch.ComparisonOperator, cloudwatch.TreatMissingData
         alarm = cloudwatch.Alarm(
             self,
             construct_id,
@@ -87,9 +89,11 @@ class Alerts(Construct):
             else comparison.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             evaluation_periods=periods,
             datapoints_to_alarm=periods,
-            treat_missing_data=cloudwatch.TreatMissingData.BREACHING
+            treat_missing_data=missing.BREACHING
             if missing_breaches
-            else cloudwatch.TreatMissingData.NOT_BREACHING,
+            else missing.IGNORE
+            if missing_keeps
+            else missing.NOT_BREACHING,
         )
         if not silent:
             self.mail_on(alarm)

@@ -19,7 +19,7 @@ from constructs import Construct
 
 from infra.alerts import FIVE_MINUTES, Alerts
 from infra.function import handler_function
-from infra.handlers import place
+from infra.handlers import monitor_metrics, place
 from infra.permissions import allow
 from infra.settings import Settings
 from infra.storage import RUNS_PREFIX
@@ -52,8 +52,11 @@ class Approval(Construct):
         )
         for address in settings.approver_emails:
             self.approvers_topic.add_subscription(subscriptions.EmailSubscription(address))
-        undelivered = alerts.dead_letters(
-            self, "Undelivered", what="a notice that a model package changed, so champion/ may differ from the registry"
+        undelivered = self.undelivered = alerts.dead_letters(
+            self,
+            "Undelivered",
+            what="a notice that a model package changed, so champion/ may differ from the registry, or that the "
+            "monitor has spoken, so that its metrics are missing",
         )
         made = handler_function(
             self,
@@ -137,19 +140,21 @@ def allow_registry(role: iam.Role, group_name: str, group: sagemaker.CfnModelPac
 
 
 def allow_objects(role: iam.Role, bucket: s3.IBucket, key: kms.IKey) -> None:
-    """Read runs and the marker; write champion/ and the notes of what was announced; seed the marker."""
-    runs, kept, announced, marker = (
+    """Read runs, marker and monitor; write champion/ and the notes of what was announced; seed the marker."""
+    runs, kept, announced, marker, watched = (
         bucket.arn_for_objects(key)
         for key in (
             f"{RUNS_PREFIX}*",
             f"{place.CHAMPION_PREFIX}*",
             f"{place.ANNOUNCED_PREFIX}*",
             f"{c.EVALUATED_CHANNEL}/{c.EVALUATED_FILE}",
+            monitor_metrics.KEY,
         )
     )
     allow(role, ["s3:GetObject"], [runs], why=_KEYS_COME)
     allow(role, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [kept], why=_KEYS_COME)
     allow(role, ["s3:GetObject", "s3:PutObject"], [announced], why=_KEYS_COME)
     allow(role, ["s3:GetObject", "s3:PutObject"], [marker])
+    allow(role, ["s3:GetObject"], [watched])
     allow(role, ["s3:ListBucket"], [bucket.bucket_arn])  # without it a missing object looks like a forbidden one
     allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])

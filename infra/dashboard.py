@@ -15,7 +15,7 @@ from infra.run_alarms import NAMESPACE
 from infra.settings import Settings
 from infra.storage import Storage
 
-# Published by the approval function: the numbers of the last evaluated candidate and of the champion.
+# Published by the approval function: the last evaluated candidate, the champion, and what the nightly monitor saw.
 MODEL_NAMESPACE: Final = "ModelRetraining"
 DAY: Final = 86400
 HALF_WIDTH: Final = 12
@@ -60,6 +60,9 @@ def dashboard_body(
     def model(name: str, role: str) -> list[Any]:
         return [MODEL_NAMESPACE, name, "PipelineName", pipeline, "Role", role, {"label": role, "stat": "Average"}]
 
+    def watched(name: str, label: str) -> list[Any]:
+        return [MODEL_NAMESPACE, name, "PipelineName", pipeline, {"label": label, "stat": "Maximum"}]
+
     def roles(name: str) -> list[Any]:
         return [model(name, role) for role in ("candidate", "champion")]
 
@@ -81,6 +84,30 @@ def dashboard_body(
         ),
         _graph("Log loss (lower is better)", region, roles("LogLoss"), start="-P90D"),
         _graph("Calibration error (lower is better)", region, roles("CalibrationError"), start="-P90D"),
+        _graph(
+            "Live log loss of the champion, and what its own probabilities expect",
+            region,
+            [watched("LiveLogLoss", "live"), watched("ExpectedLogLoss", "expected")],
+            start="-P90D",
+        ),
+        _graph(
+            "Evidence against the champion",
+            region,
+            [watched("LossEvidence", "loss"), watched("DriftEvidence", "home edge, team, too good, scores")],
+            start="-P90D",
+            limit=1,
+        ),
+        _graph(
+            "Drifted features, findings about the data, days since the newest game",
+            region,
+            [
+                watched("DriftedFeatures", "drifted features"),
+                watched("DataFindings", "findings about the data"),
+                watched("DaysSinceNewestGame", "days since the newest game"),
+            ],
+            stat="Maximum",
+            start="-P90D",
+        ),
         _graph("Games evaluated", region, roles("EvaluatedGames"), start="-P90D"),
         _graph(
             "Data bucket",
@@ -127,9 +154,17 @@ def _endpoint_widgets(endpoint: str, region: str) -> list[dict[str, Any]]:
 
 
 def _graph(
-    title: str, region: str, metrics: list[Any], *, stat: str = "Average", start: str | None = None
+    title: str,
+    region: str,
+    metrics: list[Any],
+    *,
+    stat: str = "Average",
+    start: str | None = None,
+    limit: float | None = None,
 ) -> dict[str, Any]:
     properties: dict[str, Any] = {"title": title, "region": region, "metrics": metrics, "stat": stat, "period": DAY}
+    if limit is not None:
+        properties["annotations"] = {"horizontal": [{"label": "limit", "value": limit}]}
     if start:
         properties["start"] = start
     return {"type": "metric", "properties": properties}

@@ -60,6 +60,9 @@ class Settings:
         "",
         "name of the model package group; without it, nba-home-win-<environment>",
     )
+    drift_trigger: bool = _setting(
+        rule.boolean, True, "whether an alarm of the monitor (live loss, drift) starts a run, at most once a day"
+    )
     approval: str = _setting(rule.one_of("manual", "automatic"), "manual", "who approves a version that earns it")
     instance_types: Mapping[str, str] = _setting(
         rule.instance_types, {}, "machines of the steps, e.g. Train=ml.m5.xlarge"

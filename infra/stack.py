@@ -10,6 +10,7 @@ from infra.approval import Approval
 from infra.budget import Budget
 from infra.dashboard import Dashboard
 from infra.keys import Keys
+from infra.monitor import Monitor
 from infra.run_alarms import RunAlarms
 from infra.run_mails import RunMails
 from infra.serving import Serving
@@ -53,6 +54,16 @@ class RetrainingStack(cdk.Stack):
             artifact_bucket=storage.artifacts,
             key=keys.data,
             alerts=alerts,
+        )
+        Monitor(
+            self,
+            "Monitor",
+            settings=settings,
+            pipeline_name=name,
+            storage=storage,
+            alerts=alerts,
+            approval=approval,
+            triggers=triggers,
         )
         serving = None
         if settings.serving != "off":

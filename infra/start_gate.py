@@ -4,8 +4,8 @@ The pipeline itself skips what is not new, but only once an earlier run has been
 would both train. SageMaker has no queue for runs and no limit of one at a time, so a Step Functions workflow asks:
 
     Look     the newest runs of the pipeline
-    Judge    a run with this request's name exists         -> done (the request was delivered twice)
-             a run of this gate began after the request    -> done (it sees the same data)
+    Judge    a run with this request's name exists         -> done (delivered twice, or drift found twice in a day)
+             a run of this gate began after the request    -> done (it sees the same data), unless this one is forced
              a run is executing                            -> wait, look again
              otherwise                                     -> start
 
@@ -31,22 +31,29 @@ _RETRY: Final = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 5, "MaxAttem
 
 
 def gate_definition(*, pipeline: str) -> States:
-    """The workflow: `{"id": ..., "reason": ...}` in, at most one run started."""
+    """The workflow: `{"id": ..., "reason": ...}` in, at most one run started.
+
+    With `"forced_on": <a time>` the run trains even if nothing is new, and there is one such run a day (UTC) at most:
+    the day is in its name.
+    """
+    reason = {"Name": "TriggerReason", "Value.$": "$.reason"}
+    day = "States.ArrayGetItem(States.StringSplit($.forced_on, 'T'), 0)"
     return {
         "Comment": "Starts the pipeline, one run at a time",
         "TimeoutSeconds": TIMEOUT_SECONDS,
-        "StartAt": "Request",
+        "StartAt": "IsForced",
         "States": {
-            "Request": {
-                "Type": "Pass",
-                "Parameters": {
-                    "name.$": f"States.Format('{AUTOMATIC}{{}}', $.id)",
-                    "reason.$": "$.reason",
-                    "asked.$": "$$.Execution.StartTime",
-                    "tries": 0,
-                },
-                "Next": "Look",
+            "IsForced": {
+                "Type": "Choice",
+                "Choices": [{"Variable": "$.forced_on", "IsPresent": True, "Next": "ForcedRequest"}],
+                "Default": "Request",
             },
+            "Request": _request(f"States.Format('{AUTOMATIC}{{}}', $.id)", [reason], forced=False),
+            "ForcedRequest": _request(
+                f"States.Format('{AUTOMATIC}{{}}-{{}}', $.reason, {day})",
+                [reason, {"Name": "ForceTraining", "Value": "true"}],
+                forced=True,
+            ),
             "Look": _look(pipeline),
             "Judge": {
                 "Type": "Pass",
@@ -63,6 +70,8 @@ def gate_definition(*, pipeline: str) -> States:
                 "Type": "Choice",
                 "Choices": [
                     {"Variable": "$.judged.known", "BooleanEquals": True, "Next": "AlreadyStarted"},
+                    # A run that began since sees the same data, but may find nothing new, and train nothing.
+                    {"Variable": "$.forced", "BooleanEquals": True, "Next": "IsBusy"},
                     {"Variable": "$.runs.newest[0]", "IsPresent": True, "Next": "Newest"},
                 ],
                 "Default": "Start",
@@ -111,7 +120,8 @@ def gate_definition(*, pipeline: str) -> States:
                 "Type": "Pass",
                 "Parameters": {
                     "name.$": "$.name",
-                    "reason.$": "$.reason",
+                    "parameters.$": "$.parameters",
+                    "forced.$": "$.forced",
                     "asked.$": "$.asked",
                     "tries.$": "States.MathAdd($.tries, 1)",
                     "error.$": "$.error",
@@ -127,6 +137,21 @@ def gate_definition(*, pipeline: str) -> States:
             "AlreadyStarted": {"Type": "Succeed"},
             "AlreadyCovered": {"Type": "Succeed"},
         },
+    }
+
+
+def _request(name: str, parameters: list[dict[str, str]], *, forced: bool) -> dict[str, Any]:
+    """What is known of a request while it is judged; `name` is the run's, by which a second one is recognised."""
+    return {
+        "Type": "Pass",
+        "Parameters": {
+            "name.$": name,
+            "parameters": parameters,
+            "forced": forced,
+            "asked.$": "$$.Execution.StartTime",
+            "tries": 0,
+        },
+        "Next": "Look",
     }
 
 
@@ -161,7 +186,7 @@ def _start(pipeline: str) -> dict[str, Any]:
             "PipelineName": pipeline,
             "ClientRequestToken.$": "$.judged.token",
             "PipelineExecutionDisplayName.$": "$.name",
-            "PipelineParameters": [{"Name": "TriggerReason", "Value.$": "$.reason"}],
+            "PipelineParameters.$": "$.parameters",
         },
         # Retried by looking again, never blindly: another request may have started a run.
         "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "NotStarted"}],

@@ -34,12 +34,10 @@ class Storage(Construct):
         old_runs = s3.LifecycleRule(
             id="old-runs", prefix=RUNS_PREFIX, expiration=cdk.Duration.days(settings.run_retention_days)
         )
-        # EventBridge is told of new objects: a completion marker may start a run.
+        # EventBridge is told of new objects: a completion marker may start a run, the monitor's numbers become metrics.
         self.data = self._bucket("Data", key, [old_versions], tell_eventbridge=True)
-        # The endpoint follows champion.json.
-        self.artifacts = self._bucket(
-            "Artifacts", key, [old_versions, old_runs], tell_eventbridge=settings.serving != "off"
-        )
+        # The endpoint follows champion.json, too.
+        self.artifacts = self._bucket("Artifacts", key, [old_versions, old_runs], tell_eventbridge=True)
         self.all = (self.data, self.artifacts, self._logs)
         for bucket in self.all:
             if bucket.policy:

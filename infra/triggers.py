@@ -1,11 +1,13 @@
-"""What starts a run without a person: the schedule, a finished export, an event that asks for it."""
+"""What starts a run without a person: the schedule, a finished export, an event that asks for it, drift."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
@@ -30,7 +32,7 @@ _BY_HAND: Final = "Then start the run by hand: python -m scripts.start_execution
 
 
 class Triggers(Construct):
-    """`schedule` (on or off), the rules `data_arrived` (if wanted) and `requested`; all go through `gate`."""
+    """`schedule` (on or off), the rules `data_arrived` (if wanted), `requested`, `drifted`; all go through `gate`."""
 
     def __init__(
         self,
@@ -142,8 +144,19 @@ class Triggers(Construct):
                 f"{_BY_HAND}",
             )
 
-    def _rule(self, name: str, pattern: events.EventPattern, reason: str) -> events.Rule:
-        knock = events.RuleTargetInput.from_object({"id": events.EventField.event_id, "reason": reason})
+    def on_drift(self, alarms: Sequence[cloudwatch.IAlarm]) -> None:
+        """A run that trains even if nothing is new, at most one a day, when one of the alarms goes off."""
+        pattern = events.EventPattern(
+            source=["aws.cloudwatch"],
+            detail_type=["CloudWatch Alarm State Change"],
+            resources=[alarm.alarm_arn for alarm in alarms],
+            detail={"state": {"value": ["ALARM"]}},
+        )
+        self.drifted = self._rule("Drifted", pattern, "drift", forced_on=events.EventField.time)
+
+    def _rule(self, name: str, pattern: events.EventPattern, reason: str, forced_on: str | None = None) -> events.Rule:
+        forced = {"forced_on": forced_on} if forced_on else {}
+        knock = events.RuleTargetInput.from_object({"id": events.EventField.event_id, "reason": reason, **forced})
         target = targets.SfnStateMachine(
             self.gate,
             input=knock,

@@ -213,7 +213,8 @@ def bill(
     image_gib: float = IMAGE_GIB,
 ) -> Estimate:
     """The estimate; raises PriceError for a machine or a resource without a price."""
-    from infra.handlers.metrics import METRICS, ROLES  # noqa: PLC0415 - boto3 is not imported for --help
+    from infra.handlers import monitor_metrics  # noqa: PLC0415 - boto3 is not imported for --help
+    from infra.handlers.metrics import METRICS, ROLES  # noqa: PLC0415
 
     both = nights(deployed.definition, seconds.by_step, prices, startup_seconds)
     standing = [
@@ -221,7 +222,7 @@ def bill(
         *resource_lines(deployed.template, prices),
         *usage_lines(
             prices,
-            custom_metrics=len(METRICS) * len(ROLES),
+            custom_metrics=len(METRICS) * len(ROLES) + len(monitor_metrics.ALL),
             metric_hours=METRIC_HOURS,
             stored_gib=GAMES_GIB + kept_gib(deployed, measured_needs()),
             image_gib=image_gib,

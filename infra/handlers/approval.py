@@ -1,7 +1,8 @@
 """The function behind approvals: champion/ follows the registry, and approvers hear of a version that waits.
 
-Called by EventBridge (a model package changed; every hour, to mend what a lost event left), and by CloudFormation at a
-deploy, so that the seed objects are there before the first run and an existing registry is honoured.
+Called by EventBridge (a model package changed; every hour, to mend what a lost event left; the nightly monitor has
+written its numbers, which become metrics), and by CloudFormation at a deploy, so that the seed objects are there before
+the first run and an existing registry is honoured.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, cast
 
 import boto3
 
-from infra.handlers import cloudformation
+from infra.handlers import cloudformation, monitor_metrics
 from infra.handlers.announcement import Post, announce
 from infra.handlers.champion import converge
 from infra.handlers.clients import SageMaker
@@ -51,6 +52,8 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
     services = connect(place.group, place.bucket)
     if cloudformation.is_deploy(event):
         return cloudformation.answer(event, at_deploy=lambda: follow(services, place, event, None))
+    if event.get("source") == "aws.s3":
+        return {"published": publish(services, place)}
     named = event.get("detail", {}).get("ModelPackageArn")
     announced = False
     try:
@@ -78,6 +81,26 @@ def follow(services: Services, place: Place, event: Mapping[str, Any], named: st
     )
     _log(json.dumps({"champion": version, "named": named}))
     return version
+
+
+def publish(services: Services, place: Place) -> int:
+    """The monitor's numbers, as they stand now, as metrics; returns how many lines were written."""
+    report = services.objects.read(monitor_metrics.KEY)
+    if report.json is None or report.written is None:
+        raise ValueError(f"{monitor_metrics.KEY} is no JSON object: the step Predict of the last run wrote it")
+    lines = list(monitor_metrics.monitor_lines(report.json, place.pipeline, report.written))
+    for line in lines:
+        _log(line)
+    _log(
+        json.dumps(
+            {
+                "monitor": report.json.get("summary"),
+                "as_of_date": report.json.get("as_of_date"),
+                "published": len(lines),
+            }
+        )
+    )
+    return len(lines)
 
 
 def _log(line: str) -> None:

@@ -124,6 +124,7 @@ class Deployed:
     def put_event(self, event: dict[str, Any]) -> None:
         """Put an event on the bus as its service does."""
         entry = {"Source": event["source"], "DetailType": event["detail-type"], "Detail": json.dumps(event["detail"])}
+        entry |= {"Resources": event["resources"]} if event.get("resources") else {}
         self.client("events").put_events(Entries=[entry])
 
     def runs(self) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +154,55 @@ def test_an_operator_compares_and_takes_back_a_definition(root: Path, deployed: 
     client = deployed.client("sagemaker")
     first = client.describe_pipeline(PipelineName=name, PipelineVersionId=1)["PipelineDefinition"]
     assert deployed.pipeline["PipelineDefinition"] == first
+
+
+def test_a_monitor_that_was_written_becomes_metrics(deployed: Deployed) -> None:
+    """From the object in the bucket over S3's notice and the function to a line that CloudWatch reads as metrics."""
+    report = {
+        "as_of_date": datetime.now(UTC).date().isoformat(),
+        "summary": "the champion is surprised more often than its own probabilities claim",
+        "live": {
+            "enough": True,
+            "n_games": 212,
+            "scores": {
+                "log_loss": {"value": 0.7123, "expected": {"mean": 0.622}},
+                "brier": {"value": 0.26},
+                "calibration_error": {"value": 0.11},
+            },
+            "evidence": {"loss": 1.31, "too_good": -0.4, "home_edge": 0.9, "team": 0.2},
+        },
+        "features": {"enough": True, "drifted": []},
+        "scores": {"enough": False},
+        "data": {"days_since_newest": 1, "overdue_games": 0, "alarms": []},
+    }
+    body = json.dumps(report).encode()
+    bucket, name = deployed.outputs["ArtifactBucket"], deployed.outputs["PipelineName"]
+    deployed.client("s3").put_object(Bucket=bucket, Key="monitor/monitor.json", Body=body)
+
+    def line() -> dict[str, Any] | None:
+        written = deployed.account.log.read_text(encoding="utf-8").splitlines()
+        found = [text for text in written if '"LossEvidence": 1.31' in text]
+        return json.loads(found[-1]) if found else None
+
+    published = eventually(line)
+    assert (published["PipelineName"], published["LiveLogLoss"], published["LossEvidence"]) == (name, 0.7123, 1.31)
+    assert published["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["PipelineName"]]
+    watched = deployed.client("cloudwatch").describe_alarms(AlarmNames=[f"{name}-live-loss"])["MetricAlarms"]
+    assert (watched[0]["Namespace"], watched[0]["MetricName"]) == ("ModelRetraining", "LossEvidence")
+    assert published["LossEvidence"] >= watched[0]["Threshold"]
+
+
+def test_an_alarm_of_drift_starts_one_run_a_day_that_trains(deployed: Deployed, gate: str, root: Path) -> None:
+    """moto keeps alarms, but does not evaluate them: the event is the one that CloudWatch sends."""
+    event = json.loads((root / "tests" / "infra" / "events" / "alarm_changed.json").read_text(encoding="utf-8"))
+    name, client = deployed.outputs["PipelineName"], deployed.client("cloudwatch")
+    (alarm,) = client.describe_alarms(AlarmNames=[f"{name}-live-loss"])["MetricAlarms"]
+    before, runs = len(knocks(deployed, gate)), len(deployed.runs())
+    deployed.put_event({**event, "resources": [alarm["AlarmArn"]]})
+    newest, *others = started(deployed, gate, before)
+    assert newest["Parameters"] == {"TriggerReason": "drift", "ForceTraining": "true"}
+    assert newest["PipelineExecutionDisplayName"].startswith("auto-drift-")
+    assert len(others) == runs
+    deployed.end_run(newest["PipelineExecutionArn"])
+    deployed.put_event({**event, "resources": [alarm["AlarmArn"]]})
+    assert len(started(deployed, gate, before + 1)) == runs + 1, "the second one of the day starts nothing"

@@ -112,6 +112,52 @@ def test_two_requests_that_look_at_the_same_time_start_one(
     assert [start["PipelineExecutionDisplayName"] for start in runs.starts] == ["auto-rival"]
 
 
+DRIFT = {"id": "event", "reason": "drift", "forced_on": "2026-11-25T09:12:41Z"}
+
+
+def test_drift_starts_a_run_that_trains_even_if_nothing_is_new(runs: Runs, gate: dict[str, Any]) -> None:
+    assert run_workflow(gate, DRIFT)["status"] == "SUCCEEDED"
+    (start,) = runs.starts
+    given = {p["Name"]: p["Value"] for p in start["PipelineParameters"]}
+    assert given == {"TriggerReason": "drift", "ForceTraining": "true"}
+    assert start["PipelineExecutionDisplayName"] == "auto-drift-2026-11-25"
+
+
+def test_drift_starts_at_most_one_run_a_day(runs: Runs, gate: dict[str, Any]) -> None:
+    """Whichever alarm it is, however often, and however the first one ended."""
+    for hour, status in ((9, "Succeeded"), (10, "Failed"), (23, "Succeeded")):
+        knock = {**DRIFT, "id": f"event-{hour}", "forced_on": f"2026-11-25T{hour:02}:12:41Z"}
+        assert run_workflow(gate, knock)["status"] == "SUCCEEDED"
+        runs.found[0]["PipelineExecutionStatus"] = status
+    assert len(runs.starts) == 1
+    run_workflow(gate, {**DRIFT, "forced_on": "2026-11-26T00:12:41Z"})
+    assert [start["PipelineExecutionDisplayName"] for start in runs.starts][-1] == "auto-drift-2026-11-26"
+
+
+def test_drift_waits_for_the_nightly_run_that_found_it_and_is_not_covered_by_another(
+    runs: Runs, gate: dict[str, Any]
+) -> None:
+    """A nightly run that began since may find nothing new and train nothing."""
+    nightly = runs.begin(name="auto-night")
+    execution = start_workflow(gate, DRIFT)
+    time.sleep(0.5)
+    runs.begin(name="auto-data", status="Succeeded")
+    assert not runs.starts
+    nightly["PipelineExecutionStatus"] = "Succeeded"
+    assert finish(execution)["status"] == "SUCCEEDED"
+    assert [start["PipelineExecutionDisplayName"] for start in runs.starts] == ["auto-drift-2026-11-25"]
+
+
+def test_a_nightly_request_is_covered_by_a_run_of_drift_that_began_since(runs: Runs, gate: dict[str, Any]) -> None:
+    blocking = runs.begin()
+    execution = start_workflow(gate, request("night"))
+    time.sleep(0.5)
+    runs.begin(name="auto-drift-2026-11-25", status="Succeeded")
+    blocking["PipelineExecutionStatus"] = "Succeeded"
+    assert finish(execution)["status"] == "SUCCEEDED"
+    assert not runs.starts
+
+
 def test_a_start_that_is_refused_for_good_fails_with_its_reason(
     runs: Runs, gate: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

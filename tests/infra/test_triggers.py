@@ -136,7 +136,54 @@ def test_requests_for_others_start_nothing(
     assert matches(prod, "Requested", recorded("retraining_requested") | change) is starts
 
 
-@pytest.mark.parametrize("rule", ["DataArrived", "Requested", "StepFailed", "RunStopped"])
+@pytest.fixture
+def alarm_changed(prod: Template, recorded: Recorded) -> dict[str, Any]:
+    """The alarm on the champion's live loss went off."""
+    event = recorded("alarm_changed")
+    loss, _ = only(prod, "AWS::CloudWatch::Alarm", "LiveLoss")
+    event["resources"] = [Resolver(prod)({"Fn::GetAtt": [loss, "Arn"]})]
+    return event
+
+
+def test_an_alarm_of_drift_asks_for_a_run_that_trains(prod: Template, alarm_changed: dict[str, Any]) -> None:
+    assert matches(prod, "Drifted", alarm_changed)
+    assert handed_over(prod, "Drifted", alarm_changed) == {
+        "id": alarm_changed["id"],
+        "reason": "drift",
+        "forced_on": alarm_changed["time"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("alarm", "state", "starts"),
+    [
+        ("LiveLoss", "ALARM", True),
+        ("ForecastDrift", "ALARM", True),
+        ("FeatureDrift", "ALARM", True),
+        ("LiveLoss", "OK", False),
+        ("LiveLoss", "INSUFFICIENT_DATA", False),
+        ("StaleData", "ALARM", False),
+        ("NothingRan", "ALARM", False),
+    ],
+)
+def test_only_drift_starts_a_run(
+    prod: Template, alarm_changed: dict[str, Any], alarm: str, state: str, starts: bool
+) -> None:
+    """Data that is missing is mended by a person: to train on what is left would not help."""
+    logical_id, _ = only(prod, "AWS::CloudWatch::Alarm", alarm)
+    alarm_changed["resources"] = [Resolver(prod)({"Fn::GetAtt": [logical_id, "Arn"]})]
+    alarm_changed["detail"]["state"]["value"] = state
+    assert matches(prod, "Drifted", alarm_changed) is starts
+
+
+def test_drift_starts_nothing_where_the_setting_is_off(synthesise: Synthesise) -> None:
+    template = synthesise(env="prod", drift_trigger="false")
+    assert not [name for name in resources(template, "AWS::Events::Rule") if "Drifted" in name]
+    _, alarm = only(template, "AWS::CloudWatch::Alarm", "LiveLoss")
+    assert "No run is started" in Resolver(template)(alarm["AlarmDescription"])
+
+
+@pytest.mark.parametrize("rule", ["DataArrived", "Requested", "Drifted", "StepFailed", "RunStopped", "MonitorWritten"])
 def test_every_rule_keeps_what_it_cannot_deliver(prod: Template, rule: str) -> None:
     (target,) = only(prod, "AWS::Events::Rule", rule)[1]["Targets"]
     queue = target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]

@@ -1,0 +1,182 @@
+"""The monitor in the account: what is published of monitor.json, when, and what the alarms on it watch."""
+
+from __future__ import annotations
+
+import copy
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from approval_worlds import BUCKET, VARIABLES, MotoWorld
+from moto import mock_aws
+from moto.events.models import EventPattern
+from resolved_template import Resolver, Template, only, resources
+from sagemaker_emulation import REGION, taught
+
+from infra.handlers import monitor_metrics as names
+from infra.handlers.monitor_metrics import monitor_lines, values_of
+
+WRITTEN = datetime(2026, 11, 25, 9, 4, tzinfo=UTC).timestamp()
+REPORT: dict[str, Any] = {
+    "as_of_date": "2026-11-25",
+    "summary": "no alarm",
+    "live": {
+        "enough": True,
+        "n_games": 212,
+        "scores": {
+            "log_loss": {"value": 0.631, "expected": {"mean": 0.622}},
+            "brier": {"value": 0.219},
+            "calibration_error": {"value": 0.031},
+        },
+        "evidence": {"loss": 0.4, "too_good": -0.2, "home_edge": 0.1, "team": 0.3},
+    },
+    "features": {"enough": True, "drifted": ["season_games"]},
+    "scores": {"enough": True, "evidence": 1.2},
+    "data": {"days_since_newest": 1, "overdue_games": 0, "alarms": []},
+}
+THIN: dict[str, Any] = {
+    **REPORT,
+    "live": {"enough": False, "n_games": 12},
+    "features": {"enough": False},
+    "scores": {"enough": False},
+}
+
+
+def test_every_number_has_its_metric() -> None:
+    assert values_of(REPORT) == {
+        "LiveLogLoss": 0.631,
+        "ExpectedLogLoss": 0.622,
+        "LiveBrier": 0.219,
+        "LiveCalibrationError": 0.031,
+        "LiveGames": 212,
+        "LossEvidence": 0.4,
+        "DriftEvidence": 1.2,
+        "DriftedFeatures": 1,
+        "DaysSinceNewestGame": 1,
+        "LateScores": 0,
+        "DataFindings": 0,
+        "MonitorFailures": 0.0,
+    }
+    assert set(values_of(REPORT)) == set(names.ALL)
+
+
+def test_thin_samples_publish_nothing_but_what_the_data_says() -> None:
+    assert set(values_of(THIN)) == {"DaysSinceNewestGame", "LateScores", "DataFindings", "MonitorFailures"}
+
+
+def test_a_monitor_that_failed_says_only_that() -> None:
+    assert values_of({"as_of_date": "2026-11-25", "failure": "KeyError"}) == {"MonitorFailures": 1.0}
+
+
+def test_the_line_is_in_the_embedded_format_with_the_pipelines_name_and_the_files_time() -> None:
+    (line,) = monitor_lines(REPORT, "retraining-prod", WRITTEN)
+    found = json.loads(line)
+    (directive,) = found["_aws"]["CloudWatchMetrics"]
+    assert found["_aws"]["Timestamp"] == int(WRITTEN * 1000)
+    assert (directive["Namespace"], directive["Dimensions"]) == ("ModelRetraining", [["PipelineName"]])
+    assert found["PipelineName"] == "retraining-prod"
+    assert all(found[metric["Name"]] == values_of(REPORT)[metric["Name"]] for metric in directive["Metrics"])
+
+
+@pytest.mark.parametrize(
+    ("as_of", "published"), [("2026-11-25", 1), ("2026-11-24", 1), ("2026-11-26", 1), ("2025-03-01", 0)]
+)
+def test_a_back_test_is_not_published_as_todays_number(as_of: str, published: int) -> None:
+    assert len(list(monitor_lines({**REPORT, "as_of_date": as_of}, "p", WRITTEN))) == published
+
+
+# --- through the function ---------------------------------------------------------------------------------------------
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Any:
+    keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
+    for name, value in {**VARIABLES, **keys}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with taught(), mock_aws():
+        yield MotoWorld()
+
+
+def notice() -> dict[str, Any]:
+    """S3's event about the file."""
+    detail = {"bucket": {"name": BUCKET}, "object": {"key": names.KEY}}
+    return {"source": "aws.s3", "detail-type": "Object Created", "detail": detail}
+
+
+def test_the_function_publishes_when_the_file_is_written_and_twice_the_same(
+    world: MotoWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    today = datetime.now(UTC).date().isoformat()
+    world.store(names.KEY, json.dumps({**REPORT, "as_of_date": today}).encode())
+    published = []
+    for _ in range(2):
+        assert world.deliver(notice()) == {"published": 1}
+        published.append([line for line in capsys.readouterr().out.splitlines() if '"_aws"' in line])
+    assert published[0] == published[1], "the same values at the same moment"
+    assert len(published[0]) == 1
+
+
+def test_the_hourly_look_does_not_publish_the_monitor_again(
+    world: MotoWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.store(names.KEY, json.dumps({**REPORT, "as_of_date": datetime.now(UTC).date().isoformat()}).encode())
+    world.deliver({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
+    assert "LossEvidence" not in capsys.readouterr().out
+
+
+def test_an_unreadable_file_is_an_error_that_lambda_counts(world: MotoWorld) -> None:
+    world.store(names.KEY, b"{half")
+    with pytest.raises(ValueError, match=r"monitor/monitor.json is no JSON object"):
+        world.deliver(notice())
+
+
+# --- in the template --------------------------------------------------------------------------------------------------
+ALARMS = {
+    "LiveLoss": "LossEvidence",
+    "ForecastDrift": "DriftEvidence",
+    "FeatureDrift": "DriftedFeatures",
+    "StaleData": "DataFindings",
+    "MonitorFailed": "MonitorFailures",
+}
+
+
+@pytest.mark.parametrize(("alarm", "metric"), ALARMS.items())
+def test_an_alarm_watches_a_metric_that_is_published_and_stays_as_it_is_without_one(
+    prod: Template, alarm: str, metric: str
+) -> None:
+    """A new champion has too few games to judge: silence is not the end of an alarm, and not a new one."""
+    _, properties = only(prod, "AWS::CloudWatch::Alarm", alarm)
+    assert (properties["Namespace"], properties["MetricName"]) == ("ModelRetraining", metric)
+    assert metric in names.ALL
+    assert Resolver(prod)(properties["Dimensions"]) == [{"Name": "PipelineName", "Value": "retraining-prod"}]
+    assert (properties["Threshold"], properties["ComparisonOperator"]) == (1, "GreaterThanOrEqualToThreshold")
+    assert properties["TreatMissingData"] == "ignore"
+    assert properties["Statistic"] == "Maximum", "the same value twice is that value"
+
+
+def test_only_the_monitors_file_calls_the_function(prod: Template, recorded: Any) -> None:
+    _, rule = only(prod, "AWS::Events::Rule", "MonitorWritten")
+    event = recorded("object_created")
+    (artifacts,) = [name for name in resources(prod, "AWS::S3::Bucket") if "Artifacts" in name]
+    event["detail"]["bucket"]["name"] = Resolver(prod)({"Ref": artifacts})
+    pattern = EventPattern(None, Resolver(prod)(rule["EventPattern"]))
+    for key, called in ((names.KEY, True), ("monitor/monitor.html", False), ("runs/monitor/monitor.json", False)):
+        told = copy.deepcopy(event)
+        told["detail"]["object"]["key"] = key
+        assert pattern.matches_event(told) is called, key
+    (target,) = rule["Targets"]
+    function, _ = only(prod, "AWS::Lambda::Function")
+    assert target["Arn"] == {"Fn::GetAtt": [function, "Arn"]}
+
+
+def test_the_artifact_bucket_tells_eventbridge(prod: Template) -> None:
+    _, bucket = only(prod, "AWS::S3::Bucket", "Artifacts")
+    assert bucket["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+
+
+def test_the_dashboard_shows_what_the_monitor_saw() -> None:
+    from infra.dashboard import dashboard_body
+
+    shown = json.dumps(dashboard_body("p", "r", "b", []))
+    for metric in ("LiveLogLoss", "ExpectedLogLoss", *ALARMS.values()):
+        assert f'"{metric}"' in shown or metric == "MonitorFailures", metric
