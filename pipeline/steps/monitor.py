@@ -110,7 +110,7 @@ def live_forecasts(night: Night, champion: Champion) -> Forecasts:
     since = night.played.slice(int(np.searchsorted(days, _number_of(card.trained_before))))
     ids = since[c.GAME_ID].to_pylist()
     row_of = {game: row for row, game in enumerate(night.results[c.GAME_ID].to_pylist())}
-    results = night.results.take([row_of[game] for game in ids])
+    results = night.results.take(pa.array([row_of[game] for game in ids], pa.int64()))
     return Forecasts(
         p=predict(champion.artifact.booster, feature_matrix(since)),
         home_won=since[c.HOME_WON].to_numpy().astype(np.float64),

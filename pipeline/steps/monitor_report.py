@@ -96,7 +96,7 @@ def evidence_figure(path: Sequence[Mapping[str, Any]]) -> Markup:
     frame = Markup(
         '<line x1="{0}" x2="{1}" y1="{2}" y2="{2}" style="stroke:var(--rule)"/>'
         '<line x1="{0}" x2="{1}" y1="{3}" y2="{3}" style="stroke:var(--failed);stroke-dasharray:6 4"/>'
-        '<g style="font-size:12px;fill:var(--muted)"><text x="{1}" y="{4}" text-anchor="end">limit</text>'
+        '<g style="font-size:12px;fill:var(--muted)"><text x="{0}" y="{4}">limit</text>'
         '<text x="{5}" y="{6}" text-anchor="end">1</text><text x="{5}" y="{7}" text-anchor="end">0</text>'
         '<text x="{0}" y="{8}">{9}</text><text x="{1}" y="{8}" text-anchor="end">{10}</text></g>'
     ).format(

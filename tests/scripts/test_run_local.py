@@ -70,6 +70,10 @@ def test_first_run_registers_version_1_for_approval(first: tuple[Path, Command])
     assert outcome["metrics"]["candidate"]["n_games"] == 600
     assert outcome["metrics"]["candidate"]["log_loss"] < outcome["metrics"]["base_rate"]["log_loss"]
     assert Path(outcome["report"]).read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    monitor = outcome["monitor"]
+    assert monitor["summary"] == "simulated games: no alarm; no version is approved yet"
+    assert monitor["alarms"] == []
+    assert "too early to judge the champion" in Path(monitor["report"]).read_text(encoding="utf-8")
     assert outcome["failure"] is None
     assert statuses(outcome)["QualityGateFailed"] == "Skipped"
     package = json.loads((store / "registry" / "nba-home-win" / "1.json").read_text(encoding="utf-8"))
@@ -106,6 +110,9 @@ def test_same_data_again_is_no_news_and_the_champion_predicts(root: Path, approv
     assert done.json["decision"] == "no-new-data"
     assert statuses(done.json)["Train"] == "Skipped"
     assert {(row["model"], row["champion_version"]) for row in predictions(done.json)} == {("champion", "1")}
+    assert done.json["monitor"]["summary"].endswith(
+        "0 games since its cut-off are too few to judge version 1 (at least 50)"
+    )
     again = run_local(root, approved, league)
     assert all(step["cached"] for step in again.json["steps"] if step["name"] in ("Prepare", "Predict"))
 
@@ -254,7 +261,7 @@ def test_text_output_shows_steps_metrics_decision_and_the_way_on(root: Path, sto
     arguments = ["--store", str(store), "--data", str(league), *parameters, "--param", "ForceTraining=true"]
     done = run_command(root, store.parent, "scripts.run_local", *arguments)
     assert done.code == 0, done.err
-    for words in ("Train", "candidate", "Elo-logistic", "registered:", "report", "approve --version 2"):
+    for words in ("Train", "candidate", "Elo-logistic", "registered:", "report", "monitor", "approve --version 2"):
         assert words in done.out
     assert "simulated games" in done.out
 

@@ -121,11 +121,12 @@ def test_without_a_champion_only_the_data_is_looked_at(case: Case) -> None:
     assert report[c.DATA]["days_since_newest"] == 1
 
 
-def test_few_games_publish_nothing_and_raise_nothing(case: Case) -> None:
+@pytest.mark.parametrize("n", [0, 20])
+def test_few_games_publish_nothing_and_raise_nothing(case: Case, n: int) -> None:
     first = int(np.flatnonzero(case.night.played[c.SEASON].to_numpy() == LIVE_SEASON)[0])
-    report = watched(case, night=replace(case.night, played=case.night.played.slice(0, first + 20)))
+    report = watched(case, night=replace(case.night, played=case.night.played.slice(0, first + n)))
     assert report["alarms"] == []
-    assert "20 games since its cut-off are too few to judge version 7" in report[c.LIVE]["why_not"]
+    assert f"{n} games since its cut-off are too few to judge version 7" in report[c.LIVE]["why_not"]
     assert "evidence" not in report[c.LIVE]
 
 
