@@ -103,7 +103,7 @@ class ValidatedGames:
     n_unplayed_superseded: int
     n_bad_rows: int
     n_scores_hidden: int
-    days_without_score: tuple[date, ...]  # of games before the as-of date that have none: late, called off, or lost
+    days_without_score: tuple[date, ...]  # of past games that have none: late, called off, contradicted
 
 
 def load_games(folder: Path, *, as_of: date, today: date, max_bad_row_share: float, min_games: int) -> ValidatedGames:
@@ -137,7 +137,9 @@ def load_games(folder: Path, *, as_of: date, today: date, max_bad_row_share: flo
         n_unplayed_superseded=merged.n_unplayed_superseded,
         n_bad_rows=n_bad_rows,
         n_scores_hidden=n_scores_hidden,
-        days_without_score=tuple(sorted(day.date() for day in merged.games.loc[unscored.index, DATE])),
+        days_without_score=_days_without_score(
+            merged.games.loc[unscored.index], parsed.loc[merged.violations.index.unique()], as_of
+        ),
     )
 
 
@@ -166,6 +168,15 @@ def as_known_on(games: pd.DataFrame, as_of: date) -> tuple[pd.DataFrame, int]:
     hidden = known[HOME_POINTS].notna() & (known[DATE] >= pd.Timestamp(as_of))
     known.loc[hidden, [HOME_POINTS, AWAY_POINTS]] = pd.NA
     return known, int(hidden.sum())
+
+
+def _days_without_score(unscored: pd.DataFrame, contradicted: pd.DataFrame, as_of: date) -> tuple[date, ...]:
+    """One day a game, sorted; of rows that contradict each other none is believed: their game has no score either."""
+    sides = [contradicted[column].astype(str) for column in (HOME_FRANCHISE, AWAY_FRANCHISE)]
+    pairs = {
+        (day, *sorted(pair)) for day, *pair in zip(contradicted[DATE], *sides, strict=True) if day < pd.Timestamp(as_of)
+    }
+    return tuple(sorted([*(day.date() for day in unscored[DATE]), *(day.date() for day, *_ in pairs)]))
 
 
 # --- the account of bad rows ------------------------------------------------------------------------------------------

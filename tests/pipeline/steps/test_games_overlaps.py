@@ -178,3 +178,11 @@ def test_every_export_of_every_night_gives_the_same_games(load: Load) -> None:
     # 41 rows: a game stays in two exports after it was played (the seventh in one), and in each before as a plan.
     assert account(loaded) == (7, 6, 28, 0)
     assert loaded.games["home_points"].tolist() == [100] * 7
+
+
+def test_days_of_past_games_without_a_score_that_can_be_believed(load: Load) -> None:
+    """Late or called off (the 1st), swapped against the plan (the 2nd: one game, not two rows); not those to come."""
+    plan = "2021-01-02,2021,MIA,CHI,,,,\n" + "2021-03-01,2021,MIA,CHI,,,,\n2021-03-01,2021,CHI,DEN,90,80,,\n"
+    files = {"a.csv": HEADER + PLANNED + plan, "b.csv": HEADER + "2021-01-02,2021,CHI,MIA,99,90,,\n"}
+    assert load(files).days_without_score == (date(2021, 1, 1), date(2021, 1, 2))
+    assert load({"a.csv": HEADER + PLAYED}).days_without_score == ()
