@@ -6,7 +6,7 @@ seasons where it does not: so the off-season and the All-Star break are quiet, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -96,4 +96,4 @@ def _judge(report: DataReport, *, announced: bool, recorded: int) -> DataReport:
             f"{report.changed_games} of {recorded:,} games that the champion was judged on are gone or have another "
             "winner now"
         )
-    return DataReport(**{**report.__dict__, "alarms": tuple(alarms)})
+    return replace(report, alarms=tuple(alarms))
