@@ -27,6 +27,7 @@ MODULES = {
     *(f"infra/handlers/{name}.py" for name in ("cloudformation", "mail", "metrics", "objects", "place", "registry")),
     *(f"infra/handlers/{name}.py" for name in ("endpoint", "endpoint_calls", "endpoint_plan", "serving")),
     *("infra/handlers/teardown.py", "infra/__init__.py", "pipeline/__init__.py"),
+    "infra/handlers/monitor_metrics.py",
     *(f"pipeline/{name}.py" for name in ("console", "contract", "promotion")),
 }
 
