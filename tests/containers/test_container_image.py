@@ -13,6 +13,7 @@ import pytest
 from containers import run
 
 from pipeline.code_version import PACKAGE, image_files
+from pipeline.entrypoint import COMMANDS
 from pipeline.local.engine import CONTENT_LABEL, image_details
 from scripts.build_image import build
 
@@ -118,7 +119,7 @@ def test_wrong_and_missing_commands_are_answered(image: str) -> None:
     for command in ((), ("tarin",)):
         done = run(image, *command)
         assert done.returncode == 2
-        assert "this image knows prepare, predict, train, evaluate, serve" in done.stderr
+        assert f"this image knows {', '.join(COMMANDS)}" in done.stderr
 
 
 def test_a_stopped_container_ends_at_once(image: str, tmp_path: Path) -> None:
