@@ -200,7 +200,7 @@ def _scores(results: pa.Table, champion: Champion | None) -> dict[str, Any]:
 
 
 def _data(night: Night, champion: Champion | None, prepared: Mapping[str, Any], as_of: int) -> DataReport:
-    changed, recorded = _changed(night.results, champion) if champion else (0, 0)
+    changed, recorded = _changed(night.results, champion, as_of) if champion else (0, 0)
     late = prepared["data"].get("late_scores", [])
     return look_at_data(
         _days(night.results),
@@ -212,11 +212,15 @@ def _data(night: Night, champion: Champion | None, prepared: Mapping[str, Any], 
     )
 
 
-def _changed(results: pa.Table, champion: Champion) -> tuple[int, int]:
-    """How many games of the champion's record are gone, or have another winner now; and how many it has."""
+def _changed(results: pa.Table, champion: Champion, as_of: int) -> tuple[int, int]:
+    """How many games of the champion's record are gone, or have another winner now; and how many it has.
+
+    Games from day `as_of` on do not count: in a back-test of an earlier day they have not been played yet.
+    """
     home_won = (results[c.HOME_POINTS].to_numpy() > results[c.AWAY_POINTS].to_numpy()).tolist()
     now = dict(zip(results[c.GAME_ID].to_pylist(), home_won, strict=True))
     record = champion.artifact.record
+    record = record.filter(pa.array(_days(record) < as_of))
     then = zip(record[c.GAME_ID].to_pylist(), record[c.HOME_WON].to_pylist(), strict=True)
     return sum(now.get(game) != won for game, won in then), record.num_rows
 

@@ -141,6 +141,19 @@ def test_a_rewritten_history_and_late_scores_are_data_alarms(case: Case) -> None
     assert [alarm["part"] for alarm in watched(case, prepared=late)["alarms"]] == [c.DATA]
 
 
+def test_a_back_test_of_an_earlier_day_does_not_take_the_games_since_for_lost(case: Case) -> None:
+    """The champion of the store was trained later than the day that the run stands on."""
+    record = case.champion.artifact.record
+    day = record[c.DATE].to_numpy()[100]
+    played, results = (
+        table.filter(pa.array(table[c.DATE].to_numpy() < day)) for table in (case.night.played, case.night.results)
+    )
+    known = replace(case.night, played=played, results=results)
+    as_of = str(day.astype("datetime64[D]"))
+    report = watched(case, night=known, prepared={**case.prepared, "as_of_date": as_of})
+    assert report[c.DATA]["changed_games"] == 0
+
+
 # --- as Predict writes it ---------------------------------------------------------------------------------------------
 def predict(case: Case, base: Path, root: Path, *, prepared: bool = True) -> subprocess.CompletedProcess[str]:
     """Run the step as the container does, on the night's files."""
