@@ -11,6 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 from deployments import ACCOUNT, Account, Cdk, Deployed, eventually
 
+from pipeline import contract as c
+
 pytestmark = pytest.mark.timeout(600)  # a deploy is in it
 
 KINDS = {
@@ -80,7 +82,7 @@ def test_of_prod_data_models_keys_and_logs_stay(root: Path, cdk: Cdk, deployed: 
     assert {kind: len(some) for kind, some in new.items() if some} == {"buckets": 3, "groups": 1, "keys": 2, "logs": 1}
     s3 = account.client("s3")
     seeds = {b: s3.list_objects_v2(Bucket=b).get("KeyCount") for b in new["buckets"] if "artifacts" in b}
-    assert list(seeds.values()) == [2]
+    assert list(seeds.values()) == [len(c.SEED_OBJECTS)]
     assert s3.get_object(Bucket=data, Key="games/games.csv")["Body"].read() == b"kept"
 
 
