@@ -2,8 +2,9 @@
 
 in   ../shared/data/play_by_play_2023/     every event of a season; N times it: N seasons with ids and days of their own
 
-Each engine is a process of its own, timed from its start to its end, with the peak memory of it and its children.
-DuckDB runs once more under a fixed memory limit. At 1 times the rows of all engines are compared.
+Each engine is a process of its own, timed from its start to its end, with the peak memory of it and its children. CPU
+seconds do not depend on neighbours; seconds do. DuckDB runs once more under a fixed memory limit. At 1 times the rows
+of all engines are compared.
 
 python -m benchmarks.scale             1 and 10 times
 python -m benchmarks.scale --full      100 times, too: DuckDB and Spark only, 1 GB of disk
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
 import subprocess
 import sys
 import tempfile
@@ -43,9 +45,10 @@ ENGINES: Final[dict[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Run:
-    """Seconds, and the highest sum of resident memory of the process and its children, in bytes."""
+    """Of a process and its children: seconds, CPU seconds, and their highest resident memory together, in bytes."""
 
     seconds: float
+    cpu_seconds: float
     peak_bytes: int
 
 
@@ -57,7 +60,7 @@ def main() -> int:
         print("real play-by-play not found at ../shared/data", file=sys.stderr)
         return 2
     sizes = (1, 10, 100) if parser.parse_args().full else (1, 10)
-    print(f"{'times':>5} {'rows':>12}  {'engine':<16}{'seconds':>9}{'rows/s':>12}{'peak MB':>9}")
+    print(f"{'times':>5} {'rows':>12}  {'engine':<16}{'seconds':>9}{'CPU s':>8}{'rows/s':>12}{'peak MB':>9}")
     with tempfile.TemporaryDirectory() as temporary:
         for times in sizes:
             folder = Path(temporary) / "events"
@@ -66,9 +69,10 @@ def main() -> int:
             if times == 1:
                 at_one = found
                 compare(Path(temporary) / "out")
-    duck = at_one["DuckDB"].seconds
+    duck = at_one["DuckDB"]
     for name in ("Spark, local[2]", "pandas", "pandas, tuned"):
-        print(f"at 1 times, DuckDB is {at_one[name].seconds / duck:.1f} times as fast as {name}")
+        seconds, cpu = at_one[name].seconds / duck.seconds, at_one[name].cpu_seconds / duck.cpu_seconds
+        print(f"at 1 times, {name} takes {seconds:.1f} times DuckDB's seconds, {cpu:.1f} times its CPU seconds")
     return 0
 
 
@@ -99,22 +103,25 @@ def measure(folder: Path, output: Path, times: int, rows: int) -> Iterator[tuple
         places = ["--input", str(folder), "--output", str(target)] if STEP[1] in command else [str(folder), str(target)]
         run = timed([sys.executable, *command[:2], *places, *command[2:]])
         rate = f"{rows / run.seconds:12,.0f}"
-        print(f"{times:>5} {rows:>12,}  {name:<16}{run.seconds:9.1f}{rate}{run.peak_bytes / 1e6:9,.0f}", flush=True)
+        used = f"{run.seconds:9.1f}{run.cpu_seconds:8.1f}"
+        print(f"{times:>5} {rows:>12,}  {name:<16}{used}{rate}{run.peak_bytes / 1e6:9,.0f}", flush=True)
         yield name, run
 
 
 def timed(command: list[str]) -> Run:
     """Run a command to its end; raises CalledProcessError where it fails."""
-    start, peak = time.perf_counter(), 0
+    start, peak, cpu = time.perf_counter(), 0, dict[int, float]()
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
-            peak = max(peak, sum(resident_bytes(pid) for pid in family(process.pid)))
+            pids = list(family(process.pid))
+            peak = max(peak, sum(resident_bytes(pid) for pid in pids))
+            cpu.update({pid: max(cpu.get(pid, 0.0), cpu_seconds(pid)) for pid in pids})
             time.sleep(0.02)
         seconds = time.perf_counter() - start
         log = process.stderr.read() if process.stderr else ""
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command, stderr=log)
-    return Run(seconds, peak)
+    return Run(seconds, sum(cpu.values()), peak)
 
 
 def family(pid: int) -> Iterator[int]:
@@ -135,6 +142,15 @@ def resident_bytes(pid: int) -> int:
     except OSError:
         return 0
     return int(status.split("VmRSS:")[1].split()[0]) * 1024 if "VmRSS:" in status else 0
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used until now; 0 when it has ended."""
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def compare(output: Path) -> None:

@@ -65,6 +65,17 @@ def test_the_real_season(real_events: Path, tmp_path: Path) -> None:
     assert len(found["duckdb"][0].splitlines()) == 1 + 2 * 1_230
 
 
+def test_a_cluster_of_two_worker_processes(tmp_path: Path) -> None:
+    """Rows cross processes there, as on a cluster: each worker is a Java process with an executor of its own."""
+    folder = write_events(tmp_path / "in", random_season(2, 20))
+    main(["--input", str(folder), "--output", str(tmp_path / "duckdb"), "--max-bad-row-share", "1"])
+    cluster = ["--engine", "spark", "--master", "local-cluster[2,1,1024]"]
+    main(["--input", str(folder), "--output", str(tmp_path / "cluster"), "--max-bad-row-share", "1", *cluster])
+    rows = [(tmp_path / name / c.TEAM_GAMES_FILE).read_text(encoding="utf-8") for name in ("duckdb", "cluster")]
+    assert rows[0].splitlines() == rows[1].splitlines()
+    assert len(rows[0].splitlines()) > 10
+
+
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
 def test_both_refuse_bad_data_in_the_same_words(tmp_path: Path, engine: list[str]) -> None:
     bad = event(500, "2pt", "HOM", "Made", clock="11:44")
