@@ -2,7 +2,8 @@
 
 - EventBridge delivers to Step Functions and Lambda, in the shape that a rule's target wants
 - Lambda runs the code that was uploaded, in a child process (moto's own way needs Docker)
-- SageMaker tells EventBridge of a model package that was registered, approved or rejected, and refuses to delete a
+- SageMaker tells EventBridge of an endpoint that changed its state, and of a model package that was registered,
+  approved or rejected, and refuses to delete a
   group that still holds one, or a pipeline that runs; an event about a run, put by a test, is also what the run then is
 - Step Functions interprets a stack's workflows
 """
@@ -61,6 +62,9 @@ def teach() -> None:
     _wrap(EventsBackend, "put_events", _put_events)
     _wrap(SageMakerModelBackend, "create_model_package", _create_model_package)
     _wrap(SageMakerModelBackend, "update_model_package", _update_model_package)
+    _wrap(SageMakerModelBackend, "create_endpoint", _change_endpoint)
+    _wrap(SageMakerModelBackend, "delete_endpoint", _change_endpoint)
+    _wrap(SageMakerResponse, "update_endpoint", _update_endpoint)
 
 
 def _wrap(owner: type, name: str, around: Callable[..., Any]) -> None:
@@ -189,6 +193,29 @@ def _tell_of_package(backend: SageMakerModelBackend, arn: str) -> None:
         "DetailType": "SageMaker Model Package State Change",
         "Detail": json.dumps(detail),
         "Resources": [arn],
+    }
+    boto3.client("events", region_name=backend.region_name).put_events(Entries=[entry])
+
+
+def _change_endpoint(self: SageMakerModelBackend, original: Callable[..., Any], *given: Any, **named: Any) -> Any:
+    answer = original(self, *given, **named)
+    _tell_of_endpoint(self, named.get("endpoint_name") or given[0])
+    return answer
+
+
+def _update_endpoint(self: SageMakerResponse, original: Callable[..., Any]) -> ActionResult:
+    answer: ActionResult = original(self)
+    _tell_of_endpoint(self.sagemaker_backend, self._get_param("EndpointName"))
+    return answer
+
+
+def _tell_of_endpoint(backend: SageMakerModelBackend, name: str) -> None:
+    """moto's endpoints take no time: each change has one event, about its end."""
+    status = "IN_SERVICE" if name in backend.endpoints else "DELETED"
+    entry = {
+        "Source": "aws.sagemaker",
+        "DetailType": "SageMaker Endpoint State Change",
+        "Detail": json.dumps({"EndpointName": name, "EndpointStatus": status}),
     }
     boto3.client("events", region_name=backend.region_name).put_events(Entries=[entry])
 

@@ -108,6 +108,8 @@ def test_each_alarm_watches_what_is_there_and_tells_the_alerts_topic(deployed: D
         "RuleName": rules,
         "ScheduleGroup": {name},
         "PipelineName": {name},
+        "EndpointName": {deployed.outputs["EndpointName"]},
+        "VariantName": {"AllTraffic"},
     }
     dimensions = [d for alarm in alarms["MetricAlarms"] for metric in _metrics(alarm) for d in metric["Dimensions"]]
     assert dimensions

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from deployments import IMAGE, Deployed, Mailbox, eventually
 
 from pipeline.local import workspace
@@ -98,6 +99,31 @@ def in_use(deployed: Deployed, store: Path, version: int) -> bool:
     return champion(deployed)["version"] == version and files_in_use(deployed) == files
 
 
+def served(deployed: Deployed) -> list[tuple[str, bytes]]:
+    """Version and artifact of each model that there is; the endpoint's own must be among them."""
+    sagemaker, s3 = deployed.client("sagemaker"), deployed.client("s3")
+    found = {}
+    for summary in sagemaker.list_models()["Models"]:
+        container = sagemaker.describe_model(ModelName=summary["ModelName"])["PrimaryContainer"]
+        assert container["Image"] == IMAGE
+        bucket, _, key = container["ModelDataUrl"].removeprefix("s3://").partition("/")
+        artifact = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        found[summary["ModelName"]] = (container["Environment"]["MODEL_VERSION"], artifact)
+    for endpoint in sagemaker.list_endpoints()["Endpoints"]:
+        assert endpoint["EndpointName"] == deployed.outputs["EndpointName"]
+        described = sagemaker.describe_endpoint(EndpointName=endpoint["EndpointName"])
+        return [found.pop(described["EndpointConfigName"]), *found.values()]
+    return list(found.values())
+
+
+def is_served(deployed: Deployed, store: Path, version: int) -> bool:
+    """Whether the endpoint serves that version's own artifact, and what it replaced is gone."""
+    try:
+        return served(deployed) == [(str(version), local_artifact(store, version))]
+    except (ClientError, KeyError):  # something is being made or removed
+        return False
+
+
 @pytest.fixture(scope="module")
 def approvers(deployed: Deployed) -> Mailbox:
     return Mailbox.subscribe(deployed.account, deployed.outputs["ApproversTopic"], "approvers")
@@ -138,14 +164,21 @@ def test_a_version_that_waits_is_not_put_into_service(deployed: Deployed, store:
 def test_approve_roll_back_reject_withdraw(root: Path, deployed: Deployed, store: Path) -> None:
     alerts = Mailbox.subscribe(deployed.account, deployed.outputs["AlertsTopic"], "told-of-withdrawal")
     assert local_artifact(store, 1) != local_artifact(store, 2)
+    assert eventually(lambda: is_served(deployed, store, 1)), "approved by the test before"
     decide(root, deployed, "approve", 2)
     assert in_use(deployed, store, 2)
+    assert eventually(lambda: is_served(deployed, store, 2))
     decide(root, deployed, "approve", 1)  # the older one again: a roll-back
     assert in_use(deployed, store, 1)
+    assert eventually(lambda: is_served(deployed, store, 1))
     decide(root, deployed, "reject", 1)  # falls back to the one approved before it
     assert in_use(deployed, store, 2)
+    assert eventually(lambda: is_served(deployed, store, 2))
     assert alerts.read() is None
     decide(root, deployed, "reject", 2)
     assert champion(deployed) == {"version": None}
     assert eventually(lambda: files_in_use(deployed) == {})
     assert "no champion: version 2 was withdrawn" in alerts.wait()["Subject"]
+    sagemaker = deployed.client("sagemaker")
+    assert eventually(lambda: not sagemaker.list_endpoints()["Endpoints"] and not sagemaker.list_models()["Models"])
+    assert alerts.read() is None, "nothing failed on the way"

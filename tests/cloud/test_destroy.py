@@ -28,6 +28,9 @@ def remains(account: Account) -> dict[str, list[str]]:
     keys = [client("kms").describe_key(KeyId=k["KeyId"])["KeyMetadata"] for k in client("kms").list_keys()["Keys"]]
     groups = client("sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"]
     found: dict[str, list[Any]] = {
+        "endpoints": client("sagemaker").list_endpoints()["Endpoints"],
+        "endpoint configurations": client("sagemaker").list_endpoint_configs()["EndpointConfigs"],
+        "models": client("sagemaker").list_models()["Models"],
         "pipelines": client("sagemaker").list_pipelines()["PipelineSummaries"],
         "groups": [group["ModelPackageGroupName"] for group in groups],
         "buckets": [bucket["Name"] for bucket in client("s3").list_buckets()["Buckets"]],
@@ -71,10 +74,10 @@ def test_of_prod_data_models_keys_and_logs_stay(root: Path, cdk: Cdk, deployed: 
     """Even if the stack was first made to keep nothing. Beside dev, which is as it was afterwards."""
     account = deployed.account
     before = remains(account)
-    cdk.deploy(root, "prod", removal_policy="destroy")
+    cdk.deploy(root, "prod", removal_policy="destroy", serving="off")
     (data,) = [b for b in remains(account)["buckets"] if b not in before["buckets"] and "storagedata" in b]
     account.client("s3").put_object(Bucket=data, Key="games/games.csv", Body=b"kept")
-    cdk.deploy(root, "prod")  # now it has no function any more that could erase
+    cdk.deploy(root, "prod", serving="off")  # now it has no function any more that could erase
     assert len(remains(account)["functions"]) == len(before["functions"]) + 1
     cdk.destroy(root, "prod")
     stays = {kind: some[:] for kind, some in remains(account).items()}
