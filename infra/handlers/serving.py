@@ -78,8 +78,9 @@ def failed(failure: Failure) -> Mail:
         f"Version {version} was to be served by endpoint {name}, as {wanted.name}.\n\n"
         f"{now}\n"
         f"Reason given by SageMaker: {endpoint.reason or 'none'}\n\n"
-        f"It is not tried again by itself. Read the container's log, /aws/sagemaker/Endpoints/{name}, then either\n"
-        "  approve another version (python -m scripts.review_model list --aws), or\n"
-        f"  try this one again: aws s3 rm s3://{wanted.settings.bucket}/{ATTEMPT}\n"
-        "(the next hourly check does it).\n",
+        f"It is not tried again by itself. Read the container's log, /aws/sagemaker/Endpoints/{name}.\n\n"
+        "To approve another version, see what there is:\n"
+        f"  python -m scripts.review_model list --aws --pipeline {wanted.settings.pipeline}\n"
+        "To try this one again (the next hourly check does it):\n"
+        f"  aws s3 rm s3://{wanted.settings.bucket}/{ATTEMPT}\n",
     )

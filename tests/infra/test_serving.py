@@ -31,8 +31,6 @@ def machines(synthesise: Synthesise) -> Template:
 
 def test_nothing_of_it_is_there_by_default(prod: Template) -> None:
     assert not [name for name in prod["Resources"] if name.startswith("Serving")]
-    _, bucket = only(prod, "AWS::S3::Bucket", "Artifacts")
-    assert "NotificationConfiguration" not in bucket
     assert "AWS/SageMaker" not in json.dumps(prod["Resources"])
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -230,6 +231,14 @@ def test_an_endpoint_that_could_not_be_created_waits_for_another_version(world: 
     world.quiet()
     assert serves(world) == 1
     check_nothing_is_left_over(world)
+
+
+def test_the_mail_is_the_documented_one(world: EndpointWorld, root: Path) -> None:
+    world.promote(13)
+    world.quiet()
+    ((_, subject, text),) = world.mails
+    shown = f"Subject: {subject}\n\n{text}".replace(wanted(13).name, "retraining-test-v13-DIGEST")
+    assert shown in (root / "docs" / "mails.md").read_text(encoding="utf-8")
 
 
 def test_a_failed_version_is_tried_again_when_the_attempt_is_removed(world: EndpointWorld) -> None:
