@@ -98,6 +98,8 @@ def prepare_step(prepared: PropertyFile) -> JobStep:
                     "--first-season": "FirstSeason",
                     "--max-bad-row-share": "MaxBadRowShare",
                     "--min-games": "MinGames",
+                    "--min-days-between-trainings": "MinDaysBetweenTrainings",
+                    "--trigger": "TriggerReason",
                 }
             ),
             "--recipe",

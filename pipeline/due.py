@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 Truth = TypeVar("Truth", bound=Any)
+
+# Starts that nobody decided on: they come whether or not anything calls for a training.
+AUTOMATIC: Final = ("schedule", "data")
 
 
 def training_is_due(*, no_champion: Truth, urgent: Truth, days_since_training: Any, min_days: Any) -> Truth:  # noqa: ANN401

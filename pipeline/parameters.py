@@ -31,6 +31,12 @@ DATA: Final = (
 )
 RUN: Final = (
     Parameter("ForceTraining", False, "train even when nothing is new"),
+    Parameter(
+        "MinDaysBetweenTrainings",
+        30,
+        "a run that a schedule or new data started trains on new games only so many days after the last training; "
+        "nothing else waits (drift, a start by hand, new code or recipe, no champion)",
+    ),
     Parameter("TriggerReason", "manual", "what started the run: schedule, data, drift, manual, ..."),
     Parameter(
         "ApprovalStatus",

@@ -229,7 +229,9 @@ def bill(
             mails=MAILS_A_MONTH,
         ),
     ]
-    return estimate(both, [line for line in standing if line.dollars > 0], deployed.runs_a_day)
+    defaults = {parameter["Name"]: parameter["DefaultValue"] for parameter in deployed.definition["Parameters"]}
+    wait = float(defaults["MinDaysBetweenTrainings"])
+    return estimate(both, [line for line in standing if line.dollars > 0], deployed.runs_a_day, wait)
 
 
 def kept_gib(deployed: Deployed, needs: Mapping[str, JobNeeds]) -> float:

@@ -79,11 +79,16 @@ def choice_lines(done: Replay) -> list[str]:
     choice = done.choice
     if choice is None:
         return []
-    gain, gap = choice.later_never, choice.later_best
-    return [
-        f"chosen     {choice.chosen}: the cheapest of {len(choice.eligible)} policies that the seasons up to "
-        f"{choice.last_season} ({choice.n_earlier:,} games) cannot tell from the best, {choice.best}",
-        f"           on the later seasons ({choice.n_later:,} games): {gain.mean:+.4f} against never "
-        f"({gain.lower:+.4f} to {gain.upper:+.4f}), {gap.mean:+.4f} against {choice.best} "
-        f"({gap.lower:+.4f} to {gap.upper:+.4f}); rank {choice.rank_later} of {len(done.results)}",
+    rows = [("best on the earlier", choice.best), (f"cheapest of {choice.n_eligible} like it", choice.cheapest)]
+    rows += [("the default", choice.default)] if choice.default else []
+    lines = [
+        f"chosen on the seasons up to {choice.last_season} ({choice.n_earlier:,} games), scored on the later ones "
+        f"({choice.n_later:,} games):"
     ]
+    for why, pick in rows:
+        d = pick.against_never
+        lines.append(
+            f"  {why:<24}{pick.name}: log loss {pick.log_loss:.4f}, against never {d.mean:+.4f} "
+            f"({d.lower:+.4f} to {d.upper:+.4f}), place {pick.rank} of {len(done.results)}"
+        )
+    return lines

@@ -48,8 +48,10 @@ class Estimate:
         return sum(line.dollars for line in self.standing)
 
 
-def estimate(nights: Nights, standing: Sequence[Line], runs_a_day: float) -> Estimate:
-    """Months in and out of season, a season and a year, for a schedule that runs so often."""
+def estimate(
+    nights: Nights, standing: Sequence[Line], runs_a_day: float, min_days_between_trainings: float = 0
+) -> Estimate:
+    """Months in and out of season, a season and a year, for a schedule that runs, and trains at most, so often."""
     in_season = MONTH_NIGHTS * SEASON_GAME_DAYS / SEASON_NIGHTS
     wanted = (
         ("month in season", MONTH_NIGHTS, in_season),
@@ -61,7 +63,8 @@ def estimate(nights: Nights, standing: Sequence[Line], runs_a_day: float) -> Est
     spans = []
     for name, count, news in wanted:
         runs = count * runs_a_day
-        trainings = min(news, runs)  # news of several days wait for the next run
+        # news of several days wait for the next run, and for the least time between two trainings
+        trainings = min(news, runs, count / min_days_between_trainings if min_days_between_trainings > 0 else news)
         dollars = trainings * nights.training.dollars + (runs - trainings) * nights.no_news.dollars
         spans.append(Span(name, count, runs, trainings, dollars, month * count / MONTH_NIGHTS))
     return Estimate(nights, tuple(standing), tuple(spans))

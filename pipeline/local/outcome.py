@@ -26,7 +26,7 @@ def describe_run(run: RunResult, store: Store) -> dict[str, Any]:
         "execution_id": run.execution_id,
         "status": run.status,
         "decision": decision,
-        "reason": _reason(run, decision, evaluation),
+        "reason": _reason(run, decision, evaluation, prepared),
         "as_of_date": prepared.get("as_of_date"),
         "simulated": prepared.get("simulated"),
         "steps": [
@@ -62,13 +62,13 @@ def decide(run: RunResult) -> str | None:
     return c.NO_NEW_DATA if run.step("HasNewData").outcome is False else c.CHAMPION_KEPT
 
 
-def _reason(run: RunResult, decision: str | None, evaluation: dict[str, Any]) -> str:
+def _reason(run: RunResult, decision: str | None, evaluation: dict[str, Any], prepared: dict[str, Any]) -> str:
     if run.failure is not None:
         return run.failure.reason
     if decision is None:
         return "the run was stopped before its end"
     if decision == c.NO_NEW_DATA:
-        return "games, recipe and code are those of the last evaluated candidate"
+        return str(prepared.get("reason", ""))
     return str(evaluation.get("reason", ""))
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import yaml
 
+from pipeline import parameters
 from pipeline.replay.candidates import ALL_SEASONS
 
 NEVER: Final = math.inf
@@ -148,8 +149,15 @@ def _choice(field: str, value: str, choices: Sequence[str]) -> None:
 REFERENCE: Final = Policy(train="never")
 
 
+def default_policy() -> Policy:
+    """What the pipeline's own parameters and schedule come to."""
+    days = next(float(p.default) for p in parameters.RUN if p.name == "MinDaysBetweenTrainings")
+    names = {length: name for name, length in _DAYS.items()}
+    return Policy(train=names.get(max(days, 1.0), f"every {days:.0f} days"))
+
+
 def read_policies(file: Path = DEFAULT_FILE) -> tuple[Policy, ...]:
-    """The policies of a file in its order, each once, `never` first (everything is compared with it).
+    """The policies of a file in its order, each once, after `never` (everything is compared with it) and the default.
 
     Raises PolicyError that names the file and the block.
     """
@@ -159,7 +167,7 @@ def read_policies(file: Path = DEFAULT_FILE) -> tuple[Policy, ...]:
         raise PolicyError(f"{file}: cannot be read as YAML ({error})") from error
     if not isinstance(blocks, list) or not blocks:
         raise PolicyError(f"{file}: not a list of policies, such as `- train: [weekly, monthly]`")
-    found = [REFERENCE]
+    found = [REFERENCE, default_policy()]
     for number, block in enumerate(blocks, start=1):
         try:
             found += _product(block)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.replay import figures
 from pipeline.replay.fit_cache import write_atomically
-from pipeline.replay.policies import NIGHTLY_STATE, Policy
+from pipeline.replay.policies import NIGHTLY_STATE, default_policy
 from pipeline.replay.results import PolicyResult
 from pipeline.replay.run import Replay
 from pipeline.steps.report_words import number, sentence, signed
@@ -52,7 +52,7 @@ def render(done: Replay, *, simulated: bool) -> str:
         settings=settings,
         simulated=simulated,
         results=sorted(done.results, key=lambda result: result.scores.log_loss),
-        default=Policy().name,
+        default=default_policy().name,
         choice=done.choice,
         bounds=bound_rows(done),
         seasons=sorted({int(season) for season in service.season}),
@@ -72,7 +72,11 @@ def pictured(done: Replay) -> list[int]:
     """The few policies that the pictures show: the default, the chosen one, the best, and others that differ."""
     names = [result.name for result in done.results]
     ranked = sorted(range(len(names)), key=lambda n: done.results[n].scores.log_loss)
-    wanted = [Policy().name, *([done.choice.chosen, done.choice.best] if done.choice else [])]
+    wanted = [
+        default_policy().name,
+        *([done.choice.best.name, done.choice.cheapest.name] if done.choice else []),
+        "nightly",
+    ]
     candidates = [names.index(name) for name in wanted if name in names] + ranked
     found: list[int] = []
     paths: set[bytes] = {done.outcome.champion[0].tobytes()}  # never is the zero line

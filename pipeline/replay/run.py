@@ -22,7 +22,7 @@ from pipeline.replay.fit_cache import FitCache
 from pipeline.replay.fits import CLEAN, Fits, Source, fit_all
 from pipeline.replay.hindsight import Bound, bounds
 from pipeline.replay.judgements import Judgements
-from pipeline.replay.policies import Policy
+from pipeline.replay.policies import Policy, default_policy
 from pipeline.replay.results import PolicyResult, summarise
 from pipeline.replay.service import Losses, Service
 from pipeline.replay.simulate import NOBODY, Outcome, Simulation
@@ -167,7 +167,7 @@ def replay(settings: Settings, cache: FitCache, progress: Progress = silent) -> 
     done(1)
     margin = float(settings.parameter("NonInferiorityMargin"))
     until = settings.choose_until if settings.choose_until is not None else two_thirds(prepared.service)
-    choice = choose(results, losses, prepared.service, until, margin)
+    choice = choose(results, losses, prepared.service, until, margin=margin, default=default_policy().name)
     if choice is None and settings.choose_until is not None:
         seasons = np.unique(prepared.service.season)
         raise ReplayError(

@@ -22,19 +22,25 @@ class Champion:
     metadata: Mapping[str, Any]
 
 
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """champion.json; its `version` is None where none is in use yet. Raises StepError when it cannot be read."""
+    try:
+        metadata: dict[str, Any] = json.loads((folder / c.CHAMPION_FILE).read_text(encoding="utf-8"))
+        _ = metadata["version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StepError(
+            f"champion/{c.CHAMPION_FILE} is missing or unreadable ({error}): approve a version again to write it"
+        ) from error
+    return metadata
+
+
 def load_champion(folder: Path) -> Champion | None:
     """The champion of the channel's folder; None where no version is in use yet.
 
     Raises StepError when champion.json is missing or names a version whose artifact is missing or unreadable.
     """
-    file = folder / c.CHAMPION_FILE
-    try:
-        metadata: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        version = metadata["version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StepError(
-            f"champion/{c.CHAMPION_FILE} is missing or unreadable ({error}): approve a version again to write it"
-        ) from error
+    metadata = read_metadata(folder)
+    version = metadata["version"]
     if version is None:
         return None
     artifact = folder / str(metadata.get("artifact", c.MODEL_ARCHIVE))
@@ -51,15 +57,4 @@ def why_not_scorable(champion: Champion, feature_signature: str, features: tuple
             f"version {champion.version} was trained on other features (code {card.code_version[:12]}) "
             "than today's code computes"
         )
-    return None
-
-
-def why_not_of_that_morning(champion: Champion, as_of: str) -> str | None:
-    """Why a run of that morning (YYYY-MM-DD) cannot predict with the champion, or None if it can.
-
-    A run of an earlier day would else be shown forecasts by weights that have seen the games' results.
-    """
-    card = champion.artifact.card
-    if card.as_of_date > as_of:
-        return f"version {champion.version} was trained on {card.as_of_date}, after the morning of {as_of}"
     return None

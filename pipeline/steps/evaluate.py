@@ -106,7 +106,8 @@ def main(argv: Sequence[str]) -> None:
     output = processing_output(c.EVALUATION_CHANNEL)
     (output / c.EVALUATION_FILE).write_text(text, encoding="utf-8")
     (output / c.REPORT_FILE).write_text(report, encoding="utf-8")
-    marker = {key: evaluation[key] for key in ("fingerprint", "as_of_date", "decision", "reason", "summary", "metrics")}
+    kept = ("fingerprint", "as_of_date", "decision", "reason", "summary", "metrics")
+    marker = {"recipe_fingerprint": prepared["recipe_fingerprint"], **{key: evaluation[key] for key in kept}}
     evaluated = processing_output(c.EVALUATED_CHANNEL)
     (evaluated / c.EVALUATED_FILE).write_text(json.dumps(marker, indent=2) + "\n", encoding="utf-8")
     (evaluated / c.REPORT_FILE).write_text(report, encoding="utf-8")

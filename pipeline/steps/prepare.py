@@ -1,14 +1,14 @@
 """Prepare: raw game files -> validated games -> features; says whether anything is new.
 
 in   processing/input/games/*.csv|csv.gz|parquet     every game, played or to come (README, "Data contract")
-     processing/input/champion/champion.json         (read by the report only)
+     processing/input/champion/champion.json         whether a version is in use: without one, new games never wait
      processing/input/evaluated/last_evaluated.json  marker of the last evaluated candidate
      processing/input/team_games/                    what Aggregate left of the play-by-play (see prepare_events.py)
 out  processing/output/features/features.parquet     played games from the first modelled season on
      processing/output/features/state.parquet        the league on the as-of morning (travels with the model)
      processing/output/features/results.parquet      every played game's result: for a reference of its own
      processing/output/upcoming/upcoming.parquet     games not yet played
-     processing/output/report/prepared.json          has_new_data, fingerprint, data summary
+     processing/output/report/prepared.json          has_new_data, why, fingerprint, data summary
      processing/output/report/quarantine.csv         bad rows with file, line, column, value, rule
 
 python -m pipeline.steps.prepare --as-of 2025-03-01 --recipe max_depth=3 learning_rate=0.05
@@ -30,9 +30,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import contract as c
+from pipeline.steps.champion import read_metadata
 from pipeline.steps.container import StepError, code_version, processing_input, processing_output, run_step
 from pipeline.steps.features import feature_signature, features_and_state
 from pipeline.steps.games import BadData, ValidatedGames, count_rules, games_fingerprint, load_games
+from pipeline.steps.news import judge_news, last_evaluated
 from pipeline.steps.prepare_events import join_events
 from pipeline.steps.state_file import write_state
 
@@ -47,6 +49,8 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--first-season", type=int, default=2004)
     parser.add_argument("--max-bad-row-share", type=float, default=0.01)
     parser.add_argument("--min-games", type=int, default=1000)
+    parser.add_argument("--min-days-between-trainings", type=int, default=0, help="of runs that nobody asked for")
+    parser.add_argument("--trigger", default="manual", help="what started the run; a schedule and new data wait")
     parser.add_argument("--recipe", nargs="*", default=[], metavar="NAME=VALUE", help="what training will be told")
     return parser.parse_args(argv)
 
@@ -78,19 +82,6 @@ def _canonical(item: str) -> str:
         return f"{name}={float(value)!r}"
     except ValueError:
         return item
-
-
-def last_evaluated(folder: Path) -> dict[str, Any]:
-    """The marker that Evaluate wrote last; raises StepError when it is missing or unreadable."""
-    try:
-        marker: dict[str, Any] = json.loads((folder / c.EVALUATED_FILE).read_text(encoding="utf-8"))
-        _ = marker["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StepError(
-            f'evaluated/{c.EVALUATED_FILE} is missing or unreadable ({error}): write {{"fingerprint": null}} there to '
-            "train afresh"
-        ) from error
-    return marker
 
 
 def data_summary(validated: ValidatedGames, modelled: pd.DataFrame, as_of: date) -> dict[str, Any]:
@@ -196,16 +187,25 @@ def main(argv: Sequence[str]) -> None:
             arguments.first_season,
             code_version(),
         ),
+        "recipe_fingerprint": fingerprint("", arguments.recipe, arguments.first_season, code_version()),
         "feature_signature": feature_signature(),
     }
+    news = judge_news(
+        marker,
+        facts,
+        champion=read_metadata(processing_input(c.CHAMPION_CHANNEL))["version"] is not None,
+        trigger=arguments.trigger,
+        min_days=arguments.min_days_between_trainings,
+    )
     write_features(processing_output(c.FEATURES_CHANNEL) / c.FEATURES_FILE, modelled, facts)
     write_state(processing_output(c.FEATURES_CHANNEL) / c.STATE_FILE, state)
     write_results(processing_output(c.FEATURES_CHANNEL) / c.RESULTS_FILE, results)
     write_features(processing_output(c.UPCOMING_CHANNEL) / c.UPCOMING_FILE, features[~played], facts)
     data = data_summary(validated, modelled, as_of)
     data["notes"] += join_events(validated.games)
-    prepared = {
-        "has_new_data": marker["fingerprint"] != facts["fingerprint"],
+    prepared: dict[str, Any] = {
+        "has_new_data": news.train,
+        "reason": news.reason,
         **facts,
         "last_evaluated": marker,
         "simulated": bool(validated.games[c.HOME_TEAM].str.startswith("SIM").any()),
@@ -215,7 +215,7 @@ def main(argv: Sequence[str]) -> None:
     (report / c.PREPARED_FILE).write_text(json.dumps(prepared, indent=2) + "\n", encoding="utf-8")
     sys.stderr.write(
         f"{data['n_played']:,} played games to {data['last_played_date']}, {data['n_upcoming']:,} upcoming, "
-        f"{data['n_bad_rows']:,} bad rows; {'new' if prepared['has_new_data'] else 'nothing new'}\n"
+        f"{data['n_bad_rows']:,} bad rows; {news.reason}\n"
     )
 
 

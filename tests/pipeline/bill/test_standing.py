@@ -87,6 +87,14 @@ def test_fewer_runs_than_days_with_news_train_as_often_as_they_run() -> None:
     assert off["year"].dollars == 0
 
 
+def test_trainings_wait_for_the_least_time_between_two() -> None:
+    both = Nights(no_news=Night((), 1.0), training=Night((), 3.0))
+    spans = {span.name: span for span in estimate(both, [], runs_a_day=1, min_days_between_trainings=30).spans}
+    assert spans["month in season"].trainings == 1
+    assert spans["month out of season"].trainings == 0
+    assert spans["season"].trainings == pytest.approx(232 / 30)
+
+
 def test_the_length_of_a_season_is_that_of_the_real_ones(real_games: Any) -> None:
     import pandas as pd
 

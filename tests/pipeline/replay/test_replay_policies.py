@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.replay.policies import NEVER, REFERENCE, Policy, PolicyError, Schedule, parse_schedule, read_policies
+from pipeline.replay.policies import (
+    NEVER,
+    REFERENCE,
+    Policy,
+    PolicyError,
+    Schedule,
+    default_policy,
+    parse_schedule,
+    read_policies,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +39,7 @@ def test_a_block_is_the_product_of_its_lists_and_never_comes_first(tmp_path: Pat
     file.write_text('- train: [weekly, monthly]\n  gate: ["off", superior]\n- train: never\n- window: 3\n')
     assert read_policies(file) == (
         REFERENCE,
+        default_policy(),
         Policy(train="weekly", gate="off"),
         Policy(train="weekly", gate="superior"),
         Policy(train="monthly", gate="off"),

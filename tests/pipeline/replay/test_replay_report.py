@@ -56,17 +56,22 @@ def test_the_choice_is_made_on_earlier_games_only(done: Replay) -> None:
     service.season[half:] += 1
     try:
         season = int(service.season[0])
-        choice = choose(list(done.results), losses, service, season, margin=0.002)
+        choice = choose(list(done.results), losses, service, season, margin=0.002, default="nightly")
         nonsense = losses.log_loss.copy()
         nonsense[:, half:] = np.random.default_rng(1).random(nonsense[:, half:].shape)
-        other = choose(list(done.results), replace(losses, log_loss=nonsense), service, season, margin=0.002)
+        other = choose(
+            list(done.results), replace(losses, log_loss=nonsense), service, season, margin=0.002, default="nightly"
+        )
         assert choice is not None
         assert other is not None
-        assert (choice.chosen, choice.best, choice.eligible) == (other.chosen, other.best, other.eligible)
-        assert choice.later_log_loss != other.later_log_loss
+        names = [(c.best.name, c.cheapest.name, c.n_eligible) for c in (choice, other)]
+        assert names[0] == names[1]
+        assert choice.best.log_loss != other.best.log_loss
+        assert choice.default is not None
+        assert choice.default.name == "nightly"
         early = service.season <= season
-        to_best = differences(losses.log_loss, losses.log_loss[_number(done, choice.best)], service, early)
-        chosen = done.results[_number(done, choice.chosen)]
+        to_best = differences(losses.log_loss, losses.log_loss[_number(done, choice.best.name)], service, early)
+        chosen = done.results[_number(done, choice.cheapest.name)]
         for number, (result, gap) in enumerate(zip(done.results, to_best, strict=True)):
             if gap.lower <= 0 and gap.upper <= 0.002:
                 assert chosen.dollars <= result.dollars, number

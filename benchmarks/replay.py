@@ -1,0 +1,108 @@
+"""How fast a replay is: fits once, then policies by the thousand, over fifteen seasons of real games.
+
+in   ../shared/data/games/      every NBA game, seasons 2005 to 2019 replayed
+
+Prints what the fits cost (a sample of them is timed, on one core), seconds of a replay with cached fits, and policies a
+second: the first time, when pairs of champion and candidate are compared, and once they are known. Policies are timed
+in CPU seconds, which do not depend on neighbours. Exit code 1 if fewer than 1,000 policies a second are simulated and
+scored with intervals once fits and pairs are known.
+
+python -m benchmarks.replay [--store .retrain/replay] [--policies 1000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import time
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from pipeline.replay.fit_cache import FitCache
+from pipeline.replay.policies import REFERENCE, Policy
+from pipeline.replay.results import differences
+from pipeline.replay.run import Prepared, Settings, prepare, simulate
+from pipeline.steps.model import fit
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+REAL_GAMES: Final = ROOT.parent / "shared" / "data" / "games"
+FIRST, LAST = date(2004, 10, 15), date(2019, 6, 30)
+TIMED_FITS: Final = 40
+WANTED: Final = 1_000
+
+
+def policies(n: int) -> tuple[Policy, ...]:
+    """`n` policies that all differ: schedule, gate, age, approver."""
+    trains = ["nightly", *(f"every {days} days" for days in range(5, 95, 5)), "every 500 games", "each-season"]
+    grid = itertools.product(
+        (1, 7, 30, 90, 365), (0.0005, 0.002, 0.005), ("immediate", "after 7 days", "strict"), trains
+    )
+    made = [Policy(train=t, max_age=a, margin=m, approver=who) for a, m, who, t in grid]
+    if n - 1 > len(made):
+        raise SystemExit(f"--policies {n}: there are {len(made) + 1}")
+    return (REFERENCE, *made[:: max(1, len(made) // n)][: n - 1])
+
+
+def seconds_of_fits(prepared: Prepared) -> float:
+    """What all fits of the replay take on one core, from a sample of them."""
+    world, keys = prepared.world, prepared.fits.keys
+    sample = [keys[int(n)] for n in np.linspace(0, len(keys) - 1, TIMED_FITS)]
+    start = time.process_time()
+    for key in sample:
+        games = slice(key.begin, key.end)
+        fit(world.X[games], world.home_won[games], prepared.settings.hyperparameters)
+    return (time.process_time() - start) / len(sample) * len(keys)
+
+
+def score(prepared: Prepared, chosen: tuple[Policy, ...]) -> int:
+    """Simulate, log loss, Brier and intervals against never; returns how many policies."""
+    losses = prepared.service.losses(simulate(prepared, chosen))
+    return len(differences(losses.log_loss, losses.log_loss[0], prepared.service))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Time it and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--store", type=Path, default=ROOT / ".retrain" / "replay")
+    parser.add_argument("--policies", type=int, default=900)
+    arguments = parser.parse_args(argv)
+    if not REAL_GAMES.exists():
+        print("real games not found at ../shared/data", file=sys.stderr)
+        return 2
+    chosen = policies(arguments.policies)
+    cache = FitCache(arguments.store)
+    settings = Settings(REAL_GAMES, FIRST, LAST, chosen, {"FirstSeason": 2000})
+    start = time.perf_counter()
+    prepare(settings, cache)
+    first = time.perf_counter() - start
+    start = time.perf_counter()
+    prepared = prepare(settings, cache)
+    again = time.perf_counter() - start
+    fitting = seconds_of_fits(prepared)
+    start = time.process_time()
+    score(prepared, chosen)
+    cold = time.process_time() - start
+    prepared.judgements.save()
+    start, on_the_clock = time.process_time(), time.perf_counter()
+    n = score(prepared, chosen)
+    warm, on_the_clock = time.process_time() - start, time.perf_counter() - on_the_clock
+    nights = len(prepared.world.nights)
+    print(f"{nights:,} nights, {len(prepared.fits):,} distinct fits, {n:,} policies")
+    print(f"fitting them, one core:       {fitting:7.1f} s (estimated from {TIMED_FITS} fits)")
+    print(f"load, fit, judge, first time: {first:7.1f} s; again, all cached: {again:.1f} s")
+    print(f"policies, first time:         {cold:7.1f} s of CPU, {n / cold:,.0f} a second")
+    known = f"{n / warm:,.0f} a second ({on_the_clock:.1f} s on the clock)"
+    print(f"policies, pairs known:        {warm:7.1f} s of CPU, {known}")
+    print(f"a replay of {n:,} policies with everything cached costs {(again + warm) / fitting:.3f} of the fitting")
+    kept = n / warm >= WANTED
+    print(f"{'kept' if kept else 'BROKEN'}: at least {WANTED:,} policies a second")
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
