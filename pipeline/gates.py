@@ -161,6 +161,12 @@ def judge_promotion(evaluation: Mapping[str, Any], limits: Mapping[str, float]) 
         return Promotion(True, f"{difference}): better by at least {_number(minimum)}")
     if promote:
         return Promotion(True, f"{difference}): not worse, and the champion is {_days(age)} old (limit {max_age:.0f})")
+    if age < 0:
+        return Promotion(
+            False,
+            f"{difference}): not better by {_number(minimum)}, and the champion was trained {_days(-age)} after the "
+            "as-of date, so the champion stays",
+        )
     return Promotion(
         False,
         f"{difference}): not worse, but not better by {_number(minimum)} either, and the champion is only "

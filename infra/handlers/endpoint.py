@@ -145,9 +145,10 @@ def _put_into_service(endpoints: Endpoints, objects: Objects, wanted: Wanted, st
         if (endpoints.create if step == CREATE else endpoints.update)(wanted):
             _write(objects, Attempt(wanted.name, began=True, claim=claim), over=mine)
     except (ServingError, ClientError):
-        if objects.read(POINTER).json == wanted.metadata:
+        still_mine = Attempt.of(objects.read(ATTEMPT)).claim == claim
+        if still_mine and objects.read(POINTER).json == wanted.metadata:
             raise
-        # The champion has changed meanwhile: what is missing was removed by the call that follows the change.
+        # The champion has changed meanwhile: what is missing was removed by the call that followed the change.
 
 
 def _write(objects: Objects, attempt: Attempt, *, over: Stored) -> bool:

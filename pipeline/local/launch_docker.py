@@ -61,6 +61,8 @@ class DockerLauncher:
         if engine.image_details(image) is None:  # compose would look for it in a registry
             return JobOutcome("Failed", f"there is no image {image}: {engine.BUILD}")
         local_mode = _local_mode()
+        if job.stop.requested:  # while the SDK was imported
+            return JobOutcome("Stopped", "stopped on request")
         job.log_path.parent.mkdir(parents=True, exist_ok=True)
         start = job.log_path.stat().st_size if job.log_path.exists() else 0
         with _short_path(job.base_dir) as base:

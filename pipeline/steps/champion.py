@@ -58,3 +58,14 @@ def why_not_scorable(champion: Champion, feature_signature: str, features: tuple
             "than today's code computes"
         )
     return None
+
+
+def why_not_of_that_morning(champion: Champion, as_of: str) -> str | None:
+    """Why a run of that morning (YYYY-MM-DD) cannot predict with the champion, or None if it can.
+
+    A run of an earlier day would else be shown forecasts by weights that have seen the games' results.
+    """
+    card = champion.artifact.card
+    if card.as_of_date > as_of:
+        return f"version {champion.version} was trained on {card.as_of_date}, after the morning of {as_of}"
+    return None

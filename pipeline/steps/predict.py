@@ -8,10 +8,11 @@ out  processing/output/predictions/predictions.csv    the newest predictions
      processing/output/predictions/<as-of date>.csv   the same, kept
      processing/output/monitor/monitor.json, .html    live performance, feature drift, freshness of the data
 
-Where no champion can score (none yet, or trained on other features than today's), the probability is Elo's published
-formula and the column `model` says `elo`: a night without predictions would be worse, and failing would also keep the
-candidate that mends it from being trained. For the same reason the predictions are written first, and a monitor that
-cannot be computed is written down as such and fails nothing.
+Where no champion can score (none yet, trained on other features than today's, or trained after the morning that an
+`AsOfDate` in the past stands for), the probability is Elo's published formula and the column `model` says `elo`: a
+night without predictions would be worse, and failing would also keep the candidate that mends it from being trained.
+For the same reason the predictions are written first, and a monitor that cannot be computed is written down as such and
+fails nothing.
 
 python -m pipeline.steps.predict
 """
@@ -31,7 +32,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline import contract as c
-from pipeline.steps.champion import Champion, load_champion, why_not_scorable
+from pipeline.steps.champion import Champion, load_champion, why_not_of_that_morning, why_not_scorable
 from pipeline.steps.container import processing_input, processing_output, run_step
 from pipeline.steps.feature_names import FEATURES
 from pipeline.steps.model import predict
@@ -51,11 +52,13 @@ class Forecast:
     why_not: str = ""  # why the champion could not
 
 
-def forecast(upcoming: pa.Table, champion: Champion | None, feature_signature: str) -> Forecast:
-    """The champion's probabilities, or Elo's where it cannot score."""
+def forecast(upcoming: pa.Table, champion: Champion | None, feature_signature: str, as_of: str) -> Forecast:
+    """The champion's probabilities, or Elo's where it cannot score or knows what came after the morning `as_of`."""
     reason = "no version is approved yet"
     if champion:
-        reason = why_not_scorable(champion, feature_signature, FEATURES) or ""
+        reason = (
+            why_not_of_that_morning(champion, as_of) or why_not_scorable(champion, feature_signature, FEATURES) or ""
+        )
     if champion and not reason:
         probabilities = predict(champion.artifact.booster, feature_matrix(upcoming))
         return Forecast(probabilities, c.CHAMPION, champion.version, f"version {champion.version}")
@@ -105,12 +108,14 @@ def main(argv: Sequence[str]) -> None:
     upcoming = pq.read_table(processing_input(c.UPCOMING_CHANNEL) / c.UPCOMING_FILE)
     facts = {key.decode(): value.decode() for key, value in (upcoming.schema.metadata or {}).items()}
     champion = load_champion(processing_input(c.CHAMPION_CHANNEL))
-    made = forecast(upcoming, champion, facts["feature_signature"])
+    made = forecast(upcoming, champion, facts["feature_signature"], facts["as_of_date"])
     table = predictions_table(upcoming, made, facts["as_of_date"])
     folder = processing_output(c.PREDICTIONS_CHANNEL)
     for name in (c.PREDICTIONS_FILE, f"{facts['as_of_date']}.csv"):
         pyarrow.csv.write_csv(table, folder / name, pyarrow.csv.WriteOptions(quoting_style="needed"))
     sys.stderr.write(f"{table.num_rows:,} upcoming games predicted by {made.note}\n")
+    if champion and why_not_of_that_morning(champion, facts["as_of_date"]):
+        champion = None  # on that morning it was not there to be watched
     watch(upcoming, champion, made.why_not, facts["as_of_date"])
 
 

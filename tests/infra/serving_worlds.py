@@ -154,6 +154,8 @@ class EndpointWorld(MemoryWorld):
             raise refused("Could not find endpoint")
         if self.endpoint["EndpointStatus"] != "InService":
             raise refused("Cannot update in-progress endpoint")
+        if request["EndpointConfigName"] not in self.configs:
+            raise refused("Could not find endpoint configuration")
         was = "CurrentServerlessConfig" in self.endpoint["ProductionVariants"][0]
         assert was == ("ServerlessConfig" in self.configs[request["EndpointConfigName"]]["ProductionVariants"][0])
         self.updates.append(request)

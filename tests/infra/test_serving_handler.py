@@ -165,6 +165,27 @@ def test_a_call_that_cleans_leaves_what_another_has_just_made(world: EndpointWor
         check_nothing_is_left_over(world)
 
 
+@pytest.mark.parametrize("call", range(1, 11))
+def test_a_champion_that_goes_and_comes_back_meanwhile_is_no_error(call: int) -> None:
+    """What the overtaken call had made is removed, and it notices."""
+    with made_world() as world:
+        world.promote(1)
+        world.quiet()
+        world.promote(2)
+
+        def back_and_forth() -> None:
+            world.promote(1)
+            world.invoke()
+            world.promote(2)
+
+        world.interruptions[world.calls + call] = back_and_forth
+        world.invoke()
+        world.quiet()
+        assert serves(world) == 2
+        check_nothing_is_left_over(world)
+        assert not world.mails
+
+
 def once(world: EndpointWorld, operation: str, code: str, message: str) -> None:
     """The operation is refused once."""
     real = getattr(world, operation)

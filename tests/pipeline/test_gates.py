@@ -83,6 +83,7 @@ def test_a_missing_value_is_refused() -> None:
         (True, 0.0019, 0.0010, 0, True, "better by at least 0.001"),
         (True, 0.0019, 0.0009, 30, True, "30 days old"),
         (True, 0.0019, 0.0009, 29, False, "only 29 days old"),
+        (True, 0.0019, 0.0009, -29, False, "trained 29 days after the as-of date"),
     ],
 )
 def test_promotion(exists: bool, upper: float, improvement: float, age: int, promote: bool, words: str) -> None:

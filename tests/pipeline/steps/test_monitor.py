@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -201,6 +202,20 @@ def test_a_monitor_that_fails_takes_no_prediction_with_it(case: Case, tmp_path: 
     report = json.loads((outputs / c.MONITOR_CHANNEL / c.MONITOR_FILE).read_text())
     assert "prepared.json" in report["failure"]
     assert not (outputs / c.MONITOR_CHANNEL / c.MONITOR_REPORT_FILE).exists()
+
+
+def test_an_earlier_morning_is_not_predicted_by_a_champion_that_came_later(
+    case: Case, tmp_path: Path, root: Path
+) -> None:
+    card = replace(case.champion.artifact.card, as_of_date="2099-01-01")
+    later = replace(case.champion, artifact=replace(case.champion.artifact, card=card))
+    done = predict(replace(case, champion=later), tmp_path, root)
+    assert done.returncode == 0, done.stderr
+    outputs = tmp_path / "processing" / "output"
+    with (outputs / c.PREDICTIONS_CHANNEL / c.PREDICTIONS_FILE).open() as file:
+        assert {row[c.MODEL_USED] for row in csv.DictReader(file)} == {"elo"}
+    report = json.loads((outputs / c.MONITOR_CHANNEL / c.MONITOR_FILE).read_text())
+    assert "trained on 2099-01-01, after the morning of" in report[c.LIVE]["why_not"]
 
 
 # --- as people read it ------------------------------------------------------------------------------------------------
