@@ -59,6 +59,8 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
 def main(argv: Sequence[str]) -> None:
     """Check the files, let the engine aggregate, refuse bad data, write."""
     arguments = parse_arguments(argv)
+    if "://" in arguments.input:  # a cluster reads it: there is no folder here to look into
+        arguments.engine = SPARK
     if not 0 <= arguments.max_bad_row_share <= 1:
         raise StepError(f"MaxBadRowShare {arguments.max_bad_row_share:g} is not a share from 0 to 1")
     started = time.perf_counter()
@@ -87,7 +89,7 @@ def _folder(output: str) -> Path:
 
 def open_engine(arguments: argparse.Namespace) -> AbstractContextManager[Engine]:
     """The engine that the arguments ask for, with `raw_events` defined; to be closed. Raises StepError."""
-    if "://" in arguments.input:  # a cluster reads S3 itself: there is no folder to look into
+    if "://" in arguments.input:
         return _open_spark(arguments.input, arguments.master)
     from pipeline.steps import event_files  # noqa: PLC0415 (pyarrow is not on the cluster)
 

@@ -110,7 +110,14 @@ class Spark:
             frame = self._session.read.options(**options).parquet(*paths)
         else:
             # As RFC 4180 and DuckDB have it: a quotation mark within a field is doubled, a line break may stand in one.
-            quoting = {"header": "true", "escape": '"', "multiLine": "true", "mode": "FAILFAST"}
+            # A header of another order must not be read as if it were the first file's: enforceSchema would.
+            quoting = {
+                "header": "true",
+                "escape": '"',
+                "multiLine": "true",
+                "mode": "FAILFAST",
+                "enforceSchema": "false",
+            }
             frame = self._session.read.options(**quoting, **options).csv(list(paths))
         missing = [column for column in c.EVENT_COLUMNS if column not in frame.columns]
         if missing:

@@ -65,6 +65,21 @@ def test_the_real_season(real_events: Path, tmp_path: Path) -> None:
     assert len(found["duckdb"][0].splitlines()) == 1 + 2 * 1_230
 
 
+def test_a_folder_that_only_the_cluster_can_look_into(tmp_path: Path) -> None:
+    folder = write_events(tmp_path / "in", {"a.parquet": a_game()})
+    write_events(folder / "more", {"b.csv": [*a_game(), *a_game(game_id="22200002")]})
+    main(["--input", folder.as_uri(), "--output", str(tmp_path / "out"), "--master", "local[2]"])
+    account = json.loads((tmp_path / "out" / c.AGGREGATED_FILE).read_text(encoding="utf-8"))
+    assert (account["n_games"], account["n_duplicates_collapsed"]) == (2, 22)
+    assert account["engine"] == "spark"
+
+
+def test_a_cluster_refuses_files_whose_columns_stand_in_another_order(tmp_path: Path) -> None:
+    folder = write_events(tmp_path / "in", {"a.csv": a_game(), "b.csv": a_game()})
+    with pytest.raises(StepError, match="Spark cannot read the event files"):
+        main(["--input", folder.as_uri(), "--output", str(tmp_path / "out"), "--master", "local[2]"])
+
+
 def test_a_cluster_of_two_worker_processes(tmp_path: Path) -> None:
     """Rows cross processes there, as on a cluster: each worker is a Java process with an executor of its own."""
     folder = write_events(tmp_path / "in", random_season(2, 20))
