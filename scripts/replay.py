@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -149,6 +150,8 @@ def main(
     trainings, promotions, mails, hours, dollars; the best that hindsight could have done. Exit code 0 when it was
     replayed, 2 for bad usage or data that Prepare refuses, 130 when it was interrupted (run it again to go on).
     """
+    if find_spec("yaml") is None:
+        raise click.UsageError("a replay needs the whole environment, not only that of make run: make .venv/.all")
     if data is not None and (first is None or last is None):
         raise click.UsageError("give the span of your games: --from DATE --to DATE")
     try:
