@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +29,7 @@ from pipeline.bill.night import (
     nights,
 )
 from pipeline.bill.prices import PriceError, Prices, load_prices
-from pipeline.bill.standing import Line, endpoint_line, resource_lines, usage_lines
+from pipeline.bill.standing import SERVERLESS, Endpoint, Line, endpoint_line, resource_lines, usage_lines
 from pipeline.local import workspace
 from pipeline.local.record import SUCCEEDED, recent_runs
 from pipeline.local.store import Store
@@ -85,7 +85,8 @@ class Seconds:
 @click.option(
     "--endpoint",
     metavar="KIND",
-    help="Add what an endpoint would cost: serverless, or an instance type such as ml.m5.large.",
+    help="What another endpoint than that of the settings would cost: serverless, or an instance type such as "
+    "ml.m5.large.",
 )
 @click.option(
     "--requests",
@@ -120,7 +121,8 @@ def main(
         deployed = synthesise(settings)
         seconds = find_seconds(deployed.definition, seconds_from, store)
         prices = load_prices()
-        served = [endpoint_line(prices, endpoint, requests)] if endpoint else []
+        asked = replace(deployed.endpoint, kind=endpoint, count=1) if endpoint else deployed.endpoint
+        served = [endpoint_line(prices, asked, requests)] if asked.kind else []
         found = bill(deployed, seconds, prices, served, startup_seconds=startup_seconds, image_gib=image_gib)
     except (SettingError, PriceError) as error:
         raise click.UsageError(str(error)) from error
@@ -136,6 +138,7 @@ class Deployed:
     enabled: bool
     runs_a_day: float
     run_retention_days: int
+    endpoint: Endpoint
     template: Mapping[str, Any]
     definition: Mapping[str, Any]
 
@@ -165,6 +168,11 @@ def synthesise(given: Sequence[str]) -> Deployed:
             enabled=settings.enabled,
             runs_a_day=runs_a_day(settings.schedule) if settings.enabled else 0.0,
             run_retention_days=settings.run_retention_days,
+            endpoint=Endpoint(
+                kind={"serverless": SERVERLESS, "instance": settings.serving_instance_type}.get(settings.serving, ""),
+                memory_gib=settings.serving_memory_mb / 1024,
+                count=settings.serving_instance_count,
+            ),
             template=json.loads(template.read_text(encoding="utf-8")),
             definition=deployed_definition(settings),
         )

@@ -18,7 +18,6 @@ FUNCTION_SECONDS: Final = 3.0
 SERVERLESS: Final = "serverless"
 # A request of some games to the model of some MB: milliseconds of work; the rest is for what starts cold.
 REQUEST_SECONDS: Final = 0.1
-SERVERLESS_GIB: Final = 2
 FREE: Final = {
     "AWS::IAM::Role": "IAM is free",
     "AWS::IAM::Policy": "IAM is free",
@@ -96,19 +95,29 @@ def usage_lines(
     return [Line(what, units * prices[key].usd, why, prices[key].verified) for key, units, what, why in lines]
 
 
-def endpoint_line(prices: Prices, endpoint: str, requests: float) -> Line:
-    """An endpoint for one month: `serverless` by its requests, an instance type by the hour.
+@dataclass(frozen=True)
+class Endpoint:
+    """What serves the champion: `serverless`, an instance type, or nothing (an empty `kind`)."""
+
+    kind: str
+    memory_gib: float = 2.0  # of a serverless one
+    count: int = 1  # of instances
+
+
+def endpoint_line(prices: Prices, endpoint: Endpoint, requests: float) -> Line:
+    """An endpoint for one month: a serverless one by its requests, instances by the hour.
 
     Raises PriceError for a type that has no price for hosting.
     """
-    if endpoint == SERVERLESS:
+    if endpoint.kind == SERVERLESS:
         price = prices["serverless_gb_second"]
-        dollars = requests * REQUEST_SECONDS * SERVERLESS_GIB * price.usd
-        why = f"{requests:,.0f} requests of {REQUEST_SECONDS:g} s and {SERVERLESS_GIB} GiB"
+        dollars = requests * REQUEST_SECONDS * endpoint.memory_gib * price.usd
+        why = f"{requests:,.0f} requests of {REQUEST_SECONDS:g} s and {endpoint.memory_gib:g} GiB"
     else:
-        price = prices.machine(endpoint).price("hosting")
-        dollars, why = HOURS_A_MONTH * price.usd, f"{HOURS_A_MONTH} hours, asked or not"
-    return Line(f"endpoint, {endpoint}", dollars, why, price.verified)
+        price = prices.machine(endpoint.kind).price("hosting")
+        dollars, why = endpoint.count * HOURS_A_MONTH * price.usd, f"{HOURS_A_MONTH} hours, asked or not"
+    instances = f"{endpoint.count} times " if endpoint.count > 1 and endpoint.kind != SERVERLESS else ""
+    return Line(f"endpoint, {instances}{endpoint.kind}", dollars, why, price.verified)
 
 
 def alarm_metrics(alarm: Mapping[str, Any]) -> int:

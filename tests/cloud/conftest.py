@@ -37,7 +37,7 @@ def account(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ac
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
-        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
+        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "18,20",
         "CI": "true",
         "CDK_DISABLE_CLI_TELEMETRY": "true",
     }

@@ -72,7 +72,7 @@ def test_a_change_of_the_code_makes_the_last_layer_anew_and_no_other(
 
 def test_what_cdk_publishes_is_this_image(image: str, base: str | None, root: Path, tmp_path: Path) -> None:
     """Built as the CDK CLI builds the asset; only the base image is this test's own."""
-    os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "1")
+    os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "18,20")
     from app import build as build_app
 
     context = json.loads((root / "cdk.json").read_text(encoding="utf-8"))["context"]

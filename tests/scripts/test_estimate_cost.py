@@ -51,8 +51,8 @@ def test_every_resource_of_the_stack_is_priced_or_free(prod: dict[str, Any]) -> 
 def test_settings_change_the_bill(prod: dict[str, Any]) -> None:
     settings = (
         *MAILED,
-        "--endpoint",
-        "ml.m5.large",
+        "-c",
+        "serving=instance",
         "-c",
         "instance_types=Train=ml.m5.xlarge",
         "-c",
@@ -63,7 +63,9 @@ def test_settings_change_the_bill(prod: dict[str, Any]) -> None:
     assert train["machine"] == "ml.m5.xlarge"
     assert train["billed_seconds"] > 467
     year, other_year = (next(s for s in found["spans"] if s["name"] == "year") for found in (prod, other))
-    assert other["standing_dollars_a_month"] == pytest.approx(prod["standing_dollars_a_month"] + 83.95, abs=0.2)
+    served = {line["what"]: line["dollars"] for line in other["standing"]}
+    assert served["endpoint, ml.m5.large"] == pytest.approx(83.95)
+    assert {"24 alarm metrics", "2 functions"} <= served.keys()  # what watches it and what follows promotions
     assert other_year["runs"] == pytest.approx(year["runs"] * 2 / 7, rel=0.01)
 
 

@@ -9,7 +9,7 @@ import pytest
 from pipeline.bill.estimate import SEASON_GAME_DAYS, SEASON_NIGHTS, estimate
 from pipeline.bill.night import Night, Nights
 from pipeline.bill.prices import PriceError, load_prices
-from pipeline.bill.standing import Line, endpoint_line, resource_lines, usage_lines
+from pipeline.bill.standing import Endpoint, Line, endpoint_line, resource_lines, usage_lines
 
 PRICES = load_prices()
 
@@ -51,13 +51,18 @@ def test_a_resource_that_is_neither_priced_nor_free_is_refused() -> None:
 
 
 def test_an_endpoint_costs_its_hours_or_its_requests() -> None:
-    machine = endpoint_line(PRICES, "ml.m5.large", 0)
+    machine = endpoint_line(PRICES, Endpoint("ml.m5.large"), 0)
     assert machine.dollars == pytest.approx(730 * 0.115)
-    assert endpoint_line(PRICES, "serverless", 0).dollars == 0
-    asked = endpoint_line(PRICES, "serverless", 10_000)
+    two = endpoint_line(PRICES, Endpoint("ml.m5.large", count=2), 0)
+    assert (two.what, two.dollars) == ("endpoint, 2 times ml.m5.large", pytest.approx(2 * machine.dollars))
+    assert endpoint_line(PRICES, Endpoint("serverless"), 0).dollars == 0
+    asked = endpoint_line(PRICES, Endpoint("serverless"), 10_000)
+    assert endpoint_line(PRICES, Endpoint("serverless", memory_gib=4), 10_000).dollars == pytest.approx(
+        2 * asked.dollars
+    )
     assert asked.dollars == pytest.approx(10_000 * 0.1 * 2 * PRICES["serverless_gb_second"].usd)
     with pytest.raises(PriceError, match=r"ml\.t3\.medium has no price for hosting"):
-        endpoint_line(PRICES, "ml.t3.medium", 0)
+        endpoint_line(PRICES, Endpoint("ml.t3.medium"), 0)
 
 
 def test_custom_metrics_are_charged_for_hours_with_data() -> None:
