@@ -144,7 +144,9 @@ def replaces(holds: Callable[[Limit], Truth]) -> Truth:
 def judge_promotion(evaluation: Mapping[str, Any], limits: Mapping[str, float]) -> Promotion:
     """Non-inferior, and better by a minimum or the champion is old or there is none."""
     if not evaluation["comparison"]["champion_exists"]:
-        return Promotion(True, "there is no champion yet, and the candidate keeps every limit")
+        version = evaluation["comparison"].get("champion_version", "none")
+        who = "there is no champion yet" if version == "none" else f"champion {version} predicted none of these games"
+        return Promotion(True, f"{who}, and the candidate keeps every limit")
 
     def check(limit: Limit) -> tuple[bool, float, float]:
         value, bound = number_at(evaluation, limit.path), limits[limit.parameter]

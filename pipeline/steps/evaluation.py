@@ -145,7 +145,7 @@ class Comparison:
     weeks): negative is better. `improvement` is its negative.
     """
 
-    champion_exists: bool
+    champion_exists: bool  # one that can be compared with
     champion_version: str
     champion_age_days: int
     basis: str
@@ -162,6 +162,7 @@ def compare(record: Record, champion: Champion | None, scored: ChampionPredictio
     shared = np.ones(record.days.size, dtype=bool)
     incumbent = record.predictions[c.ELO_LOGISTIC]
     basis = "there is no champion yet: compared with Elo-logistic"
+    version = champion.version if champion else "none"
     if champion and scored:
         known = np.isfinite(scored.probabilities)
         if known.any():
@@ -174,7 +175,7 @@ def compare(record: Record, champion: Champion | None, scored: ChampionPredictio
     age = (as_of - date.fromisoformat(champion.artifact.card.as_of_date)).days if champion else 0
     return Comparison(
         champion_exists=champion is not None,
-        champion_version=champion.version if champion else "none",
+        champion_version=version,
         champion_age_days=age,
         basis=basis,
         n_games=int(shared.sum()),

@@ -207,6 +207,7 @@ def test_a_champion_without_a_common_game_is_no_champion_to_compare_with(
     evaluation = judged(candidate, features, results, Champion("7", replace(artifact, record=foreign), {}))
     assert evaluation["comparison"]["champion_exists"] is False
     assert "has predicted none of these games" in evaluation["comparison"]["basis"]
+    assert evaluation["reason"] == "champion 7 predicted none of these games, and the candidate keeps every limit"
 
 
 def test_a_worse_candidate_does_not_replace_the_champion(
