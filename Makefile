@@ -2,6 +2,7 @@
 # make run-docker [DATA=folder] [ARGS=...]              the same in containers: SageMaker local mode; needs Docker
 # make image                                           build the container image (BASE_IMAGE=name:tag for another base)
 # make test                                            every test
+# make setup                                           what a deploy and the operator's commands need, and nothing else
 # make check                                           formatting, lint, types, import rules, stale definition
 # make lock                                            solve the requirements anew (after editing a requirements.in)
 # make clean                                           remove the environment and the local store
@@ -14,7 +15,7 @@ UV_VERSION := 0.13.9
 UV := $(BIN)/uv pip
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run run-docker image test check lock clean
+.PHONY: setup run run-docker image test check lock clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -27,7 +28,9 @@ run-docker: .venv/.all
 image: .venv/.run
 	@$(BIN)/python -m scripts.build_image $(ARGS)
 
-test: .venv/.all node_modules/.installed
+setup: .venv/.all node_modules/.installed
+
+test: setup
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
 check: .venv/.all
