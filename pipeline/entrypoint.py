@@ -16,6 +16,7 @@ import importlib.util
 import os
 import runpy
 import signal
+import stat
 import subprocess
 import sys
 import traceback
@@ -118,6 +119,9 @@ def _start(command: list[str], user: int) -> subprocess.Popen[bytes]:
     if os.geteuid() != 0:
         return subprocess.Popen(command)
     hand_over(base_dir(), user)
+    if not may_read(base_dir() / c.MODEL_CHANNEL, user):  # an endpoint's model is mounted read-only
+        sys.stderr.write("running as root, because nobody else may read the model's folder\n")
+        return subprocess.Popen(command)
     try:
         return subprocess.Popen(command, user=user, group=user, extra_groups=[])
     except (PermissionError, subprocess.SubprocessError) as error:  # a container without the right to change its user
@@ -131,6 +135,18 @@ def hand_over(folder: Path, user: int) -> None:
         for path in (parent, *(os.path.join(parent, name) for name in (*folders, *files))):  # noqa: PTH118 - plain text
             with suppress(OSError):
                 os.chown(path, user, user, follow_symlinks=False)
+
+
+def may_read(folder: Path, user: int) -> bool:
+    """Whether the modes of `folder` and of all below it let `user` (in no group of theirs) read them."""
+    paths = [folder, *folder.rglob("*")] if folder.exists() else []
+    return all(_readable(path.lstat(), user) for path in paths)
+
+
+def _readable(found: os.stat_result, user: int) -> bool:
+    needed = 0o5 if stat.S_ISDIR(found.st_mode) else 0o4
+    allowed = found.st_mode >> 6 if found.st_uid == user else found.st_mode
+    return allowed & needed == needed
 
 
 def _reap(pid: int) -> int:

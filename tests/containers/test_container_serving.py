@@ -79,15 +79,29 @@ def test_sigterm_ends_it_at_once_and_in_order(endpoint: Endpoint) -> None:
 
 
 def test_a_model_without_state_ends_with_one_sentence(image: str, store: Path, tmp_path: Path) -> None:
-    unpack_champion(store, tmp_path)
     tmp_path.chmod(0o755)
-    (tmp_path / "state.parquet").unlink()
+    code, lines = serve_without_state(image, store, tmp_path)
+    assert (code, len(lines)) == (1, 1)
+    assert "model version 1" in lines[0]
+
+
+def test_a_model_that_only_root_may_read_is_read_by_root(image: str, store: Path, tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    code, lines = serve_without_state(image, store, tmp_path)
+    assert (code, len(lines)) == (1, 2)
+    assert "running as root" in lines[0]
+    assert "model version 1" in lines[1]
+
+
+def serve_without_state(image: str, store: Path, model: Path) -> tuple[int, list[str]]:
+    """Exit code and what was said, of an endpoint whose model was read and then refused."""
+    unpack_champion(store, model)
+    (model / "state.parquet").unlink()
     done = subprocess.run(
-        ["docker", "run", "--rm", "-v", f"{tmp_path}:/opt/ml/model:ro", "-e", "MODEL_VERSION=1", image, "serve"],
+        ["docker", "run", "--rm", "-v", f"{model}:/opt/ml/model:ro", "-e", "MODEL_VERSION=1", image, "serve"],
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "model version 1" in done.stderr
+    return done.returncode, done.stderr.splitlines()

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.entrypoint import COMMANDS, RUN_AS
+from pipeline.entrypoint import COMMANDS, RUN_AS, may_read
 
 MESSAGE, FAILURE = "output/message", "output/failure"
 ANOTHER_USER = 12345
@@ -163,3 +163,20 @@ def test_where_it_is_root_the_program_is_not_and_may_write_to_roots_folders(prog
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{ANOTHER_USER} {ANOTHER_USER} [] None\n"
     assert (program / "ml/processing/output/made").stat().st_uid == ANOTHER_USER
+
+
+@pytest.mark.parametrize(
+    ("folder", "file", "others", "owner"),
+    [(0o755, 0o644, True, True), (0o700, 0o644, False, True), (0o755, 0o600, False, True), (0o755, 0o244, True, False)],
+)
+def test_who_may_read_a_folder(tmp_path: Path, folder: int, file: int, others: bool, owner: bool) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "model.ubj").touch(file)
+    (model / "model.ubj").chmod(file)
+    model.chmod(folder)
+    try:
+        assert may_read(model, os.getuid()) == owner
+        assert may_read(model, ANOTHER_USER) == others
+    finally:
+        model.chmod(0o755)
