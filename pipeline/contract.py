@@ -147,6 +147,13 @@ BASE_DIR_VARIABLE: Final = "SAGEMAKER_BASE_DIR"
 DEFAULT_BASE_DIR: Final = "/opt/ml"
 PROCESSING_FAILURE_FILE: Final = "output/message"  # below the base directory; becomes ExitMessage
 TRAINING_FAILURE_FILE: Final = "output/failure"  # below the base directory; becomes FailureReason
+TRAINING_HOSTS_FILE: Final = "input/config/resourceconfig.json"  # below the base directory: the hosts of a training job
+LOOPBACK_INTERFACE: Final = "lo"  # as network_interface_name: all hosts are processes of this machine
+# Where the first host of a training job listens for the others; the process launcher sets it for each job.
+CLUSTER_PORT_VARIABLE: Final = "CLUSTER_PORT"
+DEFAULT_CLUSTER_PORT: Final = 29417  # below the ports that systems give away by themselves
+CLUSTER_WAIT_VARIABLE: Final = "CLUSTER_WAIT_SECONDS"  # how long hosts wait for each other at the start
+CLUSTER_SILENCE_VARIABLE: Final = "CLUSTER_SILENCE_SECONDS"  # a host that says nothing for so long counts as dead
 REASON_CHARACTERS: Final = 1024  # SageMaker keeps this many of ExitMessage and FailureReason
 
 SAMPLE_AS_OF: Final = "2025-03-01"  # the morning on which the simulated sample stands
