@@ -1,0 +1,144 @@
+"""How aggregation grows: DuckDB, Spark and pandas at 1, 10 and 100 times the real season (part of benchmarks.scale).
+
+in   ../shared/data/play_by_play_2023/     every event of a season; N times it: N seasons with ids and days of their own
+
+DuckDB runs once more under a memory limit, which the kernel keeps as well (timed_process.py). At 1 times the rows of
+all engines are compared. At 100 times pandas is left out: it would need 100 GB.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from benchmarks.timed_process import Run, timed
+from pipeline import contract as c
+
+REAL_EVENTS: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "play_by_play_2023"
+SIZES: Final = (1, 10)
+FULL_SIZES: Final = (*SIZES, 100)
+STEP: Final = ("-m", "pipeline.steps.aggregate", "--input", "{input}", "--output", "{output}")
+PANDAS: Final = ("-m", "benchmarks.pandas_team_games", "{input}", "{output}")
+MEMORY_LIMIT: Final = "512MB"
+HARD_LIMIT: Final = 1_000_000_000  # bytes: the limit above, Python, and the libraries
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A program that aggregates; `{input}` and `{output}` in its arguments are the folders."""
+
+    name: str
+    arguments: tuple[str, ...]
+    largest: int = FULL_SIZES[-1]
+    memory_limit: int | None = None
+
+    def run(self, source: Path, target: Path) -> Run:
+        """Aggregate the files of `source` into `target`."""
+        filled = [argument.format(input=source, output=target) for argument in self.arguments]
+        return timed([sys.executable, *filled], memory_limit=self.memory_limit)
+
+
+DUCKDB: Final = "DuckDB"
+ENGINES: Final = (
+    Engine(DUCKDB, STEP),
+    Engine(f"DuckDB, {MEMORY_LIMIT}", (*STEP, "--memory-limit", MEMORY_LIMIT), memory_limit=HARD_LIMIT),
+    Engine("Spark, local[2]", (*STEP, "--engine", "spark", "--master", "local[2]")),
+    Engine("pandas", PANDAS, largest=10),
+    Engine("pandas, tuned", (*PANDAS, "--tuned"), largest=10),
+)
+
+
+def main(full: bool) -> int:
+    """Print the table as it stands in docs/scaling.md, then the ratios."""
+    if not REAL_EVENTS.is_dir():
+        print("real play-by-play not found at ../shared/data", file=sys.stderr)
+        return 2
+    found: dict[tuple[str, int], Run] = {}
+    print("| times | rows | engine | seconds | CPU seconds | rows/s | peak MB |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as temporary:
+        for times in FULL_SIZES if full else SIZES:
+            folder = Path(temporary) / "events"
+            rows = write_seasons(folder, times)
+            found |= {(name, times): run for name, run in measure(folder, Path(temporary) / "out", times, rows)}
+            same = compare(Path(temporary) / "out") if times == 1 else ""
+            print(same, file=sys.stderr, end="")
+    print()
+    for line in (*ratios(found), *growth(found)):
+        print(line)
+    return 0
+
+
+def write_seasons(folder: Path, times: int) -> int:
+    """Write further seasons until there are `times`; returns the number of rows in all of them."""
+    folder.mkdir(exist_ok=True)
+    files = sorted(REAL_EVENTS.glob("*.parquet"))
+    there = len(list(folder.iterdir())) // len(files)
+    for season in range(there, times):
+        for path in files:
+            table = pq.read_table(path)
+            ids = pc.add(table[c.GAME_ID], pa.scalar(season * 100_000_000))
+            days = pc.add(table[c.DATE], pa.scalar(season % 70 * 10_000))
+            for name, values in ((c.GAME_ID, ids), (c.DATE, days)):
+                table = table.set_column(table.column_names.index(name), name, values)
+            if season:  # the copies hold only what is read, so that a hundred of them have room
+                table = table.select(list(c.EVENT_COLUMNS))
+            pq.write_table(table, folder / f"{season:03d}_{path.name}")
+    return sum(pq.read_metadata(path).num_rows for path in folder.iterdir())
+
+
+def measure(folder: Path, output: Path, times: int, rows: int) -> Iterator[tuple[str, Run]]:
+    """Each engine's run, printed as it ends."""
+    for engine in ENGINES:
+        if times > engine.largest:
+            continue
+        run = engine.run(folder, output / engine.name.replace(" ", "_"))
+        numbers = (
+            f"{run.seconds:,.1f} | {run.cpu_seconds:,.1f} | {rows / run.seconds:,.0f} | {run.peak_bytes / 1e6:,.0f}"
+        )
+        print(f"| {times} | {rows:,} | {engine.name} | {numbers} |", flush=True)
+        yield engine.name, run
+
+
+def ratios(found: dict[tuple[str, int], Run]) -> Iterator[str]:
+    """What each engine takes, in DuckDB's times, at each size."""
+    for (name, times), run in found.items():
+        duck = found[DUCKDB, times]
+        if name != DUCKDB:
+            seconds, cpu = run.seconds / duck.seconds, run.cpu_seconds / duck.cpu_seconds
+            yield f"- at {times} times, {name}: {seconds:.1f} times DuckDB's seconds, {cpu:.1f} times its CPU seconds"
+
+
+def growth(found: dict[tuple[str, int], Run]) -> Iterator[str]:
+    """What a row costs at each size, in what it costs at one: 1 is linear, below 1 the start-up is shared."""
+    for (name, times), run in found.items():
+        if times > 1:
+            one = found[name, 1]
+            seconds, cpu = run.seconds / one.seconds / times, run.cpu_seconds / one.cpu_seconds / times
+            yield f"- {name}, a row at {times} times: {seconds:.2f} times the seconds, {cpu:.2f} times the CPU seconds"
+
+
+def compare(output: Path) -> str:
+    """Whether all engines wrote the same numbers; pandas' shares may differ in the last bit."""
+    found = {}
+    for folder in sorted(output.iterdir()):
+        with (folder / c.TEAM_GAMES_FILE).open(encoding="utf-8", newline="") as file:
+            found[folder.name] = list(csv.DictReader(file))
+    (_, first), *others = found.items()
+    shared = [name for name in first[0] if name in others[-1][1][0] and name != c.DATE]
+    for name, rows in others:
+        assert len(rows) == len(first), name
+        for one, other in zip(first, rows, strict=True):
+            for column in shared:
+                same = one[column] == other[column] or abs(float(one[column]) - float(other[column])) < 1e-9
+                assert same, f"{name}: {column} of game {one[c.GAME_ID]} is {other[column]}, not {one[column]}"
+    return f"{len(first):,} rows of teams and games, the same from all engines in {len(shared)} columns\n"

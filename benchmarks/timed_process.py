@@ -1,0 +1,80 @@
+"""Run a program to its end and say what it took: seconds, CPU seconds, the highest memory of it and its children.
+
+A benchmark times whole processes, start-up and imports included, because that is what a job pays for. Linux only.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_EVERY_SECONDS: Final = 0.02
+
+
+@dataclass(frozen=True)
+class Run:
+    """Of a process and its children: seconds, CPU seconds, and their highest resident memory together, in bytes."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+
+
+def timed(
+    command: Sequence[str], *, environment: Mapping[str, str] | None = None, memory_limit: int | None = None
+) -> Run:
+    """Run `command`; raises CalledProcessError, with what it wrote to stderr, where it fails.
+
+    `memory_limit`, in bytes, is the kernel's (RLIMIT_DATA: the heap and every private mapping that can be written). A
+    process that wants more gets none, whatever it believes of itself.
+    """
+    limited = command if memory_limit is None else ["prlimit", f"--data={memory_limit}", *command]
+    start, peak, cpu = time.perf_counter(), 0, dict[int, float]()
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
+        process = subprocess.Popen(limited, stdout=log, stderr=log, env=environment)
+        while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+            pids = list(_family(process.pid))
+            peak = max(peak, sum(_resident_bytes(pid) for pid in pids))
+            cpu.update({pid: max(cpu.get(pid, 0.0), _cpu_seconds(pid)) for pid in pids})
+            time.sleep(_EVERY_SECONDS)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(ended[1])
+        log.seek(0)
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, command, stderr=log.read())
+    # What the kernel counted is exact, but leaves out children that nobody waited for, such as Spark's Java process.
+    counted = ended[2].ru_utime + ended[2].ru_stime
+    return Run(seconds, max(counted, sum(cpu.values())), max(peak, ended[2].ru_maxrss * 1024))
+
+
+def _family(pid: int) -> Iterator[int]:
+    yield pid
+    try:
+        threads = [path / "children" for path in Path(f"/proc/{pid}/task").iterdir()]
+        children = [child for path in threads for child in path.read_text().split()]
+    except OSError:  # it has ended meanwhile
+        return
+    for child in children:
+        yield from _family(int(child))
+
+
+def _resident_bytes(pid: int) -> int:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return int(status.split("VmRSS:")[1].split()[0]) * 1024 if "VmRSS:" in status else 0
+
+
+def _cpu_seconds(pid: int) -> float:
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
