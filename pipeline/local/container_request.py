@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contract import DEFAULT_BASE_DIR
+from pipeline.local.hosts import host_count
 from pipeline.local.job import Job
 
 
@@ -24,7 +25,7 @@ def local_request(job: Job, base: Path) -> dict[str, Any]:
         **(request.get("Environment") or {}),
     }
     if job.step_type == "Training":
-        request["ResourceConfig"] = {"InstanceType": "local", "InstanceCount": 1}
+        request["ResourceConfig"] = {"InstanceType": "local", "InstanceCount": host_count(job.request)}
         request["OutputDataConfig"] = {"S3OutputPath": ""}  # the archives are made by the runner
         request["InputDataConfig"] = [
             {
@@ -40,7 +41,8 @@ def local_request(job: Job, base: Path) -> dict[str, Any]:
             for channel in request.get("InputDataConfig", [])
         ]
         return request
-    request["ProcessingResources"] = {"ClusterConfig": {"InstanceType": "local", "InstanceCount": 1}}
+    cluster = {"InstanceType": "local", "InstanceCount": host_count(job.request)}
+    request["ProcessingResources"] = {"ClusterConfig": cluster}
     request["ProcessingInputs"] = [
         {"InputName": item["InputName"], "S3Input": {**item["S3Input"], "S3Uri": placed(item["S3Input"]["LocalPath"])}}
         for item in request.get("ProcessingInputs", [])

@@ -109,9 +109,22 @@ def container_state(name: str) -> ContainerState | None:
     return ContainerState(found["State"]["ExitCode"], found["State"]["OOMKilled"]) if found else None
 
 
-def stop(name: str, grace_seconds: int) -> None:
-    """Sends SIGTERM to a container, and SIGKILL after the grace; raises EngineError if there is none."""
-    docker("stop", "--time", str(grace_seconds), name)
+def stop(names: Sequence[str], grace_seconds: int) -> None:
+    """Sends SIGTERM to containers, and SIGKILL after the grace; raises EngineError if one of them is not there."""
+    docker("stop", "--time", str(grace_seconds), *names)
+
+
+def wait_for(name: str) -> int | None:
+    """Waits for the end of a container and returns its exit code; None, at once, if it is not there or not started."""
+    subprocess.run(
+        ["docker", "wait", name],  # noqa: S607 - docker as the user's shell finds it
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    # The command is content with a container that has not been started, too, and calls that exit code 0.
+    found = _inspected(name)
+    return int(found["State"]["ExitCode"]) if found and found["State"]["Status"] in ("exited", "dead") else None
 
 
 def remove(name: str) -> None:

@@ -6,20 +6,22 @@ import errno
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from pipeline.contract import BASE_DIR_VARIABLE, DEFAULT_BASE_DIR
+from pipeline.contract import BASE_DIR_VARIABLE, CLUSTER_PORT_VARIABLE, DEFAULT_BASE_DIR
+from pipeline.local.host_processes import HostProcesses, signal_group
+from pipeline.local.hosts import Host, collect, hosts_of, lay_out, log_size, said_by, show_log
 from pipeline.local.job import Job, JobOutcome, LaunchFault
-from pipeline.local.orphans import hold_step
+from pipeline.local.orphans import Hold, hold_step
 from pipeline.local.parameters import PlanError
 from pipeline.local.plan import JOB_TYPES, Step
 from pipeline.local.reasons import exit_reason, last_lines, left_message
+from pipeline.local.staging import outputs_of
 
 # A program sees only these of the operator's environment, as a container would: what else it needs, its request says.
 # The last ones tell numeric libraries how many threads to use, which changes their speed and not their task.
@@ -50,49 +52,72 @@ class ProcessLauncher:
             )
 
     def launch(self, job: Job) -> JobOutcome:
-        """Runs the program to its end, time limit or stop; raises LaunchFault where the system cannot start it."""
-        job.log_path.parent.mkdir(parents=True, exist_ok=True)
-        with job.log_path.open("ab") as log:
-            start = log.tell()
-            try:
-                with hold_step(job.base_dir.parent) as hold:
-                    process = self._start(job, log, hold.descriptor)
-                    hold.record(process.pid)
-            except (FileNotFoundError, PermissionError) as error:
-                return JobOutcome("Failed", f"cannot start {error.filename}: {error.strerror}")
-            except OSError as error:
-                raise LaunchFault(_exception_type(error), f"cannot start a process: {error}") from error
-            cause = self._wait(process, job)
-        if cause == "stopped":
-            return JobOutcome("Stopped", "stopped on request")
-        if cause == "timeout":
-            return JobOutcome("Failed", f"stopped after its MaxRuntimeInSeconds of {job.timeout_seconds:g}")
-        message = left_message(job)
-        if process.returncode == 0:
-            return JobOutcome("Completed", message)
-        return JobOutcome("Failed", message or exit_reason(process.returncode, last_lines(job.log_path, 1, start)))
+        """Runs the program on each of the job's hosts to its end; raises LaunchFault where the system cannot start it.
 
-    def _start(self, job: Job, log: IO[bytes], hold: int) -> subprocess.Popen[bytes]:
+        Each host is a process with a base directory of its own. One that fails takes the others with it.
+        """
+        hosts = hosts_of(job)
+        job.log_path.parent.mkdir(parents=True, exist_ok=True)
+        starts = {host: log_size(host.log_path) for host in hosts}
+        try:
+            with hold_step(job.base_dir.parent) as hold:
+                running = self._start_all(job, hosts, hold)
+        except (FileNotFoundError, PermissionError) as error:
+            return JobOutcome("Failed", f"cannot start {error.filename}: {error.strerror}")
+        except OSError as error:
+            raise LaunchFault(_exception_type(error), f"cannot start a process: {error}") from error
+        end = HostProcesses(running, self.grace_seconds).wait(job)
+        if end.cause == "stopped":
+            return JobOutcome("Stopped", "stopped on request")
+        if end.cause == "timeout":
+            return JobOutcome("Failed", f"stopped after its MaxRuntimeInSeconds of {job.timeout_seconds:g}")
+        if end.failed:
+            code, lines = running[end.failed].returncode, last_lines(end.failed.log_path, 1, starts[end.failed])
+            show_log(end.failed, hosts[0])
+            reason = left_message(job.step_type, end.failed.base_dir) or exit_reason(code, lines)
+            return JobOutcome("Failed", said_by(end.failed, hosts, reason))
+        folders = [output.folder for output in outputs_of(job.step_type, job.request, job.name)]
+        if conflict := collect(hosts, folders):
+            return JobOutcome("Failed", conflict)
+        return JobOutcome("Completed", left_message(job.step_type, job.base_dir))
+
+    def _start_all(self, job: Job, hosts: tuple[Host, ...], hold: Hold) -> dict[Host, subprocess.Popen[bytes]]:
+        lay_out(job, hosts)
+        cluster = {CLUSTER_PORT_VARIABLE: str(_free_port())} if len(hosts) > 1 else {}
+        running: dict[Host, subprocess.Popen[bytes]] = {}
+        try:
+            for host in hosts:
+                running[host] = self._start(job, host, cluster, hold.descriptor)
+                hold.record(process.pid for process in running.values())
+        except OSError:
+            for process in running.values():
+                signal_group(process.pid, signal.SIGKILL)
+                process.wait()
+            raise
+        return running
+
+    def _start(self, job: Job, host: Host, cluster: Mapping[str, str], hold: int) -> subprocess.Popen[bytes]:
         container = container_of(job.step_type, job.request)
         command = [*container["ContainerEntrypoint"], *container.get("ContainerArguments", [])]
-        command = [localise(str(part), job.base_dir) for part in command]
+        command = [localise(str(part), host.base_dir) for part in command]
         if command[0] in {"python", "python3"}:
             command[0] = sys.executable
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=self.project_root,
-            env=self._environment(job),
-            start_new_session=True,
-            pass_fds=(hold,),
-        )
+        with host.log_path.open("ab") as log:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.project_root,
+                env={**self._environment(job, host.base_dir), **cluster},
+                start_new_session=True,
+                pass_fds=(hold,),
+            )
 
-    def _environment(self, job: Job) -> dict[str, str]:
+    def _environment(self, job: Job, base_dir: Path) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if _INHERITED.fullmatch(name)}
         requested = {
-            name: localise(str(value), job.base_dir) for name, value in (job.request.get("Environment") or {}).items()
+            name: localise(str(value), base_dir) for name, value in (job.request.get("Environment") or {}).items()
         }
         return {
             **inherited,
@@ -102,32 +127,8 @@ class ProcessLauncher:
             f"{job.step_type.upper()}_JOB_NAME": job.name,
             f"{job.step_type.upper()}_JOB_ARN": job.arn,
             **requested,
-            BASE_DIR_VARIABLE: str(job.base_dir),
+            BASE_DIR_VARIABLE: str(base_dir),
         }
-
-    def _wait(self, process: subprocess.Popen[bytes], job: Job) -> str | None:
-        """Waits for the end; returns "stopped" or "timeout" if the program was made to end."""
-        wake, ended = threading.Event(), threading.Event()
-        causes: list[str] = []
-
-        def watch() -> None:
-            wake.wait(job.timeout_seconds)
-            if ended.is_set():
-                return
-            causes.append("stopped" if job.stop.requested else "timeout")
-            _signal_group(process.pid, signal.SIGTERM)
-            if not ended.wait(self.grace_seconds):
-                _signal_group(process.pid, signal.SIGKILL)
-
-        job.stop.subscribe(wake.set)
-        watcher = threading.Thread(target=watch, name=f"watch {job.step_name}", daemon=True)
-        watcher.start()
-        process.wait()  # without a timeout: Popen polls up to 50 ms late when it has one
-        ended.set()
-        wake.set()
-        watcher.join()
-        _signal_group(process.pid, signal.SIGKILL)  # a container's end takes the program's own children with it
-        return causes[0] if causes else None
 
 
 def container_of(step_type: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -140,9 +141,11 @@ def localise(text: str, base_dir: Path) -> str:
     return _BASE_DIR.sub(lambda _: str(base_dir), text)
 
 
-def _signal_group(process_group: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):  # nobody is left; macOS says the latter of a group of zombies
-        os.killpg(process_group, number)
+def _free_port() -> int:
+    """A port that nobody uses now; somebody else could take it before the hosts do, and they would say so."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def _exception_type(error: OSError) -> str:

@@ -1,4 +1,4 @@
-"""SageMaker local mode: one job in one real container, through the SDK's own local session. No AWS, no S3.
+"""SageMaker local mode: one job in real containers, one a host, through the SDK's own local session. No AWS, no S3.
 
 Imports the SageMaker SDK (4 to 5 s), so only the Docker launcher imports this module, when a job has to run. The SDK
 writes a compose file and runs `docker compose up`; what a job in SageMaker has and the SDK leaves out is added to it.
@@ -28,6 +28,8 @@ from sagemaker.core.local import image as sdk_image
 from sagemaker.core.local import local_session as sdk_session
 from sagemaker.core.local.local_session import LocalSession
 
+from pipeline.local.hosts import host_names
+
 _DEFAULTS: Final = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
 _NETWORK: Final = "sagemaker-local"  # the SDK's one network of all jobs, which it never removes
 _COMPOSE_LOG: Final = "compose.log"
@@ -36,31 +38,35 @@ _ENDED_WELL: Final = (0, 130)  # as the SDK has it: 130 is an interrupted compos
 
 @dataclass(frozen=True)
 class ContainerSettings:
-    """What the container of a job gets beside its request."""
+    """What the containers of a job, one for each of its hosts, get beside its request."""
 
-    name: str
+    names: tuple[str, ...]  # of the containers; the first one's is that of their network, too
+    output_dirs: tuple[Path, ...]  # where /opt/ml/output of each container goes
     base_dir: Path  # where the job's inputs stand and its outputs go; no character that compose gives a meaning
     labels: Mapping[str, str]
     user: str | None  # "uid:gid"; None: as the image starts
     environment: tuple[str, ...] = ()
     isolated: bool = True  # EnableNetworkIsolation
+    peers: bool = False  # isolated from all but each other, as SageMaker has it in a training job
 
 
 def adapted(content: Mapping[str, Any], settings: ContainerSettings) -> dict[str, Any]:
-    """The SDK's compose file with the job's name, user and labels, and without its network if it is isolated."""
+    """The SDK's compose file with the job's names, user and labels, and without its network if it is isolated."""
     changed: dict[str, Any] = copy.deepcopy(dict(content))
-    for service in changed["services"].values():
-        service.update(container_name=settings.name, labels=dict(settings.labels), tty=False, stdin_open=False)
+    alone = settings.isolated and not settings.peers
+    for name, service in zip(settings.names, changed["services"].values(), strict=True):
+        service.update(container_name=name, labels=dict(settings.labels), tty=False, stdin_open=False)
         service["environment"] = [*service["environment"], *settings.environment]
         if settings.user:
             service["user"] = settings.user
-        if settings.isolated:
+        if alone:
             del service["networks"]
             service["network_mode"] = "none"
-    if settings.isolated:
+    if alone:
         del changed["networks"]
     else:  # a network of its own can be removed with it
-        changed["networks"][_NETWORK] = {"name": settings.name, "labels": dict(settings.labels)}
+        network = {"name": settings.names[0], "labels": dict(settings.labels), "internal": settings.isolated}
+        changed["networks"][_NETWORK] = network
     return changed
 
 
@@ -81,7 +87,17 @@ class JobSession(LocalSession):  # type: ignore[misc] # the SDK is not typed
 
 
 class JobContainer(sdk_image._SageMakerContainer):  # type: ignore[misc]
-    """The SDK's container of a job, with a job's settings, and with its output folder kept."""
+    """The SDK's containers of a job, with a job's settings, and with their output folders kept."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.hosts = list(host_names(self.instance_count))  # the SDK's have a suffix, for its network of all jobs
+
+    def _compose(self, detached: bool = False) -> list[str]:
+        command: list[str] = super()._compose(detached)
+        if self.instance_count > 1:  # a host may be done before the others; the launcher ends them if one fails
+            command.remove("--abort-on-container-exit")
+        return command
 
     def _generate_compose_file(self, *arguments: Any, **options: Any) -> Any:
         content = super()._generate_compose_file(*arguments, **options)
@@ -94,11 +110,12 @@ class JobContainer(sdk_image._SageMakerContainer):  # type: ignore[misc]
         return content
 
     def _cleanup(self, dirs_to_delete: Any = None) -> None:
-        base, root = self.sagemaker_session.settings.base_dir, Path(self.container_root)
-        for host in self.hosts:  # the reason of a failure stands there, and the SDK would delete it
-            shutil.copytree(root / host / "output", base / "output", dirs_exist_ok=True)
-        if (root / "model").is_dir():
-            shutil.copytree(root / "model", base / "model", dirs_exist_ok=True)
+        settings, root = self.sagemaker_session.settings, Path(self.container_root)
+        for host, folder in zip(self.hosts, settings.output_dirs, strict=True):
+            # The reason of a failure stands there, and the SDK would delete it.
+            shutil.copytree(root / host / "output", folder, dirs_exist_ok=True)
+        if (root / "model").is_dir():  # one folder, which all hosts see
+            shutil.copytree(root / "model", settings.base_dir / "model", dirs_exist_ok=True)
         super()._cleanup(dirs_to_delete)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +25,10 @@ class Hold:
 
     descriptor: int
 
-    def record(self, process_group: int) -> None:
+    def record(self, process_groups: Iterable[int]) -> None:
         """Notes whom to end if this run is killed."""
         os.truncate(self.descriptor, 0)
-        os.pwrite(self.descriptor, str(process_group).encode(), 0)
+        os.pwrite(self.descriptor, " ".join(map(str, process_groups)).encode(), 0)
 
 
 @contextmanager
@@ -51,10 +51,9 @@ def end_orphan(folder: Path) -> None:
         return
     descriptor = try_lock(path)
     if descriptor is None:
-        text = path.read_text()
-        if text.isdigit():
+        for process_group in path.read_text().split():
             with suppress(ProcessLookupError, PermissionError):
-                os.killpg(int(text), signal.SIGKILL)
+                os.killpg(int(process_group), signal.SIGKILL)
         descriptor = wait_for_lock(path, _SECONDS_TO_DIE)
     if descriptor is not None:
         os.close(descriptor)

@@ -15,6 +15,7 @@ from typing import Any
 
 from pipeline.local.conditions import CONDITION_TYPES
 from pipeline.local.expressions import Value, references
+from pipeline.local.hosts import check_host_count
 from pipeline.local.parameters import PlanError, bind_constants, bind_parameters, declared_parameters
 from pipeline.local.request_check import check_texts
 
@@ -109,6 +110,8 @@ def load_plan(
     _check_references(steps, {parameter.name for parameter in declared})
     for step in steps:
         check_texts(step.name, step.arguments, {parameter.name: parameter.type for parameter in declared})
+        if step.type in JOB_TYPES:
+            check_host_count(step.name, step.arguments, values)
     canonical = json.dumps(definition, sort_keys=True, separators=(",", ":")).encode()
     return Plan(
         name=name,

@@ -7,12 +7,11 @@ import signal
 from pathlib import Path
 
 from pipeline.contract import PROCESSING_FAILURE_FILE, REASON_CHARACTERS, TRAINING_FAILURE_FILE
-from pipeline.local.job import Job
 
 
-def left_message(job: Job) -> str | None:
+def left_message(step_type: str, base_dir: Path) -> str | None:
     """What the program left for SageMaker to show, without a traceback."""
-    path = job.base_dir / (TRAINING_FAILURE_FILE if job.step_type == "Training" else PROCESSING_FAILURE_FILE)
+    path = base_dir / (TRAINING_FAILURE_FILE if step_type == "Training" else PROCESSING_FAILURE_FILE)
     try:
         text = path.read_text(errors="replace").strip()
     except OSError:

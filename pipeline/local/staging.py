@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.contract import DEFAULT_BASE_DIR
 from pipeline.local.expressions import function_of
+from pipeline.local.hosts import host_count, host_names
 from pipeline.local.parameters import PlanError
 from pipeline.local.plan import Step
 from pipeline.local.store import Store, StoredObject, join_uri, remove
@@ -171,8 +172,10 @@ def _write_config(base_dir: Path, job_name: str, request: Mapping[str, Any]) -> 
     training = "AlgorithmSpecification" in request
     folder = base_dir / ("input/config" if training else "config")
     folder.mkdir(parents=True, exist_ok=True)
-    host = {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "lo"}
-    files: dict[str, object] = {"resourceconfig.json": host}
+    names = host_names(host_count(request))
+    # "lo": hosts that are processes of one machine find each other on its loopback interface.
+    there = {"current_host": names[0], "hosts": names, "network_interface_name": "lo"}
+    files: dict[str, object] = {"resourceconfig.json": there}
     if training:
         files["hyperparameters.json"] = request.get("HyperParameters", {})
         files["inputdataconfig.json"] = {

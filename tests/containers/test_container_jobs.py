@@ -12,7 +12,6 @@ from containers import containers_of
 from pipeline.code_version import code_version, image_files
 from pipeline.local.engine import EngineError, image_details, require_image
 from pipeline.local.launch_docker import DockerLauncher
-from pipeline.local.parameters import PlanError
 from pipeline.local.plan import load_plan
 from pipeline.local.record import RunResult
 from pipeline.local.runner import run
@@ -129,14 +128,6 @@ def test_an_image_that_is_gone_is_not_looked_for_elsewhere(image: str, store: St
     result = end_of(image, store, step)
     assert result.failure is not None
     assert result.failure.reason == "there is no image retraining:never-built: make image"
-
-
-def test_more_than_one_machine_is_refused_before_anything_runs(image: str, store: Store) -> None:
-    step = job(image, "pass")
-    step["Arguments"]["ProcessingResources"]["ClusterConfig"]["InstanceCount"] = 2
-    with pytest.raises(PlanError, match="step Job asks for 2 machines"):
-        end_of(image, store, step)
-    assert list((store.root / "runs").iterdir()) == []
 
 
 def test_an_image_of_other_code_is_refused(image: str) -> None:

@@ -1,0 +1,168 @@
+"""A job on several hosts in SageMaker local mode: a container each, on a network of their own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tarfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from containers import containers_of
+
+from pipeline.code_version import code_version, image_files
+from pipeline.local.launch_docker import DockerLauncher
+from pipeline.local.plan import load_plan
+from pipeline.local.record import RunResult
+from pipeline.local.runner import run
+from pipeline.local.store import Store
+
+# What each host knows before its own lines of Python.
+HOST = """
+import json, os, pathlib, socket, sys, time
+training = pathlib.Path("/opt/ml/input/config").exists()
+there = json.loads(pathlib.Path("/opt/ml", "input" if training else "", "config/resourceconfig.json").read_text())
+here, hosts = there["current_host"], there["hosts"]
+print(here, "begins", flush=True)
+"""
+# The first host collects the names of the others, each of which looks it up by its name.
+MEET = """
+if here == hosts[0]:
+    with socket.create_server(("", 9000)) as server:
+        peers = [server.accept()[0].makefile().readline().strip() for _ in hosts[1:]]
+    pathlib.Path(sys.argv[1], "met.json").write_text(json.dumps({**there, "peers": sorted(peers)}))
+else:
+    while True:
+        try:
+            peer = socket.create_connection((hosts[0], 9000))
+            break
+        except OSError:
+            time.sleep(0.05)
+    peer.sendall(here.encode() + b"\\n")
+"""
+
+
+def job(image: str, program: str, count: int, *, kind: str = "Training", seconds: int = 60) -> dict[str, Any]:
+    """A step whose hosts run lines of Python."""
+    entrypoint = ["python", "-c", HOST + program]
+    stop = {"StoppingCondition": {"MaxRuntimeInSeconds": seconds}}
+    if kind == "Training":
+        arguments: dict[str, Any] = {
+            "AlgorithmSpecification": {
+                "TrainingImage": image,
+                "TrainingInputMode": "File",
+                "ContainerEntrypoint": entrypoint,
+                "ContainerArguments": ["/opt/ml/model"],
+            },
+            "InputDataConfig": [],
+            "HyperParameters": {},
+            "OutputDataConfig": {"S3OutputPath": "s3://artifacts/train"},
+            "ResourceConfig": {"InstanceCount": count, "InstanceType": "ml.m5.large"},
+            "EnableNetworkIsolation": True,
+        }
+        return {"Name": "Job", "Type": kind, "Arguments": {**arguments, **stop}}
+    place = "/opt/ml/processing/output/out"
+    output = {
+        "OutputName": "out",
+        "S3Output": {"S3Uri": "s3://artifacts/out", "LocalPath": place, "S3UploadMode": "EndOfJob"},
+    }
+    arguments = {
+        "AppSpecification": {"ImageUri": image, "ContainerEntrypoint": entrypoint, "ContainerArguments": [place]},
+        "ProcessingResources": {"ClusterConfig": {"InstanceCount": count, "InstanceType": "ml.m5.large"}},
+        "ProcessingOutputConfig": {"Outputs": [output]},
+        "NetworkConfig": {"EnableNetworkIsolation": False},
+    }
+    return {"Name": "Job", "Type": kind, "Arguments": {**arguments, **stop}}
+
+
+@pytest.fixture()
+def store(tmp_path: Path) -> Store:
+    """In a folder with every character that a compose file or an address gives a meaning."""
+    return Store(tmp_path / "a store: #1 for $HOME?")
+
+
+def end_of(image: str, store: Store, step: dict[str, Any]) -> RunResult:
+    launcher = DockerLauncher(image, content=code_version(image_files()), grace_seconds=1)
+    definition = {"Version": "2020-12-01", "Parameters": [], "Steps": [step]}
+    return run(load_plan(definition, {}, {}), store, launcher, code=launcher.image_id)
+
+
+def internal_network(folder: Path) -> str:
+    """Whether the network of the runs below a folder has no way out, as soon as there is one."""
+    for _ in range(300):
+        for name in containers_of(folder):
+            inspect = ["docker", "network", "inspect", "--format", "{{.Internal}}", name]
+            done = subprocess.run(inspect, capture_output=True, text=True, check=False)
+            if done.returncode == 0:
+                return done.stdout.strip()
+        time.sleep(0.1)
+    return "there was none"
+
+
+def test_hosts_of_a_training_job_meet_and_have_no_way_out(image: str, store: Store) -> None:
+    found: list[str] = []
+    watcher = threading.Thread(target=lambda: found.append(internal_network(store.root)))
+    watcher.start()
+    result = end_of(image, store, job(image, MEET, 3))
+    watcher.join()
+    assert result.status == "Succeeded", result.failure
+    assert found == ["true"]
+    (archive,) = [uri for uri in result.step("Job").outputs if uri.endswith("model.tar.gz")]
+    with tarfile.open(store.object_path(archive)) as model:
+        met = json.load(model.extractfile("met.json"))  # type: ignore[arg-type]
+    assert met["current_host"] == "algo-1"
+    assert met["hosts"] == ["algo-1", "algo-2", "algo-3"]
+    assert met["peers"] == ["algo-2", "algo-3"]
+    logs = store.step_folder(result.execution_id, "Job") / "logs"
+    assert (logs / "job-algo-3.log").read_text().splitlines()[0] == "algo-3 begins"
+    assert containers_of(store.root) == []
+
+
+def test_a_host_that_is_done_early_does_not_end_the_others(image: str, store: Store) -> None:
+    program = "time.sleep(0 if here == 'algo-2' else 2); pathlib.Path(sys.argv[1], here).touch()"
+    assert end_of(image, store, job(image, program, 2, kind="Processing")).status == "Succeeded"
+    assert all(store.object_path(f"s3://artifacts/out/algo-{n}").exists() for n in (1, 2))
+    assert containers_of(store.root) == []
+
+
+def test_a_host_that_fails_ends_the_others_and_is_named(image: str, store: Store) -> None:
+    program = """
+if here == "algo-2":
+    print("no luck", flush=True)
+    sys.exit(1)
+time.sleep(60)
+"""
+    begin = time.monotonic()
+    result = end_of(image, store, job(image, program, 2))
+    assert time.monotonic() - begin < 40
+    assert result.failure is not None
+    assert result.failure.reason == "algo-2: exit code 1: no luck"
+    assert result.failure.log_lines[-1] == "no luck"
+    assert containers_of(store.root) == []
+
+
+def test_a_container_that_is_killed_is_the_reason(image: str, store: Store) -> None:
+    def kill() -> None:
+        for _ in range(300):
+            found = [name for name in containers_of(store.root) if name.endswith("-algo-2")]
+            if found and subprocess.run(["docker", "kill", found[0]], capture_output=True, check=False).returncode == 0:
+                return
+            time.sleep(0.1)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    result = end_of(image, store, job(image, "time.sleep(60)", 2))
+    killer.join()
+    assert result.failure is not None
+    assert result.failure.reason.startswith("algo-2: ended by signal SIGKILL")
+    assert containers_of(store.root) == []
+
+
+def test_the_time_limit_ends_all_hosts(image: str, store: Store) -> None:
+    result = end_of(image, store, job(image, "time.sleep(60)", 2, seconds=4))
+    assert result.failure is not None
+    assert result.failure.reason == "stopped after its MaxRuntimeInSeconds of 4"
+    assert containers_of(store.root) == []
