@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.contract import DEFAULT_BASE_DIR
+from pipeline.contract import DEFAULT_BASE_DIR, LOOPBACK_INTERFACE
 from pipeline.local.expressions import function_of
 from pipeline.local.hosts import host_count, host_names
 from pipeline.local.parameters import PlanError
@@ -173,8 +173,7 @@ def _write_config(base_dir: Path, job_name: str, request: Mapping[str, Any]) -> 
     folder = base_dir / ("input/config" if training else "config")
     folder.mkdir(parents=True, exist_ok=True)
     names = host_names(host_count(request))
-    # "lo": hosts that are processes of one machine find each other on its loopback interface.
-    there = {"current_host": names[0], "hosts": names, "network_interface_name": "lo"}
+    there = {"current_host": names[0], "hosts": names, "network_interface_name": LOOPBACK_INTERFACE}
     files: dict[str, object] = {"resourceconfig.json": there}
     if training:
         files["hyperparameters.json"] = request.get("HyperParameters", {})
