@@ -1,6 +1,7 @@
 # make run [DATA=folder] [ARGS="--param MaxDepth=2"]   retrain locally: no AWS, no Docker
 # make run-docker [DATA=folder] [ARGS=...]              the same in containers: SageMaker local mode; needs Docker
 # make image                                           build the container image (BASE_IMAGE=name:tag for another base)
+# make spark-image                                     build what AggregateOnSpark runs in, for make run-docker
 # make test                                            every test
 # make setup                                           what a deploy and the operator's commands need, and nothing else
 # make check                                           formatting, lint, types, import rules, stale definition
@@ -15,7 +16,7 @@ UV_VERSION := 0.13.9
 UV := $(BIN)/uv pip
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup run run-docker image test check lock clean
+.PHONY: setup run run-docker image spark-image test check lock clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -27,6 +28,9 @@ run-docker: .venv/.all
 
 image: .venv/.run
 	@$(BIN)/python -m scripts.build_image $(ARGS)
+
+spark-image: .venv/.run
+	@$(BIN)/python -m scripts.build_image --spark $(ARGS)
 
 setup: .venv/.all node_modules/.installed
 
@@ -43,7 +47,7 @@ check: .venv/.all
 lock: .venv/.uv
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		requirements.in -o requirements.txt
-	for folder in pipeline pipeline/local; do \
+	for folder in pipeline pipeline/local pipeline/spark pipeline/spark/build; do \
 		$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 			-c requirements.txt $$folder/requirements.in -o $$folder/requirements.txt || exit 1; \
 	done

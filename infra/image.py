@@ -38,7 +38,12 @@ def step_image(scope: Construct, settings: Settings) -> Image:
             build_args={"CONTENT": code_version(image_files())},
         )
         return Image(asset.image_uri, asset.repository.repository_arn)
-    match = re.match(_IN_ECR, settings.image_uri)
-    assert match is not None, settings.image_uri  # noqa: S101 - the setting is validated
+    return image_in_ecr(settings.image_uri)
+
+
+def image_in_ecr(uri: str) -> Image:
+    """A prebuilt image; `uri` is a validated setting."""
+    match = re.match(_IN_ECR, uri)
+    assert match is not None, uri  # noqa: S101 - the setting is validated
     account, region, name = match.groups()
-    return Image(settings.image_uri, f"arn:{cdk.Aws.PARTITION}:ecr:{region}:{account}:repository/{name}")
+    return Image(uri, f"arn:{cdk.Aws.PARTITION}:ecr:{region}:{account}:repository/{name}")

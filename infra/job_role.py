@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import aws_cdk as cdk
@@ -12,6 +13,7 @@ from constructs import Construct
 from infra.image import Image
 from infra.permissions import allow
 from infra.settings import Settings
+from infra.spark import SparkCode
 from infra.storage import Storage
 from pipeline import contract as c
 
@@ -21,7 +23,15 @@ WRITTEN: Final = (RUNS, c.EVALUATED_CHANNEL, c.PREDICTIONS_CHANNEL, c.MONITOR_CH
 _KEYS_ARE_DATA: Final = "The names of objects below the prefix are data: games, files of a run."
 
 
-def job_role(scope: Construct, *, settings: Settings, image: Image, storage: Storage, key: kms.IKey) -> iam.Role:
+def job_role(
+    scope: Construct,
+    *,
+    settings: Settings,
+    images: Sequence[Image],
+    spark_code: SparkCode,
+    storage: Storage,
+    key: kms.IKey,
+) -> iam.Role:
     """The role that containers run with."""
     role = iam.Role(
         scope,
@@ -40,7 +50,8 @@ def job_role(scope: Construct, *, settings: Settings, image: Image, storage: Sto
     )
     allow(role, ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"], [key.key_arn])
     allow_volume_grants(role, key)
-    allow_image(role, image)
+    allow_image(role, *images)
+    _allow_code(role, spark_code)
     _allow_logs(role)
     if settings.subnet_ids:
         allow_network_interfaces(role)
@@ -52,11 +63,17 @@ def allow_volume_grants(role: iam.Role, key: kms.IKey) -> None:
     allow(role, ["kms:CreateGrant"], [key.key_arn], conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}})
 
 
-def allow_image(role: iam.Role, image: Image) -> None:
-    """Let SageMaker pull the image in this role's name."""
+def allow_image(role: iam.Role, *images: Image) -> None:
+    """Let SageMaker pull the images in this role's name."""
     pull = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-    allow(role, pull, [image.repository_arn])
+    allow(role, pull, [image.repository_arn for image in images])
     allow(role, ["ecr:GetAuthorizationToken"], ["*"], why="The action knows no resource: a token is for the registry.")
+
+
+def _allow_code(role: iam.Role, code: SparkCode) -> None:
+    """Let SageMaker fetch the one object: it lists what begins with an input's address before it downloads it."""
+    allow(role, ["s3:ListBucket"], [code.bucket_arn], conditions={"StringEquals": {"s3:prefix": code.key}})
+    allow(role, ["s3:GetObject"], [code.object_arn])
 
 
 def _allow_logs(role: iam.Role) -> None:

@@ -31,7 +31,9 @@ SERVERLESS_MEMORY_MB: Final = (1024, 2048, 3072, 4096, 5120, 6144)
 LIMITS: Final = {
     p.name: p.default for p in parameters.ALL if p.name in (*gates.GATE_PARAMETERS, "MaxBadRowShare", "MinGames")
 }
-STEPS_WITH_MACHINES: Final = tuple(p.name.removesuffix("InstanceType") for p in parameters.MACHINES)
+STEPS_WITH_MACHINES: Final = tuple(
+    p.name.removesuffix("InstanceType") for p in parameters.MACHINES if p.name.endswith("InstanceType")
+)
 _SHARES: Final = ("MaxBadRowShare", "MaxAccuracy", "MaxCalibrationError")
 
 

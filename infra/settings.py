@@ -37,6 +37,9 @@ class Settings:
     image_uri: str = _setting(
         _IMAGE, "", "a prebuilt image in ECR for every step; without it, the deploy builds one from pipeline/Dockerfile"
     )
+    spark_image_uri: str = _setting(
+        _IMAGE, "", "an image in ECR for AggregateOnSpark; without it, SageMaker's own Spark image of the region"
+    )
     alert_emails: tuple[str, ...] = _setting(rule.several(_EMAIL), (), "who is mailed when something goes wrong")
     approver_emails: tuple[str, ...] = _setting(
         rule.several(_EMAIL), (), "who is mailed when a version waits for approval"

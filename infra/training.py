@@ -15,6 +15,7 @@ from infra.image import step_image
 from infra.job_role import RUNS, allow_volume_grants, job_role
 from infra.permissions import allow
 from infra.settings import Settings
+from infra.spark import spark_code, spark_image
 from infra.storage import Storage
 
 PARALLEL_STEPS: Final = 2  # Predict beside Train
@@ -40,7 +41,10 @@ class Training(Construct):
         if settings.retain:
             self.group.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
         self.image = step_image(self, settings)
-        self.job_role = job_role(self, settings=settings, image=self.image, storage=storage, key=key)
+        spark, code = spark_image(self, settings), spark_code(self)
+        self.job_role = job_role(
+            self, settings=settings, images=[self.image, spark], spark_code=code, storage=storage, key=key
+        )
         self.role = self._pipeline_role(settings, storage, key)
         versions = Versions.read()
         constants = {
@@ -50,6 +54,9 @@ class Training(Construct):
             "ArtifactBucket": storage.artifacts.bucket_name,
             "KmsKeyId": key.key_arn,
             "ModelPackageGroupName": settings.group_name,
+            "SparkImageUri": spark.uri,
+            "SparkCodeUri": code.uri,
+            "SparkCodeFile": code.file,
             **versions.as_constants(),
         }
         self.pipeline = sagemaker.CfnPipeline(

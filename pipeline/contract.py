@@ -84,6 +84,7 @@ STALE_AFTER_DAYS_VARIABLE: Final = "STALE_AFTER_DAYS"
 GAMES_CHANNEL: Final = "games"  # raw input files
 EVENTS_CHANNEL: Final = "events"  # raw play-by-play files
 TEAM_GAMES_CHANNEL: Final = "team_games"  # one row a team and game, from events
+CODE_CHANNEL: Final = "code"  # the step's own code, where its image is not ours
 CHAMPION_CHANNEL: Final = "champion"  # the approved version's artifact and champion.json
 EVALUATED_CHANNEL: Final = "evaluated"  # the marker of the last evaluated candidate
 FEATURES_CHANNEL: Final = "features"  # features of played games, and their results
@@ -154,6 +155,8 @@ CLUSTER_PORT_VARIABLE: Final = "CLUSTER_PORT"
 DEFAULT_CLUSTER_PORT: Final = 29417  # below the ports that systems give away by themselves
 CLUSTER_WAIT_VARIABLE: Final = "CLUSTER_WAIT_SECONDS"  # how long hosts wait for each other at the start
 CLUSTER_SILENCE_VARIABLE: Final = "CLUSTER_SILENCE_SECONDS"  # a host that says nothing for so long counts as dead
+# Where a step writes its reason instead, for a program above it that takes the usual place for itself (Spark's).
+REASON_FILE_VARIABLE: Final = "STEP_REASON_FILE"
 REASON_CHARACTERS: Final = 1024  # SageMaker keeps this many of ExitMessage and FailureReason
 
 SAMPLE_AS_OF: Final = "2025-03-01"  # the morning on which the simulated sample stands

@@ -1,7 +1,9 @@
 """The pipeline, compiled by the SageMaker SDK into definition.json.
 
     NoEvents?                no play-by-play is given: nothing is aggregated
-      `- else Aggregate      play-by-play -> one row a team and game, for the next run's Prepare
+      `- else OneAggregateMachine?
+          |- Aggregate       play-by-play -> one row a team and game, for the next run's Prepare
+          `- else AggregateOnSpark    the same on a Spark cluster of AggregateInstanceCount machines
     Prepare                  raw files -> validated games -> features of played and upcoming games; data report
       |- Predict             the champion's probabilities for the upcoming games; monitor of champion, features, data
       `- HasNewData?         nothing new and not forced: the run succeeds, nothing is trained
@@ -11,7 +13,8 @@
                       `- Promote?   not good enough to replace the champion: the run succeeds, the champion stays
                           `- Register
 
-`python -m pipeline.definition` writes definition.json (`--check` only compares), without credentials or network.
+`python -m pipeline.definition` writes definition.json (`--check` only compares), without credentials or network, and
+spark/images.json: what else the SDK knows, where SageMaker's Spark image lies in each region.
 `${Name}` stands for a deployment constant (DEPLOYMENT_CONSTANTS), bound by CloudFormation in the cloud and by the
 runner on a laptop. Each step is the plain request of its API call: nothing hidden in the SDK's defaults can change it.
 """
@@ -21,16 +24,19 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from pipeline.job_requests import (  # isort: skip - sets what the SDK reads when it is imported
     ENTRYPOINT,
     MAX_RUNTIME_SECONDS,
+    ONE_MACHINE,
+    PROCESSING,
     REGION,
     VOLUME_GB,
     JobStep,
+    Machines,
     P,
     hyperparameters,
     options,
@@ -41,6 +47,7 @@ from pipeline.job_requests import (  # isort: skip - sets what the SDK reads whe
 )
 
 import boto3
+from sagemaker.core import image_uris
 from sagemaker.core.workflow.conditions import (
     Condition,
     ConditionEquals,
@@ -62,6 +69,8 @@ from pipeline import gates, parameters
 from pipeline.parameters import snake_case
 
 DEFINITION_FILE: Final = Path(__file__).with_name("definition.json")
+SPARK_IMAGES_FILE: Final = Path(__file__).with_name("spark") / "images.json"
+SPARK_VERSION: Final = "3.5"  # the newest that SageMaker has an image of, and that of pyspark in requirements.in
 DEPLOYMENT_CONSTANTS: Final = (
     "ExecutionRoleArn",
     "ImageUri",
@@ -72,7 +81,13 @@ DEPLOYMENT_CONSTANTS: Final = (
     "CodeVersion",
     "GitRevision",
     "DefinitionHash",
+    "SparkImageUri",
+    "SparkCodeUri",
+    "SparkCodeFile",
 )
+# Each machine of the cluster holds all event files, and what Spark spills.
+SPARK_VOLUME_GB: Final = 100
+SPARK_MAX_RUNTIME_SECONDS: Final = 3 * 3600
 
 
 def prepare_step(prepared: PropertyFile) -> JobStep:
@@ -111,22 +126,65 @@ def prepare_step(prepared: PropertyFile) -> JobStep:
 
 
 def events_step() -> ConditionStep:
-    """Aggregate, where there is play-by-play.
+    """Aggregate, where there is play-by-play: on one machine, or on a cluster.
 
     SageMaker cannot rejoin after a condition (sagemaker-python-sdk #3565): a step that waits for one in a branch is
     left out with it. So nothing waits for Aggregate; it writes to a stable prefix, which the next run's Prepare reads.
     """
-    aggregate = processing_step(
-        "Aggregate",
-        inputs={c.EVENTS_CHANNEL: Join(on="", values=["s3://${DataBucket}/", P["EventsPrefix"], "/"])},
-        outputs={c.TEAM_GAMES_CHANNEL: stable_uri(c.TEAM_GAMES_CHANNEL)},
-        arguments=options({"--max-bad-row-share": "MaxBadRowShare"}),
-    )
     return ConditionStep(
         name="NoEvents",
         conditions=[ConditionEquals(left=P["EventsPrefix"], right=c.NO_EVENTS)],
         if_steps=[],
-        else_steps=[aggregate],
+        else_steps=[
+            ConditionStep(
+                name="OneAggregateMachine",
+                conditions=[ConditionEquals(left=P["AggregateInstanceCount"], right=1)],
+                if_steps=[aggregate_step("Aggregate")],
+                else_steps=[spark_step()],
+            )
+        ],
+    )
+
+
+def aggregate_step(
+    name: str,
+    *,
+    inputs: Mapping[str, Any] | None = None,
+    arguments: Sequence[Any] = (),
+    machines: Machines = ONE_MACHINE,
+) -> JobStep:
+    """Play-by-play to one row a team and game."""
+    return processing_step(
+        name,
+        inputs={
+            c.EVENTS_CHANNEL: Join(on="", values=["s3://${DataBucket}/", P["EventsPrefix"], "/"]),
+            **(inputs or {}),
+        },
+        outputs={c.TEAM_GAMES_CHANNEL: stable_uri(c.TEAM_GAMES_CHANNEL)},
+        arguments=[*arguments, *options({"--max-bad-row-share": "MaxBadRowShare"})],
+        machines=machines,
+    )
+
+
+def spark_step() -> JobStep:
+    """The same on SageMaker's own Spark image, which knows nothing of us: an archive brings the code (pipeline.spark).
+
+    Its hosts must talk to each other, so this is the one job without network isolation: for processing jobs that is
+    documented as no network at all. What they say is encrypted. No text that an operator gives may reach the
+    arguments: smspark-submit has not always quoted them for its shell.
+    """
+    return aggregate_step(
+        "AggregateOnSpark",
+        inputs={c.CODE_CHANNEL: "${SparkCodeUri}"},
+        arguments=["--engine", "spark"],
+        machines=Machines(
+            image="${SparkImageUri}",
+            entrypoint=("python3", f"{PROCESSING}/input/{c.CODE_CHANNEL}/${{SparkCodeFile}}"),
+            count=P["AggregateInstanceCount"],
+            volume_gb=SPARK_VOLUME_GB,
+            max_runtime_seconds=SPARK_MAX_RUNTIME_SECONDS,
+            network={"EnableNetworkIsolation": False, "EnableInterContainerTrafficEncryption": True},
+        ),
     )
 
 
@@ -340,22 +398,38 @@ def compile_definition() -> str:
     return json.dumps(json.loads(pipeline.definition()), indent=2) + "\n"
 
 
+def compile_spark_images() -> str:
+    """spark/images.json's text: repository and tag, and the account that holds them in each region.
+
+    The tag is the one that the SDK takes for a version: AWS moves it to the newest image, which has the fixes.
+    """
+    version = image_uris.config_for_framework("spark")["processing"]["versions"][SPARK_VERSION]
+    uri = image_uris.retrieve("spark", REGION, version=SPARK_VERSION, instance_type="ml.m5.xlarge")
+    images = {
+        "repository": version["repository"],
+        "tag": uri.rpartition(":")[2],
+        "accounts": dict(sorted(version["registries"].items())),
+    }
+    return json.dumps(images, indent=2) + "\n"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write definition.json; with `--check`, only say whether it is up to date (exit 1 if not)."""
+    """Write what is compiled; with `--check`, only say whether it is up to date (exit 1 if not)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments not in ([], ["--check"]):
         sys.stderr.write("usage: python -m pipeline.definition [--check]\n")
         return 2
-    text = compile_definition()
-    if DEFINITION_FILE.exists() and DEFINITION_FILE.read_text(encoding="utf-8") == text:
-        sys.stderr.write(f"{DEFINITION_FILE.name} is up to date\n")
-        return 0
-    if arguments:
-        sys.stderr.write(f"{DEFINITION_FILE.name} is stale: run python -m pipeline.definition and commit the result\n")
-        return 1
-    DEFINITION_FILE.write_text(text, encoding="utf-8")
-    sys.stderr.write(f"wrote {DEFINITION_FILE.name} ({len(text):,} characters)\n")
-    return 0
+    stale = False
+    for path, text in ((DEFINITION_FILE, compile_definition()), (SPARK_IMAGES_FILE, compile_spark_images())):
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            sys.stderr.write(f"{path.name} is up to date\n")
+        elif arguments:
+            stale = True
+            sys.stderr.write(f"{path.name} is stale: run python -m pipeline.definition and commit the result\n")
+        else:
+            path.write_text(text, encoding="utf-8")
+            sys.stderr.write(f"wrote {path.name} ({len(text):,} characters)\n")
+    return int(stale)
 
 
 if __name__ == "__main__":

@@ -87,13 +87,13 @@ def _exists(module: str) -> bool:
         return False
 
 
-def supervise(argv: Sequence[str], user: int) -> int:
-    """Run this entry point again as a child, unprivileged where we are root, and return its exit code.
+def supervise(argv: Sequence[str], user: int, program: Sequence[str] = ("-m", "pipeline.entrypoint")) -> int:
+    """Run this entry point (or another `program`) as a child, unprivileged where we are root; returns its exit code.
 
     As the container's first process it reaps what the program leaves, and signals reach the program: the kernel
     would not let the default action of SIGTERM end process 1.
     """
-    command = [sys.executable, "-m", "pipeline.entrypoint", *argv]
+    command = [sys.executable, *program, *argv]
     waiting: list[int] = []
     child: subprocess.Popen[bytes] | None = None
 

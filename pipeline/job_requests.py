@@ -13,6 +13,7 @@ os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
 os.environ.setdefault("SAGEMAKER_VALIDATE_ROLE", "false")
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sagemaker.core.workflow.execution_variables import ExecutionVariables
@@ -123,6 +124,22 @@ def stable_uri(channel: str) -> str:
     return f"s3://${{ArtifactBucket}}/{channel}/"
 
 
+@dataclass(frozen=True)
+class Machines:
+    """Where a processing job runs, if not as all others do: on one machine, in the project's image, with no network."""
+
+    image: str = "${ImageUri}"
+    entrypoint: Sequence[str] = ()
+    count: Any = 1
+    volume_gb: int = VOLUME_GB
+    max_runtime_seconds: int = MAX_RUNTIME_SECONDS
+    # No step talks to anybody: SageMaker carries the data in and out.
+    network: Mapping[str, bool] = field(default_factory=lambda: {"EnableNetworkIsolation": True})
+
+
+ONE_MACHINE: Final = Machines()
+
+
 def processing_step(
     name: str,
     *,
@@ -131,19 +148,20 @@ def processing_step(
     arguments: Iterable[Any] = (),
     environment: Mapping[str, str] | None = None,
     property_files: Sequence[PropertyFile] = (),
+    machines: Machines = ONE_MACHINE,
 ) -> JobStep:
-    """A processing job of the project's image; inputs and outputs map channel to URI."""
+    """A processing job; inputs and outputs map channel to URI."""
     request: dict[str, Any] = {
         "RoleArn": "${ExecutionRoleArn}",
         "AppSpecification": {
-            "ImageUri": "${ImageUri}",
-            "ContainerEntrypoint": [*ENTRYPOINT, name.lower()],
+            "ImageUri": machines.image,
+            "ContainerEntrypoint": list(machines.entrypoint or (*ENTRYPOINT, name.lower())),
         },
         "ProcessingResources": {
             "ClusterConfig": {
                 "InstanceType": P[f"{name}InstanceType"],
-                "InstanceCount": 1,
-                "VolumeSizeInGB": VOLUME_GB,
+                "InstanceCount": machines.count,
+                "VolumeSizeInGB": machines.volume_gb,
                 "VolumeKmsKeyId": "${KmsKeyId}",
             }
         },
@@ -152,9 +170,8 @@ def processing_step(
             "KmsKeyId": "${KmsKeyId}",
             "Outputs": [_processing_output(channel, uri) for channel, uri in outputs.items()],
         },
-        "StoppingCondition": {"MaxRuntimeInSeconds": MAX_RUNTIME_SECONDS},
-        # No step talks to anybody: SageMaker carries the data in and out.
-        "NetworkConfig": {"EnableNetworkIsolation": True},
+        "StoppingCondition": {"MaxRuntimeInSeconds": machines.max_runtime_seconds},
+        "NetworkConfig": dict(machines.network),
     }
     if arguments := list(arguments):
         request["AppSpecification"]["ContainerArguments"] = arguments

@@ -48,6 +48,16 @@ RUN: Final = (
 MACHINES: Final = (
     Parameter("PrepareInstanceType", "ml.t3.medium", "machine of Prepare"),
     Parameter("AggregateInstanceType", "ml.t3.medium", "machine of Aggregate (only with EventsPrefix)"),
+    Parameter(
+        "AggregateInstanceCount",
+        1,
+        "machines for the play-by-play; 1: Aggregate, with DuckDB; more: AggregateOnSpark, on a Spark cluster of them",
+    ),
+    Parameter(
+        "AggregateOnSparkInstanceType",
+        "ml.m5.xlarge",
+        "machines of AggregateOnSpark (Spark and YARN need 8 GB or more)",
+    ),
     Parameter("PredictInstanceType", "ml.t3.medium", "machine of Predict"),
     Parameter("TrainInstanceType", "ml.m5.large", "machine of Train"),
     Parameter("EvaluateInstanceType", "ml.t3.medium", "machine of Evaluate"),

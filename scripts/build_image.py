@@ -1,7 +1,8 @@
-"""Build the image that every step runs in, and that serves.
+"""Build the image that every step runs in, and that serves; or the one that stands in for SageMaker's Spark image.
 
 python -m scripts.build_image                                  on the public base image
 BASE_IMAGE=registry.example.com/python:3.11 make image         on another one
+python -m scripts.build_image --spark                          what AggregateOnSpark runs in, with --docker
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ import sys
 import click
 
 from pipeline.code_version import PACKAGE, code_version, image_files
-from pipeline.local.engine import IMAGE, EngineError, build_command, image_details, require_engine
+from pipeline.local.engine import BUILD, IMAGE, EngineError, build_command, image_details, require_engine
+from pipeline.local.spark import SPARK_BUILD, SPARK_FOLDER, SPARK_IMAGE, spark_image_content
 
 
-def build(*, base: str | None, tag: str, network: str | None, quiet: bool) -> str:
+def build(*, base: str | None, tag: str, network: str | None, quiet: bool, spark: bool = False) -> str:
     """Build the image and return its id; raises EngineError when there is no engine or the build fails."""
     require_engine()
-    content = code_version(image_files())
-    command = [*build_command(str(PACKAGE), base=base, tag=tag, content=content, network=network)]
+    folder, content = (SPARK_FOLDER, spark_image_content()) if spark else (PACKAGE, code_version(image_files()))
+    command = [*build_command(str(folder), base=base, tag=tag, content=content, network=network)]
     done = subprocess.run(
         command,
         env={**os.environ, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"},  # SageMaker takes images, not indexes of them
@@ -33,7 +35,7 @@ def build(*, base: str | None, tag: str, network: str | None, quiet: bool) -> st
         sys.stderr.write(done.stdout or "")
         raise EngineError(
             "the image could not be built; where the base image cannot be pulled, name one that is here: "
-            "BASE_IMAGE=name:tag make image"
+            f"BASE_IMAGE=name:tag {SPARK_BUILD if spark else BUILD}"
         )
     details = image_details(tag)
     assert details is not None, tag  # noqa: S101 - it was just built
@@ -42,17 +44,19 @@ def build(*, base: str | None, tag: str, network: str | None, quiet: bool) -> st
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--base", envvar="BASE_IMAGE", help="Base image with Python 3.11 to 3.13. Default: the Dockerfile's.")
-@click.option("--tag", default=IMAGE, show_default=True, help="Name of the image.")
+@click.option("--tag", help=f"Name of the image. Default: {IMAGE}, with --spark {SPARK_IMAGE}.")
+@click.option("--spark", is_flag=True, help="Build the image of AggregateOnSpark, from pipeline/spark/Dockerfile.")
 @click.option("--network", envvar="BUILD_NETWORK", help="Network of the build, e.g. host.")
 @click.option("--quiet", is_flag=True, help="Show the build's output only if it fails.")
-def main(base: str | None, tag: str, network: str | None, quiet: bool) -> None:
+def main(base: str | None, tag: str | None, spark: bool, network: str | None, quiet: bool) -> None:
     """Build the container image of the steps from pipeline/Dockerfile.
 
     The environment variables BASE_IMAGE and BUILD_NETWORK stand for --base and --network. What has not changed is
     taken from the engine's cache.
     """
+    tag = tag or (SPARK_IMAGE if spark else IMAGE)
     try:
-        identifier = build(base=base, tag=tag, network=network, quiet=quiet)
+        identifier = build(base=base, tag=tag, network=network, quiet=quiet, spark=spark)
     except EngineError as error:
         raise click.ClickException(str(error)) from error
     details = image_details(tag) or {}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +33,7 @@ from pipeline.local.plan import load_plan
 from pipeline.local.progress import listener_for
 from pipeline.local.record import FAILED, STOPPED, SUCCEEDED, RunError, RunResult, load_run
 from pipeline.local.runner import run
+from pipeline.local.spark import SPARK_IMAGE, require_spark_here, require_spark_image, wants_spark
 from pipeline.local.store import Store, StoreError
 
 EXIT_CODES: Final = {SUCCEEDED: 0, FAILED: 1, STOPPED: 130}
@@ -45,17 +46,20 @@ class Place:
     launcher: Launcher
     image: str
     code: str
+    spark_image: str
+    require_spark: Callable[[], None]  # raises PlanError or EngineError where Spark cannot run there
 
 
 def child_processes() -> Place:
     """The programs of this folder, as children of this process."""
-    return Place(ProcessLauncher(workspace.ROOT), workspace.NO_IMAGE, workspace.step_code())
+    launcher = ProcessLauncher(workspace.ROOT)
+    return Place(launcher, workspace.NO_IMAGE, workspace.step_code(), workspace.NO_IMAGE, require_spark_here)
 
 
-def containers(image: str) -> Place:
+def containers(image: str, spark_image: str = SPARK_IMAGE) -> Place:
     """Containers of an image; raises EngineError where engine, compose or image are missing, or the image is stale."""
     launcher = DockerLauncher(image, content=code_version(image_files()))
-    return Place(launcher, image, launcher.image_id)
+    return Place(launcher, image, launcher.image_id, spark_image, lambda: require_spark_image(spark_image))
 
 
 def retrain(
@@ -69,17 +73,18 @@ def retrain(
     quiet: bool = False,
     docker: bool = False,
     image: str = IMAGE,
+    spark_image: str = SPARK_IMAGE,
 ) -> tuple[RunResult, Store]:
     """Run the pipeline on `data` (a file or folder; None: the store's sample) and return how it ended, and the store.
 
     `events`: a file or folder of play-by-play, which Aggregate turns into one row a team and game. With `resume`, the
     run of that id goes on; `data` and `events`, if given, are put in place of what it had (mended files). With
-    `docker`, each job is a container of `image`.
+    `docker`, each job is a container of `image`, that of AggregateOnSpark of `spark_image`.
 
     Raises PlanError for a parameter that does not exist or has the wrong type, RunError for a run that cannot be
     resumed, FileNotFoundError for data that is not there, EngineError where containers cannot be run.
     """
-    place = containers(image) if docker else child_processes()
+    place = containers(image, spark_image) if docker else child_processes()
     folder = store or _default_store(data, resume)
     try:
         opened = Store(folder)
@@ -96,8 +101,11 @@ def retrain(
         chosen.setdefault("DataPrefix", workspace.data_prefix(source))
         if events:
             chosen.setdefault("EventsPrefix", workspace.data_prefix(events, "events"))
-    constants = workspace.constants(place.image)
+    constants = workspace.constants(place.image, place.spark_image)
     plan = load_plan(workspace.read_definition(), constants, chosen, name=workspace.PIPELINE_NAME)
+    if wants_spark(plan.parameters):
+        place.require_spark()
+        workspace.put_spark_code(opened)
     if source:
         workspace.put_data(opened, source, str(plan.parameters["DataPrefix"]))
     if events:
@@ -193,6 +201,12 @@ def parse_parameters(items: Sequence[str]) -> dict[str, str]:
 )
 @click.option("--docker", is_flag=True, help="Run each job in a container, in SageMaker local mode (see make image).")
 @click.option("--image", default=IMAGE, show_default=True, help="The image for --docker, built from this folder.")
+@click.option(
+    "--spark-image",
+    default=SPARK_IMAGE,
+    show_default=True,
+    help="That of AggregateOnSpark for --docker (make spark-image).",
+)
 @click.option("--no-cache", is_flag=True, help="Run every step, even where its result is known.")
 @click.option("--resume", metavar="RUN_ID", help="Go on with a failed or stopped run from the step that failed.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
@@ -204,6 +218,7 @@ def main(
     store: Path | None,
     docker: bool,
     image: str,
+    spark_image: str,
     no_cache: bool,
     resume: str | None,
     quiet: bool,
@@ -213,8 +228,9 @@ def main(
 
     Exit code 0 when the run succeeded, 1 when it failed, 2 for bad usage, 130 when it was stopped.
     """
-    if image != IMAGE and not docker:
-        raise click.UsageError("--image is for containers: add --docker")
+    if not docker and (image, spark_image) != (IMAGE, SPARK_IMAGE):
+        option = "--image" if image != IMAGE else "--spark-image"
+        raise click.UsageError(f"{option} is for containers: add --docker")
     if resume and params:
         raise click.UsageError("--resume goes on with the run's own parameters: leave --param out")
     try:
@@ -228,6 +244,7 @@ def main(
             quiet=quiet,
             docker=docker,
             image=image,
+            spark_image=spark_image,
         )
     except (PlanError, RunError, StoreError, EngineError, FileNotFoundError) as error:
         raise click.UsageError(str(error)) from error
@@ -242,6 +259,7 @@ def main(
     if result.status != SUCCEEDED:
         again = ["--events", str(events)] if events else []
         again += ["--docker"] * docker + ["--image", image] * (image != IMAGE)
+        again += ["--spark-image", spark_image] * (spark_image != SPARK_IMAGE)
         explain_end(result, opened, data, store, again)
     sys.exit(EXIT_CODES[result.status])
 

@@ -36,7 +36,7 @@ def test_every_module_and_make_target_exists(root: Path, document: str) -> None:
     text = text_of(root, document)
     for module in set(re.findall(r"python -m ((?:scripts|benchmarks|pipeline)\.[\w.]+\w)", text)):
         assert (root / f"{module.replace('.', '/')}.py").is_file(), module
-    targets = set(re.findall(r"(?:\$ |`)make (\w+)", text))
+    targets = set(re.findall(r"(?:\$ |`)make (\w[\w-]*)", text))
     makefile = text_of(root, "Makefile")
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets), targets
 

@@ -85,13 +85,16 @@ def image_details(name: str) -> Mapping[str, Any] | None:
     return _inspected(name, "image")
 
 
-def require_image(name: str, content: str) -> str:
-    """The id of the image, if it was built from files with this digest; raises EngineError otherwise."""
+def require_image(name: str, content: str, build: str = BUILD) -> str:
+    """The id of the image, if it was built from files with this digest; raises EngineError otherwise.
+
+    `build`: the command that builds it.
+    """
     details = image_details(name)
     if details is None:
-        raise EngineError(f"there is no image {name}: {BUILD}")
+        raise EngineError(f"there is no image {name}: {build}")
     if (details["Config"].get("Labels") or {}).get(CONTENT_LABEL) != content:
-        raise EngineError(f"the image {name} holds other code than this folder: {BUILD}")
+        raise EngineError(f"the image {name} holds other code than this folder: {build}")
     return str(details["Id"])
 
 

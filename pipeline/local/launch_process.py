@@ -21,6 +21,7 @@ from pipeline.local.orphans import Hold, hold_step
 from pipeline.local.parameters import PlanError
 from pipeline.local.plan import JOB_TYPES, Step
 from pipeline.local.reasons import exit_reason, last_lines, left_message
+from pipeline.local.spark import COMMANDS
 from pipeline.local.staging import outputs_of
 
 # A program sees only these of the operator's environment, as a container would: what else it needs, its request says.
@@ -119,8 +120,10 @@ class ProcessLauncher:
         requested = {
             name: localise(str(value), base_dir) for name, value in (job.request.get("Environment") or {}).items()
         }
+        programs = [str(COMMANDS), str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)]
         return {
             **inherited,
+            "PATH": os.pathsep.join(programs),  # smspark-submit's stand-in, and this environment's spark-submit
             "TZ": "UTC",  # a container's clock
             "PYTHONUNBUFFERED": "1",  # the last lines before a kill are the ones somebody wants to read
             "PYTHONPATH": str(self.project_root),

@@ -11,6 +11,7 @@ from pipeline import contract as c
 from pipeline.code_version import code_version, git_revision, step_files
 from pipeline.local.digests import code_digest, file_digest
 from pipeline.local.store import Store, StoreError, remove
+from pipeline.spark.archive import ARCHIVE_FILE, write_archive
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DEFINITION_FILE: Final = ROOT / "pipeline" / "definition.json"
@@ -19,6 +20,7 @@ DATA_BUCKET: Final = "data"
 ARTIFACT_BUCKET: Final = "artifacts"
 NO_IMAGE: Final = "local"  # stands for the image where jobs are child processes
 MODEL_PACKAGE_GROUP: Final = "nba-home-win"
+SPARK_CODE: Final = f"s3://{ARTIFACT_BUCKET}/{c.CODE_CHANNEL}/{ARCHIVE_FILE}"
 DEFAULT_STORE: Final = Path(".retrain")
 SAMPLE_STORE: Final = DEFAULT_STORE / "sample"  # simulated games never share a registry with real ones
 _LAST_STORE: Final = DEFAULT_STORE / "last_store"
@@ -35,7 +37,7 @@ def step_code() -> str:
     return code_digest(step_files(), ROOT)
 
 
-def constants(image: str = NO_IMAGE) -> dict[str, str]:
+def constants(image: str = NO_IMAGE, spark_image: str = NO_IMAGE) -> dict[str, str]:
     """The deployment constants of a local run: what CloudFormation binds in the cloud."""
     return {
         "ExecutionRoleArn": "local",
@@ -47,6 +49,9 @@ def constants(image: str = NO_IMAGE) -> dict[str, str]:
         "CodeVersion": code_version(),
         "GitRevision": git_revision(),
         "DefinitionHash": file_digest(DEFINITION_FILE),
+        "SparkImageUri": spark_image,
+        "SparkCodeUri": SPARK_CODE,
+        "SparkCodeFile": ARCHIVE_FILE,
     }
 
 
@@ -56,6 +61,13 @@ def seed(store: Store) -> None:
         path = store.object_path(f"s3://{ARTIFACT_BUCKET}/{key}")
         if not path.exists():
             store.write(path, text.encode())
+
+
+def put_spark_code(store: Store) -> None:
+    """Put the code of AggregateOnSpark where the deploy would upload it."""
+    temporary = store.temporary()
+    write_archive(temporary)
+    store.move(temporary, store.object_path(SPARK_CODE))
 
 
 def data_prefix(source: Path, kind: str = "games") -> str:

@@ -91,17 +91,16 @@ def open_engine(arguments: argparse.Namespace) -> AbstractContextManager[Engine]
     """The engine that the arguments ask for, with `raw_events` defined; to be closed. Raises StepError."""
     if "://" in arguments.input:
         return _open_spark(arguments.input, arguments.master)
-    from pipeline.steps import event_files  # noqa: PLC0415 (pyarrow is not on the cluster)
-
-    found = event_files.find(Path(arguments.input) if arguments.input else processing_input(c.EVENTS_CHANNEL))
+    folder = Path(arguments.input) if arguments.input else processing_input(c.EVENTS_CHANNEL)
     if arguments.engine == SPARK:
-        return _open_spark(found.layouts(), arguments.master)
-    from pipeline.steps.aggregate_duckdb import open_duckdb  # noqa: PLC0415 (nor is DuckDB)
+        return _open_spark(folder, arguments.master)
+    from pipeline.steps import event_files  # noqa: PLC0415 (a cluster has no DuckDB)
+    from pipeline.steps.aggregate_duckdb import open_duckdb  # noqa: PLC0415
 
-    return open_duckdb([file.path for file in found.files], memory_limit=arguments.memory_limit)
+    return open_duckdb([file.path for file in event_files.find(folder).files], memory_limit=arguments.memory_limit)
 
 
-def _open_spark(where: Sequence[Sequence[Path]] | str, master: str) -> AbstractContextManager[Engine]:
+def _open_spark(where: Path | str, master: str) -> AbstractContextManager[Engine]:
     try:
         from pipeline.steps.aggregate_spark import open_spark  # noqa: PLC0415 (only where it is wanted and installed)
     except ImportError as error:

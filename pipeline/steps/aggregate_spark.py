@@ -6,17 +6,19 @@ that image and in the development environment, not in the project's image.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JJavaError, Py4JNetworkError
 from pyspark.errors import AnalysisException, PySparkException, PySparkRuntimeError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 
 from pipeline import contract as c
+from pipeline.steps import event_files
 from pipeline.steps.container import StepError
 from pipeline.steps.event_sql import Query
 
@@ -30,12 +32,39 @@ _LOCAL: Final = {
 }
 
 
+# Kinds of columns by how Parquet stores them, and what it says that they are.
+_PARQUET_KINDS: Final = {
+    ("BINARY", "STRING"): event_files.TEXT,
+    ("INT32", ""): event_files.WHOLE,
+    ("INT64", ""): event_files.WHOLE,
+    ("INT32", "INTEGER"): event_files.WHOLE,
+    ("INT64", "INTEGER"): event_files.WHOLE,
+    ("FLOAT", ""): event_files.FLOATS,
+    ("DOUBLE", ""): event_files.FLOATS,
+    ("INT32", "DATE"): event_files.DAYS,
+    ("INT64", "TIMESTAMP"): event_files.DAYS,
+    ("INT96", ""): event_files.DAYS,
+}
+# Signs in Spark's errors that the machines are to blame, not the files, and what they mean.
+_LOST: Final = {
+    "OutOfMemoryError": "out of memory",
+    "No space left on device": "disk full",
+    "ExecutorLostFailure": "an executor was lost",
+    "Initial job has not accepted any resources": "no executor started",
+    "SparkContext was shut down": "the cluster went down",
+}
+LARGER_MACHINES: Final = (
+    "choose larger machines (AggregateOnSparkInstanceType) or more of them (AggregateInstanceCount)"
+)
+
+
 @contextmanager
-def open_spark(layouts: Sequence[Sequence[Path]] | str, *, master: str = "") -> Iterator[Spark]:
+def open_spark(where: Path | str, *, master: str = "") -> Iterator[Spark]:
     """The engine with `raw_events` defined; the session, and with it Java's process, is stopped afterwards.
 
-    `layouts`: event files, those of one layout together, or the URI of a folder that the cluster can read. `master`
-    empty: that of spark-submit. Raises StepError for what Spark cannot read, and where it does not start.
+    `where`: the folder of the event files, which every machine of the cluster has under the same path, or the URI of
+    one that the cluster can read. `master` empty: that of spark-submit. Raises StepError for what Spark cannot read,
+    where it does not start, and where it dies.
     """
     builder = SparkSession.builder.appName("aggregate").config("spark.sql.session.timeZone", "UTC")
     for key, value in (_LOCAL if master.startswith("local") else {}).items():
@@ -48,11 +77,36 @@ def open_spark(layouts: Sequence[Sequence[Path]] | str, *, master: str = "") -> 
         ) from error
     session.sparkContext.setLogLevel("OFF")
     try:
-        yield Spark(session, layouts)
+        yield Spark(session, where)
+        sys.stderr.write(f"Spark's tasks by host: {_tasks_by_host(session)}\n")
     except (PySparkException, Py4JJavaError) as error:
-        raise StepError(f"Spark cannot read the event files: {_first_line(error)}; export them again") from error
+        raise _why(error) from error
+    except (Py4JNetworkError, ConnectionError) as error:
+        raise StepError(
+            f"Spark's driver has ended, which it does for want of memory most often; {LARGER_MACHINES}"
+        ) from error
     finally:
-        session.stop()
+        with suppress(Exception):  # one that has died cannot be stopped, and has been reported
+            session.stop()
+
+
+def _tasks_by_host(session: SparkSession) -> str:
+    """`algo-1 60, algo-2 58`: whether the whole cluster worked, or one machine of it."""
+    executors: Any = session.sparkContext._jsc.sc().statusStore().executorList(False)
+    tasks: dict[str, int] = {}
+    for number in range(executors.size()):
+        executor = executors.apply(number)
+        host = str(executor.hostPort()).rpartition(":")[0]
+        tasks[host] = tasks.get(host, 0) + int(executor.totalTasks())
+    return ", ".join(f"{host} {n:,}" for host, n in sorted(tasks.items()))
+
+
+def _why(error: Exception) -> StepError:
+    """What an error of Spark means: a machine that could not do the work, or a file that cannot be read."""
+    line = _first_line(error)
+    if lost := next((sign for sign in _LOST if sign in str(error)), None):
+        return StepError(f"Spark could not do the work ({_LOST[lost]}: {line}); {LARGER_MACHINES}")
+    return StepError(f"Spark cannot read the event files: {line}; export them again")
 
 
 def _first_line(error: Exception) -> str:
@@ -64,10 +118,10 @@ def _first_line(error: Exception) -> str:
 class Spark:
     """See `event_sql.Engine`."""
 
-    def __init__(self, session: SparkSession, layouts: Sequence[Sequence[Path]] | str) -> None:
+    def __init__(self, session: SparkSession, where: Path | str) -> None:
         """Define `raw_events` over the files."""
         self._session = session
-        self._define_raw_events(layouts)
+        self._define_raw_events(where)
 
     def define(self, query: Query) -> None:
         """A temporary view, cached (in memory, then on disk) where it is kept."""
@@ -83,15 +137,33 @@ class Spark:
         for row in self._session.sql(sql).coalesce(1).toLocalIterator():
             yield tuple(row)
 
-    def _define_raw_events(self, layouts: Sequence[Sequence[Path]] | str) -> None:
-        if isinstance(layouts, str):
-            frames = self._read_uri(layouts)
+    def _define_raw_events(self, where: Path | str) -> None:
+        if isinstance(where, str):
+            frames = self._read_uri(where)
         else:
+            layouts = event_files.find(where, self._parquet_columns).layouts()
             frames = [self._read([f"file://{path.absolute()}" for path in paths], paths[0].name) for paths in layouts]
         events = frames[0]
         for frame in frames[1:]:
             events = events.unionByName(frame)
         events.createOrReplaceTempView("raw_events")
+
+    def _parquet_columns(self, path: Path) -> list[event_files.Column]:
+        """The columns of a Parquet file, by Spark's own library, in the driver (a cluster has no pyarrow)."""
+        jvm: Any = self._session._jvm
+        hadoop, parquet = jvm.org.apache.hadoop, jvm.org.apache.parquet
+        configuration = self._session._jsc.hadoopConfiguration()
+        try:
+            file = parquet.hadoop.util.HadoopInputFile.fromPath(
+                hadoop.fs.Path(f"file://{path.absolute()}"), configuration
+            )
+            reader = parquet.hadoop.ParquetFileReader.open(file)
+        except Py4JJavaError as error:
+            raise event_files.CorruptFile(_first_line(error)) from error
+        try:
+            return [_column(field) for field in reader.getFileMetaData().getSchema().getFields()]
+        finally:
+            reader.close()
 
     def _read_uri(self, uri: str) -> list[DataFrame]:
         frames = []
@@ -126,3 +198,15 @@ class Spark:
         columns = [f.col(column).cast("string").alias(column) for column in c.EVENT_COLUMNS]
         name_as_uri = f.regexp_replace(f.input_file_name(), "[+]", "%2B")
         return frame.select(*columns, f.url_decode(name_as_uri).alias("file"))
+
+
+def _column(field: Any) -> event_files.Column:  # noqa: ANN401 (a Java object)
+    """A field of a Parquet schema (parquet.apache.org/docs/file-format/types)."""
+    name = str(field.getName())
+    if not field.isPrimitive():
+        return event_files.Column(name, event_files.OTHER, "group")
+    annotation = field.getLogicalTypeAnnotation()
+    stored = str(field.asPrimitiveType().getPrimitiveTypeName().toString())
+    logical = "" if annotation is None else str(annotation.toString())
+    kind = _PARQUET_KINDS.get((stored, logical.partition("(")[0]), event_files.OTHER)
+    return event_files.Column(name, kind, f"{stored} {logical}".strip())

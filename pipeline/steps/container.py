@@ -61,7 +61,7 @@ def run_step(
 
 def _fail(reason: str, failure_file: str) -> int:
     sys.stderr.write(f"{reason}\n")
-    path = base_dir() / failure_file
+    path = Path(os.environ.get(c.REASON_FILE_VARIABLE) or base_dir() / failure_file)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(reason[: c.REASON_CHARACTERS], encoding="utf-8")
     return 1

@@ -1,6 +1,7 @@
 """Event files of a folder, looked at before an engine reads them: readable, with the columns, in known types.
 
-An engine's own complaint about a file names neither the file nor what to do; these do.
+An engine's own complaint about a file names neither the file nor what to do; these do. What stands in a Parquet file is
+asked of whatever library is there: pyarrow in our image, Spark's own on a cluster, which has no pyarrow.
 """
 
 from __future__ import annotations
@@ -10,20 +11,39 @@ import difflib
 import gzip
 import io
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline import contract as c
 from pipeline.steps.container import StepError
 
 SUFFIXES: Final = (".csv", ".csv.gz", ".parquet")
+# Kinds of columns of a Parquet file.
+TEXT: Final = "text"  # or nothing but missing values
+WHOLE: Final = "whole numbers"
+FLOATS: Final = "floating-point numbers"
+DAYS: Final = "days or times"
+OTHER: Final = "something else"
 # A column that pandas holds as floating point, because of a missing value, is still one of whole numbers.
 _FLOATS_ALLOWED: Final = ("period", "actionNumber")
+
+
+class CorruptFile(Exception):  # noqa: N818 (it is about the file)
+    """A file that its library cannot read; the text is the library's."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a Parquet file: its name, its kind (above), and its type as the library writes it."""
+
+    name: str
+    kind: str
+    type: str
+
+
+Columns = Callable[[Path], Sequence[Column]]
 
 
 @dataclass(frozen=True)
@@ -50,15 +70,41 @@ class EventFiles:
         return tuple(tuple(paths) for paths in found.values())
 
 
-def find(folder: Path) -> EventFiles:
-    """Find and check the files below `folder`; raises StepError that names file, column and what to do."""
+def arrow_columns(path: Path) -> list[Column]:
+    """The columns of a Parquet file, by pyarrow; raises CorruptFile."""
+    import pyarrow as pa  # noqa: PLC0415 (not on a cluster)
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowException, OSError) as error:
+        raise CorruptFile(str(error)) from error
+    kinds = {
+        TEXT: (pa.types.is_string, pa.types.is_large_string, pa.types.is_null),
+        WHOLE: (pa.types.is_integer,),
+        FLOATS: (pa.types.is_floating,),
+        DAYS: (pa.types.is_date, pa.types.is_timestamp),
+    }
+
+    def kind(found: pa.DataType) -> str:
+        found = found.value_type if pa.types.is_dictionary(found) else found
+        return next((name for name, tests in kinds.items() if any(test(found) for test in tests)), OTHER)
+
+    return [Column(field.name, kind(field.type), str(field.type)) for field in schema]
+
+
+def find(folder: Path, columns: Columns = arrow_columns) -> EventFiles:
+    """Find and check the files below `folder`; raises StepError that names file, column and what to do.
+
+    `columns` reads those of a Parquet file.
+    """
     if not folder.is_dir():
         raise StepError(f"{folder} is not a folder; give the folder that holds the event files")
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     used = [name for name in names if _is_event_file(name)]
     if not used:
         raise StepError(f"{folder} holds no *.csv, *.csv.gz or *.parquet file; put the event files there, or none")
-    files = tuple(EventFile(folder / name, _layout(folder / name, name)) for name in used)
+    files = tuple(EventFile(folder / name, _layout(folder / name, name, columns)) for name in used)
     return EventFiles(folder, files, tuple(name for name in names if not _is_event_file(name)))
 
 
@@ -67,36 +113,28 @@ def _is_event_file(name: str) -> bool:
     return not hidden and name.lower().endswith(SUFFIXES)
 
 
-def _layout(path: Path, name: str) -> tuple[str, ...]:
+def _layout(path: Path, name: str, columns: Columns) -> tuple[str, ...]:
     try:
         if not path.stat().st_size:
             raise StepError(f"{name} is empty (0 bytes); export it again or remove it")
-        return _parquet_layout(path, name) if name.lower().endswith(".parquet") else _csv_layout(path, name)
+        return _parquet_layout(path, name, columns) if name.lower().endswith(".parquet") else _csv_layout(path, name)
     except PermissionError as error:
         raise StepError(f"{name} cannot be read ({error.strerror}); check its permissions") from error
 
 
-def _parquet_layout(path: Path, name: str) -> tuple[str, ...]:
+def _parquet_layout(path: Path, name: str, columns: Columns) -> tuple[str, ...]:
     try:
-        schema = pq.read_schema(path)
-    except (pa.ArrowException, OSError) as error:
+        found = columns(path)
+    except CorruptFile as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise StepError(f"{name} is a truncated or corrupt Parquet file ({reason}); export it again") from error
-    check_columns(schema.names, name)
-    for column in c.EVENT_COLUMNS:
-        kind = schema.field(column).type
-        if not _is_readable(kind, column):
-            raise StepError(f"{name}: {column} is of type {kind}; write it as text")
-    return ("parquet", *(f"{field.name}:{field.type}" for field in schema))
-
-
-def _is_readable(kind: pa.DataType, column: str) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    readable = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_null)
-    days = column == "date" and (pa.types.is_date(kind) or pa.types.is_timestamp(kind))
-    floats = column in _FLOATS_ALLOWED and pa.types.is_floating(kind)
-    return days or floats or any(accepts(kind) for accepts in readable)
+    check_columns([column.name for column in found], name)
+    wanted = {column.name: column for column in found if column.name in c.EVENT_COLUMNS}
+    for column in wanted.values():
+        days, floats = column.name == "date", column.name in _FLOATS_ALLOWED
+        if column.kind not in (TEXT, WHOLE, *([DAYS] * days), *([FLOATS] * floats)):
+            raise StepError(f"{name}: {column.name} is of type {column.type}; write it as text")
+    return ("parquet", *(f"{column}:{wanted[column].type}" for column in c.EVENT_COLUMNS))
 
 
 def _csv_layout(path: Path, name: str) -> tuple[str, ...]:

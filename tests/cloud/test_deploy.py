@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import zipfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +53,13 @@ def test_the_deployed_definition_is_the_committed_one_with_constants_bound(root:
             s["Arguments"]["CustomerMetadataProperties"]["git_revision"] for s in steps if s["Type"] == "RegisterModel"
         ),
     }
+    spark = next(step["Arguments"] for step in steps if step["Name"] == "AggregateOnSpark")
+    (code,) = [item["S3Input"]["S3Uri"] for item in spark["ProcessingInputs"] if item["InputName"] == "code"]
+    bucket, _, key = code.removeprefix("s3://").partition("/")
+    with zipfile.ZipFile(BytesIO(deployed.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())) as archive:
+        assert "pipeline/steps/aggregate.py" in archive.namelist()  # the deploy has uploaded it
+    constants |= {"SparkImageUri": spark["AppSpecification"]["ImageUri"], "SparkCodeUri": code, "SparkCodeFile": key}
+    assert re.fullmatch(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com/[a-z-]+:[\w.-]+", constants["SparkImageUri"])
     for constant, value in constants.items():
         text = text.replace(f"${{{constant}}}", value)
     for step in steps:

@@ -86,6 +86,7 @@ def main() -> None:
 
     constants = {**BUCKETS, "ImageUri": image, "ExecutionRoleArn": "local", "KmsKeyId": "local"}
     constants |= {"CodeVersion": "test", "GitRevision": "test", "DefinitionHash": "test"}
+    constants |= {"SparkImageUri": "none", "SparkCodeUri": "s3://none/none.zip", "SparkCodeFile": "none.zip"}
     pipeline = Pipeline(
         name="retraining",
         parameters=list(P.values()),

@@ -39,8 +39,11 @@ class Resolver:
                 return self._values.get(".".join(value), self._attribute(*value))
             if function == "Fn::Join":
                 return value[0].join(str(self(part)) for part in value[1])
+            if function == "Fn::FindInMap":
+                name, first, second = value
+                return self._template["Mappings"][name][self(first)][self(second)]
             if function == "Fn::Sub":
-                text, given = value
+                text, given = (value, self._pseudo) if isinstance(value, str) else value
                 for name, item in given.items():
                     text = text.replace(f"${{{name}}}", self(item))
                 return text
@@ -50,16 +53,20 @@ class Resolver:
                 return self(value[1]).split(value[0])
         return {key: self(value) for key, value in node.items()}
 
-    def _ref(self, name: str) -> str:
-        pseudo = {
+    @property
+    def _pseudo(self) -> dict[str, str]:
+        known = {
             "AWS::AccountId": ACCOUNT,
             "AWS::Region": REGION,
             "AWS::Partition": "aws",
             "AWS::URLSuffix": "amazonaws.com",
             "AWS::StackId": f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/retraining-prod/0a1b2c3d",
         }
-        if name in self._values or name in pseudo:
-            return {**pseudo, **self._values}[name]
+        return {**known, **self._values}
+
+    def _ref(self, name: str) -> str:
+        if name in self._pseudo:
+            return self._pseudo[name]
         resource = self._template["Resources"][name]
         properties = resource.get("Properties", {})
         named = {

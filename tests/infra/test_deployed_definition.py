@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,18 @@ def expected_constants(template: Template, root: Path) -> dict[str, str]:
         "CodeVersion": code_version(),
         "GitRevision": found.stdout.strip() or "unknown",
         "DefinitionHash": hashlib.sha256((root / "pipeline" / "definition.json").read_bytes()).hexdigest(),
+        "SparkImageUri": "173754725891.dkr.ecr.us-east-1.amazonaws.com/sagemaker-spark-processing:3.5-cpu",
+        "SparkCodeUri": f"s3://cdk-hnb659fds-assets-{ACCOUNT}-{REGION}/{spark_code(template)}",
+        "SparkCodeFile": spark_code(template),
     }
+
+
+def spark_code(template: Template) -> str:
+    """The name of the archive's object: a digest of its content."""
+    _, pipeline = only(template, "AWS::SageMaker::Pipeline")
+    name: str = pipeline["PipelineDefinition"]["PipelineDefinitionBody"]["Fn::Sub"][1]["SparkCodeFile"]
+    assert re.fullmatch(r"[0-9a-f]{64}\.zip", name)
+    return name
 
 
 def test_nothing_but_the_constants_differs(prod: Template, root: Path) -> None:
@@ -100,8 +112,9 @@ def test_a_vpc_is_added_to_each_job_and_nothing_else(synthesise: Synthesise, dev
             members = shape.members["NetworkConfig"].members if step["Type"] == "Processing" else shape.members
             assert "VpcConfig" in members, "the API takes it there"
             assert holder.pop("VpcConfig") == vpc
-            assert step["Arguments"].get("EnableNetworkIsolation", holder.get("EnableNetworkIsolation")) is True
-    assert jobs == 5
+            isolated = step["Arguments"].get("EnableNetworkIsolation", holder.get("EnableNetworkIsolation"))
+            assert isolated is (step["Name"] != "AggregateOnSpark")
+    assert jobs == 6
     assert inside == deployed(dev)
 
 

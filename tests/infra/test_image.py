@@ -57,7 +57,7 @@ def test_every_step_and_the_model_package_name_the_image_by_its_content(out: Pat
     assert body.count("${ImageUri}") >= 5
     (pull,) = statements(template, "ecr:BatchGetImage")
     repository = uri.split("/")[1].rsplit(":", 1)[0]
-    assert pull["Resource"]["Fn::Join"][1][-2:] == [":repository/", {"Fn::Sub": repository}]
+    assert [":repository/", {"Fn::Sub": repository}] in [item["Fn::Join"][1][-2:] for item in pull["Resource"]]
 
 
 def test_a_change_of_the_code_is_another_image(asset: Asset, root: Path, tmp_path: Path) -> None:
@@ -91,4 +91,4 @@ def test_a_prebuilt_image_is_bound_and_nothing_is_built(synthesise: Synthesise) 
     _, bound = pipeline["Properties"]["PipelineDefinition"]["PipelineDefinitionBody"]["Fn::Sub"]
     assert bound["ImageUri"] == IMAGE
     (pull,) = statements(template, "ecr:BatchGetImage")
-    assert json.dumps(pull["Resource"]).endswith(':ecr:us-east-1:111122223333:repository/retraining"]]}')
+    assert ':ecr:us-east-1:111122223333:repository/retraining"]]}' in json.dumps(pull["Resource"])

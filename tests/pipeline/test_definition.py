@@ -29,6 +29,9 @@ CONSTANTS = {
     "CodeVersion": "c0de",
     "GitRevision": "abc1234",
     "DefinitionHash": "d" * 64,
+    "SparkImageUri": "173754725891.dkr.ecr.us-east-1.amazonaws.com/sagemaker-spark-processing:3.5-cpu",
+    "SparkCodeUri": "s3://assets-bucket/c0de.zip",
+    "SparkCodeFile": "c0de.zip",
 }
 
 
@@ -165,21 +168,70 @@ def test_without_play_by_play_the_pipeline_has_no_other_job_and_nothing_waits_fo
     (condition,) = steps["NoEvents"]["Arguments"]["Conditions"]
     assert condition == {"Type": "Equals", "LeftValue": {"Get": "Parameters.EventsPrefix"}, "RightValue": default}
     assert steps["NoEvents"]["Arguments"]["IfSteps"] == []
-    assert [step["Name"] for step in steps["NoEvents"]["Arguments"]["ElseSteps"]] == ["Aggregate"]
-    others = {name: step for name, step in steps.items() if name not in ("NoEvents", "Aggregate")}
+    assert [step["Name"] for step in steps["NoEvents"]["Arguments"]["ElseSteps"]] == ["OneAggregateMachine"]
+    aggregation = ("NoEvents", "OneAggregateMachine", "Aggregate", "AggregateOnSpark")
+    others = {name: step for name, step in steps.items() if name not in aggregation}
     assert "Steps.Aggregate" not in json.dumps(others)
     assert not [step for step in others.values() if "DependsOn" in step]
 
 
+def test_play_by_play_is_aggregated_on_one_machine_or_on_a_cluster(
+    definition: dict[str, Any], steps: dict[str, dict[str, Any]]
+) -> None:
+    (default,) = [p["DefaultValue"] for p in definition["Parameters"] if p["Name"] == "AggregateInstanceCount"]
+    which = steps["OneAggregateMachine"]["Arguments"]
+    count = {"Get": "Parameters.AggregateInstanceCount"}
+    assert which["Conditions"] == [{"Type": "Equals", "LeftValue": count, "RightValue": 1}]
+    assert default == 1
+    assert [step["Name"] for step in which["IfSteps"]] == ["Aggregate"]
+    assert [step["Name"] for step in which["ElseSteps"]] == ["AggregateOnSpark"]
+    one, cluster = steps["Aggregate"]["Arguments"], steps["AggregateOnSpark"]["Arguments"]
+    assert cluster["ProcessingOutputConfig"] == one["ProcessingOutputConfig"]
+    assert cluster["ProcessingInputs"][:1] == one["ProcessingInputs"]
+    program = cluster["AppSpecification"]
+    assert program["ImageUri"] == "${SparkImageUri}"
+    assert program["ContainerEntrypoint"] == ["python3", "/opt/ml/processing/input/code/${SparkCodeFile}"]
+    assert program["ContainerArguments"] == ["--engine", "spark", *one["AppSpecification"]["ContainerArguments"]]
+    machines = cluster["ProcessingResources"]["ClusterConfig"]
+    assert machines["InstanceCount"] == count
+    assert machines["InstanceType"] == {"Get": "Parameters.AggregateOnSparkInstanceType"}
+    for item in cluster["ProcessingInputs"]:  # each host holds all of it, under one path
+        assert item["S3Input"]["S3DataDistributionType"] == "FullyReplicated"
+
+
+def test_only_numbers_reach_the_shell_of_smspark_submit(
+    definition: dict[str, Any], steps: dict[str, dict[str, Any]]
+) -> None:
+    """It joins its arguments into one command line, and has not always quoted them."""
+    kinds = {p["Name"]: p["Type"] for p in definition["Parameters"]}
+    program = steps["AggregateOnSpark"]["Arguments"]["AppSpecification"]
+    named = re.findall(r'"Parameters\.(\w+)"', json.dumps(program))
+    assert named
+    assert {kinds[name] for name in named} <= {"Integer", "Float"}
+    fixed = [part for part in program["ContainerArguments"] if isinstance(part, str)]
+    assert all(re.fullmatch(r"[a-z-]+", part) for part in fixed)
+
+
+def test_only_the_hosts_of_the_cluster_may_talk_and_encrypted(jobs: list[dict[str, Any]]) -> None:
+    networks = {step["Name"]: step["Arguments"].get("NetworkConfig") for step in jobs if step["Type"] == "Processing"}
+    assert networks.pop("AggregateOnSpark") == {
+        "EnableNetworkIsolation": False,
+        "EnableInterContainerTrafficEncryption": True,
+    }
+    assert all(network == {"EnableNetworkIsolation": True} for network in networks.values())
+
+
 def test_each_job_is_limited_encrypted_and_isolated(jobs: list[dict[str, Any]]) -> None:
-    assert {step["Name"] for step in jobs} == {"Prepare", "Predict", "Train", "Evaluate", "Aggregate"}
+    names = {"Prepare", "Predict", "Train", "Evaluate", "Aggregate", "AggregateOnSpark"}
+    assert {step["Name"] for step in jobs} == names
     for step in jobs:
         request = step["Arguments"]
         assert 0 < request["StoppingCondition"]["MaxRuntimeInSeconds"] <= 6 * 3600, step["Name"]
         if step["Type"] == "Processing":
             assert request["ProcessingResources"]["ClusterConfig"]["VolumeKmsKeyId"] == "${KmsKeyId}"
             assert request["ProcessingOutputConfig"]["KmsKeyId"] == "${KmsKeyId}"
-            assert request["NetworkConfig"]["EnableNetworkIsolation"] is True
+            if step["Name"] != "AggregateOnSpark":  # the one exception, above
+                assert request["NetworkConfig"]["EnableNetworkIsolation"] is True
         else:
             assert request["ResourceConfig"]["VolumeKmsKeyId"] == "${KmsKeyId}"
             assert request["OutputDataConfig"]["KmsKeyId"] == "${KmsKeyId}"
@@ -193,7 +245,8 @@ def test_nothing_names_an_account_region_bucket_or_image(definition: dict[str, A
     assert re.findall(r"arn:aws", text) == []
     assert set(re.findall(r"s3://([^/\"]*)", text)) == {"${DataBucket}", "${ArtifactBucket}"}
     images = re.findall(r'"(?:ImageUri|TrainingImage|Image)": "([^"]*)"', text)
-    assert images and set(images) == {"${ImageUri}"}
+    assert set(images) == {"${ImageUri}", "${SparkImageUri}"}
+    assert images.count("${SparkImageUri}") == 1
     assert set(re.findall(r"\$\{(\w+)\}", text)) == set(CONSTANTS)
 
 
@@ -220,6 +273,22 @@ def test_conditions_are_the_gates_rules(steps: dict[str, dict[str, Any]]) -> Non
         [nobody, rendered(gates.NON_INFERIOR)],
         [nobody, rendered(gates.BETTER), rendered(gates.OLD)],
     ]
+
+
+def test_committed_spark_images_are_those_that_the_sdk_knows(root: Path) -> None:
+    """In each of its regions the table gives the address that the SDK would, and its tag is that of our pyspark."""
+    from sagemaker.core import image_uris
+
+    images = json.loads((root / "pipeline" / "spark" / "images.json").read_text(encoding="utf-8"))
+    known = image_uris.config_for_framework("spark")["processing"]["versions"]
+    assert images["accounts"] == known["3.5"]["registries"]
+    assert max(known, key=lambda version: [int(part) for part in version.split(".")]) == "3.5"
+    for region, account in images["accounts"].items():
+        uri = image_uris.retrieve("spark", region, version="3.5", instance_type="ml.m5.xlarge")
+        assert uri.startswith(f"{account}.dkr.ecr.{region}.")
+        assert uri.endswith(f"/{images['repository']}:{images['tag']}")
+    locked = (root / "requirements.txt").read_text(encoding="utf-8")
+    assert re.search(rf"^pyspark=={images['tag'].partition('-')[0]}\.", locked, re.MULTILINE)
 
 
 def test_check_says_when_the_file_is_stale(root: Path, tmp_path: Path) -> None:

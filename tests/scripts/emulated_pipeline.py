@@ -33,6 +33,9 @@ CONSTANTS = {
     "CodeVersion": "code1",
     "GitRevision": "abc1234",
     "DefinitionHash": "hash1",
+    "SparkImageUri": "173754725891.dkr.ecr.us-east-1.amazonaws.com/sagemaker-spark-processing:3.5-cpu",
+    "SparkCodeUri": "s3://assets-bucket/c0de.zip",
+    "SparkCodeFile": "c0de.zip",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,63 @@ def test_events_are_aggregated_in_one_run_and_joined_in_the_next(
     without = run_local(root, store, league)
     assert without.code == 0, without.err
     assert statuses(without)["Aggregate"] == "Skipped"
+
+
+@pytest.mark.skipif(not shutil.which("java"), reason="Java, which Spark needs, is not installed")
+def test_two_machines_aggregate_with_spark_to_the_same_bytes(
+    root: Path, league: Path, events: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("pyspark", reason="pyspark is not installed")
+    rows, store = {}, tmp_path / "store"  # one store: what does not change is not run again
+    for count, step in ((1, "Aggregate"), (2, "AggregateOnSpark")):
+        done = run_local(root, store, league, "--events", str(events), AggregateInstanceCount=str(count))
+        assert done.code == 0, done.err
+        assert {name: s for name, s in statuses(done).items() if name.startswith("Aggregate")} == {
+            "Aggregate": "Succeeded" if count == 1 else "Skipped",
+            "AggregateOnSpark": "Succeeded" if count == 2 else "Skipped",
+        }
+        rows[step] = object_of(store, f"team_games/{c.TEAM_GAMES_FILE}").read_bytes()
+        account = json.loads(object_of(store, f"team_games/{c.AGGREGATED_FILE}").read_text())
+        assert account["engine"] == {1: "duckdb", 2: "spark"}[count]
+    assert rows["AggregateOnSpark"] == rows["Aggregate"]
+    logs = store / "runs" / done.json["execution_id"] / "steps" / "AggregateOnSpark" / "logs"
+    assert "Spark's tasks by host: 127.0.0.1" in (logs / "job.log").read_text()
+    assert {path.name for path in logs.iterdir()} == {"job.log", "job-algo-2.log"}
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "events.csv").write_text((events / "events.csv").read_text().replace("clock", "time", 1))
+    done = run_local(root, store, league, "--events", str(broken), AggregateInstanceCount="2")
+    assert done.code == 1
+    assert done.json["failure"]["step"] == "AggregateOnSpark"
+    assert done.json["failure"]["reason"].startswith('algo-1: events.csv: column "clock" is missing; found: game_id, ')
+    again = run_local(root, store, league, "--events", str(events), AggregateInstanceCount="2")
+    (cached,) = [step["cached"] for step in again.json["steps"] if step["name"] == "AggregateOnSpark"]
+    assert cached
+
+
+@pytest.mark.parametrize(("count", "said"), [("0", "AggregateInstanceCount"), ("101", "AggregateInstanceCount")])
+def test_a_number_of_machines_that_there_cannot_be_is_refused(
+    root: Path, league: Path, events: Path, tmp_path: Path, count: str, said: str
+) -> None:
+    done = run_local(root, tmp_path / "store", league, "--events", str(events), AggregateInstanceCount=count)
+    assert done.code == 2
+    assert said in done.err
+
+
+def test_spark_that_is_not_here_is_missed_before_anything_runs(
+    root: Path, league: Path, events: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    store = tmp_path / "store"
+    done = run_local(root, store, league, "--events", str(events), AggregateInstanceCount="2")
+    assert done.code == 2
+    assert "AggregateInstanceCount above 1 aggregates with Spark, which lacks something here" in done.err
+    assert "Java 17: sudo apt-get install openjdk-17-jre-headless" in done.err
+    assert not list((store / "runs").glob("*"))
+    without = run_local(root, store, league, AggregateInstanceCount="2")  # nothing to aggregate: Spark is not asked for
+    assert without.code == 0, without.err
 
 
 def test_bad_events_fail_the_run_with_their_reason(root: Path, league: Path, events: Path, tmp_path: Path) -> None:

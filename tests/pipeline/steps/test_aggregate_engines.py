@@ -11,16 +11,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from play_by_play import a_game, event, random_season, write_events
 
 from pipeline import contract as c
+from pipeline.steps import event_files
 from pipeline.steps.aggregate import main
 from pipeline.steps.container import StepError
 
 ENGINES = {"duckdb": ["--engine", "duckdb"], "spark": ["--engine", "spark", "--master", "local[2]"]}
 
 pytest.importorskip("pyspark", reason="pyspark is not installed")
+from pipeline.steps.aggregate_spark import open_spark  # noqa: E402
+
 if not shutil.which("java"):
     pytest.skip("Java, which Spark needs, is not installed", allow_module_level=True)
 
@@ -72,6 +78,52 @@ def test_a_folder_that_only_the_cluster_can_look_into(tmp_path: Path) -> None:
     account = json.loads((tmp_path / "out" / c.AGGREGATED_FILE).read_text(encoding="utf-8"))
     assert (account["n_games"], account["n_duplicates_collapsed"]) == (2, 22)
     assert account["engine"] == "spark"
+
+
+def test_spark_and_arrow_see_the_same_columns_in_a_parquet_file(tmp_path: Path) -> None:
+    """Each kind that a column can have: what one lets through, the other does too."""
+    types = {
+        "text": pa.string(),
+        "large": pa.large_string(),
+        "category": pa.dictionary(pa.int32(), pa.string()),
+        "nothing": pa.null(),
+        "whole": pa.int64(),
+        "short": pa.uint8(),
+        "float": pa.float32(),
+        "double": pa.float64(),
+        "day": pa.date32(),
+        "time": pa.timestamp("us"),
+        "bytes": pa.binary(),
+        "truth": pa.bool_(),
+        "price": pa.decimal128(5, 2),
+        "list": pa.list_(pa.string()),
+        "clock": pa.time32("ms"),
+    }
+    path = tmp_path / "a file+.parquet"
+    pq.write_table(pa.table({name: pa.array([None], kind) for name, kind in types.items()}), path)
+    folder = write_events(tmp_path / "in", {"a.csv": a_game()})
+    with open_spark(folder, master="local[1]") as spark:
+        found = spark._parquet_columns(path)
+        (tmp_path / "b.parquet").write_bytes(path.read_bytes()[:-9])
+        with pytest.raises(event_files.CorruptFile, match="is not a Parquet file"):
+            spark._parquet_columns(tmp_path / "b.parquet")
+    kinds, expected = ({c.name: c.kind for c in columns} for columns in (found, event_files.arrow_columns(path)))
+    # Arrow stores it as whole numbers of which there are none; both kinds may stand in any column.
+    assert (kinds.pop("nothing"), expected.pop("nothing")) == (event_files.WHOLE, event_files.TEXT)
+    assert kinds == expected
+    assert len(set(kinds.values())) == 5
+
+
+@pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
+def test_both_refuse_a_column_that_is_missing_or_of_a_wrong_type(tmp_path: Path, engine: list[str]) -> None:
+    arguments = ["--input", str(tmp_path), "--output", str(tmp_path / "out"), *engine]
+    frame = pd.DataFrame(a_game()).rename(columns={"clock": "clok"})
+    frame.to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(StepError, match=r'^a\.parquet: column "clock" is missing; found: .*; did you mean "clok"\?'):
+        main(arguments)
+    frame.assign(clock=True).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(StepError, match=r"^a\.parquet: clock is of type (bool|BOOLEAN); write it as text$"):
+        main(arguments)
 
 
 def test_a_cluster_refuses_files_whose_columns_stand_in_another_order(tmp_path: Path) -> None:
