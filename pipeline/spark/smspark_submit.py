@@ -27,9 +27,10 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 MASTER_PORT = 7077
 PAGE_PORT = 8080  # of the master: its JSON says which workers are there
@@ -98,9 +99,15 @@ def main(argv: Sequence[str]) -> int:
         return error.returncode if isinstance(error, subprocess.CalledProcessError) else 1
 
 
-def submit(master: str, address: str, program: Sequence[str], variables: dict[str, str]) -> int:
+def submit(
+    master: str,
+    address: str,
+    program: Sequence[str],
+    variables: dict[str, str],
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> int:
     """spark-submit to its end; raises CalledProcessError where it fails. Workers reach the driver at the address."""
-    settings = {**SETTINGS, "spark.driver.host": address, "spark.driver.bindAddress": address}
+    settings = {**SETTINGS, **more, "spark.driver.host": address, "spark.driver.bindAddress": address}
     options = [part for name, value in settings.items() for part in ("--conf", f"{name}={value}")]
     command = ["spark-submit", "--master", master, "--deploy-mode", "client", *options, *program]
     sys.stderr.write(f"{shlex.join(command)}\n")
@@ -116,15 +123,23 @@ def drive(hosts: Hosts, program: Sequence[str]) -> int:
     with daemon("master", ["Master", "--host", hosts.first, "--port", str(MASTER_PORT)], variables) as master:
         wait_for(lambda: reachable(hosts.first, MASTER_PORT), "Spark's master did not start", master)
         with worker(hosts, variables):
-            missing = set(hosts.all)
+            cores: dict[str, int] = {}
 
             def complete() -> bool:
-                missing.intersection_update(set(hosts.all) - workers(hosts.first))
-                return not missing
+                cores.update(workers(hosts.first))
+                return set(cores) >= set(hosts.all)
 
-            wait_for(complete, lambda: f"these hosts did not join the Spark cluster: {', '.join(sorted(missing))}")
+            def missing() -> str:
+                return f"these hosts did not join the Spark cluster: {', '.join(sorted(set(hosts.all) - set(cores)))}"
+
+            wait_for(complete, missing)
             sys.stderr.write(f"a Spark cluster of {len(hosts.all)} workers: {', '.join(hosts.all)}\n")
-            return submit(master_url(hosts), hosts.first, program, variables)
+            # The work begins when all of them are ready, or else the first to be so has all of it.
+            all_cores = {
+                "spark.cores.max": str(sum(cores.values())),
+                "spark.scheduler.minRegisteredResourcesRatio": "1.0",
+            }
+            return submit(master_url(hosts), hosts.first, program, variables, all_cores)
 
 
 def work(hosts: Hosts) -> int:
@@ -187,14 +202,14 @@ def reachable(host: str, port: int) -> bool:
     return True
 
 
-def workers(first: str) -> set[str]:
-    """The hosts whose workers the master knows and hears of."""
+def workers(first: str) -> dict[str, int]:
+    """The cores of each host whose worker the master knows and hears of."""
     try:
         with urllib.request.urlopen(f"http://{first}:{PAGE_PORT}/json/", timeout=2) as page:
             found = json.load(page)["workers"]
     except (OSError, ValueError):
-        return set()
-    return {worker["host"] for worker in found if worker["state"] == "ALIVE"}
+        return {}
+    return {worker["host"]: int(worker["cores"]) for worker in found if worker["state"] == "ALIVE"}
 
 
 def environment() -> dict[str, str]:

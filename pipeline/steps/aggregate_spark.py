@@ -6,6 +6,7 @@ that image and in the development environment, not in the project's image.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from py4j.protocol import Py4JJavaError, Py4JNetworkError
 from pyspark.errors import AnalysisException, PySparkException, PySparkRuntimeError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
+from pyspark.sql.types import StringType, StructField, StructType
 
 from pipeline import contract as c
 from pipeline.steps import event_files
@@ -141,8 +143,8 @@ class Spark:
         if isinstance(where, str):
             frames = self._read_uri(where)
         else:
-            layouts = event_files.find(where, self._parquet_columns).layouts()
-            frames = [self._read([f"file://{path.absolute()}" for path in paths], paths[0].name) for paths in layouts]
+            layouts = event_files.find(where, self._parquet_columns).by_layout()
+            frames = [self._read([_address(path) for path in paths], *layout) for layout, paths in layouts.items()]
         events = frames[0]
         for frame in frames[1:]:
             events = events.unionByName(frame)
@@ -167,30 +169,26 @@ class Spark:
 
     def _read_uri(self, uri: str) -> list[DataFrame]:
         frames = []
-        for suffix in ("*.parquet", "*.csv*"):
+        for kind, pattern in ((event_files.PARQUET, "*.parquet"), (event_files.CSV, "*.csv*")):
             try:
-                frames.append(self._read([uri], suffix.rstrip("*"), pathGlobFilter=suffix, recursiveFileLookup="true"))
+                frames.append(self._read([uri], kind, pathGlobFilter=pattern, recursiveFileLookup="true"))
             except AnalysisException:  # "unable to infer schema": there is no such file
                 continue
         if not frames:
             raise StepError(f"{uri} holds no *.csv, *.csv.gz or *.parquet file; put the event files there")
         return frames
 
-    def _read(self, paths: Sequence[str], name: str, **options: str) -> DataFrame:
-        """EVENT_COLUMNS as text, and the file of each row."""
-        if name.lower().endswith(".parquet"):
-            frame = self._session.read.options(**options).parquet(*paths)
+    def _read(self, paths: Sequence[str], kind: str, *header: str, **options: str) -> DataFrame:
+        """EVENT_COLUMNS as text, and the file of each row. `header`: that of all CSV files, if it is known."""
+        reader = self._session.read.options(**options)
+        if kind == event_files.PARQUET:
+            frame = reader.parquet(*paths)
         else:
             # As RFC 4180 and DuckDB have it: a quotation mark within a field is doubled, a line break may stand in one.
-            # A header of another order must not be read as if it were the first file's: enforceSchema would.
-            quoting = {
-                "header": "true",
-                "escape": '"',
-                "multiLine": "true",
-                "mode": "FAILFAST",
-                "enforceSchema": "false",
-            }
-            frame = self._session.read.options(**quoting, **options).csv(list(paths))
+            reader = reader.options(header="true", escape='"', multiLine="true", mode="FAILFAST")
+            # A header of another order must not be read as if it were the first file's, as Spark would by itself.
+            reader = reader.schema(_text_columns(header)) if header else reader.option("enforceSchema", "false")
+            frame = reader.csv(list(paths))
         missing = [column for column in c.EVENT_COLUMNS if column not in frame.columns]
         if missing:
             found = ", ".join(frame.columns)
@@ -198,6 +196,17 @@ class Spark:
         columns = [f.col(column).cast("string").alias(column) for column in c.EVENT_COLUMNS]
         name_as_uri = f.regexp_replace(f.input_file_name(), "[+]", "%2B")
         return frame.select(*columns, f.url_decode(name_as_uri).alias("file"))
+
+
+def _text_columns(header: Sequence[str]) -> StructType:
+    """A schema of text for a header; what nobody reads is named by its place, for names may stand twice."""
+    names = [name if name in c.EVENT_COLUMNS else f"_{place}" for place, name in enumerate(header)]
+    return StructType([StructField(name, StringType()) for name in names])
+
+
+def _address(path: Path) -> str:
+    """The address of a file, whose name Spark must not take for a pattern."""
+    return "file://" + re.sub(r"([][{}*?\\])", r"\\\1", str(path.absolute()))
 
 
 def _column(field: Any) -> event_files.Column:  # noqa: ANN401 (a Java object)

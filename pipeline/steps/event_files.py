@@ -20,6 +20,8 @@ from pipeline import contract as c
 from pipeline.steps.container import StepError
 
 SUFFIXES: Final = (".csv", ".csv.gz", ".parquet")
+CSV: Final = "csv"
+PARQUET: Final = "parquet"
 # Kinds of columns of a Parquet file.
 TEXT: Final = "text"  # or nothing but missing values
 WHOLE: Final = "whole numbers"
@@ -48,7 +50,10 @@ Columns = Callable[[Path], Sequence[Column]]
 
 @dataclass(frozen=True)
 class EventFile:
-    """A file that an engine can read. Files with equal `layout` (format, columns, types) can be read as one table."""
+    """A file that an engine can read. Files of one layout can be read as one table.
+
+    `layout`: "csv" and the header, or "parquet" and each of EVENT_COLUMNS with its type.
+    """
 
     path: Path
     layout: tuple[str, ...]
@@ -62,12 +67,12 @@ class EventFiles:
     files: tuple[EventFile, ...]
     ignored: tuple[str, ...]
 
-    def layouts(self) -> tuple[tuple[Path, ...], ...]:
+    def by_layout(self) -> dict[tuple[str, ...], list[Path]]:
         """The paths, those of one layout together."""
         found: dict[tuple[str, ...], list[Path]] = {}
         for file in self.files:
             found.setdefault(file.layout, []).append(file.path)
-        return tuple(tuple(paths) for paths in found.values())
+        return found
 
 
 def arrow_columns(path: Path) -> list[Column]:
@@ -134,7 +139,7 @@ def _parquet_layout(path: Path, name: str, columns: Columns) -> tuple[str, ...]:
         days, floats = column.name == "date", column.name in _FLOATS_ALLOWED
         if column.kind not in (TEXT, WHOLE, *([DAYS] * days), *([FLOATS] * floats)):
             raise StepError(f"{name}: {column.name} is of type {column.type}; write it as text")
-    return ("parquet", *(f"{column}:{wanted[column].type}" for column in c.EVENT_COLUMNS))
+    return (PARQUET, *(f"{column}:{wanted[column].type}" for column in c.EVENT_COLUMNS))
 
 
 def _csv_layout(path: Path, name: str) -> tuple[str, ...]:
@@ -151,7 +156,7 @@ def _csv_layout(path: Path, name: str) -> tuple[str, ...]:
     except csv.Error as error:
         raise StepError(f"{name} cannot be read as CSV ({error}); export it again") from error
     check_columns(header, name)
-    return ("csv", *header)
+    return (CSV, *header)
 
 
 def check_columns(found: Sequence[str], name: str) -> None:

@@ -146,7 +146,7 @@ def test_a_cluster_of_two_worker_processes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
 def test_both_refuse_bad_data_in_the_same_words(tmp_path: Path, engine: list[str]) -> None:
     bad = event(500, "2pt", "HOM", "Made", clock="11:44")
-    folder = write_events(tmp_path / "a folder" / "in", {"a b+c.csv": [*a_game(), bad, bad]})
+    folder = write_events(tmp_path / "a {folder} [1]? #*" / "in", {"a b+c.csv": [*a_game(), bad, bad]})
     with pytest.raises(StepError) as error:
         main(["--input", str(folder), "--output", str(tmp_path / "out"), *engine])
     assert str(error.value) == (
