@@ -36,7 +36,11 @@ MASTER_PORT = 7077
 PAGE_PORT = 8080  # of the master: its JSON says which workers are there
 SECONDS_TO_COME = 60.0
 LOOK_AGAIN_SECONDS = 0.5
-LOOPBACK = "lo"
+LOOPBACK, LOOPBACK_ADDRESS = "lo", "127.0.0.1"
+ON_LOOPBACK = {
+    "SPARK_LOCAL_IP": LOOPBACK_ADDRESS,
+    "SPARK_LOCAL_HOSTNAME": "localhost",
+}  # the machine's name may lead nowhere
 BASE = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
 WRAPPER_LIBRARY = "libnss_wrapper.so"
 # Of a Java that runs for seconds: its second compiler and its parallel collector would cost more than they gain.
@@ -90,7 +94,9 @@ def main(argv: Sequence[str]) -> int:
     try:
         if hosts.current != hosts.first:
             return 0 if hosts.one_machine else work(hosts)
-        return submit("local[*]", "127.0.0.1", program, environment()) if hosts.one_machine else drive(hosts, program)
+        if hosts.one_machine:
+            return submit("local[*]", LOOPBACK_ADDRESS, program, {**environment(), **ON_LOOPBACK})
+        return drive(hosts, program)
     except (ClusterError, subprocess.CalledProcessError) as error:
         message = f"Algorithm Error: (caused by {type(error).__name__}): {error}"
         (BASE / "output").mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,177 @@
+"""AggregateOnSpark in containers: a Spark cluster whose workers are the hosts of one job in SageMaker local mode."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from containers import SOMEBODY, containers_of
+from containers import run as docker_run
+
+from infra.definition import all_steps
+from pipeline import contract as c
+from pipeline.code_version import code_version, image_files
+from pipeline.local import workspace
+from pipeline.local.launch_docker import DockerLauncher
+from pipeline.local.plan import load_plan
+from pipeline.local.record import RunResult
+from pipeline.local.runner import run
+from pipeline.local.store import Store
+from pipeline.spark.archive import write_archive
+from pipeline.steps.aggregate import main as aggregate
+from scripts.build_image import build
+
+STEP = "AggregateOnSpark"
+
+
+@pytest.fixture(scope="module")
+def spark_image(base: str | None) -> Iterator[str]:
+    """The image that stands in for SageMaker's, under a name of this process."""
+    name = f"retraining-spark-test:{os.getpid()}"
+    build(base=base, tag=name, network=os.environ.get("BUILD_NETWORK"), quiet=True, spark=True)
+    yield name
+    subprocess.run(["docker", "rmi", "--no-prune", name], capture_output=True, check=False)
+
+
+@pytest.fixture()
+def store(tmp_path: Path) -> Store:
+    """In a folder with characters that a compose file or an address gives a meaning."""
+    found = Store(tmp_path / "a store: #1 for $HOME?")
+    workspace.seed(found)
+    workspace.put_spark_code(found)
+    return found
+
+
+def write_games(folder: Path, n_files: int) -> Path:
+    """Games of free throws alone, one in each file, so that there is a task for every worker."""
+    folder.mkdir()
+    for number in range(n_files):
+        rows = [",".join(c.EVENT_COLUMNS)]
+        for n in range(200):
+            team, made = ("BOS", "Made") if n % 3 else ("NYK", "Missed")
+            values = (
+                f"g{number}",
+                "2025-01-02",
+                1 + n % 4,
+                "PT01M00.00S",
+                n,
+                "freethrow",
+                made,
+                team,
+                "Free Throw 2 of 2",
+                "[]",
+            )
+            rows.append(",".join(map(str, values)))
+        (folder / f"{number}.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def end_of(image: str, spark_image: str, store: Store, events: Path) -> RunResult:
+    """The step of the committed definition on two hosts, and no other step."""
+    definition = workspace.read_definition()
+    (step,) = [step for step in all_steps(definition["Steps"]) if step["Name"] == STEP]
+    chosen: dict[str, Any] = {"EventsPrefix": "events", "AggregateInstanceCount": 2}
+    workspace.put_data(store, events, "events")
+    constants = workspace.constants(image, spark_image).items()
+    used = {name: value for name, value in constants if f"${{{name}}}" in json.dumps(step)}
+    plan = load_plan({**definition, "Steps": [step]}, used, chosen)
+    launcher = DockerLauncher(image, content=code_version(image_files()), grace_seconds=1)
+    return run(plan, store, launcher, use_cache=False)
+
+
+def test_two_workers_share_the_work_and_write_what_duckdb_writes(
+    image: str, spark_image: str, store: Store, tmp_path: Path
+) -> None:
+    events = write_games(tmp_path / "events", 24)
+    result = end_of(image, spark_image, store, events)
+    assert result.status == "Succeeded", result.failure
+    aggregate(["--input", str(events), "--output", str(tmp_path / "duckdb")])
+    written = store.object_path(f"s3://artifacts/team_games/{c.TEAM_GAMES_FILE}")
+    assert written.read_bytes() == (tmp_path / "duckdb" / c.TEAM_GAMES_FILE).read_bytes()
+    assert len(written.read_text().splitlines()) == 1 + 2 * 24
+    log = store.step_folder(result.execution_id, STEP) / "logs" / "job.log"
+    (line,) = [line for line in log.read_text().splitlines() if line.startswith("Spark's tasks by host: ")]
+    tasks = dict(part.split() for part in line.partition(": ")[2].split(", "))
+    assert set(tasks) == {"algo-1", "algo-2"}
+    assert all(int(n.replace(",", "")) > 0 for n in tasks.values()), line
+    assert containers_of(store.root) == []
+
+
+def test_bad_data_is_named_as_on_one_machine(image: str, spark_image: str, store: Store, tmp_path: Path) -> None:
+    events = write_games(tmp_path / "events", 2)
+    (events / "1.csv").write_text((events / "1.csv").read_text().replace("clock", "time", 1))
+    result = end_of(image, spark_image, store, events)
+    assert result.failure is not None
+    assert result.failure.reason.startswith('algo-1: 1.csv: column "clock" is missing; found: game_id, date, period, ')
+    assert not store.object_path(f"s3://artifacts/team_games/{c.TEAM_GAMES_FILE}").exists()
+    assert containers_of(store.root) == []
+
+
+def test_a_worker_that_is_killed_fails_the_job_by_name(
+    image: str, spark_image: str, store: Store, tmp_path: Path
+) -> None:
+    killed: list[float] = []
+
+    def kill() -> None:
+        """End the second host when the cluster stands."""
+        for _ in range(1200):
+            logs = list(store.root.glob("runs/*/steps/*/logs/job.log"))
+            found = [name for name in containers_of(store.root) if name.endswith("-algo-2")]
+            if found and logs and "a Spark cluster of 2 workers" in logs[0].read_text():
+                subprocess.run(["docker", "kill", found[0]], capture_output=True, check=True)
+                killed.append(time.monotonic())
+                return
+            time.sleep(0.1)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    result = end_of(image, spark_image, store, write_games(tmp_path / "events", 4))
+    killer.join()
+    assert killed
+    assert time.monotonic() - killed[0] < 60
+    assert result.failure is not None
+    assert result.failure.reason.startswith("algo-2: ended by signal SIGKILL")
+    assert not store.object_path(f"s3://artifacts/team_games/{c.TEAM_GAMES_FILE}").exists()
+    assert containers_of(store.root) == []
+
+
+def test_it_runs_as_a_user_whom_the_image_does_not_know(spark_image: str, tmp_path: Path) -> None:
+    """Hadoop refuses to start for one without a name; `--docker` gives the container the caller's number."""
+    base = tmp_path / "ml"
+    shutil.copytree(write_games(tmp_path / "events", 1), base / "processing" / "input" / c.EVENTS_CHANNEL)
+    (base / "config").mkdir()
+    (base / "config" / "resourceconfig.json").write_text(
+        '{"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "lo"}'
+    )
+    write_archive(base / "code.zip")
+    user = f"{SOMEBODY}:{SOMEBODY}"
+    if os.geteuid() == 0:
+        for path in [base, *base.rglob("*")]:
+            os.chown(path, SOMEBODY, SOMEBODY)
+    else:
+        user = f"{os.geteuid()}:{os.getegid()}"
+    command = ["--entrypoint", "python3", spark_image, "/opt/ml/code.zip", "--engine", "spark"]
+    done = docker_run("--user", user, "--network", "none", "--volume", f"{base}:/opt/ml", *command, timeout=120)
+    assert done.returncode == 0, done.stderr
+    written = base / "processing" / "output" / c.TEAM_GAMES_CHANNEL / c.TEAM_GAMES_FILE
+    assert len(written.read_text().splitlines()) == 3
+    assert f"{written.stat().st_uid}:{written.stat().st_gid}" == user
+
+
+def test_the_image_holds_what_stands_in_for_smspark_submit_and_no_code_of_the_step(spark_image: str) -> None:
+    script = (
+        "command -v smspark-submit; java -version 2>&1 | head -1; python3 -c 'import pyarrow' 2>&1 | tail -1; id -u"
+    )
+    done = docker_run("--entrypoint", "sh", spark_image, "-c", script)
+    where, java, arrow, _ = done.stdout.splitlines()
+    assert where == "/usr/local/bin/smspark-submit"
+    assert '"17.' in java
+    assert "No module named 'pyarrow'" in arrow
