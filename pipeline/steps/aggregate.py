@@ -94,10 +94,9 @@ def open_engine(arguments: argparse.Namespace) -> AbstractContextManager[Engine]
     folder = Path(arguments.input) if arguments.input else processing_input(c.EVENTS_CHANNEL)
     if arguments.engine == SPARK:
         return _open_spark(folder, arguments.master)
-    from pipeline.steps import event_files  # noqa: PLC0415 (a cluster has no DuckDB)
-    from pipeline.steps.aggregate_duckdb import open_duckdb  # noqa: PLC0415
+    from pipeline.steps.aggregate_duckdb import open_duckdb  # noqa: PLC0415 (a cluster has no DuckDB)
 
-    return open_duckdb([file.path for file in event_files.find(folder).files], memory_limit=arguments.memory_limit)
+    return open_duckdb(folder, memory_limit=arguments.memory_limit)
 
 
 def _open_spark(where: Path | str, master: str) -> AbstractContextManager[Engine]:
@@ -124,7 +123,7 @@ def account(engine: Engine) -> dict[str, Any]:
     n_events, n_copies, n_bad = int(n_events or 0), int(n_copies or 0), int(n_bad or 0)
     games = list(engine.rows("SELECT game_id, left_out FROM games ORDER BY game_id"))
     left_out = [game for game in games if game[1]]
-    bad = engine.rows("SELECT * FROM broken_events ORDER BY file, broken_column, found")
+    bad = engine.rows("SELECT * FROM broken_events ORDER BY file, broken_column, found") if n_bad else ()
     return {
         "n_rows_read": n_copies + n_bad + sum(others.values()),
         "n_events": n_events,

@@ -5,6 +5,8 @@ It works out of core: what does not fit under `memory_limit` goes to a temporary
 
 from __future__ import annotations
 
+import glob
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from typing import Any, Final
 import duckdb
 
 from pipeline import contract as c
+from pipeline.steps import event_files
 from pipeline.steps.container import StepError
 from pipeline.steps.event_sql import Query
 
@@ -25,8 +28,8 @@ _BATCH: Final = 10_000  # rows that are Python objects at a time
 
 
 @contextmanager
-def open_duckdb(files: Sequence[Path], *, memory_limit: str = "") -> Iterator[DuckDB]:
-    """The engine with `raw_events` read from `files` (those that `event_files.find` returned); closed afterwards.
+def open_duckdb(folder: Path, *, memory_limit: str = "") -> Iterator[DuckDB]:
+    """The engine with `raw_events` read from the event files of `folder`; closed afterwards.
 
     `memory_limit` as DuckDB writes it (`1GB`; empty: 80 % of the machine's). Raises StepError for what DuckDB cannot
     read, and where the limit is too low.
@@ -40,7 +43,7 @@ def open_duckdb(files: Sequence[Path], *, memory_limit: str = "") -> Iterator[Du
             raise StepError(f'--memory-limit "{memory_limit}": {_first_line(error)}; give it like 1GB') from error
         try:
             with connection:
-                yield DuckDB(connection, files)
+                yield DuckDB(connection, folder)
         except duckdb.OutOfMemoryException as error:
             raise StepError(
                 f"DuckDB needs more than {memory_limit or 'this machine has'} ({_first_line(error)}); raise "
@@ -57,10 +60,10 @@ def _first_line(error: Exception) -> str:
 class DuckDB:
     """See `event_sql.Engine`."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
-        """Define `raw_events` over the files."""
+    def __init__(self, connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+        """Define `raw_events` over the files of a folder."""
         self._connection = connection
-        self._define_raw_events(files)
+        self._define_raw_events([file.path for file in event_files.find(folder, self._parquet_columns).files])
 
     def define(self, query: Query) -> None:
         """A temporary table (which spills to disk) for what is kept, a view for the rest."""
@@ -77,6 +80,15 @@ class DuckDB:
         while batch := found.fetchmany(_BATCH):
             yield from batch
 
+    def _parquet_columns(self, path: Path) -> list[event_files.Column]:
+        """The columns of a Parquet file; raises CorruptFile."""
+        sql = f"SELECT name, duckdb_type, COALESCE(num_children, 0) FROM parquet_schema({_literal([str(path)])})"  # noqa: S608
+        try:
+            found = self._connection.execute(sql).fetchall()
+        except duckdb.Error as error:
+            raise event_files.CorruptFile(str(error)) from error
+        return [event_files.Column(name, _kind(type_), type_.lower()) for name, type_ in _top_level(found)]
+
     def _define_raw_events(self, files: Sequence[Path]) -> None:
         columns = ", ".join((*c.EVENT_COLUMNS, "filename AS file"))
         parquet = [str(path) for path in files if path.name.lower().endswith(".parquet")]
@@ -91,6 +103,25 @@ class DuckDB:
         self._connection.execute(f"CREATE TEMPORARY VIEW raw_events AS {parts}")
 
 
+def _top_level(schema: Sequence[tuple[str, str, int]]) -> Iterator[tuple[str, str]]:
+    """Name and type of the columns. A schema is a tree, each node before its children; the first is the root."""
+    below = 0
+    for name, type_, n_children in schema[1:]:
+        if not below:
+            yield name, type_
+        below += n_children - (below > 0)
+
+
+def _kind(type_: str) -> str:
+    kinds = {
+        event_files.TEXT: 'VARCHAR|"NULL"',
+        event_files.WHOLE: "U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?",
+        event_files.FLOATS: "FLOAT|DOUBLE",
+        event_files.DAYS: "DATE|TIMESTAMP.*",
+    }
+    return next((kind for kind, types in kinds.items() if re.fullmatch(types, type_)), event_files.OTHER)
+
+
 def _literal(paths: Sequence[str]) -> str:
-    """A SQL list of strings; a quotation mark within a path is doubled."""
-    return "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in paths) + "]"
+    """A SQL list of strings: a quotation mark is doubled, and `events[1].csv` is a name here, not a pattern."""
+    return "[" + ", ".join("'" + glob.escape(path).replace("'", "''") + "'" for path in paths) + "]"

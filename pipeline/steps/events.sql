@@ -7,75 +7,92 @@
 -- and an offensive rebound means that it had not ended (Oliver, Basketball on Paper, 2004, where the usual 0.44 stands
 -- for what is counted here). A free throw "1 of 1" follows a made shot, or gives the ball back: it ends none.
 
--- query: parsed_events
+-- query: read_events
+-- What is counted, as text of one form: `shot_result` and `trip` are empty only where they should not be. `trip`: whether
+-- a free throw ends its trip to the line. `live`: a rebound that decides who has the ball. The feed notes a "deadball"
+-- rebound of the team after every miss that decides nothing, such as the first of two free throws; and after the buzzer
+-- nobody has the ball.
 SELECT
     file,
     TRIM(COALESCE(CAST(game_id AS STRING), '')) AS game_id,
     REPLACE(SUBSTR(COALESCE(CAST(date AS STRING), ''), 1, 10), '-', '') AS day,
-    REGEXP_REPLACE(COALESCE(CAST(period AS STRING), ''), '[.]0$', '') AS period,
+    CASE
+        WHEN CAST(period AS STRING) LIKE '%.0'
+            THEN SUBSTR(CAST(period AS STRING), 1, LENGTH(CAST(period AS STRING)) - 2)
+        ELSE COALESCE(CAST(period AS STRING), '')
+    END AS period,
     COALESCE(CAST(clock AS STRING), '') AS clock,
-    REGEXP_REPLACE(COALESCE(CAST(actionNumber AS STRING), ''), '[.]0$', '') AS action,
+    CASE
+        WHEN CAST(actionNumber AS STRING) LIKE '%.0'
+            THEN SUBSTR(CAST(actionNumber AS STRING), 1, LENGTH(CAST(actionNumber AS STRING)) - 2)
+        ELSE COALESCE(CAST(actionNumber AS STRING), '')
+    END AS action,
     COALESCE(CAST(actionType AS STRING), '') AS kind,
-    COALESCE(CAST(shotResult AS STRING), '') AS result,
+    CASE
+        WHEN actionType IN ('2pt', '3pt', 'freethrow') THEN COALESCE(CAST(shotResult AS STRING), '')
+        ELSE 'none'
+    END AS shot_result,
     TRIM(COALESCE(CAST(team AS STRING), '')) AS team,
-    COALESCE(CAST(description AS STRING), '') AS description,
-    COALESCE(CAST(qualifier AS STRING), '') AS qualifier
+    CASE
+        WHEN actionType IS NULL OR actionType <> 'freethrow' THEN 'none'
+        WHEN COALESCE(CAST(description AS STRING), '') = '' THEN ''
+        WHEN description LIKE '%2 of 2%' OR description LIKE '%3 of 3%' THEN 'ended'
+        ELSE 'goes on'
+    END AS trip,
+    COALESCE(actionType = 'rebound', FALSE)
+        AND COALESCE(CAST(qualifier AS STRING), '') NOT LIKE '%deadball%'
+        AND COALESCE(CAST(clock AS STRING), '') <> 'PT00M00.00S' AS live
 FROM raw_events
 WHERE actionType IS NULL OR actionType IN ('', '2pt', '3pt', 'freethrow', 'rebound', 'turnover')
 
--- query: checked_events
--- `broken` names the first column that breaks its rule (event_rules.py says the rules in words).
+-- table: events
+-- One row an event, however many files it stands in (`copies`); rows that contradict each other stay apart. Checked once
+-- they are one: `broken` names the first column that breaks its rule (aggregate.py says the rules in words).
 SELECT
     *,
+    TRY_CAST(period AS INT) AS period_number,
+    TRY_CAST(action AS INT) AS action_number,
     CASE
         WHEN game_id = '' THEN 'game_id'
-        WHEN day = '' OR REGEXP_REPLACE(day, '^(19|20)[0-9]{6}$', '') <> ''
-            OR TRY_CAST(CONCAT(SUBSTR(day, 1, 4), '-', SUBSTR(day, 5, 2), '-', SUBSTR(day, 7, 2)) AS DATE) IS NULL
+        WHEN day = ''
+            OR REGEXP_REPLACE(day, '^(19|20)[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])$', '') <> ''
+            OR (SUBSTR(day, 7, 2) > '28'
+                AND TRY_CAST(CONCAT(SUBSTR(day, 1, 4), '-', SUBSTR(day, 5, 2), '-', SUBSTR(day, 7, 2)) AS DATE) IS NULL)
             THEN 'date'
-        WHEN period = '' OR REGEXP_REPLACE(period, '^[1-9][0-9]?$', '') <> '' THEN 'period'
+        WHEN period NOT IN ('1', '2', '3', '4')
+            AND (period = '' OR REGEXP_REPLACE(period, '^[1-9][0-9]?$', '') <> '') THEN 'period'
         WHEN clock = '' OR REGEXP_REPLACE(clock, '^PT[0-9]{2}M[0-9]{2}[.][0-9]{2}S$', '') <> '' THEN 'clock'
         WHEN action = '' OR REGEXP_REPLACE(action, '^[0-9]{1,9}$', '') <> '' THEN 'actionNumber'
         WHEN kind = '' THEN 'actionType'
-        WHEN kind IN ('2pt', '3pt', 'freethrow') AND result NOT IN ('Made', 'Missed') THEN 'shotResult'
+        WHEN kind IN ('2pt', '3pt', 'freethrow') AND shot_result NOT IN ('Made', 'Missed') THEN 'shotResult'
         WHEN team = '' THEN 'team'
-        WHEN kind = 'freethrow' AND description = '' THEN 'description'
+        WHEN trip = '' THEN 'description'
     END AS broken
-FROM parsed_events
-
--- table: events
--- One row an event, however many files it stands in (`copies`); rows that contradict each other stay apart.
-SELECT
-    game_id, day, period, clock, action, kind, team, broken,
-    CASE
-        WHEN broken = 'shotResult' THEN result
-        WHEN broken = 'description' THEN description
-    END AS broken_value,
-    result = 'Made' AND kind <> 'rebound' AND kind <> 'turnover' AS made,
-    -- Live: a rebound that decides who has the ball. The feed notes a "deadball" rebound of the team after every miss
-    -- that decides nothing, such as the first of two free throws; and after the buzzer nobody has the ball.
-    kind = 'rebound' AND qualifier NOT LIKE '%deadball%' AND clock <> 'PT00M00.00S' AS live,
-    kind = 'freethrow' AND (description LIKE '%2 of 2%' OR description LIKE '%3 of 3%') AS ends_trip,
-    CASE WHEN broken IS NOT NULL THEN file END AS file,
-    COUNT(*) AS copies
-FROM checked_events
-GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
+FROM (
+    SELECT game_id, day, period, clock, action, kind, shot_result, team, trip, live, COUNT(*) AS copies
+    FROM read_events
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+) AS collapsed
 
 -- query: broken_events
+-- Where they stand: by looking once more, because an event that stands in several files is one row above.
 SELECT
     file,
     broken AS broken_column,
     CASE broken
-        WHEN 'game_id' THEN game_id
-        WHEN 'date' THEN day
-        WHEN 'period' THEN period
-        WHEN 'clock' THEN clock
-        WHEN 'actionNumber' THEN action
-        WHEN 'actionType' THEN kind
-        WHEN 'team' THEN team
-        ELSE broken_value
+        WHEN 'game_id' THEN events.game_id
+        WHEN 'date' THEN events.day
+        WHEN 'period' THEN events.period
+        WHEN 'clock' THEN events.clock
+        WHEN 'actionNumber' THEN events.action
+        WHEN 'actionType' THEN events.kind
+        WHEN 'shotResult' THEN events.shot_result
+        WHEN 'team' THEN events.team
+        WHEN 'description' THEN events.trip
     END AS found,
-    SUM(copies) AS copies
-FROM events
+    COUNT(*) AS copies
+FROM read_events
+JOIN events USING (game_id, day, period, clock, action, kind, shot_result, team, trip, live)
 WHERE broken IS NOT NULL
 GROUP BY 1, 2, 3
 
@@ -95,11 +112,11 @@ FROM (
         game_id,
         MIN(CASE WHEN broken IS NULL THEN day END) AS first_day,
         MAX(CASE WHEN broken IS NULL THEN day END) AS last_day,
-        MAX(CASE WHEN broken IS NULL THEN CAST(period AS INT) ELSE 0 END) AS periods,
+        MAX(CASE WHEN broken IS NULL THEN period_number ELSE 0 END) AS periods,
         COUNT(DISTINCT CASE WHEN broken IS NULL THEN team END) AS n_teams,
         SUM(CASE WHEN broken IS NULL THEN 0 ELSE 1 END) AS n_broken,
         SUM(CASE WHEN broken IS NULL THEN 1 ELSE 0 END) AS n_events,
-        COUNT(DISTINCT CASE WHEN broken IS NULL THEN CAST(action AS INT) END) AS n_actions
+        COUNT(DISTINCT CASE WHEN broken IS NULL THEN action_number END) AS n_actions
     FROM events
     WHERE game_id <> ''
     GROUP BY game_id
@@ -112,7 +129,7 @@ SELECT
     events.*,
     LAG(CASE WHEN events.kind <> 'rebound' THEN events.team END) OVER (
         PARTITION BY events.game_id, events.kind = 'turnover' OR (events.kind = 'rebound' AND NOT events.live)
-        ORDER BY CAST(events.period AS INT), events.clock DESC, CAST(events.action AS INT)
+        ORDER BY events.period_number, events.clock DESC, events.action_number
     ) AS shooting_team
 FROM events JOIN games ON events.game_id = games.game_id
 WHERE games.left_out IS NULL
@@ -122,14 +139,14 @@ SELECT
     game_id,
     team,
     MAX(day) AS day,
-    SUM(CASE WHEN made THEN CASE kind WHEN '3pt' THEN 3 WHEN '2pt' THEN 2 ELSE 1 END ELSE 0 END) AS points,
+    SUM(CASE WHEN shot_result = 'Made' THEN CASE kind WHEN '3pt' THEN 3 WHEN '2pt' THEN 2 ELSE 1 END ELSE 0 END) AS points,
     SUM(CASE WHEN kind IN ('2pt', '3pt') THEN 1 ELSE 0 END) AS field_goals_attempted,
-    SUM(CASE WHEN kind IN ('2pt', '3pt') AND made THEN 1 ELSE 0 END) AS field_goals_made,
+    SUM(CASE WHEN kind IN ('2pt', '3pt') AND shot_result = 'Made' THEN 1 ELSE 0 END) AS field_goals_made,
     SUM(CASE WHEN kind = '3pt' THEN 1 ELSE 0 END) AS threes_attempted,
-    SUM(CASE WHEN kind = '3pt' AND made THEN 1 ELSE 0 END) AS threes_made,
+    SUM(CASE WHEN kind = '3pt' AND shot_result = 'Made' THEN 1 ELSE 0 END) AS threes_made,
     SUM(CASE WHEN kind = 'freethrow' THEN 1 ELSE 0 END) AS free_throws_attempted,
-    SUM(CASE WHEN kind = 'freethrow' AND made THEN 1 ELSE 0 END) AS free_throws_made,
-    SUM(CASE WHEN ends_trip THEN 1 ELSE 0 END) AS free_throw_trips,
+    SUM(CASE WHEN kind = 'freethrow' AND shot_result = 'Made' THEN 1 ELSE 0 END) AS free_throws_made,
+    SUM(CASE WHEN trip = 'ended' THEN 1 ELSE 0 END) AS free_throw_trips,
     SUM(CASE WHEN kind = 'turnover' THEN 1 ELSE 0 END) AS turnovers,
     SUM(CASE WHEN live AND team = shooting_team THEN 1 ELSE 0 END) AS offensive_rebounds,
     SUM(CASE WHEN live AND team <> shooting_team THEN 1 ELSE 0 END) AS defensive_rebounds

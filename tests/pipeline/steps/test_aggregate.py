@@ -62,6 +62,20 @@ def test_repeated_events_count_once_in_whatever_file_and_format(tmp_path: Path) 
     assert account["n_duplicates_collapsed"] == 3 * account["n_events"]
 
 
+def test_a_name_that_looks_like_a_pattern_is_a_name(tmp_path: Path) -> None:
+    names = {"a[1].parquet": "1", "a1.parquet": "2", "b?.csv": "3", "bb.csv": "4"}
+    files = {name: a_game(game_id=game) for name, game in names.items()}
+    rows, _ = aggregate(write_events(tmp_path / "events [2]" / "in", files))
+    assert {row["game_id"] for row in rows} == {"1", "2", "3", "4"}
+
+
+def test_columns_within_columns_are_no_columns(tmp_path: Path) -> None:
+    folder = write_events(tmp_path / "in", {"a.csv": a_game()})
+    parquet_of(details=[{"team": 1.5, "more": {"clock": [2.5]}}] * len(a_game())).to_parquet(folder / "b.parquet")
+    _, account = aggregate(folder)
+    assert account["n_duplicates_collapsed"] == account["n_events"]
+
+
 def test_files_of_other_kinds_are_left_alone(tmp_path: Path) -> None:
     folder = write_events(tmp_path / "in", {"a.csv": a_game()})
     for name in ("_SUCCESS", ".a.csv.crc", "README.md"):
@@ -104,6 +118,10 @@ def test_a_game_under_way_is_left_out(tmp_path: Path) -> None:
         ("period", "0", 'a.csv: period "0" is not a whole number from 1 to 99'),
         ("actionNumber", "7.5", 'a.csv: actionNumber "7.5" is not a whole number of at most nine digits'),
         ("shotResult", "made", 'a.csv: shotResult "made" is neither Made nor Missed'),
+        ("shotResult", "none", 'a.csv: shotResult "none" is neither Made nor Missed'),
+        ("date", "20221301", 'a.csv: date "20221301" is not a day like 2022-10-19 or 20221019'),
+        ("date", "20230229", 'a.csv: date "20230229" is not a day like 2022-10-19 or 20221019'),
+        ("date", "20220431", 'a.csv: date "20220431" is not a day like 2022-10-19 or 20221019'),
         ("team", "", 'a.csv: team "" is empty'),
         ("game_id", "", 'a.csv: game_id "" is empty'),
         ("actionType", "", 'a.csv: actionType "" is empty'),
@@ -153,6 +171,17 @@ def test_files_that_cannot_be_read_are_refused_by_name(
     with pytest.raises(StepError) as error:
         aggregate(folder)
     assert message in str(error.value)
+
+
+def test_a_bad_row_is_told_for_each_file_that_holds_it(tmp_path: Path) -> None:
+    bad = {**event(500, "freethrow", "HOM", "Made"), "description": ""}
+    files = {"a.csv": [*a_game(), bad, bad], "b.csv": [*a_game(), bad], "c.csv": a_game(game_id="2")}
+    _, account = aggregate(write_events(tmp_path / "in", files), "--max-bad-row-share", "1")
+    assert account["n_bad_rows"] == 3
+    assert [(row["file"], row["column"], row["rows"]) for row in account["bad_rows"]] == [
+        ("a.csv", "description", 2),
+        ("b.csv", "description", 1),
+    ]
 
 
 def test_a_memory_limit_that_cannot_be_kept_is_named(tmp_path: Path) -> None:
