@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from pipeline.replay.fit_cache import FitCache, digest
 from pipeline.steps.logistic import sigmoid
-from pipeline.steps.model import FeatureMatrix, Hyperparameters, fit, predict_log_odds
+from pipeline.steps.model import Hyperparameters, fit, predict_log_odds
+from pipeline.steps.training_sets import FeatureMatrix
 
 FloatArray = NDArray[np.float64]
 

@@ -27,7 +27,8 @@ from pipeline.steps.features import build_features
 from pipeline.steps.games import as_known_on
 from pipeline.steps.logistic import sigmoid
 from pipeline.steps.metrics import log_losses
-from pipeline.steps.model import FeatureMatrix, Hyperparameters, predict_log_odds
+from pipeline.steps.model import Hyperparameters, predict_log_odds
+from pipeline.steps.training_sets import FeatureMatrix
 from pipeline.steps.walk_forward import feature_matrix
 
 FloatArray = NDArray[np.float64]

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from pipeline import contract as c
 from pipeline.steps.features import build_features
 from pipeline.steps.games import load_games
-from pipeline.steps.model import FeatureMatrix
 from pipeline.steps.reference import reference_forecast
+from pipeline.steps.training_sets import FeatureMatrix
 from pipeline.steps.walk_forward import feature_matrix
 
 FloatArray = NDArray[np.float64]

@@ -39,4 +39,9 @@ def _columns(p_elo: FloatArray) -> FloatArray:
 
 def base_rate(home_won: FloatArray) -> float:
     """Share of home wins, with one imagined win and loss, so that it is never 0 or 1."""
-    return float((home_won.sum() + 1.0) / (len(home_won) + 2.0))
+    return base_rate_of(float(home_won.sum()), len(home_won))
+
+
+def base_rate_of(wins: float, games: int) -> float:
+    """The same from how many of how many games the home team won."""
+    return (wins + 1.0) / (games + 2.0)

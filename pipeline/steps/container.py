@@ -51,15 +51,21 @@ def run_step(
     """
     try:
         main(argv)
-    except StepError as error:
-        return _fail(str(error), failure_file)
     except Exception as error:  # the last place where the reason can be written down
-        traceback.print_exc()
-        return _fail(f"{type(error).__name__}: {error} (a defect: the traceback is in the step's log)", failure_file)
+        return fail(reason_of(error), failure_file)
     return 0
 
 
-def _fail(reason: str, failure_file: str) -> int:
+def reason_of(error: BaseException) -> str:
+    """What people read of an exception; prints the traceback of one that the step did not foresee."""
+    if isinstance(error, StepError):
+        return str(error)
+    traceback.print_exception(error)
+    return f"{type(error).__name__}: {error} (a defect: the traceback is in the step's log)"
+
+
+def fail(reason: str, failure_file: str) -> int:
+    """Write the reason to the log and to where SageMaker reads it; returns the exit code."""
     sys.stderr.write(f"{reason}\n")
     path = Path(os.environ.get(c.REASON_FILE_VARIABLE) or base_dir() / failure_file)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,25 +20,73 @@ def sigmoid(log_odds: FloatArray) -> FloatArray:
     return np.asarray(0.5 + 0.5 * np.tanh(0.5 * log_odds), dtype=np.float64)
 
 
+class Sums(Protocol):
+    """How several hosts that hold games of their own make one number of theirs (cluster.py)."""
+
+    def total(self, values: FloatArray) -> FloatArray:
+        """The sum over all hosts, on each of them."""
+
+    def of_first(self, values: FloatArray) -> FloatArray:
+        """The first host's numbers, on each of them."""
+
+
+class _OneHost:
+    def total(self, values: FloatArray) -> FloatArray:
+        return values
+
+    def of_first(self, values: FloatArray) -> FloatArray:
+        return values
+
+
+ONE_HOST: Sums = _OneHost()
+Batches = Callable[[], Iterable[tuple[FloatArray, FloatArray]]]
+
+
 def fit_logistic(X: FloatArray, y: FloatArray, ridge: float = 0.0) -> FloatArray:
     """Coefficients of the shape (columns,) that minimise the summed log loss plus `ridge` / 2 x their squared norm.
 
     `X` has the shape (games, columns): put a column of ones in for an intercept. The ridge counts per column's root
     mean square, so that it does not depend on units. Raises ValueError when there is no game.
     """
-    if len(y) == 0:
+    return fit_logistic_in_batches(lambda: [(X, y)], X.shape[1], ridge)
+
+
+def fit_logistic_in_batches(batches: Batches, columns: int, ridge: float = 0.0, sums: Sums = ONE_HOST) -> FloatArray:
+    """The same of games that come in batches (`X`, `y`), anew at each call, and lie on one host or on several.
+
+    Newton's method needs sums over games and nothing else, so this is the fit on all of them. A host may have none.
+    """
+    games, squares = 0, np.zeros(columns)
+    for X, y in batches():
+        games += len(y)
+        squares += np.sum(X**2, axis=0)
+    packed = sums.total(np.append(squares, games))
+    if packed[-1] == 0:
         raise ValueError("a logistic regression needs games to fit, and there are none")
-    scale = np.sqrt(np.mean(X**2, axis=0))
+    scale = np.sqrt(packed[:-1] / packed[-1])
     scale[scale == 0.0] = 1.0
-    Z = X / scale
-    penalty = (ridge + 1e-9) * np.eye(X.shape[1])
-    coefficients = np.zeros(X.shape[1])
+    penalty = (ridge + 1e-9) * np.eye(columns)
+    coefficients = np.zeros(columns)
     for _ in range(_STEPS):
-        p = sigmoid(Z @ coefficients)
-        gradient = Z.T @ (p - y) + penalty @ coefficients
-        hessian = (Z * (p * (1.0 - p))[:, None]).T @ Z + penalty
-        step = np.linalg.solve(hessian, gradient)
+        gradient, hessian = _derivatives(batches, scale, coefficients, sums)
+        step = np.asarray(np.linalg.solve(hessian + penalty, gradient + penalty @ coefficients), dtype=np.float64)
+        step = sums.of_first(step)  # hosts that saw another last bit might stop one step apart, and wait for ever
         coefficients -= np.clip(step, -5.0, 5.0)  # outcomes that are all alike would send it to infinity
         if np.abs(step).max() < _CONVERGED:
             break
     return np.asarray(np.round(coefficients / scale, _DECIMALS))
+
+
+def _derivatives(
+    batches: Batches, scale: FloatArray, coefficients: FloatArray, sums: Sums
+) -> tuple[FloatArray, FloatArray]:
+    """Gradient and Hessian of the summed log loss in scaled columns, over all games of all hosts."""
+    columns = len(scale)
+    gradient, hessian = np.zeros(columns), np.zeros((columns, columns))
+    for X, y in batches():
+        Z = X / scale
+        p = sigmoid(Z @ coefficients)
+        gradient += Z.T @ (p - y)
+        hessian += (Z * (p * (1.0 - p))[:, None]).T @ Z
+    packed = sums.total(np.concatenate([gradient, hessian.ravel()]))
+    return packed[:columns], packed[columns:].reshape(columns, columns)

@@ -18,10 +18,8 @@ from numpy.typing import NDArray
 
 from pipeline.steps.feature_names import FEATURES, LINEAR_FEATURES
 from pipeline.steps.lean_xgboost import xgb
-from pipeline.steps.logistic import fit_logistic, sigmoid
-
-FloatArray = NDArray[np.float64]
-FeatureMatrix = NDArray[np.float32]
+from pipeline.steps.logistic import ONE_HOST, Sums, fit_logistic_in_batches, sigmoid
+from pipeline.steps.training_sets import FeatureMatrix, FloatArray, MemorySet, TrainingSet
 
 _SEED: Final = 2004
 _RIDGE: Final = 1.0
@@ -98,10 +96,22 @@ def fit(X: FeatureMatrix, y: FloatArray, hyperparameters: Hyperparameters, seed:
 
     Single-threaded and seeded: the same input gives the same model. Raises ValueError when there is no game.
     """
-    coefficients = fit_logistic(_linear(X), y, _RIDGE)
-    # Not a QuantileDMatrix: it saves memory, but takes longer to build than these few trees to grow.
-    matrix = xgb.DMatrix(X, y, base_margin=_linear(X) @ coefficients, feature_names=list(FEATURES), nthread=1)
-    booster = xgb.train(_xgboost_parameters(hyperparameters, seed), matrix, hyperparameters.boosting_rounds)
+    return fit_set(MemorySet(X, y), hyperparameters, seed=seed)
+
+
+def fit_set(
+    games: TrainingSet, hyperparameters: Hyperparameters, sums: Sums = ONE_HOST, seed: int = _SEED
+) -> xgb.Booster:
+    """The same on this host's part of the games, together with the hosts behind `sums`, which must all call it.
+
+    XGBoost itself adds up the hosts' histograms, and draws columns alike on all (its collective, see cluster.py).
+    """
+    columns = len(LINEAR_FEATURES)
+    coefficients = fit_logistic_in_batches(
+        lambda: ((X.astype(np.float64), y) for X, y in games.batches(LINEAR_FEATURES)), columns, _RIDGE, sums
+    )
+    with games.matrix(lambda X: _linear(X) @ coefficients, _MAX_BIN) as matrix:
+        booster = xgb.train(_xgboost_parameters(hyperparameters, seed), matrix, hyperparameters.boosting_rounds)
     booster.set_attr(**{_COEFFICIENTS: json.dumps(coefficients.tolist())})
     return booster
 
@@ -144,9 +154,10 @@ def predict(booster: xgb.Booster, X: FeatureMatrix) -> FloatArray:
 
 def predict_log_odds(booster: xgb.Booster, X: FeatureMatrix) -> NDArray[np.float32]:
     """The log-odds behind `predict`, as XGBoost gives them: whoever keeps many needs half the room, loses nothing."""
+    matrix = _matrix(booster, X)  # even of nothing: hosts that train together agree on its columns
     if len(X) == 0:
         return np.empty(0, dtype=np.float32)
-    return np.asarray(booster.predict(_matrix(booster, X), output_margin=True), dtype=np.float32)
+    return np.asarray(booster.predict(matrix, output_margin=True), dtype=np.float32)
 
 
 def importance(booster: xgb.Booster, X: FeatureMatrix) -> FloatArray:

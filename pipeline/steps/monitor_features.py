@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import kolmogorov
 
-from pipeline.steps.model import FeatureMatrix
+from pipeline.steps.training_sets import FeatureMatrix
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -39,6 +39,9 @@ from pipeline.steps.prepare_events import join_events
 from pipeline.steps.state_file import write_state
 
 EXAMPLES_OF_A_RULE = 2  # in the report; quarantine.csv holds every violation
+MAX_ROW_GROUP = 16_384  # games: a part that training can read by itself
+MIN_ROW_GROUP = 256
+MANY_ROW_GROUPS = 64  # so that every host of a training job has an equal share of them
 LATE_SCORE_DAYS = 30  # a game that has had no score for longer is a known gap
 
 
@@ -134,7 +137,8 @@ def write_features(path: Path, features: pd.DataFrame, facts: Mapping[str, str])
     """A Parquet file whose metadata carries the facts that Train needs for the model's card."""
     table = pa.Table.from_pandas(features, preserve_index=False)
     metadata = {key.encode(): value.encode() for key, value in facts.items()}
-    pq.write_table(table.replace_schema_metadata(metadata), path)
+    group = min(MAX_ROW_GROUP, max(MIN_ROW_GROUP, -(-len(features) // MANY_ROW_GROUPS)))
+    pq.write_table(table.replace_schema_metadata(metadata), path, row_group_size=group)
 
 
 def write_results(path: Path, played: pd.DataFrame) -> None:

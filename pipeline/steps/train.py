@@ -3,7 +3,11 @@
 in   input/data/features/features.parquet     features of played games (Prepare)
      input/data/features/state.parquet        the league on the as-of morning, passed on for serving
      input/config/hyperparameters.json        strings: the recipe and walk_forward_games
+     input/config/resourceconfig.json         the job's hosts: several train together, each on its own row groups
 out  model/model.ubj, model.json, record.parquet, state.parquet   packed by SageMaker as model.tar.gz
+     (on the first host)
+
+Games that do not fit into memory are trained on from disk, and that is said.
 
 python -m pipeline.steps.train
 """
@@ -15,16 +19,19 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from pipeline import contract as c
 from pipeline.steps.artifact import Artifact, ModelCard, write_artifact
+from pipeline.steps.cluster import Cluster, joined
 from pipeline.steps.container import StepError, base_dir, code_version, run_step, training_input
 from pipeline.steps.feature_names import FEATURES
+from pipeline.steps.hosts import read_hosts
 from pipeline.steps.lean_xgboost import xgb
-from pipeline.steps.model import Hyperparameters, fit
+from pipeline.steps.model import Hyperparameters, fit_set
+from pipeline.steps.played_months import PlayedMonths
 from pipeline.steps.state_file import read_state
-from pipeline.steps.walk_forward import feature_matrix, walk_forward
+from pipeline.steps.training_games import keys_from, open_features, training_games
+from pipeline.steps.walk_forward import RECORD_KEYS, THREADS, months_to_predict, record_of
 
 MAX_WALK_FORWARD_GAMES = 20_000
 
@@ -41,35 +48,48 @@ def read_recipe() -> tuple[Hyperparameters, int]:
         raise StepError(str(error)) from error
 
 
-def main(argv: Sequence[str]) -> None:
-    """Read, walk forward, fit on everything, write."""
-    if argv:
-        raise SystemExit("usage: python -m pipeline.steps.train (no arguments: see input/config/hyperparameters.json)")
+def train(cluster: Cluster) -> Artifact:
+    """The artifact from this host's input and that of the others, who must all call this; the same on each host."""
     hyperparameters, n_games = read_recipe()
-    features = pq.read_table(training_input(c.FEATURES_CHANNEL) / c.FEATURES_FILE)
-    facts = {key.decode(): value.decode() for key, value in (features.schema.metadata or {}).items()}
-    sys.stderr.write(f"{features.num_rows:,} games; walking forward through the last {n_games:,}\n")
-    record = walk_forward(features, hyperparameters, n_games)
-    home_won = features[c.HOME_WON].to_numpy().astype(np.float64)
-    booster = fit(feature_matrix(features), home_won, hyperparameters)
-    last_day = features[c.DATE].to_numpy().astype("datetime64[D]").max()
+    file = open_features(training_input(c.FEATURES_CHANNEL) / c.FEATURES_FILE)
+    facts = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
+    cluster.agree("games, recipes or code", f"{facts} {file.metadata.num_rows} {hyperparameters} {n_games}")
+    months = PlayedMonths.read(file)
+    games, in_memory = training_games(file, cluster)
+    sys.stderr.write(f"{months.n_games:,} games; walking forward through the last {n_games:,}\n")
+    points = months_to_predict(months, n_games)
+    keys = keys_from(file, points[0].begin if points else months.n_games, RECORD_KEYS)
+    threads = THREADS if in_memory and cluster.count == 1 else 1
+    record = record_of(keys, points, months, games, hyperparameters, cluster, threads)
+    booster = fit_set(games.before(months.n_games), hyperparameters, cluster)
     card = ModelCard(
         as_of_date=facts["as_of_date"],
-        trained_before=str(last_day + np.timedelta64(1, "D")),
-        n_games=features.num_rows,
-        first_season=int(features[c.SEASON].to_numpy().min()),
+        trained_before=str(months.last_day + np.timedelta64(1, "D")),
+        n_games=months.n_games,
+        first_season=months.first_season,
         fingerprint=facts["fingerprint"],
         code_version=code_version(),
         feature_signature=facts["feature_signature"],
         features=FEATURES,
         hyperparameters=hyperparameters.as_numbers(),
         walk_forward_games=n_games,
-        home_win_rate=float(home_won.mean()),
+        home_win_rate=months.home_win_rate,
         xgboost_version=xgb.__version__,
     )
-    state = read_state(training_input(c.FEATURES_CHANNEL) / c.STATE_FILE)
-    write_artifact(base_dir() / c.MODEL_CHANNEL, Artifact(booster, card, record, state))
-    sys.stderr.write(f"model fitted on {features.num_rows:,} games before {card.trained_before}\n")
+    return Artifact(booster, card, record, read_state(training_input(c.FEATURES_CHANNEL) / c.STATE_FILE))
+
+
+def main(argv: Sequence[str]) -> None:
+    """Read, walk forward, fit on everything, write."""
+    if argv:
+        raise SystemExit("usage: python -m pipeline.steps.train (no arguments: see input/config/hyperparameters.json)")
+    with joined(read_hosts()) as cluster:
+        artifact = train(cluster)
+        cluster.wait_for_all()
+        if cluster.leads:
+            write_artifact(base_dir() / c.MODEL_CHANNEL, artifact)
+        card = artifact.card
+        sys.stderr.write(f"model fitted on {card.n_games:,} games before {card.trained_before}\n")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ At the start of each calendar month with games the recipe is fitted anew on all 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,33 +15,22 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline import contract as c
-from pipeline.steps.baselines import base_rate
-from pipeline.steps.feature_names import FEATURES
-from pipeline.steps.model import FeatureMatrix, Hyperparameters, fit, predict
+from pipeline.steps.baselines import base_rate_of
+from pipeline.steps.logistic import ONE_HOST, Sums
+from pipeline.steps.model import Hyperparameters, fit_set, predict
+from pipeline.steps.played_months import PlayedMonths, outcomes
+from pipeline.steps.training_games import Games, MemoryGames
+from pipeline.steps.training_sets import feature_matrix
+
+__all__ = ["RECORD_KEYS", "checkpoints", "feature_matrix", "months_to_predict", "record_of", "walk_forward"]
 
 FloatArray = NDArray[np.float64]
 
 # Below so many earlier games a fit is mostly noise: the record starts in the first month that has them.
 MIN_TRAINING_GAMES: Final = 500
-_THREADS: Final = 2  # XGBoost releases Python's lock; each fit has one thread, so this does not change the result
+THREADS: Final = 2  # XGBoost releases Python's lock; each fit has one thread, so this does not change the result
+RECORD_KEYS: Final = (c.GAME_ID, c.DATE, c.SEASON, c.HOME_WON)
 _SEASON_GAMES: Final = 1_312
-
-
-def feature_matrix(features: pa.Table) -> FeatureMatrix:
-    """The model's input of the shape (games, FEATURES) from a table that has those columns."""
-    X = np.empty((features.num_rows, len(FEATURES)), dtype=np.float32)
-    for position, name in enumerate(FEATURES):
-        X[:, position] = features[name].to_numpy()
-    return X
-
-
-@dataclass(frozen=True)
-class _Games:
-    """Played games in order of date; arrays of the shape (games, ...)."""
-
-    X: FeatureMatrix
-    home_won: FloatArray
-    month: NDArray[np.datetime64]  # first day of each game's month
 
 
 @dataclass(frozen=True)
@@ -61,50 +51,65 @@ def walk_forward(features: pa.Table, hyperparameters: Hyperparameters, n_games: 
     fewer games have at least 500 games in the months before. Raises ValueError when the games are out of order or one
     has no outcome.
     """
-    games = _played(features)
-    points = checkpoints(games.month, n_games)
-    with ThreadPoolExecutor(_THREADS) as pool:
-        parts = list(pool.map(lambda point: _predict(games, point, hyperparameters), points))
-    first = points[0].begin if points else features.num_rows
-    kept = features.select([c.GAME_ID, c.DATE, c.SEASON, c.HOME_WON]).slice(first)
-    columns: dict[str, Any] = {name: kept[name] for name in kept.column_names}
-    for name in (c.P_MODEL, c.P_BASE_RATE):
-        columns[name] = np.concatenate([part[name] for part in parts]) if parts else np.empty(0)
-    days = [np.full(point.end - point.begin, point.first_day, dtype="datetime64[D]") for point in points]
-    columns[c.TRAINED_BEFORE] = pa.array(np.concatenate(days) if days else np.empty(0, "datetime64[D]"))
+    months = PlayedMonths.of([features])
+    points = months_to_predict(months, n_games)
+    games = MemoryGames(feature_matrix(features), outcomes(features), np.arange(features.num_rows))
+    keys = features.select(RECORD_KEYS).slice(points[0].begin if points else features.num_rows)
+    return record_of(keys, points, months, games, hyperparameters)
+
+
+def record_of(
+    keys: pa.Table,
+    points: Sequence[Checkpoint],
+    months: PlayedMonths,
+    games: Games,
+    hyperparameters: Hyperparameters,
+    sums: Sums = ONE_HOST,
+    threads: int = THREADS,
+) -> pa.Table:
+    """The record of the games in `keys` (RECORD_KEYS), which are those from the first of `points` on.
+
+    Each host predicts its own of `games`. Several hosts must come to the fits in the same order: `threads` is 1 then.
+    """
+
+    def forecast(point: Checkpoint) -> FloatArray:
+        booster = fit_set(games.before(point.fit_end), hyperparameters, sums)
+        rows, X = games.rows(point.begin, point.end)
+        found = np.zeros(point.end - point.begin)  # and zero where the game is another host's
+        found[rows - point.begin] = predict(booster, X)
+        return found
+
+    with ThreadPoolExecutor(threads) as pool:
+        forecasts = list(pool.map(forecast, points) if threads > 1 else map(forecast, points))
+    columns: dict[str, Any] = {name: keys[name] for name in keys.column_names}
+    columns[c.P_MODEL] = sums.total(np.concatenate(forecasts) if forecasts else np.empty(0))
+    lengths = [point.end - point.begin for point in points]
+    wins = months.wins_before[np.searchsorted(months.starts, [point.fit_end for point in points])]
+    rates = [base_rate_of(won, point.fit_end) for won, point in zip(wins.tolist(), points, strict=True)]
+    columns[c.P_BASE_RATE] = np.repeat(np.array(rates, dtype=np.float64), lengths)
+    days = np.repeat(np.array([point.first_day for point in points], dtype="datetime64[D]"), lengths)
+    columns[c.TRAINED_BEFORE] = pa.array(days)
     return pa.table(columns)
 
 
-def _played(features: pa.Table) -> _Games:
-    day = features[c.DATE].to_numpy().astype("datetime64[D]")
-    if (day[1:] < day[:-1]).any():
-        raise ValueError("the games are not in order of date: a walk forward would train on later games")
-    if features[c.HOME_WON].null_count:
-        raise ValueError("a game has no outcome: walk forward through played games only")
-    return _Games(
-        X=feature_matrix(features),
-        home_won=features[c.HOME_WON].to_numpy().astype(np.float64),
-        month=day.astype("datetime64[M]").astype("datetime64[D]"),
-    )
+def months_to_predict(months: PlayedMonths, n_games: int) -> list[Checkpoint]:
+    """Where the recipe is fitted anew for the last `n_games` of the games."""
+    first = max(0, months.n_games - n_games)
+    return _checkpoints(first, months.first_days, months.starts, months.ends)
 
 
 def checkpoints(month: NDArray[np.datetime64], n_games: int) -> list[Checkpoint]:
-    """Where the recipe is fitted anew for the last `n_games` games; `month` is the first day of each game's month."""
+    """The same where `month` is the first day of each game's month."""
     first = max(0, len(month) - n_games)
-    starts, counts = np.unique(month[first:], return_counts=True)
-    ends = first + np.cumsum(counts)
-    fit_ends = np.searchsorted(month, starts, side="left")
+    first_days, counts = np.unique(month[first:], return_counts=True)
+    return _checkpoints(first, first_days, np.searchsorted(month, first_days), first + np.cumsum(counts))
+
+
+def _checkpoints(
+    first: int, first_days: NDArray[np.datetime64], starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> list[Checkpoint]:
     return [
-        Checkpoint(begin=int(end - count), end=int(end), fit_end=int(fit_end), first_day=start)
-        for start, count, end, fit_end in zip(starts, counts, ends, fit_ends, strict=True)
-        if fit_end >= MIN_TRAINING_GAMES
+        Checkpoint(begin=max(first, int(start)), end=int(end), fit_end=int(start), first_day=day)
+        for day, start, end in zip(first_days, starts, ends, strict=True)
+        if end > first and start >= MIN_TRAINING_GAMES
     ]
-
-
-def _predict(games: _Games, point: Checkpoint, hyperparameters: Hyperparameters) -> dict[str, FloatArray]:
-    past, now = slice(0, point.fit_end), slice(point.begin, point.end)
-    booster = fit(games.X[past], games.home_won[past], hyperparameters)
-    return {
-        c.P_MODEL: predict(booster, games.X[now]),
-        c.P_BASE_RATE: np.full(point.end - point.begin, base_rate(games.home_won[past])),
-    }

@@ -1,0 +1,121 @@
+"""The games of one fit, as the linear part and XGBoost read them: from memory, or from disk batch by batch."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.steps.container import StepError
+from pipeline.steps.feature_names import FEATURES
+from pipeline.steps.lean_xgboost import xgb
+
+FloatArray = NDArray[np.float64]
+FeatureMatrix = NDArray[np.float32]
+Batch = tuple[FeatureMatrix, FloatArray]
+Margin = Callable[[FeatureMatrix], FloatArray]
+
+CACHE_BYTES_A_GAME: Final = 100  # measured 85: bins by row and by column, row pointers; in benchmarks/scale_training.py
+
+
+def feature_matrix(features: pa.Table, columns: Sequence[str] = FEATURES) -> FeatureMatrix:
+    """The model's input of the shape (games, columns) from a table that has those columns."""
+    X = np.empty((features.num_rows, len(columns)), dtype=np.float32)
+    for position, name in enumerate(columns):
+        X[:, position] = features[name].to_numpy()
+    return X
+
+
+class TrainingSet(Protocol):
+    """Played games of the shape (games, columns) and their outcomes, 1 where the home team won."""
+
+    def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
+        """All games, the first `columns` of FEATURES; at least one batch, even if nothing is in it."""
+
+    def matrix(self, margin: Margin, max_bin: int) -> AbstractContextManager[xgb.DMatrix]:
+        """XGBoost's own form of them, each with its base margin."""
+
+
+@dataclass(frozen=True)
+class MemorySet:
+    """Games in memory."""
+
+    X: FeatureMatrix
+    y: FloatArray
+
+    def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
+        """One batch."""
+        yield self.X[:, : len(columns)], self.y
+
+    @contextmanager
+    def matrix(self, margin: Margin, max_bin: int) -> Iterator[xgb.DMatrix]:
+        """Not a QuantileDMatrix: it saves memory, but takes longer to build than these few trees to grow."""
+        yield xgb.DMatrix(self.X, self.y, base_margin=margin(self.X), feature_names=list(FEATURES), nthread=1)
+
+
+@dataclass(frozen=True)
+class DiskSet:
+    """Games that `read` brings from disk, batch by batch and anew at each call (see TrainingSet.batches)."""
+
+    n_games: int
+    read: Callable[[Sequence[str]], Iterator[Batch]]
+
+    def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
+        """As they are read."""
+        return self.read(columns)
+
+    @contextmanager
+    def matrix(self, margin: Margin, max_bin: int) -> Iterator[xgb.DMatrix]:
+        """XGBoost's external memory: its bins lie in a temporary folder; raises StepError where that has no room."""
+        with _cache_folder(self.n_games) as folder:
+            source = _Source(lambda: self.read(FEATURES), margin, folder)
+            matrix = xgb.ExtMemQuantileDMatrix(source, max_bin=max_bin, nthread=1)
+            yield matrix
+            del matrix, source
+
+
+@contextmanager
+def _cache_folder(n_games: int) -> Iterator[Path]:
+    place = Path(tempfile.gettempdir())
+    needed, free = n_games * CACHE_BYTES_A_GAME, shutil.disk_usage(place).free
+    if needed > free:
+        raise StepError(
+            f"training from disk needs {needed / 1e9:.1f} GB in {place}, and {free / 1e9:.1f} GB are free: give the "
+            "training job a larger volume (VOLUME_GB in pipeline/job_requests.py) or a machine with more memory"
+        )
+    try:
+        with tempfile.TemporaryDirectory(prefix="xgboost-cache-") as folder:
+            yield Path(folder)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise StepError(f"the disk of {place} is full: give the training job a larger volume") from error
+        raise
+
+
+class _Source(xgb.DataIter):  # type: ignore[misc]
+    """XGBoost's way to ask for batches; it goes through them more than once."""
+
+    def __init__(self, read: Callable[[], Iterator[Batch]], margin: Margin, folder: Path) -> None:
+        self._read, self._margin = read, margin
+        self._batches = read()
+        super().__init__(cache_prefix=str(folder / "cache"))
+
+    def next(self, input_data: Callable[..., Any]) -> bool:
+        """Hand over the next batch; False at the end."""
+        for X, y in self._batches:
+            input_data(data=X, label=y, base_margin=self._margin(X), feature_names=list(FEATURES))
+            return True
+        return False
+
+    def reset(self) -> None:
+        """Back to the first batch."""
+        self._batches = self._read()
