@@ -43,7 +43,9 @@ class Checkpoint:
     first_day: np.datetime64
 
 
-def walk_forward(features: pa.Table, hyperparameters: Hyperparameters, n_games: int = _SEASON_GAMES) -> pa.Table:
+def walk_forward(
+    features: pa.Table, hyperparameters: Hyperparameters, n_games: int = _SEASON_GAMES, threads: int = THREADS
+) -> pa.Table:
     """Predict the last `n_games` played games, one row each in order of date.
 
     `features` has the columns of `build_features`, played games only, in order of date. Returns game_id, date, season,
@@ -55,7 +57,7 @@ def walk_forward(features: pa.Table, hyperparameters: Hyperparameters, n_games: 
     points = months_to_predict(months, n_games)
     games = MemoryGames(feature_matrix(features), outcomes(features), np.arange(features.num_rows))
     keys = features.select(RECORD_KEYS).slice(points[0].begin if points else features.num_rows)
-    return record_of(keys, points, months, games, hyperparameters)
+    return record_of(keys, points, months, games, hyperparameters, threads=threads)
 
 
 def record_of(

@@ -84,12 +84,9 @@ def test_later_outcomes_change_no_earlier_prediction(games: pd.DataFrame, record
         assert (before[~upto] != after[~upto]).any(), name
 
 
-def test_the_number_of_threads_changes_nothing(
-    features: pa.Table, record: pa.Table, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_number_of_threads_changes_nothing(features: pa.Table, record: pa.Table) -> None:
     for threads in (1, 5):
-        monkeypatch.setattr(module, "_THREADS", threads)
-        assert walk_forward(features, RECIPE, 600).equals(record)
+        assert walk_forward(features, RECIPE, 600, threads).equals(record)
 
 
 def test_the_record_starts_where_enough_games_came_before(features: pa.Table) -> None:
