@@ -58,7 +58,8 @@ def other_defaults(settings: Settings) -> dict[str, Any]:
     """Parameter defaults that the settings change: name to value."""
     approved = {"ApprovalStatus": "Approved"} if settings.approval == "automatic" else {}
     machines = {f"{step}InstanceType": machine for step, machine in settings.instance_types.items()}
-    return {"EventsPrefix": settings.events_prefix, **approved, **machines, **settings.limits}
+    counts = {f"{job}InstanceCount": count for job, count in settings.instance_counts.items()}
+    return {"EventsPrefix": settings.events_prefix, **approved, **machines, **counts, **settings.limits}
 
 
 def deployed_definition(settings: Settings) -> dict[str, Any]:

@@ -31,9 +31,9 @@ SERVERLESS_MEMORY_MB: Final = (1024, 2048, 3072, 4096, 5120, 6144)
 LIMITS: Final = {
     p.name: p.default for p in parameters.ALL if p.name in (*gates.GATE_PARAMETERS, "MaxBadRowShare", "MinGames")
 }
-STEPS_WITH_MACHINES: Final = tuple(
-    p.name.removesuffix("InstanceType") for p in parameters.MACHINES if p.name.endswith("InstanceType")
-)
+_TYPE, _COUNT = "InstanceType", "InstanceCount"
+STEPS_WITH_MACHINES: Final = tuple(p.name.removesuffix(_TYPE) for p in parameters.MACHINES if p.name.endswith(_TYPE))
+JOBS_WITH_COUNTS: Final = tuple(p.name.removesuffix(_COUNT) for p in parameters.MACHINES if p.name.endswith(_COUNT))
 _SHARES: Final = ("MaxBadRowShare", "MaxAccuracy", "MaxCalibrationError")
 
 
@@ -183,6 +183,22 @@ def instance_types(value: object) -> dict[str, str]:
         if not re.fullmatch(r"ml\.[a-z0-9-]+\.[a-z0-9]+", str(machine)):
             raise SettingError(f"an instance type such as ml.m5.large for {step}, not {machine!r}")
     return {step: str(machine) for step, machine in found.items()}
+
+
+def instance_counts(value: object) -> dict[str, int]:
+    """How many machines some of the jobs have, by the names of the parameters."""
+    found = pairs(value)
+    counts: dict[str, int] = {}
+    for job, count in found.items():
+        if job not in JOBS_WITH_COUNTS:
+            raise SettingError(
+                f"counts of {', '.join(JOBS_WITH_COUNTS)}, not of {job}{suggestion(job, JOBS_WITH_COUNTS)}"
+            )
+        try:
+            counts[job] = whole_number(1, parameters.MAX_INSTANCES)(count)
+        except SettingError as error:
+            raise SettingError(f"{error} for {job}, not {count!r}") from error
+    return counts
 
 
 def limits(value: object) -> dict[str, int | float]:

@@ -26,7 +26,10 @@ def s3_object(region: str, partition: str, uri: str) -> str:
 
 
 def job_log(region: str, partition: str, log_group: str, job: str) -> str:
-    """The log streams of a job. CloudWatch's fragment wants its parts quoted twice, with $ in place of %."""
+    """The log streams of a job: one a machine, such as `<job>/algo-2-1764047000`.
+
+    CloudWatch's fragment wants its parts quoted twice, with $ in place of %.
+    """
     group = quote(quote(log_group, safe=""), safe="").replace("%", "$")
     where = f"#logsV2:log-groups/log-group/{group}$3FlogStreamNameFilter$3D{quote(job, safe='')}"
     return console(region, partition, f"cloudwatch/home?region={region}{where}")

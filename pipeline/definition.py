@@ -213,12 +213,13 @@ def train_step(prepare: JobStep) -> JobStep:
         "OutputDataConfig": {"S3OutputPath": run_uri("train"), "KmsKeyId": "${KmsKeyId}"},
         "ResourceConfig": {
             "InstanceType": P["TrainInstanceType"],
-            "InstanceCount": 1,
+            "InstanceCount": P["TrainingInstanceCount"],
             "VolumeSizeInGB": VOLUME_GB,
             "VolumeKmsKeyId": "${KmsKeyId}",
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": MAX_RUNTIME_SECONDS},
-        "EnableNetworkIsolation": True,
+        "EnableNetworkIsolation": True,  # but for the job's own machines (API_CreateTrainingJob)
+        "EnableInterContainerTrafficEncryption": True,  # changes nothing for one machine
         "Environment": {"CODE_VERSION": "${CodeVersion}"},
     }
     return JobStep("Train", StepTypeEnum.TRAINING, request, describe_shape="DescribeTrainingJobResponse")
@@ -289,6 +290,7 @@ def register_step(train: JobStep, evaluate: JobStep, evaluation: PropertyFile) -
             "report": Join(on="/", values=[output_of(evaluate, c.EVALUATION_CHANNEL), c.REPORT_FILE]),
             "execution": ExecutionVariables.PIPELINE_EXECUTION_ARN,
             "trigger": P["TriggerReason"],
+            "training_instances": P["TrainingInstanceCount"].to_string(),
             "image": "${ImageUri}",
             "code_version": "${CodeVersion}",
             "git_revision": "${GitRevision}",

@@ -21,6 +21,9 @@ class Parameter:
     choices: tuple[str, ...] = ()
 
 
+# docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProcessingClusterConfig.html
+MAX_INSTANCES: Final = 100
+
 DATA: Final = (
     Parameter("DataPrefix", "games", "folder of the game files below the data bucket"),
     Parameter("EventsPrefix", "none", "folder of the play-by-play files below the data bucket; none: there are none"),
@@ -60,6 +63,9 @@ MACHINES: Final = (
     ),
     Parameter("PredictInstanceType", "ml.t3.medium", "machine of Predict"),
     Parameter("TrainInstanceType", "ml.m5.large", "machine of Train"),
+    Parameter(
+        "TrainingInstanceCount", 1, f"how many machines Train has (1 to {MAX_INSTANCES}); above 1 they train one model"
+    ),
     Parameter("EvaluateInstanceType", "ml.t3.medium", "machine of Evaluate"),
 )
 HYPERPARAMETERS: Final = (

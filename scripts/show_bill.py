@@ -43,7 +43,8 @@ def night_table(found: Estimate) -> list[str]:
     for cost in found.nights.training.jobs:
         quiet = f"{cost.dollars:.4f}" if cost.job.always else ""
         why = f"   {cost.billed_seconds - cost.work_seconds:.0f} s start-up, {cost.work_seconds:.0f} s work"
-        lines.append(f"  {cost.job.step:<10}{cost.job.machine:<14}{quiet:>14}{cost.dollars:>15.4f}{why}")
+        several = f" each of {cost.job.count} machines" if cost.job.count > 1 else ""
+        lines.append(f"  {cost.job.step:<10}{cost.job.machine:<14}{quiet:>14}{cost.dollars:>15.4f}{why}{several}")
     pair = (found.nights.no_news, found.nights.training)
     for name, values in {
         "  requests, log lines": [night.request_dollars for night in pair],

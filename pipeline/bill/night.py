@@ -136,7 +136,9 @@ def job_cost(job: Job, seconds: float, prices: Prices, startup_seconds: float = 
     """What a job costs that takes `seconds` on the measuring machine.
 
     Its seconds elsewhere are those divided by the machine's speed (`pipeline.bill.prices.Machine`): our programs keep
-    about one core busy, and more vCPUs would not shorten them. Raises PriceError for a machine without a price.
+    about one core busy, and more vCPUs would not shorten them. Several machines are all billed for as long as one would
+    take: they share the work, but how evenly is not known, and with our seconds the start-up is the bill. Raises
+    PriceError for a machine without a price.
     """
     machine = prices.machine(job.machine)
     work = seconds / machine.speed
@@ -171,7 +173,7 @@ def nights(
 def _night(costs: Sequence[JobCost], prices: Prices) -> Night:
     run = sum(units * prices[unit].usd for unit, units in REQUESTS_OF_A_RUN.items())
     job = sum(units * prices[unit].usd for unit, units in REQUESTS_OF_A_JOB.items())
-    return Night(tuple(costs), run + len(costs) * job)
+    return Night(tuple(costs), run + sum(cost.job.count for cost in costs) * job)  # each machine fetches its files
 
 
 @dataclass(frozen=True)

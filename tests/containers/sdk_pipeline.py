@@ -95,7 +95,7 @@ def main() -> None:
         sagemaker_session=session,
     )
     session.create_pipeline(pipeline, "the definition's steps")
-    values = json.loads(given) | {m.name: "local" for m in p.MACHINES}
+    values = json.loads(given) | {m.name: "local" for m in p.MACHINES if m.name.endswith("InstanceType")}
     typed = {name: type(P[name].default_value)(value) for name, value in values.items()}
     execution = session.start_pipeline_execution("retraining", PipelineParameters=typed)
     steps = execution.step_execution.values()

@@ -236,6 +236,7 @@ def test_each_job_is_limited_encrypted_and_isolated(jobs: list[dict[str, Any]]) 
             assert request["ResourceConfig"]["VolumeKmsKeyId"] == "${KmsKeyId}"
             assert request["OutputDataConfig"]["KmsKeyId"] == "${KmsKeyId}"
             assert request["EnableNetworkIsolation"] is True
+            assert request["EnableInterContainerTrafficEncryption"] is True
 
 
 def test_nothing_names_an_account_region_bucket_or_image(definition: dict[str, Any]) -> None:

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from pipeline.bill.night import measured_seconds
-from pipeline.bill.prices import PriceError
+from pipeline.bill.estimate import estimate
+from pipeline.bill.night import measured_seconds, nights
+from pipeline.bill.prices import PriceError, load_prices
 from pipeline.local.record import RunResult, StepResult, save_run
 from pipeline.local.store import Store
 from scripts.estimate_cost import find_seconds, last_seconds, main
+from scripts.show_bill import night_table
 from scripts.write_reference import with_estimate
 
 MAILED = ("-c", "env=prod", "-c", "alert_emails=oncall@example.com", "-c", "approver_emails=lead@example.com")
@@ -56,17 +58,31 @@ def test_settings_change_the_bill(prod: dict[str, Any]) -> None:
         "-c",
         "instance_types=Train=ml.m5.xlarge",
         "-c",
+        "instance_counts=Training=2",
+        "-c",
         "schedule=cron(0 9 ? * MON,THU *)",
     )
     other = json.loads(run(*settings, "--seconds-from", "committed", "--startup-seconds", "467", "--json").stdout)
     train = next(job for job in other["night_with_training"]["jobs"] if job["step"] == "Train")
-    assert train["machine"] == "ml.m5.xlarge"
+    assert (train["machine"], train["count"]) == ("ml.m5.xlarge", 2)
     assert train["billed_seconds"] > 467
     year, other_year = (next(s for s in found["spans"] if s["name"] == "year") for found in (prod, other))
     served = {line["what"]: line["dollars"] for line in other["standing"]}
     assert served["endpoint, ml.m5.large"] == pytest.approx(83.95)
     assert {"24 alarm metrics", "2 functions"} <= served.keys()  # what watches it and what follows promotions
     assert other_year["runs"] == pytest.approx(year["runs"] * 2 / 7, rel=0.01)
+
+
+def test_every_machine_of_a_job_is_billed_and_said(definition: dict[str, Any]) -> None:
+    lines: dict[int, str] = {}
+    for count in (1, 2):
+        (parameter,) = [p for p in definition["Parameters"] if p["Name"] == "TrainingInstanceCount"]
+        parameter["DefaultValue"] = count
+        found = estimate(nights(definition, measured_seconds(), load_prices()), [], 1.0, 30.0)
+        (lines[count],) = [line for line in night_table(found) if line.startswith("  Train ")]
+    dollars = {count: float(line.split()[2]) for count, line in lines.items()}
+    assert dollars[2] == pytest.approx(2 * dollars[1], abs=1e-4)
+    assert lines[2].endswith("2 s work each of 2 machines") and lines[1].endswith("2 s work")
 
 
 def test_the_readme_shows_what_it_prints(root: Path) -> None:

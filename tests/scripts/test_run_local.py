@@ -80,7 +80,7 @@ def test_first_run_registers_version_1_for_approval(first: tuple[Path, Command])
     lineage = package["CustomerMetadataProperties"]
     assert float(lineage["log_loss"]) == outcome["metrics"]["candidate"]["log_loss"]
     assert len(lineage["fingerprint"]) == len(lineage["definition_hash"]) == 64
-    assert lineage["trigger"] == "manual"
+    assert (lineage["trigger"], lineage["training_instances"]) == ("manual", "1")
     assert outcome["execution_id"] in lineage["execution"]
 
 

