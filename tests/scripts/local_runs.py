@@ -30,11 +30,10 @@ class Command:
 
 def run_command(root: Path, cwd: Path, module: str, *arguments: str) -> Command:
     """`python -m module arguments` in `cwd`."""
-    environment = {**os.environ, "PYTHONPATH": str(root)}
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=cwd,
-        env=environment,
+        env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True,
         text=True,
         check=False,
@@ -46,6 +45,22 @@ def run_command(root: Path, cwd: Path, module: str, *arguments: str) -> Command:
 
 def run_local(root: Path, store: Path, data: Path, *arguments: str, **parameters: str) -> Command:
     """`run_local --json` on small settings, overridden by `parameters`."""
+    return run_command(root, store.parent, "scripts.run_local", *_arguments(store, data, *arguments, **parameters))
+
+
+def start_local(root: Path, store: Path, data: Path, *arguments: str, **parameters: str) -> subprocess.Popen[str]:
+    """The same, not waited for."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "scripts.run_local", *_arguments(store, data, *arguments, **parameters)],
+        cwd=store.parent,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _arguments(store: Path, data: Path, *arguments: str, **parameters: str) -> list[str]:
     chosen = [part for name, value in {**SMALL, **parameters}.items() for part in ("--param", f"{name}={value}")]
-    given = ["--data", str(data), "--store", str(store), "--json", *chosen, *arguments]
-    return run_command(root, store.parent, "scripts.run_local", *given)
+    return ["--data", str(data), "--store", str(store), "--json", *chosen, *arguments]
