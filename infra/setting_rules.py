@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from infra.schedule_expression import EXAMPLE, ScheduleError, longest_gap_hours
 from pipeline import gates, parameters
+from pipeline.contract import MAX_INSTANCES
 
 T = TypeVar("T")
 Reader = Callable[[object], T]
@@ -195,7 +196,7 @@ def instance_counts(value: object) -> dict[str, int]:
                 f"counts of {', '.join(JOBS_WITH_COUNTS)}, not of {job}{suggestion(job, JOBS_WITH_COUNTS)}"
             )
         try:
-            counts[job] = whole_number(1, parameters.MAX_INSTANCES)(count)
+            counts[job] = whole_number(1, MAX_INSTANCES)(count)
         except SettingError as error:
             raise SettingError(f"{error} for {job}, not {count!r}") from error
     return counts

@@ -157,6 +157,8 @@ CLUSTER_WAIT_VARIABLE: Final = "CLUSTER_WAIT_SECONDS"  # how long hosts wait for
 CLUSTER_SILENCE_VARIABLE: Final = "CLUSTER_SILENCE_SECONDS"  # a host that says nothing for so long counts as dead
 # Where a step writes its reason instead, for a program above it that takes the usual place for itself (Spark's).
 REASON_FILE_VARIABLE: Final = "STEP_REASON_FILE"
+# docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProcessingClusterConfig.html
+MAX_INSTANCES: Final = 100  # of a job
 REASON_CHARACTERS: Final = 1024  # SageMaker keeps this many of ExitMessage and FailureReason
 
 SAMPLE_AS_OF: Final = "2025-03-01"  # the morning on which the simulated sample stands

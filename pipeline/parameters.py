@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from pipeline.contract import MAX_INSTANCES
+
 Value = str | int | float | bool
 
 
@@ -20,9 +22,6 @@ class Parameter:
     meaning: str
     choices: tuple[str, ...] = ()
 
-
-# docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProcessingClusterConfig.html
-MAX_INSTANCES: Final = 100
 
 DATA: Final = (
     Parameter("DataPrefix", "games", "folder of the game files below the data bucket"),

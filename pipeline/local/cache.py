@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.local.digests import DigestMemory, file_digest
+from pipeline.local.hosts import host_count
 from pipeline.local.staging import Output, Produced, inputs_of
 from pipeline.local.store import Store, StoredObject, join_uri, remove
 
@@ -84,15 +85,10 @@ def cache_key(
         (output["OutputName"], output["S3Output"]["LocalPath"])
         for output in request.get("ProcessingOutputConfig", {}).get("Outputs", [])
     ]
-    if (count := _instances(request)) > 1:  # their sums are rounded in another order
+    if (count := host_count(request)) > 1:  # their sums are rounded in another order
         visible["InstanceCount"] = count
     material = json.dumps([step_type, visible, inputs, code, day], sort_keys=True)
     return hashlib.sha256(material.encode()).hexdigest()
-
-
-def _instances(request: Mapping[str, Any]) -> int:
-    cluster = request.get("ResourceConfig") or request.get("ProcessingResources", {}).get("ClusterConfig", {})
-    return int(cluster.get("InstanceCount", 1))
 
 
 class Cache:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.contract import REASON_CHARACTERS
+from pipeline.contract import MAX_INSTANCES, REASON_CHARACTERS
 from pipeline.local.expressions import Value, function_of
 from pipeline.local.parameters import PlanError
 from pipeline.local.reasons import last_lines
@@ -19,7 +19,6 @@ from pipeline.local.store import remove
 if TYPE_CHECKING:
     from pipeline.local.job import Job
 
-MAX_HOSTS: Final = 100  # of ResourceConfig and ClusterConfig in the service's API
 _LINES_OF_ANOTHER_HOST: Final = 20
 
 
@@ -57,9 +56,11 @@ def check_host_count(step: str, arguments: Mapping[str, Any], parameters: Mappin
         name = count["Get"].removeprefix("Parameters.")
         named, count = f"{name} ", parameters.get(name)
     if function_of(count) is None and (
-        isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_HOSTS
+        isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_INSTANCES
     ):
-        raise PlanError(f"step {step}: its number of machines, {named}{count!r}, is not a whole number from 1 to 100")
+        raise PlanError(
+            f"step {step}: its number of machines, {named}{count!r}, is not a whole number from 1 to {MAX_INSTANCES}"
+        )
 
 
 def hosts_of(job: Job) -> tuple[Host, ...]:

@@ -1,4 +1,4 @@
-"""Training on several hosts through the command line, in child processes: one model, or a reason that names who died."""
+"""Training on several hosts, through the command line, in child processes: one model, or a reason that names one."""
 
 from __future__ import annotations
 
