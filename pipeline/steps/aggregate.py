@@ -163,14 +163,23 @@ def refuse_bad_data(found: dict[str, Any], max_bad_row_share: float) -> None:
 
 
 def write_team_games(engine: Engine, path: Path) -> int:
-    """Write the rows as CSV (numbers so that they read back as they were); returns how many there are."""
+    """Write the rows as CSV (numbers so that they read back as they were); returns how many there are.
+
+    The file is complete or absent. Raises StepError where the disk is full.
+    """
     n_rows = 0
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(engine.columns("team_games"))
-        for row in engine.rows("SELECT * FROM team_games"):
-            writer.writerow(row)
-            n_rows += 1
+    partial = path.with_name(f".{path.name}")
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(engine.columns("team_games"))
+            for row in engine.rows("SELECT * FROM team_games"):
+                writer.writerow(row)
+                n_rows += 1
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StepError(f"{path} cannot be written ({error.strerror}); make room there") from error
     return n_rows
 
 

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import glob
 import re
+import signal
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 import duckdb
@@ -34,7 +38,7 @@ def open_duckdb(folder: Path, *, memory_limit: str = "") -> Iterator[DuckDB]:
     `memory_limit` as DuckDB writes it (`1GB`; empty: 80 % of the machine's). Raises StepError for what DuckDB cannot
     read, and where the limit is too low.
     """
-    with tempfile.TemporaryDirectory(prefix="duckdb-") as temporary:
+    with _orderly_end(), tempfile.TemporaryDirectory(prefix="duckdb-") as temporary:
         settings: dict[str, Any] = {"temp_directory": temporary, "preserve_insertion_order": False}
         settings.update({"memory_limit": memory_limit} if memory_limit else {})
         try:
@@ -45,12 +49,38 @@ def open_duckdb(folder: Path, *, memory_limit: str = "") -> Iterator[DuckDB]:
             with connection:
                 yield DuckDB(connection, folder)
         except duckdb.OutOfMemoryException as error:
+            if "offload" in str(error):
+                raise StepError(
+                    f"the disk of {temporary} is full: what did not fit under the memory limit was to go there "
+                    f"({_first_line(error)}); make room, set TMPDIR to a larger disk, or raise --memory-limit"
+                ) from error
             raise StepError(
                 f"DuckDB needs more than {memory_limit or 'this machine has'} ({_first_line(error)}); raise "
                 "--memory-limit, or take a machine with more memory"
             ) from error
         except duckdb.Error as error:
             raise StepError(f"DuckDB cannot read the event files: {_first_line(error)}; export them again") from error
+        except RuntimeError as error:
+            if "interrupted" not in str(error):  # DuckDB's word for a signal's exception
+                raise
+            raise StepError("stopped before it was done; run it again") from error
+
+
+@contextmanager
+def _orderly_end() -> Iterator[None]:
+    """SIGTERM, with which jobs are stopped, becomes an exception: the temporary folder is removed on the way out."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():  # only the main one may say so
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _first_line(error: Exception) -> str:

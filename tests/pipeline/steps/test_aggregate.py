@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -222,6 +224,34 @@ def test_it_works_under_a_memory_limit_and_leaves_nothing_behind(
     limited, _ = aggregate(folder, "--max-bad-row-share", "1", "--memory-limit", "256MB")
     assert limited == free
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_a_stopped_job_leaves_no_temporary_files(tmp_path: Path) -> None:
+    folder = write_events(tmp_path / "in", {"a.csv": a_game()})
+    (tmp_path / "temporary").mkdir()
+    stopped = (
+        "import os, pathlib, signal, sys\n"
+        "from pipeline.steps.aggregate_duckdb import open_duckdb\n"
+        "with open_duckdb(pathlib.Path(sys.argv[1])):\n"
+        "    assert list(pathlib.Path(os.environ['TMPDIR']).iterdir())\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary")}
+    done = subprocess.run([sys.executable, "-c", stopped, str(folder)], env=environment, check=False)
+    assert done.returncode == 128 + signal.SIGTERM
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+@pytest.mark.skipif(not shutil.which("prlimit"), reason="prlimit, with which files are kept small, is Linux's")
+def test_a_disk_that_is_full_is_named_and_no_half_file_is_left(tmp_path: Path) -> None:
+    folder = write_events(tmp_path / "in", {"a.csv": a_game()})
+    aggregate = [sys.executable, "-m", "pipeline.steps.aggregate", "--input", str(folder), "--output", str(tmp_path)]
+    environment = {**os.environ, c.BASE_DIR_VARIABLE: str(tmp_path / "base")}
+    command = ["prlimit", "--fsize=200", *aggregate]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"{tmp_path / c.TEAM_GAMES_FILE} cannot be written (File too large); make room there" in done.stderr
+    assert not list(tmp_path.glob("*team_games*"))
 
 
 @pytest.fixture(scope="module")
