@@ -17,11 +17,12 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from benchmarks import scale_aggregation
+from benchmarks import scale_aggregation, scale_training
 
 # Each prints its tables; its argument is --full. It returns 2 where the real data is missing, else 0.
 PARTS: Final[dict[str, Callable[[bool], int]]] = {
     "aggregation": scale_aggregation.main,
+    "training": scale_training.main,
 }
 
 
