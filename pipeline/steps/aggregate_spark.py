@@ -24,8 +24,8 @@ from pipeline.steps import event_files
 from pipeline.steps.container import StepError
 from pipeline.steps.event_sql import Query
 
-# One machine needs neither 200 partitions (Spark's default, a hundred times slower on a season) nor a page to watch. With
-# 1 GB, its default, it would write to disk at ten seasons, and collect garbage beside it.
+# One machine needs neither 200 partitions (Spark's default, a hundred times slower on a season) nor a page to watch.
+# With its default of 1 GB it would write to disk at ten seasons.
 _LOCAL: Final = {
     "spark.driver.memory": "2g",
     "spark.driver.extraJavaOptions": "-XX:+UseParallelGC",
