@@ -31,7 +31,6 @@ from typing import Any, Final
 from pipeline.job_requests import (  # isort: skip - sets what the SDK reads when it is imported
     ENTRYPOINT,
     MAX_RUNTIME_SECONDS,
-    ONE_MACHINE,
     PROCESSING,
     REGION,
     VOLUME_GB,
@@ -85,6 +84,8 @@ DEPLOYMENT_CONSTANTS: Final = (
     "SparkCodeUri",
     "SparkCodeFile",
 )
+# A hundred seasons of event files (3.4 GB), and what DuckDB spills of them under 512 MB (docs/scaling.md).
+AGGREGATE_VOLUME_GB: Final = 20
 # Each machine of the cluster holds all event files, and what Spark spills.
 SPARK_VOLUME_GB: Final = 100
 SPARK_MAX_RUNTIME_SECONDS: Final = 3 * 3600
@@ -139,7 +140,7 @@ def events_step() -> ConditionStep:
             ConditionStep(
                 name="OneAggregateMachine",
                 conditions=[ConditionEquals(left=P["AggregateInstanceCount"], right=1)],
-                if_steps=[aggregate_step("Aggregate")],
+                if_steps=[aggregate_step("Aggregate", machines=Machines(volume_gb=AGGREGATE_VOLUME_GB))],
                 else_steps=[spark_step()],
             )
         ],
@@ -151,7 +152,7 @@ def aggregate_step(
     *,
     inputs: Mapping[str, Any] | None = None,
     arguments: Sequence[Any] = (),
-    machines: Machines = ONE_MACHINE,
+    machines: Machines,
 ) -> JobStep:
     """Play-by-play to one row a team and game."""
     return processing_step(
