@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.local.parameters import PlanError, bind_parameters, declared_parameters
-from pipeline.local.plan import check_machines, steps_of
+from pipeline.local.plan import check_machines
 from scripts.aws import Deployed, aws_options, connect, explained
 from scripts.execution import SUCCEEDED, Execution, lines, read
 
@@ -44,7 +44,7 @@ def check(definition: Mapping[str, Any], chosen: Mapping[str, str]) -> list[Para
     """
     try:
         bound = bind_parameters(declared_parameters(definition), chosen)
-        check_machines(steps_of(definition), bound)
+        check_machines(definition["Steps"], bound)
     except PlanError as error:
         raise click.UsageError(str(error)) from error
     return [{"Name": name, "Value": _text(bound[name])} for name in chosen]

@@ -105,12 +105,12 @@ def load_plan(
     bound = bind_constants(definition, constants)
     declared = declared_parameters(bound)
     values = bind_parameters(declared, parameters)
-    steps = steps_of(bound)
+    steps = tuple(_flatten(bound.get("Steps", []), None))
     _check_names(steps)
     _check_references(steps, {parameter.name for parameter in declared})
     for step in steps:
         check_texts(step.name, step.arguments, {parameter.name: parameter.type for parameter in declared})
-    check_machines(steps, values)
+    check_machines(bound.get("Steps", []), values)
     canonical = json.dumps(definition, sort_keys=True, separators=(",", ":")).encode()
     return Plan(
         name=name,
@@ -122,16 +122,14 @@ def load_plan(
     )
 
 
-def steps_of(definition: Mapping[str, Any]) -> tuple[Step, ...]:
-    """Every step of a definition, those in branches included, each after its condition; raises PlanError."""
-    return tuple(_flatten(definition.get("Steps", []), None))
-
-
-def check_machines(steps: Iterable[Step], parameters: Mapping[str, Value]) -> None:
-    """Raises PlanError where a job would get a number of machines that none can have."""
-    for step in steps:
-        if step.type in JOB_TYPES:
-            check_host_count(step.name, step.arguments, parameters)
+def check_machines(entries: Iterable[Mapping[str, Any]], parameters: Mapping[str, Value]) -> None:
+    """Raises PlanError where a job among a definition's steps would get a number of machines that none can have."""
+    for entry in entries:
+        arguments = entry.get("Arguments", {})
+        if entry["Type"] in JOB_TYPES:
+            check_host_count(entry["Name"], arguments, parameters)
+        for branch in ("IfSteps", "ElseSteps"):
+            check_machines(arguments.get(branch, []), parameters)
 
 
 def _flatten(entries: list[dict[str, Any]], branch: Branch | None) -> Iterator[Step]:
