@@ -19,7 +19,7 @@ SPARK_IMAGE: Final = "retraining-spark:local"
 SPARK_BUILD: Final = "make spark-image"
 SPARK_FOLDER: Final = PACKAGE / "spark"
 COMMANDS: Final = SPARK_FOLDER / "bin"  # holds what stands in for SageMaker's smspark-submit
-_IMAGE_FILES: Final = ("Dockerfile", "requirements.txt", "build/requirements.txt", "smspark_submit.py")
+_IMAGE_FILES: Final = ("Dockerfile", "requirements.txt", "wheel/requirements.txt", "smspark_submit.py")
 _COUNT: Final = "AggregateInstanceCount"
 
 
