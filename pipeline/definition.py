@@ -84,7 +84,7 @@ DEPLOYMENT_CONSTANTS: Final = (
     "SparkCodeUri",
     "SparkCodeFile",
 )
-# A hundred seasons of event files (3.4 GB), and what DuckDB spills of them under 512 MB (docs/scaling.md).
+# A hundred seasons of event files (3.4 GB), and what DuckDB writes to disk of them (docs/scaling.md).
 AGGREGATE_VOLUME_GB: Final = 20
 # Each machine of the cluster holds all event files, and what Spark spills.
 SPARK_VOLUME_GB: Final = 100

@@ -93,7 +93,7 @@ class DuckDB:
     def __init__(self, connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
         """Define `raw_events` over the files of a folder."""
         self._connection = connection
-        self._define_raw_events([file.path for file in event_files.find(folder, self._parquet_columns).files])
+        self._define_raw_events(event_files.find(folder, self._parquet_columns))
 
     def define(self, query: Query) -> None:
         """A temporary table (which spills to disk) for what is kept, a view for the rest."""
@@ -112,21 +112,25 @@ class DuckDB:
 
     def _parquet_columns(self, path: Path) -> list[event_files.Column]:
         """The columns of a Parquet file; raises CorruptFile."""
-        sql = f"SELECT name, duckdb_type, COALESCE(num_children, 0) FROM parquet_schema({_literal([str(path)])})"  # noqa: S608
+        sql = f"SELECT name, duckdb_type, COALESCE(num_children, 0) FROM parquet_schema({_literal([path])})"  # noqa: S608
         try:
             found = self._connection.execute(sql).fetchall()
         except duckdb.Error as error:
             raise event_files.CorruptFile(str(error)) from error
         return [event_files.Column(name, _kind(type_), type_.lower()) for name, type_ in _top_level(found)]
 
-    def _define_raw_events(self, files: Sequence[Path]) -> None:
-        columns = ", ".join((*c.EVENT_COLUMNS, "filename AS file"))
-        parquet = [str(path) for path in files if path.name.lower().endswith(".parquet")]
-        texts = [str(path) for path in files if not path.name.lower().endswith(".parquet")]
+    def _define_raw_events(self, files: event_files.EventFiles) -> None:
+        as_text = [f"CAST({column} AS VARCHAR) AS {column}" for column in c.EVENT_COLUMNS]
+        columns = ", ".join((*as_text, "filename AS file"))
         # Columns are matched by name in each file: their order, and what else stands there, differ between exports.
-        readers = []
-        if parquet:
-            readers.append(f"read_parquet({_literal(parquet)}, filename=true, union_by_name=true)")
+        # Files of different types are read apart. `union_by_name` would read them together, but it holds every file
+        # open, and with a few thousand of them half a gigabyte is not enough.
+        readers, texts = [], list[Path]()
+        for (kind, *_), paths in files.by_layout().items():
+            if kind == event_files.PARQUET:
+                readers.append(f"read_parquet({_literal(paths)}, filename=true)")
+            else:
+                texts += paths
         if texts:
             readers.append(f"read_csv({_literal(texts)}, {_CSV_OPTIONS})")
         parts = " UNION ALL ".join(f"SELECT {columns} FROM {reader}" for reader in readers)  # noqa: S608 (our own names)
@@ -152,6 +156,6 @@ def _kind(type_: str) -> str:
     return next((kind for kind, types in kinds.items() if re.fullmatch(types, type_)), event_files.OTHER)
 
 
-def _literal(paths: Sequence[str]) -> str:
+def _literal(paths: Sequence[Path]) -> str:
     """A SQL list of strings: a quotation mark is doubled, and `events[1].csv` is a name here, not a pattern."""
-    return "[" + ", ".join("'" + glob.escape(path).replace("'", "''") + "'" for path in paths) + "]"
+    return "[" + ", ".join("'" + glob.escape(str(path)).replace("'", "''") + "'" for path in paths) + "]"

@@ -71,6 +71,19 @@ def test_a_name_that_looks_like_a_pattern_is_a_name(tmp_path: Path) -> None:
     assert {row["game_id"] for row in rows} == {"1", "2", "3", "4"}
 
 
+def test_types_may_differ_between_files(tmp_path: Path) -> None:
+    folder = write_events(tmp_path / "in", {"a.csv": a_game()})
+    day = pd.Timestamp("2022-10-18")
+    kinds = [{"date": 20221018}, {"date": day}, {"date": day.date()}, {"game_id": 22200001}, {"period": float}]
+    for number, columns in enumerate(kinds):
+        frame = pd.DataFrame(a_game())
+        frame = frame.astype(columns) if columns == {"period": float} else frame.assign(**columns)
+        frame[sorted(frame, reverse=number % 2 == 0)].to_parquet(folder / f"{number}.parquet")
+    _, account = aggregate(folder)
+    assert account["n_bad_rows"] == 0
+    assert account["n_duplicates_collapsed"] == len(kinds) * account["n_events"]
+
+
 def test_columns_within_columns_are_no_columns(tmp_path: Path) -> None:
     folder = write_events(tmp_path / "in", {"a.csv": a_game()})
     parquet_of(details=[{"team": 1.5, "more": {"clock": [2.5]}}] * len(a_game())).to_parquet(folder / "b.parquet")
