@@ -61,6 +61,8 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, StepError):
         return str(error)
     traceback.print_exception(error)
+    if isinstance(error, MemoryError):
+        return f"memory ran out ({error}): choose a larger machine"
     return f"{type(error).__name__}: {error} (a defect: the traceback is in the step's log)"
 
 

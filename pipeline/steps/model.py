@@ -110,8 +110,8 @@ def fit_set(
     coefficients = fit_logistic_in_batches(
         lambda: ((X.astype(np.float64), y) for X, y in games.batches(LINEAR_FEATURES)), columns, _RIDGE, sums
     )
-    with games.matrix(lambda X: _linear(X) @ coefficients, _MAX_BIN) as matrix:
-        booster = xgb.train(_xgboost_parameters(hyperparameters, seed), matrix, hyperparameters.boosting_rounds)
+    parameters = _xgboost_parameters(hyperparameters, seed)
+    booster = games.grow(parameters, hyperparameters.boosting_rounds, lambda X: _linear(X) @ coefficients)
     booster.set_attr(**{_COEFFICIENTS: json.dumps(coefficients.tolist())})
     return booster
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -22,6 +22,7 @@ from pipeline.steps.lean_xgboost import xgb
 FloatArray = NDArray[np.float64]
 FeatureMatrix = NDArray[np.float32]
 Batch = tuple[FeatureMatrix, FloatArray]
+Parameters = Mapping[str, str | float]  # XGBoost's own
 Margin = Callable[[FeatureMatrix], FloatArray]
 
 CACHE_BYTES_A_GAME: Final = 100  # measured 85: bins by row and by column, row pointers; in benchmarks/scale_training.py
@@ -41,8 +42,8 @@ class TrainingSet(Protocol):
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
         """All games, the first `columns` of FEATURES; at least one batch, even if nothing is in it."""
 
-    def matrix(self, margin: Margin, max_bin: int) -> AbstractContextManager[xgb.DMatrix]:
-        """XGBoost's own form of them, each with its base margin."""
+    def grow(self, parameters: Parameters, rounds: int, margin: Margin) -> xgb.Booster:
+        """Trees on top of each game's base margin."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,10 @@ class MemorySet:
         """One batch."""
         yield self.X[:, : len(columns)], self.y
 
-    @contextmanager
-    def matrix(self, margin: Margin, max_bin: int) -> Iterator[xgb.DMatrix]:
-        """Not a QuantileDMatrix: it saves memory, but takes longer to build than these few trees to grow."""
-        yield xgb.DMatrix(self.X, self.y, base_margin=margin(self.X), feature_names=list(FEATURES), nthread=1)
+    def grow(self, parameters: Parameters, rounds: int, margin: Margin) -> xgb.Booster:
+        """Not from a QuantileDMatrix: it saves memory, but takes longer to build than these few trees to grow."""
+        matrix = xgb.DMatrix(self.X, self.y, base_margin=margin(self.X), feature_names=list(FEATURES), nthread=1)
+        return xgb.train(dict(parameters), matrix, rounds)
 
 
 @dataclass(frozen=True)
@@ -73,14 +74,15 @@ class DiskSet:
         """As they are read."""
         return self.read(columns)
 
-    @contextmanager
-    def matrix(self, margin: Margin, max_bin: int) -> Iterator[xgb.DMatrix]:
+    def grow(self, parameters: Parameters, rounds: int, margin: Margin) -> xgb.Booster:
         """XGBoost's external memory: its bins lie in a temporary folder; raises StepError where that has no room."""
         with _cache_folder(self.n_games) as folder:
-            source = _Source(lambda: self.read(FEATURES), margin, folder)
-            matrix = xgb.ExtMemQuantileDMatrix(source, max_bin=max_bin, nthread=1)
-            yield matrix
-            del matrix, source
+            return self._grow(parameters, rounds, margin, folder)  # which lets go of its files, before they go
+
+    def _grow(self, parameters: Parameters, rounds: int, margin: Margin, folder: Path) -> xgb.Booster:
+        source = _Source(lambda: self.read(FEATURES), margin, folder)
+        matrix = xgb.ExtMemQuantileDMatrix(source, max_bin=parameters["max_bin"], nthread=1)
+        return xgb.train(dict(parameters), matrix, rounds)
 
 
 @contextmanager

@@ -75,8 +75,16 @@ def start(
     absent: str = "",
     recipe: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
+    prelude: str = "",
 ) -> list[Host]:
-    """Start a job on hosts of these names, but not `absent`; `inputs` is the channel's folder, or each host's own."""
+    """Start a job on hosts of these names, but not `absent`; `inputs` is the channel's folder, or each host's own.
+
+    `prelude` is Python that each host runs first, to change what it believes of its machine.
+    """
+    command = ["-m", "pipeline.entrypoint", "train"]
+    if prelude:
+        step = "import sys; from pipeline.steps.container import run_step; from pipeline.steps.train import main"
+        command = ["-c", f"{prelude}\n{step}\nsys.exit(run_step(main, [], {c.TRAINING_FAILURE_FILE!r}))"]
     port = str(free_port())
     hosts = []
     for name in names:
@@ -93,7 +101,7 @@ def start(
         variables = {c.BASE_DIR_VARIABLE: str(base), c.CLUSTER_PORT_VARIABLE: port, **(environment or {})}
         with (base / "log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "pipeline.entrypoint", "train"],
+                [sys.executable, *command],
                 cwd=ROOT,
                 env={**os.environ, **variables},
                 stdout=log,
