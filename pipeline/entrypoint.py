@@ -13,6 +13,7 @@ it, and writes the reason down if the program died without doing so. Standard li
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import runpy
 import signal
@@ -112,6 +113,8 @@ def supervise(argv: Sequence[str], user: int, program: Sequence[str] = ("-m", "p
     code = _reap(child.pid)
     if code != 0 and argv[0] != "serve":
         write_failure(argv[0], _ended(code))
+        if argv[0] == "train":
+            name_host()
     return 128 - code if code < 0 else code
 
 
@@ -177,6 +180,18 @@ def write_failure(command: str, reason: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(reason[: c.REASON_CHARACTERS])
+
+
+def name_host() -> None:
+    """Put this host's name before the reason of a training job of several: only one host's reason reaches people."""
+    path = base_dir() / c.TRAINING_FAILURE_FILE
+    with suppress(
+        OSError, ValueError, KeyError, TypeError
+    ):  # a file that is not SageMaker's: the reason stays as it is
+        there = json.loads((base_dir() / c.TRAINING_HOSTS_FILE).read_text(encoding="utf-8"))
+        if len(there["hosts"]) > 1:
+            reason = f"{there['current_host']}: {path.read_text(encoding='utf-8')}"
+            path.write_text(reason[: c.REASON_CHARACTERS], encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -116,8 +116,9 @@ def show_log(host: Host, first: Host) -> None:
 
 
 def said_by(host: Host, hosts: tuple[Host, ...], reason: str) -> str:
-    """The reason with the name of the host that gave it, where there are several."""
-    return f"{host.name}: {reason}"[:REASON_CHARACTERS] if len(hosts) > 1 else reason
+    """The reason with the name of the host that gave it, where there are several; a container may have put it there."""
+    name = f"{host.name}: "
+    return f"{name}{reason.removeprefix(name)}"[:REASON_CHARACTERS] if len(hosts) > 1 else reason
 
 
 def log_size(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -112,6 +113,24 @@ def test_a_reason_that_the_step_wrote_itself_is_kept(program: Path) -> None:
     step = "import pathlib; f = pathlib.Path('ml/output/failure'); f.parent.mkdir(parents=True); f.write_text('mine')"
     assert ended(program, "train", step=f"{step}; os._exit(1)", RUN_AS=str(os.geteuid()))[0] == 1
     assert (program / "ml" / FAILURE).read_text() == "mine"
+
+
+@pytest.mark.parametrize(("hosts", "named"), [(["algo-1"], ""), (["algo-1", "algo-2"], "algo-1: ")])
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [
+        ("os.kill(os.getpid(), 9)", "ended by signal SIGKILL"),
+        ("import sys; sys.exit('bad usage')", "bad usage"),
+    ],
+)
+def test_of_several_hosts_the_one_that_failed_is_named(
+    program: Path, step: str, reason: str, hosts: list[str], named: str
+) -> None:
+    there = program / "ml" / "input/config/resourceconfig.json"
+    there.parent.mkdir(parents=True)
+    there.write_text(json.dumps({"current_host": "algo-1", "hosts": hosts, "network_interface_name": "eth0"}))
+    assert ended(program, "train", step=step, RUN_AS=str(os.geteuid()))[0] != 0
+    assert (program / "ml" / FAILURE).read_text().startswith(f"{named}{reason}")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

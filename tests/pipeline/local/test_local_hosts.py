@@ -144,6 +144,12 @@ time.sleep(60)
     assert not any(alive(int(path.read_text())) for path in pids.iterdir())
 
 
+def test_a_reason_that_names_its_host_already_is_left_as_it_is(bench: Workbench) -> None:
+    """As the image's entry point writes it."""
+    step = on_hosts(bench, 2, "leave('algo-2: no luck') if here == 'algo-2' else time.sleep(60)", kind="Training")
+    assert reason_of(bench.run(definition(step))) == "algo-2: no luck"
+
+
 @pytest.mark.parametrize("survivor", ["leave('host algo-2 is gone')", "time.sleep(60)"])
 def test_a_host_that_is_killed_is_the_reason_and_not_those_that_notice(bench: Workbench, survivor: str) -> None:
     gone = bench.folder / "gone"
