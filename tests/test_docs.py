@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -55,6 +56,26 @@ def test_every_command_line_is_understood(root: Path, document: str) -> None:
         options = {name for p in command.params for name in (*p.opts, *p.secondary_opts)} | {"--help", "-h"}
         used = {a.split("=")[0] for a in arguments if a.startswith("--")}
         assert used <= options, f"{line}: {used - options}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_option_of_a_step_or_a_benchmark_exists(root: Path, document: str) -> None:
+    """Each option of each `python -m benchmarks...` and `python -m pipeline...` stands in the module's own code."""
+    lines = re.findall(r"python -m ((?:benchmarks|pipeline)\.[\w.]+\w)([^`#\n]*)", text_of(root, document))
+    for module, arguments in lines:
+        code = text_of(root, f"{module.replace('.', '/')}.py")
+        for option in re.findall(r"--[\w-]+", arguments):
+            assert f'"{option}"' in code, f"{module} {arguments}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_parameter_of_the_pipeline_exists(root: Path, document: str) -> None:
+    definition = json.loads(text_of(root, "pipeline/definition.json"))
+    known = {parameter["Name"] for parameter in definition["Parameters"]} | {"NAME"}
+    text = text_of(root, document)
+    named = set(re.findall(r"--param (\w+)=", text))
+    named |= set(re.findall(r"`([A-Z][A-Za-z]+(?:InstanceCount|InstanceType))`", text))
+    assert named <= known, named - known
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
