@@ -36,7 +36,7 @@ DUCKDB: Final = "DuckDB"
 SPARK: Final = "Spark, local[2]"
 # DuckDB's limit; the kernel's in bytes (the same, Python, libraries, what is reserved but not used); up to which size.
 # A grouping keeps some 7 bytes a row that cannot go to disk, so that half a gigabyte ends between 10 and 100 seasons.
-LIMITS: Final = (("512MB", 1_250_000_000, 10), ("2GB", 3_000_000_000, 100))
+LIMITS: Final = (("512MB", 1_250_000_000, 10), ("2GB", 4_000_000_000, 100))
 # What the engines would run on in an account: the step, its machine, and how many of it.
 JOBS: Final = {
     DUCKDB: (("Aggregate", "ml.t3.medium", 1), ("Aggregate", "ml.m5.xlarge", 1)),

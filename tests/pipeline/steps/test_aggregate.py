@@ -75,6 +75,7 @@ def test_types_may_differ_between_files(tmp_path: Path) -> None:
     folder = write_events(tmp_path / "in", {"a.csv": a_game()})
     day = pd.Timestamp("2022-10-18")
     kinds = [{"date": 20221018}, {"date": day}, {"date": day.date()}, {"game_id": 22200001}, {"period": float}]
+    kinds += [{"game_id": " 22200001"}, {"game_id": "22200001  ", "date": "2022-10-18 00:00:00"}]
     for number, columns in enumerate(kinds):
         frame = pd.DataFrame(a_game())
         frame = frame.astype(columns) if columns == {"period": float} else frame.assign(**columns)
