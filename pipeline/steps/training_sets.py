@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -88,19 +87,15 @@ class DiskSet:
 @contextmanager
 def _cache_folder(n_games: int) -> Iterator[Path]:
     place = Path(tempfile.gettempdir())
+    # XGBoost aborts the process when a disk runs full, so there must be room before it begins
     needed, free = n_games * CACHE_BYTES_A_GAME, shutil.disk_usage(place).free
     if needed > free:
         raise StepError(
             f"training from disk needs {needed / 1e9:.1f} GB in {place}, and {free / 1e9:.1f} GB are free: give the "
             "training job a larger volume (VOLUME_GB in pipeline/job_requests.py) or a machine with more memory"
         )
-    try:
-        with tempfile.TemporaryDirectory(prefix="xgboost-cache-") as folder:
-            yield Path(folder)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise StepError(f"the disk of {place} is full: give the training job a larger volume") from error
-        raise
+    with tempfile.TemporaryDirectory(prefix="xgboost-cache-") as folder:
+        yield Path(folder)
 
 
 class _Source(xgb.DataIter):  # type: ignore[misc]
