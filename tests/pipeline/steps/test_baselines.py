@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.steps.baselines import EloLogistic, base_rate
-from pipeline.steps.logistic import fit_logistic, sigmoid
+from pipeline.steps.logistic import fit_logistic, fit_logistic_in_batches, sigmoid
 
 
 def test_logistic_regression_solves_its_own_equation() -> None:
@@ -16,6 +18,16 @@ def test_logistic_regression_solves_its_own_equation() -> None:
     coefficients = fit_logistic(x, y)
     assert coefficients == pytest.approx([0.4, 0.008], abs=0.1)
     assert x.T @ (sigmoid(x @ coefficients) - y) == pytest.approx([0.0, 0.0], abs=1e-2), "the gradient is zero"
+
+
+@given(cuts=st.lists(st.integers(0, 200), max_size=6))
+def test_games_in_any_batches_even_empty_ones_give_the_same_coefficients(cuts: list[int]) -> None:
+    rng = np.random.default_rng(2)
+    x = rng.normal(0, 1, (200, 3)).astype(np.float64)
+    y = (rng.random(200) < sigmoid(x @ np.array([0.4, -0.2, 0.0]))).astype(np.float64)
+    edges = [0, *sorted(cuts), 200]
+    batches = [(x[a:b], y[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    assert fit_logistic_in_batches(lambda: batches, 3, 1.0) == pytest.approx(fit_logistic(x, y, 1.0), abs=1e-8)
 
 
 def test_one_column_by_hand() -> None:
