@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -26,7 +28,7 @@ def test_games_in_any_batches_even_empty_ones_give_the_same_coefficients(cuts: l
     x = rng.normal(0, 1, (200, 3)).astype(np.float64)
     y = (rng.random(200) < sigmoid(x @ np.array([0.4, -0.2, 0.0]))).astype(np.float64)
     edges = [0, *sorted(cuts), 200]
-    batches = [(x[a:b], y[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    batches = [(x[a:b], y[a:b]) for a, b in itertools.pairwise(edges)]
     assert fit_logistic_in_batches(lambda: batches, 3, 1.0) == pytest.approx(fit_logistic(x, y, 1.0), abs=1e-8)
 
 
