@@ -36,7 +36,8 @@ DUCKDB: Final = "DuckDB"
 SPARK: Final = "Spark, local[2]"
 # DuckDB's limit; the kernel's in bytes (the same, Python, libraries, what is reserved but not used); up to which size.
 # A grouping keeps some 7 bytes a row that cannot go to disk, so that half a gigabyte ends between 10 and 100 seasons.
-LIMITS: Final = (("512MB", 1_250_000_000, 10), ("2GB", 4_000_000_000, 100))
+# There the kernel's would count what is reserved as used (a cgroup does not: docs/scaling.md).
+LIMITS: Final[tuple[tuple[str, int | None, int], ...]] = (("512MB", 1_250_000_000, 10), ("2GB", None, 100))
 # What the engines would run on in an account: the step, its machine, and how many of it.
 JOBS: Final = {
     DUCKDB: (("Aggregate", "ml.t3.medium", 1), ("Aggregate", "ml.m5.xlarge", 1)),
@@ -144,7 +145,7 @@ def growth(found: dict[tuple[str, int], Run]) -> Iterator[str]:
 def costs(found: dict[tuple[str, int], Run]) -> Iterator[str]:
     """Dollars of a night's job, as a table: start-up, and the CPU seconds above as if one core did the work.
 
-    Machines of a cluster share them evenly: that much is assumed, not measured.
+    As in the estimate of the bill, the machines of a cluster each take as long as one: no gain is promised.
     """
     prices, disks = load_prices(), disk_gb(json.loads(DEFINITION_FILE.read_text(encoding="utf-8"))["Steps"])
     yield "| seasons | job | machines | a night |"
@@ -152,7 +153,7 @@ def costs(found: dict[tuple[str, int], Run]) -> Iterator[str]:
     for (name, times), run in found.items():
         for step, machine, count in JOBS.get(name, ()):
             job = Job(step, "processing", machine, count, disks[step], always=True)
-            dollars = job_cost(job, run.cpu_seconds / count, prices).dollars
+            dollars = job_cost(job, run.cpu_seconds, prices).dollars
             yield f"| {times} | `{step}` | {count} `{machine}` | ${dollars:.4f} |"
 
 
