@@ -1,11 +1,11 @@
 """What each job of the pipeline needs: wall and CPU seconds, peak memory, disk; and the machine that is enough for it.
 
-python -m benchmarks.job_needs [--data FOLDER] [--repeat N] [--write]
+python -m benchmarks.job_needs [--data FOLDER] [--events FOLDER] [--repeat N] [--write]
 
-Runs the real pipeline on real games, each step's program under a parent that only waits for it, and reads what the
-kernel counted for it (wait4). Prints the median of N runs, and beside it each machine of pipeline/bill/prices.json that
-has twice the memory, cheapest first. `--write` commits the numbers as pipeline/bill/job_needs.json, from which
-`scripts.estimate_cost` takes its defaults.
+Runs the real pipeline on real games and a season of real play-by-play, each step's program under a parent that only
+waits for it, and reads what the kernel counted for it (wait4). Prints the median of N runs, and beside it each machine
+of pipeline/bill/prices.json that has twice the memory, cheapest first. `--write` commits the numbers as
+pipeline/bill/job_needs.json, from which `scripts.estimate_cost` takes its defaults.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 from pipeline.bill.night import NEEDS_FILE, JobNeeds, job_cost, jobs
+from pipeline.bill.night import Job as BilledJob
 from pipeline.bill.prices import load_prices
 from pipeline.local import workspace
 from pipeline.local.champion import promote
@@ -30,7 +31,14 @@ from pipeline.local.runner import run
 from pipeline.local.store import Store
 
 CHAMPION_DAY, RUN_DAY = "2023-03-01", "2023-03-15"
-REAL_GAMES = workspace.ROOT.parent / "shared" / "data" / "games"
+REAL_DATA = workspace.ROOT.parent / "shared" / "data"
+EVENTS_PREFIX = "play_by_play"
+# What a start must ask for so that a step runs which the defaults leave out. AggregateOnSpark's programs run here in
+# Spark's local mode, on the first host alone: its CPU seconds are those of all machines of a cluster together.
+WITH_EVENTS = {
+    "Aggregate": {"EventsPrefix": EVENTS_PREFIX},
+    "AggregateOnSpark": {"EventsPrefix": EVENTS_PREFIX, "AggregateInstanceCount": "2"},
+}
 # The parent: starts the step's command, waits, leaves what the kernel counted.
 PARENT = """
 import json, os, sys, time
@@ -60,23 +68,32 @@ class MeasuringLauncher(ProcessLauncher):
         with tempfile.TemporaryDirectory() as folder:
             counted = Path(folder) / "counted.json"
             container["ContainerEntrypoint"] = ["python", "-c", PARENT, str(counted), *arguments]
-            outcome = super().launch(replace(job, request={**job.request, key: container}))
+            request = {**job.request, key: container}
+            if job.step_type == "Processing":  # of several hosts the first does the work here
+                cluster = request["ProcessingResources"]["ClusterConfig"]
+                request["ProcessingResources"] = {"ClusterConfig": {**cluster, "InstanceCount": 1}}
+            outcome = super().launch(replace(job, request=request))
             disk = sum(path.stat().st_size for path in job.base_dir.rglob("*") if path.is_file()) / 2**20
             if counted.exists():
                 self.needs[job.step_name] = JobNeeds(**json.loads(counted.read_text()), disk_mib=disk)
         return outcome
 
 
-def measure(data: Path, repeat: int) -> dict[str, JobNeeds]:
+def measure(data: Path, events: Path, repeat: int) -> dict[str, JobNeeds]:
     """The median of some runs that train, in the middle of a season and with a champion of two weeks before."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
         workspace.seed(store)
         workspace.put_data(store, data, "games")
+        workspace.put_data(store, events, EVENTS_PREFIX)
+        workspace.put_spark_code(store)
         run_once(store, AsOfDate=CHAMPION_DAY, ApprovalStatus="Approved")
         promote(store, workspace.MODEL_PACKAGE_GROUP, workspace.ARTIFACT_BUCKET)
         measured = [run_once(store, AsOfDate=RUN_DAY, ForceTraining="true") for _ in range(repeat)]
-    return {step: median([needs[step] for needs in measured]) for step in measured[0]}
+        found = {step: median([needs[step] for needs in measured]) for step in measured[0]}
+        for step, chosen in WITH_EVENTS.items():
+            found[step] = median([run_once(store, AsOfDate=RUN_DAY, **chosen)[step] for _ in range(repeat)])
+    return found
 
 
 def run_once(store: Store, **chosen: str) -> dict[str, JobNeeds]:
@@ -96,13 +113,26 @@ def median(needs: Sequence[JobNeeds]) -> JobNeeds:
     return JobNeeds(**{name: round(statistics.median(getattr(own, name) for own in needs), 2) for name in names})
 
 
+def every_job() -> list[BilledJob]:
+    """The jobs of a run with the defaults, and those that WITH_EVENTS adds."""
+    found = {job.step: job for job in jobs(workspace.read_definition())}
+    for chosen in WITH_EVENTS.values():
+        definition = workspace.read_definition()
+        for parameter in definition["Parameters"]:
+            if parameter["Name"] in chosen:
+                value = chosen[parameter["Name"]]
+                parameter["DefaultValue"] = int(value) if parameter["Type"] == "Integer" else value
+        found |= {job.step: job for job in jobs(definition)}
+    return list(found.values())
+
+
 def show(needs: dict[str, JobNeeds]) -> None:
     """Print the table, and the machines that are enough."""
     prices = load_prices()
     print(
-        f"{'step':<10}{'seconds':>9}{'cores':>7}{'peak MiB':>10}{'disk MiB':>10}   a job with start-up, cheapest first"
+        f"{'step':<17}{'seconds':>9}{'cores':>7}{'peak MiB':>10}{'disk MiB':>10}   a job with start-up, cheapest first"
     )
-    for job in jobs(workspace.read_definition()):
+    for job in every_job():
         own = needs[job.step]
         enough = [
             m for m in prices.machines.values() if m.memory_gib * 1024 >= 2 * own.peak_mib and job.kind in m.hourly
@@ -112,7 +142,7 @@ def show(needs: dict[str, JobNeeds]) -> None:
         )
         choice = ", ".join(f"{name} ${dollars:.4f}" for dollars, name in costs[:3])
         print(
-            f"{job.step:<10}{own.seconds:>9.2f}{own.cpu_seconds / own.seconds:>7.1f}{own.peak_mib:>10.0f}"
+            f"{job.step:<17}{own.seconds:>9.2f}{own.cpu_seconds / own.seconds:>7.1f}{own.peak_mib:>10.0f}"
             f"{own.disk_mib:>10.1f}   {choice}"
         )
 
@@ -120,18 +150,23 @@ def show(needs: dict[str, JobNeeds]) -> None:
 def main() -> None:
     """Measure, print, and with `--write` keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=REAL_GAMES)
+    parser.add_argument("--data", type=Path, default=REAL_DATA / "games")
+    parser.add_argument("--events", type=Path, default=REAL_DATA / "play_by_play_2023")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--write", action="store_true", help="keep the numbers in pipeline/bill/job_needs.json")
     options = parser.parse_args()
     if not options.data.exists():
         parser.error(f"no games at {options.data}: name a folder of game files with --data")
-    needs = measure(options.data, options.repeat)
+    if not options.events.exists():
+        parser.error(f"no play-by-play at {options.events}: name a folder of event files with --events")
+    needs = measure(options.data, options.events, options.repeat)
     show(needs)
     if options.write:
         content = {
             "command": "python -m benchmarks.job_needs --write",
-            "measured_on": "2 cores of a shared virtual machine, 73,357 real games, 1947 to 2023",
+            "measured_on": (
+                "2 cores of a shared virtual machine, 73,357 real games, 1947 to 2023, and play-by-play of one season"
+            ),
             "steps": {step: asdict(own) for step, own in needs.items()},
         }
         NEEDS_FILE.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

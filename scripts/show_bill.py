@@ -39,19 +39,21 @@ def page(found: Estimate, notes: Notes) -> list[str]:
 
 def night_table(found: Estimate) -> list[str]:
     """A night with each job."""
-    lines = [f"{'a night':<26}{'without news':>14}{'with training':>15}"]
+    step = max(10, *(len(cost.job.step) + 2 for cost in found.nights.training.jobs))
+    left = step + 16
+    lines = [f"{'a night':<{left}}{'without news':>14}{'with training':>15}"]
     for cost in found.nights.training.jobs:
         quiet = f"{cost.dollars:.4f}" if cost.job.always else ""
         why = f"   {cost.billed_seconds - cost.work_seconds:.0f} s start-up, {cost.work_seconds:.0f} s work"
         several = f" each of {cost.job.count} machines" if cost.job.count > 1 else ""
-        lines.append(f"  {cost.job.step:<10}{cost.job.machine:<14}{quiet:>14}{cost.dollars:>15.4f}{why}{several}")
+        lines.append(f"  {cost.job.step:<{step}}{cost.job.machine:<14}{quiet:>14}{cost.dollars:>15.4f}{why}{several}")
     pair = (found.nights.no_news, found.nights.training)
     for name, values in {
         "  requests, log lines": [night.request_dollars for night in pair],
         "  together": [night.dollars for night in pair],
         "  machine hours": [night.machine_hours for night in pair],
     }.items():
-        lines.append(f"{name:<26}{values[0]:>14.4f}{values[1]:>15.4f}")
+        lines.append(f"{name:<{left}}{values[0]:>14.4f}{values[1]:>15.4f}")
     return lines
 
 

@@ -118,13 +118,24 @@ def test_more_seconds_never_cost_less(seconds: float, more: float, machine: tupl
     assert job_cost(job, seconds + more, load_prices()).dollars >= job_cost(job, seconds, load_prices()).dollars
 
 
+def every_job(definition: dict[str, Any]) -> dict[str, Job]:
+    """Those of a start with the defaults, and those of play-by-play on one machine and on several."""
+    found = {job.step: job for job in jobs(definition)}
+    for machines in (1, 2):
+        chosen = {"EventsPrefix": "play_by_play", "AggregateInstanceCount": machines}
+        parameters = [{**p, "DefaultValue": chosen.get(p["Name"], p["DefaultValue"])} for p in definition["Parameters"]]
+        found |= {job.step: job for job in jobs({**definition, "Parameters": parameters})}
+    return found
+
+
 def test_every_job_of_the_definition_was_measured(definition: dict[str, Any]) -> None:
-    assert set(measured_needs()) == {job.step for job in jobs(definition)}, "run python -m benchmarks.job_needs --write"
+    assert {"Aggregate", "AggregateOnSpark"} < set(every_job(definition))
+    assert set(measured_needs()) == set(every_job(definition)), "run python -m benchmarks.job_needs --write"
 
 
 def test_every_job_has_twice_the_memory_it_needs_and_its_files_fit(definition: dict[str, Any]) -> None:
     needs = measured_needs()
-    for job in jobs(definition):
+    for job in every_job(definition).values():
         own = needs[job.step]
         assert load_prices().machine(job.machine).memory_gib * 1024 >= 2 * own.peak_mib
         assert job.volume_gb * 1024 >= 20 * own.disk_mib
