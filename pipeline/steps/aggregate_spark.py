@@ -57,6 +57,7 @@ _LOST: Final = {
     "ExecutorLostFailure": "an executor was lost",
     "Initial job has not accepted any resources": "no executor started",
     "SparkContext was shut down": "the cluster went down",
+    "LiveListenerBus is stopped": "no master of a cluster answered",
 }
 LARGER_MACHINES: Final = (
     "choose larger machines (AggregateOnSparkInstanceType) or more of them (AggregateInstanceCount)"
@@ -76,7 +77,7 @@ def open_spark(where: Path | str, *, master: str = "") -> Iterator[Spark]:
         builder = builder.config(key, value)
     try:
         session = (builder.master(master) if master else builder).getOrCreate()
-    except PySparkRuntimeError as error:
+    except (PySparkRuntimeError, Py4JJavaError) as error:
         raise StepError(
             f"Spark did not start ({_first_line(error)}); it needs Java 17, or use --engine duckdb"
         ) from error
