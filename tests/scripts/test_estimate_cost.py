@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -76,9 +77,10 @@ def test_settings_change_the_bill(prod: dict[str, Any]) -> None:
 def test_every_machine_of_a_job_is_billed_and_said(definition: dict[str, Any]) -> None:
     lines: dict[int, str] = {}
     for count in (1, 2):
-        (parameter,) = [p for p in definition["Parameters"] if p["Name"] == "TrainingInstanceCount"]
+        chosen = copy.deepcopy(definition)
+        (parameter,) = [p for p in chosen["Parameters"] if p["Name"] == "TrainingInstanceCount"]
         parameter["DefaultValue"] = count
-        found = estimate(nights(definition, measured_seconds(), load_prices()), [], 1.0, 30.0)
+        found = estimate(nights(chosen, measured_seconds(), load_prices()), [], 1.0, 30.0)
         (lines[count],) = [line for line in night_table(found) if line.startswith("  Train ")]
     dollars = {count: float(line.split()[2]) for count, line in lines.items()}
     assert dollars[2] == pytest.approx(2 * dollars[1], abs=1e-4)
