@@ -60,7 +60,7 @@ def reason_of(error: BaseException) -> str:
     """What people read of an exception; prints the traceback of one that the step did not foresee."""
     if isinstance(error, StepError):
         return str(error)
-    traceback.print_exception(error)
+    traceback.print_exception(type(error), error, error.__traceback__)  # as Python 3.9 of a Spark image wants it
     if isinstance(error, MemoryError):
         return f"memory ran out ({error}): choose a larger machine"
     return f"{type(error).__name__}: {error} (a defect: the traceback is in the step's log)"
