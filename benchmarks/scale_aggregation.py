@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks.timed_process import Run, timed
+from benchmarks.timed_process import Run, growth, timed
 from pipeline import contract as c
 from pipeline.bill.night import DEFINITION_FILE, Job, job_cost
 from pipeline.bill.prices import load_prices
@@ -88,7 +88,7 @@ def main(full: bool) -> int:
             same = compare(Path(temporary) / "out") if times == 1 else ""
             print(same, file=sys.stderr, end="")
     print()
-    for line in (*ratios(found), *growth(found), "", *costs(found)):
+    for line in (*ratios(found), *growth(found, "a row"), "", *costs(found)):
         print(line)
     return 0
 
@@ -131,15 +131,6 @@ def ratios(found: dict[tuple[str, int], Run]) -> Iterator[str]:
         if name != DUCKDB:
             seconds, cpu = run.seconds / duck.seconds, run.cpu_seconds / duck.cpu_seconds
             yield f"- at {times} times, {name}: {seconds:.1f} times DuckDB's seconds, {cpu:.1f} times its CPU seconds"
-
-
-def growth(found: dict[tuple[str, int], Run]) -> Iterator[str]:
-    """What a row costs at each size, in what it costs at one: 1 is linear, below 1 the start-up is shared."""
-    for (name, times), run in found.items():
-        if times > 1:
-            one = found[name, 1]
-            seconds, cpu = run.seconds / one.seconds / times, run.cpu_seconds / one.cpu_seconds / times
-            yield f"- {name}, a row at {times} times: {seconds:.2f} times the seconds, {cpu:.2f} times the CPU seconds"
 
 
 def costs(found: dict[tuple[str, int], Run]) -> Iterator[str]:

@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.timed_process import Run, timed
+from benchmarks.timed_process import Run, growth, timed
 from pipeline import contract as c
 from pipeline.steps.features import features_and_state
 from pipeline.steps.games import load_games
@@ -84,7 +84,7 @@ def main(full: bool) -> int:
                 print(f"| {times} | {games * times:,} | {way.label} | {numbers} |", flush=True)
             shutil.rmtree(channel)
     print()
-    for line in (*ratios(found), *growth(found)):
+    for line in (*ratios(found), *growth({(way.label, times): run for (way, times), run in found.items()}, "a game")):
         print(line)
     return 0
 
@@ -177,15 +177,6 @@ def ratios(found: dict[tuple[Way, int], Run]) -> Iterator[str]:
             memory = run.peak_bytes / one.peak_bytes
             of_one = f"{seconds:.2f} times the seconds of one host, {cpu:.2f} the CPU seconds, {memory:.2f} the memory"
             yield f"- at {times} times, {way.label}: {of_one}"
-
-
-def growth(found: dict[tuple[Way, int], Run]) -> Iterator[str]:
-    """What a game costs at each size, in what it costs at one: 1 is linear, below 1 the start-up is shared."""
-    for (way, times), run in found.items():
-        if times > 1:
-            one = found[way, 1]
-            seconds, cpu = run.seconds / one.seconds / times, run.cpu_seconds / one.cpu_seconds / times
-            yield f"- {way.label}, a game at {times} times: {seconds:.2f} times the seconds, {cpu:.2f} the CPU seconds"
 
 
 if __name__ == "__main__":

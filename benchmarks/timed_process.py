@@ -78,3 +78,15 @@ def _cpu_seconds(pid: int) -> float:
     except OSError:
         return 0.0
     return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def growth(found: Mapping[tuple[str, int], Run], unit: str) -> Iterator[str]:
+    """What a unit of the data costs at each size, in what it costs at one; `found` is by name and size.
+
+    1 is linear, below 1 the start-up is shared.
+    """
+    for (name, times), run in found.items():
+        if times > 1:
+            one = found[name, 1]
+            seconds, cpu = run.seconds / one.seconds / times, run.cpu_seconds / one.cpu_seconds / times
+            yield f"- {name}, {unit} at {times} times: {seconds:.2f} times the seconds, {cpu:.2f} times the CPU seconds"
