@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.contract import MAX_INSTANCES, REASON_CHARACTERS
+from pipeline.contract import MAX_INSTANCES, PROCESSING_HOSTS_FILE, REASON_CHARACTERS, TRAINING_HOSTS_FILE
 from pipeline.local.expressions import Value, function_of
 from pipeline.local.parameters import PlanError
 from pipeline.local.reasons import last_lines
@@ -82,7 +82,7 @@ def lay_out(job: Job, hosts: tuple[Host, ...]) -> None:
     for host in others:
         remove(host.base_dir)
         shutil.copytree(first.base_dir, host.base_dir)
-        path = host.base_dir / ("input/config" if job.step_type == "Training" else "config") / "resourceconfig.json"
+        path = host.base_dir / (TRAINING_HOSTS_FILE if job.step_type == "Training" else PROCESSING_HOSTS_FILE)
         path.write_text(json.dumps({**json.loads(path.read_text()), "current_host": host.name}))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.contract import DEFAULT_BASE_DIR, LOOPBACK_INTERFACE
+from pipeline.contract import DEFAULT_BASE_DIR, LOOPBACK_INTERFACE, PROCESSING_HOSTS_FILE, TRAINING_HOSTS_FILE
 from pipeline.local.expressions import function_of
 from pipeline.local.hosts import host_count, host_names
 from pipeline.local.parameters import PlanError
@@ -170,11 +170,12 @@ def _copy(source: Path, target: Path) -> None:
 def _write_config(base_dir: Path, job_name: str, request: Mapping[str, Any]) -> None:
     """The files that SageMaker itself puts into a container."""
     training = "AlgorithmSpecification" in request
-    folder = base_dir / ("input/config" if training else "config")
+    hosts = base_dir / (TRAINING_HOSTS_FILE if training else PROCESSING_HOSTS_FILE)
+    folder = hosts.parent
     folder.mkdir(parents=True, exist_ok=True)
     names = host_names(host_count(request))
     there = {"current_host": names[0], "hosts": names, "network_interface_name": LOOPBACK_INTERFACE}
-    files: dict[str, object] = {"resourceconfig.json": there}
+    files: dict[str, object] = {hosts.name: there}
     if training:
         files["hyperparameters.json"] = request.get("HyperParameters", {})
         files["inputdataconfig.json"] = {
