@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import json
+import statistics
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -34,6 +35,8 @@ STEP: Final = ("-m", "pipeline.steps.aggregate", "--input", "{input}", "--output
 PANDAS: Final = ("-m", "benchmarks.pandas_team_games", "{input}", "{output}")
 DUCKDB: Final = "DuckDB"
 SPARK: Final = "Spark, local[2]"
+PANDAS_NAME: Final = "pandas"
+REPEATS: Final = 5
 # DuckDB's limit; the kernel's in bytes (the same, Python, libraries, what is reserved but not used); up to which size.
 # A grouping keeps some 7 bytes a row that cannot go to disk, so that half a gigabyte ends between 10 and 100 seasons.
 # There the kernel's would count what is reserved as used (a cgroup does not: docs/scaling.md).
@@ -67,7 +70,7 @@ ENGINES: Final = (
         for limit, hard, largest in LIMITS
     ),
     Engine(SPARK, (*STEP, "--engine", "spark", "--master", "local[2]"), largest=10),
-    Engine("pandas", PANDAS, largest=10),
+    Engine(PANDAS_NAME, PANDAS, largest=10),
     Engine("pandas, tuned", (*PANDAS, "--tuned"), largest=10),
 )
 
@@ -85,10 +88,11 @@ def main(full: bool) -> int:
             folder = Path(temporary) / "events"
             rows = write_seasons(folder, times)
             found |= {(name, times): run for name, run in measure(folder, Path(temporary) / "out", times, rows)}
-            same = compare(Path(temporary) / "out") if times == 1 else ""
-            print(same, file=sys.stderr, end="")
+            if times == 1:
+                print(compare(Path(temporary) / "out"), file=sys.stderr, end="")
+                repeated = again(folder, Path(temporary) / "out")
     print()
-    for line in (*ratios(found), *growth(found, "a row"), "", *costs(found)):
+    for line in (*ratios(found), repeated, *growth(found, "a row"), "", *costs(found)):
         print(line)
     return 0
 
@@ -131,6 +135,22 @@ def ratios(found: dict[tuple[str, int], Run]) -> Iterator[str]:
         if name != DUCKDB:
             seconds, cpu = run.seconds / duck.seconds, run.cpu_seconds / duck.cpu_seconds
             yield f"- at {times} times, {name}: {seconds:.1f} times DuckDB's seconds, {cpu:.1f} times its CPU seconds"
+
+
+def again(folder: Path, output: Path) -> str:
+    """DuckDB and pandas in turn, several times: what a single run cannot say, and what warm memory changes.
+
+    Memory that a virtual machine has not used for a while is first fetched from its host. The first run of a program
+    that needs much of it pays for that, as a job on a fresh machine does; the ones right after do not.
+    """
+    duckdb, pandas = (next(engine for engine in ENGINES if engine.name == name) for name in (DUCKDB, PANDAS_NAME))
+    pairs = [(duckdb.run(folder, output / "again"), pandas.run(folder, output / "again")) for _ in range(REPEATS)]
+    ratios = sorted(reference.seconds / own.seconds for own, reference in pairs)
+    seconds = [statistics.median(run.seconds for run in runs) for runs in zip(*pairs, strict=True)]
+    return (
+        f"- at 1 times, {REPEATS} runs in turn: DuckDB {seconds[0]:.2f} s, pandas {seconds[1]:.2f} s (medians); pandas "
+        f"{statistics.median(ratios):.1f} times DuckDB's seconds ({ratios[0]:.1f} to {ratios[-1]:.1f})"
+    )
 
 
 def costs(found: dict[tuple[str, int], Run]) -> Iterator[str]:

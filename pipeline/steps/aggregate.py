@@ -116,8 +116,8 @@ def define_queries(engine: Engine) -> None:
 def account(engine: Engine) -> dict[str, Any]:
     """What was read and what of it is not used, in JSON types: rows read = events + repeats + bad rows + others."""
     ((n_events, n_copies, n_bad),) = engine.rows(
-        "SELECT SUM(CASE WHEN broken IS NULL THEN 1 ELSE 0 END), SUM(CASE WHEN broken IS NULL THEN copies ELSE 0 END),"
-        " SUM(CASE WHEN broken IS NULL THEN 0 ELSE copies END) FROM events"
+        "SELECT SUM(CASE WHEN play > 0 THEN 1 ELSE 0 END), SUM(CASE WHEN play > 0 THEN copies ELSE 0 END),"
+        " SUM(CASE WHEN play > 0 THEN 0 ELSE copies END) FROM events"
     )
     others = {kind: int(n) for kind, n in engine.rows("SELECT kind, n_rows FROM other_events")}
     n_events, n_copies, n_bad = int(n_events or 0), int(n_copies or 0), int(n_bad or 0)

@@ -6,12 +6,14 @@ It works out of core: what does not fit under `memory_limit` goes to a temporary
 from __future__ import annotations
 
 import glob
+import itertools
+import operator
 import re
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -110,14 +112,22 @@ class DuckDB:
         while batch := found.fetchmany(_BATCH):
             yield from batch
 
-    def _parquet_columns(self, path: Path) -> list[event_files.Column]:
-        """The columns of a Parquet file; raises CorruptFile."""
-        sql = f"SELECT name, duckdb_type, COALESCE(num_children, 0) FROM parquet_schema({_literal([path])})"  # noqa: S608
+    def _parquet_columns(self, paths: Sequence[Path]) -> dict[Path, list[event_files.Column]]:
+        """The columns of Parquet files, asked for all at once; raises CorruptFile."""
+        sql = f"""
+            SELECT file_name, name, duckdb_type, COALESCE(num_children, 0) FROM parquet_schema({_literal(paths)})
+            ORDER BY file_name, column_id
+        """  # noqa: S608 (our own names)
         try:
-            found = self._connection.execute(sql).fetchall()
+            found = self._connection.execute(sql).fetchall() if paths else []
         except duckdb.Error as error:
-            raise event_files.CorruptFile(str(error)) from error
-        return [event_files.Column(name, _kind(type_), type_.lower()) for name, type_ in _top_level(found)]
+            if len(paths) == 1:
+                raise event_files.CorruptFile(paths[0], str(error)) from error
+            return {path: columns for one in paths for path, columns in self._parquet_columns([one]).items()}
+        return {
+            Path(file): [event_files.Column(name, _kind(type_), type_.lower()) for name, type_ in _top_level(schema)]
+            for file, schema in itertools.groupby(found, key=operator.itemgetter(0))
+        }
 
     def _define_raw_events(self, files: event_files.EventFiles) -> None:
         as_text = [f"CAST({column} AS VARCHAR) AS {column}" for column in c.EVENT_COLUMNS]
@@ -137,10 +147,10 @@ class DuckDB:
         self._connection.execute(f"CREATE TEMPORARY VIEW raw_events AS {parts}")
 
 
-def _top_level(schema: Sequence[tuple[str, str, int]]) -> Iterator[tuple[str, str]]:
+def _top_level(schema: Iterable[tuple[str, str, str, int]]) -> Iterator[tuple[str, str]]:
     """Name and type of the columns. A schema is a tree, each node before its children; the first is the root."""
     below = 0
-    for name, type_, n_children in schema[1:]:
+    for _file, name, type_, n_children in itertools.islice(schema, 1, None):
         if not below:
             yield name, type_
         below += n_children - (below > 0)

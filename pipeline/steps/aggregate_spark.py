@@ -154,8 +154,11 @@ class Spark:
             events = events.unionByName(frame)
         events.createOrReplaceTempView("raw_events")
 
-    def _parquet_columns(self, path: Path) -> list[event_files.Column]:
-        """The columns of a Parquet file, by Spark's own library, in the driver (a cluster has no pyarrow)."""
+    def _parquet_columns(self, paths: Sequence[Path]) -> dict[Path, list[event_files.Column]]:
+        """The columns of Parquet files, by Spark's own library, in the driver (a cluster has no pyarrow)."""
+        return {path: self._columns_of(path) for path in paths}
+
+    def _columns_of(self, path: Path) -> list[event_files.Column]:
         jvm: Any = self._session._jvm
         hadoop, parquet = jvm.org.apache.hadoop, jvm.org.apache.parquet
         configuration = self._session._jsc.hadoopConfiguration()
@@ -165,7 +168,7 @@ class Spark:
             )
             reader = parquet.hadoop.ParquetFileReader.open(file)
         except Py4JJavaError as error:
-            raise event_files.CorruptFile(_first_line(error)) from error
+            raise event_files.CorruptFile(path, _first_line(error)) from error
         try:
             return [_column(field) for field in reader.getFileMetaData().getSchema().getFields()]
         finally:

@@ -12,7 +12,7 @@ import difflib
 import gzip
 import io
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -36,6 +36,10 @@ _FLOATS_ALLOWED: Final = ("period", "actionNumber")
 class CorruptFile(Exception):  # noqa: N818 (it is about the file)
     """A file that its library cannot read; the text is the library's."""
 
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(reason)
+        self.path = path
+
 
 @dataclass(frozen=True)
 class Column:
@@ -46,7 +50,7 @@ class Column:
     type: str
 
 
-Columns = Callable[[Path], Sequence[Column]]
+Columns = Callable[[Sequence[Path]], Mapping[Path, Sequence[Column]]]
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ class EventFiles:
 def find(folder: Path, columns: Columns) -> EventFiles:
     """Find and check the files below `folder`; raises StepError that names file, column and what to do.
 
-    `columns` reads those of a Parquet file.
+    `columns` reads those of Parquet files.
     """
     if not folder.is_dir():
         raise StepError(f"{folder} is not a folder; give the folder that holds the event files")
@@ -87,7 +91,12 @@ def find(folder: Path, columns: Columns) -> EventFiles:
     used = [name for name in names if _is_event_file(name)]
     if not used:
         raise StepError(f"{folder} holds no *.csv, *.csv.gz or *.parquet file; put the event files there, or none")
-    files = tuple(EventFile(folder / name, _layout(folder / name, name, columns)) for name in used)
+    for name in used:
+        if not (folder / name).stat().st_size:
+            raise StepError(f"{name} is empty (0 bytes); export it again or remove it")
+    layouts = _parquet_layouts(folder, [name for name in used if _is_parquet(name)], columns)
+    layouts |= {name: _csv_layout(folder / name, name) for name in used if not _is_parquet(name)}
+    files = tuple(EventFile(folder / name, layouts[name]) for name in used)
     return EventFiles(folder, files, tuple(name for name in names if not _is_event_file(name)))
 
 
@@ -96,21 +105,20 @@ def _is_event_file(name: str) -> bool:
     return not hidden and name.lower().endswith(SUFFIXES)
 
 
-def _layout(path: Path, name: str, columns: Columns) -> tuple[str, ...]:
-    try:
-        if not path.stat().st_size:
-            raise StepError(f"{name} is empty (0 bytes); export it again or remove it")
-        return _parquet_layout(path, name, columns) if name.lower().endswith(".parquet") else _csv_layout(path, name)
-    except PermissionError as error:
-        raise StepError(f"{name} cannot be read ({error.strerror}); check its permissions") from error
+def _is_parquet(name: str) -> bool:
+    return name.lower().endswith(".parquet")
 
 
-def _parquet_layout(path: Path, name: str, columns: Columns) -> tuple[str, ...]:
+def _parquet_layouts(folder: Path, names: Sequence[str], columns: Columns) -> dict[str, tuple[str, ...]]:
     try:
-        found = columns(path)
+        found = columns([folder / name for name in names])
     except CorruptFile as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+        name, reason = error.path.relative_to(folder).as_posix(), str(error).splitlines()[0].rstrip(".")
         raise StepError(f"{name} is a truncated or corrupt Parquet file ({reason}); export it again") from error
+    return {name: _parquet_layout(found[folder / name], name) for name in names}
+
+
+def _parquet_layout(found: Sequence[Column], name: str) -> tuple[str, ...]:
     check_columns([column.name for column in found], name)
     wanted = {column.name: column for column in found if column.name in c.EVENT_COLUMNS}
     for column in wanted.values():
@@ -128,6 +136,8 @@ def _csv_layout(path: Path, name: str) -> tuple[str, ...]:
             header = next(csv.reader(text), [])
     except UnicodeDecodeError as error:
         raise StepError(f"{name} is not UTF-8 ({error.reason}); save it as UTF-8") from error
+    except PermissionError as error:
+        raise StepError(f"{name} cannot be read ({error.strerror}); check its permissions") from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         reason = str(error).rstrip(".")
         raise StepError(f"{name} is a truncated or corrupt gzip file ({reason}); export it again") from error

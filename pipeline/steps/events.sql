@@ -1,104 +1,109 @@
 -- Play-by-play events to one row a team and game. Each query below has a name, by which later ones read it.
 --
 -- Written once for DuckDB and Spark SQL, so it keeps to what both mean alike: STRING for text, REGEXP_REPLACE as the
--- one function of regular expressions, doubles in place of decimals (which divide differently), NULLIF under each division. The engine defines raw_events: EVENT_COLUMNS of contract.py as they stand in the files, and file.
+-- one function of regular expressions, doubles in place of decimals (which divide differently), NULLIF under each
+-- division. The engine defines raw_events: EVENT_COLUMNS of contract.py, as text, and file.
 --
 -- Possessions are counted, not estimated: each ends with a shot, a turnover, or the last of two or three free throws,
 -- and an offensive rebound means that it had not ended (Oliver, Basketball on Paper, 2004, where the usual 0.44 stands
 -- for what is counted here). A free throw "1 of 1" follows a made shot, or gives the ball back: it ends none.
+--
+-- What happened is one number, `play`: the time goes into grouping and sorting events, which numbers take half of
+-- what texts take.
+--     10, 11   free throw, missed or made             20, 21   two-point shot
+--     12, 13   the same, ending its trip to the line  30, 31   three-point shot
+--     40       turnover                               50       rebound that decides who has the ball
+--      0       an event that breaks a rule            60       any other rebound
+-- The feed notes a "deadball" rebound of the team after every miss that decides nothing, such as the first of two free
+-- throws; and after the buzzer nobody has the ball.
 
--- query: read_events
--- What is counted, as text of one form: `shot_result` and `trip` are empty only where they should not be. `trip`: whether
--- a free throw ends its trip to the line. `live`: a rebound that decides who has the ball. The feed notes a "deadball"
--- rebound of the team after every miss that decides nothing, such as the first of two free throws; and after the buzzer
--- nobody has the ball. What is rarely needed (TRIM, REPLACE) is asked for first: a tenth of the time of this file.
+-- query: typed_events
+-- Texts to numbers. `time_left` in the period has six digits: minutes, seconds, hundredths.
 SELECT
     file,
-    CASE
-        WHEN CAST(game_id AS STRING) LIKE ' %' OR CAST(game_id AS STRING) LIKE '% ' THEN TRIM(CAST(game_id AS STRING))
-        ELSE COALESCE(CAST(game_id AS STRING), '')
-    END AS game_id,
-    CASE
-        WHEN LENGTH(CAST(date AS STRING)) = 8 THEN CAST(date AS STRING)
-        ELSE REPLACE(SUBSTR(COALESCE(CAST(date AS STRING), ''), 1, 10), '-', '')
-    END AS day,
-    CASE
-        WHEN CAST(period AS STRING) LIKE '%.0'
-            THEN SUBSTR(CAST(period AS STRING), 1, LENGTH(CAST(period AS STRING)) - 2)
-        ELSE COALESCE(CAST(period AS STRING), '')
-    END AS period,
-    COALESCE(CAST(clock AS STRING), '') AS clock,
-    CASE
-        WHEN CAST(actionNumber AS STRING) LIKE '%.0'
-            THEN SUBSTR(CAST(actionNumber AS STRING), 1, LENGTH(CAST(actionNumber AS STRING)) - 2)
-        ELSE COALESCE(CAST(actionNumber AS STRING), '')
-    END AS action,
-    COALESCE(CAST(actionType AS STRING), '') AS kind,
-    CASE
-        WHEN actionType IN ('2pt', '3pt', 'freethrow') THEN COALESCE(CAST(shotResult AS STRING), '')
-        ELSE 'none'
-    END AS shot_result,
-    TRIM(COALESCE(CAST(team AS STRING), '')) AS team,
-    CASE
-        WHEN actionType IS NULL OR actionType <> 'freethrow' THEN 'none'
-        WHEN COALESCE(CAST(description AS STRING), '') = '' THEN ''
-        WHEN description LIKE '%2 of 2%' OR description LIKE '%3 of 3%' THEN 'ended'
-        ELSE 'goes on'
-    END AS trip,
-    COALESCE(actionType = 'rebound', FALSE)
-        AND COALESCE(CAST(qualifier AS STRING), '') NOT LIKE '%deadball%'
-        AND COALESCE(CAST(clock AS STRING), '') <> 'PT00M00.00S' AS live
+    date,
+    period,
+    clock,
+    actionNumber,
+    actionType,
+    shotResult,
+    description,
+    qualifier,
+    CASE WHEN game_id LIKE ' %' OR game_id LIKE '% ' THEN TRIM(game_id) ELSE game_id END AS game_id,
+    TRIM(team) AS team,
+    TRY_CAST(CASE WHEN LENGTH(date) = 8 THEN date ELSE REPLACE(SUBSTR(date, 1, 10), '-', '') END AS INT) AS day,
+    TRY_CAST(CASE WHEN period LIKE '%.0' THEN REPLACE(period, '.0', '') ELSE period END AS INT) AS period_number,
+    TRY_CAST(REPLACE(REPLACE(REPLACE(REPLACE(clock, 'PT', ''), 'M', ''), '.', ''), 'S', '') AS INT) AS time_left,
+    TRY_CAST(CASE WHEN actionNumber LIKE '%.0' THEN REPLACE(actionNumber, '.0', '') ELSE actionNumber END AS INT)
+        AS action_number
 FROM raw_events
 WHERE actionType IS NULL OR actionType IN ('', '2pt', '3pt', 'freethrow', 'rebound', 'turnover')
 
--- table: events
--- One row an event, however many files it stands in (`copies`); rows that contradict each other stay apart. Checked once
--- they are one: `broken` names the first column that breaks its rule (aggregate.py says the rules in words).
+-- query: read_events
+-- `broken` names the first column that breaks its rule (aggregate.py says the rules in words). The text is asked as it
+-- stands in the file, because an engine may then ask once a value that a Parquet file lists, not once a row. What is
+-- missing leaves no number.
 SELECT
     *,
-    TRY_CAST(period AS INT) AS period_number,
-    TRY_CAST(action AS INT) AS action_number,
     CASE
-        WHEN game_id = '' THEN 'game_id'
-        WHEN day = ''
-            OR REGEXP_REPLACE(day, '^(19|20)[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])$', '') <> ''
-            OR (SUBSTR(day, 7, 2) > '28'
-                AND TRY_CAST(CONCAT(SUBSTR(day, 1, 4), '-', SUBSTR(day, 5, 2), '-', SUBSTR(day, 7, 2)) AS DATE) IS NULL)
+        WHEN game_id IS NULL OR game_id = '' THEN 'game_id'
+        WHEN REGEXP_REPLACE(
+                date, '^(19|20)[0-9]{2}-?(0[1-9]|1[0-2])-?(0[1-9]|[12][0-9]|3[01])([ T][0-9:.+Z-]*)?$', ''
+            ) <> ''
+            OR day IS NULL
+            OR (day % 100 > 28 AND TRY_CAST(CONCAT(
+                SUBSTR(CAST(day AS STRING), 1, 4), '-',
+                SUBSTR(CAST(day AS STRING), 5, 2), '-',
+                SUBSTR(CAST(day AS STRING), 7, 2)
+            ) AS DATE) IS NULL)
             THEN 'date'
-        WHEN period NOT IN ('1', '2', '3', '4')
-            AND (period = '' OR REGEXP_REPLACE(period, '^[1-9][0-9]?$', '') <> '') THEN 'period'
-        WHEN clock = '' OR REGEXP_REPLACE(clock, '^PT[0-9]{2}M[0-9]{2}[.][0-9]{2}S$', '') <> '' THEN 'clock'
-        WHEN action = '' OR REGEXP_REPLACE(action, '^[0-9]{1,9}$', '') <> '' THEN 'actionNumber'
-        WHEN kind = '' THEN 'actionType'
-        WHEN kind IN ('2pt', '3pt', 'freethrow') AND shot_result NOT IN ('Made', 'Missed') THEN 'shotResult'
-        WHEN team = '' THEN 'team'
-        WHEN trip = '' THEN 'description'
-    END AS broken
-FROM (
-    SELECT game_id, day, period, clock, action, kind, shot_result, team, trip, live, COUNT(*) AS copies
-    FROM read_events
-    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
-) AS collapsed
+        WHEN REGEXP_REPLACE(period, '^[1-9][0-9]?([.]0)?$', '') <> '' OR period_number IS NULL THEN 'period'
+        WHEN REGEXP_REPLACE(clock, '^PT[0-9]{2}M[0-9]{2}[.][0-9]{2}S$', '') <> '' OR time_left IS NULL THEN 'clock'
+        WHEN REGEXP_REPLACE(actionNumber, '^[0-9]{1,9}([.]0)?$', '') <> '' OR action_number IS NULL THEN 'actionNumber'
+        WHEN actionType IS NULL OR actionType = '' THEN 'actionType'
+        WHEN actionType IN ('2pt', '3pt', 'freethrow') AND COALESCE(shotResult, '') NOT IN ('Made', 'Missed')
+            THEN 'shotResult'
+        WHEN team IS NULL OR team = '' THEN 'team'
+        WHEN actionType = 'freethrow' AND COALESCE(description, '') = '' THEN 'description'
+    END AS broken,
+    CASE actionType
+        WHEN 'freethrow' THEN
+            CASE WHEN shotResult = 'Made' THEN 11 ELSE 10 END
+            + CASE WHEN description LIKE '%2 of 2%' OR description LIKE '%3 of 3%' THEN 2 ELSE 0 END
+        WHEN '2pt' THEN CASE WHEN shotResult = 'Made' THEN 21 ELSE 20 END
+        WHEN '3pt' THEN CASE WHEN shotResult = 'Made' THEN 31 ELSE 30 END
+        WHEN 'turnover' THEN 40
+        WHEN 'rebound' THEN CASE WHEN qualifier LIKE '%deadball%' OR time_left = 0 THEN 60 ELSE 50 END
+    END AS play
+FROM typed_events
+
+-- table: events
+-- One row an event, however many files it stands in (`copies`); rows that contradict each other stay apart.
+SELECT
+    game_id,
+    day,
+    period_number,
+    time_left,
+    action_number,
+    team,
+    CASE WHEN broken IS NULL THEN play ELSE 0 END AS play,
+    COUNT(*) AS copies
+FROM read_events
+GROUP BY 1, 2, 3, 4, 5, 6, 7
 
 -- query: broken_events
--- Where they stand: by looking once more, because an event that stands in several files is one row above.
 SELECT
     file,
     broken AS broken_column,
-    CASE broken
-        WHEN 'game_id' THEN events.game_id
-        WHEN 'date' THEN events.day
-        WHEN 'period' THEN events.period
-        WHEN 'clock' THEN events.clock
-        WHEN 'actionNumber' THEN events.action
-        WHEN 'actionType' THEN events.kind
-        WHEN 'shotResult' THEN events.shot_result
-        WHEN 'team' THEN events.team
-        WHEN 'description' THEN events.trip
-    END AS found,
+    COALESCE(CASE broken
+        WHEN 'date' THEN date
+        WHEN 'period' THEN period
+        WHEN 'clock' THEN clock
+        WHEN 'actionNumber' THEN actionNumber
+        WHEN 'shotResult' THEN shotResult
+    END, '') AS found,
     COUNT(*) AS copies
 FROM read_events
-JOIN events USING (game_id, day, period, clock, action, kind, shot_result, team, trip, live)
 WHERE broken IS NOT NULL
 GROUP BY 1, 2, 3
 
@@ -116,48 +121,51 @@ SELECT
 FROM (
     SELECT
         game_id,
-        MIN(CASE WHEN broken IS NULL THEN day END) AS first_day,
-        MAX(CASE WHEN broken IS NULL THEN day END) AS last_day,
-        MAX(CASE WHEN broken IS NULL THEN period_number ELSE 0 END) AS periods,
-        COUNT(DISTINCT CASE WHEN broken IS NULL THEN team END) AS n_teams,
-        SUM(CASE WHEN broken IS NULL THEN 0 ELSE 1 END) AS n_broken,
-        SUM(CASE WHEN broken IS NULL THEN 1 ELSE 0 END) AS n_events,
-        COUNT(DISTINCT CASE WHEN broken IS NULL THEN action_number END) AS n_actions
+        MIN(CASE WHEN play > 0 THEN day END) AS first_day,
+        MAX(CASE WHEN play > 0 THEN day END) AS last_day,
+        MAX(CASE WHEN play > 0 THEN period_number ELSE 0 END) AS periods,
+        COUNT(DISTINCT CASE WHEN play > 0 THEN team END) AS n_teams,
+        SUM(CASE WHEN play > 0 THEN 0 ELSE 1 END) AS n_broken,
+        SUM(CASE WHEN play > 0 THEN 1 ELSE 0 END) AS n_events,
+        COUNT(DISTINCT CASE WHEN play > 0 THEN action_number END) AS n_actions
     FROM events
     WHERE game_id <> ''
     GROUP BY game_id
 ) AS counted
 
 -- query: ordered_events
--- Whose shot a live rebound follows. Within a second the order is that of actionNumber, but a corrected event gets a late
--- number. What is no shot and no live rebound stands in a partition of its own.
+-- Whose shot a rebound follows. Within a second the order is that of actionNumber, but a corrected event gets a late
+-- number. What is no shot and decides nothing stands in a partition of its own.
 SELECT
-    events.*,
-    LAG(CASE WHEN events.kind <> 'rebound' THEN events.team END) OVER (
-        PARTITION BY events.game_id, events.kind = 'turnover' OR (events.kind = 'rebound' AND NOT events.live)
-        ORDER BY events.period_number, events.clock DESC, events.action_number
+    *,
+    LAG(CASE WHEN play < 40 THEN team END) OVER (
+        PARTITION BY game_id, play IN (40, 60) ORDER BY period_number, time_left DESC, action_number
     ) AS shooting_team
-FROM events JOIN games ON events.game_id = games.game_id
-WHERE games.left_out IS NULL
+FROM events
+
+-- query: counted_plays
+SELECT game_id, day, team, play, team = shooting_team AS own_shot, COUNT(*) AS n
+FROM ordered_events
+GROUP BY 1, 2, 3, 4, 5
 
 -- query: box_scores
 SELECT
     game_id,
+    day,
     team,
-    MAX(day) AS day,
-    SUM(CASE WHEN shot_result = 'Made' THEN CASE kind WHEN '3pt' THEN 3 WHEN '2pt' THEN 2 ELSE 1 END ELSE 0 END) AS points,
-    SUM(CASE WHEN kind IN ('2pt', '3pt') THEN 1 ELSE 0 END) AS field_goals_attempted,
-    SUM(CASE WHEN kind IN ('2pt', '3pt') AND shot_result = 'Made' THEN 1 ELSE 0 END) AS field_goals_made,
-    SUM(CASE WHEN kind = '3pt' THEN 1 ELSE 0 END) AS threes_attempted,
-    SUM(CASE WHEN kind = '3pt' AND shot_result = 'Made' THEN 1 ELSE 0 END) AS threes_made,
-    SUM(CASE WHEN kind = 'freethrow' THEN 1 ELSE 0 END) AS free_throws_attempted,
-    SUM(CASE WHEN kind = 'freethrow' AND shot_result = 'Made' THEN 1 ELSE 0 END) AS free_throws_made,
-    SUM(CASE WHEN trip = 'ended' THEN 1 ELSE 0 END) AS free_throw_trips,
-    SUM(CASE WHEN kind = 'turnover' THEN 1 ELSE 0 END) AS turnovers,
-    SUM(CASE WHEN live AND team = shooting_team THEN 1 ELSE 0 END) AS offensive_rebounds,
-    SUM(CASE WHEN live AND team <> shooting_team THEN 1 ELSE 0 END) AS defensive_rebounds
-FROM ordered_events
-GROUP BY 1, 2
+    SUM(CASE play WHEN 31 THEN 3 * n WHEN 21 THEN 2 * n WHEN 13 THEN n WHEN 11 THEN n ELSE 0 END) AS points,
+    SUM(CASE WHEN play IN (20, 21, 30, 31) THEN n ELSE 0 END) AS field_goals_attempted,
+    SUM(CASE WHEN play IN (21, 31) THEN n ELSE 0 END) AS field_goals_made,
+    SUM(CASE WHEN play IN (30, 31) THEN n ELSE 0 END) AS threes_attempted,
+    SUM(CASE WHEN play = 31 THEN n ELSE 0 END) AS threes_made,
+    SUM(CASE WHEN play IN (10, 11, 12, 13) THEN n ELSE 0 END) AS free_throws_attempted,
+    SUM(CASE WHEN play IN (11, 13) THEN n ELSE 0 END) AS free_throws_made,
+    SUM(CASE WHEN play IN (12, 13) THEN n ELSE 0 END) AS free_throw_trips,
+    SUM(CASE WHEN play = 40 THEN n ELSE 0 END) AS turnovers,
+    SUM(CASE WHEN play = 50 AND own_shot THEN n ELSE 0 END) AS offensive_rebounds,
+    SUM(CASE WHEN play = 50 AND NOT own_shot THEN n ELSE 0 END) AS defensive_rebounds
+FROM counted_plays
+GROUP BY 1, 2, 3
 
 -- table: counted_possessions
 SELECT *, field_goals_attempted + free_throw_trips + turnovers - offensive_rebounds AS possessions
@@ -167,7 +175,11 @@ FROM box_scores
 -- Shares and rates are the Four Factors (Oliver 2004) of the team and, with "opponent_", of what it allowed.
 SELECT
     own.game_id,
-    CONCAT(SUBSTR(own.day, 1, 4), '-', SUBSTR(own.day, 5, 2), '-', SUBSTR(own.day, 7, 2)) AS date,
+    CONCAT(
+        SUBSTR(CAST(own.day AS STRING), 1, 4), '-',
+        SUBSTR(CAST(own.day AS STRING), 5, 2), '-',
+        SUBSTR(CAST(own.day AS STRING), 7, 2)
+    ) AS date,
     own.team,
     other.team AS opponent,
     CAST(48 + 5 * (games.periods - 4) AS INT) AS minutes,
@@ -201,11 +213,12 @@ SELECT
 FROM counted_possessions AS own
 JOIN counted_possessions AS other ON own.game_id = other.game_id AND own.team <> other.team
 JOIN games ON own.game_id = games.game_id
+WHERE games.left_out IS NULL
 ORDER BY own.day, own.game_id, own.team
 
 -- query: other_events
 -- Kinds of events that nothing here counts: substitutions, timeouts, and whatever a feed may add.
-SELECT CAST(actionType AS STRING) AS kind, COUNT(*) AS n_rows
+SELECT actionType AS kind, COUNT(*) AS n_rows
 FROM raw_events
 WHERE actionType NOT IN ('', '2pt', '3pt', 'freethrow', 'rebound', 'turnover')
 GROUP BY 1

@@ -13,6 +13,37 @@ from pipeline import contract as c
 
 Event = dict[str, Any]
 
+# What the one engine may take for a number, a day or a clock, and the other not.
+ODD_VALUES = [
+    "",
+    None,
+    "?",
+    "7.5",
+    " ",
+    "1e3",
+    "-1",
+    "7d",
+    "2022-02-30",
+    "0",
+    "1.0",
+    "1.00",
+    "0x1",
+    "1_0",
+    "01",
+    "1\n",
+    "+1",
+]
+ODD_VALUES += [
+    "2022-10-18T19:30:00Z",
+    "20221018 1",
+    "2022-1018",
+    "2022-10-18x",
+    "PT6M00.00S",
+    "PT06M00.00S ",
+    "٣",
+    "1" * 30,
+]
+
 
 def event(
     number: int,
@@ -108,7 +139,7 @@ def _random_game(rng: random.Random, number: int) -> list[Event]:
     chosen = rng.choice(events)
     if quirk == 0:
         column = rng.choice(c.EVENT_COLUMNS[:-1])
-        chosen[column] = rng.choice(["", None, "?", "7.5", " ", "1e3", "-1", "7d", "2022-02-30", "0"])
+        chosen[column] = rng.choice(ODD_VALUES)
     elif quirk == 1:
         events.append({**chosen, "team": teams[0] if chosen["team"] == teams[1] else teams[1]})
     elif quirk == 2:

@@ -130,21 +130,29 @@ def test_a_game_under_way_is_left_out(tmp_path: Path) -> None:
     [
         ("clock", "11:44", 'a.csv: clock "11:44" is not a clock like PT11M44.00S'),
         ("date", "18.10.2022", 'a.csv: date "18.10.2022" is not a day like 2022-10-19 or 20221019'),
-        ("date", "2022-02-30", 'a.csv: date "20220230" is not a day like 2022-10-19 or 20221019'),
+        ("date", "2022-02-30", 'a.csv: date "2022-02-30" is not a day like 2022-10-19 or 20221019'),
         ("period", "0", 'a.csv: period "0" is not a whole number from 1 to 99'),
         ("actionNumber", "7.5", 'a.csv: actionNumber "7.5" is not a whole number of at most nine digits'),
         ("shotResult", "made", 'a.csv: shotResult "made" is neither Made nor Missed'),
         ("shotResult", "none", 'a.csv: shotResult "none" is neither Made nor Missed'),
+        ("date", "2022-10-18x", 'a.csv: date "2022-10-18x" is not a day like 2022-10-19 or 20221019'),
+        ("date", "20221018 1", 'a.csv: date "20221018 1" is not a day like 2022-10-19 or 20221019'),
         ("date", "20221301", 'a.csv: date "20221301" is not a day like 2022-10-19 or 20221019'),
         ("date", "20230229", 'a.csv: date "20230229" is not a day like 2022-10-19 or 20221019'),
         ("date", "20220431", 'a.csv: date "20220431" is not a day like 2022-10-19 or 20221019'),
+        ("clock", "", 'a.csv: clock "" is not a clock like PT11M44.00S'),
+        ("date", None, 'a.csv: date "" is not a day like 2022-10-19 or 20221019'),
+        ("period", "", 'a.csv: period "" is not a whole number from 1 to 99'),
+        ("actionNumber", None, 'a.csv: actionNumber "" is not a whole number of at most nine digits'),
+        ("shotResult", None, 'a.csv: shotResult "" is neither Made nor Missed'),
         ("team", "", 'a.csv: team "" is empty'),
+        ("team", "  ", 'a.csv: team "" is empty'),
         ("game_id", "", 'a.csv: game_id "" is empty'),
         ("actionType", "", 'a.csv: actionType "" is empty'),
     ],
 )
 def test_bad_values_are_refused_by_file_column_value_and_rule(
-    tmp_path: Path, column: str, value: str, message: str
+    tmp_path: Path, column: str, value: str | None, message: str
 ) -> None:
     bad = {**event(500, "2pt", "HOM", "Made"), column: value}
     folder = write_events(tmp_path / "in", {"a.csv": [*a_game(), bad]})

@@ -110,9 +110,10 @@ def test_both_see_the_same_columns_in_a_parquet_file(tmp_path: Path) -> None:
     engines: list[Callable[[Path], AbstractContextManager[Any]]] = [partial(open_spark, master="local[1]"), open_duckdb]
     for open_engine in engines:
         with open_engine(folder) as engine:
-            kinds = {column.name: column.kind for column in engine._parquet_columns(path)}
-            with pytest.raises(event_files.CorruptFile):
-                engine._parquet_columns(tmp_path / "b.parquet")
+            kinds = {column.name: column.kind for column in engine._parquet_columns([path])[path]}
+            with pytest.raises(event_files.CorruptFile) as corrupt:
+                engine._parquet_columns([path, tmp_path / "b.parquet"])
+        assert corrupt.value.path == tmp_path / "b.parquet"
         assert kinds.pop("nothing") in (event_files.WHOLE, event_files.TEXT)
         assert kinds == {name: kind for name, (_, kind) in types.items() if kind}
 
