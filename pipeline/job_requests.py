@@ -1,6 +1,6 @@
 """What the steps have in common: a job's request to SageMaker, with the SDK's references and functions in it.
 
-Imports the SageMaker SDK, for `pipeline.definition` only.
+Imports the SageMaker SDK, for `pipeline.definition` and its steps only.
 """
 
 from __future__ import annotations

@@ -1,0 +1,91 @@
+"""The steps for play-by-play, of which at most one runs: Aggregate on one machine, AggregateOnSpark on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pipeline.job_requests import (  # isort: skip - sets what the SDK reads when it is imported
+    PROCESSING,
+    JobStep,
+    Machines,
+    P,
+    options,
+    processing_step,
+    stable_uri,
+)
+
+from sagemaker.core.workflow.conditions import ConditionEquals
+from sagemaker.core.workflow.functions import Join
+from sagemaker.mlops.workflow.condition_step import ConditionStep
+
+from pipeline import contract as c
+
+# A hundred seasons of event files (3.4 GB), and what DuckDB writes to disk of them (docs/scaling.md).
+AGGREGATE_VOLUME_GB: Final = 20
+# Each machine of the cluster holds all event files, and what Spark spills.
+SPARK_VOLUME_GB: Final = 100
+SPARK_MAX_RUNTIME_SECONDS: Final = 3 * 3600
+
+
+def events_step() -> ConditionStep:
+    """Aggregate, where there is play-by-play: on one machine, or on a cluster.
+
+    SageMaker cannot rejoin after a condition (sagemaker-python-sdk #3565): a step that waits for one in a branch is
+    left out with it. So nothing waits for Aggregate; it writes to a stable prefix, which the next run's Prepare reads.
+    """
+    return ConditionStep(
+        name="NoEvents",
+        conditions=[ConditionEquals(left=P["EventsPrefix"], right=c.NO_EVENTS)],
+        if_steps=[],
+        else_steps=[
+            ConditionStep(
+                name="OneAggregateMachine",
+                conditions=[ConditionEquals(left=P["AggregateInstanceCount"], right=1)],
+                if_steps=[aggregate_step("Aggregate", machines=Machines(volume_gb=AGGREGATE_VOLUME_GB))],
+                else_steps=[spark_step()],
+            )
+        ],
+    )
+
+
+def aggregate_step(
+    name: str,
+    *,
+    inputs: Mapping[str, Any] | None = None,
+    arguments: Sequence[Any] = (),
+    machines: Machines,
+) -> JobStep:
+    """Play-by-play to one row a team and game."""
+    return processing_step(
+        name,
+        inputs={
+            c.EVENTS_CHANNEL: Join(on="", values=["s3://${DataBucket}/", P["EventsPrefix"], "/"]),
+            **(inputs or {}),
+        },
+        outputs={c.TEAM_GAMES_CHANNEL: stable_uri(c.TEAM_GAMES_CHANNEL)},
+        arguments=[*arguments, *options({"--max-bad-row-share": "MaxBadRowShare"})],
+        machines=machines,
+    )
+
+
+def spark_step() -> JobStep:
+    """The same on SageMaker's own Spark image, which knows nothing of us: an archive brings the code (pipeline.spark).
+
+    Its hosts must talk to each other, so this is the one job without network isolation: for processing jobs that is
+    documented as no network at all. What they say is encrypted. No text that an operator gives may reach the
+    arguments: smspark-submit has not always quoted them for its shell.
+    """
+    return aggregate_step(
+        "AggregateOnSpark",
+        inputs={c.CODE_CHANNEL: "${SparkCodeUri}"},
+        arguments=["--engine", "spark"],
+        machines=Machines(
+            image="${SparkImageUri}",
+            entrypoint=("python3", f"{PROCESSING}/input/{c.CODE_CHANNEL}/${{SparkCodeFile}}"),
+            count=P["AggregateInstanceCount"],
+            volume_gb=SPARK_VOLUME_GB,
+            max_runtime_seconds=SPARK_MAX_RUNTIME_SECONDS,
+            network={"EnableNetworkIsolation": False, "EnableInterContainerTrafficEncryption": True},
+        ),
+    )
