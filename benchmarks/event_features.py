@@ -16,6 +16,7 @@ import argparse
 import sys
 import tempfile
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Final
 from unittest.mock import patch
@@ -32,6 +33,7 @@ from pipeline.steps.feature_names import FEATURES, LINEAR_FEATURES
 from pipeline.steps.features import build_features
 from pipeline.steps.games import load_games
 from pipeline.steps.model import Hyperparameters
+from pipeline.steps.training_sets import feature_matrix
 from pipeline.steps.walk_forward import walk_forward
 
 REAL_DATA: Final = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -96,7 +98,8 @@ def record(
     with (
         patch("pipeline.steps.model.LINEAR_FEATURES", all_linear),
         patch("pipeline.steps.model.FEATURES", all_features),
-        patch("pipeline.steps.walk_forward.FEATURES", all_features),
+        patch("pipeline.steps.training_sets.FEATURES", all_features),
+        patch("pipeline.steps.walk_forward.feature_matrix", partial(feature_matrix, columns=all_features)),
     ):
         table = pa.Table.from_pandas(played, preserve_index=False)
         found: pd.DataFrame = walk_forward(table, Hyperparameters(), int(known.sum())).to_pandas()
