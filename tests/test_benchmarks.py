@@ -1,0 +1,41 @@
+"""A number in the documents has a benchmark behind it: the fast ones must still run, and say what the documents say."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# The forecasts of another processor's XGBoost may differ in their last digits.
+TOLERANCE = 3e-4
+
+
+def run(name: str) -> str:
+    """What a benchmark prints, run as a user runs it."""
+    done = subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def signed_numbers(text: str) -> list[float]:
+    """Differences and the ends of their intervals, in order."""
+    return [float(number) for number in re.findall(r"[+-]\d\.\d{4}\b", text)]
+
+
+@pytest.mark.usefixtures("real_games", "real_events")
+def test_whether_features_of_events_help_is_what_the_document_says(root: Path) -> None:
+    text = (root / "docs/scaling.md").read_text(encoding="utf-8")
+    section = text.partition("## Do the features help?")[2].partition("\n## ")[0]
+    printed, documented = signed_numbers(run("event_features")), signed_numbers(section)
+    assert len(printed) == 3 * (4 * 2 + 3)  # difference and interval: four sets in two places, three shares of luck
+    assert documented == pytest.approx(printed, abs=TOLERANCE)
+    below, above = printed[1::3], printed[2::3]
+    assert all(low < 0 < high for low, high in zip(below, above, strict=True)), "one is clear of zero: say so"
+
+
+@pytest.mark.usefixtures("real_games")
+def test_the_model_is_better_than_elo_in_each_season() -> None:
+    assert "kept: better in each season" in run("model_quality")
