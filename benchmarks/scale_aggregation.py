@@ -32,10 +32,10 @@ REAL_EVENTS: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "
 SIZES: Final = (1, 10)
 FULL_SIZES: Final = (*SIZES, 100)
 STEP: Final = ("-m", "pipeline.steps.aggregate", "--input", "{input}", "--output", "{output}")
-PANDAS: Final = ("-m", "benchmarks.pandas_team_games", "{input}", "{output}")
+PANDAS_PROGRAM: Final = ("-m", "benchmarks.pandas_team_games", "{input}", "{output}")
 DUCKDB: Final = "DuckDB"
 SPARK: Final = "Spark, local[2]"
-PANDAS_NAME: Final = "pandas"
+PANDAS: Final = "pandas"
 REPEATS: Final = 5
 # DuckDB's limit; the kernel's in bytes (the same, Python, libraries, what is reserved but not used); up to which size.
 # A grouping keeps some 7 bytes a row that cannot go to disk, so that half a gigabyte ends between 10 and 100 seasons.
@@ -70,8 +70,8 @@ ENGINES: Final = (
         for limit, hard, largest in LIMITS
     ),
     Engine(SPARK, (*STEP, "--engine", "spark", "--master", "local[2]"), largest=10),
-    Engine(PANDAS_NAME, PANDAS, largest=10),
-    Engine("pandas, tuned", (*PANDAS, "--tuned"), largest=10),
+    Engine(PANDAS, PANDAS_PROGRAM, largest=10),
+    Engine("pandas, tuned", (*PANDAS_PROGRAM, "--tuned"), largest=10),
 )
 
 
@@ -143,7 +143,7 @@ def again(folder: Path, output: Path) -> str:
     Memory that a virtual machine has not used for a while is first fetched from its host. The first run of a program
     that needs much of it pays for that, as a job on a fresh machine does; the ones right after do not.
     """
-    duckdb, pandas = (next(engine for engine in ENGINES if engine.name == name) for name in (DUCKDB, PANDAS_NAME))
+    duckdb, pandas = (next(engine for engine in ENGINES if engine.name == name) for name in (DUCKDB, PANDAS))
     pairs = [(duckdb.run(folder, output / "again"), pandas.run(folder, output / "again")) for _ in range(REPEATS)]
     ratios = sorted(reference.seconds / own.seconds for own, reference in pairs)
     seconds = [statistics.median(run.seconds for run in runs) for runs in zip(*pairs, strict=True)]
