@@ -8,7 +8,6 @@ state.parquet    the league on the morning of the training, from which serving c
 
 from __future__ import annotations
 
-import io
 import json
 import tarfile
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import contract as c
+from pipeline.steps.arrow_memory import arrow_reader
 from pipeline.steps.container import StepError
 from pipeline.steps.league_state import LeagueState
 from pipeline.steps.lean_xgboost import xgb
@@ -120,9 +120,9 @@ def _artifact(content: Callable[[str], bytes | None]) -> Artifact:
     booster = xgb.Booster()
     booster.load_model(bytearray(needed(c.MODEL_FILE)))
     card = ModelCard.from_json(needed(c.MODEL_CARD_FILE).decode())
-    record = pq.read_table(io.BytesIO(needed(c.RECORD_FILE)))
+    record = pq.read_table(arrow_reader(needed(c.RECORD_FILE)))
     state = content(c.STATE_FILE)
-    return Artifact(booster, card, record, read_state(io.BytesIO(state)) if state else None)
+    return Artifact(booster, card, record, read_state(arrow_reader(state)) if state else None)
 
 
 def _member(tar: tarfile.TarFile, name: str) -> bytes | None:

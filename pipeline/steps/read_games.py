@@ -25,6 +25,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from pipeline.contract import GAME_COLUMNS, REQUIRED_COLUMNS
+from pipeline.steps.arrow_memory import arrow_reader
 from pipeline.steps.game_quarantine import FILE, LINE, BadData
 
 SUFFIXES: Final = (".csv", ".csv.gz", ".parquet")
@@ -144,7 +145,7 @@ def _parse_csv(data: bytes, header: list[str], lines: npt.NDArray[np.int64]) -> 
         return "skip"
 
     table = pa_csv.read_csv(
-        pa.BufferReader(data),
+        arrow_reader(data),
         # One block: a quoted line break can't be cut in two, and each column has one dictionary.
         read_options=pa_csv.ReadOptions(column_names=header, use_threads=False, block_size=len(data) + 1),
         parse_options=pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=keep_ragged),
@@ -201,7 +202,7 @@ def _unpaired_quotes(data: bytes, name: str) -> BadData:
 def _read_parquet(data: bytes, name: str) -> RawFile:
     """Read typed columns back to the text that a CSV would hold; the line of a row is its number, from 1."""
     try:
-        table = pq.ParquetFile(pa.BufferReader(data)).read()
+        table = pq.ParquetFile(arrow_reader(data)).read()
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise BadData(f"{name} is a truncated or corrupt Parquet file ({reason}); export it again") from error

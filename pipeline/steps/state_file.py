@@ -6,7 +6,7 @@ import json
 from dataclasses import fields
 from datetime import date
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -35,7 +35,7 @@ def write_state(path: Path, state: LeagueState) -> None:
     pq.write_table(table, path)
 
 
-def read_state(source: Path | BinaryIO) -> LeagueState:
+def read_state(source: Path | pa.BufferReader) -> LeagueState:
     """Read what `write_state` wrote; raises ValueError, KeyError or TypeError where it is none."""
     table = pq.read_table(source)
     facts: dict[str, Any] = json.loads((table.schema.metadata or {})[_KEY])
