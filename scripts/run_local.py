@@ -273,14 +273,15 @@ def explain_end(
         if result.failure.log_lines:
             click.echo("last lines of its log:", err=True)
             click.echo("".join(f"  {line}\n" for line in result.failure.log_lines), nl=False, err=True)
-        if result.step(result.failure.step).type == "Fail":
-            click.echo("look at the report; to accept what failed, run again with ForceTraining=true and", err=True)
-            click.echo(
-                "the named parameter changed (--param NAME=VALUE): resumed, the same gate says the same", err=True
-            )
         log = result.step(result.failure.step).log_path
         if log:
             click.echo(f"whole log: {store.root / log}", err=True)
+        if result.step(result.failure.step).type == "Fail":  # resumed, the same gate would say the same
+            click.echo("look at the report; to accept what failed, give the command again with", err=True)
+            click.echo(
+                "--param ForceTraining=true and another value of the named parameter (--param NAME=VALUE)", err=True
+            )
+            return
     command = [python(), "-m", "scripts.run_local", "--resume", result.execution_id]
     command += place
     command += ["--data", str(data)] if data else []

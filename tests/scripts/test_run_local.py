@@ -166,9 +166,12 @@ def test_gate_fails_the_run_and_names_metric_value_and_limit(root: Path, tmp_pat
     assert f"log loss {value:.6g} is above the limit 0.5 (MaxLogLoss)" in outcome["failure"]["reason"]
     assert outcome["model_package"] is None
     assert Path(outcome["report"]).is_file()
-    assert "--resume" in done.err
+    assert "--resume" not in done.err, "the same gate would say the same"
     again = run_local(root, tmp_path / "store", league)
     assert again.json["decision"] == "no-new-data", "a night later, nothing is trained for the same failure again"
+    assert "--param ForceTraining=true and another value of the named parameter" in done.err
+    accepted = run_local(root, tmp_path / "store", league, ForceTraining="true", MaxLogLoss="0.69")
+    assert accepted.json["decision"] == "registered", "what the advice says, works"
 
 
 def test_bad_data_fails_with_file_and_reason_and_resume_takes_mended_data(
