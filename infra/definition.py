@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import aws_cdk as cdk
 
+from infra.setting_rules import COUNT_PARAMETERS
 from infra.settings import Settings
 from pipeline.code_version import code_version, git_revision
 
@@ -58,7 +59,7 @@ def other_defaults(settings: Settings) -> dict[str, Any]:
     """Parameter defaults that the settings change: name to value."""
     approved = {"ApprovalStatus": "Approved"} if settings.approval == "automatic" else {}
     machines = {f"{step}InstanceType": machine for step, machine in settings.instance_types.items()}
-    counts = {f"{job}InstanceCount": count for job, count in settings.instance_counts.items()}
+    counts = {COUNT_PARAMETERS[step]: count for step, count in settings.instance_counts.items()}
     return {"EventsPrefix": settings.events_prefix, **approved, **machines, **counts, **settings.limits}
 
 

@@ -32,9 +32,10 @@ SERVERLESS_MEMORY_MB: Final = (1024, 2048, 3072, 4096, 5120, 6144)
 LIMITS: Final = {
     p.name: p.default for p in parameters.ALL if p.name in (*gates.GATE_PARAMETERS, "MaxBadRowShare", "MinGames")
 }
-_TYPE, _COUNT = "InstanceType", "InstanceCount"
+_TYPE = "InstanceType"
 STEPS_WITH_MACHINES: Final = tuple(p.name.removesuffix(_TYPE) for p in parameters.MACHINES if p.name.endswith(_TYPE))
-JOBS_WITH_COUNTS: Final = tuple(p.name.removesuffix(_COUNT) for p in parameters.MACHINES if p.name.endswith(_COUNT))
+# SageMaker says "Training" of the job, we say "Train" of the step; settings name steps.
+COUNT_PARAMETERS: Final = {"Aggregate": "AggregateInstanceCount", "Train": "TrainingInstanceCount"}
 _SHARES: Final = ("MaxBadRowShare", "MaxAccuracy", "MaxCalibrationError")
 
 
@@ -187,18 +188,17 @@ def instance_types(value: object) -> dict[str, str]:
 
 
 def instance_counts(value: object) -> dict[str, int]:
-    """How many machines some of the jobs have, by the names of the parameters."""
+    """How many machines some of the steps have."""
     found = pairs(value)
     counts: dict[str, int] = {}
-    for job, count in found.items():
-        if job not in JOBS_WITH_COUNTS:
-            raise SettingError(
-                f"counts of {', '.join(JOBS_WITH_COUNTS)}, not of {job}{suggestion(job, JOBS_WITH_COUNTS)}"
-            )
+    for step, count in found.items():
+        if step not in COUNT_PARAMETERS:
+            steps = tuple(COUNT_PARAMETERS)
+            raise SettingError(f"counts of {', '.join(steps)}, not of {step}{suggestion(step, steps)}")
         try:
-            counts[job] = whole_number(1, MAX_INSTANCES)(count)
+            counts[step] = whole_number(1, MAX_INSTANCES)(count)
         except SettingError as error:
-            raise SettingError(f"{error} for {job}, not {count!r}") from error
+            raise SettingError(f"{error} for {step}, not {count!r}") from error
     return counts
 
 

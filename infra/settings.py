@@ -71,7 +71,7 @@ class Settings:
         rule.instance_types, {}, "machines of the steps, e.g. Train=ml.m5.xlarge"
     )
     instance_counts: Mapping[str, int] = _setting(
-        rule.instance_counts, {}, "how many machines a job has, e.g. Training=2; one without"
+        rule.instance_counts, {}, "how many machines a step has, e.g. Train=2; one without"
     )
     limits: Mapping[str, int | float] = _setting(
         rule.limits, {}, "other limits than the pipeline's, e.g. MaxLogLoss=0.67"

@@ -76,7 +76,7 @@ def test_settings_change_defaults_and_nothing_else(prod: Template, synthesise: S
         env="prod",
         approval="automatic",
         instance_types="Train=ml.m5.xlarge",
-        instance_counts="Training=4",
+        instance_counts="Aggregate=3,Train=4",
         limits="MaxLogLoss=0.66,MinGames=500",
         events_prefix="feeds/play_by_play",
     )
@@ -84,10 +84,12 @@ def test_settings_change_defaults_and_nothing_else(prod: Template, synthesise: S
     defaults = {p["Name"]: p["DefaultValue"] for p in after["Parameters"]}
     assert defaults["ApprovalStatus"] == "Approved"
     assert (defaults["TrainInstanceType"], defaults["TrainingInstanceCount"]) == ("ml.m5.xlarge", 4)
+    assert defaults["AggregateInstanceCount"] == 3
     assert defaults["EventsPrefix"] == "feeds/play_by_play"
     assert (defaults["MaxLogLoss"], defaults["MinGames"]) == (0.66, 500)
     restored = copy.deepcopy(after)
-    others = ("EventsPrefix", "ApprovalStatus", "TrainInstanceType", "TrainingInstanceCount", "MaxLogLoss", "MinGames")
+    machines = ("TrainInstanceType", "TrainingInstanceCount", "AggregateInstanceCount")
+    others = ("EventsPrefix", "ApprovalStatus", *machines, "MaxLogLoss", "MinGames")
     for parameter, original in zip(restored["Parameters"], before["Parameters"], strict=True):
         if parameter["Name"] in others:
             assert parameter["DefaultValue"] != original["DefaultValue"]

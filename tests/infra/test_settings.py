@@ -45,21 +45,21 @@ def test_options_are_text_and_cdk_json_is_not() -> None:
     as_text = read(
         alert_emails="a@x.org, b@x.org",
         limits="MaxLogLoss=0.66,MinGames=500",
-        instance_counts="Training=2",
+        instance_counts="Train=2",
         tags="a=1,b=2",
         enabled="False",
     )
     as_json = read(
         alert_emails=["a@x.org", "b@x.org"],
         limits={"MaxLogLoss": 0.66, "MinGames": 500},
-        instance_counts={"Training": 2},
+        instance_counts={"Train": 2},
         tags={"a": "1", "b": 2},
         enabled=False,
     )
     assert as_text == as_json
     assert as_text.alert_emails == ("a@x.org", "b@x.org")
     assert as_text.limits == {"MaxLogLoss": 0.66, "MinGames": 500}
-    assert as_text.instance_counts == {"Training": 2}
+    assert as_text.instance_counts == {"Train": 2}
 
 
 @pytest.mark.parametrize(
@@ -87,10 +87,10 @@ def test_options_are_text_and_cdk_json_is_not() -> None:
         ("model_group", "nba_home_win", "letters, digits and hyphens"),
         ("instance_types", "Train=m5.large", "ml.m5.large for Train"),
         ("instance_types", "Trian=ml.m5.large", "did you mean Train"),
-        ("instance_counts", "Train=2", "counts of Aggregate, Training, not of Train (did you mean Training?)"),
-        ("instance_counts", "Training=0", "a whole number from 1 to 100 for Training, not '0'"),
-        ("instance_counts", "Training=101", "a whole number from 1 to 100 for Training"),
-        ("instance_counts", {"Training": 2.5}, "a whole number from 1 to 100 for Training"),
+        ("instance_counts", "Training=2", "counts of Aggregate, Train, not of Training (did you mean Train?)"),
+        ("instance_counts", "Train=0", "a whole number from 1 to 100 for Train, not '0'"),
+        ("instance_counts", "Train=101", "a whole number from 1 to 100 for Train"),
+        ("instance_counts", {"Train": 2.5}, "a whole number from 1 to 100 for Train"),
         ("instance_counts", "2", "name=value"),
         ("limits", "MaxLogLos=0.6", "did you mean MaxLogLoss"),
         ("limits", "MaxLogLoss=low", "a number for MaxLogLoss"),

@@ -59,7 +59,7 @@ def test_settings_change_the_bill(prod: dict[str, Any]) -> None:
         "-c",
         "instance_types=Train=ml.m5.xlarge",
         "-c",
-        "instance_counts=Training=2",
+        "instance_counts=Train=2",
         "-c",
         "schedule=cron(0 9 ? * MON,THU *)",
     )
