@@ -17,17 +17,18 @@ from pipeline.contract import BASE_DIR_VARIABLE, CLUSTER_PORT_VARIABLE, DEFAULT_
 from pipeline.local.host_processes import HostProcesses, signal_group
 from pipeline.local.hosts import Host, collect, hosts_of, lay_out, log_size, said_by, show_log
 from pipeline.local.job import Job, JobOutcome, LaunchFault
-from pipeline.local.orphans import Hold, hold_step
+from pipeline.local.orphans import TEMPORARY, Hold, hold_step
 from pipeline.local.parameters import PlanError
 from pipeline.local.plan import JOB_TYPES, Step
 from pipeline.local.reasons import exit_reason, last_lines, left_message
 from pipeline.local.spark import COMMANDS
 from pipeline.local.staging import outputs_of
+from pipeline.local.store import remove
 
 # A program sees only these of the operator's environment, as a container would: what else it needs, its request says.
 # The last ones tell numeric libraries how many threads to use, which changes their speed and not their task.
 _INHERITED = re.compile(
-    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_.*|TMPDIR|TMP|TEMP|VIRTUAL_ENV|(DY)?LD_.*|SSL_CERT_.*|"
+    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_.*|VIRTUAL_ENV|(DY)?LD_.*|SSL_CERT_.*|"
     r"(OMP|OPENBLAS|MKL|NUMEXPR)_.*|COVERAGE_.*"
 )
 _BASE_DIR = re.compile(rf"(?<![\w/.-]){re.escape(DEFAULT_BASE_DIR)}(?![\w.-])")
@@ -68,6 +69,8 @@ class ProcessLauncher:
         except OSError as error:
             raise LaunchFault(_exception_type(error), f"cannot start a process: {error}") from error
         end = HostProcesses(running, self.grace_seconds).wait(job)
+        for host in hosts:
+            remove(host.base_dir / TEMPORARY)
         if end.cause == "stopped":
             return JobOutcome("Stopped", "stopped on request")
         if end.cause == "timeout":
@@ -103,6 +106,7 @@ class ProcessLauncher:
         command = [localise(str(part), host.base_dir) for part in command]
         if command[0] in {"python", "python3"}:
             command[0] = sys.executable
+        (host.base_dir / TEMPORARY).mkdir(exist_ok=True)
         with host.log_path.open("ab") as log:
             return subprocess.Popen(
                 command,
@@ -131,6 +135,7 @@ class ProcessLauncher:
             f"{job.step_type.upper()}_JOB_ARN": job.arn,
             **requested,
             BASE_DIR_VARIABLE: str(base_dir),
+            "TMPDIR": str(base_dir / TEMPORARY),
         }
 
 

@@ -1,4 +1,4 @@
-"""Finds and ends the programs that a killed run has left behind, before they disturb a resumed run or the machine.
+"""Finds and ends what a killed run has left behind, before it disturbs a resumed run or the machine.
 
 A program inherits a locked file of its step's folder. As long as it, or a child that keeps its files, is alive, the
 lock is held, and the file names its process group.
@@ -12,9 +12,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from pipeline.local.locks import try_lock, wait_for_lock
+from pipeline.local.store import remove
 
+TEMPORARY: Final = "tmp"  # below a base directory: temporary files, which end with the program as a container's do
 _HOLD_FILE = "process"
 _SECONDS_TO_DIE = 5.0
 
@@ -45,7 +48,7 @@ def hold_step(folder: Path) -> Iterator[Hold]:
 
 
 def end_orphan(folder: Path) -> None:
-    """Kills the program of a step's folder, with its process group, if one is alive there."""
+    """Kills the program of a step's folder with its process group, if alive, and removes its temporary files."""
     path = folder / _HOLD_FILE
     if not path.exists():
         return
@@ -56,4 +59,6 @@ def end_orphan(folder: Path) -> None:
                 os.killpg(int(process_group), signal.SIGKILL)
         descriptor = wait_for_lock(path, _SECONDS_TO_DIE)
     if descriptor is not None:
+        for temporary in folder.glob(f"base*/{TEMPORARY}"):
+            remove(temporary)
         os.close(descriptor)

@@ -39,8 +39,10 @@ LOOK_AGAIN_SECONDS = 0.5
 LOOPBACK, LOOPBACK_ADDRESS = "lo", "127.0.0.1"
 ON_LOOPBACK = {
     "SPARK_LOCAL_IP": LOOPBACK_ADDRESS,
-    "SPARK_LOCAL_HOSTNAME": "localhost",
-}  # the machine's name may lead nowhere
+    "SPARK_LOCAL_HOSTNAME": "localhost",  # the machine's name may lead nowhere
+    "SPARK_LOCAL_DIRS": tempfile.gettempdir(),  # neither Spark nor Java looks at TMPDIR
+    "SPARK_SUBMIT_OPTS": shlex.quote(f"-Djava.io.tmpdir={tempfile.gettempdir()}"),
+}
 BASE = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
 WRAPPER_LIBRARY = "libnss_wrapper.so"
 # Of a Java that runs for seconds: its second compiler and its parallel collector would cost more than they gain.

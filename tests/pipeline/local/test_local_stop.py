@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -34,7 +35,8 @@ def alive(pid: int) -> bool:
 
 # Notes its own process id and that of a child, then works for a long time; "deaf" ones do not hear SIGTERM.
 STUBBORN = """
-import os, signal, subprocess, sys, time
+import os, signal, subprocess, sys, tempfile, time
+folder = tempfile.mkdtemp(prefix="stubborn-")
 if sys.argv[1] == "deaf":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 child = subprocess.Popen([sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)"])
@@ -43,6 +45,11 @@ with open(sys.argv[2] + ".new", "w") as file:
 os.rename(sys.argv[2] + ".new", sys.argv[2])
 time.sleep(60)
 """
+
+
+def temporary_folders(bench: Workbench) -> list[Path]:
+    """What STUBBORN made and did not remove, there or where the system would have put it."""
+    return [*bench.folder.rglob("stubborn-*"), *Path(tempfile.gettempdir()).glob("stubborn-*")]
 
 
 def stubborn(bench: Workbench, hearing: str, **options: object) -> tuple[Json, Path]:
@@ -60,6 +67,7 @@ def test_the_time_limit_ends_a_step_with_its_children(bench: Workbench, hearing:
     assert time.monotonic() - begin < 10
     assert result.failure is not None
     assert result.failure.reason == "stopped after its MaxRuntimeInSeconds of 1"
+    assert not temporary_folders(bench)
     assert not any(alive(int(pid)) for pid in pids.read_text().split())
 
 
@@ -113,6 +121,7 @@ def test_a_killed_run_is_marked_by_the_next_and_its_programs_are_ended(bench: Wo
     killed = recent_runs(bench.store)[0]
     assert killed.status == "Executing"
     assert alive(children[0])
+    assert len(temporary_folders(bench)) == 1
     other = bench.run(definition(processing("Other", [])))
     assert other.status == "Succeeded"
     marked = load_run(bench.store, killed.execution_id)
@@ -125,6 +134,7 @@ def test_a_killed_run_is_marked_by_the_next_and_its_programs_are_ended(bench: Wo
     while alive(children[0]) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not alive(children[0])
+    assert not temporary_folders(bench)
     assert list((bench.store.root / "executing").iterdir()) == []
 
 
