@@ -8,13 +8,17 @@ state.parquet    the league on the morning of the training, from which serving c
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
+import re
 import tarfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +29,8 @@ from pipeline.steps.container import StepError
 from pipeline.steps.league_state import LeagueState
 from pipeline.steps.lean_xgboost import xgb
 from pipeline.steps.state_file import read_state, write_state
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,9 @@ def read_artifact(archive: Path) -> Artifact:
     Raises StepError when the archive is unreadable or lacks one of the files (the state may be missing).
     """
     try:
-        with tarfile.open(archive, "r:gz") as tar:
+        # Whole, so that its checksum is compared before XGBoost, which some damaged models crash, sees any of it.
+        content = gzip.decompress(archive.read_bytes())
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
             return _artifact(lambda name: _member(tar, name))
     except _UNREADABLE as error:
         raise StepError(
@@ -105,24 +113,50 @@ def read_unpacked(folder: Path) -> Artifact:
         ) from error
 
 
-_UNREADABLE: Final = (OSError, EOFError, KeyError, TypeError, ValueError, tarfile.TarError, xgb.core.XGBoostError)
+_UNREADABLE: Final = (
+    *(OSError, EOFError, KeyError, TypeError, ValueError),
+    *(tarfile.TarError, zlib.error, xgb.core.XGBoostError),
+)
 
 
 def _artifact(content: Callable[[str], bytes | None]) -> Artifact:
     """The model from its files' content, None for one that is missing; raises one of _UNREADABLE."""
 
-    def needed(name: str) -> bytes:
-        found = content(name)
-        if found is None:
+    def needed(name: str, parse: Callable[[bytes], _T]) -> _T:
+        data = content(name)
+        if data is None:
             raise ValueError(f"no {name} in it")
-        return found
+        return _parsed(name, data, parse)
 
-    booster = xgb.Booster()
-    booster.load_model(bytearray(needed(c.MODEL_FILE)))
-    card = ModelCard.from_json(needed(c.MODEL_CARD_FILE).decode())
-    record = pq.read_table(arrow_reader(needed(c.RECORD_FILE)))
     state = content(c.STATE_FILE)
-    return Artifact(booster, card, record, read_state(arrow_reader(state)) if state else None)
+    return Artifact(
+        booster=needed(c.MODEL_FILE, _booster),
+        card=needed(c.MODEL_CARD_FILE, lambda data: ModelCard.from_json(data.decode())),
+        record=needed(c.RECORD_FILE, lambda data: pq.read_table(arrow_reader(data))),
+        state=None if state is None else _parsed(c.STATE_FILE, state, lambda data: read_state(arrow_reader(data))),
+    )
+
+
+def _parsed(name: str, data: bytes, parse: Callable[[bytes], _T]) -> _T:
+    try:
+        if not data:  # XGBoost crashes
+            raise ValueError("it is empty")
+        return parse(data)
+    except _UNREADABLE as error:
+        raise ValueError(f"{name} cannot be read: {_first_words(error)}") from error
+
+
+def _booster(data: bytes) -> xgb.Booster:
+    booster = xgb.Booster()
+    booster.load_model(bytearray(data))
+    return booster
+
+
+def _first_words(error: Exception) -> str:
+    """What it says, without XGBoost's place in C++ in front of it and its stack trace behind it."""
+    if isinstance(error, KeyError):
+        return f"it has no {error.args[0]}"
+    return re.sub(r"^\[[\d:]+\] \S+: ", "", str(error).partition("\n")[0])
 
 
 def _member(tar: tarfile.TarFile, name: str) -> bytes | None:

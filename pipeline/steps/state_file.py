@@ -38,7 +38,10 @@ def write_state(path: Path, state: LeagueState) -> None:
 def read_state(source: Path | pa.BufferReader) -> LeagueState:
     """Read what `write_state` wrote; raises ValueError, KeyError or TypeError where it is none."""
     table = pq.read_table(source)
-    facts: dict[str, Any] = json.loads((table.schema.metadata or {})[_KEY])
+    metadata = table.schema.metadata or {}
+    if _KEY not in metadata:
+        raise ValueError("it holds no league's state")
+    facts: dict[str, Any] = json.loads(metadata[_KEY])
     known = _games(table)
     played, to_come = np.split(np.arange(table.num_rows), [int(facts["n_past"])])
     return LeagueState(

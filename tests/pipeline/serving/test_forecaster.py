@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
@@ -176,7 +177,28 @@ def test_what_is_no_model_is_refused(forecaster: Forecaster, tmp_path: Path) -> 
         load_forecaster(tmp_path / "nowhere", "1", 7)
     with pytest.raises(StepError, match=r"no model\.ubj in it"):
         load_forecaster(tmp_path, "1", 7)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        (c.MODEL_FILE, b"garbage", "Unknown construct"),
+        (c.MODEL_FILE, b"", "it is empty"),
+        (c.MODEL_CARD_FILE, b"{}", "it has no features"),
+        (c.RECORD_FILE, b"PAR1", "Parquet"),
+        (c.STATE_FILE, b"PAR1", "Parquet"),
+        (c.STATE_FILE, c.RECORD_FILE, "it holds no league's state"),
+    ],
+)
+def test_a_file_of_a_model_that_cannot_be_read_is_named_in_one_line(
+    forecaster: Forecaster, tmp_path: Path, file: str, content: bytes | str, words: str
+) -> None:
     write_artifact(tmp_path, forecaster.artifact)
-    (tmp_path / c.STATE_FILE).write_bytes(b"PAR1")
-    with pytest.raises(StepError, match="holds no model of this pipeline"):
+    (tmp_path / file).write_bytes((tmp_path / content).read_bytes() if isinstance(content, str) else content)
+    with pytest.raises(StepError) as caught:
         load_forecaster(tmp_path, "1", 7)
+    assert re.search(
+        rf"holds no model of this pipeline \({re.escape(file)} cannot be read: .*{words}", str(caught.value)
+    )
+    assert "\n" not in str(caught.value)
+    assert "Stack trace" not in str(caught.value)

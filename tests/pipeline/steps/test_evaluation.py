@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -235,18 +237,35 @@ def test_a_record_of_few_games_is_refused_by_the_gate_and_not_by_a_defect(
     assert "MinEvaluatedGames" in evaluation["quality"]["reason"]
 
 
-def test_artifact_survives_its_archive(candidate: Artifact, features: pa.Table, tmp_path: Path) -> None:
-    import tarfile
-
-    write_artifact(tmp_path / "model", candidate)
-    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
-        for path in (tmp_path / "model").iterdir():
+def packed(candidate: Artifact, folder: Path) -> Path:
+    write_artifact(folder / "model", candidate)
+    with tarfile.open(folder / "model.tar.gz", "w:gz") as tar:
+        for path in (folder / "model").iterdir():
             tar.add(path, arcname=path.name)
-    again = read_artifact(tmp_path / "model.tar.gz")
+    return folder / "model.tar.gz"
+
+
+def test_artifact_survives_its_archive(candidate: Artifact, features: pa.Table, tmp_path: Path) -> None:
+    again = read_artifact(packed(candidate, tmp_path))
     some = feature_matrix(features.slice(0, 50))
     assert again.card == candidate.card
     assert again.record.to_pylist() == candidate.record.to_pylist()
     assert (predict(again.booster, some) == predict(candidate.booster, some)).all()
+
+
+def test_a_damaged_archive_is_refused_before_anything_of_it_is_used(candidate: Artifact, tmp_path: Path) -> None:
+    """One bit, anywhere behind gzip's header, or an end too early; XGBoost crashes on some damaged models."""
+    archive = packed(candidate, tmp_path)
+    whole = archive.read_bytes()
+    chance = random.Random(3)  # noqa: S311 (repeatable places, no secret)
+    for _ in range(100):
+        damaged = bytearray(whole)
+        damaged[chance.randrange(30, len(whole))] ^= 1 << chance.randrange(8)
+        for content in (damaged, whole[: chance.randrange(len(whole))]):
+            archive.write_bytes(content)
+            with pytest.raises(StepError, match=r"model\.tar\.gz is not a model of this pipeline") as caught:
+                read_artifact(archive)
+            assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
