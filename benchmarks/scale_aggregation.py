@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import statistics
 import sys
 import tempfile
@@ -98,20 +99,23 @@ def main(full: bool) -> int:
 
 
 def write_seasons(folder: Path, times: int) -> int:
-    """Write further seasons until there are `times`; returns the number of rows in all of them."""
+    """Write seasons, the first one as it is, until there are `times`; returns the number of rows in all of them."""
     folder.mkdir(exist_ok=True)
     files = sorted(REAL_EVENTS.glob("*.parquet"))
     there = len(list(folder.iterdir())) // len(files)
     for season in range(there, times):
         for path in files:
+            target = folder / f"{season:03d}_{path.name}"
+            if not season:
+                shutil.copyfile(path, target)
+                continue
             table = pq.read_table(path)
             ids = pc.add(table[c.GAME_ID], pa.scalar(season * 100_000_000))
             days = pc.add(table[c.DATE], pa.scalar(season % 70 * 10_000))
             for name, values in ((c.GAME_ID, ids), (c.DATE, days)):
                 table = table.set_column(table.column_names.index(name), name, values)
-            if season:  # the copies hold only what is read, so that a hundred of them have room
-                table = table.select(list(c.EVENT_COLUMNS))
-            pq.write_table(table, folder / f"{season:03d}_{path.name}")
+            # further ones hold only what is read, so that a hundred of them have room
+            pq.write_table(table.select(list(c.EVENT_COLUMNS)), target)
     return sum(pq.read_metadata(path).num_rows for path in folder.iterdir())
 
 

@@ -42,7 +42,7 @@ def timed(
         handle = os.pidfd_open(process.pid)  # to be read from when the process ends
         while not select.select([handle], [], [], _EVERY_SECONDS)[0]:
             pids = list(_family(process.pid))
-            peak = max(peak, sum(_resident_bytes(pid) for pid in pids))
+            peak = max(peak, sum(_memory_bytes(pid, "VmRSS") for pid in pids), _memory_bytes(process.pid, "VmHWM"))
             cpu.update({pid: max(cpu.get(pid, 0.0), _cpu_seconds(pid)) for pid in pids})
         os.close(handle)
         ended = os.wait4(process.pid, 0)
@@ -50,10 +50,13 @@ def timed(
         process.returncode = os.waitstatus_to_exitcode(ended[1])
         log.seek(0)
         if process.returncode:
-            raise subprocess.CalledProcessError(process.returncode, command, stderr=log.read())
+            error = subprocess.CalledProcessError(process.returncode, command, stderr=log.read())
+            error.add_note(error.stderr.strip())
+            raise error
     # What the kernel counted is exact, but leaves out children that nobody waited for, such as Spark's Java process.
+    # Its own ru_maxrss is of no use: Linux counts the memory of the process that started it, which is this one.
     counted = ended[2].ru_utime + ended[2].ru_stime
-    return Run(seconds, max(counted, sum(cpu.values())), max(peak, ended[2].ru_maxrss * 1024))
+    return Run(seconds, max(counted, sum(cpu.values())), peak)
 
 
 def _family(pid: int) -> Iterator[int]:
@@ -67,12 +70,13 @@ def _family(pid: int) -> Iterator[int]:
         yield from _family(int(child))
 
 
-def _resident_bytes(pid: int) -> int:
+def _memory_bytes(pid: int, what: str) -> int:
+    """VmRSS, what is resident now, or VmHWM, the most that ever was."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return 0
-    return int(status.split("VmRSS:")[1].split()[0]) * 1024 if "VmRSS:" in status else 0
+    return int(status.split(f"{what}:")[1].split()[0]) * 1024 if f"{what}:" in status else 0
 
 
 def _cpu_seconds(pid: int) -> float:
