@@ -54,7 +54,8 @@ def open_duckdb(folder: Path, *, memory_limit: str = "") -> Iterator[DuckDB]:
             if "offload" in str(error):
                 raise StepError(
                     f"the disk of {temporary} is full: what did not fit under the memory limit was to go there "
-                    f"({_first_line(error)}); make room, set TMPDIR to a larger disk, or raise --memory-limit"
+                    f"({_first_line(error)}); make room there, raise --memory-limit, or give the job a larger volume "
+                    "(AGGREGATE_VOLUME_GB in pipeline/event_steps.py)"
                 ) from error
             raise StepError(
                 f"DuckDB needs more than {memory_limit or 'this machine has'} ({_first_line(error)}); raise "
