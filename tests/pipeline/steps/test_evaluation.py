@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 import tarfile
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -245,6 +247,13 @@ def packed(candidate: Artifact, folder: Path) -> Path:
     return folder / "model.tar.gz"
 
 
+def unpacked(content: bytes) -> bytes | None:
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error):
+        return None
+
+
 def test_artifact_survives_its_archive(candidate: Artifact, features: pa.Table, tmp_path: Path) -> None:
     again = read_artifact(packed(candidate, tmp_path))
     some = feature_matrix(features.slice(0, 50))
@@ -261,7 +270,9 @@ def test_a_damaged_archive_is_refused_before_anything_of_it_is_used(candidate: A
     for _ in range(100):
         damaged = bytearray(whole)
         damaged[chance.randrange(30, len(whole))] ^= 1 << chance.randrange(8)
-        for content in (damaged, whole[: chance.randrange(len(whole))]):
+        for content in (bytes(damaged), whole[: chance.randrange(len(whole))]):
+            if unpacked(content) == unpacked(whole):  # a bit between two blocks, which says nothing
+                continue
             archive.write_bytes(content)
             with pytest.raises(StepError, match=r"model\.tar\.gz is not a model of this pipeline") as caught:
                 read_artifact(archive)
