@@ -113,10 +113,8 @@ def read_unpacked(folder: Path) -> Artifact:
         ) from error
 
 
-_UNREADABLE: Final = (
-    *(OSError, EOFError, KeyError, TypeError, ValueError),
-    *(tarfile.TarError, zlib.error, xgb.core.XGBoostError),
-)
+# XGBoost's and some of Arrow's are ValueErrors.
+_UNREADABLE: Final = (OSError, EOFError, KeyError, TypeError, ValueError, tarfile.TarError, zlib.error)
 
 
 def _artifact(content: Callable[[str], bytes | None]) -> Artifact:
