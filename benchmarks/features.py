@@ -78,8 +78,8 @@ def league() -> tuple[pd.DataFrame, str]:
     """The real games, or simulated ones, and which."""
     if not REAL_GAMES.is_dir():
         return simulated_games(60_000), "simulated"
-    limits = {"max_bad_row_share": 0.01, "min_games": 1_000}
-    return load_games(REAL_GAMES, as_of=AS_OF, today=AS_OF, **limits).games, "real"  # type: ignore[arg-type]
+    loaded = load_games(REAL_GAMES, as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, min_games=1_000)
+    return loaded.games, "real"
 
 
 def best_time(games: pd.DataFrame) -> tuple[float, pd.DataFrame]:

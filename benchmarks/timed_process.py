@@ -20,7 +20,10 @@ _EVERY_SECONDS: Final = 0.05
 
 @dataclass(frozen=True)
 class Run:
-    """Of a process and its children: seconds, CPU seconds, and their highest resident memory together, in bytes."""
+    """Of a process and its children: seconds, CPU seconds, and their highest resident memory together, in bytes.
+
+    Memory is looked at every 50 ms; what a process takes in its last ones is not seen.
+    """
 
     seconds: float
     cpu_seconds: float
