@@ -204,7 +204,7 @@ def _refuse_too_many_bad_rows(quarantine: pd.DataFrame, n_bad_rows: int, n_rows:
         f"{n_bad_rows} of {n_rows} rows are bad ({n_bad_rows / n_rows:.2%}, limit {max_share:.2%}); first: "
         f"{describe(first[FILE], first[LINE], first[COLUMN], first[VALUE], first[RULE])}; "
         f'most common: "{counts.index[0]}" ({counts.iloc[0]} times); correct the files '
-        f"({QUARANTINE_FILE} lists every row), or raise the limit",
+        f"({QUARANTINE_FILE} lists every row), or raise MaxBadRowShare",
         quarantine,
     )
 
@@ -214,7 +214,7 @@ def _refuse_too_few_games(games: pd.DataFrame, as_of: date, min_games: int, quar
     if n_played < min_games:
         raise BadData(
             f"{n_played} games were played before {as_of}, fewer than the minimum of {min_games}; "
-            "add older games, or lower the minimum",
+            "add older games, or lower MinGames",
             quarantine,
         )
 

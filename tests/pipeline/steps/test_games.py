@@ -45,7 +45,7 @@ def test_too_many_bad_rows_stop_the_run_with_share_limit_first_and_commonest(loa
         "3 of 6 rows are bad (50.00%, limit 25.00%); first: a.csv, line 5: "
         'home_points "abc" is not a whole number from 1 to 250; '
         'most common: "is not a whole number from 1 to 250" (2 times); '
-        "correct the files (quarantine.csv lists every row), or raise the limit"
+        "correct the files (quarantine.csv lists every row), or raise MaxBadRowShare"
     )
     assert caught.value.quarantine["line"].tolist() == [5, 6, 7]
 
@@ -56,7 +56,7 @@ def test_too_few_played_games_stop_the_run(load: Load) -> None:
     with pytest.raises(BadData) as caught:
         load({"a.csv": text}, min_games=3, as_of=date(2021, 2, 1))
     assert str(caught.value) == (
-        "2 games were played before 2021-02-01, fewer than the minimum of 3; add older games, or lower the minimum"
+        "2 games were played before 2021-02-01, fewer than the minimum of 3; add older games, or lower MinGames"
     )
 
 
