@@ -61,10 +61,10 @@ SELECT
         WHEN REGEXP_REPLACE(clock, '^PT[0-9]{2}M[0-9]{2}[.][0-9]{2}S$', '') <> '' OR time_left IS NULL THEN 'clock'
         WHEN REGEXP_REPLACE(actionNumber, '^[0-9]{1,9}([.]0)?$', '') <> '' OR action_number IS NULL THEN 'actionNumber'
         WHEN actionType IS NULL OR actionType = '' THEN 'actionType'
-        WHEN actionType IN ('2pt', '3pt', 'freethrow') AND COALESCE(shotResult, '') NOT IN ('Made', 'Missed')
+        WHEN actionType IN ('2pt', '3pt', 'freethrow') AND (shotResult IS NULL OR shotResult NOT IN ('Made', 'Missed'))
             THEN 'shotResult'
         WHEN team IS NULL OR team = '' THEN 'team'
-        WHEN actionType = 'freethrow' AND COALESCE(description, '') = '' THEN 'description'
+        WHEN actionType = 'freethrow' AND (description IS NULL OR description = '') THEN 'description'
     END AS broken,
     CASE actionType
         WHEN 'freethrow' THEN
