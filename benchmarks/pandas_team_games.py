@@ -1,39 +1,31 @@
 """The aggregation of events as plain pandas: the reference that benchmarks/scale.py times, and checks results against.
 
-Plain: reads the files as they are, drops repeated rows, and makes the checks that the SQL makes (every value, one event
-a number). Tuned: reads only the columns that it needs, and trusts them and the event numbers.
+Plain: reads the files as they are, drops repeated rows, makes the checks that the SQL makes, accounts for every row.
+Tuned: reads only the columns that it needs, trusts them and the event numbers, and accounts for nothing.
+Object strings: plain, but a text is a Python object, as it was in pandas until 3.0 (an option that pandas 4 will drop).
 
-python -m benchmarks.pandas_team_games FOLDER OUTPUT [--tuned]
+out  team_games.csv      one row a team and game, with these columns of the step's and some of its own
+     aggregated.json     what the step writes of the rows (not with --tuned)
+
+python -m benchmarks.pandas_team_games FOLDER OUTPUT [--tuned | --object-strings]
 """
 
 from __future__ import annotations
 
+import json
 import sys
+import warnings
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from pipeline import contract as c
+from pipeline.steps.aggregate import RULES
 
 KEYS = ["game_id", "team"]
-
-
-def main() -> None:
-    """Read every Parquet file of FOLDER, write OUTPUT/team_games.csv."""
-    folder, output = Path(sys.argv[1]), Path(sys.argv[2])
-    files = sorted(folder.rglob("*.parquet"))
-    tuned = "--tuned" in sys.argv
-    columns = list(c.EVENT_COLUMNS) if tuned else None
-    events = pd.concat([pd.read_parquet(path, columns=columns) for path in files], ignore_index=True)
-    n_rows = len(events)
-    found = team_games(events if tuned else checked(events))
-    output.mkdir(parents=True, exist_ok=True)
-    found.to_csv(output / c.TEAM_GAMES_FILE, index=False)
-    print(f"{n_rows:,} rows, {len(found):,} rows of teams and games", file=sys.stderr)
-
-
 COUNTED_KINDS = ["2pt", "3pt", "freethrow", "rebound", "turnover"]
-RULES = {
+PATTERNS = {
     "game_id": "[0-9]+",
     "date": "(?:19|20)[0-9]{6}",
     "period": "[1-9][0-9]?",
@@ -43,19 +35,86 @@ RULES = {
 }
 
 
-def checked(events: pd.DataFrame) -> pd.DataFrame:
-    """The counted events, each once; refuses what the step would not count."""
-    events = events[events["actionType"].isin(COUNTED_KINDS)]
-    for column, rule in RULES.items():
-        assert events[column].astype("str").str.fullmatch(rule).all(), column
-    assert pd.to_datetime(events["date"].astype("str"), errors="coerce").notna().all()
-    shots = events["actionType"].isin(["2pt", "3pt", "freethrow"])
-    assert events.loc[shots, "shotResult"].isin(["Made", "Missed"]).all()
-    events = events.drop_duplicates()
-    assert not events.duplicated(["game_id", "actionNumber"]).any()
-    assert (events.groupby("game_id")["team"].nunique() == 2).all()
-    assert (events.groupby("game_id")["date"].nunique() == 1).all()
-    return events
+def main() -> None:
+    """Read every Parquet file of FOLDER, write OUTPUT/team_games.csv, and OUTPUT/aggregated.json."""
+    folder, output = Path(sys.argv[1]), Path(sys.argv[2])
+    if "--object-strings" in sys.argv:
+        with warnings.catch_warnings(action="ignore"):  # it is deprecated
+            pd.set_option("future.infer_string", False)
+    files = sorted(folder.rglob("*.parquet"))
+    output.mkdir(parents=True, exist_ok=True)
+    if "--tuned" in sys.argv:
+        columns = list(c.EVENT_COLUMNS)
+        events = pd.concat([pd.read_parquet(path, columns=columns) for path in files], ignore_index=True)
+    else:
+        everything = pd.concat([pd.read_parquet(path).assign(file=path.name) for path in files], ignore_index=True)
+        events, account = checked(everything)
+        (output / c.AGGREGATED_FILE).write_text(json.dumps(account, indent=2) + "\n", encoding="utf-8")
+    found = team_games(events)
+    found.to_csv(output / c.TEAM_GAMES_FILE, index=False)
+    print(f"{len(found):,} rows of teams and games", file=sys.stderr)
+
+
+def checked(events: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The events of games that can be counted, each once, and an account of every row, as the step's is."""
+    kind = events["actionType"]
+    other = ~kind.isin([*COUNTED_KINDS, ""]) & kind.notna()
+    counted = events[~other]
+    broken = broken_columns(counted)
+    good = counted[broken.isna()]
+    once = good.drop_duplicates(good.columns.drop("file"))
+    games = games_left_out(once, counted.loc[broken.notna(), "game_id"])
+    left_out = games[games.notna()]
+    bad = counted[broken.notna()].assign(column=broken.dropna())
+    account = {
+        "n_rows_read": len(events),
+        "n_events": len(once),
+        "n_duplicates_collapsed": len(good) - len(once),
+        "n_bad_rows": len(bad),
+        "n_rows_not_counted": kind[other].value_counts().sort_index().to_dict(),
+        "n_games": len(games),
+        "n_games_left_out": len(left_out),
+        "bad_rows": [
+            {"file": file, "column": column, "value": str(value), "rule": RULES[str(column)], "rows": n}
+            for (file, column), found in bad.groupby(["file", "column"])
+            for value, n in found[column].value_counts(dropna=False).items()
+        ],
+        "games_left_out": [{"game_id": str(name), "rule": rule} for name, rule in left_out.items()],
+    }
+    return once[once["game_id"].map(games).isna()], account
+
+
+def broken_columns(events: pd.DataFrame) -> pd.Series[str]:
+    """The first column of each row that breaks its rule; NaN for a good row."""
+    broken = pd.Series(pd.NA, index=events.index, dtype="str")
+    for column, rule in PATTERNS.items():
+        broken[~events[column].astype("str").str.fullmatch(rule) & broken.isna()] = column
+    days = pd.to_datetime(events["date"].astype("str"), errors="coerce")
+    broken[days.isna() & broken.isna()] = "date"
+    kind = events["actionType"]
+    broken[(kind.isna() | (kind == "")) & broken.isna()] = "actionType"
+    shots = kind.isin(["2pt", "3pt", "freethrow"])
+    broken[shots & ~events["shotResult"].isin(["Made", "Missed"]) & broken.isna()] = "shotResult"
+    nameless = events["description"].isna() | (events["description"] == "")
+    broken[(kind == "freethrow") & nameless & broken.isna()] = "description"
+    return broken
+
+
+def games_left_out(events: pd.DataFrame, bad: pd.Series[int]) -> pd.Series[str]:
+    """Why a game cannot be counted, by its id; NaN where it can. `bad` holds the game of each bad row."""
+    by_game = events.groupby("game_id")
+    rules = {
+        "has not reached the fourth period": by_game["period"].max() < 4,
+        "does not have events of two teams": by_game["team"].nunique() != 2,
+        "has events of several days": by_game["date"].nunique() != 1,
+        "has events that contradict each other under one actionNumber": by_game["actionNumber"].nunique()
+        != by_game.size(),
+    }
+    found = pd.Series(pd.NA, index=pd.Index(sorted({*events["game_id"].unique(), *bad})), dtype="str")
+    for rule, breaks in rules.items():  # the weightiest last
+        found[breaks.index[breaks]] = rule
+    found[bad.unique()] = "has bad events"
+    return found
 
 
 def team_games(events: pd.DataFrame) -> pd.DataFrame:

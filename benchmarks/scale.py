@@ -7,7 +7,7 @@ CPU seconds do not depend on neighbours; seconds do. Prints ratios last: they ca
 
 python -m benchmarks.scale                       some minutes
 python -m benchmarks.scale --only aggregation    one part of it
-python -m benchmarks.scale --full                the largest sizes, too: a quarter of an hour
+python -m benchmarks.scale --full                the largest sizes, too: half an hour
 """
 
 from __future__ import annotations
@@ -30,9 +30,7 @@ def main() -> int:
     """Run the parts that are wanted, one after the other."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--only", choices=list(PARTS), help="one part instead of all")
-    parser.add_argument(
-        "--full", action="store_true", help="the largest sizes, too: a quarter of an hour, and 10 GB of disk"
-    )
+    parser.add_argument("--full", action="store_true", help="the largest sizes, too: half an hour, and 10 GB of disk")
     options = parser.parse_args()
     codes = [part(options.full) for name, part in PARTS.items() if options.only in (None, name)]
     return max(codes)

@@ -2,9 +2,9 @@
 
 in   ../shared/data/play_by_play_2023/     every event of a season; N times it: N seasons with ids and days of their own
 
-DuckDB runs once more under memory limits, which the kernel keeps as well (timed_process.py). At 1 times the rows of
-all engines are compared. At 100 times pandas is left out, because it would need 100 GB, and so is Spark, which would
-take most of an hour on two cores.
+DuckDB runs once more under memory limits, which the kernel keeps as well (timed_process.py). At each size the rows of
+all engines are compared. At 100 times pandas is left out, because it would need 120 GB; with object strings it would
+need 23 GB at 10 times.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import shutil
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ DUCKDB: Final = "DuckDB"
 SPARK: Final = "Spark, local[2]"
 PANDAS: Final = "pandas"
 REPEATS: Final = 5
+PAUSES_SECONDS: Final = (0, 5)  # without and with time for Linux to give memory back to the host
+OF_THE_RUN: Final = ("engine", "n_team_games")  # what aggregated.json says besides the account of the rows
 # DuckDB's limit; the kernel's in bytes (the same, Python, libraries, what is reserved but not used); up to which size.
 # A grouping keeps some 7 bytes a row that cannot go to disk, so that half a gigabyte ends between 10 and 100 seasons.
 # There the kernel's would count what is reserved as used (a cgroup does not: docs/scaling.md).
@@ -70,8 +73,9 @@ ENGINES: Final = (
         Engine(f"DuckDB, {limit}", (*STEP, "--memory-limit", limit), largest, memory_limit=hard)
         for limit, hard, largest in LIMITS
     ),
-    Engine(SPARK, (*STEP, "--engine", "spark", "--master", "local[2]"), largest=10),
+    Engine(SPARK, (*STEP, "--engine", "spark", "--master", "local[2]")),
     Engine(PANDAS, PANDAS_PROGRAM, largest=10),
+    Engine("pandas, object strings", (*PANDAS_PROGRAM, "--object-strings"), largest=1),
     Engine("pandas, tuned", (*PANDAS_PROGRAM, "--tuned"), largest=10),
 )
 
@@ -84,16 +88,19 @@ def main(full: bool) -> int:
     found: dict[tuple[str, int], Run] = {}
     print("| times | rows | engine | seconds | CPU seconds | rows/s | peak MB |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
+    # From here on the disk's cache holds all libraries: the first program would pay for them alone.
+    timed([sys.executable, "-c", "import duckdb, pandas, pyarrow, pyspark.sql"])
     with tempfile.TemporaryDirectory() as temporary:
         for times in FULL_SIZES if full else SIZES:
             folder = Path(temporary) / "events"
             rows = write_seasons(folder, times)
-            found |= {(name, times): run for name, run in measure(folder, Path(temporary) / "out", times, rows)}
+            output = Path(temporary) / f"out{times}"
+            found |= {(name, times): run for name, run in measure(folder, output, times, rows)}
+            print(compare(output), file=sys.stderr)
             if times == 1:
-                print(compare(Path(temporary) / "out"), file=sys.stderr, end="")
-                repeated = again(folder, Path(temporary) / "out")
+                repeated = [again(folder, output, pause_seconds) for pause_seconds in PAUSES_SECONDS]
     print()
-    for line in (*ratios(found), repeated, *growth(found, "a row"), "", *costs(found)):
+    for line in (*ratios(found), *repeated, *growth(found, "a row"), "", *costs(found)):
         print(line)
     return 0
 
@@ -141,19 +148,26 @@ def ratios(found: dict[tuple[str, int], Run]) -> Iterator[str]:
             yield f"- at {times} times, {name}: {seconds:.1f} times DuckDB's seconds, {cpu:.1f} times its CPU seconds"
 
 
-def again(folder: Path, output: Path) -> str:
-    """DuckDB and pandas in turn, several times: what a single run cannot say, and what warm memory changes.
+def again(folder: Path, output: Path, pause_seconds: int) -> str:
+    """DuckDB and pandas in turn, several times: what a single run cannot say, and what the state of memory changes.
 
-    Memory that a virtual machine has not used for a while is first fetched from its host. The first run of a program
-    that needs much of it pays for that, as a job on a fresh machine does; the ones right after do not.
+    Memory that a virtual machine has given back to its host is fetched anew when it is touched, which takes several
+    times as long as to touch it. Linux gives back what was free for two seconds (mm/page_reporting.c).
     """
     duckdb, pandas = (next(engine for engine in ENGINES if engine.name == name) for name in (DUCKDB, PANDAS))
-    pairs = [(duckdb.run(folder, output / "again"), pandas.run(folder, output / "again")) for _ in range(REPEATS)]
+    pairs = []
+    for _ in range(REPEATS):
+        runs = []
+        for engine in (duckdb, pandas):
+            time.sleep(pause_seconds)
+            runs.append(engine.run(folder, output / "again"))
+        pairs.append(runs)
     ratios = sorted(reference.seconds / own.seconds for own, reference in pairs)
     seconds = [statistics.median(run.seconds for run in runs) for runs in zip(*pairs, strict=True)]
+    memory = "given back to the host before each" if pause_seconds else "kept from run to run"
     return (
-        f"- at 1 times, {REPEATS} runs in turn: DuckDB {seconds[0]:.2f} s, pandas {seconds[1]:.2f} s (medians); pandas "
-        f"{statistics.median(ratios):.1f} times DuckDB's seconds ({ratios[0]:.1f} to {ratios[-1]:.1f})"
+        f"- at 1 times, {REPEATS} runs in turn, memory {memory}: DuckDB {seconds[0]:.2f} s, pandas {seconds[1]:.2f} s, "
+        f"{statistics.median(ratios):.1f} times as long ({ratios[0]:.1f} to {ratios[-1]:.1f}; medians)"
     )
 
 
@@ -184,17 +198,25 @@ def disk_gb(steps: list[dict[str, Any]]) -> dict[str, int]:
 
 
 def compare(output: Path) -> str:
-    """Whether all engines wrote the same numbers; pandas' shares may differ in the last bit."""
-    found = {}
+    """Whether all engines wrote the same: pandas' shares may differ in the last bit; tuned, it accounts for no row."""
+    found, accounts = {}, {}
     for folder in sorted(output.iterdir()):
         with (folder / c.TEAM_GAMES_FILE).open(encoding="utf-8", newline="") as file:
             found[folder.name] = list(csv.DictReader(file))
+        if (folder / c.AGGREGATED_FILE).exists():
+            account = json.loads((folder / c.AGGREGATED_FILE).read_text(encoding="utf-8"))
+            accounts[folder.name] = {name: value for name, value in account.items() if name not in OF_THE_RUN}
     (_, first), *others = found.items()
-    shared = [name for name in first[0] if name in others[-1][1][0] and name != c.DATE]
+    shared = [name for name in first[0] if all(name in rows[0] for _, rows in others) and name != c.DATE]
     for name, rows in others:
         assert len(rows) == len(first), name
         for one, other in zip(first, rows, strict=True):
             for column in shared:
                 same = one[column] == other[column] or abs(float(one[column]) - float(other[column])) < 1e-9
                 assert same, f"{name}: {column} of game {one[c.GAME_ID]} is {other[column]}, not {one[column]}"
-    return f"{len(first):,} rows of teams and games, the same from all engines in {len(shared)} columns\n"
+    for name, account in accounts.items():
+        assert account == next(iter(accounts.values())), f"{name} accounts otherwise for the rows: {account}"
+    return (
+        f"{len(first):,} rows of teams and games, the same from {len(found)} programs in {len(shared)} columns; "
+        f"the same account of every row from {len(accounts)}"
+    )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+
+from benchmarks.scale_aggregation import compare
+from pipeline import contract as c
 
 # The forecasts of another processor's XGBoost may differ in their last digits.
 TOLERANCE = 3e-4
@@ -39,3 +45,26 @@ def test_whether_features_of_events_help_is_what_the_document_says(root: Path) -
 @pytest.mark.usefixtures("real_games")
 def test_the_model_is_better_than_elo_in_each_season() -> None:
     assert "kept: better in each season" in run("model_quality")
+
+
+def test_the_pandas_that_duckdb_is_timed_against_does_the_same_work(real_events: Path, tmp_path: Path) -> None:
+    """Rows and account, also where some events are bad."""
+    events, output = tmp_path / "events", tmp_path / "output"
+    events.mkdir()
+    for path in real_events.glob("*.parquet"):
+        shutil.copyfile(path, events / path.name)
+    damaged = min(events.glob("*.parquet"))
+    table = pd.read_parquet(damaged)
+    shots = table.index[table["actionType"] == "2pt"]
+    table.loc[shots[:3], "shotResult"] = "Maybe"
+    table.loc[shots[500], "clock"] = "noon"
+    table.loc[shots[1000], "date"] = 20230231
+    table.to_parquet(damaged)
+    for name, program in (("step", "pipeline.steps.aggregate"), ("reference", "benchmarks.pandas_team_games")):
+        folders = [str(events), str(output / name)]
+        arguments = ["--input", folders[0], "--output", folders[1]] if name == "step" else folders
+        subprocess.run([sys.executable, "-m", program, *arguments], check=True)
+    compare(output)
+    account = json.loads((output / "reference" / c.AGGREGATED_FILE).read_text(encoding="utf-8"))
+    assert account["n_bad_rows"] == 5
+    assert account["n_games_left_out"] == 3
