@@ -84,6 +84,11 @@ def _where(outcome: dict[str, Any], approve_command: str) -> Table:
         table.add_row("monitor", Text(monitor["summary"], style="yellow" if monitor["alarms"] else ""))
         if monitor["report"]:
             table.add_row("", _short(monitor["report"]))
+    events = outcome["play_by_play"]
+    if events:
+        left_out = f", {events['n_games_left_out']:,} left out" if events["n_games_left_out"] else ""
+        table.add_row("play-by-play", f"of {events['n_games']:,} games{left_out}; the next run's Prepare joins it")
+        table.add_row("", _short(events["team_games"]))
     package = outcome["model_package"]
     if package:
         table.add_row("model", f"version {package['version']}, {package['approval_status']}")

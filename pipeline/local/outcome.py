@@ -13,7 +13,7 @@ from pipeline.local.workspace import ARTIFACT_BUCKET, MODEL_PACKAGE_GROUP
 
 
 def describe_run(run: RunResult, store: Store) -> dict[str, Any]:
-    """Execution, decision, steps, metrics, model package, failure, report, predictions, monitor; JSON types only.
+    """Execution, decision, steps, metrics, package, failure, report, predictions, monitor, events; JSON types only.
 
     `metrics` is what this run evaluated; `last_evaluated` what the newest marker says, for a run that trained nothing.
     """
@@ -48,6 +48,7 @@ def describe_run(run: RunResult, store: Store) -> dict[str, Any]:
         "report": _report(run, store),
         "predictions": _existing(store, _output_uri(run, "Predict", c.PREDICTIONS_CHANNEL, c.PREDICTIONS_FILE)),
         "monitor": monitor and _monitor(monitor, run, store),
+        "play_by_play": _play_by_play(run, store),
     }
 
 
@@ -91,6 +92,18 @@ def _monitor(monitor: dict[str, Any], run: RunResult, store: Store) -> dict[str,
         "alarms": [alarm["what"] for alarm in monitor.get("alarms", ())],
         "report": str(kept) if kept.is_file() else None,
     }
+
+
+def _play_by_play(run: RunResult, store: Store) -> dict[str, Any] | None:
+    """What the run aggregated, on one machine or on a cluster, and where the next run's Prepare finds it."""
+    for step in ("Aggregate", "AggregateOnSpark"):
+        if account := _read(store, _output_uri(run, step, c.TEAM_GAMES_CHANNEL, c.AGGREGATED_FILE)):
+            return {
+                "n_games": account["n_games"] - account["n_games_left_out"],
+                "n_games_left_out": account["n_games_left_out"],
+                "team_games": _existing(store, _output_uri(run, step, c.TEAM_GAMES_CHANNEL, c.TEAM_GAMES_FILE)),
+            }
+    return None
 
 
 def _read(store: Store, uri: str | None) -> dict[str, Any] | None:

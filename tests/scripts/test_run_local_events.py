@@ -47,6 +47,11 @@ def test_events_are_aggregated_in_one_run_and_joined_in_the_next(
     assert statuses(first)["Aggregate"] == "Succeeded"
     assert len(pd.read_csv(object_of(store, f"team_games/{c.TEAM_GAMES_FILE}"))) == 40
     assert json.loads(object_of(store, f"team_games/{c.AGGREGATED_FILE}").read_text())["n_games"] == 20
+    assert first.json["play_by_play"] == {
+        "n_games": 20,
+        "n_games_left_out": 0,
+        "team_games": str(object_of(store, f"team_games/{c.TEAM_GAMES_FILE}")),
+    }
     run = first.json["execution_id"]
     assert not list(object_of(store, f"runs/{run}").rglob(c.EVENT_FEATURES_FILE))
     second = run_local(root, store, league, "--events", str(events))
@@ -57,6 +62,11 @@ def test_events_are_aggregated_in_one_run_and_joined_in_the_next(
     without = run_local(root, store, league)
     assert without.code == 0, without.err
     assert statuses(without)["Aggregate"] == "Skipped"
+    assert without.json["play_by_play"] is None
+    arguments = ["--data", str(league), "--store", str(store), "--events", str(events)]
+    shown = run_command(root, tmp_path, "scripts.run_local", *arguments)
+    assert "play-by-play" in shown.out
+    assert "of 20 games; the next run's Prepare joins it" in shown.out
 
 
 @pytest.mark.skipif(not shutil.which("java"), reason="Java, which Spark needs, is not installed")
@@ -72,6 +82,7 @@ def test_two_machines_aggregate_with_spark_to_the_same_bytes(
             "Aggregate": "Succeeded" if count == 1 else "Skipped",
             "AggregateOnSpark": "Succeeded" if count == 2 else "Skipped",
         }
+        assert done.json["play_by_play"]["n_games"] == 20
         rows[step] = object_of(store, f"team_games/{c.TEAM_GAMES_FILE}").read_bytes()
         account = json.loads(object_of(store, f"team_games/{c.AGGREGATED_FILE}").read_text())
         assert account["engine"] == {1: "duckdb", 2: "spark"}[count]
