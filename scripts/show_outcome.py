@@ -86,7 +86,8 @@ def _where(outcome: dict[str, Any], approve_command: str) -> Table:
             table.add_row("", _short(monitor["report"]))
     events = outcome["play_by_play"]
     if events:
-        left_out = f", {events['n_games_left_out']:,} left out" if events["n_games_left_out"] else ""
+        n_left_out = events["n_games_left_out"]
+        left_out = f", {n_left_out:,} left out ({c.AGGREGATED_FILE} says why)" if n_left_out else ""
         table.add_row("play-by-play", f"of {events['n_games']:,} games{left_out}; the next run's Prepare joins it")
         table.add_row("", _short(events["team_games"]))
     package = outcome["model_package"]
