@@ -39,7 +39,7 @@ DUCKDB: Final = "DuckDB"
 SPARK: Final = "Spark, local[2]"
 PANDAS: Final = "pandas"
 REPEATS: Final = 5
-PAUSES_SECONDS: Final = (0, 5)  # without and with time for Linux to give memory back to the host
+PAUSES_SECONDS: Final = (0, 5)  # without and with time for memory to be given back to the host
 OF_THE_RUN: Final = ("engine", "n_team_games")  # what aggregated.json says besides the account of the rows
 # DuckDB's limit; the kernel's in bytes (the same, Python, libraries, what is reserved but not used); up to which size.
 # A grouping keeps some 7 bytes a row that cannot go to disk, so that half a gigabyte ends between 10 and 100 seasons.
@@ -152,7 +152,8 @@ def again(folder: Path, output: Path, pause_seconds: int) -> str:
     """DuckDB and pandas in turn, several times: what a single run cannot say, and what the state of memory changes.
 
     Memory that a virtual machine has given back to its host is fetched anew when it is touched, which takes several
-    times as long as to touch it. Linux gives back what was free for two seconds (mm/page_reporting.c).
+    times as long as to touch it. Linux gives back what was free for two seconds, where the host wants it
+    (mm/page_reporting.c); on other machines a pause changes nothing.
     """
     duckdb, pandas = (next(engine for engine in ENGINES if engine.name == name) for name in (DUCKDB, PANDAS))
     pairs = []
@@ -164,9 +165,9 @@ def again(folder: Path, output: Path, pause_seconds: int) -> str:
         pairs.append(runs)
     ratios = sorted(reference.seconds / own.seconds for own, reference in pairs)
     seconds = [statistics.median(run.seconds for run in runs) for runs in zip(*pairs, strict=True)]
-    memory = "given back to the host before each" if pause_seconds else "kept from run to run"
+    before = f"{pause_seconds} s before each to give memory back" if pause_seconds else "memory kept between them"
     return (
-        f"- at 1 times, {REPEATS} runs in turn, memory {memory}: DuckDB {seconds[0]:.2f} s, pandas {seconds[1]:.2f} s, "
+        f"- at 1 times, {REPEATS} runs in turn, {before}: DuckDB {seconds[0]:.2f} s, pandas {seconds[1]:.2f} s, "
         f"{statistics.median(ratios):.1f} times as long ({ratios[0]:.1f} to {ratios[-1]:.1f}; medians)"
     )
 
