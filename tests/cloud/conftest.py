@@ -31,7 +31,9 @@ def account(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ac
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(root / "tests"),
-        "HOME": str(folder),  # the CDK keeps account ids in its cache there
+        "HOME": str(folder),
+        "CDK_HOME": str(folder / "cdk"),  # whose cache of account ids the CLI else keeps where HOME has no say
+        "NODE_OPTIONS": f"--require={_user_of_another_emulator(folder)}",
         "AWS_ENDPOINT_URL": f"http://localhost:{port}",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -56,6 +58,21 @@ def account(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ac
         finally:
             server.kill()
             server.wait()
+
+
+def _user_of_another_emulator(folder: Path) -> Path:
+    """A script for node after which the user's own folder is one in which the CDK knows the key `test` already."""
+    home = folder / "home"
+    cache = home / ".cdk" / "cache" / "accounts_partitions.json"
+    cache.parent.mkdir(parents=True)
+    cache.write_text(json.dumps({"test": {"accountId": "000000000000", "partition": "aws"}}), encoding="utf-8")
+    script = folder / "user.js"
+    script.write_text(
+        "const os = require('os'); const entry = os.userInfo();"
+        f" os.userInfo = () => ({{...entry, homedir: {json.dumps(str(home))}}});",
+        encoding="utf-8",
+    )
+    return script
 
 
 def _wait_for(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
