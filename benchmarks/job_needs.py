@@ -89,7 +89,7 @@ def measure(data: Path, events: Path, repeat: int) -> dict[str, JobNeeds]:
         workspace.put_spark_code(store)
         run_once(store, AsOfDate=CHAMPION_DAY, ApprovalStatus="Approved")
         promote(store, workspace.MODEL_PACKAGE_GROUP, workspace.ARTIFACT_BUCKET)
-        measured = [run_once(store, AsOfDate=RUN_DAY, ForceTraining="true") for _ in range(repeat)]
+        measured = [run_once(store, AsOfDate=RUN_DAY, ForceTraining="yes") for _ in range(repeat)]
         found = {step: median([needs[step] for needs in measured]) for step in measured[0]}
         for step, chosen in WITH_EVENTS.items():
             found[step] = median([run_once(store, AsOfDate=RUN_DAY, **chosen)[step] for _ in range(repeat)])

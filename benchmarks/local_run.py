@@ -114,7 +114,7 @@ def beside_containers(folder: Path, data: list[str], repeat: int) -> None:
     except EngineError as error:
         print(f"in containers: not measured: {error}")
         return
-    options = ("--no-cache", "--param", "ForceTraining=true")
+    options = ("--no-cache", "--param", "ForceTraining=yes")
     seconds: dict[str, list[float]] = {"embedded": [], "local mode": []}
     steps: dict[str, list[float]] = {name: [] for name in seconds}
     for _ in range(repeat):
@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
     data = ["--data", str(options.data)] if options.data else []
-    forced = ("--param", "ForceTraining=true")
+    forced = ("--param", "ForceTraining=yes")
     imports = [sys.executable, "-c", "import pandas, pandera.pandas, pyarrow, xgboost, matplotlib.figure"]
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "store"

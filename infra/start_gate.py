@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from infra.state_machine import States
+from pipeline.contract import YES
 
 AUTOMATIC: Final = "auto-"  # begins the display name of a run that the gate started
 PAUSE_SECONDS: Final = 60
@@ -51,7 +52,7 @@ def gate_definition(*, pipeline: str) -> States:
             "Request": _request(f"States.Format('{AUTOMATIC}{{}}', $.id)", [reason], forced=False),
             "ForcedRequest": _request(
                 f"States.Format('{AUTOMATIC}{{}}-{{}}', $.reason, {day})",
-                [reason, {"Name": "ForceTraining", "Value": "true"}],
+                [reason, {"Name": "ForceTraining", "Value": YES}],
                 forced=True,
             ),
             "Look": _look(pipeline),

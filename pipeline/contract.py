@@ -164,6 +164,9 @@ REASON_CHARACTERS: Final = 1024  # SageMaker keeps this many of ExitMessage and 
 
 SAMPLE_AS_OF: Final = "2025-03-01"  # the morning on which the simulated sample stands
 
+# What a condition compares: the definition's conditions know text and numbers, and no sample of AWS compares booleans.
+YES: Final = "yes"
+NO: Final = "no"
 NO_EVENTS: Final = "none"  # the EventsPrefix of a pipeline that has no play-by-play
 
 # Objects that must exist before the first run: SageMaker fails a job whose input prefix holds nothing.

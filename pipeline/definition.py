@@ -1,17 +1,22 @@
 """The pipeline, compiled by the SageMaker SDK into definition.json.
 
-    NoEvents?                no play-by-play is given: nothing is aggregated
-      `- else OneAggregateMachine?
-          |- Aggregate       play-by-play -> one row a team and game, for the next run's Prepare
-          `- else AggregateOnSpark    the same on a Spark cluster of AggregateInstanceCount machines
     Prepare                  raw files -> validated games -> features of played and upcoming games; data report
-      |- Predict             the champion's probabilities for the upcoming games; monitor of champion, features, data
-      `- HasNewData?         nothing new and not forced: the run succeeds, nothing is trained
-          `- Train           walk-forward record + final model
-              `- Evaluate    candidate, champion and baselines on the same games
-                  `- QualityGate?   -> QualityGateFailed names metric, value and limit
-                      `- Promote?   not good enough to replace the champion: the run succeeds, the champion stays
-                          `- Register
+    Predict                  the champion's probabilities for the upcoming games; monitor of champion, features, data
+    HasNewData?              nothing new and not forced: nothing is trained
+      |- Train               walk-forward record + final model
+      `- Evaluate            candidate, champion and baselines on the same games
+    QualityGate?             every limit holds
+      `- else QualityGateFailed    names metric, value and limit
+    BeatsChampion?           every limit holds, and the candidate is good enough to replace the champion
+      `- Register
+    NoAggregate?             no play-by-play is given, or a cluster aggregates it
+      `- else Aggregate      play-by-play -> one row a team and game, for the next run's Prepare
+    NoSpark?                 no play-by-play is given, or one machine aggregates it
+      `- else AggregateOnSpark     the same on a Spark cluster of AggregateInstanceCount machines
+
+SageMaker takes no condition inside a condition, and no DependsOn on one. So all conditions are at the top level, and
+QualityGate and BeatsChampion wait for Evaluate because they read what it wrote. Where HasNewData is false, Evaluate
+never starts, so they never start either, and the run succeeds.
 
 `python -m pipeline.definition` writes definition.json (`--check` only compares), without credentials or network, and
 spark/images.json: what else the SDK knows, where SageMaker's Spark image lies in each region.
@@ -50,7 +55,7 @@ from sagemaker.mlops.workflow.steps import Step
 
 from pipeline import contract as c
 from pipeline import gates
-from pipeline.event_steps import events_step
+from pipeline.event_steps import event_steps
 from pipeline.model_steps import evaluate_step, predict_step, prepare_step, register_step, train_step
 
 DEFINITION_FILE: Final = Path(__file__).with_name("definition.json")
@@ -81,7 +86,7 @@ def condition(evaluate: JobStep, evaluation: PropertyFile, limit: gates.Limit) -
 
 
 def build_steps() -> list[Step]:
-    """The DAG of the module's docstring, from the end to the start because branches hold their steps."""
+    """The DAG of the module's docstring."""
     prepared = PropertyFile(name="Prepared", output_name=c.REPORT_CHANNEL, path=c.PREPARED_FILE)
     evaluation = PropertyFile(name="Evaluation", output_name=c.EVALUATION_CHANNEL, path=c.EVALUATION_FILE)
     prepare = prepare_step(prepared)
@@ -93,27 +98,29 @@ def build_steps() -> list[Step]:
     def no_champion() -> Condition:
         return ConditionEquals(
             left=JsonGet(step_name="Evaluate", property_file=evaluation, json_path=gates.CHAMPION_EXISTS_PATH),
-            right=False,
+            right=c.NO,
         )
 
-    promote = ConditionStep(
-        name="Promote",
+    def quality() -> list[Condition]:
+        return [condition(evaluate, evaluation, limit) for limit in gates.QUALITY_LIMITS]
+
+    has_new_data = ConditionStep(
+        name="HasNewData",
         conditions=[
-            ConditionOr([no_champion(), condition(evaluate, evaluation, gates.NON_INFERIOR)]),
             ConditionOr(
                 [
-                    no_champion(),
-                    condition(evaluate, evaluation, gates.BETTER),
-                    condition(evaluate, evaluation, gates.OLD),
+                    ConditionEquals(
+                        left=JsonGet(step_name="Prepare", property_file=prepared, json_path="has_new_data"), right=c.YES
+                    ),
+                    ConditionEquals(left=P["ForceTraining"], right=c.YES),
                 ]
-            ),
+            )
         ],
-        if_steps=[register],
+        if_steps=[train, evaluate],
     )
     quality_gate = ConditionStep(
         name="QualityGate",
-        conditions=[condition(evaluate, evaluation, limit) for limit in gates.QUALITY_LIMITS],
-        if_steps=[promote],
+        conditions=quality(),
         else_steps=[
             FailStep(
                 name="QualityGateFailed",
@@ -127,21 +134,22 @@ def build_steps() -> list[Step]:
             )
         ],
     )
-    has_new_data = ConditionStep(
-        name="HasNewData",
+    beats_champion = ConditionStep(
+        name="BeatsChampion",
         conditions=[
+            *quality(),  # QualityGate fails the run at the same time, and that must not be a race with Register
+            ConditionOr([no_champion(), condition(evaluate, evaluation, gates.NON_INFERIOR)]),
             ConditionOr(
                 [
-                    ConditionEquals(
-                        left=JsonGet(step_name="Prepare", property_file=prepared, json_path="has_new_data"), right=True
-                    ),
-                    ConditionEquals(left=P["ForceTraining"], right=True),
+                    no_champion(),
+                    condition(evaluate, evaluation, gates.BETTER),
+                    condition(evaluate, evaluation, gates.OLD),
                 ]
-            )
+            ),
         ],
-        if_steps=[train, evaluate, quality_gate],
+        if_steps=[register],
     )
-    return [prepare, predict, has_new_data, events_step()]
+    return [prepare, predict, has_new_data, quality_gate, beats_champion, *event_steps()]
 
 
 def offline_session() -> PipelineSession:
@@ -160,7 +168,10 @@ def compile_definition() -> str:
         steps=build_steps(),
         sagemaker_session=offline_session(),
     )
-    return json.dumps(json.loads(pipeline.definition()), indent=2) + "\n"
+    definition = json.loads(pipeline.definition())
+    # The SDK writes keys that it has no value for; the service's parser refuses what it does not know.
+    given = {key: value for key, value in definition.items() if value is not None}
+    return json.dumps(given, indent=2) + "\n"
 
 
 def compile_spark_images() -> str:

@@ -12,10 +12,16 @@ from pipeline.job_requests import (  # isort: skip - sets what the SDK reads whe
     P,
     options,
     processing_step,
-    stable_uri,
+    stable_output,
 )
 
-from sagemaker.core.workflow.conditions import ConditionEquals
+from sagemaker.core.workflow.conditions import (
+    Condition,
+    ConditionEquals,
+    ConditionGreaterThanOrEqualTo,
+    ConditionLessThanOrEqualTo,
+    ConditionOr,
+)
 from sagemaker.core.workflow.functions import Join
 from sagemaker.mlops.workflow.condition_step import ConditionStep
 
@@ -28,25 +34,29 @@ SPARK_VOLUME_GB: Final = 100
 SPARK_MAX_RUNTIME_SECONDS: Final = 3 * 3600
 
 
-def events_step() -> ConditionStep:
-    """Aggregate, where there is play-by-play: on one machine, or on a cluster.
+def event_steps() -> list[ConditionStep]:
+    """Aggregate or AggregateOnSpark, where there is play-by-play: on one machine, or on a cluster.
+
+    Each is the else side of a condition that says when it is left out: the service has no nested conditions, and `Not`
+    is in no schema of its definitions.
 
     SageMaker cannot rejoin after a condition (sagemaker-python-sdk #3565): a step that waits for one in a branch is
-    left out with it. So nothing waits for Aggregate; it writes to a stable prefix, which the next run's Prepare reads.
+    left out with it. So nothing waits for them; they write to a stable prefix, which the next run's Prepare reads.
     """
-    return ConditionStep(
-        name="NoEvents",
-        conditions=[ConditionEquals(left=P["EventsPrefix"], right=c.NO_EVENTS)],
-        if_steps=[],
-        else_steps=[
-            ConditionStep(
-                name="OneAggregateMachine",
-                conditions=[ConditionEquals(left=P["AggregateInstanceCount"], right=1)],
-                if_steps=[aggregate_step("Aggregate", machines=Machines(volume_gb=AGGREGATE_VOLUME_GB))],
-                else_steps=[spark_step()],
-            )
-        ],
-    )
+    machines = P["AggregateInstanceCount"]
+
+    def unless(name: str, reason: Condition, step: JobStep) -> ConditionStep:
+        no_events = ConditionEquals(left=P["EventsPrefix"], right=c.NO_EVENTS)
+        return ConditionStep(name=name, conditions=[ConditionOr([no_events, reason])], if_steps=[], else_steps=[step])
+
+    return [
+        unless(
+            "NoAggregate",
+            ConditionGreaterThanOrEqualTo(left=machines, right=2),
+            aggregate_step("Aggregate", machines=Machines(volume_gb=AGGREGATE_VOLUME_GB)),
+        ),
+        unless("NoSpark", ConditionLessThanOrEqualTo(left=machines, right=1), spark_step()),
+    ]
 
 
 def aggregate_step(
@@ -63,7 +73,7 @@ def aggregate_step(
             c.EVENTS_CHANNEL: Join(on="", values=["s3://${DataBucket}/", P["EventsPrefix"], "/"]),
             **(inputs or {}),
         },
-        outputs={c.TEAM_GAMES_CHANNEL: stable_uri(c.TEAM_GAMES_CHANNEL)},
+        outputs={c.TEAM_GAMES_CHANNEL: stable_output(c.TEAM_GAMES_CHANNEL)},
         arguments=[*arguments, *options({"--max-bad-row-share": "MaxBadRowShare"})],
         machines=machines,
     )

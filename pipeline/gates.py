@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
 
+from pipeline.contract import NO
+
 Operator = Literal["<=", ">="]
 COMPARE: Final[Mapping[Operator, Callable[[Any, Any], Any]]] = {"<=": operator.le, ">=": operator.ge}  # arrays, too
 Truth = TypeVar("Truth", bound=Any)
@@ -143,7 +145,7 @@ def replaces(holds: Callable[[Limit], Truth]) -> Truth:
 
 def judge_promotion(evaluation: Mapping[str, Any], limits: Mapping[str, float]) -> Promotion:
     """Non-inferior, and better by a minimum or the champion is old or there is none."""
-    if not evaluation["comparison"]["champion_exists"]:
+    if evaluation["comparison"]["champion_exists"] == NO:
         version = evaluation["comparison"].get("champion_version", "none")
         who = "there is no champion yet" if version == "none" else f"champion {version} predicted none of these games"
         return Promotion(True, f"{who}, and the candidate keeps every limit")

@@ -20,7 +20,6 @@ from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.core.workflow.functions import Join
 from sagemaker.core.workflow.parameters import (
     Parameter,
-    ParameterBoolean,
     ParameterFloat,
     ParameterInteger,
     ParameterString,
@@ -47,9 +46,9 @@ ENTRYPOINT: Final = ("python", "-m", "pipeline.entrypoint")
 EXECUTION_ID: Final = ExecutionVariables.PIPELINE_EXECUTION_ID
 
 P: Final[dict[str, Parameter]] = {
-    p.name: {bool: ParameterBoolean, int: ParameterInteger, float: ParameterFloat, str: ParameterString}[
-        type(p.default)
-    ](name=p.name, default_value=p.default, **({"enum_values": list(p.choices)} if p.choices else {}))
+    p.name: {int: ParameterInteger, float: ParameterFloat, str: ParameterString}[type(p.default)](
+        name=p.name, default_value=p.default, **({"enum_values": list(p.choices)} if p.choices else {})
+    )
     for p in parameters.ALL
 }
 
@@ -119,9 +118,14 @@ def run_uri(*parts: str) -> Join:
     return Join(on="/", values=["s3://${ArtifactBucket}/runs", EXECUTION_ID, *parts])
 
 
-def stable_uri(channel: str) -> str:
-    """A prefix of the artifact bucket that outlives the run."""
-    return f"s3://${{ArtifactBucket}}/{channel}/"
+def stable_output(channel: str) -> str:
+    """A place in the artifact bucket that outlives the run."""
+    return f"s3://${{ArtifactBucket}}/{channel}"
+
+
+def stable_input(channel: str) -> str:
+    """What is at that place, or below it. The slash ends the folder's name: S3 would take `champion-2/` for a match."""
+    return f"{stable_output(channel)}/"
 
 
 @dataclass(frozen=True)

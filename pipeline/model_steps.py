@@ -15,7 +15,8 @@ from pipeline.job_requests import (  # isort: skip - sets what the SDK reads whe
     output_of,
     processing_step,
     run_uri,
-    stable_uri,
+    stable_input,
+    stable_output,
 )
 
 from sagemaker.core.workflow.execution_variables import ExecutionVariables
@@ -39,9 +40,9 @@ def prepare_step(prepared: PropertyFile) -> JobStep:
         "Prepare",
         inputs={
             c.GAMES_CHANNEL: Join(on="", values=["s3://${DataBucket}/", P["DataPrefix"], "/"]),
-            c.CHAMPION_CHANNEL: stable_uri(c.CHAMPION_CHANNEL),
-            c.EVALUATED_CHANNEL: stable_uri(c.EVALUATED_CHANNEL),
-            c.TEAM_GAMES_CHANNEL: stable_uri(c.TEAM_GAMES_CHANNEL),
+            c.CHAMPION_CHANNEL: stable_input(c.CHAMPION_CHANNEL),
+            c.EVALUATED_CHANNEL: stable_input(c.EVALUATED_CHANNEL),
+            c.TEAM_GAMES_CHANNEL: stable_input(c.TEAM_GAMES_CHANNEL),
         },
         outputs={name: run_uri("prepare", name) for name in (c.FEATURES_CHANNEL, c.UPCOMING_CHANNEL, c.REPORT_CHANNEL)},
         arguments=[
@@ -71,9 +72,9 @@ def predict_step(prepare: JobStep) -> JobStep:
             c.UPCOMING_CHANNEL: output_of(prepare, c.UPCOMING_CHANNEL),
             c.FEATURES_CHANNEL: output_of(prepare, c.FEATURES_CHANNEL),
             c.REPORT_CHANNEL: output_of(prepare, c.REPORT_CHANNEL),
-            c.CHAMPION_CHANNEL: stable_uri(c.CHAMPION_CHANNEL),
+            c.CHAMPION_CHANNEL: stable_input(c.CHAMPION_CHANNEL),
         },
-        outputs={name: stable_uri(name) for name in (c.PREDICTIONS_CHANNEL, c.MONITOR_CHANNEL)},
+        outputs={name: stable_output(name) for name in (c.PREDICTIONS_CHANNEL, c.MONITOR_CHANNEL)},
     )
 
 
@@ -122,11 +123,11 @@ def evaluate_step(prepare: JobStep, train: JobStep, evaluation: PropertyFile) ->
             c.MODEL_CHANNEL: train.properties.ModelArtifacts.S3ModelArtifacts,
             c.FEATURES_CHANNEL: output_of(prepare, c.FEATURES_CHANNEL),
             c.REPORT_CHANNEL: output_of(prepare, c.REPORT_CHANNEL),
-            c.CHAMPION_CHANNEL: stable_uri(c.CHAMPION_CHANNEL),
+            c.CHAMPION_CHANNEL: stable_input(c.CHAMPION_CHANNEL),
         },
         outputs={
             c.EVALUATION_CHANNEL: run_uri("evaluate", c.EVALUATION_CHANNEL),
-            c.EVALUATED_CHANNEL: stable_uri(c.EVALUATED_CHANNEL),
+            c.EVALUATED_CHANNEL: stable_output(c.EVALUATED_CHANNEL),
         },
         arguments=[
             *options({"--trigger": "TriggerReason"}),

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.contract import MAX_INSTANCES
+from pipeline.contract import MAX_INSTANCES, NO, YES
 
-Value = str | int | float | bool
+Value = str | int | float
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ DATA: Final = (
     Parameter("MinGames", 1000, "fewer played games than this are refused"),
 )
 RUN: Final = (
-    Parameter("ForceTraining", False, "train even when nothing is new"),
+    Parameter("ForceTraining", NO, "train even when nothing is new", choices=(NO, YES)),
     Parameter(
         "MinDaysBetweenTrainings",
         30,

@@ -187,7 +187,7 @@ def find_seconds(definition: Mapping[str, Any], wanted: str, store: Path | None)
     if wanted == "local-run" and missing:
         raise PriceError(
             f"no local run in {store or workspace.last_store()} ran {', '.join(missing)} from beginning to end: "
-            "make run ARGS='--no-cache --param ForceTraining=true'"
+            "make run ARGS='--no-cache --param ForceTraining=yes'"
         )
     if unknown := [step for step in missing if step not in committed]:
         raise PriceError(f"{', '.join(unknown)} was never measured: python -m benchmarks.job_needs --write")

@@ -32,7 +32,8 @@ class Step:
     reason: str
     log: str | None
     attempts: int
-    outcome: str
+    outcome: str | None  # of a condition: true, false
+    version: str | None  # that was registered
 
     @classmethod
     def of(cls, entry: Mapping[str, Any], deployed: Deployed) -> Step:
@@ -47,13 +48,17 @@ class Step:
             log=_log(metadata, deployed),
             attempts=entry.get("AttemptCount") or 0,
             outcome=_outcome(metadata),
+            version=_version(metadata),
         )
 
     def words(self, now: datetime) -> str:
-        """`Train: Succeeded after 4 min 12 s`."""
+        """`Train: Succeeded after 4 min 12 s`; of a condition, what it found: `HasNewData: true`."""
+        if self.outcome:
+            return f"{self.name}: {self.outcome}"
         time = f" after {duration(self.started, self.ended or now)}" if self.started else ""
         again = f", {self.attempts} attempts" if self.attempts > 1 else ""
-        return f"{self.name}: {self.status}{time}{again}{self.outcome}"
+        version = f", version {self.version}" if self.version else ""
+        return f"{self.name}: {self.status}{time}{again}{version}"
 
     def as_json(self) -> dict[str, Any]:
         """The same for programs."""
@@ -61,6 +66,7 @@ class Step:
         return {
             "name": self.name,
             "status": self.status,
+            "outcome": None if self.outcome is None else self.outcome == "true",
             "seconds": seconds,
             "reason": self.reason or None,
             "log": self.log,
@@ -179,9 +185,11 @@ def _log(metadata: Mapping[str, Any], deployed: Deployed) -> str | None:
     return None
 
 
-def _outcome(metadata: Mapping[str, Any]) -> str:
-    if "Condition" in metadata and "Outcome" in metadata["Condition"]:
-        return f", {str(metadata['Condition']['Outcome']).lower()}"
-    if "RegisterModel" in metadata:
-        return f", version {str(metadata['RegisterModel']['Arn']).rsplit('/', maxsplit=1)[-1]}"
-    return ""
+def _outcome(metadata: Mapping[str, Any]) -> str | None:
+    outcome = metadata.get("Condition", {}).get("Outcome")
+    return None if outcome is None else str(outcome).lower()
+
+
+def _version(metadata: Mapping[str, Any]) -> str | None:
+    arn = metadata.get("RegisterModel", {}).get("Arn")
+    return str(arn).rsplit("/", maxsplit=1)[-1] if arn else None

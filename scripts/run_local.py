@@ -279,7 +279,7 @@ def explain_end(
         if result.step(result.failure.step).type == "Fail":  # resumed, the same gate would say the same
             click.echo("look at the report; to accept what failed, give the command again with", err=True)
             click.echo(
-                "--param ForceTraining=true and another value of the named parameter (--param NAME=VALUE)", err=True
+                "--param ForceTraining=yes and another value of the named parameter (--param NAME=VALUE)", err=True
             )
             return
     command = [python(), "-m", "scripts.run_local", "--resume", result.execution_id]

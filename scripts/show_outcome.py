@@ -61,7 +61,7 @@ def _metrics(metrics: dict[str, dict[str, float] | None], comparison: dict[str, 
     for name in ("log loss", "Brier", "accuracy", "AUC", "calibration error", "games"):
         table.add_column(name, justify="right")
     rows = {NAMES.get(who, who): values for who, values in metrics.items() if values}
-    if comparison["champion_exists"] and comparison["n_games"] < rows["candidate"][c.N_GAMES]:
+    if comparison["champion_exists"] == c.YES and comparison["n_games"] < rows["candidate"][c.N_GAMES]:
         rows["candidate, on the champion's games"] = comparison["metrics"][c.CANDIDATE]
     for name, values in rows.items():
         shown = [values[key] for key in c.METRICS if key != c.N_GAMES]

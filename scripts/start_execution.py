@@ -1,7 +1,7 @@
 """Start the deployed pipeline by hand, and wait for it if you like.
 
 python -m scripts.start_execution --wait
-python -m scripts.start_execution --param AsOfDate=2025-03-01 --param ForceTraining=true
+python -m scripts.start_execution --param AsOfDate=2025-03-01 --param ForceTraining=yes
 """
 
 from __future__ import annotations

@@ -80,8 +80,7 @@ def reference() -> str:
         lines += [f"### {title}", "", "| parameter | type | default | meaning |", "| --- | --- | --- | --- |"]
         for p in group:
             meaning = p.meaning + (f" (one of {', '.join(p.choices)})" if p.choices else "")
-            default = str(p.default).lower() if isinstance(p.default, bool) else p.default
-            lines.append(f"| `{p.name}` | {type(p.default).__name__} | `{default}` | {meaning} |")
+            lines.append(f"| `{p.name}` | {type(p.default).__name__} | `{p.default}` | {meaning} |")
         lines.append("")
     lines += settings_table()
     lines += ["## Commands", ""]

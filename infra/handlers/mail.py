@@ -85,8 +85,9 @@ def _options(place: Place) -> str:
 def _comparison(evaluation: Mapping[str, Any]) -> list[str]:
     """Candidate beside champion on the same games, and the difference with its interval."""
     compared = evaluation["comparison"]
+    challenged = compared["champion_exists"] == c.YES
     same_games = compared.get("metrics") or evaluation["metrics"]
-    incumbent = f"champion (version {compared['champion_version']})" if compared["champion_exists"] else "no champion"
+    incumbent = f"champion (version {compared['champion_version']})" if challenged else "no champion"
     columns = {
         "candidate": same_games[c.CANDIDATE],
         incumbent: same_games.get(c.CHAMPION),
@@ -101,7 +102,7 @@ def _comparison(evaluation: Mapping[str, Any]) -> list[str]:
         ),
         "",
         f"{_LOWER_IS_BETTER} Basis: {compared['basis']}.",
-        f"Log loss, candidate less {'champion' if compared['champion_exists'] else 'Elo-logistic'}: "
+        f"Log loss, candidate less {'champion' if challenged else 'Elo-logistic'}: "
         f"{difference['mean']:+.4f} (95 % interval {difference['lower']:+.4f} to {difference['upper']:+.4f}) on "
         f"{compared['n_games']:,} games, {compared['first_date']} to {compared['last_date']}.",
         f"Why it was registered: {evaluation['reason']}.",

@@ -13,7 +13,8 @@ run comes or not (keys, alarms, ...) is not here: `python -m scripts.estimate_co
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +38,11 @@ REQUESTS_OF_A_RUN: Final = {"workflow_transitions_1k": 0.014, "scheduler_million
 # A job: its files one by one (at most 20 each way, and listings), and the data keys of files and volume.
 REQUESTS_OF_A_JOB: Final = {"s3_writes_1k": 0.02, "s3_reads_1k": 0.04, "key_requests_10k": 0.005}
 _KINDS: Final = {"Processing": "processing", "Training": "training"}
+_COMPARISONS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+    "Equals": operator.eq,
+    "GreaterThanOrEqualTo": operator.ge,
+    "LessThanOrEqualTo": operator.le,
+}
 
 
 @dataclass(frozen=True)
@@ -118,18 +124,32 @@ def _walk(steps: list[Mapping[str, Any]], defaults: Mapping[str, Any], *, always
 
 
 def _branch(arguments: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], bool]:
-    """The steps that may run, and whether that is decided: it is where parameters are asked for their values only."""
+    """The steps that may run, and whether that is decided: it is where parameters alone say which."""
     steps: dict[bool, list[Mapping[str, Any]]] = {True: arguments["IfSteps"], False: arguments["ElseSteps"]}
-    conditions = arguments.get("Conditions", [])
-    equal = [condition for condition in conditions if condition.get("Type") == "Equals"]
-    asked = [condition["LeftValue"].get("Get", "") for condition in equal if isinstance(condition["LeftValue"], dict)]
-    if not asked or len(asked) < len(conditions) or not all(name.startswith("Parameters.") for name in asked):
-        return steps[True] + steps[False], False
-    return steps[all(_value(test["LeftValue"], defaults) == test["RightValue"] for test in equal)], True
+    truth = _all([_truth(condition, defaults) for condition in arguments["Conditions"]])
+    return (steps[True] + steps[False], False) if truth is None else (steps[truth], True)
+
+
+def _truth(condition: Mapping[str, Any], defaults: Mapping[str, Any]) -> bool | None:
+    """What a condition says with the parameters' defaults; None where a run's results decide, or it is another kind."""
+    if condition["Type"] == "Or":  # not all of them are false
+        truth = _all([None if (t := _truth(part, defaults)) is None else not t for part in condition["Conditions"]])
+        return None if truth is None else not truth
+    if condition["Type"] not in _COMPARISONS:
+        return None
+    try:
+        sides = [_value(condition[side], defaults) for side in ("LeftValue", "RightValue")]
+    except KeyError:  # no parameter, but a result
+        return None
+    return bool(_COMPARISONS[condition["Type"]](*sides))
+
+
+def _all(truths: Sequence[bool | None]) -> bool | None:
+    return False if False in truths else None if None in truths else True
 
 
 def _value(node: Any, defaults: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON
-    return defaults[node["Get"].removeprefix("Parameters.")] if isinstance(node, Mapping) else node
+    return defaults[node.get("Get", "").removeprefix("Parameters.")] if isinstance(node, Mapping) else node
 
 
 def job_cost(job: Job, seconds: float, prices: Prices, startup_seconds: float = STARTUP_SECONDS) -> JobCost:

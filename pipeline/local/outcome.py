@@ -34,6 +34,7 @@ def describe_run(run: RunResult, store: Store) -> dict[str, Any]:
                 "name": step.name,
                 "type": step.type,
                 "status": step.status,
+                "outcome": step.outcome,
                 "seconds": round(step.seconds, 3),
                 "cached": step.cached,
             }

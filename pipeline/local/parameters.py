@@ -64,13 +64,13 @@ def bind_parameters(parameters: Sequence[Parameter], overrides: Mapping[str, Val
 
 def _typed(parameter: Parameter, value: Value) -> Value:
     """`value` as the type of `parameter`; raises ValueError that names both."""
+    if parameter.allowed and value not in parameter.allowed:
+        raise ValueError(f'parameter "{parameter.name}" is one of {", ".join(parameter.allowed)}, not {value!r}')
     typed = _read(parameter.type, value)
     if typed is None:
         raise ValueError(f'parameter "{parameter.name}" is of type {parameter.type}, which {value!r} is not')
     if parameter.type == "String" and typed == "":
         raise ValueError(f'parameter "{parameter.name}" cannot be empty text: SageMaker refuses a value of length 0')
-    if parameter.allowed and typed not in parameter.allowed:
-        raise ValueError(f'parameter "{parameter.name}" is one of {", ".join(parameter.allowed)}, not {value!r}')
     return typed
 
 

@@ -117,17 +117,23 @@ class LiveTable:
         table.add_column("time", justify="right")
         table.add_column("")
         for step in run.steps if run else ():
-            time_taken = "" if step.started_at is None else _elapsed(step.started_at, step.ended_at)
+            untimed = step.started_at is None or step.outcome is not None
+            time_taken = "" if untimed else _elapsed(step.started_at or 0.0, step.ended_at)
             note = _note(step)
-            table.add_row(step.name, Text(step.status, style=_STYLES[step.status]), time_taken, Text(note, style="dim"))
+            table.add_row(step.name, Text(_end(step), style=_STYLES[step.status]), time_taken, Text(note, style="dim"))
         return table
 
 
 def describe(step: StepResult) -> str:
-    """A step's status, time and what is special about it, in one line."""
+    """A step's status, time and what is special about it, in one line; of a condition, what it found."""
     note = _note(step)
-    taken = "" if step.started_at is None or step.reused else f" in {_elapsed(step.started_at, step.ended_at)}"
-    return f"{step.status}{taken}{f' ({note})' if note else ''}"
+    untimed = step.started_at is None or step.reused or step.outcome is not None
+    taken = "" if untimed else f" in {_elapsed(step.started_at or 0.0, step.ended_at)}"
+    return f"{_end(step)}{taken}{f' ({note})' if note else ''}"
+
+
+def _end(step: StepResult) -> str:
+    return step.status if step.outcome is None else "true" if step.outcome else "false"
 
 
 def _note(step: StepResult) -> str:
@@ -136,8 +142,6 @@ def _note(step: StepResult) -> str:
         notes.append("kept from before")
     if step.cached:
         notes.append("cached")
-    if step.outcome is not None:
-        notes.append("true" if step.outcome else "false")
     if step.attempts > 1:
         notes.append(f"{step.attempts} attempts")
     if step.reason and step.status in {FAILED, STOPPED}:

@@ -92,7 +92,7 @@ def _state(artifact: Artifact, version: str) -> LeagueState:
     if artifact.state is None:
         raise StepError(
             f"model version {version} (trained {card.as_of_date}) carries no {c.STATE_FILE}: it was made before models "
-            "could be served. Start a run with ForceTraining=true and approve its version"
+            "could be served. Start a run with ForceTraining=yes and approve its version"
         )
     if tuple(card.features) != FEATURES or card.feature_signature != feature_signature():
         raise StepError(

@@ -145,7 +145,7 @@ class Comparison:
     weeks): negative is better. `improvement` is its negative.
     """
 
-    champion_exists: bool  # one that can be compared with
+    champion_exists: str  # yes or no: one that can be compared with
     champion_version: str
     champion_age_days: int
     basis: str
@@ -174,7 +174,7 @@ def compare(record: Record, champion: Champion | None, scored: ChampionPredictio
     incumbent_name = c.CHAMPION if champion else c.ELO_LOGISTIC
     age = (as_of - date.fromisoformat(champion.artifact.card.as_of_date)).days if champion else 0
     return Comparison(
-        champion_exists=champion is not None,
+        champion_exists=c.YES if champion else c.NO,
         champion_version=version,
         champion_age_days=age,
         basis=basis,
@@ -232,7 +232,7 @@ def judge(evaluation: dict[str, Any], limits: Mapping[str, float]) -> dict[str, 
     """Add what the gates say, in words, to the numbers; the definition's conditions decide by the same rules."""
     failed = gates.failed_limits(evaluation, limits)
     promotion = gates.judge_promotion(evaluation, limits)
-    replacing = gates.PROMOTION_LIMITS if evaluation["comparison"]["champion_exists"] else ()
+    replacing = gates.PROMOTION_LIMITS if evaluation["comparison"]["champion_exists"] == c.YES else ()
     evaluation["quality"] |= {
         "passed": not failed,
         "reason": "; ".join(failed) or "every limit holds",

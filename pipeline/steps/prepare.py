@@ -208,7 +208,7 @@ def main(argv: Sequence[str]) -> None:
     data = data_summary(validated, modelled, as_of)
     data["notes"] += join_events(validated.games)
     prepared: dict[str, Any] = {
-        "has_new_data": news.train,
+        "has_new_data": c.YES if news.train else c.NO,
         "reason": news.reason,
         **facts,
         "last_evaluated": marker,

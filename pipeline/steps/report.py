@@ -168,7 +168,7 @@ def _differences(evaluation: Mapping[str, Any]) -> list[figures.Difference]:
         limits.get("MaxLogLossAboveElo"),
         "limit",
     )
-    if not comparison["champion_exists"]:
+    if comparison["champion_exists"] == c.NO:
         return [above_elo]
     gap = comparison["difference"]
     margin = limits.get(gates.NON_INFERIOR.parameter)

@@ -133,9 +133,9 @@ def test_success_sends_no_mail(root: Path, deployed: Deployed, mailbox: Mailbox)
 
 def test_an_operator_starts_and_looks(root: Path, deployed: Deployed, mailbox: Mailbox) -> None:
     account = deployed.account
-    arn = account.operate(root, "scripts.start_execution", "--param", "ForceTraining=true").strip()
+    arn = account.operate(root, "scripts.start_execution", "--param", "ForceTraining=yes").strip()
     assert arn == deployed.runs()[0]["PipelineExecutionArn"]
-    assert deployed.runs()[0]["Parameters"] == {"ForceTraining": "true"}
+    assert deployed.runs()[0]["Parameters"] == {"ForceTraining": "yes"}
     event = (root / "tests" / "infra" / "events" / "step_failed_quality_gate.json").read_text(encoding="utf-8")
     deployed.put_event(json.loads(here(event, arn)))
     mail = mailbox.wait()["Message"]
@@ -200,7 +200,7 @@ def test_an_alarm_of_drift_starts_one_run_a_day_that_trains(deployed: Deployed, 
     before, runs = len(knocks(deployed, gate)), len(deployed.runs())
     deployed.put_event({**event, "resources": [alarm["AlarmArn"]]})
     newest, *others = started(deployed, gate, before)
-    assert newest["Parameters"] == {"TriggerReason": "drift", "ForceTraining": "true"}
+    assert newest["Parameters"] == {"TriggerReason": "drift", "ForceTraining": "yes"}
     assert newest["PipelineExecutionDisplayName"].startswith("auto-drift-")
     assert len(others) == runs
     deployed.end_run(newest["PipelineExecutionArn"])

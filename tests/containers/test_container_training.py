@@ -17,7 +17,7 @@ def test_containers_train_the_candidate_that_one_process_trains(image: str, leag
     embedded = outcome(run_local(tmp_path / "embedded", league))["metrics"]["candidate"]
     options, store = ("--docker", "--image", image), tmp_path / "docker"
     for count in ("2", "4"):
-        done = run_local(store, league, *options, TrainingInstanceCount=count, ForceTraining="true")
+        done = run_local(store, league, *options, TrainingInstanceCount=count, ForceTraining="yes")
         found = outcome(done)
         assert (found["status"], found["decision"]) == ("Succeeded", "registered")
         assert found["metrics"]["candidate"]["log_loss"] == pytest.approx(embedded["log_loss"], rel=0.001)

@@ -58,7 +58,7 @@ EVALUATION = {
         for who in ("candidate", "champion", "elo_logistic", "base_rate")
     },
     "comparison": {
-        "champion_exists": True,
+        "champion_exists": "yes",
         "champion_version": "1",
         "basis": "the champion's own record and its shipped weights",
         "n_games": 1300,

@@ -119,7 +119,7 @@ def test_drift_starts_a_run_that_trains_even_if_nothing_is_new(runs: Runs, gate:
     assert run_workflow(gate, DRIFT)["status"] == "SUCCEEDED"
     (start,) = runs.starts
     given = {p["Name"]: p["Value"] for p in start["PipelineParameters"]}
-    assert given == {"TriggerReason": "drift", "ForceTraining": "true"}
+    assert given == {"TriggerReason": "drift", "ForceTraining": "yes"}
     assert start["PipelineExecutionDisplayName"] == "auto-drift-2026-11-25"
 
 

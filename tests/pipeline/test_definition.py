@@ -161,30 +161,55 @@ def test_each_job_retries_the_services_faults_only(jobs: list[dict[str, Any]]) -
         assert all(policy["BackoffRate"] > 1 and policy["MaxAttempts"] >= 3 for policy in step["RetryPolicies"])
 
 
-def test_without_play_by_play_the_pipeline_has_no_other_job_and_nothing_waits_for_one(
+def test_all_conditions_are_at_the_top_level_and_nothing_waits_for_one_by_name(
     definition: dict[str, Any], steps: dict[str, dict[str, Any]]
 ) -> None:
-    (default,) = [p["DefaultValue"] for p in definition["Parameters"] if p["Name"] == "EventsPrefix"]
-    (condition,) = steps["NoEvents"]["Arguments"]["Conditions"]
-    assert condition == {"Type": "Equals", "LeftValue": {"Get": "Parameters.EventsPrefix"}, "RightValue": default}
-    assert steps["NoEvents"]["Arguments"]["IfSteps"] == []
-    assert [step["Name"] for step in steps["NoEvents"]["Arguments"]["ElseSteps"]] == ["OneAggregateMachine"]
-    aggregation = ("NoEvents", "OneAggregateMachine", "Aggregate", "AggregateOnSpark")
-    others = {name: step for name, step in steps.items() if name not in aggregation}
-    assert "Steps.Aggregate" not in json.dumps(others)
-    assert not [step for step in others.values() if "DependsOn" in step]
+    """SageMaker takes no condition inside a condition, and no DependsOn on one."""
+    assert [step["Name"] for step in definition["Steps"]] == [
+        "Prepare",
+        "Predict",
+        "HasNewData",
+        "QualityGate",
+        "BeatsChampion",
+        "NoAggregate",
+        "NoSpark",
+    ]
+    branches = {
+        step["Name"]: [[inner["Name"] for inner in step["Arguments"][side]] for side in ("IfSteps", "ElseSteps")]
+        for step in steps.values()
+        if step["Type"] == "Condition"
+    }
+    assert branches == {
+        "HasNewData": [["Train", "Evaluate"], []],
+        "QualityGate": [[], ["QualityGateFailed"]],
+        "BeatsChampion": [["Register"], []],
+        "NoAggregate": [[], ["Aggregate"]],
+        "NoSpark": [[], ["AggregateOnSpark"]],
+    }
+    assert not [name for name, step in steps.items() if "DependsOn" in step]
+    assert '"Not"' not in json.dumps(definition)
 
 
-def test_play_by_play_is_aggregated_on_one_machine_or_on_a_cluster(
+def test_what_conditions_compare_is_text_or_a_number(definition: dict[str, Any]) -> None:
+    text = json.dumps(definition)
+    assert "null" not in text
+    assert {p["Type"] for p in definition["Parameters"]} == {"String", "Integer", "Float"}
+    values = re.findall(r'"RightValue": ("[^"]*"|[^{]\S*?)[,}]', text)
+    assert set(values) == {'"yes"', '"no"', '"none"', "1", "2"}
+
+
+def test_play_by_play_is_left_out_or_aggregated_on_one_machine_or_on_a_cluster(
     definition: dict[str, Any], steps: dict[str, dict[str, Any]]
 ) -> None:
-    (default,) = [p["DefaultValue"] for p in definition["Parameters"] if p["Name"] == "AggregateInstanceCount"]
-    which = steps["OneAggregateMachine"]["Arguments"]
+    defaults = {p["Name"]: p["DefaultValue"] for p in definition["Parameters"]}
+    assert (defaults["EventsPrefix"], defaults["AggregateInstanceCount"]) == ("none", 1)
     count = {"Get": "Parameters.AggregateInstanceCount"}
-    assert which["Conditions"] == [{"Type": "Equals", "LeftValue": count, "RightValue": 1}]
-    assert default == 1
-    assert [step["Name"] for step in which["IfSteps"]] == ["Aggregate"]
-    assert [step["Name"] for step in which["ElseSteps"]] == ["AggregateOnSpark"]
+    no_events = {"Type": "Equals", "LeftValue": {"Get": "Parameters.EventsPrefix"}, "RightValue": "none"}
+    for name, kind, number in (("NoAggregate", "GreaterThanOrEqualTo", 2), ("NoSpark", "LessThanOrEqualTo", 1)):
+        other = {"Type": kind, "LeftValue": count, "RightValue": number}
+        assert steps[name]["Arguments"]["Conditions"] == [{"Type": "Or", "Conditions": [no_events, other]}]
+    others = {name: step for name, step in steps.items() if "Aggregate" not in name and name != "NoSpark"}
+    assert "Steps.Aggregate" not in json.dumps(others), "nothing waits for it"
     one, cluster = steps["Aggregate"]["Arguments"], steps["AggregateOnSpark"]["Arguments"]
     assert cluster["ProcessingOutputConfig"] == one["ProcessingOutputConfig"]
     assert cluster["ProcessingInputs"][:1] == one["ProcessingInputs"]
@@ -251,6 +276,24 @@ def test_nothing_names_an_account_region_bucket_or_image(definition: dict[str, A
     assert set(re.findall(r"\$\{(\w+)\}", text)) == set(CONSTANTS)
 
 
+def test_outputs_end_without_a_slash_and_stable_inputs_with_one(jobs: list[dict[str, Any]]) -> None:
+    """An input is an S3 prefix: without a slash, `champion` is one of `champion-2/` as well. An output is a folder.
+
+    Where a step reads what another wrote, there is no slash: so no output of a step begins with the name of another.
+    """
+    for step in jobs:
+        request = step["Arguments"]
+        outputs = [item["S3Output"]["S3Uri"] for item in request.get("ProcessingOutputConfig", {}).get("Outputs", [])]
+        outputs += [request["OutputDataConfig"]["S3OutputPath"]] if "OutputDataConfig" in request else []
+        ends = [uri if isinstance(uri, str) else uri["Std:Join"]["Values"][-1] for uri in outputs]
+        assert outputs
+        assert not [end for end in ends if end.endswith("/")], step["Name"]
+        assert not [one for one in ends for other in ends if one != other and other.startswith(one)], step["Name"]
+        stable = [item["S3Input"]["S3Uri"] for item in request.get("ProcessingInputs", [])]
+        texts = [uri if isinstance(uri, str) else uri["Std:Join"]["Values"][-1] for uri in stable if "Get" not in uri]
+        assert all(text.endswith("/") or text == "${SparkCodeUri}" for text in texts), step["Name"]
+
+
 def test_conditions_are_the_gates_rules(steps: dict[str, dict[str, Any]]) -> None:
     """Each rule of pipeline.gates stands in the definition with its path, operator and parameter."""
     operators = {"<=": "LessThanOrEqualTo", ">=": "GreaterThanOrEqualTo"}
@@ -268,9 +311,10 @@ def test_conditions_are_the_gates_rules(steps: dict[str, dict[str, Any]]) -> Non
 
     quality = steps["QualityGate"]["Arguments"]["Conditions"]
     assert [found(c) for c in quality] == [rendered(limit) for limit in gates.QUALITY_LIMITS]
-    nobody = ("Equals", gates.CHAMPION_EXISTS_PATH, False)
-    promote = steps["Promote"]["Arguments"]["Conditions"]
-    assert [[found(c) for c in either["Conditions"]] for either in promote] == [
+    nobody = ("Equals", gates.CHAMPION_EXISTS_PATH, "no")
+    beats = steps["BeatsChampion"]["Arguments"]["Conditions"]
+    assert beats[: len(quality)] == quality, "where QualityGate fails the run, nothing is registered beside it"
+    assert [[found(c) for c in either["Conditions"]] for either in beats[len(quality) :]] == [
         [nobody, rendered(gates.NON_INFERIOR)],
         [nobody, rendered(gates.BETTER), rendered(gates.OLD)],
     ]

@@ -21,7 +21,7 @@ GOOD: dict[str, Any] = {
     },
     "quality": {"log_loss_above_elo_logistic": -0.004, "gain_over_elo_logistic": 0.004},
     "comparison": {
-        "champion_exists": True,
+        "champion_exists": "yes",
         "champion_age_days": 10,
         "improvement": 0.0,
         "difference": {"upper": 0.0005},
@@ -89,7 +89,7 @@ def test_a_missing_value_is_refused() -> None:
 def test_promotion(exists: bool, upper: float, improvement: float, age: int, promote: bool, words: str) -> None:
     evaluation = copy.deepcopy(GOOD)
     evaluation["comparison"] = {
-        "champion_exists": exists,
+        "champion_exists": "yes" if exists else "no",
         "champion_age_days": age,
         "improvement": improvement,
         "difference": {"upper": upper},
@@ -148,14 +148,14 @@ def test_conditions_and_sentences_agree(
             node = node[part]
         node[last] = LIMITS[limit.parameter] + offset
     evaluation["comparison"] = {
-        "champion_exists": exists,
+        "champion_exists": "yes" if exists else "no",
         "champion_age_days": age,
         "improvement": LIMITS["MinImprovement"] + improvement,
         "difference": {"upper": LIMITS["NonInferiorityMargin"] + upper},
     }
-    has_new_data = definition["Steps"][2]["Arguments"]
-    quality_gate = has_new_data["IfSteps"][2]["Arguments"]
-    promote = quality_gate["IfSteps"][0]["Arguments"]
+    conditions = {step["Name"]: step["Arguments"].get("Conditions") for step in definition["Steps"]}
     scope = EvaluationScope(evaluation)
-    assert all_hold(quality_gate["Conditions"], scope) is (gates.failed_limits(evaluation, LIMITS) == ())
-    assert all_hold(promote["Conditions"], scope) is gates.judge_promotion(evaluation, LIMITS).promote
+    passes = gates.failed_limits(evaluation, LIMITS) == ()
+    assert all_hold(conditions["QualityGate"], scope) is passes
+    better = gates.judge_promotion(evaluation, LIMITS).promote
+    assert all_hold(conditions["BeatsChampion"], scope) is (passes and better), "nothing below a limit is registered"

@@ -77,7 +77,7 @@ def assert_same_numbers(prepared: Prepared, outcome: Outcome, nights: list[Night
         for name in ("log_loss_above_elo_logistic", "log_loss_above_elo_logistic_interval"):
             assert numbers["quality"][name] == pytest.approx(real["quality"][name], abs=CLOSE)
         assert bool(prepared.passes[candidate]) == real["quality"]["passed"]
-        assert (champion != NOBODY) == real["comparison"]["champion_exists"]
+        assert (champion != NOBODY) == (real["comparison"]["champion_exists"] == "yes")
         if champion != NOBODY:
             pair = judgements.pair(champion, candidate)
             assert pair is not None

@@ -139,19 +139,19 @@ def test_more_games_are_compared_with_the_champion(root: Path, approved: Path, l
 
 def test_as_of_date_hides_later_scores(root: Path, store: Path, league: Path, later_league: Path) -> None:
     """A run as of March 1 on data that know the weeks after it gives the candidate of that morning's data."""
-    morning = run_local(root, store, league, ForceTraining="true").json
-    later = run_local(root, store, later_league, ForceTraining="true").json
+    morning = run_local(root, store, league, ForceTraining="yes").json
+    later = run_local(root, store, later_league, ForceTraining="yes").json
     assert later["data"]["n_scores_hidden"] > 100
     assert later["metrics"] == morning["metrics"]
     assert later["data"]["last_played_date"] == "2025-02-28"
 
 
 def test_forced_training_on_known_data_is_cached(root: Path, store: Path, league: Path) -> None:
-    run_local(root, store, league, ForceTraining="true")
-    again = run_local(root, store, league, ForceTraining="true")
+    run_local(root, store, league, ForceTraining="yes")
+    again = run_local(root, store, league, ForceTraining="yes")
     cached = {step["name"]: step["cached"] for step in again.json["steps"] if step["name"] in JOBS}
     assert cached == dict.fromkeys(JOBS, True)
-    fresh = run_local(root, store, league, "--no-cache", ForceTraining="true")
+    fresh = run_local(root, store, league, "--no-cache", ForceTraining="yes")
     assert not any(step["cached"] for step in fresh.json["steps"])
     assert fresh.json["metrics"] == again.json["metrics"]
 
@@ -169,8 +169,8 @@ def test_gate_fails_the_run_and_names_metric_value_and_limit(root: Path, tmp_pat
     assert "--resume" not in done.err, "the same gate would say the same"
     again = run_local(root, tmp_path / "store", league)
     assert again.json["decision"] == "no-new-data", "a night later, nothing is trained for the same failure again"
-    assert "--param ForceTraining=true and another value of the named parameter" in done.err
-    accepted = run_local(root, tmp_path / "store", league, ForceTraining="true", MaxLogLoss="0.69")
+    assert "--param ForceTraining=yes and another value of the named parameter" in done.err
+    accepted = run_local(root, tmp_path / "store", league, ForceTraining="yes", MaxLogLoss="0.69")
     assert accepted.json["decision"] == "registered", "what the advice says, works"
 
 
@@ -201,6 +201,7 @@ def test_bad_data_fails_with_file_and_reason_and_resume_takes_mended_data(
         (("--param", "MaxDeph=2"), 'there is no parameter "MaxDeph"'),
         (("--param", "MaxDepth=deep"), 'parameter "MaxDepth" is of type Integer'),
         (("--param", "ApprovalStatus=Perhaps"), "PendingManualApproval"),
+        (("--param", "ForceTraining=true"), "parameter \"ForceTraining\" is one of no, yes, not 'true'"),
         (("--param", "MaxDepth"), "is not NAME=VALUE"),
         (("--data", "nowhere"), "nowhere"),
         (("--resume", "0123456789ab"), "there is no run 0123456789ab"),
@@ -265,7 +266,7 @@ def test_interrupt_stops_the_run_and_resume_ends_it(root: Path, tmp_path: Path, 
 
 def test_text_output_shows_steps_metrics_decision_and_the_way_on(root: Path, store: Path, league: Path) -> None:
     parameters = [part for name, value in SMALL.items() for part in ("--param", f"{name}={value}")]
-    arguments = ["--store", str(store), "--data", str(league), *parameters, "--param", "ForceTraining=true"]
+    arguments = ["--store", str(store), "--data", str(league), *parameters, "--param", "ForceTraining=yes"]
     done = run_command(root, store.parent, "scripts.run_local", *arguments)
     assert done.code == 0, done.err
     for words in ("Train", "candidate", "Elo-logistic", "registered:", "report", "monitor", "approve --version 2"):

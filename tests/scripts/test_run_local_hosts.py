@@ -29,7 +29,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def runs(root: Path, league: Path, store: Path) -> dict[int, Command]:
     """A run with one, two and four hosts, on the same games; without a champion each candidate is registered."""
     return {
-        count: run_local(root, store, league, TrainingInstanceCount=str(count), ForceTraining="true")
+        count: run_local(root, store, league, TrainingInstanceCount=str(count), ForceTraining="yes")
         for count in (1, 2, 4)
     }
 
@@ -54,7 +54,7 @@ def test_a_cached_model_is_one_of_as_many_hosts(
     root: Path, league: Path, store: Path, runs: dict[int, Command]
 ) -> None:
     assert {count: training_was_cached(run) for count, run in runs.items()} == {1: False, 2: False, 4: False}
-    again = run_local(root, store, league, TrainingInstanceCount="4", ForceTraining="true")
+    again = run_local(root, store, league, TrainingInstanceCount="4", ForceTraining="yes")
     assert training_was_cached(again), "so that it was not the input that made the difference"
     assert again.json["metrics"] == runs[4].json["metrics"]
 

@@ -29,14 +29,14 @@ def only_run(cloud: Cloud) -> dict[str, Any]:
 
 def test_starts_with_the_parameters_as_text(cloud: Cloud) -> None:
     done = cloud.run(
-        "start_execution", "--param", "AsOfDate=2025-03-01", "--param", "ForceTraining=True", "--param", "MaxDepth=2"
+        "start_execution", "--param", "AsOfDate=2025-03-01", "--param", "ForceTraining=yes", "--param", "MaxDepth=2"
     )
     assert done.code == 0, done.err
     run = only_run(cloud)
     assert done.out.strip() == run["arn"]
     assert run["parameters"] == [
         {"Name": "AsOfDate", "Value": "2025-03-01"},
-        {"Name": "ForceTraining", "Value": "true"},
+        {"Name": "ForceTraining", "Value": "yes"},
         {"Name": "MaxDepth", "Value": "2"},
     ]
     assert f"scripts.show_execution {run['arn']}" in done.err
@@ -48,6 +48,7 @@ def test_starts_with_the_parameters_as_text(cloud: Cloud) -> None:
         ("MaxDepht=2", 'there is no parameter "MaxDepht"'),
         ("MaxDepth=deep", '"MaxDepth" is of type Integer'),
         ("ApprovalStatus=Maybe", '"ApprovalStatus" is one of PendingManualApproval, Approved'),
+        ("ForceTraining=true", "\"ForceTraining\" is one of no, yes, not 'true'"),
         ("MaxDepth", "is not NAME=VALUE"),
         (
             "TrainingInstanceCount=0",
@@ -118,7 +119,14 @@ def test_json(cloud: Cloud) -> None:
     out, _ = process.communicate(timeout=30)
     result = json.loads(out)
     assert (process.returncode, result["status"], result["arn"]) == (1, "Stopped", run.arn)
-    assert result["steps"][0] == {"name": "Prepare", "status": "Succeeded", "seconds": 75, "reason": None, "log": None}
+    assert result["steps"][0] == {
+        "name": "Prepare",
+        "status": "Succeeded",
+        "outcome": None,
+        "seconds": 75,
+        "reason": None,
+        "log": None,
+    }
 
 
 def test_what_is_missing_is_said_without_a_traceback(cloud: Cloud) -> None:

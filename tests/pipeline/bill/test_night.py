@@ -56,10 +56,8 @@ DEFINITION = {
             "Name": "IsNew",
             "Type": "Condition",
             "Arguments": {
-                "IfSteps": [
-                    training("Fit", "quick"),
-                    {"Name": "IsGood", "Type": "Condition", "Arguments": {"IfSteps": [], "ElseSteps": []}},
-                ],
+                "Conditions": [{"Type": "Equals", "LeftValue": {"Std:JsonGet": {}}, "RightValue": "yes"}],
+                "IfSteps": [training("Fit", "quick")],
                 "ElseSteps": [],
             },
         },
@@ -74,19 +72,37 @@ def test_jobs_behind_a_condition_do_not_run_every_night() -> None:
     )
 
 
-@pytest.mark.parametrize(("value", "expected"), [("slow", ["Always"]), ("quick", ["Always", "Other"])])
-def test_a_condition_on_a_parameter_is_decided_by_its_default(value: str, expected: list[str]) -> None:
-    condition = {"Type": "Equals", "LeftValue": {"Get": "Parameters.Machine"}, "RightValue": "slow"}
-    branches = {"Conditions": [condition], "IfSteps": [], "ElseSteps": [processing("Other", "slow")]}
-    step = {"Name": "IsSlow", "Type": "Condition", "Arguments": branches}
-    found = jobs(
-        {
-            "Parameters": [{"Name": "Machine", "DefaultValue": value}],
-            "Steps": [processing("Always", "slow"), step],
-        }
-    )
+UNKNOWN = {"Type": "Equals", "LeftValue": {"Std:JsonGet": {"Path": "x"}}, "RightValue": "yes"}
+IS_SLOW = {"Type": "Equals", "LeftValue": {"Get": "Parameters.Machine"}, "RightValue": "slow"}
+IS_MANY = {"Type": "GreaterThanOrEqualTo", "LeftValue": {"Get": "Parameters.Count"}, "RightValue": 2}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "machine", "count", "sides"),
+    [
+        ([IS_SLOW], "slow", 1, "if"),
+        ([IS_SLOW], "quick", 1, "else"),
+        ([IS_SLOW, IS_MANY], "slow", 1, "else"),
+        ([{"Type": "Or", "Conditions": [IS_SLOW, IS_MANY]}], "slow", 1, "if"),
+        ([{"Type": "Or", "Conditions": [IS_SLOW, IS_MANY]}], "quick", 2, "if"),
+        ([{"Type": "Or", "Conditions": [IS_SLOW, IS_MANY]}], "quick", 1, "else"),
+        ([{"Type": "Or", "Conditions": [UNKNOWN, IS_SLOW]}], "slow", 1, "if"),
+        ([{"Type": "Or", "Conditions": [UNKNOWN, IS_SLOW]}], "quick", 1, "undecided"),
+        ([UNKNOWN, IS_SLOW], "quick", 1, "else"),
+        ([UNKNOWN, IS_SLOW], "slow", 1, "undecided"),
+        ([{"Type": "Not", "Condition": IS_SLOW}], "slow", 1, "undecided"),
+    ],
+)
+def test_a_condition_on_parameters_is_decided_by_their_defaults(
+    conditions: list[dict[str, Any]], machine: str, count: int, sides: str
+) -> None:
+    branches = {"IfSteps": [processing("If", "slow")], "ElseSteps": [processing("Else", "slow")]}
+    step = {"Name": "Which", "Type": "Condition", "Arguments": {"Conditions": conditions, **branches}}
+    defaults = [{"Name": "Machine", "DefaultValue": machine}, {"Name": "Count", "DefaultValue": count}]
+    found = jobs({"Parameters": defaults, "Steps": [step]})
+    expected = {"if": ["If"], "else": ["Else"], "undecided": ["If", "Else"]}[sides]
     assert [job.step for job in found] == expected
-    assert all(job.always for job in found)
+    assert all(job.always is (sides != "undecided") for job in found)
 
 
 def test_the_sums_by_hand() -> None:

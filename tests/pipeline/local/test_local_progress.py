@@ -63,7 +63,7 @@ def test_a_pipe_gets_plain_lines() -> None:
     listener.run_ended(RUN)
     assert stream.getvalue() == (
         "Prepare: Succeeded in 1.2 s (cached)\n"
-        "Gate: Succeeded in 0.0 s (false)\n"
+        "Gate: false\n"
         "Train: Failed in 2.0 s (2 attempts, no [bold]data[/bold])\n"
         "run abc Failed after 3.0 s\n"
     )

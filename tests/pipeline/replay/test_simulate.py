@@ -71,13 +71,13 @@ def test_decisions_are_those_of_the_gates_in_words(done: Replay) -> None:
         if candidate == evaluated or not prepared.passes[candidate]:
             continue
         evaluated = candidate
-        evaluation: dict[str, object] = {"comparison": {"champion_exists": False}}
+        evaluation: dict[str, object] = {"comparison": {"champion_exists": "no"}}
         if champion != NOBODY:
             pair = prepared.judgements.pair(champion, candidate)
             assert pair is not None
             evaluation = {
                 "comparison": {
-                    "champion_exists": True,
+                    "champion_exists": "yes",
                     "difference": {"upper": pair.upper},
                     "improvement": -pair.mean,
                     "champion_age_days": night - int(prepared.world.nights[champion_night]),

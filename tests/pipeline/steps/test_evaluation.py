@@ -209,7 +209,7 @@ def test_a_champion_without_a_common_game_is_no_champion_to_compare_with(
     artifact = train(features, date(2025, 1, 15), signature="other")
     foreign = artifact.record.set_column(0, c.GAME_ID, pa.array([f"x{n}" for n in range(artifact.record.num_rows)]))
     evaluation = judged(candidate, features, results, Champion("7", replace(artifact, record=foreign), {}))
-    assert evaluation["comparison"]["champion_exists"] is False
+    assert evaluation["comparison"]["champion_exists"] == "no"
     assert "has predicted none of these games" in evaluation["comparison"]["basis"]
     assert evaluation["reason"] == "champion 7 predicted none of these games, and the candidate keeps every limit"
 

@@ -89,7 +89,7 @@ def test_order_of_rows_and_files_changes_no_output_byte(root: Path, league: list
         prepared = json.loads((base / "processing/output/report/prepared.json").read_text())
         results.append((outputs(base), prepared["fingerprint"], prepared["data"]["n_played"]))
     assert results[0] == results[1]
-    assert prepared["has_new_data"] is True
+    assert prepared["has_new_data"] == "yes"
     assert prepared["data"]["n_duplicates_collapsed"] == 100
 
 
@@ -160,7 +160,7 @@ def test_a_known_fingerprint_is_nothing_new(root: Path, league: list[Path], tmp_
     marker.write_text(json.dumps({"fingerprint": first["fingerprint"]}))
     environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(tmp_path)}
     subprocess.run(step, cwd=root, env=environment, check=True, capture_output=True)
-    assert json.loads(report.read_text())["has_new_data"] is False
+    assert json.loads(report.read_text())["has_new_data"] == "no"
     marker.write_text("{")
     done = subprocess.run(step, cwd=root, env=environment, check=False, capture_output=True, text=True)
     assert done.returncode == 1

@@ -177,7 +177,7 @@ def first_evaluation() -> dict[str, Any]:
             ],
         },
         "comparison": {
-            "champion_exists": False,
+            "champion_exists": "no",
             "champion_version": "none",
             "champion_age_days": 0,
             "basis": "there is no champion yet: compared with Elo-logistic",
@@ -212,7 +212,7 @@ def later_evaluation() -> dict[str, Any]:
     evaluation["metrics"]["champion"] = metrics(0.6266, 0.2176, 0.6497, 0.7006, 0.0174)
     evaluation["reliability"]["champion"] = reliability_bins(-0.025)
     evaluation["comparison"] |= {
-        "champion_exists": True,
+        "champion_exists": "yes",
         "champion_version": "7",
         "champion_age_days": 12,
         "basis": "version 7: its own walk-forward record up to 2025-02-17, its shipped weights on the 61 games since",
