@@ -138,7 +138,7 @@ def main() -> None:
     options = parser.parse_args()
     data = ["--data", str(options.data)] if options.data else []
     forced = ("--param", "ForceTraining=yes")
-    imports = [sys.executable, "-c", "import pandas, pandera.pandas, pyarrow, xgboost, matplotlib.figure"]
+    imports = [sys.executable, "-c", "import pandas, pyarrow, xgboost, matplotlib.figure"]
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "store"
         run_local(store, data, *forced)  # warms the file cache, and makes the marker that the next runs read

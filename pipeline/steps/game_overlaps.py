@@ -30,7 +30,7 @@ from pipeline.contract import (
     PLAYOFF,
     SEASON,
 )
-from pipeline.steps.game_quarantine import FILE, LINE, no_violations, place, violations_at
+from pipeline.steps.game_quarantine import FILE, LINE, Breach, no_violations, place, violations_of
 
 # What two rows of one game must agree on; a franchise may go by two codes.
 CONTENT: Final = (DATE, SEASON, HOME_FRANCHISE, AWAY_FRANCHISE, HOME_POINTS, AWAY_POINTS, NEUTRAL_SITE, PLAYOFF)
@@ -148,9 +148,7 @@ def _contradictions(rows: pd.DataFrame, raw: pd.DataFrame) -> pd.DataFrame:
     is_first = content == content.loc[first].to_numpy()
     second = pd.Series(rows.index, rows.index).where(~is_first).groupby(rows[_KEY]).transform("first").astype(int)
     other = np.where(is_first, second, first)
-    positions: list[int] = []
-    columns: list[str] = []
-    texts: list[str] = []
+    breaches: list[Breach] = []
     hints = np.where(
         rows[_OWN_ID], "correct one of them", "correct one of them, or give two real games of one day a game_id each"
     )
@@ -159,19 +157,18 @@ def _contradictions(rows: pd.DataFrame, raw: pd.DataFrame) -> pd.DataFrame:
         same = (mine.isna().to_numpy() & theirs.isna().to_numpy()) | (mine.to_numpy() == theirs.to_numpy())
         differs = ~same.astype(bool)
         name = _RAW_COLUMN.get(column, column)
-        positions += rows.index[differs].tolist()
-        columns += [name] * int(differs.sum())
         values = raw.loc[other[differs], [FILE, LINE, name]].astype(str).to_numpy()
-        texts += [
+        texts = [
             f'contradicts another row of the same game: {place(file, line)} has "{value}"; {hint}'
             for (file, line, value), hint in zip(values, hints[differs], strict=True)
         ]
-    return violations_at(positions, columns, texts, raw)
+        breaches.append(Breach(rows.index[differs], name, texts))
+    return violations_of(breaches, raw)
 
 
 def _ambiguous_rows(rows: pd.DataFrame, raw: pd.DataFrame) -> pd.DataFrame:
     text = "is empty while several games of that day and teams have one; give this row its game_id"
-    return violations_at(rows.index.tolist(), [GAME_ID] * len(rows), [text] * len(rows), raw)
+    return violations_of([Breach(rows.index, GAME_ID, text)], raw)
 
 
 def _under_two_ids(games: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -187,4 +184,4 @@ def _twin_games(games: pd.DataFrame, raw: pd.DataFrame) -> pd.DataFrame:
         return no_violations()
     ids = games[GAME_ID].astype(str).groupby(_content_numbers(games)).transform(lambda group: ", ".join(sorted(group)))
     texts = [f"is one of several ids of the same game: {all_ids}; keep one" for all_ids in ids]
-    return violations_at(games.index.tolist(), [GAME_ID] * len(games), texts, raw)
+    return violations_of([Breach(games.index, GAME_ID, texts)], raw)

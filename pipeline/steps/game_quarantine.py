@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -14,6 +16,7 @@ VALUE: Final = "value"
 RULE: Final = "rule"
 QUARANTINE_COLUMNS: Final = (FILE, LINE, COLUMN, VALUE, RULE)
 LONGEST_VALUE: Final = 80  # characters of a bad value that are worth showing
+_DTYPES: Final = {FILE: "str", LINE: "int64", COLUMN: "str", VALUE: "str", RULE: "str"}
 
 
 class BadData(Exception):  # noqa: N818 (a verdict on the data, not a fault of the program)
@@ -28,36 +31,54 @@ class BadData(Exception):  # noqa: N818 (a verdict on the data, not a fault of t
         self.quarantine = pd.DataFrame(columns=list(QUARANTINE_COLUMNS)) if quarantine is None else quarantine
 
 
-def violations_at(positions: list[int], columns: list[str], rules: list[str], raw: pd.DataFrame) -> pd.DataFrame:
-    """Violations of the rows at `positions` (the index of the result) of `raw`, with the text as it was read."""
-    if not positions:
-        return no_violations()
-    at = raw.loc[positions]
-    values = [str(raw.at[position, column]) for position, column in zip(positions, columns, strict=True)]
-    return violation_rows(at[FILE].astype(str).tolist(), at[LINE].tolist(), columns, values, rules, index=positions)
+@dataclass(frozen=True)
+class Breach:
+    """Rows (by their index) that break a rule in a column; `rule` is one text, or one for each row."""
+
+    rows: pd.Index[int]
+    column: str
+    rule: str | Sequence[str]
+
+
+def violations_of(breaches: Iterable[Breach], raw: pd.DataFrame) -> pd.DataFrame:
+    """Violations of rows of `raw` (their index is that of the result), with the text as it was read."""
+    tables = [
+        violation_rows(
+            raw[FILE].loc[breach.rows],
+            raw[LINE].loc[breach.rows],
+            breach.column,
+            raw[breach.column].loc[breach.rows],
+            breach.rule,
+            index=breach.rows,
+        )
+        for breach in breaches
+        if len(breach.rows)
+    ]
+    return pd.concat(tables) if tables else no_violations()
 
 
 def violation_rows(
-    files: list[str],
-    lines: list[int],
-    columns: list[str],
-    values: list[str],
-    rules: list[str],
+    files: str | Sequence[str] | pd.Series[str],
+    lines: Sequence[int] | pd.Series[int],
+    columns: str,
+    values: Sequence[str] | pd.Series[str],
+    rules: str | Sequence[str],
     *,
-    index: list[int] | None = None,
+    index: pd.Index[int],
 ) -> pd.DataFrame:
-    """Violations as a table with QUARANTINE_COLUMNS; a very long value is cut."""
-    short = [value if len(value) <= LONGEST_VALUE else value[:LONGEST_VALUE] + "…" for value in values]
-    data = dict(zip(QUARANTINE_COLUMNS, (files, lines, columns, short, rules), strict=True))
-    return pd.DataFrame(data, index=index).astype(
-        {FILE: "str", LINE: "int64", COLUMN: "str", VALUE: "str", RULE: "str"}
-    )
+    """Violations as a table with QUARANTINE_COLUMNS; a very long value is cut. One text is meant for every row."""
+    given = dict(zip(QUARANTINE_COLUMNS, (files, lines, columns, values, rules), strict=True))
+    table = pd.DataFrame({name: pd.Series(value, index=index, dtype=_DTYPES[name]) for name, value in given.items()})
+    too_long = table[VALUE].str.len() > LONGEST_VALUE
+    if too_long.any():
+        table[VALUE] = table[VALUE].mask(too_long, table[VALUE].str.slice(0, LONGEST_VALUE) + "…")
+    return table
 
 
 @lru_cache(maxsize=1)
 def no_violations() -> pd.DataFrame:
     """The empty table of violations (one object: not to be changed)."""
-    return violation_rows([], [], [], [], [], index=[])
+    return violation_rows([], [], "", [], [], index=pd.RangeIndex(0))
 
 
 def describe(file: str, line: int, column: str, value: str, rule: str) -> str:

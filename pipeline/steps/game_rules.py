@@ -1,25 +1,21 @@
 """The rules that one row of game data must meet by itself: a schema over parsed values, and violations in words.
 
 Text is parsed first. What cannot be parsed becomes a value that no rule allows (season 0, points or flag -1, date NaT):
-one check says both "not a number" and "out of range". pandera finds all failing cells in one pass; the words are ours.
+one check says both "not a number" and "out of range". Each rule is one operation on whole columns, and so is reporting
+the rows that break it: a million bad rows take seconds.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-
-with warnings.catch_warnings():
-    # pandera warns about an old typeguard, which another package pins; nothing here depends on it.
-    warnings.filterwarnings("ignore", message="Using typeguard")
-    import pandera.pandas as pa
 
 from pipeline.contract import (
     AWAY_FRANCHISE,
@@ -35,7 +31,7 @@ from pipeline.contract import (
     SEASON,
 )
 from pipeline.steps.franchises import FIRST_SEASON, LAST_SEASON, franchise_of, is_known_code
-from pipeline.steps.game_quarantine import COLUMN, FILE, LINE, RULE, no_violations, violations_at
+from pipeline.steps.game_quarantine import FILE, LINE, Breach, violations_of
 from pipeline.steps.game_values import DATE_RULE, FLAG_RULE, flag_of, iso_date, whole_number
 
 MAX_POINTS: Final = 250
@@ -46,7 +42,7 @@ _NO_NUMBER: Final = -2
 
 @dataclass(frozen=True)
 class RowRule:
-    """A rule for whole rows: the column that is blamed, what is wrong with it in words, and which rows are right."""
+    """A rule: the column that is blamed, what is wrong with it in words, and which rows are right."""
 
     column: str
     text: str
@@ -103,33 +99,30 @@ def find_violations(parsed: pd.DataFrame, raw: pd.DataFrame, *, last_score_day: 
 
     Returns QUARANTINE_COLUMNS, one row a violation, indexed like `parsed` (a row can have several).
     """
-    rules = _row_rules(last_score_day)
-    schema = pa.DataFrameSchema(
-        {
-            DATE: pa.Column("datetime64[s]", pa.Check(_is_there, error=DATE_RULE, ignore_na=False), nullable=True),
-            SEASON: pa.Column("int16", pa.Check.in_range(FIRST_SEASON, LAST_SEASON, error=SEASON_RULE)),
-            HOME_POINTS: pa.Column("Int16", pa.Check.in_range(1, MAX_POINTS, error=POINTS_RULE), nullable=True),
-            AWAY_POINTS: pa.Column("Int16", pa.Check.in_range(1, MAX_POINTS, error=POINTS_RULE), nullable=True),
-            NEUTRAL_SITE: pa.Column("int8", pa.Check.isin([0, 1], error=FLAG_RULE)),
-            PLAYOFF: pa.Column("int8", pa.Check.isin([0, 1], error=FLAG_RULE)),
-        },
-        checks=[
-            pa.Check(rule.holds, name=str(number), error=str(number), ignore_na=False)
-            for number, rule in enumerate(rules)
-        ],
+    broken = (
+        Breach(parsed.index[~rule.holds(parsed).to_numpy(dtype=bool)], rule.column, rule.text)
+        for rule in (*_cell_rules(), *_row_rules(last_score_day))
     )
-    return _in_words(_failure_cases(schema, parsed), rules, raw)
+    return violations_of(list(broken), raw)
 
 
 def find_missing_scores(games: pd.DataFrame, raw: pd.DataFrame, *, as_of: date) -> pd.DataFrame:
     """Check that each game before `as_of` has a score, once overlapping files are merged: another may have had it."""
-    late = games.index[games[HOME_POINTS].isna() & (games[DATE] < pd.Timestamp(as_of))].tolist()
+    late = games.index[games[HOME_POINTS].isna() & (games[DATE] < pd.Timestamp(as_of))]
     text = f"is missing, yet the game was played before {as_of}; add the score, or remove a game that was called off"
-    return violations_at(late, [HOME_POINTS] * len(late), [text] * len(late), raw)
+    return violations_of([Breach(late, HOME_POINTS, text)], raw)
 
 
 SEASON_RULE: Final = f"is not a year from {FIRST_SEASON} to {LAST_SEASON}"
 POINTS_RULE: Final = f"is not a whole number from 1 to {MAX_POINTS}"
+
+
+def _cell_rules() -> Iterable[RowRule]:
+    """What a value must be by itself, whatever else stands in its row."""
+    yield RowRule(DATE, DATE_RULE, lambda rows: rows[DATE].notna())
+    yield RowRule(SEASON, SEASON_RULE, _season_in_range)
+    yield from (RowRule(points, POINTS_RULE, partial(_no_or_real_score, points=points)) for points in POINTS)
+    yield from (RowRule(flag, FLAG_RULE, partial(_is_flag, flag=flag)) for flag in (NEUTRAL_SITE, PLAYOFF))
 
 
 def _row_rules(last_score_day: date) -> tuple[RowRule, ...]:
@@ -153,6 +146,7 @@ def _row_rules(last_score_day: date) -> tuple[RowRule, ...]:
     )
 
 
+POINTS: Final = (HOME_POINTS, AWAY_POINTS)
 TEAMS: Final = ((HOME_TEAM, HOME_FRANCHISE), (AWAY_TEAM, AWAY_FRANCHISE))
 
 
@@ -172,8 +166,12 @@ def _team_rules(team: str, franchise: str) -> Iterable[RowRule]:
     )
 
 
-def _is_there(values: pd.Series[pd.Timestamp]) -> pd.Series[bool]:
-    return values.notna()
+def _no_or_real_score(rows: pd.DataFrame, *, points: str) -> pd.Series[bool]:
+    return rows[points].isna() | rows[points].between(1, MAX_POINTS).fillna(value=False)
+
+
+def _is_flag(rows: pd.DataFrame, *, flag: str) -> pd.Series[bool]:
+    return rows[flag] != _BAD_NUMBER
 
 
 def _season_in_range(rows: pd.DataFrame) -> pd.Series[bool]:
@@ -198,29 +196,3 @@ def _given(rows: pd.DataFrame, column: str, other: str) -> pd.Series[bool]:
 def _has_winner(rows: pd.DataFrame) -> pd.Series[bool]:
     home, away = rows[HOME_POINTS].fillna(_BAD_NUMBER), rows[AWAY_POINTS].fillna(_BAD_NUMBER)
     return home.ne(away) | home.lt(1)
-
-
-# --- words ------------------------------------------------------------------------------------------------------------
-def _failure_cases(schema: pa.DataFrameSchema, parsed: pd.DataFrame) -> pd.DataFrame:
-    try:
-        schema.validate(parsed, lazy=True)
-    except pa.errors.SchemaErrors as errors:
-        cases: pd.DataFrame = errors.failure_cases
-        return cases
-    return pd.DataFrame(columns=["schema_context", "column", "check", "index"])
-
-
-def _in_words(cases: pd.DataFrame, rules: tuple[RowRule, ...], raw: pd.DataFrame) -> pd.DataFrame:
-    """Our violations from pandera's failure cases: a rule for rows is reported once, not once a column of the table."""
-    if cases.empty:
-        return no_violations()
-    is_row_rule = (cases["schema_context"] == "DataFrameSchema").to_numpy()
-    numbers = cases["check"].where(is_row_rule, -1).astype(int)
-    found = pd.DataFrame(
-        {
-            "position": cases["index"].astype(int),
-            COLUMN: cases["column"].where(~is_row_rule, numbers.map(lambda number: rules[number].column)),
-            RULE: cases["check"].where(~is_row_rule, numbers.map(lambda number: rules[number].text)),
-        }
-    ).drop_duplicates()
-    return violations_at(found["position"].tolist(), found[COLUMN].tolist(), found[RULE].tolist(), raw)

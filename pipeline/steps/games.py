@@ -185,9 +185,10 @@ def _ragged(raw: RawGames) -> pd.DataFrame:
     return violation_rows(
         [name for name, _ in lines],
         [row.line for _, row in lines],
-        [""] * len(lines),
+        "",
         [row.text for _, row in lines],
         [f"has a wrong number of fields: {row.n_fields}, where the header has {row.n_expected}" for _, row in lines],
+        index=pd.RangeIndex(len(lines)),
     )
 
 
