@@ -169,6 +169,7 @@ def register_step(train: JobStep, evaluate: JobStep, evaluation: PropertyFile) -
         "CustomerMetadataProperties": {
             "as_of_date": found("as_of_date"),
             "fingerprint": found("fingerprint"),
+            c.MODEL_SHA256: found(c.MODEL_SHA256),
             "log_loss": found("metrics.candidate.log_loss"),
             "calibration_error": found("metrics.candidate.calibration_error"),
             "accuracy": found("metrics.candidate.accuracy"),

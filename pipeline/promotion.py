@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from pipeline.contract import MODEL_SHA256
+
 APPROVED: Final = "Approved"
 NO_CHAMPION: Final[Mapping[str, Any]] = {"version": None}
 
@@ -32,6 +34,12 @@ def artifact_uri(package: Mapping[str, Any]) -> str:
     return str(package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"])
 
 
+def artifact_sha256(package: Mapping[str, Any]) -> str | None:
+    """SHA-256 of the artifact that was evaluated; None for a version of before there were digests."""
+    sha256: str | None = package.get("CustomerMetadataProperties", {}).get(MODEL_SHA256)
+    return sha256
+
+
 def champion_metadata(package: Mapping[str, Any]) -> dict[str, Any]:
     """The content of champion.json; `artifact` is relative to the champion's prefix.
 
@@ -40,6 +48,7 @@ def champion_metadata(package: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "version": package["ModelPackageVersion"],
         "artifact": f"{package['ModelPackageVersion']}/model.tar.gz",
+        "sha256": artifact_sha256(package),
         "model_package_arn": package["ModelPackageArn"],
         "approval_reason": package.get("ApprovalDescription", ""),
         "lineage": dict(package.get("CustomerMetadataProperties", {})),

@@ -54,6 +54,12 @@ class Wanted:
         return CHAMPION_PREFIX + str(self.metadata["artifact"]) if self.source else None
 
     @property
+    def sha256(self) -> str | None:
+        """Of the artifact; None for a version of before there were digests."""
+        sha256: str | None = self.metadata.get("sha256")
+        return sha256
+
+    @property
     def keys(self) -> set[str]:
         """All that may lie in champion/."""
         return {key for key in (POINTER, self.artifact) if key}
@@ -65,10 +71,12 @@ def converge(
     """Make champion/ what the registry says, and return the version in use.
 
     `named` is the package that the event is about, `on_withdrawal` is told the version that left without a successor,
-    once. Raises PromotionError when an approved version has lost its artifact (the one approved before it is used), or
-    when others kept changing things.
+    once. Raises PromotionError when an approved version has lost its artifact, or it is not the one that was evaluated
+    (the version approved before it is used), when champion/ held other bytes (they are replaced), or when others kept
+    changing things.
     """
     lost: set[str] = set()
+    replaced: set[str] = set()
     brought: set[str] = set()
     for _ in range(MAX_ROUNDS):
         stored = objects.read(POINTER)  # before the registry: see the module's docstring
@@ -76,15 +84,19 @@ def converge(
         wanted = Wanted.of(usable)
         present = objects.keys(CHAMPION_PREFIX)
         agreed = stored.json == wanted.metadata
-        if agreed and present == wanted.keys:
-            _report_lost(lost, wanted)
+        copied = wanted.artifact in present
+        intact = copied and objects.holds(str(wanted.artifact), wanted.sha256)
+        if agreed and present == wanted.keys and intact == copied:
+            _report(lost, replaced, wanted)
             return _version(stored)
-        missing = wanted.artifact is not None and wanted.artifact not in present
+        missing = wanted.artifact is not None and not intact
         if wanted.source and (missing or not (agreed or wanted.source in brought)):
             # Of the version in use, the copy is as good as the original, which may have expired with its run.
             in_use = not missing and _version(stored) == wanted.version
-            found = objects.copy(wanted.source, str(wanted.artifact)) or in_use
+            found = objects.copy(wanted.source, str(wanted.artifact), sha256=wanted.sha256) or in_use
             (brought if found else lost).add(wanted.source)
+            if copied and not intact:
+                replaced.add(str(wanted.artifact))
             continue  # a copy takes a while: look again before champion.json names it
         if agreed or _switch(objects, wanted, stored, on_withdrawal):
             objects.remove(present - wanted.keys)
@@ -107,9 +119,15 @@ def _switch(objects: Objects, wanted: Wanted, stored: Stored, on_withdrawal: Cal
     return True
 
 
-def _report_lost(lost: set[str], wanted: Wanted) -> None:
+def _report(lost: set[str], replaced: set[str], wanted: Wanted) -> None:
     if lost:
         raise PromotionError(
-            f"an approved version has lost its artifact {', '.join(sorted(lost))}: champion is now version "
-            f"{wanted.version}. Put the artifact back, or reject that version."
+            f"an approved version has lost its artifact, or it is not the one that was evaluated: "
+            f"{', '.join(sorted(lost))}: champion is now version {wanted.version}. Put the artifact back, or reject "
+            "that version."
+        )
+    if replaced:
+        raise PromotionError(
+            f"{', '.join(sorted(replaced))} held other bytes than the model that was evaluated, and was put back. "
+            "Who wrote it? See the versions of that object."
         )

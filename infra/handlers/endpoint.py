@@ -136,8 +136,11 @@ def remove_all(endpoints: Endpoints, objects: Objects) -> None:
 
 def _put_into_service(endpoints: Endpoints, objects: Objects, wanted: Wanted, step: str, claim: str) -> None:
     try:
-        if not objects.copy(wanted.source, wanted.artifact):
-            raise ServingError(f"the champion's artifact is missing: {wanted.source}; it will be looked for again")
+        if not objects.copy(wanted.source, wanted.artifact, sha256=wanted.metadata.get("sha256")):
+            raise ServingError(
+                f"the champion's artifact is missing, or not the one that was evaluated: {wanted.source}; it will be "
+                "looked for again"
+            )
         endpoints.prepare(wanted)
         mine = objects.read(ATTEMPT)
         if Attempt.of(mine).claim != claim:

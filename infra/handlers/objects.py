@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from infra.handlers.clients import S3
 
 # 412: the condition does not hold; 409: another write to the same key is under way; 404: If-Match, but no object.
 _LOST_RACE: Final = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
+_PART_BYTES: Final = 1 << 20
+_LARGEST_MODEL: Final = 1 << 30  # packed: reading more would outlast the function
 _MISSING: Final = ("NoSuchKey", "404", "NotFound")
 
 
@@ -77,8 +80,31 @@ class Objects:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         return {entry["Key"] for page in pages for entry in page.get("Contents", ())}
 
-    def copy(self, uri: str, key: str) -> bool:
-        """Copy an s3:// URI here, whole or not at all; False when there is nothing to copy."""
+    def sha256(self, uri: str) -> str | None:
+        """Of an object's content, read in parts; None when it is missing or larger than any model."""
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        try:
+            found = self.client.get_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _MISSING:
+                return None
+            raise
+        digest, size = hashlib.sha256(), 0
+        while part := found["Body"].read(_PART_BYTES):
+            digest.update(part)
+            size += len(part)
+            if size > _LARGEST_MODEL:
+                return None
+        return digest.hexdigest()
+
+    def holds(self, key: str, sha256: str | None) -> bool:
+        """Whether an object of this bucket has that content; any is right where `sha256` is None."""
+        return sha256 is None or self.sha256(f"s3://{self.bucket}/{key}") == sha256
+
+    def copy(self, uri: str, key: str, *, sha256: str | None = None) -> bool:
+        """Copy an s3:// URI here, whole or not at all; False when it is missing or, if given, not of that SHA-256."""
+        if sha256 is not None and self.sha256(uri) != sha256:
+            return False
         bucket, _, source = uri.removeprefix("s3://").partition("/")
         try:
             self.client.copy_object(

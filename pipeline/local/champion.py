@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from pipeline import contract as c
+from pipeline.local.digests import file_digest
 from pipeline.local.locks import locked
 from pipeline.local.registry import Registry
 from pipeline.local.store import Store, StoreError, remove
@@ -22,7 +23,7 @@ def promote(store: Store, group: str, bucket: str) -> dict[str, Any]:
     """Make champion/ what the registry says now, and return champion.json's content.
 
     Idempotent; the artifact is written before champion.json, which names it. Raises StoreError when the approved
-    version's artifact is missing: the champion then stays what it was.
+    version's artifact is missing, or not the one that was evaluated: the champion then stays what it was.
     """
     prefix = f"s3://{bucket}/{c.CHAMPION_CHANNEL}"
     pointer = store.object_path(f"{prefix}/{c.CHAMPION_FILE}")
@@ -32,7 +33,15 @@ def promote(store: Store, group: str, bucket: str) -> dict[str, Any]:
         if package:
             source = store.object_path(artifact_uri(package))
             if not source.is_file():
-                raise StoreError(f"version {package['ModelPackageVersion']} has lost its artifact {source}")
+                raise StoreError(
+                    f"version {package['ModelPackageVersion']} has lost its artifact {source}: put it back, or reject "
+                    "that version"
+                )
+            if metadata["sha256"] not in (None, file_digest(source)):
+                raise StoreError(
+                    f"version {package['ModelPackageVersion']}'s artifact {source} is not the one that was evaluated "
+                    f"(its SHA-256 is not {metadata['sha256'][:12]}...): put it back, or reject that version"
+                )
             store.copy(source, store.object_path(f"{prefix}/{metadata['artifact']}"))
         store.write_json(pointer, metadata)
         for entry in pointer.parent.iterdir():

@@ -4,16 +4,13 @@ model.ubj        XGBoost's own format (never a pickle)
 model.json       the card: recipe, features, cut-off, lineage
 record.parquet   the walk-forward record: each of the last N games predicted only from games before it
 state.parquet    the league on the morning of the training, from which serving computes features of games to come
+SHA256SUMS       the digests of the others, compared before any of them is parsed (model_files.py)
 """
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
 import re
-import tarfile
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -28,9 +25,12 @@ from pipeline.steps.arrow_memory import arrow_reader
 from pipeline.steps.container import StepError
 from pipeline.steps.league_state import LeagueState
 from pipeline.steps.lean_xgboost import xgb
+from pipeline.steps.model_files import UNREADABLE, files_of_archive, files_of_folder, sha256_of, write_digests
 from pipeline.steps.state_file import read_state, write_state
 
 _T = TypeVar("_T")
+
+MAX_ROWS: Final = 100_000  # a record has at most 20,000, a state some 5,000
 
 
 @dataclass(frozen=True)
@@ -80,59 +80,56 @@ def write_artifact(folder: Path, artifact: Artifact) -> None:
     pq.write_table(artifact.record, folder / c.RECORD_FILE)
     if artifact.state:
         write_state(folder / c.STATE_FILE, artifact.state)
+    write_digests(folder)
 
 
-def read_artifact(archive: Path) -> Artifact:
-    """Read model.tar.gz by its members' names, in memory: nothing of a foreign archive is unpacked to disk.
+def read_artifact(archive: Path, *, sha256: str | None = None, digests_required: bool = True) -> Artifact:
+    """Read model.tar.gz in memory, after comparing it with the digests of its files and, if given, with `sha256`.
 
-    Raises StepError when the archive is unreadable or lacks one of the files (the state may be missing).
+    Raises StepError when the archive is damaged, larger than a model can be, or lacks one of the files (the state may
+    be missing, and the digests of one of before there were any if `digests_required` is false).
     """
     try:
-        # Whole, so that its checksum is compared before XGBoost, which some damaged models crash, sees any of it.
-        content = gzip.decompress(archive.read_bytes())
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
-            return _artifact(lambda name: _member(tar, name))
-    except _UNREADABLE as error:
+        if sha256 is not None and (found := sha256_of(archive)) != sha256:
+            raise ValueError(f"its SHA-256 is {found[:12]}..., that of the evaluated model is {sha256[:12]}...")
+        return _artifact(files_of_archive(archive, digests_required=digests_required))
+    except UNREADABLE as error:
         raise StepError(
-            f"{archive.name} is not a model of this pipeline ({error}): put the approved version's artifact there again"
+            f"{archive.parent.name}/{archive.name} is not a model of this pipeline, or not this version's "
+            f"({_first_words(error)}): put the version's own artifact there again"
         ) from error
 
 
 def read_unpacked(folder: Path) -> Artifact:
     """Read what `write_artifact` wrote, or SageMaker unpacked; raises StepError as `read_artifact` does."""
-
-    def content(name: str) -> bytes | None:
-        file = folder / name
-        return file.read_bytes() if file.exists() else None
-
     try:
-        return _artifact(content)
-    except _UNREADABLE as error:
+        return _artifact(files_of_folder(folder))
+    except UNREADABLE as error:
         raise StepError(
-            f"{folder} holds no model of this pipeline ({error}): unpack a version's model.tar.gz there"
+            f"{folder} holds no model of this pipeline ({_first_words(error)}): unpack a version's model.tar.gz there"
         ) from error
 
 
-# XGBoost's and some of Arrow's are ValueErrors.
-_UNREADABLE: Final = (OSError, EOFError, KeyError, TypeError, ValueError, tarfile.TarError, zlib.error)
-
-
-def _artifact(content: Callable[[str], bytes | None]) -> Artifact:
-    """The model from its files' content, None for one that is missing; raises one of _UNREADABLE."""
-
-    def needed(name: str, parse: Callable[[bytes], _T]) -> _T:
-        data = content(name)
-        if data is None:
-            raise ValueError(f"no {name} in it")
-        return _parsed(name, data, parse)
-
-    state = content(c.STATE_FILE)
+def _artifact(files: Mapping[str, bytes]) -> Artifact:
+    """The model from its files' content; raises ValueError that names the file that cannot be read."""
     return Artifact(
-        booster=needed(c.MODEL_FILE, _booster),
-        card=needed(c.MODEL_CARD_FILE, lambda data: ModelCard.from_json(data.decode())),
-        record=needed(c.RECORD_FILE, lambda data: pq.read_table(arrow_reader(data))),
-        state=None if state is None else _parsed(c.STATE_FILE, state, lambda data: read_state(arrow_reader(data))),
+        booster=_parsed(c.MODEL_FILE, files[c.MODEL_FILE], _booster),
+        card=_parsed(c.MODEL_CARD_FILE, files[c.MODEL_CARD_FILE], lambda data: ModelCard.from_json(data.decode())),
+        record=_parsed(c.RECORD_FILE, files[c.RECORD_FILE], lambda data: pq.read_table(_table_reader(data))),
+        state=(
+            _parsed(c.STATE_FILE, files[c.STATE_FILE], lambda data: read_state(_table_reader(data)))
+            if c.STATE_FILE in files
+            else None
+        ),
     )
+
+
+def _table_reader(data: bytes) -> pa.BufferReader:
+    """A reader of a small table; raises ValueError for one of more rows than a record or a league's state can have."""
+    rows = pq.read_metadata(arrow_reader(data)).num_rows
+    if rows > MAX_ROWS:
+        raise ValueError(f"it has {rows:,} rows, more than {MAX_ROWS:,}")
+    return arrow_reader(data)
 
 
 def _parsed(name: str, data: bytes, parse: Callable[[bytes], _T]) -> _T:
@@ -140,7 +137,7 @@ def _parsed(name: str, data: bytes, parse: Callable[[bytes], _T]) -> _T:
         if not data:  # XGBoost crashes
             raise ValueError("it is empty")
         return parse(data)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise ValueError(f"{name} cannot be read: {_first_words(error)}") from error
 
 
@@ -155,14 +152,3 @@ def _first_words(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"it has no {error.args[0]}"
     return re.sub(r"^\[[\d:]+\] \S+: ", "", str(error).partition("\n")[0])
-
-
-def _member(tar: tarfile.TarFile, name: str) -> bytes | None:
-    for spelling in (name, f"./{name}"):
-        try:
-            stream = tar.extractfile(spelling)
-        except KeyError:
-            continue
-        if stream is not None:
-            return stream.read()
-    return None

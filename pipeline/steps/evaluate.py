@@ -32,6 +32,7 @@ from pipeline.steps.champion import load_champion
 from pipeline.steps.container import StepError, code_version, processing_input, processing_output, run_step
 from pipeline.steps.evaluation import evaluate
 from pipeline.steps.lean_xgboost import xgb
+from pipeline.steps.model_files import sha256_of
 from pipeline.steps.report import render
 
 
@@ -80,7 +81,8 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--trigger", default="manual", help="what started the run; shown in the report")
     parser.add_argument("--limits", nargs="*", default=[], metavar="NAME=VALUE")
     arguments = parser.parse_args(argv)
-    candidate = read_artifact(processing_input(c.MODEL_CHANNEL) / c.MODEL_ARCHIVE)
+    archive = processing_input(c.MODEL_CHANNEL) / c.MODEL_ARCHIVE
+    candidate = read_artifact(archive)
     prepared = json.loads((processing_input(c.REPORT_CHANNEL) / c.PREPARED_FILE).read_text(encoding="utf-8"))
     numbers = evaluate(
         candidate,
@@ -94,6 +96,7 @@ def main(argv: Sequence[str]) -> None:
         "as_of_date": prepared["as_of_date"],
         "simulated": prepared["simulated"],
         "fingerprint": candidate.card.fingerprint,
+        c.MODEL_SHA256: sha256_of(archive),
         "trigger": arguments.trigger,
         "versions": versions(candidate.card.feature_signature),
         "recipe": prepared["recipe"],

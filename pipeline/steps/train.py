@@ -4,7 +4,7 @@ in   input/data/features/features.parquet     features of played games (Prepare)
      input/data/features/state.parquet        the league on the as-of morning, passed on for serving
      input/config/hyperparameters.json        strings: the recipe and walk_forward_games
      input/config/resourceconfig.json         the job's hosts: several train together, each on its own row groups
-out  model/model.ubj, model.json, record.parquet, state.parquet   packed by SageMaker as model.tar.gz
+out  model/model.ubj, model.json, record.parquet, state.parquet, SHA256SUMS   packed by SageMaker as model.tar.gz
      (on the first host)
 
 Games that do not fit into memory are trained on from disk, and that is said.

@@ -12,49 +12,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
+from trained_models import SAMPLE_AS_OF, matrix, trained
 
 from pipeline import contract as c
 from pipeline.serving.asked_games import BadRequestError
 from pipeline.serving.forecaster import Forecaster, load_forecaster
-from pipeline.steps.artifact import Artifact, ModelCard, write_artifact
+from pipeline.steps.artifact import Artifact, write_artifact
 from pipeline.steps.container import StepError
-from pipeline.steps.feature_names import FEATURES
-from pipeline.steps.features import build_features, feature_signature, features_and_state
+from pipeline.steps.features import build_features
 from pipeline.steps.games import load_games
-from pipeline.steps.model import Hyperparameters, fit, predict
-from pipeline.steps.walk_forward import feature_matrix
+from pipeline.steps.model import predict
+from pipeline.steps.model_files import write_digests
 from scripts.make_sample import write_sample
-
-SAMPLE_AS_OF = date(2025, 3, 1)
-
-
-def matrix(features: pd.DataFrame) -> Any:
-    return feature_matrix(pa.Table.from_pandas(features, preserve_index=False))
-
-
-def trained(games: pd.DataFrame, as_of: date) -> Artifact:
-    """A model of the games as they were known on a morning."""
-    features, state = features_and_state(games, as_of)
-    played = features[features[c.HOME_WON].notna()]
-    recipe = Hyperparameters()
-    card = ModelCard(
-        as_of_date=str(as_of),
-        trained_before=str(as_of),
-        n_games=len(played),
-        first_season=2014,
-        fingerprint="f",
-        code_version="c" * 64,
-        feature_signature=feature_signature(),
-        features=FEATURES,
-        hyperparameters=recipe.as_numbers(),
-        walk_forward_games=1,
-        home_win_rate=0.56,
-        xgboost_version="",
-    )
-    booster = fit(matrix(played), played[c.HOME_WON].to_numpy(dtype=np.float64), recipe)
-    return Artifact(booster, card, pa.table({}), state)
 
 
 def rows_of(games: pd.DataFrame, *columns: str) -> list[dict[str, Any]]:
@@ -195,6 +165,7 @@ def test_a_file_of_a_model_that_cannot_be_read_is_named_in_one_line(
 ) -> None:
     write_artifact(tmp_path, forecaster.artifact)
     (tmp_path / file).write_bytes((tmp_path / content).read_bytes() if isinstance(content, str) else content)
+    write_digests(tmp_path)  # written so, not damaged
     with pytest.raises(StepError) as caught:
         load_forecaster(tmp_path, "1", 7)
     assert re.search(

@@ -1,0 +1,112 @@
+"""The function puts into use, and keeps in use, only the bytes that were evaluated."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import approval_worlds
+import pytest
+from approval_worlds import MemoryWorld, MotoWorld, champion
+from moto import mock_aws
+from sagemaker_emulation import REGION, taught
+from serving_worlds import SETTINGS, EndpointWorld, champion_json
+
+from infra.handlers import approval, serving
+from infra.handlers.champion import PromotionError
+from infra.handlers.endpoint import ServingError
+from infra.handlers.endpoint_plan import SETTINGS_VARIABLE
+from pipeline import contract as c
+
+
+@pytest.fixture(autouse=True)
+def variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
+    for name, value in {**approval_worlds.VARIABLES, SETTINGS_VARIABLE: SETTINGS.as_text(), **keys}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+
+
+@pytest.fixture(params=[MemoryWorld, MotoWorld])
+def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A world whose versions were registered with the digest of their artifact."""
+    plain = approval_worlds.request
+
+    def with_digest(version: int, status: str) -> dict[str, Any]:
+        made = plain(version, status)
+        made["CustomerMetadataProperties"][c.MODEL_SHA256] = hashlib.sha256(approval_worlds.model(version)).hexdigest()
+        return made
+
+    monkeypatch.setattr(approval_worlds, "request", with_digest)
+    with taught(), mock_aws():
+        made = request.param()
+        monkeypatch.setattr(approval, "connect", lambda *_: made.services)
+        yield made
+
+
+def approved(world: Any) -> int:
+    version: int = world.register("PendingManualApproval")
+    world.decide(version, "Approved")
+    return version
+
+
+def test_the_evaluated_bytes_are_promoted(world: Any) -> None:
+    version = approved(world)
+    world.deliver(world.notice(version))
+    assert champion(world)["sha256"] == hashlib.sha256(approval_worlds.model(version)).hexdigest()
+    assert world.read(f"champion/{version}/model.tar.gz") == approval_worlds.model(version)
+
+
+def test_a_version_whose_artifact_was_swapped_is_not_promoted(world: Any) -> None:
+    world.deliver(world.notice(approved(world)))
+    second = approved(world)
+    world.store(f"runs/run{second}/model.tar.gz", approval_worlds.model(1))
+    with pytest.raises(PromotionError, match=rf"not the one that was evaluated: .*run{second}/model.tar.gz"):
+        world.deliver(world.notice(second))
+    assert champion(world)["version"] == 1
+
+
+def test_a_champion_whose_bytes_were_swapped_is_put_back_and_reported_once(world: Any) -> None:
+    version = approved(world)
+    world.deliver(world.notice(version))
+    world.store(f"champion/{version}/model.tar.gz", b"weights of another")
+    with pytest.raises(PromotionError, match=r"champion/1/model.tar.gz held other bytes"):
+        world.deliver(world.notice(version))
+    assert world.read(f"champion/{version}/model.tar.gz") == approval_worlds.model(version)
+    world.deliver(world.notice(version))
+
+
+def test_a_swapped_champion_without_its_original_leaves_for_the_one_before(world: Any) -> None:
+    world.deliver(world.notice(approved(world)))
+    second = approved(world)
+    world.deliver(world.notice(second))
+    for key in (f"champion/{second}/model.tar.gz", f"runs/run{second}/model.tar.gz"):
+        world.store(key, b"weights of another")
+    with pytest.raises(PromotionError, match="champion is now version 1"):
+        world.deliver(world.notice(second))
+    assert world.read("champion/1/model.tar.gz") == approval_worlds.model(1)
+
+
+def test_an_expired_original_does_not_cost_the_champion(world: Any) -> None:
+    version = approved(world)
+    world.deliver(world.notice(version))
+    world.store(f"runs/run{version}/model.tar.gz", b"overwritten")
+    world.deliver(world.notice(version))
+    assert world.read(f"champion/{version}/model.tar.gz") == approval_worlds.model(version)
+
+
+def test_an_endpoint_is_not_made_of_other_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = EndpointWorld()
+    monkeypatch.setattr(serving, "connect", lambda *_: world.services)
+    world.promote(1)
+    pointer = {**json.loads(champion_json(1)), "sha256": hashlib.sha256(b"weights 1").hexdigest()}
+    world.store("champion/champion.json", json.dumps(pointer).encode())
+    world.store("champion/1/model.tar.gz", b"weights 2")
+    with pytest.raises(ServingError, match="not the one that was evaluated"):
+        world.invoke()
+    assert not world.models
+    world.store("champion/1/model.tar.gz", b"weights 1")
+    world.quiet()
+    assert world.endpoint
+    assert world.endpoint["EndpointStatus"] == "InService"

@@ -1,0 +1,247 @@
+"""No damaged model crashes XGBoost, answers wrongly or ends in a traceback: it is refused in a sentence, or intact."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import random
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from trained_models import SAMPLE_AS_OF, trained
+
+from pipeline import contract as c
+from pipeline.local.staging import pack
+from pipeline.serving.forecaster import load_forecaster
+from pipeline.steps.artifact import read_artifact, write_artifact
+from pipeline.steps.champion import load_champion
+from pipeline.steps.container import StepError
+from pipeline.steps.games import load_games
+from pipeline.steps.model_files import sha256_of, write_digests
+from scripts.make_sample import write_sample
+
+SEED = 20_261_127
+GAMES = [{"date": "2025-03-20", "home_team": f"SIM{n:02d}", "away_team": f"SIM{n + 1:02d}"} for n in range(1, 20, 2)]
+FILES = (c.MODEL_FILE, c.MODEL_CARD_FILE, c.RECORD_FILE, c.STATE_FILE, c.DIGESTS_FILE)
+Mutation = Callable[[random.Random, bytes], bytes]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `good/` (unpacked) and `good.tar.gz`."""
+    folder = tmp_path_factory.mktemp("damaged")
+    for path in sorted(write_sample(folder / "games", SAMPLE_AS_OF).glob("simulated_*.csv"))[:-3]:
+        path.unlink()
+    games = load_games(
+        folder / "games", as_of=SAMPLE_AS_OF, today=SAMPLE_AS_OF, max_bad_row_share=0.01, min_games=1_000
+    ).games
+    write_artifact(folder / "good", trained(games, SAMPLE_AS_OF))
+    pack(folder / "good", folder / "good.tar.gz")
+    return folder
+
+
+def answers(model: Path) -> np.ndarray:
+    return load_forecaster(model, "1", 7).answer(GAMES).probabilities
+
+
+def outcome(model: Path, right: np.ndarray) -> str:
+    """intact or refused; whatever else it may be is an assertion's or pytest's."""
+    try:
+        found = answers(model)
+    except StepError as error:
+        assert "\n" not in str(error)
+        assert len(str(error)) < 600
+        return "refused"
+    assert (found == right).all(), "a wrong answer"
+    return "intact"
+
+
+def flipped(rng: random.Random, data: bytes) -> bytes:
+    place = rng.randrange(len(data))
+    return data[:place] + bytes([data[place] ^ (1 << rng.randrange(8))]) + data[place + 1 :]
+
+
+def cut(rng: random.Random, data: bytes) -> bytes:
+    return data[: rng.randrange(len(data))]
+
+
+def without_a_part(rng: random.Random, data: bytes) -> bytes:
+    begin = rng.randrange(len(data))
+    return data[:begin] + data[begin + rng.randrange(1, 2_000) :]
+
+
+def with_a_part_twice(rng: random.Random, data: bytes) -> bytes:
+    begin, end = sorted((rng.randrange(len(data)), rng.randrange(len(data))))
+    return data[:end] + data[begin:end] + data[end:]
+
+
+def zeroed(rng: random.Random, data: bytes) -> bytes:
+    begin = rng.randrange(len(data))
+    return data[:begin] + bytes(min(512, len(data) - begin)) + data[begin + 512 :]
+
+
+def longer(rng: random.Random, data: bytes) -> bytes:
+    return data + rng.randbytes(rng.randrange(1, 600))
+
+
+DAMAGE: tuple[tuple[Mutation, int], ...] = (
+    (flipped, 60), (cut, 20), (without_a_part, 15), (with_a_part_twice, 10), (zeroed, 15), (longer, 5),
+)  # fmt: skip
+
+
+def seeded(what: str = "") -> random.Random:
+    return random.Random(f"{SEED}{what}")  # noqa: S311 - the same damage each time
+
+
+def damaged(rng: random.Random, data: bytes, times: int) -> Iterator[bytes]:
+    for mutate, share in DAMAGE:
+        for _ in range(share * times):
+            yield mutate(rng, data)
+
+
+def test_damaged_archives(model: Path, tmp_path: Path) -> None:
+    right, packed = answers(model / "good.tar.gz"), (model / "good.tar.gz").read_bytes()
+    counts = {"refused": 0, "intact": 0}
+    for data in damaged(seeded(), packed, 2):
+        (tmp_path / "model.tar.gz").write_bytes(data)
+        counts[outcome(tmp_path / "model.tar.gz", right)] += 1
+    assert counts["refused"] > 200
+
+
+def test_archives_that_were_damaged_before_they_were_packed(model: Path, tmp_path: Path) -> None:
+    """Their own checksum is right: what is compared is each file's digest."""
+    right, tar = answers(model / "good.tar.gz"), gzip.decompress((model / "good.tar.gz").read_bytes())
+    counts = {"refused": 0, "intact": 0}
+    for data in damaged(seeded("tar"), tar, 2):
+        (tmp_path / "model.tar.gz").write_bytes(gzip.compress(data, 1))
+        counts[outcome(tmp_path / "model.tar.gz", right)] += 1
+    assert counts["refused"] > 150
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_damaged_files_of_an_unpacked_model(model: Path, tmp_path: Path, name: str) -> None:
+    good = (model / "good" / name).read_bytes()
+    shutil.copytree(model / "good", tmp_path / "model")
+    for data in damaged(seeded(name), good, 1):
+        (tmp_path / "model" / name).write_bytes(data)
+        if data != good:
+            with pytest.raises(StepError, match=rf"({name}|{c.DIGESTS_FILE})"):
+                load_forecaster(tmp_path / "model", "1", 7)
+    (tmp_path / "model" / name).unlink()
+    with pytest.raises(StepError, match=rf"no {name} in it"):
+        load_forecaster(tmp_path / "model", "1", 7)
+    for other in FILES:
+        (tmp_path / "model" / name).write_bytes((model / "good" / other).read_bytes())
+        assert (other == name) is (outcome(tmp_path / "model", answers(model / "good")) == "intact")
+
+
+def archive(path: Path, members: list[tuple[tarfile.TarInfo, bytes]]) -> Path:
+    """A tar.gz with headers as given."""
+    written = io.BytesIO()
+    for info, data in members:
+        written.write(info.tobuf(tarfile.GNU_FORMAT) + data + bytes(-len(data) % 512))
+    path.write_bytes(gzip.compress(written.getvalue() + bytes(1024), 1))
+    return path
+
+
+def member(name: str, size: int, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.size, info.type, info.linkname = size, kind, target
+    return info
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda name, data: [(member(name, len(data)), data)] * 2, "appears twice"),
+        (lambda name, data: [(member(name, 10**12), data)], "not a plain file of a possible size"),
+        (lambda name, data: [(member(name, len(data) + 10**6), data)], "unexpected end|too early"),
+        (lambda name, data: [(member(name, len(data) // 2), data[: len(data) // 2])], "differs from SHA256SUMS"),
+        (lambda name, data: [(member(name, 0, tarfile.SYMTYPE, "/etc/passwd"), b"")], "not a plain file"),
+        (lambda name, data: [(member(name, 0, tarfile.LNKTYPE, name), b"")], "not a plain file"),
+        (lambda name, data: [(member(f"../{name}", len(data)), data)], f"no {c.MODEL_FILE} in it"),
+        (lambda name, data: [(member(str(n), 0), b"") for n in range(101)], "more than 100 members"),
+    ],
+)
+def test_archives_that_were_made_to_harm(
+    model: Path, tmp_path: Path, change: Callable[[str, bytes], list[tuple[tarfile.TarInfo, bytes]]], words: str
+) -> None:
+    rest = [(member(n, len(d)), d) for n in FILES if n != c.MODEL_FILE and (d := (model / "good" / n).read_bytes())]
+    made = archive(
+        tmp_path / "model.tar.gz", [*change(c.MODEL_FILE, (model / "good" / c.MODEL_FILE).read_bytes()), *rest]
+    )
+    with pytest.raises(StepError, match=words):
+        read_artifact(made)
+
+
+BOMB = """
+import resource, sys
+from pathlib import Path
+from pipeline.steps.artifact import read_artifact
+try:
+    read_artifact(Path(sys.argv[1]))
+except Exception as error:
+    print(type(error).__name__, error)
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(used.ru_maxrss // 1024, used.ru_utime + used.ru_stime)
+"""
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_model_that_is_large_only_unpacked_is_refused_within_seconds_and_a_gigabyte(
+    tmp_path: Path, kind: bytes
+) -> None:
+    """11 MB that hold 2.5 GB: as a member, as a member's attributes, as its name."""
+    block = gzip.compress(bytes(1 << 26), 9)
+    header = member(c.MODEL_FILE, 40 << 26, kind).tobuf(tarfile.GNU_FORMAT)
+    (tmp_path / "model.tar.gz").write_bytes(gzip.compress(header) + block * 40)
+    done = subprocess.run(
+        [sys.executable, "-c", BOMB, str(tmp_path / "model.tar.gz")], capture_output=True, text=True, check=True
+    )
+    sentence, used = done.stdout.strip().splitlines()
+    assert sentence.startswith("StepError")
+    assert "larger than 512 MiB unpacked" in sentence
+    mebibytes, seconds = used.split()
+    assert int(mebibytes) < 1024
+    assert float(seconds) < 10
+
+
+def champion_folder(model: Path, folder: Path, **metadata: object) -> Path:
+    (folder / "1").mkdir(parents=True)
+    shutil.copy(model / "good.tar.gz", folder / "1" / c.MODEL_ARCHIVE)
+    known = {"version": 1, "artifact": "1/model.tar.gz", "lineage": {}, **metadata}
+    (folder / c.CHAMPION_FILE).write_text(str(known).replace("'", '"').replace("None", "null"))
+    return folder
+
+
+def test_a_champion_of_another_versions_bytes_is_refused(model: Path, tmp_path: Path) -> None:
+    folder = champion_folder(model, tmp_path / "champion", sha256=sha256_of(model / "good.tar.gz"))
+    assert load_champion(folder)
+    shutil.copytree(model / "good", tmp_path / "other")
+    (tmp_path / "other" / "note").write_text("a model that is as good as the other, but not the one that was approved")
+    write_digests(tmp_path / "other")
+    pack(tmp_path / "other", folder / "1" / c.MODEL_ARCHIVE)
+    with pytest.raises(StepError, match=r"champion 1: .*not this version's.*approving version 1 again"):
+        load_champion(folder)
+
+
+@pytest.mark.parametrize("sha256", [None, "right"])
+def test_a_champion_of_before_there_were_digests_is_read_until_the_next(
+    model: Path, tmp_path: Path, sha256: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(model / "good", tmp_path / "old")
+    (tmp_path / "old" / c.DIGESTS_FILE).unlink()
+    pack(tmp_path / "old", tmp_path / "good.tar.gz")
+    folder = champion_folder(tmp_path, tmp_path / "champion", sha256=sha256 and sha256_of(tmp_path / "good.tar.gz"))
+    if sha256:  # what was evaluated had none: it is no model of today's
+        with pytest.raises(StepError, match=f"no {c.DIGESTS_FILE} in it"):
+            load_champion(folder)
+    else:
+        assert load_champion(folder)
+        assert "before models carried digests" in capsys.readouterr().err
