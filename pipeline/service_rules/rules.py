@@ -1,0 +1,156 @@
+"""The rules of SageMaker Pipelines, and of the requests of its steps, that can be checked without an account.
+
+Each has the address of the page that states it. `API_` stands for the page of the API structure that has the field:
+names, lengths, counts, characters and enumerations are those of the service's own model (shapes.json).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+_GUIDE: Final = "https://docs.aws.amazon.com/sagemaker/latest/dg"
+_API: Final = "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_"
+_STEPS: Final = f"{_GUIDE}/build-and-manage-steps-types.html"
+_SCHEMA: Final = "https://aws-sagemaker-mlops.github.io/sagemaker-model-building-pipeline-definition-JSON-schema/"
+_SDK: Final = "https://sagemaker.readthedocs.io/en/stable/amazon_sagemaker_model_building_pipeline.html"
+_RETRIES: Final = f"{_GUIDE}/pipelines-retry-policy.html"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule, in one sentence, and where AWS states it."""
+
+    name: str
+    says: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A place of a definition that breaks a rule; `step` is empty for the pipeline itself."""
+
+    step: str
+    field: str
+    rule: Rule
+    message: str
+    source: str
+    parameters: tuple[str, ...] = ()  # the pipeline parameters whose values take part
+
+    def __str__(self) -> str:
+        """The finding in one line."""
+        where = f"step {self.step}, {self.field}" if self.step else f"pipeline, {self.field}"
+        return f"{where}: {self.message} [{self.rule.name}: {self.source}]"
+
+
+RULES: Final = {
+    rule.name: rule
+    for rule in (
+        # --- the document -----------------------------------------------------------------------------------------
+        Rule("definition-size", "A definition has at most 1,048,576 characters.", f"{_API}CreatePipeline.html"),
+        Rule("version", "The schema's only version is 2020-12-01.", _SCHEMA),
+        Rule(
+            "unknown-key",
+            'The parser is strict: "Cannot parse object, unknown property".',
+            "https://github.com/aws/sagemaker-python-sdk/issues/2746",
+        ),
+        Rule("null-key", "No property of the schema may be null: leave the key out.", _SCHEMA),
+        Rule("structure", "Each part has the type and the required keys that the schema gives it.", _SCHEMA),
+        Rule("step-type", "The types of steps are those of the documentation.", _STEPS),
+        Rule("step-name", "A step's name is unique and has 1 to 64 letters, digits, - and _.", _SCHEMA),
+        # --- parameters -------------------------------------------------------------------------------------------
+        Rule("parameter-count", "A pipeline has at most 200 parameters.", f"{_API}StartPipelineExecution.html"),
+        Rule(
+            "parameter-name", "A parameter's name is unique and has letters, digits, - and _.", f"{_API}Parameter.html"
+        ),
+        Rule(
+            "parameter-value",
+            "A default has its parameter's type, and at most 1,024 characters.",
+            f"{_API}Parameter.html",
+        ),
+        Rule(
+            "parameter-choices",
+            "A parameter may have at most 16 allowed values, and its default is one of them.",
+            "https://github.com/aws/sagemaker-python-sdk/issues/2314",
+        ),
+        # --- the graph --------------------------------------------------------------------------------------------
+        Rule("nested-condition", "A Condition step cannot be in a branch of another Condition step.", _STEPS),
+        Rule("same-step-in-both-branches", "The two branches of a condition cannot have identical steps.", _STEPS),
+        Rule(
+            "depends-on-condition",
+            "A Condition step cannot be in the DependsOn of another step: creating the pipeline fails.",
+            "https://github.com/aws/sagemaker-python-sdk/issues/3565",
+        ),
+        Rule("depends-on-fail", "A Fail step ends the run: no step can depend on it or refer to it.", _STEPS),
+        Rule("depends-on", "DependsOn names steps of the pipeline.", f"{_GUIDE}/build-and-manage-steps.html"),
+        Rule("cycle", "Steps form a directed acyclic graph.", f"{_GUIDE}/pipelines-overview.html"),
+        Rule("condition", "Conditions have the types, keys and values of the schema.", _SCHEMA),
+        Rule("fail-message", "A Fail step's message is text of at most 3,072 characters.", _STEPS),
+        # --- references -------------------------------------------------------------------------------------------
+        Rule(
+            "parameter-exists", "All parameters used in steps are defined.", f"{_GUIDE}/build-and-manage-pipeline.html"
+        ),
+        Rule("step-exists", "A reference names a step of the pipeline.", f"{_GUIDE}/build-and-manage-steps.html"),
+        Rule(
+            "property-exists",
+            "A step's properties are those of its job's Describe response.",
+            f"{_GUIDE}/build-and-manage-steps.html",
+        ),
+        Rule("execution-variable", "Execution variables are those of the documentation.", _SDK),
+        Rule("reference-type", "A reference has the type that its place takes; Std:Join makes text of any.", _SDK),
+        Rule("function", "Get, Std:Join and Std:JsonGet have the documented form; a JSON path is literal text.", _SDK),
+        Rule(
+            "property-file",
+            "A property file is a file of an output of its own processing step.",
+            f"{_GUIDE}/build-and-manage-propertyfile.html",
+        ),
+        # --- policies of steps ------------------------------------------------------------------------------------
+        Rule("retry-policy", "Retry policies have the documented steps, exceptions and ranges.", _RETRIES),
+        Rule("cache", "CacheConfig has Enabled and an ISO 8601 duration.", f"{_GUIDE}/pipelines-caching.html"),
+        # --- requests of steps: each field as its API structure says ----------------------------------------------
+        Rule("required", "A request has the required fields of its API call.", f"{_API}CreateProcessingJob.html"),
+        Rule("field-type", "A field has the type of its API structure.", f"{_API}CreateProcessingJob.html"),
+        Rule("count", "Lists and maps have the counts of their API structure.", f"{_API}CreateProcessingJob.html"),
+        Rule("length", "Texts have the lengths of their API structure.", f"{_API}CreateProcessingJob.html"),
+        Rule("characters", "Texts have the characters of their API structure.", f"{_API}CreateModelPackage.html"),
+        Rule("range", "Numbers are in the range of their API structure.", f"{_API}ProcessingClusterConfig.html"),
+        Rule("choice", "A word is one of those that its API structure lists.", f"{_API}ProcessingS3Input.html"),
+        Rule("instance-type", "The instance type exists for this kind of job.", f"{_API}ProcessingClusterConfig.html"),
+        Rule("reserved-name", "Keys of tags that begin with aws: are reserved.", f"{_API}Tag.html"),
+        Rule(
+            "unique-name",
+            "Names of inputs, outputs, channels, and keys of tags are unique in a job.",
+            f"{_API}Tag.html",
+        ),
+        Rule(
+            "volume-key-local-storage",
+            "VolumeKmsKeyId cannot be requested with an instance type that has local storage.",
+            f"{_API}ProcessingClusterConfig.html",
+        ),
+        Rule(
+            "arm64-instance",
+            "An image for amd64 does not start on an instance type with a Graviton or Grace processor (arm64).",
+            "https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html",
+        ),
+        Rule("processing-path", "LocalPath begins with /opt/ml/processing/.", f"{_API}ProcessingS3Input.html"),
+        Rule(
+            "training-image",
+            "A training job names an algorithm or an image, not both.",
+            f"{_API}AlgorithmSpecification.html",
+        ),
+        Rule(
+            "model-package-tags",
+            "A model package of a group takes no tags: it uses its group's.",
+            f"{_API}CreateModelPackage.html",
+        ),
+        Rule("max-wait", "MaxWaitTimeInSeconds is at least MaxRuntimeInSeconds.", f"{_API}StoppingCondition.html"),
+    )
+}
+
+
+def finding(
+    rule: str, step: str, field: str, message: str, *, structure: str = "", parameters: tuple[str, ...] = ()
+) -> Finding:
+    """A finding; `structure` is the API structure whose page states the rule for this very field."""
+    found = RULES[rule]
+    return Finding(step, field, found, message, f"{_API}{structure}.html" if structure else found.source, parameters)

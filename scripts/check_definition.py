@@ -1,0 +1,78 @@
+"""Check a pipeline definition against the rules of SageMaker Pipelines, without an account.
+
+python -m scripts.check_definition
+python -m scripts.check_definition other/definition.json --param TrainInstanceType=ml.m5.2xlarge
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from pipeline.local.parameters import PlanError, bind_parameters, declared_parameters
+from pipeline.local.workspace import DEFINITION_FILE
+from pipeline.service_rules import RULES, check_definition
+from scripts.start_execution import parse_parameters
+
+
+def read(file: IO[str]) -> dict[str, Any]:
+    """A definition; raises click.UsageError where the file holds none."""
+    try:
+        definition = json.load(file)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{file.name} is not JSON ({error}): give a pipeline definition") from error
+    if not isinstance(definition, dict) or "Steps" not in definition:
+        raise click.UsageError(f"{file.name} is no pipeline definition: it has no Steps")
+    return definition
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("file", type=click.File(encoding="utf-8"), default=str(DEFINITION_FILE))
+@click.option(
+    "--param", "params", multiple=True, metavar="NAME=VALUE", help="Check as if a start gave this value to a parameter."
+)
+@click.option("--rules", is_flag=True, help="List the rules and where AWS states them, and check nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object on stdout.")
+def main(file: IO[str], params: tuple[str, ...], rules: bool, as_json: bool) -> None:
+    """Check FILE, a pipeline definition (- for stdin), against what SageMaker refuses. Default: the project's own.
+
+    Names step, field, rule and the page of AWS's documentation that states the rule. Values that only a run knows
+    (deployment constants, outputs of steps) are checked as far as they are known. Exit code 0: nothing is against it,
+    1: SageMaker would refuse it, 2: it cannot be read.
+    """
+    if rules:
+        rows = [asdict(rule) for rule in RULES.values()]
+        click.echo(
+            json.dumps(rows, indent=2)
+            if as_json
+            else "\n".join(f"{r['name']}: {r['says']}\n    {r['source']}" for r in rows)
+        )
+        return
+    definition = read(file)
+    try:
+        chosen = parse_parameters(params)
+        bound = bind_parameters(declared_parameters(definition), chosen) if chosen else {}
+    except PlanError as error:
+        raise click.UsageError(str(error)) from error
+    found = check_definition(definition, bound)
+    if as_json:
+        shown = [{**asdict(item), "rule": item.rule.name, "says": item.rule.says} for item in found]
+        click.echo(json.dumps({"findings": shown}, indent=2))
+    else:
+        for item in found:
+            click.echo(str(item))
+    name = "the definition" if file.name == "<stdin>" else Path(file.name).name
+    verdict = (
+        f"{len(found)} findings: SageMaker would refuse {name}" if found else f"{name}: no finding ({len(RULES)} rules)"
+    )
+    click.echo(verdict, err=True)
+    sys.exit(bool(found))
+
+
+if __name__ == "__main__":
+    main()
