@@ -4,7 +4,7 @@
 # make spark-image                                     build what AggregateOnSpark runs in, for make run-docker
 # make test                                            every test
 # make setup                                           what a deploy and the operator's commands need, and nothing else
-# make check                                           formatting, lint, types, import rules, stale definition
+# make check                                           formatting, lint, types, import rules, stale definition, SageMaker's rules
 # make lock                                            solve the requirements anew (after editing a requirements.in)
 # make clean                                           remove the environment and the local store
 
@@ -43,6 +43,7 @@ check: .venv/.all
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pipeline.definition --check
+	$(BIN)/python -m scripts.check_definition
 
 lock: .venv/.uv
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

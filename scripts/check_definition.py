@@ -67,8 +67,9 @@ def main(file: IO[str], params: tuple[str, ...], rules: bool, as_json: bool) -> 
         for item in found:
             click.echo(str(item))
     name = "the definition" if file.name == "<stdin>" else Path(file.name).name
+    many = "findings" if len(found) > 1 else "finding"
     verdict = (
-        f"{len(found)} findings: SageMaker would refuse {name}" if found else f"{name}: no finding ({len(RULES)} rules)"
+        f"{len(found)} {many}: SageMaker would refuse {name}" if found else f"{name}: no finding ({len(RULES)} rules)"
     )
     click.echo(verdict, err=True)
     sys.exit(bool(found))
