@@ -30,7 +30,16 @@ from pipeline.contract import (
     PLAYOFF,
     SEASON,
 )
-from pipeline.steps.franchises import FIRST_SEASON, LAST_SEASON, franchise_of, is_known_code
+from pipeline.steps.franchise_spans import FRANCHISES_PATH
+from pipeline.steps.franchises import (
+    FIRST_SEASON,
+    LAST_SEASON,
+    codes_of,
+    franchise_of,
+    is_known_code,
+    nearest_team,
+    seasons_of,
+)
 from pipeline.steps.game_quarantine import FILE, LINE, Breach, violations_of
 from pipeline.steps.game_values import DATE_RULE, FLAG_RULE, flag_of, iso_date, whole_number
 
@@ -47,6 +56,14 @@ class RowRule:
     column: str
     text: str
     holds: Callable[[pd.DataFrame], pd.Series[bool]]
+    remedy: Callable[[str], str] | None = None  # what to do about a value, in words
+
+    def of(self, values: pd.Series[str]) -> str | list[str]:
+        """The text for each bad value; remedies of the first hundred only, as some are slow to find."""
+        if self.remedy is None:
+            return self.text
+        texts = {value: f"{self.text}: {self.remedy(value)}" for value in values.drop_duplicates().head(100)}
+        return [texts.get(value, self.text) for value in values]
 
 
 # --- text to values ---------------------------------------------------------------------------------------------------
@@ -61,7 +78,7 @@ def parse(rows: pd.DataFrame) -> pd.DataFrame:
     parsed[DATE] = _spread(rows[DATE], _dates)
     parsed[SEASON] = np.maximum(_spread(rows[SEASON], _whole_numbers), 0)
     for team, franchise in ((HOME_TEAM, HOME_FRANCHISE), (AWAY_TEAM, AWAY_FRANCHISE)):
-        parsed[team] = pd.Categorical(_spread(rows[team], _strip))
+        parsed[team] = codes_of(pd.Series(pd.Categorical(_spread(rows[team], _strip)), rows.index), parsed[SEASON])
         parsed[franchise] = franchise_of(parsed[team], parsed[SEASON])
     for points in (HOME_POINTS, AWAY_POINTS):
         numbers = _spread(rows[points], _whole_numbers)
@@ -99,11 +116,12 @@ def find_violations(parsed: pd.DataFrame, raw: pd.DataFrame, *, last_score_day: 
 
     Returns QUARANTINE_COLUMNS, one row a violation, indexed like `parsed` (a row can have several).
     """
-    broken = (
-        Breach(parsed.index[~rule.holds(parsed).to_numpy(dtype=bool)], rule.column, rule.text)
-        for rule in (*_cell_rules(), *_row_rules(last_score_day))
-    )
-    return violations_of(list(broken), raw)
+    breaches = []
+    for rule in (*_cell_rules(), *_row_rules(last_score_day)):
+        bad = parsed.index[~rule.holds(parsed).to_numpy(dtype=bool)]
+        if len(bad):
+            breaches.append(Breach(bad, rule.column, rule.of(raw[rule.column].loc[bad])))
+    return violations_of(breaches, raw)
 
 
 def find_missing_scores(games: pd.DataFrame, raw: pd.DataFrame, *, as_of: date) -> pd.DataFrame:
@@ -115,6 +133,8 @@ def find_missing_scores(games: pd.DataFrame, raw: pd.DataFrame, *, as_of: date) 
 
 SEASON_RULE: Final = f"is not a year from {FIRST_SEASON} to {LAST_SEASON}"
 POINTS_RULE: Final = f"is not a whole number from 1 to {MAX_POINTS}"
+UNKNOWN_TEAM: Final = "is an unknown team"
+OTHER_SEASONS: Final = "is no team of that season"
 
 
 def _cell_rules() -> Iterable[RowRule]:
@@ -155,15 +175,26 @@ def _team_rules(team: str, franchise: str) -> Iterable[RowRule]:
         RowRule(team, "is empty", lambda rows: rows[team] != ""),
         RowRule(
             team,
-            "is an unknown team code; add it to franchises.csv",
+            UNKNOWN_TEAM,
             lambda rows: rows[franchise].notna() | (rows[team] == "") | is_known_code(rows[team]),
+            _team_remedy,
         ),
         RowRule(
             team,
-            "is a team code of other seasons only; add this season to franchises.csv",
+            OTHER_SEASONS,
             lambda rows: rows[franchise].notna() | ~is_known_code(rows[team]) | ~_season_in_range(rows),
+            _team_remedy,
         ),
     )
+
+
+def _team_remedy(text: str) -> str:
+    seasons = seasons_of(text)
+    if seasons:
+        return f"it is of {seasons}; correct it or the season, or add this season to {FRANCHISES_PATH}"
+    near = nearest_team(text)
+    question = f"did you mean {near}? Correct it; " if near else ""
+    return f"{question}leave out a game of no league team; add a new team to {FRANCHISES_PATH}"
 
 
 def _no_or_real_score(rows: pd.DataFrame, *, points: str) -> pd.Series[bool]:

@@ -31,6 +31,7 @@ from pipeline.contract import (
     QUARANTINE_FILE,
     SEASON,
 )
+from pipeline.steps.franchises import spellings
 from pipeline.steps.game_overlaps import merge_overlaps
 from pipeline.steps.game_quarantine import (
     COLUMN,
@@ -58,6 +59,7 @@ __all__ = [
     "load_games",
 ]
 
+SHOWN_SPELLINGS: Final = 5
 VALIDATED_COLUMNS: Final = (*GAME_COLUMNS, HOME_FRANCHISE, AWAY_FRANCHISE)
 _DTYPES: Final = {
     GAME_ID: "str",
@@ -104,6 +106,7 @@ class ValidatedGames:
     n_bad_rows: int
     n_scores_hidden: int
     days_without_score: tuple[date, ...]  # of past games that have none: late, called off, contradicted
+    notes: tuple[str, ...]  # what was read otherwise than it is written
 
 
 def load_games(folder: Path, *, as_of: date, today: date, max_bad_row_share: float, min_games: int) -> ValidatedGames:
@@ -140,6 +143,7 @@ def load_games(folder: Path, *, as_of: date, today: date, max_bad_row_share: flo
         days_without_score=_days_without_score(
             merged.games.loc[unscored.index], parsed.loc[merged.violations.index.unique()], as_of
         ),
+        notes=tuple(_notes_on_teams(raw.rows, parsed)),
     )
 
 
@@ -177,6 +181,12 @@ def _days_without_score(unscored: pd.DataFrame, contradicted: pd.DataFrame, as_o
         (day, *sorted(pair)) for day, *pair in zip(contradicted[DATE], *sides, strict=True) if day < pd.Timestamp(as_of)
     }
     return tuple(sorted([*(day.date() for day in unscored[DATE]), *(day.date() for day, *_ in pairs)]))
+
+
+def _notes_on_teams(rows: pd.DataFrame, parsed: pd.DataFrame) -> list[str]:
+    taken = sorted({word for team in (HOME_TEAM, AWAY_TEAM) for word in spellings(rows[team], parsed[team])})
+    more = f" and {len(taken) - SHOWN_SPELLINGS} more" if len(taken) > SHOWN_SPELLINGS else ""
+    return [f"teams taken by their code: {', '.join(taken[:SHOWN_SPELLINGS])}{more}"] if taken else []
 
 
 # --- the account of bad rows ------------------------------------------------------------------------------------------

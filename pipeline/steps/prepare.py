@@ -120,7 +120,10 @@ def data_summary(validated: ValidatedGames, modelled: pd.DataFrame, as_of: date)
             {"season": int(str(season)), "n_games": len(group), "home_win_rate": float(group[c.HOME_WON].mean())}
             for season, group in modelled.groupby(c.SEASON)
         ],
-        "notes": [f"the newest played game is of {newest}, {(as_of - newest).days:,} day(s) before the as-of date"],
+        "notes": [
+            f"the newest played game is of {newest}, {(as_of - newest).days:,} day(s) before the as-of date",
+            *validated.notes,
+        ],
     }
 
 

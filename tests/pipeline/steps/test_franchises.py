@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from itertools import combinations
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.steps.franchises import CodeSpan, build_table, franchise_of, is_known_code, read_spans
+from pipeline.steps.franchise_spans import FRANCHISES_FILE, FranchisesError
+from pipeline.steps.franchises import codes_of, franchise_of, is_known_code, nearest_team, read_spans, seasons_of
 from pipeline.steps.games import load_games
 
 
@@ -73,21 +75,89 @@ def test_the_index_is_kept() -> None:
     assert found.index.tolist() == [7, 3]
 
 
-def test_two_meanings_of_a_code_in_one_season_are_refused() -> None:
-    spans = (CodeSpan("AAA", "X", "NBA", 2000, 2005, ""), CodeSpan("AAA", "Y", "NBA", 2005, 2010, ""))
-    with pytest.raises(ValueError, match=r"franchises\.csv: code AAA has two meanings between 2005 and 2010"):
-        build_table(spans)
+@pytest.mark.parametrize(
+    ("text", "season", "code"),
+    [
+        ("lal", 2020, "LAL"),
+        ("Los Angeles Lakers", 2020, "LAL"),
+        ("  los angeles  LAKERS ", 2020, "LAL"),
+        ("L.A. Clippers", 2020, "LAC"),
+        ("Seattle SuperSonics", 2008, "SEA"),
+        ("Seattle SuperSonics", 2009, "Seattle SuperSonics"),  # not in that season
+        ("Charlotte Hornets", 1995, "CHH"),
+        ("Charlotte Hornets", 2015, "CHA"),
+        ("Baltimore Bullets", 1954, "BLB"),
+        ("Simulated team 4", 2024, "SIM04"),
+        ("Lakers", 2020, "Lakers"),  # nothing is guessed
+        ("", 2020, ""),
+    ],
+)
+def test_a_name_or_a_code_in_other_letters_is_the_code_of_its_season(text: str, season: int, code: str) -> None:
+    # The codes beside it are looked up in another way where no name is among the texts.
+    assert codes_of(pd.Series(["BOS", text]), pd.Series([season, season])).tolist() == ["BOS", code]
+
+
+def test_the_codes_of_the_leagues_own_feed_are_known() -> None:
+    assert resolve(("BLT", 1965), ("TCB", 1951), ("WAS", 1951), ("WAS", 2020)) == ["WAS", "ATL", "WSC", "WAS"]
+
+
+def test_what_comes_close_to_a_team_is_named() -> None:
+    assert nearest_team("Lakers") == "LAL (Los Angeles Lakers)"
+    assert nearest_team("Golden St Warriors") == "GSW (Golden State Warriors)"
+    assert nearest_team("XYZ") == ""
+    assert seasons_of("BAL") == "1948 to 1955, 1964 to 1973"
+    assert seasons_of("Seattle Supersonics") == "1968 to 2008"
+    assert seasons_of("NYK") == "1947 on"
+
+
+LINE_2 = "AAA,AAA,NBA,2000,2005,A,"
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("AAA,AAA,NBA,2005,2010,A,", "line 3: AAA has two meanings between 2005 and 2005, here and in line 2"),
+        ("BBB,BBB,NBA,2005,,a,", "line 3: a has two meanings between 2005 and 2005, here and in line 2"),
+        ("BBB,BBB,NBA,19x7,,B,", 'line 3: first_season "19x7" is not a year from 1900 to 2200; correct it'),
+        ("BBB,BBB,NBA,2000,99999,B,", 'line 3: last_season "99999" is not a year from 1900 to 2200; correct it'),
+        ("BBB,BBB,NBA,2000,1999,B,", 'line 3: last_season "1999" is before the first season, 2000; correct it'),
+        ("bbb,BBB,NBA,2000,,B,", 'line 3: code "bbb" is not 2 to 8 capital letters and digits; correct it'),
+        ("BBB,,NBA,2000,,B,", 'line 3: franchise "" is not 2 to 8 capital letters and digits; correct it'),
+        ("BBB,BBB,NBA,2000,,,", 'line 3: name "" is empty; correct it'),
+        ("BBB,BBB,NBA,2000,,B", "line 3: has 6 fields, where the header has 7; correct it"),
+        ("BBB,CCC,NBA,2000,,B,", 'line 3: franchise "CCC" is not one of its own codes; correct it, or add a line'),
+    ],
+)
+def test_a_mistake_in_the_file_is_named_by_line(tmp_path: Path, line: str, reason: str) -> None:
+    path = tmp_path / "franchises.csv"
+    path.write_text("\n".join(["code,franchise,league,first_season,last_season,name,also", LINE_2, line, ""]))
+    with pytest.raises(FranchisesError, match="^" + re.escape(f"pipeline/steps/franchises.csv, {reason}")):
+        read_spans(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "line 1: the columns are missing, where code, franchise"),
+        (b"code;franchise\n", "line 1: the columns are code;franchise, where code, franchise"),
+        (b"code,franchise,league,first_season,last_season,name,also\n\xff", " cannot be read"),
+        (None, " cannot be read"),
+    ],
+)
+def test_a_file_that_is_no_table_is_named(tmp_path: Path, content: bytes | None, reason: str) -> None:
+    path = tmp_path / "franchises.csv"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(FranchisesError, match=rf"^pipeline/steps/franchises\.csv,? ?{reason}"):
+        read_spans(path)
 
 
 def test_the_file_is_whole() -> None:
     spans = read_spans()
-    build_table(spans)
-    assert all(span.first_season <= span.last_season and span.name and span.franchise for span in spans)
-    assert len({(span.code, span.first_season) for span in spans}) == len(spans)
-    # A franchise is named by one of its own codes, and has one name and league.
+    assert [span.line for span in spans] == list(range(2, len(FRANCHISES_FILE.read_text().splitlines()) + 1))
+    # A franchise has one name and league.
     for franchise in {span.franchise for span in spans}:
         own = [span for span in spans if span.franchise == franchise]
-        assert franchise in {span.code for span in own}
         assert len({(span.name, span.league) for span in own}) == 1
     assert len({span.franchise for span in spans if span.league == "NBA" and span.last_season == 2200}) == 30
     assert sum(span.league == "simulated" for span in spans) == 30

@@ -52,13 +52,25 @@ UNPLAYED = "is missing, yet the game was played before 2021-03-01; add the score
         ("2021-01-15,2021,BOS,BOS,100,90,,", "away_team", "BOS", "is the same franchise as home_team"),
         ("2021-01-15,2021,BRK,BKN,100,90,,", "away_team", "BKN", "is the same franchise as home_team"),
         ("2021-01-15,2021,,LAL,100,90,,", "home_team", "", "is empty"),
-        ("2021-01-15,2021,XYZ,LAL,100,90,,", "home_team", "XYZ", "is an unknown team code; add it to franchises.csv"),
-        ("2021-01-15,2021,BOS,lal,100,90,,", "away_team", "lal", "is an unknown team code; add it to franchises.csv"),
+        (
+            "2021-01-15,2021,XYZ,LAL,100,90,,",
+            "home_team",
+            "XYZ",
+            "is an unknown team: leave out a game of no league team; add a new team to pipeline/steps/franchises.csv",
+        ),
+        (
+            "2021-01-15,2021,BOS,Lakers,100,90,,",
+            "away_team",
+            "Lakers",
+            "is an unknown team: did you mean LAL (Los Angeles Lakers)? Correct it; leave out a game of no league "
+            "team; add a new team to pipeline/steps/franchises.csv",
+        ),
         (
             "2021-01-15,2021,BAL,LAL,100,90,,",
             "home_team",
             "BAL",
-            "is a team code of other seasons only; add this season to franchises.csv",
+            "is no team of that season: it is of 1948 to 1955, 1964 to 1973; correct it or the season, or add this "
+            "season to pipeline/steps/franchises.csv",
         ),
         ("2021-01-15,2021,BOS,LAL,100,90,maybe,", "neutral_site", "maybe", FLAG),
         ("2021-01-15,2021,BOS,LAL,100,90,,2", "playoff", "2", FLAG),
@@ -108,6 +120,14 @@ def test_numbers_may_be_written_with_decimals_and_spaces(load: Load) -> None:
     assert games[["season", "home_team", "away_team", "home_points", "away_points"]].to_numpy().tolist() == [
         [2021, "BOS", "LAL", 112, 90]
     ]
+
+
+def test_names_and_small_letters_are_taken_as_codes_and_noted(load: Load) -> None:
+    loaded = load({"games.csv": HEADER + "2021-01-01,2021,bos,Los Angeles Lakers,100,90,,\n" + GOOD})
+    assert (loaded.n_bad_rows, loaded.n_duplicates_collapsed) == (0, 1)
+    assert loaded.games[["home_team", "away_team"]].to_numpy().tolist() == [["BOS", "LAL"]]
+    assert loaded.notes == ("teams taken by their code: Los Angeles Lakers as LAL, bos as BOS",)
+    assert load({"games.csv": HEADER + GOOD}).notes == ()
 
 
 def test_a_row_can_break_several_rules_and_is_one_bad_row(load: Load) -> None:
