@@ -23,7 +23,10 @@ DEAD_LETTER_DAYS: Final = 14  # the most that SQS keeps a message
 
 
 class Alerts(Construct):
-    """`topic` mails the alert addresses; `alarm_on` and `dead_letters` are for every construct that can fail."""
+    """`topic` mails the alert addresses, and alarms may publish to it.
+
+    `alarm_on` and `dead_letters` are for every construct that can fail.
+    """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, key: kms.IKey) -> None:
         super().__init__(scope, construct_id)
@@ -34,23 +37,18 @@ class Alerts(Construct):
         for address in settings.alert_emails:
             self.topic.add_subscription(subscriptions.EmailSubscription(address))
         self._action = actions.SnsAction(self.topic)
+        self.topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[self.topic.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID}},
+            )
+        )
 
     def encrypted_topic(self, scope: Construct, construct_id: str, display_name: str) -> sns.Topic:
-        """A topic with the messages' key that takes TLS only, and that alarms and rules may publish to."""
-        topic = sns.Topic(scope, construct_id, display_name=display_name, master_key=self.key, enforce_ssl=True)
-        for service in ("cloudwatch", "events"):
-            topic.add_to_resource_policy(
-                iam.PolicyStatement(
-                    principals=[iam.ServicePrincipal(f"{service}.amazonaws.com")],
-                    actions=["sns:Publish"],
-                    resources=[topic.topic_arn],
-                    # EventBridge names no source account when it publishes, CloudWatch does.
-                    conditions={"StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID}}
-                    if service == "cloudwatch"
-                    else None,
-                )
-            )
-        return topic
+        """A topic with the messages' key that takes TLS only."""
+        return sns.Topic(scope, construct_id, display_name=display_name, master_key=self.key, enforce_ssl=True)
 
     def allow_publish(self, role: iam.Role, topic: sns.ITopic | None = None) -> None:
         """Let a role publish to the topic (the alerts', if none is given) and use its key."""

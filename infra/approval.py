@@ -77,7 +77,7 @@ class Approval(Construct):
             on_failure=destinations.SqsDestination(undelivered),
         )
         self.function, self.role, log = made.function, made.role, made.log_group.log_group_name
-        allow_registry(self.role, group_name, group)
+        allow_registry(self.role, group_name)
         allow_objects(self.role, artifact_bucket, key)
         for topic in (alerts.topic, self.approvers_topic):
             alerts.allow_publish(self.role, topic)
@@ -129,18 +129,16 @@ class Approval(Construct):
         self.seeds.node.add_dependency(group, self.role)
 
 
-def allow_registry(role: iam.Role, group_name: str, group: sagemaker.CfnModelPackageGroup) -> None:
-    """Read the group and its packages: to approve is for people."""
-    packages = cdk.Stack.of(group).format_arn(
+def allow_registry(role: iam.Role, group_name: str) -> None:
+    """Read the group's packages: to approve is for people."""
+    packages = cdk.Stack.of(role).format_arn(
         service="sagemaker", resource="model-package", resource_name=f"{group_name}/*"
     )
-    # AWS's own example policies allow the listing on the packages, its reference on the group.
-    allow(role, ["sagemaker:ListModelPackages"], [group.attr_model_package_group_arn])
     allow(role, ["sagemaker:ListModelPackages", "sagemaker:DescribeModelPackage"], [packages], why=_VERSIONS_COME)
 
 
 def allow_objects(role: iam.Role, bucket: s3.IBucket, key: kms.IKey) -> None:
-    """Read runs, marker and monitor; write champion/ and the notes of what was announced; seed the marker."""
+    """Read runs, marker and monitor; write champion/ and the notes of what was announced; write all seeds."""
     runs, kept, announced, marker, watched = (
         bucket.arn_for_objects(key)
         for key in (
@@ -151,10 +149,11 @@ def allow_objects(role: iam.Role, bucket: s3.IBucket, key: kms.IKey) -> None:
             monitor_metrics.KEY,
         )
     )
+    seeds = sorted(key for key in c.SEED_OBJECTS if not key.startswith(place.CHAMPION_PREFIX))
     allow(role, ["s3:GetObject"], [runs], why=_KEYS_COME)
     allow(role, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [kept], why=_KEYS_COME)
     allow(role, ["s3:GetObject", "s3:PutObject"], [announced], why=_KEYS_COME)
-    allow(role, ["s3:GetObject", "s3:PutObject"], [marker])
-    allow(role, ["s3:GetObject"], [watched])
+    allow(role, ["s3:PutObject"], [bucket.arn_for_objects(key) for key in seeds])
+    allow(role, ["s3:GetObject"], [marker, watched])
     allow(role, ["s3:ListBucket"], [bucket.bucket_arn])  # without it a missing object looks like a forbidden one
     allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
@@ -14,20 +16,26 @@ from infra.handlers.endpoint_plan import INSTANCE, PREFIX, EndpointSettings
 from infra.handlers.place import CHAMPION_PREFIX
 from infra.image import Image
 from infra.job_role import allow_image, allow_network_interfaces, allow_volume_grants
-from infra.permissions import allow
+from infra.permissions import allow, service_principal
 from infra.settings import Settings
 
 _VERSIONS_COME: Final = "Models and configurations are named after versions, which come with promotions."
 
 
 def endpoint_role(
-    scope: Construct, *, settings: Settings, image: Image, artifact_bucket: s3.IBucket, key: kms.IKey
+    scope: Construct,
+    *,
+    settings: Settings,
+    image: Image,
+    artifact_bucket: s3.IBucket,
+    key: kms.IKey,
+    alarms: Sequence[cloudwatch.IAlarm],
 ) -> iam.Role:
     """The role that serving containers run with: read the champion's copy, pull the image, write the log."""
     role = iam.Role(
         scope,
         "EndpointRole",
-        assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"),
+        assumed_by=service_principal("sagemaker"),
         description=f"Endpoint of {settings.pipeline_name}: reads the artifact that it serves",
     )
     allow(role, ["s3:GetObject"], [artifact_bucket.arn_for_objects(f"{PREFIX}*")], why=_VERSIONS_COME)
@@ -47,13 +55,25 @@ def endpoint_role(
     )
     if settings.serving == INSTANCE:
         allow_volume_grants(role, key)
+        _allow_rollback(role, alarms)
         if settings.subnet_ids:
             allow_network_interfaces(role)
     return role
 
 
+def _allow_rollback(role: iam.Role, alarms: Sequence[cloudwatch.IAlarm]) -> None:
+    """docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html: the alarms that roll back."""
+    allow(role, ["cloudwatch:DescribeAlarms"], [alarm.alarm_arn for alarm in alarms])
+
+
 def allow_endpoint_changes(
-    role: iam.Role, plan: EndpointSettings, *, endpoint: iam.Role, artifact_bucket: s3.IBucket, key: kms.IKey
+    role: iam.Role,
+    plan: EndpointSettings,
+    *,
+    endpoint: iam.Role,
+    artifact_bucket: s3.IBucket,
+    key: kms.IKey,
+    alarms: Sequence[cloudwatch.IAlarm],
 ) -> None:
     """Make, change and remove this endpoint with its models and configurations, and keep its copies of artifacts."""
     stack = cdk.Stack.of(role)
@@ -96,3 +116,4 @@ def allow_endpoint_changes(
     if plan.kind == INSTANCE:  # SageMaker checks, in the caller's name, that it may use the key for the volumes
         allow(role, ["kms:DescribeKey"], [key.key_arn])
         allow_volume_grants(role, key)
+        _allow_rollback(role, alarms)

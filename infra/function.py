@@ -14,7 +14,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.permissions import acknowledge, allow
+from infra.permissions import acknowledge, allow, service_principal
 from infra.settings import Settings
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -52,9 +52,7 @@ def handler_function(
     log_group = logs.LogGroup(scope, "Log", encryption_key=key, removal_policy=removal)
     log: logs.CfnLogGroup = log_group.node.default_child  # type: ignore[assignment]
     log.retention_in_days = settings.log_retention_days  # CDK's own enumeration has no way from a number
-    role = iam.Role(
-        scope, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"), description=role_description
-    )
+    role = iam.Role(scope, "Role", assumed_by=service_principal("lambda"), description=role_description)
     allow(
         role,
         ["logs:CreateLogStream", "logs:PutLogEvents"],

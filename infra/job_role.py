@@ -11,7 +11,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from infra.image import Image
-from infra.permissions import allow
+from infra.permissions import allow, service_principal
 from infra.settings import Settings
 from infra.spark import SparkCode
 from infra.storage import Storage
@@ -36,7 +36,7 @@ def job_role(
     role = iam.Role(
         scope,
         "JobRole",
-        assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"),
+        assumed_by=service_principal("sagemaker"),
         description=f"Jobs of {settings.pipeline_name}: read games and the champion, write their own artifacts",
     )
     data, artifacts = storage.data.bucket_arn, storage.artifacts.bucket_arn
@@ -48,7 +48,7 @@ def job_role(
         [f"{artifacts}/{prefix}/*" for prefix in WRITTEN],
         why=_KEYS_ARE_DATA,
     )
-    allow(role, ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"], [key.key_arn])
+    allow(role, ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"], [key.key_arn])
     allow_volume_grants(role, key)
     allow_image(role, *images)
     _allow_code(role, spark_code)

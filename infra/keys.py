@@ -33,8 +33,8 @@ ENCRYPT_MESSAGES: Final = ("kms:Decrypt", "kms:GenerateDataKey")
 class Keys(Construct):
     """`data` encrypts buckets, job volumes and logs; `messages` encrypts topics and queues.
 
-    They are two because a topic's key must let EventBridge, CloudWatch and SNS in (without that, mails silently stay
-    away), and none of these has any business with the data.
+    They are two because the key of topics and queues must let CloudWatch's alarms and EventBridge's dead letters in
+    (without that, mails silently stay away), and neither has any business with the data.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
@@ -48,7 +48,6 @@ class Keys(Construct):
                 "kms:GenerateDataKey",
                 "kms:ReEncryptFrom",
                 "kms:ReEncryptTo",
-                "kms:DescribeKey",
             ],
             resources=["*"],  # in a key policy: this key
             conditions={
@@ -63,9 +62,7 @@ class Keys(Construct):
             },
         )
         messages = iam.PolicyStatement(
-            principals=[
-                iam.ServicePrincipal(f"{service}.amazonaws.com") for service in ("events", "cloudwatch", "sns")
-            ],
+            principals=[iam.ServicePrincipal(f"{service}.amazonaws.com") for service in ("events", "cloudwatch")],
             actions=list(ENCRYPT_MESSAGES),
             resources=["*"],  # in a key policy: this key
             # No condition on the source account: EventBridge does not name one when it uses a key.

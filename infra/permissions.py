@@ -6,7 +6,7 @@ CDK's `grant_*` methods are not used for roles, because they grant `s3:GetObject
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -34,6 +34,22 @@ def allow(
     for resource in wild:
         finding = _flatten(cdk.Stack.of(role).resolve(resource))
         acknowledge(role, f"AwsSolutions-IAM5[Resource::{finding}]", str(why))
+
+
+# SageMaker: dg/security-confused-deputy-prevention.html; EventBridge and its Scheduler:
+# UserGuide/cross-service-confused-deputy-prevention.html; Step Functions: dg/procedure-create-iam-role.html.
+_NAMES_THE_ACCOUNT: Final = ("events", "sagemaker", "scheduler", "states")
+
+
+def service_principal(service: str) -> iam.ServicePrincipal:
+    """A service that may take on a role, for resources of this account only: else it is a deputy for any account.
+
+    Where AWS does not document that the service names the account, it must be this one if it is named.
+    """
+    operator = "StringEquals" if service in _NAMES_THE_ACCOUNT else "StringEqualsIfExists"
+    return iam.ServicePrincipal(
+        f"{service}.amazonaws.com", conditions={operator: {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID}}
+    )
 
 
 def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:

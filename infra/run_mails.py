@@ -20,7 +20,14 @@ from constructs import Construct
 from infra.alerts import Alerts
 from infra.permissions import allow
 from infra.settings import Settings
-from infra.state_machine import States, alarm_on_failure, formatted, state_machine, workflow_role
+from infra.state_machine import (
+    States,
+    alarm_on_failure,
+    formatted,
+    starting_role,
+    state_machine,
+    workflow_role,
+)
 from infra.training import Training
 
 STEP_EVENT: Final = "SageMaker Model Building Pipeline Execution Step Status Change"
@@ -99,6 +106,7 @@ class RunMails(Construct):
         )
         self._target = targets.SfnStateMachine(
             self.workflow,
+            role=starting_role(self, self.workflow),
             dead_letter_queue=alerts.dead_letters(self, "DeadLetters", what="an event about a failed run"),
         )
         arn = [training.pipeline_arn]

@@ -62,7 +62,9 @@ class Serving(Construct):
             "Undelivered",
             what="a notice that champion or endpoint changed, so the endpoint may be behind",
         )
-        role = endpoint_role(self, settings=settings, image=image, artifact_bucket=artifact_bucket, key=key)
+        role = endpoint_role(
+            self, settings=settings, image=image, artifact_bucket=artifact_bucket, key=key, alarms=alarms
+        )
         plan = EndpointSettings(
             name=self.endpoint_name,
             pipeline=settings.pipeline_name,
@@ -81,7 +83,8 @@ class Serving(Construct):
             security_groups=settings.security_group_ids,
             tags=settings.all_tags,
         )
-        self._function(settings, plan, role, artifact_bucket, key, alerts, undelivered)
+        self._function(settings, plan, key, alerts, undelivered)
+        allow_endpoint_changes(self.role, plan, endpoint=role, artifact_bucket=artifact_bucket, key=key, alarms=alarms)
         self._follow(artifact_bucket, undelivered)
         self._at_deploy(plan, after, role)
 
@@ -122,8 +125,6 @@ class Serving(Construct):
         self,
         settings: Settings,
         plan: EndpointSettings,
-        endpoint: iam.Role,
-        artifact_bucket: s3.IBucket,
         key: kms.IKey,
         alerts: Alerts,
         undelivered: sqs.Queue,
@@ -141,7 +142,6 @@ class Serving(Construct):
             on_failure=destinations.SqsDestination(undelivered),
         )
         self.function, self.role = made.function, made.role
-        allow_endpoint_changes(self.role, plan, endpoint=endpoint, artifact_bucket=artifact_bucket, key=key)
         alerts.allow_publish(self.role)
         allow(self.role, ["sqs:SendMessage"], [undelivered.queue_arn])
         log = made.log_group.log_group_name

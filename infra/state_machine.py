@@ -6,14 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 
 from infra.alerts import FIVE_MINUTES, Alerts
-from infra.permissions import acknowledge
+from infra.permissions import acknowledge, allow, service_principal
 
 States = Mapping[str, Any]
 _HISTORY = (
@@ -42,11 +41,21 @@ def workflow_role(scope: Construct, construct_id: str, *, description: str) -> i
     return iam.Role(
         scope,
         construct_id,
-        assumed_by=iam.ServicePrincipal(
-            "states.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID}}
-        ),
+        assumed_by=service_principal("states"),
         description=description,
     )
+
+
+def starting_role(scope: Construct, machine: stepfunctions.StateMachine) -> iam.IRole:
+    """The role in which rules of EventBridge start the workflow; their target adds nothing to it."""
+    role = iam.Role(
+        scope,
+        "EventsRole",
+        assumed_by=service_principal("events"),
+        description="Lets rules of EventBridge start the workflow",
+    )
+    allow(role, ["states:StartExecution"], [machine.state_machine_arn])
+    return role.without_policy_updates()
 
 
 def alarm_on_failure(

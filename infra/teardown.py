@@ -67,7 +67,6 @@ class Teardown(Construct):
         )
         allow(role, ["sagemaker:ListPipelineExecutions"], [training.pipeline_arn])
         allow(role, ["sagemaker:StopPipelineExecution"], [executions], why="A run's id is made up when it starts.")
-        allow(role, ["sagemaker:ListModelPackages"], [training.group.attr_model_package_group_arn])
         allow(
             role,
             ["sagemaker:ListModelPackages", "sagemaker:DeleteModelPackage"],

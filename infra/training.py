@@ -13,7 +13,7 @@ from constructs import Construct
 from infra.definition import Versions, bound_body
 from infra.image import step_image
 from infra.job_role import RUNS, allow_volume_grants, job_role
-from infra.permissions import allow
+from infra.permissions import allow, service_principal
 from infra.settings import Settings
 from infra.spark import spark_code, spark_image
 from infra.storage import Storage
@@ -89,7 +89,7 @@ class Training(Construct):
         role = iam.Role(
             self,
             "PipelineRole",
-            assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"),
+            assumed_by=service_principal("sagemaker"),
             description=f"{settings.pipeline_name} itself: starts its jobs and registers candidates",
         )
         for resource, kind in (("processing-job", "Processing"), ("training-job", "Training")):
@@ -105,17 +105,7 @@ class Training(Construct):
             [self.job_role.role_arn],
             conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
         )
-        allow(
-            role,
-            ["sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage", "sagemaker:AddTags"],
-            [self._arn("model-package", f"{settings.group_name}/*")],
-            why="The registry numbers versions of the group when they are made.",
-        )
-        allow(
-            role,
-            ["sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackageGroup"],
-            [self.group.attr_model_package_group_arn],
-        )
+        self._allow_registration(role, settings)
         artifacts = storage.artifacts.bucket_arn
         allow(role, ["s3:ListBucket", "s3:GetBucketLocation"], [artifacts])
         allow(
@@ -127,3 +117,17 @@ class Training(Construct):
         allow(role, ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"], [key.key_arn])
         allow_volume_grants(role, key)
         return role
+
+    def _allow_registration(self, role: iam.Role, settings: Settings) -> None:
+        """Register versions, which wait: who starts a run chooses its ApprovalStatus, and must not approve by that."""
+        group = self.group.attr_model_package_group_arn
+        packages = self._arn("model-package", f"{settings.group_name}/*")
+        numbered = "The registry numbers versions of the group when they are made."
+        statuses = ["PendingManualApproval", *(["Approved"] if settings.approval == "automatic" else [])]
+        waits = {"StringEquals": {"sagemaker:ModelApprovalStatus": statuses}}
+        allow(role, ["sagemaker:CreateModelPackage"], [group, packages], why=numbered, conditions=waits)
+        allow(role, ["sagemaker:DescribeModelPackage", "sagemaker:AddTags"], [packages], why=numbered)
+        # The step asks for the first even where the group exists.
+        allow(role, ["sagemaker:CreateModelPackageGroup", "sagemaker:DescribeModelPackageGroup"], [group])
+        # The registry looks up the image in the caller's name (AmazonSageMakerModelRegistryFullAccess has both).
+        allow(role, ["ecr:BatchGetImage", "ecr:DescribeImages"], [self.image.repository_arn])

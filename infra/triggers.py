@@ -16,10 +16,10 @@ from constructs import Construct
 
 from infra.alerts import FIVE_MINUTES, Alerts
 from infra.keys import ENCRYPT_MESSAGES
-from infra.permissions import allow
+from infra.permissions import allow, service_principal
 from infra.settings import Settings
 from infra.start_gate import gate_definition
-from infra.state_machine import alarm_on_failure, state_machine, workflow_role
+from infra.state_machine import alarm_on_failure, starting_role, state_machine, workflow_role
 from infra.storage import Storage
 from infra.training import Training
 from pipeline import parameters
@@ -68,6 +68,7 @@ class Triggers(Construct):
         allow(role, ["sagemaker:ListPipelineExecutions", "sagemaker:StartPipelineExecution"], [training.pipeline_arn])
         definition = gate_definition(pipeline=training.pipeline.ref)
         self.gate = state_machine(self, "Gate", definition=definition, role=role)
+        self._events_role = starting_role(self, self.gate)
         alarm_on_failure(
             self._alerts,
             "FailedStart",
@@ -82,9 +83,7 @@ class Triggers(Construct):
         role = iam.Role(
             self,
             "SchedulerRole",
-            assumed_by=iam.ServicePrincipal(
-                "scheduler.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID}}
-            ),
+            assumed_by=service_principal("scheduler"),
             description=f"Lets the schedule of {settings.pipeline_name} knock at the gate",
         )
         allow(role, ["states:StartExecution"], [self.gate.state_machine_arn])
@@ -160,6 +159,7 @@ class Triggers(Construct):
         target = targets.SfnStateMachine(
             self.gate,
             input=knock,
+            role=self._events_role,
             dead_letter_queue=self._dead_letters,
             retry_attempts=DELIVERY_ATTEMPTS,
             max_event_age=cdk.Duration.seconds(DELIVERY_SECONDS),

@@ -75,8 +75,13 @@ class Resolver:
             "AWS::S3::Bucket": "BucketName",
             "AWS::CloudWatch::Alarm": "AlarmName",
         }
+        arns = {  # where a reference is an ARN
+            "AWS::SNS::Topic": f"arn:aws:sns:{REGION}:{ACCOUNT}:{name}",
+            "AWS::StepFunctions::StateMachine": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}",
+            "AWS::IAM::ManagedPolicy": f"arn:aws:iam::{ACCOUNT}:policy/{name}",
+        }
         known = properties.get(named.get(resource["Type"], ""), name.lower())
-        return f"arn:aws:sns:{REGION}:{ACCOUNT}:{name}" if resource["Type"] == "AWS::SNS::Topic" else known
+        return str(arns.get(resource["Type"], known))
 
     def _attribute(self, name: str, attribute: str) -> str:
         kind = self._template["Resources"][name]["Type"]
@@ -87,6 +92,12 @@ class Resolver:
             "AWS::S3::Bucket": f"arn:aws:s3:::{name.lower()}",
             "AWS::KMS::Key": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{name}",
             "AWS::SQS::Queue": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}",
+            "AWS::Logs::LogGroup": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{name}:*",
+            "AWS::Lambda::Function": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}",
+            "AWS::Events::Rule": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{name}",
+            "AWS::StepFunctions::StateMachine": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}",
+            "AWS::CloudWatch::Alarm": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:"
+            + str(self._template["Resources"][name].get("Properties", {}).get("AlarmName", name)),
             "AWS::SageMaker::ModelPackageGroup": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package-group/"
             + str(self._template["Resources"][name]["Properties"].get("ModelPackageGroupName")),
         }

@@ -164,7 +164,12 @@ def test_the_role_can_do_this_and_nothing_else(resources: dict[str, dict[str, An
         if "s3:PutObject" in listed(statement["Action"])
         for resource in listed(statement["Resource"])
     ]
-    assert sorted(written) == ["/announced/*", "/champion/*", "/evaluated/last_evaluated.json"]
+    assert sorted(written) == [
+        "/announced/*",
+        "/champion/*",
+        "/evaluated/last_evaluated.json",
+        "/team_games/aggregated.json",
+    ]
 
 
 def test_what_calls_it(template: Template) -> None:

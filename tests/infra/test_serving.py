@@ -106,7 +106,10 @@ def test_a_container_reads_its_artifact_and_no_other(serverless: Template, machi
     (read,) = found["s3:GetObject"]
     assert read.endswith("/serving/*")
     more = set(allowed(machines, "ServingEndpointRole")) - CONTAINER
-    assert {action for action in more if not action.startswith("ec2:")} == {"kms:CreateGrant"}
+    assert {action for action in more if not action.startswith("ec2:")} == {
+        "kms:CreateGrant",
+        "cloudwatch:DescribeAlarms",
+    }
 
 
 def test_the_function_changes_this_endpoint_and_no_other(serverless: Template) -> None:

@@ -196,8 +196,9 @@ def test_keys_rotate_and_the_messages_key_lets_the_senders_in(prod: Template) ->
         for s in messages["KeyPolicy"]["Statement"]
         for service in listed(s["Principal"].get("Service", []))
     }
-    for service in ("events.amazonaws.com", "cloudwatch.amazonaws.com", "sns.amazonaws.com"):
+    for service in ("events.amazonaws.com", "cloudwatch.amazonaws.com"):
         assert allowed[service] == {"kms:Decrypt", "kms:GenerateDataKey"}
+    assert "sns.amazonaws.com" not in allowed, "its subscribers are people, and no queue has this key and a topic"
     for topic in resources(prod, "AWS::SNS::Topic").values():
         assert "Messages" in json.dumps(topic["KmsMasterKeyId"])
 
