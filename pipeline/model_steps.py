@@ -180,7 +180,7 @@ def register_step(train: JobStep, evaluate: JobStep, evaluation: PropertyFile) -
             "difference_upper": found("comparison.difference.upper"),
             "report": Join(on="/", values=[output_of(evaluate, c.EVALUATION_CHANNEL), c.REPORT_FILE]),
             "execution": ExecutionVariables.PIPELINE_EXECUTION_ARN,
-            "trigger": P["TriggerReason"],
+            "trigger": found("metadata.trigger"),  # the parameter may be any text, a value of this map may not
             "training_instances": P["TrainingInstanceCount"].to_string(),
             "image": "${ImageUri}",
             "code_version": "${CodeVersion}",

@@ -5,10 +5,12 @@ Standard library only: the definition declares them, the help texts and the READ
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from pipeline.contract import MAX_INSTANCES, NO, YES
+from pipeline.service_text import argument
 
 Value = str | int | float
 
@@ -39,7 +41,11 @@ RUN: Final = (
         "a run that a schedule or new data started trains on new games only so many days after the last training; "
         "nothing else waits (drift, a start by hand, new code or recipe, no champion)",
     ),
-    Parameter("TriggerReason", "manual", "what started the run: schedule, data, drift, manual, ..."),
+    Parameter(
+        "TriggerReason",
+        "manual",
+        "what started the run: schedule, data, drift, manual, ...; any words on one line, at most 256 characters",
+    ),
     Parameter(
         "ApprovalStatus",
         "PendingManualApproval",
@@ -93,6 +99,11 @@ EVALUATION: Final = (
     Parameter("MaxChampionAgeDays", 30, "promotion: from this age on an equal candidate replaces the champion"),
 )
 ALL: Final = (*DATA, *RUN, *MACHINES, *HYPERPARAMETERS, *EVALUATION)
+
+
+def with_any_reason(given: Mapping[str, str]) -> dict[str, str]:
+    """The chosen values, TriggerReason as one line that a job takes: people and events may give any text."""
+    return {name: argument(value) if name == "TriggerReason" else value for name, value in given.items()}
 
 
 def snake_case(name: str) -> str:

@@ -35,6 +35,7 @@ from pipeline.local.record import FAILED, STOPPED, SUCCEEDED, RunError, RunResul
 from pipeline.local.runner import run
 from pipeline.local.spark import SPARK_IMAGE, require_spark_here, require_spark_image, wants_spark
 from pipeline.local.store import Store, StoreError
+from pipeline.parameters import with_any_reason
 
 EXIT_CODES: Final = {SUCCEEDED: 0, FAILED: 1, STOPPED: 130}
 
@@ -178,7 +179,7 @@ def parse_parameters(items: Sequence[str]) -> dict[str, str]:
         if not equals:
             raise PlanError(f'--param "{item}" is not NAME=VALUE')
         parsed[name.strip()] = value
-    return parsed
+    return with_any_reason(parsed)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

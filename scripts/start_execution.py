@@ -17,6 +17,7 @@ import click
 
 from pipeline.local.parameters import PlanError, bind_parameters, declared_parameters
 from pipeline.local.plan import check_machines
+from pipeline.parameters import with_any_reason
 from scripts.aws import Deployed, aws_options, connect, explained
 from scripts.execution import SUCCEEDED, Execution, lines, read
 
@@ -34,7 +35,7 @@ def parse_parameters(items: Sequence[str]) -> dict[str, str]:
         if name.strip() in parsed:
             raise click.UsageError(f"--param {name.strip()} is given twice")
         parsed[name.strip()] = value
-    return parsed
+    return with_any_reason(parsed)
 
 
 def check(definition: Mapping[str, Any], chosen: Mapping[str, str]) -> list[ParameterTypeDef]:

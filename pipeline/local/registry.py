@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.local.describe import LOCAL_ARN, timestamp
 from pipeline.local.locks import locked
 from pipeline.local.store import JsonObject, Store
+from pipeline.service_text import is_metadata_value
 
 PENDING = "PendingManualApproval"
 APPROVED = "Approved"
@@ -47,6 +48,7 @@ class Registry:
         if status not in APPROVAL_STATUSES:
             raise RegistryError(f"ModelApprovalStatus {status!r} is not one of {', '.join(APPROVAL_STATUSES)}")
         self._check_artifacts(request)
+        _check_metadata(request)
         packages = self.packages(group)
         for package in packages:
             if package.get("MetadataProperties", {}).get("GeneratedBy") == generated_by:
@@ -120,3 +122,11 @@ class Registry:
                 package["ApprovalDescription"] = reason
             self._store.write_json(self._root / group / f"{version}.json", package)
         return package
+
+
+def _check_metadata(request: Mapping[str, Any]) -> None:
+    for name, value in request.get("CustomerMetadataProperties", {}).items():
+        if not (isinstance(value, str) and is_metadata_value(value)):
+            raise RegistryError(
+                f"CustomerMetadataProperties {name}: {value!r} is not 1 to 256 letters, numbers, spaces and _.:/=+-@"
+            )

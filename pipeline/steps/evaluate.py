@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 
 from pipeline import contract as c
 from pipeline import gates, parameters
+from pipeline.service_text import description, metadata_value
 from pipeline.steps.artifact import read_artifact
 from pipeline.steps.champion import load_champion
 from pipeline.steps.container import StepError, code_version, processing_input, processing_output, run_step
@@ -98,12 +99,13 @@ def main(argv: Sequence[str]) -> None:
         "fingerprint": candidate.card.fingerprint,
         c.MODEL_SHA256: sha256_of(archive),
         "trigger": arguments.trigger,
+        "metadata": {"trigger": metadata_value(arguments.trigger)},  # as the registry takes it
         "versions": versions(candidate.card.feature_signature),
         "recipe": prepared["recipe"],
         **numbers,
         "data": prepared["data"],
     }
-    evaluation["summary"] = summarise(evaluation)
+    evaluation["summary"] = description(summarise(evaluation))
     text = json.dumps(evaluation, indent=2, allow_nan=False) + "\n"
     report = render(evaluation)
     output = processing_output(c.EVALUATION_CHANNEL)

@@ -43,6 +43,15 @@ def test_starts_with_the_parameters_as_text(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize(
+    ("reason", "value"), [("", "unspecified"), ("new\ngames", "new games"), ("a " * 200, ("a " * 128).strip())]
+)
+def test_any_reason_starts_a_run(cloud: Cloud, reason: str, value: str) -> None:
+    """Prepare and Evaluate are given it as an argument: one line of at most 256 characters."""
+    assert cloud.run("start_execution", "--param", f"TriggerReason={reason}").code == 0
+    assert only_run(cloud)["parameters"] == [{"Name": "TriggerReason", "Value": value}]
+
+
+@pytest.mark.parametrize(
     ("given", "message"),
     [
         ("MaxDepht=2", 'there is no parameter "MaxDepht"'),

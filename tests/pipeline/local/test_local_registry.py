@@ -46,6 +46,12 @@ def test_the_description_has_the_services_members(registry: Registry) -> None:
         assert set(shapes["DescribeModelPackageOutput"]["required"]) - {"ModelPackageName"} <= set(described)
 
 
+@pytest.mark.parametrize("value", ["drift, again", "", "x" * 257, 1])
+def test_metadata_that_the_service_refuses_is_refused(registry: Registry, value: object) -> None:
+    with pytest.raises(RegistryError, match="CustomerMetadataProperties trigger"):
+        registry.register(request(CustomerMetadataProperties={"trigger": value}), "run-1")
+
+
 def test_registrations_at_once_get_each_their_version(registry: Registry) -> None:
     barrier = threading.Barrier(8)
 
