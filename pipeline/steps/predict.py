@@ -24,6 +24,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +39,7 @@ from pipeline.steps.feature_names import FEATURES
 from pipeline.steps.model import predict
 from pipeline.steps.monitor import Night, monitor, without_nan
 from pipeline.steps.monitor_report import render_monitor
+from pipeline.steps.spreadsheet_text import safe_columns
 from pipeline.steps.walk_forward import feature_matrix
 
 
@@ -83,6 +85,12 @@ def predictions_table(upcoming: pa.Table, made: Forecast, as_of: str) -> pa.Tabl
     )
 
 
+def write_predictions(folder: Path, table: pa.Table, as_of: str) -> None:
+    """The newest predictions, and the same by their morning; no cell is a formula."""
+    for name in (c.PREDICTIONS_FILE, f"{as_of}.csv"):
+        pyarrow.csv.write_csv(safe_columns(table), folder / name, pyarrow.csv.WriteOptions(quoting_style="needed"))
+
+
 def watch(upcoming: pa.Table, champion: Champion | None, why_silent: str, as_of: str) -> None:
     """Write monitor.json and monitor.html; where they cannot be computed, monitor.json says only why."""
     folder = processing_output(c.MONITOR_CHANNEL)
@@ -110,9 +118,7 @@ def main(argv: Sequence[str]) -> None:
     champion = load_champion(processing_input(c.CHAMPION_CHANNEL))
     made = forecast(upcoming, champion, facts["feature_signature"], facts["as_of_date"])
     table = predictions_table(upcoming, made, facts["as_of_date"])
-    folder = processing_output(c.PREDICTIONS_CHANNEL)
-    for name in (c.PREDICTIONS_FILE, f"{facts['as_of_date']}.csv"):
-        pyarrow.csv.write_csv(table, folder / name, pyarrow.csv.WriteOptions(quoting_style="needed"))
+    write_predictions(processing_output(c.PREDICTIONS_CHANNEL), table, facts["as_of_date"])
     sys.stderr.write(f"{table.num_rows:,} upcoming games predicted by {made.note}\n")
     if champion and why_not_of_that_morning(champion, facts["as_of_date"]):
         champion = None  # on that morning it was not there to be watched

@@ -36,6 +36,7 @@ from pipeline.steps.features import feature_signature, features_and_state
 from pipeline.steps.games import BadData, ValidatedGames, count_rules, games_fingerprint, load_games
 from pipeline.steps.news import judge_news, last_evaluated
 from pipeline.steps.prepare_events import join_events
+from pipeline.steps.spreadsheet_text import safe_frame
 from pipeline.steps.state_file import write_state
 
 EXAMPLES_OF_A_RULE = 2  # in the report; quarantine.csv holds every violation
@@ -132,8 +133,8 @@ def _text(day: date | None) -> str | None:
 
 
 def write_quarantine(folder: Path, quarantine: pd.DataFrame) -> None:
-    """Every violation with file, line, column, value and rule."""
-    quarantine.to_csv(folder / c.QUARANTINE_FILE, index=False, lineterminator="\n")
+    """Every violation with file, line, column, value and rule; no cell is a formula."""
+    safe_frame(quarantine).to_csv(folder / c.QUARANTINE_FILE, index=False, lineterminator="\n")
 
 
 def write_features(path: Path, features: pd.DataFrame, facts: Mapping[str, str]) -> None:
