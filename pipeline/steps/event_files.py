@@ -8,7 +8,6 @@ tenth of the time that DuckDB takes for a season.)
 from __future__ import annotations
 
 import csv
-import difflib
 import gzip
 import io
 import zlib
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline import contract as c
+from pipeline.steps.column_words import closest, listed
 from pipeline.steps.container import StepError
 
 SUFFIXES: Final = (".csv", ".csv.gz", ".parquet")
@@ -151,11 +151,10 @@ def check_columns(found: Sequence[str], name: str) -> None:
     """Raise StepError where a column of EVENT_COLUMNS is missing or stands twice; `name` is that of the file."""
     for column in c.EVENT_COLUMNS:
         if list(found).count(column) > 1:
-            raise StepError(f'{name}: column "{column}" stands twice ({", ".join(found)}); remove one')
+            raise StepError(f'{name}: column "{column}" stands twice ({listed(found)}); remove one')
     missing = [column for column in c.EVENT_COLUMNS if column not in found]
     if not missing:
         return
-    others = [column for column in found if column not in c.EVENT_COLUMNS]
-    close = difflib.get_close_matches(missing[0], others, n=1)
-    hint = f'did you mean "{close[0]}"? rename it' if close else "add it"
-    raise StepError(f'{name}: column "{missing[0]}" is missing; found: {", ".join(found)}; {hint}')
+    close = closest(missing[0], [column for column in found if column not in c.EVENT_COLUMNS])
+    hint = f'did you mean "{close}"? rename it to {missing[0]}' if close else "add it"
+    raise StepError(f'{name}: column "{missing[0]}" is missing; found: {listed(found)}; {hint}')

@@ -7,6 +7,7 @@ silence: rows read = games + duplicates collapsed + plans superseded by a score 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -46,7 +47,7 @@ from pipeline.steps.game_quarantine import (
     violation_rows,
 )
 from pipeline.steps.game_rules import find_missing_scores, find_violations, parse
-from pipeline.steps.read_games import RawGames, read_folder
+from pipeline.steps.read_games import RawFile, RawGames, read_folder
 
 __all__ = [
     "BadData",
@@ -143,7 +144,7 @@ def load_games(folder: Path, *, as_of: date, today: date, max_bad_row_share: flo
         days_without_score=_days_without_score(
             merged.games.loc[unscored.index], parsed.loc[merged.violations.index.unique()], as_of
         ),
-        notes=tuple(_notes_on_teams(raw.rows, parsed)),
+        notes=(*_notes_on_columns(raw.files), *_notes_on_teams(raw.rows, parsed)),
     )
 
 
@@ -181,6 +182,17 @@ def _days_without_score(unscored: pd.DataFrame, contradicted: pd.DataFrame, as_o
         (day, *sorted(pair)) for day, *pair in zip(contradicted[DATE], *sides, strict=True) if day < pd.Timestamp(as_of)
     }
     return tuple(sorted([*(day.date() for day in unscored[DATE]), *(day.date() for day, *_ in pairs)]))
+
+
+def _notes_on_columns(files: Sequence[RawFile]) -> list[str]:
+    where: dict[tuple[str, str], list[str]] = {}
+    for file in files:
+        for renamed in file.renamed_columns:
+            where.setdefault(renamed, []).append(file.name)
+    return [
+        f'column "{given}" is taken as {column} ({names[0]}{f" and {len(names) - 1:,} more" if len(names) > 1 else ""})'
+        for (given, column), names in where.items()
+    ]
 
 
 def _notes_on_teams(rows: pd.DataFrame, parsed: pd.DataFrame) -> list[str]:

@@ -8,11 +8,10 @@ violation.
 from __future__ import annotations
 
 import csv
-import difflib
 import gzip
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -24,13 +23,15 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from pipeline.contract import GAME_COLUMNS, REQUIRED_COLUMNS
+from pipeline.contract import DATE, GAME_COLUMNS
 from pipeline.steps.arrow_memory import arrow_reader
+from pipeline.steps.game_columns import Columns, match_columns
 from pipeline.steps.game_quarantine import FILE, LINE, BadData
 
 SUFFIXES: Final = (".csv", ".csv.gz", ".parquet")
 
 _TEXT: Final = pa.dictionary(pa.int32(), pa.string())
+_UTC: Final = ("UTC", "ETC/UTC", "Z", "GMT", "+00:00", "-00:00")
 _NEWLINE: Final = ord("\n")
 _QUOTE: Final = ord('"')
 
@@ -54,6 +55,7 @@ class RawFile:
     lines: npt.NDArray[np.int64]
     unused_columns: tuple[str, ...]
     ragged: tuple[RaggedLine, ...] = field(default=())
+    renamed_columns: tuple[tuple[str, str], ...] = ()  # the file's name and ours
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def _read_csv(data: bytes, name: str) -> RawFile:
     lines, first_record = _record_lines(data, name)
     try:
         header = [cell.strip() for cell in next(csv.reader([first_record]))]
-        _check_header(header, name)
+        columns = match_columns(header, name)
         table, ragged = _parse_csv(data, header, lines)
     except (csv.Error, pa.ArrowException) as error:
         reason = str(error).rstrip(".")
@@ -130,7 +132,7 @@ def _read_csv(data: bytes, name: str) -> RawFile:
         raise _unpaired_quotes(data, name)  # two readers of the same marks, and not the same records
     if not len(lines[1:]):
         raise BadData(f"{name} has a header and no rows; export it again or remove it")
-    return RawFile(name, _game_columns(table), good_lines, _unused(header), tuple(ragged))
+    return RawFile(name, _game_columns(table, columns), good_lines, columns.unused, tuple(ragged), columns.renamed)
 
 
 def _parse_csv(data: bytes, header: list[str], lines: npt.NDArray[np.int64]) -> tuple[pa.Table, list[RaggedLine]]:
@@ -206,18 +208,28 @@ def _read_parquet(data: bytes, name: str) -> RawFile:
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise BadData(f"{name} is a truncated or corrupt Parquet file ({reason}); export it again") from error
-    _check_header(table.column_names, name)
+    columns = match_columns(table.column_names, name)
     if not table.num_rows:
         raise BadData(f"{name} has columns and no rows; export it again or remove it")
-    text: dict[str, pa.ChunkedArray] = {}
-    for column in table.column_names:
-        if column in GAME_COLUMNS:
-            try:
-                text[column] = _as_text(table[column])
-            except pa.ArrowException as error:
-                raise BadData(f"{name}: {column} is of type {table[column].type}; write it as text") from error
+    text = [_day_or_text(table.column(position), column, name) for column, position in columns.positions.items()]
+    read = pa.table(text, list(columns.positions))
     lines = np.arange(1, table.num_rows + 1, dtype=np.int64)
-    return RawFile(name, _game_columns(pa.table(text)), lines, _unused(table.column_names))
+    in_order = replace(columns, positions={column: place for place, column in enumerate(columns.positions)})
+    return RawFile(name, _game_columns(read, in_order), lines, columns.unused, renamed_columns=columns.renamed)
+
+
+def _day_or_text(values: pa.ChunkedArray, column: str, name: str) -> pa.ChunkedArray:
+    if column == DATE and pa.types.is_timestamp(values.type) and values.type.tz:
+        if values.type.tz.upper() in _UTC:
+            raise BadData(
+                f"{name}: date is a time in UTC ({values.type}), and a day in UTC is often the day after the game's; "
+                "write the local day of the game, as a date or as text (YYYY-MM-DD)"
+            )
+        values = pc.local_timestamp(values)
+    try:
+        return _as_text(values)
+    except pa.ArrowException as error:
+        raise BadData(f"{name}: {column} is of type {values.type}; write it as text") from error
 
 
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -233,31 +245,8 @@ def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 # --- both -------------------------------------------------------------------------------------------------------------
-def _check_header(header: Sequence[str], name: str) -> None:
-    found = ", ".join(header)
-    for column in header:
-        if column in GAME_COLUMNS and header.count(column) > 1:
-            raise BadData(f'{name}: column "{column}" stands twice in the header ({found}); remove one')
-    missing = [column for column in REQUIRED_COLUMNS if column not in header]
-    if not missing:
-        return
-    message = f'{name}: column "{missing[0]}" is missing; found: {found}'
-    if len(missing) > 1:
-        message = f"{name}: columns {', '.join(missing)} are missing; found: {found}"
-    delimiter = next((mark for mark in (";", "\t", "|") if len(header) == 1 and mark in header[0]), None)
-    if delimiter:
-        raise BadData(f"{message}; fields seem to be separated by {delimiter!r}: separate them by commas")
-    close = difflib.get_close_matches(missing[0], [column for column in header if column not in GAME_COLUMNS], n=1)
-    hint = f'did you mean "{close[0]}"? rename it' if close else "add it" if len(missing) == 1 else "add them"
-    raise BadData(f"{message}; {hint}")
-
-
-def _unused(header: Sequence[str]) -> tuple[str, ...]:
-    return tuple(column for column in header if column not in GAME_COLUMNS)
-
-
-def _game_columns(table: pa.Table) -> pa.Table:
+def _game_columns(table: pa.Table, columns: Columns) -> pa.Table:
     """The table's game columns in the contract's order; an absent optional column is empty."""
     empty = pa.repeat("", table.num_rows).dictionary_encode().cast(_TEXT)
-    columns = [table[name] if name in table.column_names else empty for name in GAME_COLUMNS]
-    return pa.table(dict(zip(GAME_COLUMNS, columns, strict=True)))
+    found = {column: table.column(position) for column, position in columns.positions.items()}
+    return pa.table({column: found.get(column, empty) for column in GAME_COLUMNS})

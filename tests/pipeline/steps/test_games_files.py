@@ -179,7 +179,8 @@ def test_a_very_long_bad_value_is_cut(load: Load) -> None:
         typed_frame(),
         typed_frame().astype({"home_points": float, "season": "int16", "neutral_site": object}),
         typed_frame().assign(date=lambda rows: rows["date"].dt.date),
-        typed_frame().assign(date=lambda rows: rows["date"].dt.tz_localize("UTC")),
+        typed_frame().assign(date=lambda rows: rows["date"].dt.tz_localize("America/New_York")),
+        typed_frame().rename(columns={"date": "Date", "home_team": "homeTeam", "playoff": "is_playoff"}),
         typed_frame().astype({"date": "datetime64[ns]", "home_team": "category", "playoff": "boolean"}),
         typed_frame().astype(str),
         typed_frame().drop(columns=["neutral_site", "playoff"]),
@@ -191,6 +192,22 @@ def test_parquet_says_the_same_as_csv(load: Load, frame: pd.DataFrame, tmp_path:
     other = load({"other.parquet": frame})
     assert other.n_bad_rows == 0
     pd.testing.assert_frame_equal(other.games, plain.games)
+
+
+def test_midnights_in_utc_are_not_taken_as_local_days(load: Load) -> None:
+    frame = typed_frame().assign(date=lambda rows: rows["date"].dt.tz_localize("UTC"))
+    with pytest.raises(BadData, match=r"^a\.parquet: date is a time in UTC .*; write the local day of the game, as a"):
+        load({"a.parquet": frame})
+
+
+def test_columns_under_other_names_are_noted(load: Load) -> None:
+    text = HEADER.replace("date", "DATE").replace("playoff", "is_playoff") + GOOD.replace("false\n", "true\n")
+    loaded = load({"a.csv": text, "b.csv": text, "c.csv": HEADER + OTHER})
+    assert loaded.games["playoff"].tolist() == [True, False]
+    assert loaded.notes == (
+        'column "DATE" is taken as date (a.csv and 1 more)',
+        'column "is_playoff" is taken as playoff (a.csv and 1 more)',
+    )
 
 
 def test_parquet_rows_are_counted_from_one(load: Load) -> None:
