@@ -15,6 +15,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.permissions import acknowledge, allow, service_principal
+from infra.removal import removal
 from infra.settings import Settings
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -48,8 +49,7 @@ def handler_function(
     **options: Any,  # noqa: ANN401 - what lambda_.Function takes
 ) -> HandlerFunction:
     """`handler` (module.function) as a function of the scope, which may only write its own log: grant it the rest."""
-    removal = cdk.RemovalPolicy.RETAIN if settings.retain else cdk.RemovalPolicy.DESTROY
-    log_group = logs.LogGroup(scope, "Log", encryption_key=key, removal_policy=removal)
+    log_group = logs.LogGroup(scope, "Log", encryption_key=key, removal_policy=removal(settings))
     log: logs.CfnLogGroup = log_group.node.default_child  # type: ignore[assignment]
     log.retention_in_days = settings.log_retention_days  # CDK's own enumeration has no way from a number
     role = iam.Role(scope, "Role", assumed_by=service_principal("lambda"), description=role_description)

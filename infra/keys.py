@@ -10,6 +10,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from infra.removal import removal
 from infra.settings import Settings
 
 # What the account's administrators may do through IAM: everything but wildcards.
@@ -83,7 +84,7 @@ class Keys(Construct):
             description=f"{settings.pipeline_name}: {what}",
             enable_key_rotation=True,
             policy=iam.PolicyDocument(statements=[administration, *statements]),
-            removal_policy=cdk.RemovalPolicy.RETAIN if settings.retain else cdk.RemovalPolicy.DESTROY,
+            removal_policy=removal(settings),
         )
 
 

@@ -90,6 +90,9 @@ class RetrainingStack(cdk.Stack):
             endpoint_name=serving.endpoint_name if serving else None,
         )
 
+        # Last, because a bucket that holds an object cannot be deleted when a first deployment is rolled back.
+        approval.seeds.node.add_dependency(*(part for part in self.node.children if part not in (approval, serving)))
+
         for output, value in {
             "PipelineName": name,
             "DataBucket": storage.data.bucket_name,

@@ -8,6 +8,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.permissions import acknowledge
+from infra.removal import removal
 from infra.settings import Settings
 
 RUNS_PREFIX = "runs/"
@@ -24,7 +25,7 @@ class Storage(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, key: kms.IKey) -> None:
         super().__init__(scope, construct_id)
-        self._settings = settings
+        self._removal = removal(settings)
         self._logs = self._log_bucket()
         old_versions = s3.LifecycleRule(
             id="old-versions",
@@ -95,7 +96,3 @@ class Storage(Construct):
             bucket, "AwsSolutions-S1", "It holds the access logs of the other buckets; logging its own would never end."
         )
         return bucket
-
-    @property
-    def _removal(self) -> cdk.RemovalPolicy:
-        return cdk.RemovalPolicy.RETAIN if self._settings.retain else cdk.RemovalPolicy.DESTROY

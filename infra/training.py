@@ -14,6 +14,7 @@ from infra.definition import Versions, bound_body
 from infra.image import step_image
 from infra.job_role import RUNS, allow_volume_grants, job_role
 from infra.permissions import allow, service_principal
+from infra.removal import removal
 from infra.settings import Settings
 from infra.spark import spark_code, spark_image
 from infra.storage import Storage
@@ -38,8 +39,7 @@ class Training(Construct):
             model_package_group_name=settings.group_name,
             model_package_group_description=f"Candidates of {settings.pipeline_name}; the approved one is the champion",
         )
-        if settings.retain:
-            self.group.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+        self.group.apply_removal_policy(removal(settings))
         self.image = step_image(self, settings)
         spark, code = spark_image(self, settings), spark_code(self)
         self.job_role = job_role(

@@ -6,16 +6,43 @@ Protocol: docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-reques
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from botocore.exceptions import ClientError
+
 _REASON_LIMIT: Final = 1000  # the whole answer may have 4,096 bytes
+# IAM is eventually consistent: a policy that CloudFormation has created may take some seconds to hold everywhere.
+# docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html: changes are not always immediately visible
+PROPAGATION_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 3.0
+_DENIED: Final = ("AccessDenied", "AccessDeniedException", "AuthorizationError")  # S3 and CloudWatch; most; SNS
+_UNKNOWN_ROLE: Final = "Could not assume role"  # SageMaker's words, in a ValidationException
 
 
 def is_deploy(event: Mapping[str, Any]) -> bool:
     """Whether CloudFormation is calling."""
     return "RequestType" in event and "ResponseURL" in event
+
+
+def _once_permitted(work: Callable[[], object]) -> None:
+    """Do the work, which may be begun again, as often as IAM refuses it within the first half minute."""
+    until = time.monotonic() + PROPAGATION_SECONDS
+    while True:
+        try:
+            work()
+        except ClientError as error:
+            if not _is_denied(error) or time.monotonic() >= until:
+                raise
+            time.sleep(_POLL_SECONDS)
+        else:
+            return
+
+
+def _is_denied(error: ClientError) -> bool:
+    return error.response["Error"]["Code"] in _DENIED or _UNKNOWN_ROLE in str(error)
 
 
 def answer(
@@ -26,13 +53,14 @@ def answer(
 ) -> dict[str, Any]:
     """Do the work of a deploy, or of the custom resource's removal, and say how it went; returns what was answered.
 
+    The work must be such that it can be begun again.
     An error is an answer, too: without one CloudFormation would wait for an hour.
     """
     status, reason = "SUCCESS", ""
     work = at_removal if event["RequestType"] == "Delete" else at_deploy
     try:
         if work:
-            work()
+            _once_permitted(work)
     except Exception as error:  # whatever it was, the deploy must show it
         status, reason = "FAILED", f"{type(error).__name__}: {error}"[:_REASON_LIMIT]
     body = {

@@ -76,18 +76,19 @@ class Cdk:
     binary: Path
     outputs: Path  # where synthesised assemblies go
 
-    def __call__(self, folder: Path, *arguments: str) -> str:
+    def __call__(self, folder: Path, *arguments: str, code: int = 0) -> str:
         """Run it in a folder; what it said."""
         done = self.account.run([str(self.binary), "--ci", "--no-notices", *arguments], folder)
         log = self.account.log.read_text(encoding="utf-8")[-6000:]
-        assert done.returncode == 0, f"cdk {arguments}\n{done.stdout}\n{done.stderr}\n{log}"
-        return done.stdout
+        assert done.returncode == code, f"cdk {arguments}\n{done.stdout}\n{done.stderr}\n{log}"
+        return done.stdout + (done.stderr if code else "")
 
-    def deploy(self, folder: Path, environment: str = "dev", **others: str) -> str:
+    def deploy(self, folder: Path, environment: str = "dev", code: int = 0, **others: str) -> str:
         """`cdk deploy` of the app in a folder, with `others` than the usual settings."""
         settings = [part for name, value in {**SETTINGS, **others}.items() for part in ("-c", f"{name}={value}")]
         app = ["--app", f"{sys.executable} app.py", "--output", str(self.assembly(folder, environment))]
-        return self(folder, "deploy", *app, "-c", f"env={environment}", *settings, "--require-approval", "never")
+        options = ["-c", f"env={environment}", *settings, "--require-approval", "never"]
+        return self(folder, "deploy", *app, *options, code=code)
 
     def destroy(self, folder: Path, environment: str = "dev") -> str:
         """`cdk destroy` of what was deployed."""

@@ -3,7 +3,9 @@
 - buckets with versions and notices; a bucket that holds something is not deleted
 - custom resources call the function and wait for its answer, at an update and a deletion as well
 - a stack's outputs; change sets that are gone; a deletion in the reverse order of creation
-- a resource that cannot be made or deleted fails the deployment, with the reason
+- a resource that cannot be made fails the deployment, with the reason, and a first one is rolled back: what was made
+  is deleted, in that order too, unless its DeletionPolicy is Retain (RetainExceptOnCreate: only at other deletions)
+- a resource that cannot be deleted keeps those that it needs, and the stack; a key is deleted a month later
 """
 
 from __future__ import annotations
@@ -52,6 +54,9 @@ def teach() -> None:
     Permission.physical_resource_id = "permission"
     create_key = Key.create_from_cloudformation_json.__func__
     Key.create_from_cloudformation_json = classmethod(functools.partial(_create_key, create_key))
+    Key.delete = lambda key, account, region: boto3.client("kms", region_name=region).schedule_key_deletion(
+        KeyId=key.id
+    )
 
 
 def _create_bucket(
@@ -138,14 +143,44 @@ def _apply(self: ChangeSet, original: Any) -> None:
     self.stack.output_map = OutputMap(self.stack.resource_map, self.template_dict, self.stack.stack_id)
 
 
+KEPT_AT_DELETION = ("Retain", "RetainExceptOnCreate")
+KEPT_AT_ROLLBACK = ("Retain",)
+
+
 def _delete_in_reverse(self: ResourceMap) -> None:
-    """As CloudFormation does: what was made last, because it needs others, goes first; what is retained stays."""
-    for name in reversed(list(self._parsed_resources)):
-        described = self._resource_json_map.get(name)
-        resource = self._parsed_resources[name]
-        if described and resource is not None and described.get("DeletionPolicy") != "Retain":
-            self._delete_resource(resource, described)
-            del self._parsed_resources[name]
+    if failures := _delete_resources(self, KEPT_AT_DELETION):
+        raise RuntimeError("; ".join(failures))
+
+
+def _delete_resources(resources: ResourceMap, kept: tuple[str, ...]) -> list[str]:
+    """What was made last, because it needs others, goes first; returns why some did not go.
+
+    DeletionPolicy: docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html
+    """
+    failures, needed = [], set[str]()
+    for name in reversed(list(resources._parsed_resources)):
+        described, resource = resources._resource_json_map.get(name), resources._parsed_resources[name]
+        if not described or resource is None or described.get("DeletionPolicy") in kept:
+            continue
+        if name in needed:  # by one that is still there
+            needed |= _strings(described)
+            continue
+        try:
+            resources._delete_resource(resource, described)
+        except Exception as error:
+            failures.append(f"{name}: {error}")
+            needed |= _strings(described)
+        else:
+            del resources._parsed_resources[name]
+    return failures
+
+
+def _strings(described: Any) -> set[str]:
+    """All texts in a resource's description, among them the logical ids that it refers to."""
+    if isinstance(described, str):
+        return {described}
+    parts = described.values() if isinstance(described, dict) else described if isinstance(described, list) else ()
+    return {text for part in parts for text in _strings(part)}
 
 
 def _resource_diff(self: ResourceMap, original: Any, template: Properties, *given: Any) -> dict[str, Any]:
@@ -165,14 +200,28 @@ def _same_properties(old: Properties, new: Properties) -> bool:
 
 
 def _execute_change_set(self: CloudFormationBackend, original: Any, change_set_name: str, stack_name: str) -> None:
-    """As CloudFormation does (but nothing is rolled back): moto would answer with an internal error."""
-    stack = self.describe_change_set(change_set_name).stack
+    """As CloudFormation does (but an update is not rolled back): moto would answer with an internal error."""
+    change_set = self.describe_change_set(change_set_name)
+    stack = change_set.stack
     try:
         original(self, change_set_name, stack_name)
     except Exception as error:
         traceback.print_exc()
-        stack.status = "UPDATE_FAILED" if stack.status.startswith("UPDATE") else "CREATE_FAILED"
-        stack._add_stack_event(stack.status, resource_status_reason=f"{type(error).__name__}: {error}")
+        reason = f"{type(error).__name__}: {error}"
+        if change_set.change_set_type == "CREATE":
+            _roll_back(stack, reason)
+        else:
+            stack.status = "UPDATE_FAILED"
+            stack._add_stack_event(stack.status, resource_status_reason=reason)
+
+
+def _roll_back(stack: Any, reason: str) -> None:
+    """Of a first creation."""
+    stack.status = "ROLLBACK_IN_PROGRESS"  # functions behind custom resources ask for it
+    stack._add_stack_event(stack.status, resource_status_reason=reason)
+    failures = _delete_resources(stack.resource_map, KEPT_AT_ROLLBACK)
+    stack.status = "ROLLBACK_FAILED" if failures else "ROLLBACK_COMPLETE"
+    stack._add_stack_event(stack.status, resource_status_reason="; ".join(failures) or None)
 
 
 def _delete_stack(self: CloudFormationBackend, name_or_stack_id: str) -> None:

@@ -3,7 +3,7 @@
 - EventBridge delivers to Step Functions and Lambda, in the shape that a rule's target wants
 - Lambda runs the code that was uploaded, in a child process (moto's own way needs Docker)
 - SageMaker tells EventBridge of an endpoint that changed its state, and of a model package that was registered,
-  approved or rejected, and refuses to delete a
+  approved or rejected, and refuses to make a group twice, to delete a
   group that still holds one, or a pipeline that runs; an event about a run, put by a test, is also what the run then is
 - Step Functions interprets a stack's workflows
 """
@@ -56,6 +56,7 @@ def teach() -> None:
     _wrap(StepFunctionsParserBackend, "start_execution", _start_execution)
     Rule.send_to_targets = _send_to_targets
     LambdaFunction._invoke_lambda = _run_function
+    _wrap(SageMakerModelBackend, "create_model_package_group", _create_model_package_group)
     SageMakerResponse.delete_model_package_group = _delete_model_package_group
     _wrap(SageMakerModelBackend, "delete_pipeline", _delete_pipeline)
     CloudWatchResponse.put_composite_alarm = _put_composite_alarm
@@ -226,6 +227,16 @@ def _delete_pipeline(self: SageMakerModelBackend, original: Callable[..., Any], 
     if any(run.pipeline_execution_status in ("Executing", "Stopping") for run in runs):
         raise ValidationError(f"Pipeline {pipeline_name} has a run that goes on")
     return original(self, pipeline_name)
+
+
+def _create_model_package_group(
+    self: SageMakerModelBackend, original: Callable[..., Any], *given: Any, **named: Any
+) -> Any:
+    """As the service does: no second one of that name."""
+    name = named.get("model_package_group_name") or given[0]
+    if name in self.model_package_groups:
+        raise ValidationError(f"Model Package Group already exists: {self.model_package_groups[name].arn}")
+    return original(self, *given, **named)
 
 
 def _delete_model_package_group(self: SageMakerResponse) -> ActionResult:

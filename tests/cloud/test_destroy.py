@@ -34,7 +34,7 @@ def remains(account: Account) -> dict[str, list[str]]:
         "pipelines": client("sagemaker").list_pipelines()["PipelineSummaries"],
         "groups": [group["ModelPackageGroupName"] for group in groups],
         "buckets": [bucket["Name"] for bucket in client("s3").list_buckets()["Buckets"]],
-        "keys": [key["Description"] for key in keys if key["KeyState"] != "PendingDeletion"],
+        "keys": [f"{key['Description']} {key['KeyId']}" for key in keys if key["KeyState"] != "PendingDeletion"],
         "roles": [role["RoleName"] for role in client("iam").list_roles()["Roles"]],
         "functions": client("lambda").list_functions()["Functions"],
         "workflows": client("stepfunctions").list_state_machines()["stateMachines"],

@@ -220,15 +220,40 @@ def test_tags_go_to_the_stack_and_so_to_every_resource(root: Path, tmp_path: Pat
 
 
 def test_what_is_retained_and_what_goes(prod: Template, dev: Template) -> None:
-    for template, policy in ((prod, "Retain"), (dev, "Delete")):
-        for kind in ("AWS::S3::Bucket", "AWS::KMS::Key"):
-            found = [r["DeletionPolicy"] for r in template["Resources"].values() if r["Type"] == kind]
-            assert set(found) == {policy}
+    """What a failed creation leaves would be in the way of the next one: so nothing is kept of that."""
+    for template, kept, replaced in ((prod, "RetainExceptOnCreate", "Retain"), (dev, "Delete", "Delete")):
+        policies = {
+            (r["Type"], r.get("DeletionPolicy", "Delete"), r.get("UpdateReplacePolicy", "Delete"))
+            for r in template["Resources"].values()
+            if r["Type"] != "AWS::S3::BucketPolicy"
+        }
+        kinds = {kind for kind, *policy in policies if policy == [kept, replaced]}
+        assert kinds >= {"AWS::S3::Bucket", "AWS::KMS::Key", "AWS::Logs::LogGroup", "AWS::SageMaker::ModelPackageGroup"}
+        assert not [kind for kind, policy, _ in policies if policy == "Retain"]
+
+
+def test_the_first_objects_are_written_when_all_else_is_made(
+    checked: tuple[Template, list[Any]], dev: Template
+) -> None:
+    """But the endpoint, which reads them: a bucket that holds something cannot be deleted when a creation is undone."""
+    for template in (checked[0], dev):
+        seeds, _ = only(template, "Custom::Champion")
+        needed, new = set[str](), {seeds}
+        while new:
+            needed |= new
+            new = {other for one in new for other in template["Resources"][one].get("DependsOn", ())} - needed
+        later = {logical_id for logical_id in template["Resources"] if not _within(logical_id, needed, template)}
+        assert all(logical_id.startswith("Serving") for logical_id in later), later
+
+
+def _within(logical_id: str, needed: set[str], template: Template) -> bool:
+    """Whether it is needed, or is part of what makes the seeds themselves, which is made before them."""
+    return logical_id in needed or logical_id.startswith("Approval")
 
 
 def test_a_bucket_has_its_policy_as_long_as_it_is_there(prod: Template, dev: Template) -> None:
     """A retained one would take plain HTTP without it; one that goes, late access logs after it was emptied."""
-    for template, kept in ((prod, "Retain"), (dev, "Delete")):
+    for template, kept in ((prod, "RetainExceptOnCreate"), (dev, "Delete")):
         for kind, policy in (("AWS::S3::Bucket", kept), ("AWS::S3::BucketPolicy", "Retain")):
             found = [r["DeletionPolicy"] for r in template["Resources"].values() if r["Type"] == kind]
             assert found == [policy] * 3

@@ -1,0 +1,106 @@
+"""How a function answers CloudFormation, and what it makes of permissions that do not hold everywhere yet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from infra.handlers import cloudformation
+
+EVENT = {
+    "RequestType": "Create",
+    "ResponseURL": "https://cloudformation.example/answer",
+    **{name: name.lower() for name in ("StackId", "RequestId", "LogicalResourceId")},
+}
+
+
+def refusal(code: str, message: str = "no identity-based policy allows it") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, "PutObject")
+
+
+# As each service says it.
+DENIED = (
+    refusal("AccessDenied"),
+    refusal("AccessDeniedException"),
+    refusal("AuthorizationError"),
+    refusal("ValidationException", "Could not assume role arn:aws:iam::111122223333:role/endpoint. Please ensure that"),
+)
+
+
+class Refusing:
+    """Work that is refused at first: at each of these seconds, and then done."""
+
+    def __init__(self, clock: list[float], error: ClientError, until: float) -> None:
+        self.clock, self.error, self.until, self.done = clock, error, until, 0
+
+    def __call__(self) -> None:
+        if self.clock[0] < self.until:
+            raise self.error
+        self.done += 1
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that have passed: only sleeping takes any."""
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("time.sleep", sleep)
+    return now
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    received: list[dict[str, Any]] = []
+
+    class Response:
+        def __enter__(self) -> None: ...
+        def __exit__(self, *_: object) -> None: ...
+
+    def take(request: Any, timeout: int) -> Response:
+        received.append(json.loads(request.data))
+        return Response()
+
+    monkeypatch.setattr("urllib.request.urlopen", take)
+    return received
+
+
+def answer(work: Callable[[], object], kind: str = "Create") -> None:
+    cloudformation.answer({**EVENT, "RequestType": kind}, at_deploy=work, at_removal=work)
+
+
+@pytest.mark.parametrize("error", DENIED, ids=str)
+@pytest.mark.parametrize("kind", ["Create", "Update", "Delete"])
+def test_a_permission_that_comes_within_half_a_minute_is_waited_for(
+    clock: list[float], answers: list[dict[str, Any]], error: ClientError, kind: str
+) -> None:
+    work = Refusing(clock, error, until=29)
+    answer(work, kind)
+    assert work.done == 1
+    assert [said["Status"] for said in answers] == ["SUCCESS"]
+
+
+def test_a_permission_that_does_not_come_fails_the_deploy_with_its_reason(
+    clock: list[float], answers: list[dict[str, Any]]
+) -> None:
+    answer(Refusing(clock, refusal("AccessDenied"), until=1000))
+    (said,) = answers
+    assert said["Status"] == "FAILED"
+    assert "no identity-based policy allows it" in said["Reason"]
+    assert 30 <= clock[0] < 60
+
+
+@pytest.mark.parametrize(
+    "error", [refusal("NoSuchBucket"), refusal("ValidationException", "1 validation error detected"), ValueError("no")]
+)
+def test_another_error_is_answered_at_once(clock: list[float], answers: list[dict[str, Any]], error: Any) -> None:
+    answer(Refusing(clock, error, until=1000))
+    assert [said["Status"] for said in answers] == ["FAILED"]
+    assert clock[0] == 0
