@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from pipeline import contract as c
 from pipeline.serving.teams import Teams, UnknownTeamError
 from pipeline.steps.franchise_spans import FIRST_SEASON, LAST_SEASON
-from pipeline.steps.game_values import DATE_RULE, FLAG_RULE, flag_of, iso_date, whole_number
+from pipeline.steps.game_values import DATE_RULE, FLAG_RULE, flag_of, given, iso_date, whole_number
 
 REQUIRED: Final = (c.DATE, c.HOME_TEAM, c.AWAY_TEAM)
 OPTIONAL: Final = (c.NEUTRAL_SITE, c.PLAYOFF, c.SEASON, c.GAME_ID)
@@ -118,9 +118,9 @@ def _text(row: Mapping[str, Any], name: str) -> str:
     value = row.get(name)
     if value is None:
         return ""
-    text = value.strip() if isinstance(value, str) else str(value) if isinstance(value, bool | int | float) else None
-    if text is None:
+    if not isinstance(value, str | bool | int | float):
         raise BadRequestError(f"{name} is neither text nor a number nor true or false")
+    text = given(str(value))
     if len(text) > LONGEST_VALUE:
         raise BadRequestError(f'{name} "{text[:20]}..." has more than {LONGEST_VALUE} characters')
     return text

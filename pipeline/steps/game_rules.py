@@ -41,7 +41,7 @@ from pipeline.steps.franchises import (
     seasons_of,
 )
 from pipeline.steps.game_quarantine import FILE, LINE, Breach, violations_of
-from pipeline.steps.game_values import DATE_RULE, FLAG_RULE, flag_of, iso_date, whole_number
+from pipeline.steps.game_values import DATE_RULE, FLAG_RULE, MISSING_RULE, flag_of, given, iso_date, whole_number
 
 MAX_POINTS: Final = 250
 
@@ -89,7 +89,7 @@ def parse(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _spread(column: pd.Series[str], parse_texts: Callable[[list[str]], npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    return parse_texts([text.strip() for text in column.cat.categories])[column.cat.codes.to_numpy()]
+    return parse_texts([given(text) for text in column.cat.categories])[column.cat.codes.to_numpy()]
 
 
 def _strip(texts: list[str]) -> npt.NDArray[Any]:
@@ -132,7 +132,7 @@ def find_missing_scores(games: pd.DataFrame, raw: pd.DataFrame, *, as_of: date) 
 
 
 SEASON_RULE: Final = f"is not a year from {FIRST_SEASON} to {LAST_SEASON}"
-POINTS_RULE: Final = f"is not a whole number from 1 to {MAX_POINTS}"
+POINTS_RULE: Final = f"is not a whole number from 1 to {MAX_POINTS}: {MISSING_RULE}"
 UNKNOWN_TEAM: Final = "is an unknown team"
 OTHER_SEASONS: Final = "is no team of that season"
 

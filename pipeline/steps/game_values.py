@@ -1,4 +1,7 @@
-"""How a date, a whole number and a flag are written in game data. Standard library only."""
+"""How a date, a whole number, a flag and a missing value are written in game data: CSV, Parquet and JSON alike.
+
+Standard library only: a request to the server is read by the same rules.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,23 @@ import re
 from datetime import date
 from typing import Final
 
+# What exports write for a value that is missing, in upper or lower case: pandas, R, SQL, Hive and MySQL (\\N), Excel.
+MISSING: Final = ("", "NA", "N/A", "#N/A", "NaN", "NaT", "<NA>", "null", "None", "\\N")
+MISSING_RULE: Final = f"missing is written as nothing or {', '.join(MISSING[1:])}"
 DATE_RULE: Final = "is not a real date written YYYY-MM-DD"
-FLAG_RULE: Final = "is not true or false"
+FLAG_RULE: Final = f"is not true or false: yes, no, t, f, 1, 0, 1.0 and 0.0 are read as well; {MISSING_RULE}"
 
 _ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _WHOLE: Final = re.compile(r"([0-9]{1,4})(\.0*)?")
-_FLAGS: Final = {"": 0, "false": 0, "f": 0, "no": 0, "0": 0, "true": 1, "t": 1, "yes": 1, "1": 1}
+_FLAG: Final = re.compile(r"([01])(\.0*)?")
+_FLAGS: Final = {"": 0, "false": 0, "f": 0, "no": 0, "true": 1, "t": 1, "yes": 1}
+_MISSING: Final = frozenset(word.lower() for word in MISSING)
+
+
+def given(text: str) -> str:
+    """The text without blanks around it; nothing where it is one of the words for a missing value."""
+    text = text.strip()
+    return "" if text.lower() in _MISSING else text
 
 
 def iso_date(text: str) -> date | None:
@@ -31,4 +45,6 @@ def whole_number(text: str) -> int | None:
 
 def flag_of(text: str) -> int | None:
     """1, or 0 which is also what nothing means; None where the text is no flag."""
-    return _FLAGS.get(text.lower())
+    word = text.lower()
+    match = _FLAG.fullmatch(word)
+    return int(match[1]) if match else _FLAGS.get(word)

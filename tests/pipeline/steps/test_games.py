@@ -43,7 +43,8 @@ def test_too_many_bad_rows_stop_the_run_with_share_limit_first_and_commonest(loa
         load({"a.csv": bad}, max_bad_row_share=0.25)
     assert str(caught.value) == (
         "3 of 6 rows are bad (50.00%, limit 25.00%); first: a.csv, line 5: "
-        'home_points "abc" is not a whole number from 1 to 250; '
+        'home_points "abc" is not a whole number from 1 to 250: '
+        "missing is written as nothing or NA, N/A, #N/A, NaN, NaT, <NA>, null, None, \\N; "
         'most common: "is not a whole number from 1 to 250" (2 times); '
         "correct the files (quarantine.csv lists every row), or raise MaxBadRowShare"
     )

@@ -19,6 +19,7 @@ import pytest
 from pipeline import contract as c
 from pipeline.steps.container import StepError
 from pipeline.steps.event_features import COUNTED
+from pipeline.steps.game_rules import POINTS_RULE
 from pipeline.steps.news import judge_news
 from pipeline.steps.prepare import fingerprint, parse_as_of
 from scripts.make_sample import write_sample
@@ -216,7 +217,7 @@ def test_refused_data_leaves_reason_and_quarantine(root: Path, league: list[Path
         "line": "2",
         "column": "home_points",
         "value": "abc",
-        "rule": "is not a whole number from 1 to 250",
+        "rule": POINTS_RULE,
     }
 
 
