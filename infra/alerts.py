@@ -33,6 +33,7 @@ class Alerts(Construct):
         self._settings = settings
         self.key = key
         self.alarms: list[cloudwatch.IAlarm] = []
+        self.queues: list[sqs.IQueue] = []
         self.topic = self.encrypted_topic(self, "Topic", f"{settings.pipeline_name}: something went wrong")
         for address in settings.alert_emails:
             self.topic.add_subscription(subscriptions.EmailSubscription(address))
@@ -113,6 +114,7 @@ class Alerts(Construct):
             enforce_ssl=True,
             retention_period=cdk.Duration.days(DEAD_LETTER_DAYS),
         )
+        self.queues.append(queue)
         acknowledge(queue, "AwsSolutions-SQS3", "It is itself the queue for dead letters, of rules and schedules.")
         self.alarm_on(
             f"{scope.node.id}{construct_id}",

@@ -14,20 +14,22 @@ from constructs import IConstruct
 
 
 def allow(
-    role: iam.Role,
+    role: iam.Role | iam.ManagedPolicy,
     actions: Sequence[str],
     resources: Sequence[str],
     *,
     why: str | None = None,
     conditions: Mapping[str, Any] | None = None,
 ) -> None:
-    """Let the role do this; `why` is the reason for a wildcard among the resources, and needed when there is one.
+    """Let the role do this (or those whom a managed policy is attached to).
 
+    `why` is the reason for a wildcard among the resources, and needed when there is one.
     Raises ValueError for a wildcard in an action, and for one in a resource without a reason.
     """
     if any("*" in action for action in actions):
         raise ValueError(f"{role.node.path}: wildcard action among {list(actions)}")
-    role.add_to_policy(iam.PolicyStatement(actions=actions, resources=resources, conditions=conditions))
+    statement = iam.PolicyStatement(actions=actions, resources=resources, conditions=conditions)
+    role.add_statements(statement) if isinstance(role, iam.ManagedPolicy) else role.add_to_policy(statement)
     wild = [resource for resource in resources if "*" in resource]
     if wild and not why:
         raise ValueError(f"{role.node.path}: {wild} has a wildcard: say why")

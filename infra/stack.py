@@ -11,6 +11,7 @@ from infra.budget import Budget
 from infra.dashboard import Dashboard
 from infra.keys import Keys
 from infra.monitor import Monitor
+from infra.people import People
 from infra.run_alarms import RunAlarms
 from infra.run_mails import RunMails
 from infra.serving import Serving
@@ -90,6 +91,16 @@ class RetrainingStack(cdk.Stack):
             endpoint_name=serving.endpoint_name if serving else None,
         )
 
+        people = People(
+            self,
+            "People",
+            settings=settings,
+            training=training,
+            storage=storage,
+            key=keys.data,
+            alerts=alerts,
+            workflows=[triggers.gate, mails.workflow],
+        )
         # Last, because a bucket that holds an object cannot be deleted when a first deployment is rolled back.
         approval.seeds.node.add_dependency(*(part for part in self.node.children if part not in (approval, serving)))
 
@@ -100,6 +111,8 @@ class RetrainingStack(cdk.Stack):
             "ModelPackageGroup": settings.group_name,
             "AlertsTopic": alerts.topic.topic_arn,
             "ApproversTopic": approval.approvers_topic.topic_arn,
+            "ApproverPolicy": people.approver.managed_policy_arn,
+            "OperatorPolicy": people.operator.managed_policy_arn,
             **({"EndpointName": serving.endpoint_name} if serving else {}),
         }.items():
             cdk.CfnOutput(self, output, value=value)

@@ -16,7 +16,7 @@ from pipeline import contract as c
 pytestmark = pytest.mark.timeout(600)  # a deploy is in it
 
 KINDS = {
-    *("pipelines", "groups", "buckets", "keys", "roles", "functions", "workflows", "rules", "schedules"),
+    *("pipelines", "groups", "buckets", "keys", "roles", "policies", "functions", "workflows", "rules", "schedules"),
     *("schedule groups", "alarms", "dashboards", "topics", "queues", "logs", "budgets"),
 }
 
@@ -36,6 +36,7 @@ def remains(account: Account) -> dict[str, list[str]]:
         "buckets": [bucket["Name"] for bucket in client("s3").list_buckets()["Buckets"]],
         "keys": [f"{key['Description']} {key['KeyId']}" for key in keys if key["KeyState"] != "PendingDeletion"],
         "roles": [role["RoleName"] for role in client("iam").list_roles()["Roles"]],
+        "policies": [policy["PolicyName"] for policy in client("iam").list_policies(Scope="Local")["Policies"]],
         "functions": client("lambda").list_functions()["Functions"],
         "workflows": client("stepfunctions").list_state_machines()["stateMachines"],
         "rules": client("events").list_rules()["Rules"],

@@ -35,6 +35,7 @@ EVERYTHING = {
     **{"removal_policy": "destroy", "serving": "instance", **GUARDED},
 }
 GROUP = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package-group/nba-home-win-prod"
+PIPELINE = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:pipeline/retraining-prod"
 PACKAGE = GROUP.replace("package-group", "package") + "/3"
 
 
@@ -55,6 +56,12 @@ def role_of(template: Template, marked: str) -> Principal:
     ]
     assert attached, name
     return Principal(f"arn:aws:iam::{ACCOUNT}:role/{name}", attached, role.get("PermissionsBoundary"))
+
+
+def holder_of(template: Template, marked: str) -> Principal:
+    """A person whom a managed policy of the stack is attached to."""
+    ((_, policy),) = [(k, p) for k, p in resources(template, "AWS::IAM::ManagedPolicy").items() if marked in k]
+    return Principal(f"arn:aws:iam::{ACCOUNT}:user/ann", [Resolver(template)(policy["PolicyDocument"])])
 
 
 def may(template: Template, role: str, action: str, resource: str, **context: str) -> bool:
@@ -236,3 +243,56 @@ def test_a_topic_takes_what_services_of_this_account_publish_and_only_those_that
                     stranger = {**context, "aws:sourceaccount": "999999999999"}
                     assert not decide(who, Request("sns:Publish", name, stranger), document).allowed
     assert senders == {"Alerts": {"cloudwatch", "budgets"}}
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "who"),
+    [
+        ("sagemaker:StartPipelineExecution", PIPELINE, "Operator"),
+        ("sagemaker:StopPipelineExecution", PIPELINE + "/execution/a", "Operator"),
+        ("sagemaker:RetryPipelineExecution", PIPELINE + "/execution/a", "Operator"),
+        ("sagemaker:DescribePipeline", PIPELINE, "Approver, Operator"),
+        ("sagemaker:ListModelPackages", PACKAGE, "Approver, Operator"),
+        ("sagemaker:UpdateModelPackage", PACKAGE, "Approver"),
+        ("sagemaker:UpdateModelPackage", PACKAGE.replace("prod", "dev"), ""),
+        ("sagemaker:StartPipelineExecution", PIPELINE.replace("prod", "dev"), ""),
+        ("sagemaker:UpdatePipeline", PIPELINE, ""),
+        ("sagemaker:CreateModelPackage", PACKAGE, ""),
+        ("sagemaker:DeleteModelPackage", PACKAGE, ""),
+        ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/any", ""),
+    ],
+)
+def test_who_approves_does_not_start_and_who_starts_does_not_approve(
+    everything: Template, action: str, resource: str, who: str
+) -> None:
+    request = Request(action, resource, {"sagemaker:modelapprovalstatus": "Approved"})
+    allowed = [name for name in ("Approver", "Operator") if decide(holder_of(everything, name), request).allowed]
+    assert ", ".join(allowed) == who
+    assert everything["Outputs"]["ApproverPolicy"] != everything["Outputs"]["OperatorPolicy"]
+
+
+def test_an_approver_decides_and_changes_nothing_else_of_a_version(everything: Template) -> None:
+    """A request that sets metadata alone names no status."""
+    approver = holder_of(everything, "Approver")
+    for context, allowed in (
+        ({"sagemaker:modelapprovalstatus": "Rejected"}, True),
+        ({"sagemaker:modelapprovalstatus": "PendingManualApproval"}, False),
+        ({"sagemaker:customermetadataproperties/image": "other"}, False),
+    ):
+        assert decide(approver, Request("sagemaker:UpdateModelPackage", PACKAGE, context)).allowed is allowed
+
+
+def test_people_read_what_runs_wrote_and_no_games(everything: Template) -> None:
+    artifacts, data = (arn(everything, "AWS::S3::Bucket", marked) for marked in ("Artifacts", "StorageData"))
+    for name in ("Approver", "Operator"):
+        person = holder_of(everything, name)
+        for key, allowed in (
+            (f"{artifacts}/runs/a/evaluate/evaluation/report.html", True),
+            (f"{artifacts}/champion/champion.json", True),
+            (f"{data}/games/games.csv", False),
+        ):
+            assert decide(person, Request("s3:GetObject", key)).allowed is allowed
+        key_id = arn(everything, "AWS::KMS::Key", "Data")
+        policy = Resolver(everything)(resources(everything, "AWS::KMS::Key")[key_id.rpartition("/")[2]]["KeyPolicy"])
+        for context, allowed in (({"kms:viaservice": f"s3.{REGION}.amazonaws.com"}, True), ({}, False)):
+            assert decide(person, Request("kms:Decrypt", key_id, context), policy).allowed is allowed
