@@ -24,6 +24,7 @@ from infra.permissions import allow
 from infra.settings import Settings
 from infra.storage import RUNS_PREFIX
 from pipeline import contract as c
+from pipeline.registration import MARKER_KEY, REGISTERED_KEY
 
 HANDLER: Final = "infra.handlers.approval.handler"
 TIMEOUT: Final = cdk.Duration.minutes(2)
@@ -138,14 +139,15 @@ def allow_registry(role: iam.Role, group_name: str) -> None:
 
 
 def allow_objects(role: iam.Role, bucket: s3.IBucket, key: kms.IKey) -> None:
-    """Read runs, marker and monitor; write champion/ and the notes of what was announced; write all seeds."""
-    runs, kept, announced, marker, watched = (
+    """Read runs, marker and monitor; write champion/ and what was announced and registered; write all seeds."""
+    runs, kept, announced, marker, registered, watched = (
         bucket.arn_for_objects(key)
         for key in (
             f"{RUNS_PREFIX}*",
             f"{place.CHAMPION_PREFIX}*",
             f"{place.ANNOUNCED_PREFIX}*",
-            f"{c.EVALUATED_CHANNEL}/{c.EVALUATED_FILE}",
+            MARKER_KEY,
+            REGISTERED_KEY,
             monitor_metrics.KEY,
         )
     )
@@ -154,6 +156,7 @@ def allow_objects(role: iam.Role, bucket: s3.IBucket, key: kms.IKey) -> None:
     allow(role, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [kept], why=_KEYS_COME)
     allow(role, ["s3:GetObject", "s3:PutObject"], [announced], why=_KEYS_COME)
     allow(role, ["s3:PutObject"], [bucket.arn_for_objects(key) for key in seeds])
+    allow(role, ["s3:GetObject", "s3:PutObject"], [registered])
     allow(role, ["s3:GetObject"], [marker, watched])
     allow(role, ["s3:ListBucket"], [bucket.bucket_arn])  # without it a missing object looks like a forbidden one
     allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Final
 
 PACKAGE: Final = Path(__file__).resolve().parent
-SHARED: Final = ("contract.py", "due.py", "gates.py", "parameters.py", "requirements.txt", "service_text.py")
+SHARED: Final = (
+    "contract.py",
+    "due.py",
+    "gates.py",
+    "parameters.py",
+    "registration.py",
+    "requirements.txt",
+    "service_text.py",
+)
 
 
 def step_files(package: Path = PACKAGE) -> tuple[Path, ...]:

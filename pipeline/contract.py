@@ -112,6 +112,7 @@ DIGESTS_FILE: Final = "SHA256SUMS"  # of the model's other files, as `sha256sum 
 MODEL_SHA256: Final = "model_sha256"  # of model.tar.gz: in evaluation.json and in a version's metadata
 CHAMPION_FILE: Final = "champion.json"
 EVALUATED_FILE: Final = "last_evaluated.json"
+REGISTERED_FILE: Final = "registered.json"  # beside it, once its candidate is in the registry
 EVALUATION_FILE: Final = "evaluation.json"
 REPORT_FILE: Final = "report.html"
 PREDICTIONS_FILE: Final = "predictions.csv"

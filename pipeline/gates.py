@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
 
-from pipeline.contract import NO
+from pipeline.contract import CHAMPION_KEPT, FAILED, NO, REGISTERED
 
 Operator = Literal["<=", ">="]
 COMPARE: Final[Mapping[Operator, Callable[[Any, Any], Any]]] = {"<=": operator.le, ">=": operator.ge}  # arrays, too
@@ -176,6 +176,13 @@ def judge_promotion(evaluation: Mapping[str, Any], limits: Mapping[str, float]) 
         f"{difference}): not worse, but not better by {_number(minimum)} either, and the champion is only "
         f"{_days(age)} old (limit {max_age:.0f}), so the champion stays",
     )
+
+
+def decide(evaluation: Mapping[str, Any], limits: Mapping[str, float]) -> str:
+    """What becomes of a candidate under these limits: failed, registered or champion-kept."""
+    if failed_limits(evaluation, limits):
+        return FAILED
+    return REGISTERED if judge_promotion(evaluation, limits).promote else CHAMPION_KEPT
 
 
 def _number(value: float) -> str:

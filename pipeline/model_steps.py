@@ -58,10 +58,16 @@ def prepare_step(prepared: PropertyFile) -> JobStep:
             ),
             "--recipe",
             *recipe,
+            *limits(),
         ],
         environment={"CODE_VERSION": "${CodeVersion}"},
         property_files=[prepared],
     )
+
+
+def limits() -> list[Any]:
+    """What candidates are held to, as the option of a step."""
+    return ["--limits", *[Join(on="=", values=[name, P[name]]) for name in gates.GATE_PARAMETERS]]
 
 
 def predict_step(prepare: JobStep) -> JobStep:
@@ -131,8 +137,7 @@ def evaluate_step(prepare: JobStep, train: JobStep, evaluation: PropertyFile) ->
         },
         arguments=[
             *options({"--trigger": "TriggerReason"}),
-            "--limits",
-            *[Join(on="=", values=[name, P[name]]) for name in gates.GATE_PARAMETERS],
+            *limits(),
         ],
         environment={
             "CODE_VERSION": "${CodeVersion}",

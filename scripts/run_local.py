@@ -22,7 +22,7 @@ import click
 from pipeline import contract as c
 from pipeline.code_version import code_version, image_files
 from pipeline.local import workspace
-from pipeline.local.champion import promote
+from pipeline.local.champion import note_registration, promote
 from pipeline.local.engine import IMAGE, EngineError
 from pipeline.local.job import Launcher
 from pipeline.local.launch_docker import DockerLauncher
@@ -115,6 +115,8 @@ def retrain(
             raise RunError(f"run {resume} had no play-by-play: start a new run with --events")
         workspace.put_data(opened, events, prefix)
     workspace.remember_store(folder)
+    registry = (opened, workspace.MODEL_PACKAGE_GROUP, workspace.ARTIFACT_BUCKET)
+    note_registration(*registry)  # by a run that was killed before it could
     result = run(
         plan,
         opened,
@@ -124,7 +126,8 @@ def retrain(
         listener=listener_for(quiet=quiet),
         code=place.code,
     )
-    promote(opened, workspace.MODEL_PACKAGE_GROUP, workspace.ARTIFACT_BUCKET)  # a version registered as approved
+    note_registration(*registry)
+    promote(*registry)  # a version registered as approved
     return result, opened
 
 
@@ -278,9 +281,10 @@ def explain_end(
         if log:
             click.echo(f"whole log: {store.root / log}", err=True)
         if result.step(result.failure.step).type == "Fail":  # resumed, the same gate would say the same
-            click.echo("look at the report; to accept what failed, give the command again with", err=True)
             click.echo(
-                "--param ForceTraining=yes and another value of the named parameter (--param NAME=VALUE)", err=True
+                "look at the report; to accept what failed, give the command again with another value of the named "
+                "parameter: --param NAME=VALUE",
+                err=True,
             )
             return
     command = [python(), "-m", "scripts.run_local", "--resume", result.execution_id]

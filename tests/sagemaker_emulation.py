@@ -3,6 +3,7 @@
 - ListPipelineVersions; PipelineVersionId in UpdatePipeline, DescribePipeline and StartPipelineExecution
 - ClientRequestToken of StartPipelineExecution: the same token starts one run
 - StopPipelineExecution; ListPipelineExecutionSteps, and ListPipelineExecutions newest first with MaxResults
+- CreateModelPackage refuses metadata that the service's model refuses
 - UpdateModelPackage keeps the metadata that it is not given (moto forgets it), and DeleteModelPackage
 - UpdateEndpoint
 - no two changes of model packages carry the same LastModifiedTime (the service counts in milliseconds)
@@ -20,6 +21,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import regex
+from botocore.loaders import Loader
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
 from moto.sagemaker.exceptions import ValidationError
@@ -131,7 +134,22 @@ def _told(arn: str) -> str:
 
 
 def _create_model_package(self: SageMakerModelBackend, original: Callable[..., Any], **given: Any) -> Any:
+    for key, value in (given["customer_metadata_properties"] or {}).items():
+        for shape, text in (("CustomerMetadataKey", key), ("CustomerMetadataValue", value)):
+            if not _taken(shape, text):
+                raise ValidationError(f"Value '{text}' at 'customerMetadataProperties' failed to satisfy constraint")
     return _told(original(self, **given))
+
+
+@functools.cache
+def _shapes() -> dict[str, Any]:
+    return dict(Loader().load_service_model("sagemaker", "service-2")["shapes"])
+
+
+def _taken(shape: str, text: str) -> bool:
+    rule = _shapes()[shape]
+    pattern = regex.sub(r"\$\{1,\d+\}$", "", rule["pattern"])  # the model writes the repetition wrongly
+    return rule["min"] <= len(text) <= rule["max"] and regex.fullmatch(pattern, text) is not None
 
 
 def _update_model_package(self: SageMakerModelBackend, original: Callable[..., Any], **given: Any) -> Any:

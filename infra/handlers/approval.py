@@ -1,5 +1,7 @@
 """The function behind approvals: champion/ follows the registry, and approvers hear of a version that waits.
 
+It also notes beside the marker of the last evaluated candidate that the registry has it: see pipeline.registration.
+
 Called by EventBridge (a model package changed; every hour, to mend what a lost event left; the nightly monitor has
 written its numbers, which become metrics), and by CloudFormation at a deploy, so that the seed objects are there before
 the first run and an existing registry is honoured.
@@ -28,6 +30,7 @@ from infra.handlers.objects import Objects
 from infra.handlers.place import Context, Place
 from infra.handlers.registry import Registry
 from pipeline import contract as c
+from pipeline.registration import MARKER_KEY, REGISTERED_KEY, is_unregistered, registration
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
 def follow(services: Services, place: Place, event: Mapping[str, Any], named: str | None) -> int | None:
     """Seeds, champion, metrics; returns the version in use."""
     services.objects.seed(c.SEED_OBJECTS)
-    evaluated = services.objects.read(f"{c.EVALUATED_CHANNEL}/{c.EVALUATED_FILE}")
+    evaluated = services.objects.read(MARKER_KEY)
+    note_registration(services, evaluated.json, named)
     now = time.time()
     if is_due(event, evaluated.written, now):
         for line in metric_lines(evaluated.json or {}, place.pipeline, int(now * 1000)):
@@ -81,6 +85,15 @@ def follow(services: Services, place: Place, event: Mapping[str, Any], named: st
     )
     _log(json.dumps({"champion": version, "named": named}))
     return version
+
+
+def note_registration(services: Services, marker: Mapping[str, Any] | None, named: str | None) -> None:
+    """Write evaluated/registered.json as soon as the candidate that was to be registered is in the registry."""
+    noted = services.objects.read(REGISTERED_KEY)
+    if marker and is_unregistered(marker, noted.json):
+        found = registration(marker, services.registry.newest(named))
+        if found:
+            services.objects.write(REGISTERED_KEY, json.dumps(found, indent=1) + "\n", over=noted)
 
 
 def publish(services: Services, place: Place) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
 from infra.handlers.clients import SageMaker
 from pipeline.promotion import APPROVED
+
+NEWEST: Final = 10  # packages among which a registration of the last hours is looked for
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,18 @@ class Registry:
             for package in described
             if package and package["ModelApprovalStatus"] == APPROVED and package["ModelPackageStatus"] == "Completed"
         ]
+
+    def newest(self, named: str | None = None) -> list[dict[str, Any]]:
+        """The packages that were registered last, described, and `named`, which the list may not have yet."""
+        pages = self.client.get_paginator("list_model_packages").paginate(
+            ModelPackageGroupName=self.group,
+            SortBy="CreationTime",
+            SortOrder="Descending",
+            PaginationConfig={"MaxItems": NEWEST},
+        )
+        listed = [summary["ModelPackageArn"] for page in pages for summary in page["ModelPackageSummaryList"]]
+        described = [self.describe(arn) for arn in ([named] if named else []) + listed]
+        return [package for package in described if package and package["ModelPackageStatus"] == "Completed"]
 
     def describe(self, arn: str) -> dict[str, Any] | None:
         """A package; None when it was deleted or belongs to another group."""

@@ -1,4 +1,4 @@
-"""Puts the approved version's own artifact where the next run reads it, as promotion does in the cloud."""
+"""Tells the next run what the registry holds, as a function does in the cloud: the champion, the last registration."""
 
 from __future__ import annotations
 
@@ -11,12 +11,31 @@ from pipeline.local.locks import locked
 from pipeline.local.registry import Registry
 from pipeline.local.store import Store, StoreError, remove
 from pipeline.promotion import NO_CHAMPION, artifact_uri, champion_metadata, choose_champion
+from pipeline.registration import MARKER_KEY, REGISTERED_KEY, is_unregistered, registration
 
 
 def read_champion(store: Store, bucket: str) -> dict[str, Any]:
     """champion.json, or the same without a version when nothing was promoted yet."""
     path = store.object_path(f"s3://{bucket}/{c.CHAMPION_CHANNEL}/{c.CHAMPION_FILE}")
     return dict(json.loads(path.read_bytes())) if path.is_file() else dict(NO_CHAMPION)
+
+
+def note_registration(store: Store, group: str, bucket: str) -> None:
+    """Write evaluated/registered.json if the candidate that was to be registered is in the registry; idempotent."""
+    marker, noted = (_read(store, f"s3://{bucket}/{key}") for key in (MARKER_KEY, REGISTERED_KEY))
+    if marker and is_unregistered(marker, noted):
+        found = registration(marker, reversed(Registry(store).packages(group)))
+        if found:
+            store.write_json(store.object_path(f"s3://{bucket}/{REGISTERED_KEY}"), found)
+
+
+def _read(store: Store, uri: str) -> dict[str, Any] | None:
+    """A JSON object; None where there is none, which a step refuses in its own words, if it needs it."""
+    try:
+        content = store.read_json(uri)
+    except (FileNotFoundError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def promote(store: Store, group: str, bucket: str) -> dict[str, Any]:

@@ -7,7 +7,8 @@ in   processing/input/model/model.tar.gz              the candidate (Train)
      processing/input/champion/                       champion.json and, where a version is in use, its model.tar.gz
 out  processing/output/evaluation/evaluation.json     what the gates compare
      processing/output/evaluation/report.html         what people read
-     processing/output/evaluated/last_evaluated.json  written to a stable prefix: "new" means other than this
+     processing/output/evaluated/last_evaluated.json  written to a stable prefix: "new" means other than this, once
+                                                      what it decides is done (pipeline.registration)
      processing/output/evaluated/report.html          the newest report, for nights on which nothing is new
 
 python -m pipeline.steps.evaluate --trigger manual --limits MaxLogLoss=0.68 MaxAccuracy=0.73 ...
@@ -26,29 +27,15 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipeline import contract as c
-from pipeline import gates, parameters
 from pipeline.service_text import description, metadata_value
 from pipeline.steps.artifact import read_artifact
 from pipeline.steps.champion import load_champion
-from pipeline.steps.container import StepError, code_version, processing_input, processing_output, run_step
+from pipeline.steps.container import code_version, processing_input, processing_output, run_step
 from pipeline.steps.evaluation import evaluate
 from pipeline.steps.lean_xgboost import xgb
+from pipeline.steps.limits import parse_limits
 from pipeline.steps.model_files import sha256_of
 from pipeline.steps.report import render
-
-
-def parse_limits(items: Sequence[str]) -> dict[str, float]:
-    """The gates' limits, defaults filled in; raises StepError that names an unknown or unreadable one."""
-    limits = {p.name: float(p.default) for p in parameters.EVALUATION if p.name in gates.GATE_PARAMETERS}
-    for item in items:
-        name, _, value = item.partition("=")
-        if name not in limits:
-            raise StepError(f"there is no limit {name}: known are {', '.join(sorted(limits))}")
-        try:
-            limits[name] = float(value)
-        except ValueError as error:
-            raise StepError(f'limit {name}: "{value}" is not a number') from error
-    return limits
 
 
 def versions(feature_signature: str) -> dict[str, str]:
@@ -111,7 +98,7 @@ def main(argv: Sequence[str]) -> None:
     output = processing_output(c.EVALUATION_CHANNEL)
     (output / c.EVALUATION_FILE).write_text(text, encoding="utf-8")
     (output / c.REPORT_FILE).write_text(report, encoding="utf-8")
-    kept = ("fingerprint", "as_of_date", "decision", "reason", "summary", "metrics")
+    kept = ("fingerprint", "as_of_date", "decision", "reason", "summary", "metrics", "quality", "comparison")
     marker = {"recipe_fingerprint": prepared["recipe_fingerprint"], **{key: evaluation[key] for key in kept}}
     evaluated = processing_output(c.EVALUATED_CHANNEL)
     (evaluated / c.EVALUATED_FILE).write_text(json.dumps(marker, indent=2) + "\n", encoding="utf-8")

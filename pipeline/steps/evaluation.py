@@ -239,13 +239,8 @@ def judge(evaluation: dict[str, Any], limits: Mapping[str, float]) -> dict[str, 
         "limits": _limit_rows(gates.QUALITY_LIMITS, evaluation, limits),
     }
     evaluation["promotion"] = {**asdict(promotion), "limits": _limit_rows(replacing, evaluation, limits)}
-    if failed:
-        evaluation |= {"decision": c.FAILED, "reason": evaluation["quality"]["reason"]}
-    else:
-        evaluation |= {
-            "decision": c.REGISTERED if promotion.promote else c.CHAMPION_KEPT,
-            "reason": promotion.reason,
-        }
+    evaluation["decision"] = gates.decide(evaluation, limits)
+    evaluation["reason"] = evaluation["quality"]["reason"] if failed else promotion.reason
     return evaluation
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import contract as c
+from pipeline import gates
 from pipeline.due import AUTOMATIC, training_is_due
+from pipeline.registration import is_unregistered
 from pipeline.steps.container import StepError
 
 
@@ -22,9 +24,18 @@ def last_evaluated(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StepError(
             f'evaluated/{c.EVALUATED_FILE} is missing or unreadable ({error}): write {{"fingerprint": null}} there to '
-            "train afresh"
+            "train again"
         ) from error
     return marker
+
+
+def last_registered(folder: Path) -> dict[str, Any] | None:
+    """What the registry's keeper wrote when it found the candidate there; None when it is missing or unreadable."""
+    try:
+        registered = json.loads((folder / c.REGISTERED_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # it is written again as soon as somebody looks at the registry
+        return None
+    return registered if isinstance(registered, dict) else None
 
 
 @dataclass(frozen=True)
@@ -35,28 +46,59 @@ class News:
     reason: str
 
 
-def judge_news(
-    marker: Mapping[str, Any], facts: Mapping[str, str], *, champion: bool, trigger: str, min_days: int
-) -> News:
+@dataclass(frozen=True)
+class Tonight:
+    """What a run of this night has to go by, beside the marker."""
+
+    facts: Mapping[str, str]  # as_of_date, fingerprint, recipe_fingerprint
+    champion: bool  # whether a version is in use
+    trigger: str
+    min_days: int
+    limits: Mapping[str, float]
+
+
+def judge_news(marker: Mapping[str, Any], registered: Mapping[str, Any] | None, tonight: Tonight) -> News:
     """New games are trained on at once, but for a run that nobody asked for while the last training is recent.
 
-    `marker` is last_evaluated.json, `facts` are those of tonight; `champion`: whether a version is in use.
+    `marker` is last_evaluated.json, `registered` registered.json. The last candidate counts only if what was decided
+    about it has been done, and would be decided again: one that was to be registered, but is not in the registry, and
+    one that tonight's limits would let pass are trained again. A failure that stays is part of the reason.
     """
+    facts = tonight.facts
+    if is_unregistered(marker, registered):
+        return News(True, "the last candidate was to be registered, but the registry does not have it")
     if marker["fingerprint"] == facts["fingerprint"]:
-        return News(False, "games, recipe and code are those of the last evaluated candidate")
+        if _would_register(marker, tonight):
+            return News(True, f"the last candidate was not registered ({marker['reason']}), but would be today")
+        return News(False, f"games, recipe and code are those of the last evaluated candidate{_failure(marker)}")
     last = marker.get("as_of_date")
-    days = (date.fromisoformat(facts["as_of_date"]) - date.fromisoformat(last)).days if last else min_days
+    days = (date.fromisoformat(facts["as_of_date"]) - date.fromisoformat(last)).days if last else tonight.min_days
     other_recipe = marker.get("recipe_fingerprint") != facts["recipe_fingerprint"]
     due = training_is_due(
-        no_champion=not champion,
-        urgent=trigger not in AUTOMATIC or other_recipe,
+        no_champion=not tonight.champion,
+        urgent=tonight.trigger not in AUTOMATIC or other_recipe,
         days_since_training=days,
-        min_days=min_days,
+        min_days=tonight.min_days,
     )
     if due:
         return News(True, "recipe or code is new" if other_recipe else "games are new")
     return News(
         False,
-        f"games are new, but the last training was {days} day(s) ago, and a run started by {trigger} waits {min_days} "
-        "(MinDaysBetweenTrainings)",
+        f"games are new, but the last training was {days} day(s) ago, and a run started by {tonight.trigger} waits "
+        f"{tonight.min_days} (MinDaysBetweenTrainings){_failure(marker)}",
     )
+
+
+def _would_register(marker: Mapping[str, Any], tonight: Tonight) -> bool:
+    """Whether the last candidate, which was not registered, would be: by other limits, or without a champion."""
+    if marker.get("decision") not in (c.FAILED, c.CHAMPION_KEPT):
+        return False
+    comparison = marker["comparison"] if tonight.champion else {**marker["comparison"], "champion_exists": c.NO}
+    return gates.decide({**marker, "comparison": comparison}, tonight.limits) == c.REGISTERED
+
+
+def _failure(marker: Mapping[str, Any]) -> str:
+    """What a run that trains nothing must not hide."""
+    if marker.get("decision") != c.FAILED:
+        return ""
+    return f"; that one, of {marker['as_of_date']}, was below the quality limits: {marker['reason']}"

@@ -3,6 +3,7 @@
 in   processing/input/games/*.csv|csv.gz|parquet     every game, played or to come (README, "Data contract")
      processing/input/champion/champion.json         whether a version is in use: without one, new games never wait
      processing/input/evaluated/last_evaluated.json  marker of the last evaluated candidate
+     processing/input/evaluated/registered.json      the registry has it; missing where it does not
      processing/input/team_games/                    what Aggregate left of the play-by-play (see prepare_events.py)
 out  processing/output/features/features.parquet     played games from the first modelled season on
      processing/output/features/state.parquet        the league on the as-of morning (travels with the model)
@@ -34,7 +35,8 @@ from pipeline.steps.champion import read_metadata
 from pipeline.steps.container import StepError, code_version, processing_input, processing_output, run_step
 from pipeline.steps.features import feature_signature, features_and_state
 from pipeline.steps.games import BadData, ValidatedGames, count_rules, games_fingerprint, load_games
-from pipeline.steps.news import judge_news, last_evaluated
+from pipeline.steps.limits import parse_limits
+from pipeline.steps.news import Tonight, judge_news, last_evaluated, last_registered
 from pipeline.steps.prepare_events import join_events
 from pipeline.steps.spreadsheet_text import safe_frame
 from pipeline.steps.state_file import write_state
@@ -56,6 +58,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--min-days-between-trainings", type=int, default=0, help="of runs that nobody asked for")
     parser.add_argument("--trigger", default="manual", help="what started the run; a schedule and new data wait")
     parser.add_argument("--recipe", nargs="*", default=[], metavar="NAME=VALUE", help="what training will be told")
+    parser.add_argument("--limits", nargs="*", default=[], metavar="NAME=VALUE", help="what candidates are held to")
     return parser.parse_args(argv)
 
 
@@ -198,13 +201,14 @@ def main(argv: Sequence[str]) -> None:
         "recipe_fingerprint": fingerprint("", arguments.recipe, arguments.first_season, code_version()),
         "feature_signature": feature_signature(),
     }
-    news = judge_news(
-        marker,
+    tonight = Tonight(
         facts,
         champion=read_metadata(processing_input(c.CHAMPION_CHANNEL))["version"] is not None,
         trigger=arguments.trigger,
         min_days=arguments.min_days_between_trainings,
+        limits=parse_limits(arguments.limits),
     )
+    news = judge_news(marker, last_registered(processing_input(c.EVALUATED_CHANNEL)), tonight)
     write_features(processing_output(c.FEATURES_CHANNEL) / c.FEATURES_FILE, modelled, facts)
     write_state(processing_output(c.FEATURES_CHANNEL) / c.STATE_FILE, state)
     write_results(processing_output(c.FEATURES_CHANNEL) / c.RESULTS_FILE, results)

@@ -216,7 +216,10 @@ class MemoryWorld(World):
         if operation == "list_objects_v2":
             yield {"Contents": [{"Key": key} for key in self.objects if key.startswith(given["Prefix"])]}
             return
-        found = [p for p in self.packages.values() if p["ModelApprovalStatus"] == given["ModelApprovalStatus"]]
+        wanted = given.get("ModelApprovalStatus")
+        found = [p for p in self.packages.values() if wanted in (None, p["ModelApprovalStatus"])]
+        if given.get("SortOrder") == "Descending":
+            found.reverse()
         yield from ({"ModelPackageSummaryList": [{"ModelPackageArn": p["ModelPackageArn"]}]} for p in found)
 
     def describe_model_package(self, *, ModelPackageName: str) -> dict[str, Any]:  # noqa: N803

@@ -28,7 +28,7 @@ MODULES = {
     *(f"infra/handlers/{name}.py" for name in ("endpoint", "endpoint_calls", "endpoint_plan", "serving")),
     *("infra/handlers/teardown.py", "infra/__init__.py", "pipeline/__init__.py"),
     "infra/handlers/monitor_metrics.py",
-    *(f"pipeline/{name}.py" for name in ("console", "contract", "promotion")),
+    *(f"pipeline/{name}.py" for name in ("console", "contract", "promotion", "registration")),
 }
 
 
@@ -168,6 +168,7 @@ def test_the_role_can_do_this_and_nothing_else(resources: dict[str, dict[str, An
         "/announced/*",
         "/champion/*",
         "/evaluated/last_evaluated.json",
+        "/evaluated/registered.json",
         "/team_games/aggregated.json",
     ]
 

@@ -16,6 +16,10 @@ from typing import Any
 import pytest
 from local_runs import SMALL, Command, run_command, run_local
 
+from pipeline.local.record import RunResult
+from pipeline.local.registry import Registry, RegistryError
+from scripts.run_local import retrain
+
 METRICS = {"log_loss", "brier", "accuracy", "roc_auc", "calibration_error", "n_games"}
 JOBS = ("Prepare", "Predict", "Train", "Evaluate")
 
@@ -48,9 +52,20 @@ def statuses(outcome: dict[str, Any]) -> dict[str, str]:
     return {step["name"]: step["status"] for step in outcome["steps"]}
 
 
+def outcomes(outcome: dict[str, Any]) -> dict[str, bool]:
+    """What each condition found."""
+    return {step["name"]: step["outcome"] for step in outcome["steps"] if step["outcome"] is not None}
+
+
 def predictions(outcome: dict[str, Any]) -> list[dict[str, str]]:
     with Path(outcome["predictions"]).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def prepared_reason(store: Path, outcome: dict[str, Any]) -> str:
+    """Why a run trained, or did not."""
+    run = store / "objects" / "artifacts" / "runs" / outcome["execution_id"]
+    return str(json.loads((run / "prepare" / "report" / "prepared.json").read_text(encoding="utf-8"))["reason"])
 
 
 def test_first_run_registers_version_1_for_approval(first: tuple[Path, Command]) -> None:
@@ -78,6 +93,13 @@ def test_first_run_registers_version_1_for_approval(first: tuple[Path, Command])
     assert "too early to judge the champion" in Path(monitor["report"]).read_text(encoding="utf-8")
     assert outcome["failure"] is None
     assert statuses(outcome)["QualityGateFailed"] == "Skipped"
+    assert outcomes(outcome) == {
+        "HasNewData": True,
+        "QualityGate": True,
+        "BeatsChampion": True,
+        "NoAggregate": True,
+        "NoSpark": True,
+    }
     package = json.loads((store / "registry" / "nba-home-win" / "1.json").read_text(encoding="utf-8"))
     lineage = package["CustomerMetadataProperties"]
     assert float(lineage["log_loss"]) == outcome["metrics"]["candidate"]["log_loss"]
@@ -111,7 +133,10 @@ def test_same_data_again_is_no_news_and_the_champion_predicts(root: Path, approv
     done = run_local(root, approved, league)
     assert done.code == 0
     assert done.json["decision"] == "no-new-data"
-    assert statuses(done.json)["Train"] == "Skipped"
+    left_out = {name for name, status in statuses(done.json).items() if status == "Skipped"}
+    never = {"Train", "Evaluate", "QualityGate", "QualityGateFailed", "BeatsChampion", "Register"}
+    assert left_out == {*never, "Aggregate", "AggregateOnSpark"}, "what reads Evaluate's numbers never starts either"
+    assert outcomes(done.json) == {"HasNewData": False, "NoAggregate": True, "NoSpark": True}
     assert {(row["model"], row["champion_version"]) for row in predictions(done.json)} == {("champion", "1")}
     assert done.json["monitor"]["summary"].endswith(
         "0 games since its cut-off are too few to judge version 1 (at least 50)"
@@ -128,6 +153,8 @@ def test_more_games_are_compared_with_the_champion(root: Path, approved: Path, l
     done = run_local(root, approved, later_league, AsOfDate="2025-03-20")
     outcome = done.json
     assert outcome["decision"] == "champion-kept"
+    assert (outcomes(outcome)["QualityGate"], outcomes(outcome)["BeatsChampion"]) == (True, False)
+    assert statuses(outcome)["Register"] == "Skipped"
     assert "only 19 days old" in outcome["reason"]
     comparison = outcome["comparison"]
     assert comparison["champion_version"] == "1"
@@ -165,16 +192,52 @@ def test_gate_fails_the_run_and_names_metric_value_and_limit(root: Path, tmp_pat
     outcome = done.json
     assert (outcome["status"], outcome["decision"]) == ("Failed", "failed")
     assert outcome["failure"]["step"] == "QualityGateFailed"
+    assert outcomes(outcome)["QualityGate"] is False
     value = outcome["metrics"]["candidate"]["log_loss"]
-    assert f"log loss {value:.6g} is above the limit 0.5 (MaxLogLoss)" in outcome["failure"]["reason"]
+    broken = outcome["failure"]["reason"].removeprefix("The candidate is below the quality limits: ")
+    assert broken.startswith(f"log loss {value:.6g} is above the limit 0.5 (MaxLogLoss)")
     assert outcome["model_package"] is None
     assert Path(outcome["report"]).is_file()
     assert "--resume" not in done.err, "the same gate would say the same"
-    again = run_local(root, tmp_path / "store", league)
+    again = run_local(root, tmp_path / "store", league, MaxLogLoss="0.5")
     assert again.json["decision"] == "no-new-data", "a night later, nothing is trained for the same failure again"
-    assert "--param ForceTraining=yes and another value of the named parameter" in done.err
-    accepted = run_local(root, tmp_path / "store", league, ForceTraining="yes", MaxLogLoss="0.69")
+    assert again.json["reason"].endswith(f"was below the quality limits: {broken}")
+    assert "give the command again with another value of the named parameter: --param NAME=VALUE" in done.err
+    accepted = run_local(root, tmp_path / "store", league)
     assert accepted.json["decision"] == "registered", "what the advice says, works"
+    assert "would be today" in prepared_reason(tmp_path / "store", accepted.json)
+
+
+def test_a_candidate_whose_registration_failed_is_found_again_the_next_night(
+    tmp_path: Path, league: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def retrain_here(**parameters: str) -> RunResult:
+        result, _ = retrain(data=league, store=tmp_path / "new", parameters={**SMALL, **parameters}, quiet=True)
+        return result
+
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as refusing:
+        refusing.setattr(Registry, "register", refuse)
+        failed = retrain_here()
+    assert (failed.status, failed.failure and failed.failure.step) == ("Failed", "Register")
+    assert not (tmp_path / "new/objects/artifacts/evaluated/registered.json").exists()
+    night = retrain_here(TriggerReason="schedule")
+    assert night.step("HasNewData").outcome is True, "not before the registry has it"
+    assert night.step("Register").status == "Succeeded"
+    assert retrain_here(TriggerReason="schedule").step("HasNewData").outcome is False
+
+
+def refuse(*_: object) -> None:
+    raise RegistryError("AccessDeniedException: not authorized to perform: sagemaker:CreateModelPackage")
+
+
+def test_a_run_killed_after_registering_is_made_up_for_by_the_next(root: Path, store: Path, league: Path) -> None:
+    """Else the next night would register the same candidate twice."""
+    noted = store / "objects/artifacts/evaluated/registered.json"
+    content = noted.read_text(encoding="utf-8")
+    noted.unlink()
+    assert run_local(root, store, league).json["decision"] == "no-new-data"
+    assert noted.read_text(encoding="utf-8") == content
 
 
 def test_bad_data_fails_with_file_and_reason_and_resume_takes_mended_data(

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -20,7 +19,6 @@ from pipeline import contract as c
 from pipeline.steps.container import StepError
 from pipeline.steps.event_features import COUNTED
 from pipeline.steps.game_rules import POINTS_RULE
-from pipeline.steps.news import judge_news
 from pipeline.steps.prepare import fingerprint, parse_as_of
 from scripts.make_sample import write_sample
 
@@ -166,32 +164,6 @@ def test_a_known_fingerprint_is_nothing_new(root: Path, league: list[Path], tmp_
     done = subprocess.run(step, cwd=root, env=environment, check=False, capture_output=True, text=True)
     assert done.returncode == 1
     assert "last_evaluated.json is missing or unreadable" in (tmp_path / "output/message").read_text()
-
-
-TONIGHT = {"fingerprint": "new", "recipe_fingerprint": "recipe", "as_of_date": "2025-03-01"}
-LAST = {"fingerprint": "old", "recipe_fingerprint": "recipe", "as_of_date": "2025-02-10"}
-
-
-@pytest.mark.parametrize(
-    ("marker", "champion", "trigger", "train", "reason"),
-    [
-        (LAST, True, "schedule", False, "the last training was 19 day(s) ago, and a run started by schedule waits 30"),
-        (LAST, True, "data", False, "(MinDaysBetweenTrainings)"),
-        (LAST | {"as_of_date": "2025-01-30"}, True, "schedule", True, "games are new"),
-        (LAST, False, "schedule", True, "games are new"),  # without a champion nothing waits
-        (LAST, True, "drift", True, "games are new"),
-        (LAST, True, "manual", True, "games are new"),
-        (LAST | {"recipe_fingerprint": "other"}, True, "schedule", True, "recipe or code is new"),
-        ({"fingerprint": None}, True, "schedule", True, "recipe or code is new"),  # the first run, or an older marker
-        (LAST | {"fingerprint": "new"}, False, "manual", False, "are those of the last evaluated candidate"),
-    ],
-)
-def test_who_waits_for_the_next_training(
-    marker: dict[str, Any], champion: bool, trigger: str, train: bool, reason: str
-) -> None:
-    news = judge_news(marker, TONIGHT, champion=champion, trigger=trigger, min_days=30)
-    assert news.train is train
-    assert reason in news.reason
 
 
 def test_refused_data_leaves_reason_and_quarantine(root: Path, league: list[Path], tmp_path: Path) -> None:
