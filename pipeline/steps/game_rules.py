@@ -41,7 +41,16 @@ from pipeline.steps.franchises import (
     seasons_of,
 )
 from pipeline.steps.game_quarantine import FILE, LINE, Breach, violations_of
-from pipeline.steps.game_values import DATE_RULE, FLAG_RULE, MISSING_RULE, flag_of, given, iso_date, whole_number
+from pipeline.steps.game_values import (
+    DATE_RULE,
+    FLAG_RULE,
+    MISSING_RULE,
+    NOT_GIVEN,
+    flag_of,
+    given,
+    iso_date,
+    whole_number,
+)
 
 MAX_POINTS: Final = 250
 
@@ -106,7 +115,7 @@ def _whole_numbers(texts: list[str]) -> npt.NDArray[Any]:
 
 
 def _flags(texts: list[str]) -> npt.NDArray[Any]:
-    found = [flag_of(text) for text in texts]
+    found = [flag_of(text) if text else NOT_GIVEN for text in texts]
     return np.array([_BAD_NUMBER if value is None else value for value in found], dtype=np.int8)
 
 

@@ -15,6 +15,8 @@ MISSING_RULE: Final = f"missing is written as nothing or {', '.join(MISSING[1:])
 DATE_RULE: Final = "is not a real date written YYYY-MM-DD"
 FLAG_RULE: Final = f"is not true or false: yes, no, t, f, 1, 0, 1.0 and 0.0 are read as well; {MISSING_RULE}"
 
+NOT_GIVEN: Final = -2  # of a flag: other rows of the game may know it
+
 _ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _WHOLE: Final = re.compile(r"([0-9]{1,4})(\.0*)?")
 _FLAG: Final = re.compile(r"([01])(\.0*)?")

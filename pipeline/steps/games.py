@@ -33,7 +33,7 @@ from pipeline.contract import (
     SEASON,
 )
 from pipeline.steps.franchises import spellings
-from pipeline.steps.game_overlaps import merge_overlaps
+from pipeline.steps.game_overlaps import MergedGames, merge_overlaps
 from pipeline.steps.game_quarantine import (
     COLUMN,
     FILE,
@@ -144,7 +144,7 @@ def load_games(folder: Path, *, as_of: date, today: date, max_bad_row_share: flo
         days_without_score=_days_without_score(
             merged.games.loc[unscored.index], parsed.loc[merged.violations.index.unique()], as_of
         ),
-        notes=(*_notes_on_columns(raw.files), *_notes_on_teams(raw.rows, parsed)),
+        notes=(*_notes_on_columns(raw.files), *_notes_on_teams(raw.rows, parsed), *_notes_on_ids(merged)),
     )
 
 
@@ -199,6 +199,11 @@ def _notes_on_teams(rows: pd.DataFrame, parsed: pd.DataFrame) -> list[str]:
     taken = sorted({word for team in (HOME_TEAM, AWAY_TEAM) for word in spellings(rows[team], parsed[team])})
     more = f" and {len(taken) - SHOWN_SPELLINGS} more" if len(taken) > SHOWN_SPELLINGS else ""
     return [f"teams taken by their code: {', '.join(taken[:SHOWN_SPELLINGS])}{more}"] if taken else []
+
+
+def _notes_on_ids(merged: MergedGames) -> list[str]:
+    n = merged.n_plans_renamed
+    return [f"{n:,} scheduled game(s) carry another game_id than their result: the result's is used"] if n else []
 
 
 # --- the account of bad rows ------------------------------------------------------------------------------------------

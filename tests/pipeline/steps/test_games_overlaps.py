@@ -84,7 +84,6 @@ def test_rows_that_contradict_are_all_quarantined_and_name_each_other(load: Load
     ("column", "change"),
     [
         ("date", ("2021-01-01", "2021-01-02")),
-        ("season", ("2021,B", "2022,B")),
         ("home_team", ("BOS", "MIA")),
         ("away_team", ("LAL", "MIA")),
         ("home_points", ("100", "101")),
@@ -98,6 +97,7 @@ def test_any_differing_value_under_one_id_contradicts(load: Load, column: str, c
     assert account(loaded) == (0, 0, 0, 2)
     assert loaded.quarantine["column"].tolist() == [column, column]
     assert loaded.quarantine["rule"].str.endswith("; correct one of them").all()
+    assert loaded.quarantine["rule"].str.contains("the day in UTC").all() == (column == "date")
 
 
 def test_home_and_away_swapped_between_files_contradict(load: Load) -> None:
@@ -105,6 +105,7 @@ def test_home_and_away_swapped_between_files_contradict(load: Load) -> None:
     loaded = load({"a.csv": HEADER + PLAYED, "b.csv": HEADER + swapped})
     assert account(loaded) == (0, 0, 0, 2)
     assert set(loaded.quarantine["column"]) == {"home_team", "away_team", "home_points", "away_points"}
+    assert loaded.quarantine["rule"].str.contains(", home and away being exchanged; ").all()
 
 
 def test_two_real_games_of_one_day_need_an_id_each(load: Load) -> None:
@@ -121,6 +122,89 @@ def test_one_game_under_two_ids_is_bad(load: Load) -> None:
     assert set(loaded.quarantine["rule"]) == {"is one of several ids of the same game: 007, 7; keep one"}
 
 
+@pytest.mark.parametrize("other", [PLAYED.replace("false,false", "true,"), PLAYED.replace("90", "91")])
+def test_two_ids_on_one_day_are_one_game_whatever_the_rows_say(load: Load, other: str) -> None:
+    loaded = load({"a.csv": ID_HEADER + "7," + PLAYED + "8," + other})
+    assert account(loaded) == (0, 0, 0, 2)
+    assert set(loaded.quarantine["rule"]) == {"is one of several ids of the same game: 7, 8; keep one"}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "2022-01-07,2022,BOS,LAL,99,98,false,false\n",  # another season
+        "2021-01-01,2021,MIA,CHI,99,98,false,false\n",  # other teams on that day
+        "2021-01-02,2021,MIA,CHI,100,90,false,false\n",  # ... with the same score on another day
+        "2021-02-01,2021,LAL,BOS,99,98,false,false\n",  # the same teams again
+        "2022-01-07,2022,BOS,LAL,,,false,false\n",  # a scheduled game of another season
+    ],
+)
+def test_one_id_of_several_games_is_named_as_such(load: Load, other: str) -> None:
+    loaded = load({"a.csv": ID_HEADER + "7," + PLAYED + "7," + other + "8," + PLAYED.replace("01-01", "01-09")},
+                  as_of=date(2022, 1, 7), today=date(2022, 2, 1))  # fmt: skip
+    assert account(loaded) == (1, 0, 0, 2)
+    assert set(loaded.quarantine["column"]) == {"game_id"}
+    day, _, home, away, *_ = other.split(",")
+    assert loaded.quarantine["rule"][0] == (
+        f"is the id of several games: a.csv, line 3 has {home} against {away} on {day}; give each game an id that no "
+        "other has, in any season, or leave game_id out"
+    )
+
+
+def test_a_scheduled_game_takes_the_id_of_its_result(load: Load) -> None:
+    plans = "P1," + PLANNED + "P2," + PLANNED.replace("01-01", "03-05") + "Q1," + PLANNED
+    files = {"plan.csv": ID_HEADER + plans, "result.csv": ID_HEADER + "R1," + PLAYED}
+    loaded = load(files)
+    assert account(loaded) == (2, 0, 2, 0)
+    assert loaded.games["game_id"].tolist() == ["R1", "P2"]
+    assert loaded.notes == ("2 scheduled game(s) carry another game_id than their result: the result's is used",)
+
+
+def test_a_plan_whose_id_has_a_result_elsewhere_stays_that_game(load: Load) -> None:
+    """A postponed game: its first day was taken over by a game under another id."""
+    moved = "7," + PLANNED + "7," + PLAYED.replace("01-01", "02-11")
+    loaded = load({"a.csv": ID_HEADER + moved + "8," + PLAYED.replace("90", "91")})
+    assert account(loaded) == (2, 0, 1, 0)
+    assert sorted(loaded.games["game_id"]) == ["7", "8"]
+
+
+NO_FLAGS = "date,season,home_team,away_team,home_points,away_points\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [("true,true", [True, True]), ("false,true", [False, True]), (",", [False, False]), ("true,", [True, False])],
+)
+@pytest.mark.parametrize("scores", ["100,90", ","])
+def test_a_flag_that_one_file_lacks_is_what_the_other_says(
+    load: Load, flags: str, expected: list[bool], scores: str
+) -> None:
+    """Whether the other file is a result or a plan, and whether the column is absent or its cell empty."""
+    lacking = PLAYED.replace(",false,false", "")
+    loaded = load({
+        "a.csv": NO_FLAGS + lacking,
+        "b.csv": HEADER + PLAYED.replace("false,false", flags).replace("100,90", scores),
+        "c.csv": HEADER + PLAYED.replace("false,false", ","),
+    })  # fmt: skip
+    assert (len(loaded.games), loaded.n_bad_rows) == (1, 0)
+    assert loaded.games[["neutral_site", "playoff"]].to_numpy().tolist() == [expected]
+
+
+def test_a_result_knows_its_flags_better_than_a_plan(load: Load) -> None:
+    files = {"a.csv": NO_FLAGS + PLAYED.replace(",false,false", ""), "b.csv": HEADER + PLANNED,
+             "c.csv": HEADER + PLAYED.replace("false,false", "false,true")}  # fmt: skip
+    loaded = load(files)
+    assert account(loaded) == (1, 1, 1, 0)
+    assert loaded.games["playoff"].tolist() == [True]
+
+
+def test_flags_that_are_given_still_contradict(load: Load) -> None:
+    rows = [PLAYED.replace("false,false", flags) for flags in ("false,", "true,", ",")]
+    loaded = load({"a.csv": HEADER + "".join(rows)})
+    assert account(loaded) == (0, 0, 0, 3)
+    assert set(loaded.quarantine["column"]) == {"neutral_site"}
+
+
 def test_a_row_without_id_takes_the_id_of_its_game(load: Load) -> None:
     loaded = load({"a.csv": ID_HEADER + "7," + PLAYED, "b.csv": HEADER + PLAYED})
     assert account(loaded) == (1, 1, 0, 0)
@@ -133,8 +217,9 @@ def test_a_row_without_id_contradicts_the_game_that_has_one(load: Load) -> None:
 
 
 def test_a_row_without_id_on_a_day_with_several_is_bad(load: Load) -> None:
-    ids = "7," + PLAYED + "8," + PLAYED.replace("90", "91")
-    loaded = load({"a.csv": ID_HEADER + ids, "b.csv": HEADER + PLAYED})
+    old = "1954-03-08,1954,MLH,BLB,64,54,,\n"  # no two teams have met twice in a day since 1984
+    ids = "7," + old + "8," + old.replace("54,,", "53,,")
+    loaded = load({"a.csv": ID_HEADER + ids, "b.csv": HEADER + old})
     assert account(loaded) == (2, 0, 0, 1)
     assert loaded.quarantine["rule"].tolist() == [
         "is empty while several games of that day and teams have one; give this row its game_id"
