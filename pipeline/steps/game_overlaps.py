@@ -183,7 +183,8 @@ def _are_other_games(rows: pd.DataFrame, others: pd.DataFrame) -> npt.NDArray[np
     same_pair = (np.sort(_sides(rows)) == np.sort(_sides(others))).all(axis=1)
     days = _days_apart(rows, others)
     other_pair, other_time = ~same_pair & (~same_score | (days > 0)), (days > 1) & (~same_score | ~same_season)
-    return np.logical_or(other_pair, other_time)
+    either: npt.NDArray[np.bool_] = other_pair | other_time
+    return either
 
 
 def _sides(rows: pd.DataFrame) -> npt.NDArray[np.int64]:
