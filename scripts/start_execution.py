@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.local.parameters import PlanError, bind_parameters, declared_parameters
-from pipeline.local.plan import check_machines
 from pipeline.parameters import with_any_reason
+from pipeline.service_rules import check_definition
 from scripts.aws import Deployed, aws_options, connect, explained
 from scripts.execution import SUCCEEDED, Execution, lines, read
 
@@ -41,13 +41,16 @@ def parse_parameters(items: Sequence[str]) -> dict[str, str]:
 def check(definition: Mapping[str, Any], chosen: Mapping[str, str]) -> list[ParameterTypeDef]:
     """The parameters as StartPipelineExecution wants them: all text, and only those that were chosen.
 
-    Raises click.UsageError for a name that the definition does not have and for a value that it does not take.
+    Raises click.UsageError for a name that the definition does not have, a value that it does not take, and one that
+    SageMaker refuses where a step uses it.
     """
     try:
         bound = bind_parameters(declared_parameters(definition), chosen)
-        check_machines(definition["Steps"], bound)
     except PlanError as error:
         raise click.UsageError(str(error)) from error
+    refused = [str(found) for found in check_definition(definition, bound) if set(found.parameters) & set(chosen)]
+    if refused:
+        raise click.UsageError("\n".join(["a run with these parameters would fail:", *refused]))
     return [{"Name": name, "Value": _text(bound[name])} for name in chosen]
 
 

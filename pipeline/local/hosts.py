@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.contract import MAX_INSTANCES, PROCESSING_HOSTS_FILE, REASON_CHARACTERS, TRAINING_HOSTS_FILE
-from pipeline.local.expressions import Value, function_of
-from pipeline.local.parameters import PlanError
+from pipeline.contract import PROCESSING_HOSTS_FILE, REASON_CHARACTERS, TRAINING_HOSTS_FILE
 from pipeline.local.reasons import last_lines
 from pipeline.local.store import remove
 
@@ -46,21 +44,6 @@ def _cluster(request: Mapping[str, Any]) -> Mapping[str, Any]:
 def host_names(count: int) -> tuple[str, ...]:
     """The names that SageMaker gives."""
     return tuple(f"algo-{number}" for number in range(1, count + 1))
-
-
-def check_host_count(step: str, arguments: Mapping[str, Any], parameters: Mapping[str, Value]) -> None:
-    """Raises PlanError for a number of hosts that no job can have; what only a run will know is not checked."""
-    count = _cluster(arguments).get("InstanceCount", 1)
-    named = ""
-    if function_of(count) == "Get" and count["Get"].startswith("Parameters."):
-        name = count["Get"].removeprefix("Parameters.")
-        named, count = f"{name} ", parameters.get(name)
-    if function_of(count) is None and (
-        isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_INSTANCES
-    ):
-        raise PlanError(
-            f"step {step}: its number of machines, {named}{count!r}, is not a whole number from 1 to {MAX_INSTANCES}"
-        )
 
 
 def hosts_of(job: Job) -> tuple[Host, ...]:

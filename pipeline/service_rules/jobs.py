@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from pipeline.contract import MAX_INSTANCES
 from pipeline.service_rules.graph import objects
 from pipeline.service_rules.instances import has_local_storage, is_arm64
 from pipeline.service_rules.requests import Context
@@ -40,6 +41,11 @@ def _cluster(context: Context) -> Iterator[Finding]:
     step = context.node.name
     path, structure = _CLUSTERS.get(context.node.type, ((), ""))
     cluster = _at(context.node.arguments, *path) if path else {}
+    count = resolve(cluster.get("InstanceCount", 1), context.values)
+    training = context.node.type == "Training" and isinstance(count.value, int)
+    if training and not 1 <= count.value <= MAX_INSTANCES:
+        text = f"{count.value} instances{_with(count.parameters)}, a job has 1 to {MAX_INSTANCES}"
+        yield finding("instance-count", step, f"{'.'.join(path)}.InstanceCount", text, parameters=count.parameters)
     resolved = resolve(cluster.get("InstanceType"), context.values)
     if not resolved.known or not isinstance(resolved.value, str):
         return
@@ -106,6 +112,10 @@ def _unique(step: str, field: str, names: list[Any], structure: str) -> Iterator
     for name, count in Counter(name for name in names if isinstance(name, str)).items():
         if count > 1:
             yield finding("unique-name", step, field, f'"{name}" is given {count} times', structure=structure)
+
+
+def _with(parameters: tuple[str, ...]) -> str:
+    return f" (with {', '.join(parameters)})" if parameters else ""
 
 
 def _at(value: Any, *path: str) -> Mapping[str, Any]:

@@ -116,6 +116,11 @@ RULES: Final = {
         Rule("range", "Numbers are in the range of their API structure.", f"{_API}ProcessingClusterConfig.html"),
         Rule("choice", "A word is one of those that its API structure lists.", f"{_API}ProcessingS3Input.html"),
         Rule("instance-type", "The instance type exists for this kind of job.", f"{_API}ProcessingClusterConfig.html"),
+        Rule(
+            "instance-count",
+            "A job has 1 to 100 instances (of a training job the service's model names no limit; its quota is lower).",
+            f"{_API}ProcessingClusterConfig.html",
+        ),
         Rule("reserved-name", "Keys of tags that begin with aws: are reserved.", f"{_API}Tag.html"),
         Rule(
             "unique-name",

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from containers import containers_of
+from inline_program import inline
 
 from pipeline.code_version import code_version, image_files
 from pipeline.local.launch_docker import DockerLauncher
@@ -44,23 +45,25 @@ else:
     peer.sendall(here.encode() + b"\\n")
 """
 
+ROLE = "arn:aws:iam::111122223333:role/jobs"
+
 
 def job(image: str, program: str, count: int, *, kind: str = "Training", seconds: int = 60) -> dict[str, Any]:
     """A step whose hosts run lines of Python."""
-    entrypoint = ["python", "-c", HOST + program]
+    entrypoint = inline(HOST + program)
     stop = {"StoppingCondition": {"MaxRuntimeInSeconds": seconds}}
     if kind == "Training":
         arguments: dict[str, Any] = {
+            "RoleArn": ROLE,
             "AlgorithmSpecification": {
                 "TrainingImage": image,
                 "TrainingInputMode": "File",
                 "ContainerEntrypoint": entrypoint,
                 "ContainerArguments": ["/opt/ml/model"],
             },
-            "InputDataConfig": [],
             "HyperParameters": {},
             "OutputDataConfig": {"S3OutputPath": "s3://artifacts/train"},
-            "ResourceConfig": {"InstanceCount": count, "InstanceType": "ml.m5.large"},
+            "ResourceConfig": {"InstanceCount": count, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1},
             "EnableNetworkIsolation": True,
         }
         return {"Name": "Job", "Type": kind, "Arguments": {**arguments, **stop}}
@@ -70,8 +73,11 @@ def job(image: str, program: str, count: int, *, kind: str = "Training", seconds
         "S3Output": {"S3Uri": "s3://artifacts/out", "LocalPath": place, "S3UploadMode": "EndOfJob"},
     }
     arguments = {
+        "RoleArn": ROLE,
         "AppSpecification": {"ImageUri": image, "ContainerEntrypoint": entrypoint, "ContainerArguments": [place]},
-        "ProcessingResources": {"ClusterConfig": {"InstanceCount": count, "InstanceType": "ml.m5.large"}},
+        "ProcessingResources": {
+            "ClusterConfig": {"InstanceCount": count, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}
+        },
         "ProcessingOutputConfig": {"Outputs": [output]},
         "NetworkConfig": {"EnableNetworkIsolation": False},
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from containers import containers_of
+from inline_program import inline
 
 from pipeline.code_version import code_version, image_files
 from pipeline.local.engine import EngineError, image_details, require_image
@@ -26,12 +27,15 @@ def job(image: str, program: str, *arguments: str, isolated: bool = True, second
         "Name": "Job",
         "Type": "Processing",
         "Arguments": {
+            "RoleArn": "arn:aws:iam::111122223333:role/jobs",
             "AppSpecification": {
                 "ImageUri": image,
-                "ContainerEntrypoint": ["python", "-c", program],
-                "ContainerArguments": list(arguments),
+                "ContainerEntrypoint": inline(program),
+                **({"ContainerArguments": list(arguments)} if arguments else {}),
             },
-            "ProcessingResources": {"ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.t3.medium"}},
+            "ProcessingResources": {
+                "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.t3.medium", "VolumeSizeInGB": 1}
+            },
             "ProcessingInputs": [],
             "ProcessingOutputConfig": {
                 "Outputs": [

@@ -61,15 +61,16 @@ def test_any_reason_starts_a_run(cloud: Cloud, reason: str, value: str) -> None:
         ("MaxDepth", "is not NAME=VALUE"),
         (
             "TrainingInstanceCount=0",
-            "step Train: its number of machines, TrainingInstanceCount 0, is not a whole number",
+            "step Train, ResourceConfig.InstanceCount: 0 instances (with TrainingInstanceCount)",
         ),
+        ("TrainInstanceType=ml.g5.xlarge", "ml.g5.xlarge has local storage"),
     ],
 )
 def test_wrong_parameters_start_nothing(cloud: Cloud, given: str, message: str) -> None:
     done = cloud.run("start_execution", "--param", given)
     assert done.code == 2
     assert message in done.err
-    if "=" in given and "InstanceCount" not in given:
+    if "=" in given and "Instance" not in given:
         assert "  MaxDepth  Integer  (default " in done.err
     runs = cloud.client("sagemaker").list_pipeline_executions(PipelineName=PIPELINE)
     assert runs["PipelineExecutionSummaries"] == []

@@ -19,6 +19,7 @@ from pipeline.local.store import Store
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 Json = dict[str, Any]
+ROLE = "arn:aws:iam::111122223333:role/jobs"
 
 # One program for all steps; its arguments are small commands, so that a test shows what each step does.
 PROGRAM = """
@@ -30,7 +31,11 @@ for command in sys.argv[1:]:
         path, _, text = rest.partition("=")
         target = pathlib.Path(path) if path.startswith("/") else base / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
+        target.write_text(text.replace("\\\\n", "\\n"))  # an argument holds no line break
+    elif verb == "big":      # big:<path>=<number>: so many x
+        path, _, number = rest.partition("=")
+        (base / path).parent.mkdir(parents=True, exist_ok=True)
+        (base / path).write_text("x" * int(number))
     elif verb == "cat":      # cat:<folder>=<file>: every input's name and text, joined
         folder, _, path = rest.partition("=")
         files = sorted(p for p in (base / folder).rglob("*") if p.is_file())
@@ -63,10 +68,14 @@ def processing(name: str, commands: Sequence[Any], **options: Any) -> Json:
     """A Processing step. Options: inputs and outputs ({name: S3 location}), environment, seconds, property_files,
     depends_on, retries, entrypoint."""
     arguments: Json = {
+        "RoleArn": ROLE,
+        "ProcessingResources": {
+            "ClusterConfig": {"InstanceType": "ml.t3.medium", "InstanceCount": 1, "VolumeSizeInGB": 1}
+        },
         "AppSpecification": {
             "ImageUri": "image",
             "ContainerEntrypoint": options.get("entrypoint", ["python3", "-I", "-S", "program.py"]),
-            "ContainerArguments": list(commands),
+            **({"ContainerArguments": list(commands)} if commands else {}),
         },
         "ProcessingInputs": [
             {
@@ -93,20 +102,22 @@ def processing(name: str, commands: Sequence[Any], **options: Any) -> Json:
 def training(name: str, commands: Sequence[Any], **options: Any) -> Json:
     """A Training step. Options: channels ({name: S3 location}), output, hyperparameters, environment, depends_on."""
     arguments: Json = {
+        "RoleArn": ROLE,
         "AlgorithmSpecification": {
             "TrainingImage": "image",
             "TrainingInputMode": "File",
             "ContainerEntrypoint": ["python3", "-I", "-S", "program.py"],
-            "ContainerArguments": list(commands),
+            **({"ContainerArguments": list(commands)} if commands else {}),
         },
-        "InputDataConfig": [
-            {"ChannelName": key, "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}}}
-            for key, uri in options.get("channels", {}).items()
-        ],
         "OutputDataConfig": {"S3OutputPath": options.get("output", "s3://artifacts/training")},
         "HyperParameters": options.get("hyperparameters", {}),
         "StoppingCondition": {"MaxRuntimeInSeconds": 60},
     }
+    if channels := options.get("channels"):
+        arguments["InputDataConfig"] = [
+            {"ChannelName": key, "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}}}
+            for key, uri in channels.items()
+        ]
     return _with_common({"Name": name, "Type": "Training", "Arguments": arguments}, options)
 
 

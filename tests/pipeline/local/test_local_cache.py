@@ -87,7 +87,9 @@ def test_what_a_step_can_see_makes_it_run_again(warm: Workbench, case: str, monk
     elif case == "hyperparameter":
         arguments(changed, 1)["HyperParameters"]["depth"] = "3"
     elif case == "machines":
-        arguments(changed)["ProcessingResources"] = {"ClusterConfig": {"InstanceCount": 2}}
+        arguments(changed)["ProcessingResources"] = {
+            "ClusterConfig": {"InstanceType": "ml.t3.medium", "InstanceCount": 2, "VolumeSizeInGB": 1}
+        }
     elif case == "code":
         options["code"] = "other"
     elif case == "day":
@@ -111,7 +113,7 @@ def _another_day(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_a_step_cannot_see_does_not_matter(warm: Workbench) -> None:
     changed = copy.deepcopy(pipeline(warm))
     arguments(changed)["StoppingCondition"]["MaxRuntimeInSeconds"] = 5
-    arguments(changed)["RoleArn"] = "another"
+    arguments(changed)["RoleArn"] = "arn:aws:iam::111122223333:role/another"
     arguments(changed, 1)["OutputDataConfig"]["S3OutputPath"] = "s3://artifacts/other"
     assert all(step.cached for step in warm.run(changed).steps)
 

@@ -31,10 +31,9 @@ KILLS = 30
 
 def pipeline() -> Json:
     """Two parallel steps, a training job and a registration, each with files to write."""
-    big = "x" * 20_000
     return definition(
-        processing("Left", [f"write:processing/out/l.txt={big}"], outputs={"out": run_prefix("left")}),
-        processing("Right", [f"write:processing/out/r.txt={big}"], outputs={"out": run_prefix("right")}),
+        processing("Left", ["big:processing/out/l.txt=20000"], outputs={"out": run_prefix("left")}),
+        processing("Right", ["big:processing/out/r.txt=20000"], outputs={"out": run_prefix("right")}),
         training(
             "Train",
             ["cat:input/data=model/m.txt"],

@@ -58,7 +58,6 @@ def test_a_fault_is_retried_with_growing_waits(bench: Workbench) -> None:
     [
         ([CAPACITY] * 9, [policy(CAPACITY, attempts=2)], 3),
         ([SERVICE] * 9, [policy(CAPACITY, attempts=2)], 1),
-        ([CAPACITY] * 9, [policy(CAPACITY, minutes=0.001)], 3),  # 60 ms: after waits of 20 and 60 ms it has expired
         ([CAPACITY, SERVICE, CAPACITY, SERVICE], [policy(CAPACITY, attempts=1), policy(SERVICE, attempts=1)], 3),
         ([CAPACITY], [], 1),
     ],
@@ -70,6 +69,15 @@ def test_a_policy_that_is_used_up_or_does_not_apply_fails_the_step(
     assert result.failure is not None
     assert result.failure.reason == f"{faults[attempts - 1]}: no machine (attempts: {attempts})"
     assert result.steps[0].attempts == attempts
+
+
+def test_a_policy_expires() -> None:
+    """After 60 ms (the service takes whole minutes): after waits of 20 and 60 ms it has expired."""
+    launcher = FaultyLauncher([CAPACITY] * 9)
+    policies = tuple(map(_retry_policy, [policy(CAPACITY, minutes=0.001)]))
+    with pytest.raises(LaunchFault):
+        with_retries(lambda: launcher.launch(None), policies, StopSignal())  # type: ignore[arg-type]
+    assert len(launcher.times) == 3
 
 
 def test_a_stop_ends_the_wait_for_a_retry() -> None:

@@ -52,7 +52,10 @@ number, limit = ParameterInteger("Number", 3), ParameterFloat("Limit", 0.5)
 force = ParameterBoolean(name="Force", default_value=False)
 command = ["python3", "-I", "-S", "program.py"]
 report = PropertyFile(name="Report", output_name="out", path="report.json")
+role = "arn:aws:iam::111122223333:role/jobs"
 look = RequestStep("Look", StepTypeEnum.PROCESSING, "DescribeProcessingJobResponse", {
+    "RoleArn": role, "ProcessingResources": {"ClusterConfig": {
+        "InstanceType": "ml.t3.medium", "InstanceCount": 1, "VolumeSizeInGB": 1}},
     "AppSpecification": {"ImageUri": "${ImageUri}", "ContainerEntrypoint": command, "ContainerArguments": [
         'write:processing/out/report.json={"auc": 0.75, "m": [{"n": 4}]}',
         Join(on="=", values=["write:processing/out/word.txt", word])]},
@@ -65,6 +68,7 @@ look = RequestStep("Look", StepTypeEnum.PROCESSING, "DescribeProcessingJobRespon
     StepRetryPolicy(exception_types=[StepExceptionTypeEnum.SERVICE_FAULT], max_attempts=2),
     SageMakerJobStepRetryPolicy(exception_types=[SageMakerJobExceptionTypeEnum.CAPACITY_ERROR], expire_after_mins=5)])
 train = RequestStep("Train", StepTypeEnum.TRAINING, "DescribeTrainingJobResponse", {
+    "RoleArn": role,
     "AlgorithmSpecification": {"TrainingImage": "${ImageUri}", "TrainingInputMode": "File",
         "ContainerEntrypoint": command, "ContainerArguments": ["cat:input/data/look=model/model.txt"]},
     "InputDataConfig": [{"ChannelName": "look", "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix",
@@ -104,7 +108,8 @@ def test_a_definition_of_the_sdk_runs_as_it_comes(bench: Workbench) -> None:
     compiled = subprocess.run(
         [sys.executable, "-c", COMPILE], env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True, check=True
     ).stdout
-    pipeline = json.loads(compiled.strip().splitlines()[-1])
+    compiled_definition = json.loads(compiled.strip().splitlines()[-1])
+    pipeline = {key: value for key, value in compiled_definition.items() if value is not None}  # the SDK's own nulls
     constants = {"ImageUri": "image", "Bucket": "artifacts"}
     result = run(load_plan(pipeline, constants, {}), bench.store, bench.launcher)
     assert result.status == "Succeeded", result.failure

@@ -360,6 +360,13 @@ BROKEN: list[tuple[str, Change, str, str, str]] = [
     ),
     ("range", lambda d, s: put(cluster(s["Process"]), InstanceCount=0), "Process", "InstanceCount", "from 1 to 100"),
     (
+        "instance-count",
+        lambda d, s: put(s["Train"]["Arguments"]["ResourceConfig"], InstanceCount=0),
+        "Train",
+        "ResourceConfig.InstanceCount",
+        "1 to 100",
+    ),
+    (
         "choice",
         lambda d, s: put(s["Process"]["Arguments"]["ProcessingInputs"][0]["S3Input"], S3InputMode="FastFile"),
         "Process",
