@@ -1,21 +1,36 @@
 """The CDK app: settings in, one stack out.
 
     npx cdk synth -c env=dev
+    python app.py -c env=dev        the same assembly, in cdk.out, without the CDK's command line
 
 No network, no credentials, no Docker: account and region are those of the credentials at the deploy.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
 
 import aws_cdk as cdk
 
 from infra.setting_rules import SettingError
 from infra.settings import Settings
 from infra.stack import RetrainingStack
+
+CONFIGURATION: Final = Path(__file__).with_name("cdk.json")
+# Here and not in cdk.json, because the template must be the same whoever runs the app. The last two are what the
+# command line asks for by itself.
+FLAGS: Final[Mapping[str, Any]] = {
+    "@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy": True,
+    "@aws-cdk/aws-iam:minimizePolicies": True,
+    "aws:cdk:enable-path-metadata": True,
+    "aws:cdk:enable-asset-metadata": True,
+}
 
 
 def build(context: Mapping[str, Any] | None = None, outdir: str | None = None) -> cdk.App:
@@ -25,6 +40,7 @@ def build(context: Mapping[str, Any] | None = None, outdir: str | None = None) -
     """
     app = cdk.App(
         context=dict(context) if context is not None else None,
+        post_cli_context=dict(FLAGS),
         outdir=outdir,
         # CDK's own validator costs ten times what the synthesis costs; the tests run cfn-lint and cdk-nag instead.
         builtin_cloud_formation_validation=False,
@@ -37,10 +53,26 @@ def build(context: Mapping[str, Any] | None = None, outdir: str | None = None) -
     return app
 
 
-def main() -> int:
+def read_context(options: Sequence[str] = ()) -> dict[str, Any]:
+    """What the CDK CLI passes: the context of cdk.json, and KEY=VALUE options over it; raises SettingError."""
+    context: dict[str, Any] = json.loads(CONFIGURATION.read_text(encoding="utf-8"))["context"]
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals:
+            raise SettingError(f'-c "{option}" is not KEY=VALUE')
+        context[key.strip()] = value
+    return context
+
+
+def main(arguments: Sequence[str] = ()) -> int:
     """Synthesise; 2 for a setting that cannot be used."""
+    parser = argparse.ArgumentParser(description="Synthesise the stack into cdk.out, as npx cdk synth does.")
+    parser.add_argument("-c", "--context", action="append", default=[], metavar="KEY=VALUE", help="as for npx cdk")
+    parser.add_argument("-o", "--output", default=str(CONFIGURATION.with_name("cdk.out")), help="default: cdk.out")
+    given = parser.parse_args(arguments)
+    called_by_cli = "CDK_OUTDIR" in os.environ
     try:
-        build().synth()
+        (build() if called_by_cli else build(read_context(given.context), given.output)).synth()
     except SettingError as error:
         sys.stderr.write(f"settings: {error}\n")
         return 2
@@ -48,4 +80,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

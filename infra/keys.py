@@ -42,7 +42,7 @@ class Keys(Construct):
         super().__init__(scope, construct_id)
         stack = cdk.Stack.of(self)
         logs = iam.PolicyStatement(
-            principals=[iam.ServicePrincipal(f"logs.{stack.region}.amazonaws.com")],
+            principals=[iam.ServicePrincipal(f"logs.{stack.region}.{stack.url_suffix}")],
             actions=[
                 "kms:Decrypt",
                 "kms:Encrypt",

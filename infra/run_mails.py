@@ -15,6 +15,7 @@ from typing import Any, Final
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
+from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
 from infra.alerts import Alerts
@@ -24,11 +25,13 @@ from infra.state_machine import (
     States,
     alarm_on_failure,
     formatted,
+    service_call,
     starting_role,
     state_machine,
     workflow_role,
 )
 from infra.training import Training
+from pipeline.console import DOMAINS
 
 STEP_EVENT: Final = "SageMaker Model Building Pipeline Execution Step Status Change"
 RUN_EVENT: Final = "SageMaker Model Building Pipeline Execution Status Change"
@@ -94,6 +97,7 @@ class RunMails(Construct):
             pipeline=settings.pipeline_name,
             environment=settings.environment,
             region=stack.region,
+            console=_console(self),
         )
         self.workflow = state_machine(self, "Workflow", definition=definition, role=role)
         self.alarm = alarm_on_failure(
@@ -124,9 +128,17 @@ class RunMails(Construct):
         )
 
 
-def mail_definition(*, topic_arn: str, pipeline: str, environment: str, region: str) -> States:
+def _console(scope: Construct) -> str:
+    """The address of the console: each partition has its own, and the stack does not know its partition."""
+    domains = {info.partition: DOMAINS.get(str(info.partition), DOMAINS["aws"]) for info in RegionInfo.regions}
+    table = cdk.CfnMapping(
+        scope, "Consoles", mapping={str(name): {"Domain": domain} for name, domain in sorted(domains.items())}
+    )
+    return f"https://{cdk.Aws.REGION}.{table.find_in_map(cdk.Aws.PARTITION, 'Domain')}"
+
+
+def mail_definition(*, topic_arn: str, pipeline: str, environment: str, region: str, console: str) -> States:
     """The workflow: event of a failed step or of a stopped run in, one mail out."""
-    console = f"https://{region}.console.aws.amazon.com"
     known = {"@PIPELINE@": pipeline, "@ENVIRONMENT@": environment, "@REGION@": region, "@CONSOLE@": console}
 
     def filled(template: str) -> str:
@@ -138,7 +150,7 @@ def mail_definition(*, topic_arn: str, pipeline: str, environment: str, region: 
         arguments = {"TopicArn": topic_arn, "Subject.$": subject, "Message.$": text}
         return {
             "Type": "Task",
-            "Resource": "arn:aws:states:::sns:publish",
+            "Resource": service_call("sns:publish"),
             "Parameters": arguments,
             "Retry": _RETRY,
             "End": True,
@@ -220,7 +232,7 @@ def _find_trigger() -> dict[str, Any]:
     return {
         "FindTrigger": {
             "Type": "Task",
-            "Resource": "arn:aws:states:::aws-sdk:sagemaker:listPipelineParametersForExecution",
+            "Resource": service_call("aws-sdk:sagemaker:listPipelineParametersForExecution"),
             "Parameters": {"PipelineExecutionArn.$": "$.detail.pipelineExecutionArn", "MaxResults": 50},
             "ResultSelector": {"reasons.$": "$.PipelineParameters[?(@.Name == 'TriggerReason')].Value"},
             "ResultPath": "$.trigger",

@@ -167,6 +167,9 @@ class Settings:
         return settings
 
     def _check_together(self) -> None:
+        if self.environment == "prod" and self.enabled and not self.alert_emails:
+            reason = "at least one address, because prod runs by itself and must be able to say that it failed"
+            raise SettingError(_wrong("alert_emails", (), f"{reason} (cdk.json, environments, prod)"))
         if bool(self.subnet_ids) != bool(self.security_group_ids):
             missing = "security_group_ids" if self.subnet_ids else "subnet_ids"
             raise SettingError(_wrong(missing, "", "at least one, because the other half of the VPC is given"))

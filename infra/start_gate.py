@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from infra.state_machine import States
+from infra.state_machine import States, service_call
 from pipeline.contract import YES
 
 AUTOMATIC: Final = "auto-"  # begins the display name of a run that the gate started
@@ -160,7 +160,7 @@ def _look(pipeline: str) -> dict[str, Any]:
     found = "$.PipelineExecutionSummaries"
     return {
         "Type": "Task",
-        "Resource": "arn:aws:states:::aws-sdk:sagemaker:listPipelineExecutions",
+        "Resource": service_call("aws-sdk:sagemaker:listPipelineExecutions"),
         "Parameters": {
             "PipelineName": pipeline,
             "SortBy": "CreationTime",
@@ -182,7 +182,7 @@ def _look(pipeline: str) -> dict[str, Any]:
 def _start(pipeline: str) -> dict[str, Any]:
     return {
         "Type": "Task",
-        "Resource": "arn:aws:states:::aws-sdk:sagemaker:startPipelineExecution",
+        "Resource": service_call("aws-sdk:sagemaker:startPipelineExecution"),
         "Parameters": {
             "PipelineName": pipeline,
             "ClientRequestToken.$": "$.judged.token",

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as stepfunctions
@@ -34,6 +35,11 @@ def state_machine(
     for rule in ("AwsSolutions-SF1", "AwsSolutions-SF2"):
         acknowledge(machine, rule, _HISTORY)
     return machine
+
+
+def service_call(api: str) -> str:
+    """The resource of a task that calls a service (`sns:publish`, `aws-sdk:sagemaker:...`), in any partition."""
+    return f"arn:{cdk.Aws.PARTITION}:states:::{api}"
 
 
 def workflow_role(scope: Construct, construct_id: str, *, description: str) -> iam.Role:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import quote
 
-_DOMAINS: Final = {
+DOMAINS: Final = {
     "aws": "console.aws.amazon.com",
     "aws-cn": "console.amazonaws.cn",
     "aws-us-gov": "console.amazonaws-us-gov.com",
@@ -14,7 +14,7 @@ _DOMAINS: Final = {
 
 def console(region: str, partition: str, path: str) -> str:
     """The address of a page; a partition that is not known gets the public one's domain."""
-    domain = _DOMAINS.get(partition, _DOMAINS["aws"])
+    domain = DOMAINS.get(partition, DOMAINS["aws"])
     host = f"{region}.{domain}" if partition == "aws" else domain
     return f"https://{host}/{path}"
 

@@ -69,12 +69,12 @@ def test_jobs_carry_the_tags_because_a_pipeline_does_not_hand_on_its_own(chosen:
     from botocore.model import ServiceModel
 
     image = "111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining:1.0"
-    settings = Settings.from_context({"image_uri": image, "env": "prod", **chosen})
+    settings = Settings.from_context({"image_uri": image, **chosen})
     model = ServiceModel(Loader().load_service_model("sagemaker", "service-2"))
     jobs = [s for s in all_steps(deployed_definition(settings)["Steps"]) if s["Type"] in ("Processing", "Training")]
     assert jobs
     for job in jobs:
         tags = {tag["Key"]: tag["Value"] for tag in job["Arguments"]["Tags"]}
         assert tags == settings.all_tags
-        assert tags.items() >= {"pipeline": "retraining-prod", "environment": "prod"}.items()
+        assert tags.items() >= {"pipeline": "retraining-dev", "environment": "dev"}.items()
         assert "Tags" in model.operation_model(f"Create{job['Type']}Job").input_shape.members

@@ -29,8 +29,8 @@ def test_environments_of_cdk_json(root: Path) -> None:
 
 
 def test_another_model_group_than_the_one_that_an_earlier_stack_left() -> None:
-    assert read(env="prod").group_name == "nba-home-win-prod"
-    assert read(env="prod", model_group="nba-home-win-prod-2").group_name == "nba-home-win-prod-2"
+    assert read(env="dev").group_name == "nba-home-win-dev"
+    assert read(env="dev", model_group="nba-home-win-dev-2").group_name == "nba-home-win-dev-2"
 
 
 def test_dev_is_the_environment_that_nobody_names(root: Path) -> None:
@@ -119,6 +119,13 @@ def test_a_wrong_value_is_refused_with_key_value_and_what_is_allowed(key: str, v
 
 def test_without_an_image_one_is_built() -> None:
     assert Settings.from_context({}).image_uri == ""
+
+
+def test_prod_must_be_able_to_say_that_it_failed_unless_it_is_off() -> None:
+    with pytest.raises(SettingError, match=r"^alert_emails: .*at least one address"):
+        read(env="prod")
+    assert read(env="prod", alert_emails="oncall@example.com").enabled
+    assert not read(env="prod", enabled="false").alert_emails
 
 
 def test_half_a_vpc_is_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,35 @@ def test_a_wrong_setting_ends_with_one_sentence_and_code_2(root: Path, tmp_path:
     (said,) = [line for line in done.stderr.splitlines() if line.startswith("settings: ")]
     assert "schedule: 'nightly' cannot be used; allowed: cron(" in said
     assert "Traceback" not in done.stderr
+
+
+def test_the_app_alone_makes_what_the_cli_has_it_make(root: Path, tmp_path: Path) -> None:
+    """The CLI passes cdk.json's context and wishes of its own: without them the template must be the same."""
+    cli = root / "node_modules" / ".bin" / "cdk"
+    if not shutil.which("node") or not cli.exists():
+        pytest.skip("the CDK CLI is not installed: npm ci")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("CDK_")} | {"CDK_HOME": str(tmp_path)}
+    app, options = [sys.executable, "app.py"], ["-c", "env=prod", "-c", "alert_emails=oncall@example.com"]
+    by_cli = [str(cli), "synth", "--quiet", "--no-notices", "--app", " ".join(app)]
+    for command, out in ((app, "alone"), (by_cli, "cli")):
+        full = [*command, *options, "--output", str(tmp_path / out)]
+        done = subprocess.run(full, cwd=root, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    alone, cli_made = (
+        {path.name: path.read_bytes() for path in (tmp_path / out).iterdir() if path.is_file()}
+        for out in ("alone", "cli")
+    )
+    assert alone == cli_made
+    assert "retraining-prod.template.json" in alone
+
+
+def test_prod_with_nobody_to_tell_is_refused_as_it_is_delivered(root: Path, tmp_path: Path) -> None:
+    """cdk.json has the place for addresses, and none in it."""
+    command = [sys.executable, "app.py", "-c", "env=prod", "-o", str(tmp_path)]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "settings: alert_emails: () cannot be used; allowed: at least one address" in done.stderr
+    assert "cdk.json" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["package.json", "package-lock.json"])
