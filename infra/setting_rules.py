@@ -71,6 +71,15 @@ def matching(pattern: str, allowed: str) -> Reader[str]:
     return read
 
 
+def events_prefix(value: object) -> str:
+    """A folder of the data bucket, beside that of the games."""
+    read = matching(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*", "a folder below the data bucket such as play_by_play")
+    games = next(str(p.default) for p in parameters.DATA if p.name == "DataPrefix")
+    if parameters.prefix_conflict(games, read(value)):
+        raise SettingError(f'a folder such as play_by_play beside "{games}", which holds the games')
+    return str(value)
+
+
 def boolean(value: object) -> bool:
     """true or false."""
     if isinstance(value, bool):

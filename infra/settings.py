@@ -54,7 +54,7 @@ class Settings:
         "the object whose arrival says that an export is complete",
     )
     events_prefix: str = _setting(
-        rule.matching(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*", "a folder below the data bucket such as play_by_play"),
+        rule.events_prefix,
         "none",
         "folder of the play-by-play files below the data bucket; none: there are none",
     )

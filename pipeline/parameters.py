@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.contract import MAX_INSTANCES, NO, YES
+from pipeline.contract import MAX_INSTANCES, NO, NO_EVENTS, YES
 from pipeline.service_text import argument
 
 Value = str | int | float
@@ -104,6 +104,16 @@ ALL: Final = (*DATA, *RUN, *MACHINES, *HYPERPARAMETERS, *EVALUATION)
 def with_any_reason(given: Mapping[str, str]) -> dict[str, str]:
     """The chosen values, TriggerReason as one line that a job takes: people and events may give any text."""
     return {name: argument(value) if name == "TriggerReason" else value for name, value in given.items()}
+
+
+def prefix_conflict(data: str, events: str) -> str | None:
+    """What is wrong with the two data prefixes, or None: of one inside the other, files would be read as both."""
+    games, plays = (f"{prefix.strip('/')}/".lstrip("/") for prefix in (data, events))
+    if events == NO_EVENTS or not (games.startswith(plays) or plays.startswith(games)):
+        return None
+    return (
+        f'EventsPrefix "{events}" and DataPrefix "{data}" overlap: give play-by-play a folder beside that of the games'
+    )
 
 
 def snake_case(name: str) -> str:

@@ -8,8 +8,8 @@ python -m scripts.review_model approve --aws --version 1 --reason "better in eve
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
@@ -21,8 +21,9 @@ from pipeline import contract as c
 from pipeline.local import workspace
 from pipeline.local.champion import promote, read_champion
 from pipeline.local.describe import timestamp
+from pipeline.local.faults import StoreError, explain
 from pipeline.local.registry import APPROVED, PENDING, REJECTED, Registry, RegistryError
-from pipeline.local.store import Store, StoreError
+from pipeline.local.store import Store
 from scripts.aws import aws_options, explained
 from scripts.aws_review import AwsReview
 
@@ -93,11 +94,22 @@ def reviewed(command: Callable[..., None]) -> Callable[..., None]:
             raise click.UsageError("--store is a local store, --aws the deployed registry: give one of them")
         if not aws and (pipeline or region or profile):
             raise click.UsageError("--pipeline, --region and --profile go with --aws")
-        with explained() if aws else nullcontext():
+        with explained() if aws else _stores_explained():
             review = AwsReview.of(pipeline, region, profile, patience) if aws else LocalReview(store)
             command(review, **options)
 
     return with_review
+
+
+@contextmanager
+def _stores_explained() -> Iterator[None]:
+    """Turns what a local store refuses into a sentence."""
+    try:
+        yield
+    except StoreError as error:
+        _refuse(str(error))
+    except OSError as error:
+        _refuse(explain(error))
 
 
 class LocalReview:
@@ -127,11 +139,17 @@ class LocalReview:
     @property
     def champion(self) -> int | None:
         """The version in use."""
-        version: int | None = read_champion(self.store, workspace.ARTIFACT_BUCKET)["version"]
+        try:
+            version: int | None = read_champion(self.store, workspace.ARTIFACT_BUCKET)["version"]
+        except StoreError as error:
+            click.echo(f"warning: {error}", err=True)
+            return None
         return version
 
     def packages(self) -> tuple[dict[str, Any], ...]:
-        """All versions, oldest first."""
+        """All versions that can be read, oldest first; those that cannot are named on stderr."""
+        for fault in self.registry.damaged(workspace.MODEL_PACKAGE_GROUP).values():
+            click.echo(f"warning: {fault}", err=True)
         return self.registry.packages(workspace.MODEL_PACKAGE_GROUP)
 
     def get(self, version: int | None) -> dict[str, Any]:

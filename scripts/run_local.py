@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 
@@ -24,6 +24,7 @@ from pipeline.code_version import code_version, image_files
 from pipeline.local import workspace
 from pipeline.local.champion import note_registration, promote
 from pipeline.local.engine import IMAGE, EngineError
+from pipeline.local.faults import StoreError, StoreLostError, explain, is_text, shown
 from pipeline.local.job import Launcher
 from pipeline.local.launch_docker import DockerLauncher
 from pipeline.local.launch_process import ProcessLauncher
@@ -31,10 +32,11 @@ from pipeline.local.outcome import describe_run
 from pipeline.local.parameters import PlanError
 from pipeline.local.plan import load_plan
 from pipeline.local.progress import listener_for
-from pipeline.local.record import FAILED, STOPPED, SUCCEEDED, RunError, RunResult, load_run
+from pipeline.local.record import FAILED, STOPPED, SUCCEEDED, RunError, RunResult, damaged_records, load_run
+from pipeline.local.registry import Registry
 from pipeline.local.runner import run
 from pipeline.local.spark import SPARK_IMAGE, require_spark_here, require_spark_image, wants_spark
-from pipeline.local.store import Store, StoreError
+from pipeline.local.store import Store
 from pipeline.parameters import with_any_reason
 
 EXIT_CODES: Final = {SUCCEEDED: 0, FAILED: 1, STOPPED: 130}
@@ -83,14 +85,13 @@ def retrain(
     `docker`, each job is a container of `image`, that of AggregateOnSpark of `spark_image`.
 
     Raises PlanError for a parameter that does not exist or has the wrong type, RunError for a run that cannot be
-    resumed, FileNotFoundError for data that is not there, EngineError where containers cannot be run.
+    resumed, FileNotFoundError for data that is not there, EngineError where containers cannot be run, StoreError or
+    OSError where the store cannot be used, StoreLostError once the run was under way.
     """
     place = containers(image, spark_image) if docker else child_processes()
     folder = store or _default_store(data, resume)
-    try:
-        opened = Store(folder)
-    except OSError as error:
-        raise StoreError(f"{folder} cannot hold a store ({error.strerror}): give another --store") from error
+    opened = open_store(folder)
+    workspace.check_apart(opened, data, events)
     workspace.seed(opened)
     chosen = dict(_previous(opened, resume, place).parameters if resume else parameters or {})
     source = data
@@ -117,6 +118,8 @@ def retrain(
     workspace.remember_store(folder)
     registry = (opened, workspace.MODEL_PACKAGE_GROUP, workspace.ARTIFACT_BUCKET)
     note_registration(*registry)  # by a run that was killed before it could
+    for fault in (*Registry(opened).damaged(workspace.MODEL_PACKAGE_GROUP).values(), *damaged_records(opened)):
+        click.echo(f"warning: {fault}", err=True)
     result = run(
         plan,
         opened,
@@ -126,9 +129,25 @@ def retrain(
         listener=listener_for(quiet=quiet),
         code=place.code,
     )
-    note_registration(*registry)
-    promote(*registry)  # a version registered as approved
+    try:
+        note_registration(*registry)
+        promote(*registry)  # a version registered as approved
+    except (StoreError, OSError) as error:
+        reason = explain(error) if isinstance(error, OSError) else str(error)
+        raise StoreLostError(
+            f"run {result.execution_id} has {result.status}, but no champion follows: {reason}"
+        ) from error
     return result, opened
+
+
+def open_store(folder: Path) -> Store:
+    """The store in a folder; raises StoreError where there can be none."""
+    if not is_text(folder):
+        raise StoreError(f"{shown(folder)}: its name is not UTF-8; give another --store")
+    try:
+        return Store(folder)
+    except OSError as error:
+        raise StoreError(f"{shown(folder)} cannot hold a store: {explain(error)}") from error
 
 
 def _previous(store: Store, resume: str, place: Place) -> RunResult:
@@ -185,7 +204,21 @@ def parse_parameters(items: Sequence[str]) -> dict[str, str]:
     return with_any_reason(parsed)
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+class JsonCommand(click.Command):
+    """With --json, says in JSON too what is wrong with its options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Raises click.UsageError."""
+        as_json = "--json" in args
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if as_json:
+                click.echo(json.dumps({"error": error.format_message()}, indent=2))
+            raise
+
+
+@click.command(cls=JsonCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--data",
     type=click.Path(exists=True, path_type=Path),
@@ -230,13 +263,14 @@ def main(
 ) -> None:
     """Retrain on this machine without AWS: in child processes, or with --docker in containers.
 
-    Exit code 0 when the run succeeded, 1 when it failed, 2 for bad usage, 130 when it was stopped.
+    Exit code 0 when the run succeeded, 1 when it failed, 2 when it could not start, 130 when it was stopped. With
+    --json a refusal is an object too: {"error": "..."}.
     """
     if not docker and (image, spark_image) != (IMAGE, SPARK_IMAGE):
         option = "--image" if image != IMAGE else "--spark-image"
-        raise click.UsageError(f"{option} is for containers: add --docker")
+        refuse(f"{option} is for containers: add --docker", 2, as_json)
     if resume and params:
-        raise click.UsageError("--resume goes on with the run's own parameters: leave --param out")
+        refuse("--resume goes on with the run's own parameters: leave --param out", 2, as_json)
     try:
         result, opened = retrain(
             data=data,
@@ -250,8 +284,12 @@ def main(
             image=image,
             spark_image=spark_image,
         )
-    except (PlanError, RunError, StoreError, EngineError, FileNotFoundError) as error:
-        raise click.UsageError(str(error)) from error
+    except StoreLostError as error:
+        refuse(str(error), 1, as_json)
+    except (PlanError, RunError, StoreError, EngineError) as error:
+        refuse(str(error), 2, as_json)
+    except OSError as error:
+        refuse(explain(error) if error.errno else str(error), 2, as_json)
     outcome = describe_run(result, opened)
     if as_json:
         click.echo(json.dumps(outcome, indent=2))
@@ -266,6 +304,16 @@ def main(
         again += ["--spark-image", spark_image] * (spark_image != SPARK_IMAGE)
         explain_end(result, opened, data, store, again)
     sys.exit(EXIT_CODES[result.status])
+
+
+def refuse(reason: str, code: int, as_json: bool) -> NoReturn:
+    """Say why there is no result: on stderr, and as the object that --json promises."""
+    if as_json:
+        click.echo(json.dumps({"error": reason}, indent=2))
+    if code == EXIT_CODES[FAILED]:
+        click.echo(f"Error: {reason}", err=True)
+        sys.exit(code)
+    raise click.UsageError(reason)
 
 
 def explain_end(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.local.digests import DigestMemory, file_digest
+from pipeline.local.faults import naming
 from pipeline.local.hosts import host_count
 from pipeline.local.staging import Output, Produced, inputs_of
 from pipeline.local.store import Store, StoredObject, join_uri, remove
@@ -126,6 +127,14 @@ class Cache:
     def save(self, key: str, execution_id: str, message: str | None, produced: tuple[Produced, ...]) -> None:
         """Stores copies of a job's files; the entry appears whole. An entry that stands there already is replaced."""
         building = self._store.temporary()
+        try:
+            self._build(building, execution_id, message, produced)
+            self._publish(building, self._root / key)
+        except OSError:
+            remove(building)  # the disk may be full: it must not hold what nobody finds
+            raise
+
+    def _build(self, building: Path, execution_id: str, message: str | None, produced: tuple[Produced, ...]) -> None:
         (building / "files").mkdir(parents=True)
         entry = CacheEntry(building, execution_id, message, ())
         files = []
@@ -139,8 +148,8 @@ class Cache:
             "message": message,
             "files": [asdict(file) for file in files],
         }
-        (building / "entry.json").write_text(json.dumps(content, indent=1) + "\n")
-        self._publish(building, self._root / key)
+        with naming(building / "entry.json"):
+            (building / "entry.json").write_text(json.dumps(content, indent=1) + "\n")
 
     def _publish(self, building: Path, folder: Path) -> None:
         outgoing = self._store.temporary()
@@ -156,7 +165,7 @@ class Cache:
         """Removes the entries of past days."""
         oldest = time.time() - _KEPT_SECONDS
         for folder in list(self._root.iterdir()):
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 if folder.is_dir() and folder.stat().st_mtime < oldest:
                     remove(folder)
 

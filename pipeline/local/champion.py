@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from pipeline import contract as c
 from pipeline.local.digests import file_digest
+from pipeline.local.faults import StoreError, shown
 from pipeline.local.locks import locked
 from pipeline.local.registry import Registry
-from pipeline.local.store import Store, StoreError, remove
+from pipeline.local.store import Store, remove
 from pipeline.promotion import NO_CHAMPION, artifact_uri, champion_metadata, choose_champion
 from pipeline.registration import MARKER_KEY, REGISTERED_KEY, is_unregistered, registration
 
 
 def read_champion(store: Store, bucket: str) -> dict[str, Any]:
-    """champion.json, or the same without a version when nothing was promoted yet."""
+    """champion.json; without a version when nothing was promoted yet. Raises StoreError for a damaged one."""
     path = store.object_path(f"s3://{bucket}/{c.CHAMPION_CHANNEL}/{c.CHAMPION_FILE}")
-    return dict(json.loads(path.read_bytes())) if path.is_file() else dict(NO_CHAMPION)
+    try:
+        metadata = dict(json.loads(path.read_bytes())) if path.is_file() else dict(NO_CHAMPION)
+        _ = metadata["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{shown(path)} is damaged ({error}): approve a version again to write it") from error
+    return metadata
 
 
 def note_registration(store: Store, group: str, bucket: str) -> None:
@@ -42,12 +49,20 @@ def promote(store: Store, group: str, bucket: str) -> dict[str, Any]:
     """Make champion/ what the registry says now, and return champion.json's content.
 
     Idempotent; the artifact is written before champion.json, which names it. Raises StoreError when the approved
-    version's artifact is missing, or not the one that was evaluated: the champion then stays what it was.
+    version's artifact is missing, or not the one that was evaluated: the champion then stays what it was. It also stays
+    where its own version's file in the registry is damaged and no newer version is approved.
     """
     prefix = f"s3://{bucket}/{c.CHAMPION_CHANNEL}"
     pointer = store.object_path(f"{prefix}/{c.CHAMPION_FILE}")
     with locked(store.root / "registry" / ".champion.lock"):
-        package = choose_champion(Registry(store).packages(group))
+        registry = Registry(store)
+        package = choose_champion(registry.packages(group))
+        before: dict[str, Any] = dict(NO_CHAMPION)
+        with suppress(StoreError):  # a damaged one is replaced
+            before = read_champion(store, bucket)
+        newer = package is not None and package["ModelPackageVersion"] > (before["version"] or 0)
+        if before["version"] in registry.damaged(group) and not newer:
+            return before  # whether it is still approved cannot be read: an older one must not take its place
         metadata = champion_metadata(package) if package else dict(NO_CHAMPION)
         if package:
             source = store.object_path(artifact_uri(package))
@@ -62,7 +77,7 @@ def promote(store: Store, group: str, bucket: str) -> dict[str, Any]:
                     f"(its SHA-256 is not {metadata['sha256'][:12]}...): put it back, or reject that version"
                 )
             store.copy(source, store.object_path(f"{prefix}/{metadata['artifact']}"))
-        store.write_json(pointer, metadata)
+        store.write_json(pointer, metadata, durable=True)
         for entry in pointer.parent.iterdir():
             if entry.name not in (c.CHAMPION_FILE, str(metadata["version"])):
                 remove(entry)

@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.local.store import Store, StoredObject
@@ -50,7 +51,8 @@ class DigestMemory:
         """Writes what was learnt; of two runs that save at once one is kept, which costs the other a second look."""
         if self._changed:
             recent = dict(list(self._known.items())[-_REMEMBERED_FILES:])
-            self._store.write_json(self._path, recent)
+            with suppress(OSError):  # what is not remembered is read again
+                self._store.write_json(self._path, recent)
 
 
 def _load(path: Path) -> dict[str, str]:

@@ -14,6 +14,7 @@ from pipeline.contract import REASON_CHARACTERS
 from pipeline.local.conditions import all_hold
 from pipeline.local.describe import execution_arn
 from pipeline.local.expressions import ExpressionError, evaluate
+from pipeline.local.faults import StoreError, explain
 from pipeline.local.job_step import JobContext, JobResult, JobStep, new_job_name
 from pipeline.local.plan import JOB_TYPES, STEP_TYPES, Plan, Step
 from pipeline.local.progress import Listener
@@ -33,7 +34,6 @@ from pipeline.local.record import (
 from pipeline.local.registry import Registry, RegistryError
 from pipeline.local.scope import RunScope
 from pipeline.local.staging import StagingError
-from pipeline.local.store import StoreError
 
 _LOG_LINES = 20
 
@@ -143,6 +143,8 @@ class Execution:
                 self._finish(self._own_work(step, started))
         except (ExpressionError, RegistryError, StagingError, StoreError) as error:
             self._finish(replace(started, status=FAILED, reason=str(error)))
+        except OSError as error:
+            self._finish(replace(started, status=FAILED, reason=explain(error)))
 
     def _start_job(self, step: Step, started: StepResult) -> None:
         name = new_job_name(self._run.execution_id, step.name)

@@ -12,11 +12,12 @@ from typing import Any
 from pipeline.local.cache import Cache, cache_key
 from pipeline.local.describe import describe_job, job_arn
 from pipeline.local.digests import DigestMemory
+from pipeline.local.faults import StoreError, explain
 from pipeline.local.job import Job, JobOutcome, Launcher, LaunchFault, StopSignal
 from pipeline.local.plan import RetryPolicy, Step
 from pipeline.local.record import FAILED, STOPPED, SUCCEEDED
 from pipeline.local.staging import Produced, StagingError, find_inputs, inputs_of, outputs_of, produced, stage
-from pipeline.local.store import Store, StoredObject, StoreError, join_uri, remove
+from pipeline.local.store import Store, StoredObject, join_uri, remove
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ class JobStep:
             return self._launched(found, key, started_at)
         except (StagingError, StoreError) as error:
             return JobResult(FAILED, str(error))
+        except OSError as error:
+            return JobResult(FAILED, explain(error))
 
     def _key(self, found: dict[str, tuple[StoredObject, ...]]) -> str:
         context = self._context

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,8 @@ def _monitor(monitor: dict[str, Any], run: RunResult, store: Store) -> dict[str,
     page = _existing(store, _output_uri(run, "Predict", c.MONITOR_CHANNEL, c.MONITOR_REPORT_FILE))
     kept = store.run_folder(run.execution_id) / c.MONITOR_REPORT_FILE
     if page and "failure" not in monitor:
-        store.copy(Path(page), kept)
+        with suppress(OSError):  # the run has ended: what it came to is said, with or without this copy
+            store.copy(Path(page), kept)
     return {
         "summary": monitor["summary"],
         "alarms": [alarm["what"] for alarm in monitor.get("alarms", ())],
@@ -140,5 +142,6 @@ def _report(run: RunResult, store: Store) -> str | None:
     if source is None:
         return None
     target = store.run_folder(run.execution_id) / c.REPORT_FILE
-    store.copy(Path(source), target)
-    return str(target)
+    with suppress(OSError):
+        store.copy(Path(source), target)
+    return str(target) if target.is_file() else source

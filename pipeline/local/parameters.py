@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.local.expressions import Value
+from pipeline.parameters import prefix_conflict
 
 _CONSTANT = re.compile(r"\$\{([A-Za-z0-9_:.]+)\}")
 
@@ -59,6 +60,9 @@ def bind_parameters(parameters: Sequence[Parameter], overrides: Mapping[str, Val
             problems.append(str(error))
     if problems:
         raise PlanError(f"{'; '.join(problems)}. {_listing(parameters)}")
+    prefixes = bound.get("DataPrefix"), bound.get("EventsPrefix")
+    if None not in prefixes and (conflict := prefix_conflict(*map(str, prefixes))):
+        raise PlanError(conflict)
     return bound
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.local.expressions import Value
+from pipeline.local.faults import explain, shown
 from pipeline.local.store import Store
 
 EXECUTING, SUCCEEDED, FAILED, STOPPED = "Executing", "Succeeded", "Failed", "Stopped"
@@ -18,6 +19,10 @@ NOT_STARTED, SKIPPED = "NotStarted", "Skipped"
 
 class RunError(Exception):
     """A run that cannot be found or resumed; the message says why and what there is."""
+
+
+class DamagedRecordError(RunError):
+    """A run whose record cannot be read; the message names the file and what to do."""
 
 
 @dataclass(frozen=True)
@@ -85,25 +90,43 @@ def record_path(store: Store, execution_id: str) -> Path:
 
 
 def save_run(store: Store, run: RunResult) -> None:
-    """Replaces a run's record."""
+    """Replaces a run's record; that of a run that has ended is there after a power failure too."""
     content = asdict(run)
     for step, entry in zip(run.steps, content["steps"], strict=True):
         entry["seconds"] = round(step.seconds, 3)  # for readers; computed again when loaded
-    store.write_json(record_path(store, run.execution_id), content)
+    store.write_json(record_path(store, run.execution_id), content, durable=run.status != EXECUTING)
 
 
 def load_run(store: Store, execution_id: str) -> RunResult:
-    """Reads a run's record; raises RunError that lists recent runs for an id that does not exist."""
+    """Reads a run's record; raises RunError that lists recent runs for an id that does not exist.
+
+    Raises DamagedRecordError for a record that cannot be read.
+    """
+    path = record_path(store, execution_id)
     try:
-        content = json.loads(record_path(store, execution_id).read_bytes())
+        return _parsed(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         recent = ", ".join(f"{run.execution_id} ({run.status})" for run in recent_runs(store)) or "none"
         raise RunError(f"there is no run {execution_id} in {store.root}; recent runs: {recent}") from None
+    except OSError as error:
+        raise DamagedRecordError(explain(error)) from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DamagedRecordError(
+            f"{shown(path)} is damaged ({type(error).__name__}: {error}): the run takes no part; remove its folder, or "
+            "put the file back from a backup"
+        ) from error
+
+
+def _parsed(data: bytes) -> RunResult:
+    content = json.loads(data)
     steps = tuple(_step_result(entry) for entry in content.pop("steps"))
     failure = content.pop("failure")
     if failure is not None:
         failure = Failure(failure["step"], failure["reason"], tuple(failure["log_lines"]))
-    return RunResult(**content, steps=steps, failure=failure)
+    run = RunResult(**content, steps=steps, failure=failure)
+    if run.status not in (EXECUTING, SUCCEEDED, FAILED, STOPPED):
+        raise ValueError(f"its status is {run.status!r}")
+    return run
 
 
 def _step_result(entry: dict[str, Any]) -> StepResult:
@@ -116,5 +139,27 @@ def recent_runs(store: Store, count: int = 5) -> tuple[RunResult, ...]:
     """The runs that started last, newest first."""
     records = [path for path in (store.root / "runs").glob("*/run.json") if path.is_file()]
     records.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    runs = [load_run(store, path.parent.name) for path in records[: count * 2]]
+    runs = [run for path in records[: count * 2] if (run := readable_run(store, path.parent.name))]
     return tuple(sorted(runs, key=lambda run: run.started_at, reverse=True)[:count])
+
+
+def readable_run(store: Store, execution_id: str) -> RunResult | None:
+    """A run, or None where its record is damaged or gone."""
+    path = record_path(store, execution_id)
+    try:
+        return _parsed(path.read_bytes())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def damaged_records(store: Store) -> tuple[str, ...]:
+    """What is wrong with the records that cannot be read, a sentence each."""
+    faults = []
+    for path in sorted((store.root / "runs").glob("*/run.json")):
+        try:
+            load_run(store, path.parent.name)
+        except DamagedRecordError as error:
+            faults.append(str(error))
+        except RunError:
+            continue  # removed meanwhile
+    return tuple(faults)

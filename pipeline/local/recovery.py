@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.local.locks import try_lock, wait_for_lock
 from pipeline.local.orphans import end_orphan
-from pipeline.local.record import EXECUTING, STOPPED, RunError, load_run, save_run
+from pipeline.local.record import EXECUTING, STOPPED, DamagedRecordError, RunError, load_run, save_run
 from pipeline.local.store import Store, remove
 
 KILLED = "the runner was killed"
@@ -37,8 +37,9 @@ class RunLock:
         _marker(self._store, self._execution_id).touch()
 
     def withdraw(self) -> None:
-        """Says that the run has ended, after its record says so."""
-        _marker(self._store, self._execution_id).unlink(missing_ok=True)
+        """Says that the run has ended, after its record says so; a marker that stays is removed by the next run."""
+        with suppress(OSError):
+            _marker(self._store, self._execution_id).unlink(missing_ok=True)
 
     def __enter__(self) -> RunLock:
         """The lock was taken when it was made."""
@@ -74,15 +75,25 @@ def _mark_killed(store: Store, execution_id: str) -> bool:
         for folder in list((store.run_folder(execution_id) / "steps").iterdir()):
             end_orphan(folder)
     try:
-        run = load_run(store, execution_id)
+        return mark_stopped(store, execution_id, KILLED)
+    except DamagedRecordError:
+        return False  # named when a run starts; not to be lost
     except RunError:
         remove(store.run_folder(execution_id))  # killed before its first record, or removed by hand
         return False
+
+
+def mark_stopped(store: Store, execution_id: str, reason: str) -> bool:
+    """Says of a run that executes no longer that it was stopped; false if its record has an end already.
+
+    Raises RunError where there is no record, or it is damaged.
+    """
+    run = load_run(store, execution_id)
     if run.status != EXECUTING:
         return False
     now = time.time()
     steps = tuple(
-        replace(step, status=STOPPED, ended_at=now, reason=KILLED) if step.status == EXECUTING else step
+        replace(step, status=STOPPED, ended_at=now, reason=reason) if step.status == EXECUTING else step
         for step in run.steps
     )
     save_run(store, replace(run, status=STOPPED, ended_at=now, steps=steps))

@@ -7,11 +7,14 @@ import os
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from pipeline.local.describe import LOCAL_ARN, timestamp
+from pipeline.local.faults import explain, naming, shown
 from pipeline.local.locks import locked
-from pipeline.local.store import JsonObject, Store
+from pipeline.local.store import JsonObject, Store, sync_folder, write_through
 from pipeline.service_text import is_metadata_value
 
 PENDING = "PendingManualApproval"
@@ -49,11 +52,10 @@ class Registry:
             raise RegistryError(f"ModelApprovalStatus {status!r} is not one of {', '.join(APPROVAL_STATUSES)}")
         self._check_artifacts(request)
         _check_metadata(request)
-        packages = self.packages(group)
-        for package in packages:
+        for package in self.packages(group):
             if package.get("MetadataProperties", {}).get("GeneratedBy") == generated_by:
                 return package
-        version = max((package["ModelPackageVersion"] for package in packages), default=0) + 1
+        version = max((int(path.stem) for path in self._paths(group)), default=0) + 1
         while (created := self._create(group, version, request, generated_by)) is None:
             version += 1  # another run took the number
         return created
@@ -79,32 +81,45 @@ class Registry:
         }
         folder = self._root / group
         folder.mkdir(exist_ok=True)
+        path = folder / f"{version}.json"
         temporary = self._store.temporary()
-        temporary.write_text(json.dumps(package, indent=1) + "\n")
         try:
-            os.link(temporary, folder / f"{version}.json")
+            with naming(path):
+                write_through(temporary, (json.dumps(package, indent=1) + "\n").encode())
+            os.link(temporary, path)
+            sync_folder(folder)
         except FileExistsError:
             return None
         finally:
-            temporary.unlink()
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
         return package
 
     def packages(self, group: str) -> tuple[JsonObject, ...]:
-        """The packages of a group, oldest first; none for a group that does not exist."""
-        paths = sorted((self._root / group).glob("[0-9]*.json"), key=lambda path: int(path.stem))
-        return tuple(json.loads(path.read_bytes()) for path in paths)
+        """The packages of a group that can be read, oldest first; none for a group that does not exist."""
+        return tuple(package for path in self._paths(group) if isinstance(package := _read(path), dict))
+
+    def damaged(self, group: str) -> dict[int, str]:
+        """The versions of a group that cannot be read, each with a sentence that names the file and what to do."""
+        return {int(path.stem): fault for path in self._paths(group) if isinstance(fault := _read(path), str)}
 
     def groups(self) -> tuple[str, ...]:
         """The names of the groups that have a version."""
         return tuple(sorted(path.name for path in self._root.iterdir() if any(path.glob("[0-9]*.json"))))
 
+    def _paths(self, group: str) -> list[Path]:
+        found = (path for path in (self._root / group).glob("[0-9]*.json") if path.stem.isdigit())
+        return sorted(found, key=lambda path: int(path.stem))
+
     def get(self, group: str, version: int) -> JsonObject:
-        """One package; raises RegistryError that lists the versions there are."""
-        try:
-            package: JsonObject = json.loads((self._root / group / f"{version}.json").read_bytes())
-        except FileNotFoundError:
+        """One package; raises RegistryError that lists the versions there are, or says that its file is damaged."""
+        path = self._root / group / f"{version}.json"
+        if not path.exists():
             versions = ", ".join(str(package["ModelPackageVersion"]) for package in self.packages(group))
-            raise RegistryError(f"{group} has no version {version}; it has {versions or 'none'}") from None
+            raise RegistryError(f"{group} has no version {version}; it has {versions or 'none'}")
+        package = _read(path)
+        if isinstance(package, str):
+            raise RegistryError(package)
         return package
 
     def set_approval(self, group: str, version: int, status: str, reason: str | None = None) -> JsonObject:
@@ -120,8 +135,28 @@ class Registry:
             package.pop("ApprovalDescription", None)
             if reason:
                 package["ApprovalDescription"] = reason
-            self._store.write_json(self._root / group / f"{version}.json", package)
+            self._store.write_json(self._root / group / f"{version}.json", package, durable=True)
         return package
+
+
+def _read(path: Path) -> JsonObject | str:
+    """A package, or what is wrong with its file."""
+    try:
+        package: JsonObject = json.loads(path.read_bytes())
+        if package["ModelPackageVersion"] != int(path.stem):
+            raise ValueError("it is another version's")
+        if package["ModelApprovalStatus"] not in APPROVAL_STATUSES:
+            raise ValueError(f"its status is {package['ModelApprovalStatus']!r}")
+        _ = package["ModelPackageArn"], package["CreationTime"]
+    except OSError as error:
+        return explain(error)
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
+        return (
+            f"{shown(path)} is damaged ({what}): version {path.stem} takes no part; put the file back from a backup, "
+            "or remove it to give the version up"
+        )
+    return package
 
 
 def _check_metadata(request: Mapping[str, Any]) -> None:

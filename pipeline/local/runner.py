@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from queue import SimpleQueue
@@ -21,6 +21,7 @@ from types import FrameType
 from pipeline.local.cache import Cache
 from pipeline.local.digests import DigestMemory
 from pipeline.local.execution import Execution, JobEnded, StopAsked
+from pipeline.local.faults import StoreLostError, explain
 from pipeline.local.job import Launcher
 from pipeline.local.job_step import JobContext
 from pipeline.local.plan import JOB_TYPES, Plan, load_plan
@@ -34,7 +35,7 @@ from pipeline.local.record import (
     load_run,
     save_run,
 )
-from pipeline.local.recovery import RunLock, mark_killed_runs
+from pipeline.local.recovery import RunLock, mark_killed_runs, mark_stopped
 from pipeline.local.staging import check as check_staging
 from pipeline.local.store import Store
 
@@ -54,11 +55,11 @@ def run(
 
     `code` is the digest of the code that the steps run (see `digests.code_digest`); it is part of each cache key. A
     resumed run keeps its own parameters and constants, and the steps that had succeeded. With `use_cache` false,
-    results are not looked for in the cache, but still stored there. Called from the main thread, SIGINT and SIGTERM
-    stop the run; the result then has status Stopped.
+    results are not looked for in the cache, but still stored there. Called from the main thread, SIGINT,
+    SIGTERM and SIGHUP stop the run; the result then has status Stopped.
 
-    Raises PlanError for a step that cannot run here, before anything has started, and RunError for a run that cannot be
-    resumed.
+    Raises PlanError for a step that cannot run here, before anything has started, RunError for a run that cannot be
+    resumed, and StoreLostError where the store cannot be written to any more: the run can then be resumed.
     """
     _check(plan, launcher)
     mark_killed_runs(store)
@@ -76,7 +77,13 @@ def run(
         day = datetime.now(UTC).date().isoformat()
         context = JobContext(started.execution_id, store, launcher, DigestMemory(store), use_cache, code, day)
         workers = max_parallel or os.cpu_count() or 1
-        ended = Execution(plan, context, started, events, listener or Quiet(), workers).run()
+        try:
+            ended = Execution(plan, context, started, events, listener or Quiet(), workers).run()
+        except OSError as error:
+            reason = explain(error)
+            with suppress(OSError, RunError):
+                mark_stopped(store, execution_id, reason)
+            raise StoreLostError(f"run {execution_id} has stopped: {reason}") from error
         context.digests.save()
         lock.withdraw()
     return ended
@@ -129,7 +136,10 @@ def _resumed(plan: Plan, store: Store, previous: RunResult) -> RunResult:
 
 @contextmanager
 def _signals(events: SimpleQueue[JobEnded | StopAsked]) -> Iterator[None]:
-    """Turns SIGINT and SIGTERM into requests to stop. Only the main thread may: elsewhere nothing is changed."""
+    """Turns signals that end a program into requests to stop. Only the main thread may: elsewhere nothing is changed.
+
+    SIGHUP (the terminal is gone) counts too, unless it is ignored, as under nohup.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -137,7 +147,10 @@ def _signals(events: SimpleQueue[JobEnded | StopAsked]) -> Iterator[None]:
     def ask(_number: int, _frame: FrameType | None) -> None:
         events.put(StopAsked())
 
-    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    previous = {number: signal.signal(number, ask) for number in numbers}
     try:
         yield
     finally:

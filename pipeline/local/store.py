@@ -8,6 +8,7 @@
     tmp/                             files on their way to one of the others
 
 Every write is complete or absent: it happens in tmp/ and is then renamed, so a killed run leaves nothing half-written.
+What `write` writes (records, the registry, champion.json) is on the disk before it has its name, also if power fails.
 """
 
 from __future__ import annotations
@@ -18,18 +19,17 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pipeline.local.faults import StoreError, naming
 
 JsonObject = dict[str, Any]
 
 # A temporary file older than this belongs to a run that was killed: no single write takes a day.
 STALE_SECONDS = 24 * 3600.0
-
-
-class StoreError(Exception):
-    """A location that the store cannot hold; the message says which and why."""
 
 
 @dataclass(frozen=True)
@@ -74,21 +74,35 @@ class Store:
         """A path in tmp/ that nobody else uses; nothing is there yet."""
         return self.root / "tmp" / f"{os.getpid()}-{time.time_ns():x}-{next(self._serial)}"
 
-    def write(self, path: Path, data: bytes) -> None:
-        """Replaces the content of `path` in one step."""
-        temporary = self.temporary()
-        temporary.write_bytes(data)
-        self._rename(temporary, path)
+    def write(self, path: Path, data: bytes, *, durable: bool = False) -> None:
+        """Replaces the content of `path` in one step; if `durable`, the new one is what a power failure leaves."""
+        with self._new_file(path) as temporary:
+            write_through(temporary, data)
+            self._rename(temporary, path)
+            if durable:
+                sync_folder(path.parent)
 
-    def write_json(self, path: Path, value: object) -> None:
+    def write_json(self, path: Path, value: object, *, durable: bool = False) -> None:
         """Replaces `path` with `value` as indented JSON in one step."""
-        self.write(path, (json.dumps(value, indent=1) + "\n").encode())
+        self.write(path, (json.dumps(value, indent=1) + "\n").encode(), durable=durable)
 
     def copy(self, source: Path, path: Path) -> None:
         """Replaces the content of `path` with that of `source` in one step; the two share nothing afterwards."""
+        with self._new_file(path) as temporary:
+            shutil.copyfile(source, temporary)
+            self._rename(temporary, path)
+
+    @contextmanager
+    def _new_file(self, path: Path) -> Iterator[Path]:
+        """A temporary file that is to become `path`: removed where it cannot, and an error says which path."""
         temporary = self.temporary()
-        shutil.copyfile(source, temporary)
-        self._rename(temporary, path)
+        try:
+            with naming(path):
+                yield temporary
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
 
     def move(self, source: Path, path: Path) -> None:
         """Moves a file of the same store to `path` in one step; a symbolic link is followed and copied."""
@@ -112,8 +126,8 @@ class Store:
             try:
                 if entry.stat(follow_symlinks=False).st_mtime < oldest:
                     remove(Path(entry.path))
-            except FileNotFoundError:
-                continue  # another run removed it first
+            except OSError:
+                continue  # another run removed it first, or it is another user's
 
     # --- objects ------------------------------------------------------------------------------------------------------
     def object_path(self, uri: str) -> Path:
@@ -158,6 +172,26 @@ class Store:
     def step_folder(self, execution_id: str, step: str) -> Path:
         """Where a step of a run keeps its base directory and its logs."""
         return self.run_folder(execution_id) / "steps" / step
+
+
+def write_through(path: Path, data: bytes) -> None:
+    """Writes a file whose content is on the disk when this returns."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        _sync(file.fileno())
+
+
+_sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
+
+
+def sync_folder(folder: Path) -> None:
+    """Puts the names in a folder on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove(path: Path) -> None:

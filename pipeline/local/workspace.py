@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any, Final
 
 from pipeline import contract as c
 from pipeline.code_version import code_version, git_revision, step_files
 from pipeline.local.digests import code_digest, file_digest
-from pipeline.local.store import Store, StoreError, remove
+from pipeline.local.faults import StoreError, is_text, shown
+from pipeline.local.store import Store, remove
 from pipeline.spark.archive import ARCHIVE_FILE, write_archive
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -23,6 +26,9 @@ MODEL_PACKAGE_GROUP: Final = "nba-home-win"
 SPARK_CODE: Final = f"s3://{ARTIFACT_BUCKET}/{c.CODE_CHANNEL}/{ARCHIVE_FILE}"
 DEFAULT_STORE: Final = Path(".retrain")
 SAMPLE_STORE: Final = DEFAULT_STORE / "sample"  # simulated games never share a registry with real ones
+LONGEST_NAME: Final = (
+    60  # characters of a data folder's name in its prefix: with the digest, a file name on each system
+)
 _LAST_STORE: Final = DEFAULT_STORE / "last_store"
 
 
@@ -72,8 +78,19 @@ def put_spark_code(store: Store) -> None:
 
 def data_prefix(source: Path, kind: str = "games") -> str:
     """A prefix of its own for each source, so that runs on different games do not change each other's input."""
-    whole = str(source.resolve())
-    return f"{kind}/{source.resolve().name}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+    whole = source.resolve()
+    name = re.sub(r"[^\w.-]", "_", whole.name)[:LONGEST_NAME]  # as a key of S3 and as a file of this machine
+    return f"{kind}/{name}-{hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]}"
+
+
+def check_apart(store: Store, *sources: Path | None) -> None:
+    """Raises StoreError where the store is inside a folder of data: each run would read what the last one wrote."""
+    for source in filter(None, sources):
+        if store.root.is_relative_to(source.resolve()):
+            raise StoreError(
+                f"the store {shown(store.root)} is inside the data folder {shown(source)}: name a --store outside it, "
+                "or move the data into a separate folder"
+            )
 
 
 def put_data(store: Store, source: Path, prefix: str) -> int:
@@ -82,12 +99,15 @@ def put_data(store: Store, source: Path, prefix: str) -> int:
     Hidden files are left out. Raises FileNotFoundError when there is nothing to put.
     """
     uri = f"s3://{DATA_BUCKET}/{prefix}"
+    store.object_path(uri)  # refused by name if it cannot be one
     base = source.parent if source.is_file() else source
     candidates = [source] if source.is_file() else sorted(source.rglob("*"))
     files = [f for f in candidates if f.is_file() and not any(p.startswith(".") for p in f.relative_to(base).parts)]
     if not files:
         raise FileNotFoundError(f"{source} holds no file")
     for file in files:
+        if not is_text(file.relative_to(base)):
+            raise StoreError(f"{shown(file)}: its name is not UTF-8, as the keys of S3 are; rename the file")
         store.upload(file, f"{uri}/{file.parent.relative_to(base).as_posix()}".removesuffix("/."))
     wanted = {file.relative_to(base).as_posix() for file in files}
     for stored in store.objects(f"{uri}/"):

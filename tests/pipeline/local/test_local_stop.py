@@ -84,7 +84,7 @@ def test_children_that_a_step_leaves_behind_end_with_it(bench: Workbench) -> Non
     assert not alive(pid)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_children_and_marks_the_run(bench: Workbench, number: signal.Signals) -> None:
     step, pids = stubborn(bench, "hears")
     after = processing("After", [f"count:{bench.counter('After')}"], depends_on=["Slow"])

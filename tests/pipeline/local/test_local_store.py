@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from local_definitions import Workbench
 
-from pipeline.local.store import StoreError
+from pipeline.local.faults import StoreError
 
 
 def names(bench: Workbench, uri: str) -> list[str]:

@@ -1,0 +1,111 @@
+"""The local promotion: only the bytes that were evaluated, and no decision that was not taken."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline import contract as c
+from pipeline.local.champion import promote, read_champion
+from pipeline.local.faults import StoreError
+from pipeline.local.registry import APPROVED, REJECTED, Registry
+from pipeline.local.store import Store
+
+GROUP, BUCKET = "models", "artifacts"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Two versions; the first is the champion."""
+    store = Store(tmp_path / "store")
+    for version in (1, 2):
+        register(store, version)
+    decide(store, 1, APPROVED)
+    return store
+
+
+def model(version: int) -> bytes:
+    return f"weights of version {version}".encode()
+
+
+def uri(version: int) -> str:
+    return f"s3://{BUCKET}/runs/{version}/model.tar.gz"
+
+
+def register(store: Store, version: int) -> None:
+    store.write(store.object_path(uri(version)), model(version))
+    request = {
+        "ModelPackageGroupName": GROUP,
+        "InferenceSpecification": {"Containers": [{"Image": "image", "ModelDataUrl": uri(version)}]},
+        "CustomerMetadataProperties": {c.MODEL_SHA256: hashlib.sha256(model(version)).hexdigest()},
+    }
+    assert Registry(store).register(request, f"run{version}")["ModelPackageVersion"] == version
+
+
+def decide(store: Store, version: int, status: str) -> None:
+    Registry(store).set_approval(GROUP, version, status)
+    promote(store, GROUP, BUCKET)
+
+
+def in_use(store: Store) -> tuple[int | None, bytes | None]:
+    metadata = read_champion(store, BUCKET)
+    if metadata["version"] is None:
+        return None, None
+    return metadata["version"], store.object_path(f"s3://{BUCKET}/champion/{metadata['artifact']}").read_bytes()
+
+
+def version_file(store: Store, version: int) -> Path:
+    return store.root / "registry" / GROUP / f"{version}.json"
+
+
+def test_the_champions_digest_is_that_of_the_evaluated_model(store: Store) -> None:
+    assert in_use(store) == (1, model(1))
+    assert read_champion(store, BUCKET)["sha256"] == hashlib.sha256(model(1)).hexdigest()
+
+
+def test_a_version_of_other_bytes_is_not_promoted(store: Store) -> None:
+    store.object_path(uri(2)).write_bytes(model(1))
+    with pytest.raises(StoreError, match=r"version 2's artifact .* is not the one that was evaluated .* put it back"):
+        decide(store, 2, APPROVED)
+    assert in_use(store) == (1, model(1))
+
+
+def test_a_swapped_champion_is_put_back_by_the_next_promotion(store: Store) -> None:
+    store.object_path(f"s3://{BUCKET}/champion/1/model.tar.gz").write_bytes(model(2))
+    promote(store, GROUP, BUCKET)
+    assert in_use(store) == (1, model(1))
+
+
+def test_a_damaged_champion_json_is_written_again(store: Store) -> None:
+    pointer = store.object_path(f"s3://{BUCKET}/champion/champion.json")
+    for damage in (b"", b"{", b"[]", b"null", b"{}"):
+        pointer.write_bytes(damage)
+        with pytest.raises(StoreError, match=r"champion.json is damaged .* approve a version again"):
+            read_champion(store, BUCKET)
+        promote(store, GROUP, BUCKET)
+        assert in_use(store) == (1, model(1))
+
+
+def test_the_champion_stays_where_its_version_cannot_be_read(store: Store) -> None:
+    decide(store, 2, APPROVED)
+    whole = version_file(store, 2).read_bytes()
+    version_file(store, 2).write_text("{")
+    promote(store, GROUP, BUCKET)
+    assert in_use(store) == (2, model(2)), "nobody has taken version 2 out of use"
+    register(store, 3)
+    decide(store, 3, APPROVED)
+    assert in_use(store) == (3, model(3)), "a newer version does not wait for the damaged one"
+    version_file(store, 2).write_bytes(whole)
+    decide(store, 3, REJECTED)
+    assert in_use(store) == (2, model(2))
+
+
+def test_a_version_that_was_given_up_is_no_champion(store: Store) -> None:
+    decide(store, 2, APPROVED)
+    version_file(store, 2).unlink()
+    promote(store, GROUP, BUCKET)
+    assert in_use(store) == (1, model(1))
+    assert json.loads(version_file(store, 1).read_text())["ModelApprovalStatus"] == APPROVED
