@@ -16,9 +16,10 @@ from typing import Any, Final
 
 import aws_cdk as cdk
 
-from infra.setting_rules import COUNT_PARAMETERS
+from infra.setting_rules import COUNT_PARAMETERS, LIMITS, STEPS_WITH_MACHINES, SettingError
 from infra.settings import Settings
 from pipeline.code_version import code_version, git_revision
+from pipeline.service_rules import Finding, check_definition
 
 DEFINITION_FILE: Final = Path(__file__).resolve().parents[1] / "pipeline" / "definition.json"
 
@@ -64,7 +65,34 @@ def other_defaults(settings: Settings) -> dict[str, Any]:
 
 
 def deployed_definition(settings: Settings) -> dict[str, Any]:
-    """The committed definition with the settings' defaults, tags and VPC; constants are not bound yet."""
+    """The committed definition with the settings' defaults, tags and VPC; constants are not bound yet.
+
+    Raises SettingError, which names the setting, for one that SageMaker would refuse in it.
+    """
+    definition = _with_settings(settings)
+    found = check_definition(definition)
+    if found:
+        setting = _setting_of(found[0])
+        named = f"{setting}: {getattr(settings, setting)!r} cannot be used; " if setting else ""
+        raise SettingError(named + "; ".join(str(item) for item in found if _setting_of(item) == setting))
+    return definition
+
+
+def _setting_of(found: Finding) -> str | None:
+    """The setting that put a refused value into the definition; None for a fault of the definition itself."""
+    by_parameter = {
+        **{f"{step}InstanceType": "instance_types" for step in STEPS_WITH_MACHINES},
+        **dict.fromkeys(COUNT_PARAMETERS.values(), "instance_counts"),
+        **dict.fromkeys(LIMITS, "limits"),
+        "EventsPrefix": "events_prefix",
+        "ApprovalStatus": "approval",
+    }
+    by_field = {"Tags": "tags", "SecurityGroupIds": "security_group_ids", "Subnets": "subnet_ids"}
+    named = (by_parameter[parameter] for parameter in found.parameters if parameter in by_parameter)
+    return next(named, next((setting for part, setting in by_field.items() if part in found.field), None))
+
+
+def _with_settings(settings: Settings) -> dict[str, Any]:
     definition = read_definition()
     changed = other_defaults(settings)
     for parameter in definition["Parameters"]:

@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from infra.schedule_expression import EXAMPLE, ScheduleError, longest_gap_hours
 from pipeline import gates, parameters
 from pipeline.contract import MAX_INSTANCES
+from pipeline.service_rules.instances import is_arm64
+from pipeline.service_rules.shapes import shape
 
 T = TypeVar("T")
 Reader = Callable[[object], T]
@@ -116,9 +118,17 @@ def one_number(*choices: int) -> Reader[int]:
 
 
 def machine(value: object) -> str:
-    """An instance type of SageMaker."""
+    """An instance type of an endpoint, with a processor that the image runs on.
+
+    docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariant.html (the list is the service model's).
+    """
     if not isinstance(value, str) or not re.fullmatch(r"ml\.[a-z0-9-]+\.[a-z0-9]+", value):
         raise SettingError("an instance type such as ml.m5.large")
+    if value not in shape("ProductionVariantInstanceType")["enum"] or is_arm64(value):
+        known = [name for name in shape("ProductionVariantInstanceType")["enum"] if not is_arm64(name)]
+        raise SettingError(
+            f"an instance type that endpoints have, not arm64, such as ml.m5.large{suggestion(value, known)}"
+        )
     return value
 
 

@@ -14,7 +14,8 @@ import pytest
 from resolved_template import ACCOUNT, REGION, Resolver, Template, only, resources
 from synthesis import IMAGE, Synthesise
 
-from infra.definition import all_steps, bound_body
+from infra.definition import all_steps, bound_body, deployed_definition
+from infra.setting_rules import SettingError
 from infra.settings import Settings
 from pipeline.code_version import code_version, step_files
 
@@ -95,6 +96,31 @@ def test_settings_change_defaults_and_nothing_else(prod: Template, synthesise: S
             assert parameter["DefaultValue"] != original["DefaultValue"]
             parameter["DefaultValue"] = original["DefaultValue"]
     assert restored == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "says"),
+    [
+        (
+            "instance_types",
+            {"Train": "ml.g5.xlarge"},
+            "step Train, ResourceConfig.VolumeKmsKeyId: ml.g5.xlarge has local",
+        ),
+        ("instance_types", {"Prepare": "ml.m5.larg"}, 'did you mean "ml.m5.large"?'),
+        ("instance_types", {"Predict": "ml.m6g.large"}, "arm64"),
+        ("events_prefix", "x" * 1025, "1,025 characters, the limit is 1,024"),
+        ("tags", {f"t{n}": "x" for n in range(50)}, "52 entries, the limit is 50"),
+        ("subnet_ids", [f"subnet-{n:08x}" for n in range(17)], "17 entries, the limit is 16"),
+    ],
+)
+def test_a_setting_that_sagemaker_would_refuse_in_a_job_is_refused_by_name(setting: str, value: Any, says: str) -> None:
+    given: dict[str, Any] = {"image_uri": IMAGE, setting: value}
+    if setting == "subnet_ids":
+        given["security_group_ids"] = ["sg-12345678"]
+    with pytest.raises(SettingError) as refused:
+        deployed_definition(Settings.from_context(given))
+    assert str(refused.value).startswith(f"{setting}: ")
+    assert says in str(refused.value)
 
 
 def test_a_vpc_is_added_to_each_job_and_nothing_else(synthesise: Synthesise, dev: Template) -> None:

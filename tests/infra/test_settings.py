@@ -92,6 +92,8 @@ def test_options_are_text_and_cdk_json_is_not() -> None:
         ("instance_counts", "Train=101", "a whole number from 1 to 100 for Train"),
         ("instance_counts", {"Train": 2.5}, "a whole number from 1 to 100 for Train"),
         ("instance_counts", "2", "name=value"),
+        ("serving_instance_type", "ml.m5.lage", "did you mean ml.m5.large"),
+        ("serving_instance_type", "ml.m6g.large", "not arm64"),
         ("limits", "MaxLogLos=0.6", "did you mean MaxLogLoss"),
         ("limits", "MaxLogLoss=low", "a number for MaxLogLoss"),
         ("limits", {"MaxLogLoss": True}, "a number for MaxLogLoss"),

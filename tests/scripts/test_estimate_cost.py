@@ -104,7 +104,8 @@ def test_a_schedule_that_is_off_is_said(prod: dict[str, Any]) -> None:
     [
         (("-c", "schedule=nightly"), "schedule: 'nightly' cannot be used"),
         (("-c", "enabled"), '-c "enabled" is not KEY=VALUE'),
-        (("-c", "instance_types=Train=ml.m9.large"), "no price for machine ml.m9.large (did you mean"),
+        (("-c", "instance_types=Train=ml.m9.large"), '"ml.m9.large" is none of TrainingInstanceType; did you mean'),
+        (("-c", "instance_types=Train=ml.m8i.large"), "no price for machine ml.m8i.large (did you mean"),
         (("--seconds-from", "local-run", "--store", "nowhere"), "no local run in nowhere ran Prepare"),
         (("--startup-seconds", "-1"), "not in the range"),
     ],
