@@ -180,7 +180,15 @@ def test_a_constant_that_is_not_bound_is_refused() -> None:
 
 def test_code_version_follows_content_and_names_only(tmp_path: Path) -> None:
     (tmp_path / "steps").mkdir()
-    for name in ("contract.py", "due.py", "gates.py", "parameters.py", "requirements.txt", "steps/train.py"):
+    for name in (
+        "contract.py",
+        "due.py",
+        "gates.py",
+        "parameters.py",
+        "registration.py",
+        "requirements.txt",
+        "steps/train.py",
+    ):
         (tmp_path / name).write_text(name)
     before = code_version(package=tmp_path)
     (tmp_path / "steps" / "train.pyc").write_text("compiled")
