@@ -17,7 +17,7 @@ from synthesis import IMAGE, Synthesise
 from infra.definition import all_steps, bound_body, deployed_definition
 from infra.setting_rules import SettingError
 from infra.settings import Settings
-from pipeline.code_version import code_version, step_files
+from pipeline.code_version import SHARED, code_version, step_files
 
 
 def deployed(template: Template) -> dict[str, Any]:
@@ -180,15 +180,7 @@ def test_a_constant_that_is_not_bound_is_refused() -> None:
 
 def test_code_version_follows_content_and_names_only(tmp_path: Path) -> None:
     (tmp_path / "steps").mkdir()
-    for name in (
-        "contract.py",
-        "due.py",
-        "gates.py",
-        "parameters.py",
-        "registration.py",
-        "requirements.txt",
-        "steps/train.py",
-    ):
+    for name in (*SHARED, "steps/train.py"):
         (tmp_path / name).write_text(name)
     before = code_version(package=tmp_path)
     (tmp_path / "steps" / "train.pyc").write_text("compiled")
