@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from deployments import IMAGE, Deployed, Mailbox, eventually
 
 from pipeline.local import workspace
+from pipeline.registration import MARKER_KEY, REGISTERED_KEY
 from scripts.make_sample import write_sample
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))  # where pytest finds it only with the tests of the commands
@@ -50,7 +51,7 @@ def local_package(store: Path, version: int) -> dict[str, Any]:
     return dict(json.loads(file.read_text(encoding="utf-8")))
 
 
-def register(deployed: Deployed, store: Path, version: int) -> str:
+def register(deployed: Deployed, store: Path, version: int, **metadata: str) -> str:
     """Do what a run in the cloud does at its end, with what the local run made; the package's ARN."""
     sagemaker, bucket = deployed.client("sagemaker"), deployed.outputs["ArtifactBucket"]
     run = sagemaker.start_pipeline_execution(PipelineName=deployed.outputs["PipelineName"])["PipelineExecutionArn"]
@@ -65,7 +66,7 @@ def register(deployed: Deployed, store: Path, version: int) -> str:
         for name in ("ModelPackageDescription", "ModelApprovalStatus", "InferenceSpecification", "ModelMetrics")
     }
     request["InferenceSpecification"]["Containers"][0]["Image"] = IMAGE
-    known = {**package["CustomerMetadataProperties"], "execution": run, "image": IMAGE}
+    known = {**package["CustomerMetadataProperties"], "execution": run, "image": IMAGE, **metadata}
     made = sagemaker.create_model_package(
         ModelPackageGroupName=deployed.outputs["ModelPackageGroup"], CustomerMetadataProperties=known, **request
     )
@@ -155,9 +156,27 @@ def test_a_registered_version_is_announced_once_and_its_mail_holds_the_command_t
     assert approvers.read() is None
 
 
-def test_a_version_that_waits_is_not_put_into_service(deployed: Deployed, store: Path, approvers: Mailbox) -> None:
+def registered(deployed: Deployed) -> str | None:
+    """The fingerprint of the candidate that is noted as registered."""
+    try:
+        noted = deployed.client("s3").get_object(Bucket=deployed.outputs["ArtifactBucket"], Key=REGISTERED_KEY)
+    except ClientError:
+        return None
+    return str(json.loads(noted["Body"].read())["fingerprint"])
+
+
+def test_a_version_that_waits_is_noted_for_the_next_night_and_not_put_into_service(
+    deployed: Deployed, store: Path, approvers: Mailbox
+) -> None:
+    marker = store / "objects" / workspace.ARTIFACT_BUCKET / MARKER_KEY  # of the second candidate
+    fingerprint = json.loads(marker.read_text(encoding="utf-8"))["fingerprint"]
+    deployed.client("s3").upload_file(str(marker), deployed.outputs["ArtifactBucket"], MARKER_KEY)
+    with pytest.raises(ClientError, match="customerMetadataProperties"):
+        register(deployed, store, 2, trigger="drift, again")
+    assert registered(deployed) != fingerprint
     register(deployed, store, 2)
     assert "version 2 waits for approval" in approvers.wait()["Subject"]
+    assert eventually(lambda: registered(deployed) == fingerprint)
     assert in_use(deployed, store, 1)
 
 

@@ -44,6 +44,15 @@ def image(base: str | None) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def spark_image(base: str | None) -> Iterator[str]:
+    """The image that stands in for SageMaker's Spark image, under a name of this process."""
+    name = f"retraining-spark-test:{os.getpid()}"
+    build(base=base, tag=name, network=os.environ.get("BUILD_NETWORK"), quiet=True, spark=True)
+    yield name
+    subprocess.run(["docker", "rmi", "--no-prune", name], capture_output=True, check=False)
+
+
+@pytest.fixture(scope="session")
 def league(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The last three simulated seasons up to 2025-03-01, and a week of games to come."""
     folder = write_sample(tmp_path_factory.mktemp("league") / "games", date(2025, 3, 1))

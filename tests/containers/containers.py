@@ -10,10 +10,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline import contract as c
+
 # Three seasons are enough for the gates with a record of 600 games.
 SMALL = {"WalkForwardGames": "600", "MinEvaluatedGames": "400", "BoostingRounds": "20", "AsOfDate": "2025-03-01"}
 SOMEBODY = 12345  # a user of this machine who is not root, and has no account
 DOCKER_SOCKET = Path("/var/run/docker.sock")
+
+
+# One night after another, on one store and the same games: what each is given, and what becomes of its candidate.
+NIGHTS: dict[str, dict[str, str]] = {
+    "registered": {},
+    "no-new-data": {"AggregateInstanceCount": "2"},
+    "failed": {"ForceTraining": "yes", "MaxLogLoss": "0.5", "EventsPrefix": "none"},
+    "champion-kept": {"ForceTraining": "yes", "EventsPrefix": "none"},
+}
 
 
 def run(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
@@ -81,3 +92,27 @@ def outcome(done: subprocess.CompletedProcess[str], code: int = 0) -> dict[str, 
     assert done.returncode == code, done.stderr
     printed: dict[str, Any] = json.loads(done.stdout)
     return printed
+
+
+def write_events(folder: Path, n_files: int) -> Path:
+    """Games of free throws alone, one in each file, so that there is a task for every worker."""
+    folder.mkdir()
+    for number in range(n_files):
+        rows = [",".join(c.EVENT_COLUMNS)]
+        for n in range(200):
+            team, made = ("BOS", "Made") if n % 3 else ("NYK", "Missed")
+            values = (
+                f"g{number}",
+                "2025-01-02",
+                1 + n % 4,
+                "PT01M00.00S",
+                n,
+                "freethrow",
+                made,
+                team,
+                "Free Throw 2 of 2",
+                "[]",
+            )
+            rows.append(",".join(map(str, values)))
+        (folder / f"{number}.csv").write_text("\n".join(rows) + "\n")
+    return folder

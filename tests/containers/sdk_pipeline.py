@@ -1,6 +1,6 @@
-"""The definition's steps under the SDK's own LocalPipelineSession, with S3 from moto: prints how each step ended.
+"""The definition's steps under the SDK's own LocalPipelineSession, with S3 from moto: how each step of each night ended.
 
-python sdk_pipeline.py IMAGE GAMES_FOLDER WORK_FOLDER PARAMETERS_JSON
+python sdk_pipeline.py IMAGE SPARK_IMAGE GAMES_FOLDER EVENTS_FOLDER WORK_FOLDER PARAMETERS_JSON
 
 A program of its own, because our local mode changes the SDK in the process that imports it. RegisterModel is left
 out: the SDK's local mode does not know it.
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from containers import NIGHTS
 from moto.server import ThreadedMotoServer
 from sagemaker.core.workflow.functions import Join
 from sagemaker.core.workflow.pipeline_context import PipelineSession
@@ -25,6 +26,11 @@ from sagemaker.mlops.workflow.pipeline import Pipeline
 from pipeline import contract as c
 from pipeline import parameters as p
 from pipeline.definition import P, build_steps
+from pipeline.local import workspace
+from pipeline.local.champion import note_registration, promote
+from pipeline.local.registry import Registry
+from pipeline.local.store import Store
+from pipeline.spark.archive import write_archive
 
 BUCKETS = {"DataBucket": "data", "ArtifactBucket": "artifacts"}
 NO_TELEMETRY = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
@@ -64,9 +70,54 @@ def without_register(steps: list[Any], constants: dict[str, str]) -> list[Any]:
     return kept
 
 
+def register(folder: Path, s3: Any, run: str) -> None:
+    """What a Register step and an approval lead to, by our runner's registry: champion/ and the note of registration."""
+    store = Store(folder)
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket="artifacts"):
+        for item in page["Contents"]:
+            path = store.object_path(f"s3://artifacts/{item['Key']}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            s3.download_file("artifacts", item["Key"], str(path))
+    (model,) = store.object_path(f"s3://artifacts/runs/{run}/train").glob("*/output/model.tar.gz")
+    evaluation = store.read_json(f"s3://artifacts/runs/{run}/evaluate/evaluation/evaluation.json")
+    key = model.relative_to(store.object_path("s3://artifacts/")).as_posix()
+    request = {
+        "ModelPackageGroupName": workspace.MODEL_PACKAGE_GROUP,
+        "ModelApprovalStatus": "Approved",
+        "InferenceSpecification": {"Containers": [{"ModelDataUrl": f"s3://artifacts/{key}"}]},
+        "CustomerMetadataProperties": {"fingerprint": evaluation["fingerprint"]},
+    }
+    Registry(store).register(request, run)
+    note_registration(store, workspace.MODEL_PACKAGE_GROUP, "artifacts")
+    promote(store, workspace.MODEL_PACKAGE_GROUP, "artifacts")
+    for channel in (c.CHAMPION_CHANNEL, c.EVALUATED_CHANNEL):
+        for item in store.objects(f"s3://artifacts/{channel}/"):
+            s3.upload_file(str(item.path), "artifacts", f"{channel}/{item.relative}")
+
+
+def one_night(session: Any, s3: Any, parameters: dict[str, str]) -> dict[str, Any]:
+    """Run the pipeline, and say how it and its steps ended."""
+    typed = {name: type(P[name].default_value)(value) for name, value in parameters.items()}
+    execution = session.start_pipeline_execution("retraining", PipelineParameters=typed)
+    run = execution.pipeline_execution_name
+    steps = execution.step_execution.values()
+    evaluation: dict[str, Any] = {}
+    if execution.step_execution["Evaluate"].status == "Succeeded":
+        key = f"runs/{run}/evaluate/{c.EVALUATION_CHANNEL}/{c.EVALUATION_FILE}"
+        evaluation = json.loads(s3.get_object(Bucket="artifacts", Key=key)["Body"].read())
+    return {
+        "run": run,
+        "status": execution.status,
+        "failure": execution.failure_reason,
+        "steps": {step.name: step.status for step in steps},
+        "outcomes": {step.name: step.properties["Outcome"] for step in steps if "Outcome" in step.properties},
+        "evaluation": evaluation,
+    }
+
+
 def main() -> None:
     """Run and print."""
-    image, games, work, given = sys.argv[1:]
+    image, spark_image, games, events, work, given = sys.argv[1:]
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     _, port = server.get_host_and_port()
@@ -79,14 +130,21 @@ def main() -> None:
     s3 = session.s3_client
     for bucket in BUCKETS.values():
         s3.create_bucket(Bucket=bucket)
-    for path in Path(games).iterdir():
-        s3.upload_file(str(path), "data", f"games/{path.name}")
+    for prefix, folder in (("games", games), ("events", events)):
+        for path in Path(folder).iterdir():
+            s3.upload_file(str(path), "data", f"{prefix}/{path.name}")
     for key, text in c.SEED_OBJECTS.items():
         s3.put_object(Bucket="artifacts", Key=key, Body=text.encode())
+    write_archive(Path(work, "code.zip"))
+    s3.upload_file(f"{work}/code.zip", "artifacts", "code/code.zip")
 
     constants = {**BUCKETS, "ImageUri": image, "ExecutionRoleArn": "local", "KmsKeyId": "local"}
     constants |= {"CodeVersion": "test", "GitRevision": "test", "DefinitionHash": "test"}
-    constants |= {"SparkImageUri": "none", "SparkCodeUri": "s3://none/none.zip", "SparkCodeFile": "none.zip"}
+    constants |= {
+        "SparkImageUri": spark_image,
+        "SparkCodeUri": "s3://artifacts/code/code.zip",
+        "SparkCodeFile": "code.zip",
+    }
     pipeline = Pipeline(
         name="retraining",
         parameters=list(P.values()),
@@ -95,20 +153,14 @@ def main() -> None:
         sagemaker_session=session,
     )
     session.create_pipeline(pipeline, "the definition's steps")
-    values = json.loads(given) | {m.name: "local" for m in p.MACHINES if m.name.endswith("InstanceType")}
-    typed = {name: type(P[name].default_value)(value) for name, value in values.items()}
-    execution = session.start_pipeline_execution("retraining", PipelineParameters=typed)
-    steps = execution.step_execution.values()
-    key = f"runs/{execution.pipeline_execution_name}/evaluate/{c.EVALUATION_CHANNEL}/{c.EVALUATION_FILE}"
-    result = {
-        "status": execution.status,
-        "failure": execution.failure_reason,
-        "steps": {step.name: step.status for step in steps},
-        "outcomes": {step.name: step.properties["Outcome"] for step in steps if "Outcome" in step.properties},
-    }
-    if execution.status == "Succeeded":
-        result["evaluation"] = json.loads(s3.get_object(Bucket="artifacts", Key=key)["Body"].read())
-    Path(work, "result.json").write_text(json.dumps(result))
+    machines = {m.name: "local" for m in p.MACHINES if m.name.endswith("InstanceType")}
+    always = json.loads(given) | machines | {"EventsPrefix": "events"}
+    results = {}
+    for decision, changed in NIGHTS.items():
+        results[decision] = one_night(session, s3, always | changed)
+        if decision == "registered":
+            register(Path(work, "store"), s3, results[decision]["run"])
+    Path(work, "result.json").write_text(json.dumps(results))
     server.stop()
 
 

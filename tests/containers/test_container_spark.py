@@ -8,12 +8,11 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from containers import SOMEBODY, containers_of
+from containers import SOMEBODY, containers_of, write_events
 from containers import run as docker_run
 
 from infra.definition import all_steps
@@ -27,18 +26,8 @@ from pipeline.local.runner import run
 from pipeline.local.store import Store
 from pipeline.spark.archive import write_archive
 from pipeline.steps.aggregate import main as aggregate
-from scripts.build_image import build
 
 STEP = "AggregateOnSpark"
-
-
-@pytest.fixture(scope="module")
-def spark_image(base: str | None) -> Iterator[str]:
-    """The image that stands in for SageMaker's, under a name of this process."""
-    name = f"retraining-spark-test:{os.getpid()}"
-    build(base=base, tag=name, network=os.environ.get("BUILD_NETWORK"), quiet=True, spark=True)
-    yield name
-    subprocess.run(["docker", "rmi", "--no-prune", name], capture_output=True, check=False)
 
 
 @pytest.fixture()
@@ -48,30 +37,6 @@ def store(tmp_path: Path) -> Store:
     workspace.seed(found)
     workspace.put_spark_code(found)
     return found
-
-
-def write_games(folder: Path, n_files: int) -> Path:
-    """Games of free throws alone, one in each file, so that there is a task for every worker."""
-    folder.mkdir()
-    for number in range(n_files):
-        rows = [",".join(c.EVENT_COLUMNS)]
-        for n in range(200):
-            team, made = ("BOS", "Made") if n % 3 else ("NYK", "Missed")
-            values = (
-                f"g{number}",
-                "2025-01-02",
-                1 + n % 4,
-                "PT01M00.00S",
-                n,
-                "freethrow",
-                made,
-                team,
-                "Free Throw 2 of 2",
-                "[]",
-            )
-            rows.append(",".join(map(str, values)))
-        (folder / f"{number}.csv").write_text("\n".join(rows) + "\n")
-    return folder
 
 
 def end_of(image: str, spark_image: str, store: Store, events: Path) -> RunResult:
@@ -90,7 +55,7 @@ def end_of(image: str, spark_image: str, store: Store, events: Path) -> RunResul
 def test_two_workers_share_the_work_and_write_what_duckdb_writes(
     image: str, spark_image: str, store: Store, tmp_path: Path
 ) -> None:
-    events = write_games(tmp_path / "events", 24)
+    events = write_events(tmp_path / "events", 24)
     result = end_of(image, spark_image, store, events)
     assert result.status == "Succeeded", result.failure
     aggregate(["--input", str(events), "--output", str(tmp_path / "duckdb")])
@@ -106,7 +71,7 @@ def test_two_workers_share_the_work_and_write_what_duckdb_writes(
 
 
 def test_bad_data_is_named_as_on_one_machine(image: str, spark_image: str, store: Store, tmp_path: Path) -> None:
-    events = write_games(tmp_path / "events", 2)
+    events = write_events(tmp_path / "events", 2)
     (events / "1.csv").write_text((events / "1.csv").read_text().replace("clock", "time", 1))
     result = end_of(image, spark_image, store, events)
     assert result.failure is not None
@@ -133,7 +98,7 @@ def test_a_worker_that_is_killed_fails_the_job_by_name(
 
     killer = threading.Thread(target=kill)
     killer.start()
-    result = end_of(image, spark_image, store, write_games(tmp_path / "events", 4))
+    result = end_of(image, spark_image, store, write_events(tmp_path / "events", 4))
     killer.join()
     assert killed
     assert time.monotonic() - killed[0] < 60
@@ -146,7 +111,7 @@ def test_a_worker_that_is_killed_fails_the_job_by_name(
 def test_it_runs_as_a_user_whom_the_image_does_not_know(spark_image: str, tmp_path: Path) -> None:
     """Hadoop refuses to start for one without a name; `--docker` gives the container the caller's number."""
     base = tmp_path / "ml"
-    shutil.copytree(write_games(tmp_path / "events", 1), base / "processing" / "input" / c.EVENTS_CHANNEL)
+    shutil.copytree(write_events(tmp_path / "events", 1), base / "processing" / "input" / c.EVENTS_CHANNEL)
     (base / "config").mkdir()
     (base / "config" / "resourceconfig.json").write_text(
         '{"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "lo"}'
