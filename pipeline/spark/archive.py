@@ -24,6 +24,7 @@ MODULES: Final = (
     "steps/__init__.py",
     "steps/aggregate.py",
     "steps/aggregate_spark.py",
+    "steps/column_words.py",
     "steps/container.py",
     "steps/event_files.py",
     "steps/event_sql.py",
