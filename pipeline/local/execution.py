@@ -110,10 +110,16 @@ class Execution:
         )
 
     def _start_ready(self) -> None:
-        """Starts what can start; a step that ends at once can make others ready, so it looks again until none is."""
+        """Starts what can start; a step that ends at once can make others ready, so it looks again until none is.
+
+        What is ready at the same time starts at the same time, as in SageMaker: two conditions on one step's results
+        both say what they find, also where what follows the first one fails the run.
+        """
         self._skip_left_out()
-        while self._end_status is None and (step := self._next_ready()):
-            self._start(step)
+        while self._end_status is None and (ready := self._ready()):
+            for step in ready:
+                if self._end_status is None:
+                    self._start(step)
             self._skip_left_out()
 
     def _skip_left_out(self) -> None:
@@ -126,13 +132,17 @@ class Execution:
             if result.status == NOT_STARTED and left_out:
                 self._change(replace(result, status=SKIPPED))
 
-    def _next_ready(self) -> Step | None:
-        full = len(self._jobs) >= self._max_parallel
+    def _ready(self) -> list[Step]:
+        """The steps whose predecessors have succeeded, no more jobs among them than may run."""
+        ready = []
+        free = self._max_parallel - len(self._jobs)
         for step in self._plan.steps:
-            waiting = self._run.step(step.name).status == NOT_STARTED and not (full and step.type in JOB_TYPES)
+            is_job = step.type in JOB_TYPES
+            waiting = self._run.step(step.name).status == NOT_STARTED and not (is_job and free <= 0)
             if waiting and all(self._run.step(name).status == SUCCEEDED for name in step.predecessors):
-                return step
-        return None
+                ready.append(step)
+                free -= is_job
+        return ready
 
     def _start(self, step: Step) -> None:
         started = replace(self._run.step(step.name), status=EXECUTING, started_at=time.time())

@@ -1,4 +1,4 @@
-"""The definition's steps under the SDK's own LocalPipelineSession, with S3 from moto: how each step of each night ended.
+"""The definition's steps under the SDK's own LocalPipelineSession, with S3 from moto: how each night's steps ended.
 
 python sdk_pipeline.py IMAGE SPARK_IMAGE GAMES_FOLDER EVENTS_FOLDER WORK_FOLDER PARAMETERS_JSON
 
@@ -71,7 +71,7 @@ def without_register(steps: list[Any], constants: dict[str, str]) -> list[Any]:
 
 
 def register(folder: Path, s3: Any, run: str) -> None:
-    """What a Register step and an approval lead to, by our runner's registry: champion/ and the note of registration."""
+    """What Register and an approval lead to, by our runner's registry: champion/ and the note of registration."""
     store = Store(folder)
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket="artifacts"):
         for item in page["Contents"]:

@@ -192,7 +192,7 @@ def test_gate_fails_the_run_and_names_metric_value_and_limit(root: Path, tmp_pat
     outcome = done.json
     assert (outcome["status"], outcome["decision"]) == ("Failed", "failed")
     assert outcome["failure"]["step"] == "QualityGateFailed"
-    assert outcomes(outcome)["QualityGate"] is False
+    assert (outcomes(outcome)["QualityGate"], outcomes(outcome)["BeatsChampion"]) == (False, False)
     value = outcome["metrics"]["candidate"]["log_loss"]
     broken = outcome["failure"]["reason"].removeprefix("The candidate is below the quality limits: ")
     assert broken.startswith(f"log loss {value:.6g} is above the limit 0.5 (MaxLogLoss)")

@@ -136,6 +136,22 @@ def test_untaken_branch_skips_the_condition_that_reads_it_and_the_run_succeeds(b
     assert bench.ran("Train") == 0
 
 
+def test_conditions_that_are_ready_together_are_evaluated_together(bench: Workbench) -> None:
+    """The first one's Fail step ends the run, but not before the second one has said what it finds."""
+    look = processing(
+        "Look",
+        ['write:processing/out/r.json={"n": 1}'],
+        outputs={"out": run_prefix("look")},
+        property_files={"R": ("out", "r.json")},
+    )
+    gate = condition("Gate", [compare("GreaterThan", json_get("Look", "R", "n"), 1)], [], [fail("Stop", "too few")])
+    better = condition("Better", [compare("Equals", json_get("Look", "R", "n"), 1)], [register("Register", "s3://m/m")])
+    result = bench.run(definition(look, gate, better))
+    assert (result.status, result.failure and result.failure.step) == ("Failed", "Stop")
+    assert (result.step("Gate").outcome, result.step("Better").outcome) == (False, True)
+    assert result.step("Register").status == "NotStarted"
+
+
 def test_model_archives_are_the_same_byte_for_byte(bench: Workbench) -> None:
     bench.put("s3://data/raw/a.csv", "1")
     archives = []
