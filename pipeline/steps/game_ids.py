@@ -61,8 +61,13 @@ def _rename_plans(rows: pd.DataFrame) -> int:
 
 def _derived_ids(rows: pd.DataFrame) -> pd.Series[str]:
     """Day, home and away franchise; rows that swap home and away get one and the same id, or they would never meet."""
-    home, away = rows[HOME_FRANCHISE].astype("str"), rows[AWAY_FRANCHISE].astype("str")
-    ids: pd.Series[str] = rows[DATE].dt.strftime("%Y-%m-%d").astype("str") + "-" + home + "-" + away
+    # Each day and each team is written once: there are many games of both.
+    day, days = pd.factorize(rows[DATE].to_numpy().astype("datetime64[D]"))
+    texts = np.datetime_as_string(days).astype(object)[day]
+    for side in (HOME_FRANCHISE, AWAY_FRANCHISE):
+        teams = "-" + rows[side].cat.categories.to_numpy(dtype=object)
+        texts = texts + teams[rows[side].cat.codes.to_numpy()]
+    ids = pd.Series(texts, rows.index, dtype="str")
     shared = rows[SLOT].duplicated(keep=False)
     if shared.any():
         ids = ids.mask(shared, ids[shared].groupby(rows.loc[shared, SLOT]).transform("min"))

@@ -148,7 +148,8 @@ def _contradictions(rows: pd.DataFrame, raw: pd.DataFrame) -> pd.DataFrame:
         mine, theirs = rows[column], others[column]
         same = (mine.isna().to_numpy() & theirs.isna().to_numpy()) | (mine.to_numpy() == theirs.to_numpy())
         differs = ~same.astype(bool) & ~reused
-        breaches.append(_differing(rows[differs], others[differs], column, raw))
+        if differs.any():
+            breaches.append(_differing(rows[differs], others[differs], column, raw))
     return violations_of(breaches, raw)
 
 

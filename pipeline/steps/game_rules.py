@@ -8,7 +8,6 @@ the rows that break it: a million bad rows take seconds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from typing import Any, Final
@@ -51,28 +50,11 @@ from pipeline.steps.game_values import (
     iso_date,
     whole_number,
 )
-
-MAX_POINTS: Final = 250
+from pipeline.steps.league_rules import MAX_POINTS, league_rules
+from pipeline.steps.row_rule import RowRule
 
 _BAD_NUMBER: Final = -1
 _NO_NUMBER: Final = -2
-
-
-@dataclass(frozen=True)
-class RowRule:
-    """A rule: the column that is blamed, what is wrong with it in words, and which rows are right."""
-
-    column: str
-    text: str
-    holds: Callable[[pd.DataFrame], pd.Series[bool]]
-    remedy: Callable[[str], str] | None = None  # what to do about a value, in words
-
-    def of(self, values: pd.Series[str]) -> str | list[str]:
-        """The text for each bad value; remedies of the first hundred only, as some are slow to find."""
-        if self.remedy is None:
-            return self.text
-        texts = {value: f"{self.text}: {self.remedy(value)}" for value in values.drop_duplicates().head(100)}
-        return [texts.get(value, self.text) for value in values]
 
 
 # --- text to values ---------------------------------------------------------------------------------------------------
@@ -157,7 +139,7 @@ def _cell_rules() -> Iterable[RowRule]:
 def _row_rules(last_score_day: date) -> tuple[RowRule, ...]:
     last = pd.Timestamp(last_score_day)
     return (
-        RowRule(SEASON, "is neither the year of the date nor the next one", _season_fits_date),
+        *league_rules(),
         *(rule for team, franchise in TEAMS for rule in _team_rules(team, franchise)),
         RowRule(AWAY_TEAM, "is the same franchise as home_team", _opponents_differ),
         RowRule(
@@ -216,12 +198,6 @@ def _is_flag(rows: pd.DataFrame, *, flag: str) -> pd.Series[bool]:
 
 def _season_in_range(rows: pd.DataFrame) -> pd.Series[bool]:
     return rows[SEASON].between(FIRST_SEASON, LAST_SEASON)
-
-
-def _season_fits_date(rows: pd.DataFrame) -> pd.Series[bool]:
-    years_after = rows[SEASON] - rows[DATE].dt.year
-    fits: pd.Series[bool] = years_after.isin([0, 1]) | rows[DATE].isna() | ~_season_in_range(rows)
-    return fits
 
 
 def _opponents_differ(rows: pd.DataFrame) -> pd.Series[bool]:

@@ -33,6 +33,7 @@ from pipeline.contract import (
     SEASON,
 )
 from pipeline.steps.franchises import spellings
+from pipeline.steps.game_calendar import find_calendar_violations
 from pipeline.steps.game_overlaps import MergedGames, merge_overlaps
 from pipeline.steps.game_quarantine import (
     COLUMN,
@@ -124,11 +125,15 @@ def load_games(folder: Path, *, as_of: date, today: date, max_bad_row_share: flo
     bad[violations.index] = True
     merged = merge_overlaps(parsed[~bad], raw.rows)
     unscored = find_missing_scores(merged.games, raw.rows, as_of=as_of)
-    quarantine = _quarantine([_ragged(raw), violations, merged.violations, unscored])
+    # A plan of the past may be anything; what has a score, or is still to come, must fit together.
+    expected = merged.games.drop(index=unscored.index)
+    impossible = find_calendar_violations(expected, raw.rows)
+    expected = expected.drop(index=impossible.index.unique())
+    quarantine = _quarantine([_ragged(raw), violations, merged.violations, unscored, impossible])
     n_rows_read = len(raw.rows) + sum(len(file.ragged) for file in raw.files)
     n_bad_rows = len(quarantine[[FILE, LINE]].drop_duplicates())
     _refuse_too_many_bad_rows(quarantine, n_bad_rows, n_rows_read, max_bad_row_share)
-    known = merged.games.drop(index=unscored.index).astype(_DTYPES)[list(VALIDATED_COLUMNS)]
+    known = expected.astype(_DTYPES)[list(VALIDATED_COLUMNS)]
     games, n_scores_hidden = as_known_on(known.sort_values([DATE, GAME_ID], ignore_index=True), as_of)
     _refuse_too_few_games(games, as_of, min_games, quarantine)
     return ValidatedGames(

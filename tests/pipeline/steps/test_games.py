@@ -36,8 +36,8 @@ def test_games_have_the_columns_types_and_order_of_the_contract(load: Load) -> N
 
 
 def test_too_many_bad_rows_stop_the_run_with_share_limit_first_and_commonest(load: Load) -> None:
-    text = rows("2021-01-01", "2021-01-02", "2021-01-03") + "2021-01-04,2021,BOS,LAL,abc,90,,\n"
-    bad = text + "2021-01-05,2021,BOS,LAL,1,999,,\n2021-02-30,2021,BOS,LAL,1,2,,\n"
+    text = rows("2021-01-01", "2021-01-03", "2021-01-05") + "2021-01-07,2021,BOS,LAL,abc,90,,\n"
+    bad = text + "2021-01-09,2021,BOS,LAL,100,999,,\n2021-02-30,2021,BOS,LAL,100,90,,\n"
     assert load({"a.csv": text}, max_bad_row_share=0.25).n_bad_rows == 1
     with pytest.raises(BadData) as caught:
         load({"a.csv": bad}, max_bad_row_share=0.25)
@@ -52,7 +52,7 @@ def test_too_many_bad_rows_stop_the_run_with_share_limit_first_and_commonest(loa
 
 
 def test_too_few_played_games_stop_the_run(load: Load) -> None:
-    text = rows("2021-01-01", "2021-01-02", "2021-02-01")
+    text = rows("2021-01-01", "2021-01-03", "2021-02-01")
     assert len(load({"a.csv": text}, min_games=3).games) == 3
     with pytest.raises(BadData) as caught:
         load({"a.csv": text}, min_games=3, as_of=date(2021, 2, 1))

@@ -98,11 +98,12 @@ def test_loading_what_was_loaded_changes_nothing(table: pd.DataFrame) -> None:
 def games_to_edit() -> pd.DataFrame:
     day = [f"2021-01-{number:02d}" for number in range(1, 7)]
     table = pd.DataFrame({"date": day, "season": "2021", "home_team": "BOS", "away_team": "LAL"})
-    return table.assign(home_points="100", away_points="90", neutral_site="false", playoff="false")
+    points = [str(number) for number in range(110, 116)]  # a score does not repeat on the next day
+    return table.assign(home_points=points, away_points="90", neutral_site="false", playoff="false")
 
 
 OTHER_VALUES = {
-    "date": "2021-02-01", "season": "2022", "home_team": "MIA", "away_team": "MIA", "home_points": "101",
+    "date": "2021-02-01", "home_team": "MIA", "away_team": "MIA", "home_points": "101",
     "away_points": "91", "neutral_site": "true", "playoff": "true",
 }  # fmt: skip
 
