@@ -219,6 +219,8 @@ def test_parquet_rows_are_counted_from_one(load: Load) -> None:
 
 
 def test_missing_points_in_parquet_are_games_to_come(load: Load) -> None:
-    frame = typed_frame().assign(date=pd.to_datetime(["2021-03-05", "2021-03-06"]), home_points=np.nan, away_points=None)
+    frame = typed_frame().assign(
+        date=pd.to_datetime(["2021-03-05", "2021-03-06"]), home_points=np.nan, away_points=None
+    )
     games = load({"a.parquet": frame}).games
     assert games["home_points"].isna().all() and len(games) == 2

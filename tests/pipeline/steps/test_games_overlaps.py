@@ -255,14 +255,15 @@ def test_every_export_of_every_night_gives_the_same_games(load: Load) -> None:
     nights = {
         f"night_{night}.csv": HEADER
         + "".join(
-            f"2021-01-0{day},2021,BOS,LAL,{'100,90' if day < night else ','},,\n" for day in range(max(1, night - 2), 8)
+            f"2021-01-0{day},2021,BOS,LAL,{f'{100 + day},90' if day < night else ','},,\n"
+            for day in range(max(1, night - 2), 8)
         )
         for night in range(1, 9)
     }
     loaded = load(nights)
     # 41 rows: a game stays in two exports after it was played (the seventh in one), and in each before as a plan.
     assert account(loaded) == (7, 6, 28, 0)
-    assert loaded.games["home_points"].tolist() == [100] * 7
+    assert loaded.games["home_points"].tolist() == list(range(101, 108))
 
 
 def test_days_of_past_games_without_a_score_that_can_be_believed(load: Load) -> None:
