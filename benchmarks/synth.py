@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-IMAGE: Final = "111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining:1.0"
+IMAGE: Final = "111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining@sha256:" + "5" * 64
 EMPTY: Final = """
 import aws_cdk as cdk
 app = cdk.App({options})
@@ -48,7 +48,9 @@ def seconds(program: str) -> tuple[float, float]:
         environment = {
             **os.environ,
             "CDK_OUTDIR": out,
-            "CDK_CONTEXT_JSON": json.dumps({**context, "env": "prod", "image_uri": IMAGE}),
+            "CDK_CONTEXT_JSON": json.dumps(
+                {**context, "env": "prod", "image_uri": IMAGE, "alert_emails": "a@example.com"}
+            ),
             "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "18,20",
         }
         start, used = time.perf_counter(), _cpu_seconds()

@@ -13,7 +13,7 @@ from constructs import Construct
 from infra.settings import Settings
 from pipeline.code_version import PACKAGE, code_version, image_files
 
-_IN_ECR: Final = r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([^:@]+)"
+_IN_ECR: Final = r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.[a-z0-9.-]+/([^:@]+)"
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,9 @@ def step_image(scope: Construct, settings: Settings) -> Image:
             directory=str(PACKAGE),
             platform=ecr_assets.Platform.LINUX_AMD64,
             build_args={"CONTENT": code_version(image_files())},
+            # Recent engines push OCI manifests by themselves, and SageMaker's CreateModel refuses these
+            # (aws/amazon-sagemaker-feedback issue 180). Attestations, which do the same, the CDK turns off.
+            outputs=["type=docker"],
         )
         return Image(asset.image_uri, asset.repository.repository_arn)
     return image_in_ecr(settings.image_uri)

@@ -18,9 +18,18 @@ ENVIRONMENTS_KEY: Final = "environments"
 ENVIRONMENTS: Final = ("dev", "prod")
 PIPELINE_TAG: Final = "pipeline"
 _EMAIL: Final = rule.matching(r"[^@\s,]+@[^@\s,]+\.[^@\s,.]+", "a mail address such as oncall@example.com")
+# The domain is the partition's: amazonaws.com, amazonaws.com.cn, ...
+_REPOSITORY: Final = r"[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+(\.[a-z0-9-]+)+/[a-z0-9._/-]+"
+_DIGEST: Final = "@sha256:[0-9a-f]{64}"
 _IMAGE: Final = rule.matching(
-    r"[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[a-z0-9._/-]+(:[\w.-]{1,128}|@sha256:[0-9a-f]{64})",
-    "an image in ECR with tag or digest, such as 111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining:1.0",
+    _REPOSITORY + _DIGEST,
+    "an image in ECR by its digest, such as 111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining@sha256:<64 digits> "
+    "(a tag may be moved between training and serving); `python -m scripts.build_image --push` prints it, as does `aws "
+    "ecr describe-images --repository-name <name> --image-ids imageTag=<tag> --query 'imageDetails[0].imageDigest'`",
+)
+_IMAGE_OR_TAG: Final = rule.matching(
+    f"{_REPOSITORY}(:[\\w.-]{{1,128}}|{_DIGEST})",
+    "an image in ECR with tag or digest, such as 111122223333.dkr.ecr.us-east-1.amazonaws.com/spark:3.5",
 )
 
 
@@ -38,7 +47,7 @@ class Settings:
         _IMAGE, "", "a prebuilt image in ECR for every step; without it, the deploy builds one from pipeline/Dockerfile"
     )
     spark_image_uri: str = _setting(
-        _IMAGE, "", "an image in ECR for AggregateOnSpark; without it, SageMaker's own Spark image of the region"
+        _IMAGE_OR_TAG, "", "an image in ECR for AggregateOnSpark; without it, SageMaker's own Spark image of the region"
     )
     alert_emails: tuple[str, ...] = _setting(rule.several(_EMAIL), (), "who is mailed when something goes wrong")
     approver_emails: tuple[str, ...] = _setting(

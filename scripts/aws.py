@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
 
 NAME_PREFIX: Final = "retraining-"  # of the pipelines that this project deploys
-DEPLOY: Final = "npx cdk deploy -c env=dev -c image_uri=..."
+DEPLOY: Final = "npx cdk deploy -c env=dev"
 _NO_CREDENTIALS: Final = (
     "no usable AWS credentials ({reason}): sign in (aws sso login), or give --profile or AWS_PROFILE; "
     "aws sts get-caller-identity shows who you are"

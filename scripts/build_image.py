@@ -3,6 +3,7 @@
 python -m scripts.build_image                                  on the public base image
 BASE_IMAGE=registry.example.com/python:3.11 make image         on another one
 python -m scripts.build_image --spark                          what AggregateOnSpark runs in, with --docker
+python -m scripts.build_image --push 111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining     for image_uri
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 import click
 
 from pipeline.code_version import PACKAGE, code_version, image_files
-from pipeline.local.engine import BUILD, IMAGE, EngineError, build_command, image_details, require_engine
+from pipeline.local.engine import BUILD, IMAGE, EngineError, build_command, image_details, push, require_engine
 from pipeline.local.spark import SPARK_BUILD, SPARK_FOLDER, SPARK_IMAGE, spark_image_content
 
 
@@ -47,8 +48,16 @@ def build(*, base: str | None, tag: str, network: str | None, quiet: bool, spark
 @click.option("--tag", help=f"Name of the image. Default: {IMAGE}, with --spark {SPARK_IMAGE}.")
 @click.option("--spark", is_flag=True, help="Build the image of AggregateOnSpark, from pipeline/spark/Dockerfile.")
 @click.option("--network", envvar="BUILD_NETWORK", help="Network of the build, e.g. host.")
+@click.option(
+    "--push",
+    "repository",
+    metavar="REPOSITORY",
+    help="Push it to this repository (after docker login), and print the setting image_uri on stdout.",
+)
 @click.option("--quiet", is_flag=True, help="Show the build's output only if it fails.")
-def main(base: str | None, tag: str | None, spark: bool, network: str | None, quiet: bool) -> None:
+def main(
+    base: str | None, tag: str | None, spark: bool, network: str | None, repository: str | None, quiet: bool
+) -> None:
     """Build the container image of the steps from pipeline/Dockerfile.
 
     The environment variables BASE_IMAGE and BUILD_NETWORK stand for --base and --network. What has not changed is
@@ -57,10 +66,13 @@ def main(base: str | None, tag: str | None, spark: bool, network: str | None, qu
     tag = tag or (SPARK_IMAGE if spark else IMAGE)
     try:
         identifier = build(base=base, tag=tag, network=network, quiet=quiet, spark=spark)
+        pushed = push(tag, repository) if repository else None
     except EngineError as error:
         raise click.ClickException(str(error)) from error
     details = image_details(tag) or {}
     click.echo(f"{tag} is {identifier}, {details.get('Size', 0) / 1e6:.0f} MB unpacked", err=True)
+    if pushed:
+        click.echo(f"image_uri={pushed}")
 
 
 if __name__ == "__main__":

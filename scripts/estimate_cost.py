@@ -36,7 +36,10 @@ from pipeline.local.store import Store
 from scripts.show_bill import Notes, as_object, page
 
 # What changes no price, and need not be known yet.
-ANY: Final = ("image_uri=000000000000.dkr.ecr.us-east-1.amazonaws.com/any:any", "alert_emails=any@example.com")
+ANY: Final = (
+    f"image_uri=000000000000.dkr.ecr.us-east-1.amazonaws.com/any@sha256:{'0' * 64}",
+    "alert_emails=any@example.com",
+)
 GAMES_GIB: Final = 0.01  # 76 seasons of results are 5 MiB
 IMAGE_GIB: Final = 0.3
 MAILS_A_MONTH: Final = 20

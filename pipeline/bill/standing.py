@@ -21,6 +21,7 @@ REQUEST_SECONDS: Final = 0.1
 FREE: Final = {
     "AWS::IAM::Role": "IAM is free",
     "AWS::IAM::Policy": "IAM is free",
+    "AWS::IAM::ManagedPolicy": "IAM is free",
     "AWS::S3::BucketPolicy": "policies are free",
     "AWS::SNS::TopicPolicy": "policies are free",
     "AWS::SQS::QueuePolicy": "policies are free",

@@ -16,20 +16,22 @@ IMAGE: Final = "retraining:local"
 BUILD: Final = "make image"
 CONTENT_LABEL: Final = "retraining.content"  # digest of the files that the image was built from
 _SECONDS_TO_ANSWER: Final = 60.0
+_SECONDS_TO_PUSH: Final = 1800.0
+DOCKER_MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
 
 
 class EngineError(Exception):
     """The engine, compose or the image is not there or cannot be used; the message ends with what mends it."""
 
 
-def docker(*arguments: str) -> str:
+def docker(*arguments: str, seconds: float = _SECONDS_TO_ANSWER) -> str:
     """Standard output of a docker command; raises EngineError with what it said when it failed."""
     try:
         done = subprocess.run(
             ["docker", *arguments],  # noqa: S607 - docker as the user's shell finds it
             capture_output=True,
             text=True,
-            timeout=_SECONDS_TO_ANSWER,
+            timeout=seconds,
             check=False,
         )
     except FileNotFoundError as error:
@@ -170,9 +172,48 @@ def is_rootless() -> bool:
     return "rootless" in docker("info", "--format", "{{.SecurityOptions}}")
 
 
+def has_buildx() -> bool:
+    """Whether BuildKit builds: it must be told to make Docker's format, where the builder before it knows no other."""
+    try:
+        return bool(docker("buildx", "version"))
+    except EngineError:
+        return False
+
+
+def push(name: str, repository: str) -> str:
+    """Push an image that is here, tagged with its id; returns `repository@digest`, which names it for good.
+
+    Raises EngineError when that fails, or when the registry has anything but a Docker manifest: SageMaker's CreateModel
+    refuses OCI manifests and indexes of several images (aws/amazon-sagemaker-feedback issue 180).
+    """
+    details = image_details(name)
+    if details is None:
+        raise EngineError(f"there is no image {name}: {BUILD}")
+    target = f"{repository}:{str(details['Id']).removeprefix('sha256:')[:12]}"
+    docker("tag", name, target)
+    docker("push", "--quiet", target, seconds=_SECONDS_TO_PUSH)
+    pushed = (image_details(target) or {}).get("RepoDigests", ())
+    (uri,) = [found for found in pushed if found.startswith(f"{repository}@")]
+    require_docker_manifest(uri)
+    return str(uri)
+
+
+def require_docker_manifest(uri: str) -> None:
+    """Raises EngineError unless an image in a registry has a Docker manifest."""
+    plain_http = ("--insecure",) if re.match(r"(localhost|127\.0\.0\.1)[:/]", uri) else ()
+    kind = json.loads(docker("manifest", "inspect", *plain_http, uri)).get("mediaType")
+    if kind != DOCKER_MANIFEST:
+        raise EngineError(
+            f"{uri} is of type {kind}, which SageMaker's CreateModel refuses: it wants {DOCKER_MANIFEST}. Build "
+            "and push it with python -m scripts.build_image --push, or with docker buildx build --provenance=false "
+            "--output type=docker"
+        )
+
+
 def build_command(folder: str, *, base: str | None, tag: str, content: str, network: str | None) -> Sequence[str]:
     """The docker command that builds the image from `folder`, on the Dockerfile's own base unless one is given."""
     options = ["--build-arg", f"CONTENT={content}", "--platform", "linux/amd64", "--tag", tag]
     options += ["--build-arg", f"BASE_IMAGE={base}"] if base else []
     options += ["--network", network] if network else []
+    options += ["--output", "type=docker"] if has_buildx() else []  # recent engines make OCI images by themselves
     return ["docker", "build", *options, folder]

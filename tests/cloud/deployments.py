@@ -16,7 +16,7 @@ import boto3
 T = TypeVar("T")
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 STACK = "retraining-dev"
-IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/retraining:1.0"
+IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/retraining@sha256:{'5' * 64}"
 # What an operator might choose.
 SETTINGS = {
     "image_uri": IMAGE,

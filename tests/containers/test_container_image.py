@@ -14,7 +14,7 @@ from containers import run
 
 from pipeline.code_version import PACKAGE, image_files
 from pipeline.entrypoint import COMMANDS
-from pipeline.local.engine import CONTENT_LABEL, image_details
+from pipeline.local.engine import CONTENT_LABEL, has_buildx, image_details
 from scripts.build_image import build
 
 MAX_MEGABYTES = 700
@@ -82,6 +82,8 @@ def test_what_cdk_publishes_is_this_image(image: str, base: str | None, root: Pa
     source = asset["source"]
     arguments = {**source["dockerBuildArgs"], **({"BASE_IMAGE": base} if base else {})}
     options = [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
+    if has_buildx():
+        options += [f"--output={output}" for output in source["dockerOutputs"]]
     command = ["docker", "build", "--quiet", *options, "--platform", source["platform"], "."]
     built = subprocess.run(
         command, cwd=tmp_path / source["directory"], capture_output=True, text=True, check=False, timeout=240

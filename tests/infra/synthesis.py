@@ -10,7 +10,7 @@ from typing import Any
 from resolved_template import Template
 
 ALERTED = "oncall@example.com"
-IMAGE = "111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining:1.0"
+IMAGE = "111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining@sha256:" + "5" * 64
 
 
 def cdk_context(root: Path, **settings: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from infra.keys import Keys
 from infra.settings import Settings
 from infra.storage import Storage
 
-IMAGE = "111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining:1.0"
+IMAGE = "111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining@sha256:" + "5" * 64
 MODULES = {
     *(f"infra/handlers/{name}.py" for name in ("__init__", "announcement", "approval", "champion", "clients")),
     *(f"infra/handlers/{name}.py" for name in ("cloudformation", "mail", "metrics", "objects", "place", "registry")),

@@ -68,7 +68,7 @@ def test_jobs_carry_the_tags_because_a_pipeline_does_not_hand_on_its_own(chosen:
     from botocore.loaders import Loader
     from botocore.model import ServiceModel
 
-    image = "111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining:1.0"
+    image = "111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining@sha256:" + "5" * 64
     settings = Settings.from_context({"image_uri": image, **chosen})
     model = ServiceModel(Loader().load_service_model("sagemaker", "service-2"))
     jobs = [s for s in all_steps(deployed_definition(settings)["Steps"]) if s["Type"] in ("Processing", "Training")]

@@ -31,6 +31,10 @@ def asset(out: Path) -> Asset:
     return out / entry[1]["source"]["directory"], {"digest": entry[0], **entry[1]["source"]}
 
 
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 def statements(template: dict[str, Any], action: str) -> list[dict[str, Any]]:
     found = []
     for resource in template["Resources"].values():
@@ -45,6 +49,9 @@ def test_the_asset_holds_what_the_image_holds_and_its_dockerfile(asset: Asset) -
     expected = {path.relative_to(PACKAGE).as_posix() for path in image_files()}
     assert files == expected | {"Dockerfile", ".dockerignore"}
     assert source["platform"] == "linux/amd64"
+    assert source["dockerOutputs"] == ["type=docker"], (
+        "SageMaker takes no OCI manifest, which engines push by themselves"
+    )
 
 
 def test_every_step_and_the_model_package_name_the_image_by_its_content(out: Path, asset: Asset) -> None:
@@ -55,9 +62,10 @@ def test_every_step_and_the_model_package_name_the_image_by_its_content(out: Pat
     uri = bound["ImageUri"]["Fn::Sub"]
     assert uri.endswith(f":{asset[1]['digest']}")
     assert body.count("${ImageUri}") >= 5
-    (pull,) = statements(template, "ecr:BatchGetImage")
-    repository = uri.split("/")[1].rsplit(":", 1)[0]
-    assert [":repository/", {"Fn::Sub": repository}] in [item["Fn::Join"][1][-2:] for item in pull["Resource"]]
+    repository = [":repository/", {"Fn::Sub": uri.split("/")[1].rsplit(":", 1)[0]}]
+    pulls = statements(template, "ecr:BatchGetImage")
+    assert pulls
+    assert all(repository in [item["Fn::Join"][1][-2:] for item in listed(pull["Resource"])] for pull in pulls)
 
 
 def test_a_change_of_the_code_is_another_image(asset: Asset, root: Path, tmp_path: Path) -> None:
@@ -72,7 +80,12 @@ def test_a_change_of_the_code_is_another_image(asset: Asset, root: Path, tmp_pat
         arguments = asset[1]["dockerBuildArgs"]
         platform = ecr_assets.Platform.LINUX_AMD64
         image = ecr_assets.DockerImageAsset(
-            stack, "Image", directory=str(folder), platform=platform, build_args=arguments
+            stack,
+            "Image",
+            directory=str(folder),
+            platform=platform,
+            build_args=arguments,
+            outputs=asset[1]["dockerOutputs"],
         )
         return image.asset_hash
 
@@ -90,5 +103,5 @@ def test_a_prebuilt_image_is_bound_and_nothing_is_built(synthesise: Synthesise) 
     (pipeline,) = [r for r in template["Resources"].values() if r["Type"] == "AWS::SageMaker::Pipeline"]
     _, bound = pipeline["Properties"]["PipelineDefinition"]["PipelineDefinitionBody"]["Fn::Sub"]
     assert bound["ImageUri"] == IMAGE
-    (pull,) = statements(template, "ecr:BatchGetImage")
-    assert ':ecr:us-east-1:111122223333:repository/retraining"]]}' in json.dumps(pull["Resource"])
+    for pull in statements(template, "ecr:BatchGetImage"):
+        assert ':ecr:us-east-1:111122223333:repository/retraining"]]}' in json.dumps(pull["Resource"])

@@ -67,7 +67,9 @@ def test_options_are_text_and_cdk_json_is_not() -> None:
     [
         ("env", "staging", "one of dev, prod"),
         ("image_uri", "retraining:latest", "ECR"),
-        ("image_uri", "111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining", "tag or digest"),
+        ("image_uri", "111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining", "by its digest"),
+        ("image_uri", "111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining:1.0", "a tag may be moved"),
+        ("spark_image_uri", "111122223333.dkr.ecr.us-east-1.amazonaws.com/spark", "tag or digest"),
         ("alert_emails", "oncall", "mail address"),
         ("alert_emails", 5, "list"),
         ("approver_emails", ["a@b"], "mail address"),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.local.engine import build_command
+
 SOCKET = "unix:///var/run/docker.sock"
 
 
@@ -84,3 +86,18 @@ def test_an_image_is_for_containers(root: Path) -> None:
     )
     assert done.returncode == 2
     assert "--image is for containers: add --docker" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("buildx", "options"),
+    [("echo v0.30.1", ["--output", "type=docker"]), (said("docker: unknown command: docker buildx"), [])],
+)
+def test_buildkit_is_told_to_make_dockers_format(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, buildx: str, options: list[str]
+) -> None:
+    """The builder before BuildKit makes no other, and does not know the option."""
+    (tmp_path / "docker").write_text(f'#!/bin/sh\ncase "$1" in\nbuildx) {buildx} ;;\nesac\n')
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    command = build_command("pipeline", base=None, tag="retraining:local", content="abc", network=None)
+    assert [part for part in command if part in ("--output", "type=docker")] == options
