@@ -139,13 +139,14 @@ def allow_registry(role: iam.Role, group_name: str) -> None:
 
 
 def allow_objects(role: iam.Role, bucket: s3.IBucket, key: kms.IKey) -> None:
-    """Read runs, marker and monitor; write champion/ and what was announced and registered; write all seeds."""
-    runs, kept, announced, marker, registered, watched = (
+    """Read runs, marker, monitor; write champion/, the outbox, what was approved and registered, and all seeds."""
+    runs, kept, outbox, approvals, marker, registered, watched = (
         bucket.arn_for_objects(key)
         for key in (
             f"{RUNS_PREFIX}*",
             f"{place.CHAMPION_PREFIX}*",
-            f"{place.ANNOUNCED_PREFIX}*",
+            f"{place.OUTBOX_PREFIX}*",
+            place.APPROVALS_KEY,
             MARKER_KEY,
             REGISTERED_KEY,
             monitor_metrics.KEY,
@@ -154,9 +155,9 @@ def allow_objects(role: iam.Role, bucket: s3.IBucket, key: kms.IKey) -> None:
     seeds = sorted(key for key in c.SEED_OBJECTS if not key.startswith(place.CHAMPION_PREFIX))
     allow(role, ["s3:GetObject"], [runs], why=_KEYS_COME)
     allow(role, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [kept], why=_KEYS_COME)
-    allow(role, ["s3:GetObject", "s3:PutObject"], [announced], why=_KEYS_COME)
+    allow(role, ["s3:GetObject", "s3:PutObject"], [outbox], why=_KEYS_COME)
     allow(role, ["s3:PutObject"], [bucket.arn_for_objects(key) for key in seeds])
-    allow(role, ["s3:GetObject", "s3:PutObject"], [registered])
+    allow(role, ["s3:GetObject", "s3:PutObject"], [approvals, registered])
     allow(role, ["s3:GetObject"], [marker, watched])
     allow(role, ["s3:ListBucket"], [bucket.bucket_arn])  # without it a missing object looks like a forbidden one
     allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])

@@ -13,7 +13,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.handlers.endpoint_plan import INSTANCE, PREFIX, EndpointSettings
-from infra.handlers.place import CHAMPION_PREFIX
+from infra.handlers.place import CHAMPION_PREFIX, SERVING_OUTBOX_PREFIX
 from infra.image import Image
 from infra.job_role import allow_image, allow_network_interfaces, allow_volume_grants
 from infra.permissions import allow, service_principal
@@ -108,9 +108,12 @@ def allow_endpoint_changes(
     )
     passed = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
     allow(role, ["iam:PassRole"], [endpoint.role_arn], conditions=passed)
-    read, kept = (artifact_bucket.arn_for_objects(f"{prefix}*") for prefix in (CHAMPION_PREFIX, PREFIX))
+    read, kept, outbox = (
+        artifact_bucket.arn_for_objects(f"{prefix}*") for prefix in (CHAMPION_PREFIX, PREFIX, SERVING_OUTBOX_PREFIX)
+    )
     allow(role, ["s3:GetObject"], [read], why=_VERSIONS_COME)
     allow(role, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [kept], why=_VERSIONS_COME)
+    allow(role, ["s3:GetObject", "s3:PutObject"], [outbox], why="Each email has an object of its own.")
     allow(role, ["s3:ListBucket"], [artifact_bucket.bucket_arn])
     allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])
     if plan.kind == INSTANCE:  # SageMaker checks, in the caller's name, that it may use the key for the volumes

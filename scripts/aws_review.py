@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import click
 
 from pipeline import contract as c
-from pipeline.promotion import choose_champion
+from pipeline.promotion import APPROVAL_ID, APPROVED, UnusablePackageError, artifact_uri, next_approval_id
+from pipeline.service_text import description
 from scripts.aws import AwsError, Deployed, connect
 
 if TYPE_CHECKING:
@@ -65,11 +66,13 @@ class AwsReview:
 
     @property
     def champion(self) -> int | None:
-        """The version in use."""
-        found = self.deployed.session.client("s3", region_name=self.deployed.region).get_object(
-            Bucket=self._bucket, Key=f"{c.CHAMPION_CHANNEL}/{c.CHAMPION_FILE}"
-        )
-        version: int | None = json.loads(found["Body"].read())["version"]
+        """The version in use; None also where champion.json is missing or damaged, which the function repairs."""
+        s3 = self.deployed.session.client("s3", region_name=self.deployed.region)
+        try:
+            found = s3.get_object(Bucket=self._bucket, Key=f"{c.CHAMPION_CHANNEL}/{c.CHAMPION_FILE}")
+            version: int | None = json.loads(found["Body"].read())["version"]
+        except (s3.exceptions.NoSuchKey, ValueError, TypeError, KeyError):
+            return None
         return version
 
     def packages(self) -> tuple[dict[str, Any], ...]:
@@ -98,28 +101,44 @@ class AwsReview:
 
     def decide(self, version: int | None, status: str, reason: str | None) -> dict[str, Any]:
         """Record a decision and wait until champion/ follows it."""
-        if not reason:
+        if not reason or not description(reason):
             raise click.UsageError("--aws needs --reason: it is kept with the version")
         package = self.get(version)
+        number, metadata = int(package["ModelPackageVersion"]), package.get("CustomerMetadataProperties", {})
+        marked: dict[str, Any] = {}
+        if status == APPROVED:
+            try:
+                artifact_uri(package)
+            except UnusablePackageError as error:
+                raise click.ClickException(
+                    f"version {number} cannot be the champion: {error}. Nothing was changed; approve another version"
+                ) from error
+            marked["CustomerMetadataProperties"] = {**metadata, APPROVAL_ID: next_approval_id(self.packages())}
         self.deployed.client.update_model_package(
             ModelPackageArn=package["ModelPackageArn"],
             ModelApprovalStatus=cast("ModelApprovalStatusType", status),
-            ApprovalDescription=reason,
+            ApprovalDescription=description(reason),
+            **marked,
         )
-        self._wait()
-        return self._describe(package["ModelPackageArn"])
+        self._wait(number, status)
+        decided = self._describe(package["ModelPackageArn"])
+        if decided["ModelApprovalStatus"] != status:
+            raise click.ClickException(
+                f"your decision was recorded, but version {number} is {decided['ModelApprovalStatus']} now: another "
+                f"decision followed it ({decided.get('ApprovalDescription') or 'no reason given'})"
+            )
+        return decided
 
-    def _wait(self) -> None:
-        """Until champion.json names the version that the registry says; raises ClickException when that takes long."""
-        chosen = choose_champion(self.packages())
-        expected = chosen["ModelPackageVersion"] if chosen else None
+    def _wait(self, version: int, status: str) -> None:
+        """Until an approved version is the champion, or a rejected one is not; raises ClickException in the end."""
         end = time.monotonic() + self.patience
-        while (now := self.champion) != expected:
+        while ((now := self.champion) == version) != (status == APPROVED):
             if time.monotonic() >= end:
+                wanted = f"instead of {version}" if status == APPROVED else "all the same"
                 raise click.ClickException(
-                    f"your decision is recorded, but after {self.patience:g} s champion/ still names version "
-                    f"{now or 'none'} instead of {expected or 'none'}: look at the alarms and at the log of the "
-                    "function that follows the registry (it tries again each hour)"
+                    f"your decision is recorded, but after {self.patience:g} s champion/ names version "
+                    f"{now or 'none'} {wanted}: look at the alarms and at the log of the function that follows the "
+                    "registry (it tries again each hour)"
                 )
             time.sleep(min(POLL_SECONDS, self.patience))
 

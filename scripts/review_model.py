@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
 import click
 
 from pipeline import contract as c
 from pipeline.local import workspace
-from pipeline.local.champion import promote, read_champion
+from pipeline.local.champion import promote, read_champion, unusable
 from pipeline.local.describe import timestamp
 from pipeline.local.faults import StoreError, explain
 from pipeline.local.registry import APPROVED, PENDING, REJECTED, Registry, RegistryError
@@ -165,19 +165,14 @@ class LocalReview:
     def decide(self, version: int | None, status: str, reason: str | None) -> dict[str, Any]:
         """Record a decision and make the champion what the registry now says."""
         package = self.get(version)
+        problem = unusable(self.store, package) if status == APPROVED else None
+        if problem:
+            _refuse(f"{problem}. Nothing was changed; approve another version")
         decided = self.registry.set_approval(
             workspace.MODEL_PACKAGE_GROUP, int(package["ModelPackageVersion"]), status, reason
         )
-        try:
-            promote(self.store, workspace.MODEL_PACKAGE_GROUP, workspace.ARTIFACT_BUCKET)
-        except StoreError as error:
-            self.registry.set_approval(
-                workspace.MODEL_PACKAGE_GROUP,
-                int(package["ModelPackageVersion"]),
-                str(package["ModelApprovalStatus"]),
-                package.get("ApprovalDescription"),
-            )
-            _refuse(f"{error}: nothing was changed; approve another version")
+        for passed_over in promote(self.store, workspace.MODEL_PACKAGE_GROUP, workspace.ARTIFACT_BUCKET):
+            click.echo(f"note: {passed_over}", err=True)
         return decided
 
 
@@ -240,6 +235,8 @@ def approve(review: Review, version: int | None, reason: str | None) -> None:
     before = review.champion
     package = review.decide(version, APPROVED, reason)
     number = package["ModelPackageVersion"]
+    if review.champion != number:
+        _refuse(f"version {number} is approved, but version {review.champion or 'none'} is in use: see the note above")
     instead = f" instead of version {before}" if before not in (None, number) else ""
     click.echo(f"version {number} is approved and is now the champion{instead}")
     click.echo("the next run predicts with it and compares each candidate with it")
@@ -259,11 +256,14 @@ def reject(review: Review, version: int | None, reason: str) -> None:
         click.echo(f"version {after} is the champion again" if after else "no version is in use now: approve another")
 
 
+_STATUSES: Final = {PENDING: "pending", APPROVED: "approved", REJECTED: "rejected"}
+
+
 def _brief(package: dict[str, Any], champion: int | None) -> dict[str, Any]:
     known = package.get("CustomerMetadataProperties", {})
     return {
         "version": package["ModelPackageVersion"],
-        "status": {PENDING: "pending", APPROVED: "approved", REJECTED: "rejected"}[package["ModelApprovalStatus"]],
+        "status": _STATUSES.get(str(package.get("ModelApprovalStatus")), "unknown"),
         "champion": package["ModelPackageVersion"] == champion,
         "as_of_date": known.get(c.AS_OF_DATE, ""),
         "log_loss": known.get(c.LOG_LOSS, "nan"),

@@ -131,7 +131,8 @@ def retrain(
     )
     try:
         note_registration(*registry)
-        promote(*registry)  # a version registered as approved
+        for problem in promote(*registry):  # a version may be registered as approved
+            click.echo(f"note: {problem}", err=True)
     except (StoreError, OSError) as error:
         reason = explain(error) if isinstance(error, OSError) else str(error)
         raise StoreLostError(

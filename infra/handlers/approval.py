@@ -13,24 +13,27 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import boto3
 
 from infra.handlers import cloudformation, monitor_metrics
-from infra.handlers.announcement import Post, announce
-from infra.handlers.champion import converge
-from infra.handlers.clients import SageMaker
-from infra.handlers.mail import withdrawn
+from infra.handlers.champion import Reports, converge
+from infra.handlers.clients import SageMaker, Sns
+from infra.handlers.mail import problem, waiting, withdrawn
 from infra.handlers.metrics import is_due, metric_lines
 from infra.handlers.objects import Objects
-from infra.handlers.place import Context, Place
-from infra.handlers.registry import Registry
+from infra.handlers.outbox import Outbox
+from infra.handlers.place import OUTBOX_PREFIX, Context, Place
+from infra.handlers.registry import PENDING, Registry
 from pipeline import contract as c
+from pipeline.promotion import APPROVED, seconds
 from pipeline.registration import MARKER_KEY, REGISTERED_KEY, is_unregistered, registration
+
+_WAITING: Final = "waiting-"
 
 
 @dataclass(frozen=True)
@@ -39,50 +42,60 @@ class Services:
 
     registry: Registry
     objects: Objects
-    post: Post
+    sns: Sns
+    clock: Callable[[], float] = time.time
+    pause: Callable[[float], None] = time.sleep
+
+    def outbox(self) -> Outbox:
+        """Of one invocation."""
+        return Outbox(self.objects, self.sns, OUTBOX_PREFIX, clock=self.clock, pause=self.pause)
 
 
 @cache  # an execution environment serves many invocations
 def connect(group: str, bucket: str) -> Services:
     """Clients of the region that the function runs in."""
     registry = Registry(cast("SageMaker", boto3.client("sagemaker")), group)
-    return Services(registry, Objects(boto3.client("s3"), bucket), Post(boto3.client("sns")))
+    return Services(registry, Objects(boto3.client("s3"), bucket), boto3.client("sns"))
 
 
 def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """Lambda's entry. Raises what went wrong, so that Lambda tries again, counts an error and keeps the event."""
     place = Place.of(os.environ, context)
     services = connect(place.group, place.bucket)
+    outbox = services.outbox()
     if cloudformation.is_deploy(event):
-        return cloudformation.answer(event, at_deploy=lambda: follow(services, place, event, None))
+        # What it records is sent by the next hourly call: an email that cannot be sent must not fail a deploy.
+        return cloudformation.answer(event, at_deploy=lambda: follow(services, outbox, place, event))
     if event.get("source") == "aws.s3":
         return {"published": publish(services, place)}
-    named = event.get("detail", {}).get("ModelPackageArn")
-    announced = False
     try:
-        if named:
-            package = services.registry.describe(named)
-            announced = announce(package, services.objects, services.post, place, request_id=context.aws_request_id)
-    finally:  # a mail that cannot be sent must not keep a version from its place
-        version = follow(services, place, event, named)
-    return {"champion": version, "announced": announced}
+        version = follow(services, outbox, place, event)
+    finally:  # a version that cannot be put into its place must not keep emails back, nor the other way round
+        sent = outbox.deliver(lambda name: not name.startswith(_WAITING) or _waits(name, services.registry, place))
+    return {"champion": version, "sent": sent}
 
 
-def follow(services: Services, place: Place, event: Mapping[str, Any], named: str | None) -> int | None:
-    """Seeds, champion, metrics; returns the version in use."""
+def follow(services: Services, outbox: Outbox, place: Place, event: Mapping[str, Any]) -> int | None:
+    """Seeds, metrics, champion, notices of what waits; returns the version in use."""
     services.objects.seed(c.SEED_OBJECTS)
     evaluated = services.objects.read(MARKER_KEY)
+    detail = event.get("detail", {})
+    named = detail.get("ModelPackageArn")
     note_registration(services, evaluated.json, named)
     now = time.time()
     if is_due(event, evaluated.written, now):
         for line in metric_lines(evaluated.json or {}, place.pipeline, int(now * 1000)):
             _log(line)
-    version = converge(
-        services.registry,
-        services.objects,
-        named=named,
-        on_withdrawal=lambda left: services.post.send(place.alerts_topic, withdrawn(left, place)),
+    reports = Reports(
+        withdrawn=lambda version, leaving: outbox.record(
+            f"withdrawn-{version}-{leaving}", place.alerts_topic, withdrawn(version, place)
+        ),
+        problem=lambda text, name: outbox.record(f"problem-{name}", place.alerts_topic, problem(text, place)),
     )
+    version, packages = converge(
+        services.registry, services.objects, reports, named=named, renewed=told_approval(detail)
+    )
+    announce(packages, services, outbox, place)
     _log(json.dumps({"champion": version, "named": named}))
     return version
 
@@ -94,6 +107,46 @@ def note_registration(services: Services, marker: Mapping[str, Any] | None, name
         found = registration(marker, services.registry.newest(named))
         if found:
             services.objects.write(REGISTERED_KEY, json.dumps(found, indent=1) + "\n", over=noted)
+
+
+def told_approval(detail: Mapping[str, Any]) -> dict[int, float]:
+    """The approval that an event tells of, as version and time; empty for an event about anything else.
+
+    docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html, model package state change
+    """
+    approved = detail.get("ModelApprovalStatus") == APPROVED
+    if not approved or "ModelApprovalStatus" not in detail.get("UpdatedModelPackageFields", ()):
+        return {}
+    try:
+        return {int(detail["ModelPackageVersion"]): seconds(detail["LastModifiedTime"])}
+    except (KeyError, TypeError, ValueError):  # without a time it tells no more than the registry
+        return {}
+
+
+def announce(packages: Iterable[Mapping[str, Any]], services: Services, outbox: Outbox, place: Place) -> None:
+    """Record a notice for each version that waits for approval and has none."""
+    waits = {_notice_name(package): package for package in packages if package.get("ModelApprovalStatus") == PENDING}
+    for name in waits.keys() - outbox.names(_WAITING).keys():
+        package = waits[name]
+        outbox.record(name, place.approvers_topic, waiting(package, _evaluation(package, services.objects), place))
+
+
+def _notice_name(package: Mapping[str, Any]) -> str:
+    """The time of registration tells a version from one of a deleted group of the same name."""
+    return f"{_WAITING}{package['ModelPackageVersion']}-{int(seconds(package['CreationTime']))}"
+
+
+def _waits(name: str, registry: Registry, place: Place) -> bool:
+    """Whether the version that a notice is about still waits: it may have been decided before SNS took the email."""
+    package = registry.describe(place.package_arn(int(name.removeprefix(_WAITING).split("-")[0])))
+    return package is not None and package.get("ModelApprovalStatus") == PENDING and _notice_name(package) == name
+
+
+def _evaluation(package: Mapping[str, Any], objects: Objects) -> dict[str, Any] | None:
+    """evaluation.json of the run that registered the package; None where it cannot be read."""
+    statistics = ((package.get("ModelMetrics") or {}).get("ModelQuality") or {}).get("Statistics") or {}
+    bucket, _, key = str(statistics.get("S3Uri", "")).removeprefix("s3://").partition("/")
+    return objects.read(key, bucket=bucket, refused=True).json if bucket and key else None
 
 
 def publish(services: Services, place: Place) -> int:

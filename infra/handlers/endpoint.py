@@ -6,8 +6,8 @@ serving/attempt.json over the one that it read first of all (S3's If-Match): of 
 again.
 
 The claim also remembers what was tried. A version that SageMaker rolled back, or that could not be created, is reported
-once, and not tried again until something else is wanted or serving/attempt.json is removed: trying hourly would cost an
-hour of machines and a mail each time.
+once (the notice is recorded before the attempt is marked as reported), and not tried again until something else is
+wanted or serving/attempt.json is removed: trying hourly would cost an hour of machines and a mail each time.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Failure:
 
     wanted: Wanted
     endpoint: Endpoint
+    attempt: str  # unique to the attempt that failed
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,7 @@ def converge(
         endpoint = endpoints.describe()
         tried = Attempt.of(before)
         step = next_step(wanted, endpoint, tried)
-        # Lambda's own retry of a call that could not send its mail has the same claim, and may send it.
-        if step == WAIT or (step == FAILED and tried.reported and tried.claim != claim):
+        if step == WAIT or (step == FAILED and tried.reported):
             return step
         if step == DONE:
             # What another call has claimed, it may be making: it must know that it is overtaken before that is removed.
@@ -110,14 +110,14 @@ def converge(
                 return step
             continue
         failed = step == FAILED
+        if failed and wanted and endpoint:
+            on_failure(Failure(wanted, endpoint, tried.claim))
         planned = None if wanted is None or step == DELETE else wanted.name
         if not _write(objects, Attempt(planned, began=failed, reported=failed, claim=claim), over=before):
             continue
-        if failed and wanted and endpoint:
-            on_failure(Failure(wanted, endpoint))
-        elif step == DELETE:
+        if step == DELETE:
             endpoints.delete()
-        elif wanted:
+        elif wanted and not failed:
             _put_into_service(endpoints, objects, wanted, step, claim)
         return step
     raise ServingError(f"other calls kept changing the endpoint for {MAX_ROUNDS} rounds: it will be tried again")

@@ -10,7 +10,9 @@ from infra.handlers.place import Place
 from pipeline import contract as c
 from pipeline.console import s3_object
 
-SUBJECT_LIMIT: Final = 100  # SNS: ASCII, one line, fewer than 100 characters
+# docs.aws.amazon.com/sns/latest/api/API_Publish.html
+_SUBJECT_LENGTH: Final = 99  # ASCII without control characters, fewer than 100 characters
+_MESSAGE_BYTES: Final = 256 * 1024 - 2048  # of UTF-8, attributes and subject included
 _ROWS: Final = {
     c.LOG_LOSS: "log loss",
     c.BRIER: "Brier score",
@@ -30,6 +32,18 @@ class Mail:
     text: str
 
 
+def subject(text: str) -> str:
+    """One line of printable ASCII as SNS takes it; the end is cut."""
+    printable = "".join(ch if " " <= ch <= "~" else "?" for ch in text)
+    return " ".join(printable.split())[:_SUBJECT_LENGTH].rstrip() or "(no subject)"
+
+
+def message(text: str) -> str:
+    """The text, cut where SNS would refuse it."""
+    encoded = text.encode(errors="replace")
+    return text if len(encoded) <= _MESSAGE_BYTES else encoded[:_MESSAGE_BYTES].decode(errors="ignore") + "\n(cut)\n"
+
+
 def waiting(package: Mapping[str, Any], evaluation: Mapping[str, Any] | None, place: Place) -> Mail:
     """The mail about a version that waits for approval.
 
@@ -42,7 +56,7 @@ def waiting(package: Mapping[str, Any], evaluation: Mapping[str, Any] | None, pl
         str(package.get("ModelPackageDescription", "")),
         *(["These are simulated games: no real team, no real result."] if (evaluation or {}).get("simulated") else []),
         "",
-        *(_comparison(evaluation) if evaluation else _carried(known)),
+        *_scores(evaluation, known),
         "",
         *_report(known.get("report"), place),
         "",
@@ -53,18 +67,18 @@ def waiting(package: Mapping[str, Any], evaluation: Mapping[str, Any] | None, pl
         "",
         *(f"{name.replace('_', ' ')}: {known[name]}" for name in _LINEAGE if known.get(name)),
     ]
-    subject = f"[{place.pipeline}] version {version} waits for approval: log loss {_number(known.get(c.LOG_LOSS))}"
-    return Mail(subject[: SUBJECT_LIMIT - 1], "\n".join(lines) + "\n")
+    title = f"[{place.pipeline}] version {version} waits for approval: log loss {_number(known.get(c.LOG_LOSS))}"
+    return Mail(title, "\n".join(lines) + "\n")
 
 
 _LINEAGE: Final = ("trigger", "execution", "as_of_date", "fingerprint", "git_revision", "definition_hash", "image")
 
 
 def withdrawn(version: int, place: Place) -> Mail:
-    """The mail about a champion that left without a successor."""
+    """The email about a champion that left without a successor."""
     return Mail(
-        f"[{place.pipeline}] no champion: version {version} was withdrawn"[: SUBJECT_LIMIT - 1],
-        f"Version {version} of {place.group} is not approved any more, and no other version is.\n\n"
+        f"[{place.pipeline}] no champion: version {version} was withdrawn",
+        f"Version {version} of {place.group} is not approved any more, and no other version was when it left.\n\n"
         "Until one is approved, predictions come from Elo ratings (column model: elo), and the next candidate is\n"
         "compared with Elo alone.\n\n"
         "To see what there is:\n"
@@ -72,6 +86,30 @@ def withdrawn(version: int, place: Place) -> Mail:
         "To put a version into service:\n"
         f'  python -m scripts.review_model approve --version N --reason "..." {_options(place)}\n',
     )
+
+
+def problem(text: str, place: Place) -> Mail:
+    """The email about something in the registry or in champion/ that a person must look at; told once."""
+    return Mail(
+        f"[{place.pipeline}] {text}",
+        f"{text}\n\nEverything else goes on. This is told once.\n\n"
+        "To see the versions:\n"
+        f"  python -m scripts.review_model list {_options(place)}\n"
+        "To take a version out:\n"
+        f'  python -m scripts.review_model reject --version N --reason "..." {_options(place)}\n',
+    )
+
+
+def _scores(evaluation: Mapping[str, Any] | None, known: Mapping[str, str]) -> list[str]:
+    try:
+        return _comparison(evaluation) if evaluation else _carried(known)
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ):  # another program's file: the version is announced all the same
+        return _carried(known)
 
 
 def _command(verb: str, version: int, place: Place) -> str:

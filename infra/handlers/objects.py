@@ -17,6 +17,16 @@ _LOST_RACE: Final = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuch
 _PART_BYTES: Final = 1 << 20
 _LARGEST_MODEL: Final = 1 << 30  # packed: reading more would outlast the function
 _MISSING: Final = ("NoSuchKey", "404", "NotFound")
+# What a foreign URI may answer: that artifact cannot be had, whoever asks again.
+_REFUSED: Final = (
+    *_MISSING,
+    "AccessDenied",
+    "403",
+    "NoSuchBucket",
+    "AllAccessDisabled",
+    "PermanentRedirect",
+    "InvalidRequest",
+)
 
 
 @dataclass(frozen=True)
@@ -47,15 +57,15 @@ class Objects:
     client: S3
     bucket: str
 
-    def read(self, key: str, *, bucket: str | None = None) -> Stored:
-        """An object of this bucket or, if `bucket` is given, of that."""
+    def read(self, key: str, *, bucket: str | None = None, refused: bool = False) -> Stored:
+        """An object of this bucket or of `bucket`; with `refused`, one that may not be read is missing."""
         try:
             found = self.client.get_object(Bucket=bucket or self.bucket, Key=key)
         except ClientError as error:
-            if error.response["Error"]["Code"] in _MISSING:
+            if error.response["Error"]["Code"] in (_REFUSED if refused else _MISSING):
                 return Stored(None, None)
             raise
-        return Stored(found["Body"].read().decode(), found["ETag"], found["LastModified"].timestamp())
+        return Stored(found["Body"].read().decode(errors="replace"), found["ETag"], found["LastModified"].timestamp())
 
     def write(self, key: str, text: str, *, over: Stored) -> bool:
         """Write only where the object still is what was read; says whether it was."""
@@ -70,6 +80,10 @@ class Objects:
             raise
         return True
 
+    def put(self, key: str, text: str) -> None:
+        """Write whatever is there."""
+        self.client.put_object(Bucket=self.bucket, Key=key, Body=text.encode(), ContentType="application/json")
+
     def seed(self, objects: Mapping[str, str]) -> None:
         """Write those that are missing, and never over one that is there."""
         for key, text in objects.items():
@@ -77,16 +91,20 @@ class Objects:
 
     def keys(self, prefix: str) -> set[str]:
         """The keys below a prefix."""
+        return set(self.sizes(prefix))
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """The keys below a prefix, and how many bytes each object has."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-        return {entry["Key"] for page in pages for entry in page.get("Contents", ())}
+        return {entry["Key"]: int(entry["Size"]) for page in pages for entry in page.get("Contents", ())}
 
     def sha256(self, uri: str) -> str | None:
-        """Of an object's content, read in parts; None when it is missing or larger than any model."""
+        """Of an object's content, read in parts; None when it is missing, refused or larger than any model."""
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         try:
             found = self.client.get_object(Bucket=bucket, Key=key)
         except ClientError as error:
-            if error.response["Error"]["Code"] in _MISSING:
+            if error.response["Error"]["Code"] in _REFUSED:
                 return None
             raise
         digest, size = hashlib.sha256(), 0
@@ -102,7 +120,7 @@ class Objects:
         return sha256 is None or self.sha256(f"s3://{self.bucket}/{key}") == sha256
 
     def copy(self, uri: str, key: str, *, sha256: str | None = None) -> bool:
-        """Copy an s3:// URI here, whole or not at all; False when it is missing or, if given, not of that SHA-256."""
+        """Copy an s3:// URI here, whole or not at all; False when it cannot be had or has another SHA-256."""
         if sha256 is not None and self.sha256(uri) != sha256:
             return False
         bucket, _, source = uri.removeprefix("s3://").partition("/")
@@ -114,7 +132,7 @@ class Objects:
                 TaggingDirective="REPLACE",  # to copy tags would need one more permission, and there are none
             )
         except ClientError as error:
-            if error.response["Error"]["Code"] in _MISSING:
+            if error.response["Error"]["Code"] in _REFUSED:
                 return False
             raise
         return True

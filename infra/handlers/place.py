@@ -17,7 +17,10 @@ PIPELINE_VARIABLE: Final = "PIPELINE_NAME"
 ALERTS_VARIABLE: Final = "ALERTS_TOPIC_ARN"
 APPROVERS_VARIABLE: Final = "APPROVERS_TOPIC_ARN"
 CHAMPION_PREFIX: Final = f"{c.CHAMPION_CHANNEL}/"
-ANNOUNCED_PREFIX: Final = "announced/"  # one object a version that approvers have been told of
+OUTBOX_PREFIX: Final = "outbox/registry/"  # one object for each email of the function that follows the registry
+SERVING_OUTBOX_PREFIX: Final = "outbox/serving/"  # of the function that changes the endpoint
+RUNS_OUTBOX_PREFIX: Final = "outbox/runs/"  # of the function that tells of failed runs
+APPROVALS_KEY: Final = "approvals/approvals.json"  # when each version was approved
 
 
 class Context(Protocol):
@@ -38,11 +41,16 @@ class Place:
     approvers_topic: str
     partition: str
     region: str
+    account: str
+
+    def package_arn(self, version: int) -> str:
+        """Of a version of the group."""
+        return f"arn:{self.partition}:sagemaker:{self.region}:{self.account}:model-package/{self.group}/{version}"
 
     @classmethod
     def of(cls, variables: Mapping[str, str], context: Context) -> Place:
         """Raises KeyError for a variable that the deployment did not set."""
-        _, partition, _, region, *_ = context.invoked_function_arn.split(":")
+        _, partition, _, region, account, *_ = context.invoked_function_arn.split(":")
         return cls(
             group=variables[GROUP_VARIABLE],
             bucket=variables[BUCKET_VARIABLE],
@@ -51,4 +59,5 @@ class Place:
             approvers_topic=variables[APPROVERS_VARIABLE],
             partition=partition,
             region=region,
+            account=account,
         )

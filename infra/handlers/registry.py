@@ -11,6 +11,7 @@ from infra.handlers.clients import SageMaker
 from pipeline.promotion import APPROVED
 
 NEWEST: Final = 10  # packages among which a registration of the last hours is looked for
+PENDING: Final = "PendingManualApproval"
 
 
 @dataclass(frozen=True)
@@ -20,22 +21,21 @@ class Registry:
     client: SageMaker
     group: str
 
-    def approved(self, named: str | None = None) -> list[dict[str, Any]]:
-        """The approved packages, described.
+    def packages(self, *named: str) -> list[dict[str, Any]]:
+        """The complete packages that are approved or wait for approval, and those that are named, described.
 
-        The list is an index that may lag behind, so it only proposes; `named`, the package that an event is about, is
-        proposed as well, and the description of each decides.
+        The list is an index that may lag behind, so it only proposes; `named` (the package that an event is about,
+        those that were approved before) are proposed as well, and the description of each decides.
         """
+        arns = {arn for status in (APPROVED, PENDING) for arn in self._listed(status)}
+        described = [self.describe(arn) for arn in sorted(arns | set(named))]
+        return [package for package in described if package and package.get("ModelPackageStatus") == "Completed"]
+
+    def _listed(self, status: str) -> set[str]:
         pages = self.client.get_paginator("list_model_packages").paginate(
-            ModelPackageGroupName=self.group, ModelApprovalStatus=APPROVED
+            ModelPackageGroupName=self.group, ModelApprovalStatus=status
         )
-        arns = {summary["ModelPackageArn"] for page in pages for summary in page["ModelPackageSummaryList"]}
-        described = [self.describe(arn) for arn in sorted(arns | ({named} if named else set()))]
-        return [
-            package
-            for package in described
-            if package and package["ModelApprovalStatus"] == APPROVED and package["ModelPackageStatus"] == "Completed"
-        ]
+        return {summary["ModelPackageArn"] for page in pages for summary in page["ModelPackageSummaryList"]}
 
     def newest(self, named: str | None = None) -> list[dict[str, Any]]:
         """The packages that were registered last, described, and `named`, which the list may not have yet."""
@@ -57,4 +57,5 @@ class Registry:
             if error.response["Error"]["Code"] in ("ValidationException", "ValidationError", "ResourceNotFound"):
                 return None
             raise
-        return package if package.get("ModelPackageGroupName") == self.group else None
+        ours = package.get("ModelPackageGroupName") == self.group and package.get("ModelPackageVersion")
+        return package if ours else None

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
@@ -17,13 +18,14 @@ from typing import Any, cast
 import boto3
 
 from infra.handlers import cloudformation
-from infra.handlers.announcement import Post
+from infra.handlers.clients import Sns
 from infra.handlers.endpoint import Failure, converge, remove_all
 from infra.handlers.endpoint_calls import Endpoints, SageMakerEndpoints
 from infra.handlers.endpoint_plan import ATTEMPT, EndpointSettings
-from infra.handlers.mail import SUBJECT_LIMIT, Mail
+from infra.handlers.mail import Mail
 from infra.handlers.objects import Objects
-from infra.handlers.place import Context
+from infra.handlers.outbox import Outbox
+from infra.handlers.place import SERVING_OUTBOX_PREFIX, Context
 
 
 @dataclass(frozen=True)
@@ -32,20 +34,27 @@ class Services:
 
     endpoints: Endpoints
     objects: Objects
-    post: Post
+    sns: Sns
+    clock: Callable[[], float] = time.time
+    pause: Callable[[float], None] = time.sleep
+
+    def outbox(self) -> Outbox:
+        """Of one invocation."""
+        return Outbox(self.objects, self.sns, SERVING_OUTBOX_PREFIX, clock=self.clock, pause=self.pause)
 
 
 @cache
 def connect(name: str, own: str, bucket: str) -> Services:
     """Clients of the region that the function runs in."""
     sagemaker = cast("SageMakerEndpoints", boto3.client("sagemaker"))
-    return Services(Endpoints(sagemaker, name, own), Objects(boto3.client("s3"), bucket), Post(boto3.client("sns")))
+    return Services(Endpoints(sagemaker, name, own), Objects(boto3.client("s3"), bucket), boto3.client("sns"))
 
 
 def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """Lambda's entry. Raises what went wrong, so that Lambda tries again, counts an error and keeps the event."""
     settings = EndpointSettings.of(os.environ)
     services = connect(settings.name, settings.own, settings.bucket)
+    outbox = services.outbox()
 
     def follow() -> str:
         return converge(
@@ -53,14 +62,19 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
             services.objects,
             settings,
             claim=context.aws_request_id,
-            on_failure=lambda failure: services.post.send(settings.alerts_topic, failed(failure)),
+            on_failure=lambda failure: outbox.record(
+                f"failed-{failure.wanted.name}-{failure.attempt}", settings.alerts_topic, failed(failure)
+            ),
         )
 
     if cloudformation.is_deploy(event):
         return cloudformation.answer(
             event, at_deploy=follow, at_removal=lambda: remove_all(services.endpoints, services.objects)
         )
-    step = follow()
+    try:
+        step = follow()
+    finally:
+        outbox.deliver()
     sys.stdout.write(json.dumps({"endpoint": settings.name, "step": step}) + "\n")
     return {"endpoint": settings.name, "step": step}
 
@@ -74,7 +88,7 @@ def failed(failure: Failure) -> Mail:
     else:
         now = f"The endpoint is {endpoint.status} and answers nobody."
     return Mail(
-        f"[{wanted.settings.pipeline}] endpoint {name} could not take version {version}"[: SUBJECT_LIMIT - 1],
+        f"[{wanted.settings.pipeline}] endpoint {name} could not take version {version}",
         f"Version {version} was to be served by endpoint {name}, as {wanted.name}.\n\n"
         f"{now}\n"
         f"Reason given by SageMaker: {endpoint.reason or 'none'}\n\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -12,7 +13,19 @@ from pipeline.local.faults import StoreError, shown
 from pipeline.local.locks import locked
 from pipeline.local.registry import Registry
 from pipeline.local.store import Store, remove
-from pipeline.promotion import NO_CHAMPION, artifact_uri, champion_metadata, choose_champion
+from pipeline.promotion import (
+    NO_CHAMPION,
+    Approval,
+    Approvals,
+    UnusablePackageError,
+    approvals_as_json,
+    artifact_sha256,
+    artifact_uri,
+    by_approval,
+    champion_metadata,
+    read_approvals,
+    update_approvals,
+)
 from pipeline.registration import MARKER_KEY, REGISTERED_KEY, is_unregistered, registration
 
 
@@ -45,40 +58,77 @@ def _read(store: Store, uri: str) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def promote(store: Store, group: str, bucket: str) -> dict[str, Any]:
-    """Make champion/ what the registry says now, and return champion.json's content.
+def _follow_approvals(
+    store: Store, group: str, packages: Iterable[Mapping[str, Any]], *, in_use: int | None
+) -> dict[int, Approval]:
+    """The record of approvals after a look at the registry; a damaged one is made again, with the champion as last."""
+    path = store.root / "registry" / f".{group}.approvals.json"
+    try:
+        known = read_approvals(json.loads(path.read_bytes()))
+    except (FileNotFoundError, ValueError):
+        known = {}
+    approvals = update_approvals(known, packages, in_use=in_use)
+    if approvals != known:
+        store.write_json(path, approvals_as_json(approvals), durable=True)
+    return approvals
 
-    Idempotent; the artifact is written before champion.json, which names it. Raises StoreError when the approved
-    version's artifact is missing, or not the one that was evaluated: the champion then stays what it was. It also stays
-    where its own version's file in the registry is damaged and no newer version is approved.
+
+def unusable(store: Store, package: Mapping[str, Any]) -> str | None:
+    """Why a version's model cannot be the champion; None where it can."""
+    version = package["ModelPackageVersion"]
+    try:
+        source = store.object_path(artifact_uri(package))
+    except UnusablePackageError as error:
+        return f"version {version} cannot be the champion: {error}"
+    if not source.is_file():
+        return f"version {version} has lost its artifact {source}: put it back, or reject that version"
+    sha256 = artifact_sha256(package)
+    if sha256 not in (None, file_digest(source)):
+        return (
+            f"version {version}'s artifact {source} is not the one that was evaluated (its SHA-256 is not "
+            f"{str(sha256)[:12]}...): put it back, or reject that version"
+        )
+    return None
+
+
+def _follows(approved: list[Mapping[str, Any]], version: int, approvals: Approvals) -> bool:
+    """Whether a version was approved after another, whose file is damaged."""
+    damaged = approvals.get(version)
+    return bool(approved) and (damaged is None or approvals[int(approved[0]["ModelPackageVersion"])].at > damaged.at)
+
+
+def promote(store: Store, group: str, bucket: str) -> list[str]:
+    """Make champion/ what the registry says now; returns why approved versions were passed over.
+
+    Idempotent; the artifact is written before champion.json, which names it. Where the version that was approved last
+    cannot be used, it is the one before. The champion stays where its own version's file in the registry is damaged
+    and no version was approved after it.
     """
     prefix = f"s3://{bucket}/{c.CHAMPION_CHANNEL}"
     pointer = store.object_path(f"{prefix}/{c.CHAMPION_FILE}")
+    problems: list[str] = []
     with locked(store.root / "registry" / ".champion.lock"):
         registry = Registry(store)
-        package = choose_champion(registry.packages(group))
+        packages = registry.packages(group)
         before: dict[str, Any] = dict(NO_CHAMPION)
         with suppress(StoreError):  # a damaged one is replaced
             before = read_champion(store, bucket)
-        newer = package is not None and package["ModelPackageVersion"] > (before["version"] or 0)
-        if before["version"] in registry.damaged(group) and not newer:
-            return before  # whether it is still approved cannot be read: an older one must not take its place
-        metadata = champion_metadata(package) if package else dict(NO_CHAMPION)
-        if package:
-            source = store.object_path(artifact_uri(package))
-            if not source.is_file():
-                raise StoreError(
-                    f"version {package['ModelPackageVersion']} has lost its artifact {source}: put it back, or reject "
-                    "that version"
+        approvals = _follow_approvals(store, group, packages, in_use=before["version"])
+        approved = by_approval(packages, approvals)
+        if before["version"] in registry.damaged(group) and not _follows(approved, before["version"], approvals):
+            return problems  # whether it is still approved cannot be read: an older one must not take its place
+        metadata: dict[str, Any] = dict(NO_CHAMPION)
+        for package in approved:
+            problem = unusable(store, package)
+            if problem is None:
+                metadata = champion_metadata(package)
+                store.copy(
+                    store.object_path(artifact_uri(package)), store.object_path(f"{prefix}/{metadata['artifact']}")
                 )
-            if metadata["sha256"] not in (None, file_digest(source)):
-                raise StoreError(
-                    f"version {package['ModelPackageVersion']}'s artifact {source} is not the one that was evaluated "
-                    f"(its SHA-256 is not {metadata['sha256'][:12]}...): put it back, or reject that version"
-                )
-            store.copy(source, store.object_path(f"{prefix}/{metadata['artifact']}"))
+                break
+            problems.append(problem)
         store.write_json(pointer, metadata, durable=True)
         for entry in pointer.parent.iterdir():
             if entry.name not in (c.CHAMPION_FILE, str(metadata["version"])):
                 remove(entry)
-    return metadata
+    return problems

@@ -15,6 +15,7 @@ from pipeline.local.describe import LOCAL_ARN, timestamp
 from pipeline.local.faults import explain, naming, shown
 from pipeline.local.locks import locked
 from pipeline.local.store import JsonObject, Store, sync_folder, write_through
+from pipeline.promotion import APPROVAL_ID, next_approval_id, seconds
 from pipeline.service_text import is_metadata_value
 
 PENDING = "PendingManualApproval"
@@ -123,16 +124,24 @@ class Registry:
         return package
 
     def set_approval(self, group: str, version: int, status: str, reason: str | None = None) -> JsonObject:
-        """Records a review: the status, when it was given and, if there is one, the reason; returns the package."""
+        """Records a review: the status, when it was given and, if there is one, the reason; returns the package.
+
+        No review is earlier than the one before it, even where the machine's clock was set back.
+        """
         if status not in APPROVAL_STATUSES:
             raise RegistryError(f"{status!r} is not one of {', '.join(APPROVAL_STATUSES)}")
         with locked(self._store.root / "registry" / f".{group}.lock"):
+            packages = self.packages(group)
+            last = max((seconds(p["LastModifiedTime"]) for p in packages if "LastModifiedTime" in p), default=0)
             package = {
                 **self.get(group, version),
                 "ModelApprovalStatus": status,
-                "LastModifiedTime": timestamp(time.time()),
+                "LastModifiedTime": timestamp(max(time.time(), last + 0.001)),
             }
             package.pop("ApprovalDescription", None)
+            if status == APPROVED:
+                known = package.get("CustomerMetadataProperties", {})
+                package["CustomerMetadataProperties"] = {**known, APPROVAL_ID: next_approval_id(packages)}
             if reason:
                 package["ApprovalDescription"] = reason
             self._store.write_json(self._root / group / f"{version}.json", package, durable=True)

@@ -24,7 +24,6 @@ from moto.sns.models import sns_backends
 from sagemaker_emulation import ACCOUNT, REGION
 
 from infra.handlers import approval
-from infra.handlers.announcement import Post
 from infra.handlers.objects import Objects
 from infra.handlers.registry import Registry
 from pipeline import contract as c
@@ -135,18 +134,42 @@ def _client(name: str) -> Any:
     return boto3.client(name, region_name=REGION)
 
 
+class Killed(BaseException):
+    """The function's process ends: no handler of errors runs."""
+
+
 @dataclass
 class World:
     """What both kinds share: people decide, notices arrive."""
 
     requests: Iterator[int] = field(default_factory=itertools.count)
+    approvals: list[int] = field(default_factory=list)  # of versions that are approved, in the order of their approval
+    last_notices: dict[int, dict[str, Any]] = field(default_factory=dict)
     writes: list[tuple[int | None, int | None, bytes | None]] = field(default_factory=list)
     interruptions: dict[int, Callable[[], None]] = field(default_factory=dict)  # call number -> what happens before it
     calls: int = 0
 
     def notice(self, version: int) -> dict[str, Any]:
-        """The event about a version."""
-        return event(f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/{GROUP}/{version}")
+        """The event about a version's last change."""
+        return self.last_notices.get(version) or event(self.arn(version))
+
+    def arn(self, version: int) -> str:
+        """Of a version."""
+        return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/{GROUP}/{version}"
+
+    @property
+    def last_approved(self) -> int | None:
+        """The version that should be the champion."""
+        return self.approvals[-1] if self.approvals else None
+
+    def changed(self, version: int, status: str | None, time: datetime, *fields: str) -> None:
+        """Keep what was done to a version: the order of approvals, and the event that tells of it."""
+        if status:
+            self.approvals = [v for v in self.approvals if v != version] + ([version] if status == "Approved" else [])
+        told = {"ModelApprovalStatus": status} if status else {}
+        more = {"UpdatedModelPackageFields": list(fields)} if fields else {}
+        written = time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        self.last_notices[version] = event(self.arn(version), **told, **more, LastModifiedTime=written)
 
     def deliver(self, notice: dict[str, Any], request_id: str | None = None) -> dict[str, Any]:
         """Invoke the handler as Lambda does."""
@@ -163,6 +186,20 @@ class World:
             happens()
 
 
+def _call(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A call that the handler makes: something may happen before it, and it may fail before or after its effect."""
+
+    @functools.wraps(method)
+    def called(self: Any, **given: Any) -> Any:
+        self.interrupt()
+        self.fails("before", method.__name__)
+        result = method(self, **given)
+        self.fails("after", method.__name__)
+        return result
+
+    return called
+
+
 class MemoryWorld(World):
     """Dictionaries behind the four calls of S3 and the two of SageMaker."""
 
@@ -173,12 +210,22 @@ class MemoryWorld(World):
         self.mails: list[tuple[str, str, str]] = []
         self.clock = datetime(2025, 3, 1, tzinfo=UTC)
         self.etags = itertools.count(1)
-        self.services = approval.Services(Registry(self, GROUP), Objects(self, BUCKET), Post(self))
+        self.fails: Callable[[str, str], None] = lambda when, call: None  # raises, before or after a call's effect
+        self.services = approval.Services(Registry(self, GROUP), Objects(self, BUCKET), self, self.now, lambda _: None)
+
+    def now(self) -> float:
+        """The function's clock."""
+        return self.clock.timestamp()
+
+    def pass_time(self, seconds: float) -> None:
+        """Nothing happens for a while."""
+        self.clock += timedelta(seconds=seconds)
 
     def register(self, status: str) -> int:
         """The next version."""
         version = len(self.packages) + 1
         self.clock += timedelta(seconds=1)
+        self.changed(version, status, self.clock)
         self.packages[version] = {
             **request(version, status),
             "ModelPackageVersion": version,
@@ -189,10 +236,22 @@ class MemoryWorld(World):
         self.store(f"runs/run{version}/model.tar.gz", model(version))
         return version
 
-    def decide(self, version: int, status: str) -> None:
-        """A person's decision."""
+    def decide(self, version: int, status: str, *, approval_id: str = "") -> None:
+        """A person's decision; our command gives each approval an id."""
         self.clock += timedelta(seconds=1)
-        self.packages[version] |= {"ModelApprovalStatus": status, "LastModifiedTime": self.clock}
+        package = self.packages[version] | {"ModelApprovalStatus": status, "LastModifiedTime": self.clock}
+        if approval_id:
+            known = package["CustomerMetadataProperties"]
+            package["CustomerMetadataProperties"] = known | {"approval_id": approval_id}
+        self.packages[version] = package
+        self.changed(version, status, self.clock, "ModelApprovalStatus", "ApprovalDescription")
+
+    def edit(self, version: int) -> None:
+        """Somebody edits metadata."""
+        self.clock += timedelta(seconds=1)
+        known = self.packages[version]["CustomerMetadataProperties"] | {"note": str(self.clock)}
+        self.packages[version] |= {"CustomerMetadataProperties": known, "LastModifiedTime": self.clock}
+        self.changed(version, None, self.clock, "CustomerMetadataProperties")
 
     def described(self) -> list[dict[str, Any]]:
         """All packages."""
@@ -213,8 +272,10 @@ class MemoryWorld(World):
 
     def _pages(self, operation: str, **given: Any) -> Iterator[dict[str, Any]]:
         self.interrupt()
+        self.fails("before", operation)
         if operation == "list_objects_v2":
-            yield {"Contents": [{"Key": key} for key in self.objects if key.startswith(given["Prefix"])]}
+            found = {key: body for key, (body, _) in self.objects.items() if key.startswith(given["Prefix"])}
+            yield {"Contents": [{"Key": key, "Size": len(body)} for key, body in found.items()]}
             return
         wanted = given.get("ModelApprovalStatus")
         found = [p for p in self.packages.values() if wanted in (None, p["ModelApprovalStatus"])]
@@ -222,43 +283,44 @@ class MemoryWorld(World):
             found.reverse()
         yield from ({"ModelPackageSummaryList": [{"ModelPackageArn": p["ModelPackageArn"]}]} for p in found)
 
+    @_call
     def describe_model_package(self, *, ModelPackageName: str) -> dict[str, Any]:  # noqa: N803
-        self.interrupt()
         version = int(ModelPackageName.rsplit("/", maxsplit=1)[-1])
         if version not in self.packages:
-            raise _error("ValidationException")
+            raise refused("ValidationException")
         return copy.copy(self.packages[version])
 
+    @_call
     def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
-        self.interrupt()
         if Key not in self.objects:
-            raise _error("NoSuchKey")
+            raise refused("NoSuchKey")
         body, etag = self.objects[Key]
         return {"Body": io.BytesIO(body), "ETag": etag, "LastModified": datetime.now(UTC)}
 
+    @_call
     def put_object(self, *, Key: str, Body: bytes, **given: Any) -> None:  # noqa: N803
-        self.interrupt()
         if "IfNoneMatch" in given and Key in self.objects:
-            raise _error("PreconditionFailed")
+            raise refused("PreconditionFailed")
         if "IfMatch" in given and Key not in self.objects:
-            raise _error("NoSuchKey")
+            raise refused("NoSuchKey")
         if "IfMatch" in given and self.objects[Key][1] != given["IfMatch"]:
-            raise _error("PreconditionFailed")
+            raise refused("PreconditionFailed")
         self.store(Key, Body)
         if Key == POINTER:
             self.writes.append(_seen(self, Body))
 
+    @_call
     def copy_object(self, *, CopySource: dict[str, str], Key: str, **_: Any) -> None:  # noqa: N803
-        self.interrupt()
         if CopySource["Key"] not in self.objects:
-            raise _error("NoSuchKey")
+            raise refused("NoSuchKey")
         self.store(Key, self.objects[CopySource["Key"]][0])
 
+    @_call
     def publish(self, *, TopicArn: str, Subject: str, Message: str) -> None:  # noqa: N803
         self.mails.append((TopicArn, Subject, Message))
 
+    @_call
     def delete_object(self, *, Key: str, **_: Any) -> None:  # noqa: N803
-        self.interrupt()
         self.objects.pop(Key, None)
 
 
@@ -302,13 +364,15 @@ class MotoWorld(World):
         """The next version."""
         version = self.registered = self.registered + 1
         self.sagemaker.create_model_package(**request(version, status))
+        self.changed(version, status, datetime.now(UTC))
         self.store(f"runs/run{version}/model.tar.gz", model(version))
         return version
 
     def decide(self, version: int, status: str) -> None:
         """A person's decision."""
-        arn = self.notice(version)["detail"]["ModelPackageArn"]
-        self.sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus=status)
+        self.sagemaker.update_model_package(ModelPackageArn=self.arn(version), ModelApprovalStatus=status)
+        modified = self.sagemaker.describe_model_package(ModelPackageName=self.arn(version))["LastModifiedTime"]
+        self.changed(version, status, modified, "ModelApprovalStatus")
 
     def described(self) -> list[dict[str, Any]]:
         """All packages."""
@@ -348,7 +412,7 @@ def _seen(world: Any, pointer: bytes) -> tuple[int | None, int | None, bytes | N
     return version, version if status == "Approved" else None, world.read(f"champion/{metadata['artifact']}")
 
 
-def _error(code: str) -> ClientError:
+def refused(code: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": code}}, "call")
 
 

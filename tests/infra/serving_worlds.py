@@ -11,7 +11,6 @@ from approval_worlds import FUNCTION_ARN, MemoryWorld
 from botocore.exceptions import ClientError
 
 from infra.handlers import serving
-from infra.handlers.announcement import Post
 from infra.handlers.endpoint_calls import Endpoints
 from infra.handlers.endpoint_plan import SERVERLESS, EndpointSettings
 from infra.handlers.objects import Objects
@@ -57,7 +56,7 @@ class EndpointWorld(MemoryWorld):
         self.target = ""
         self.updates: list[dict[str, Any]] = []
         self.services = serving.Services(  # type: ignore[assignment]
-            Endpoints(self, SETTINGS.name, SETTINGS.own), Objects(self, SETTINGS.bucket), Post(self)
+            Endpoints(self, SETTINGS.name, SETTINGS.own), Objects(self, SETTINGS.bucket), self, self.now, lambda _: None
         )
         self.promote(None)
 

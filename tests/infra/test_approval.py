@@ -15,6 +15,7 @@ from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk.assertions import Match, Template
 from moto.server import ThreadedMotoServer
 
+from app import FLAGS
 from infra.alerts import Alerts
 from infra.approval import HANDLER, Approval
 from infra.keys import Keys
@@ -23,8 +24,11 @@ from infra.storage import Storage
 
 IMAGE = "111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining@sha256:" + "5" * 64
 MODULES = {
-    *(f"infra/handlers/{name}.py" for name in ("__init__", "announcement", "approval", "champion", "clients")),
-    *(f"infra/handlers/{name}.py" for name in ("cloudformation", "mail", "metrics", "objects", "place", "registry")),
+    *(f"infra/handlers/{name}.py" for name in ("__init__", "approval", "champion", "clients")),
+    *(
+        f"infra/handlers/{name}.py"
+        for name in ("cloudformation", "mail", "metrics", "objects", "outbox", "place", "registry")
+    ),
     *(f"infra/handlers/{name}.py" for name in ("endpoint", "endpoint_calls", "endpoint_plan", "serving")),
     *("infra/handlers/teardown.py", "infra/__init__.py", "pipeline/__init__.py"),
     "infra/handlers/monitor_metrics.py",
@@ -36,9 +40,8 @@ MODULES = {
 def assembly(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A stack of approvals and what they need, synthesised."""
     folder = tmp_path_factory.mktemp("approval")
-    context = json.loads((root / "cdk.json").read_text(encoding="utf-8"))["context"]
     app = cdk.App(
-        outdir=str(folder), context=context, builtin_cloud_formation_validation=False, analytics_reporting=False
+        outdir=str(folder), context=dict(FLAGS), builtin_cloud_formation_validation=False, analytics_reporting=False
     )
     stack = cdk.Stack(app, "approvals")
     settings = Settings.from_context(
@@ -132,7 +135,7 @@ def test_invoked_from_the_asset_alone_as_lambda_does(asset: Path, tmp_path: Path
         server.stop()
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout.splitlines()[-1])
-    assert answer["result"] == {"champion": None, "announced": False}
+    assert answer["result"] == {"champion": None, "sent": 0}
     assert answer["file"].startswith(str(asset))
     (function,) = template.find_resources("AWS::Lambda::Function").values()
     assert function["Properties"]["Handler"] == HANDLER
@@ -165,10 +168,11 @@ def test_the_role_can_do_this_and_nothing_else(resources: dict[str, dict[str, An
         for resource in listed(statement["Resource"])
     ]
     assert sorted(written) == [
-        "/announced/*",
+        "/approvals/approvals.json",
         "/champion/*",
         "/evaluated/last_evaluated.json",
         "/evaluated/registered.json",
+        "/outbox/registry/*",
         "/team_games/aggregated.json",
     ]
 

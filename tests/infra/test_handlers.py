@@ -23,6 +23,7 @@ from approval_worlds import (
     champion,
     event,
     model,
+    refused,
     seeds_present,
 )
 from hypothesis import HealthCheck, Phase, given, settings
@@ -32,9 +33,9 @@ from moto.sagemaker.models import PAGINATION_MODEL
 from sagemaker_emulation import REGION, taught
 
 from infra.handlers import approval
-from infra.handlers.champion import PromotionError
-from pipeline.promotion import choose_champion
+from infra.handlers.place import APPROVALS_KEY
 
+HOURLY = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
 PENDING, APPROVED, REJECTED = "PendingManualApproval", "Approved", "Rejected"
 
 
@@ -89,26 +90,25 @@ def act(world: Any, what: Any, status: str) -> int:
 
 def play(world: Any, history: list[Any], order: random.Random) -> None:
     """Play a history, its notices late, repeated and in any order."""
-    due: dict[int, list[int]] = {}
+    due: dict[int, list[dict[str, Any]]] = {}
     for now, (what, status, late) in enumerate(history):
         version = act(world, what, status)
         for delay in late:
-            due.setdefault(now + delay, []).append(version)
+            due.setdefault(now + delay, []).append(world.notice(version))
         deliver(world, due.pop(now, []), order)
     for now in sorted(due):
         deliver(world, due[now], order)
 
 
-def deliver(world: Any, versions: list[int], order: random.Random) -> None:
-    order.shuffle(versions)
-    for version in versions:
-        world.deliver(world.notice(version))
+def deliver(world: Any, notices: list[dict[str, Any]], order: random.Random) -> None:
+    order.shuffle(notices)
+    for notice in notices:
+        world.deliver(notice)
 
 
 def check_agreement(world: Any) -> None:
     """champion/ holds what the registry says, that version's own artifact, and nothing else."""
-    chosen = choose_champion(world.described())
-    version = chosen["ModelPackageVersion"] if chosen else None
+    version = world.last_approved
     assert champion(world)["version"] == version
     kept = {key for key in world.objects if key.startswith("champion/")}
     if version is None:
@@ -209,7 +209,7 @@ def test_a_withdrawal_in_the_middle_of_another_call_is_told_of_once(call: int) -
         world.register(APPROVED)
         world.deliver(world.notice(1))
         check_overlap(world, [], [(call, 0, REJECTED)])
-        assert champion(world) == {"version": None}
+        assert champion(world)["version"] is None
         assert len(withdrawals(world)) == 1
 
 
@@ -264,7 +264,7 @@ def test_a_package_of_another_group_is_none_of_ours(world: MotoWorld) -> None:
         **{**_foreign(), "ModelPackageGroupName": "other", "ModelApprovalStatus": APPROVED}
     )
     result = world.deliver(event(foreign["ModelPackageArn"]))
-    assert result == {"champion": None, "announced": False}
+    assert result == {"champion": None, "sent": 0}
 
 
 def _foreign() -> dict[str, Any]:
@@ -283,9 +283,12 @@ def test_a_lost_artifact_is_reported_and_the_one_before_is_used(world: MotoWorld
     for _ in range(2):
         world.register(APPROVED)
     world.s3.delete_object(Bucket="artifacts", Key="runs/run2/model.tar.gz")
-    with pytest.raises(PromotionError, match=r"run2/model.tar.gz: champion is now version 1"):
+    for _ in range(3):
         world.deliver(world.notice(2))
-    assert champion(world)["version"] == 1
+        assert champion(world)["version"] == 1
+    ((_, subject, text),) = world.mails
+    assert "version 2 is approved, but has lost its artifact" in text
+    assert len(subject) < 100
 
 
 def test_the_version_in_use_outlives_its_run(world: MotoWorld) -> None:
@@ -300,10 +303,82 @@ def test_the_version_in_use_outlives_its_run(world: MotoWorld) -> None:
     assert world.read("champion/1/model.tar.gz") == model(1)
 
 
+def test_an_edit_of_an_older_version_does_not_move_the_champion(world: MotoWorld) -> None:
+    for _ in range(2):
+        world.register(PENDING)
+    for version in (1, 2):
+        world.decide(version, APPROVED)
+        world.deliver(world.notice(version))
+    world.sagemaker.update_model_package(
+        ModelPackageArn=world.arn(1), CustomerMetadataProperties={"note": "looked again"}
+    )
+    edited = event(world.arn(1), ModelApprovalStatus=APPROVED, UpdatedModelPackageFields=["CustomerMetadataProperties"])
+    for notice in (edited, HOURLY):
+        assert world.deliver(notice)["champion"] == 2
+
+
+def test_a_lost_or_damaged_record_of_approvals_leaves_the_champion(world: MotoWorld) -> None:
+    for _ in range(2):
+        world.register(APPROVED)
+    world.deliver(world.notice(2))
+    world.sagemaker.update_model_package(ModelPackageArn=world.arn(1), CustomerMetadataProperties={"note": "x"})
+    world.s3.delete_object(Bucket="artifacts", Key=APPROVALS_KEY)
+    assert world.deliver(HOURLY)["champion"] == 2
+    for _ in range(2):
+        world.store(APPROVALS_KEY, b"{half")
+        assert world.deliver(HOURLY)["champion"] == 2
+    ((_, _, text),) = world.mails
+    assert f"{APPROVALS_KEY} could not be read" in text
+
+
+STRANGE = {
+    "no specification": None,
+    "no containers": {"Containers": []},
+    "no artifact": {"Containers": [{"Image": "i"}]},
+    "a folder": {"Containers": [{"Image": "i", "ModelDataSource": {"S3DataSource": {"S3Uri": "s3://b/f/"}}}]},
+    "another bucket": {"Containers": [{"Image": "i", "ModelDataUrl": "s3://elsewhere/model.tar.gz"}]},
+}
+
+
+@pytest.mark.parametrize("specification", STRANGE.values(), ids=STRANGE)
+def test_a_strange_package_is_reported_once_and_blocks_nothing(specification: dict[str, Any] | None) -> None:
+    with memory_world() as world:
+        world.register(APPROVED)
+        strange, waiting = world.register(APPROVED), world.register(PENDING)
+        package = {**world.packages[strange], "InferenceSpecification": specification}
+        world.packages[strange] = {
+            name: value for name, value in package.items() if value is not None and name != "CustomerMetadataProperties"
+        }
+        for _ in range(3):
+            assert world.deliver(HOURLY)["champion"] == 1
+        about = [text for _, _, text in world.mails if f"version {strange} is approved, but" in text]
+        assert len(about) == 1
+        assert len([subject for _, subject, _ in world.mails if f"version {waiting} waits" in subject]) == 1
+
+
+def test_a_strange_package_that_waits_is_announced() -> None:
+    with memory_world() as world:
+        version = world.register(PENDING)
+        for name in ("CustomerMetadataProperties", "InferenceSpecification", "ModelPackageDescription", "ModelMetrics"):
+            del world.packages[version][name]
+        assert world.deliver(HOURLY)["sent"] == 1
+    foreign = {"ModelQuality": {"Statistics": {"S3Uri": "s3://artifacts/foreign.json"}}}
+    for content in (b"{}", b"[1]", b"\xff", b'{"comparison": 3, "metrics": {}}'):
+        with memory_world() as world:
+            version = world.register(PENDING)
+            world.packages[version]["ModelMetrics"] = foreign
+            world.store("foreign.json", content)
+            assert world.deliver(HOURLY)["sent"] == 1
+
+
 def test_an_unreadable_pointer_is_replaced(world: MotoWorld) -> None:
     world.register(APPROVED)
-    world.store("champion/champion.json", b"{half")
-    assert world.deliver(world.notice(1))["champion"] == 1
+    for damaged in (b"{half", b"\xff\xfe", b'{"version": "one"}', b"[]"):
+        told = len(world.mails)
+        world.store("champion/champion.json", damaged)
+        for _ in range(2):
+            assert world.deliver(world.notice(1))["champion"] == 1
+        assert [text.split(",")[0] for _, _, text in world.mails[told:]] == ["champion/champion.json could not be read"]
 
 
 # --- whom it tells, and what ----------------------------------------------------------------------------------------
@@ -312,8 +387,8 @@ def test_an_unreadable_pointer_is_replaced(world: MotoWorld) -> None:
 def test_approvers_get_one_mail_with_numbers_and_commands(world: MotoWorld) -> None:
     world.register(PENDING)
     world.store("runs/run1/evaluation.json", json.dumps(EVALUATION).encode())
-    assert world.deliver(world.notice(1))["announced"] is True
-    assert world.deliver(world.notice(1))["announced"] is False
+    assert world.deliver(world.notice(1))["sent"] == 1
+    assert world.deliver(world.notice(1))["sent"] == 0
     ((topic, subject, text),) = world.mails
     assert topic == APPROVERS
     assert subject == "[retraining-test] version 1 waits for approval: log loss 0.6212"
@@ -339,26 +414,8 @@ def test_without_evaluation_the_mail_shows_what_the_package_carries(world: MotoW
 
 def test_an_approved_registration_asks_nobody(world: MotoWorld) -> None:
     world.register(APPROVED)
-    assert world.deliver(world.notice(1)) == {"champion": 1, "announced": False}
+    assert world.deliver(world.notice(1)) == {"champion": 1, "sent": 0}
     assert world.mails == []
-
-
-def test_a_retry_of_an_invocation_that_died_before_its_mail_sends_it(world: MotoWorld) -> None:
-    world.register(PENDING)
-    post, failing = world.services.post, _Failing()
-    object.__setattr__(world.services, "post", failing)
-    with pytest.raises(RuntimeError, match="no mail today"):
-        world.deliver(world.notice(1), request_id="same")
-    assert champion(world) == {"version": None}, "the rest was done nevertheless"
-    object.__setattr__(world.services, "post", post)
-    assert world.deliver(world.notice(1), request_id="another")["announced"] is False
-    assert world.deliver(world.notice(1), request_id="same")["announced"] is True
-    assert world.deliver(world.notice(1), request_id="same")["announced"] is False
-
-
-class _Failing:
-    def send(self, *_: Any) -> None:
-        raise RuntimeError("no mail today")
 
 
 def test_metrics_of_the_last_evaluation(world: MotoWorld, capsys: pytest.CaptureFixture[str]) -> None:
@@ -453,8 +510,12 @@ def test_the_end_of_a_stack_changes_no_object_and_no_version(answers: Any, histo
 def test_a_deploy_that_cannot_seed_fails_with_the_reason(answers: Any) -> None:
     url, received = answers
     with memory_world() as world:
-        version = world.register(APPROVED)
-        del world.objects[f"runs/run{version}/model.tar.gz"]
+
+        def broken(when: str, call: str) -> None:
+            if (when, call) == ("before", "put_object"):
+                raise refused("InternalError")
+
+        world.fails = broken
         world.deliver(deploy("Update", url))
     assert received[0]["Status"] == "FAILED"
-    assert "lost its artifact" in received[0]["Reason"]
+    assert "InternalError" in received[0]["Reason"]

@@ -68,9 +68,48 @@ def test_the_champions_digest_is_that_of_the_evaluated_model(store: Store) -> No
 
 def test_a_version_of_other_bytes_is_not_promoted(store: Store) -> None:
     store.object_path(uri(2)).write_bytes(model(1))
-    with pytest.raises(StoreError, match=r"version 2's artifact .* is not the one that was evaluated .* put it back"):
-        decide(store, 2, APPROVED)
+    Registry(store).set_approval(GROUP, 2, APPROVED)
+    (problem,) = promote(store, GROUP, BUCKET)
+    assert "version 2's artifact" in problem
+    assert "is not the one that was evaluated" in problem
     assert in_use(store) == (1, model(1))
+
+
+def test_an_edit_of_an_older_version_and_a_clock_that_was_set_back_move_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.local.registry.time.time", lambda: 1_000_000.0)
+    decide(store, 2, APPROVED)
+    assert in_use(store)[0] == 2, "approved after version 1, whatever the clock says"
+    edited = json.loads(version_file(store, 1).read_text()) | {"LastModifiedTime": "2099-01-01T00:00:00.000Z"}
+    store.write_json(version_file(store, 1), edited)
+    promote(store, GROUP, BUCKET)
+    assert in_use(store)[0] == 2
+    decide(store, 1, APPROVED)
+    assert in_use(store)[0] == 1, "a roll-back"
+
+
+def test_a_lost_or_damaged_record_of_approvals_leaves_the_champion(store: Store) -> None:
+    decide(store, 2, APPROVED)
+    decide(store, 1, APPROVED)
+    record = store.root / "registry" / f".{GROUP}.approvals.json"
+    for text in ("", "{", '{"1": 2}', "[]"):
+        record.write_text(text)
+        promote(store, GROUP, BUCKET)
+        assert in_use(store)[0] == 1
+    record.unlink()
+    promote(store, GROUP, BUCKET)
+    assert in_use(store)[0] == 1
+
+
+def test_a_package_without_an_artifact_is_passed_over(store: Store) -> None:
+    decide(store, 2, APPROVED)
+    strange = json.loads(version_file(store, 2).read_text())
+    del strange["InferenceSpecification"]
+    store.write_json(version_file(store, 2), strange)
+    (problem,) = promote(store, GROUP, BUCKET)
+    assert "version 2 cannot be the champion" in problem
+    assert in_use(store)[0] == 1
 
 
 def test_a_swapped_champion_is_put_back_by_the_next_promotion(store: Store) -> None:
