@@ -34,6 +34,7 @@ from pipeline.local.plan import load_plan
 from pipeline.local.progress import listener_for
 from pipeline.local.record import FAILED, STOPPED, SUCCEEDED, RunError, RunResult, damaged_records, load_run
 from pipeline.local.registry import Registry
+from pipeline.local.retention import clean
 from pipeline.local.runner import run
 from pipeline.local.spark import SPARK_IMAGE, require_spark_here, require_spark_image, wants_spark
 from pipeline.local.store import Store
@@ -138,6 +139,10 @@ def retrain(
         raise StoreLostError(
             f"run {result.execution_id} has {result.status}, but no champion follows: {reason}"
         ) from error
+    try:
+        clean(opened)
+    except (StoreError, OSError) as error:  # it has no bearing on what the run came to
+        click.echo(f"warning: old runs are kept: {explain(error) if isinstance(error, OSError) else error}", err=True)
     return result, opened
 
 

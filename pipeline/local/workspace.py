@@ -109,6 +109,7 @@ def put_data(store: Store, source: Path, prefix: str) -> int:
         if not is_text(file.relative_to(base)):
             raise StoreError(f"{shown(file)}: its name is not UTF-8, as the keys of S3 are; rename the file")
         store.upload(file, f"{uri}/{file.parent.relative_to(base).as_posix()}".removesuffix("/."))
+    os.utime(store.object_path(uri))  # in use: see retention.py
     wanted = {file.relative_to(base).as_posix() for file in files}
     for stored in store.objects(f"{uri}/"):
         if stored.relative not in wanted:

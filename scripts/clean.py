@@ -1,0 +1,61 @@
+"""Remove from a local store what neither its newest runs nor a registered version needs.
+
+python -m scripts.clean --dry-run                    what would go
+python -m scripts.clean --keep-runs 10               only the newest ten runs stay, and all versions
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from pipeline.local import workspace
+from pipeline.local.faults import StoreError, explain
+from pipeline.local.retention import KEPT_RUNS, clean
+from pipeline.local.store import Store
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--store",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The store. Default: the one that was used last.",
+)
+@click.option(
+    "--keep-runs",
+    type=click.IntRange(min=0),
+    default=KEPT_RUNS,
+    show_default=True,
+    help="How many of the newest runs stay whole.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
+def main(store: Path | None, keep_runs: int, dry_run: bool, as_json: bool) -> None:
+    """Remove old runs of a local store, the artifacts that no version refers to, and unused copies of data.
+
+    A run does so itself when it has ended, with the default. Each registered version keeps its model, evaluation and
+    report. Exit code 0 when it was done, 1 when nothing could be removed, 2 for bad usage.
+    """
+    folder = store or workspace.last_store()
+    if not (folder / "registry").is_dir():
+        raise click.UsageError(f"{folder} is no store of local runs: make one with make run, or give --store")
+    try:
+        removal = clean(Store(folder), keep=keep_runs, dry_run=dry_run)
+    except (StoreError, OSError) as error:
+        reason = explain(error) if isinstance(error, OSError) else str(error)
+        if as_json:
+            click.echo(json.dumps({"error": reason}, indent=2))
+        raise click.ClickException(reason) from error
+    if as_json:
+        found = {"runs": removal.runs, "files": removal.files, "bytes": removal.size, "removed": not dry_run}
+        click.echo(json.dumps({**found, "paths": [str(path) for path in removal.paths]}, indent=2))
+        return
+    for path in removal.paths if dry_run else ():
+        click.echo(str(path))
+    click.echo(f"{'would remove' if dry_run else 'removed'} {removal.sentence} from {folder}")
+
+
+if __name__ == "__main__":
+    main()
