@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from infra.state_machine import States, service_call
 from pipeline.contract import YES
+from pipeline.service_text import UNSPECIFIED
 
 AUTOMATIC: Final = "auto-"  # begins the display name of a run that the gate started
 PAUSE_SECONDS: Final = 60
@@ -27,6 +28,16 @@ PAUSE_SECONDS: Final = 60
 TIMEOUT_SECONDS: Final = 6 * 3600
 MOST_TRIES: Final = 5
 LOOK_BACK: Final = 50
+NAME_LENGTH: Final = 76
+# A job's argument has 256 characters and one line. 128 of ours are at most 256 of Java's, and $trim makes one line.
+REASON_LENGTH: Final = 128
+_GIVEN: Final = "$states.input"
+_ID: Final = f"$string({_GIVEN}.id)"
+_REASON_TEXT: Final = f"$substring($trim($string({_GIVEN}.reason)), 0, {REASON_LENGTH})"
+_REASON: Final = {
+    "Name": "TriggerReason",
+    "Value": f"{{% ($reason := {_REASON_TEXT}; $reason = '' ? '{UNSPECIFIED}' : $reason) %}}",
+}
 _NEWEST_NAME: Final = "$.newest.PipelineExecutionDisplayName"
 _RETRY: Final = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 5, "MaxAttempts": 3, "BackoffRate": 3}]
 
@@ -37,8 +48,6 @@ def gate_definition(*, pipeline: str) -> States:
     With `"forced_on": <a time>` the run trains even if nothing is new, and there is one such run a day (UTC) at most:
     the day is in its name.
     """
-    reason = {"Name": "TriggerReason", "Value.$": "$.reason"}
-    day = "States.ArrayGetItem(States.StringSplit($.forced_on, 'T'), 0)"
     return {
         "Comment": "Starts the pipeline, one run at a time",
         "TimeoutSeconds": TIMEOUT_SECONDS,
@@ -49,10 +58,10 @@ def gate_definition(*, pipeline: str) -> States:
                 "Choices": [{"Variable": "$.forced_on", "IsPresent": True, "Next": "ForcedRequest"}],
                 "Default": "Request",
             },
-            "Request": _request(f"States.Format('{AUTOMATIC}{{}}', $.id)", [reason], forced=False),
+            "Request": _request(_ID, [_REASON], forced=False),
             "ForcedRequest": _request(
-                f"States.Format('{AUTOMATIC}{{}}-{{}}', $.reason, {day})",
-                [reason, {"Name": "ForceTraining", "Value": YES}],
+                f"{_REASON_TEXT} & '-' & $substringBefore({_GIVEN}.forced_on, 'T')",
+                [_REASON, {"Name": "ForceTraining", "Value": YES}],
                 forced=True,
             ),
             "Look": _look(pipeline),
@@ -142,14 +151,19 @@ def gate_definition(*, pipeline: str) -> States:
 
 
 def _request(name: str, parameters: list[dict[str, str]], *, forced: bool) -> dict[str, Any]:
-    """What is known of a request while it is judged; `name` is the run's, by which a second one is recognised."""
+    """What is known of a request while it is judged; `name` is the run's, by which a second one is recognised.
+
+    A name has letters, digits and single hyphens between them (PipelineExecutionName: at most 82 characters).
+    """
+    hyphenated = f"$replace($replace({name}, /[^a-zA-Z0-9]+/, '-'), /^-|-$/, '')"
     return {
         "Type": "Pass",
-        "Parameters": {
-            "name.$": name,
+        "QueryLanguage": "JSONata",
+        "Output": {
+            "name": f"{{% '{AUTOMATIC}' & $replace($substring({hyphenated}, 0, {NAME_LENGTH}), /-$/, '') %}}",
             "parameters": parameters,
             "forced": forced,
-            "asked.$": "$$.Execution.StartTime",
+            "asked": "{% $states.context.Execution.StartTime %}",
             "tries": 0,
         },
         "Next": "Look",

@@ -27,7 +27,9 @@ from pipeline import parameters
 REQUEST_EVENT: Final = "retraining.requested"
 DELIVERY_ATTEMPTS: Final = 10
 DELIVERY_SECONDS: Final = 3600
-_EXECUTION_ID: Final = "<aws.scheduler.execution-id>"  # EventBridge Scheduler fills it in
+# EventBridge Scheduler fills it in; the same for each attempt to deliver, unlike <aws.scheduler.execution-id>.
+# docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
+_SCHEDULED_TIME: Final = "<aws.scheduler.scheduled-time>"
 _BY_HAND: Final = "Then start the run by hand: python -m scripts.start_execution."
 
 
@@ -106,7 +108,7 @@ class Triggers(Construct):
                 "input": json.dumps(
                     {
                         "StateMachineArn": self.gate.state_machine_arn,
-                        "Input": json.dumps({"id": _EXECUTION_ID, "reason": "schedule"}),
+                        "Input": json.dumps({"id": _SCHEDULED_TIME, "reason": "schedule"}),
                     }
                 ),
                 "retryPolicy": {

@@ -40,7 +40,7 @@ def knock(deployed: Deployed, delivery: str) -> None:
     name = deployed.outputs["PipelineName"]
     target = deployed.client("scheduler").get_schedule(Name=name, GroupName=name)["Target"]
     assert target["Arn"] == "arn:aws:scheduler:::aws-sdk:sfn:startExecution"
-    request = json.loads(target["Input"].replace("<aws.scheduler.execution-id>", delivery))
+    request = json.loads(target["Input"].replace("<aws.scheduler.scheduled-time>", delivery))
     deployed.client("stepfunctions").start_execution(stateMachineArn=request["StateMachineArn"], input=request["Input"])
 
 
@@ -58,10 +58,10 @@ def started(deployed: Deployed, gate: str, before: int) -> list[dict[str, Any]]:
 
 
 def test_the_schedule_starts_one_run_however_often_it_is_delivered(deployed: Deployed, gate: str) -> None:
-    knock(deployed, "delivery-1")
+    knock(deployed, "2026-11-27T09:00:00Z")
     (run,) = started(deployed, gate, 0)
     assert (run["PipelineExecutionStatus"], run["Parameters"]) == ("Executing", {"TriggerReason": "schedule"})
-    knock(deployed, "delivery-1")
+    knock(deployed, "2026-11-27T09:00:00Z")
     assert started(deployed, gate, 1) == [run]
 
 

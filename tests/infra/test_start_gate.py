@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import Any
 
@@ -11,6 +12,8 @@ from botocore.exceptions import ClientError
 from emulated_workflow import Runs, finish, run_workflow, start_workflow
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_aws_sdk as sdk_task
 from resolved_template import Resolver, Template, only
+
+from pipeline.service_text import argument
 
 PIPELINE = "retraining-prod"
 
@@ -53,6 +56,40 @@ def test_a_request_delivered_twice_starts_one_run(runs: Runs, gate: dict[str, An
         run["PipelineExecutionStatus"] = "Succeeded"
     assert run_workflow(gate, request("a"))["status"] == "SUCCEEDED", "also when its run has ended"
     assert len(runs.starts) == 1
+
+
+def test_a_retried_delivery_of_the_schedule_starts_one_run(runs: Runs, gate: dict[str, Any]) -> None:
+    for _ in range(3):
+        assert run_workflow(gate, request("2026-11-27T09:00:00Z"))["status"] == "SUCCEEDED"
+        runs.found[0]["PipelineExecutionStatus"] = "Failed"
+    (start,) = runs.starts
+    assert start["PipelineExecutionDisplayName"] == "auto-2026-11-27T09-00-00Z"
+
+
+@pytest.mark.parametrize(
+    ("reason", "value"),
+    [
+        ("drift, (again): 50 %", "drift, (again): 50 %"),
+        ("two\nlines\t and  blanks ", "two lines and blanks"),
+        ("", "unspecified"),
+        ("é" * 300, "é" * 128),
+        ({"why": ["not", "text"]}, '{"why":["not","text"]}'),
+        (7, "7"),
+    ],
+)
+def test_any_reason_starts_a_run(runs: Runs, gate: dict[str, Any], reason: Any, value: str) -> None:
+    """The requests are checked against the service's model; one line of 256 UTF-16 units is what a job takes."""
+    assert run_workflow(gate, {"id": "a", "reason": reason})["status"] == "SUCCEEDED"
+    (start,) = runs.starts
+    assert start["PipelineParameters"] == [{"Name": "TriggerReason", "Value": value}]
+    assert argument(value) == value
+
+
+@pytest.mark.parametrize("name", ["a", "2026-11-27T09:00:00Z", "--a__b--", "x" * 300, ("y" * 75) + ":z", 17])
+def test_any_request_has_a_name_that_the_service_takes(runs: Runs, gate: dict[str, Any], name: Any) -> None:
+    assert run_workflow(gate, {"id": name, "reason": "r"})["status"] == "SUCCEEDED"
+    (start,) = runs.starts
+    assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,81}", start["PipelineExecutionDisplayName"])
 
 
 def test_the_next_night_starts_a_run_of_its_own(runs: Runs, gate: dict[str, Any]) -> None:

@@ -44,7 +44,7 @@ def test_schedule_knocks_at_the_gate_of_this_pipeline(prod: Template) -> None:
     assert target["Arn"] == "arn:aws:scheduler:::aws-sdk:sfn:startExecution"
     assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 10}
     given = json.loads(target["Input"])
-    assert json.loads(given["Input"]) == {"id": "<aws.scheduler.execution-id>", "reason": "schedule"}
+    assert json.loads(given["Input"]) == {"id": "<aws.scheduler.scheduled-time>", "reason": "schedule"}
     gate, machine = only(prod, "AWS::StepFunctions::StateMachine", "Gate")
     assert given["StateMachineArn"] == Resolver(prod)({"Ref": gate})
     states = json.loads(Resolver(prod)(machine["DefinitionString"]))["States"]
