@@ -343,7 +343,7 @@ def test_text_output_shows_steps_metrics_decision_and_the_way_on(root: Path, sto
 def test_two_stores_give_the_same_evaluation(
     root: Path, first: tuple[Path, Command], tmp_path: Path, league: Path
 ) -> None:
-    other = run_local(root, tmp_path / "store", league)
+    other = run_local(root, tmp_path / "store", league, TriggerReason=REASON)
 
     def evaluation(store: Path) -> bytes:
         (path,) = (store / "objects" / "artifacts" / "runs").glob("*/evaluate/evaluation/evaluation.json")
