@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Final
+from zoneinfo import ZoneInfo
 
 EXAMPLE: Final = "cron(0 9 * * ? *) or rate(1 day)"
 _MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
@@ -61,6 +62,20 @@ def runs_a_day(expression: str) -> float:
     return len(times) * len(days) / _DAYS
 
 
+def next_start(expression: str, zone: ZoneInfo, now: datetime) -> datetime | None:
+    """When a cron expression fires next after `now`, in its zone; None for a rate, which counts from its creation.
+
+    Raises ScheduleError like `longest_gap_hours`.
+    """
+    if not expression.startswith("cron"):
+        longest_gap_hours(expression)
+        return None
+    fields = expression.removeprefix("cron(").removesuffix(")").split()
+    times, days = _cron(fields, first=now.astimezone(zone).date())
+    firings = (datetime(d.year, d.month, d.day, h, m, tzinfo=zone) for d in days for h, m in times)
+    return next(firing for firing in firings if firing > now)
+
+
 def _cron_gap(fields: list[str]) -> float:
     times, days = _cron(fields)
     firings = [datetime(d.year, d.month, d.day, h, m) for d in days for h, m in (times[0], times[-1])]
@@ -69,7 +84,7 @@ def _cron_gap(fields: list[str]) -> float:
     return max(within_a_day, across)
 
 
-def _cron(fields: list[str]) -> tuple[list[tuple[int, int]], list[date]]:
+def _cron(fields: list[str], first: date = _FIRST_DAY) -> tuple[list[tuple[int, int]], list[date]]:
     """The times of day, and the days of some years, at which a cron expression fires."""
     if len(fields) != 6:
         raise ScheduleError(
@@ -86,7 +101,7 @@ def _cron(fields: list[str]) -> tuple[list[tuple[int, int]], list[date]]:
     months = _values(month, _MONTH)
     firing = [
         d
-        for d in (_FIRST_DAY + timedelta(n) for n in range(_DAYS))
+        for d in (first + timedelta(n) for n in range(_DAYS))
         if d.month in months
         and (days is None or d.day in days)
         and (weekdays is None or (d.isoweekday() % 7) + 1 in weekdays)

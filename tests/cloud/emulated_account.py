@@ -6,7 +6,8 @@ import os
 import sys
 
 import sagemaker_emulation
-from cloud import emulated_cloudformation, emulated_services, emulated_types  # noqa: F401 - moto finds the types
+from cloud import emulated_cloudformation, emulated_operations, emulated_services
+from cloud import emulated_types as _types  # noqa: F401 - moto finds the types
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import run_simple
 
@@ -18,6 +19,7 @@ def main(port: int) -> None:
     sagemaker_emulation.teach()
     emulated_services.teach()
     emulated_cloudformation.teach()
+    emulated_operations.teach()
     run_simple("localhost", port, DomainDispatcherApplication(create_backend_app), threaded=True)
 
 

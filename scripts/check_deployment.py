@@ -1,0 +1,135 @@
+"""Check a deployed environment: subscriptions, data, quotas, image, schedule, alarms, last run, champion, endpoint, ...
+
+python -m scripts.check_deployment --env prod
+python -m scripts.check_deployment --env dev --run --test-email
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import click
+
+from scripts.aws import NAME_PREFIX, aws_options, connect, explained
+from scripts.deployment import (
+    account,
+    alarms,
+    capacity,
+    deployed,
+    emails,
+    image,
+    inputs,
+    people,
+    registry,
+    run,
+    runs,
+    serving,
+    starts,
+)
+from scripts.deployment.environment import Environment
+from scripts.deployment.line import EXIT_CODES, FAILED, WARNING, Line, worst
+
+UNEXPECTED: Final = (
+    "python -m scripts.show_execution, and the newest version: python -m scripts.review_model list --aws"
+)
+Check = Callable[[Environment], Iterator[Line]]
+# In the order of the first hour: what a run needs, what starts it, what it left, what follows it.
+CHECKS: Final[dict[str, Check]] = {
+    "stack": deployed.stack,
+    "definition": deployed.definition,
+    "image": image.image,
+    "quota": capacity.quotas,
+    "data": inputs.data,
+    "seed objects": inputs.seeds,
+    "subscriptions": people.subscriptions,
+    "schedule": starts.schedule,
+    "last run": runs.last_run,
+    "outputs": inputs.outputs,
+    "champion": registry.champion,
+    "versions": registry.waiting,
+    "endpoint": serving.endpoint,
+    "alarms": alarms.alarms,
+    "emails": people.unsent,
+    "dead letters": starts.dead_letters,
+    "events": starts.rules,
+    # what only an account can tell
+    "metadata of versions": registry.metadata,
+    "user of containers": account.user_of_containers,
+    "start-up": account.start_up,
+    "calls of the service": account.calls,
+    "rule without a target": account.watch_of_the_schedule,
+    "Spark": account.spark,
+}
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--env", help=f"Environment: the pipeline {NAME_PREFIX}<env>. Default: the only one there is.")
+@click.option("--run", "start", is_flag=True, help="First start a run, and follow it to its end: costs some cents.")
+@click.option("--test-email", is_flag=True, help="First send one of each email, marked as a test.")
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.1),
+    default=15,
+    show_default=True,
+    help="Seconds between looks at the run.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the lines as one JSON object on stdout.")
+@aws_options
+def main(
+    env: str | None,
+    start: bool,
+    test_email: bool,
+    interval: float,
+    as_json: bool,
+    pipeline: str | None,
+    region: str | None,
+    profile: str | None,
+) -> None:
+    """Check a deployed environment, one line each: ok, warning or failed, the reason, and what fixes it.
+
+    Without --run and --test-email nothing is changed: all calls only read. Exit code 0: all is well, 1: something
+    failed, 3: there are warnings only, 2: nothing could be checked.
+    """
+    if env and pipeline:
+        raise click.UsageError("--env and --pipeline name the same thing: give one of them")
+    with explained():
+        environment = Environment(connect(pipeline or (f"{NAME_PREFIX}{env}" if env else None), region, profile))
+        _ = environment.stack  # without it there is nothing to check
+        lines = [
+            *(emails.send(environment) if test_email else ()),
+            *(run.run(environment, interval) if start else ()),
+        ]
+        lines += [line for name, check in CHECKS.items() for line in _checked(name, check, environment)]
+    if as_json:
+        click.echo(json.dumps({"status": worst(lines), "lines": [line.as_json() for line in lines]}, indent=2))
+    else:
+        width = max(len(line.check) for line in lines)
+        for line in lines:
+            click.echo(line.text(width))
+    sys.exit(EXIT_CODES[worst(lines)])
+
+
+def _checked(name: str, check: Check, environment: Environment) -> Iterator[Line]:
+    """The lines of a check; a call that is not allowed, or that the region does not know, is a line of its own."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as all of boto3: when it is needed
+
+    try:
+        yield from check(environment)
+    except ClientError as error:
+        answer = error.response["Error"]
+        if answer["Code"].startswith(("ExpiredToken", "InvalidClientTokenId", "UnrecognizedClient")):
+            raise
+        reason = f"cannot be checked: {error.operation_name}: {answer['Code']}: {answer.get('Message', '')}"
+        fix = "ask for the permission, or use another --profile" if "AccessDenied" in answer["Code"] else ""
+        yield Line(name, WARNING, " ".join(reason.split()), fix)
+    except (KeyError, ValueError, TypeError) as error:
+        yield Line(name, FAILED, f"what it reads has another form than this project writes: {error!r}", UNEXPECTED)
+    except (BotoCoreError, OSError) as error:
+        yield Line(name, WARNING, f"cannot be checked: {error}", "check the network, and --region")
+
+
+if __name__ == "__main__":
+    main()

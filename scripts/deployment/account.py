@@ -1,0 +1,167 @@
+"""What only an account can tell: how the service really behaves where its documentation leaves it open."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from pipeline import contract as c
+from scripts.deployment.environment import Environment
+from scripts.deployment.line import FAILED, OK, WARNING, Line
+
+_ROOT: Final = "running as root"  # what pipeline/entrypoint.py writes where it cannot change its user
+_PROCESSING_LOGS: Final = "/aws/sagemaker/ProcessingJobs"
+# Calls of which AWS's documentation says that they need our roles, and nothing says whether they are made.
+_CALLS: Final = (
+    ("kms", "Encrypt"),
+    ("ecr", "BatchGetImage"),
+    ("ecr", "DescribeImages"),
+    ("sagemaker", "CreateModelPackageGroup"),
+)
+_KEPT: Final = timedelta(days=90)  # CloudTrail's event history
+_PER_PERIOD: Final = 24 * 3600
+
+
+def jobs(environment: Environment) -> dict[str, tuple[str, str]]:
+    """Step -> (kind, name) of the jobs of the newest run that has any."""
+    for run in environment.runs:
+        answer = environment.deployed.client.list_pipeline_execution_steps(
+            PipelineExecutionArn=run["PipelineExecutionArn"], SortOrder="Ascending", MaxResults=100
+        )
+        found = {
+            str(step["StepName"]): (kind, str(described["Arn"]).rsplit("/", 1)[-1])
+            for step in answer["PipelineExecutionSteps"]
+            for kind, described in dict(step.get("Metadata", {})).items()
+            if kind in ("ProcessingJob", "TrainingJob") and isinstance(described, dict)
+        }
+        if found:
+            return found
+    return {}
+
+
+def user_of_containers(environment: Environment) -> Iterator[Line]:
+    """May a container change its user? Where it may not, the program runs as root and its log says so."""
+    name = "user of containers"
+    processing = [job for kind, job in jobs(environment).values() if kind == "ProcessingJob"]
+    if not processing:
+        yield Line(name, OK, "no job has run yet")
+        return
+    found = environment.client("logs").filter_log_events(
+        logGroupName=_PROCESSING_LOGS, logStreamNamePrefix=processing[0], filterPattern=f'"{_ROOT}"', limit=1
+    )["events"]
+    if found:
+        reason = f"SageMaker does not let containers change their user: {processing[0]} ran as root"
+        yield Line(name, WARNING, reason, "nothing has to be done: the container has no network and one job's data")
+    else:
+        yield Line(name, OK, f"{processing[0]} ran without root")
+
+
+def start_up(environment: Environment) -> Iterator[Line]:
+    """What of a job's time is start-up, and for how much of it SageMaker bills."""
+    client = environment.deployed.client
+    for step, (kind, job) in jobs(environment).items():
+        described: Mapping[str, Any] = (
+            client.describe_training_job(TrainingJobName=job)
+            if kind == "TrainingJob"
+            else client.describe_processing_job(ProcessingJobName=job)
+        )
+        if text := times(described, kind):
+            yield Line("start-up", OK, f"{step}: {text}")
+    if not jobs(environment):
+        yield Line("start-up", OK, "no job has run yet")
+
+
+def times(job: Mapping[str, Any], kind: str) -> str:
+    """`81 s until it started, 12 s of work, 95 s billed`; nothing for a job that has not ended."""
+    verb = "Training" if kind == "TrainingJob" else "Processing"
+    created, started, ended = (job.get(key) for key in ("CreationTime", f"{verb}StartTime", f"{verb}EndTime"))
+    if not (created and started and ended):
+        return ""
+    billed = job.get("BillableTimeInSeconds")
+    more = f", {billed} s billed" if billed is not None else " (its bill: Cost Explorer, by usage type, a day later)"
+    return (
+        f"{(started - created).total_seconds():.0f} s until it started, {(ended - started).total_seconds():.0f} s{more}"
+    )
+
+
+def calls(environment: Environment) -> Iterator[Line]:
+    """Did SageMaker make the calls that our roles allow, and was one denied? From CloudTrail's event history."""
+    job_role = next(step["Arguments"]["RoleArn"] for step in environment.steps("Training"))
+    described = environment.deployed.client.describe_pipeline(PipelineName=environment.name)
+    roles = {job_role: "jobs", described["RoleArn"]: "pipeline"}
+    client, now = environment.client("cloudtrail"), datetime.now(UTC)
+    for service, action in _CALLS:
+        answer = client.lookup_events(
+            LookupAttributes=[{"AttributeKey": "EventName", "AttributeValue": action}],
+            StartTime=now - _KEPT,
+            EndTime=now,
+            MaxResults=50,
+        )
+        yield from _of_roles(f"{service}:{action}", [json.loads(e["CloudTrailEvent"]) for e in answer["Events"]], roles)
+
+
+def _of_roles(action: str, events: list[dict[str, Any]], roles: Mapping[str, str]) -> Iterator[Line]:
+    made: dict[str, list[dict[str, Any]]] = {}
+    for event in events:
+        issuer = event.get("userIdentity", {}).get("sessionContext", {}).get("sessionIssuer", {}).get("arn")
+        if issuer in roles:
+            made.setdefault(roles[issuer], []).append(event)
+    for role, found in made.items():
+        denied = [event for event in found if "AccessDenied" in str(event.get("errorCode", ""))]
+        if denied:
+            reason = f"{action} was denied to the role of the {role}: {denied[0].get('errorMessage', '')}"
+            yield Line("calls of the service", FAILED, reason.strip(), "npx cdk deploy restores the role's policies")
+        else:
+            reason = f"{action} is called in the name of the {role}: the permission is needed"
+            yield Line("calls of the service", OK, reason)
+    if not made:
+        yield Line("calls of the service", OK, f"{action} was not called in the name of our roles in the last 90 days")
+
+
+def watch_of_the_schedule(environment: Environment) -> Iterator[Line]:
+    """Does CloudWatch count MatchedEvents of a rule that has no target? The alarm on missing runs relies on it."""
+    client, name = environment.client("events"), "rule without a target"
+    created = environment.stack["CreationTime"]
+    for resource in environment.of_type("AWS::Events::Rule"):
+        rule = resource.physical.rpartition("|")[2]
+        if client.list_targets_by_rule(Rule=rule)["Targets"]:
+            continue
+        now = datetime.now(UTC)
+        points = environment.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/Events",
+            MetricName="MatchedEvents",
+            Dimensions=[{"Name": "RuleName", "Value": rule}],
+            StartTime=created - timedelta(hours=1),
+            EndTime=now,
+            Period=_PER_PERIOD * (1 + (now - created).days // 1440),
+            Statistics=["Sum"],
+        )["Datapoints"]
+        if sum(point["Sum"] for point in points):
+            yield Line(name, OK, f"{rule} is counted, so the alarm on missing runs waits as it should")
+        else:
+            reason = f"{rule} has counted nothing: the alarm on missing runs may go off once before the first run"
+            yield Line(
+                name, WARNING, reason, f"python -m scripts.start_execution --wait {environment.deployed.options}"
+            )
+
+
+def spark(environment: Environment) -> Iterator[Line]:
+    """Has SageMaker's own Spark image (with YARN) run our step? Nothing outside an account can show it."""
+    name = "Spark"
+    several = int(environment.defaults.get("AggregateInstanceCount", 1)) > 1
+    if environment.defaults.get("EventsPrefix", c.NO_EVENTS) == c.NO_EVENTS or not several:
+        yield Line(name, OK, "not used: AggregateInstanceCount is 1, or there is no play-by-play")
+        return
+    found = environment.deployed.client.list_processing_jobs(
+        NameContains="AggregateOnSpark", SortBy="CreationTime", SortOrder="Descending", MaxResults=1
+    )["ProcessingJobSummaries"]
+    start = f"python -m scripts.start_execution --wait {environment.deployed.options}"
+    if not found:
+        yield Line(name, WARNING, "AggregateOnSpark has not run yet", start)
+    elif found[0]["ProcessingJobStatus"] == "Failed":
+        why = found[0].get("ExitMessage") or found[0].get("FailureReason", "no reason is given")
+        yield Line(name, FAILED, f"{found[0]['ProcessingJobName']} failed: {why}", "docs/scaling.md, Spark")
+    else:
+        yield Line(name, OK, f"{found[0]['ProcessingJobName']} is {found[0]['ProcessingJobStatus']}")

@@ -1,0 +1,43 @@
+"""The stack and the definition: did the last deploy end well, and is what is deployed what is checked out?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from pipeline.local.workspace import DEFINITION_FILE
+from pipeline.service_rules import check_definition
+from scripts.deployment.environment import Environment
+from scripts.deployment.line import FAILED, OK, WARNING, Line
+
+
+def stack(environment: Environment) -> Iterator[Line]:
+    """The stack's status."""
+    found = environment.stack
+    status, deploy = found["StackStatus"], f"npx cdk deploy -c env={environment.env}"
+    when = f"{found.get('LastUpdatedTime') or found['CreationTime']:%Y-%m-%d %H:%M} UTC"
+    if status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+        yield Line("stack", OK, f"{environment.name} in {environment.deployed.region} is {status} since {when}")
+    elif status.endswith("_IN_PROGRESS"):
+        yield Line("stack", WARNING, f"{environment.name} is {status}", "check again when the deploy has ended")
+    else:
+        reason = f"{environment.name} is {status}: {found.get('StackStatusReason', 'see its events')}"
+        yield Line("stack", FAILED, reason, deploy)
+
+
+def definition(environment: Environment) -> Iterator[Line]:
+    """SageMaker's rules, applied to the definition as it is deployed, and the checkout that it came from."""
+    for found in check_definition(environment.definition):
+        yield Line("definition", FAILED, str(found), f"npx cdk deploy -c env={environment.env}")
+    tags = environment.deployed.client.list_tags(ResourceArn=environment.deployed.arn)["Tags"]
+    deployed = next((tag["Value"] for tag in tags if tag["Key"] == "definition-hash"), "unknown")
+    ours = hashlib.sha256(DEFINITION_FILE.read_bytes()).hexdigest()
+    if deployed != ours:
+        yield Line(
+            "definition",
+            WARNING,
+            f"deployed is definition {deployed[:12]}, this checkout has {ours[:12]}",
+            f"npx cdk deploy -c env={environment.env}, or git checkout the revision that the tag git-revision names",
+        )
+    else:
+        yield Line("definition", OK, f"{ours[:12]}, as in this checkout, and SageMaker's rules hold")

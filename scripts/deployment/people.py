@@ -1,0 +1,67 @@
+"""Who is told: have the subscribers of the topics confirmed?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from infra.handlers.place import OUTBOX_PREFIX
+from scripts.deployment.environment import Environment
+from scripts.deployment.line import FAILED, OK, WARNING, Line
+
+_OUTBOX: Final = OUTBOX_PREFIX.partition("/")[0] + "/"
+PENDING: Final = "PendingConfirmation"
+# Output of the stack that names the topic: what is sent there, and the setting that subscribes people.
+TOPICS: Final = {
+    "AlertsTopic": ("failures and alarms", "alert_emails"),
+    "ApproversTopic": ("versions that wait for approval", "approver_emails"),
+}
+
+
+def unsent(environment: Environment) -> Iterator[Line]:
+    """Emails that were recorded and are not sent: the functions try again each hour."""
+    pages = environment.client("s3").get_paginator("list_objects_v2")
+    found = [
+        item
+        for page in pages.paginate(Bucket=environment.artifact_bucket, Prefix=_OUTBOX)
+        for item in page.get("Contents", [])
+    ]
+    if waiting := overdue_emails(found, datetime.now(UTC)):
+        reason = f"{len(waiting)} emails were recorded and not sent for more than an hour: {', '.join(waiting[:3])}"
+        yield Line("emails", FAILED, reason, f"{environment.invoke('Approval')}, and read its log")
+    else:
+        yield Line("emails", OK, "none waits to be sent for more than an hour")
+
+
+def overdue_emails(objects: Iterable[Mapping[str, Any]], now: datetime) -> list[str]:
+    """The keys of notices that are not marked as sent (a sent one is empty) though the hourly check has passed."""
+    return [item["Key"] for item in objects if item["Size"] and now - item["LastModified"] > timedelta(hours=1)]
+
+
+def subscriptions(environment: Environment) -> Iterator[Line]:
+    """A line for each topic."""
+    for output, (what, setting) in TOPICS.items():
+        topic = environment.outputs[output]
+        pages = environment.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
+        found = [subscription for page in pages for subscription in page["Subscriptions"]]
+        pending = sorted(s["Endpoint"] for s in found if s["SubscriptionArn"] == PENDING)
+        confirmed = sorted(s["Endpoint"] for s in found if s["SubscriptionArn"] not in (PENDING, "Deleted"))
+        name = f"subscriptions to {'alerts' if output == 'AlertsTopic' else 'approvals'}"
+        if pending:
+            yield Line(
+                name,
+                FAILED,
+                f"{', '.join(pending)} has not confirmed, so no email about {what} arrives",
+                f"follow the link in AWS's email (valid for 3 days; a new one: aws sns subscribe --topic-arn {topic} "
+                f"--protocol email --notification-endpoint {pending[0]} --region {environment.deployed.region})",
+            )
+        elif not confirmed:
+            yield Line(
+                name,
+                WARNING,
+                f"no address is told of {what}",
+                f"set {setting} of {environment.env} in cdk.json, then npx cdk deploy -c env={environment.env}",
+            )
+        else:
+            yield Line(name, OK, f"{', '.join(confirmed)} confirmed")

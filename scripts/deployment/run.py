@@ -1,0 +1,62 @@
+"""A run that is started as a check: followed to its end, and a second request with its token."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Final
+
+from scripts.deployment.environment import Environment
+from scripts.deployment.line import FAILED, OK, Line
+from scripts.execution import SUCCEEDED, UNFINISHED, again, duration
+from scripts.start_execution import follow
+
+REASON: Final = "check"
+
+
+def run(environment: Environment, interval: float) -> Iterator[Line]:
+    """Start a run, ask again with its token and another parameter, and follow it to its end."""
+    deployed, token = environment.deployed, str(uuid.uuid4())
+    for other in environment.runs:
+        if other["PipelineExecutionStatus"] in UNFINISHED:
+            arn = other["PipelineExecutionArn"]
+            reason = f"{arn.rsplit('/', 1)[-1]} is under way: none was started beside it"
+            yield Line("run", FAILED, reason, f"python -m scripts.show_execution {arn} --region {deployed.region}")
+            return
+    del environment.runs  # what was read before it starts
+
+    def start(reason: str) -> str:
+        answer = deployed.client.start_pipeline_execution(
+            PipelineName=deployed.name,
+            ClientRequestToken=token,
+            PipelineParameters=[{"Name": "TriggerReason", "Value": reason}],
+        )
+        return str(answer["PipelineExecutionArn"])
+
+    arn = start(REASON)
+    try:
+        second = start(f"{REASON} again")
+    except deployed.client.exceptions.ClientError as error:
+        code = error.response["Error"]["Code"]
+        yield Line("request token", OK, f"the same token with another parameter is refused ({code})")
+    else:
+        yield _token(environment, arn, second)
+    execution = follow(deployed, arn, interval)
+    ident, took = arn.rsplit("/", 1)[-1], duration(execution.started, execution.changed)
+    if execution.status == SUCCEEDED:
+        yield Line("run", OK, f"{ident} Succeeded after {took}")
+        return
+    failed = next((step for step in execution.steps if step.status == "Failed"), None)
+    reason = f"step {failed.name}: {failed.reason}" if failed else execution.reason or "no step says why"
+    yield Line("run", FAILED, f"{ident} {execution.status} after {took}: {reason}", again(execution, deployed))
+
+
+def _token(environment: Environment, first: str, second: str) -> Line:
+    """Two deliveries of one request must be one run; a second one is stopped."""
+    if second == first:
+        return Line("request token", OK, "the same token with another parameter starts no second run")
+    environment.deployed.client.stop_pipeline_execution(
+        PipelineExecutionArn=second, ClientRequestToken=str(uuid.uuid4())
+    )
+    reason = f"the same token with another parameter started a second run, {second.rsplit('/', 1)[-1]} (stopped)"
+    return Line("request token", FAILED, reason, "infra/start_gate.py: put the parameters into the token")

@@ -1,0 +1,57 @@
+"""The endpoint, where there is one: does it serve the champion?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from infra.handlers.endpoint_plan import EndpointSettings, Wanted
+from pipeline import contract as c
+from scripts.deployment.environment import Environment
+from scripts.deployment.line import FAILED, OK, WARNING, Line
+
+_CHANGING: Final = ("Creating", "Updating", "SystemUpdating", "RollingBack")
+
+
+def endpoint_settings(environment: Environment) -> EndpointSettings | None:
+    """What the deployment set for the endpoint; None where it has none."""
+    function = environment.function("Serving")
+    if function is None:
+        return None
+    found = environment.client("lambda").get_function_configuration(FunctionName=function)
+    return EndpointSettings.of(found["Environment"]["Variables"])
+
+
+def endpoint(environment: Environment) -> Iterator[Line]:
+    """Its status, and the version that it serves against champion.json."""
+    settings = endpoint_settings(environment)
+    if settings is None:
+        yield Line("endpoint", OK, "none is wanted (serving=off)")
+        return
+    found = environment.json_object(f"{c.CHAMPION_CHANNEL}/{c.CHAMPION_FILE}")
+    wanted = Wanted.of(settings, found[0] if found else None)
+    follow = environment.invoke("Serving")
+    client = environment.deployed.client
+    try:
+        described = client.describe_endpoint(EndpointName=settings.name)
+    except client.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] not in ("ValidationException", "ValidationError", "ResourceNotFound"):
+            raise
+        if wanted is None:
+            yield Line("endpoint", OK, f"{settings.name} is made when a version is approved")
+        else:
+            yield Line("endpoint", FAILED, f"{settings.name} is missing, version {wanted.version} is approved", follow)
+        return
+    status, config = described["EndpointStatus"], described["EndpointConfigName"]
+    if status in _CHANGING:
+        yield Line(
+            "endpoint", WARNING, f"{settings.name} is {status}", "python -m scripts.check_deployment, in ten minutes"
+        )
+    elif status != "InService":
+        reason = f"{settings.name} is {status}: {described.get('FailureReason', 'no reason is given')}"
+        yield Line("endpoint", FAILED, reason, 'docs/runbook.md, "endpoint ... could not take version N"')
+    elif wanted is None or config != wanted.name:
+        version = wanted.version if wanted else "none"
+        yield Line("endpoint", FAILED, f"{settings.name} serves {config}, the champion is version {version}", follow)
+    else:
+        yield Line("endpoint", OK, f"{settings.name} serves version {wanted.version}")

@@ -1,0 +1,81 @@
+"""What starts runs and tells of them: the schedule, the rules, and what could not be delivered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from infra.schedule_expression import longest_gap_hours, next_start
+from scripts.deployment.environment import Environment
+from scripts.deployment.line import FAILED, OK, WARNING, Line
+
+_LOOK_BACK = timedelta(days=1)
+
+
+def schedule(environment: Environment) -> Iterator[Line]:
+    """Is it on, and when does it fire next?"""
+    found = environment.client("scheduler").get_schedule(Name=environment.name, GroupName=environment.name)
+    expression, zone = found["ScheduleExpression"], found.get("ScheduleExpressionTimezone", "UTC")
+    if found["State"] != "ENABLED":
+        yield Line(
+            "schedule",
+            WARNING,
+            f"{expression} is off, so no run starts by itself",
+            f'set "enabled": true of {environment.env} in cdk.json, then npx cdk deploy -c env={environment.env}',
+        )
+        return
+    coming = next_start(expression, ZoneInfo(zone), datetime.now(UTC))
+    when = f"next start {coming:%Y-%m-%d %H:%M} {zone}" if coming else f"every {longest_gap_hours(expression):g} hours"
+    yield Line("schedule", OK, f"{expression} is on, {when}")
+
+
+def rules(environment: Environment) -> Iterator[Line]:
+    """Is each rule on, and did EventBridge deliver what it matched in the last day?"""
+    client, metrics = environment.client("events"), environment.client("cloudwatch")
+    names = [rule.physical.rpartition("|")[2] for rule in environment.of_type("AWS::Events::Rule")]
+    for name in names:
+        if client.describe_rule(Name=name)["State"] != "ENABLED":
+            command = f"aws events enable-rule --name {name} --region {environment.deployed.region}"
+            yield Line("events", FAILED, f"rule {name} is off", command)
+        now = datetime.now(UTC)
+        points = metrics.get_metric_statistics(
+            Namespace="AWS/Events",
+            MetricName="FailedInvocations",
+            Dimensions=[{"Name": "RuleName", "Value": name}],
+            StartTime=now - _LOOK_BACK,
+            EndTime=now,
+            Period=int(_LOOK_BACK.total_seconds()),
+            Statistics=["Sum"],
+        )["Datapoints"]
+        failed = sum(point["Sum"] for point in points)
+        if failed:
+            yield Line(
+                "events",
+                FAILED,
+                f"rule {name}: {failed:g} events of the last day were not delivered",
+                "its target's permissions: npx cdk deploy restores them; the dead letters below say why",
+            )
+    if names:
+        yield Line("events", OK, f"{len(names)} rules looked at")
+
+
+def dead_letters(environment: Environment) -> Iterator[Line]:
+    """A line for each queue that keeps what could not be delivered."""
+    client, region = environment.client("sqs"), environment.deployed.region
+    for queue in environment.of_type("AWS::SQS::Queue"):
+        url = queue.physical
+        wanted = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        attributes = client.get_queue_attributes(QueueUrl=url, AttributeNames=wanted)["Attributes"]
+        held = sum(int(number) for number in attributes.values())
+        name = url.rsplit("/", 1)[-1]
+        if held:
+            yield Line(
+                "dead letters",
+                FAILED,
+                f"{name} holds {held} undelivered: attribute ERROR_MESSAGE says why, docs/runbook.md what to do",
+                f"aws sqs receive-message --queue-url {url} --message-attribute-names All --region {region}; when that "
+                f"is fixed: aws sqs purge-queue --queue-url {url} --region {region}",
+            )
+        else:
+            yield Line("dead letters", OK, f"{name} is empty")
