@@ -25,7 +25,8 @@ SHARED: Final = (
 
 def step_files(package: Path = PACKAGE) -> tuple[Path, ...]:
     """What runs in a step, sorted: the steps' sources, the names they share and the locked packages."""
-    sources = [path for path in (package / "steps").iterdir() if path.is_file() and path.suffix != ".pyc"]
+    folders = (package / "ingest", package / "steps")
+    sources = [path for folder in folders for path in folder.iterdir() if path.is_file() and path.suffix != ".pyc"]
     return tuple(sorted([*sources, *(package / name for name in SHARED)]))
 
 

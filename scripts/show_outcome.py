@@ -76,6 +76,8 @@ def _where(outcome: dict[str, Any], approve_command: str) -> Table:
     table.add_column(overflow="fold")
     if outcome["decision"] == c.NO_NEW_DATA and outcome["last_evaluated"]:
         table.add_row("last evaluated", outcome["last_evaluated"])
+    if outcome["data"] and outcome["data"].get("took_no_part"):
+        table.add_row("took no part", Text(outcome["data"]["took_no_part"]))
     for name in ("predictions", "report"):
         if outcome[name]:
             table.add_row(name, _short(outcome[name]))

@@ -157,7 +157,7 @@ class Store:
         base = source.parent if source.is_file() else source
         for path in files:
             target = self.object_path(join_uri(uri, path.relative_to(base).as_posix()))
-            if not _same_content(path, target):
+            if not same_content(path, target):
                 self.copy(path, target)
 
     def read_json(self, uri: str) -> object:
@@ -214,7 +214,8 @@ def _stored(path: Path, base: Path) -> StoredObject:
     return StoredObject(relative, path, status.st_size, status.st_mtime_ns, status.st_ino)
 
 
-def _same_content(source: Path, target: Path) -> bool:
+def same_content(source: Path, target: Path) -> bool:
+    """Whether two files have the same bytes; `target` may be missing."""
     if not target.is_file() or source.stat().st_size != target.stat().st_size:
         return False
     return source.read_bytes() == target.read_bytes()

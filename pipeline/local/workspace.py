@@ -11,9 +11,17 @@ from typing import Any, Final
 
 from pipeline import contract as c
 from pipeline.code_version import code_version, git_revision, step_files
+from pipeline.ingest.data_folder import (
+    NOT_UPLOADED_FILE,
+    DataFile,
+    DataFolder,
+    FolderError,
+    look_into,
+    not_uploaded_as_json,
+)
 from pipeline.local.digests import code_digest, file_digest
 from pipeline.local.faults import StoreError, is_text, shown
-from pipeline.local.store import Store, remove
+from pipeline.local.store import Store, remove, same_content
 from pipeline.spark.archive import ARCHIVE_FILE, write_archive
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -96,25 +104,33 @@ def check_apart(store: Store, *sources: Path | None) -> None:
 def put_data(store: Store, source: Path, prefix: str) -> int:
     """Make the data prefix hold exactly the files of `source` (a file or a folder), and return how many there are.
 
-    Hidden files are left out. Raises FileNotFoundError when there is nothing to put.
+    What is no file to copy (hidden, a pipe, a link to nothing, ...) is named beside them, so that the report names it.
+    Raises FileNotFoundError when there is nothing to put, and for a folder that cannot be one of data.
     """
     uri = f"s3://{DATA_BUCKET}/{prefix}"
     store.object_path(uri)  # refused by name if it cannot be one
-    base = source.parent if source.is_file() else source
-    candidates = [source] if source.is_file() else sorted(source.rglob("*"))
-    files = [f for f in candidates if f.is_file() and not any(p.startswith(".") for p in f.relative_to(base).parts)]
-    if not files:
-        raise FileNotFoundError(f"{source} holds no file")
-    for file in files:
-        if not is_text(file.relative_to(base)):
-            raise StoreError(f"{shown(file)}: its name is not UTF-8, as the keys of S3 are; rename the file")
-        store.upload(file, f"{uri}/{file.parent.relative_to(base).as_posix()}".removesuffix("/."))
+    try:
+        found = DataFolder([DataFile(source.name, source)]) if source.is_file() else look_into(source)
+    except FolderError as error:
+        raise FileNotFoundError(str(error)) from error
+    if not found.files:
+        named = "; ".join(f"{item.name} {item.reason}" for item in found.left_out[:3])
+        raise FileNotFoundError(f"{source} holds no file" + (f" to read ({named})" if named else ""))
+    for file in found.files:
+        if not is_text(file.path.relative_to(source.parent if source.is_file() else source)):
+            raise StoreError(f"{shown(file.path)}: its name is not UTF-8, as the keys of S3 are; rename the file")
+        target = store.object_path(f"{uri}/{file.name}")
+        if not same_content(file.path, target):
+            store.copy(file.path, target)
     os.utime(store.object_path(uri))  # in use: see retention.py
-    wanted = {file.relative_to(base).as_posix() for file in files}
+    if found.left_out or found.linked:
+        listed = store.object_path(f"{uri}/{NOT_UPLOADED_FILE}")
+        store.write(listed, not_uploaded_as_json(found.left_out, found.linked).encode())
+    wanted = {file.name for file in found.files} | ({NOT_UPLOADED_FILE} if found.left_out or found.linked else set())
     for stored in store.objects(f"{uri}/"):
         if stored.relative not in wanted:
             remove(stored.path)
-    return len(files)
+    return len(found.files)
 
 
 def claim(store: Store, *, simulated: bool) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 FILE: Final = "file"
@@ -59,7 +61,7 @@ def violations_of(breaches: Iterable[Breach], raw: pd.DataFrame) -> pd.DataFrame
 
 def violation_rows(
     files: str | Sequence[str] | pd.Series[str],
-    lines: Sequence[int] | pd.Series[int],
+    lines: Sequence[int] | npt.NDArray[np.int64] | pd.Series[int],
     columns: str,
     values: Sequence[str] | pd.Series[str],
     rules: str | Sequence[str],

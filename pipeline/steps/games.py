@@ -29,26 +29,24 @@ from pipeline.contract import (
     HOME_TEAM,
     NEUTRAL_SITE,
     PLAYOFF,
-    QUARANTINE_FILE,
     SEASON,
 )
+from pipeline.ingest.data_folder import LeftOut
 from pipeline.steps.franchises import spellings
 from pipeline.steps.game_calendar import find_calendar_violations
 from pipeline.steps.game_overlaps import MergedGames, merge_overlaps
 from pipeline.steps.game_quarantine import (
-    COLUMN,
-    FILE,
-    LINE,
     QUARANTINE_COLUMNS,
-    RULE,
-    VALUE,
     BadData,
     count_rules,
     describe,
+    no_violations,
     violation_rows,
 )
 from pipeline.steps.game_rules import find_missing_scores, find_violations, parse
-from pipeline.steps.read_games import RawFile, RawGames, read_folder
+from pipeline.steps.raw_games import RawFile, RawGames
+from pipeline.steps.read_games import read_folder
+from pipeline.steps.row_counts import FileSummary, reconcile_rows, refuse_bad_rows
 
 __all__ = [
     "BadData",
@@ -79,17 +77,6 @@ _DTYPES: Final = {
 
 
 @dataclass(frozen=True)
-class FileSummary:
-    """What stood in one file: rows (bad ones too), first and last real date, and columns nobody reads."""
-
-    name: str
-    rows: int
-    first_date: date | None
-    last_date: date | None
-    unused_columns: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class ValidatedGames:
     """Games as known on the morning of the as-of date, and an account of every row that was read.
 
@@ -101,7 +88,8 @@ class ValidatedGames:
     games: pd.DataFrame
     quarantine: pd.DataFrame
     files: tuple[FileSummary, ...]
-    ignored_files: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]  # what of the folder was not read
+    linked: dict[str, str]  # where links to folders elsewhere lead, by their names
     n_rows_read: int
     n_duplicates_collapsed: int
     n_unplayed_superseded: int
@@ -111,12 +99,20 @@ class ValidatedGames:
     notes: tuple[str, ...]  # what was read otherwise than it is written
 
 
-def load_games(folder: Path, *, as_of: date, today: date, max_bad_row_share: float, min_games: int) -> ValidatedGames:
+def load_games(
+    folder: Path,
+    *,
+    as_of: date,
+    today: date,
+    max_bad_row_share: float,
+    min_games: int,
+    max_bad_row_share_of_file: float = 1.0,
+) -> ValidatedGames:
     """Read and validate all game files below `folder` as of the morning of `as_of`.
 
     A game of `as_of` or later keeps no score: it was still to be played. A score after both `as_of` and `today` is bad.
-    Raises BadData where a file can't be read, the share of bad rows is above `max_bad_row_share` (0 to 1), or fewer
-    than `min_games` games were played before `as_of`.
+    Raises BadData where a file can't be read, the share of bad rows of all files or of one is above its limit (0 to 1),
+    or fewer than `min_games` games were played before `as_of`.
     """
     raw = read_folder(folder)
     parsed = parse(raw.rows)
@@ -129,22 +125,24 @@ def load_games(folder: Path, *, as_of: date, today: date, max_bad_row_share: flo
     expected = merged.games.drop(index=unscored.index)
     impossible = find_calendar_violations(expected, raw.rows)
     expected = expected.drop(index=impossible.index.unique())
-    quarantine = _quarantine([_ragged(raw), violations, merged.violations, unscored, impossible])
-    n_rows_read = len(raw.rows) + sum(len(file.ragged) for file in raw.files)
-    n_bad_rows = len(quarantine[[FILE, LINE]].drop_duplicates())
-    _refuse_too_many_bad_rows(quarantine, n_bad_rows, n_rows_read, max_bad_row_share)
+    found = (violations, merged.violations, unscored, impossible)
+    quarantine = _quarantine([_bad_lines(raw), *found])
+    n_replaced = merged.n_duplicates_collapsed + merged.n_unplayed_superseded
+    files = reconcile_rows(raw, parsed, expected, found, n_replaced)
+    refuse_bad_rows(files, quarantine, max_bad_row_share, max_bad_row_share_of_file)
     known = expected.astype(_DTYPES)[list(VALIDATED_COLUMNS)]
     games, n_scores_hidden = as_known_on(known.sort_values([DATE, GAME_ID], ignore_index=True), as_of)
     _refuse_too_few_games(games, as_of, min_games, quarantine)
     return ValidatedGames(
         games=games,
         quarantine=quarantine,
-        files=_summaries(raw, parsed),
-        ignored_files=raw.ignored_files,
-        n_rows_read=n_rows_read,
+        files=files,
+        left_out=raw.left_out,
+        linked=raw.linked,
+        n_rows_read=sum(file.rows for file in files),
         n_duplicates_collapsed=merged.n_duplicates_collapsed,
         n_unplayed_superseded=merged.n_unplayed_superseded,
-        n_bad_rows=n_bad_rows,
+        n_bad_rows=sum(file.bad_rows for file in files),
         n_scores_hidden=n_scores_hidden,
         days_without_score=_days_without_score(
             merged.games.loc[unscored.index], parsed.loc[merged.violations.index.unique()], as_of
@@ -192,7 +190,7 @@ def _days_without_score(unscored: pd.DataFrame, contradicted: pd.DataFrame, as_o
 def _notes_on_columns(files: Sequence[RawFile]) -> list[str]:
     where: dict[tuple[str, str], list[str]] = {}
     for file in files:
-        for renamed in file.renamed_columns:
+        for renamed in file.columns.renamed:
             where.setdefault(renamed, []).append(file.name)
     return [
         f'column "{given}" is taken as {column} ({names[0]}{f" and {len(names) - 1:,} more" if len(names) > 1 else ""})'
@@ -212,34 +210,19 @@ def _notes_on_ids(merged: MergedGames) -> list[str]:
 
 
 # --- the account of bad rows ------------------------------------------------------------------------------------------
-def _ragged(raw: RawGames) -> pd.DataFrame:
-    lines = [(file.name, row) for file in raw.files for row in file.ragged]
-    return violation_rows(
-        [name for name, _ in lines],
-        [row.line for _, row in lines],
-        "",
-        [row.text for _, row in lines],
-        [f"has a wrong number of fields: {row.n_fields}, where the header has {row.n_expected}" for _, row in lines],
-        index=pd.RangeIndex(len(lines)),
-    )
+def _bad_lines(raw: RawGames) -> pd.DataFrame:
+    tables = [
+        violation_rows(
+            file.name, file.bad.numbers, "", file.bad.texts, file.bad.rules, index=pd.RangeIndex(len(file.bad.texts))
+        )
+        for file in raw.files
+        if file.bad.n_lines
+    ]
+    return pd.concat(tables) if tables else no_violations()
 
 
 def _quarantine(parts: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(parts).sort_values(list(QUARANTINE_COLUMNS), ignore_index=True)
-
-
-def _refuse_too_many_bad_rows(quarantine: pd.DataFrame, n_bad_rows: int, n_rows: int, max_share: float) -> None:
-    if n_bad_rows <= max_share * n_rows:
-        return
-    first = quarantine.iloc[0]
-    counts = count_rules(quarantine)
-    raise BadData(
-        f"{n_bad_rows} of {n_rows} rows are bad ({n_bad_rows / n_rows:.2%}, limit {max_share:.2%}); first: "
-        f"{describe(first[FILE], first[LINE], first[COLUMN], first[VALUE], first[RULE])}; "
-        f'most common: "{counts.index[0]}" ({counts.iloc[0]} times); correct the files '
-        f"({QUARANTINE_FILE} lists every row), or raise MaxBadRowShare",
-        quarantine,
-    )
 
 
 def _refuse_too_few_games(games: pd.DataFrame, as_of: date, min_games: int, quarantine: pd.DataFrame) -> None:
@@ -250,13 +233,3 @@ def _refuse_too_few_games(games: pd.DataFrame, as_of: date, min_games: int, quar
             "add older games, or lower MinGames",
             quarantine,
         )
-
-
-def _summaries(raw: RawGames, parsed: pd.DataFrame) -> tuple[FileSummary, ...]:
-    dates = parsed.groupby(FILE, observed=False)[DATE].agg(["min", "max"])
-    first = [None if pd.isna(day) else day.date() for day in dates["min"]]
-    last = [None if pd.isna(day) else day.date() for day in dates["max"]]
-    return tuple(
-        FileSummary(file.name, len(file.lines) + len(file.ragged), first_date, last_date, file.unused_columns)
-        for file, first_date, last_date in zip(raw.files, first, last, strict=True)
-    )

@@ -22,6 +22,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from pipeline.steps.games import BadData, ValidatedGames, count_rules, games_fin
 from pipeline.steps.limits import parse_limits
 from pipeline.steps.news import Tonight, judge_news, last_evaluated, last_registered
 from pipeline.steps.prepare_events import join_events
+from pipeline.steps.row_counts import took_no_part
 from pipeline.steps.spreadsheet_text import safe_frame
 from pipeline.steps.state_file import write_state
 
@@ -100,10 +102,21 @@ def data_summary(validated: ValidatedGames, modelled: pd.DataFrame, as_of: date)
     newest = played[c.DATE].max().date()
     return {
         "files": [
-            {"name": f.name, "rows": f.rows, "first_date": _text(f.first_date), "last_date": _text(f.last_date)}
+            {
+                "name": f.name,
+                "lines": asdict(f.lines),
+                "rows": f.rows,
+                "games": f.games,
+                "replaced_rows": f.replaced,
+                "bad_rows": f.bad_rows,
+                "first_date": _text(f.first_date),
+                "last_date": _text(f.last_date),
+                "unused_columns": list(f.unused_columns),
+            }
             for f in validated.files
         ],
-        "ignored_files": list(validated.ignored_files),
+        "took_no_part": took_no_part(validated.files, validated.left_out),
+        "left_out": [{"name": item.name, "reason": item.reason} for item in validated.left_out],
         "n_rows_read": validated.n_rows_read,
         "n_games": len(games),
         "n_played": len(played),
@@ -127,6 +140,7 @@ def data_summary(validated: ValidatedGames, modelled: pd.DataFrame, as_of: date)
         "notes": [
             f"the newest played game is of {newest}, {(as_of - newest).days:,} day(s) before the as-of date",
             *validated.notes,
+            *(f"{name} is a link to {target}, which is read too" for name, target in validated.linked.items()),
         ],
     }
 
@@ -228,6 +242,7 @@ def main(argv: Sequence[str]) -> None:
     sys.stderr.write(
         f"{data['n_played']:,} played games to {data['last_played_date']}, {data['n_upcoming']:,} upcoming, "
         f"{data['n_bad_rows']:,} bad rows; {news.reason}\n"
+        + (f"took no part: {data['took_no_part']}\n" if data["took_no_part"] else "")
     )
 
 

@@ -85,7 +85,11 @@ def test_a_week_of_games_is_to_come(sample: Path) -> None:
     upcoming = loaded.games[loaded.games["home_points"].isna()]
     assert len(upcoming) > 30
     assert upcoming["date"].between("2025-03-01", "2025-03-07").all()
-    assert (loaded.n_bad_rows, loaded.n_duplicates_collapsed, loaded.ignored_files) == (0, 0, ("README.txt",))
+    assert (loaded.n_bad_rows, loaded.n_duplicates_collapsed, [left.name for left in loaded.left_out]) == (
+        0,
+        0,
+        ["README.txt"],
+    )
 
 
 def test_the_sample_says_that_it_is_simulated(sample: Path) -> None:

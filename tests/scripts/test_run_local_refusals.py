@@ -94,10 +94,10 @@ def test_a_data_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
 def test_what_the_file_system_refuses(
     games: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, words: str
 ) -> None:
-    def refuse(_: Store, source: Path, uri: str) -> None:
+    def refuse(_: Store, source: Path, path: Path) -> None:
         raise type(error)(error.errno, error.strerror, str(source))
 
-    monkeypatch.setattr(Store, "upload", refuse)
+    monkeypatch.setattr(Store, "copy", refuse)
     reason = refused("--data", games, "--store", tmp_path / "store")
     assert reason.startswith(f"{games / 'games.csv'}: {words}")
 

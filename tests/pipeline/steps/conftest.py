@@ -52,9 +52,16 @@ def load(tmp_path: Path) -> Callable[..., ValidatedGames]:
         today: date = date(2021, 3, 1),
         max_bad_row_share: float = 1.0,
         min_games: int = 0,
+        max_bad_row_share_of_file: float = 1.0,
     ) -> ValidatedGames:
-        folder = write_game_files(tmp_path / "games", files)
-        return load_games(folder, as_of=as_of, today=today, max_bad_row_share=max_bad_row_share, min_games=min_games)
+        return load_games(
+            write_game_files(tmp_path / "games", files),
+            as_of=as_of,
+            today=today,
+            max_bad_row_share=max_bad_row_share,
+            max_bad_row_share_of_file=max_bad_row_share_of_file,
+            min_games=min_games,
+        )
 
     return write_and_load
 

@@ -59,14 +59,14 @@ def typed_frame() -> pd.DataFrame:
             {"a.csv": (HEADER + GOOD).encode() + "2021-01-02,2021,MÜN,LAL,100,90,,\n".encode("latin-1")},
             "a.csv, line 3: byte 0xDC is not UTF-8 (Latin-1 or Windows-1252, perhaps); save the file as UTF-8",
         ),
-        ({"a.csv": (HEADER + GOOD).encode("utf-16")}, "a.csv is UTF-16, not UTF-8; save it as UTF-8"),
-        ({"a.csv": HEADER + '2021-01-01,2021,"BOS,LAL,100,90,,\n' + GOOD},
-         "a.csv, line 2 or later: quotation marks do not pair up; export the file again"),
-        ({"a.csv": HEADER + 2 * '2021-01-01,2021,B"OS,LAL,100,90,,\n'},
-         "a.csv, line 2 or later: quotation marks do not pair up; export the file again"),
+        ({"a.csv": (HEADER + GOOD).encode("utf-16")}, "a.csv is UTF-16, not UTF-8: save it as UTF-8"),
+        ({"a.csv": HEADER.replace("date", '"date') + GOOD},
+         "a.csv, line 1: the header cannot be read (unexpected end of data); export it again"),
         ({"a.parquet": typed_frame().head(0)}, "a.parquet has columns and no rows; export it again or remove it"),
         ({"notes.txt": "hello", "_SUCCESS": "", ".hidden.csv": HEADER, "_tmp/a.csv": HEADER},
-         "holds no *.csv, *.csv.gz or *.parquet file; put the game files there"),
+         'there is no *.csv, *.csv.gz or *.parquet file under DataPrefix (locally: --data); put the game files there '
+         '(.hidden.csv is hidden (its name starts with "." or "_"); _SUCCESS is hidden (its name starts with "." or '
+         '"_"); _tmp/ is hidden (its name starts with "." or "_"))'),
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_used_is_refused(load: Load, files: dict[str, bytes], message: str) -> None:
@@ -74,6 +74,51 @@ def test_a_file_that_cannot_be_used_is_refused(load: Load, files: dict[str, byte
         load({"b_good.csv": HEADER + GOOD, **files} if any(name.startswith("a.") for name in files) else files)
     assert str(caught.value).endswith(message)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "first", "last"),
+    [("note", ',"OT', ',2OT"'), ("home_team", "", "")],
+)
+def test_quotation_marks_lose_no_game(load: Load, column: str, first: str, last: str) -> None:
+    """A mark in a column that is not used, and one that breaks the number of fields: each line between is bad."""
+    lines = [
+        GOOD.replace("01-01", f"01-0{day}").rstrip("\n") + ("," if column == "note" else "") for day in range(1, 7)
+    ]
+    marked = [line[: -1 * (column == "note") or None] for line in (lines[0], lines[4])]
+    lines[0] = marked[0] + first if first else lines[0].replace("BOS", '"BOS')
+    lines[4] = marked[1] + last if last else lines[4] + '"'
+    header = HEADER.replace("playoff", "playoff,note") if column == "note" else HEADER
+    loaded = load({"a.csv": header + "\n".join(lines) + "\n"})
+    assert (len(loaded.games), loaded.n_bad_rows, loaded.n_rows_read) == (1, 5, 6)
+    assert loaded.quarantine["line"].tolist() == [2, 3, 4, 5, 6]
+    assert loaded.quarantine["rule"].str.contains("they open in line 2 and close in line 6").all()
+
+
+def test_a_line_break_in_a_column_that_is_not_used_loses_nothing(load: Load) -> None:
+    header = HEADER.replace("playoff", "playoff,note")
+    loaded = load({"a.csv": header + GOOD[:-1] + ',"two\nlines"\n' + OTHER[:-1] + ",6'11\"\n\n"})
+    assert (len(loaded.games), loaded.n_bad_rows) == (2, 0)
+    counts = loaded.files[0].lines
+    assert (counts.lines, counts.header, counts.rows, counts.continued, counts.blank) == (5, 1, 2, 1, 1)
+
+
+def test_a_file_whose_rows_are_bad_is_refused_where_all_together_are_few(load: Load) -> None:
+    bad = HEADER + GOOD.replace("100", "abc")
+    good = HEADER + "".join(GOOD.replace("01-01", f"01-{day}").replace("90", str(60 + day)) for day in range(10, 29))
+    assert load({"a.csv": good, "b.csv": bad}, max_bad_row_share=0.1).n_bad_rows == 1
+    expected = (
+        r"^b\.csv: 1 of 1 rows are bad \(100\.00%, limit 50\.00%\); first: b\.csv, line 2: .*, remove it, or raise"
+    )
+    with pytest.raises(BadData, match=expected + " MaxBadRowShareOfFile$"):
+        load({"a.csv": good, "b.csv": bad}, max_bad_row_share=0.1, max_bad_row_share_of_file=0.5)
+
+
+def test_each_row_of_each_file_is_accounted_for(load: Load) -> None:
+    loaded = load({"a.csv": HEADER + GOOD + OTHER + "\n1,2\n", "b.csv": HEADER + GOOD + OTHER.replace("90", "x")})
+    a, b = loaded.files
+    assert (a.games, a.replaced, a.bad_rows, a.lines.blank, a.lines.lines) == (2, 0, 1, 1, 5)
+    assert (b.games, b.replaced, b.bad_rows, b.rows) == (0, 1, 1, 2)
 
 
 @pytest.mark.parametrize("keep", [1, 30, -1])
@@ -107,7 +152,7 @@ def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
 
     from pipeline.steps.games import load_games
 
-    with pytest.raises(BadData, match="nowhere is not a folder; give the folder that holds the game files"):
+    with pytest.raises(BadData, match="nowhere is not a folder; give the folder that holds the files"):
         load_games(
             tmp_path / "nowhere", as_of=date(2021, 3, 1), today=date(2021, 3, 1), max_bad_row_share=0, min_games=0
         )
@@ -117,7 +162,10 @@ def test_other_files_are_ignored_by_name(load: Load) -> None:
     loaded = load(
         {"deep/er/a.csv": HEADER + GOOD, "README.md": "x", "_SUCCESS": "", "x.txt": "x", "deep/.cache/a.csv": "x"}
     )
-    assert loaded.ignored_files == ("README.md", "_SUCCESS", "deep/.cache/a.csv", "x.txt")
+    hidden, other = 'is hidden (its name starts with "." or "_")', "is no *.csv, *.csv.gz or *.parquet"
+    assert [(left.name, left.reason) for left in loaded.left_out] == [
+        ("README.md", other), ("_SUCCESS", hidden), ("deep/.cache/", hidden), ("x.txt", other),
+    ]  # fmt: skip
     assert [file.name for file in loaded.files] == ["deep/er/a.csv"]
 
 

@@ -97,7 +97,14 @@ def months(champion: bool) -> list[dict[str, Any]]:
 def data() -> dict[str, Any]:
     return {
         "files": [
-            {"name": f"simulated_{y}.csv", "rows": 1230, "first_date": f"{y - 1}-10-22", "last_date": f"{y}-04-13"}
+            {
+                "name": f"simulated_{y}.csv",
+                "rows": 1230,
+                "bad_rows": 0,
+                "first_date": f"{y - 1}-10-22",
+                "last_date": f"{y}-04-13",
+                "unused_columns": ["attendance"],
+            }
             for y in range(2014, 2026)
         ],
         "n_rows_read": 14761,
@@ -110,7 +117,7 @@ def data() -> dict[str, Any]:
         "n_scores_hidden": 0,
         "first_date": "2013-10-29",
         "last_played_date": "2025-02-28",
-        "ignored_files": ["README.txt"],
+        "left_out": [{"name": "README.txt", "reason": "is no *.csv, *.csv.gz or *.parquet"}],
         "quarantine_rules": [
             {"rule": "played before 2025-03-01 but has no score", "n_rows": 3},
             {"rule": "is not a whole number from 1 to 250", "n_rows": 1},
@@ -268,7 +275,15 @@ def with_many_long_file_names() -> dict[str, Any]:
     evaluation = first_evaluation()
     name = "games_" + "of_a_season_with_a_name_that_never_ends_" * 5
     evaluation["data"]["files"] = [
-        {"name": f"{name}{i}.parquet", "rows": 123456, "first_date": None, "last_date": None} for i in range(100)
+        {
+            "name": f"{name}{i}.parquet",
+            "rows": 123456,
+            "bad_rows": 1,
+            "unused_columns": [name],
+            "first_date": None,
+            "last_date": None,
+        }
+        for i in range(100)
     ]
     evaluation["data"]["quarantine_examples"][0] |= {"file": name * 2, "value": "9" * 300}
     evaluation["importance"] = [{"feature": f"feature_{i}_" + "x" * 60, "share": 0.02} for i in range(50)]
@@ -283,7 +298,7 @@ def with_little() -> dict[str, Any]:
         {"predicted": 0.6, "observed": 1.0, "lower": 0.9, "upper": 1.0, "n_games": 12}
     ]
     evaluation["importance"] = []
-    evaluation["data"] |= {"n_bad_rows": 0, "quarantine_rules": [], "quarantine_examples": [], "ignored_files": []}
+    evaluation["data"] |= {"n_bad_rows": 0, "quarantine_rules": [], "quarantine_examples": [], "left_out": []}
     for who in ("candidate", "elo_logistic", "base_rate"):
         evaluation["metrics"][who]["roc_auc"] = None
     evaluation["quality"]["limits"][3] = limit("games evaluated", 12.0, ">=", 400.0, "MinEvaluatedGames")

@@ -1,0 +1,99 @@
+"""A file whose content is not what its name says is called what it is, with the remedy."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import tarfile
+import zipfile
+
+import pyarrow as pa
+import pyarrow.feather
+import pytest
+
+from pipeline.ingest.file_content import HEAD_BYTES, kind_of, text_unlike_csv, unlike_its_name
+
+CSV = b"date,season\n2021-01-01,2021\n"
+
+
+def zipped(name: str) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(name, CSV)
+    return file.getvalue()
+
+
+def tarred() -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        member = tarfile.TarInfo("a.csv")
+        member.size = len(CSV)
+        archive.addfile(member, io.BytesIO(CSV))
+    return file.getvalue()
+
+
+def feather() -> bytes:
+    file = io.BytesIO()
+    pyarrow.feather.write_feather(pa.table({"a": [1]}), file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (gzip.compress(CSV), "a gzip file: name it .csv.gz"),
+        (bz2.compress(CSV), "a bzip2 file: unpack it"),
+        (lzma.compress(CSV), "an xz file: unpack it"),
+        (zipped("a.csv"), "a zip archive: unpack it"),
+        (zipped("[Content_Types].xml"), "an Excel workbook: save it as CSV"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "an old Excel workbook"),
+        (tarred(), "a tar archive: unpack it"),
+        (feather(), "a Feather or Arrow file: write it as Parquet"),
+        (b"PAR1\x15\x04", "a Parquet file: name it .parquet"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "a Git LFS pointer"),
+        (b"/annex/objects/SHA256E-s9--00.csv\n", "a git-annex pointer"),
+        (b"\n <!DOCTYPE html><html>", "a web page"),
+        (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code>', "an XML document"),
+        (b'{"games": []}', "JSON: save it as CSV"),
+        (b'\xef\xbb\xbf[{"date": 1}]', "JSON"),
+        (b"sep=;\n" + CSV, "a table that starts with Excel's line sep=: remove that line"),
+        (CSV.decode().encode("utf-16"), "UTF-16, not UTF-8: save it as UTF-8"),
+        (CSV.decode().encode("utf-16-le"), "UTF-16 without a byte-order mark"),
+        (CSV.decode().encode("utf-16-be"), "UTF-16 without a byte-order mark"),
+        (CSV.decode().encode("utf-32"), "UTF-32 text"),
+    ],
+)
+def test_content_that_is_no_csv_is_called_what_it_is(content: bytes, words: str) -> None:
+    found = unlike_its_name("a.csv", content[:HEAD_BYTES])
+    assert found is not None and found.startswith(f"a.csv is {words}")
+
+
+@pytest.mark.parametrize(
+    "content", [CSV, b"\xef\xbb\xbf" + CSV, "date,h\u00f6me\n".encode(), b"a,b\n1,\x00\n", b"1", b"\n\n" + CSV]
+)
+def test_csv_is_csv(content: bytes) -> None:
+    assert unlike_its_name("a.csv", content) is None and kind_of(content) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.parquet", CSV, "a.parquet is text, not a Parquet file: if it is CSV, name it .csv"),
+        ("a.csv.gz", CSV, "a.csv.gz is text, not gzipped: if it is CSV, name it .csv"),
+        ("a.csv.gz", zipped("a.csv"), "a.csv.gz is a zip archive: unpack it, and put the files that it holds here"),
+        ("a.parquet", b'{"a": 1}', "a.parquet is JSON: save it as CSV (comma-separated, UTF-8)"),
+        ("a.parquet", b"PAR1\x00", None),
+        ("a.csv.gz", gzip.compress(CSV), None),
+        ("a.csv.gz", b"\x1f", None),  # its reader says how it is damaged
+    ],
+)
+def test_other_kinds_of_files(name: str, content: bytes, words: str | None) -> None:
+    assert unlike_its_name(name, content) == words
+
+
+def test_what_a_gzip_file_holds_is_looked_at_too() -> None:
+    assert text_unlike_csv("a.csv.gz", gzip.compress(CSV)) == "a.csv.gz is compressed twice: unpack it once"
+    assert "holds a tar archive" in str(text_unlike_csv("a.csv.gz", tarred()))
+    assert text_unlike_csv("a.csv.gz", CSV) is None
