@@ -6,22 +6,23 @@ import math
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_events as events
+from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.alerts import FIVE_MINUTES, Alerts
+from infra.approval import Approval
+from infra.handlers import cloudformation
 from infra.run_mails import RunMails
 from infra.schedule_expression import longest_gap_hours
 from infra.setting_rules import RUN_HOURS
 from infra.settings import Settings
-from infra.triggers import Triggers
 
 NAMESPACE = "AWS/Sagemaker/ModelBuildingPipeline"
 HOUR = cdk.Duration.hours(1)
 
 
 class RunAlarms(Construct):
-    """`failed_run`, and `nothing_ran` if the schedule is on."""
+    """`failed_run`, and `overdue` if the schedule is on."""
 
     def __init__(
         self,
@@ -32,13 +33,13 @@ class RunAlarms(Construct):
         pipeline_name: str,
         alerts: Alerts,
         mails: RunMails,
-        triggers: Triggers,
+        approval: Approval,
     ) -> None:
         super().__init__(scope, construct_id)
         self._settings, self._pipeline_name, self._alerts = settings, pipeline_name, alerts
         self.failed_run = self._alarm_on_failed_run(mails)
         if settings.enabled:
-            self.nothing_ran = self._alarm_on_nothing(triggers)
+            self.overdue = self._alarm_on_overdue(approval.function)
 
     def _metric(self, name: str, period: cdk.Duration) -> cloudwatch.Metric:
         return cloudwatch.Metric(
@@ -85,49 +86,37 @@ class RunAlarms(Construct):
         self._alerts.mail_on(alarm)
         return alarm
 
-    def _alarm_on_nothing(self, triggers: Triggers) -> cloudwatch.Alarm:
+    def _alarm_on_overdue(self, function: lambda_.IFunction) -> cloudwatch.Alarm:
         """No successful run for the longest time between two, and six hours for the run itself; missing data breaches.
 
-        After the first deploy there is no data at all, which would breach at once. CloudFormation tells EventBridge
-        when it has created or changed the schedule; the rule that listens counts, and its count stands in for a
-        successful run. So the watch begins with the schedule, and begins anew when it is changed or switched on. A
-        rule needs no target to count. Should that event be lost, the alarm goes off after the first deploy, until the
-        first run.
+        CloudWatch evaluates an alarm as soon as it is created, when no run can have succeeded yet. So hours before the
+        schedule was created, changed or switched on count as good: CloudFormation asks a function for the time then,
+        and the alarm compares it with the time of each hour. Both metric math functions give a value for every hour:
+        docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
         """
-        hours = math.ceil(longest_gap_hours(self._settings.schedule)) + RUN_HOURS
-        changed = events.Rule(
+        settings = self._settings
+        hours = math.ceil(longest_gap_hours(settings.schedule)) + RUN_HOURS
+        began = cdk.CustomResource(
             self,
-            "ScheduleChanged",
-            description="Counts, for the alarm nothing-ran: the watch begins when the schedule is created or changed",
-            event_pattern=events.EventPattern(
-                source=["aws.cloudformation"],
-                detail_type=["CloudFormation Resource Status Change"],
-                detail={
-                    "stack-id": [cdk.Aws.STACK_ID],
-                    "logical-resource-id": [cdk.Stack.of(self).get_logical_id(triggers.schedule)],
-                    "status-details": {"status": ["CREATE_COMPLETE", "UPDATE_COMPLETE"]},
-                },
-            ),
+            "WatchBegan",
+            resource_type=cloudformation.CLOCK,
+            service_token=function.function_arn,
+            service_timeout=cdk.Duration.minutes(5),
+            # Where one of these changes, CloudFormation asks again.
+            properties={"Schedule": settings.schedule, "TimeZone": settings.time_zone},
         )
-        triggers.schedule.node.add_dependency(changed)
-        counted = cloudwatch.Metric(
-            namespace="AWS/Events",
-            metric_name="MatchedEvents",
-            dimensions_map={"RuleName": changed.rule_name},
-            period=HOUR,
-            statistic="Sum",
-        )
-        either = cloudwatch.MathExpression(
-            expression="SUM([succeeded, changed])",
-            using_metrics={"succeeded": self._metric("ExecutionSucceeded", HOUR), "changed": counted},
+        since = began.get_att_string(cloudformation.NOW)
+        watched = cloudwatch.MathExpression(
+            expression=f"SUM([succeeded, IF(EPOCH(TIME_SERIES(1)) < {since}, 1, 0)])",
+            using_metrics={"succeeded": self._metric("ExecutionSucceeded", HOUR)},
             period=HOUR,
         )
         return self._alerts.alarm_on(
-            "NothingRan",
-            either,
+            "RunOverdue",
+            watched,
             what=f"No run has succeeded for {hours} hours.",
             todo="Is the schedule on, and did it fire (EventBridge Scheduler console)? Was a run stopped, or did it "
-            "fail (its mail says why)? `python -m scripts.show_execution` shows the last run. "
+            "fail (its email says why)? `python -m scripts.show_execution` shows the last run. "
             "Start one: python -m scripts.start_execution.",
             below=True,
             periods=hours,

@@ -41,9 +41,6 @@ class RetrainingStack(cdk.Stack):
         alerts = Alerts(self, "Alerts", settings=settings, key=keys.messages)
         mails = RunMails(self, "RunMails", settings=settings, training=training, alerts=alerts)
         triggers = Triggers(self, "Triggers", settings=settings, training=training, storage=storage, alerts=alerts)
-        RunAlarms(
-            self, "RunAlarms", settings=settings, pipeline_name=name, alerts=alerts, mails=mails, triggers=triggers
-        )
         if settings.monthly_budget_usd:
             Budget(self, "Budget", settings=settings, alerts=alerts)
         approval = Approval(
@@ -55,6 +52,9 @@ class RetrainingStack(cdk.Stack):
             artifact_bucket=storage.artifacts,
             key=keys.data,
             alerts=alerts,
+        )
+        RunAlarms(
+            self, "RunAlarms", settings=settings, pipeline_name=name, alerts=alerts, mails=mails, approval=approval
         )
         Monitor(
             self,

@@ -13,6 +13,9 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
+# A custom resource of this type only wants to know when it was created or changed: its attribute NOW.
+CLOCK: Final = "Custom::Clock"
+NOW: Final = "Now"
 _REASON_LIMIT: Final = 1000  # the whole answer may have 4,096 bytes
 # IAM is eventually consistent: a policy that CloudFormation has created may take some seconds to hold everywhere.
 # docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html: changes are not always immediately visible
@@ -58,6 +61,8 @@ def answer(
     """
     status, reason = "SUCCESS", ""
     work = at_removal if event["RequestType"] == "Delete" else at_deploy
+    if event.get("ResourceType") == CLOCK:
+        work = None
     try:
         if work:
             _once_permitted(work)
@@ -67,6 +72,7 @@ def answer(
         "Status": status,
         "Reason": reason,
         "PhysicalResourceId": event.get("PhysicalResourceId", event["LogicalResourceId"]),
+        "Data": {NOW: str(int(time.time()))},  # seconds since 1970
         **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")},
     }
     request = urllib.request.Request(  # noqa: S310 - CloudFormation's own presigned address

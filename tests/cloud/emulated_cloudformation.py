@@ -93,7 +93,7 @@ _answers: dict[str, dict[str, Any]] = {}  # what functions have answered to Clou
 
 
 def _take_answer(self: CloudFormationResponse) -> tuple[int, dict[str, int], str]:
-    _answers[self._get_param("RequestId")] = {name: self._get_param(name) for name in ("Status", "Reason")}
+    _answers[self._get_param("RequestId")] = {name: self._get_param(name) for name in ("Status", "Reason", "Data")}
     return 200, {"status": 200}, "{}"
 
 
@@ -134,7 +134,7 @@ def _call_custom(resource: Any, kind: str, properties: Properties | None = None)
     answer = _answers.pop(event["RequestId"], None)
     if answer is None or answer["Status"] != "SUCCESS":
         raise RuntimeError(f"{kind} of {event['LogicalResourceId']}: {answer}")
-    resource.set_data({})
+    resource.set_data(answer["Data"] or {})
 
 
 def _apply(self: ChangeSet, original: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -129,6 +130,15 @@ def test_each_alarm_watches_what_is_there_and_tells_the_alerts_topic(deployed: D
     loud = [a for a in (*alarms["MetricAlarms"], *alarms["CompositeAlarms"]) if a["AlarmActions"]]
     assert len(loud) >= 7
     assert all(a["AlarmActions"] == a["OKActions"] == topic and a["AlarmDescription"] for a in loud)
+
+
+def test_the_alarm_about_an_overdue_run_begins_when_the_schedule_was_made(deployed: Deployed, name: str) -> None:
+    """By the time that CloudFormation was told when it created the schedule's clock."""
+    found = deployed.client("cloudwatch").describe_alarms(AlarmNames=[f"{name}-run-overdue"])["MetricAlarms"]
+    (expression,) = [query["Expression"] for query in found[0]["Metrics"] if "Expression" in query]
+    began = re.search(r"EPOCH\(TIME_SERIES\(1\)\) < (\d+),", expression)
+    assert began, expression
+    assert 0 <= time.time() - int(began[1]) < 1800
 
 
 def _metrics(alarm: dict[str, Any]) -> list[dict[str, Any]]:

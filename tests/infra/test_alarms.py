@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.events.models import EventPattern
 from resolved_template import Resolver, Template, only, resources
 from synthesis import Synthesise
+
+from infra.handlers import cloudformation
 
 KINDS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
 SILENT = ("retraining-prod-run-failed", "retraining-prod-mail-written")
@@ -85,8 +86,8 @@ def test_a_failed_run_is_mailed_by_the_alarm_only_if_no_mail_with_a_reason_was_w
 @pytest.mark.parametrize(
     ("schedule", "hours"), [("cron(0 9 * * ? *)", 30), ("cron(0 9 ? * MON-FRI *)", 78), ("rate(6 days)", 150)]
 )
-def test_nothing_ran_waits_longer_than_the_schedule(synthesise: Synthesise, schedule: str, hours: int) -> None:
-    alarm = alarms(synthesise(env="prod", schedule=schedule))["retraining-prod-nothing-ran"]
+def test_run_overdue_waits_longer_than_the_schedule(synthesise: Synthesise, schedule: str, hours: int) -> None:
+    alarm = alarms(synthesise(env="prod", schedule=schedule))["retraining-prod-run-overdue"]
     assert alarm["TreatMissingData"] == "breaching"
     assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
     assert alarm["EvaluationPeriods"] == alarm["DatapointsToAlarm"] == hours
@@ -95,29 +96,44 @@ def test_nothing_ran_waits_longer_than_the_schedule(synthesise: Synthesise, sche
     assert hours * 3600 <= 7 * 24 * 3600, "CloudWatch looks back no further with hourly periods"
 
 
-def test_nothing_ran_is_not_watched_when_the_schedule_is_off(dev: Template) -> None:
-    assert not [name for name in alarms(dev) if name.endswith("nothing-ran")]
+def test_run_overdue_is_not_watched_when_the_schedule_is_off(dev: Template) -> None:
+    assert not [name for name in alarms(dev) if name.endswith("run-overdue")]
+    assert not resources(dev, cloudformation.CLOCK)
 
 
-def test_the_watch_begins_when_the_schedule_is_created_or_changed(
-    prod: Template, recorded: Callable[[str], dict[str, Any]]
-) -> None:
-    """Right after the first deploy no run has succeeded: the schedule's creation counts instead."""
-    rule_id, rule = only(prod, "AWS::Events::Rule", "ScheduleChanged")
-    schedule_id, _ = only(prod, "AWS::Scheduler::Schedule")
-    event = recorded("schedule_changed")
-    pattern = EventPattern(None, Resolver(prod)(rule["EventPattern"]))
-    assert not pattern.matches_event(event), "another resource of the stack"
-    event["detail"]["logical-resource-id"] = schedule_id
-    assert pattern.matches_event(event)
-    assert rule_id in prod["Resources"][schedule_id]["DependsOn"], "the rule listens before there is a schedule"
-    metrics = {m["Id"]: m for m in alarms(prod)["retraining-prod-nothing-ran"]["Metrics"]}
-    (expression,) = [m["Expression"] for m in metrics.values() if "Expression" in m]
-    assert expression == "SUM([succeeded, changed])"
-    counted = metrics["changed"]["MetricStat"]["Metric"]
-    assert (counted["Namespace"], counted["MetricName"]) == ("AWS/Events", "MatchedEvents")
-    assert counted["Dimensions"] == [{"Name": "RuleName", "Value": {"Ref": rule_id}}]
-    assert "PipelineName" in json.dumps(metrics["succeeded"])
+def breaches(template: Template, *, since: int, now: int, succeeded: int | None = None) -> bool:
+    """Whether CloudWatch, at the full hour `now`, finds all hours below the threshold; all in hours."""
+    clock, _ = only(template, cloudformation.CLOCK)
+    alarm = Resolver(template, {f"{clock}.{cloudformation.NOW}": str(since * 3600 + 60)})(
+        alarms(template)["retraining-prod-run-overdue"]
+    )
+    (expression,) = [m["Expression"] for m in alarm["Metrics"] if "Expression" in m]
+    form = r"SUM\(\[succeeded, IF\(EPOCH\(TIME_SERIES\(1\)\) < (\d+), 1, 0\)\]\)"
+    began = int(re.fullmatch(form, expression)[1])  # type: ignore[index]
+    hours = range(now - alarm["EvaluationPeriods"], now)
+    return all((hour == succeeded) + (hour * 3600 < began) < alarm["Threshold"] for hour in hours)
+
+
+def test_run_overdue_is_quiet_at_its_creation_and_then_waits_as_after_a_run(prod: Template) -> None:
+    """CloudWatch evaluates an alarm as soon as it is created: then no run can have succeeded yet."""
+    created = 480_000
+    assert not any(breaches(prod, since=created, now=created + hour) for hour in range(31))
+    assert breaches(prod, since=created, now=created + 31)
+    assert not breaches(prod, since=created, now=created + 31, succeeded=created + 8)
+    assert not breaches(prod, since=created, now=created + 38, succeeded=created + 8)
+    assert breaches(prod, since=created, now=created + 39, succeeded=created + 8)
+    assert not breaches(prod, since=created + 100, now=created + 101, succeeded=created + 8), "it was changed"
+
+
+def test_the_watch_begins_again_when_the_schedule_changes(prod: Template, synthesise: Synthesise) -> None:
+    """CloudFormation asks for the time again where a property is another one, and only there."""
+    _, clock = only(prod, cloudformation.CLOCK)
+    for other in ({"schedule": "rate(1 day)"}, {"time_zone": "Europe/Berlin"}):
+        assert only(synthesise(env="prod", **other), cloudformation.CLOCK)[1] != clock
+    same = only(synthesise(env="prod", limits="MinGames=500"), cloudformation.CLOCK)[1]
+    assert {k: v for k, v in same.items() if k != "ServiceToken"} == {
+        k: v for k, v in clock.items() if k != "ServiceToken"
+    }
 
 
 def test_people_are_subscribed(prod: Template) -> None:

@@ -87,6 +87,17 @@ def test_a_permission_that_comes_within_half_a_minute_is_waited_for(
     assert [said["Status"] for said in answers] == ["SUCCESS"]
 
 
+def test_one_that_only_asks_for_the_time_gets_it_and_nothing_is_done(
+    answers: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 1_700_000_000.9)
+    done: list[int] = []
+    event = {**EVENT, "ResourceType": cloudformation.CLOCK}
+    cloudformation.answer(event, at_deploy=lambda: done.append(1))
+    assert [said["Data"] for said in answers] == [{"Now": "1700000000"}]
+    assert not done
+
+
 def test_a_permission_that_does_not_come_fails_the_deploy_with_its_reason(
     clock: list[float], answers: list[dict[str, Any]]
 ) -> None:

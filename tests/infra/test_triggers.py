@@ -163,7 +163,7 @@ def test_an_alarm_of_drift_asks_for_a_run_that_trains(prod: Template, alarm_chan
         ("LiveLoss", "OK", False),
         ("LiveLoss", "INSUFFICIENT_DATA", False),
         ("StaleData", "ALARM", False),
-        ("NothingRan", "ALARM", False),
+        ("RunOverdue", "ALARM", False),
     ],
 )
 def test_only_drift_starts_a_run(
