@@ -33,7 +33,9 @@ HANDLER: Final = "infra.handlers.serving.handler"
 # The alarms that roll an update back. A request takes milliseconds: a second is a machine that cannot cope.
 MAX_LATENCY_MICROSECONDS: Final = 1_000_000
 MAX_ERRORS: Final = 5
-TIMEOUT: Final = cdk.Duration.minutes(2)
+# A call takes seconds, but when the endpoint is to go, one waits until it is gone.
+TIMEOUT: Final = cdk.Duration.minutes(14)
+ANSWER_TIMEOUT: Final = cdk.Duration.minutes(15)
 ONE_MINUTE: Final = cdk.Duration.minutes(1)
 
 
@@ -187,7 +189,7 @@ class Serving(Construct):
             "Endpoint",
             resource_type="Custom::Endpoint",
             service_token=self.function.function_arn,
-            service_timeout=cdk.Duration.minutes(5),
+            service_timeout=ANSWER_TIMEOUT,
             # Where it changes, CloudFormation calls the function again.
             properties={"Settings": plan.as_text()},
         )

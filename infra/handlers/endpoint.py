@@ -24,6 +24,8 @@ from infra.handlers.endpoint_calls import Endpoint, Endpoints
 from infra.handlers.endpoint_plan import ATTEMPT, PREFIX, SERVERLESS, EndpointSettings, Wanted
 from infra.handlers.objects import Objects, Stored
 
+SPARE_MS: Final = 20_000  # to answer CloudFormation before Lambda ends the function
+POLL_SECONDS: Final = 5.0
 MAX_ROUNDS: Final = 10  # each round but the last saw another call's claim
 BUSY: Final = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 IN_SERVICE: Final = "InService"
@@ -123,13 +125,21 @@ def converge(
     raise ServingError(f"other calls kept changing the endpoint for {MAX_ROUNDS} rounds: it will be tried again")
 
 
-def remove_all(endpoints: Endpoints, objects: Objects) -> None:
-    """The endpoint and all that belongs to it, when the deployment is to have none."""
-    endpoint = endpoints.describe()
-    if endpoint and endpoint.status != "Deleting" and not endpoints.delete():
-        raise ServingError(
-            f"endpoint {endpoints.name} is {endpoint.status}, and cannot be deleted now: try again later"
-        )
+def remove_all(
+    endpoints: Endpoints, objects: Objects, *, milliseconds_left: Callable[[], int], pause: Callable[[float], None]
+) -> None:
+    """The endpoint and all that belongs to it, when the deployment is to have none; waits until it is really gone.
+
+    SageMaker needs the endpoint's role as long (its reference of DeleteEndpoint), and CloudFormation deletes that next.
+    Raises ServingError when there is no more time.
+    """
+    while endpoint := endpoints.describe():
+        if endpoint.status not in BUSY:
+            endpoints.delete()
+        if milliseconds_left() < SPARE_MS:
+            remedy = "run the same cdk command again, it goes on from there"
+            raise ServingError(f"endpoint {endpoints.name} is still {endpoint.status}: {remedy}")
+        pause(POLL_SECONDS)
     endpoints.remove(*endpoints.belongings())
     objects.remove(objects.keys(PREFIX))
 

@@ -29,6 +29,8 @@ class Context(Protocol):
     aws_request_id: str
     invoked_function_arn: str
 
+    def get_remaining_time_in_millis(self) -> int: ...
+
 
 @dataclass(frozen=True)
 class Place:

@@ -67,10 +67,12 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
             ),
         )
 
+    def remove() -> None:
+        left = context.get_remaining_time_in_millis
+        remove_all(services.endpoints, services.objects, milliseconds_left=left, pause=services.pause)
+
     if cloudformation.is_deploy(event):
-        return cloudformation.answer(
-            event, at_deploy=follow, at_removal=lambda: remove_all(services.endpoints, services.objects)
-        )
+        return cloudformation.answer(event, at_deploy=follow, at_removal=remove)
     try:
         step = follow()
     finally:

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 import boto3
 from botocore.config import Config
@@ -22,6 +22,7 @@ from botocore.exceptions import ClientError
 
 from infra.handlers import cloudformation
 from infra.handlers.clients import Buckets, Runs
+from infra.handlers.place import Context
 
 GOING: Final = ("DELETE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
 NO_WRITES: Final = "NoWritesWhileItGoes"
@@ -29,14 +30,6 @@ _SPARE_MS: Final = 20_000  # to answer CloudFormation before Lambda ends the fun
 _POLL_SECONDS: Final = 2.0
 _GONE: Final = ("NoSuchBucket", "ResourceNotFound", "ValidationException", "ValidationError")
 _RETRIES: Final = Config(retries={"mode": "standard", "max_attempts": 10})
-
-
-class Context(Protocol):
-    """What is used of the context object that Lambda passes."""
-
-    invoked_function_arn: str
-
-    def get_remaining_time_in_millis(self) -> int: ...
 
 
 class OutOfTimeError(Exception):

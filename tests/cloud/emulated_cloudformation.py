@@ -25,6 +25,7 @@ from moto.cloudformation.models import ChangeSet, CloudFormationBackend
 from moto.cloudformation.parsing import OutputMap, ResourceMap
 from moto.cloudformation.responses import CloudFormationResponse
 from moto.iam.access_control import PermissionResult
+from moto.iam.models import ManagedPolicy
 from moto.kms.models import Key
 from moto.s3.models import FakeBucket
 
@@ -54,6 +55,7 @@ def teach() -> None:
     Permission.physical_resource_id = "permission"
     create_key = Key.create_from_cloudformation_json.__func__
     Key.create_from_cloudformation_json = classmethod(functools.partial(_create_key, create_key))
+    ManagedPolicy.delete = lambda policy, account, region: boto3.client("iam").delete_policy(PolicyArn=policy.arn)
     Key.delete = lambda key, account, region: boto3.client("kms", region_name=region).schedule_key_deletion(
         KeyId=key.id
     )

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import uuid
 import zipfile
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from typing import Any
 
 import boto3
 import moto.stepfunctions.models
+from botocore.exceptions import ClientError
 from jsonata_in_moto import teach_jsonata
 from moto.awslambda.models import LambdaFunction
 from moto.cloudwatch.responses import CloudWatchResponse
@@ -43,6 +45,7 @@ from sagemaker_emulation import Run
 
 RUNTIME = Path(__file__).with_name("lambda_runtime.py")
 _SECONDS = 120
+DELETION_SECONDS = 6.0  # of an endpoint: more than CloudFormation takes here to delete what comes next
 
 
 def teach() -> None:
@@ -64,7 +67,7 @@ def teach() -> None:
     _wrap(SageMakerModelBackend, "create_model_package", _create_model_package)
     _wrap(SageMakerModelBackend, "update_model_package", _update_model_package)
     _wrap(SageMakerModelBackend, "create_endpoint", _change_endpoint)
-    _wrap(SageMakerModelBackend, "delete_endpoint", _change_endpoint)
+    _wrap(SageMakerModelBackend, "delete_endpoint", _delete_endpoint)
     _wrap(SageMakerResponse, "update_endpoint", _update_endpoint)
 
 
@@ -204,6 +207,32 @@ def _change_endpoint(self: SageMakerModelBackend, original: Callable[..., Any], 
     return answer
 
 
+def _delete_endpoint(self: SageMakerModelBackend, original: Callable[..., Any], endpoint_name: str) -> None:
+    """As the service does: it takes its time, and needs the endpoint's role as long."""
+    if endpoint_name not in self.endpoints:
+        original(self, endpoint_name)  # refuses
+    endpoint = self.endpoints[endpoint_name]
+    if endpoint.endpoint_status == "Deleting":
+        raise ValidationError(f"Cannot update in-progress endpoint {endpoint_name}")
+    endpoint.endpoint_status = "Deleting"
+    variants = self.endpoint_configs[endpoint.endpoint_config_name].production_variants
+    role = self._models[variants[0]["ModelName"]].execution_role_arn.rsplit("/", 1)[1]
+
+    def finish() -> None:
+        time.sleep(DELETION_SECONDS)
+        try:
+            policies = boto3.client("iam").list_role_policies(RoleName=role)["PolicyNames"]
+        except ClientError:
+            policies = []
+        if policies:
+            original(self, endpoint_name)
+            _tell_of_endpoint(self, endpoint_name)
+        else:
+            endpoint.endpoint_status, endpoint.failure_reason = "Failed", f"role {role} was revoked before it was gone"
+
+    threading.Thread(target=finish).start()
+
+
 def _update_endpoint(self: SageMakerResponse, original: Callable[..., Any]) -> ActionResult:
     answer: ActionResult = original(self)
     _tell_of_endpoint(self.sagemaker_backend, self._get_param("EndpointName"))
@@ -211,7 +240,7 @@ def _update_endpoint(self: SageMakerResponse, original: Callable[..., Any]) -> A
 
 
 def _tell_of_endpoint(backend: SageMakerModelBackend, name: str) -> None:
-    """moto's endpoints take no time: each change has one event, about its end."""
+    """But for its deletion, a change of moto's endpoints takes no time: each has one event, about its end."""
     status = "IN_SERVICE" if name in backend.endpoints else "DELETED"
     entry = {
         "Source": "aws.sagemaker",

@@ -328,19 +328,45 @@ def test_a_missing_artifact_is_an_error_that_names_it(world: EndpointWorld) -> N
 def test_when_the_deployment_is_to_have_none_everything_goes(world: EndpointWorld) -> None:
     world.promote(1)
     world.quiet()
-    serving.remove_all(world.services.endpoints, world.services.objects)  # type: ignore[attr-defined]
-    world.settle()
+    remove(world)
     assert world.endpoint is None
     assert not world.models | world.configs
     assert not [key for key in world.objects if key.startswith("serving/")]
-    serving.remove_all(world.services.endpoints, world.services.objects)  # type: ignore[attr-defined]
+    remove(world)
 
 
-def test_an_endpoint_that_is_busy_cannot_be_removed_yet(world: EndpointWorld) -> None:
+def remove(world: EndpointWorld, *, pauses: int = 10) -> list[str]:
+    """Remove all within some pauses, in each of which what was begun ends; the states that were waited for."""
+    seen: list[str] = []
+
+    def pause(_seconds: float) -> None:
+        seen.append(world.endpoint["EndpointStatus"] if world.endpoint else "gone")
+        world.settle()
+
+    def left() -> int:
+        return 60_000 if len(seen) < pauses else 0
+
+    endpoints, objects = world.services.endpoints, world.services.objects  # type: ignore[attr-defined]
+    serving.remove_all(endpoints, objects, milliseconds_left=left, pause=pause)
+    return seen
+
+
+def test_it_waits_until_the_endpoint_is_gone_before_its_role_may_go(world: EndpointWorld) -> None:
     world.promote(1)
     world.invoke()
-    with pytest.raises(ServingError, match="is Creating, and cannot be deleted now"):
-        serving.remove_all(world.services.endpoints, world.services.objects)  # type: ignore[attr-defined]
+    assert remove(world) == ["Creating", "Deleting"], "busy, it cannot be deleted yet"
+    assert world.endpoint is None
+    assert not world.models | world.configs
+
+
+def test_a_removal_that_takes_too_long_fails_and_goes_on_when_asked_again(world: EndpointWorld) -> None:
+    world.promote(1)
+    world.quiet()
+    with pytest.raises(ServingError, match="is still InService: run the same cdk command again"):
+        remove(world, pauses=0)
+    assert world.endpoint
+    remove(world)
+    assert world.endpoint is None
 
 
 # --- with boto3, which knows each request's shape, on moto ---------------------------------------------------------
