@@ -35,6 +35,7 @@ from pipeline.ingest.data_folder import LeftOut
 from pipeline.steps.franchises import spellings
 from pipeline.steps.game_calendar import find_calendar_violations
 from pipeline.steps.game_overlaps import MergedGames, merge_overlaps
+from pipeline.steps.game_plausibility import check_plausible
 from pipeline.steps.game_quarantine import (
     QUARANTINE_COLUMNS,
     BadData,
@@ -131,6 +132,7 @@ def load_games(
     files = reconcile_rows(raw, parsed, expected, found, n_replaced)
     refuse_bad_rows(files, quarantine, max_bad_row_share, max_bad_row_share_of_file)
     known = expected.astype(_DTYPES)[list(VALIDATED_COLUMNS)]
+    unlikely = check_plausible(expected)
     games, n_scores_hidden = as_known_on(known.sort_values([DATE, GAME_ID], ignore_index=True), as_of)
     _refuse_too_few_games(games, as_of, min_games, quarantine)
     return ValidatedGames(
@@ -147,7 +149,12 @@ def load_games(
         days_without_score=_days_without_score(
             merged.games.loc[unscored.index], parsed.loc[merged.violations.index.unique()], as_of
         ),
-        notes=(*_notes_on_columns(raw.files), *_notes_on_teams(raw.rows, parsed), *_notes_on_ids(merged)),
+        notes=(
+            *_notes_on_columns(raw.files),
+            *_notes_on_teams(raw.rows, parsed),
+            *_notes_on_ids(merged),
+            *unlikely,
+        ),
     )
 
 
