@@ -61,7 +61,8 @@ def other_defaults(settings: Settings) -> dict[str, Any]:
     approved = {"ApprovalStatus": "Approved"} if settings.approval == "automatic" else {}
     machines = {f"{step}InstanceType": machine for step, machine in settings.instance_types.items()}
     counts = {COUNT_PARAMETERS[step]: count for step, count in settings.instance_counts.items()}
-    return {"EventsPrefix": settings.events_prefix, **approved, **machines, **counts, **settings.limits}
+    data = {"EventsPrefix": settings.events_prefix, "TimeZone": settings.time_zone}
+    return {**data, **approved, **machines, **counts, **settings.limits}
 
 
 def deployed_definition(settings: Settings) -> dict[str, Any]:
@@ -85,6 +86,7 @@ def _setting_of(found: Finding) -> str | None:
         **dict.fromkeys(COUNT_PARAMETERS.values(), "instance_counts"),
         **dict.fromkeys(LIMITS, "limits"),
         "EventsPrefix": "events_prefix",
+        "TimeZone": "time_zone",
         "ApprovalStatus": "approval",
     }
     by_field = {"Tags": "tags", "SecurityGroupIds": "security_group_ids", "Subnets": "subnet_ids"}

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from infra import setting_rules as rule
 from infra.setting_rules import SettingError
+from pipeline.parameters import TIME_ZONE
 
 ENVIRONMENT_KEY: Final = "env"
 ENVIRONMENTS_KEY: Final = "environments"
@@ -54,7 +55,7 @@ class Settings:
         rule.several(_EMAIL), (), "who is mailed when a version waits for approval"
     )
     schedule: str = _setting(rule.schedule, "cron(0 9 * * ? *)", "when it runs, in `time_zone`")
-    time_zone: str = _setting(rule.time_zone, "UTC", "time zone of the schedule (IANA name)")
+    time_zone: str = _setting(rule.time_zone, TIME_ZONE, "time zone of the schedule and of the games' days (IANA name)")
     enabled: bool = _setting(rule.boolean, True, "whether the schedule is on")
     data_arrival: bool = _setting(rule.boolean, False, "whether a completion marker below the data prefix starts a run")
     completion_marker: str = _setting(

@@ -49,6 +49,7 @@ def prepare_step(prepared: PropertyFile) -> JobStep:
             *options(
                 {
                     "--as-of": "AsOfDate",
+                    "--time-zone": "TimeZone",
                     "--first-season": "FirstSeason",
                     "--max-bad-row-share": "MaxBadRowShare",
                     "--min-games": "MinGames",

@@ -12,6 +12,8 @@ from typing import Final
 from pipeline.contract import MAX_INSTANCES, NO, NO_EVENTS, YES
 from pipeline.service_text import argument
 
+TIME_ZONE: Final = "America/New_York"  # in which the league schedules its games
+
 Value = str | int | float
 
 
@@ -28,7 +30,8 @@ class Parameter:
 DATA: Final = (
     Parameter("DataPrefix", "games", "folder of the game files below the data bucket"),
     Parameter("EventsPrefix", "none", "folder of the play-by-play files below the data bucket; none: there are none"),
-    Parameter("AsOfDate", "today", "run as if it were the morning of this day (YYYY-MM-DD, or today in UTC)"),
+    Parameter("AsOfDate", "today", "run as if it were the morning of this day (YYYY-MM-DD, or today in TimeZone)"),
+    Parameter("TimeZone", TIME_ZONE, "time zone of the games' days (IANA name): tonight's games are today's there"),
     Parameter("FirstSeason", 2004, "first season to model; older games only warm up the ratings"),
     Parameter("MaxBadRowShare", 0.01, "share of bad rows above which the data is refused (0 to 1)"),
     Parameter("MinGames", 1000, "fewer played games than this are refused"),

@@ -11,12 +11,13 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from queue import SimpleQueue
 from types import FrameType
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipeline.local.cache import Cache
 from pipeline.local.digests import DigestMemory
@@ -74,7 +75,7 @@ def run(
             plan = load_plan(plan.definition, started.constants, started.parameters, name=started.pipeline_name)
         lock.announce()
         save_run(store, started)
-        day = datetime.now(UTC).date().isoformat()
+        day = _day(started.parameters)
         context = JobContext(started.execution_id, store, launcher, DigestMemory(store), use_cache, code, day)
         workers = max_parallel or os.cpu_count() or 1
         try:
@@ -87,6 +88,14 @@ def run(
         context.digests.save()
         lock.withdraw()
     return ended
+
+
+def _day(parameters: Mapping[str, object]) -> str:
+    """What `today` means to the run's jobs: results of another day are no answer."""
+    try:
+        return datetime.now(ZoneInfo(str(parameters.get("TimeZone", "UTC")))).date().isoformat()
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # Prepare says what is wrong with it
+        return datetime.now(UTC).date().isoformat()
 
 
 def _check(plan: Plan, launcher: Launcher) -> None:

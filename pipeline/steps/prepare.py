@@ -23,7 +23,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import contract as c
+from pipeline.parameters import TIME_ZONE
 from pipeline.steps.champion import read_metadata
 from pipeline.steps.container import StepError, code_version, processing_input, processing_output, run_step
 from pipeline.steps.features import feature_signature, features_and_state
@@ -42,6 +43,7 @@ from pipeline.steps.prepare_events import join_events
 from pipeline.steps.row_counts import took_no_part
 from pipeline.steps.spreadsheet_text import safe_frame
 from pipeline.steps.state_file import write_state
+from pipeline.steps.today import parse_as_of, today_in
 
 EXAMPLES_OF_A_RULE = 2  # in the report; quarantine.csv holds every violation
 MAX_ROW_GROUP = 16_384  # games: a part that training can read by itself
@@ -53,7 +55,8 @@ LATE_SCORE_DAYS = 30  # a game that has had no score for longer is a known gap
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """The step's command line."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.steps.prepare", description=__doc__)
-    parser.add_argument("--as-of", default="today", help="YYYY-MM-DD, or today (UTC)")
+    parser.add_argument("--as-of", default="today", help="YYYY-MM-DD, or today in --time-zone")
+    parser.add_argument("--time-zone", default=TIME_ZONE, help="of the games' days (IANA name)")
     parser.add_argument("--first-season", type=int, default=2004)
     parser.add_argument("--max-bad-row-share", type=float, default=0.01)
     parser.add_argument("--min-games", type=int, default=1000)
@@ -62,19 +65,6 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--recipe", nargs="*", default=[], metavar="NAME=VALUE", help="what training will be told")
     parser.add_argument("--limits", nargs="*", default=[], metavar="NAME=VALUE", help="what candidates are held to")
     return parser.parse_args(argv)
-
-
-def parse_as_of(text: str, today: date) -> date:
-    """The morning that the run stands on; raises StepError that names the parameter."""
-    if text == "today":
-        return today
-    try:
-        as_of = date.fromisoformat(text[:10])  # a scheduler passes its own time stamp: the day is its first ten letters
-    except ValueError as error:
-        raise StepError(f'AsOfDate "{text}" is not a date: give YYYY-MM-DD, or today') from error
-    if as_of > today + timedelta(days=1):  # somewhere it is tomorrow already
-        raise StepError(f"AsOfDate {as_of} lies in the future of {today}: its results are not known yet")
-    return as_of
 
 
 def fingerprint(games_digest: str, recipe: Sequence[str], first_season: int, code: str) -> str:
@@ -190,8 +180,8 @@ def main(argv: Sequence[str]) -> None:
     arguments = parse_arguments(argv)
     if not 0 <= arguments.max_bad_row_share <= 1:
         raise StepError(f"MaxBadRowShare {arguments.max_bad_row_share:g} is not a share from 0 to 1")
-    today = datetime.now(UTC).date()
-    as_of = parse_as_of(arguments.as_of, today)
+    today = today_in(arguments.time_zone)
+    as_of = parse_as_of(arguments.as_of, today, arguments.time_zone)
     report = processing_output(c.REPORT_CHANNEL)
     validated = validate(arguments, as_of, today, report)
     features, state = features_and_state(validated.games, as_of)

@@ -37,7 +37,7 @@ def handed_over(template: Template, rule: str, event: dict[str, Any]) -> dict[st
 def test_schedule_knocks_at_the_gate_of_this_pipeline(prod: Template) -> None:
     _, schedule = only(prod, "AWS::Scheduler::Schedule")
     assert schedule["ScheduleExpression"] == "cron(0 9 * * ? *)"
-    assert schedule["ScheduleExpressionTimezone"] == "UTC"
+    assert schedule["ScheduleExpressionTimezone"] == "America/New_York"
     assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
     assert schedule["State"] == "ENABLED"
     target = Resolver(prod)(schedule["Target"])
