@@ -33,6 +33,8 @@ from served_model import (
     unpack_champion,
 )
 
+from pipeline.steps.model_files import write_digests
+
 
 @pytest.fixture(scope="module")
 def store(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -238,6 +240,7 @@ def test_what_cannot_be_served_ends_with_one_sentence(
 ) -> None:
     shutil.copytree(ml, tmp_path / "old")
     (tmp_path / "old" / "model" / "state.parquet").unlink()
+    write_digests(tmp_path / "old" / "model")  # as Train would have: what is missing was never there
     given = {"SAGEMAKER_BASE_DIR": str(ml), "MODEL_VERSION": "3", **environment}
     if given["SAGEMAKER_BASE_DIR"] == "old":
         given["SAGEMAKER_BASE_DIR"] = str(tmp_path / "old")

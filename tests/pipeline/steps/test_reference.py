@@ -99,7 +99,9 @@ def test_results_of_a_day_and_later_change_no_forecast_up_to_that_day(seed: int,
     edited.loc[later, [c.HOME_POINTS, c.AWAY_POINTS]] = games.loc[later, [c.AWAY_POINTS, c.HOME_POINTS]].to_numpy()
     upto = (judged[c.DATE] <= day).to_numpy()
     assert forecast(games, judged)[upto].tolist() == forecast(edited, judged)[upto].tolist()
-    assert forecast(games[games[c.DATE] <= day], judged[upto]).tolist() == forecast(games, judged)[upto].tolist()
+    # numpy's power of the last few numbers of an array is another program than of those before: one bit may differ.
+    shorter = forecast(games[games[c.DATE] <= day], judged[upto])
+    assert shorter == pytest.approx(forecast(games, judged)[upto], rel=1e-14)
 
 
 def test_a_month_is_a_line_through_the_games_before_it() -> None:
