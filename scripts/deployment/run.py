@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from scripts.deployment.environment import Environment
-from scripts.deployment.line import FAILED, OK, Line
+from scripts.deployment.line import FAILED, OK, WARNING, Line
 from scripts.execution import SUCCEEDED, UNFINISHED, again, duration
 from scripts.start_execution import follow
 
@@ -41,7 +41,12 @@ def run(environment: Environment, interval: float) -> Iterator[Line]:
         yield Line("request token", OK, f"the same token with another parameter is refused ({code})")
     else:
         yield _token(environment, arn, second)
-    execution = follow(deployed, arn, interval)
+    try:
+        execution = follow(deployed, arn, interval)
+    except KeyboardInterrupt:
+        show = f"python -m scripts.show_execution {arn} --region {deployed.region}"
+        yield Line("run", WARNING, f"{arn.rsplit('/', 1)[-1]} goes on: it was not followed to its end", show)
+        return
     ident, took = arn.rsplit("/", 1)[-1], duration(execution.started, execution.changed)
     if execution.status == SUCCEEDED:
         yield Line("run", OK, f"{ident} Succeeded after {took}")

@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+import regex
+from hypothesis import example, given
+from hypothesis import strategies as st
 from service_definitions import (
     ROLE,
     SAMPLES,
@@ -22,7 +25,11 @@ from service_definitions import (
 
 from pipeline.service_rules import RULES, check_definition
 from pipeline.service_rules.instances import has_local_storage, is_arm64
+from pipeline.service_rules.requests import _wrong_characters
+from pipeline.service_rules.shapes import shapes
+from pipeline.service_rules.values import Value
 
+SHAPES = shapes()["shapes"]
 Change = Callable[[Json, Mapping[str, Json]], Any]
 
 
@@ -519,6 +526,17 @@ def test_no_malformed_definition_ends_in_a_traceback() -> None:
 )
 def test_an_instance_types_name_says_storage_and_processor(name: str, local: bool, arm: bool) -> None:
     assert (has_local_storage(name), is_arm64(name)) == (local, arm)
+
+
+@given(text=st.text(max_size=12), shape=st.sampled_from(["CustomerMetadataValue", "TagKey", "EntityDescription"]))
+@example(text="a\tb", shape="CustomerMetadataValue")
+@example(text="é ٣ Ⅷ ½\u3000", shape="CustomerMetadataValue")
+def test_characters_are_those_that_a_full_engine_of_patterns_takes(text: str, shape: str) -> None:
+    """Python's own engine knows no Unicode properties, of which the service's patterns consist."""
+    pattern = SHAPES[shape]["pattern"]
+    repeated = regex.sub(r"\$\{1,\d+\}$", "", pattern)  # the model writes the repetition of two of them wrongly
+    taken = regex.fullmatch(repeated, text) is not None
+    assert (_wrong_characters(pattern, Value(known=True, value=text)) == "") is taken
 
 
 def test_the_table_is_that_of_the_installed_botocore() -> None:
