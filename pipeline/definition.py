@@ -11,8 +11,8 @@
       `- Register
     NoAggregate?             no play-by-play is given, or a cluster aggregates it
       `- else Aggregate      play-by-play -> one row a team and game, for the next run's Prepare
-    NoSpark?                 no play-by-play is given, or one machine aggregates it
-      `- else AggregateOnSpark     the same on a Spark cluster of AggregateInstanceCount machines
+    NoSpark?                 no play-by-play is given, or one instance aggregates it
+      `- else AggregateOnSpark     the same on a Spark cluster of AggregateInstanceCount instances
 
 SageMaker takes no condition inside a condition, and no DependsOn on one. So all conditions are at the top level, and
 QualityGate and BeatsChampion wait for Evaluate because they read what it wrote. Where HasNewData is false, Evaluate

@@ -35,7 +35,7 @@ SPARK_MAX_RUNTIME_SECONDS: Final = 3 * 3600
 
 
 def event_steps() -> list[ConditionStep]:
-    """Aggregate or AggregateOnSpark, where there is play-by-play: on one machine, or on a cluster.
+    """Aggregate or AggregateOnSpark, where there is play-by-play: on one instance, or on a cluster.
 
     Each is the else side of a condition that says when it is left out: the service has no nested conditions, and `Not`
     is in no schema of its definitions.
@@ -43,7 +43,7 @@ def event_steps() -> list[ConditionStep]:
     SageMaker cannot rejoin after a condition (sagemaker-python-sdk #3565): a step that waits for one in a branch is
     left out with it. So nothing waits for them; they write to a stable prefix, which the next run's Prepare reads.
     """
-    machines = P["AggregateInstanceCount"]
+    instances = P["AggregateInstanceCount"]
 
     def unless(name: str, reason: Condition, step: JobStep) -> ConditionStep:
         no_events = ConditionEquals(left=P["EventsPrefix"], right=c.NO_EVENTS)
@@ -52,10 +52,10 @@ def event_steps() -> list[ConditionStep]:
     return [
         unless(
             "NoAggregate",
-            ConditionGreaterThanOrEqualTo(left=machines, right=2),
+            ConditionGreaterThanOrEqualTo(left=instances, right=2),
             aggregate_step("Aggregate", machines=Machines(volume_gb=AGGREGATE_VOLUME_GB)),
         ),
-        unless("NoSpark", ConditionLessThanOrEqualTo(left=machines, right=1), spark_step()),
+        unless("NoSpark", ConditionLessThanOrEqualTo(left=instances, right=1), spark_step()),
     ]
 
 

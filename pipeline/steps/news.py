@@ -33,7 +33,7 @@ def last_registered(folder: Path) -> dict[str, Any] | None:
     """What the registry's keeper wrote when it found the candidate there; None when it is missing or unreadable."""
     try:
         registered = json.loads((folder / c.REGISTERED_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # it is written again as soon as somebody looks at the registry
+    except (OSError, ValueError):  # it is written again with the next look at the registry
         return None
     return registered if isinstance(registered, dict) else None
 

@@ -1,4 +1,4 @@
-"""A candidate whose registration failed is trained again the next night; one that was registered is not.
+"""A candidate whose registration failed is trained again by the next run; one that was registered is not.
 
 The bucket and the registry are the emulated account's, the function is called as Lambda calls it, and what it leaves
 beside the marker is read by Prepare's own code.
@@ -69,7 +69,7 @@ def test_a_candidate_that_the_registry_refused_is_found_again(world: MotoWorld, 
     evaluate(world, "games1")
     with pytest.raises(ClientError, match="ValidationException"):
         register(world, 1, trigger="drift, again")
-    for _ in range(2):  # whoever calls the function, and however often, there is nothing to note
+    for _ in range(2):  # however often the function is called, there is nothing to note
         world.deliver(HOURLY)
     assert "evaluated/registered.json" not in world.objects
     assert next_night(world, tmp_path, "games1") == News(True, LOST)
