@@ -17,22 +17,22 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pipeline.serving.asked_games import BadRequestError
+from pipeline.serving.asked_games import MAX_GAMES, BadRequestError, TooManyGamesError
 from pipeline.serving.bodies import CSV, JSON, READERS, WRITERS
 from pipeline.serving.forecaster import Forecaster
 
 # SageMaker passes no more on to a real-time endpoint, and 4 MB to a serverless one.
 MAX_BODY_BYTES: Final = 6 * 1024 * 1024
 MOST_READ_BYTES: Final = 10 * MAX_BODY_BYTES
-MAX_GAMES: Final = 10_000  # of one request: about a tenth of a second of work, and an answer of 1.3 MB
 # Requests computed at a time. They share one interpreter: of eight, each waits for the others (half the throughput);
-# with one, a single game waits for whole batches.
+# with one, a single game waits for whole batches. So large bodies wait for each other, and small ones never for them.
 _THREADS: Final = 2
+_LARGE_BYTES: Final = 64 * 1024
 
 
 def make_app(forecaster: Forecaster, *, max_body_bytes: int = MAX_BODY_BYTES, max_games: int = MAX_GAMES) -> Starlette:
     """The two routes over a forecaster. Every refusal is a JSON object with the reason under `error`."""
-    threads = anyio.CapacityLimiter(_THREADS)
+    small, large = anyio.CapacityLimiter(_THREADS), anyio.CapacityLimiter(1)
 
     async def ping(request: Request) -> Response:
         return Response()
@@ -45,12 +45,10 @@ def make_app(forecaster: Forecaster, *, max_body_bytes: int = MAX_BODY_BYTES, ma
         body = await _body(request, max_body_bytes)
 
         def work() -> bytes:
-            rows = read(body)
-            if len(rows) > max_games:
-                raise HTTPException(413, f"{len(rows):,} games are more than {max_games:,}: ask in several requests")
-            return WRITERS[answer_type](forecaster.answer(rows))
+            return WRITERS[answer_type](forecaster.answer(read(body, max_games)))
 
         # Small ones too: computed in the event loop, they would queue up behind each other while a batch is computed.
+        threads = large if len(body) > _LARGE_BYTES else small
         return Response(await anyio.to_thread.run_sync(work, limiter=threads), media_type=answer_type)
 
     return Starlette(
@@ -102,22 +100,23 @@ def _number(text: str) -> float:
         return 0.0
 
 
-async def _body(request: Request, limit: int) -> bytes:
+async def _body(request: Request, limit: int) -> bytearray:
     """The whole body; raises HTTPException for one that is too large.
 
     What is beyond the limit is read and dropped, up to a bound: a client that is still sending would not see why.
     """
-    body = bytearray()
+    told = request.headers.get("content-length", "")
+    body = bytearray(min(int(told), limit) if told.isdigit() else 0)  # in place: what grows is copied, and takes more
     length = 0
     async for chunk in request.stream():
-        length += len(chunk)
-        if length <= limit:
-            body += chunk
+        if length + len(chunk) <= limit:
+            body[length : length + len(chunk)] = chunk
         elif length > MOST_READ_BYTES:
             break
+        length += len(chunk)
     if length > limit:
         raise HTTPException(413, f"the body is larger than {limit:,} bytes: ask in several requests")
-    return bytes(body)
+    return body
 
 
 async def _refusal(request: Request, error: Exception) -> Response:
@@ -130,7 +129,7 @@ async def _refusal(request: Request, error: Exception) -> Response:
 
 
 async def _bad_request(request: Request, error: Exception) -> Response:
-    return _answer(400, str(error))
+    return _answer(413 if isinstance(error, TooManyGamesError) else 400, str(error) or "the body ended too early")
 
 
 async def _defect(request: Request, error: Exception) -> Response:

@@ -23,12 +23,20 @@ OPTIONAL: Final = (c.NEUTRAL_SITE, c.PLAYOFF, c.SEASON, c.GAME_ID)
 COLUMNS: Final = (*REQUIRED, *OPTIONAL)
 # The league's year turns in summer: a game from August on belongs to the season that is named by the next year.
 FIRST_MONTH: Final = 8
+MAX_GAMES: Final = 10_000  # of one request: about a tenth of a second of work, and an answer of 1.3 MB
 SHOWN: Final = 3  # problems in one answer
 LONGEST_VALUE: Final = 100  # characters
 
 
 class BadRequestError(ValueError):
     """What is asked cannot be answered; the text says why and what to do."""
+
+
+class TooManyGamesError(BadRequestError):
+    """A body of more games than one request may have; found out before all of it is parsed."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"more than {most:,} games: ask in several requests")
 
 
 class AskedGame(NamedTuple):

@@ -5,11 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pipeline import contract as c
-from pipeline.serving.asked_games import REQUIRED, BadRequestError, check_columns
+from pipeline.serving.asked_games import (
+    LONGEST_VALUE,
+    MAX_GAMES,
+    REQUIRED,
+    BadRequestError,
+    TooManyGamesError,
+    check_columns,
+)
 from pipeline.serving.forecaster import Answer
 
 JSON: Final = "application/json"
@@ -19,11 +27,30 @@ PREDICTIONS_KEY: Final = "predictions"
 _EXAMPLE: Final = '{"games": [{"date": "2025-03-01", "home_team": "BOS", "away_team": "NYK"}]}'
 _ECHOED: Final = (c.GAME_ID, c.DATE, c.HOME_TEAM, c.AWAY_TEAM)
 
+_LONGEST_LINE: Final = 64 * 1024  # characters of a line of CSV: seven values of at most a hundred each need fewer
+_LINE: Final = re.compile(r"[^\r\n]*+(?:\r\n?|\n)|[^\r\n]++")
+_SIGNS: Final = {JSON: (b"{", b"[", b","), CSV: (b",", b"\n", b"\r")}
+
 Rows = Sequence[Mapping[str, Any]]
+Body = bytes | bytearray
 
 
-def rows_from_json(body: bytes) -> Rows:
-    """The games of `{"games": [...]}`; raises BadRequestError."""
+# Signs that part values and rows, for each game of a request: all seven columns have 8, the others may be in names.
+_SIGNS_OF_A_GAME: Final = 16
+
+
+def check_size(body: Body, kind: str, most: int) -> None:
+    """Raises TooManyGamesError for a body of more values than `most` games can have, without parsing it.
+
+    Parsed, a megabyte of `{},` takes 30 MB, and the interpreter for as long: other requests would wait.
+    """
+    if sum(body.count(sign) for sign in _SIGNS[kind]) > _SIGNS_OF_A_GAME * most:
+        raise TooManyGamesError(most)
+
+
+def rows_from_json(body: Body, most: int = MAX_GAMES) -> Rows:
+    """The games of `{"games": [...]}`, `most` of them; raises BadRequestError."""
+    check_size(body, JSON, most)
     text = _text(body)
     try:
         content = json.loads(text)
@@ -34,25 +61,31 @@ def rows_from_json(body: bytes) -> Rows:
     if not isinstance(content, dict) or set(content) != {GAMES_KEY} or not isinstance(content[GAMES_KEY], list):
         raise BadRequestError(f"the body should look like {_EXAMPLE}")
     games: list[Any] = content[GAMES_KEY]
+    if len(games) > most:
+        raise TooManyGamesError(most)
     for number, game in enumerate(games, 1):
         if not isinstance(game, dict):
             raise BadRequestError(f"game {number} is not an object; the body should look like {_EXAMPLE}")
     return games
 
 
-def rows_from_csv(body: bytes) -> Rows:
-    """The games of a table with a header; raises BadRequestError."""
+def rows_from_csv(body: Body, most: int = MAX_GAMES) -> Rows:
+    """The games of a table with a header, `most` of them; raises BadRequestError."""
+    check_size(body, CSV, most)
     text = _text(body)
     try:
-        table = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
+        table = [row for row in csv.reader(_lines(text), strict=True) if row]
     except csv.Error as error:
         raise BadRequestError(f"the body is not CSV: {error}") from None
     if not table:
         raise BadRequestError(f"the body is empty: its first line should name the columns: {','.join(REQUIRED)}")
     header, *lines = table
+    if len(lines) > most:
+        raise TooManyGamesError(most)
     names = [name.strip() for name in header]
     if len(set(names)) != len(names):
-        raise BadRequestError(f"a column stands twice in the header: {','.join(names)}")
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        raise BadRequestError(f"a column stands twice in the header: {twice[:LONGEST_VALUE]}")
     try:
         check_columns(names)
     except BadRequestError as error:
@@ -63,7 +96,19 @@ def rows_from_csv(body: bytes) -> Rows:
     return [dict(zip(names, line, strict=True)) for line in lines]
 
 
-def _text(body: bytes) -> str:
+def _lines(text: str) -> Iterator[str]:
+    """The lines with their ends, as io.StringIO has them, which copies the text at four bytes a character."""
+    end_of_line = "\n" if "\n" in text else "\r"
+    begin = 0
+    while begin < len(text):
+        end = text.find(end_of_line, begin, begin + _LONGEST_LINE) + 1 or len(text)
+        if end - begin > _LONGEST_LINE:
+            raise BadRequestError(f"a line of the body has more than {_LONGEST_LINE:,} characters")
+        yield from _LINE.findall(text[begin:end])
+        begin = end
+
+
+def _text(body: Body) -> str:
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -102,5 +147,5 @@ def _basis(answer: Answer) -> dict[str, Any]:
     }
 
 
-READERS: Final[Mapping[str, Callable[[bytes], Rows]]] = {JSON: rows_from_json, CSV: rows_from_csv}
+READERS: Final[Mapping[str, Callable[[Body, int], Rows]]] = {JSON: rows_from_json, CSV: rows_from_csv}
 WRITERS: Final[Mapping[str, Callable[[Answer], bytes]]] = {JSON: answer_as_json, CSV: answer_as_csv}

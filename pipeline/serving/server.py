@@ -21,6 +21,7 @@ import uvicorn
 
 from pipeline import contract as c
 from pipeline.serving.app import make_app
+from pipeline.serving.connections import KEEP_ALIVE_SECONDS, LimitedConnection
 from pipeline.serving.forecaster import load_forecaster
 from pipeline.steps.container import StepError, base_dir
 
@@ -32,8 +33,6 @@ DEFAULT_STALE_AFTER_DAYS: Final = 7
 SWITCH_SECONDS: Final = 0.0005
 # SageMaker kills a container 30 s after it told it to stop; a request may take up to 60 s, ours take milliseconds.
 GRACE_SECONDS: Final = 25
-# Longer than a client waits between two requests, or it would find its connection closed.
-KEEP_ALIVE_SECONDS: Final = 75
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -81,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         make_app(forecaster),
         host=arguments.host,
         port=arguments.port,
+        http=LimitedConnection,
         access_log=False,  # SageMaker pings every five seconds; refusals are logged with their reason
         log_level="warning",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,

@@ -201,7 +201,7 @@ def test_ten_thousand_games_and_not_one_more(server: Server) -> None:
     assert all(0 < probability < 1 for probability in probabilities)
     assert len(answer.body) < 4_000_000, "a serverless endpoint passes on no more"
     refused = server.ask(*games)
-    assert (refused.status, "10,001 games are more than 10,000" in refused.reason) == (413, True)
+    assert (refused.status, "more than 10,000 games" in refused.reason) == (413, True)
 
 
 def test_answers_do_not_depend_on_who_else_is_asking(server: Server) -> None:
