@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from served_model import GAME, Client, many_games, predictions, promoted_store, unpack_champion
 
+from pipeline.steps.model_files import write_digests
+
 UNPRIVILEGED = "10001"
 
 
@@ -97,6 +99,7 @@ def serve_without_state(image: str, store: Path, model: Path) -> tuple[int, list
     """Exit code and what was said, of an endpoint whose model was read and then refused."""
     unpack_champion(store, model)
     (model / "state.parquet").unlink()
+    write_digests(model)  # made without a state, not damaged
     done = subprocess.run(
         ["docker", "run", "--rm", "-v", f"{model}:/opt/ml/model:ro", "-e", "MODEL_VERSION=1", image, "serve"],
         capture_output=True,
