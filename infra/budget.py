@@ -14,7 +14,8 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.alerts import Alerts
-from infra.settings import PIPELINE_TAG, Settings
+from infra.settings import Settings
+from infra.tag_rules import PIPELINE_TAG
 
 # Of the budget: half of it spent is early enough to look, all of it forecast is early enough to act.
 SPENT_PERCENT: Final = (50, 100)

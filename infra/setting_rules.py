@@ -10,9 +10,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+from zoneinfo import available_timezones
 
 from infra.schedule_expression import EXAMPLE, ScheduleError, longest_gap_hours
+from infra.tag_rules import wrong_tags
 from pipeline import gates, parameters
 from pipeline.contract import MAX_INSTANCES
 from pipeline.service_rules.instances import is_arm64
@@ -38,6 +39,8 @@ _TYPE = "InstanceType"
 STEPS_WITH_MACHINES: Final = tuple(p.name.removesuffix(_TYPE) for p in parameters.MACHINES if p.name.endswith(_TYPE))
 # SageMaker says "Training" of the job, we say "Train" of the step; settings name steps.
 COUNT_PARAMETERS: Final = {"Aggregate": "AggregateInstanceCount", "Train": "TrainingInstanceCount"}
+UTC: Final = ("UTC", "Etc/UTC")
+_NO_PLACES: Final = ("Etc/", "SystemV/", "posix/", "right/")
 _SHARES: Final = ("MaxBadRowShare", "MaxAccuracy", "MaxCalibrationError")
 
 
@@ -136,7 +139,7 @@ retention_days: Final = one_number(*LOG_RETENTION_DAYS)
 
 
 def schedule(value: object) -> str:
-    """A schedule expression whose runs the alarm "nothing ran" can watch."""
+    """A schedule expression whose runs the alarm run-overdue can watch."""
     try:
         gap = longest_gap_hours(str(value))
     except ScheduleError as error:
@@ -150,23 +153,32 @@ def schedule(value: object) -> str:
 
 
 def time_zone(value: object) -> str:
-    """An IANA time zone."""
-    try:
-        ZoneInfo(str(value))
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        hint = suggestion(str(value), sorted(available_timezones()))
-        raise SettingError(f"an IANA time zone such as UTC or America/New_York{hint}") from error
-    return str(value)
+    """An IANA time zone that is a place, or UTC.
+
+    Not the machine's own or none at all (localtime, posixrules, Factory), not an offset, whose sign is the opposite of
+    what people expect (Etc/GMT+5), and not an abbreviation, which knows no other rules than today's (EST, CET).
+    """
+    name = str(value)
+    if name not in UTC and (name not in available_timezones() or "/" not in name or name.startswith(_NO_PLACES)):
+        hint = suggestion(name, [zone for zone in sorted(available_timezones()) if "/" in zone])
+        raise SettingError(f"an IANA time zone that is a place, such as America/New_York, or UTC{hint}")
+    return name
 
 
-def several(read_one: Reader[str]) -> Reader[tuple[str, ...]]:
-    """A list, or text with commas."""
+def several(read_one: Reader[str], most: int | None = None) -> Reader[tuple[str, ...]]:
+    """A list, or text with commas; none of it twice, and no more than `most`."""
 
     def read(value: object) -> tuple[str, ...]:
         items = value.split(",") if isinstance(value, str) else value
         if not isinstance(items, list | tuple):
             raise SettingError("a list, or text with commas")
-        return tuple(read_one(item.strip() if isinstance(item, str) else item) for item in items if item != "")
+        found = tuple(read_one(item.strip() if isinstance(item, str) else item) for item in items if item != "")
+        lower = [item.lower() for item in found]
+        if twice := next((item for item in found if lower.count(item.lower()) > 1), None):
+            raise SettingError(f"each of them once, not {twice} twice")
+        if most is not None and len(found) > most:
+            raise SettingError(f"at most {most} of them, not {len(found)}")
+        return found
 
     return read
 
@@ -178,18 +190,17 @@ def pairs(value: object) -> dict[str, Any]:
     parts = [part.partition("=") for part in str(value).split(",") if part]
     if not all(name.strip() and equals for name, equals, _ in parts):
         raise SettingError("an object in cdk.json, or name=value,name=value with -c")
+    names = [name.strip() for name, _, _ in parts]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise SettingError(f"each name once, not {twice} twice")
     return {name.strip(): item.strip() for name, _, item in parts}
 
 
 def tags(value: object) -> dict[str, str]:
     """Tags for every resource."""
     found = {str(name): str(item) for name, item in pairs(value).items()}
-    for name, item in found.items():
-        if not re.fullmatch(r"(?!aws:)[\w .:/=+@-]{1,128}", name) or not re.fullmatch(r"[\w .:/=+@-]{0,256}", item):
-            raise SettingError(
-                "names of 1 to 128 and values of at most 256 letters, digits, spaces or _.:/=+-@; "
-                "no name starts with aws:"
-            )
+    if allowed := wrong_tags(found):
+        raise SettingError(allowed)
     return found
 
 
@@ -236,6 +247,8 @@ def _limit(name: str, value: object) -> int | float:
     whole = isinstance(LIMITS[name], int)
     if not math.isfinite(number) or (whole and (number != int(number) or number < 0)):
         raise SettingError(f"{'a whole number from 0' if whole else 'a number'} for {name}, not {value!r}")
+    if name == "MaxLogLoss" and number <= 0:
+        raise SettingError(f"a number above 0 for {name}, which no log loss is below, not {value!r}")
     if name in _SHARES and not 0 <= number <= 1:
         raise SettingError(f"a number from 0 to 1 for {name}, not {value!r}")
     return int(number) if whole else number

@@ -12,13 +12,17 @@ from typing import Any, Final
 
 from infra import setting_rules as rule
 from infra.setting_rules import SettingError
+from infra.tag_rules import ENVIRONMENT_TAG, PIPELINE_TAG
 from pipeline.parameters import TIME_ZONE
 
 ENVIRONMENT_KEY: Final = "env"
 ENVIRONMENTS_KEY: Final = "environments"
 ENVIRONMENTS: Final = ("dev", "prod")
-PIPELINE_TAG: Final = "pipeline"
-_EMAIL: Final = rule.matching(r"[^@\s,]+@[^@\s,]+\.[^@\s,.]+", "a mail address such as oncall@example.com")
+_EMAIL: Final = rule.matching(
+    r"(?=.{1,254}$)(?=[^@]{1,64}@)[A-Za-z0-9_!#$%&'*+/=?^`{|}~-]+(\.[A-Za-z0-9_!#$%&'*+/=?^`{|}~-]+)*"
+    r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9]",
+    "a mail address such as oncall@example.com",
+)
 # The domain is the partition's: amazonaws.com, amazonaws.com.cn, ...
 _REPOSITORY: Final = r"[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+(\.[a-z0-9-]+)+/[a-z0-9._/-]+"
 _DIGEST: Final = "@sha256:[0-9a-f]{64}"
@@ -115,17 +119,17 @@ class Settings:
         "dollars a month above which, spent or forecast, the alert addresses are mailed; 0: no budget",
     )
     subnet_ids: tuple[str, ...] = _setting(
-        rule.several(rule.matching("subnet-[0-9a-f]{8,17}", "subnet ids such as subnet-0123456789abcdef0")),
+        rule.several(rule.matching("subnet-[0-9a-f]{8,17}", "subnet ids such as subnet-0123456789abcdef0"), most=16),
         (),
         "subnets that jobs run in; with security_group_ids, or not at all",
     )
     security_group_ids: tuple[str, ...] = _setting(
-        rule.several(rule.matching("sg-[0-9a-f]{8,17}", "security group ids such as sg-0123456789abcdef0")),
+        rule.several(rule.matching("sg-[0-9a-f]{8,17}", "security group ids such as sg-0123456789abcdef0"), most=5),
         (),
         "security groups of jobs; with subnet_ids, or not at all",
     )
     permissions_boundary: str = _setting(
-        rule.matching(r"arn:aws[a-z-]*:iam::[0-9]{12}:policy/[\w+=,.@/-]+", "the ARN of an IAM policy"),
+        rule.matching(r"arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/[\w+=,.@/-]+", "the ARN of an IAM policy"),
         "",
         "permissions boundary of every role",
     )
@@ -149,7 +153,7 @@ class Settings:
     @property
     def all_tags(self) -> dict[str, str]:
         """Tags of every resource; `pipeline` is the one by which costs are told apart."""
-        return {"environment": self.environment, **self.tags, PIPELINE_TAG: self.pipeline_name}
+        return {ENVIRONMENT_TAG: self.environment, **self.tags, PIPELINE_TAG: self.pipeline_name}
 
     @property
     def retain(self) -> bool:
@@ -165,7 +169,7 @@ class Settings:
         environment = context.get(ENVIRONMENT_KEY, ENVIRONMENTS[0])
         if environment not in ENVIRONMENTS:
             raise SettingError(_wrong(ENVIRONMENT_KEY, environment, f"one of {', '.join(ENVIRONMENTS)}"))
-        base = context.get(ENVIRONMENTS_KEY, {}).get(environment, {})
+        base = _environment(context.get(ENVIRONMENTS_KEY, {}), environment)
         given = {
             k: v
             for k, v in context.items()
@@ -180,9 +184,22 @@ class Settings:
         if self.environment == "prod" and self.enabled and not self.alert_emails:
             reason = "at least one address, because prod runs by itself and must be able to say that it failed"
             raise SettingError(_wrong("alert_emails", (), f"{reason} (cdk.json, environments, prod)"))
+        if self.monthly_budget_usd and not self.alert_emails:
+            reason = "at least one address, because monthly_budget_usd does nothing but tell these"
+            raise SettingError(_wrong("alert_emails", (), reason))
         if bool(self.subnet_ids) != bool(self.security_group_ids):
             missing = "security_group_ids" if self.subnet_ids else "subnet_ids"
             raise SettingError(_wrong(missing, "", "at least one, because the other half of the VPC is given"))
+
+
+def _environment(environments: object, name: str) -> Mapping[str, Any]:
+    """The settings of an environment in cdk.json; raises SettingError where there can be none."""
+    if not isinstance(environments, Mapping) or not isinstance(environments.get(name, {}), Mapping):
+        raise SettingError(
+            _wrong(ENVIRONMENTS_KEY, environments, f"an object that has an object of settings for {name}")
+        )
+    found: Mapping[str, Any] = environments.get(name, {})
+    return found
 
 
 READERS: Final[Mapping[str, rule.Reader[Any]]] = {f.name: f.metadata["read"] for f in fields(Settings) if f.metadata}

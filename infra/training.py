@@ -18,6 +18,7 @@ from infra.removal import removal
 from infra.settings import Settings
 from infra.spark import spark_code, spark_image
 from infra.storage import Storage
+from infra.tag_rules import VERSION_TAGS
 
 PARALLEL_STEPS: Final = 2  # Predict beside Train
 _NAMED_AT_RUN_TIME: Final = (
@@ -71,9 +72,8 @@ class Training(Construct):
             role_arn=self.role.role_arn,
             parallelism_configuration={"MaxParallelExecutionSteps": PARALLEL_STEPS},
             tags=[
-                cdk.CfnTag(key="code-version", value=versions.code_version),
-                cdk.CfnTag(key="definition-hash", value=versions.definition_hash),
-                cdk.CfnTag(key="git-revision", value=versions.git_revision),
+                cdk.CfnTag(key=tag, value=value)
+                for tag, value in zip(VERSION_TAGS, versions.as_constants().values(), strict=True)
             ],
         )
         self.pipeline.node.add_dependency(self.role, self.job_role, self.group)

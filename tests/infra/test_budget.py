@@ -63,7 +63,7 @@ def _of_budgets(policy: dict[str, Any]) -> list[dict[str, Any]]:
     return [s for s in policy["Statement"] if s["Principal"] == {"Service": "budgets.amazonaws.com"}]
 
 
-@pytest.mark.parametrize("chosen", [{"monthly_budget_usd": 25}, {"tags": "team=data"}])
+@pytest.mark.parametrize("chosen", [{"monthly_budget_usd": 25, "alert_emails": "a@example.com"}, {"tags": "team=data"}])
 def test_jobs_carry_the_tags_because_a_pipeline_does_not_hand_on_its_own(chosen: dict[str, Any]) -> None:
     from botocore.loaders import Loader
     from botocore.model import ServiceModel

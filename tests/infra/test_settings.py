@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synthesis import IMAGE, cdk_context
+from resolved_template import only
+from synthesis import IMAGE, Synthesise, cdk_context
 
 from infra.schedule_expression import ScheduleError, longest_gap_hours, runs_a_day
 from infra.setting_rules import LOG_RETENTION_DAYS, SettingError
 from infra.settings import READERS, Settings
+from infra.tag_rules import MAX_TAGS
 
 
 def read(**settings: Any) -> Settings:
@@ -111,7 +113,43 @@ def test_options_are_text_and_cdk_json_is_not() -> None:
         ("removal_policy", "delete", "retain, destroy"),
         ("subnet_ids", "subnet-1", "subnet-0123456789abcdef0"),
         ("permissions_boundary", "boundary", "ARN"),
-        ("tags", {"aws:mine": "1"}, "no name starts with aws:"),
+        ("permissions_boundary", "arn:aws:iam::amazon:policy/x", "ARN"),
+        ("alert_emails", "on call@example.com", "mail address"),
+        ("alert_emails", "a@example", "mail address"),
+        ("alert_emails", "a..b@example.com", "mail address"),
+        ("alert_emails", "a@exam_ple.com", "mail address"),
+        ("alert_emails", "ö@example.com", "mail address"),
+        ("alert_emails", f"{'a' * 65}@example.com", "mail address"),
+        ("alert_emails", "a@x.org,b@x.org,A@X.org", "each of them once, not a@x.org twice"),
+        ("approver_emails", ["a@x.org", "a@x.org"], "each of them once, not a@x.org twice"),
+        ("subnet_ids", "subnet-12345678,subnet-12345678", "each of them once, not subnet-12345678 twice"),
+        ("subnet_ids", ",".join(f"subnet-{n:08x}" for n in range(17)), "at most 16 of them, not 17"),
+        ("security_group_ids", ",".join(f"sg-{n:08x}" for n in range(6)), "at most 5 of them, not 6"),
+        ("time_zone", "localtime", "a place"),
+        ("time_zone", "Factory", "a place"),
+        ("time_zone", "posixrules", "a place"),
+        ("time_zone", "posix/America/New_York", "a place"),
+        ("time_zone", "Etc/GMT+5", "a place"),
+        ("time_zone", "EST", "a place"),
+        ("time_zone", "EST5EDT", "a place"),
+        ("time_zone", "america/new_york", "did you mean America/New_York"),
+        ("time_zone", "", "a place"),
+        ("limits", "MaxLogLoss=0.6,MaxLogLoss=0.7", "each name once, not MaxLogLoss twice"),
+        ("limits", "MaxLogLoss=0", "above 0"),
+        ("tags", {"aws:mine": "1"}, "begin with aws:"),
+        ("tags", {"AWS:mine": "1"}, "begin with aws:"),
+        ("tags", {"team": ""}, "values of 1 to 256"),
+        ("tags", {"team": "a,b"}, "values of 1 to 256"),
+        ("tags", {"team": "data\n"}, "values of 1 to 256"),
+        ("tags", {" team": "data"}, "no space at an end"),
+        ("tags", {"t" * 129: "data"}, "names of 1 to 128"),
+        ("tags", {"team": "d" * 257}, "values of 1 to 256"),
+        ("tags", {"team": "a", "Team": "b"}, "differ in more than case, not 'team' twice"),
+        ("tags", {"pipeline": "mine"}, "other names than the stack's own"),
+        ("tags", {"Pipeline": "mine"}, "other names than the stack's own"),
+        ("tags", {"Environment": "mine"}, "other names than the stack's own"),
+        ("tags", {"git-revision": "mine"}, "other names than the stack's own"),
+        ("tags", {f"t{n}": "x" for n in range(46)}, "at most 45 names"),
     ],
 )
 def test_a_wrong_value_is_refused_with_key_value_and_what_is_allowed(key: str, value: Any, allowed: str) -> None:
@@ -130,6 +168,34 @@ def test_prod_must_be_able_to_say_that_it_failed_unless_it_is_off() -> None:
         read(env="prod")
     assert read(env="prod", alert_emails="oncall@example.com").enabled
     assert not read(env="prod", enabled="false").alert_emails
+
+
+def test_as_many_tags_as_aws_takes_for_the_resource_that_has_most_of_its_own(synthesise: Synthesise) -> None:
+    """The stack's own are counted: the template's, and those of the stack, which CloudFormation adds."""
+    most = {f"t{n}": "x" for n in range(45)}
+    _, pipeline = only(synthesise(env="dev", tags=most), "AWS::SageMaker::Pipeline")
+    assert len({tag["Key"] for tag in pipeline["Tags"]} | set(read(tags=most).all_tags)) == MAX_TAGS
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Etc/UTC", "America/New_York", "America/Argentina/Ushuaia", "Europe/Berlin"])
+def test_places_and_utc_are_time_zones(zone: str) -> None:
+    assert read(time_zone=zone).time_zone == zone
+
+
+@pytest.mark.parametrize("address", ["a+b@x.org", "o'neil@x-y.co.uk", "first.last@sub.example.museum", "A@X.ORG"])
+def test_addresses_that_people_have(address: str) -> None:
+    assert read(alert_emails=address).alert_emails == (address,)
+
+
+@pytest.mark.parametrize("environments", ["prod", [], {"dev": None}, {"dev": "enabled=true"}])
+def test_environments_that_are_none(environments: Any) -> None:
+    with pytest.raises(SettingError, match=r"^environments: .*an object that has an object of settings for dev"):
+        Settings.from_context({"environments": environments})
+
+
+def test_a_budget_without_anyone_to_tell_is_refused() -> None:
+    with pytest.raises(SettingError, match=r"^alert_emails: .*monthly_budget_usd"):
+        read(monthly_budget_usd="25")
 
 
 def test_half_a_vpc_is_refused() -> None:
