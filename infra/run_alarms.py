@@ -11,7 +11,7 @@ from constructs import Construct
 
 from infra.alerts import FIVE_MINUTES, Alerts
 from infra.approval import Approval
-from infra.handlers import cloudformation
+from infra.handlers.clock import CLOCK, NOW
 from infra.run_mails import RunMails
 from infra.schedule_expression import longest_gap_hours
 from infra.setting_rules import RUN_HOURS
@@ -99,13 +99,13 @@ class RunAlarms(Construct):
         began = cdk.CustomResource(
             self,
             "WatchBegan",
-            resource_type=cloudformation.CLOCK,
+            resource_type=CLOCK,
             service_token=function.function_arn,
             service_timeout=cdk.Duration.minutes(5),
             # Where one of these changes, CloudFormation asks again.
             properties={"Schedule": settings.schedule, "TimeZone": settings.time_zone},
         )
-        since = began.get_att_string(cloudformation.NOW)
+        since = began.get_att_string(NOW)
         watched = cloudwatch.MathExpression(
             expression=f"SUM([succeeded, IF(EPOCH(TIME_SERIES(1)) < {since}, 1, 0)])",
             using_metrics={"succeeded": self._metric("ExecutionSucceeded", HOUR)},

@@ -13,9 +13,8 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-# A custom resource of this type only wants to know when it was created or changed: its attribute NOW.
-CLOCK: Final = "Custom::Clock"
-NOW: Final = "Now"
+from infra.handlers.clock import CLOCK, NOW
+
 _REASON_LIMIT: Final = 1000  # the whole answer may have 4,096 bytes
 # IAM is eventually consistent: a policy that CloudFormation has created may take some seconds to hold everywhere.
 # docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html: changes are not always immediately visible
@@ -72,7 +71,7 @@ def answer(
         "Status": status,
         "Reason": reason,
         "PhysicalResourceId": event.get("PhysicalResourceId", event["LogicalResourceId"]),
-        "Data": {NOW: str(int(time.time()))},  # seconds since 1970
+        "Data": {NOW: str(int(time.time()))},
         **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")},
     }
     request = urllib.request.Request(  # noqa: S310 - CloudFormation's own presigned address

@@ -12,7 +12,7 @@ import pytest
 from resolved_template import Resolver, Template, only, resources
 from synthesis import Synthesise
 
-from infra.handlers import cloudformation
+from infra.handlers.clock import CLOCK, NOW
 
 KINDS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
 SILENT = ("retraining-prod-run-failed", "retraining-prod-mail-written")
@@ -98,13 +98,13 @@ def test_run_overdue_waits_longer_than_the_schedule(synthesise: Synthesise, sche
 
 def test_run_overdue_is_not_watched_when_the_schedule_is_off(dev: Template) -> None:
     assert not [name for name in alarms(dev) if name.endswith("run-overdue")]
-    assert not resources(dev, cloudformation.CLOCK)
+    assert not resources(dev, CLOCK)
 
 
 def breaches(template: Template, *, since: int, now: int, succeeded: int | None = None) -> bool:
     """Whether CloudWatch, at the full hour `now`, finds all hours below the threshold; all in hours."""
-    clock, _ = only(template, cloudformation.CLOCK)
-    alarm = Resolver(template, {f"{clock}.{cloudformation.NOW}": str(since * 3600 + 60)})(
+    clock, _ = only(template, CLOCK)
+    alarm = Resolver(template, {f"{clock}.{NOW}": str(since * 3600 + 60)})(
         alarms(template)["retraining-prod-run-overdue"]
     )
     (expression,) = [m["Expression"] for m in alarm["Metrics"] if "Expression" in m]
@@ -127,10 +127,10 @@ def test_run_overdue_is_quiet_at_its_creation_and_then_waits_as_after_a_run(prod
 
 def test_the_watch_begins_again_when_the_schedule_changes(prod: Template, synthesise: Synthesise) -> None:
     """CloudFormation asks for the time again where a property is another one, and only there."""
-    _, clock = only(prod, cloudformation.CLOCK)
+    _, clock = only(prod, CLOCK)
     for other in ({"schedule": "rate(1 day)"}, {"time_zone": "Europe/Berlin"}):
-        assert only(synthesise(env="prod", **other), cloudformation.CLOCK)[1] != clock
-    same = only(synthesise(env="prod", limits="MinGames=500"), cloudformation.CLOCK)[1]
+        assert only(synthesise(env="prod", **other), CLOCK)[1] != clock
+    same = only(synthesise(env="prod", limits="MinGames=500"), CLOCK)[1]
     assert {k: v for k, v in same.items() if k != "ServiceToken"} == {
         k: v for k, v in clock.items() if k != "ServiceToken"
     }

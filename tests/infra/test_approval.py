@@ -27,7 +27,7 @@ MODULES = {
     *(f"infra/handlers/{name}.py" for name in ("__init__", "approval", "champion", "clients")),
     *(
         f"infra/handlers/{name}.py"
-        for name in ("cloudformation", "mail", "metrics", "objects", "outbox", "place", "registry")
+        for name in ("clock", "cloudformation", "mail", "metrics", "objects", "outbox", "place", "registry")
     ),
     *(f"infra/handlers/{name}.py" for name in ("endpoint", "endpoint_calls", "endpoint_plan", "serving")),
     *("infra/handlers/teardown.py", "infra/__init__.py", "pipeline/__init__.py"),

@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra.handlers import cloudformation
+from infra.handlers.clock import CLOCK
 
 EVENT = {
     "RequestType": "Create",
@@ -92,7 +93,7 @@ def test_one_that_only_asks_for_the_time_gets_it_and_nothing_is_done(
 ) -> None:
     monkeypatch.setattr("time.time", lambda: 1_700_000_000.9)
     done: list[int] = []
-    event = {**EVENT, "ResourceType": cloudformation.CLOCK}
+    event = {**EVENT, "ResourceType": CLOCK}
     cloudformation.answer(event, at_deploy=lambda: done.append(1))
     assert [said["Data"] for said in answers] == [{"Now": "1700000000"}]
     assert not done
