@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.service_rules import graph
 from pipeline.service_rules.graph import Node
 from pipeline.service_rules.jobs import job_findings
+from pipeline.service_rules.parameters import parameter_findings
 from pipeline.service_rules.policies import policy_findings
 from pipeline.service_rules.references import reference_findings
 from pipeline.service_rules.requests import Context, request_findings
@@ -31,7 +32,7 @@ def _findings(definition: Mapping[str, Any], chosen: Mapping[str, Any]) -> Itera
     steps = tuple(graph.nodes(definition.get("Steps")))
     by_name: dict[str, Node] = {node.name: node for node in steps}
     yield from graph.document_findings(definition)
-    yield from graph.parameter_findings(definition)
+    yield from parameter_findings(definition)
     yield from graph.step_findings(steps)
     yield from graph.dependency_findings(steps)
     for node in steps:

@@ -14,23 +14,13 @@ from pipeline.service_rules.values import expressions
 
 Json = Mapping[str, Any]
 MAX_DEFINITION: Final = 1_048_576
-MAX_PARAMETERS: Final = 200
-MAX_PARAMETER_VALUE: Final = 1024
-MAX_CHOICES: Final = 16
 SCHEMA_VERSION: Final = "2020-12-01"
-PARAMETER_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
-    "String": (str,),
-    "Integer": (int,),
-    "Float": (int, float),
-    "Boolean": (bool,),
-}
 STEP_TYPES: Final = (
     *("Processing", "Training", "Condition", "Fail", "RegisterModel", "Model", "Transform", "Tuning", "AutoML"),
     *("Lambda", "Callback", "EMR", "EMRServerless", "QualityCheck", "ClarifyCheck", "EndpointConfig", "Endpoint"),
     *("InferenceComponent", "Lineage", "Job", "Cleanup", "ForEach"),
 )
 _TOP: Final = ("Version", "Metadata", "Parameters", "PipelineExperimentConfig", "MlflowConfig", "Steps")
-_PARAMETER: Final = ("Name", "Type", "DefaultValue", "EnumValues", "Description")
 _STEP: Final = ("Name", "Type", "Arguments", "DependsOn", "DisplayName", "Description")
 _MORE: Final[Mapping[str, tuple[str, ...]]] = {
     "Processing": ("CacheConfig", "RetryPolicies", "PropertyFiles"),
@@ -41,7 +31,6 @@ _MORE: Final[Mapping[str, tuple[str, ...]]] = {
     "Fail": (),
 }
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_PARAMETER_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")
 
 
 @dataclass(frozen=True)
@@ -77,11 +66,11 @@ def nodes(steps: object, branch: tuple[str, str] | None = None) -> Iterator[Node
 
 
 def objects(value: object) -> list[Json]:
-    """The objects of a list; what is no list, or no object, is left to `_lists`."""
+    """The objects of a list; what is no list, or no object, is left to `lists`."""
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
-def _lists(step: str, holder: Json, keys: Iterable[str], *, of: tuple[type, ...] = (Mapping,)) -> Iterator[Finding]:
+def lists(step: str, holder: Json, keys: Iterable[str], *, of: tuple[type, ...] = (Mapping,)) -> Iterator[Finding]:
     """Members that must be lists of objects (or of another type), and are not."""
     what = "objects" if of == (Mapping,) else "names"
     for key in keys:
@@ -99,51 +88,9 @@ def document_findings(definition: Json) -> Iterator[Finding]:
         yield finding("version", "", "Version", f"{definition['Version']!r}, the schema's version is {SCHEMA_VERSION}")
     yield from unknown_keys("", "", definition, _TOP)
     yield from null_keys("", "", {key: value for key, value in definition.items() if key != "Steps"})
-    yield from _lists("", definition, ("Parameters", "Steps"))
+    yield from lists("", definition, ("Parameters", "Steps"))
     if not definition.get("Steps"):
         yield finding("structure", "", "Steps", "a pipeline has a list of at least one step")
-
-
-def parameter_findings(definition: Json) -> Iterator[Finding]:
-    """The declarations of parameters."""
-    declared = objects(definition.get("Parameters"))
-    if len(declared) > MAX_PARAMETERS:
-        yield finding("parameter-count", "", "Parameters", f"{len(declared)} parameters, the limit is {MAX_PARAMETERS}")
-    seen: set[str] = set()
-    for parameter in declared:
-        name = str(parameter.get("Name", ""))
-        field = f"Parameters.{name}"
-        if not _PARAMETER_NAME.fullmatch(name):
-            yield finding("parameter-name", "", field, f'"{name}" is not 1 to 256 letters, digits, "-" and "_"')
-        if name in seen:
-            yield finding("parameter-name", "", field, f'two parameters have the name "{name}"')
-        seen.add(name)
-        yield from unknown_keys("", field, parameter, _PARAMETER)
-        yield from _default_findings(name, field, parameter)
-
-
-def _default_findings(name: str, field: str, parameter: Json) -> Iterator[Finding]:
-    kind, default, choices = parameter.get("Type", "String"), parameter.get("DefaultValue"), parameter.get("EnumValues")
-    types = PARAMETER_TYPES.get(str(kind))
-    choices = choices if isinstance(choices, list) else None
-    yield from _lists("", parameter, ("EnumValues",), of=(object,))
-    if types is None:
-        yield finding("parameter-value", "", field, f"type {kind}; the types are {', '.join(PARAMETER_TYPES)}")
-        return
-    if choices is not None and len(choices) > MAX_CHOICES:
-        yield finding("parameter-choices", "", field, f"{len(choices)} allowed values, the limit is {MAX_CHOICES}")
-    if default is None:
-        return
-    if not isinstance(default, types) or (isinstance(default, bool) and kind != "Boolean"):
-        yield finding(
-            "parameter-value", "", field, f"the default {default!r} is not of type {kind}", parameters=(name,)
-        )
-    elif len(str(default)) > MAX_PARAMETER_VALUE:
-        text = f"a default of {len(str(default)):,} characters, the limit is {MAX_PARAMETER_VALUE:,}"
-        yield finding("parameter-value", "", field, text, parameters=(name,))
-    elif choices and default not in choices:
-        text = f"the default {default!r} is none of the allowed values {', '.join(map(str, choices))}"
-        yield finding("parameter-choices", "", field, text, parameters=(name,))
 
 
 def step_findings(steps: tuple[Node, ...]) -> Iterator[Finding]:
@@ -163,8 +110,8 @@ def step_findings(steps: tuple[Node, ...]) -> Iterator[Finding]:
             yield from unknown_keys(node.name, "", node.entry, (*_STEP, *_MORE[node.type]))
         own = {key: value for key, value in node.entry.items() if key != "Arguments"}
         yield from null_keys(node.name, "", own)
-        yield from _lists(node.name, own, ("RetryPolicies", "PropertyFiles"))
-        yield from _lists(node.name, own, ("DependsOn",), of=(str, Mapping))
+        yield from lists(node.name, own, ("RetryPolicies", "PropertyFiles"))
+        yield from lists(node.name, own, ("DependsOn",), of=(str, Mapping))
         if node.type == "Condition" and node.branch:
             yield finding(
                 "nested-condition",

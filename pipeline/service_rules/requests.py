@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from pipeline.service_rules.graph import PARAMETER_TYPES, Node, meant
+from pipeline.service_rules.graph import Node, meant
+from pipeline.service_rules.parameters import PARAMETER_TYPES
 from pipeline.service_rules.rules import Finding, finding
 from pipeline.service_rules.shapes import request_shape, shape
 from pipeline.service_rules.values import Value, function_of, join, resolve
