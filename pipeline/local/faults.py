@@ -43,12 +43,12 @@ class StoreLostError(StoreError):
     """The same while a run was under way; the run can be resumed."""
 
 
-def explain(error: OSError) -> str:
-    """The error in one sentence: path, reason, remedy."""
-    name = error.filename2 or error.filename
-    place = f"{shown(name)}: " if isinstance(name, str | bytes | os.PathLike) else ""
+def explain(error: OSError, place: Path | None = None) -> str:
+    """The error in one sentence: path (or `place`, where the error names none), reason, remedy."""
+    name = error.filename2 or error.filename or place
+    where = f"{shown(name)}: " if isinstance(name, str | bytes | os.PathLike) else ""
     reason = (error.strerror or type(error).__name__).lower()
-    return f"{place}{reason}; {_REMEDIES.get(error.errno or 0, _OTHERWISE)}"
+    return f"{where}{reason}; {_REMEDIES.get(error.errno or 0, _OTHERWISE)}"
 
 
 def shown(name: str | bytes | os.PathLike[str]) -> str:
@@ -68,11 +68,11 @@ def is_text(name: str | os.PathLike[str]) -> bool:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Says in an error that names no path which one was being written: a full disk is found out by `write`."""
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Says in an error which path was being written where it names none, or the file that was to become it."""
     try:
         yield
     except OSError as error:
-        if error.filename is None:
-            error.filename = str(path)
+        if error.filename is None or str(temporary) in (error.filename, error.filename2):
+            error.filename, error.filename2 = str(path), None
         raise

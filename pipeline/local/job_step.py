@@ -73,7 +73,7 @@ class JobStep:
         except (StagingError, StoreError) as error:
             return JobResult(FAILED, str(error))
         except OSError as error:
-            return JobResult(FAILED, explain(error))
+            return JobResult(FAILED, explain(error, self._folder))
 
     def _key(self, found: dict[str, tuple[StoredObject, ...]]) -> str:
         context = self._context

@@ -81,7 +81,7 @@ def run(
         try:
             ended = Execution(plan, context, started, events, listener or Quiet(), workers).run()
         except OSError as error:
-            reason = explain(error)
+            reason = explain(error, store.root)
             with suppress(OSError, RunError):
                 mark_stopped(store, execution_id, reason)
             raise StoreLostError(f"run {execution_id} has stopped: {reason}") from error

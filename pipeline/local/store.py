@@ -97,7 +97,7 @@ class Store:
         """A temporary file that is to become `path`: removed where it cannot, and an error says which path."""
         temporary = self.temporary()
         try:
-            with naming(path):
+            with naming(path, temporary):
                 yield temporary
         except BaseException:
             with suppress(OSError):

@@ -20,7 +20,7 @@ from pipeline.ingest.data_folder import (
     not_uploaded_as_json,
 )
 from pipeline.local.digests import code_digest, file_digest
-from pipeline.local.faults import StoreError, is_text, shown
+from pipeline.local.faults import StoreError, is_text, naming, shown
 from pipeline.local.store import Store, remove, same_content
 from pipeline.spark.archive import ARCHIVE_FILE, write_archive
 
@@ -122,7 +122,8 @@ def put_data(store: Store, source: Path, prefix: str) -> int:
         target = store.object_path(f"{uri}/{file.name}")
         if not same_content(file.path, target):
             store.copy(file.path, target)
-    os.utime(store.object_path(uri))  # in use: see retention.py
+    with naming(place := store.object_path(uri)):
+        os.utime(place)  # in use: see retention.py
     if found.left_out or found.linked:
         listed = store.object_path(f"{uri}/{NOT_UPLOADED_FILE}")
         store.write(listed, not_uploaded_as_json(found.left_out, found.linked).encode())

@@ -6,13 +6,17 @@ that a child process with a base directory of its own sees what a container sees
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline import contract as c
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class StepError(Exception):
@@ -60,6 +64,9 @@ def reason_of(error: BaseException) -> str:
     """What people read of an exception; prints the traceback of one that the step did not foresee."""
     if isinstance(error, StepError):
         return str(error)
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        path = error.filename2 or error.filename or base_dir()
+        return f"{path}: {os.strerror(error.errno).lower()}; make room there, or give the job a larger volume"
     traceback.print_exception(type(error), error, error.__traceback__)  # as Python 3.9 of a Spark image wants it
     if isinstance(error, MemoryError):
         return f"memory ran out ({error}): choose a larger machine"
@@ -70,8 +77,9 @@ def fail(reason: str, failure_file: str) -> int:
     """Write the reason to the log and to where SageMaker reads it; returns the exit code."""
     sys.stderr.write(f"{reason}\n")
     path = Path(os.environ.get(c.REASON_FILE_VARIABLE) or base_dir() / failure_file)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(reason[: c.REASON_CHARACTERS], encoding="utf-8")
+    with suppress(OSError):  # the disk may be full: the log has it too
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(reason[: c.REASON_CHARACTERS], encoding="utf-8")
     return 1
 
 

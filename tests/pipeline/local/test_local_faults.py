@@ -23,6 +23,7 @@ from pipeline.local.job import Job, JobOutcome
 from pipeline.local.record import DamagedRecordError, damaged_records, load_run, recent_runs, record_path
 from pipeline.local.recovery import mark_killed_runs
 from pipeline.local.registry import Registry, RegistryError
+from pipeline.steps.container import run_step
 
 WRITES = ("open", "os.mkdir", "os.rename", "os.link", "os.truncate")
 
@@ -239,3 +240,31 @@ def test_a_location_that_a_store_cannot_hold_is_refused(bench: Workbench) -> Non
     bench.put("s3://data/x", "1")
     with pytest.raises(StoreError, match="a file and a folder of one name"):
         bench.put("s3://data/x/y", "2")
+
+
+def test_a_step_on_a_full_disk_ends_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Arrow names no path; where not even the reason can be written, the log has it."""
+
+    def full(_: Any) -> None:
+        raise OSError(errno.ENOSPC, "Error writing bytes to file")
+
+    monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(tmp_path))
+    assert run_step(full, []) == 1
+    expected = f"{tmp_path}: no space left on device; make room there, or give the job a larger volume"
+    assert (tmp_path / "output" / "message").read_text() == expected
+    with failing(tmp_path, 1, errno.ENOSPC, monkeypatch) as injector:
+        assert run_step(full, []) == 1
+        assert injector.failed
+    assert capsys.readouterr().err == f"{expected}\n" * 2
+
+
+def test_a_copy_that_does_not_fit_names_what_was_to_be_written(
+    bench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "source").write_text("x")
+    target = bench.store.object_path("s3://data/games/x.csv")
+    with failing(bench.store.root, 1, errno.ENOSPC, monkeypatch), pytest.raises(OSError, match="No space") as caught:
+        bench.store.copy(tmp_path / "source", target)
+    assert explain(caught.value).startswith(f"{target}: no space left on device; make room there")
