@@ -179,8 +179,9 @@ def test_a_constant_that_is_not_bound_is_refused() -> None:
 
 
 def test_code_version_follows_content_and_names_only(tmp_path: Path) -> None:
-    (tmp_path / "steps").mkdir()
-    for name in (*SHARED, "steps/train.py"):
+    for folder in ("ingest", "steps"):
+        (tmp_path / folder).mkdir()
+    for name in (*SHARED, "ingest/read.py", "steps/train.py"):
         (tmp_path / name).write_text(name)
     before = code_version(package=tmp_path)
     (tmp_path / "steps" / "train.pyc").write_text("compiled")
