@@ -16,10 +16,13 @@ from infra.settings import Settings
 from infra.spark import SparkCode
 from infra.storage import Storage
 from pipeline import contract as c
+from pipeline.registration import MARKER_KEY
 
 RUNS: Final = "runs"
 READ: Final = (RUNS, c.CHAMPION_CHANNEL, c.EVALUATED_CHANNEL, c.TEAM_GAMES_CHANNEL)
-WRITTEN: Final = (RUNS, c.EVALUATED_CHANNEL, c.PREDICTIONS_CHANNEL, c.MONITOR_CHANNEL, c.TEAM_GAMES_CHANNEL)
+WRITTEN: Final = (RUNS, c.PREDICTIONS_CHANNEL, c.MONITOR_CHANNEL, c.TEAM_GAMES_CHANNEL)
+# Of evaluated/ not the note that a candidate was registered: that is for those who see the registry.
+EVALUATED: Final = (MARKER_KEY, f"{c.EVALUATED_CHANNEL}/{c.REPORT_FILE}")
 _KEYS_ARE_DATA: Final = "The names of objects below the prefix are data: games, files of a run."
 
 
@@ -45,7 +48,7 @@ def job_role(
     allow(
         role,
         ["s3:PutObject", "s3:AbortMultipartUpload"],
-        [f"{artifacts}/{prefix}/*" for prefix in WRITTEN],
+        [*(f"{artifacts}/{prefix}/*" for prefix in WRITTEN), *(f"{artifacts}/{key}" for key in EVALUATED)],
         why=_KEYS_ARE_DATA,
     )
     allow(role, ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"], [key.key_arn])

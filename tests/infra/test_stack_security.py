@@ -141,8 +141,11 @@ def test_jobs_write_only_what_is_theirs(prod: Template) -> None:
     resolve = Resolver(prod)
     (artifacts,) = [resolve({"Fn::GetAtt": [k, "Arn"]}) for k in resources(prod, "AWS::S3::Bucket") if "Artifacts" in k]
     (data,) = [resolve({"Fn::GetAtt": [k, "Arn"]}) for k in resources(prod, "AWS::S3::Bucket") if "StorageData" in k]
-    for key in ("runs/x/model.tar.gz", "evaluated/last_evaluated.json", "predictions/predictions.csv"):
+    evaluated = ("evaluated/last_evaluated.json", "evaluated/report.html")
+    for key in ("runs/x/model.tar.gz", *evaluated, "predictions/predictions.csv"):
         assert permitted(prod, JOB, "s3:PutObject", f"{artifacts}/{key}")
+    assert not permitted(prod, JOB, "s3:PutObject", f"{artifacts}/evaluated/registered.json")
+    assert permitted(prod, JOB, "s3:GetObject", f"{artifacts}/evaluated/registered.json")
     assert permitted(prod, JOB, "s3:GetObject", f"{artifacts}/champion/champion.json")
     assert permitted(prod, JOB, "s3:GetObject", f"{data}/games/games.csv")
     assert not permitted(prod, JOB, "s3:PutObject", f"{artifacts}/champion/champion.json")
