@@ -60,7 +60,7 @@ class ImplementAutomateModelRetrainingWithMlPipelines:
     def setup(self) -> None:
         """Check what execute() needs, so that it fails early.
 
-        Raises RetrainingError when the data is missing or boto3 has no region.
+        Raises RetrainingError when the data is missing, or boto3 is, or it has no region.
         """
         if not self.config["enabled"]:
             return
@@ -96,8 +96,11 @@ class ImplementAutomateModelRetrainingWithMlPipelines:
         return describe_run(run, opened)
 
     def _connect(self) -> Any:  # noqa: ANN401 - boto3 makes its clients' classes at run time
-        import boto3  # noqa: PLC0415 - a local run does without it
-        from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+        try:
+            import boto3  # noqa: PLC0415 - a local run does without it
+            from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+        except ImportError as error:
+            raise RetrainingError("boto3 is not installed: make setup, or pip install boto3") from error
 
         try:
             return boto3.client("sagemaker", region_name=self.config["region"])
@@ -105,11 +108,11 @@ class ImplementAutomateModelRetrainingWithMlPipelines:
             raise RetrainingError(f"{error} Give region in the configuration or set AWS_DEFAULT_REGION.") from error
 
     def _start(self) -> dict[str, Any]:
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
-
         name = self.config["pipeline_name"]
         parameters = [{"Name": key, "Value": str(value)} for key, value in self.config["parameters"].items()]
         client = self._client or self._connect()
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - connecting says if it is missing
+
         try:
             started = client.start_pipeline_execution(PipelineName=name, PipelineParameters=parameters)
         except ClientError as error:

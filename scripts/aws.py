@@ -159,7 +159,7 @@ def explained() -> Iterator[None]:
     try:
         import botocore.exceptions as known  # noqa: PLC0415
     except ImportError as error:
-        raise AwsError("boto3 is not installed: pip install -r requirements.txt") from error
+        raise AwsError("boto3 is not installed: make setup, or pip install boto3") from error
     try:
         yield
     except known.NoRegionError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import unittest
 from pathlib import Path
@@ -72,6 +73,27 @@ class LocalTest(unittest.TestCase):
         impl = ImplementAutomateModelRetrainingWithMlPipelines(config={"parameters": {"MaxDeph": 2}})
         with self.assertRaisesRegex(RetrainingError, "there is no parameter"):
             impl.execute()
+
+
+class WithoutBoto3Test(unittest.TestCase):
+    """In an environment that only `make run` made."""
+
+    def test_production_says_in_one_sentence_what_to_install(self) -> None:
+        code = (
+            "import sys\n"
+            "sys.modules['boto3'] = None\n"  # as if it were not installed
+            "from implement_rec_005 import ImplementAutomateModelRetrainingWithMlPipelines as Implementation\n"
+            "from implement_rec_005 import RetrainingError\n"
+            "implementation = Implementation(config={'mode': 'production'})\n"
+            "for call in (implementation.setup, implementation.execute):\n"
+            "    try:\n"
+            "        call()\n"
+            "    except RetrainingError as error:\n"
+            "        print(error)\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout, "boto3 is not installed: make setup, or pip install boto3\n" * 2)
 
 
 class ProductionTest(unittest.TestCase):
