@@ -60,7 +60,7 @@ CHECKS: Final[dict[str, Check]] = {
     "user of containers": account.user_of_containers,
     "start-up": account.start_up,
     "calls of the service": account.calls,
-    "rule without a target": account.watch_of_the_schedule,
+    "overdue alarm": account.watch_of_the_schedule,
     "Spark": account.spark,
 }
 

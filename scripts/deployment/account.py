@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -21,7 +22,7 @@ _CALLS: Final = (
     ("sagemaker", "CreateModelPackageGroup"),
 )
 _KEPT: Final = timedelta(days=90)  # CloudTrail's event history
-_PER_PERIOD: Final = 24 * 3600
+_SINCE: Final = re.compile(r"EPOCH\(TIME_SERIES\(1\)\) < (\d+)")
 
 
 def jobs(environment: Environment) -> dict[str, tuple[str, str]]:
@@ -121,30 +122,23 @@ def _of_roles(action: str, events: list[dict[str, Any]], roles: Mapping[str, str
 
 
 def watch_of_the_schedule(environment: Environment) -> Iterator[Line]:
-    """Does CloudWatch count MatchedEvents of a rule that has no target? The alarm on missing runs relies on it."""
-    client, name = environment.client("events"), "rule without a target"
-    created = environment.stack["CreationTime"]
-    for resource in environment.of_type("AWS::Events::Rule"):
-        rule = resource.physical.rpartition("|")[2]
-        if client.list_targets_by_rule(Rule=rule)["Targets"]:
-            continue
-        now = datetime.now(UTC)
-        points = environment.client("cloudwatch").get_metric_statistics(
-            Namespace="AWS/Events",
-            MetricName="MatchedEvents",
-            Dimensions=[{"Name": "RuleName", "Value": rule}],
-            StartTime=created - timedelta(hours=1),
-            EndTime=now,
-            Period=_PER_PERIOD * (1 + (now - created).days // 1440),
-            Statistics=["Sum"],
-        )["Datapoints"]
-        if sum(point["Sum"] for point in points):
-            yield Line(name, OK, f"{rule} is counted, so the alarm on missing runs waits as it should")
-        else:
-            reason = f"{rule} has counted nothing: the alarm on missing runs may go off once before the first run"
-            yield Line(
-                name, WARNING, reason, f"python -m scripts.start_execution --wait {environment.deployed.options}"
-            )
+    """Does CloudWatch evaluate the expression by which the alarm about an overdue run knows since when it waits?"""
+    name, alarm_name = "overdue alarm", f"{environment.name}-run-overdue"
+    alarms = environment.client("cloudwatch").describe_alarms(AlarmNames=[alarm_name])["MetricAlarms"]
+    if not alarms:
+        yield Line(name, OK, "the schedule is off, so no alarm waits for a run")
+        return
+    alarm = alarms[0]
+    expression = next(query["Expression"] for query in alarm["Metrics"] if "Expression" in query)
+    since = datetime.fromtimestamp(int(_SINCE.findall(expression)[0]), UTC)
+    now, state, period = datetime.now(UTC), alarm["StateValue"], timedelta(hours=alarm["EvaluationPeriods"])
+    early = state == "ALARM" and now < since + period
+    if early or (state == "INSUFFICIENT_DATA" and now > since + timedelta(hours=2)):
+        reason = f"{alarm_name} is {state}, and no run can be overdue yet: {alarm.get('StateReason', '')}".strip()
+        fix = f"python -m scripts.start_execution --wait {environment.deployed.options}"
+        yield Line(name, WARNING, reason, fix)
+    else:
+        yield Line(name, OK, f"{alarm_name} is {state}, and waits since {since:%Y-%m-%d %H:%M} UTC")
 
 
 def spark(environment: Environment) -> Iterator[Line]:

@@ -118,5 +118,5 @@ def test_a_call_that_is_not_allowed_is_a_warning_and_the_others_go_on() -> None:
 def test_each_thing_that_only_an_account_can_tell_is_a_line() -> None:
     assert set(CHECKS) >= {
         *("metadata of versions", "outputs", "user of containers", "start-up", "calls of the service"),
-        *("rule without a target", "Spark"),
+        *("overdue alarm", "Spark"),
     }

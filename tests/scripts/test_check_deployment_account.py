@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from sagemaker_emulation import ACCOUNT, REGION, Run
 
 from scripts.aws import connect
 from scripts.deployment import account, registry
-from scripts.deployment.environment import Environment, Resource
+from scripts.deployment.environment import Environment
 from scripts.deployment.line import FAILED, OK, WARNING, Line
 
 PREPARE, TRAIN = "pipelines-abc-Prepare-x", "pipelines-abc-Train-x"
@@ -131,19 +131,25 @@ def test_numbers_that_a_version_does_not_carry_are_noticed(cloud: Cloud, environ
     assert (line.status, "log_loss='Std:JsonGet'" in line.reason) == (FAILED, True)
 
 
-def test_a_rule_without_a_target_is_counted_or_not(cloud: Cloud, environment: Environment) -> None:
-    rule = "retraining-dev-ScheduleChanged"
-    cloud.client("events").put_rule(Name=rule, ScheduleExpression="rate(1 hour)")
-    environment.__dict__["stack"] = {"CreationTime": datetime.now(UTC)}
-    environment.__dict__["resources"] = (Resource("ScheduleChanged", "AWS::Events::Rule", rule),)
+def test_the_alarm_about_an_overdue_run_waits_or_went_off_too_early(cloud: Cloud, environment: Environment) -> None:
     (line,) = account.watch_of_the_schedule(environment)
-    assert (line.status, "has counted nothing" in line.reason) == (WARNING, True)
-    counted = {
-        "MetricName": "MatchedEvents",
-        "Dimensions": [{"Name": "RuleName", "Value": rule}],
-        "Value": 1.0,
-        "Timestamp": datetime.now(UTC) - timedelta(minutes=5),
-    }
-    cloud.client("cloudwatch").put_metric_data(Namespace="AWS/Events", MetricData=[counted])
-    (line,) = account.watch_of_the_schedule(environment)
-    assert (line.status, "is counted" in line.reason) == (OK, True)
+    assert (line.status, "the schedule is off" in line.reason) == (OK, True)
+    client, name = cloud.client("cloudwatch"), f"{environment.name}-run-overdue"
+    since = int(datetime.now(UTC).timestamp()) - 3 * 3600
+    metric = {"Namespace": "N", "MetricName": "ExecutionSucceeded"}
+    stat = {"Metric": metric, "Period": 3600, "Stat": "Sum"}
+    expression = f"SUM([succeeded, IF(EPOCH(TIME_SERIES(1)) < {since}, 1, 0)])"
+    client.put_metric_alarm(
+        AlarmName=name,
+        ComparisonOperator="LessThanThreshold",
+        EvaluationPeriods=30,
+        Threshold=1.0,
+        Metrics=[
+            {"Id": "e", "Expression": expression, "ReturnData": True},
+            {"Id": "succeeded", "MetricStat": stat, "ReturnData": False},
+        ],
+    )
+    for state, status in (("OK", OK), ("ALARM", WARNING), ("INSUFFICIENT_DATA", WARNING)):
+        client.set_alarm_state(AlarmName=name, StateValue=state, StateReason="as it is")
+        (line,) = account.watch_of_the_schedule(environment)
+        assert (line.status, f"is {state}" in line.reason) == (status, True)
