@@ -33,7 +33,9 @@ LOG_RETENTION_DAYS: Final = (
 # docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariantServerlessConfig.html
 SERVERLESS_MEMORY_MB: Final = (1024, 2048, 3072, 4096, 5120, 6144)
 LIMITS: Final = {
-    p.name: p.default for p in parameters.ALL if p.name in (*gates.GATE_PARAMETERS, "MaxBadRowShare", "MinGames")
+    p.name: p.default
+    for p in parameters.ALL
+    if p.name in (*gates.GATE_PARAMETERS, "MaxBadRowShare", "MaxBadRowShareOfFile", "MinGames")
 }
 _TYPE = "InstanceType"
 STEPS_WITH_MACHINES: Final = tuple(p.name.removesuffix(_TYPE) for p in parameters.MACHINES if p.name.endswith(_TYPE))
@@ -41,7 +43,7 @@ STEPS_WITH_MACHINES: Final = tuple(p.name.removesuffix(_TYPE) for p in parameter
 COUNT_PARAMETERS: Final = {"Aggregate": "AggregateInstanceCount", "Train": "TrainingInstanceCount"}
 UTC: Final = ("UTC", "Etc/UTC")
 _NO_PLACES: Final = ("Etc/", "SystemV/", "posix/", "right/")
-_SHARES: Final = ("MaxBadRowShare", "MaxAccuracy", "MaxCalibrationError")
+_SHARES: Final = ("MaxBadRowShare", "MaxBadRowShareOfFile", "MaxAccuracy", "MaxCalibrationError")
 
 
 class SettingError(ValueError):

@@ -52,6 +52,7 @@ def prepare_step(prepared: PropertyFile) -> JobStep:
                     "--time-zone": "TimeZone",
                     "--first-season": "FirstSeason",
                     "--max-bad-row-share": "MaxBadRowShare",
+                    "--max-bad-row-share-of-file": "MaxBadRowShareOfFile",
                     "--min-games": "MinGames",
                     "--min-days-between-trainings": "MinDaysBetweenTrainings",
                     "--trigger": "TriggerReason",

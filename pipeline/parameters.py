@@ -34,6 +34,12 @@ DATA: Final = (
     Parameter("TimeZone", TIME_ZONE, "time zone of the games' days (IANA name): tonight's games are today's there"),
     Parameter("FirstSeason", 2004, "first season to model; older games only warm up the ratings"),
     Parameter("MaxBadRowShare", 0.01, "share of bad rows above which the data is refused (0 to 1)"),
+    Parameter(
+        "MaxBadRowShareOfFile",
+        0.2,
+        "share of bad rows of one game file above which the data is refused, however many good rows other files have "
+        "(0 to 1; a day's file may have one bad game of five)",
+    ),
     Parameter("MinGames", 1000, "fewer played games than this are refused"),
 )
 RUN: Final = (

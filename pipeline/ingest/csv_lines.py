@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.ingest.limits import MAX_LINE, MAX_VIOLATIONS
+from pipeline.ingest.limits import LISTED_OF_TOO_MANY, MAX_LINE, MAX_VIOLATIONS
 
 BLANK: Final = 0
 HEADER: Final = 1
@@ -28,6 +28,7 @@ BAD: Final = 4
 
 _NEWLINE: Final = ord("\n")
 _COMMA: Final = ord(",")
+_BLOCK: Final = 4 << 20  # bytes
 _SHOWN: Final = 100  # characters of a bad line
 
 Numbers = npt.NDArray[np.int64]
@@ -37,7 +38,7 @@ Numbers = npt.NDArray[np.int64]
 class BadLines:
     """Lines that are no rows, ascending: their numbers (from 1), what is wrong with each in words, and their text.
 
-    The first MAX_VIOLATIONS only; `n_lines` is how many there are.
+    All of them, or the first LISTED_OF_TOO_MANY where there are more than MAX_VIOLATIONS; `n_lines`: how many.
     """
 
     n_lines: int
@@ -109,8 +110,17 @@ class _Lines:
         self.lengths = ends - self.starts
 
     def n_commas(self) -> Numbers:
-        """How many commas each line has."""
-        return np.add.reduceat(self.characters == _COMMA, self.starts, dtype=np.int64)
+        """How many commas each line has; in blocks, because the sums need eight bytes for each character."""
+        counts = np.zeros(len(self.starts), dtype=np.int64)
+        edges = np.searchsorted(self.starts, np.arange(0, len(self.data) + _BLOCK, _BLOCK))
+        for first, end in itertools.pairwise(np.unique(np.append(edges, len(self.starts))).tolist()):
+            start = self.starts[first]
+            block = self.characters[start : self.starts[end] if end < len(self.starts) else None]
+            if len(block) <= 2 * _BLOCK:
+                counts[first:end] = np.add.reduceat(block == _COMMA, self.starts[first:end] - start, dtype=np.int64)
+            else:  # a very long line
+                counts[first:end] = [self.text(line).count(b",") for line in range(first, end)]
+        return counts
 
     def text(self, line: int) -> bytes:
         """One line without its end."""
@@ -137,7 +147,7 @@ def _wrong_number(n_fields: int, n_expected: int) -> str:
 
 def _bad_lines(lines: _Lines, kinds: npt.NDArray[np.uint8], wrong: dict[int, str]) -> BadLines:
     found = np.flatnonzero(kinds == BAD)
-    listed = found[:MAX_VIOLATIONS]
+    listed = found[: MAX_VIOLATIONS if len(found) <= MAX_VIOLATIONS else LISTED_OF_TOO_MANY]
     starts, lengths = lines.starts[listed].tolist(), np.minimum(lines.lengths[listed], 4 * _SHOWN).tolist()
     texts = [
         lines.data[start : start + length].decode(errors="ignore")[:_SHOWN]

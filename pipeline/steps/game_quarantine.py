@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -10,6 +10,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+
+from pipeline.ingest.limits import LISTED_OF_TOO_MANY, MAX_VIOLATIONS
 
 FILE: Final = "file"
 LINE: Final = "line"
@@ -33,30 +35,57 @@ class BadData(Exception):  # noqa: N818 (a verdict on the data, not a fault of t
         self.quarantine = pd.DataFrame(columns=list(QUARANTINE_COLUMNS)) if quarantine is None else quarantine
 
 
+class TooManyViolations(Exception):  # noqa: N818 (a verdict on the data)
+    """More than MAX_VIOLATIONS: `listed` holds the first LISTED_OF_TOO_MANY, `n_rows` is how many rows are bad."""
+
+    def __init__(self, listed: pd.DataFrame, n_rows: int) -> None:
+        super().__init__(f"{n_rows:,} bad rows")
+        self.listed, self.n_rows = listed, n_rows
+
+
+Rules = str | Sequence[str]
+
+
 @dataclass(frozen=True)
 class Breach:
-    """Rows (by their index) that break a rule in a column; `rule` is one text, or one for each row."""
+    """Rows (by their index) that break a rule in a column.
+
+    `rule` is one text, or one for each row, or what makes either from the rows' values.
+    """
 
     rows: pd.Index[int]
     column: str
-    rule: str | Sequence[str]
+    rule: Rules | Callable[[pd.Series[str]], Rules]
+
+    def before(self, end: int) -> Breach:
+        """Those of the rows whose index is below `end`."""
+        kept = np.flatnonzero(self.rows < end)
+        rule = self.rule
+        if not isinstance(rule, str) and not callable(rule):
+            rule = [rule[place] for place in kept.tolist()]
+        return Breach(self.rows[kept], self.column, rule)
 
 
 def violations_of(breaches: Iterable[Breach], raw: pd.DataFrame) -> pd.DataFrame:
-    """Violations of rows of `raw` (their index is that of the result), with the text as it was read."""
-    tables = [
-        violation_rows(
-            raw[FILE].loc[breach.rows],
-            raw[LINE].loc[breach.rows],
-            breach.column,
-            raw[breach.column].loc[breach.rows],
-            breach.rule,
-            index=breach.rows,
+    """Violations of rows of `raw` (their index is that of the result), with the text as it was read.
+
+    Raises TooManyViolations.
+    """
+    found = [breach for breach in breaches if len(breach.rows)]
+    if sum(len(breach.rows) for breach in found) > MAX_VIOLATIONS:
+        rows = np.sort(np.concatenate([breach.rows.to_numpy() for breach in found]))
+        end = int(rows[LISTED_OF_TOO_MANY])
+        raise TooManyViolations(
+            violations_of([breach.before(end) for breach in found], raw), 1 + int(np.count_nonzero(np.diff(rows)))
         )
-        for breach in breaches
-        if len(breach.rows)
-    ]
-    return pd.concat(tables) if tables else no_violations()
+    return pd.concat([_table(breach, raw) for breach in found]) if found else no_violations()
+
+
+def _table(breach: Breach, raw: pd.DataFrame) -> pd.DataFrame:
+    values = raw[breach.column].loc[breach.rows]
+    rules = breach.rule(values) if callable(breach.rule) else breach.rule
+    files, lines = raw[FILE].loc[breach.rows], raw[LINE].loc[breach.rows]
+    return violation_rows(files, lines, breach.column, values, rules, index=breach.rows)
 
 
 def violation_rows(
@@ -95,5 +124,6 @@ def place(file: str, line: int | str) -> str:
 
 def count_rules(quarantine: pd.DataFrame) -> pd.Series[int]:
     """How many violations each rule has, most first (then by text); what a rule says after a colon differs by row."""
-    counts = quarantine[RULE].str.split(":").str[0].value_counts()
+    each = quarantine[RULE].value_counts()
+    counts = each.groupby(each.index.str.split(":").str[0]).sum()
     return counts.sort_index().sort_values(ascending=False, kind="stable")

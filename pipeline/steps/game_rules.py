@@ -111,7 +111,7 @@ def find_violations(parsed: pd.DataFrame, raw: pd.DataFrame, *, last_score_day: 
     for rule in (*_cell_rules(), *_row_rules(last_score_day)):
         bad = parsed.index[~rule.holds(parsed).to_numpy(dtype=bool)]
         if len(bad):
-            breaches.append(Breach(bad, rule.column, rule.of(raw[rule.column].loc[bad])))
+            breaches.append(Breach(bad, rule.column, rule.of))
     return violations_of(breaches, raw)
 
 

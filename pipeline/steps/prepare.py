@@ -32,7 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import contract as c
-from pipeline.parameters import TIME_ZONE
+from pipeline.parameters import TIME_ZONE, snake_case
 from pipeline.steps.champion import read_metadata
 from pipeline.steps.container import StepError, code_version, processing_input, processing_output, run_step
 from pipeline.steps.features import feature_signature, features_and_state
@@ -59,6 +59,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--time-zone", default=TIME_ZONE, help="of the games' days (IANA name)")
     parser.add_argument("--first-season", type=int, default=2004)
     parser.add_argument("--max-bad-row-share", type=float, default=0.01)
+    parser.add_argument("--max-bad-row-share-of-file", type=float, default=0.2)
     parser.add_argument("--min-games", type=int, default=1000)
     parser.add_argument("--min-days-between-trainings", type=int, default=0, help="of runs that nobody asked for")
     parser.add_argument("--trigger", default="manual", help="what started the run; a schedule and new data wait")
@@ -166,6 +167,7 @@ def validate(arguments: argparse.Namespace, as_of: date, today: date, report: Pa
             as_of=as_of,
             today=today,
             max_bad_row_share=arguments.max_bad_row_share,
+            max_bad_row_share_of_file=arguments.max_bad_row_share_of_file,
             min_games=arguments.min_games,
         )
     except BadData as error:
@@ -178,8 +180,10 @@ def validate(arguments: argparse.Namespace, as_of: date, today: date, report: Pa
 def main(argv: Sequence[str]) -> None:
     """Read, validate, build features, compare the fingerprint, write."""
     arguments = parse_arguments(argv)
-    if not 0 <= arguments.max_bad_row_share <= 1:
-        raise StepError(f"MaxBadRowShare {arguments.max_bad_row_share:g} is not a share from 0 to 1")
+    for name in ("MaxBadRowShare", "MaxBadRowShareOfFile"):
+        share = getattr(arguments, snake_case(name))
+        if not 0 <= share <= 1:
+            raise StepError(f"{name} {share:g} is not a share from 0 to 1")
     today = today_in(arguments.time_zone)
     as_of = parse_as_of(arguments.as_of, today, arguments.time_zone)
     report = processing_output(c.REPORT_CHANNEL)

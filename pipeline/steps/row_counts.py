@@ -12,7 +12,18 @@ import pandas as pd
 
 from pipeline.contract import DATE, QUARANTINE_FILE
 from pipeline.ingest.data_folder import LeftOut
-from pipeline.steps.game_quarantine import COLUMN, FILE, LINE, RULE, VALUE, BadData, count_rules, describe
+from pipeline.ingest.limits import MAX_VIOLATIONS
+from pipeline.steps.game_quarantine import (
+    COLUMN,
+    FILE,
+    LINE,
+    RULE,
+    VALUE,
+    BadData,
+    TooManyViolations,
+    count_rules,
+    describe,
+)
 from pipeline.steps.raw_games import LineCounts, RawGames
 
 SHOWN: Final = 3  # names of each kind in the one line of what took no part
@@ -94,6 +105,17 @@ def refuse_bad_rows(
                 "MaxBadRowShareOfFile",
                 quarantine,
             )
+
+
+def too_many_bad_rows(raw: RawGames, found: TooManyViolations | None, listed: pd.DataFrame) -> BadData:
+    """What to raise for more violations than are reported; `listed`: those that are."""
+    n_lines = sum(file.counts.bad for file in raw.files)
+    n_bad, n_rows = n_lines + (found.n_rows if found else 0), n_lines + len(raw.rows)
+    return BadData(
+        f"{n_bad:,} of {n_rows:,} rows are bad ({n_bad / n_rows:.2%}), and more than {MAX_VIOLATIONS:,} violations are "
+        f"never accepted; {_commonest(listed)}; correct the files ({QUARANTINE_FILE} lists the first of them)",
+        listed,
+    )
 
 
 def _share(n_bad: int, n_rows: int, limit: float) -> str:

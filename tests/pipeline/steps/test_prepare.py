@@ -196,7 +196,7 @@ def test_refused_data_leaves_reason_and_quarantine(root: Path, league: list[Path
 def test_today_is_the_default(root: Path, league: list[Path], tmp_path: Path) -> None:
     """Without an as-of date, games after the sample's day that have no score are past games without a score."""
     as_given(league, games_folder(tmp_path))
-    done = prepare(tmp_path, root, "--as-of", "today", "--max-bad-row-share", "0.5")
+    done = prepare(tmp_path, root, "--as-of", "today", "--max-bad-row-share", "0.5", "--max-bad-row-share-of-file", "1")
     assert done.returncode == 0, done.stderr
     prepared = json.loads((tmp_path / "processing/output/report/prepared.json").read_text())
     assert prepared["as_of_date"] in {
