@@ -91,6 +91,23 @@ def test_every_link_leads_to_a_file_or_a_heading(root: Path, document: str) -> N
             assert (root / document).parent.joinpath(target.split("#")[0]).exists(), target
 
 
+def test_every_proof_of_the_table_is_a_file(root: Path) -> None:
+    """The table in docs/deploy.md: each claim names a test that is there, and what it leaves open."""
+    section = text_of(root, "docs/deploy.md").partition("## What is proven, and what is not")[2]
+    rows = [line.strip("|").split(" | ") for line in section.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) >= 10
+    sources = [root / "scripts" / "check_deployment.py", *(root / "scripts" / "deployment").glob("*.py")]
+    lines = "".join(path.read_text(encoding="utf-8") for path in sources)
+    for claim, proof, left in rows:
+        named = re.findall(r"`(tests/[\w/.]+)`", proof)
+        assert named, claim
+        assert all((root / path).exists() for path in named), named
+        assert left.strip(), claim
+        for words in re.findall(r"lines? ((?:`[\w -]+`(?:, )?)+)", left):
+            for name in re.findall("`([^`]+)`", words):
+                assert f'"{name}"' in lines, name
+
+
 def test_import_rules_hold(root: Path) -> None:
     """The architecture, as import-linter contracts in pyproject.toml."""
     done = subprocess.run(
