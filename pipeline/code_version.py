@@ -17,6 +17,7 @@ SHARED: Final = (
     "due.py",
     "gates.py",
     "parameters.py",
+    "reason_text.py",
     "registration.py",
     "requirements.txt",
     "service_text.py",

@@ -151,6 +151,7 @@ BASE_DIR_VARIABLE: Final = "SAGEMAKER_BASE_DIR"
 DEFAULT_BASE_DIR: Final = "/opt/ml"
 PROCESSING_FAILURE_FILE: Final = "output/message"  # below the base directory; becomes ExitMessage
 TRAINING_FAILURE_FILE: Final = "output/failure"  # below the base directory; becomes FailureReason
+PROCESSING_CONFIG_FILE: Final = "config/processingjobconfig.json"  # below the base directory: the job's request
 PROCESSING_HOSTS_FILE: Final = "config/resourceconfig.json"  # below the base directory: the hosts of a processing job
 TRAINING_HOSTS_FILE: Final = "input/config/resourceconfig.json"  # below the base directory: the hosts of a training job
 LOOPBACK_INTERFACE: Final = "lo"  # as network_interface_name: all hosts are processes of this machine

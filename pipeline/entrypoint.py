@@ -28,6 +28,7 @@ from types import FrameType
 from typing import Final
 
 from pipeline import contract as c
+from pipeline.reason_text import readable, shorten
 
 COMMANDS: Final = {
     "aggregate": "pipeline.steps.aggregate",
@@ -179,7 +180,7 @@ def write_failure(command: str, reason: str) -> None:
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
-            file.write(reason[: c.REASON_CHARACTERS])
+            file.write(readable(reason, base_dir()))
 
 
 def name_host() -> None:
@@ -191,7 +192,7 @@ def name_host() -> None:
         there = json.loads((base_dir() / c.TRAINING_HOSTS_FILE).read_text(encoding="utf-8"))
         if len(there["hosts"]) > 1:
             reason = f"{there['current_host']}: {path.read_text(encoding='utf-8')}"
-            path.write_text(reason[: c.REASON_CHARACTERS], encoding="utf-8")
+            path.write_text(shorten(reason), encoding="utf-8")
 
 
 if __name__ == "__main__":

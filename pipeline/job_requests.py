@@ -34,6 +34,7 @@ from sagemaker.mlops.workflow.retry import (
 from sagemaker.mlops.workflow.steps import ConfigurableRetryStep, StepTypeEnum
 
 from pipeline import parameters
+from pipeline.contract import REPORT_CHANNEL
 from pipeline.parameters import snake_case
 
 # Eight times the unpacked image, should SageMaker keep it there; our files are some MB (job_needs.json).
@@ -204,9 +205,11 @@ def _processing_input(channel: str, uri: Any) -> dict[str, Any]:
 
 
 def _processing_output(channel: str, uri: Any) -> dict[str, Any]:
+    # A failed job's report is kept too: at the end of a job SageMaker uploads what successful ones have written.
+    mode = "Continuous" if channel == REPORT_CHANNEL else "EndOfJob"
     return {
         "OutputName": channel,
-        "S3Output": {"S3Uri": uri, "LocalPath": f"{PROCESSING}/output/{channel}", "S3UploadMode": "EndOfJob"},
+        "S3Output": {"S3Uri": uri, "LocalPath": f"{PROCESSING}/output/{channel}", "S3UploadMode": mode},
     }
 
 

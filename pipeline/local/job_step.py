@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.contract import DEFAULT_BASE_DIR
 from pipeline.local.cache import Cache, cache_key
 from pipeline.local.describe import describe_job, job_arn
 from pipeline.local.digests import DigestMemory
@@ -18,6 +19,7 @@ from pipeline.local.plan import RetryPolicy, Step
 from pipeline.local.record import FAILED, STOPPED, SUCCEEDED
 from pipeline.local.staging import Produced, StagingError, find_inputs, inputs_of, outputs_of, produced, stage
 from pipeline.local.store import Store, StoredObject, join_uri, remove
+from pipeline.reason_text import shorten
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,8 @@ class JobStep:
         outcome, attempts = with_retries(attempt, self._step.retry_policies, self.stop)
         if outcome.status != "Completed":
             status = STOPPED if outcome.status == "Stopped" else FAILED
-            return JobResult(status, outcome.message, attempts=attempts)
+            self._collect(produced(base_dir, tuple(output for output in self._outputs if output.continuous)))
+            return JobResult(status, self._with_local_paths(outcome.message), attempts=attempts)
         files = produced(base_dir, self._outputs)
         if unchanged:
             self._cache.save(key, self._context.execution_id, outcome.message, files)
@@ -134,6 +137,14 @@ class JobStep:
         remove(base_dir)  # its outputs are in the store; a failed step's folder stays for whoever looks into it
         properties = self._properties(outcome.message, started_at)
         return JobResult(SUCCEEDED, None, False, attempts, written, properties)
+
+    def _with_local_paths(self, message: str | None) -> str | None:
+        """The message with files of this machine in place of folders of a container."""
+        places = {item.folder: item.uri for item in self._inputs} | {item.folder: item.uri for item in self._outputs}
+        for folder, uri in sorted(places.items(), reverse=True):
+            place = str(self._context.store.origin(uri))
+            message = message and message.replace(f"{DEFAULT_BASE_DIR}/{folder}", place)
+        return message and shorten(message)
 
     def _job(self) -> Job:
         limit = (self._request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds")

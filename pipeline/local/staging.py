@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import json
 import os
@@ -38,12 +39,16 @@ class Input:
 
 @dataclass(frozen=True)
 class Output:
-    """A folder of the container and the S3 location that receives it when the job has succeeded."""
+    """A folder of the container and the S3 location that receives it when the job has succeeded.
+
+    `continuous`: it receives what a failed job has written as well.
+    """
 
     name: str
     folder: str  # relative to the base directory
     uri: str
     archive: str | None = None  # the folder is sent as one archive of this name
+    continuous: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,12 @@ def outputs_of(step_type: str, request: Mapping[str, Any], job_name: str) -> tup
         uri = join_uri(request["OutputDataConfig"]["S3OutputPath"], job_name, "output")
         return (Output("model", "model", uri, MODEL_ARCHIVE), Output("output", "output/data", uri, OUTPUT_ARCHIVE))
     return tuple(
-        Output(entry["OutputName"], _below_base(entry["S3Output"]["LocalPath"]), entry["S3Output"]["S3Uri"])
+        Output(
+            entry["OutputName"],
+            _below_base(entry["S3Output"]["LocalPath"]),
+            entry["S3Output"]["S3Uri"],
+            continuous=entry["S3Output"].get("S3UploadMode") == "Continuous",
+        )
         for entry in request.get("ProcessingOutputConfig", {}).get("Outputs", [])
     )
 
@@ -155,7 +165,7 @@ def stage(
     for output in outputs:
         (base_dir / output.folder).mkdir(parents=True, exist_ok=True)
     (base_dir / "output").mkdir(parents=True, exist_ok=True)
-    _write_config(base_dir, job_name, request)
+    _write_config(store, base_dir, job_name, request)
     return all(store.objects(item.uri) == found[item.name] for item in inputs)
 
 
@@ -167,7 +177,7 @@ def _copy(source: Path, target: Path) -> None:
         raise StagingError(f"the object {source} vanished while it was staged; run again") from None
 
 
-def _write_config(base_dir: Path, job_name: str, request: Mapping[str, Any]) -> None:
+def _write_config(store: Store, base_dir: Path, job_name: str, request: Mapping[str, Any]) -> None:
     """The files that SageMaker itself puts into a container."""
     training = "AlgorithmSpecification" in request
     hosts = base_dir / (TRAINING_HOSTS_FILE if training else PROCESSING_HOSTS_FILE)
@@ -188,9 +198,19 @@ def _write_config(base_dir: Path, job_name: str, request: Mapping[str, Any]) -> 
             for entry in request.get("InputDataConfig", [])
         }
     else:
-        files["processingjobconfig.json"] = {"ProcessingJobName": job_name, **request}
+        files["processingjobconfig.json"] = {"ProcessingJobName": job_name, **_with_local_places(store, request)}
     for name, content in files.items():
         (folder / name).write_text(json.dumps(content))
+
+
+def _with_local_places(store: Store, request: Mapping[str, Any]) -> dict[str, Any]:
+    """The request with paths of this machine in place of S3 locations: a job names them to people."""
+    local: dict[str, Any] = copy.deepcopy(dict(request))
+    entries = [entry["S3Input"] for entry in local.get("ProcessingInputs", [])]
+    entries += [entry["S3Output"] for entry in local.get("ProcessingOutputConfig", {}).get("Outputs", [])]
+    for entry in entries:
+        entry["S3Uri"] = str(store.origin(entry["S3Uri"]))
+    return local
 
 
 def produced(base_dir: Path, outputs: tuple[Output, ...]) -> tuple[Produced, ...]:

@@ -26,6 +26,8 @@ from typing import Any
 
 from pipeline.local.faults import StoreError, naming
 
+ORIGINS_FILE = "origins.json"
+
 JsonObject = dict[str, Any]
 
 # A temporary file older than this belongs to a run that was killed: no single write takes a day.
@@ -134,6 +136,24 @@ class Store:
         """The file that holds the object `s3://bucket/key`, whether or not it exists."""
         bucket, key = split_uri(uri)
         return self.root / "objects" / bucket / key.strip("/")
+
+    def origin(self, uri: str) -> Path:
+        """The file or folder that people gave for `uri`, or else the one that holds it here."""
+        try:
+            given = json.loads((self.root / ORIGINS_FILE).read_text(encoding="utf-8"))
+            return Path(given[uri.rstrip("/")])
+        except (OSError, ValueError, KeyError, TypeError):
+            return self.object_path(uri)
+
+    def note_origin(self, uri: str, source: Path) -> None:
+        """Remember what people gave for `uri`, so that a message can name it."""
+        path = self.root / ORIGINS_FILE
+        try:
+            given = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            given = {}
+        if given.get(uri) != str(source):
+            self.write(path, json.dumps({**given, uri: str(source)}, indent=2).encode())
 
     def objects(self, uri: str) -> tuple[StoredObject, ...]:
         """The objects whose key starts with that of `uri`, as S3Prefix selects them, sorted.

@@ -127,6 +127,7 @@ def put_data(store: Store, source: Path, prefix: str) -> int:
     if found.left_out or found.linked:
         listed = store.object_path(f"{uri}/{NOT_UPLOADED_FILE}")
         store.write(listed, not_uploaded_as_json(found.left_out, found.linked).encode())
+    store.note_origin(uri, source.resolve())
     wanted = {file.name for file in found.files} | ({NOT_UPLOADED_FILE} if found.left_out or found.linked else set())
     for stored in store.objects(f"{uri}/"):
         if stored.relative not in wanted:

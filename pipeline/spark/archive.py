@@ -19,6 +19,7 @@ MODULES: Final = (
     "__init__.py",
     "contract.py",
     "entrypoint.py",
+    "reason_text.py",
     "spark/__init__.py",
     "spark/submit.py",
     "steps/__init__.py",

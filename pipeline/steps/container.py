@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline import contract as c
+from pipeline.reason_text import public_paths, readable
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -38,6 +39,11 @@ def processing_output(channel: str) -> Path:
     folder = base_dir() / "processing" / "output" / channel
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def public_path(path: Path) -> str:
+    """Where people find a file or folder of a processing job: its location in S3, where it has one."""
+    return public_paths(str(path), base_dir())
 
 
 def training_input(channel: str) -> Path:
@@ -75,11 +81,12 @@ def reason_of(error: BaseException) -> str:
 
 def fail(reason: str, failure_file: str) -> int:
     """Write the reason to the log and to where SageMaker reads it; returns the exit code."""
+    reason = readable(reason, base_dir())
     sys.stderr.write(f"{reason}\n")
     path = Path(os.environ.get(c.REASON_FILE_VARIABLE) or base_dir() / failure_file)
     with suppress(OSError):  # the disk may be full: the log has it too
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(reason[: c.REASON_CHARACTERS], encoding="utf-8")
+        path.write_text(reason, encoding="utf-8")
     return 1
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.ingest.limits import LISTED_OF_TOO_MANY, MAX_VIOLATIONS
+from pipeline.reason_text import printable
 
 FILE: Final = "file"
 LINE: Final = "line"
@@ -19,6 +20,8 @@ COLUMN: Final = "column"
 VALUE: Final = "value"
 RULE: Final = "rule"
 QUARANTINE_COLUMNS: Final = (FILE, LINE, COLUMN, VALUE, RULE)
+# Characters that a terminal obeys, or shows as nothing.
+_UNPRINTED: Final = r"[\x00-\x1f\x7f-\x9f]|" + "[\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
 LONGEST_VALUE: Final = 80  # characters of a bad value that are worth showing
 _DTYPES: Final = {FILE: "str", LINE: "int64", COLUMN: "str", VALUE: "str", RULE: "str"}
 
@@ -31,7 +34,7 @@ class BadData(Exception):  # noqa: N818 (a verdict on the data, not a fault of t
 
     def __init__(self, message: str, quarantine: pd.DataFrame | None = None) -> None:
         # One line, whatever a broken file puts into it.
-        super().__init__(" ".join(message.splitlines()))
+        super().__init__(printable(" ".join(message.splitlines())))
         self.quarantine = pd.DataFrame(columns=list(QUARANTINE_COLUMNS)) if quarantine is None else quarantine
 
 
@@ -100,6 +103,9 @@ def violation_rows(
     """Violations as a table with QUARANTINE_COLUMNS; a very long value is cut. One text is meant for every row."""
     given = dict(zip(QUARANTINE_COLUMNS, (files, lines, columns, values, rules), strict=True))
     table = pd.DataFrame({name: pd.Series(value, index=index, dtype=_DTYPES[name]) for name, value in given.items()})
+    odd = table[VALUE].str.contains(_UNPRINTED)
+    if odd.any():
+        table.loc[odd, VALUE] = [printable(value) for value in table.loc[odd, VALUE]]
     too_long = table[VALUE].str.len() > LONGEST_VALUE
     if too_long.any():
         table[VALUE] = table[VALUE].mask(too_long, table[VALUE].str.slice(0, LONGEST_VALUE) + "…")

@@ -34,7 +34,14 @@ import pyarrow.parquet as pq
 from pipeline import contract as c
 from pipeline.parameters import TIME_ZONE, snake_case
 from pipeline.steps.champion import read_metadata
-from pipeline.steps.container import StepError, code_version, processing_input, processing_output, run_step
+from pipeline.steps.container import (
+    StepError,
+    code_version,
+    processing_input,
+    processing_output,
+    public_path,
+    run_step,
+)
 from pipeline.steps.features import feature_signature, features_and_state
 from pipeline.steps.games import BadData, ValidatedGames, count_rules, games_fingerprint, load_games
 from pipeline.steps.limits import parse_limits
@@ -172,7 +179,8 @@ def validate(arguments: argparse.Namespace, as_of: date, today: date, report: Pa
         )
     except BadData as error:
         write_quarantine(report, error.quarantine)
-        raise StepError(str(error)) from error
+        reason = str(error).replace(c.QUARANTINE_FILE, public_path(report / c.QUARANTINE_FILE), 1)
+        raise StepError(reason) from error
     write_quarantine(report, validated.quarantine)
     return validated
 

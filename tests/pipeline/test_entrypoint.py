@@ -26,7 +26,7 @@ def program(root: Path, tmp_path: Path) -> Path:
     """A copy of the entry point with steps of the test's own: prepare reads its program from the environment."""
     package = tmp_path / "pipeline"
     (package / "steps").mkdir(parents=True)
-    for name in ("__init__.py", "contract.py", "entrypoint.py"):
+    for name in ("__init__.py", "contract.py", "entrypoint.py", "reason_text.py"):
         shutil.copy(root / "pipeline" / name, package / name)
     (package / "steps" / "__init__.py").touch()
     for step in ("prepare", "train"):

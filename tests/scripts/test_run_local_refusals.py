@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
@@ -124,3 +126,17 @@ def test_damaged_files_are_named_before_anything_starts(
     for path, what in ((version, "version 3 takes no part"), (record, "the run takes no part")):
         assert f"warning: {path} is damaged" in result.stderr
         assert what in result.stderr
+
+
+def test_bad_data_is_named_with_places_that_can_be_opened_and_nothing_a_terminal_obeys(
+    games: Path, tmp_path: Path
+) -> None:
+    with (games / "games.csv").open("a") as file:
+        file.write("2025-01-03,2025,\x1b[2J\x07BOS,NYK,100,90\n")
+    result = CliRunner().invoke(run_local.main, ["--data", str(games), "--store", str(tmp_path / "store"), "--json"])
+    assert result.exit_code == 1
+    reason = json.loads(result.stdout)["failure"]["reason"]
+    place = re.search(r"\((\S+) lists every row\)", reason)
+    assert place and pd.read_csv(place[1])["value"].tolist() == [r"\x1b[2J\x07BOS"]
+    assert "/base/processing/" not in reason
+    assert "\x1b[2J" not in result.stderr and r"\x1b[2J\x07BOS" in result.stderr
