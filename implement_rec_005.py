@@ -80,8 +80,10 @@ class ImplementAutomateModelRetrainingWithMlPipelines:
         return self._start() if self.config["mode"] == PRODUCTION else self._run()
 
     def _run(self) -> dict[str, Any]:
-        from pipeline.local.outcome import describe_run  # noqa: PLC0415 - production needs nothing of the local run
+        from pipeline.local.faults import StoreError, explain  # noqa: PLC0415 - production needs nothing of the local run
+        from pipeline.local.outcome import describe_run  # noqa: PLC0415
         from pipeline.local.parameters import PlanError  # noqa: PLC0415
+        from pipeline.local.record import RunError  # noqa: PLC0415
         from scripts.run_local import retrain  # noqa: PLC0415
 
         data, store = self.config["data"], self.config["store"]
@@ -91,8 +93,10 @@ class ImplementAutomateModelRetrainingWithMlPipelines:
                 store=None if store is None else Path(store),
                 parameters=self.config["parameters"],
             )
-        except (PlanError, FileNotFoundError) as error:
+        except (PlanError, RunError, StoreError) as error:
             raise RetrainingError(str(error)) from error
+        except OSError as error:
+            raise RetrainingError(explain(error) if error.errno else str(error)) from error
         return describe_run(run, opened)
 
     def _connect(self) -> Any:  # noqa: ANN401 - boto3 makes its clients' classes at run time

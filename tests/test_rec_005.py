@@ -73,6 +73,14 @@ class LocalTest(unittest.TestCase):
         impl = ImplementAutomateModelRetrainingWithMlPipelines(config={"parameters": {"MaxDeph": 2}})
         with self.assertRaisesRegex(RetrainingError, "there is no parameter"):
             impl.execute()
+        store = str(self.folder / "store")
+        impl = ImplementAutomateModelRetrainingWithMlPipelines(config={"data": str(self.folder), "store": store})
+        with self.assertRaisesRegex(RetrainingError, "store is inside the data folder .*name a --store outside it"):
+            impl.execute()
+        Path("taken").touch()
+        impl = ImplementAutomateModelRetrainingWithMlPipelines(config={"store": "taken/store"})
+        with self.assertRaisesRegex(RetrainingError, "taken/store cannot hold a store: .*move that file away"):
+            impl.execute()
 
 
 class WithoutBoto3Test(unittest.TestCase):
