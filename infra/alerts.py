@@ -68,11 +68,10 @@ class Alerts(Construct):
         periods: int = 1,
         missing_breaches: bool = False,
         missing_keeps: bool = False,
-        silent: bool = False,
     ) -> cloudwatch.Alarm:
         """An alarm at `threshold` or more (or, with `below`, under it) in all of some periods; it mails, and when over.
 
-        `what` says in the mail what is wrong, `todo` what to do about it. A `silent` one only serves other alarms.
+        `what` says in the mail what is wrong, `todo` what to do about it.
         Without data it is over, or it breaches, or (`missing_keeps`) it stays as it is.
         """
         comparison, missing = cloudwatch.ComparisonOperator, cloudwatch.TreatMissingData
@@ -94,8 +93,7 @@ class Alerts(Construct):
             if missing_keeps
             else missing.NOT_BREACHING,
         )
-        if not silent:
-            self.mail_on(alarm)
+        self.mail_on(alarm)
         return alarm
 
     def mail_on(self, alarm: cloudwatch.AlarmBase) -> None:
@@ -127,5 +125,5 @@ class Alerts(Construct):
 
 
 def _kebab(name: str) -> str:
-    """`FailedRun` -> `failed-run`."""
+    """`FailedStart` -> `failed-start`."""
     return "".join(f"-{ch.lower()}" if ch.isupper() and i else ch.lower() for i, ch in enumerate(name))

@@ -23,7 +23,13 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 ASSET_PATTERNS: Final = (
     *("*", "!infra", "infra/*", "!infra/__init__.py", "!infra/handlers", "infra/handlers/*", "!infra/handlers/*.py"),
     *("!pipeline", "pipeline/*", "!pipeline/__init__.py"),
-    *("!pipeline/console.py", "!pipeline/contract.py", "!pipeline/promotion.py", "!pipeline/registration.py"),
+    *(
+        "!pipeline/console.py",
+        "!pipeline/contract.py",
+        "!pipeline/failure_reason.py",
+        "!pipeline/promotion.py",
+        "!pipeline/registration.py",
+    ),
 )
 
 

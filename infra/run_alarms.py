@@ -1,4 +1,4 @@
-"""Alarms about the runs themselves: one failed without a mail, or none succeeded for too long."""
+"""The alarm about runs that do not come: none succeeded for too long."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra.alerts import FIVE_MINUTES, Alerts
+from infra.alerts import Alerts
 from infra.approval import Approval
 from infra.handlers.clock import CLOCK, NOW
-from infra.run_mails import RunMails
 from infra.schedule_expression import longest_gap_hours
 from infra.setting_rules import RUN_HOURS
 from infra.settings import Settings
@@ -22,7 +21,7 @@ HOUR = cdk.Duration.hours(1)
 
 
 class RunAlarms(Construct):
-    """`failed_run`, and `overdue` if the schedule is on."""
+    """`overdue`, if the schedule is on."""
 
     def __init__(
         self,
@@ -32,12 +31,10 @@ class RunAlarms(Construct):
         settings: Settings,
         pipeline_name: str,
         alerts: Alerts,
-        mails: RunMails,
         approval: Approval,
     ) -> None:
         super().__init__(scope, construct_id)
         self._settings, self._pipeline_name, self._alerts = settings, pipeline_name, alerts
-        self.failed_run = self._alarm_on_failed_run(mails)
         if settings.enabled:
             self.overdue = self._alarm_on_overdue(approval.function)
 
@@ -49,42 +46,6 @@ class RunAlarms(Construct):
             period=period,
             statistic="Sum",
         )
-
-    def _alarm_on_failed_run(self, mails: RunMails) -> cloudwatch.CompositeAlarm:
-        """A failed run has a mail with its reason; this speaks when that mail did not come.
-
-        CloudWatch suppresses the alarm's actions while the workflow that writes mails has just succeeded: it waits five
-        minutes for that, and ten more minutes cover that one of the two alarms is over before the other.
-        """
-        failed = self._alerts.alarm_on(
-            "RunFailed",
-            self._metric("ExecutionFailed", FIVE_MINUTES),
-            what="A run failed.",
-            todo="Mailed with its reason, or else by the alarm failed-run.",
-            silent=True,
-        )
-        mailed = self._alerts.alarm_on(
-            "MailWritten",
-            mails.workflow.metric_succeeded(period=FIVE_MINUTES, statistic="Sum"),
-            what="A mail about a run was written.",
-            todo="Nothing to do: it keeps the alarm failed-run quiet.",
-            silent=True,
-        )
-        alarm = cloudwatch.CompositeAlarm(
-            self,
-            "FailedRun",
-            composite_alarm_name=f"{self._settings.pipeline_name}-failed-run",
-            alarm_description="A run failed, but no step of it did (its role, or the definition), so no mail "
-            "with a reason came. "
-            f"`aws sagemaker list-pipeline-executions --pipeline-name {self._settings.pipeline_name} --max-results 5` "
-            "shows PipelineExecutionFailureReason; mend it and start again: python -m scripts.start_execution.",
-            alarm_rule=cloudwatch.AlarmRule.from_alarm(failed, cloudwatch.AlarmState.ALARM),
-            actions_suppressor=mailed,
-            actions_suppressor_wait_period=FIVE_MINUTES,
-            actions_suppressor_extension_period=cdk.Duration.minutes(10),
-        )
-        self._alerts.mail_on(alarm)
-        return alarm
 
     def _alarm_on_overdue(self, function: lambda_.IFunction) -> cloudwatch.Alarm:
         """No successful run for the longest time between two, and six hours for the run itself; missing data breaches.

@@ -9,11 +9,11 @@ from infra.alerts import Alerts
 from infra.approval import Approval
 from infra.budget import Budget
 from infra.dashboard import Dashboard
+from infra.failure_notifications import FailureNotifications
 from infra.keys import Keys
 from infra.monitor import Monitor
 from infra.people import People
 from infra.run_alarms import RunAlarms
-from infra.run_mails import RunMails
 from infra.serving import Serving
 from infra.settings import Settings
 from infra.storage import Storage
@@ -39,7 +39,15 @@ class RetrainingStack(cdk.Stack):
         name = training.pipeline.ref
 
         alerts = Alerts(self, "Alerts", settings=settings, key=keys.messages)
-        mails = RunMails(self, "RunMails", settings=settings, training=training, alerts=alerts)
+        FailureNotifications(
+            self,
+            "FailureNotifications",
+            settings=settings,
+            training=training,
+            artifact_bucket=storage.artifacts,
+            key=keys.data,
+            alerts=alerts,
+        )
         triggers = Triggers(self, "Triggers", settings=settings, training=training, storage=storage, alerts=alerts)
         if settings.monthly_budget_usd:
             Budget(self, "Budget", settings=settings, alerts=alerts)
@@ -53,9 +61,7 @@ class RetrainingStack(cdk.Stack):
             key=keys.data,
             alerts=alerts,
         )
-        RunAlarms(
-            self, "RunAlarms", settings=settings, pipeline_name=name, alerts=alerts, mails=mails, approval=approval
-        )
+        RunAlarms(self, "RunAlarms", settings=settings, pipeline_name=name, alerts=alerts, approval=approval)
         Monitor(
             self,
             "Monitor",
@@ -99,7 +105,7 @@ class RetrainingStack(cdk.Stack):
             storage=storage,
             key=keys.data,
             alerts=alerts,
-            workflows=[triggers.gate, mails.workflow],
+            workflows=[triggers.gate],
         )
         # Last, because a bucket that holds an object cannot be deleted when a first deployment is rolled back.
         approval.seeds.node.add_dependency(*(part for part in self.node.children if part not in (approval, serving)))

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from pipeline.console import job_log
+from pipeline.failure_reason import failure_reason, processing_job
 from scripts.aws import AwsError, Deployed
 
 SUCCEEDED: Final = "Succeeded"
@@ -37,14 +38,14 @@ class Step:
 
     @classmethod
     def of(cls, entry: Mapping[str, Any], deployed: Deployed) -> Step:
-        """From the service's answer."""
+        """From the service's answer; a failed processing step needs one more, about its job."""
         metadata = entry.get("Metadata", {})
         return cls(
             name=entry["StepName"],
             status=entry["StepStatus"],
             started=entry.get("StartTime"),
             ended=entry.get("EndTime"),
-            reason=entry.get("FailureReason") or metadata.get("Fail", {}).get("ErrorMessage", ""),
+            reason=failure_reason(entry, _exit_message(entry, deployed)) if entry["StepStatus"] == "Failed" else "",
             log=_log(metadata, deployed),
             attempts=entry.get("AttemptCount") or 0,
             outcome=_outcome(metadata),
@@ -175,6 +176,17 @@ def duration(start: datetime, end: datetime) -> str:
     hours, minutes = seconds // 3600, seconds // 60 % 60
     parts = ((hours, "h"), (minutes, "min"), (seconds % 60, "s"))
     return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"
+
+
+def _exit_message(entry: Mapping[str, Any], deployed: Deployed) -> str | None:
+    """What the container of a processing step wrote; None where there is no job, or you may not read it."""
+    job = processing_job(entry)
+    if job is None:
+        return None
+    try:
+        return deployed.client.describe_processing_job(ProcessingJobName=job).get("ExitMessage")
+    except deployed.client.exceptions.ClientError:
+        return None
 
 
 def _log(metadata: Mapping[str, Any], deployed: Deployed) -> str | None:

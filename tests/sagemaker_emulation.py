@@ -6,6 +6,8 @@
 - CreateModelPackage refuses metadata that the service's model refuses
 - UpdateModelPackage keeps the metadata that it is not given (moto forgets it), and DeleteModelPackage
 - UpdateEndpoint
+- a processing job that fails: what its container wrote is its ExitMessage, and FailureReason is `GENERIC_REASON`; both
+  are cut where the service cuts them
 - no two changes of model packages carry the same LastModifiedTime (the service counts in milliseconds)
 
 A started run stays Executing until a test says otherwise: see `Run`.
@@ -26,10 +28,15 @@ from botocore.loaders import Loader
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
 from moto.sagemaker.exceptions import ValidationError
-from moto.sagemaker.models import ModelPackage, SageMakerModelBackend, sagemaker_backends
+from moto.sagemaker.models import FakeProcessingJob, ModelPackage, SageMakerModelBackend, sagemaker_backends
 from moto.sagemaker.responses import SageMakerResponse
 
 ACCOUNT = "123456789012"
+# What a live job answered: aws/sagemaker-spark-container, test/integration/sagemaker/test_spark.py (until 2024-03).
+GENERIC_REASON = "AlgorithmError: See job logs for more information"
+REASON_CHARACTERS = 1024  # API_PipelineExecutionStep, FailureReason
+EXIT_MESSAGE_BYTES = 1024  # API_DescribeProcessingJob, ExitMessage: "up to one KB in size"
+FAIL_CHARACTERS = 3072  # API_FailStepMetadata, ErrorMessage
 REGION = "eu-west-1"
 
 
@@ -54,15 +61,80 @@ class Run:
         """Add a step or change it; `seconds` is how long it took, and ends it."""
         steps = self.execution.__dict__.setdefault("steps", {})
         entry = steps.setdefault(name, {"StepName": name, "StartTime": utcnow()})
+        if "FailureReason" in fields:
+            fields["FailureReason"] = fields["FailureReason"][:REASON_CHARACTERS]
         entry.update({"StepStatus": status, **fields})
         if seconds is not None:
             entry["EndTime"] = entry["StartTime"] + timedelta(seconds=seconds)
+
+    def fail_processing(self, name: str, message: str | None, *, reason: str = GENERIC_REASON) -> None:
+        """A step whose container writes a message, if any, and ends with an error."""
+        job = processing_job(
+            f"pipelines-{self.arn.rsplit('/', maxsplit=1)[-1]}-{name}-tmgxry49ug", message, reason, self.region
+        )
+        self.step(name, "Failed", seconds=60, FailureReason=reason, Metadata={"ProcessingJob": {"Arn": job}})
+
+    def fail(self, name: str, message: str) -> None:
+        """A Fail step: its message is the reason, too."""
+        message = message[:FAIL_CHARACTERS]
+        self.step(name, "Failed", seconds=0, FailureReason=message, Metadata={"Fail": {"ErrorMessage": message}})
+
+    def follow(self, detail: dict[str, Any]) -> None:
+        """Become what an event's detail says: the service sends it after the fact.
+
+        Of a failed processing job that was created before, the container wrote its first argument as its message.
+        """
+        if "stepName" not in detail:
+            self.end(detail["currentPipelineExecutionStatus"])
+            return
+        metadata = {f"{kind[0].upper()}{kind[1:]}": {"Arn": job["arn"]} for kind, job in detail["metadata"].items()}
+        reason, failed = detail.get("failureReason"), detail["currentStepStatus"] == "Failed"
+        if detail["stepType"] == "Fail" and failed:
+            metadata = {"Fail": {"ErrorMessage": reason[:FAIL_CHARACTERS]}}
+        times = {
+            f"{end}Time": datetime.fromisoformat(detail[f"step{end}Time"].replace("Z", "+00:00"))
+            for end in ("Start", "End")
+            if f"step{end}Time" in detail
+        }
+        given = {"FailureReason": reason} if reason else {}
+        self.step(detail["stepName"], detail["currentStepStatus"], Metadata=metadata, **given, **times)
+        created = backend(self.region).processing_jobs
+        name = metadata.get("ProcessingJob", {}).get("Arn", "").rsplit("/", maxsplit=1)[-1]
+        if failed and name in created:
+            (message,) = created[name].app_specification["ContainerArguments"]
+            _fail(created[name], message, reason or "")
 
     def end(self, status: str, reason: str | None = None) -> None:
         """End the run."""
         self.execution.pipeline_execution_status = status
         self.execution.pipeline_execution_failure_reason = reason
         self.execution.last_modified_time = utcnow()
+
+
+def processing_job(name: str, message: str | None, reason: str = GENERIC_REASON, region: str = REGION) -> str:
+    """A failed job; returns its ARN."""
+    job = FakeProcessingJob(
+        app_specification={},
+        experiment_config={},
+        network_config={},
+        processing_inputs=[],
+        processing_job_name=name,
+        processing_output_config={},
+        account_id=ACCOUNT,
+        region_name=region,
+        role_arn="",
+        tags=[],
+        stopping_condition={},
+    )
+    _fail(job, message, reason)
+    backend(region).processing_jobs[name] = job
+    return str(job.arn)
+
+
+def _fail(job: FakeProcessingJob, message: str | None, reason: str) -> None:
+    job.processing_job_status = "Failed"
+    cut = message.encode()[:EXIT_MESSAGE_BYTES].decode(errors="ignore") if message else None
+    vars(job).update({"failure_reason": reason, "exit_message": cut})
 
 
 _originals: list[tuple[type, str, Any]] = []

@@ -25,7 +25,8 @@ from infra.handlers.objects import Objects, Stored
 
 # A claim is another's until it is older than an invocation can be (the functions time out after two minutes).
 CLAIM_SECONDS: Final = 300
-_MARK_TRIES: Final = 5
+_MARK_TRIES: Final = 8  # in 24 seconds
+_LONGEST_PAUSE: Final = 8.0
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Outbox:
             except Exception:
                 if not left:
                     raise
-                self.pause(2.0 ** (_MARK_TRIES - 1 - left) / 4)
+                self.pause(min(2.0 ** (_MARK_TRIES - 1 - left) / 4, _LONGEST_PAUSE))
             else:
                 return
 

@@ -156,7 +156,4 @@ _PRICED: Final[Mapping[str, Callable[[Sequence[Mapping[str, Any]], Prices], list
     ),
     "AWS::KMS::Key": _each("key_month", "key", "keys", "each of the first two yearly rotations adds as much again"),
     "AWS::CloudWatch::Alarm": _alarms,
-    "AWS::CloudWatch::CompositeAlarm": _each(
-        "composite_alarm_month", "composite alarm", "composite alarms", "mails a failed run only if no other mail did"
-    ),
 }

@@ -45,7 +45,7 @@ def send(environment: Environment) -> Iterator[Line]:
 
 
 def _alarm(environment: Environment) -> Email:
-    name = f"{environment.name}-failed-run"
+    name = f"{environment.name}-notification-failed"
     return Email(
         f'ALARM: "{name}" in {environment.deployed.region}',
         f"CloudWatch writes these emails itself; the alarm's description says what to do. Alarm: {name}\n",

@@ -129,11 +129,7 @@ def _put_events(self: EventsBackend, original: Callable[..., Any], events: list[
     for event in events:
         detail = json.loads(event["Detail"])
         if event["Source"] == "aws.sagemaker" and "pipelineExecutionArn" in detail:
-            run = Run(detail["pipelineExecutionArn"], self.region_name)
-            if "stepName" in detail:
-                run.step(detail["stepName"], detail["currentStepStatus"], FailureReason=detail.get("failureReason", ""))
-            else:
-                run.end(detail["currentPipelineExecutionStatus"])
+            Run(detail["pipelineExecutionArn"], self.region_name).follow(detail)
     return original(self, events)
 
 

@@ -107,27 +107,66 @@ def scheduled_run(deployed: Deployed) -> str:
     return str(started["PipelineExecutionArn"])
 
 
-@pytest.mark.parametrize("name", ["step_failed_processing", "step_failed_quality_gate", "run_stopped"])
-def test_an_event_on_the_bus_ends_as_the_documented_mail(
+BAD_DATA = (
+    'games_2020.csv, line 88: home_points "abc" is not a whole number from 1 to 250 (and 1,204 more bad rows: 4.1 % of '
+    "all, limit MaxBadRowShare 0.01)"
+)
+BELOW_LIMITS = (
+    "The candidate is below the quality limits: log loss 0.7012 is above the limit 0.68 (MaxLogLoss): the "
+    "probabilities say little more than always the base rate"
+)
+
+
+def recorded(root: Path, name: str, arn: str, **detail: Any) -> dict[str, Any]:
+    """A recorded event about one of our runs."""
+    text = (root / "tests" / "infra" / "events" / f"{name}.json").read_text(encoding="utf-8")
+    event: dict[str, Any] = json.loads(here(text, arn))
+    event["detail"] |= detail
+    return event
+
+
+def container_wrote(deployed: Deployed, event: dict[str, Any], message: str) -> None:
+    """Let the processing job of a failed step be there, with a container that writes a message."""
+    deployed.client("sagemaker").create_processing_job(
+        ProcessingJobName=event["detail"]["metadata"]["processingJob"]["arn"].rsplit("/", maxsplit=1)[-1],
+        AppSpecification={"ImageUri": "image", "ContainerArguments": [message]},
+        ProcessingResources={
+            "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.t3.medium", "VolumeSizeInGB": 5}
+        },
+        RoleArn=f"arn:aws:iam::{ACCOUNT}:role/jobs",
+    )
+
+
+def gate_failed(root: Path, arn: str) -> dict[str, Any]:
+    """A Fail step; its event has the shape of any step's."""
+    fail = {"stepName": "QualityGateFailed", "stepType": "Fail", "metadata": {}, "failureReason": BELOW_LIMITS}
+    return recorded(root, "step_failed_processing", arn, **fail)
+
+
+@pytest.mark.parametrize("name", ["Prepare", "QualityGateFailed"])
+def test_a_failed_step_ends_as_the_documented_email_however_often_it_is_told(
     root: Path, deployed: Deployed, mailbox: Mailbox, name: str
 ) -> None:
     arn = scheduled_run(deployed)
-    event = (root / "tests" / "infra" / "events" / f"{name}.json").read_text(encoding="utf-8")
-    deployed.put_event(json.loads(here(event, arn)))
+    event = recorded(root, "step_failed_processing", arn) if name == "Prepare" else gate_failed(root, arn)
+    if name == "Prepare":
+        container_wrote(deployed, event, BAD_DATA)
+    for told in (event, event, recorded(root, "run_failed", arn), event):
+        deployed.put_event(told)
     mail = mailbox.wait()
     documented = here((root / "docs" / "mails.md").read_text(encoding="utf-8"), arn)
     documented = documented.replace("[prod]", "[dev]").replace("environment prod", "environment dev")
     mails = {text.strip() for text in re.findall(r"```text\n(.*?)```", documented, re.DOTALL)}
     assert f"Subject: {mail['Subject']}\n\n{mail['Message'].strip()}" in mails
+    assert mailbox.read() is None
 
 
-def test_success_sends_no_mail(root: Path, deployed: Deployed, mailbox: Mailbox) -> None:
-    """Nor does the failed run whose failed step has had its mail; the mail after them is the first."""
+def test_success_sends_no_email_and_a_stopped_run_one(root: Path, deployed: Deployed, mailbox: Mailbox) -> None:
+    """The email after the events of success is that of the stopped run."""
     arn = scheduled_run(deployed)
-    for name in ("step_succeeded", "run_succeeded", "run_failed", "step_failed_training"):
-        event = (root / "tests" / "infra" / "events" / f"{name}.json").read_text(encoding="utf-8")
-        deployed.put_event(json.loads(here(event, arn)))
-    assert "step Train failed" in mailbox.wait()["Subject"]
+    for name in ("step_succeeded", "run_succeeded", "run_stopped", "run_stopped"):
+        deployed.put_event(recorded(root, name, arn))
+    assert "a run was stopped" in mailbox.wait()["Subject"]
     assert mailbox.read() is None
 
 
@@ -136,8 +175,7 @@ def test_an_operator_starts_and_looks(root: Path, deployed: Deployed, mailbox: M
     arn = account.operate(root, "scripts.start_execution", "--param", "ForceTraining=yes").strip()
     assert arn == deployed.runs()[0]["PipelineExecutionArn"]
     assert deployed.runs()[0]["Parameters"] == {"ForceTraining": "yes"}
-    event = (root / "tests" / "infra" / "events" / "step_failed_quality_gate.json").read_text(encoding="utf-8")
-    deployed.put_event(json.loads(here(event, arn)))
+    deployed.put_event(gate_failed(root, arn))
     mail = mailbox.wait()["Message"]
     assert "Triggered by   manual" in mail
     (look,) = re.findall(r"python -m (scripts\.show_execution .*)", mail)

@@ -15,7 +15,6 @@ from synthesis import Synthesise
 from infra.handlers.clock import CLOCK, NOW
 
 KINDS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
-SILENT = ("retraining-prod-run-failed", "retraining-prod-mail-written")
 
 
 def alarms(template: Template) -> dict[str, Any]:
@@ -26,10 +25,7 @@ def alarms(template: Template) -> dict[str, Any]:
 def test_every_alarm_mails_when_it_begins_and_when_it_is_over(prod: Template) -> None:
     topic, _ = only(prod, "AWS::SNS::Topic", "Alerts")
     for name, alarm in alarms(prod).items():
-        if name in SILENT:
-            assert "AlarmActions" not in alarm
-        else:
-            assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": topic}], name
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": topic}], name
 
 
 def test_every_alarm_says_what_is_wrong_and_what_to_do(prod: Template, root: Path) -> None:
@@ -47,7 +43,7 @@ def test_every_alarm_says_what_is_wrong_and_what_to_do(prod: Template, root: Pat
 def test_what_is_watched(prod: Template) -> None:
     watched = json.dumps(list(alarms(prod).values()))
     for metric in (
-        *("ExecutionFailed", "ExecutionSucceeded", "TargetErrorCount", "InvocationDroppedCount"),
+        *("ExecutionSucceeded", "TargetErrorCount", "InvocationDroppedCount"),
         *("InvocationsFailedToBeSentToDeadLetterCount", "ApproximateNumberOfMessagesVisible", "ExecutionsTimedOut"),
         "Errors",
     ):
@@ -70,17 +66,10 @@ def test_alarms_watch_this_pipeline_and_the_schedules_group(prod: Template) -> N
     assert seen == {"PipelineName", "ScheduleGroup"}
 
 
-def test_a_failed_run_is_mailed_by_the_alarm_only_if_no_mail_with_a_reason_was_written(prod: Template) -> None:
-    _, failed = only(prod, "AWS::CloudWatch::CompositeAlarm")
-    by_name = {k: p["AlarmName"] for k, p in resources(prod, "AWS::CloudWatch::Alarm").items()}
-    suppressor = failed["ActionsSuppressor"]["Fn::GetAtt"][0]
-    assert by_name[suppressor] == "retraining-prod-mail-written"
-    watched = json.dumps(failed["AlarmRule"])
-    assert [name for key, name in by_name.items() if key in watched] == ["retraining-prod-run-failed"]
-    assert failed["ActionsSuppressorWaitPeriod"] >= 300, "metrics come minutes later"
-    mails, _ = only(prod, "AWS::StepFunctions::StateMachine", "RunMails")
-    written = prod["Resources"][suppressor]["Properties"]
-    assert written["Dimensions"] == [{"Name": "StateMachineArn", "Value": {"Ref": mails}}]
+def test_no_alarm_speaks_of_a_failed_run(prod: Template) -> None:
+    """An email about the run does, with what its steps say: an alarm on a count could only contradict it."""
+    assert "ExecutionFailed" not in json.dumps(list(alarms(prod).values()))
+    assert not resources(prod, "AWS::CloudWatch::CompositeAlarm")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +151,7 @@ def test_dashboard_shows_runs_models_data_and_every_alarm(prod: Template) -> Non
     ):
         assert f'"{shown}"' in text, shown
     (listed,) = [w["properties"]["alarms"] for w in body["widgets"] if w["type"] == "alarm"]
-    assert len(listed) == len(alarms(prod)) - len(SILENT)
+    assert len(listed) == len(alarms(prod))
     places = [(w["x"], w["y"]) for w in body["widgets"]]
     assert len(set(places)) == len(places), "no widget lies on another"
 

@@ -31,7 +31,8 @@ MODULES = {
     ),
     *(f"infra/handlers/{name}.py" for name in ("endpoint", "endpoint_calls", "endpoint_plan", "serving")),
     *("infra/handlers/teardown.py", "infra/__init__.py", "pipeline/__init__.py"),
-    "infra/handlers/monitor_metrics.py",
+    *(f"infra/handlers/{name}.py" for name in ("monitor_metrics", "run_mail", "runs")),
+    "pipeline/failure_reason.py",
     *(f"pipeline/{name}.py" for name in ("console", "contract", "promotion", "registration")),
 }
 

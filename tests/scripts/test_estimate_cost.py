@@ -45,7 +45,7 @@ def test_the_aims_for_a_night_are_kept_with_requests_and_start_up(prod: dict[str
 def test_every_resource_of_the_stack_is_priced_or_free(prod: dict[str, Any]) -> None:
     """The command refuses a type of resource that it does not know, so it ran through all of them."""
     lines = {line["what"] for line in prod["standing"]}
-    assert {"2 keys", "1 dashboard", "1 composite alarm"} <= lines
+    assert {"2 keys", "1 dashboard", "2 functions"} <= lines
     assert prod["standing_dollars_a_month"] == pytest.approx(sum(line["dollars"] for line in prod["standing"]))
     season = next(span for span in prod["spans"] if span["name"] == "season")
     assert season["dollars"] == pytest.approx(season["run_dollars"] + season["standing_dollars"])
@@ -70,7 +70,7 @@ def test_settings_change_the_bill(prod: dict[str, Any]) -> None:
     year, other_year = (next(s for s in found["spans"] if s["name"] == "year") for found in (prod, other))
     served = {line["what"]: line["dollars"] for line in other["standing"]}
     assert served["endpoint, ml.m5.large"] == pytest.approx(83.95)
-    assert {"24 alarm metrics", "2 functions"} <= served.keys()  # what watches it and what follows promotions
+    assert {"20 alarm metrics", "3 functions"} <= served.keys()  # what watches it and what follows promotions
     assert other_year["runs"] == pytest.approx(year["runs"] * 2 / 7, rel=0.01)
 
 

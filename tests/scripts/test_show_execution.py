@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from emulated_pipeline import PIPELINE, Cloud, emulated
-from sagemaker_emulation import REGION, Run
+from sagemaker_emulation import GENERIC_REASON, REGION, Run
 
 
 @pytest.fixture
@@ -30,9 +30,7 @@ def failed(cloud: Cloud) -> Run:
     run.step("Prepare", "Succeeded", seconds=200, Metadata={"ProcessingJob": {"Arn": f"{jobs}:processing-job/p-1"}})
     run.step("HasNewData", "Succeeded", seconds=1, Metadata={"Condition": {"Outcome": "True"}})
     run.step("Train", "Succeeded", seconds=400, Metadata={"TrainingJob": {"Arn": f"{jobs}:training-job/t-1"}})
-    run.step(
-        "QualityGateFailed", "Failed", seconds=0, Metadata={"Fail": {"ErrorMessage": "log loss 0.70 is above 0.68"}}
-    )
+    run.fail("QualityGateFailed", "log loss 0.70 is above 0.68")
     run.end("Failed", "Step failure: One or multiple steps failed.")
     return run
 
@@ -70,6 +68,21 @@ def test_a_named_run_by_arn_and_by_id(cloud: Cloud) -> None:
         "HasNewData": True,
         "Train": None,
         "QualityGateFailed": None,
+    }
+
+
+def test_the_reason_of_a_processing_step_is_what_its_container_wrote(cloud: Cloud) -> None:
+    run = started(cloud)
+    run.fail_processing("Prepare", "games.csv, line 88: home_points abc is not a whole number")
+    run.fail_processing("Predict", None)
+    job = f"arn:aws:sagemaker:{REGION}:123456789012:processing-job/gone"
+    run.step("Evaluate", "Failed", FailureReason="ClientError: x", Metadata={"ProcessingJob": {"Arn": job}})
+    run.end("Failed")
+    shown = json.loads(cloud.run("show_execution", "--json").out)
+    assert {step["name"]: step["reason"] for step in shown["steps"]} == {
+        "Prepare": "games.csv, line 88: home_points abc is not a whole number",
+        "Predict": GENERIC_REASON,
+        "Evaluate": "ClientError: x",
     }
 
 

@@ -111,13 +111,13 @@ def test_wait_shows_each_step_and_exits_by_the_result(cloud: Cloud) -> None:
 def test_wait_on_a_failed_run_says_why_and_how_to_go_on(cloud: Cloud) -> None:
     process = cloud.start("start_execution", "--wait", "--interval", "0.2", "--param", "MaxDepth=2")
     run = wait_for_run(process)
-    job = f"arn:aws:sagemaker:{REGION}:123456789012:processing-job/pipelines-x-Prepare-y"
-    reason = "ExitMessage: games.csv, line 88: home_points abc is not a whole number"
-    run.step("Prepare", "Failed", seconds=60, FailureReason=reason, Metadata={"ProcessingJob": {"Arn": job}})
+    reason = "games.csv, line 88: home_points abc is not a whole number"
+    run.fail_processing("Prepare", reason)
     run.end("Failed", "Step failure: One or multiple steps failed.")
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert f"reason: {reason}" in out
+    assert f"reason: {reason}\n" in out
+    assert "See job logs" not in out
     assert f"to run it again: python -m scripts.start_execution --param MaxDepth=2 --pipeline {PIPELINE}" in out
 
 
