@@ -165,6 +165,7 @@ REASON_FILE_VARIABLE: Final = "STEP_REASON_FILE"
 # docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProcessingClusterConfig.html
 MAX_INSTANCES: Final = 100  # of a job
 REASON_CHARACTERS: Final = 1024  # SageMaker keeps this many of ExitMessage and FailureReason
+FAIL_MESSAGE_CHARACTERS: Final = 3072  # of a Fail step (API_FailStepMetadata)
 
 SAMPLE_AS_OF: Final = "2025-03-01"  # the morning on which the simulated sample stands
 

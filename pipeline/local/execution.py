@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 
-from pipeline.contract import REASON_CHARACTERS
+from pipeline.contract import FAIL_MESSAGE_CHARACTERS
 from pipeline.local.conditions import all_hold
 from pipeline.local.describe import execution_arn
 from pipeline.local.expressions import ExpressionError, evaluate
@@ -192,7 +192,7 @@ class Execution:
         request = evaluate(step.arguments, scope)
         if step.type == "Fail":
             reason = str(request.get("ErrorMessage") or "the pipeline's Fail step was reached")
-            return replace(started, status=FAILED, reason=reason[:REASON_CHARACTERS])
+            return replace(started, status=FAILED, reason=reason[:FAIL_MESSAGE_CHARACTERS])
         if step.type == "RegisterModel":
             arn = execution_arn(self._run.pipeline_name, self._run.execution_id)
             package = Registry(self._context.store).register(request, f"{arn}/step/{step.name}")

@@ -12,7 +12,7 @@ from typing import Any
 
 import boto3
 import pytest
-from approval_worlds import FUNCTION_ARN
+from approval_worlds import FUNCTION_ARN, Killed
 from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -274,6 +274,44 @@ def test_a_failed_version_is_tried_again_when_the_attempt_is_removed(world: Endp
         world.quiet()
         assert serves(world) == 13
         world.broken = frozenset({13})
+
+
+@pytest.mark.parametrize("when", ["before", "after", "killed"])
+def test_a_version_that_could_not_be_served_is_told_of_once_whichever_call_fails(when: str) -> None:
+    """The n-th call to S3 or SNS fails, or ends the process, for every n."""
+    n = calls = 0
+    while n <= calls:
+        with made_world(frozenset({13})) as world:
+            count, marking = 0, False
+
+            def fail(moment: str, call: str, nth: int = n) -> None:
+                nonlocal count, marking
+                if moment == "after":
+                    marking = call == "publish"
+                    if when == "after" and count == nth and not marking:
+                        raise refused("InternalError")
+                    return
+                count += 1
+                if count == nth and when != "after":
+                    if when == "before":
+                        raise refused("Throttled")
+                    if not (marking and call == "put_object"):
+                        raise Killed
+
+            world.promote(13)
+            world.fails = fail
+            for _ in range(6):
+                with suppress(Exception, Killed):
+                    world.invoke()
+                world.settle()
+            calls = count
+            world.fails = lambda moment, call: None
+            for _ in range(2):
+                world.pass_time(3600)
+                world.quiet()
+            assert len(world.mails) == 1, f"call {n}"
+        n += 1
+    assert n > 15
 
 
 def test_a_mail_that_could_not_be_sent_is_sent_by_lambdas_retry(world: EndpointWorld) -> None:

@@ -128,3 +128,72 @@ def test_a_decision_that_nobody_follows_is_said(cloud: Cloud) -> None:
     assert done.code == 1
     assert "your decision is recorded" in done.err
     assert "instead of 1" in done.err
+
+
+def update(cloud: Cloud, version: int, **changed: Any) -> None:
+    arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/{GROUP}/{version}"
+    cloud.client("sagemaker").update_model_package(ModelPackageArn=arn, **changed)
+
+
+def test_a_reason_of_any_words_is_kept_as_the_service_takes_it(cloud: Cloud) -> None:
+    reason = 'better, "in every" month;\nsee \x07 report ' + "x" * 2000
+    done = cloud.run("review_model", "approve", "--aws", "--version", "1", "--reason", reason)
+    assert done.code == 0, done.err
+    kept = champion(cloud)["approval_reason"]
+    assert kept.startswith('better, "in every" month; see report xxx')
+    assert len(kept) == 1024
+    blank = cloud.run("review_model", "approve", "--aws", "--version", "1", "--reason", " \n ")
+    assert (blank.code, "--reason" in blank.err) == (2, True)
+
+
+def test_an_edit_of_an_older_version_does_not_move_the_champion_and_a_roll_back_does(cloud: Cloud) -> None:
+    for version in ("1", "2"):
+        assert cloud.run("review_model", "approve", "--aws", "--version", version, "--reason", "x").code == 0
+    update(cloud, 1, CustomerMetadataProperties={"note": "looked again"})
+    assert champion(cloud)["version"] == 2
+    before = champion(cloud)["lineage"]
+    assert "approval_id" not in before, "to approve a version again changes nothing about its model"
+    assert cloud.run("review_model", "approve", "--aws", "--version", "1", "--reason", "back").code == 0
+    assert champion(cloud)["lineage"]["note"] == "looked again"
+
+
+def test_a_version_that_cannot_be_the_champion_is_not_approved(cloud: Cloud) -> None:
+    made = cloud.client("sagemaker").create_model_package(
+        ModelPackageGroupName=GROUP,
+        ModelApprovalStatus="PendingManualApproval",
+        InferenceSpecification={"Containers": [{"Image": "image"}], "SupportedContentTypes": ["text/csv"]},
+    )
+    done = cloud.run("review_model", "approve", "--aws", "--version", "3", "--reason", "x")
+    assert done.code == 1
+    assert "cannot be the champion: it names no model.tar.gz" in done.err
+    assert "Nothing was changed" in done.err
+    described = cloud.client("sagemaker").describe_model_package(ModelPackageName=made["ModelPackageArn"])
+    assert described["ModelApprovalStatus"] == "PendingManualApproval"
+    assert cloud.run("review_model", "list", "--aws").code == 0
+
+
+def test_a_decision_that_another_one_overtakes_is_not_claimed(cloud: Cloud) -> None:
+    """Version 1 becomes the champion, and is rejected before the command has looked."""
+
+    def overtake(arn: str) -> None:
+        handle(arn)
+        ON_PACKAGE_CHANGE.remove(overtake)
+        update(cloud, 1, ModelApprovalStatus="Rejected", ApprovalDescription="no")
+
+    ON_PACKAGE_CHANGE.remove(handle)
+    ON_PACKAGE_CHANGE.append(overtake)
+    try:
+        done = cloud.run("review_model", "approve", "--aws", "--version", "1", "--reason", "x", "--patience", "1")
+    finally:
+        ON_PACKAGE_CHANGE.append(handle)
+    assert done.code == 1
+    assert "version 1 is Rejected now" in done.err
+    assert "is now the champion" not in done.out
+
+
+@pytest.mark.parametrize("damaged", [b"{half", b"[]", b'{"other": 1}'])
+def test_an_unreadable_champion_json_stops_no_command(cloud: Cloud, damaged: bytes) -> None:
+    cloud.client("s3").put_object(Bucket=BUCKET, Key="champion/champion.json", Body=damaged)
+    assert "none is in use" in cloud.run("review_model", "list", "--aws").out
+    assert cloud.run("review_model", "approve", "--aws", "--version", "1", "--reason", "x").code == 0
+    assert champion(cloud)["version"] == 1
