@@ -163,7 +163,8 @@ def artifact_uri(package: Mapping[str, Any]) -> str:
 def _container(package: Mapping[str, Any]) -> Mapping[str, Any]:
     containers = (package.get("InferenceSpecification") or {}).get("Containers") or []
     if len(containers) != 1:
-        raise UnusablePackageError(f"its InferenceSpecification has {len(containers) or 'no'} containers, not one")
+        found = f"{len(containers)} containers, not one" if containers else "no container"
+        raise UnusablePackageError(f"its InferenceSpecification has {found}")
     container: Mapping[str, Any] = containers[0]
     return container
 

@@ -91,7 +91,7 @@ def withdrawn(version: int, place: Place) -> Mail:
 def problem(text: str, place: Place) -> Mail:
     """The email about something in the registry or in champion/ that a person must look at; told once."""
     return Mail(
-        f"[{place.pipeline}] {text}",
+        f"[{place.pipeline}] {text.split(':', maxsplit=1)[0]}",
         f"{text}\n\nEverything else goes on. This is told once.\n\n"
         "To see the versions:\n"
         f"  python -m scripts.review_model list {_options(place)}\n"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import pairwise
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -328,7 +329,7 @@ def test_a_lost_or_damaged_record_of_approvals_leaves_the_champion(world: MotoWo
         world.store(APPROVALS_KEY, b"{half")
         assert world.deliver(HOURLY)["champion"] == 2
     ((_, _, text),) = world.mails
-    assert f"{APPROVALS_KEY} could not be read" in text
+    assert "approvals/approvals.json could not be read" in text
 
 
 STRANGE = {
@@ -402,6 +403,30 @@ def test_approvers_get_one_mail_with_numbers_and_commands(world: MotoWorld) -> N
     assert "aws s3 cp s3://artifacts/runs/run1/report.html ." in text
     assert f"https://{REGION}.console.aws.amazon.com/s3/object/artifacts?region={REGION}&prefix=runs/run1" in text
     assert "trigger: schedule" in text
+
+
+SHOWN = {"retraining-test": "retraining-prod", "nba-home-win": "nba-home-win-prod", REGION: "us-east-1"}
+
+
+def test_the_documented_emails_are_what_is_sent(root: Path) -> None:
+    page = (root / "docs" / "mails.md").read_text(encoding="utf-8")
+    with memory_world() as world:
+        world.register(PENDING)
+        world.store("runs/run1/evaluation.json", json.dumps(EVALUATION).encode())
+        world.deliver(HOURLY)
+        world.decide(1, APPROVED)
+        world.deliver(HOURLY)
+        strange = world.register(APPROVED)
+        del world.packages[strange]["InferenceSpecification"]
+        world.decide(1, REJECTED)
+        world.deliver(HOURLY)
+        told = world.mails
+    assert len(told) == 3
+    for _, subject, text in told:
+        shown = f"```text\nSubject: {subject}\n\n{text.rstrip()}\n```"
+        for ours, theirs in SHOWN.items():
+            shown = shown.replace(ours, theirs)
+        assert shown in page, f"docs/mails.md does not show:\n{shown}"
 
 
 def test_without_evaluation_the_mail_shows_what_the_package_carries(world: MotoWorld) -> None:

@@ -165,8 +165,8 @@ SOURCE = {"S3Uri": "s3://b/m.tar.gz", "S3DataType": "S3Object", "CompressionType
 @pytest.mark.parametrize(
     ("specification", "why"),
     [
-        (None, "no containers"),
-        ({"Containers": []}, "no containers"),
+        (None, "no container"),
+        ({"Containers": []}, "no container"),
         ({"Containers": [{"Image": "i"}, {"Image": "j"}]}, "2 containers"),
         ({"Containers": [{"Image": "i"}]}, "names no model.tar.gz"),
         ({"Containers": [{"ModelDataSource": {"S3DataSource": {**SOURCE, "S3DataType": "S3Prefix"}}}]}, "a folder"),
