@@ -22,6 +22,7 @@ NAMES: Final = {
     c.ELO_LOGISTIC: "Elo-logistic",
     c.BASE_RATE: "base rate",
 }
+SHOWN: Final = 3  # names of entries that are not read
 WIDTH: Final = 120  # of a line when piped, where a terminal's width is not known
 
 
@@ -92,6 +93,9 @@ def _where(outcome: dict[str, Any], approve_command: str) -> Table:
         left_out = f", {n_left_out:,} left out ({c.AGGREGATED_FILE} says why)" if n_left_out else ""
         table.add_row("play-by-play", f"of {events['n_games']:,} games{left_out}; the next run's Prepare joins it")
         table.add_row("", _short(events["team_games"]))
+        if names := [item["name"] for item in events["left_out"]]:
+            more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+            table.add_row("", Text(f"not read: {', '.join(names[:SHOWN])}{more} ({c.AGGREGATED_FILE} says why)"))
     package = outcome["model_package"]
     if package:
         table.add_row("model", f"version {package['version']}, {package['approval_status']}")

@@ -104,6 +104,7 @@ def _play_by_play(run: RunResult, store: Store) -> dict[str, Any] | None:
             return {
                 "n_games": account["n_games"] - account["n_games_left_out"],
                 "n_games_left_out": account["n_games_left_out"],
+                "left_out": account.get("left_out", []),
                 "team_games": _existing(store, _output_uri(run, step, c.TEAM_GAMES_CHANNEL, c.TEAM_GAMES_FILE)),
             }
     return None

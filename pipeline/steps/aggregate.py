@@ -76,6 +76,7 @@ def main(argv: Sequence[str]) -> None:
         f"{found['n_rows_read']:,} rows, {found['n_duplicates_collapsed']:,} of them repeated; "
         f"{found['n_games']:,} games, {found['n_games_left_out']:,} left out; {n_rows:,} rows of teams and games "
         f"with {arguments.engine} in {time.perf_counter() - started:.1f} s\n"
+        + "".join(f"took no part: {item['name']} {item['reason']}\n" for item in found["left_out"])
     )
 
 
@@ -125,6 +126,7 @@ def account(engine: Engine) -> dict[str, Any]:
     left_out = [game for game in games if game[1]]
     bad = engine.rows("SELECT * FROM broken_events ORDER BY file, broken_column, found") if n_bad else ()
     return {
+        "left_out": [{"name": item.name, "reason": item.reason} for item in engine.left_out],
         "n_rows_read": n_copies + n_bad + sum(others.values()),
         "n_events": n_events,
         "n_duplicates_collapsed": n_copies - n_events,

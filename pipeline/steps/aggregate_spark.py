@@ -20,6 +20,7 @@ from pyspark.sql import functions as f
 from pyspark.sql.types import StringType, StructField, StructType
 
 from pipeline import contract as c
+from pipeline.ingest.data_folder import LeftOut
 from pipeline.steps import event_files
 from pipeline.steps.container import StepError
 from pipeline.steps.event_sql import Query
@@ -73,6 +74,7 @@ def open_spark(where: Path | str, *, master: str = "") -> Iterator[Spark]:
     where it does not start, and where it dies.
     """
     builder = SparkSession.builder.appName("aggregate").config("spark.sql.session.timeZone", "UTC")
+    builder = builder.config("spark.hadoop.parquet.page.verify-checksum.enabled", "true")
     for key, value in (_LOCAL if master.startswith("local") else {}).items():
         builder = builder.config(key, value)
     try:
@@ -127,6 +129,7 @@ class Spark:
     def __init__(self, session: SparkSession, where: Path | str) -> None:
         """Define `raw_events` over the files."""
         self._session = session
+        self.left_out: Sequence[LeftOut] = ()
         self._define_raw_events(where)
 
     def define(self, query: Query) -> None:
@@ -147,7 +150,8 @@ class Spark:
         if isinstance(where, str):
             frames = self._read_uri(where)
         else:
-            layouts = event_files.find(where, self._parquet_columns).by_layout()
+            files = event_files.find(where, self._parquet_columns)
+            self.left_out, layouts = files.left_out, files.by_layout()
             frames = [self._read([_address(path) for path in paths], *layout) for layout, paths in layouts.items()]
         events = frames[0]
         for frame in frames[1:]:

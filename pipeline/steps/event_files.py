@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import Final
 
 from pipeline import contract as c
+from pipeline.ingest.data_folder import KINDS, FolderError, LeftOut, look_into, read_not_uploaded
+from pipeline.ingest.file_content import HEAD_BYTES, unlike_its_name
 from pipeline.steps.column_words import closest, listed
 from pipeline.steps.container import StepError
 
-SUFFIXES: Final = (".csv", ".csv.gz", ".parquet")
+MAX_UNPACKED: Final = 4 << 30  # bytes of a gzip file: 20 seasons of events
+_BLOCK: Final = 1 << 20
 CSV: Final = "csv"
 PARQUET: Final = "parquet"
 # Kinds of columns of a Parquet file.
@@ -66,11 +69,11 @@ class EventFile:
 
 @dataclass(frozen=True)
 class EventFiles:
-    """All event files of a folder, and the names of what is none (`.x`, `_SUCCESS`, other suffixes)."""
+    """All event files of a folder, and what else is there with the reason why it is not read."""
 
     folder: Path
     files: tuple[EventFile, ...]
-    ignored: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
 
     def by_layout(self) -> dict[tuple[str, ...], list[Path]]:
         """The paths, those of one layout together."""
@@ -85,37 +88,50 @@ def find(folder: Path, columns: Columns) -> EventFiles:
 
     `columns` reads those of Parquet files.
     """
-    if not folder.is_dir():
-        raise StepError(f"{folder} is not a folder; give the folder that holds the event files")
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    used = [name for name in names if _is_event_file(name)]
+    try:
+        found = look_into(folder)
+    except FolderError as error:
+        raise StepError(str(error)) from error
+    not_uploaded, _ = read_not_uploaded(folder)
+    others = [LeftOut(file.name, f"is no {KINDS}") for file in found.files if not file.is_data]
+    left_out = sorted([*found.left_out, *not_uploaded, *others], key=lambda item: item.name)
+    used = {file.name: file.path for file in found.files if file.is_data}
     if not used:
-        raise StepError(f"{folder} holds no *.csv, *.csv.gz or *.parquet file; put the event files there, or none")
-    for name in used:
-        if not (folder / name).stat().st_size:
-            raise StepError(f"{name} is empty (0 bytes); export it again or remove it")
-    layouts = _parquet_layouts(folder, [name for name in used if _is_parquet(name)], columns)
-    layouts |= {name: _csv_layout(folder / name, name) for name in used if not _is_parquet(name)}
-    files = tuple(EventFile(folder / name, layouts[name]) for name in used)
-    return EventFiles(folder, files, tuple(name for name in names if not _is_event_file(name)))
+        named = "; ".join(f"{item.name} {item.reason}" for item in left_out[:3])
+        raise StepError(
+            f"there is no {KINDS} file under EventsPrefix (locally: --events); put the event files there, or give none"
+            + (f" ({named})" if named else "")
+        )
+    for name, path in used.items():
+        _refuse_other_content(path, name)
+    layouts = _parquet_layouts({path: name for name, path in used.items() if _is_parquet(name)}, columns)
+    layouts.update({name: _csv_layout(path, name) for name, path in used.items() if not _is_parquet(name)})
+    return EventFiles(folder, tuple(EventFile(path, layouts[name]) for name, path in used.items()), tuple(left_out))
 
 
-def _is_event_file(name: str) -> bool:
-    hidden = any(part.startswith((".", "_")) for part in name.split("/"))
-    return not hidden and name.lower().endswith(SUFFIXES)
+def _refuse_other_content(path: Path, name: str) -> None:
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError as error:
+        raise StepError(f"{name} cannot be read ({error.strerror}); check its permissions") from error
+    if not head:
+        raise StepError(f"{name} is empty (0 bytes); export it again or remove it")
+    if problem := unlike_its_name(name, head):
+        raise StepError(problem)
 
 
 def _is_parquet(name: str) -> bool:
     return name.lower().endswith(".parquet")
 
 
-def _parquet_layouts(folder: Path, names: Sequence[str], columns: Columns) -> dict[str, tuple[str, ...]]:
+def _parquet_layouts(names: Mapping[Path, str], columns: Columns) -> dict[str, tuple[str, ...]]:
     try:
-        found = columns([folder / name for name in names])
+        found = columns(list(names))
     except CorruptFile as error:
-        name, reason = error.path.relative_to(folder).as_posix(), str(error).splitlines()[0].rstrip(".")
+        name, reason = names[error.path], str(error).splitlines()[0].rstrip(".")
         raise StepError(f"{name} is a truncated or corrupt Parquet file ({reason}); export it again") from error
-    return {name: _parquet_layout(found[folder / name], name) for name in names}
+    return {name: _parquet_layout(found[path], name) for path, name in names.items()}
 
 
 def _parquet_layout(found: Sequence[Column], name: str) -> tuple[str, ...]:
@@ -131,6 +147,8 @@ def _parquet_layout(found: Sequence[Column], name: str) -> tuple[str, ...]:
 def _csv_layout(path: Path, name: str) -> tuple[str, ...]:
     zipped = name.lower().endswith(".gz")
     try:
+        if zipped:
+            _compare_checksum(path, name)
         with gzip.open(path, "rb") if zipped else path.open("rb") as raw:
             text = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
             header = next(csv.reader(text), [])
@@ -145,6 +163,16 @@ def _csv_layout(path: Path, name: str) -> tuple[str, ...]:
         raise StepError(f"{name} cannot be read as CSV ({error}); export it again") from error
     check_columns(header, name)
     return (CSV, *header)
+
+
+def _compare_checksum(path: Path, name: str) -> None:
+    """Read a gzip file to its end, where its checksum is: DuckDB does not compare it."""
+    n_bytes = 0
+    with gzip.open(path, "rb") as content:
+        while block := content.read(_BLOCK):
+            n_bytes += len(block)
+            if n_bytes > MAX_UNPACKED:
+                raise StepError(f"{name} unpacks to more than {MAX_UNPACKED:,} bytes; give the events in several files")
 
 
 def check_columns(found: Sequence[str], name: str) -> None:

@@ -6,10 +6,12 @@ Standard library only: on a Spark cluster this runs in an image that has neither
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final, Protocol
+
+from pipeline.ingest.data_folder import LeftOut
 
 EVENTS_SQL: Final = "events.sql"
 _NAME = re.compile(r"^-- (query|table): (\w+)$", re.MULTILINE)
@@ -26,6 +28,10 @@ class Query:
 
 class Engine(Protocol):
     """What runs SQL: DuckDB on one machine, Spark on a cluster. `raw_events` is defined from the start."""
+
+    @property
+    def left_out(self) -> Sequence[LeftOut]:
+        """What of the folder is not read, with the reasons."""
 
     def define(self, query: Query) -> None:
         """Make the query's rows known by its name."""

@@ -50,6 +50,7 @@ def test_events_are_aggregated_in_one_run_and_joined_in_the_next(
     assert first.json["play_by_play"] == {
         "n_games": 20,
         "n_games_left_out": 0,
+        "left_out": [],
         "team_games": str(object_of(store, f"team_games/{c.TEAM_GAMES_FILE}")),
     }
     run = first.json["execution_id"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import os
 import shutil
@@ -173,8 +174,10 @@ def parquet_of(**columns: Any) -> pd.DataFrame:
         ({"a.csv": b""}, "a.csv is empty (0 bytes); export it again or remove it"),
         ({"a.parquet": b"PAR1"}, "a.parquet is a truncated or corrupt Parquet file"),
         ({"a.csv.gz": b"\x1f\x8b\x08"}, "a.csv.gz is a truncated or corrupt gzip file"),
-        ({"a.csv": b"\xff\xfe"}, "a.csv is not UTF-8"),
-        ({"notes.txt": b"?"}, "holds no *.csv, *.csv.gz or *.parquet file"),
+        ({"a.csv": b"\xff\xfe"}, "a.csv is UTF-16, not UTF-8: save it as UTF-8"),
+        ({"a.csv": b"PK\x03\x04[Content_Types].xml"}, "a.csv is an Excel workbook: save it as CSV"),
+        ({"a.csv.gz": b"gameId,date\n"}, "a.csv.gz is text, not gzipped"),
+        ({"notes.txt": b"?"}, "there is no *.csv, *.csv.gz or *.parquet file"),
         ({"a.csv": b"game_id,date,period,clock\n"}, 'a.csv: column "actionNumber" is missing; found: game_id, date'),
         ({"a.parquet": parquet_of().rename(columns={"team": "teams"})}, 'did you mean "teams"? rename it'),
         ({"a.parquet": parquet_of(team=1.5)}, "a.parquet: team is of type double; write it as text"),
@@ -195,6 +198,36 @@ def test_files_that_cannot_be_read_are_refused_by_name(
     with pytest.raises(StepError) as error:
         aggregate(folder)
     assert message in str(error.value)
+
+
+def test_what_is_not_read_is_named(tmp_path: Path) -> None:
+    folder = write_events(tmp_path / "in", {"a.csv": a_game()})
+    (folder / "notes.txt").write_text("?")
+    (folder / "gone.csv").symlink_to("nowhere.csv")
+    os.mkfifo(folder / "pipe.csv")
+    _, account = aggregate(folder)
+    assert account["left_out"] == [
+        {"name": "gone.csv", "reason": "is a link to nothing"},
+        {"name": "notes.txt", "reason": "is no *.csv, *.csv.gz or *.parquet"},
+        {"name": "pipe.csv", "reason": "is a pipe"},
+    ]
+
+
+def test_checksums_are_compared_although_duckdb_does_not(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    table = pd.DataFrame(a_game())
+    packed = bytearray(gzip.compress(table.to_csv(index=False).encode()))
+    packed[-6] ^= 1  # of the checksum at the end
+    (folder / "a.csv.gz").write_bytes(packed)
+    with pytest.raises(StepError, match=r"a\.csv\.gz is a truncated or corrupt gzip file \(CRC check failed"):
+        aggregate(folder)
+    (folder / "a.csv.gz").unlink()
+    whole = table.to_parquet(index=False, write_page_checksum=True, compression="none", use_dictionary=False)
+    assert whole.count(b"HOM rebound") > 1
+    (folder / "a.parquet").write_bytes(whole.replace(b"HOM rebound", b"HOM rebounX", 1))
+    with pytest.raises(StepError, match=r"a\.parquet is a truncated or corrupt Parquet file \(.*CRC"):
+        aggregate(folder)
 
 
 def test_a_bad_row_is_told_for_each_file_that_holds_it(tmp_path: Path) -> None:
@@ -226,7 +259,7 @@ def test_as_a_step_it_reads_and_writes_channels_and_leaves_its_reason(tmp_path: 
 
     failed = run()
     assert failed.returncode == 1
-    assert "give the folder that holds the event files" in (tmp_path / c.PROCESSING_FAILURE_FILE).read_text()
+    assert "give the folder that holds the files" in (tmp_path / c.PROCESSING_FAILURE_FILE).read_text()
     write_events(tmp_path / "processing/input" / c.EVENTS_CHANNEL, {"a.csv": a_game()})
     done = run()
     assert done.returncode == 0, done.stderr
