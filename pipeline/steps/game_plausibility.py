@@ -59,17 +59,17 @@ class _Played:
         return f"{self.where}: home teams won {self.home_wins:,} of {self.at_home:,} games ({share:.0%})"
 
 
-def check_plausible(games: pd.DataFrame) -> list[str]:
-    """Notes on files and seasons whose games are unlikely; raises BadData for what no league has played.
+def check_plausible(games: pd.DataFrame, quarantine: pd.DataFrame) -> list[str]:
+    """Notes on files and seasons whose games are unlikely; raises BadData, with `quarantine`, for the impossible.
 
     `games`: one row each, with FILE.
     """
     notes = []
     for played in _files_and_seasons(games[games[HOME_POINTS].notna()]):
         if played.games >= FEWEST_GAMES:
-            _refuse_other_scores(played)
+            _refuse_other_scores(played, quarantine)
         if played.at_home >= FEWEST_GAMES and played.of_many_teams:
-            notes += _check_home(played)
+            notes += _check_home(played, quarantine)
     return notes
 
 
@@ -109,27 +109,30 @@ def _where(files: pd.Index[str], file: int, season: int, *, of_file: bool) -> st
     return ", ".join([str(files[file]), *of_season] if of_file else of_season)
 
 
-def _refuse_other_scores(played: _Played) -> None:
+def _refuse_other_scores(played: _Played, quarantine: pd.DataFrame) -> None:
     lowest = LOWEST_MEAN_BEFORE if played.before_shot_clock else LOWEST_MEAN
     if not lowest <= played.mean <= HIGHEST_MEAN:
         raise BadData(
             f"{played.where}: teams score {played.mean:.0f} points a game, and in no season did they score fewer than "
             f"{lowest} or more than {HIGHEST_MEAN}: these are no final scores (of a quarter or a half, perhaps, or of "
-            "another league); put the final scores there"
+            "another league); put the final scores there",
+            quarantine,
         )
 
 
-def _check_home(played: _Played) -> list[str]:
+def _check_home(played: _Played, quarantine: pd.DataFrame) -> list[str]:
     below = played.errors_from(LOWEST_HOME_SHARE)
     if below < -REFUSED:
         raise BadData(
             f"{played.home_record}, and in every season of the league they won more than half: home and away seem to "
-            "be exchanged; name the columns the other way round, or set neutral_site where nobody was at home"
+            "be exchanged; name the columns the other way round, or set neutral_site where nobody was at home",
+            quarantine,
         )
     if played.errors_from(HIGHEST_HOME_SHARE) > REFUSED:
         raise BadData(
             f"{played.home_record}, and in no season of the league did they win more than three quarters: winners seem "
-            "to be listed as home teams; put the team that was at home there"
+            "to be listed as home teams; put the team that was at home there",
+            quarantine,
         )
     if below < NOTED:
         return [f"{played.home_record}, fewer than in any season: see whether home and away are exchanged"]

@@ -39,7 +39,8 @@ from pipeline.steps.franchises import (
     nearest_team,
     seasons_of,
 )
-from pipeline.steps.game_quarantine import FILE, LINE, Breach, violations_of
+from pipeline.steps.game_calendar import results_next_to
+from pipeline.steps.game_quarantine import FILE, LINE, RULE, Breach, violations_of
 from pipeline.steps.game_values import (
     DATE_RULE,
     FLAG_RULE,
@@ -119,9 +120,29 @@ def find_missing_scores(games: pd.DataFrame, raw: pd.DataFrame, *, as_of: date) 
     """Check that each game before `as_of` has a score, once overlapping files are merged: another may have had it."""
     late = games.index[games[HOME_POINTS].isna() & (games[DATE] < pd.Timestamp(as_of))]
     text = f"is missing, yet the game was played before {as_of}; add the score, or remove a game that was called off"
-    return violations_of([Breach(late, HOME_POINTS, text)], raw)
+    near = results_next_to(games, raw).reindex(late)
+    other_day = "is missing, and {} has a score of the same teams: if it is that game's, correct the day; else " + (
+        "add the score, or remove a game that was called off"
+    )
+    texts = text if near.isna().all() else [text if pd.isna(row) else other_day.format(row) for row in near]
+    return violations_of([Breach(late, HOME_POINTS, texts)], raw)
 
 
+def called_off(games: pd.DataFrame, unscored: pd.DataFrame, *, as_of: date) -> pd.Index[int]:
+    """Which violations of `find_missing_scores` are of games that were never played, so that no limit counts them.
+
+    A score that is late comes within LATE_DAYS. Where more than half of a season's past games have none, the scores
+    are lost; where a neighbouring day has one, the day is wrong.
+    """
+    past = games[games[DATE] < pd.Timestamp(as_of)]
+    lost = past[HOME_POINTS].isna().groupby(past[SEASON]).transform("mean") > LOST_SHARE
+    old = past[DATE] < pd.Timestamp(as_of) - pd.Timedelta(days=LATE_DAYS)
+    plain = unscored.index[unscored[RULE].str.startswith("is missing, yet")]
+    return plain[(old & ~lost).loc[plain]]
+
+
+LATE_DAYS: Final = 30  # after which a game without a score is taken as called off
+LOST_SHARE: Final = 0.5  # of a season's games without a score; called off were 21 % of the schedule of 2020
 SEASON_RULE: Final = f"is not a year from {FIRST_SEASON} to {LAST_SEASON}"
 POINTS_RULE: Final = f"is not a whole number from 1 to {MAX_POINTS}: {MISSING_RULE}"
 UNKNOWN_TEAM: Final = "is an unknown team"

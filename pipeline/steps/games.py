@@ -46,7 +46,7 @@ from pipeline.steps.game_quarantine import (
     no_violations,
     violation_rows,
 )
-from pipeline.steps.game_rules import find_missing_scores, find_violations, parse
+from pipeline.steps.game_rules import called_off, find_missing_scores, find_violations, parse
 from pipeline.steps.raw_games import RawFile, RawGames
 from pipeline.steps.read_games import read_folder
 from pipeline.steps.row_counts import FileSummary, reconcile_rows, refuse_bad_rows, too_many_bad_rows
@@ -137,10 +137,12 @@ def load_games(
     found = (violations, merged.violations, unscored, impossible)
     quarantine = _sorted(pd.concat([bad_lines, *found]))
     n_replaced = merged.n_duplicates_collapsed + merged.n_unplayed_superseded
-    files = reconcile_rows(raw, parsed, expected, found, n_replaced)
+    never_played = called_off(merged.games, unscored, as_of=as_of)
+    files = reconcile_rows(raw, parsed, expected, found, n_replaced, never_played)
     refuse_bad_rows(files, quarantine, max_bad_row_share, max_bad_row_share_of_file)
     known = expected.astype(_DTYPES)[list(VALIDATED_COLUMNS)]
-    unlikely = check_plausible(expected)
+    unlikely = check_plausible(expected, quarantine)
+    unlikely += _notes_on_called_off(len(never_played))
     games, n_scores_hidden = as_known_on(known.sort_values([DATE, GAME_ID], ignore_index=True), as_of)
     _refuse_too_few_games(games, as_of, min_games, quarantine)
     return ValidatedGames(
@@ -227,6 +229,10 @@ def _notes_on_checksums(files: Sequence[RawFile]) -> list[str]:
         "no checksums of pages, so that damage to values may not be seen: write with write_page_checksum=True (pyarrow)"
     )
     return [f"{names[0]}{more}: {text}"] if names else []
+
+
+def _notes_on_called_off(n: int) -> list[str]:
+    return [f"{n:,} past game(s) without a score are taken as called off, and no limit counts them"] if n else []
 
 
 def _notes_on_ids(merged: MergedGames) -> list[str]:

@@ -42,9 +42,15 @@ class FileSummary:
     games: int
     replaced: int
     bad_rows: int
+    called_off: int  # of the bad rows: games that were never played, which no limit counts
     first_date: date | None
     last_date: date | None
     unused_columns: tuple[str, ...]
+
+    @property
+    def counted(self) -> int:
+        """The bad rows that limits count."""
+        return self.bad_rows - self.called_off
 
     @property
     def rows(self) -> int:
@@ -53,9 +59,14 @@ class FileSummary:
 
 
 def reconcile_rows(
-    raw: RawGames, parsed: pd.DataFrame, games: pd.DataFrame, bad: Iterable[pd.DataFrame], n_replaced: int
+    raw: RawGames,
+    parsed: pd.DataFrame,
+    games: pd.DataFrame,
+    bad: Iterable[pd.DataFrame],
+    n_replaced: int,
+    called_off: pd.Index[int],
 ) -> tuple[FileSummary, ...]:
-    """The summary of each file; `games` and the tables of violations `bad` keep the index of `parsed`.
+    """The summary of each file; `games`, the tables of violations `bad` and `called_off` keep the index of `parsed`.
 
     Raises AssertionError where a row is neither a game nor replaced nor bad, or more than one of these.
     """
@@ -64,6 +75,7 @@ def reconcile_rows(
         is_bad[violations.index] = True
     file_of_row = parsed[FILE].cat.codes.to_numpy()
     n_bad = np.bincount(file_of_row[is_bad], minlength=len(raw.files)).tolist()
+    n_called_off = np.bincount(file_of_row[called_off], minlength=len(raw.files)).tolist()
     n_games = np.bincount(file_of_row[games.index], minlength=len(raw.files)).tolist()
     dates = parsed.groupby(FILE, observed=False)[DATE].agg(["min", "max"])
     summaries = tuple(
@@ -73,6 +85,7 @@ def reconcile_rows(
             games=n_games[number],
             replaced=file.counts.rows - n_games[number] - n_bad[number],
             bad_rows=n_bad[number] + file.counts.bad,
+            called_off=n_called_off[number],
             first_date=None if pd.isna(dates["min"].iloc[number]) else dates["min"].iloc[number].date(),
             last_date=None if pd.isna(dates["max"].iloc[number]) else dates["max"].iloc[number].date(),
             unused_columns=file.columns.unused,
@@ -89,7 +102,7 @@ def refuse_bad_rows(
     files: Sequence[FileSummary], quarantine: pd.DataFrame, max_share: float, max_share_of_file: float
 ) -> None:
     """Raises BadData where too many rows of all files, or of one, are bad."""
-    n_bad, n_rows = sum(file.bad_rows for file in files), sum(file.rows for file in files)
+    n_bad, n_rows = sum(file.counted for file in files), sum(file.rows for file in files)
     if n_bad > max_share * n_rows:
         raise BadData(
             f"{_share(n_bad, n_rows, max_share)}; {_commonest(quarantine)}; correct the files ({QUARANTINE_FILE} lists "
@@ -97,10 +110,10 @@ def refuse_bad_rows(
             quarantine,
         )
     for file in files:
-        if file.bad_rows > max_share_of_file * file.rows:
+        if file.counted > max_share_of_file * file.rows:
             listed = quarantine[quarantine[FILE] == file.name]
             raise BadData(
-                f"{file.name}: {_share(file.bad_rows, file.rows, max_share_of_file)}; "
+                f"{file.name}: {_share(file.counted, file.rows, max_share_of_file)}; "
                 f"{_commonest(listed)}; correct the file ({QUARANTINE_FILE} lists every row), remove it, or raise "
                 "MaxBadRowShareOfFile",
                 quarantine,

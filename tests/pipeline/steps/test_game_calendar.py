@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.steps.game_calendar import REPLAYED, _in_order
-from pipeline.steps.games import ValidatedGames, load_games
+from pipeline.steps.games import BadData, ValidatedGames, load_games
 
 HEADER = "date,season,home_team,away_team,home_points,away_points\n"
 Load = Callable[..., ValidatedGames]
@@ -93,6 +93,28 @@ def test_a_called_off_game_does_not_spoil_the_result_of_that_day(load: Load) -> 
     rows = "2021-01-05,2021,LAL,HOU,,\n2021-01-05,2021,LAL,CHI,90,88\n"
     loaded = load({"a.csv": HEADER + rows})
     assert loaded.games["away_team"].tolist() == ["CHI"]
+
+
+def test_games_called_off_long_ago_are_listed_and_counted_by_no_limit(load: Load) -> None:
+    played = "".join(f"2021-01-{day:02d},2021,LAL,HOU,{100 + day},90\n" for day in range(10, 14))
+    off, late = "2021-01-05,2021,LAL,CHI,,\n", "2021-02-25,2021,LAL,CHI,,\n"
+    loaded = load({"a.csv": HEADER + played + off}, max_bad_row_share=0.0)
+    assert (len(loaded.games), loaded.n_bad_rows) == (4, 1)
+    assert loaded.notes == ("1 past game(s) without a score are taken as called off, and no limit counts them",)
+    lost = "".join(off.replace("-05", f"-{day:02d}") for day in range(1, 6))  # most of a season's scores
+    for rows in (late, lost):
+        with pytest.raises(BadData, match=r"is missing, yet the game was played before"):
+            load({"a.csv": HEADER + played + rows}, max_bad_row_share=0.0)
+
+
+def test_a_plan_a_day_from_its_result_is_named_as_that(load: Load) -> None:
+    rows = "2021-01-05,2021,LAL,CHI,,\n2021-01-06,2021,LAL,CHI,99,90\n"
+    text = (
+        "is missing, and a.csv, line 3 on 2021-01-06 has a score of the same teams: if it is that game's, correct the"
+    )
+    assert rules(load({"a.csv": HEADER + rows}))[0][2] == text + " day; else " + (
+        "add the score, or remove a game that was called off"
+    )
 
 
 def test_the_replayed_game_of_2008_is_no_fault(load: Load) -> None:
