@@ -87,6 +87,8 @@ def test_options_are_text_and_cdk_json_is_not() -> None:
         ("data_arrival", 1, "true or false"),
         ("completion_marker", "a/b", "file name"),
         ("events_prefix", "/play", "a folder below the data bucket"),
+        ("events_prefix", "games", 'beside "games", which holds the games'),
+        ("events_prefix", "games/plays", 'beside "games", which holds the games'),
         ("approval", "automatik", "did you mean automatic"),
         ("model_group", "nba_home_win", "letters, digits and hyphens"),
         ("instance_types", "Train=m5.large", "ml.m5.large for Train"),

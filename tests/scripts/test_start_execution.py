@@ -64,13 +64,14 @@ def test_any_reason_starts_a_run(cloud: Cloud, reason: str, value: str) -> None:
             "step Train, ResourceConfig.InstanceCount: 0 instances (with TrainingInstanceCount)",
         ),
         ("TrainInstanceType=ml.g5.xlarge", "ml.g5.xlarge has local storage"),
+        ("EventsPrefix=games/plays", 'EventsPrefix "games/plays" and DataPrefix "games" overlap'),
     ],
 )
 def test_wrong_parameters_start_nothing(cloud: Cloud, given: str, message: str) -> None:
     done = cloud.run("start_execution", "--param", given)
     assert done.code == 2
     assert message in done.err
-    if "=" in given and "Instance" not in given:
+    if "=" in given and "Instance" not in given and "Prefix" not in given:
         assert "  MaxDepth  Integer  (default " in done.err
     runs = cloud.client("sagemaker").list_pipeline_executions(PipelineName=PIPELINE)
     assert runs["PipelineExecutionSummaries"] == []
