@@ -9,6 +9,8 @@ import pytest
 from resolved_template import ACCOUNT, Resolver, Template
 from synthesis import Synthesise
 
+from pipeline.console import console
+
 PARTITIONS = {
     "aws": ("us-east-1", "amazonaws.com", "console.aws.amazon.com"),
     "aws-cn": ("cn-north-1", "amazonaws.com.cn", "console.amazonaws.cn"),
@@ -57,7 +59,7 @@ def texts(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("partition", PARTITIONS)
 def test_arns_and_addresses_are_the_partitions_own(template: Template, partition: str) -> None:
-    _, suffix, console = PARTITIONS[partition]
+    _, suffix, console_domain = PARTITIONS[partition]
     resources = {name: resource["Properties"] for name, resource in template["Resources"].items()}
     found = list(texts(Elsewhere(template, partition)(resources)))
     others = [f"arn:{other}:" for other in PARTITIONS if other != partition]
@@ -67,7 +69,7 @@ def test_arns_and_addresses_are_the_partitions_own(template: Template, partition
     assert any(f".dkr.ecr.{PARTITIONS[partition][0]}.{suffix}/" in text for text in addresses)
     if suffix != "amazonaws.com":
         assert [text for text in addresses if "amazonaws.com" in text.replace(suffix, "")] == []
-    assert any(f"{PARTITIONS[partition][0]}.{console}/" in text for _, text in found)
+    assert f"{console_domain}/cloudwatch" in console(PARTITIONS[partition][0], partition, "cloudwatch")  # of emails
 
 
 def test_no_part_of_the_template_names_a_partition(template: Template) -> None:

@@ -57,7 +57,7 @@ def test_another_image_by_setting_needs_no_table(synthesise: Synthesise) -> None
     template = synthesise(env="dev", spark_image_uri=OWN)
     assert spark_job(template)["AppSpecification"]["ImageUri"] == OWN
     assert permitted(template, JOB, "ecr:BatchGetImage", "arn:aws:ecr:eu-west-1:444455556666:repository/our-spark")
-    assert not [name for name in template["Mappings"] if "Spark" in name]
+    assert not [name for name in template.get("Mappings", {}) if "Spark" in name]
 
 
 def test_an_image_that_is_not_in_ecr_is_refused() -> None:
