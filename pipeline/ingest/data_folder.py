@@ -126,9 +126,7 @@ def _is_folder(entry: os.DirEntry[str], name: str, found: DataFolder) -> bool:
     folder = stat.S_ISDIR(mode)
     if entry.name.startswith((".", "_")):
         if name != NOT_UPLOADED_FILE:
-            found.left_out.append(
-                LeftOut(f"{name}/" if folder else name, 'is hidden (its name starts with "." or "_")')
-            )
+            found.left_out.append(LeftOut(f"{name}/" if folder else name, 'is hidden: its name starts with "." or "_"'))
     elif stat.S_ISREG(mode):
         found.files.append(DataFile(name, Path(entry.path)))
     elif not folder:
@@ -156,4 +154,4 @@ def read_not_uploaded(folder: Path) -> tuple[list[LeftOut], dict[str, str]]:
     except FileNotFoundError:
         return [], {}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return [LeftOut(NOT_UPLOADED_FILE, 'is hidden (its name starts with "." or "_")')], {}
+        return [LeftOut(NOT_UPLOADED_FILE, 'is hidden: its name starts with "." or "_"')], {}

@@ -65,8 +65,8 @@ def typed_frame() -> pd.DataFrame:
         ({"a.parquet": typed_frame().head(0)}, "a.parquet has columns and no rows; export it again or remove it"),
         ({"notes.txt": "hello", "_SUCCESS": "", ".hidden.csv": HEADER, "_tmp/a.csv": HEADER},
          'there is no *.csv, *.csv.gz or *.parquet file under DataPrefix (locally: --data); put the game files there '
-         '(.hidden.csv is hidden (its name starts with "." or "_"); _SUCCESS is hidden (its name starts with "." or '
-         '"_"); _tmp/ is hidden (its name starts with "." or "_"))'),
+         '(.hidden.csv is hidden: its name starts with "." or "_"; _SUCCESS is hidden: its name starts with "." or '
+         '"_"; _tmp/ is hidden: its name starts with "." or "_")'),
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_used_is_refused(load: Load, files: dict[str, bytes], message: str) -> None:
@@ -162,7 +162,7 @@ def test_other_files_are_ignored_by_name(load: Load) -> None:
     loaded = load(
         {"deep/er/a.csv": HEADER + GOOD, "README.md": "x", "_SUCCESS": "", "x.txt": "x", "deep/.cache/a.csv": "x"}
     )
-    hidden, other = 'is hidden (its name starts with "." or "_")', "is no *.csv, *.csv.gz or *.parquet"
+    hidden, other = 'is hidden: its name starts with "." or "_"', "is no *.csv, *.csv.gz or *.parquet"
     assert [(left.name, left.reason) for left in loaded.left_out] == [
         ("README.md", other), ("_SUCCESS", hidden), ("deep/.cache/", hidden), ("x.txt", other),
     ]  # fmt: skip
