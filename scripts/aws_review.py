@@ -1,4 +1,4 @@
-"""The registry and the champion of a deployed pipeline, for whoever reviews its versions."""
+"""The registry and the champion of a deployed pipeline, for those who review its versions."""
 
 from __future__ import annotations
 

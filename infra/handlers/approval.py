@@ -2,7 +2,7 @@
 
 It also notes beside the marker of the last evaluated candidate that the registry has it: see pipeline.registration.
 
-Called by EventBridge (a model package changed; every hour, to mend what a lost event left; the nightly monitor has
+Called by EventBridge (a model package changed; every hour, for events that were lost; the nightly monitor has
 written its numbers, which become metrics), and by CloudFormation at a deploy, so that the seed objects are there before
 the first run and an existing registry is honoured.
 """

@@ -7,7 +7,7 @@ again. Where calls with opposite decisions overlap, champion.json may be behind 
 looks again.
 
 When each version was approved is kept in approvals/approvals.json, written likewise (`pipeline.promotion` says why).
-A champion.json without a version names the one that left: whoever finds it records the notice, and again before it is
+A champion.json without a version names the one that left: each call that finds it records the notice, also before it is
 overwritten.
 """
 

@@ -103,12 +103,8 @@ def problem(text: str, place: Place) -> Mail:
 def _scores(evaluation: Mapping[str, Any] | None, known: Mapping[str, str]) -> list[str]:
     try:
         return _comparison(evaluation) if evaluation else _carried(known)
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-    ):  # another program's file: the version is announced all the same
+    except (KeyError, TypeError, ValueError, AttributeError):
+        # Another program's file: the version is announced all the same.
         return _carried(known)
 
 

@@ -17,7 +17,7 @@ _LOST_RACE: Final = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuch
 _PART_BYTES: Final = 1 << 20
 _LARGEST_MODEL: Final = 1 << 30  # packed: reading more would outlast the function
 _MISSING: Final = ("NoSuchKey", "404", "NotFound")
-# What a foreign URI may answer: that artifact cannot be had, whoever asks again.
+# What a foreign URI may answer: asking again does not help.
 _REFUSED: Final = (
     *_MISSING,
     "AccessDenied",

@@ -1,6 +1,6 @@
 """Emails that are neither lost nor sent twice: decide, record, send, mark.
 
-A notice is an object: recorded under a name of its own (If-None-Match: a repeated decision records nothing), claimed
+A notice is an object: recorded under its name (If-None-Match: a repeated decision records nothing), claimed
 by one invocation (If-Match: of two at once, one sends), sent, and emptied. Each invocation, the hourly one included,
 sends what is recorded and not marked, so neither a lost event nor an error at any call loses an email.
 
