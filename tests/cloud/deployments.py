@@ -135,7 +135,7 @@ class Deployed:
         runs = client.list_pipeline_executions(PipelineName=name, MaxResults=50)["PipelineExecutionSummaries"]
         for run in runs:
             given = client.list_pipeline_parameters_for_execution(PipelineExecutionArn=run["PipelineExecutionArn"])
-            run["Parameters"] = {p["Name"]: p["Value"] for p in given["PipelineParameters"]}
+            run["Parameters"] = {p["Name"]: p["Value"] for p in given.get("PipelineParameters", [])}
         return list(runs)
 
     def end_run(self, arn: str, status: str = "Succeeded") -> None:

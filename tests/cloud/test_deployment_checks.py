@@ -102,17 +102,29 @@ def test_quotas_of_a_new_account_are_too_small(deployed: Deployed, check: Callab
     assert fine(check()["quota"])
 
 
-def test_the_image_is_there_and_one_that_sagemaker_takes(deployed: Deployed, check: Callable[[], Lines]) -> None:
+@pytest.fixture
+def layers(deployed: Deployed) -> Iterator[str]:
+    """The bucket in which the emulated ECR keeps layers."""
+    s3 = deployed.client("s3")
+    s3.create_bucket(Bucket=LAYERS, CreateBucketConfiguration={"LocationConstraint": REGION}, ACL="public-read")
+    yield LAYERS
+    for item in s3.list_objects_v2(Bucket=LAYERS).get("Contents", []):
+        s3.delete_object(Bucket=LAYERS, Key=item["Key"])
+    s3.delete_bucket(Bucket=LAYERS)
+
+
+def test_the_image_is_there_and_one_that_sagemaker_takes(
+    deployed: Deployed, check: Callable[[], Lines], layers: str
+) -> None:
     ecr, s3 = deployed.client("ecr"), deployed.client("s3")
     repository, tag = IMAGE.partition("/")[2].partition("@")[0], "1.0"
     assert "is not in the repository" in only(check()["image"], "failed")["reason"]
     ecr.create_repository(repositoryName=repository)
-    s3.create_bucket(Bucket=LAYERS, CreateBucketConfiguration={"LocationConstraint": REGION}, ACL="public-read")
 
     def push(media_type: str, architecture: str) -> None:
         digest = f"sha256:{'a' * 63}{'1' if architecture == 'amd64' else '2'}"
         s3.put_object(
-            Bucket=LAYERS, Key=digest, Body=json.dumps({"architecture": architecture}).encode(), ACL="public-read"
+            Bucket=layers, Key=digest, Body=json.dumps({"architecture": architecture}).encode(), ACL="public-read"
         )
         manifest = {"schemaVersion": 2, "mediaType": media_type, "config": {"digest": digest}, "layers": []}
         ecr.batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": tag}])
@@ -130,6 +142,7 @@ def test_the_image_is_there_and_one_that_sagemaker_takes(deployed: Deployed, che
     assert "for arm64" in only(check()["image"], "failed")["reason"]
     push(DOCKER, "amd64")
     assert fine(check()["image"])
+    ecr.delete_repository(repositoryName=repository, force=True)
 
 
 def test_the_schedule_is_on_and_says_when(deployed: Deployed, check: Callable[[], Lines]) -> None:
@@ -181,6 +194,20 @@ def test_rules_that_are_off_and_events_that_were_not_delivered(deployed: Deploye
     assert f"rule {rule}: 2 events" in only(check()["events"], "failed")["reason"]
 
 
+@pytest.fixture
+def no_other_run(deployed: Deployed) -> Iterator[None]:
+    """Runs that other tests have left under way are ended, and so is what this one leaves."""
+    _end_all(deployed)
+    yield
+    _end_all(deployed)
+
+
+def _end_all(deployed: Deployed) -> None:
+    for run in executing(deployed):
+        deployed.end_run(run["PipelineExecutionArn"])
+
+
+@pytest.mark.usefixtures("no_other_run")
 def test_a_run_is_started_and_followed_to_a_checked_end(root: Path, deployed: Deployed) -> None:
     """Its last step fails: the line has the reason and the command that starts it again."""
     process = checking(root, deployed)
@@ -231,6 +258,7 @@ def step_failed(arn: str, reason: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.usefixtures("no_other_run")
 def test_a_run_that_succeeds_is_not_started_beside_another(root: Path, deployed: Deployed) -> None:
     process = checking(root, deployed)
     arn = str(eventually(lambda: [r["PipelineExecutionArn"] for r in executing(deployed)][:1] or None)[0])
@@ -318,6 +346,7 @@ def test_one_of_each_email_arrives_marked_as_a_test(root: Path, deployed: Deploy
     assert all(mail["Subject"].startswith("[TEST] ") and "THIS IS A TEST" in mail["Message"] for mail in arrived)
     subjects = " ".join(mail["Subject"] for mail in arrived)
     assert all(what in subjects for what in ("step Prepare failed", "a run was stopped", "ALARM"))
+    mailbox.client.delete_queue(QueueUrl=mailbox.url)
 
 
 def test_what_was_deployed_from_elsewhere_is_said(deployed: Deployed, check: Callable[[], Lines]) -> None:
