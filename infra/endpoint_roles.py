@@ -117,6 +117,5 @@ def allow_endpoint_changes(
     allow(role, ["s3:ListBucket"], [artifact_bucket.bucket_arn])
     allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])
     if plan.kind == INSTANCE:  # SageMaker checks, in the caller's name, that it may use the key for the volumes
-        allow(role, ["kms:DescribeKey"], [key.key_arn])
         allow_volume_grants(role, key)
         _allow_rollback(role, alarms)

@@ -76,6 +76,7 @@ def allow_image(role: iam.Role, *images: Image) -> None:
 def _allow_code(role: iam.Role, code: SparkCode) -> None:
     """Let SageMaker fetch the one object: it lists what begins with an input's address before it downloads it."""
     allow(role, ["s3:ListBucket"], [code.bucket_arn], conditions={"StringEquals": {"s3:prefix": code.key}})
+    allow(role, ["s3:GetBucketLocation"], [code.bucket_arn])
     allow(role, ["s3:GetObject"], [code.object_arn])
 
 

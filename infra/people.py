@@ -59,16 +59,10 @@ class People(Construct):
         return iam.ManagedPolicy(self, construct_id, description=description)
 
     def _allow_reading(self, policy: iam.ManagedPolicy) -> None:
-        """Find the pipeline, see its versions, and read reports and what is in use."""
+        """Find the pipeline, and read reports and what is in use."""
         bucket = self._storage.artifacts
         allow(policy, ["sagemaker:ListPipelines"], ["*"], why="The action knows no resource: it lists the account's.")
         allow(policy, ["sagemaker:DescribePipeline"], [self._training.pipeline_arn])
-        allow(
-            policy,
-            ["sagemaker:ListModelPackages", "sagemaker:DescribeModelPackage"],
-            [self._packages],
-            why=_VERSIONS_COME,
-        )
         prefixes = (RUNS_PREFIX, *(f"{channel}/" for channel in (c.CHAMPION_CHANNEL, c.MONITOR_CHANNEL)))
         allow(policy, ["s3:GetObject"], [bucket.arn_for_objects(f"{prefix}*") for prefix in prefixes], why=_KEYS_COME)
         allow(policy, ["s3:ListBucket"], [bucket.bucket_arn])
@@ -78,6 +72,8 @@ class People(Construct):
 
     def _allow_decisions(self, policy: iam.ManagedPolicy) -> None:
         decisions = {"StringEquals": {"sagemaker:ModelApprovalStatus": ["Approved", "Rejected"]}}
+        read = ["sagemaker:ListModelPackages", "sagemaker:DescribeModelPackage"]
+        allow(policy, read, [self._packages], why=_VERSIONS_COME)
         allow(policy, ["sagemaker:UpdateModelPackage"], [self._packages], why=_VERSIONS_COME, conditions=decisions)
 
     def _allow_runs(self, policy: iam.ManagedPolicy) -> None:
@@ -100,9 +96,8 @@ class People(Construct):
             [f"{pipeline}/execution/*"],
             why=_RUNS_COME,
         )
-        jobs = [self._arn(f"{kind}-job", "pipelines-*") for kind in ("processing", "training")]
-        allow(policy, ["sagemaker:DescribeProcessingJob"], jobs[:1], why=_NAMED_AT_RUN_TIME)
-        allow(policy, ["sagemaker:DescribeTrainingJob"], jobs[1:], why=_NAMED_AT_RUN_TIME)
+        jobs = self._arn("processing-job", "pipelines-*")
+        allow(policy, ["sagemaker:DescribeProcessingJob"], [jobs], why=_NAMED_AT_RUN_TIME)
         if self._settings.serving != "off":  # the runbook: an endpoint that could not take a version tries it again
             allow(policy, ["s3:DeleteObject"], [self._storage.artifacts.arn_for_objects(ATTEMPT)])
 

@@ -61,7 +61,7 @@ class Teardown(Construct):
         )
         allow(
             role,
-            ["s3:DeleteObject", "s3:DeleteObjectVersion"],
+            ["s3:DeleteObjectVersion"],
             [bucket.arn_for_objects("*") for bucket in buckets],
             why=everything,
         )

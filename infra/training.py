@@ -12,7 +12,7 @@ from constructs import Construct
 
 from infra.definition import Versions, bound_body
 from infra.image import step_image
-from infra.job_role import RUNS, allow_volume_grants, job_role
+from infra.job_role import RUNS, job_role
 from infra.permissions import allow, service_principal
 from infra.removal import removal
 from infra.settings import Settings
@@ -107,15 +107,15 @@ class Training(Construct):
         )
         self._allow_registration(role, settings)
         artifacts = storage.artifacts.bucket_arn
-        allow(role, ["s3:ListBucket", "s3:GetBucketLocation"], [artifacts])
+        allow(role, ["s3:ListBucket"], [artifacts])
         allow(
             role,
             ["s3:GetObject"],
             [f"{artifacts}/{RUNS}/*"],
             why="A run's files lie below its id, made up when it starts.",
         )
-        allow(role, ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"], [key.key_arn])
-        allow_volume_grants(role, key)
+        # It writes nothing, and the jobs' own role makes the grants for their volumes.
+        allow(role, ["kms:Decrypt"], [key.key_arn])
         return role
 
     def _allow_registration(self, role: iam.Role, settings: Settings) -> None:

@@ -2,7 +2,8 @@
 
 - ListPipelineVersions; PipelineVersionId in UpdatePipeline, DescribePipeline and StartPipelineExecution
 - ClientRequestToken of StartPipelineExecution: the same token starts one run
-- StopPipelineExecution; ListPipelineExecutionSteps, and ListPipelineExecutions newest first with MaxResults
+- StopPipelineExecution, RetryPipelineExecution
+- ListPipelineExecutionSteps, and ListPipelineExecutions newest first with MaxResults
 - CreateModelPackage refuses metadata that the service's model refuses
 - UpdateModelPackage keeps the metadata that it is not given (moto forgets it), and DeleteModelPackage
 - UpdateEndpoint
@@ -331,6 +332,15 @@ def stop_pipeline_execution(self: SageMakerResponse) -> ActionResult:
     return ActionResult({"PipelineExecutionArn": run.arn})
 
 
+def retry_pipeline_execution(self: SageMakerResponse) -> ActionResult:
+    """A run that has not succeeded goes on."""
+    run = Run(self._get_param("PipelineExecutionArn"), self.region)
+    if run.execution.pipeline_execution_status not in ("Failed", "Stopped"):
+        raise ValidationError("Only a failed or stopped execution can be retried.")
+    run.execution.pipeline_execution_status = "Executing"
+    return ActionResult({"PipelineExecutionArn": run.arn})
+
+
 def describe_pipeline_execution(self: SageMakerResponse) -> ActionResult:
     """With its reason and version."""
     arn = self._get_param("PipelineExecutionArn")
@@ -393,6 +403,7 @@ _ACTIONS = {
         list_pipeline_versions,
         start_pipeline_execution,
         stop_pipeline_execution,
+        retry_pipeline_execution,
         describe_pipeline_execution,
         list_pipeline_executions,
         list_pipeline_execution_steps,

@@ -50,7 +50,9 @@ class Registry:
         return [package for package in described if package and package["ModelPackageStatus"] == "Completed"]
 
     def describe(self, arn: str) -> dict[str, Any] | None:
-        """A package; None when it was deleted or belongs to another group."""
+        """A package; None when it was deleted, or is of another group (which the function may not even ask about)."""
+        if arn.split("/")[1:2] != [self.group]:
+            return None
         try:
             package: dict[str, Any] = self.client.describe_model_package(ModelPackageName=arn)
         except ClientError as error:

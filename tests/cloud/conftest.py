@@ -35,6 +35,7 @@ def account(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ac
         "CDK_HOME": str(folder / "cdk"),  # whose cache of account ids the CLI else keeps where HOME has no say
         "NODE_OPTIONS": f"--require={_user_of_another_emulator(folder)}",
         "AWS_ENDPOINT_URL": f"http://localhost:{port}",
+        "IAM_EMULATION_FOLDER": str(folder),
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_REGION": REGION,
@@ -104,7 +105,23 @@ def deployed(account: Account, cdk: Cdk, root: Path, tmp_path_factory: pytest.Te
     cdk.deploy(root)
     (stack,) = account.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
     assert stack["StackStatus"] == "CREATE_COMPLETE"
-    return Deployed(account, {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]})
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    resources = account.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=STACK)
+    made = [resource for page in resources for resource in page["StackResourceSummaries"]]
+    physical = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in made}
+    (template,) = cdk.assembly(root).glob("*.template.json")
+    people = {name: _person(account, name, outputs[f"{name}Policy"]) for name in ("Approver", "Operator")}
+    return Deployed(
+        account, outputs, stack["StackId"], physical, json.loads(template.read_text(encoding="utf-8")), people
+    )
+
+
+def _person(account: Account, name: str, policy: str) -> str:
+    """The access key of a new person with a policy."""
+    iam = account.client("iam")
+    iam.create_user(UserName=name)
+    iam.attach_user_policy(UserName=name, PolicyArn=policy)
+    return str(iam.create_access_key(UserName=name)["AccessKey"]["AccessKeyId"])
 
 
 @pytest.fixture(scope="session")

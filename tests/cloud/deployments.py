@@ -38,22 +38,17 @@ class Account:
     environment: dict[str, str]
     log: Path
 
-    def client(self, service: str) -> Any:
-        """boto3 of a service."""
-        return boto3.client(
-            service,
-            region_name=REGION,
-            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
+    def client(self, service: str, **keys: str) -> Any:
+        """boto3 of a service, for an administrator, or for whom the keys belong to."""
+        own = keys or {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        return boto3.client(service, region_name=REGION, endpoint_url=self.environment["AWS_ENDPOINT_URL"], **own)
 
-    def run(self, command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    def run(self, command: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
         """A command that works on the account."""
         return subprocess.run(
             command,
             cwd=folder,
-            env=self.environment,
+            env={**self.environment, **environment},
             capture_output=True,
             text=True,
             check=False,
@@ -61,9 +56,9 @@ class Account:
             timeout=180,
         )
 
-    def operate(self, root: Path, module: str, *arguments: str, code: int = 0) -> str:
-        """`python -m module arguments`, as an operator types it; what it said."""
-        done = self.run([sys.executable, "-m", module, *arguments], root)
+    def operate(self, root: Path, module: str, *arguments: str, code: int = 0, key: str = "test") -> str:
+        """`python -m module arguments`, as the person types it whose access key it is; what it said."""
+        done = self.run([sys.executable, "-m", module, *arguments], root, AWS_ACCESS_KEY_ID=key)
         assert done.returncode == code, f"{module} {arguments}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
@@ -105,10 +100,18 @@ class Deployed:
 
     account: Account
     outputs: dict[str, str]
+    stack_id: str
+    physical: dict[str, str]  # logical id -> physical id
+    template: dict[str, Any]
+    people: dict[str, str]  # Approver, Operator -> access key of a person who has the stack's policy of that name
 
-    def client(self, service: str) -> Any:
-        """boto3 of a service."""
-        return self.account.client(service)
+    def person(self, service: str, who: str) -> Any:
+        """boto3 of a service for one of the people."""
+        return self.client(service, aws_access_key_id=self.people[who], aws_secret_access_key="any")
+
+    def client(self, service: str, **keys: str) -> Any:
+        """boto3 of a service, for an administrator, or for whom the keys belong to."""
+        return self.account.client(service, **keys)
 
     @property
     def pipeline(self) -> Any:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import sagemaker_emulation
 from cloud import emulated_cloudformation, emulated_operations, emulated_services
 from cloud import emulated_types as _types  # noqa: F401 - moto finds the types
+from iam_emulation.account import MotoAccount, note_when_policies_are_put
+from iam_emulation.enforcement import Gatekeeper, enforce_in_server
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import run_simple
 
@@ -20,6 +23,10 @@ def main(port: int) -> None:
     emulated_services.teach()
     emulated_cloudformation.teach()
     emulated_operations.teach()
+    folder = Path(os.environ["IAM_EMULATION_FOLDER"])
+    note_when_policies_are_put()
+    # CloudFormation, the tests, and the CDK in the roles of its bootstrap are administrators.
+    enforce_in_server(Gatekeeper(MotoAccount(folder, sessions=True), {"test"}, folder / "asked.jsonl"))
     run_simple("localhost", port, DomainDispatcherApplication(create_backend_app), threaded=True)
 
 

@@ -29,7 +29,11 @@ from typing import Any
 
 import boto3
 import moto.stepfunctions.models
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from iam_emulation.account import keys_of
+from iam_emulation.enforcement import ask_for_service
+from iam_emulation.policies import Request
 from jsonata_in_moto import teach_jsonata
 from moto.awslambda.models import LambdaFunction
 from moto.cloudwatch.responses import CloudWatchResponse
@@ -39,6 +43,10 @@ from moto.events.models import EventsBackend, Rule
 from moto.sagemaker.exceptions import ValidationError
 from moto.sagemaker.models import SageMakerModelBackend
 from moto.sagemaker.responses import SageMakerResponse
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
+    state_task_service_aws_sdk,
+    state_task_service_sns,
+)
 from moto.stepfunctions.parser.asl.utils import json_path
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend, stepfunctions_parser_backends
 from sagemaker_emulation import Run
@@ -57,6 +65,8 @@ def teach() -> None:
     # As in the service, a filter that matches nothing finds an empty list (in moto it fails the workflow).
     json_path._contains_slice_or_wildcard_array = lambda path: "[?(" in path or finds_many(path)
     _wrap(StepFunctionsParserBackend, "start_execution", _start_execution)
+    for module in (state_task_service_sns, state_task_service_aws_sdk):
+        module.boto_client_for = functools.partial(_in_the_role_of_the_workflow, module.boto_client_for)
     Rule.send_to_targets = _send_to_targets
     LambdaFunction._invoke_lambda = _run_function
     _wrap(SageMakerModelBackend, "create_model_package_group", _create_model_package_group)
@@ -83,6 +93,16 @@ def _start_execution(
     return original(self, machine, name or str(uuid.uuid4()), *given)
 
 
+def _in_the_role_of_the_workflow(
+    original: Callable[..., Any], region: str, service: str, state_credentials: Any
+) -> Any:
+    """A client with the workflow's own role (moto's has keys of nobody)."""
+    client = original(region=region, service=service, state_credentials=state_credentials)
+    keys = keys_of(state_credentials.role_arn, "states")
+    client._request_signer._credentials = Credentials(*keys.values())
+    return client
+
+
 # --- EventBridge ------------------------------------------------------------------------------------------------------
 def _send_to_targets(self: Rule, original_event: Any, transform_input: bool = True) -> None:
     event = {name: value for name, value in original_event.items() if name != "ingestion-time"}
@@ -91,15 +111,17 @@ def _send_to_targets(self: Rule, original_event: Any, transform_input: bool = Tr
     has_pattern = bool(self.event_pattern.get_pattern())  # a rule with a schedule alone answers no event (moto: any)
     if self.state == "ENABLED" and has_pattern and self.event_pattern.matches_event(event):
         for target in self.targets:
-            threading.Thread(target=_deliver, args=(target, event, self.region_name)).start()
+            threading.Thread(target=_deliver, args=(target, event, self.region_name, self.arn)).start()
 
 
-def _deliver(target: dict[str, Any], event: dict[str, Any], region: str) -> None:
+def _deliver(target: dict[str, Any], event: dict[str, Any], region: str, rule: str) -> None:
     """To a workflow or to a function; anything else fails loudly in the server's log."""
     body, (_, _, service, *_) = _input_of(target, event), target["Arn"].split(":")
     if service == "states":
-        boto3.client("stepfunctions", region_name=region).start_execution(stateMachineArn=target["Arn"], input=body)
+        client = boto3.client("stepfunctions", region_name=region, **keys_of(target["RoleArn"], "events"))
+        client.start_execution(stateMachineArn=target["Arn"], input=body)
     elif service == "lambda":
+        ask_for_service("events", Request("lambda:InvokeFunction", target["Arn"], {"aws:sourcearn": rule}))
         client = boto3.client("lambda", region_name=region)
         client.invoke(FunctionName=target["Arn"], InvocationType="Event", Payload=body.encode())
     else:
@@ -138,10 +160,9 @@ def _run_function(self: LambdaFunction, event: Any = None) -> tuple[str, bool, s
     """The handler's answer, whether it raised, and its log."""
     environment = {
         **self.environment_vars,
-        **{
-            name: os.environ[name]
-            for name in ("PATH", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-        },
+        **{name: os.environ[name] for name in ("PATH", "AWS_ENDPOINT_URL")},
+        "AWS_ACCESS_KEY_ID": keys_of(self.role, "lambda")["aws_access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": "any",
         "AWS_REGION": self.region,
         "AWS_DEFAULT_REGION": self.region,
     }

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from deployments import ACCOUNT, REGION, Deployed, Mailbox, eventually
+from iam_emulation.account import keys_of
 
 pytestmark = pytest.mark.timeout(600)  # a deploy is in it
 
@@ -41,7 +42,9 @@ def knock(deployed: Deployed, delivery: str) -> None:
     target = deployed.client("scheduler").get_schedule(Name=name, GroupName=name)["Target"]
     assert target["Arn"] == "arn:aws:scheduler:::aws-sdk:sfn:startExecution"
     request = json.loads(target["Input"].replace("<aws.scheduler.scheduled-time>", delivery))
-    deployed.client("stepfunctions").start_execution(stateMachineArn=request["StateMachineArn"], input=request["Input"])
+    # in the role that the schedule names, as the Scheduler
+    scheduler = deployed.client("stepfunctions", **keys_of(target["RoleArn"], "scheduler"))
+    scheduler.start_execution(stateMachineArn=request["StateMachineArn"], input=request["Input"])
 
 
 def knocks(deployed: Deployed, gate: str) -> list[str]:
@@ -171,15 +174,15 @@ def test_success_sends_no_email_and_a_stopped_run_one(root: Path, deployed: Depl
 
 
 def test_an_operator_starts_and_looks(root: Path, deployed: Deployed, mailbox: Mailbox) -> None:
-    account = deployed.account
-    arn = account.operate(root, "scripts.start_execution", "--param", "ForceTraining=yes").strip()
+    account, operator = deployed.account, deployed.people["Operator"]
+    arn = account.operate(root, "scripts.start_execution", "--param", "ForceTraining=yes", key=operator).strip()
     assert arn == deployed.runs()[0]["PipelineExecutionArn"]
     assert deployed.runs()[0]["Parameters"] == {"ForceTraining": "yes"}
     deployed.put_event(gate_failed(root, arn))
     mail = mailbox.wait()["Message"]
     assert "Triggered by   manual" in mail
     (look,) = re.findall(r"python -m (scripts\.show_execution .*)", mail)
-    shown = account.operate(root, *shlex.split(look))
+    shown = account.operate(root, *shlex.split(look), key=operator)
     assert "QualityGateFailed" in shown
     assert "log loss 0.7012 is above the limit 0.68" in shown
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from deployments import IMAGE, Deployed, Mailbox, eventually
+from emulated_run import AccountRun
 
 from pipeline.local import workspace
 from pipeline.registration import MARKER_KEY, REGISTERED_KEY
@@ -52,26 +53,16 @@ def local_package(store: Path, version: int) -> dict[str, Any]:
 
 
 def register(deployed: Deployed, store: Path, version: int, **metadata: str) -> str:
-    """Do what a run in the cloud does at its end, with what the local run made; the package's ARN."""
-    sagemaker, bucket = deployed.client("sagemaker"), deployed.outputs["ArtifactBucket"]
-    run = sagemaker.start_pipeline_execution(PipelineName=deployed.outputs["PipelineName"])["PipelineExecutionArn"]
-    objects = store / "objects" / workspace.ARTIFACT_BUCKET
-    for path in objects.glob("runs/**/*"):
-        if path.is_file():
-            deployed.client("s3").upload_file(str(path), bucket, path.relative_to(objects).as_posix())
-    text = json.dumps(local_package(store, version))
-    package = json.loads(text.replace(f"s3://{workspace.ARTIFACT_BUCKET}/", f"s3://{bucket}/"))
-    request = {
-        name: package[name]
-        for name in ("ModelPackageDescription", "ModelApprovalStatus", "InferenceSpecification", "ModelMetrics")
-    }
-    request["InferenceSpecification"]["Containers"][0]["Image"] = IMAGE
-    known = {**package["CustomerMetadataProperties"], "execution": run, "image": IMAGE, **metadata}
-    made = sagemaker.create_model_package(
-        ModelPackageGroupName=deployed.outputs["ModelPackageGroup"], CustomerMetadataProperties=known, **request
-    )
-    deployed.end_run(run)
-    return str(made["ModelPackageArn"])
+    """Do what a run in the cloud does, with what the local run made; the package's ARN."""
+    package = local_package(store, version)
+    execution = package["CustomerMetadataProperties"]["execution"].rpartition("/")[2]
+    run = AccountRun.of(deployed, store, execution)
+    try:
+        run.jobs()
+        run.aggregation()
+        return run.register(package, **metadata)
+    finally:
+        deployed.end_run(run.arn)
 
 
 def champion(deployed: Deployed) -> dict[str, Any]:
@@ -91,7 +82,7 @@ def files_in_use(deployed: Deployed) -> dict[str, bytes]:
 def decide(root: Path, deployed: Deployed, verb: str, version: int) -> None:
     """Approve or reject as an operator does; the command waits until champion/ has followed."""
     arguments = [verb, "--version", str(version), "--reason", f"{verb} {version}", "--aws"]
-    deployed.account.operate(root, "scripts.review_model", *arguments)
+    deployed.account.operate(root, "scripts.review_model", *arguments, key=deployed.people["Approver"])
 
 
 def in_use(deployed: Deployed, store: Path, version: int) -> bool:
@@ -150,7 +141,7 @@ def test_a_registered_version_is_announced_once_and_its_mail_holds_the_command_t
         }
     )
     (command,) = re.findall(r"python -m (scripts\.review_model approve .*)", mail["Message"])
-    deployed.account.operate(root, *shlex.split(command))
+    deployed.account.operate(root, *shlex.split(command), key=deployed.people["Approver"])
     assert in_use(deployed, store, 1)
     assert champion(deployed)["lineage"]["fingerprint"] == known["fingerprint"]
     assert approvers.read() is None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,19 +16,28 @@ from typing import Any, Protocol
 
 from iam_emulation.actions import ACCOUNT
 from iam_emulation.policies import Decision, Document, Principal, Request, decide
+from moto.awslambda.models import lambda_backends
 from moto.iam.models import ManagedPolicy, Role, iam_backends
 from moto.kms.models import kms_backends
 from moto.s3.models import s3_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
+from moto.sts.models import sts_backends
 
 # Services of which AWS documents that they name the account for which they take on a role (infra/permissions.py).
 _NAMES_THE_ACCOUNT = ("events", "sagemaker", "scheduler", "states")
-EVERYTHING: Document = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+ADMINISTRATOR = Principal(
+    f"arn:aws:iam::{ACCOUNT}:root", [{"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}]
+)
 
 
 class UnknownKeyError(Exception):
     """Keys that belong to nobody in the account."""
+
+
+def keys_of(role: str, service: str) -> dict[str, str]:
+    """For boto3: the keys of a role, by its ARN or name, that a service has taken on."""
+    return {"aws_access_key_id": f"{role.rpartition('/')[2]}@{service}", "aws_secret_access_key": "any"}
 
 
 class Account(Protocol):
@@ -80,6 +88,7 @@ class MotoAccount:
     """moto's own state; `folder/propagation_seconds`, if there, is how long a role's new policy has no effect yet."""
 
     folder: Path | None = None
+    sessions: bool = False  # whether sessions of STS, such as those of the CDK's bootstrap roles, may do everything
 
     def role(self, name: str) -> tuple[Principal, Document]:
         """With inline and managed policies, and the boundary."""
@@ -114,6 +123,9 @@ class MotoAccount:
             if any(key.access_key_id == access_key for key in user.access_keys):
                 inline = [json.loads(text) for text in user.policies.values()]
                 return Principal(user.arn, [*inline, *map(_document, user.managed_policies.values())])
+        taken = sts_backends[ACCOUNT]["aws"].assumed_roles if self.sessions else []
+        if any(session.access_key_id == access_key for session in taken):
+            return ADMINISTRATOR
         raise UnknownKeyError(access_key)
 
     def policy_of(self, arn: str) -> Document | None:
@@ -127,6 +139,9 @@ class MotoAccount:
         if service == "sns":
             topic = sns_backends[ACCOUNT][region].topics.get(arn)
             return json.loads(topic.policy) if topic else None
+        if service == "lambda":
+            function = lambda_backends[ACCOUNT][region].get_function(arn)
+            return {"Statement": function.policy.statements}
         if service == "sqs":
             queue = sqs_backends[ACCOUNT][region].queues.get(resource)
             return json.loads(queue.policy) if queue and queue.policy else None
@@ -205,9 +220,3 @@ class TemplateAccount:
     def lacks(self, bucket: str, key: str) -> bool:
         """As the test's own world has it."""
         return bool(self.absent(bucket, key))
-
-
-def record_file() -> Path | None:
-    """Where the emulated account writes what was asked, if it does."""
-    folder = os.environ.get("IAM_EMULATION_FOLDER")
-    return Path(folder) / "asked.jsonl" if folder else None

@@ -16,7 +16,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 import moto.core.utils
-from iam_emulation.account import EVERYTHING, Account, UnknownKeyError, principal_of
+from iam_emulation.account import ADMINISTRATOR, Account, UnknownKeyError, principal_of
 from iam_emulation.actions import ACCOUNT, RULES, asked
 from iam_emulation.calls import Call, read, signed_by
 from iam_emulation.policies import Decision, Principal, Request, decide
@@ -45,14 +45,16 @@ class Gatekeeper:
         if signature is None:  # CloudFormation's presigned address, to which a custom resource answers
             return None
         key, region, service = signature
-        if key in self.administrators:
-            return self._of_administrator(http, region, service)
         try:
-            principal, trusted = principal_of(self.account, key)
+            principal, trusted = (
+                (ADMINISTRATOR, Decision()) if key in self.administrators else principal_of(self.account, key)
+            )
         except UnknownKeyError:
             return _refusal(
                 http, service, "InvalidClientTokenId", "The security token included in the request is invalid."
             )
+        if principal is ADMINISTRATOR:
+            return self._of_administrator(http, region, service)
         call = read(http, region, service)
         if not trusted.allowed:
             return self._deny(http, call, principal, Request("sts:AssumeRole", principal.arn), trusted)
@@ -67,11 +69,10 @@ class Gatekeeper:
         call = read(http, region, service)
         if (service, call.operation) not in RULES:
             return None
-        administrator = Principal(f"arn:aws:iam::{ACCOUNT}:root", [EVERYTHING])
         for request in asked(call, self.account):
-            decision = self.decide(administrator, request)
+            decision = self.decide(ADMINISTRATOR, request)
             if not decision.allowed and request.action.startswith("s3:"):
-                return self._deny(http, call, administrator, request, decision)
+                return self._deny(http, call, ADMINISTRATOR, request, decision)
         return None
 
     def decide(self, principal: Principal, request: Request) -> Decision:
@@ -135,11 +136,25 @@ def _refusal(http: HttpRequest, service: str, code: str, text: str) -> Response:
         return 403, {"content-type": "text/xml"}, f"<ErrorResponse>{error}<RequestId>1</RequestId></ErrorResponse>"
     code = code or "AccessDeniedException"
     status = 403 if protocol == "rest-json" else 400
-    return status, {"x-amzn-errortype": code}, json.dumps({"__type": code, "message": text})
+    return status, {"x-amzn-errortype": code, "x-amzn-requestid": "1"}, json.dumps({"__type": code, "message": text})
+
+
+_in_server: list[Gatekeeper] = []
+
+
+def ask_for_service(service: str, request: Request) -> None:
+    """A service acts by itself, as the policy of the resource lets it; raises PermissionError where that does not."""
+    for gatekeeper in _in_server:
+        principal = Principal(service=f"{service}.amazonaws.com")
+        decision = gatekeeper.decide(principal, request)
+        gatekeeper.note(principal, request, f"{service}.amazonaws.com does it", decision)
+        if not decision.allowed:
+            raise PermissionError(f"{service}: {request.action} on {request.resource} {decision.why_not}")
 
 
 def enforce_in_server(gatekeeper: Gatekeeper) -> None:
     """Ask before each request to moto's server in this process, for good."""
+    _in_server.append(gatekeeper)
     from flask import Response as FlaskResponse
     from flask import request as flask_request
 

@@ -9,8 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import approval_worlds
 import pytest
 from emulated_workflow import iso
+from iam_emulation.account import TemplateAccount
+from iam_emulation.templates import account_of
 from jsonata_in_moto import teach_jsonata
 from resolved_template import REGION, Template
 from synthesis import Synthesise, cdk_context
@@ -51,6 +54,15 @@ def prod(synthesise: Synthesise) -> Template:
 def dev(synthesise: Synthesise) -> Template:
     """The template of dev as cdk.json has it."""
     return synthesise(env="dev")
+
+
+@pytest.fixture(scope="session")
+def approval_account(synthesise: Synthesise) -> TemplateAccount:
+    """The policies of a template, with the names of the worlds that the approval function is tested in."""
+    template = synthesise(env="dev", model_group=approval_worlds.GROUP)
+    names = {"AlertsTopic": approval_worlds.ALERTS, "ApprovalApprovers": approval_worlds.APPROVERS}
+    bucket = f"arn:aws:s3:::{approval_worlds.BUCKET}"
+    return account_of(template, approval_worlds.REGION, {**names, "StorageArtifacts": bucket})
 
 
 @pytest.fixture(scope="session")

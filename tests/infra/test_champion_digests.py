@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import approval_worlds
 import pytest
 from approval_worlds import MemoryWorld, MotoWorld, champion
+from iam_emulation.account import TemplateAccount
+from iam_emulation.enforcement import Gatekeeper, enforced
 from moto import mock_aws
 from sagemaker_emulation import REGION, taught
 from serving_worlds import SETTINGS, EndpointWorld, champion_json
@@ -20,11 +23,14 @@ from pipeline import contract as c
 
 
 @pytest.fixture(autouse=True)
-def variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
+def variables(monkeypatch: pytest.MonkeyPatch, approval_account: TemplateAccount) -> Iterator[None]:
+    """The function has its role's keys, and IAM decides about what it asks of moto."""
+    keys = {"AWS_ACCESS_KEY_ID": "ApprovalRole@lambda", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": REGION}
     for name, value in {**approval_worlds.VARIABLES, SETTINGS_VARIABLE: SETTINGS.as_text(), **keys}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with enforced(Gatekeeper(approval_account, {"test"})):
+        yield
 
 
 @pytest.fixture(params=[MemoryWorld, MotoWorld])
@@ -38,7 +44,7 @@ def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> An
         return made
 
     monkeypatch.setattr(approval_worlds, "request", with_digest)
-    with taught(), mock_aws():
+    with taught(), mock_aws(config={"core": {"mock_credentials": False}}):  # the role's keys are used
         made = request.param()
         monkeypatch.setattr(approval, "connect", lambda *_: made.services)
         yield made

@@ -29,6 +29,8 @@ from approval_worlds import (
 )
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from iam_emulation.account import TemplateAccount
+from iam_emulation.enforcement import Gatekeeper, enforced
 from moto import mock_aws
 from moto.sagemaker.models import PAGINATION_MODEL
 from sagemaker_emulation import REGION, taught
@@ -41,16 +43,19 @@ PENDING, APPROVED, REJECTED = "PendingManualApproval", "Approved", "Rejected"
 
 
 @pytest.fixture(autouse=True)
-def variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
+def variables(monkeypatch: pytest.MonkeyPatch, approval_account: TemplateAccount) -> Iterator[None]:
+    """The function has its role's keys, and IAM decides about what it asks of moto."""
+    keys = {"AWS_ACCESS_KEY_ID": "ApprovalRole@lambda", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": REGION}
     for name, value in {**VARIABLES, **keys}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with enforced(Gatekeeper(approval_account, {"test"})):
+        yield
 
 
 @contextmanager
 def moto_world() -> Iterator[MotoWorld]:
-    with taught(), mock_aws():
+    with taught(), mock_aws(config={"core": {"mock_credentials": False}}):  # the role's keys are used
         yield MotoWorld()
 
 

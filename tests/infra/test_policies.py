@@ -198,7 +198,7 @@ def test_an_update_is_rolled_back_by_the_two_alarms_of_the_endpoint(
 ) -> None:
     """And by none where there is nothing to roll back: a serverless endpoint takes no such configuration."""
     alarms = {name: arn(everything, "AWS::CloudWatch::Alarm", name) for name in ("EndpointErrors", "EndpointSlow")}
-    other = arn(everything, "AWS::CloudWatch::Alarm", "RunFailed")
+    other = arn(everything, "AWS::CloudWatch::Alarm", "ServingFailed")
     serverless = synthesise(env="prod", serving="serverless")
     for role in ("ServingRole", "ServingEndpointRole"):
         for alarm in alarms.values():
@@ -252,7 +252,7 @@ def test_a_topic_takes_what_services_of_this_account_publish_and_only_those_that
         ("sagemaker:StopPipelineExecution", PIPELINE + "/execution/a", "Operator"),
         ("sagemaker:RetryPipelineExecution", PIPELINE + "/execution/a", "Operator"),
         ("sagemaker:DescribePipeline", PIPELINE, "Approver, Operator"),
-        ("sagemaker:ListModelPackages", PACKAGE, "Approver, Operator"),
+        ("sagemaker:ListModelPackages", PACKAGE, "Approver"),
         ("sagemaker:UpdateModelPackage", PACKAGE, "Approver"),
         ("sagemaker:UpdateModelPackage", PACKAGE.replace("prod", "dev"), ""),
         ("sagemaker:StartPipelineExecution", PIPELINE.replace("prod", "dev"), ""),
