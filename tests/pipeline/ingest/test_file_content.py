@@ -16,6 +16,7 @@ import pytest
 from pipeline.ingest.file_content import HEAD_BYTES, kind_of, text_unlike_csv, unlike_its_name
 
 CSV = b"date,season\n2021-01-01,2021\n"
+GZIPPED = gzip.compress(CSV, mtime=0)  # it is part of tests' names, which must be the same in each process
 
 
 def zipped(name: str) -> bytes:
@@ -43,7 +44,7 @@ def feather() -> bytes:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (gzip.compress(CSV), "a gzip file: name it .csv.gz"),
+        (GZIPPED, "a gzip file: name it .csv.gz"),
         (bz2.compress(CSV), "a bzip2 file: unpack it"),
         (lzma.compress(CSV), "an xz file: unpack it"),
         (zipped("a.csv"), "a zip archive: unpack it"),
@@ -85,7 +86,7 @@ def test_csv_is_csv(content: bytes) -> None:
         ("a.csv.gz", zipped("a.csv"), "a.csv.gz is a zip archive: unpack it, and put the files that it holds here"),
         ("a.parquet", b'{"a": 1}', "a.parquet is JSON: save it as CSV (comma-separated, UTF-8)"),
         ("a.parquet", b"PAR1\x00", None),
-        ("a.csv.gz", gzip.compress(CSV), None),
+        ("a.csv.gz", GZIPPED, None),
         ("a.csv.gz", b"\x1f", None),  # its reader says how it is damaged
     ],
 )
@@ -94,6 +95,6 @@ def test_other_kinds_of_files(name: str, content: bytes, words: str | None) -> N
 
 
 def test_what_a_gzip_file_holds_is_looked_at_too() -> None:
-    assert text_unlike_csv("a.csv.gz", gzip.compress(CSV)) == "a.csv.gz is compressed twice: unpack it once"
+    assert text_unlike_csv("a.csv.gz", GZIPPED) == "a.csv.gz is compressed twice: unpack it once"
     assert "holds a tar archive" in str(text_unlike_csv("a.csv.gz", tarred()))
     assert text_unlike_csv("a.csv.gz", CSV) is None
