@@ -6,11 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from infra.handlers.place import OUTBOX_PREFIX
+from infra.handlers.place import OUTBOX_PREFIX, RUNS_OUTBOX_PREFIX, SERVING_OUTBOX_PREFIX
 from scripts.deployment.environment import Environment
 from scripts.deployment.line import FAILED, OK, WARNING, Line
 
 _OUTBOX: Final = OUTBOX_PREFIX.partition("/")[0] + "/"
+# Prefix of the notices: the construct whose function sends them.
+_SENDERS: Final = {
+    OUTBOX_PREFIX: "Approval",
+    RUNS_OUTBOX_PREFIX: "FailureNotifications",
+    SERVING_OUTBOX_PREFIX: "Serving",
+}
 PENDING: Final = "PendingConfirmation"
 # Output of the stack that names the topic: what is sent there, and the setting that subscribes people.
 TOPICS: Final = {
@@ -29,7 +35,8 @@ def unsent(environment: Environment) -> Iterator[Line]:
     ]
     if waiting := overdue_emails(found, datetime.now(UTC)):
         reason = f"{len(waiting)} emails were recorded and not sent for more than an hour: {', '.join(waiting[:3])}"
-        yield Line("emails", FAILED, reason, f"{environment.invoke('Approval')}, and read its log")
+        sender = next((made for prefix, made in _SENDERS.items() if waiting[0].startswith(prefix)), "Approval")
+        yield Line("emails", FAILED, reason, f"{environment.invoke(sender)}, and read its log")
     else:
         yield Line("emails", OK, "none waits to be sent for more than an hour")
 

@@ -254,6 +254,7 @@ def step_failed(arn: str, reason: str) -> dict[str, Any]:
             "stepType": "Processing",
             "currentStepStatus": "Failed",
             "failureReason": reason,
+            "metadata": {},
         },
     }
 
