@@ -88,9 +88,11 @@ class Run:
         if "stepName" not in detail:
             self.end(detail["currentPipelineExecutionStatus"])
             return
-        metadata = {f"{kind[0].upper()}{kind[1:]}": {"Arn": job["arn"]} for kind, job in detail["metadata"].items()}
+        metadata = {
+            f"{kind[0].upper()}{kind[1:]}": {"Arn": job["arn"]} for kind, job in detail.get("metadata", {}).items()
+        }
         reason, failed = detail.get("failureReason"), detail["currentStepStatus"] == "Failed"
-        if detail["stepType"] == "Fail" and failed:
+        if detail.get("stepType") == "Fail" and failed:
             metadata = {"Fail": {"ErrorMessage": reason[:FAIL_CHARACTERS]}}
         times = {
             f"{end}Time": datetime.fromisoformat(detail[f"step{end}Time"].replace("Z", "+00:00"))
