@@ -51,7 +51,12 @@ def local_request(job: Job, base: Path) -> dict[str, Any]:
         "Outputs": [
             {
                 "OutputName": item["OutputName"],
-                "S3Output": {**item["S3Output"], "S3Uri": placed(item["S3Output"]["LocalPath"])},
+                # Local mode refuses Continuous. The folder is this machine's: the runner has what a failed job wrote.
+                "S3Output": {
+                    **item["S3Output"],
+                    "S3Uri": placed(item["S3Output"]["LocalPath"]),
+                    "S3UploadMode": "EndOfJob",
+                },
             }
             for item in (request.get("ProcessingOutputConfig") or {}).get("Outputs", [])
         ]
