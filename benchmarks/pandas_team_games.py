@@ -67,6 +67,7 @@ def checked(events: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
     left_out = games[games.notna()]
     bad = counted[broken.notna()].assign(column=broken.dropna())
     account = {
+        "left_out": [],  # the folder is given: it holds nothing else
         "n_rows_read": len(events),
         "n_events": len(once),
         "n_duplicates_collapsed": len(good) - len(once),

@@ -113,7 +113,12 @@ def allow_endpoint_changes(
     )
     allow(role, ["s3:GetObject"], [read], why=_VERSIONS_COME)
     allow(role, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [kept], why=_VERSIONS_COME)
-    allow(role, ["s3:GetObject", "s3:PutObject"], [outbox], why="Each email has its object.")
+    allow(
+        role,
+        ["s3:GetObject", "s3:PutObject"],
+        [outbox],
+        why="Each email to be sent is an object, named when it is decided.",
+    )
     allow(role, ["s3:ListBucket"], [artifact_bucket.bucket_arn])
     allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])
     if plan.kind == INSTANCE:  # SageMaker checks, in the caller's name, that it may use the key for the volumes

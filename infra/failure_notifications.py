@@ -121,6 +121,11 @@ def allow_looking(role: iam.Role, training: Training) -> None:
 def allow_outbox(role: iam.Role, bucket: s3.IBucket, key: kms.IKey) -> None:
     """The emails of this function: see `infra.handlers.outbox`."""
     outbox = bucket.arn_for_objects(f"{place.RUNS_OUTBOX_PREFIX}*")
-    allow(role, ["s3:GetObject", "s3:PutObject"], [outbox], why="Each email has its object.")
+    allow(
+        role,
+        ["s3:GetObject", "s3:PutObject"],
+        [outbox],
+        why="Each email to be sent is an object, named when it is decided.",
+    )
     allow(role, ["s3:ListBucket"], [bucket.bucket_arn])
     allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])

@@ -165,7 +165,7 @@ def test_only_the_monitors_file_calls_the_function(prod: Template, recorded: Any
         told["detail"]["object"]["key"] = key
         assert pattern.matches_event(told) is called, key
     (target,) = rule["Targets"]
-    function, _ = only(prod, "AWS::Lambda::Function")
+    function, _ = only(prod, "AWS::Lambda::Function", "Approval")
     assert target["Arn"] == {"Fn::GetAtt": [function, "Arn"]}
 
 

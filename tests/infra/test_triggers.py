@@ -183,7 +183,7 @@ def test_drift_starts_nothing_where_the_setting_is_off(synthesise: Synthesise) -
     assert "No run is started" in Resolver(template)(alarm["AlarmDescription"])
 
 
-@pytest.mark.parametrize("rule", ["DataArrived", "Requested", "Drifted", "StepFailed", "RunStopped", "MonitorWritten"])
+@pytest.mark.parametrize("rule", ["DataArrived", "Requested", "Drifted", "StepFailed", "RunEnded", "MonitorWritten"])
 def test_every_rule_keeps_what_it_cannot_deliver(prod: Template, rule: str) -> None:
     (target,) = only(prod, "AWS::Events::Rule", rule)[1]["Targets"]
     queue = target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,20 @@ from pipeline.ingest.data_folder import (
     printable,
     read_not_uploaded,
 )
+
+
+@pytest.fixture
+def unprivileged_folder() -> Iterator[Path]:
+    """An empty folder outside pytest's, which only its owner may enter; who is root here is another user meanwhile."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            yield Path(folder)
+        finally:
+            os.seteuid(user)
 
 
 def names(folder: Path) -> tuple[list[str], dict[str, str]]:
@@ -73,10 +89,9 @@ def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
     assert look_into(data).linked == {"linked/": str(elsewhere)}
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may look into every folder")
-def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
-    (tmp_path / "closed").mkdir(mode=0o000)
-    assert "check its permissions" in names(tmp_path)[1]["closed/"]
+def test_a_folder_without_permission_is_named(unprivileged_folder: Path) -> None:
+    (unprivileged_folder / "closed").mkdir(mode=0o000)
+    assert "check its permissions" in names(unprivileged_folder)[1]["closed/"]
 
 
 def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
