@@ -103,7 +103,7 @@ def test_programs_are_unprivileged_although_the_container_starts_as_root_with_ro
     done = run("-v", f"{ml}/output:/opt/ml/output", image, "prepare", "--as-of", "nonsense")
     assert done.returncode == 1
     message = ml / "output" / "message"
-    assert message.read_text().startswith('AsOfDate "nonsense" is not a date')
+    assert message.read_text().startswith('AsOfDate "nonsense" is not a real date')
     if os.geteuid() == 0:
         assert str(message.stat().st_uid) == UNPRIVILEGED
 
