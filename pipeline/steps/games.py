@@ -139,7 +139,10 @@ def load_games(
     n_replaced = merged.n_duplicates_collapsed + merged.n_unplayed_superseded
     never_played = called_off(merged.games, unscored, as_of=as_of)
     files = reconcile_rows(raw, parsed, expected, found, n_replaced, never_played)
-    refuse_bad_rows(files, quarantine, max_bad_row_share, max_bad_row_share_of_file)
+    judged = _sorted(
+        pd.concat([bad_lines, violations, merged.violations, unscored.drop(index=never_played), impossible])
+    )
+    refuse_bad_rows(files, judged, quarantine, max_bad_row_share, max_bad_row_share_of_file)
     known = expected.astype(_DTYPES)[list(VALIDATED_COLUMNS)]
     unlikely = check_plausible(expected, quarantine)
     unlikely += _notes_on_called_off(len(never_played))

@@ -99,19 +99,26 @@ def reconcile_rows(
 
 
 def refuse_bad_rows(
-    files: Sequence[FileSummary], quarantine: pd.DataFrame, max_share: float, max_share_of_file: float
+    files: Sequence[FileSummary],
+    judged: pd.DataFrame,
+    quarantine: pd.DataFrame,
+    max_share: float,
+    max_share_of_file: float,
 ) -> None:
-    """Raises BadData where too many rows of all files, or of one, are bad."""
+    """Raises BadData where too many rows of all files, or of one, are bad.
+
+    `judged`: the violations of `quarantine` that the limits count, of which the message names the first.
+    """
     n_bad, n_rows = sum(file.counted for file in files), sum(file.rows for file in files)
     if n_bad > max_share * n_rows:
         raise BadData(
-            f"{_share(n_bad, n_rows, max_share)}; {_commonest(quarantine)}; correct the files ({QUARANTINE_FILE} lists "
+            f"{_share(n_bad, n_rows, max_share)}; {_commonest(judged)}; correct the files ({QUARANTINE_FILE} lists "
             "every row), or raise MaxBadRowShare",
             quarantine,
         )
     for file in files:
         if file.counted > max_share_of_file * file.rows:
-            listed = quarantine[quarantine[FILE] == file.name]
+            listed = judged[judged[FILE] == file.name]
             raise BadData(
                 f"{file.name}: {_share(file.counted, file.rows, max_share_of_file)}; "
                 f"{_commonest(listed)}; correct the file ({QUARANTINE_FILE} lists every row), remove it, or raise "

@@ -51,6 +51,19 @@ def test_too_many_bad_rows_stop_the_run_with_share_limit_first_and_commonest(loa
     assert caught.value.quarantine["line"].tolist() == [5, 6, 7]
 
 
+def test_the_reason_names_rows_that_the_limit_counts(load: Load) -> None:
+    """Games called off long ago are listed, but are not why data is refused."""
+    played = rows("2021-01-01", "2021-01-03", "2021-01-05", "2021-01-07", "2021-01-09")
+    called_off = "2021-01-12,2021,BOS,LAL,,,,\n2021-01-14,2021,BOS,LAL,,,,\n"
+    bad = "2021-01-16,2021,BOS,LAL,abc,90,,\n"
+    with pytest.raises(BadData) as caught:
+        load({"a.csv": played + called_off + bad}, as_of=date(2021, 6, 1), max_bad_row_share=0.1)
+    message = str(caught.value)
+    assert message.startswith("1 of 8 rows are bad (12.50%, limit 10.00%); first: a.csv, line 9: ")
+    assert 'most common: "is not a whole number from 1 to 250" (1 times)' in message
+    assert caught.value.quarantine["line"].tolist() == [7, 8, 9]
+
+
 def test_too_few_played_games_stop_the_run(load: Load) -> None:
     text = rows("2021-01-01", "2021-01-03", "2021-02-01")
     assert len(load({"a.csv": text}, min_games=3).games) == 3
