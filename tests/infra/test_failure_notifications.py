@@ -20,10 +20,10 @@ from approval_worlds import ALERTS, BUCKET, Killed
 from moto import mock_aws
 from moto.events.models import EventPattern
 from moto.sns.models import sns_backends
+from random_worlds import Faults
 from resolved_template import Resolver, Template, only, resources
 from run_worlds import PIPELINE_ARN, VARIABLES, RunWorld
 from sagemaker_emulation import ACCOUNT, GENERIC_REASON, REGION, Run, taught
-from test_outbox import Faults
 
 from infra.handlers import runs
 from pipeline.failure_reason import failure_reason

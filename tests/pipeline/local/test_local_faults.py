@@ -6,107 +6,20 @@ import errno
 import itertools
 import os
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from local_definitions import Json, Workbench, definition, get, output_uri, processing, register, run_prefix, training
+from failing_writes import InProcess, assert_whole, failing, pipeline, run_with_fault
+from local_definitions import Workbench
 
 from pipeline.local import store as stores
-from pipeline.local.cache import Cache
-from pipeline.local.faults import StoreError, StoreLostError, explain, shown
-from pipeline.local.job import Job, JobOutcome
+from pipeline.local.faults import StoreError, explain, shown
 from pipeline.local.record import DamagedRecordError, damaged_records, load_run, recent_runs, record_path
 from pipeline.local.recovery import mark_killed_runs
 from pipeline.local.registry import Registry, RegistryError
 from pipeline.steps.container import run_step
-
-WRITES = ("open", "os.mkdir", "os.rename", "os.link", "os.truncate")
-
-
-@dataclass
-class Injector:
-    """Lets the n-th write below a folder fail. Python's own audit events see each before it happens."""
-
-    folder: str = ""
-    fails_at: int = 0  # counted from 1; 0: none
-    number: int = errno.ENOSPC
-    count: int = 0
-    failed: str = ""
-
-    def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.folder and event in WRITES:
-            paths = [os.fsdecode(a) for a in arguments[:2] if isinstance(a, str | bytes)]
-            if event == "open" and not arguments[2] & (os.O_WRONLY | os.O_RDWR):
-                return
-            if event == "os.mkdir" and Path(paths[0]).is_dir():
-                return  # that it exists is all that is said of it
-            if any(path.startswith(self.folder) for path in paths):
-                self.hit(event, paths[-1] if event in ("os.rename", "os.link") else paths[0])
-
-    def hit(self, event: str, path: str) -> None:
-        self.count += 1
-        if self.count == self.fails_at:
-            self.failed = f"{event} {path}"
-            raise OSError(self.number, os.strerror(self.number), *([path] if event != "sync" else []))
-
-
-INJECTOR = Injector()
-sys.addaudithook(INJECTOR.hook)  # for good: while it has no folder it does nothing
-
-
-@contextmanager
-def failing(folder: Path, at: int, number: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Injector]:
-    """The `at`-th write below the folder fails, or its `fsync`, which has no path: that is where a disk runs full."""
-    sync = stores._sync
-    monkeypatch.setattr(
-        stores, "_sync", lambda descriptor: (INJECTOR.folder and INJECTOR.hit("sync", ""), sync(descriptor))
-    )
-    INJECTOR.folder, INJECTOR.fails_at, INJECTOR.number, INJECTOR.count, INJECTOR.failed = (
-        str(folder),
-        at,
-        number,
-        0,
-        "",
-    )
-    try:
-        yield INJECTOR
-    finally:
-        INJECTOR.folder = ""
-        monkeypatch.setattr(stores, "_sync", sync)
-
-
-class InProcess:
-    """A launcher whose programs are a few lines here: so that hundreds of runs take seconds."""
-
-    def check(self, step: Any) -> None:
-        """Takes every step."""
-
-    def launch(self, job: Job) -> JobOutcome:
-        """What each step writes: its name, and all that it was given."""
-        given = sorted(path.name for path in (job.base_dir / "input").rglob("*.txt"))
-        for folder in ("processing/out", "model"):
-            if (job.base_dir / folder).is_dir():
-                _without_a_fault(job.base_dir / folder / f"{job.step_name}.txt", f"{job.step_name} of {given}")
-        return JobOutcome("Completed", None)
-
-
-def _without_a_fault(path: Path, text: str) -> None:
-    folder, INJECTOR.folder = INJECTOR.folder, ""
-    path.write_text(text)
-    INJECTOR.folder = folder
-
-
-def pipeline() -> Json:
-    return definition(
-        processing("Prepare", [], outputs={"out": run_prefix("prepare")}),
-        training("Train", [], channels={"prepared": output_uri("Prepare", "out")}),
-        register("Register", get("Steps.Train.ModelArtifacts.S3ModelArtifacts")),
-    )
 
 
 def assert_a_sentence(reason: str) -> None:
@@ -117,51 +30,25 @@ def assert_a_sentence(reason: str) -> None:
 
 
 @pytest.mark.parametrize(("number", "use_cache"), [(errno.ENOSPC, False), (errno.ENOSPC, True), (errno.EACCES, False)])
-def test_each_write_of_a_run_may_fail(
-    bench: Workbench, monkeypatch: pytest.MonkeyPatch, number: int, use_cache: bool
-) -> None:
-    launcher: Any = InProcess()
+def test_each_write_of_a_run_may_fail(bench: Workbench, number: int, use_cache: bool) -> None:
     if use_cache:  # results are restored, not made
-        bench.run(pipeline(), launcher=launcher)
-    outcomes = {"failed": 0, "lost": 0, "unharmed": 0}
+        bench.run(pipeline(), launcher=InProcess())
+    outcomes = Counter[str]()
     for at in itertools.count(1):
-        with failing(bench.store.root, at, number, monkeypatch) as injector:
-            try:
-                result = bench.run(pipeline(), launcher=launcher, use_cache=use_cache, max_parallel=1)
-            except StoreLostError as error:
-                outcomes["lost"] += 1
-                assert_a_sentence(str(error))
-            except OSError as error:  # before the run began: what run_local explains
-                outcomes["lost"] += 1
-                assert_a_sentence(explain(error))
-            else:
-                outcomes["failed" if result.failure else "unharmed"] += 1
-                if result.failure:
-                    assert_a_sentence(result.failure.reason)
-            if not injector.failed:
-                break
-        after = bench.run(pipeline(), launcher=launcher, use_cache=use_cache)
-        assert after.status == "Succeeded", (injector.failed, after.failure)
+        faulty = run_with_fault(bench, at, number, use_cache=use_cache)
+        outcomes[faulty.end] += 1
+        if faulty.reason:
+            assert_a_sentence(faulty.reason)
+        if not faulty.failed:
+            break
+        after = bench.run(pipeline(), launcher=InProcess(), use_cache=use_cache)
+        assert after.status == "Succeeded", (faulty.failed, after.failure)
         assert_whole(bench)
     assert at > 30
     assert outcomes["failed"] > 10
     assert outcomes["lost"] > 3
     # A result that cannot be put into the cache has been made all the same; and the last run had no fault.
     assert outcomes["unharmed"] <= 3, "a write whose failure goes unnoticed"
-
-
-def assert_whole(bench: Workbench) -> None:
-    registry = Registry(bench.store)
-    assert not registry.damaged("models")
-    for package in registry.packages("models"):
-        assert bench.store.object_path(package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]).is_file()
-    assert not damaged_records(bench.store)
-    assert not list((bench.store.root / "executing").iterdir())
-    assert all(run.status != "Executing" for run in recent_runs(bench.store, 1000))
-    for path in (bench.store.root / "cache").glob("*/entry.json"):
-        assert Cache(bench.store).find(path.parent.name)
-    leftovers = [path for path in (bench.store.root / "tmp").iterdir() if path.is_file()]
-    assert not leftovers, "a full disk must not hold what nothing refers to"
 
 
 # --- damaged files ----------------------------------------------------------------------------------------------------

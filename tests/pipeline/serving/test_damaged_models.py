@@ -9,45 +9,30 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from trained_models import SAMPLE_AS_OF, trained
+from damage import damaged
+from trained_models import answers, write_good_model
 
 from pipeline import contract as c
 from pipeline.local.staging import pack
 from pipeline.serving.forecaster import load_forecaster
-from pipeline.steps.artifact import read_artifact, write_artifact
+from pipeline.steps.artifact import read_artifact
 from pipeline.steps.champion import load_champion
 from pipeline.steps.container import StepError
-from pipeline.steps.games import load_games
 from pipeline.steps.model_files import sha256_of, write_digests
-from scripts.make_sample import write_sample
 
 SEED = 20_261_127
-GAMES = [{"date": "2025-03-20", "home_team": f"SIM{n:02d}", "away_team": f"SIM{n + 1:02d}"} for n in range(1, 20, 2)]
 FILES = (c.MODEL_FILE, c.MODEL_CARD_FILE, c.RECORD_FILE, c.STATE_FILE, c.DIGESTS_FILE)
-Mutation = Callable[[random.Random, bytes], bytes]
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `good/` (unpacked) and `good.tar.gz`."""
-    folder = tmp_path_factory.mktemp("damaged")
-    for path in sorted(write_sample(folder / "games", SAMPLE_AS_OF).glob("simulated_*.csv"))[:-3]:
-        path.unlink()
-    games = load_games(
-        folder / "games", as_of=SAMPLE_AS_OF, today=SAMPLE_AS_OF, max_bad_row_share=0.01, min_games=1_000
-    ).games
-    write_artifact(folder / "good", trained(games, SAMPLE_AS_OF))
-    pack(folder / "good", folder / "good.tar.gz")
-    return folder
-
-
-def answers(model: Path) -> np.ndarray:
-    return load_forecaster(model, "1", 7).answer(GAMES).probabilities
+    return write_good_model(tmp_path_factory.mktemp("damaged"))
 
 
 def outcome(model: Path, right: np.ndarray) -> str:
@@ -62,47 +47,8 @@ def outcome(model: Path, right: np.ndarray) -> str:
     return "intact"
 
 
-def flipped(rng: random.Random, data: bytes) -> bytes:
-    place = rng.randrange(len(data))
-    return data[:place] + bytes([data[place] ^ (1 << rng.randrange(8))]) + data[place + 1 :]
-
-
-def cut(rng: random.Random, data: bytes) -> bytes:
-    return data[: rng.randrange(len(data))]
-
-
-def without_a_part(rng: random.Random, data: bytes) -> bytes:
-    begin = rng.randrange(len(data))
-    return data[:begin] + data[begin + rng.randrange(1, 2_000) :]
-
-
-def with_a_part_twice(rng: random.Random, data: bytes) -> bytes:
-    begin, end = sorted((rng.randrange(len(data)), rng.randrange(len(data))))
-    return data[:end] + data[begin:end] + data[end:]
-
-
-def zeroed(rng: random.Random, data: bytes) -> bytes:
-    begin = rng.randrange(len(data))
-    return data[:begin] + bytes(min(512, len(data) - begin)) + data[begin + 512 :]
-
-
-def longer(rng: random.Random, data: bytes) -> bytes:
-    return data + rng.randbytes(rng.randrange(1, 600))
-
-
-DAMAGE: tuple[tuple[Mutation, int], ...] = (
-    (flipped, 60), (cut, 20), (without_a_part, 15), (with_a_part_twice, 10), (zeroed, 15), (longer, 5),
-)  # fmt: skip
-
-
 def seeded(what: str = "") -> random.Random:
     return random.Random(f"{SEED}{what}")  # noqa: S311 - the same damage each time
-
-
-def damaged(rng: random.Random, data: bytes, times: int) -> Iterator[bytes]:
-    for mutate, share in DAMAGE:
-        for _ in range(share * times):
-            yield mutate(rng, data)
 
 
 def test_damaged_archives(model: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,18 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline import contract as c
-from pipeline.steps.artifact import Artifact, ModelCard
+from pipeline.local.staging import pack
+from pipeline.serving.forecaster import load_forecaster
+from pipeline.steps.artifact import Artifact, ModelCard, write_artifact
 from pipeline.steps.feature_names import FEATURES
 from pipeline.steps.features import feature_signature, features_and_state
+from pipeline.steps.games import load_games
 from pipeline.steps.model import Hyperparameters, fit
 from pipeline.steps.walk_forward import feature_matrix
+from scripts.make_sample import write_sample
 
 SAMPLE_AS_OF = date(2025, 3, 1)
+GAMES = [{"date": "2025-03-20", "home_team": f"SIM{n:02d}", "away_team": f"SIM{n + 1:02d}"} for n in range(1, 20, 2)]
 
 
 def matrix(features: pd.DataFrame) -> Any:
@@ -44,3 +50,20 @@ def trained(games: pd.DataFrame, as_of: date) -> Artifact:
     )
     booster = fit(matrix(played), played[c.HOME_WON].to_numpy(dtype=np.float64), recipe)
     return Artifact(booster, card, pa.table({}), state)
+
+
+def write_good_model(folder: Path) -> Path:
+    """A model of three seasons below `folder`: `good/` (unpacked) and `good.tar.gz`."""
+    for path in sorted(write_sample(folder / "games", SAMPLE_AS_OF).glob("simulated_*.csv"))[:-3]:
+        path.unlink()
+    games = load_games(
+        folder / "games", as_of=SAMPLE_AS_OF, today=SAMPLE_AS_OF, max_bad_row_share=0.01, min_games=1_000
+    ).games
+    write_artifact(folder / "good", trained(games, SAMPLE_AS_OF))
+    pack(folder / "good", folder / "good.tar.gz")
+    return folder
+
+
+def answers(model: Path) -> np.ndarray:
+    """Home-win probabilities of GAMES by a model, packed or not."""
+    return load_forecaster(model, "1", 7).answer(GAMES).probabilities
