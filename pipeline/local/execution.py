@@ -34,6 +34,7 @@ from pipeline.local.record import (
 from pipeline.local.registry import Registry, RegistryError
 from pipeline.local.scope import RunScope
 from pipeline.local.staging import StagingError
+from pipeline.reason_text import shorten
 
 _LOG_LINES = 20
 
@@ -192,7 +193,7 @@ class Execution:
         request = evaluate(step.arguments, scope)
         if step.type == "Fail":
             reason = str(request.get("ErrorMessage") or "the pipeline's Fail step was reached")
-            return replace(started, status=FAILED, reason=reason[:FAIL_MESSAGE_CHARACTERS])
+            return replace(started, status=FAILED, reason=shorten(reason, FAIL_MESSAGE_CHARACTERS))
         if step.type == "RegisterModel":
             arn = execution_arn(self._run.pipeline_name, self._run.execution_id)
             package = Registry(self._context.store).register(request, f"{arn}/step/{step.name}")

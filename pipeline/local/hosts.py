@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.contract import PROCESSING_HOSTS_FILE, REASON_CHARACTERS, TRAINING_HOSTS_FILE
+from pipeline.contract import PROCESSING_HOSTS_FILE, TRAINING_HOSTS_FILE
 from pipeline.local.reasons import last_lines
 from pipeline.local.store import remove
+from pipeline.reason_text import shorten
 
 if TYPE_CHECKING:
     from pipeline.local.job import Job
@@ -101,7 +102,7 @@ def show_log(host: Host, first: Host) -> None:
 def said_by(host: Host, hosts: tuple[Host, ...], reason: str) -> str:
     """The reason with the name of the host that gave it, where there are several; a container may have put it there."""
     name = f"{host.name}: "
-    return f"{name}{reason.removeprefix(name)}"[:REASON_CHARACTERS] if len(hosts) > 1 else reason
+    return shorten(f"{name}{reason.removeprefix(name)}") if len(hosts) > 1 else reason
 
 
 def log_size(path: Path) -> int:

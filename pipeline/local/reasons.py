@@ -6,7 +6,8 @@ import os
 import signal
 from pathlib import Path
 
-from pipeline.contract import PROCESSING_FAILURE_FILE, REASON_CHARACTERS, TRAINING_FAILURE_FILE
+from pipeline.contract import PROCESSING_FAILURE_FILE, TRAINING_FAILURE_FILE
+from pipeline.reason_text import shorten
 
 
 def left_message(step_type: str, base_dir: Path) -> str | None:
@@ -18,7 +19,7 @@ def left_message(step_type: str, base_dir: Path) -> str | None:
         return None
     if "Traceback (most recent call last)" in text:
         text = text.splitlines()[-1].strip()
-    return text[:REASON_CHARACTERS] or None
+    return shorten(text) or None
 
 
 def exit_reason(code: int, lines: tuple[str, ...]) -> str:
@@ -29,7 +30,7 @@ def exit_reason(code: int, lines: tuple[str, ...]) -> str:
             end += ", which the system sends when memory runs out"
     else:
         end = f"exit code {code}"
-    return f"{end}: {lines[-1].strip()}"[:REASON_CHARACTERS] if lines else f"{end}, and no output"
+    return shorten(f"{end}: {lines[-1].strip()}") if lines else f"{end}, and no output"
 
 
 def last_lines(path: Path, count: int, start: int = 0) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from typing import Final
 
 from pipeline import contract as c
 from pipeline.entrypoint import RUN_AS, base_dir, supervise
+from pipeline.reason_text import shorten
 
 SUBMIT: Final = "smspark-submit"
 STEP: Final = "pipeline/steps/aggregate.py"
@@ -84,5 +85,5 @@ def _fail(reason: str, code: int = 1) -> int:
     sys.stderr.write(f"{reason}\n")
     path = base_dir() / c.PROCESSING_FAILURE_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(reason[: c.REASON_CHARACTERS], encoding="utf-8")
+    path.write_text(shorten(reason), encoding="utf-8")
     return code

@@ -85,6 +85,14 @@ def test_a_program_that_says_nothing_is_named_with_its_exit_code(tmp_path: Path)
     assert (code, reason) == (3, "smspark-submit ended with exit code 3: the step's log says why")
 
 
+def test_a_long_reason_of_the_step_keeps_its_remedy(tmp_path: Path) -> None:
+    text = "a.csv: " + "x" * 3000 + "; correct the file"
+    code, reason = Job(tmp_path).end(
+        stand_in(tmp_path / "bin", f"printf '%s' '{text}' > ${c.REASON_FILE_VARIABLE}; exit 1")
+    )
+    assert (code, len(reason), reason[:8], reason[-19:]) == (1, c.REASON_CHARACTERS, "a.csv: x", "x; correct the file")
+
+
 def test_a_stop_reaches_the_program(tmp_path: Path) -> None:
     started = tmp_path / "started"
     script = f"trap 'echo stopped > {tmp_path}/stopped; exit 143' TERM; touch {started}; while :; do sleep 0.1; done"
