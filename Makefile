@@ -39,7 +39,8 @@ test: setup
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
 permissions: setup
-	@WRITE_PERMISSIONS=1 $(BIN)/python -m pytest -q tests/cloud tests/infra/test_permissions_page.py
+	@WRITE_PERMISSIONS=1 $(BIN)/python -m pytest -q tests/cloud tests/infra/test_permissions_page.py \
+		tests/infra/test_expected_settings.py
 
 check: .venv/.all
 	$(BIN)/ruff format --check .

@@ -17,6 +17,7 @@ from iam_emulation.permissions import Permission, Template, granted, without_has
 EVIDENCE = Path(__file__).with_name("evidence.json")
 REQUIRED = Path(__file__).with_name("required_by_aws.yaml")
 PAGE = "docs/permissions.md"
+_OPERATORS = {"StringEquals": "is", "ArnEquals": "is", "Bool": "is", "ArnLike": "is like"}
 HEAD = """# Who may do what, and why
 
 Made by the tests (`make permissions`); a test fails when it is stale. It shows the stack with every option that brings
@@ -126,7 +127,7 @@ def _only_if(permission: Permission) -> str:
     for operator, keys in block.items():
         for key, values in keys.items():
             shown = " or ".join(map(str, values)) if isinstance(values, list) else str(values)
-            terms.append(f"`{key}` {'is like' if 'Like' in operator else 'is'} `{without_hash(shown)}`")
+            terms.append(f"`{key}` {_OPERATORS[operator]} `{without_hash(shown)}`")
     return "; ".join(terms)
 
 

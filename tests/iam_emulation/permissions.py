@@ -72,7 +72,7 @@ def without_hash(text: str) -> str:
 
 def granted(template: Template, names: Mapping[str, str] | None = None) -> list[Granted]:
     """Every permission; `names` are the deployment's: `Ref` and `LogicalId.Attribute` to value."""
-    deployed, shown = Resolver(template, dict(names or {})), Resolver(template, _readable(template))
+    deployed, shown = Resolver(template, dict(names or {})), Resolver(template, readable(template))
     found = []
     for holder, statement in attached(template):
         if statement["Effect"] != "Allow" or statement["Action"] == "sts:AssumeRole":
@@ -118,7 +118,7 @@ def attached(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
             )
 
 
-def _readable(template: Template) -> dict[str, str]:
+def readable(template: Template) -> dict[str, str]:
     """Names for people: `<StorageArtifacts>` for a bucket, `<region>`, `<account>`."""
     names = {
         "AWS::Region": "<region>",
