@@ -116,3 +116,60 @@ def test_another_error_is_answered_at_once(clock: list[float], answers: list[dic
     answer(Refusing(clock, error, until=1000))
     assert [said["Status"] for said in answers] == ["FAILED"]
     assert clock[0] == 0
+
+
+def test_the_answer_is_as_cloudformation_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """crpg-ref-responses.html; the presigned address takes no content type."""
+    asked: list[tuple[Any, int]] = []
+
+    class Response:
+        def __enter__(self) -> None: ...
+        def __exit__(self, *_: object) -> None: ...
+
+    def take(request: Any, timeout: int) -> Response:
+        asked.append((request, timeout))
+        return Response()
+
+    monkeypatch.setattr("urllib.request.urlopen", take)
+    monkeypatch.setattr("time.time", lambda: 1.9)
+
+    def fail() -> None:
+        raise ValueError("x" * 2000)
+
+    ids = {"StackId": "stackid", "RequestId": "requestid", "LogicalResourceId": "logicalresourceid"}
+    said = cloudformation.answer({**EVENT, "PhysicalResourceId": "physical"}, at_deploy=fail)
+    reason = "ValueError: " + "x" * 988
+    assert said == {"Status": "FAILED", "Reason": reason, "PhysicalResourceId": "physical", "Data": {"Now": "1"}, **ids}
+    ((request, timeout),) = asked
+    assert (request.full_url, request.method, timeout) == ("https://cloudformation.example/answer", "PUT", 30)
+    assert (request.headers, json.loads(request.data)) == ({"Content-type": ""}, said)
+    done = cloudformation.answer(EVENT)
+    assert (done["Status"], done["Reason"], done["PhysicalResourceId"]) == ("SUCCESS", "", "logicalresourceid")
+
+
+@pytest.mark.parametrize(("kind", "done"), [("Create", "deploy"), ("Update", "deploy"), ("Delete", "removal")])
+def test_a_removal_is_no_deploy(answers: list[dict[str, Any]], kind: str, done: str) -> None:
+    seen: list[str] = []
+    event = {**EVENT, "RequestType": kind, "ResourceType": "Custom::Champion"}
+    cloudformation.answer(event, at_deploy=lambda: seen.append("deploy"), at_removal=lambda: seen.append("removal"))
+    assert seen == [done]
+
+
+@pytest.mark.parametrize(
+    ("event", "deploy"), [(EVENT, True), ({"RequestType": "Create"}, False), ({"ResponseURL": "u"}, False), ({}, False)]
+)
+def test_who_calls(event: dict[str, Any], deploy: bool) -> None:
+    assert cloudformation.is_deploy(event) is deploy
+
+
+def test_it_asks_again_every_three_seconds_for_half_a_minute(
+    clock: list[float], answers: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+
+    def work() -> None:
+        asked.append(clock[0])
+        raise refusal("AccessDenied")
+
+    answer(work)
+    assert asked == [3.0 * n for n in range(11)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -71,19 +72,55 @@ def test_a_monitor_that_failed_says_only_that() -> None:
 
 def test_the_line_is_in_the_embedded_format_with_the_pipelines_name_and_the_files_time() -> None:
     (line,) = monitor_lines(REPORT, "retraining-prod", WRITTEN)
-    found = json.loads(line)
-    (directive,) = found["_aws"]["CloudWatchMetrics"]
-    assert found["_aws"]["Timestamp"] == int(WRITTEN * 1000)
-    assert (directive["Namespace"], directive["Dimensions"]) == ("ModelRetraining", [["PipelineName"]])
-    assert found["PipelineName"] == "retraining-prod"
-    assert all(found[metric["Name"]] == values_of(REPORT)[metric["Name"]] for metric in directive["Metrics"])
+    counts = {"LiveGames", "DriftedFeatures", "DaysSinceNewestGame", "LateScores", "DataFindings", "MonitorFailures"}
+    values = values_of(REPORT)
+    directive = {
+        "Namespace": "ModelRetraining",
+        "Dimensions": [["PipelineName"]],
+        "Metrics": [{"Name": name, "Unit": "Count" if name in counts else "None"} for name in values],
+    }
+    stamp = {"Timestamp": 1795597440000, "CloudWatchMetrics": [directive]}
+    assert json.loads(line) == {"_aws": stamp, "PipelineName": "retraining-prod", **values}
 
 
 @pytest.mark.parametrize(
-    ("as_of", "published"), [("2026-11-25", 1), ("2026-11-24", 1), ("2026-11-26", 1), ("2025-03-01", 0)]
+    ("as_of", "published"),
+    [("2026-11-22", 0), ("2026-11-23", 1), ("2026-11-25", 1), ("2026-11-27", 1), ("2026-11-28", 0), ("2025-11-25", 0)],
 )
-def test_a_back_test_is_not_published_as_todays_number(as_of: str, published: int) -> None:
-    assert len(list(monitor_lines({**REPORT, "as_of_date": as_of}, "p", WRITTEN))) == published
+def test_a_back_test_is_not_published_as_todays_number(
+    as_of: str, published: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two days apart are time zones and a run past midnight, three are a back-test; days are those in UTC."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Pacific/Midway")  # where it is still the 24th
+        time.tzset()
+        lines = list(monitor_lines({**REPORT, "as_of_date": as_of}, "p", WRITTEN))
+    time.tzset()
+    assert len(lines) == published
+
+
+@pytest.mark.parametrize(
+    ("evidence", "scores", "shown"),
+    [
+        ({"loss": 0.4, "too_good": 0.9, "home_edge": 0.1, "team": 0.3}, {"evidence": 0.2}, 0.9),
+        ({"loss": 0.4, "too_good": 0.1, "home_edge": 0.9, "team": 0.3}, {"evidence": 0.2}, 0.9),
+        ({"loss": 2.0, "too_good": 0.1, "home_edge": 0.1, "team": 0.9}, {"evidence": 0.2}, 0.9),
+        ({"loss": 2.0, "too_good": -0.3}, {}, -0.3),
+        ({"loss": 2.0}, {"evidence": 0.0}, 0.0),
+        ({"loss": 2.0}, {"evidence": None}, None),
+    ],
+)
+def test_drift_is_the_greatest_evidence_but_that_of_the_loss(
+    evidence: dict[str, float], scores: dict[str, float | None], shown: float | None
+) -> None:
+    report = {**REPORT, "live": {**REPORT["live"], "evidence": evidence}, "scores": scores}
+    assert values_of(report).get("DriftEvidence") == shown
+
+
+def test_what_the_data_lacks_is_counted() -> None:
+    report = {**THIN, "data": {"days_since_newest": 5, "overdue_games": 3, "alarms": ["late", "rewritten"]}}
+    values = {"MonitorFailures": 0.0, "DaysSinceNewestGame": 5, "LateScores": 3, "DataFindings": 2}
+    assert values_of(report) == values
 
 
 # --- through the function ---------------------------------------------------------------------------------------------

@@ -5,14 +5,19 @@ Worlds are random; WORLDS=20000 in the environment plays more of them than the 2
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from approval_worlds import ALERTS, VARIABLES, Killed, MemoryWorld, refused
+from botocore.exceptions import ClientError
 from random_worlds import APPROVED, PENDING, REJECTED, connected, counted, invoke, play, settle
 
-from infra.handlers.mail import Mail, message, subject
+from infra.handlers.mail import Mail
 from infra.handlers.outbox import CLAIM_SECONDS, Outbox
 
 WORLDS = int(os.environ.get("WORLDS", "2000"))
@@ -162,16 +167,104 @@ def test_a_version_that_was_decided_before_its_notice_was_sent_is_not_announced(
         assert world.mails == []
 
 
-@pytest.mark.parametrize("text", ["", "two\nlines", "é 日本 \x00", "x" * 300, " starts with a blank"])
-def test_a_subject_is_as_sns_takes_it(text: str) -> None:
-    made = subject(text)
-    assert 0 < len(made) < 100
-    assert made.isascii()
-    assert made.isprintable()
-    assert not made.startswith(" ")
+def claimed(world: MemoryWorld, *, at: float) -> None:
+    """A notice that another invocation has claimed, on the world's clock."""
+    notice = {"topic": ALERTS, "subject": "s", "text": "t", "claim": "another", "claimed_at": world.now() + at}
+    world.store(outbox(world).prefix + "a", json.dumps(notice).encode())
 
 
-def test_a_message_fits() -> None:
-    assert message("short é") == "short é"
-    assert len(message("é" * 300_000).encode()) < 256 * 1024
-    assert message("é" * 300_000).endswith("(cut)\n")
+@pytest.mark.parametrize(
+    ("at", "sent"), [(0, 0), (-299, 0), (-300, 1), (1, 1)], ids=["now", "five minutes", "older", "in the future"]
+)
+def test_a_claim_holds_for_five_minutes(at: float, sent: int) -> None:
+    """The functions that send end after two; a claim of the future is of a clock that was set back."""
+    world = MemoryWorld()
+    claimed(world, at=at)
+    assert outbox(world).deliver() == sent
+    assert len(world.mails) == sent
+
+
+def test_a_claim_is_its_own_among_retries_and_none_without_a_name() -> None:
+    world = MemoryWorld()
+    claimed(world, at=0)
+    assert replace(outbox(world), claim="another").deliver() == 1
+    world.store(outbox(world).prefix + "b", json.dumps({"topic": ALERTS, "subject": "s", "text": "t"}).encode())
+    assert outbox(world).deliver() == 1
+    assert outbox(world).claim != outbox(world).claim
+
+
+def test_a_notice_is_recorded_as_sns_takes_it_below_its_prefix() -> None:
+    world = MemoryWorld()
+    outbox(world).record("a", ALERTS, Mail("two\nlines", "text"))
+    notice = {"topic": ALERTS, "subject": "two?lines", "text": "text", "claim": "", "claimed_at": 0.0}
+    assert json.loads(world.read("outbox/registry/a") or b"") == notice
+    world.store("outbox/registry/b", b"")
+    assert outbox(world).names() == {"a": True, "b": False}
+    assert outbox(world).names("b") == {"b": False}
+
+
+def test_what_is_true_no_more_is_not_sent_and_what_is_sent_is_counted() -> None:
+    world = MemoryWorld()
+    for name in "cab":
+        outbox(world).record(name, ALERTS, Mail(name, "text"))
+    assert outbox(world).deliver(lambda name: name != "b") == 2
+    assert [sent for _, sent, _ in world.mails] == ["a", "c"]
+    assert outbox(world).deliver() == 1
+
+
+def test_a_mark_is_tried_for_24_seconds_and_then_the_error_is_raised() -> None:
+    world, pauses = MemoryWorld(), list[float]()
+    outbox(world).record("a", ALERTS, Mail("subject", "text"))
+
+    def fail(when: str, call: str) -> None:
+        if world.mails and (when, call) == ("before", "put_object"):
+            raise refused("SlowDown")
+
+    world.fails = fail
+    with pytest.raises(ClientError, match="SlowDown"):
+        replace(outbox(world), pause=pauses.append).deliver()
+    assert pauses == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0]
+
+
+def test_after_an_error_of_sns_the_next_invocation_need_not_wait(capsys: pytest.CaptureFixture[str]) -> None:
+    world = MemoryWorld()
+    outbox(world).record("a", ALERTS, Mail("subject", "text"))
+    recorded = world.read("outbox/registry/a")
+    broken = {"publish"}
+
+    def fail(when: str, call: str) -> None:
+        if when == "before" and call in broken:
+            broken.add("put_object")  # from now on: also the claim cannot be given back
+            raise refused(f"no {call}")
+
+    world.fails = fail
+    with pytest.raises(ClientError, match="no publish"):
+        outbox(world).deliver()
+    assert "outbox/registry/a stays claimed for 300 s" in capsys.readouterr().out
+    assert outbox(world).deliver() == 0, "claimed"
+    world.pass_time(300)
+    broken = {"publish"}
+    with suppress(ClientError):
+        world.fails = lambda when, call: fail(when, call) if call == "publish" else None
+        outbox(world).deliver()
+    assert "notice a was not sent: " in capsys.readouterr().out
+    assert world.read("outbox/registry/a") == recorded, "free again"
+    world.fails = lambda when, call: None
+    assert outbox(world).deliver() == 1
+
+
+@pytest.mark.parametrize("text", ["[1]", '{"topic": "t"}', "x" * 100])
+def test_an_object_that_is_no_notice_is_named_with_its_beginning(text: str) -> None:
+    world = MemoryWorld()
+    world.store("outbox/registry/a", text.encode())
+    with pytest.raises(ValueError, match=re.escape(f"not a notice: {text[:80]!r}; remove the object")):
+        outbox(world).deliver()
+
+
+def test_a_notice_that_another_takes_meanwhile_is_not_sent_by_this_one() -> None:
+    world = MemoryWorld()
+    for call, happens in ((2, lambda: claimed(world, at=0)), (3, lambda: claimed(world, at=0))):
+        outbox(world).record("a", ALERTS, Mail("subject", "text"))
+        world.interruptions[world.calls + call] = happens
+        assert outbox(world).deliver() == 0
+    assert world.mails == []
