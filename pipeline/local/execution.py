@@ -48,8 +48,19 @@ class JobEnded:
 
 
 @dataclass(frozen=True)
+class JobWaits:
+    """A job could not be started, and is tried again: why, and when."""
+
+    step: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class StopAsked:
     """Somebody wants the run to stop."""
+
+
+Event = JobEnded | JobWaits | StopAsked
 
 
 class Execution:
@@ -60,7 +71,7 @@ class Execution:
         plan: Plan,
         context: JobContext,
         record: RunResult,
-        events: SimpleQueue[JobEnded | StopAsked],
+        events: SimpleQueue[Event],
         listener: Listener,
         max_parallel: int,
     ) -> None:
@@ -88,9 +99,12 @@ class Execution:
         self._listener.run_ended(self._run)
         return self._run
 
-    def _handle(self, event: JobEnded | StopAsked) -> None:
+    def _handle(self, event: Event) -> None:
         if isinstance(event, StopAsked):
             self._end(STOPPED)
+            return
+        if isinstance(event, JobWaits):
+            self._change(replace(self._run.step(event.step), reason=event.reason))
             return
         del self._jobs[event.step]
         result = event.result
@@ -161,7 +175,9 @@ class Execution:
         name = new_job_name(self._run.execution_id, step.name)
         request = evaluate(step.arguments, self._scope(name))
         try:
-            job = JobStep(self._context, step, request, name)
+            job = JobStep(
+                self._context, step, request, name, lambda why: self._events.put(JobWaits(step.name, shorten(why)))
+            )
         except (KeyError, TypeError, AttributeError) as error:
             raise ExpressionError(f"the request is not one of a {step.type} job: {error!r}") from error
         self._change(replace(started, job_name=name))

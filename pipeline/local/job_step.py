@@ -55,8 +55,12 @@ def new_job_name(execution_id: str, step: str) -> str:
 class JobStep:
     """One step on its way; the runner calls `run` in a thread."""
 
-    def __init__(self, context: JobContext, step: Step, request: dict[str, Any], job_name: str) -> None:
+    def __init__(
+        self, context: JobContext, step: Step, request: dict[str, Any], job_name: str, waits: Callable[[str], None]
+    ) -> None:
+        """`waits` is told why the step has not begun, and when it is tried again."""
         self._context, self._step, self._request, self._job_name = context, step, request, job_name
+        self._waits = waits
         self._inputs = inputs_of(request)
         self._outputs = outputs_of(step.type, request, job_name)
         self._folder = context.store.step_folder(context.execution_id, step.name)
@@ -125,7 +129,7 @@ class JobStep:
             )
             return self._context.launcher.launch(self._job())
 
-        outcome, attempts = with_retries(attempt, self._step.retry_policies, self.stop)
+        outcome, attempts = with_retries(attempt, self._step.retry_policies, self.stop, self._waits)
         if outcome.status != "Completed":
             status = STOPPED if outcome.status == "Stopped" else FAILED
             self._collect(produced(base_dir, tuple(output for output in self._outputs if output.continuous)))
@@ -171,7 +175,10 @@ class JobStep:
 
 
 def with_retries(
-    attempt: Callable[[], JobOutcome], policies: tuple[RetryPolicy, ...], stop: StopSignal
+    attempt: Callable[[], JobOutcome],
+    policies: tuple[RetryPolicy, ...],
+    stop: StopSignal,
+    waits: Callable[[str], None],
 ) -> tuple[JobOutcome, int]:
     """Makes attempts until one has an outcome or its fault's policy is used up; returns it and the number of attempts.
 
@@ -193,7 +200,9 @@ def with_retries(
             if policy is None or not _allows(policy, retries, time.monotonic() - started):
                 return JobOutcome("Failed", f"{fault.exception_type}: {fault} (attempts: {attempts})"), attempts
             used[policy] = retries + 1
-            wake.wait(policy.interval_seconds * policy.backoff_rate**retries)
+            seconds = policy.interval_seconds * policy.backoff_rate**retries
+            waits(f"{fault.exception_type}: {fault}; tried again in {seconds:g} s")
+            wake.wait(seconds)
     return JobOutcome("Stopped", "stopped on request"), attempts
 
 

@@ -63,9 +63,9 @@ class Lines:
         self._line(f"run {run.execution_id} of {run.pipeline_name}{again}")
 
     def step_changed(self, run: RunResult, step: StepResult) -> None:
-        """Names the step, its status and, at its end, its time."""
+        """Names the step, its status (or why it is not yet started) and, at its end, its time."""
         if step.status == EXECUTING:
-            self._line(f"{step.name}: started")
+            self._line(f"{step.name}: {step.reason or 'started'}")
         elif step.status != SKIPPED:
             self._line(f"{step.name}: {describe(step)}")
 
@@ -144,7 +144,7 @@ def _note(step: StepResult) -> str:
         notes.append("cached")
     if step.attempts > 1:
         notes.append(f"{step.attempts} attempts")
-    if step.reason and step.status in {FAILED, STOPPED}:
+    if step.reason and step.status in {EXECUTING, FAILED, STOPPED}:
         notes.append(step.reason)
     return ", ".join(notes)
 

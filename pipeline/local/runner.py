@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipeline.local.cache import Cache
 from pipeline.local.digests import DigestMemory
-from pipeline.local.execution import Execution, JobEnded, StopAsked
+from pipeline.local.execution import Event, Execution, StopAsked
 from pipeline.local.faults import StoreLostError, explain
 from pipeline.local.job import Launcher
 from pipeline.local.job_step import JobContext
@@ -67,7 +67,7 @@ def run(
     store.sweep_temporary()
     Cache(store).prune()
     started = _new_run(plan) if resume is None else None
-    events: SimpleQueue[JobEnded | StopAsked] = SimpleQueue()
+    events: SimpleQueue[Event] = SimpleQueue()
     execution_id = started.execution_id if started else _existing(store, str(resume))
     with RunLock(store, execution_id) as lock, _signals(events):
         if started is None:
@@ -144,7 +144,7 @@ def _resumed(plan: Plan, store: Store, previous: RunResult) -> RunResult:
 
 
 @contextmanager
-def _signals(events: SimpleQueue[JobEnded | StopAsked]) -> Iterator[None]:
+def _signals(events: SimpleQueue[Event]) -> Iterator[None]:
     """Turns signals that end a program into requests to stop. Only the main thread may: elsewhere nothing is changed.
 
     SIGHUP (the terminal is gone) counts too, unless it is ignored, as under nohup.

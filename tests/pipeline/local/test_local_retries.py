@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from local_definitions import Json, Workbench, definition, processing
@@ -12,6 +13,7 @@ from local_definitions import Json, Workbench, definition, processing
 from pipeline.local.job import Job, JobOutcome, LaunchFault, StopSignal
 from pipeline.local.job_step import with_retries
 from pipeline.local.plan import Step, _retry_policy
+from pipeline.local.progress import Lines, describe
 
 
 @dataclass
@@ -53,6 +55,16 @@ def test_a_fault_is_retried_with_growing_waits(bench: Workbench) -> None:
     assert second >= 0.06
 
 
+def test_a_wait_is_told_at_once_with_its_cause(bench: Workbench) -> None:
+    step = processing("A", [], retries=[policy(CAPACITY, attempts=3)])
+    told = io.StringIO()
+    result = bench.run(definition(step), launcher=FaultyLauncher([CAPACITY]), listener=Lines(told))
+    assert (result.status, result.steps[0].reason) == ("Succeeded", None)
+    assert f"A: {CAPACITY}: no machine; tried again in 0.02 s\n" in told.getvalue()
+    waiting = replace(result.steps[0], status="Executing", reason="no machine; tried again in 60 s")
+    assert "tried again in 60 s" in describe(waiting)
+
+
 @pytest.mark.parametrize(
     ("faults", "retries", "attempts"),
     [
@@ -75,7 +87,7 @@ def test_a_policy_expires() -> None:
     """After 60 ms (the service takes whole minutes): after waits of 20 and 60 ms it has expired."""
     launcher = FaultyLauncher([CAPACITY] * 9)
     policies = tuple(map(_retry_policy, [policy(CAPACITY, minutes=0.001)]))
-    outcome, attempts = with_retries(lambda: launcher.launch(None), policies, StopSignal())  # type: ignore[arg-type]
+    outcome, attempts = with_retries(lambda: launcher.launch(None), policies, StopSignal(), print)  # type: ignore[arg-type]
     assert (outcome.status, outcome.message) == ("Failed", f"{CAPACITY}: no machine (attempts: 3)")
     assert attempts == len(launcher.times) == 3
 
@@ -86,7 +98,7 @@ def test_a_stop_ends_the_wait_for_a_retry() -> None:
     launcher = FaultyLauncher([CAPACITY])
     threading.Timer(0.05, stop.request).start()
     begin = time.monotonic()
-    outcome, attempts = with_retries(lambda: launcher.launch(None), policies, stop)  # type: ignore[arg-type]
+    outcome, attempts = with_retries(lambda: launcher.launch(None), policies, stop, print)  # type: ignore[arg-type]
     assert time.monotonic() - begin < 5
     assert (outcome.status, attempts) == ("Stopped", 1)
 
