@@ -20,6 +20,7 @@ from infra.setting_rules import COUNT_PARAMETERS, LIMITS, STEPS_WITH_MACHINES, S
 from infra.settings import Settings
 from pipeline.code_version import code_version, git_revision
 from pipeline.service_rules import Finding, check_definition
+from pipeline.service_rules.instances import has_local_storage
 
 DEFINITION_FILE: Final = Path(__file__).resolve().parents[1] / "pipeline" / "definition.json"
 
@@ -100,6 +101,11 @@ def _with_settings(settings: Settings) -> dict[str, Any]:
     for parameter in definition["Parameters"]:
         if parameter["Name"] in changed:
             parameter["DefaultValue"] = changed[parameter["Name"]]
+    machines = {parameter["Name"]: parameter["DefaultValue"] for parameter in definition["Parameters"]}
+    for cluster in (_cluster(step) for step in all_steps(definition["Steps"])):
+        # Hardware encrypts local storage, and SageMaker refuses a key for it: API_ResourceConfig, VolumeKmsKeyId.
+        if cluster and has_local_storage(machines[cluster["InstanceType"]["Get"].removeprefix("Parameters.")]):
+            del cluster["VolumeKmsKeyId"]
     if settings.tags or settings.monthly_budget_usd:
         for step in all_steps(definition["Steps"]):
             if step["Type"] in ("Processing", "Training"):  # a pipeline does not hand its own tags to its jobs
@@ -112,6 +118,15 @@ def _with_settings(settings: Settings) -> dict[str, Any]:
             elif step["Type"] == "Training":
                 step["Arguments"]["VpcConfig"] = vpc
     return definition
+
+
+def _cluster(step: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The machines of a step's job; None where it has no job."""
+    arguments = step.get("Arguments", {})
+    found: dict[str, Any] | None = arguments.get("ResourceConfig") or arguments.get("ProcessingResources", {}).get(
+        "ClusterConfig"
+    )
+    return found
 
 
 def all_steps(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

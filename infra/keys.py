@@ -47,6 +47,7 @@ class Keys(Construct):
                 "kms:Decrypt",
                 "kms:Encrypt",
                 "kms:GenerateDataKey",
+                "kms:GenerateDataKeyWithoutPlaintext",
                 "kms:ReEncryptFrom",
                 "kms:ReEncryptTo",
             ],

@@ -52,7 +52,8 @@ class RunAlarms(Construct):
 
         CloudWatch evaluates an alarm as soon as it is created, when no run can have succeeded yet. So hours before the
         schedule was created, changed or switched on count as good: CloudFormation asks a function for the time then,
-        and the alarm compares it with the time of each hour. Both metric math functions give a value for every hour:
+        and the alarm compares it with the time of each hour. As documented, TIME_SERIES of a number and EPOCH of a time
+        series have a value for every hour, and IF has none where the metric that it chooses has none (it breaches):
         docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
         """
         settings = self._settings
@@ -68,7 +69,7 @@ class RunAlarms(Construct):
         )
         since = began.get_att_string(NOW)
         watched = cloudwatch.MathExpression(
-            expression=f"SUM([succeeded, IF(EPOCH(TIME_SERIES(1)) < {since}, 1, 0)])",
+            expression=f"IF(EPOCH(TIME_SERIES(1)) < {since}, 1, succeeded)",
             using_metrics={"succeeded": self._metric("ExecutionSucceeded", HOUR)},
             period=HOUR,
         )

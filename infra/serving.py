@@ -28,6 +28,7 @@ from infra.image import Image
 from infra.permissions import allow
 from infra.settings import Settings
 from pipeline import contract as c
+from pipeline.service_rules.instances import has_local_storage
 
 HANDLER: Final = "infra.handlers.serving.handler"
 # The alarms that roll an update back. A request takes milliseconds: a second is a machine that cannot cope.
@@ -79,7 +80,8 @@ class Serving(Construct):
             instance_type=settings.serving_instance_type,
             instance_count=settings.serving_instance_count,
             stale_after_days=settings.serving_stale_after_days,
-            kms_key=key.key_arn,
+            # Hardware encrypts local storage, and SageMaker refuses a key for it: API_CreateEndpointConfig, KmsKeyId.
+            kms_key="" if has_local_storage(settings.serving_instance_type) else key.key_arn,
             rollback_alarms=tuple(alarm.alarm_name for alarm in alarms),
             subnets=settings.subnet_ids,
             security_groups=settings.security_group_ids,

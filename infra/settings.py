@@ -5,6 +5,7 @@ Reading it needs no network: what cannot be checked without an account (does the
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -18,6 +19,8 @@ from pipeline.parameters import TIME_ZONE
 ENVIRONMENT_KEY: Final = "env"
 ENVIRONMENTS_KEY: Final = "environments"
 ENVIRONMENTS: Final = ("dev", "prod")
+# What else the function of the endpoint is told takes up to 1.9 KB: docs.aws.amazon.com/lambda, quotas.
+_TAGS_OF_ENDPOINT: Final = 2000
 _EMAIL: Final = rule.matching(
     r"(?=.{1,254}$)(?=[^@]{1,64}@)[A-Za-z0-9_!#$%&'*+/=?^`{|}~-]+(\.[A-Za-z0-9_!#$%&'*+/=?^`{|}~-]+)*"
     r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9]",
@@ -73,7 +76,8 @@ class Settings:
         "folder of the play-by-play files below the data bucket; none: there are none",
     )
     model_group: str = _setting(
-        rule.matching(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", "letters, digits and hyphens, 63 at most"),
+        # IAM compares ARNs by case, and SageMaker has written those of groups in lower case (model-package/...).
+        rule.matching(r"[a-z0-9](-*[a-z0-9]){0,62}", "lower-case letters, digits and hyphens, 63 at most"),
         "",
         "name of the model package group; without it, nba-home-win-<environment>",
     )
@@ -187,6 +191,11 @@ class Settings:
         if self.monthly_budget_usd and not self.alert_emails:
             reason = "at least one address, because monthly_budget_usd does nothing but tell these"
             raise SettingError(_wrong("alert_emails", (), reason))
+        if self.serving != "off" and len(json.dumps(dict(self.tags))) > _TAGS_OF_ENDPOINT:
+            reason = (
+                f"at most {_TAGS_OF_ENDPOINT} characters of JSON with serving: a Lambda function's variables have 4 KB"
+            )
+            raise SettingError(_wrong("tags", dict(self.tags), reason))
         if bool(self.subnet_ids) != bool(self.security_group_ids):
             missing = "security_group_ids" if self.subnet_ids else "subnet_ids"
             raise SettingError(_wrong(missing, "", "at least one, because the other half of the VPC is given"))

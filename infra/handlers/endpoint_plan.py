@@ -111,8 +111,9 @@ class Wanted:
 
     def config(self) -> dict[str, Any]:
         """CreateEndpointConfig's request."""
-        # KmsKeyId encrypts the volume of an instance; a serverless endpoint has none.
-        key = {"KmsKeyId": self.settings.kms_key} if self.settings.kind == INSTANCE else {}
+        # KmsKeyId encrypts the volume of an instance: a serverless endpoint has none, and local storage takes no key.
+        takes_key = self.settings.kind == INSTANCE and self.settings.kms_key
+        key = {"KmsKeyId": self.settings.kms_key} if takes_key else {}
         variants = [{"VariantName": VARIANT, "ModelName": self.name, **self._variant()}]
         return {"EndpointConfigName": self.name, "ProductionVariants": variants, "Tags": self._tags(), **key}
 

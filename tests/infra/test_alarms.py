@@ -97,7 +97,7 @@ def breaches(template: Template, *, since: int, now: int, succeeded: int | None 
         alarms(template)["retraining-prod-run-overdue"]
     )
     (expression,) = [m["Expression"] for m in alarm["Metrics"] if "Expression" in m]
-    form = r"SUM\(\[succeeded, IF\(EPOCH\(TIME_SERIES\(1\)\) < (\d+), 1, 0\)\]\)"
+    form = r"IF\(EPOCH\(TIME_SERIES\(1\)\) < (\d+), 1, succeeded\)"
     began = int(re.fullmatch(form, expression)[1])  # type: ignore[index]
     hours = range(now - alarm["EvaluationPeriods"], now)
     return all((hour == succeeded) + (hour * 3600 < began) < alarm["Threshold"] for hour in hours)

@@ -101,11 +101,6 @@ def test_settings_change_defaults_and_nothing_else(prod: Template, synthesise: S
 @pytest.mark.parametrize(
     ("setting", "value", "says"),
     [
-        (
-            "instance_types",
-            {"Train": "ml.g5.xlarge"},
-            "step Train, ResourceConfig.VolumeKmsKeyId: ml.g5.xlarge has local",
-        ),
         ("instance_types", {"Prepare": "ml.m5.larg"}, 'did you mean "ml.m5.large"?'),
         ("instance_types", {"Predict": "ml.m6g.large"}, "arm64"),
         ("events_prefix", "x" * 1025, "1,025 characters, the limit is 1,024"),
@@ -121,6 +116,21 @@ def test_a_setting_that_sagemaker_would_refuse_in_a_job_is_refused_by_name(setti
         deployed_definition(Settings.from_context(given))
     assert str(refused.value).startswith(f"{setting}: ")
     assert says in str(refused.value)
+
+
+def test_a_machine_with_local_storage_is_asked_for_without_a_key_for_its_volume() -> None:
+    given = {"image_uri": IMAGE, "instance_types": {"Train": "ml.g5.xlarge", "Prepare": "ml.g5.xlarge"}}
+    jobs = {
+        step["Name"]: step["Arguments"]
+        for step in all_steps(deployed_definition(Settings.from_context(given))["Steps"])
+    }
+    clusters = {
+        name: job.get("ResourceConfig") or job["ProcessingResources"]["ClusterConfig"]
+        for name, job in jobs.items()
+        if "ResourceConfig" in job or "ProcessingResources" in job
+    }
+    assert {name for name, cluster in clusters.items() if "VolumeKmsKeyId" not in cluster} == {"Train", "Prepare"}
+    assert len(clusters) == 6
 
 
 def test_a_vpc_is_added_to_each_job_and_nothing_else(synthesise: Synthesise, dev: Template) -> None:

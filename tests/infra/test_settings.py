@@ -90,7 +90,8 @@ def test_options_are_text_and_cdk_json_is_not() -> None:
         ("events_prefix", "games", 'beside "games", which holds the games'),
         ("events_prefix", "games/plays", 'beside "games", which holds the games'),
         ("approval", "automatik", "did you mean automatic"),
-        ("model_group", "nba_home_win", "letters, digits and hyphens"),
+        ("model_group", "nba_home_win", "lower-case letters, digits and hyphens"),
+        ("model_group", "NbaHomeWin", "lower-case letters, digits and hyphens"),
         ("instance_types", "Train=m5.large", "ml.m5.large for Train"),
         ("instance_types", "Trian=ml.m5.large", "did you mean Train"),
         ("instance_counts", "Training=2", "counts of Aggregate, Train, not of Training (did you mean Train?)"),
@@ -198,6 +199,14 @@ def test_environments_that_are_none(environments: Any) -> None:
 def test_a_budget_without_anyone_to_tell_is_refused() -> None:
     with pytest.raises(SettingError, match=r"^alert_emails: .*monthly_budget_usd"):
         read(monthly_budget_usd="25")
+
+
+def test_more_tags_than_the_function_of_an_endpoint_can_be_told_are_refused() -> None:
+    """CloudFormation would refuse its environment: all variables of a function have 4 KB."""
+    tags = {f"tag-{n}": "x" * 200 for n in range(10)}
+    assert len(read(tags=tags).all_tags) == 12
+    with pytest.raises(SettingError, match=r"^tags: .*a Lambda function's variables have 4 KB"):
+        read(tags=tags, serving="serverless")
 
 
 def test_half_a_vpc_is_refused() -> None:
