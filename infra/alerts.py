@@ -71,15 +71,17 @@ class Alerts(Construct):
     ) -> cloudwatch.Alarm:
         """An alarm at `threshold` or more (or, with `below`, under it) in all of some periods; it mails, and when over.
 
-        `what` says in the mail what is wrong, `todo` what to do about it.
+        `what` says in the mail what is wrong, `todo` what to do about it; the runbook has more under the alarm's name.
         Without data it is over, or it breaches, or (`missing_keeps`) it stays as it is.
         """
         comparison, missing = cloudwatch.ComparisonOperator, cloudwatch.TreatMissingData
+        name, pipeline = _kebab(construct_id), self._settings.pipeline_name
         alarm = cloudwatch.Alarm(
             self,
             construct_id,
-            alarm_name=f"{self._settings.pipeline_name}-{_kebab(construct_id)}",
-            alarm_description=f"{what} {todo}",
+            alarm_name=f"{pipeline}-{name}",
+            alarm_description=f'{what} {todo} More: docs/runbook.md, "{name}"; '
+            f"commands take --pipeline {pipeline} --region {cdk.Aws.REGION}.",
             metric=metric,
             threshold=threshold,
             comparison_operator=comparison.LESS_THAN_THRESHOLD
@@ -118,7 +120,7 @@ class Alerts(Construct):
             f"{scope.node.id}{construct_id}",
             queue.metric_approximate_number_of_messages_visible(period=FIVE_MINUTES, statistic="Maximum"),
             what=f"Not delivered: {what}.",
-            todo=f"Read the messages of queue {queue.queue_name} (attribute ERROR_MESSAGE says why), mend the cause, "
+            todo=f"Read the messages of queue {queue.queue_name} (ERROR_MESSAGE or the body says why), mend the cause, "
             "start a run by hand if one is missing, then purge the queue: the alarm lasts until it is empty.",
         )
         return queue

@@ -81,20 +81,10 @@ def _allow_code(role: iam.Role, code: SparkCode) -> None:
 
 
 def _allow_logs(role: iam.Role) -> None:
-    stack = cdk.Stack.of(role)
-    groups = [
-        stack.format_arn(
-            service="logs",
-            resource="log-group",
-            resource_name=f"/aws/sagemaker/{kind}Jobs:*",
-            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
-        )
-        for kind in ("Processing", "Training")
-    ]
     allow(
         role,
         ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
-        groups,
+        job_logs(cdk.Stack.of(role)),
         why="SageMaker names a log stream after the job, whose name it makes up when the job starts.",
     )
     allow(
@@ -106,6 +96,19 @@ def _allow_logs(role: iam.Role) -> None:
             "StringEquals": {"cloudwatch:namespace": ["/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs"]}
         },
     )
+
+
+def job_logs(stack: cdk.Stack) -> list[str]:
+    """The two groups that SageMaker writes the logs of all the account's jobs to."""
+    return [
+        stack.format_arn(
+            service="logs",
+            resource="log-group",
+            resource_name=f"/aws/sagemaker/{kind}Jobs:*",
+            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+        )
+        for kind in ("Processing", "Training")
+    ]
 
 
 def allow_network_interfaces(role: iam.Role) -> None:

@@ -12,11 +12,13 @@ from typing import Final
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 
 from infra.alerts import Alerts
 from infra.handlers.endpoint_plan import ATTEMPT
+from infra.job_role import job_logs
 from infra.permissions import allow
 from infra.settings import Settings
 from infra.storage import RUNS_PREFIX, Storage
@@ -104,7 +106,7 @@ class People(Construct):
     def _allow_looking_closer(
         self, policy: iam.ManagedPolicy, alerts: Alerts, workflows: Sequence[stepfunctions.StateMachine]
     ) -> None:
-        """What the runbook sends to: why a workflow failed, and what could not be delivered, to be read and removed."""
+        """What the runbook sends to: why a workflow failed, logs, what was not delivered (to be read and removed)."""
         allow(policy, ["states:ListExecutions"], [workflow.state_machine_arn for workflow in workflows])
         executions = [
             cdk.Stack.of(self).format_arn(
@@ -121,8 +123,21 @@ class People(Construct):
             ["sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:PurgeQueue", "sqs:ReceiveMessage"],
             [queue.queue_arn for queue in alerts.queues],
         )
+        allow(policy, ["scheduler:GetSchedule"], [self._schedule])
+        allow(policy, ["logs:FilterLogEvents"], self._logs(), why="Log streams are named after jobs, or by Lambda.")
         through_sqs = {"StringEquals": {"kms:ViaService": self._via("sqs")}}
         allow(policy, ["kms:Decrypt"], [alerts.key.key_arn], conditions=through_sqs)
+
+    def _logs(self) -> list[str]:
+        """The logs of the stack's functions, and those that all jobs of the account write to."""
+        stack = cdk.Stack.of(self)
+        functions = [part.log_group_arn for part in stack.node.find_all() if isinstance(part, logs.LogGroup)]
+        return [*functions, *job_logs(stack)]
+
+    @property
+    def _schedule(self) -> str:
+        name = self._settings.pipeline_name
+        return cdk.Stack.of(self).format_arn(service="scheduler", resource="schedule", resource_name=f"{name}/{name}")
 
     def _via(self, service: str) -> str:
         stack = cdk.Stack.of(self)

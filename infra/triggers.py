@@ -76,7 +76,7 @@ class Triggers(Construct):
             "FailedStart",
             self.gate,
             what="A trigger could not start a run, or waited six hours for another run to end.",
-            todo=f"The workflow's last execution in the Step Functions console says why. {_BY_HAND}",
+            todo=f"The last execution of the workflow {self.gate.state_machine_arn} says why. {_BY_HAND}",
         )
 
     def _make_schedule(self) -> tuple[scheduler.CfnScheduleGroup, scheduler.CfnSchedule]:

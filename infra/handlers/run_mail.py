@@ -55,7 +55,7 @@ class Run:
 
 def step_failed(run: Run, step: Mapping[str, Any], reason: str, trigger: str) -> Mail:
     """The email about a failed step; `step` is as ListPipelineExecutionSteps gives it."""
-    name = step["StepName"]
+    name, what = step["StepName"], f"step {step['StepName']} failed"
     job, log = _links(run, step)
     lines = [
         f"Step {name} of pipeline {run.pipeline} (environment {run.environment}) failed.",
@@ -68,15 +68,19 @@ def step_failed(run: Run, step: Mapping[str, Any], reason: str, trigger: str) ->
         f"Step ended     {_time(step.get('EndTime'))}, after {_minutes(step.get('StartTime'), step.get('EndTime'))}",
         f"Job            {job}",
         f"Logs           {log}",
-        *_where(run),
+        *_where(run, what),
     ]
     # SageMaker refuses to retry a run that a Fail step has ended (dg/pipelines-build.html, Fail step).
-    if not any("Fail" in failed.get("Metadata", {}) for failed in run.failed_steps):
+    if any("Fail" in failed.get("Metadata", {}) for failed in run.failed_steps):
+        lines.append(
+            "               with --param LIMIT=VALUE; the same games with the same limits are not judged twice"
+        )
+    else:
         lines += [
             "Go on from this step, with the same data and definition, when the run has ended:",
             f"  aws sagemaker retry-pipeline-execution --region {run.region} --pipeline-execution-arn {run.arn}",
         ]
-    return Mail(run.title(f"step {name} failed"), "\n".join(lines) + "\n")
+    return Mail(run.title(what), "\n".join(lines) + "\n")
 
 
 def run_failed(run: Run, trigger: str) -> Mail:
@@ -88,7 +92,7 @@ def run_failed(run: Run, trigger: str) -> Mail:
         run.reason or "SageMaker gave none.",
         "",
         *_when(run, trigger, "Failed "),
-        *_where(run),
+        *_where(run, "a run failed"),
     ]
     return Mail(run.title("a run failed"), "\n".join(lines) + "\n")
 
@@ -100,7 +104,7 @@ def run_stopped(run: Run, trigger: str) -> Mail:
         "Who stopped it knows why: CloudTrail records StopPipelineExecution.",
         "",
         *_when(run, trigger, "Stopped"),
-        *_where(run),
+        *_where(run, "a run was stopped"),
     ]
     return Mail(run.title("a run was stopped"), "\n".join(lines) + "\n")
 
@@ -114,12 +118,14 @@ def _when(run: Run, trigger: str, ended: str) -> list[str]:
     ]
 
 
-def _where(run: Run) -> list[str]:
+def _where(run: Run, what: str) -> list[str]:
+    """Where to look, and what to do: `what` is a heading of the runbook."""
     dashboard = f"cloudwatch/home?region={run.region}#dashboards/dashboard/{run.pipeline}"
     return [
         f"Run            {run.arn}",
         f"Dashboard      {console(run.region, run.partition, dashboard)}",
         "",
+        f'What to do:    docs/runbook.md, "{what}"',
         f"Look closer:   python -m scripts.show_execution {run.arn}",
         f"Run again:     python -m scripts.start_execution --pipeline {run.pipeline} --region {run.region}",
     ]

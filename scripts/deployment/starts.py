@@ -73,7 +73,7 @@ def dead_letters(environment: Environment) -> Iterator[Line]:
             yield Line(
                 "dead letters",
                 FAILED,
-                f"{name} holds {held} undelivered: attribute ERROR_MESSAGE says why, docs/runbook.md what to do",
+                f"{name} holds {held} undelivered: ERROR_MESSAGE or the body says why, docs/runbook.md what to do",
                 f"aws sqs receive-message --queue-url {url} --message-attribute-names All --region {region}; when that "
                 f"is fixed: aws sqs purge-queue --queue-url {url} --region {region}",
             )

@@ -27,6 +27,7 @@ from moto.cloudformation.responses import CloudFormationResponse
 from moto.iam.access_control import PermissionResult
 from moto.iam.models import ManagedPolicy
 from moto.kms.models import Key
+from moto.logs.models import LogGroup
 from moto.s3.models import FakeBucket
 
 Properties = dict[str, Any]
@@ -55,6 +56,8 @@ def teach() -> None:
     Permission.physical_resource_id = "permission"
     create_key = Key.create_from_cloudformation_json.__func__
     Key.create_from_cloudformation_json = classmethod(functools.partial(_create_key, create_key))
+    # Its documented return value ends in :*, as policies need it.
+    LogGroup.get_cfn_attribute = lambda group, attribute: f"{group.arn}:*"
     # As IAM does, which moto's stacks do not ask: a policy that is attached is not deleted.
     ManagedPolicy.delete = lambda policy, account, region: boto3.client("iam").delete_policy(PolicyArn=policy.arn)
     Key.delete = lambda key, account, region: boto3.client("kms", region_name=region).schedule_key_deletion(

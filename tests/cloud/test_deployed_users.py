@@ -82,6 +82,21 @@ def test_an_operator_reads_why_a_workflow_failed_and_what_was_not_delivered(depl
             deployed.end_run(run["PipelineExecutionArn"])
 
 
+def test_an_operator_reads_the_logs_that_mails_name_and_the_schedule(deployed: Deployed) -> None:
+    admin, logs, name = deployed.client("logs"), deployed.person("logs", "Operator"), deployed.outputs["PipelineName"]
+    jobs = [f"/aws/sagemaker/{kind}Jobs" for kind in ("Processing", "Training")]
+    for group in (*jobs, "/aws/lambda/another"):
+        admin.create_log_group(logGroupName=group)
+    ours = [group["logGroupName"] for group in admin.describe_log_groups(logGroupNamePrefix=name)["logGroups"]]
+    assert len(ours) == 4
+    for group in (*ours, *jobs):
+        assert logs.filter_log_events(logGroupName=group)["events"] is not None
+    assert denied(logs.filter_log_events, logGroupName="/aws/lambda/another")
+    assert deployed.person("scheduler", "Operator").get_schedule(Name=name, GroupName=name)["Name"] == name
+    for group in (*jobs, "/aws/lambda/another"):
+        admin.delete_log_group(logGroupName=group)
+
+
 def test_both_read_reports_and_neither_reads_games(deployed: Deployed) -> None:
     bucket, admin = deployed.outputs["ArtifactBucket"], deployed.client("s3")
     for key in ("runs/a/evaluate/evaluation/report.html", "monitor/monitor.html"):

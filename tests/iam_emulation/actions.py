@@ -204,6 +204,11 @@ def _logged(verb: str) -> Rule:
     return rule
 
 
+def _schedule(call: Call, _: Encrypted) -> Iterator[Request]:
+    name = f"schedule/{call.get('GroupName', 'default')}/{call['Name']}"
+    yield Request("scheduler:GetSchedule", _arn(call, "scheduler", name))
+
+
 _EXECUTION = "PipelineExecutionArn"
 RULES: dict[tuple[str, str], Rule] = {
     **{("s3", operation): _read for operation in ("GetObject", "HeadObject")},
@@ -232,6 +237,8 @@ RULES: dict[tuple[str, str], Rule] = {
     ("cloudformation", "DescribeStacks"): _named("cloudformation:DescribeStacks", "stack/{}/*", "StackName"),
     ("cloudwatch", "DescribeAlarms"): _alarms,
     **{("logs", verb): _logged(verb) for verb in ("CreateLogStream", "PutLogEvents")},
+    ("logs", "FilterLogEvents"): _named("logs:FilterLogEvents", "log-group:{}:*", "logGroupName"),
+    ("scheduler", "GetSchedule"): _schedule,
     **{
         ("sagemaker", verb): _sagemaker(verb, "pipeline/{}", "PipelineName")
         for verb in (
