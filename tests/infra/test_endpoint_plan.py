@@ -99,7 +99,12 @@ def test_an_update_of_machines_is_watched_and_rolled_back(machines: int, routing
 )
 def test_another_wish_has_another_name(changed: Wanted) -> None:
     assert changed.name not in (WANTED.name, ON_MACHINES.name)
-    assert changed.name == Wanted(changed.settings, dict(changed.metadata)).name, "and the same wish the same"
+
+
+def test_the_same_wish_has_the_same_name() -> None:
+    lineage = {"image": "i", "fingerprint": "f"}
+    names = {Wanted(SETTINGS, {**CHAMPION, "lineage": one}).name for one in (lineage, dict(reversed(lineage.items())))}
+    assert len(names) == 1
 
 
 # --- the next step ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,239 @@
+"""What people read about a failed step or run where little is known, and which runs and steps are looked at."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from recording_client import RecordingClient, refusal
+from run_worlds import VARIABLES, RunWorld
+
+from infra.handlers import runs
+from infra.handlers.mail import Mail
+from infra.handlers.run_mail import Run, run_failed, run_stopped, step_failed
+
+ARN = "arn:aws:sagemaker:eu-west-1:111122223333:pipeline/p/execution/x1"
+RUN = Run(ARN, "p", "prod", "aws", "eu-west-1")
+DASHBOARD = "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#dashboards/dashboard/p"
+WHERE = f"""Run            {ARN}
+Dashboard      {DASHBOARD}
+
+Look closer:   python -m scripts.show_execution {ARN}
+Run again:     python -m scripts.start_execution --pipeline p --region eu-west-1
+"""
+RETRY = f"""Go on from this step, with the same data and definition, when the run has ended:
+  aws sagemaker retry-pipeline-execution --region eu-west-1 --pipeline-execution-arn {ARN}
+"""
+NOON = datetime(2026, 11, 23, 12, tzinfo=timezone(timedelta(hours=-5)))
+
+
+def job(kind: str, name: str) -> dict[str, Any]:
+    return {"Metadata": {kind: {"Arn": f"arn:aws:sagemaker:eu-west-1:111122223333:{name}"}}}
+
+
+def test_a_step_of_which_nothing_is_known() -> None:
+    assert step_failed(RUN, {"StepName": "Train"}, "", "drift") == Mail(
+        "[prod] p: step Train failed",
+        f"""Step Train of pipeline p (environment prod) failed.
+
+Reason
+SageMaker gave none: see the logs.
+
+Triggered by   drift
+Step started   at an unknown time
+Step ended     at an unknown time, after an unknown time
+Job            this step has none
+Logs           none: the reason above is all there is
+{WHERE}{RETRY}""",
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "page", "group"),
+    [
+        ("ProcessingJob", "processing-job/j-1", "processing-jobs", "ProcessingJobs"),
+        ("TrainingJob", "training-job/j-1", "jobs", "TrainingJobs"),
+    ],
+)
+def test_a_step_with_a_job(kind: str, name: str, page: str, group: str) -> None:
+    step = {"StepName": "S", "StartTime": NOON, "EndTime": NOON + timedelta(seconds=90), **job(kind, name)}
+    text = step_failed(RUN, step, "because", "schedule").text
+    console = "https://eu-west-1.console.aws.amazon.com"
+    log = f"cloudwatch/home?region=eu-west-1#logsV2:log-groups/log-group/$252Faws$252Fsagemaker$252F{group}"
+    assert "Reason\nbecause\n\nTriggered by   schedule\nStep started   2026-11-23T17:00:00Z\n" in text
+    assert "Step ended     2026-11-23T17:01:30Z, after 1.5 minutes\n" in text
+    assert f"Job            {console}/sagemaker/home?region=eu-west-1#/{page}/j-1\n" in text
+    assert f"Logs           {console}/{log}$3FlogStreamNameFilter$3Dj-1\n" in text
+
+
+def test_after_a_fail_step_no_retry_is_offered() -> None:
+    ended = RUN.with_state(described("Failed"), [{"Metadata": {}}, {"Metadata": {"Fail": {}}}])
+    assert RETRY not in step_failed(ended, {"StepName": "S"}, "r", "t").text
+
+
+def described(status: str, **more: Any) -> dict[str, Any]:
+    return {"PipelineExecutionStatus": status, "CreationTime": NOON, "LastModifiedTime": NOON, **more}
+
+
+def test_a_run_that_failed_or_was_stopped() -> None:
+    run = RUN.with_state(described("Failed", LastModifiedTime=NOON + timedelta(minutes=3)), [])
+    assert run_failed(run, "manual") == Mail(
+        "[prod] p: a run failed",
+        f"""A run of pipeline p (environment prod) failed, and no step of it did.
+
+Reason
+SageMaker gave none.
+
+Triggered by   manual
+Started        2026-11-23T17:00:00Z
+Failed         2026-11-23T17:03:00Z, after 3.0 minutes
+{WHERE}""",
+    )
+    assert run_stopped(run, "manual") == Mail(
+        "[prod] p: a run was stopped",
+        f"""A run of pipeline p (environment prod) was stopped before its end.
+Who stopped it knows why: CloudTrail records StopPipelineExecution.
+
+Triggered by   manual
+Started        2026-11-23T17:00:00Z
+Stopped        2026-11-23T17:03:00Z, after 3.0 minutes
+{WHERE}""",
+    )
+    assert "Reason\nno role\n" in run_failed(RUN.with_state(described("Failed", FailureReason="no role"), []), "m").text
+
+
+def test_a_run_is_what_the_service_says() -> None:
+    run = RUN.with_state(
+        described("Failed", FailureReason=None, LastModifiedTime=NOON + timedelta(seconds=1)), [{"a": 1}]
+    )
+    assert (run.id, run.status, run.reason, run.failed_steps) == ("x1", "Failed", "", [{"a": 1}])
+    assert (run.started, run.changed) == (NOON.timestamp(), NOON.timestamp() + 1)
+    assert (RUN.status, RUN.reason, RUN.started, RUN.changed, RUN.failed_steps) == ("", "", 0.0, 0.0, [])
+
+
+# --- which runs and steps ---------------------------------------------------------------------------------------------
+def services(**answers: Any) -> tuple[runs.Services, RecordingClient]:
+    client = RecordingClient(**answers)
+    made: Any = SimpleNamespace(sagemaker=client, clock=lambda: 1_000_000.0, pause=lambda _: None)
+    return made, client
+
+
+def test_the_hourly_call_looks_at_runs_of_two_days_that_have_not_succeeded() -> None:
+    statuses = {"a": "Failed", "b": "Succeeded", "c": "Executing", "d": "Stopped"}
+    page = [{"PipelineExecutionArn": arn, "PipelineExecutionStatus": status} for arn, status in statuses.items()]
+    pages = [{"PipelineExecutionSummaries": page[:2]}, {"PipelineExecutionSummaries": page[2:]}]
+    made, client = services(list_pipeline_executions=pages)
+    assert list(runs._recent(made, "p")) == ["a", "c", "d"]
+    request = {"PipelineName": "p", "CreatedAfter": 1_000_000.0 - 172_800, "SortOrder": "Descending"}
+    assert client.requests == [("list_pipeline_executions", request)]
+
+
+@pytest.mark.parametrize(
+    ("given", "trigger"),
+    [
+        ([], "manual"),
+        ([{"Name": "MaxDepth", "Value": "2"}], "manual"),
+        ([{"Name": "TriggerReason"}], "manual"),
+        ([{"Name": "TriggerReason", "Value": ""}], "manual"),
+        ([{"Name": "MaxDepth", "Value": "2"}, {"Name": "TriggerReason", "Value": "drift"}], "drift"),
+    ],
+)
+def test_what_started_a_run(given: list[dict[str, str]], trigger: str) -> None:
+    made, client = services(list_pipeline_parameters_for_execution=[{}, {"PipelineParameters": given}])
+    assert runs._trigger(made, ARN) == trigger
+    assert client.requests == [("list_pipeline_parameters_for_execution", {"PipelineExecutionArn": ARN})]
+
+
+def test_what_a_container_wrote() -> None:
+    step = job("ProcessingJob", "processing-job/j-1")
+    made, client = services(describe_processing_job={"ExitMessage": "bad data"})
+    assert runs._exit_message(made, step) == "bad data"
+    assert client.requests == [("describe_processing_job", {"ProcessingJobName": "j-1"})]
+    assert runs._exit_message(services(describe_processing_job={})[0], step) is None
+    assert runs._exit_message(made, job("TrainingJob", "training-job/j-1")) is None
+    for code in ("ValidationException", "ResourceNotFound"):
+        assert runs._exit_message(services(describe_processing_job=refusal(code))[0], step) is None
+    with pytest.raises(ClientError):
+        runs._exit_message(services(describe_processing_job=refusal("ThrottlingException"))[0], step)
+
+
+def test_each_failure_of_a_step_has_a_name_of_its_own() -> None:
+    """By its jobs, in any order; where it has none, by its start."""
+    jobs = {"A": {"Arn": "1"}, "B": {"Arn": "2"}}
+    steps: list[dict[str, Any]] = [
+        {},
+        {"StartTime": NOON},
+        {"Metadata": {"Fail": {"ErrorMessage": "m"}}, "StartTime": NOON + timedelta(1)},
+        {"Metadata": jobs, "StartTime": NOON},
+        {"Metadata": {"A": {"Arn": "2"}}},
+    ]
+    names = [runs._attempt(step) for step in steps]
+    assert len(set(names)) == len(steps)
+    assert {len(name) for name in names} == {12}
+    assert runs._attempt({"Metadata": dict(reversed(jobs.items()))}) == names[3], "the start does not matter"
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> RunWorld:
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
+    made = RunWorld()
+    monkeypatch.setattr(
+        runs, "connect", lambda bucket: made.services if bucket == VARIABLES["ARTIFACT_BUCKET"] else None
+    )
+    return made
+
+
+def pauses_of(world: RunWorld, event: dict[str, Any]) -> float:
+    """How long the function waits for what an event tells of."""
+    before = world.now()
+    world.deliver(event)
+    return world.now() - before
+
+
+def test_a_failure_that_is_not_listed_yet_is_waited_for_a_minute_at_most(world: RunWorld) -> None:
+    arn = world.begin()
+    prepare = world.fail_step(arn, "Prepare")
+    assert pauses_of(world, prepare) == 0
+    assert pauses_of(world, {**prepare, "detail": {**prepare["detail"], "stepName": "Train"}}) == 50
+    assert pauses_of(world, world.event(arn)) == 0, "an event about the run expects no step"
+    world.behind.add(arn)
+    assert pauses_of(world, prepare) == 50
+
+
+@pytest.mark.parametrize(("after", "told"), [(599, 0), (600, 1)])
+def test_a_run_without_a_failed_step_is_told_of_after_ten_minutes(world: RunWorld, after: int, told: int) -> None:
+    arn = world.begin()
+    ended = world.end(arn, "Failed")
+    world.pass_time(after)
+    assert world.deliver(ended) == {"sent": told}
+    assert [subject for _, subject, _ in world.mails] == ["[prod] retraining-test: a run failed"] * told
+
+
+@pytest.mark.parametrize("status", ["Executing", "Succeeded", "Stopping", "Stopped"])
+def test_only_failed_runs_are_told_of_as_failed(world: RunWorld, status: str) -> None:
+    ended = world.end(world.begin(), status)
+    world.pass_time(3600)
+    for _ in range(2):
+        world.deliver(ended)
+    told = [subject for _, subject, _ in world.mails]
+    assert told == (["[prod] retraining-test: a run was stopped"] if status == "Stopped" else [])
+
+
+def test_a_notice_is_named_after_what_failed(world: RunWorld) -> None:
+    """So that what an earlier version of the function has told of is not told of again."""
+    first, second, third = world.begin(), world.begin(), world.begin()
+    world.fail_step(first, "Prepare")
+    world.end(second, "Stopped")
+    world.end(third, "Failed")
+    world.pass_time(3600)
+    assert world.deliver({"detail": {}}) == {"sent": 3}
+    step = world.runs[first]["steps"]["Prepare"]
+    assert {key for key in world.objects if key.startswith("outbox/")} == {
+        f"outbox/runs/run1-Prepare-{runs._attempt(step)}",
+        *("outbox/runs/run2-stopped", "outbox/runs/run3-failed"),
+    }
+    assert world.deliver({}) == {"sent": 0}

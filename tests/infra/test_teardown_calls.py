@@ -1,0 +1,167 @@
+"""The requests of the function that lets a stack go, piece by piece, and which refusals are none."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from recording_client import RecordingClient, refusal
+
+from infra.handlers import teardown
+from infra.handlers.teardown import Going, Left, OutOfTimeError
+
+GONE = ["NoSuchBucket", "ResourceNotFound", "ValidationException", "ValidationError"]
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    slept: list[float] = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    return slept
+
+
+def run(arn: str, status: str) -> dict[str, str]:
+    return {"PipelineExecutionArn": arn, "PipelineExecutionStatus": status}
+
+
+def test_runs_that_go_on_are_stopped_and_waited_for(pauses: list[float]) -> None:
+    pages = [[run("a", "Executing"), run("b", "Succeeded")], [run("c", "Stopping"), run("d", "Executing")]]
+    client = RecordingClient(list_pipeline_executions=[{"PipelineExecutionSummaries": page} for page in pages])
+    assert teardown.stop_runs(client, "p") == 3
+    (listed, *stopped) = client.requests
+    assert listed == ("list_pipeline_executions", {"PipelineName": "p"})
+    assert [(operation, request["PipelineExecutionArn"]) for operation, request in stopped] == [
+        ("stop_pipeline_execution", "a"),
+        ("stop_pipeline_execution", "d"),
+    ]
+    assert len({request["ClientRequestToken"] for _, request in stopped}) == 2
+    assert pauses == [2.0]
+
+
+def test_without_one_there_is_nothing_to_wait_for(pauses: list[float]) -> None:
+    client = RecordingClient(list_pipeline_executions=[{"PipelineExecutionSummaries": [run("b", "Failed")]}])
+    assert teardown.stop_runs(client, "p") == 0
+    assert pauses == []
+
+
+@pytest.mark.parametrize(("code", "borne"), [("ConflictException", True), ("ThrottlingException", False)])
+def test_a_run_that_has_just_ended_needs_no_stop(code: str, borne: bool) -> None:
+    pages = [{"PipelineExecutionSummaries": [run("a", "Executing")]}]
+    client = RecordingClient(list_pipeline_executions=pages, stop_pipeline_execution=refusal(code))
+    try:
+        assert teardown.stop_runs(client, "p") == 1
+    except ClientError:
+        assert not borne
+    else:
+        assert borne
+
+
+OTHER = {"Sid": "Own", "Effect": "Deny"}
+NO_WRITES = {
+    **{"Sid": "NoWritesWhileItGoes", "Effect": "Deny", "Principal": "*", "Action": "s3:PutObject"},
+    "Resource": "arn:aws-cn:s3:::b/*",
+}
+
+
+@pytest.mark.parametrize(
+    ("answer", "put"),
+    [
+        (
+            {"Policy": json.dumps({"Version": "v", "Statement": [OTHER]})},
+            {"Version": "v", "Statement": [OTHER, NO_WRITES]},
+        ),
+        ({"Policy": json.dumps({"Version": "v", "Statement": [OTHER, NO_WRITES]})}, None),
+        (refusal("NoSuchBucketPolicy"), {"Version": "2012-10-17", "Statement": [NO_WRITES]}),
+        *((refusal(code), None) for code in GONE),
+    ],
+)
+def test_a_bucket_refuses_writes_beside_what_it_refused_before(answer: Any, put: dict[str, Any] | None) -> None:
+    client = RecordingClient(get_bucket_policy=answer)
+    teardown.refuse_writes(client, "b", "aws-cn")
+    (asked, *written) = client.requests
+    assert asked == ("get_bucket_policy", {"Bucket": "b"})
+    assert [(request["Bucket"], json.loads(request["Policy"])) for _, request in written] == [("b", put)] * bool(put)
+
+
+def test_any_other_refusal_is_an_error() -> None:
+    for call in (
+        lambda client: teardown.refuse_writes(client, "b", "aws"),
+        lambda client: teardown.delete_packages(client, "g"),
+    ):
+        packages = {"ModelPackageSummaryList": [{"ModelPackageArn": "a"}]}
+        denied = refusal("AccessDenied")
+        with pytest.raises(ClientError):
+            call(RecordingClient(get_bucket_policy=denied, list_model_packages=packages, delete_model_package=denied))
+
+
+def test_versions_and_markers_are_deleted_by_the_page() -> None:
+    page = {"Versions": [{"Key": "k", "VersionId": "1", "Size": 5}], "DeleteMarkers": [{"Key": "m", "VersionId": "2"}]}
+    client = RecordingClient(list_object_versions=page)
+    assert teardown.delete_objects(client, "b") == 2
+    objects = [{"Key": "k", "VersionId": "1"}, {"Key": "m", "VersionId": "2"}]
+    assert client.requests == [
+        ("list_object_versions", {"Bucket": "b"}),
+        ("delete_objects", {"Bucket": "b", "Delete": {"Objects": objects, "Quiet": True}}),
+    ]
+    empty = RecordingClient()
+    assert teardown.delete_objects(empty, "b") == 0
+    assert len(empty.requests) == 1
+    client.answers["delete_objects"] = {"Errors": [{"Key": "k", "Code": "AccessDenied"}, {"Key": "m", "Code": "x"}]}
+    with pytest.raises(RuntimeError, match="S3 does not delete k in b: AccessDenied"):
+        teardown.delete_objects(client, "b")
+
+
+@pytest.mark.parametrize("code", [*GONE, None])
+def test_packages_are_deleted_by_the_page(code: str | None, pauses: list[float]) -> None:
+    page = {"ModelPackageSummaryList": [{"ModelPackageArn": "a"}, {"ModelPackageArn": "b"}]}
+    client = RecordingClient(list_model_packages=page, delete_model_package=refusal(code) if code else {})
+    assert teardown.delete_packages(client, "g") == 2
+    assert client.requests == [
+        ("list_model_packages", {"ModelPackageGroupName": "g", "MaxResults": 100}),
+        *(("delete_model_package", {"ModelPackageName": arn}) for arn in "ab"),
+    ]
+    assert pauses == ([2.0, 2.0] if code else []), "a list that lags behind is not asked at once"
+
+
+def left(milliseconds: int) -> Left:
+    context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: milliseconds)
+    return Left(context)
+
+
+def test_a_piece_of_work_is_repeated_until_none_is_left(capsys: pytest.CaptureFixture[str]) -> None:
+    found = iter([1000, 500, 0])
+    left(20_000).until_none(lambda: next(found), "objects in b")
+    logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["of"], line["found"], line["in_all"]) for line in logged] == [
+        ("objects in b", 1000, 1000),
+        ("objects in b", 500, 1500),
+        ("objects in b", 0, 1500),
+    ]
+    left(0).until_none(lambda: 0, "nothing, in no time")
+
+
+def test_with_less_than_20_seconds_left_it_ends_and_says_how_far_it_came() -> None:
+    with pytest.raises(OutOfTimeError) as ended:
+        left(19_999).until_none(lambda: 1000, "objects in b")
+    remedy = "run cdk destroy again, it goes on from there"
+    assert str(ended.value) == f"there are still objects in b (1,000 seen to so far): {remedy}"
+
+
+@pytest.mark.parametrize("code", [*GONE, "AccessDenied"])
+def test_what_is_gone_is_no_work(code: str) -> None:
+    def work() -> int:
+        raise refusal(code)
+
+    if code in GONE:
+        left(60_000).until_none(work, "objects")
+    else:
+        with pytest.raises(ClientError):
+            left(60_000).until_none(work, "objects")
+
+
+def test_what_goes_is_named_by_the_resource() -> None:
+    assert Going.of({"Buckets": ["a", "b"], "Group": "g", "Pipeline": "p"}) == Going(("a", "b"), "g", "p")
+    assert teardown.GOING == ("DELETE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
