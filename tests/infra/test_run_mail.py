@@ -21,6 +21,7 @@ DASHBOARD = "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-
 WHERE = f"""Run            {ARN}
 Dashboard      {DASHBOARD}
 
+What to do:    docs/runbook.md, "TITLE"
 Look closer:   python -m scripts.show_execution {ARN}
 Run again:     python -m scripts.start_execution --pipeline p --region eu-west-1
 """
@@ -47,7 +48,7 @@ Step started   at an unknown time
 Step ended     at an unknown time, after an unknown time
 Job            this step has none
 Logs           none: the reason above is all there is
-{WHERE}{RETRY}""",
+{WHERE.replace("TITLE", "step Train failed")}{RETRY}""",
     )
 
 
@@ -71,7 +72,9 @@ def test_a_step_with_a_job(kind: str, name: str, page: str, group: str) -> None:
 
 def test_after_a_fail_step_no_retry_is_offered() -> None:
     ended = RUN.with_state(described("Failed"), [{"Metadata": {}}, {"Metadata": {"Fail": {}}}])
-    assert RETRY not in step_failed(ended, {"StepName": "S"}, "r", "t").text
+    remedy = "               with --param LIMIT=VALUE; the same games with the same limits are not judged twice\n"
+    text = step_failed(ended, {"StepName": "S"}, "r", "t").text
+    assert text.endswith(WHERE.replace("TITLE", "step S failed") + remedy)
 
 
 def described(status: str, **more: Any) -> dict[str, Any]:
@@ -90,7 +93,7 @@ SageMaker gave none.
 Triggered by   manual
 Started        2026-11-23T17:00:00Z
 Failed         2026-11-23T17:03:00Z, after 3.0 minutes
-{WHERE}""",
+{WHERE.replace("TITLE", "a run failed")}""",
     )
     assert run_stopped(run, "manual") == Mail(
         "[prod] p: a run was stopped",
@@ -100,7 +103,7 @@ Who stopped it knows why: CloudTrail records StopPipelineExecution.
 Triggered by   manual
 Started        2026-11-23T17:00:00Z
 Stopped        2026-11-23T17:03:00Z, after 3.0 minutes
-{WHERE}""",
+{WHERE.replace("TITLE", "a run was stopped")}""",
     )
     assert "Reason\nno role\n" in run_failed(RUN.with_state(described("Failed", FailureReason="no role"), []), "m").text
 
