@@ -21,7 +21,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline import contract as c
-from pipeline.steps.aggregate import RULES
+from pipeline.steps.event_account import RULES
 
 KEYS = ["game_id", "team"]
 COUNTED_KINDS = ["2pt", "3pt", "freethrow", "rebound", "turnover"]

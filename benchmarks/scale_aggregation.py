@@ -40,7 +40,7 @@ SPARK: Final = "Spark, local[2]"
 PANDAS: Final = "pandas"
 REPEATS: Final = 5
 PAUSES_SECONDS: Final = (0, 5)  # without and with time for memory to be given back to the host
-OF_THE_RUN: Final = ("engine", "n_team_games")  # what aggregated.json says besides the account of the rows
+OF_THE_RUN: Final = ("engine", "n_team_games", "files")  # what aggregated.json says besides the account of the rows
 # DuckDB's limit; the kernel's in bytes (the same, Python, libraries, what is reserved but not used); up to which size.
 # A grouping keeps some 7 bytes a row that cannot go to disk, so that half a gigabyte ends between 10 and 100 seasons.
 # There the kernel's would count what is reserved as used (a cgroup does not: docs/scaling.md).

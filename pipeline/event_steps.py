@@ -32,6 +32,7 @@ AGGREGATE_VOLUME_GB: Final = 20
 # Each machine of the cluster holds all event files, and what Spark spills.
 SPARK_VOLUME_GB: Final = 100
 SPARK_MAX_RUNTIME_SECONDS: Final = 3 * 3600
+LIMITS: Final = {"--max-bad-row-share": "MaxBadRowShare", "--max-bad-row-share-of-file": "MaxBadRowShareOfFile"}
 
 
 def event_steps() -> list[ConditionStep]:
@@ -74,7 +75,7 @@ def aggregate_step(
             **(inputs or {}),
         },
         outputs={c.TEAM_GAMES_CHANNEL: stable_output(c.TEAM_GAMES_CHANNEL)},
-        arguments=[*arguments, *options({"--max-bad-row-share": "MaxBadRowShare"})],
+        arguments=[*arguments, *options(LIMITS)],
         machines=machines,
     )
 

@@ -37,7 +37,7 @@ DATA: Final = (
     Parameter(
         "MaxBadRowShareOfFile",
         0.2,
-        "share of bad rows of one game file above which the data is refused, however many good rows other files have "
+        "share of bad rows of one file above which the data is refused, however many good rows other files have "
         "(0 to 1; a day's file may have one bad game of five)",
     ),
     Parameter("MinGames", 1000, "fewer played games than this are refused"),

@@ -22,6 +22,7 @@ MODULES: Final = (
     "ingest/__init__.py",
     "ingest/data_folder.py",
     "ingest/file_content.py",
+    "ingest/limits.py",
     "reason_text.py",
     "spark/__init__.py",
     "spark/submit.py",
@@ -30,7 +31,9 @@ MODULES: Final = (
     "steps/aggregate_spark.py",
     "steps/column_words.py",
     "steps/container.py",
+    "steps/event_account.py",
     "steps/event_files.py",
+    "steps/event_lines.py",
     "steps/event_sql.py",
     "steps/events.sql",
 )

@@ -18,26 +18,15 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pipeline import contract as c
 from pipeline.steps.container import StepError, processing_input, processing_output, run_step
+from pipeline.steps.event_account import account, refuse_bad_data
 from pipeline.steps.event_sql import Engine, read_queries
 
 DUCKDB: Final = "duckdb"
 SPARK: Final = "spark"
-EXAMPLES: Final = 20  # bad values and games that the report lists
-RULES: Final = {
-    "game_id": "is empty",
-    "date": "is not a day like 2022-10-19 or 20221019",
-    "period": "is not a whole number from 1 to 99",
-    "clock": "is not a clock like PT11M44.00S",
-    "actionNumber": "is not a whole number of at most nine digits",
-    "actionType": "is empty",
-    "shotResult": "is neither Made nor Missed",
-    "team": "is empty",
-    "description": "is empty, so that a free throw does not say which of how many it is",
-}
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -51,6 +40,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--input", default="", help="folder of event files (default: the container's input channel)")
     parser.add_argument("--output", default="", help="folder of the results (default: the container's output channel)")
     parser.add_argument("--max-bad-row-share", type=float, default=0.01)
+    parser.add_argument("--max-bad-row-share-of-file", type=float, default=0.2)
     parser.add_argument("--memory-limit", default="", help="of DuckDB, e.g. 1GB; beyond it, it uses the disk")
     parser.add_argument("--master", default="", help="of Spark, e.g. local[*] (default: what spark-submit says)")
     return parser.parse_args(argv)
@@ -61,14 +51,16 @@ def main(argv: Sequence[str]) -> None:
     arguments = parse_arguments(argv)
     if "://" in arguments.input:  # a cluster reads it: there is no folder here to look into
         arguments.engine = SPARK
-    if not 0 <= arguments.max_bad_row_share <= 1:
-        raise StepError(f"MaxBadRowShare {arguments.max_bad_row_share:g} is not a share from 0 to 1")
+    limits = {"": arguments.max_bad_row_share, "OfFile": arguments.max_bad_row_share_of_file}
+    for name, share in limits.items():
+        if not 0 <= share <= 1:
+            raise StepError(f"MaxBadRowShare{name} {share:g} is not a share from 0 to 1")
     started = time.perf_counter()
     target = _folder(arguments.output)
     with open_engine(arguments) as engine:
         define_queries(engine)
         found = account(engine)
-        refuse_bad_data(found, arguments.max_bad_row_share)
+        refuse_bad_data(found, *limits.values())
         n_rows = write_team_games(engine, target / c.TEAM_GAMES_FILE)
     found = {"engine": arguments.engine, "n_team_games": n_rows, **found}
     (target / c.AGGREGATED_FILE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
@@ -112,56 +104,6 @@ def define_queries(engine: Engine) -> None:
     """Make every query of events.sql known to the engine."""
     for query in read_queries():
         engine.define(query)
-
-
-def account(engine: Engine) -> dict[str, Any]:
-    """What was read and what of it is not used, in JSON types: rows read = events + repeats + bad rows + others."""
-    ((n_events, n_copies, n_bad),) = engine.rows(
-        "SELECT SUM(CASE WHEN play > 0 THEN 1 ELSE 0 END), SUM(CASE WHEN play > 0 THEN copies ELSE 0 END),"
-        " SUM(CASE WHEN play > 0 THEN 0 ELSE copies END) FROM events"
-    )
-    others = {kind: int(n) for kind, n in engine.rows("SELECT kind, n_rows FROM other_events")}
-    n_events, n_copies, n_bad = int(n_events or 0), int(n_copies or 0), int(n_bad or 0)
-    games = list(engine.rows("SELECT game_id, left_out FROM games ORDER BY game_id"))
-    left_out = [game for game in games if game[1]]
-    bad = engine.rows("SELECT * FROM broken_events ORDER BY file, broken_column, found") if n_bad else ()
-    return {
-        "left_out": [{"name": item.name, "reason": item.reason} for item in engine.left_out],
-        "n_rows_read": n_copies + n_bad + sum(others.values()),
-        "n_events": n_events,
-        "n_duplicates_collapsed": n_copies - n_events,
-        "n_bad_rows": n_bad,
-        "n_rows_not_counted": others,
-        "n_games": len(games),
-        "n_games_left_out": len(left_out),
-        "bad_rows": [
-            {"file": _name(file), "column": column, "value": value, "rule": RULES[column], "rows": int(n)}
-            for (file, column, value, n), _ in zip(bad, range(EXAMPLES))  # noqa: B905 (the shorter ends it)
-        ],
-        "games_left_out": [{"game_id": game_id, "rule": rule} for game_id, rule in left_out[:EXAMPLES]],
-    }
-
-
-def _name(file: str) -> str:
-    return file.rsplit("/", 1)[-1]
-
-
-def refuse_bad_data(found: dict[str, Any], max_bad_row_share: float) -> None:
-    """Raise StepError where the share of bad rows is too high, or no game could be counted."""
-    n_rows, n_bad = found["n_rows_read"], found["n_bad_rows"]
-    if n_bad > max_bad_row_share * n_rows:
-        first = found["bad_rows"][0]
-        raise StepError(
-            f"{n_bad:,} of {n_rows:,} event rows are bad ({n_bad / n_rows:.2%}, limit {max_bad_row_share:.2%}); first: "
-            f'{first["file"]}: {first["column"]} "{first["value"]}" {first["rule"]} ({first["rows"]:,} rows); '
-            "correct the files, or raise MaxBadRowShare"
-        )
-    if found["n_games"] == found["n_games_left_out"]:
-        example = found["games_left_out"][0] if found["games_left_out"] else None
-        reason = f": game {example['game_id']} {example['rule']}" if example else ""
-        raise StepError(
-            f"no game could be counted from {n_rows:,} event rows{reason}; give every event of a game, once at least"
-        )
 
 
 def write_team_games(engine: Engine, path: Path) -> int:

@@ -30,7 +30,7 @@ from pipeline.steps.event_sql import Query
 
 # Nothing about a CSV file is left to be guessed.
 _CSV_OPTIONS: Final = """
-    filename=true, union_by_name=true, header=true, all_varchar=true, delim=',', quote='"', escape='"', encoding='utf-8'
+    filename=true, auto_detect=false, header=true, delim=',', quote='"', escape='"', encoding='utf-8'
 """
 _BATCH: Final = 10_000  # rows that are Python objects at a time
 
@@ -49,9 +49,11 @@ def open_duckdb(folder: Path, *, memory_limit: str = "") -> Iterator[DuckDB]:
             connection = duckdb.connect(config=settings)
         except duckdb.Error as error:
             raise StepError(f'--memory-limit "{memory_limit}": {_first_line(error)}; give it like 1GB') from error
+        engine = DuckDB(connection)
         try:
             with connection:
-                yield DuckDB(connection, folder)
+                engine.read(folder)
+                yield engine
         except duckdb.OutOfMemoryException as error:
             if "offload" in str(error):
                 raise StepError(
@@ -64,6 +66,7 @@ def open_duckdb(folder: Path, *, memory_limit: str = "") -> Iterator[DuckDB]:
                 "--memory-limit, or take a machine with more memory"
             ) from error
         except duckdb.Error as error:
+            engine.files.refuse_bad_lines(str(error))
             raise StepError(f"DuckDB cannot read the event files: {_first_line(error)}; export them again") from error
         except RuntimeError as error:
             if "interrupted" not in str(error):  # DuckDB's word for a signal's exception
@@ -95,12 +98,9 @@ def _first_line(error: Exception) -> str:
 class DuckDB:
     """See `event_sql.Engine`."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
-        """Define `raw_events` over the files of a folder."""
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
-        files = event_files.find(folder, self._parquet_columns)
-        self.left_out = files.left_out
-        self._define_raw_events(files)
+        self.files = event_files.EventFiles()
 
     def define(self, query: Query) -> None:
         """A temporary table (which spills to disk) for what is kept, a view for the rest."""
@@ -139,20 +139,21 @@ class DuckDB:
             for file, schema in itertools.groupby(found, key=operator.itemgetter(0))
         }
 
-    def _define_raw_events(self, files: event_files.EventFiles) -> None:
+    def read(self, folder: Path) -> None:
+        """Define `raw_events` over the files of a folder. Raises StepError."""
+        self.files = event_files.find(folder, self._parquet_columns)
         as_text = [f"CAST({column} AS VARCHAR) AS {column}" for column in c.EVENT_COLUMNS]
         columns = ", ".join((*as_text, "filename AS file"))
         # Columns are matched by name in each file: their order, and what else stands there, differ between exports.
         # Files of different types are read apart. `union_by_name` would read them together, but it holds every file
         # open, and with a few thousand of them half a gigabyte is not enough.
-        readers, texts = [], list[Path]()
-        for (kind, *_), paths in files.by_layout().items():
+        readers = []
+        for (kind, *layout), paths in self.files.by_layout().items():
             if kind == event_files.PARQUET:
                 readers.append(f"read_parquet({_literal(paths)}, filename=true)")
             else:
-                texts += paths
-        if texts:
-            readers.append(f"read_csv({_literal(texts)}, {_CSV_OPTIONS})")
+                types = dict.fromkeys(event_files.text_columns(layout[1:]), "VARCHAR")
+                readers.append(f"read_csv({_literal(paths)}, columns={types}, skip={layout[0]}, {_CSV_OPTIONS})")
         parts = " UNION ALL ".join(f"SELECT {columns} FROM {reader}" for reader in readers)  # noqa: S608 (our own names)
         self._connection.execute(f"CREATE TEMPORARY VIEW raw_events AS {parts}")
 
@@ -188,6 +189,7 @@ def _kind(type_: str) -> str:
         event_files.TEXT: 'VARCHAR|"NULL"',
         event_files.WHOLE: "U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?",
         event_files.FLOATS: "FLOAT|DOUBLE",
+        event_files.INSTANTS: "TIMESTAMP WITH TIME ZONE",
         event_files.DAYS: "DATE|TIMESTAMP.*",
     }
     return next((kind for kind, types in kinds.items() if re.fullmatch(types, type_)), event_files.OTHER)

@@ -12,15 +12,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote
 
 from py4j.protocol import Py4JJavaError, Py4JNetworkError
 from pyspark.errors import AnalysisException, PySparkException, PySparkRuntimeError
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 from pyspark.sql.types import StringType, StructField, StructType
 
 from pipeline import contract as c
-from pipeline.ingest.data_folder import LeftOut
 from pipeline.steps import event_files
 from pipeline.steps.container import StepError
 from pipeline.steps.event_sql import Query
@@ -85,17 +85,27 @@ def open_spark(where: Path | str, *, master: str = "") -> Iterator[Spark]:
         ) from error
     session.sparkContext.setLogLevel("OFF")
     try:
-        yield Spark(session, where)
+        with on_session(session, where) as engine:
+            yield engine
+    finally:
+        with suppress(Exception):  # one that has died cannot be stopped, and has been reported
+            session.stop()
+
+
+@contextmanager
+def on_session(session: SparkSession, where: Path | str) -> Iterator[Spark]:
+    """The same on a session that goes on."""
+    engine = Spark(session)
+    try:
+        engine.read(where)
+        yield engine
         sys.stderr.write(f"Spark's tasks by host: {_tasks_by_host(session)}\n")
     except (PySparkException, Py4JJavaError) as error:
-        raise _why(error) from error
+        raise _why(error, engine.files) from error
     except (Py4JNetworkError, ConnectionError) as error:
         raise StepError(
             f"Spark's driver has ended, which it does for want of memory most often; {LARGER_MACHINES}"
         ) from error
-    finally:
-        with suppress(Exception):  # one that has died cannot be stopped, and has been reported
-            session.stop()
 
 
 def _tasks_by_host(session: SparkSession) -> str:
@@ -109,11 +119,12 @@ def _tasks_by_host(session: SparkSession) -> str:
     return ", ".join(f"{host} {n:,}" for host, n in sorted(tasks.items()))
 
 
-def _why(error: Exception) -> StepError:
+def _why(error: Exception, files: event_files.EventFiles) -> StepError:
     """What an error of Spark means: a machine that could not do the work, or a file that cannot be read."""
     line = _first_line(error)
     if lost := next((sign for sign in _LOST if sign in str(error)), None):
         return StepError(f"Spark could not do the work ({_LOST[lost]}: {line}); {LARGER_MACHINES}")
+    files.refuse_bad_lines(str(error))
     return StepError(f"Spark cannot read the event files: {line}; export them again")
 
 
@@ -126,11 +137,9 @@ def _first_line(error: Exception) -> str:
 class Spark:
     """See `event_sql.Engine`."""
 
-    def __init__(self, session: SparkSession, where: Path | str) -> None:
-        """Define `raw_events` over the files."""
+    def __init__(self, session: SparkSession) -> None:
         self._session = session
-        self.left_out: Sequence[LeftOut] = ()
-        self._define_raw_events(where)
+        self.files = event_files.EventFiles()
 
     def define(self, query: Query) -> None:
         """A temporary view, cached (in memory, then on disk) where it is kept."""
@@ -146,13 +155,16 @@ class Spark:
         for row in self._session.sql(sql).coalesce(1).toLocalIterator():
             yield tuple(row)
 
-    def _define_raw_events(self, where: Path | str) -> None:
+    def read(self, where: Path | str) -> None:
+        """Define `raw_events` over the files of a folder or a URI. Raises StepError."""
         if isinstance(where, str):
             frames = self._read_uri(where)
         else:
-            files = event_files.find(where, self._parquet_columns)
-            self.left_out, layouts = files.left_out, files.by_layout()
-            frames = [self._read([_address(path) for path in paths], *layout) for layout, paths in layouts.items()]
+            self.files = event_files.find(where, self._parquet_columns)
+            layouts = self.files.by_layout().items()
+            frames = [
+                self._read([_address(path) for path in paths], kind, *more[1:]) for (kind, *more), paths in layouts
+            ]
         events = frames[0]
         for frame in frames[1:]:
             events = events.unionByName(frame)
@@ -187,7 +199,18 @@ class Spark:
                 continue
         if not frames:
             raise StepError(f"{uri} holds no *.csv, *.csv.gz or *.parquet file; put the event files there")
+        self.files = event_files.EventFiles(tuple(self._files_of(uri, frames)))
         return frames
+
+    def _files_of(self, uri: str, frames: Sequence[DataFrame]) -> Iterator[event_files.EventFile]:
+        text = self._session.read.options(pathGlobFilter="*.csv*", recursiveFileLookup="true").text(uri)
+        n_blank = f.sum((f.length("value") == 0).cast("int"))
+        lines = {row[0]: row[1:] for row in text.groupBy(_file()).agg(f.count("*"), n_blank).collect()}
+        for address in [unquote(address) for frame in frames for address in frame.inputFiles()]:
+            name, path = address.removeprefix(f"{uri.rstrip('/')}/"), Path(address.removeprefix("file://"))
+            n_lines, blank = lines.get(address, (None, None))
+            layout = (event_files.CSV, str(blank)) if n_lines else (event_files.PARQUET,)
+            yield event_files.EventFile(name, path, layout, n_lines)
 
     def _read(self, paths: Sequence[str], kind: str, *header: str, **options: str) -> DataFrame:
         """EVENT_COLUMNS as text, and the file of each row. `header`: that of all CSV files, if it is known."""
@@ -197,22 +220,25 @@ class Spark:
         else:
             # As RFC 4180 and DuckDB have it: a quotation mark within a field is doubled, a line break may stand in one.
             reader = reader.options(header="true", escape='"', multiLine="true", mode="FAILFAST")
+            reader = reader.option("unescapedQuoteHandling", "RAISE_ERROR")
             # A header of another order must not be read as if it were the first file's, as Spark would by itself.
-            reader = reader.schema(_text_columns(header)) if header else reader.option("enforceSchema", "false")
+            reader = reader.schema(_text_schema(header)) if header else reader.option("enforceSchema", "false")
             frame = reader.csv(list(paths))
         missing = [column for column in c.EVENT_COLUMNS if column not in frame.columns]
         if missing:
             found = ", ".join(frame.columns)
             raise StepError(f'the event files: column "{missing[0]}" is missing; found: {found}; add it')
         columns = [f.col(column).cast("string").alias(column) for column in c.EVENT_COLUMNS]
-        name_as_uri = f.regexp_replace(f.input_file_name(), "[+]", "%2B")
-        return frame.select(*columns, f.url_decode(name_as_uri).alias("file"))
+        return frame.select(*columns, _file())
 
 
-def _text_columns(header: Sequence[str]) -> StructType:
-    """A schema of text for a header; what nobody reads is named by its place, for names may stand twice."""
-    names = [name if name in c.EVENT_COLUMNS else f"_{place}" for place, name in enumerate(header)]
-    return StructType([StructField(name, StringType()) for name in names])
+def _text_schema(header: Sequence[str]) -> StructType:
+    return StructType([StructField(name, StringType()) for name in event_files.text_columns(header)])
+
+
+def _file() -> Column:
+    """The address of a row's file."""
+    return f.url_decode(f.regexp_replace(f.input_file_name(), "[+]", "%2B")).alias("file")
 
 
 def _address(path: Path) -> str:
@@ -228,5 +254,7 @@ def _column(field: Any) -> event_files.Column:  # noqa: ANN401 (a Java object)
     annotation = field.getLogicalTypeAnnotation()
     stored = str(field.asPrimitiveType().getPrimitiveTypeName().toString())
     logical = "" if annotation is None else str(annotation.toString())
+    if logical.startswith("TIMESTAMP") and logical.endswith("true)"):  # "adjusted to UTC"
+        return event_files.Column(name, event_files.INSTANTS, f"{stored} {logical}")
     kind = _PARQUET_KINDS.get((stored, logical.partition("(")[0]), event_files.OTHER)
     return event_files.Column(name, kind, f"{stored} {logical}".strip())

@@ -7,23 +7,23 @@ tenth of the time that DuckDB takes for a season.)
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
+import sys
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, cast
 
 from pipeline import contract as c
 from pipeline.ingest.data_folder import KINDS, FolderError, LeftOut, look_into, read_not_uploaded
 from pipeline.ingest.file_content import HEAD_BYTES, unlike_its_name
 from pipeline.steps.column_words import closest, listed
 from pipeline.steps.container import StepError
+from pipeline.steps.event_lines import Lines, LinesError, count_lines, read_header, read_lines
 
 MAX_UNPACKED: Final = 4 << 30  # bytes of a gzip file: 20 seasons of events
-_BLOCK: Final = 1 << 20
 CSV: Final = "csv"
 PARQUET: Final = "parquet"
 # Kinds of columns of a Parquet file.
@@ -31,6 +31,7 @@ TEXT: Final = "text"  # or nothing but missing values
 WHOLE: Final = "whole numbers"
 FLOATS: Final = "floating-point numbers"
 DAYS: Final = "days or times"
+INSTANTS: Final = "times in UTC"
 OTHER: Final = "something else"
 # A column that pandas holds as floating point, because of a missing value, is still one of whole numbers.
 _FLOATS_ALLOWED: Final = ("period", "actionNumber")
@@ -58,22 +59,54 @@ Columns = Callable[[Sequence[Path]], Mapping[Path, Sequence[Column]]]
 
 @dataclass(frozen=True)
 class EventFile:
-    """A file that an engine can read. Files of one layout can be read as one table.
+    """A file that an engine can read; `name` is its path below the folder. Files of one layout are one table.
 
-    `layout`: "csv" and the header, or "parquet" and each of EVENT_COLUMNS with its type.
+    `layout`: "csv", the number of blank lines before the header, and the header; or "parquet" and each of EVENT_COLUMNS
+    with its type. `n_lines`: those of a CSV file; None where it must be read line by line.
     """
 
+    name: str
     path: Path
     layout: tuple[str, ...]
+    n_lines: int | None = None
+
+    @property
+    def is_csv(self) -> bool:
+        """Whether it has lines."""
+        return self.layout[0] == CSV
+
+    def lines_of(self, n_rows: int) -> Lines:
+        """What its lines are, given the number of rows that the engine has read. Raises StepError."""
+        n_blank = int(self.layout[1])
+        if self.n_lines == n_blank + 1 + n_rows:
+            return Lines(self.n_lines, n_rows, n_blank)
+        if not self.path.exists():  # that of a URI, which a cluster alone can read
+            raise StepError(
+                f"{self.name}: of {self.n_lines or 0:,} lines {n_rows:,} rows were read: there are quotation marks too "
+                "many, or rows over several lines; give a folder in place of the URI, and the lines are named"
+            )
+        lines = self.read_lines()
+        if lines.rows != n_rows:
+            raise StepError(f"{self.name} has {lines.rows:,} rows, of which {n_rows:,} were read; export it again")
+        return lines
+
+    def read_lines(self) -> Lines:
+        """Read it line by line; raises StepError for the first that is no row."""
+        with _opened(self.path, self.name) as file:
+            return read_lines(file, c.EVENT_COLUMNS)
 
 
 @dataclass(frozen=True)
 class EventFiles:
     """All event files of a folder, and what else is there with the reason why it is not read."""
 
-    folder: Path
-    files: tuple[EventFile, ...]
-    left_out: tuple[LeftOut, ...]
+    files: tuple[EventFile, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    by_path: Mapping[Path, EventFile] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Files by their absolute paths."""
+        object.__setattr__(self, "by_path", {file.path.absolute(): file for file in self.files})
 
     def by_layout(self) -> dict[tuple[str, ...], list[Path]]:
         """The paths, those of one layout together."""
@@ -81,6 +114,21 @@ class EventFiles:
         for file in self.files:
             found.setdefault(file.layout, []).append(file.path)
         return found
+
+    def name_of(self, address: str) -> str:
+        """The name of a file by an engine's address of it."""
+        return self.by_path[Path(address.removeprefix("file://")).absolute()].name
+
+    def refuse_bad_lines(self, complaint: str) -> None:
+        """Raise StepError for a line that is no row, if there is one: an engine's complaint may name its file."""
+        for file in sorted(self.files, key=lambda file: file.path.name not in complaint):
+            if file.is_csv and file.path.exists():
+                file.read_lines()
+
+
+def text_columns(header: Sequence[str]) -> list[str]:
+    """Names for the columns of a CSV file; one that nobody reads has that of its place, for names may stand twice."""
+    return [name if name in c.EVENT_COLUMNS else f"_{place}" for place, name in enumerate(header)]
 
 
 def find(folder: Path, columns: Columns) -> EventFiles:
@@ -104,9 +152,12 @@ def find(folder: Path, columns: Columns) -> EventFiles:
         )
     for name, path in used.items():
         _refuse_other_content(path, name)
-    layouts = _parquet_layouts({path: name for name, path in used.items() if _is_parquet(name)}, columns)
-    layouts.update({name: _csv_layout(path, name) for name, path in used.items() if not _is_parquet(name)})
-    return EventFiles(folder, tuple(EventFile(path, layouts[name]) for name, path in used.items()), tuple(left_out))
+    parquet = _parquet_layouts({path: name for name, path in used.items() if _is_parquet(name)}, columns)
+    files = [
+        EventFile(name, path, parquet[name]) if name in parquet else _csv_file(name, path)
+        for name, path in used.items()
+    ]
+    return EventFiles(tuple(files), tuple(left_out))
 
 
 def _refuse_other_content(path: Path, name: str) -> None:
@@ -138,41 +189,42 @@ def _parquet_layout(found: Sequence[Column], name: str) -> tuple[str, ...]:
     check_columns([column.name for column in found], name)
     wanted = {column.name: column for column in found if column.name in c.EVENT_COLUMNS}
     for column in wanted.values():
+        if column.name == "date" and column.kind == INSTANTS:
+            raise StepError(
+                f"{name}: date is a time in UTC ({column.type}), and a day in UTC is often the day after the game's; "
+                "write the local day of the game, as a date or as text (YYYY-MM-DD)"
+            )
         days, floats = column.name == "date", column.name in _FLOATS_ALLOWED
         if column.kind not in (TEXT, WHOLE, *([DAYS] * days), *([FLOATS] * floats)):
             raise StepError(f"{name}: {column.name} is of type {column.type}; write it as text")
     return (PARQUET, *(f"{column}:{wanted[column].type}" for column in c.EVENT_COLUMNS))
 
 
-def _csv_layout(path: Path, name: str) -> tuple[str, ...]:
-    zipped = name.lower().endswith(".gz")
+def _csv_file(name: str, path: Path) -> EventFile:
+    with _opened(path, name) as file:
+        n_blank, header = read_header(file)
+    check_columns(header, name)
+    with _opened(path, name) as file:  # a gzip file to its end, where its checksum is: DuckDB does not compare it
+        return EventFile(name, path, (CSV, str(n_blank), *header), count_lines(file, _max_bytes(name)))
+
+
+def _max_bytes(name: str) -> int:
+    return MAX_UNPACKED if name.lower().endswith(".gz") else sys.maxsize
+
+
+@contextmanager
+def _opened(path: Path, name: str) -> Iterator[BinaryIO]:
+    """The file's content, unpacked; what goes wrong with it there becomes a StepError that names it."""
     try:
-        if zipped:
-            _compare_checksum(path, name)
-        with gzip.open(path, "rb") if zipped else path.open("rb") as raw:
-            text = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
-            header = next(csv.reader(text), [])
-    except UnicodeDecodeError as error:
-        raise StepError(f"{name} is not UTF-8 ({error.reason}); save it as UTF-8") from error
-    except PermissionError as error:
-        raise StepError(f"{name} cannot be read ({error.strerror}); check its permissions") from error
+        with gzip.open(path) if name.lower().endswith(".gz") else path.open("rb") as file:
+            yield cast("BinaryIO", file)
+    except LinesError as error:
+        raise StepError(f"{name}: {error}") from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         reason = str(error).rstrip(".")
         raise StepError(f"{name} is a truncated or corrupt gzip file ({reason}); export it again") from error
-    except csv.Error as error:
-        raise StepError(f"{name} cannot be read as CSV ({error}); export it again") from error
-    check_columns(header, name)
-    return (CSV, *header)
-
-
-def _compare_checksum(path: Path, name: str) -> None:
-    """Read a gzip file to its end, where its checksum is: DuckDB does not compare it."""
-    n_bytes = 0
-    with gzip.open(path, "rb") as content:
-        while block := content.read(_BLOCK):
-            n_bytes += len(block)
-            if n_bytes > MAX_UNPACKED:
-                raise StepError(f"{name} unpacks to more than {MAX_UNPACKED:,} bytes; give the events in several files")
+    except OSError as error:
+        raise StepError(f"{name} cannot be read ({error.strerror}); check its permissions") from error
 
 
 def check_columns(found: Sequence[str], name: str) -> None:

@@ -6,12 +6,12 @@ Standard library only: on a Spark cluster this runs in an image that has neither
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final, Protocol
 
-from pipeline.ingest.data_folder import LeftOut
+from pipeline.steps.event_files import EventFiles
 
 EVENTS_SQL: Final = "events.sql"
 _NAME = re.compile(r"^-- (query|table): (\w+)$", re.MULTILINE)
@@ -30,8 +30,8 @@ class Engine(Protocol):
     """What runs SQL: DuckDB on one machine, Spark on a cluster. `raw_events` is defined from the start."""
 
     @property
-    def left_out(self) -> Sequence[LeftOut]:
-        """What of the folder is not read, with the reasons."""
+    def files(self) -> EventFiles:
+        """The files that are read, and what of the folder is not."""
 
     def define(self, query: Query) -> None:
         """Make the query's rows known by its name."""

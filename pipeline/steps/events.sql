@@ -216,10 +216,8 @@ JOIN games ON own.game_id = games.game_id
 WHERE games.left_out IS NULL
 ORDER BY own.day, own.game_id, own.team
 
--- query: other_events
--- Kinds of events that nothing here counts: substitutions, timeouts, and whatever a feed may add.
-SELECT actionType AS kind, COUNT(*) AS n_rows
+-- query: file_rows
+-- Every row that was read, also of kinds that nothing here counts: substitutions, timeouts, whatever a feed may add.
+SELECT file, actionType AS kind, COUNT(*) AS n_rows
 FROM raw_events
-WHERE actionType NOT IN ('', '2pt', '3pt', 'freethrow', 'rebound', 'turnover')
-GROUP BY 1
-ORDER BY 1
+GROUP BY 1, 2
