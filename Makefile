@@ -5,19 +5,21 @@
 # make test                                            every test
 # make setup                                           what a deploy and the operator's commands need, and nothing else
 # make check                                           formatting, lint, types, import rules, stale definition, SageMaker's rules
+# make mutation [ONLY=gates]                           change the code that decides, one thing at a time: do tests notice?
 # make permissions                                    measure which permission is needed by what; write docs/permissions.md
 # make lock                                            solve the requirements anew (after editing a requirements.in)
 # make clean                                           remove the environment and the local store
 
 PYTHON ?= python3
 DATA ?=
+ONLY ?=
 ARGS ?=
 BIN := .venv/bin
 UV_VERSION := 0.13.9
 UV := $(BIN)/uv pip
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup run run-docker image spark-image test permissions check lock clean
+.PHONY: setup run run-docker image spark-image test mutation permissions check lock clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -37,6 +39,9 @@ setup: .venv/.all node_modules/.installed
 
 test: setup
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+mutation: setup
+	@$(BIN)/python tests/mutation/mutate.py $(ONLY)
 
 permissions: setup
 	@WRITE_PERMISSIONS=1 $(BIN)/python -m pytest -q tests/cloud tests/infra/test_permissions_page.py \

@@ -1,0 +1,110 @@
+"""`make mutation [ONLY=gates]`: are one-change mutants of the code that decides noticed by its fast tests?
+
+Prints the share noticed per module. Fails below MIN_SHARE, for a survivor that survivors.toml does not list with the
+reason why it is equivalent, and for an entry there that no survivor fits any more.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SURVIVORS = Path(__file__).with_name("survivors.toml")
+RESULT = "mutants.json"
+MIN_SHARE = 0.95
+SPINNER = re.compile("[\u2800-\u28ff]")
+# The code that decides, each module with its own tests: those that take seconds.
+MODULES: Mapping[str, tuple[str, ...]] = {
+    "pipeline/gates.py": ("tests/pipeline/test_gates.py",),
+    "pipeline/promotion.py": ("tests/pipeline/test_promotion.py",),
+    "pipeline/due.py": ("tests/pipeline/test_due.py",),
+    "pipeline/steps/news.py": ("tests/pipeline/steps/test_news.py",),
+    "pipeline/local/registry.py": ("tests/pipeline/local/test_local_registry.py",),
+    "pipeline/local/champion.py": ("tests/pipeline/local/test_local_champion.py",),
+}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of a function: its lines before and after, and whether a test noticed it."""
+
+    function: str
+    was: str
+    becomes: str
+    noticed: bool
+
+
+def configured(root: Path, module: str, tests: Iterable[str]) -> str:
+    """The project's pyproject.toml, and which module mutmut is to work on."""
+    project = (root / "pyproject.toml").read_text(encoding="utf-8")
+    return f"{project}only_mutate = {[module]}\npytest_add_cli_args_test_selection = {list(tests)}\n"
+
+
+def mutants_of(module: str, tests: Iterable[str], root: Path = ROOT) -> list[Mutant]:
+    """Every mutant of a module; raises CalledProcessError where its tests fail without a change."""
+    with tempfile.TemporaryDirectory(prefix="mutation-") as name:
+        folder = Path(name)
+        for entry in root.iterdir():
+            if entry.name != "pyproject.toml" and not entry.name.startswith("."):
+                (folder / entry.name).symlink_to(entry)
+        (folder / "pyproject.toml").write_text(configured(root, module, tests), encoding="utf-8")
+        command = [sys.executable, str(Path(__file__).with_name("mutants.py"))]
+        ran = subprocess.run(command, cwd=folder, check=False, stdout=subprocess.PIPE, text=True)
+        if ran.returncode:
+            print(*(line for line in ran.stdout.splitlines() if not SPINNER.match(line)), sep="\n")
+            ran.check_returncode()
+        return [Mutant(**entry) for entry in json.loads((folder / RESULT).read_text(encoding="utf-8"))]
+
+
+def unexplained(module: str, mutants: Iterable[Mutant], accepted: Iterable[Mapping[str, str]]) -> list[str]:
+    """The survivors of a module without a reason, and the reasons without a survivor, each in words."""
+    survivors = {(mutant.function, mutant.was, mutant.becomes) for mutant in mutants if not mutant.noticed}
+    known = {(e["function"], e["was"], e["becomes"]): e["reason"] for e in accepted if e["module"] == module}
+    entry = "[[survivor]]\nmodule = {}\nfunction = {}\nwas = {}\nbecomes = {}\n"
+    new = [entry.format(*map(json.dumps, (module, *change))) for change in sorted(survivors - known.keys())]
+    stale = [
+        f"{module}, {change[0]}: no longer survives, so remove it: {change[2]}" for change in known.keys() - survivors
+    ]
+    silent = [
+        f"{module}, {change[0]}: give a reason: {change[2]}" for change, reason in known.items() if not reason.strip()
+    ]
+    return new + sorted(stale) + silent
+
+
+def row(name: str, noticed: int, total: int, seconds: float) -> str:
+    """One line of the table."""
+    return f"{name:34} {noticed:5} of {total:5}  {noticed / max(total, 1):6.1%}  {seconds:5.0f} s"
+
+
+def main(only: str) -> int:
+    """The exit code: 0 where enough is noticed and the rest is explained."""
+    accepted = tomllib.loads(SURVIVORS.read_text(encoding="utf-8")).get("survivor", [])
+    chosen = [module for module in MODULES if only in module]
+    problems = [f"no module of this list is called {only}: {', '.join(MODULES)}"] if not chosen else []
+    noticed = total = 0
+    begun = time.monotonic()
+    for module in chosen:
+        start = time.monotonic()
+        mutants = mutants_of(module, MODULES[module])
+        count = sum(mutant.noticed for mutant in mutants)
+        print(row(module, count, len(mutants), time.monotonic() - start), flush=True)
+        problems += unexplained(module, mutants, accepted)
+        noticed, total = noticed + count, total + len(mutants)
+    print(row("all", noticed, total, time.monotonic() - begun))
+    if noticed < MIN_SHARE * total:
+        problems.append(f"less than {MIN_SHARE:.0%} noticed")
+    print("\n".join(problems), end="\n" if problems else "")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main("".join(sys.argv[1:2])))

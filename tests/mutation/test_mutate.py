@@ -1,0 +1,68 @@
+"""The tool that judges the tests: it finds what a toy's tests do not notice, and each survivor needs its reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mutate import MODULES, ROOT, Mutant, mutants_of, unexplained
+
+RULE = '''
+def due(days, urgent):
+    """Three days, or urgent."""
+    if urgent:
+        return "now"
+    return "a sentence" if days >= 3 else ""
+'''
+TESTS = """
+import pytest
+from toy.rule import due
+
+@pytest.mark.parametrize(("days", "urgent", "expected"), [(2, False, ""), (4, False, "a sentence"), (2, True, "now")])
+def test_due(days, urgent, expected):
+    assert due(days, urgent) == expected
+"""
+
+
+def test_changes_at_a_boundary_that_no_test_looks_at_survive(tmp_path: Path) -> None:
+    for name, text in {"toy/rule.py": RULE, "toy/__init__.py": "", "tests/test_rule.py": TESTS}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.mutmut]\nsource_paths = ["toy"]\nprocess_isolation = "forkserver"\n'
+    )
+    mutants = mutants_of("toy/rule.py", ["tests/test_rule.py"], tmp_path)
+    line = 'return "a sentence" if days >= 3 else ""'
+    survivors = {(m.function, m.was, m.becomes) for m in mutants if not m.noticed}
+    assert survivors == {("due", line, line.replace(">= 3", new)) for new in ("> 3", ">= 4")}
+    noticed = {m.becomes for m in mutants if m.noticed}
+    assert {"if not (urgent):", 'return "XXnowXX"'} <= noticed
+
+
+CHANGED = Mutant("due", "a >= 3", "a > 3", noticed=False)
+ENTRY = {"module": "m.py", "function": "due", "was": "a >= 3", "becomes": "a > 3", "reason": "a is never 3"}
+
+
+@pytest.mark.parametrize(
+    ("mutants", "entries", "words"),
+    [
+        ([CHANGED], [ENTRY], []),
+        ([CHANGED], [], ['becomes = "a > 3"']),
+        ([CHANGED], [{**ENTRY, "module": "other.py"}], ['becomes = "a > 3"']),
+        ([], [ENTRY], ["no longer survives"]),
+        ([CHANGED], [{**ENTRY, "reason": " "}], ["give a reason"]),
+    ],
+)
+def test_each_survivor_needs_a_reason_and_each_reason_a_survivor(
+    mutants: list[Mutant], entries: list[dict[str, str]], words: list[str]
+) -> None:
+    problems = unexplained("m.py", mutants, entries)
+    assert len(problems) == len(words)
+    for problem, expected in zip(problems, words, strict=True):
+        assert expected in problem
+
+
+def test_the_modules_and_their_tests_exist() -> None:
+    for module, tests in MODULES.items():
+        for path in (module, *tests):
+            assert (ROOT / path).is_file(), path
