@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from pipeline.reason_text import printable
 from pipeline.serving.asked_games import MAX_GAMES, BadRequestError, TooManyGamesError
 from pipeline.serving.bodies import CSV, JSON, READERS, WRITERS
 from pipeline.serving.forecaster import Forecaster
@@ -138,7 +139,7 @@ async def _defect(request: Request, error: Exception) -> Response:
 
 
 def _answer(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
-    content = json.dumps({"error": reason})
+    content = json.dumps({"error": printable(reason)})  # clients show it on terminals
     sys.stderr.write(f"refused with {status}: {content}\n")
     return Response(f"{content}\n", status, headers, JSON)
 

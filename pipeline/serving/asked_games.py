@@ -73,7 +73,7 @@ class Calendar:
 def check_games(rows: Sequence[Mapping[str, Any]], teams: Teams, calendar: Calendar) -> list[AskedGame]:
     """The games of a request in its order; raises BadRequestError naming game, column, value and rule."""
     if not rows:
-        raise BadRequestError("there is no game in the request")
+        raise BadRequestError("there is no game in the request: ask for one at least")
     games: list[AskedGame] = []
     problems: list[str] = []
     for number, row in enumerate(rows, 1):
@@ -111,13 +111,15 @@ def _game(row: Mapping[str, Any], teams: Teams, calendar: Calendar) -> AskedGame
         raise BadRequestError(f'{c.DATE} "{_text(row, c.DATE)}" {DATE_RULE}')
     if day < calendar.as_of:
         raise BadRequestError(
-            f"{c.DATE} {day} lies before the model's state of {calendar.as_of}: it answers for games from that day on"
+            f"{c.DATE} {day} lies before the model's state of {calendar.as_of}: ask for games from that day on"
         )
+    if day.year >= LAST_SEASON:
+        raise BadRequestError(f"{c.DATE} {day} is in no season from {FIRST_SEASON} to {LAST_SEASON}: correct it")
     given = _season(row, day, calendar)
     by_date = max(day.year + (day.month >= FIRST_MONTH), calendar.last_season)
     home, away = (_team(row, side, given or by_date, teams) for side in (c.HOME_TEAM, c.AWAY_TEAM))
     if home == away:
-        raise BadRequestError(f"{c.AWAY_TEAM} {_text(row, c.AWAY_TEAM)} is the same team as {c.HOME_TEAM}")
+        raise BadRequestError(f"{c.AWAY_TEAM} {_text(row, c.AWAY_TEAM)} is the same team as {c.HOME_TEAM}: correct one")
     season = given or calendar.season_of((day, min(home, away), max(home, away)))
     return AskedGame(day, home, away, season, _flag(row, c.NEUTRAL_SITE), _flag(row, c.PLAYOFF))
 
@@ -127,10 +129,10 @@ def _text(row: Mapping[str, Any], name: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str | bool | int | float):
-        raise BadRequestError(f"{name} is neither text nor a number nor true or false")
+        raise BadRequestError(f"{name} is neither text nor a number nor true or false: write it as text")
     text = given(str(value))
     if len(text) > LONGEST_VALUE:
-        raise BadRequestError(f'{name} "{text[:20]}..." has more than {LONGEST_VALUE} characters')
+        raise BadRequestError(f'{name} "{text[:20]}..." has more than {LONGEST_VALUE} characters: shorten it')
     return text
 
 
@@ -142,9 +144,11 @@ def _season(row: Mapping[str, Any], day: date, calendar: Calendar) -> int | None
     if season is None or not FIRST_SEASON <= season <= LAST_SEASON:
         raise BadRequestError(f'{c.SEASON} "{text}" is not a year from {FIRST_SEASON} to {LAST_SEASON}')
     if season - day.year not in (0, 1):
-        raise BadRequestError(f"{c.SEASON} {season} is neither the year of {day} nor the next one")
+        raise BadRequestError(f"{c.SEASON} {season} is neither the year of {day} nor the next one: correct it")
     if season < calendar.last_season:
-        raise BadRequestError(f"{c.SEASON} {season} is over: the model's state is of season {calendar.last_season}")
+        raise BadRequestError(
+            f"{c.SEASON} {season} is over: the model's state is of season {calendar.last_season}; correct it"
+        )
     return season
 
 

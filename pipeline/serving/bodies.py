@@ -76,7 +76,7 @@ def rows_from_csv(body: Body, most: int = MAX_GAMES) -> Rows:
     try:
         table = [row for row in csv.reader(_lines(text), strict=True) if row]
     except csv.Error as error:
-        raise BadRequestError(f"the body is not CSV: {error}") from None
+        raise BadRequestError(f"the body is not CSV ({error}): check its quotation marks") from None
     if not table:
         raise BadRequestError(f"the body is empty: its first line should name the columns: {','.join(REQUIRED)}")
     header, *lines = table
@@ -85,14 +85,16 @@ def rows_from_csv(body: Body, most: int = MAX_GAMES) -> Rows:
     names = [name.strip() for name in header]
     if len(set(names)) != len(names):
         twice = next(name for place, name in enumerate(names) if name in names[:place])
-        raise BadRequestError(f"a column stands twice in the header: {twice[:LONGEST_VALUE]}")
+        raise BadRequestError(f'column "{twice[:LONGEST_VALUE]}" stands twice in the header: remove one')
     try:
         check_columns(names)
     except BadRequestError as error:
         raise BadRequestError(f"{error} (the first line of CSV names the columns)") from None
     for number, line in enumerate(lines, 1):
         if len(line) != len(names):
-            raise BadRequestError(f"game {number} has {len(line)} fields, where the header has {len(names)}")
+            raise BadRequestError(
+                f"game {number} has {len(line)} fields, where the header has {len(names)}: give it as many"
+            )
     return [dict(zip(names, line, strict=True)) for line in lines]
 
 
@@ -103,7 +105,7 @@ def _lines(text: str) -> Iterator[str]:
     while begin < len(text):
         end = text.find(end_of_line, begin, begin + _LONGEST_LINE) + 1 or len(text)
         if end - begin > _LONGEST_LINE:
-            raise BadRequestError(f"a line of the body has more than {_LONGEST_LINE:,} characters")
+            raise BadRequestError(f"a line of the body has more than {_LONGEST_LINE:,} characters: shorten it")
         yield from _LINE.findall(text[begin:end])
         begin = end
 
@@ -112,7 +114,7 @@ def _text(body: Body) -> str:
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadRequestError(f"the body is not UTF-8 (byte {error.start})") from None
+        raise BadRequestError(f"the body is not UTF-8 (byte {error.start}): encode it as UTF-8") from None
 
 
 def answer_as_json(answer: Answer) -> bytes:

@@ -29,7 +29,7 @@ class Teams:
             if span.first_season <= season <= span.last_season:
                 return self._numbers[span.franchise]
         if not code:
-            raise UnknownTeamError("is empty")
+            raise UnknownTeamError("is empty: name the team by its code")
         raise UnknownTeamError(f'"{code}" is no team of this model in season {season}{self._hint(code, season)}')
 
     def codes(self, season: int) -> dict[str, str]:

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import contract as c
+from pipeline.reason_text import printable
 from pipeline.steps.arrow_memory import arrow_reader
 from pipeline.steps.container import StepError
 from pipeline.steps.league_state import LeagueState
@@ -148,7 +149,6 @@ def _booster(data: bytes) -> xgb.Booster:
 
 
 def _first_words(error: Exception) -> str:
-    """What it says, without XGBoost's place in C++ in front of it and its stack trace behind it."""
-    if isinstance(error, KeyError):
-        return f"it has no {error.args[0]}"
-    return re.sub(r"^\[[\d:]+\] \S+: ", "", str(error).partition("\n")[0])
+    """What it says in one printable line, without XGBoost's place in C++ in front of it and its stack trace behind."""
+    text = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error).partition("\n")[0]
+    return printable(re.sub(r"^\[[\d:]+\] \S+: ", "", text))

@@ -33,6 +33,7 @@ from pipeline.contract import (
 )
 from pipeline.ingest.data_folder import LeftOut
 from pipeline.ingest.limits import MAX_VIOLATIONS
+from pipeline.reason_text import printable
 from pipeline.steps.franchises import spellings
 from pipeline.steps.game_calendar import find_calendar_violations
 from pipeline.steps.game_overlaps import MergedGames, merge_overlaps
@@ -162,12 +163,15 @@ def load_games(
         days_without_score=_days_without_score(
             merged.games.loc[unscored.index], parsed.loc[merged.violations.index.unique()], as_of
         ),
-        notes=(
-            *_notes_on_columns(raw.files),
-            *_notes_on_teams(raw.rows, parsed),
-            *_notes_on_ids(merged),
-            *_notes_on_checksums(raw.files),
-            *unlikely,
+        notes=tuple(
+            printable(note)
+            for note in (
+                *_notes_on_columns(raw.files),
+                *_notes_on_teams(raw.rows, parsed),
+                *_notes_on_ids(merged),
+                *_notes_on_checksums(raw.files),
+                *unlikely,
+            )
         ),
     )
 

@@ -13,6 +13,7 @@ import pandas as pd
 from pipeline.contract import DATE, QUARANTINE_FILE
 from pipeline.ingest.data_folder import LeftOut
 from pipeline.ingest.limits import MAX_VIOLATIONS
+from pipeline.reason_text import printable
 from pipeline.steps.game_quarantine import (
     COLUMN,
     FILE,
@@ -161,7 +162,7 @@ def took_no_part(files: Sequence[FileSummary], left_out: Sequence[LeftOut]) -> s
         _some(entries),
         f"column{'s' * (len(columns) != 1)} {_some(columns)}" if columns else "",
     ]
-    return "; ".join(part for part in parts if part)
+    return printable("; ".join(part for part in parts if part))
 
 
 def _some(names: Sequence[str]) -> str:

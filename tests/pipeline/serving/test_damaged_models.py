@@ -87,6 +87,14 @@ def test_damaged_files_of_an_unpacked_model(model: Path, tmp_path: Path, name: s
         assert (other == name) is (outcome(tmp_path / "model", answers(model / "good")) == "intact")
 
 
+def test_names_in_damaged_digests_reach_no_terminal_as_they_are(model: Path, tmp_path: Path) -> None:
+    shutil.copytree(model / "good", tmp_path / "model")
+    sums = (model / "good" / c.DIGESTS_FILE).read_text().replace(c.STATE_FILE, "state\x1b[2J")
+    (tmp_path / "model" / c.DIGESTS_FILE).write_text(sums)
+    with pytest.raises(StepError, match=r"no state\\x1b\[2J in it"):
+        load_forecaster(tmp_path / "model", "1", 7)
+
+
 def archive(path: Path, members: list[tuple[tarfile.TarInfo, bytes]]) -> Path:
     """A tar.gz with headers as given."""
     written = io.BytesIO()

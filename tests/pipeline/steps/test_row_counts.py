@@ -27,6 +27,16 @@ def test_one_line_says_what_took_no_part(load: Callable[..., ValidatedGames]) ->
     assert took_no_part([], []) == ""
 
 
+def test_names_of_columns_and_teams_reach_no_terminal_as_they_are(load: Callable[..., ValidatedGames]) -> None:
+    header = "date,season,home_team\u200b,away_team,home_points,away_points,\x1b[2J\n"
+    loaded = load({"a.csv": f"{header}2021-01-01,2021,BOS\x00,LAL,100,90,5\n"})
+    assert loaded.notes == (
+        r'column "home_team\u200b" is taken as home_team (a.csv)',
+        r"teams taken by their code: BOS\x00 as BOS",
+    )
+    assert took_no_part(loaded.files, loaded.left_out) == r"column \x1b[2J"
+
+
 def test_lines_are_counted_by_kind() -> None:
     counts = LineCounts.of(np.array([0, 1, 2, 3, 2, 4, 0], dtype=np.uint8))
     assert counts == LineCounts(lines=7, header=1, rows=2, continued=1, bad=1, blank=2)
