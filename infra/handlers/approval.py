@@ -16,13 +16,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import boto3
 
 from infra.handlers import cloudformation, monitor_metrics
 from infra.handlers.champion import Reports, converge
-from infra.handlers.clients import SageMaker, Sns
+from infra.handlers.clients import Sns
 from infra.handlers.mail import problem, waiting, withdrawn
 from infra.handlers.metrics import is_due, metric_lines
 from infra.handlers.objects import Objects
@@ -54,8 +54,8 @@ class Services:
 @cache  # an execution environment serves many invocations
 def connect(group: str, bucket: str) -> Services:
     """Clients of the region that the function runs in."""
-    registry = Registry(cast("SageMaker", boto3.client("sagemaker")), group)
-    return Services(registry, Objects(boto3.client("s3"), bucket), boto3.client("sns"))
+    sagemaker: Any = boto3.client("sagemaker")
+    return Services(Registry(sagemaker, group), Objects(boto3.client("s3"), bucket), boto3.client("sns"))
 
 
 def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:

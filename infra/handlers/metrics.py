@@ -30,7 +30,7 @@ def is_due(event: Mapping[str, Any], written: float | None, now: float) -> bool:
     `written` and `now` are seconds since 1970.
     """
     hourly = event.get("detail-type") == "Scheduled Event"
-    daily = str(event.get("time", ""))[11:13] == DAILY_HOUR
+    daily = str(event.get("time"))[11:13] == DAILY_HOUR
     return not hourly or daily or (written is not None and now - written < NEW_SECONDS)
 
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 import boto3
 from botocore.exceptions import ClientError
@@ -70,9 +70,8 @@ class Services:
 @cache
 def connect(bucket: str) -> Services:
     """Clients of the region that the function runs in."""
-    return Services(
-        cast("SageMakerRuns", boto3.client("sagemaker")), Objects(boto3.client("s3"), bucket), boto3.client("sns")
-    )
+    sagemaker: Any = boto3.client("sagemaker")
+    return Services(sagemaker, Objects(boto3.client("s3"), bucket), boto3.client("sns"))
 
 
 def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:

@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 import boto3
 
 from infra.handlers import cloudformation
 from infra.handlers.clients import Sns
 from infra.handlers.endpoint import Failure, converge, remove_all
-from infra.handlers.endpoint_calls import Endpoints, SageMakerEndpoints
+from infra.handlers.endpoint_calls import Endpoints
 from infra.handlers.endpoint_plan import ATTEMPT, EndpointSettings
 from infra.handlers.mail import Mail
 from infra.handlers.objects import Objects
@@ -46,7 +46,7 @@ class Services:
 @cache
 def connect(name: str, own: str, bucket: str) -> Services:
     """Clients of the region that the function runs in."""
-    sagemaker = cast("SageMakerEndpoints", boto3.client("sagemaker"))
+    sagemaker: Any = boto3.client("sagemaker")
     return Services(Endpoints(sagemaker, name, own), Objects(boto3.client("s3"), bucket), boto3.client("sns"))
 
 

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import boto3
 from botocore.config import Config
@@ -63,8 +63,8 @@ def remove(event: Mapping[str, Any], context: Context) -> None:
         return
     going = Going.of(event["ResourceProperties"])
     partition = context.invoked_function_arn.split(":")[1]
-    s3 = cast("Buckets", boto3.client("s3", config=_RETRIES))
-    sagemaker = cast("Runs", boto3.client("sagemaker", config=_RETRIES))
+    s3: Any = boto3.client("s3", config=_RETRIES)
+    sagemaker: Any = boto3.client("sagemaker", config=_RETRIES)
     left = Left(context)
     left.until_none(partial(stop_runs, sagemaker, going.pipeline), f"runs of {going.pipeline} that have not stopped")
     for bucket in going.buckets:
@@ -82,8 +82,8 @@ class Left:
 
     def until_none(self, work: Callable[[], int], what: str) -> None:
         """`work` does a piece and returns how many it found; raises OutOfTimeError."""
-        found, total = 1, 0
-        while found:
+        total = 0
+        while True:
             try:
                 found = work()
             except ClientError as error:
@@ -92,7 +92,9 @@ class Left:
                 found = 0  # the bucket, group or pipeline itself is gone
             total += found
             _log(of=what, found=found, in_all=total)
-            if found and self.context.get_remaining_time_in_millis() < _SPARE_MS:
+            if not found:
+                return
+            if self.context.get_remaining_time_in_millis() < _SPARE_MS:
                 raise OutOfTimeError(
                     f"there are still {what} ({total:,} seen to so far): run cdk destroy again, it goes on from there"
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -165,3 +166,92 @@ def test_what_is_gone_is_no_work(code: str) -> None:
 def test_what_goes_is_named_by_the_resource() -> None:
     assert Going.of({"Buckets": ["a", "b"], "Group": "g", "Pipeline": "p"}) == Going(("a", "b"), "g", "p")
     assert teardown.GOING == ("DELETE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
+
+
+# --- the whole --------------------------------------------------------------------------------------------------------
+EVENT = {
+    **{"RequestType": "Delete", "StackId": "stack-id", "RequestId": "r", "LogicalResourceId": "l"},
+    "ResourceProperties": {"Buckets": ["games", "logs"], "Group": "g", "Pipeline": "p"},
+    "ResponseURL": "https://cloudformation.example/answer",
+}
+
+
+class Account:
+    """The clients that the function makes, and all their requests in one order."""
+
+    def __init__(self, status: str) -> None:
+        self.requests: list[tuple[str, dict[str, Any]]] = []
+        self.retries: dict[str, Any] = {}
+        runs = iter([[run("a", "Executing")], []])
+        self.client = RecordingClient(
+            describe_stacks={"Stacks": [{"StackStatus": status}]},
+            list_pipeline_executions=lambda **_: [{"PipelineExecutionSummaries": next(runs)}],
+            get_bucket_policy=refusal("NoSuchBucketPolicy"),
+            list_model_packages={"ModelPackageSummaryList": []},
+        )
+
+    def make(self, service: str, config: Any = None) -> RecordingClient:
+        self.retries[service] = config and config.retries
+        return self.client
+
+
+@pytest.fixture
+def account(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Account:
+    made = Account(request.param)
+    monkeypatch.setattr("boto3.client", made.make)
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: nullcontext())
+    return made
+
+
+def remove(milliseconds: int = 60_000) -> dict[str, Any]:
+    arn = "arn:aws-cn:lambda:cn-north-1:111122223333:function:f"
+    context: Any = SimpleNamespace(invoked_function_arn=arn, get_remaining_time_in_millis=lambda: milliseconds)
+    return teardown.handler(EVENT, context)
+
+
+@pytest.mark.parametrize("account", ["DELETE_IN_PROGRESS"], indirect=True)
+def test_first_runs_are_stopped_then_writes_refused_then_all_is_deleted(
+    account: Account, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = remove()
+    assert (answer["Status"], answer["Reason"]) == ("SUCCESS", "")
+    assert account.client.requests[0] == ("describe_stacks", {"StackName": "stack-id"})
+    named = [
+        (operation, request.get("PipelineName") or request.get("Bucket") or request.get("ModelPackageGroupName"))
+        for operation, request in account.client.requests[1:]
+    ]
+    assert named == [
+        *(("list_pipeline_executions", "p"), ("stop_pipeline_execution", None), ("list_pipeline_executions", "p")),
+        *(("get_bucket_policy", "games"), ("put_bucket_policy", "games")),
+        *(("get_bucket_policy", "logs"), ("put_bucket_policy", "logs")),
+        *(("list_object_versions", "games"), ("list_object_versions", "logs"), ("list_model_packages", "g")),
+    ]
+    (policy, _) = [
+        request["Policy"] for operation, request in account.client.requests if operation == "put_bucket_policy"
+    ]
+    assert "arn:aws-cn:s3:::games/*" in policy
+    assert account.retries == {"cloudformation": None, **dict.fromkeys(("s3", "sagemaker"), RETRIES)}
+    logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line.get("of") or (line["bucket"], line["writes"]) for line in logged] == [
+        *["runs of p that have not stopped"] * 2,
+        *(("games", "refused"), ("logs", "refused")),
+        *("objects in games", "objects in logs", "model versions in g"),
+    ]
+
+
+RETRIES = {"mode": "standard", "max_attempts": 10}
+
+
+@pytest.mark.parametrize("account", ["UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"], indirect=True)
+def test_while_the_stack_stays_nothing_goes(account: Account, capsys: pytest.CaptureFixture[str]) -> None:
+    assert remove()["Status"] == "SUCCESS"
+    assert [operation for operation, _ in account.client.requests] == ["describe_stacks"]
+    kept = {"everything": "kept", "stack": "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"}
+    assert json.loads(capsys.readouterr().out) == kept
+
+
+@pytest.mark.parametrize("account", ["ROLLBACK_IN_PROGRESS"], indirect=True)
+def test_what_does_not_fit_into_one_call_fails_and_says_so(account: Account) -> None:
+    answer = remove(milliseconds=1_000)
+    assert answer["Status"] == "FAILED"
+    assert answer["Reason"].startswith("OutOfTimeError: there are still runs of p that have not stopped (1 seen")
