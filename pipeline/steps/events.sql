@@ -42,13 +42,14 @@ WHERE actionType IS NULL OR actionType IN ('', '2pt', '3pt', 'freethrow', 'rebou
 -- query: read_events
 -- `broken` names the first column that breaks its rule (aggregate.py says the rules in words). The text is asked as it
 -- stands in the file, because an engine may then ask once a value that a Parquet file lists, not once a row. What is
--- missing leaves no number.
+-- missing leaves no number. A day may be stored as its midnight; another time of day, or one in a time zone, may be of
+-- the day before or after where the game is played.
 SELECT
     *,
     CASE
         WHEN game_id IS NULL OR game_id = '' THEN 'game_id'
         WHEN REGEXP_REPLACE(
-                date, '^(19|20)[0-9]{2}-?(0[1-9]|1[0-2])-?(0[1-9]|[12][0-9]|3[01])([ T][0-9:.+Z-]*)?$', ''
+                date, '^(19|20)[0-9]{2}-?(0[1-9]|1[0-2])-?(0[1-9]|[12][0-9]|3[01])([ T]00:00:00([.]0+)?)?$', ''
             ) <> ''
             OR day IS NULL
             OR (day % 100 > 28 AND TRY_CAST(CONCAT(

@@ -108,6 +108,7 @@ def test_both_see_the_same_columns_in_a_parquet_file(tmp_path: Path) -> None:
         "double": (pa.float64(), event_files.FLOATS),
         "day": (pa.date32(), event_files.DAYS),
         "time": (pa.timestamp("us"), event_files.DAYS),
+        "instant": (pa.timestamp("us", "UTC"), event_files.INSTANTS),
         "bytes": (pa.binary(), event_files.OTHER),
         "truth": (pa.bool_(), event_files.OTHER),
         "price": (pa.decimal128(5, 2), event_files.OTHER),
