@@ -145,7 +145,7 @@ def _waits(name: str, registry: Registry, place: Place) -> bool:
 def _evaluation(package: Mapping[str, Any], objects: Objects) -> dict[str, Any] | None:
     """evaluation.json of the run that registered the package; None where it cannot be read."""
     statistics = ((package.get("ModelMetrics") or {}).get("ModelQuality") or {}).get("Statistics") or {}
-    bucket, _, key = str(statistics.get("S3Uri", "")).removeprefix("s3://").partition("/")
+    bucket, _, key = str(statistics.get("S3Uri")).removeprefix("s3://").partition("/")
     return objects.read(key, bucket=bucket, refused=True).json if bucket and key else None
 
 

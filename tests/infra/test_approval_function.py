@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from approval_worlds import ALERTS, APPROVERS, EVALUATION, GROUP, VARIABLES, MemoryWorld, champion, refused
+from approval_worlds import ALERTS, APPROVERS, EVALUATION, VARIABLES, MemoryWorld, refused
 from botocore.exceptions import ClientError
 from random_worlds import HOURLY, connected
+from recording_client import RecordingClient
 
 from infra.handlers import approval
-from infra.handlers import champion as champions
 from infra.handlers.approval import told_approval
-from infra.handlers.champion import PromotionError
+from infra.handlers.objects import Objects
 
 APPROVED, PENDING, REJECTED = "Approved", "PendingManualApproval", "Rejected"
 TOLD = {
@@ -171,75 +173,68 @@ def test_without_the_monitors_file_there_is_an_error(world: MemoryWorld, content
         world.deliver({"source": "aws.s3"})
 
 
-# --- champion/ --------------------------------------------------------------------------------------------------------
-def test_champion_json_and_the_record_of_approvals_are_files_for_people(world: MemoryWorld) -> None:
-    world.register(APPROVED)
-    world.deliver(HOURLY)
-    for key in ("champion/champion.json", "approvals/approvals.json"):
-        text = (world.read(key) or b"").decode()
-        assert text == json.dumps(json.loads(text), indent=1) + "\n"
-    assert champion(world)["version"] == 1
+# --- what is passed on ------------------------------------------------------------------------------------------------
+def test_the_function_works_on_its_own_group_and_bucket(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def connect(*names: str) -> Any:
+        asked.append(names)
+        return world.services
+
+    monkeypatch.setattr(approval, "connect", connect)
+    assert world.deliver({}) == {"champion": None, "sent": 0}, "an event without details is an hourly one"
+    assert asked == [("nba-home-win", "artifacts")]
 
 
-def test_nothing_is_written_where_all_agrees(world: MemoryWorld) -> None:
-    for status in (REJECTED, APPROVED, REJECTED):
-        if status == REJECTED and world.packages:
-            world.decide(1, status)
-        elif status == APPROVED:
-            world.register(status)
-        world.deliver(HOURLY)
-        before = dict(world.objects)
-        world.deliver(HOURLY)
-        assert world.objects == before
+def test_its_outbox_has_its_clock_and_its_pauses(world: MemoryWorld) -> None:
+    outbox = world.services.outbox()
+    assert (outbox.objects, outbox.client, outbox.prefix) == (world.services.objects, world, "outbox/registry/")
+    assert (outbox.clock, outbox.pause) == (world.services.clock, world.services.pause)
 
 
-def test_what_does_not_belong_to_champion_is_removed_and_the_rest_stays(world: MemoryWorld) -> None:
-    world.register(APPROVED)
-    world.deliver(HOURLY)
-    world.store("champion/0/model.tar.gz", b"left over")
-    world.deliver(HOURLY)
-    assert [key for key in world.objects if key.startswith("champion/")] == [
-        "champion/champion.json",
-        "champion/1/model.tar.gz",
-    ]
+@pytest.mark.parametrize(("age", "event", "lines"), [(0, HOURLY, 1), (86400, HOURLY, 0), (86400, {}, 1)])
+def test_the_last_evaluation_is_published_when_it_is_due(
+    world: MemoryWorld,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    age: int,
+    event: Any,
+    lines: int,
+) -> None:
+    world.store("evaluated/last_evaluated.json", b'{"metrics": {"candidate": {"log_loss": 0.6}}}')
+    now = int(time.time()) + age + 0.5
+    monkeypatch.setattr("time.time", lambda: now)
+    world.deliver(event)
+    logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    published = [line for line in logged if "_aws" in line]
+    assert [(line["PipelineName"], line["Role"], line["LogLoss"]) for line in published] == [
+        ("retraining-test", "candidate", 0.6)
+    ] * lines
+    assert all(line["_aws"]["Timestamp"] == int(now) * 1000 + 500 for line in published)
 
 
-def test_after_twenty_rounds_lambda_tries_again(world: MemoryWorld) -> None:
-    world.register(APPROVED)
-    world.deliver(HOURLY)
-    world.register(APPROVED)
-    looks = 0
+@pytest.mark.parametrize(
+    ("uri", "answer", "evaluation"),
+    [
+        ("s3://theirs/a/e.json", b'{"a": 1}', {"a": 1}),
+        ("s3://theirs/a/e.json", b"[]", None),
+        ("s3://theirs/a/e.json", "AccessDenied", None),
+        ("s3://theirs/a/e.json", "SlowDown", ClientError),
+        *(("s3://theirs", b"{}", None), ("s3:///e.json", b"{}", None), ("", b"{}", None), (None, b"{}", None)),
+    ],
+)
+def test_an_evaluation_is_read_from_its_own_bucket(uri: str | None, answer: bytes | str, evaluation: Any) -> None:
+    def get(**_: str) -> dict[str, Any]:
+        if isinstance(answer, str):
+            raise refused(answer)
+        return {"Body": io.BytesIO(answer), "ETag": "e", "LastModified": datetime.now(UTC)}
 
-    def another(when: str, call: str) -> None:
-        """Each time before the record of approvals is written, somebody else has written it."""
-        nonlocal looks
-        if (when, call) == ("before", "put_object"):
-            looks += 1
-            world.store("approvals/approvals.json", json.dumps({"by": looks}).encode())
-
-    world.fails = another
-    with pytest.raises(PromotionError, match="still differ after 20 rounds: it will be tried again"):
-        world.deliver(HOURLY)
-    assert champions.MAX_ROUNDS == 20
-
-
-def test_problems_are_named_after_the_approval_or_the_content(world: MemoryWorld) -> None:
-    """So that each is told once, and again when it comes back."""
-    for _ in range(2):
-        world.register(APPROVED)
-    del world.packages[1]["InferenceSpecification"]
-    del world.objects["runs/run2/model.tar.gz"]
-    world.store("champion/champion.json", b"{")
-    world.store("approvals/approvals.json", b"[")
-    world.deliver(HOURLY)
-    named = sorted(key.removeprefix("outbox/registry/") for key in world.objects if key.startswith("outbox/"))
-    digests = {"{": "021fb596db81e6d0", "[": "245843abef9e72e7"}
-    times = {n: f"{world.packages[n]['CreationTime'].timestamp():.3f}" for n in (1, 2)}
-    assert named == [
-        f"problem-approvals-{digests['[']}",
-        f"problem-lost-2-{times[2]}",
-        f"problem-pointer-{digests['{']}",
-        f"problem-unusable-1-{times[1]}",
-    ]
-    assert {topic for topic, *_ in world.mails} == {ALERTS}
-    assert GROUP in world.arn(1)
+    client = RecordingClient(get_object=get)
+    package = {"ModelMetrics": {"ModelQuality": {"Statistics": {} if uri is None else {"S3Uri": uri}}}}
+    if evaluation is ClientError:
+        with pytest.raises(ClientError):
+            approval._evaluation(package, Objects(client, "ours"))
+    else:
+        assert approval._evaluation(package, Objects(client, "ours")) == evaluation
+    complete = uri == "s3://theirs/a/e.json"
+    assert client.requests == [("get_object", {"Bucket": "theirs", "Key": "a/e.json"})] * complete
