@@ -28,6 +28,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from pipeline.serving.app import JSON, MAX_BODY_BYTES
 from pipeline.steps.artifact import read_artifact
 from pipeline.steps.elo import Schedule
 from pipeline.steps.league_state import LeagueState
@@ -37,6 +38,17 @@ REAL_GAMES: Final = ROOT.parent / "shared" / "data" / "games"
 REAL_AS_OF: Final = "2023-01-10"
 BATCH: Final = 10_000
 BATCHES: Final = 10
+# Sends what it reads, at each full second.
+CLIENT: Final = """
+import http.client, sys, time
+body = sys.stdin.buffer.read()
+while True:
+    time.sleep(1 - time.time() % 1)
+    connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=60)
+    connection.request("POST", "/invocations", body, {"Content-Type": sys.argv[2]})
+    connection.getresponse().read()
+    connection.close()
+"""
 
 
 def main() -> None:
@@ -62,7 +74,45 @@ def main() -> None:
                 f"one game, {arguments.rate} requests/s, beside a batch of {BATCH:,} each second",
                 load(port, single, arguments.rate, arguments.seconds, beside=batch),
             )
+            for what, (kind, content) in harmful(state).items():
+                with harm(port, kind, content):
+                    beside = load(port, single, arguments.rate, arguments.seconds)
+                report(f"one game, {arguments.rate} requests/s, beside eight at once of {what}", beside)
             wrk(port, single(), arguments.seconds)
+
+
+def harmful(state: LeagueState) -> dict[str, tuple[str, bytes]]:
+    """Bodies that cost a server the most before it refuses them, or answers: their type and content, almost 6 MB."""
+    size = MAX_BODY_BYTES - 100
+    games = many_games(state, BATCH)
+    long = [{**one, "game_id": f"{number:0100}" + " " * 350} for number, one in enumerate(games)]
+    return {
+        "commas": ("text/csv", b"," * size),
+        "empty objects": (JSON, b'{"games": [' + b"{}," * (16 * BATCH // 3) + b" " * (size - 16 * BATCH)),
+        "one text": (JSON, b'{"games": ["' + b"\\u00e9" * (size // 6) + b'"]}'),
+        f"{BATCH:,} games with long ids": (JSON, body_of(long)),
+        f"{BATCH:,} unknown teams": (JSON, body_of([{**one, "home_team": f"x{n}"} for n, one in enumerate(games)])),
+        f"{BATCH:,} unknown columns": (JSON, body_of([{**one, "hometeam": 1} for one in games])),
+    }
+
+
+@contextmanager
+def harm(port: int, kind: str, content: bytes) -> Iterator[None]:
+    """Eight clients that send a body at once, each second, while the block runs."""
+    clients = [
+        subprocess.Popen([sys.executable, "-c", CLIENT, str(port), kind], stdin=subprocess.PIPE) for _ in range(8)
+    ]
+    for client in clients:
+        assert client.stdin is not None
+        client.stdin.write(content)
+        client.stdin.close()
+    time.sleep(2)  # they have started
+    try:
+        yield
+    finally:
+        for client in clients:
+            client.terminate()
+            client.wait()
 
 
 def train(store: Path) -> Path:

@@ -192,9 +192,8 @@ def _quoted(lines: _Lines, kinds: npt.NDArray[np.uint8], n_columns: int, used: C
 def _texts(lines: _Lines, kinds: npt.NDArray[np.uint8], first: int) -> Iterator[str]:
     """Every line from `first` on with its end; one that is bad by itself is blank for the reader."""
     file = io.TextIOWrapper(io.BytesIO(lines.data), encoding="utf-8", newline="\n")
-    return (
-        "\n" if kind == BAD else line for kind, line in itertools.islice(zip(kinds, file, strict=True), first, None)
-    )
+    known = zip(kinds.tobytes(), file, strict=True)
+    return ("\n" if kind == BAD else line for kind, line in itertools.islice(known, first, None))
 
 
 def _over_lines(lines: _Lines, start: int, last: int) -> str:

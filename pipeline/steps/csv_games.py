@@ -11,7 +11,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from pipeline.ingest.csv_lines import CsvLines, QuotesError, first_line, sort_lines
+from pipeline.ingest.csv_lines import CONTINUED, CsvLines, QuotesError, first_line, sort_lines
 from pipeline.ingest.file_content import HEAD_BYTES, kind_of, text_unlike_csv
 from pipeline.ingest.limits import MAX_COLUMNS, MAX_LINE, MAX_ROWS
 from pipeline.steps.arrow_memory import arrow_reader
@@ -19,6 +19,7 @@ from pipeline.steps.game_columns import Columns, match_columns
 from pipeline.steps.game_quarantine import BadData
 from pipeline.steps.raw_games import TEXT, LineCounts, RawFile, game_columns
 
+_BLOCK: Final = 16 << 20  # bytes that Arrow parses at a time, all columns of them; more than any line has
 _CHUNK: Final = 1 << 20  # bytes that are decoded at a time: text may take four times as much memory as UTF-8
 
 
@@ -63,10 +64,11 @@ def _parse(lines: CsvLines, columns: Columns, n_columns: int) -> pa.Table:
         names[place] = column
     if not len(lines.starts):
         return pa.table({column: pa.array([], TEXT) for column in columns.positions})
+    block = len(lines.rows) if (lines.kinds == CONTINUED).any() else min(len(lines.rows), _BLOCK)
     return pa_csv.read_csv(
         arrow_reader(lines.rows),
-        # One block: a quoted line break can't be cut in two, and each column has one dictionary.
-        read_options=pa_csv.ReadOptions(column_names=names, use_threads=False, block_size=len(lines.rows) + 1),
+        # Where a row goes over several lines, one block: a quoted line break can't be cut in two.
+        read_options=pa_csv.ReadOptions(column_names=names, use_threads=False, block_size=block + 1),
         parse_options=pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip"),
         convert_options=pa_csv.ConvertOptions(
             column_types=dict.fromkeys(columns.positions, TEXT),

@@ -22,6 +22,8 @@ LAST_SEASON: Final = 2200
 
 _COLUMNS: Final = ("code", "franchise", "league", "first_season", "last_season", "name", "also")
 _CODE: Final = re.compile(r"[A-Z0-9]{2,8}")
+_NO_LETTERS: Final = re.compile(r"[\W_]+")
+_LONGEST_NAME: Final = 200  # characters that are looked at
 
 
 class FranchisesError(StepError, ValueError):
@@ -51,8 +53,8 @@ class CodeSpan:
 
 
 def words(text: str) -> str:
-    """A code or name as it is compared: without case, marks, and more than one space."""
-    return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", text).casefold()).strip()
+    """A code or name as it is compared: without case, marks, and more than one space; a name is never longer."""
+    return _NO_LETTERS.sub(" ", unicodedata.normalize("NFKC", text[:_LONGEST_NAME]).casefold()).strip()
 
 
 def read_spans(path: Path = FRANCHISES_FILE) -> tuple[CodeSpan, ...]:

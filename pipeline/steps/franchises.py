@@ -84,8 +84,9 @@ def codes_of(texts: pd.Series[str], seasons: pd.Series[int]) -> pd.Series[str]:
     table = franchise_table()
     # Categories first: a few hundred texts are looked up instead of one a game.
     category = texts.astype("category")
-    given = [str(text) for text in category.cat.categories]
-    key = [text if text in table.codes else words(text) for text in given]
+    given: list[str] = category.cat.categories.astype(object).tolist()
+    known = set(table.codes)
+    key = [text if text in known else words(text) for text in given]
     meant = [table.codes_by_words.get(word, text) for word, text in zip(key, given, strict=True)]
     numbers = category.cat.codes.to_numpy()
     by_name = table.names.get_indexer(pd.Index(key))

@@ -226,6 +226,10 @@ def _under_two_ids(games: pd.DataFrame) -> npt.NDArray[np.bool_]:
 def _twin_games(games: pd.DataFrame, raw: pd.DataFrame) -> pd.DataFrame:
     if games.empty:
         return no_violations()
-    ids = games[GAME_ID].astype(str).groupby(games[SLOT]).transform(lambda group: ", ".join(sorted(group)))
-    texts = [f"is one of several ids of the same game: {all_ids}; keep one" for all_ids in ids]
+    twins = games.sort_values(GAME_ID).groupby(SLOT)[GAME_ID]
+    columns = twins.transform("first"), twins.transform("last"), twins.transform("size") - 2
+    texts = [
+        f"is one of several ids of the same game: {first}, {last}{f' and {more:,} more' if more else ''}; keep one"
+        for first, last, more in zip(*(column.loc[games.index] for column in columns), strict=True)
+    ]
     return violations_of([Breach(games.index, GAME_ID, texts)], raw)

@@ -81,7 +81,9 @@ def parse(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _spread(column: pd.Series[str], parse_texts: Callable[[list[str]], npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    return parse_texts([given(text) for text in column.cat.categories])[column.cat.codes.to_numpy()]
+    # As objects: a column of Arrow's text makes a new one of each word.
+    texts: list[str] = column.cat.categories.astype(object).tolist()
+    return parse_texts([given(text) for text in texts])[column.cat.codes.to_numpy()]
 
 
 def _strip(texts: list[str]) -> npt.NDArray[Any]:

@@ -29,6 +29,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 
 from pipeline import contract as c
@@ -48,7 +49,7 @@ from pipeline.steps.limits import parse_limits
 from pipeline.steps.news import Tonight, judge_news, last_evaluated, last_registered
 from pipeline.steps.prepare_events import join_events
 from pipeline.steps.row_counts import took_no_part
-from pipeline.steps.spreadsheet_text import safe_frame
+from pipeline.steps.spreadsheet_text import safe_columns
 from pipeline.steps.state_file import write_state
 from pipeline.steps.today import parse_as_of, today_in
 
@@ -149,7 +150,8 @@ def _text(day: date | None) -> str | None:
 
 def write_quarantine(folder: Path, quarantine: pd.DataFrame) -> None:
     """Every violation with file, line, column, value and rule; no cell is a formula."""
-    safe_frame(quarantine).to_csv(folder / c.QUARANTINE_FILE, index=False, lineterminator="\n")
+    table = safe_columns(pa.Table.from_pandas(quarantine, preserve_index=False))
+    pyarrow.csv.write_csv(table, folder / c.QUARANTINE_FILE, pyarrow.csv.WriteOptions(quoting_style="needed"))
 
 
 def write_features(path: Path, features: pd.DataFrame, facts: Mapping[str, str]) -> None:

@@ -22,7 +22,7 @@ from pipeline.ingest.data_folder import (
     read_not_uploaded,
 )
 from pipeline.ingest.file_content import HEAD_BYTES, kind_of, unlike_its_name
-from pipeline.ingest.limits import MAX_BYTES, MAX_ROWS
+from pipeline.ingest.limits import MAX_BYTES, MAX_ROWS, MAX_TEXT_BYTES
 from pipeline.steps.csv_games import read_csv, unzip
 from pipeline.steps.game_quarantine import FILE, LINE, BadData
 from pipeline.steps.parquet_games import read_parquet
@@ -73,6 +73,13 @@ def _why_not_read(file: DataFile) -> str:
 
 def _join(files: Sequence[RawFile]) -> pd.DataFrame:
     table = pa.concat_tables([file.table for file in files]).unify_dictionaries().combine_chunks()
+    n_bytes = {name: sum(part.dictionary.nbytes for part in table[name].chunks) for name in table.column_names}
+    if sum(n_bytes.values()) > MAX_TEXT_BYTES:
+        name = max(n_bytes, key=n_bytes.__getitem__)
+        raise BadData(
+            f"the different values of {name} in all game files take {n_bytes[name]:,} bytes, and all columns may take "
+            f"{MAX_TEXT_BYTES:,}: correct what is no {name}"
+        )
     rows: pd.DataFrame = table.to_pandas()
     numbers = np.repeat(np.arange(len(files)), [len(file.starts) for file in files])
     rows[FILE] = pd.Categorical.from_codes(numbers, categories=pd.Index([file.name for file in files]))

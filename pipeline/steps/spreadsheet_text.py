@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -31,12 +30,6 @@ def _safe(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     )
     mark, nothing = pa.scalar("'", texts.type), pa.scalar("", texts.type)
     return pc.if_else(live, pc.binary_join_element_wise(mark, texts, nothing), texts)
-
-
-def safe_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same for a pandas table."""
-    safe: pd.DataFrame = safe_columns(pa.Table.from_pandas(frame, preserve_index=False)).to_pandas()
-    return safe
 
 
 def as_given(text: str) -> str:

@@ -67,6 +67,12 @@ def test_too_many_rows(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
         load({"a.csv": HEADER + GOOD, "a.parquet": frame})
 
 
+def test_too_much_text(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_games, "MAX_TEXT_BYTES", 1_000)
+    error = refusal(load, HEADER + GOOD + GOOD.replace("BOS", "x" * 1_000))
+    assert str(error).startswith("the different values of home_team in all game files take 1,011 bytes, and all columns")
+
+
 def few_violations(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (csv_lines, game_quarantine, games, row_counts):
         monkeypatch.setattr(module, "MAX_VIOLATIONS", 10)
@@ -88,6 +94,22 @@ def test_contradictions_are_limited_too(load: Load, monkeypatch: pytest.MonkeyPa
     few_violations(monkeypatch)
     error = refusal(load, HEADER + "".join(GOOD.replace("100", str(points)) for points in range(100, 113)))
     assert str(error).startswith("13 of 13 rows are bad") and "contradicts another row of the same game" in str(error)
+
+
+def test_of_many_ids_of_one_game_two_are_named(load: Load) -> None:
+    header = HEADER.replace("\n", ",game_id\n")
+    loaded = load({"a.csv": header + "".join(GOOD.replace("\n", f",{number:04}\n") for number in range(2_000))})
+    assert set(loaded.quarantine["rule"]) == {
+        "is one of several ids of the same game: 0000, 1999 and 1,998 more; keep one"
+    }
+
+
+@pytest.mark.parametrize("quoted", ["{}", '"{}"'])
+def test_a_file_of_several_blocks_is_read_whole(load: Load, monkeypatch: pytest.MonkeyPatch, quoted: str) -> None:
+    monkeypatch.setattr(csv_games, "_BLOCK", 200)
+    rows = [GOOD.replace("2021-01-01", quoted.format(f"2021-01-{day:02}")) for day in range(1, 32, 2)]
+    loaded = load({"a.csv": HEADER + "".join(rows)})
+    assert loaded.games["date"].astype(str).tolist() == [f"2021-01-{day:02}" for day in range(1, 32, 2)]
 
 
 def test_half_a_million_bad_rows_take_seconds(load: Load) -> None:
@@ -159,6 +181,16 @@ def test_checksums_are_seen_in_the_first_page(codec: str, version: str) -> None:
         pq.write_table(league(), file, write_page_checksum=checksums, compression=codec, data_page_version=version)
         assert has_checksums(file.getvalue()[:64]) is checksums
     assert not has_checksums(b"") and not has_checksums(b"PAR1\x15\xff\xff\xff\xff\xff\xff")
+
+
+def test_a_long_text_that_repeats_in_a_dictionary_is_in_memory_once(load: Load) -> None:
+    long = pa.DictionaryArray.from_arrays(pa.array([0] * 10_000), pa.array(["x" * 100_000]))
+    rows = pa.table({name: [value] * 10_000 for name, value in zip(HEADER.split(","), GOOD.split(","), strict=True)})
+    file = io.BytesIO()
+    pq.write_table(rows.set_column(2, "home_team", long), file)
+    before = pa.default_memory_pool().max_memory()
+    assert load({"a.parquet": file.getvalue()}).n_bad_rows == 10_000
+    assert pa.default_memory_pool().max_memory() - before < 100_000_000
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
