@@ -96,7 +96,7 @@ def write_real(folder: Path) -> int:
     features, state = features_and_state(played, AS_OF)
     modelled = features[features[c.SEASON] >= FIRST_SEASON].reset_index(drop=True)
     folder.mkdir()
-    facts = {"as_of_date": str(AS_OF), "fingerprint": "benchmark", "feature_signature": "benchmark"}
+    facts = {"as_of_date": str(AS_OF), "fingerprint": "benchmark", "feature_signature": "benchmark", "time_zone": "UTC"}
     write_features(folder / c.FEATURES_FILE, modelled, facts)
     write_state(folder / c.STATE_FILE, state)
     return len(modelled)

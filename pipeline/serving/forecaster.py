@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +22,6 @@ from pipeline.steps.feature_names import FEATURES
 from pipeline.steps.features import feature_signature, features_of_asked
 from pipeline.steps.league_state import EPOCH, KnownGames, LeagueState, days_since_epoch
 from pipeline.steps.model import predict
-
-
-def utc_today() -> date:
-    """The day that a state's age is counted to."""
-    return datetime.now(UTC).date()
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,8 @@ class Forecaster:
     artifact: Artifact
     version: str
     stale_after_days: int
-    today: Callable[[], date] = utc_today
+    now: Callable[[ZoneInfo], datetime] = datetime.now
+    time_zone: ZoneInfo = field(init=False)
     state: LeagueState = field(init=False)
     teams: Teams = field(init=False)
     calendar: Calendar = field(init=False)
@@ -56,6 +53,7 @@ class Forecaster:
         """Raises StepError for a model that this code cannot serve."""
         state = _state(self.artifact, self.version)
         self.artifact.booster.set_param({"nthread": 1})  # a few rows at a time: threads would only wait for each other
+        object.__setattr__(self, "time_zone", ZoneInfo(self.artifact.card.time_zone))
         object.__setattr__(self, "state", state)
         object.__setattr__(self, "teams", Teams(state.franchises))
         object.__setattr__(self, "calendar", Calendar(state.as_of, state.last_season, _known_seasons(state)))
@@ -63,7 +61,8 @@ class Forecaster:
     def answer(self, rows: Sequence[Mapping[str, Any]]) -> Answer:
         """Check and forecast; raises BadRequestError with the reason."""
         probabilities = self.forecast(check_games(rows, self.teams, self.calendar))
-        age = (self.today() - self.state.as_of).days
+        # In the days of the games: on an American evening UTC is a day ahead.
+        age = (self.now(self.time_zone).date() - self.state.as_of).days
         return Answer(rows, probabilities, self.version, self.state.as_of, age, age > self.stale_after_days)
 
     def forecast(self, games: Sequence[AskedGame]) -> NDArray[np.float64]:

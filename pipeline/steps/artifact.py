@@ -50,6 +50,7 @@ class ModelCard:
     walk_forward_games: int
     home_win_rate: float  # of the games trained on
     xgboost_version: str
+    time_zone: str = "UTC"  # of the games' days; models of before it was written down counted in UTC
 
     @classmethod
     def from_json(cls, text: str) -> ModelCard:

@@ -140,9 +140,8 @@ def load_games(
     n_replaced = merged.n_duplicates_collapsed + merged.n_unplayed_superseded
     never_played = called_off(merged.games, unscored, as_of=as_of)
     files = reconcile_rows(raw, parsed, expected, found, n_replaced, never_played)
-    judged = _sorted(
-        pd.concat([bad_lines, violations, merged.violations, unscored.drop(index=never_played), impossible])
-    )
+    counted = (bad_lines, violations, merged.violations, unscored.drop(index=never_played), impossible)
+    judged = quarantine if never_played.empty else _sorted(pd.concat(counted))
     refuse_bad_rows(files, judged, quarantine, max_bad_row_share, max_bad_row_share_of_file)
     known = expected.astype(_DTYPES)[list(VALIDATED_COLUMNS)]
     unlikely = check_plausible(expected, quarantine)

@@ -218,6 +218,7 @@ def main(argv: Sequence[str]) -> None:
         ),
         "recipe_fingerprint": fingerprint("", arguments.recipe, arguments.first_season, code_version()),
         "feature_signature": feature_signature(),
+        "time_zone": arguments.time_zone,
     }
     tonight = Tonight(
         facts,

@@ -75,6 +75,7 @@ def train(cluster: Cluster) -> Artifact:
         walk_forward_games=n_games,
         home_win_rate=months.home_win_rate,
         xgboost_version=xgb.__version__,
+        time_zone=facts["time_zone"],
     )
     return Artifact(booster, card, record, read_state(training_input(c.FEATURES_CHANNEL) / c.STATE_FILE))
 

@@ -6,9 +6,10 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -43,7 +44,12 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def forecaster(sample: pd.DataFrame) -> Forecaster:
-    return Forecaster(trained(sample, SAMPLE_AS_OF), "7", 3, today=lambda: SAMPLE_AS_OF)
+    return Forecaster(trained(sample, SAMPLE_AS_OF), "7", 3, now=lambda zone: at(zone, 0))
+
+
+def at(zone: ZoneInfo, days: int) -> datetime:
+    """Noon in a zone, so many days after the sample's morning."""
+    return datetime.combine(SAMPLE_AS_OF + timedelta(days=days), time(12), zone)
 
 
 def upcoming(games: pd.DataFrame) -> pd.DataFrame:
@@ -115,10 +121,19 @@ def test_where_a_game_is_played_and_what_it_is_for_count(forecaster: Forecaster)
 
 @pytest.mark.parametrize(("days", "stale"), [(0, False), (3, False), (4, True)])
 def test_an_old_state_is_reported(forecaster: Forecaster, days: int, stale: bool) -> None:
-    later = replace(forecaster, today=lambda: SAMPLE_AS_OF + timedelta(days=days))
+    later = replace(forecaster, now=lambda zone: at(zone, days))
     answer = later.answer([{"date": "2025-03-20", "home_team": "SIM01", "away_team": "SIM02"}])
     assert (answer.state_date, answer.state_age_days, answer.stale) == (SAMPLE_AS_OF, days, stale)
     assert answer.model_version == "7"
+
+
+@pytest.mark.parametrize(("zone", "days"), [("America/New_York", 0), ("UTC", 1), ("Asia/Tokyo", 1)])
+def test_the_age_is_counted_in_the_days_of_the_games(forecaster: Forecaster, zone: str, days: int) -> None:
+    """On an American evening."""
+    card = replace(forecaster.artifact.card, time_zone=zone)
+    evening = datetime(SAMPLE_AS_OF.year, SAMPLE_AS_OF.month, SAMPLE_AS_OF.day, 20, tzinfo=ZoneInfo("America/New_York"))
+    served = replace(forecaster, artifact=replace(forecaster.artifact, card=card), now=evening.astimezone)
+    assert served.answer([{"date": "2025-03-20", "home_team": "SIM01", "away_team": "SIM02"}]).state_age_days == days
 
 
 def test_a_team_of_another_league_is_unknown(forecaster: Forecaster) -> None:

@@ -70,7 +70,9 @@ def test_too_many_rows(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_too_much_text(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_games, "MAX_TEXT_BYTES", 1_000)
     error = refusal(load, HEADER + GOOD + GOOD.replace("BOS", "x" * 1_000))
-    assert str(error).startswith("the different values of home_team in all game files take 1,011 bytes, and all columns")
+    assert str(error).startswith(
+        "the different values of home_team in all game files take 1,011 bytes, and all columns"
+    )
 
 
 def few_violations(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,7 @@ def write_training_input(folder: Path, games: pd.DataFrame, as_of: date, row_gro
     """What Prepare writes for Train, from games as `load_games` returns them; `row_group`: games in a part."""
     folder.mkdir(parents=True)
     features, state = features_and_state(games, as_of)
-    facts = {"as_of_date": str(as_of), "fingerprint": "f", "feature_signature": "s"}
+    facts = {"as_of_date": str(as_of), "fingerprint": "f", "feature_signature": "s", "time_zone": "UTC"}
     write_features(folder / c.FEATURES_FILE, features, facts)
     if row_group:
         table = pq.read_table(folder / c.FEATURES_FILE)
