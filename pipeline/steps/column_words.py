@@ -6,12 +6,14 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 
 _LONGEST_LIST: Final = 300  # characters of a header in a message
 _INVISIBLE: Final = ("Cf", "Cc")  # zero-width spaces, byte-order marks, control characters
 
 
+@lru_cache(maxsize=4096)
 def as_words(column: str) -> str:
     """`Home Team`, `homeTeam` and `HOME-TEAM` -> `home_team`; invisible characters count for nothing."""
     text = unicodedata.normalize("NFKC", column)

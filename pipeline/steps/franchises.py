@@ -112,9 +112,11 @@ def spellings(texts: pd.Series[str], codes: pd.Series[str]) -> list[str]:
     known = set(codes.cat.categories)
     if all(text.strip() in known for text in texts.cat.categories):
         return []
-    pairs = pd.DataFrame({"text": texts.astype(str).str.strip(), "code": codes.astype(str)})
-    others = pairs[pairs["text"] != pairs["code"]].drop_duplicates().sort_values(["text", "code"])
-    return [f"{text} as {code}" for text, code in others.to_numpy()]
+    # As numbers first: of many games few texts differ.
+    pairs = pd.DataFrame({"text": texts.cat.codes, "code": codes.cat.codes}).drop_duplicates()
+    spelled, meant = texts.cat.categories[pairs["text"]].str.strip(), codes.cat.categories[pairs["code"]]
+    others = {(text, code) for text, code in zip(spelled, meant, strict=True) if text != code}
+    return [f"{text} as {code}" for text, code in sorted(others)]
 
 
 def franchise_of(codes: pd.Series[str], seasons: pd.Series[int]) -> pd.Series[str]:

@@ -78,7 +78,8 @@ def reconcile_rows(
     n_bad = np.bincount(file_of_row[is_bad], minlength=len(raw.files)).tolist()
     n_called_off = np.bincount(file_of_row[called_off], minlength=len(raw.files)).tolist()
     n_games = np.bincount(file_of_row[games.index], minlength=len(raw.files)).tolist()
-    dates = parsed.groupby(FILE, observed=False)[DATE].agg(["min", "max"])
+    of_file = parsed.groupby(FILE, observed=False)[DATE]
+    first, last = of_file.min().tolist(), of_file.max().tolist()
     summaries = tuple(
         FileSummary(
             file.name,
@@ -87,8 +88,8 @@ def reconcile_rows(
             replaced=file.counts.rows - n_games[number] - n_bad[number],
             bad_rows=n_bad[number] + file.counts.bad,
             called_off=n_called_off[number],
-            first_date=None if pd.isna(dates["min"].iloc[number]) else dates["min"].iloc[number].date(),
-            last_date=None if pd.isna(dates["max"].iloc[number]) else dates["max"].iloc[number].date(),
+            first_date=None if pd.isna(first[number]) else first[number].date(),
+            last_date=None if pd.isna(last[number]) else last[number].date(),
             unused_columns=file.columns.unused,
         )
         for number, file in enumerate(raw.files)
