@@ -1,7 +1,7 @@
 """What a template sets, short enough to be read: per type what all its resources share, then what each has of its own.
 
-Texts for people are left out, and so is what other files hold: docs/permissions.md what is allowed, definition.json the
-pipeline, tests of their own the gate's workflow and the dashboard.
+Texts for people and the dashboard are left out, and so is what other files hold: docs/permissions.md what is allowed,
+definition.json the pipeline.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ELSEWHERE = (
 )
 _LEFT_OUT = {
     *("Description", "AlarmDescription", "DisplayName", "ModelPackageGroupDescription"),
-    *("Code", "DefinitionString", "KeyPolicy", "Tags"),
+    *("Code", "KeyPolicy", "Tags"),
 }
 Properties = dict[str, Any]
 Summary = dict[str, dict[str, Properties]]
@@ -46,7 +46,9 @@ def _denials(given: Properties) -> Properties:
 
 
 def _text(properties: Properties) -> Properties:
-    """Without what differs from one checkout to the next."""
+    """Without what differs from one checkout to the next; a workflow's definition is no text, but what it says."""
+    if "DefinitionString" in properties:
+        properties["DefinitionString"] = json.loads(properties["DefinitionString"])
     text: Properties = json.loads(without_hash(json.dumps(properties)))
     return text
 
