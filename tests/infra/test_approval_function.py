@@ -6,6 +6,7 @@ import io
 import json
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -148,6 +149,24 @@ def test_the_registration_of_the_last_candidate_is_noted_once(world: MemoryWorld
     assert noted[0].decode() == json.dumps(found, indent=1) + "\n"
     world.deliver(HOURLY)
     assert world.objects["evaluated/registered.json"] == noted, "not written again"
+    world.register(PENDING)
+    world.store("evaluated/last_evaluated.json", b'{"fingerprint": "games2", "decision": "registered"}')
+    world.deliver(HOURLY)
+    assert json.loads(world.read("evaluated/registered.json") or b"")["version"] == 2
+
+
+def test_a_deploy_follows_the_registry_and_leaves_emails_to_the_next_call(
+    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: nullcontext())
+    world.register(APPROVED)
+    world.register(PENDING)
+    ids = {"StackId": "s", "RequestId": "r", "LogicalResourceId": "l", "ResponseURL": "https://answer.example"}
+    answer = world.deliver({"RequestType": "Create", **ids})
+    assert (answer["Status"], answer["Reason"]) == ("SUCCESS", "")
+    assert json.loads(world.read("champion/champion.json") or b"")["version"] == 1
+    assert world.mails == []
+    assert world.deliver(HOURLY) == {"champion": 1, "sent": 1}
 
 
 # --- the monitor's numbers --------------------------------------------------------------------------------------------

@@ -130,6 +130,7 @@ def test_a_version_that_the_list_does_not_show_yet_becomes_the_champion(
     assert world.deliver(HOURLY)["champion"] is None
     assert world.deliver(world.notice(1))["champion"] == 1
     assert "evaluated/registered.json" in world.objects, "and its registration is noted"
+    assert world.deliver(HOURLY)["champion"] == 1, "what was approved is asked for by its name"
 
 
 def test_an_approval_that_an_event_tells_of_counts_although_the_version_was_approved_before(world: MemoryWorld) -> None:
@@ -138,6 +139,50 @@ def test_an_approval_that_an_event_tells_of_counts_although_the_version_was_appr
     assert champion(world)["version"] == 2
     world.decide(1, APPROVED)
     assert world.deliver(world.notice(1))["champion"] == 1
+
+
+def test_without_its_record_of_approvals_the_version_in_use_stays(world: MemoryWorld) -> None:
+    """The registry's times alone would say that version 2, which was edited, was approved last."""
+    for _ in range(2):
+        world.register(APPROVED)
+    world.decide(1, APPROVED)
+    assert world.deliver(world.notice(1))["champion"] == 1
+    world.edit(2)
+    del world.objects["approvals/approvals.json"]
+    assert world.deliver(HOURLY)["champion"] == 1
+
+
+def test_of_a_pointer_that_names_no_number_nothing_is_taken(world: MemoryWorld) -> None:
+    world.store("champion/champion.json", b'{"version": "one"}')
+    assert world.deliver(HOURLY)["champion"] is None
+    assert champion(world) == {"version": None}
+
+
+def test_the_version_before_one_that_cannot_be_used_is_the_champion(world: MemoryWorld) -> None:
+    for _ in range(2):
+        world.register(APPROVED)
+    del world.packages[2]["InferenceSpecification"]
+    assert world.deliver(HOURLY) == {"champion": 1, "sent": 1}
+
+
+def test_a_call_that_was_overtaken_looks_again(world: MemoryWorld) -> None:
+    world.register(APPROVED)
+    written: list[str] = []
+
+    def another(when: str, call: str) -> None:
+        """Before the record of approvals is written for the first time, somebody else writes it."""
+        if (when, call) == ("before", "put_object") and seeded(world) and not written:
+            world.store("approvals/approvals.json", b"{}")
+            written.append("approvals/approvals.json")
+
+    world.fails = another
+    assert world.deliver(HOURLY)["champion"] == 1
+    assert written
+
+
+def seeded(world: MemoryWorld) -> bool:
+    """Whether the first objects are there."""
+    return c.SEED_OBJECTS.keys() <= world.objects.keys()
 
 
 # --- only the evaluated bytes -----------------------------------------------------------------------------------------
