@@ -60,10 +60,8 @@ def answer(
     """
     status, reason = "SUCCESS", ""
     work = at_removal if event["RequestType"] == "Delete" else at_deploy
-    if event.get("ResourceType") == CLOCK:
-        work = None
     try:
-        if work:
+        if work and event.get("ResourceType") != CLOCK:
             _once_permitted(work)
     except Exception as error:  # whatever it was, the deploy must show it
         status, reason = "FAILED", f"{type(error).__name__}: {error}"[:_REASON_LIMIT]

@@ -111,5 +111,5 @@ def _tolerating(words: tuple[str, ...], call: Callable[..., object], **request: 
 
 def _says(error: ClientError, words: tuple[str, ...]) -> bool:
     found = error.response["Error"]
-    message = found.get("Message", "").lower()
+    message = str(found.get("Message")).lower()
     return found["Code"] in _VALIDATION and any(word in message for word in words)

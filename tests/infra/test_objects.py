@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -117,6 +118,18 @@ def test_a_digest_is_of_all_parts_of_an_object(monkeypatch: pytest.MonkeyPatch) 
     assert client.requests[1] == ("get_object", {"Bucket": "ours", "Key": "k"})
     assert not Objects(client, "ours").holds("k", "0" * 64)
     assert Objects(RecordingClient(), "ours").holds("k", None), "without a digest any content is right"
+
+
+def test_a_model_is_never_read_at_once() -> None:
+    parts, sizes = iter([b"01", b"2", b""]), list[int | None]()
+
+    def read(size: int | None = None) -> bytes:
+        sizes.append(size)
+        return next(parts)
+
+    client = RecordingClient(get_object={"Body": SimpleNamespace(read=read)})
+    assert Objects(client, "ours").sha256("s3://b/k") == hashlib.sha256(b"012").hexdigest()
+    assert sizes == [2**20] * 3
 
 
 @pytest.mark.parametrize(("largest", "known"), [(9, False), (10, True)])
