@@ -24,7 +24,8 @@ from pipeline.steps.game_quarantine import BadData
 from pipeline.steps.raw_games import TEXT, LineCounts, RawFile, game_columns
 
 _BLOCK: Final = 16 << 20  # bytes that Arrow parses at a time, all columns of them; more than any line has
-_LOOKED_AT: Final = 1_000  # texts and rows that may be a header
+_LOOKED_AT: Final = 1_000  # distinct texts of a column that may be names of columns
+_FEW_NAMES: Final = 4  # in a row that may be a header
 _TITLE_LINES: Final = 20
 _CHUNK: Final = 1 << 20  # bytes that are decoded at a time: text may take four times as much memory as UTF-8
 
@@ -72,14 +73,17 @@ def _headers_among(
 ) -> npt.NDArray[np.int64]:
     """Rows (by position) that repeat the header, as in files that were joined; refuses one with columns elsewhere."""
     letters = list(map(letters_of, header))
-    same, some = np.ones(table.num_rows, dtype=np.bool_), np.zeros(table.num_rows, dtype=np.bool_)
+    same, n_names = np.ones(table.num_rows, dtype=np.bool_), np.zeros(table.num_rows, dtype=np.int64)
     for column, place in columns.positions.items():
         values = table[column].combine_chunks()
-        words = _words_of(values.dictionary)
-        codes = values.indices.to_numpy()
-        same &= np.isin(codes, [code for code, word in words.items() if word == letters[place]])
-        some |= np.isin(codes, [code for code, word in words.items() if word in letters])
-    for row in np.flatnonzero(some & ~same)[:_LOOKED_AT].tolist():
+        words = {code: word for code, word in _words_of(values.dictionary).items() if word in letters}
+        if words:
+            codes = values.indices.to_numpy()
+            n_names += np.isin(codes, list(words))
+            same &= np.isin(codes, [code for code, word in words.items() if word == letters[place]])
+        else:
+            same[:] = False
+    for row in np.flatnonzero((n_names >= _FEW_NAMES) & ~same)[:_FEW_NAMES].tolist():
         line = int(lines.starts[row])
         if is_header(next(csv.reader([data.split(b"\n", line)[line - 1].decode()]), [])):
             raise BadData(

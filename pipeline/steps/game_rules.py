@@ -59,7 +59,7 @@ def find_violations(parsed: pd.DataFrame, raw: pd.DataFrame, *, last_score_day: 
 def find_missing_scores(games: pd.DataFrame, raw: pd.DataFrame, *, as_of: date) -> pd.DataFrame:
     """Check that each game before `as_of` has a score, once overlapping files are merged: another may have had it."""
     late = games.index[games[HOME_POINTS].isna() & (games[DATE] < pd.Timestamp(as_of))]
-    text = f"is missing, yet the game was played before {as_of}; add the score, or remove a game that was called off"
+    text = f"{LATE_SCORE} the game was played before {as_of}; add the score, or remove a game that was called off"
     near = results_next_to(games, raw).reindex(late)
     other_day = "is missing, and {} has a score of the same teams: if it is that game's, correct the day; else " + (
         "add the score, or remove a game that was called off"
@@ -77,10 +77,11 @@ def called_off(games: pd.DataFrame, unscored: pd.DataFrame, *, as_of: date) -> p
     past = games[games[DATE] < pd.Timestamp(as_of)]
     lost = past[HOME_POINTS].isna().groupby(past[SEASON]).transform("mean") > LOST_SHARE
     old = past[DATE] < pd.Timestamp(as_of) - pd.Timedelta(days=LATE_DAYS)
-    plain = unscored.index[unscored[RULE].str.startswith("is missing, yet")]
+    plain = unscored.index[unscored[RULE].str.startswith(LATE_SCORE)]
     return plain[(old & ~lost).loc[plain]]
 
 
+LATE_SCORE: Final = "is missing, yet"
 LATE_DAYS: Final = 30  # after which a game without a score is taken as called off
 LOST_SHARE: Final = 0.5  # of a season's games without a score; called off were 21 % of the schedule of 2020
 SEASON_RULE: Final = f"is not a year from {FIRST_SEASON} to {LAST_SEASON}: write the year in which the season ends"

@@ -169,6 +169,7 @@ def load_games(
             printable(note)
             for note in (
                 *_notes_on_columns(raw.files),
+                *_notes_on_headers(raw.files),
                 *spellings,
                 *_notes_on_ids(merged),
                 *_notes_on_checksums(raw.files),
@@ -232,6 +233,11 @@ def _notes_on_checksums(files: Sequence[RawFile]) -> list[str]:
         "no checksums of pages, so that damage to values may not be seen: write with write_page_checksum=True (pyarrow)"
     )
     return [f"{names[0]}{more}: {text}"] if names else []
+
+
+def _notes_on_headers(files: Sequence[RawFile]) -> list[str]:
+    again = {file.name: file.counts.header - 1 for file in files if file.counts.header > 1}
+    return [f"{sum(again.values()):,} line(s) repeat the header (first in {min(again)})"] if again else []
 
 
 def _notes_on_called_off(n: int) -> list[str]:

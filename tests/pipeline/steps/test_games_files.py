@@ -43,8 +43,8 @@ def typed_frame() -> pd.DataFrame:
             'neutral_site, playoff; did you mean "home_pts"? rename it',
         ),
         ({"a.csv": "date,season\n2021-01-01,2021\n"},
-         "a.csv: columns home_team, away_team, home_points, away_points are missing; found: date, season; rename or add "
-         "them"),
+         "a.csv: columns home_team, away_team, home_points, away_points are missing; found: date, season; rename or "
+         "add them"),
         (
             {"a.csv": (HEADER + GOOD).replace(",", ";")},
             "a.csv: columns date, season, home_team, away_team, home_points, away_points are missing; found: "
@@ -123,6 +123,7 @@ def test_files_that_were_joined_repeat_their_header(load: Load, again: str) -> N
     assert (len(loaded.games), loaded.n_bad_rows) == (2, 0)
     counts = loaded.files[0].lines
     assert (counts.lines, counts.header, counts.rows, counts.blank) == (5, 2, 2, 1)
+    assert loaded.notes == ("1 line(s) repeat the header (first in a.csv)",)
 
 
 def test_a_line_break_in_a_column_that_is_not_used_loses_nothing(load: Load) -> None:
@@ -131,6 +132,21 @@ def test_a_line_break_in_a_column_that_is_not_used_loses_nothing(load: Load) -> 
     assert (len(loaded.games), loaded.n_bad_rows) == (2, 0)
     counts = loaded.files[0].lines
     assert (counts.lines, counts.header, counts.rows, counts.continued, counts.blank) == (5, 1, 2, 1, 1)
+
+
+def test_a_file_of_one_evening_may_wait_for_a_score(load: Load) -> None:
+    late = "2021-02-28,2021,BOS,LAL,,\n"
+    good = HEADER.replace(",neutral_site,playoff", "") + "".join(
+        f"2021-01-{day},2021,BOS,LAL,100,{60 + day}\n" for day in range(10, 30)
+    )
+    header = good.partition("\n")[0] + "\n"
+    limits = {"max_bad_row_share": 0.5, "max_bad_row_share_of_file": 0.2}
+    assert load({"a.csv": good, "b.csv": header + late}, **limits).n_bad_rows == 1
+    with pytest.raises(BadData, match=r"^b\.csv: 2 of 2 rows are bad"):
+        load({"a.csv": good, "b.csv": header + late + late.replace(",,", ",x,")}, **limits)
+    many = "".join(late.replace("02-28", f"02-{day}") for day in range(10, 26))
+    with pytest.raises(BadData, match=r"^b\.csv: 16 of 16 rows are bad"):
+        load({"a.csv": good, "b.csv": header + many}, **limits)
 
 
 def test_a_file_whose_rows_are_bad_is_refused_where_all_together_are_few(load: Load) -> None:
