@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from pipeline.contract import AWAY_POINTS, DATE, HOME_FRANCHISE, HOME_POINTS, NEUTRAL_SITE, SEASON
+from pipeline.contract import AWAY_POINTS, DATE, HOME_FRANCHISE, HOME_POINTS, NEUTRAL_SITE, PLAYOFF, SEASON
 from pipeline.steps.game_quarantine import FILE, BadData
 from pipeline.steps.league_rules import SHOT_CLOCK
 
@@ -27,6 +27,8 @@ HIGHEST_TEAM_SHARE: Final = 0.25  # of the games at home, in a file or season th
 LOWEST_MEAN: Final = 75  # points of a team and game since the shot clock
 LOWEST_MEAN_BEFORE: Final = 50
 HIGHEST_MEAN: Final = 140
+MOST_PLAYOFFS: Final = 120  # games of a season: 15 series of 7 (89 in 2006), play-in games
+MOST_NEUTRAL: Final = 200  # games of a season, or a quarter of all (175 in 2020)
 # Since 1990 no season has had two days without a game in its first five weeks; three follow the preseason, or two.
 NO_BREAK_SINCE: Final = 1990
 LONGEST_BREAK: Final = 2  # days from one with games to the next
@@ -68,6 +70,7 @@ def check_plausible(games: pd.DataFrame, quarantine: pd.DataFrame) -> list[str]:
 
     `games`: one row each, with FILE.
     """
+    _refuse_other_flags(games, quarantine)
     notes = list(_breaks(games))
     for played in _files_and_seasons(games[games[HOME_POINTS].notna()]):
         if played.games >= FEWEST_GAMES:
@@ -75,6 +78,22 @@ def check_plausible(games: pd.DataFrame, quarantine: pd.DataFrame) -> list[str]:
         if played.at_home >= FEWEST_GAMES and played.of_many_teams:
             notes += _check_home(played, quarantine)
     return notes
+
+
+def _refuse_other_flags(games: pd.DataFrame, quarantine: pd.DataFrame) -> None:
+    """Flags that say the opposite, or something else."""
+    seasons = games[SEASON].to_numpy(np.int64)
+    n_games = np.bincount(seasons)
+    limits = (PLAYOFF, np.full_like(n_games, MOST_PLAYOFFS)), (NEUTRAL_SITE, np.maximum(MOST_NEUTRAL, n_games // 4))
+    for flag, most in limits:
+        flagged = np.bincount(seasons, weights=games[flag].to_numpy() != 0)
+        for season in np.flatnonzero(flagged > most)[:1].tolist():
+            raise BadData(
+                f"season {season}: {flag} is true for {int(flagged[season]):,} of {n_games[season]:,} games, and more "
+                f"than {most[season]:,} are not possible: true and false seem to be exchanged, or the column says "
+                "something else; correct it, or leave it out",
+                quarantine,
+            )
 
 
 def _breaks(games: pd.DataFrame) -> Iterator[str]:

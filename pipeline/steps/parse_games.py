@@ -52,7 +52,7 @@ def parse(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     parsed[SEASON] = np.maximum(_spread_noted(rows[SEASON], notes), 0)
     taken = set[str]()
     for team, franchise in ((HOME_TEAM, HOME_FRANCHISE), (AWAY_TEAM, AWAY_FRANCHISE)):
-        parsed[team] = codes_of(pd.Series(pd.Categorical(_spread(rows[team], _words)), rows.index), parsed[SEASON])
+        parsed[team] = codes_of(pd.Series(pd.Categorical(_spread(rows[team], _teams)), rows.index), parsed[SEASON])
         parsed[franchise] = franchise_of(parsed[team], parsed[SEASON])
         taken.update(spellings(rows[team], parsed[team]))
     more = f" and {len(taken) - _SHOWN} more" if len(taken) > _SHOWN else ""
@@ -69,13 +69,13 @@ def parse(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _spread(column: pd.Series[str], parse_texts: Callable[[Texts], Values]) -> Values:
-    return parse_texts([given(text) for text in column.cat.categories])[column.cat.codes.to_numpy()]
+    return parse_texts(_texts(column))[column.cat.codes.to_numpy()]
 
 
 def _spread_noted(column: pd.Series[str], notes: list[str]) -> Values:
     """The same for columns that people and programs write in several ways."""
     parse_texts, is_usual = _NOTED[str(column.name)]
-    texts = [given(text) for text in column.cat.categories]
+    texts = _texts(column)
     values = parse_texts(texts)
     others = [pair for pair in zip(texts, values, strict=True) if not is_usual(*pair)]
     if others:
@@ -84,8 +84,14 @@ def _spread_noted(column: pd.Series[str], notes: list[str]) -> Values:
     return values[column.cat.codes.to_numpy()]
 
 
-def _words(texts: Texts) -> Values:
-    return np.array(texts, dtype=object)
+def _texts(column: pd.Series[str]) -> Texts:
+    # As objects: a column of Arrow's text makes a new one of each word.
+    return [given(text) for text in column.cat.categories.astype(object).tolist()]
+
+
+def _teams(texts: Texts) -> Values:
+    """Codes and names as they are; numbers of teams without decimals."""
+    return np.array([text.partition(".")[0] if _NUMERIC_ID.fullmatch(text) else text for text in texts], dtype=object)
 
 
 def _ids(texts: Texts) -> Values:

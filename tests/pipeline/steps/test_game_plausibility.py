@@ -68,6 +68,18 @@ def test_neutral_sites_few_games_and_one_team_say_nothing(load: Load) -> None:
     assert load_rows(load, season_rows(60, 10, home=2)).notes == ()
 
 
+@pytest.mark.parametrize(("flag", "most"), [("playoff", 120), ("neutral_site", 200)])
+def test_flags_that_say_the_opposite(load: Load, flag: str, most: int) -> None:
+    rows = season_rows(most, most * 6 // 10).splitlines()
+    flagged = "".join(f"{row},true\n" for row in rows)
+    load_rows(load, flagged, f"{COLUMNS},{flag}")
+    more = season_rows(most + 1, most * 6 // 10).splitlines()[-1]
+    with pytest.raises(
+        BadData, match=rf"^season 2020: {flag} is true for {most + 1} of {most + 1} games, and more than"
+    ):
+        load_rows(load, f"{flagged}{more},true\n", f"{COLUMNS},{flag}")
+
+
 @pytest.mark.parametrize("points", [53, 160])
 def test_scores_of_a_half_are_no_final_scores(load: Load, points: int) -> None:
     with pytest.raises(BadData, match=r"^a\.csv, season 2020: teams score \d+ points a game, .* put the final scores"):

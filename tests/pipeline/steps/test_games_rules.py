@@ -183,7 +183,7 @@ def test_a_game_of_0_to_0_is_one_to_come(load: Load) -> None:
 
 
 def test_the_numbers_of_the_leagues_own_feed_are_teams(load: Load) -> None:
-    rows = "2021-01-01,2021,1610612738,1610612766,100,90,,\n2000-01-01,2000,1610612738,1610612766,100,90,,\n"
+    rows = "2021-01-01,2021,1610612738,1610612766,100,90,,\n2000-01-01,2000,1610612738.0,1610612766,100,90,,\n"
     games = load({"a.csv": HEADER + rows}).games
     assert games[["home_franchise", "away_franchise"]].to_numpy().tolist() == [["BOS", "NOP"], ["BOS", "CHA"]]
 
