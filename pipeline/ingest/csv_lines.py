@@ -29,7 +29,7 @@ ROW: Final = 2
 CONTINUED: Final = 3
 BAD: Final = 4
 
-_BLANKS: Final = re.compile(rb"^[ \t\f\v]+$", re.MULTILINE)
+_BLANKS: Final = re.compile(rb"^(?=,*[ \t\f\v])[ \t\f\v,]+$", re.MULTILINE)  # lines of commas alone are counted
 _NEWLINE: Final = ord("\n")
 _COMMA: Final = ord(",")
 _BLOCK: Final = 4 << 20  # bytes
