@@ -30,6 +30,12 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "pipeline/steps/news.py": ("tests/pipeline/steps/test_news.py",),
     "pipeline/local/registry.py": ("tests/pipeline/local/test_local_registry.py",),
     "pipeline/local/champion.py": ("tests/pipeline/local/test_local_champion.py",),
+    "infra/handlers/approval.py": ("tests/infra/test_approval_function.py", "tests/infra/test_champion.py"),
+    "infra/handlers/registry.py": ("tests/infra/test_registry.py",),
+    "infra/handlers/monitor_metrics.py": ("tests/infra/test_monitor_metrics.py",),
+    "infra/handlers/place.py": ("tests/infra/test_metrics.py",),
+    "infra/handlers/endpoint_plan.py": ("tests/infra/test_endpoint_plan.py",),
+    "infra/handlers/teardown.py": ("tests/infra/test_teardown_calls.py",),
 }
 
 
