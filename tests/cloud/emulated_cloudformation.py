@@ -60,9 +60,23 @@ def teach() -> None:
     LogGroup.get_cfn_attribute = lambda group, attribute: f"{group.arn}:*"
     # As IAM does, which moto's stacks do not ask: a policy that is attached is not deleted.
     ManagedPolicy.delete = lambda policy, account, region: boto3.client("iam").delete_policy(PolicyArn=policy.arn)
+    ManagedPolicy.update_from_cloudformation_json = classmethod(_update_policy)
     Key.delete = lambda key, account, region: boto3.client("kms", region_name=region).schedule_key_deletion(
         KeyId=key.id
     )
+
+
+def _update_policy(
+    cls: type[ManagedPolicy], original_resource: ManagedPolicy, cloudformation_json: Any, **_: Any
+) -> ManagedPolicy:
+    """As CloudFormation does: another document is another version (moto's stacks lose the policy)."""
+    client, arn = boto3.client("iam"), original_resource.arn
+    document = json.dumps(cloudformation_json["Properties"]["PolicyDocument"])
+    client.create_policy_version(PolicyArn=arn, PolicyDocument=document, SetAsDefault=True)
+    for version in client.list_policy_versions(PolicyArn=arn)["Versions"]:
+        if not version["IsDefaultVersion"]:
+            client.delete_policy_version(PolicyArn=arn, VersionId=version["VersionId"])
+    return original_resource
 
 
 def _create_bucket(
