@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_GAMES = ROOT.parent / "shared" / "data" / "games"
@@ -43,6 +45,27 @@ def definition() -> dict[str, Any]:
     return json.loads((ROOT / "pipeline" / "definition.json").read_text(encoding="utf-8"))
 
 
+@pytest.fixture(scope="session")
+def step_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the stores of `new_store` keep results of steps, whichever process of these tests they belong to."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "step-results"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def new_store(step_results: Path) -> Callable[[Path], Path]:
+    """Makes the empty store of a path: of a step that has run with the same code and inputs, it has the result."""
+
+    def make(store: Path) -> Path:
+        store.mkdir(parents=True)
+        (store / "cache").symlink_to(step_results)
+        return store
+
+    return make
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Where everything is there to run every test (REQUIRE_ALL_TESTS), say that a skipped one fails the run."""
     if os.environ.get("REQUIRE_ALL_TESTS") and terminalreporter.stats.get("skipped"):
@@ -56,7 +79,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-TOGETHER = ("tests/cloud/", "tests/containers/")  # share one deployment; share one image and the engine
+TOGETHER = ("tests/containers/", "tests/cloud/")  # share one image and the engine; share one deployment
+# What takes longest comes first, so that no worker is alone with it at the end.
+FIRST = (*TOGETHER, *(f"tests/{name}.py" for name in ("scripts/test_run_local", "scripts/test_run_local_events")))
 
 
 class ByFile(LoadScopeScheduling):
@@ -65,6 +90,12 @@ class ByFile(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         shared = [folder for folder in TOGETHER if nodeid.startswith(folder)]
         return shared[0] if shared else nodeid.split("::", maxsplit=1)[0]
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        waiting = [unit for unit in FIRST if unit in self.workqueue]
+        if waiting:
+            self.workqueue.move_to_end(waiting[0], last=False)
+        super()._assign_work_unit(node)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:

@@ -22,17 +22,17 @@ GAME = {"date": "2025-03-20", "home_team": "SIM01", "away_team": "SIM02"}
 JSON, CSV = "application/json", "text/csv"
 
 
-def promoted_store(root: Path, folder: Path) -> Path:
-    """A store whose version 1 is the champion and has predicted the week to come: two runs on three seasons."""
+def promoted_store(root: Path, folder: Path, store: Path) -> Path:
+    """The empty store after two runs on three seasons: version 1 is the champion and has predicted the week to come."""
     league = write_sample(folder / "games", date.fromisoformat(AS_OF))
     for path in sorted(league.glob("simulated_*.csv"))[:-3]:
         path.unlink()
     chosen = [part for name, value in SETTINGS.items() for part in ("--param", f"{name}={value}")]
-    run = ["scripts.run_local", "--data", str(league), "--store", str(folder / "store"), *chosen]
+    run = ["scripts.run_local", "--data", str(league), "--store", str(store), *chosen]
     _command(root, *run)
-    _command(root, "scripts.review_model", "approve", "--version", "1", "--store", str(folder / "store"))
+    _command(root, "scripts.review_model", "approve", "--version", "1", "--store", str(store))
     _command(root, *run)
-    return folder / "store"
+    return store
 
 
 def _command(root: Path, module: str, *arguments: str) -> None:

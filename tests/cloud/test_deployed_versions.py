@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import sys
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -28,16 +29,17 @@ CANDIDATES = {1: "2", 2: "3"}  # version: the tree depth that makes it another m
 
 
 @pytest.fixture(scope="module")
-def store(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def store(root: Path, tmp_path_factory: pytest.TempPathFactory, new_store: Callable[[Path], Path]) -> Path:
     """A local store with two candidates of real runs on three simulated seasons."""
     folder = tmp_path_factory.mktemp("candidates")
     games = write_sample(folder / "games", date(2025, 3, 1))
     for path in sorted(games.glob("simulated_*.csv"))[:-3]:
         path.unlink()
+    made = new_store(folder / "store")
     for depth in CANDIDATES.values():
-        done = run_local(root, folder / "store", games, MaxDepth=depth)
+        done = run_local(root, made, games, MaxDepth=depth)
         assert (done.code, done.json["decision"]) == (0, "registered"), done.err
-    return folder / "store"
+    return made
 
 
 def local_artifact(store: Path, version: int) -> bytes:

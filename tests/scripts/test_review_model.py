@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from local_runs import Command, run_command, run_local
 
 
 @pytest.fixture(scope="module")
-def store(root: Path, league: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def store(
+    root: Path, league: Path, tmp_path_factory: pytest.TempPathFactory, new_store: Callable[[Path], Path]
+) -> Path:
     """Two versions, both waiting."""
-    store = tmp_path_factory.mktemp("reviews") / "store"
+    store = new_store(tmp_path_factory.mktemp("reviews") / "store")
     for depth in ("2", "3"):
         assert run_local(root, store, league, MaxDepth=depth).code == 0
     return store

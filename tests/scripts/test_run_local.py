@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +28,18 @@ REASON = 'drift, again: "50 %"'  # not in the characters of a model package's me
 
 
 @pytest.fixture(scope="session")
-def first(root: Path, league: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Command]:
+def first(
+    root: Path, league: Path, tmp_path_factory: pytest.TempPathFactory, new_store: Callable[[Path], Path]
+) -> tuple[Path, Command]:
     """The first run on an empty store."""
-    store = tmp_path_factory.mktemp("first") / "store"
+    store = new_store(tmp_path_factory.mktemp("first") / "store")
     return store, run_local(root, store, league, TriggerReason=REASON)
 
 
 @pytest.fixture
 def store(first: tuple[Path, Command], tmp_path: Path) -> Path:
     """A copy of the store after the first run, for a test to go on with."""
-    return shutil.copytree(first[0], tmp_path / "store")
+    return shutil.copytree(first[0], tmp_path / "store", symlinks=True)
 
 
 @pytest.fixture
@@ -186,8 +189,11 @@ def test_forced_training_on_known_data_is_cached(root: Path, store: Path, league
     assert fresh.json["metrics"] == again.json["metrics"]
 
 
-def test_gate_fails_the_run_and_names_metric_value_and_limit(root: Path, tmp_path: Path, league: Path) -> None:
-    done = run_local(root, tmp_path / "store", league, MaxLogLoss="0.5")
+def test_gate_fails_the_run_and_names_metric_value_and_limit(
+    root: Path, tmp_path: Path, league: Path, new_store: Callable[[Path], Path]
+) -> None:
+    store = new_store(tmp_path / "store")
+    done = run_local(root, store, league, MaxLogLoss="0.5")
     assert done.code == 1
     outcome = done.json
     assert (outcome["status"], outcome["decision"]) == ("Failed", "failed")
@@ -199,20 +205,22 @@ def test_gate_fails_the_run_and_names_metric_value_and_limit(root: Path, tmp_pat
     assert outcome["model_package"] is None
     assert Path(outcome["report"]).is_file()
     assert "--resume" not in done.err, "the same gate would say the same"
-    again = run_local(root, tmp_path / "store", league, MaxLogLoss="0.5")
+    again = run_local(root, store, league, MaxLogLoss="0.5")
     assert again.json["decision"] == "no-new-data", "a night later, nothing is trained for the same failure again"
     assert again.json["reason"].endswith(f"was below the quality limits: {broken}")
     assert "give the command again with another value of the named parameter: --param NAME=VALUE" in done.err
-    accepted = run_local(root, tmp_path / "store", league)
+    accepted = run_local(root, store, league)
     assert accepted.json["decision"] == "registered", "what the advice says, works"
-    assert "would be today" in prepared_reason(tmp_path / "store", accepted.json)
+    assert "would be today" in prepared_reason(store, accepted.json)
 
 
 def test_a_candidate_whose_registration_failed_is_found_again_the_next_night(
-    tmp_path: Path, league: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, league: Path, monkeypatch: pytest.MonkeyPatch, new_store: Callable[[Path], Path]
 ) -> None:
+    store = new_store(tmp_path / "new")
+
     def retrain_here(**parameters: str) -> RunResult:
-        result, _ = retrain(data=league, store=tmp_path / "new", parameters={**SMALL, **parameters}, quiet=True)
+        result, _ = retrain(data=league, store=store, parameters={**SMALL, **parameters}, quiet=True)
         return result
 
     monkeypatch.chdir(tmp_path)
@@ -241,12 +249,12 @@ def test_a_run_killed_after_registering_is_made_up_for_by_the_next(root: Path, s
 
 
 def test_bad_data_fails_with_file_and_reason_and_resume_takes_mended_data(
-    root: Path, tmp_path: Path, league: Path
+    root: Path, tmp_path: Path, league: Path, new_store: Callable[[Path], Path]
 ) -> None:
     data = shutil.copytree(league, tmp_path / "games")
     broken = data / "broken.csv"
     broken.write_text("date,season,home_team,away_team,home_points\n2025-01-01,2025,SIM01,SIM02,99\n")
-    done = run_local(root, tmp_path / "store", data)
+    done = run_local(root, new_store(tmp_path / "store"), data)
     assert done.code == 1
     assert done.json["failure"]["step"] == "Prepare"
     assert "broken.csv" in done.json["failure"]["reason"]
@@ -286,8 +294,10 @@ def test_bad_usage_is_refused_with_what_there_is(
         assert "MaxChampionAgeDays" in done.err, "the list of what exists"
 
 
-def test_a_hyperparameter_out_of_range_fails_the_step_by_name(root: Path, tmp_path: Path, league: Path) -> None:
-    done = run_local(root, tmp_path / "store", league, MaxDepth="99")
+def test_a_hyperparameter_out_of_range_fails_the_step_by_name(
+    root: Path, tmp_path: Path, league: Path, new_store: Callable[[Path], Path]
+) -> None:
+    done = run_local(root, new_store(tmp_path / "store"), league, MaxDepth="99")
     assert done.code == 1
     assert done.json["failure"] == {
         "step": "Train",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,9 @@ def object_of(store: Path, key: str) -> Path:
 
 
 def test_events_are_aggregated_in_one_run_and_joined_in_the_next(
-    root: Path, league: Path, events: Path, tmp_path: Path
+    root: Path, league: Path, events: Path, tmp_path: Path, new_store: Callable[[Path], Path]
 ) -> None:
-    store = tmp_path / "store"
+    store = new_store(tmp_path / "store")
     first = run_local(root, store, league, "--events", str(events))
     assert first.code == 0, first.err
     assert statuses(first)["Aggregate"] == "Succeeded"
@@ -72,10 +73,10 @@ def test_events_are_aggregated_in_one_run_and_joined_in_the_next(
 
 @pytest.mark.skipif(not shutil.which("java"), reason="Java, which Spark needs, is not installed")
 def test_two_machines_aggregate_with_spark_to_the_same_bytes(
-    root: Path, league: Path, events: Path, tmp_path: Path
+    root: Path, league: Path, events: Path, tmp_path: Path, new_store: Callable[[Path], Path]
 ) -> None:
     pytest.importorskip("pyspark", reason="pyspark is not installed")
-    rows, store = {}, tmp_path / "store"  # one store: what does not change is not run again
+    rows, store = {}, new_store(tmp_path / "store")  # one store: what does not change is not run again
     for count, step in ((1, "Aggregate"), (2, "AggregateOnSpark")):
         done = run_local(root, store, league, "--events", str(events), AggregateInstanceCount=str(count))
         assert done.code == 0, done.err
@@ -98,6 +99,7 @@ def test_two_machines_aggregate_with_spark_to_the_same_bytes(
     assert done.code == 1
     assert done.json["failure"]["step"] == "AggregateOnSpark"
     assert done.json["failure"]["reason"].startswith('algo-1: events.csv: column "clock" is missing; found: game_id, ')
+    assert object_of(store, f"team_games/{c.TEAM_GAMES_FILE}").read_bytes() == rows["Aggregate"], "nothing was written"
     again = run_local(root, store, league, "--events", str(events), AggregateInstanceCount="2")
     (cached,) = [step["cached"] for step in again.json["steps"] if step["name"] == "AggregateOnSpark"]
     assert cached
@@ -113,12 +115,17 @@ def test_a_number_of_machines_that_there_cannot_be_is_refused(
 
 
 def test_spark_that_is_not_here_is_missed_before_anything_runs(
-    root: Path, league: Path, events: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path,
+    league: Path,
+    events: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    new_store: Callable[[Path], Path],
 ) -> None:
     (tmp_path / "empty").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    store = tmp_path / "store"
+    store = new_store(tmp_path / "store")
     done = run_local(root, store, league, "--events", str(events), AggregateInstanceCount="2")
     assert done.code == 2
     assert "AggregateInstanceCount above 1 aggregates with Spark, which lacks something here" in done.err
@@ -128,11 +135,13 @@ def test_spark_that_is_not_here_is_missed_before_anything_runs(
     assert without.code == 0, without.err
 
 
-def test_bad_events_fail_the_run_with_their_reason(root: Path, league: Path, events: Path, tmp_path: Path) -> None:
+def test_bad_events_fail_the_run_with_their_reason(
+    root: Path, league: Path, events: Path, tmp_path: Path, new_store: Callable[[Path], Path]
+) -> None:
     text = (events / "events.csv").read_text().replace("PT01M00.00S", "1:00")
     (tmp_path / "events").mkdir()
     (tmp_path / "events" / "events.csv").write_text(text)
-    done = run_local(root, tmp_path / "store", league, "--events", str(tmp_path / "events"))
+    done = run_local(root, new_store(tmp_path / "store"), league, "--events", str(tmp_path / "events"))
     assert done.code == 1
     assert done.json["failure"]["step"] == "Aggregate"
     assert 'events.csv: clock "1:00" is not a clock like PT11M44.00S' in done.json["failure"]["reason"]
@@ -153,8 +162,10 @@ def test_bad_events_fail_the_run_with_their_reason(root: Path, league: Path, eve
     assert mended.code == 0, mended.err
 
 
-def test_a_run_without_events_does_not_go_on_with_some(root: Path, league: Path, events: Path, tmp_path: Path) -> None:
-    store = tmp_path / "store"
+def test_a_run_without_events_does_not_go_on_with_some(
+    root: Path, league: Path, events: Path, tmp_path: Path, new_store: Callable[[Path], Path]
+) -> None:
+    store = new_store(tmp_path / "store")
     failed = run_local(root, store, league, MaxLogLoss="0.1")
     given = ["--resume", failed.json["execution_id"], "--store", str(store), "--events", str(events)]
     done = run_command(root, tmp_path, "scripts.run_local", *given)

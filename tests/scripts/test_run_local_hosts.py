@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,9 @@ def training_hosts(store: Path, process: subprocess.Popen[str], count: int) -> l
 
 @pytest.mark.parametrize("victim", ["algo-1", "algo-2"])
 def test_a_host_that_is_killed_fails_the_run_by_name_and_nothing_is_left(
-    root: Path, league: Path, tmp_path: Path, victim: str
+    root: Path, league: Path, tmp_path: Path, victim: str, new_store: Callable[[Path], Path]
 ) -> None:
-    store = tmp_path / "store"
+    store = new_store(tmp_path / "store")
     process = start_local(root, store, league, TrainingInstanceCount="3", BoostingRounds="5000")
     pids = training_hosts(store, process, 3)
     os.kill(pids[int(victim.removeprefix("algo-")) - 1], signal.SIGKILL)

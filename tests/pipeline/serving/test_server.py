@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,8 +37,9 @@ from pipeline.steps.model_files import write_digests
 
 
 @pytest.fixture(scope="module")
-def store(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return promoted_store(root, tmp_path_factory.mktemp("served"))
+def store(root: Path, tmp_path_factory: pytest.TempPathFactory, new_store: Callable[[Path], Path]) -> Path:
+    folder = tmp_path_factory.mktemp("served")
+    return promoted_store(root, folder, new_store(folder / "store"))
 
 
 @pytest.fixture(scope="module")
