@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -70,6 +70,7 @@ class Cdk:
     account: Account
     binary: Path
     outputs: Path  # where synthesised assemblies go
+    synthesised: dict[Path, list[str]] = field(default_factory=dict)  # by the assembly that it left
 
     def __call__(self, folder: Path, *arguments: str, code: int = 0) -> str:
         """Run it in a folder; what it said."""
@@ -79,11 +80,16 @@ class Cdk:
         return done.stdout + (done.stderr if code else "")
 
     def deploy(self, folder: Path, environment: str = "dev", code: int = 0, **others: str) -> str:
-        """`cdk deploy` of the app in a folder, with `others` than the usual settings."""
+        """`cdk deploy` of the app in a folder, with `others` than the usual settings; the same is synthesised once."""
         settings = [part for name, value in {**SETTINGS, **others}.items() for part in ("-c", f"{name}={value}")]
-        app = ["--app", f"{sys.executable} app.py", "--output", str(self.assembly(folder, environment))]
-        options = ["-c", f"env={environment}", *settings, "--require-approval", "never"]
-        return self(folder, "deploy", *app, *options, code=code)
+        synthesis = ["--app", f"{sys.executable} app.py", "-c", f"env={environment}", *settings]
+        assembly = self.assembly(folder, environment)
+        if self.synthesised.get(assembly) == synthesis:
+            app = ["--app", str(assembly)]
+        else:
+            app = [*synthesis, "--output", str(assembly)]
+        self.synthesised[assembly] = synthesis
+        return self(folder, "deploy", *app, "--require-approval", "never", code=code)
 
     def destroy(self, folder: Path, environment: str = "dev") -> str:
         """`cdk destroy` of what was deployed."""
