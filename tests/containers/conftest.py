@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import pytest
+from containers import Nights, every_night, hand_over, write_events
 
 from pipeline.local.engine import EngineError, image_details, require_engine
 from scripts.build_image import build
@@ -59,6 +62,30 @@ def league(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in sorted(folder.glob("simulated_*.csv"))[:-3]:
         path.unlink()
     return folder
+
+
+@pytest.fixture(scope="session")
+def world(league: Path) -> Iterator[Path]:
+    """Games and the play-by-play of 24 of them, which belong to a user who is not root."""
+    with tempfile.TemporaryDirectory(prefix="retraining-test-") as name:  # pytest's folders are for one user only
+        folder = Path(name)
+        shutil.copytree(league, folder / "games")
+        write_events(folder / "events", 24)
+        hand_over(folder)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def embedded(world: Path) -> Nights:
+    """Every night in child processes; Spark does not start there for a user who has no name."""
+    return every_night(world / "embedded", world / "games", world / "events", by_root=["no-new-data"])
+
+
+@pytest.fixture(scope="session")
+def in_containers(world: Path, image: str, spark_image: str) -> Nights:
+    """Every night in containers; the store has characters in its name that a compose file gives a meaning."""
+    options = ("--docker", "--image", image, "--spark-image", spark_image)
+    return every_night(world / "a store: #1 for $HOME?", world / "games", world / "events", *options)
 
 
 @pytest.fixture()

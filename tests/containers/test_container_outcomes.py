@@ -10,12 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from containers import NIGHTS, SMALL, environment, outcome, run, run_local, write_events
-
-from pipeline.local import workspace
-from pipeline.local.champion import promote
-from pipeline.local.registry import APPROVED, Registry
-from pipeline.local.store import Store
+from containers import NIGHTS, SMALL, Nights, environment, run
 
 PROGRAM = Path(__file__).with_name("sdk_pipeline.py")
 NO_EVENTS = {"NoAggregate": True, "NoSpark": True}
@@ -36,46 +31,14 @@ AGGREGATES = {
 
 
 @pytest.fixture(scope="module")
-def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Play-by-play of four games."""
-    return write_events(tmp_path_factory.mktemp("play-by-play") / "events", 4)
-
-
-def nights(store: Path, league: Path, events: Path, *options: str) -> dict[str, dict[str, Any]]:
-    """What each night's run printed; the first one's version is approved."""
-    printed = {}
-    for decision, given in NIGHTS.items():
-        played = [] if "EventsPrefix" in given else ["--events", str(events)]
-        done = run_local(store, league, *options, *played, **given)
-        printed[decision] = outcome(done, code=1 if decision == "failed" else 0)
-        if decision == "registered":
-            opened = Store(store)
-            Registry(opened).set_approval(workspace.MODEL_PACKAGE_GROUP, 1, APPROVED)
-            promote(opened, workspace.MODEL_PACKAGE_GROUP, workspace.ARTIFACT_BUCKET)
-    return printed
-
-
-@pytest.fixture(scope="module")
-def embedded(league: Path, events: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    return nights(tmp_path_factory.mktemp("embedded") / "store", league, events)
-
-
-@pytest.fixture(scope="module")
-def in_containers(
-    image: str, spark_image: str, league: Path, events: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, dict[str, Any]]:
-    options = ("--docker", "--image", image, "--spark-image", spark_image)
-    return nights(tmp_path_factory.mktemp("containers") / "store", league, events, *options)
-
-
-@pytest.fixture(scope="module")
 def under_the_sdk(
-    image: str, spark_image: str, league: Path, events: Path, tmp_path_factory: pytest.TempPathFactory
+    image: str, spark_image: str, world: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[str, Any]]:
     """How the SDK's executor ended each night, step by step."""
     work = tmp_path_factory.mktemp("sdk")
+    given = [str(world / "games"), str(world / "events"), str(work), json.dumps(SMALL)]
     done = subprocess.run(
-        [sys.executable, str(PROGRAM), image, spark_image, str(league), str(events), str(work), json.dumps(SMALL)],
+        [sys.executable, str(PROGRAM), image, spark_image, *given],
         env={**environment(work), "AWS_DEFAULT_REGION": "us-east-1", "SAGEMAKER_VALIDATE_ROLE": "false"},
         capture_output=True,
         text=True,
@@ -105,25 +68,22 @@ def ended(printed: dict[str, Any]) -> dict[str, str]:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("decision", NIGHTS)
-def test_embedded_and_in_containers(
-    embedded: dict[str, dict[str, Any]], in_containers: dict[str, dict[str, Any]], decision: str
-) -> None:
-    for printed in (embedded[decision], in_containers[decision]):
+def test_embedded_and_in_containers(embedded: Nights, in_containers: Nights, decision: str) -> None:
+    here, there = embedded.printed[decision], in_containers.printed[decision]
+    for printed in (here, there):
         assert printed["decision"] == decision
         assert CONDITIONS[decision].items() <= found(printed).items()
         assert {name for name in ended(printed) if name.startswith("Aggregate")} == AGGREGATES[decision]
-    assert ended(in_containers[decision]) == ended(embedded[decision])
-    assert in_containers[decision]["metrics"] == embedded[decision]["metrics"]
-    assert in_containers[decision]["reason"] == embedded[decision]["reason"]
+    assert ended(there) == ended(here)
+    assert there["metrics"] == here["metrics"]
+    assert there["reason"] == here["reason"]
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("decision", NIGHTS)
-def test_under_the_sdks_own_executor(
-    embedded: dict[str, dict[str, Any]], under_the_sdk: dict[str, dict[str, Any]], decision: str
-) -> None:
+def test_under_the_sdks_own_executor(embedded: Nights, under_the_sdk: dict[str, dict[str, Any]], decision: str) -> None:
     """It knows no RegisterModel, and runs one step after another: a failure leaves more of them out."""
-    theirs, ours = under_the_sdk[decision], embedded[decision]
+    theirs, ours = under_the_sdk[decision], embedded.printed[decision]
     assert theirs["status"] == ours["status"]
     assert CONDITIONS[decision].items() <= theirs["outcomes"].items()
     steps = {name: status for name, status in theirs["steps"].items() if status}

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import pytest
-from containers import SOMEBODY, as_somebody, command, containers_of, environment, outcome, run_local
+from containers import SOMEBODY, Nights, command, containers_of, environment, outcome, run_local
 
 from pipeline.local.engine import image_details
 from scripts.run_local import child_processes, containers
@@ -27,61 +25,30 @@ def evaluation_of(store: Path, execution: str) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(scope="module")
-def world(league: Path) -> Iterator[Path]:
-    """Two equal stores, in which an embedded run's version is the champion; a user who is not root owns all of it."""
-    with tempfile.TemporaryDirectory(prefix="retraining-test-") as name:  # pytest's folders are for one user only
-        yield furnished(Path(name), league)
-
-
-def furnished(folder: Path, league: Path) -> Path:
-    first = outcome(run_local(folder / "embedded", league, "--param", "ApprovalStatus=Approved"))
-    assert first["decision"] == "registered"
-    shutil.copytree(folder / "embedded", folder / "docker")
-    shutil.copytree(league, folder / "games")
-    if os.geteuid() == 0:
-        for path in [folder, *folder.rglob("*")]:
-            os.chown(path, SOMEBODY, SOMEBODY, follow_symlinks=False)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def runs(world: Path, image: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A run in each store, on the same games and another recipe: embedded, and in containers; not as root."""
-    recipe = {"MaxDepth": "1", "TriggerReason": "costs $5 and $HOME"}
-    embedded = run_local(world / "embedded", world / "games", prefix=as_somebody(), **recipe)
-    options = ("--docker", "--image", image)
-    docker = run_local(world / "docker", world / "games", *options, prefix=as_somebody(), **recipe)
-    return outcome(embedded), outcome(docker)
-
-
-def test_numbers_and_decision_are_those_of_an_embedded_run(
-    world: Path, runs: tuple[dict[str, Any], dict[str, Any]]
-) -> None:
-    embedded, docker = runs
-    assert docker["decision"] == embedded["decision"]
-    assert docker["reason"] == embedded["reason"]
-    assert docker["metrics"] == embedded["metrics"]
-    assert docker["metrics"]["champion"]["n_games"] > 0
-    assert [(s["name"], s["status"], s["cached"]) for s in docker["steps"]] == [
-        (s["name"], s["status"], s["cached"]) for s in embedded["steps"]
+def test_numbers_and_decision_are_those_of_an_embedded_run(embedded: Nights, in_containers: Nights) -> None:
+    """Of a night on which a candidate is trained and compared with the champion."""
+    here, there = (nights.printed["champion-kept"] for nights in (embedded, in_containers))
+    for key in ("decision", "reason", "metrics"):
+        assert there[key] == here[key]
+    assert there["metrics"]["champion"]["n_games"] > 0
+    assert [(s["name"], s["status"], s["cached"]) for s in there["steps"]] == [
+        (s["name"], s["status"], s["cached"]) for s in here["steps"]
     ]
-    here = evaluation_of(world / "embedded", embedded["execution_id"])
-    there = evaluation_of(world / "docker", docker["execution_id"])
-    assert here["versions"].pop("python").split(".")[0] == there["versions"].pop("python").split(".")[0]
-    assert there == here
+    assert not next(s["cached"] for s in there["steps"] if s["name"] == "Train")
+    evaluated = evaluation_of(embedded.store, here["execution_id"])
+    in_container = evaluation_of(in_containers.store, there["execution_id"])
+    assert evaluated["versions"].pop("python").split(".")[0] == in_container["versions"].pop("python").split(".")[0]
+    assert in_container == evaluated
     predictions = "objects/artifacts/predictions/predictions.csv"
-    assert (world / "docker" / predictions).read_bytes() == (world / "embedded" / predictions).read_bytes()
+    assert (in_containers.store / predictions).read_bytes() == (embedded.store / predictions).read_bytes()
 
 
-def test_nothing_is_left_in_the_engine_and_nothing_is_roots(
-    world: Path, runs: tuple[dict[str, Any], dict[str, Any]]
-) -> None:
-    assert runs
+def test_nothing_is_left_in_the_engine_and_nothing_is_roots(world: Path, in_containers: Nights) -> None:
+    assert in_containers.owners == {SOMEBODY if os.geteuid() == 0 else os.geteuid()}
     assert containers_of(world) == []
-    owners = {path.lstat().st_uid for path in (world / "docker").rglob("*")}
-    assert owners == {SOMEBODY if os.geteuid() == 0 else os.geteuid()}
-    assert not [link for link in Path(tempfile.gettempdir()).glob("retraining-job-*/base") if world in link.parents]
+    assert not [
+        link for link in Path(tempfile.gettempdir()).glob("retraining-job-*/base") if world in link.resolve().parents
+    ]
 
 
 def test_the_image_is_part_of_what_a_cached_result_is_known_by(image: str) -> None:
@@ -90,7 +57,7 @@ def test_the_image_is_part_of_what_a_cached_result_is_known_by(image: str) -> No
     assert place.code == (image_details(image) or {})["Id"] != child_processes().code
 
 
-def test_a_failed_step_gives_the_reason_of_an_embedded_run(world: Path, image: str, tmp_path: Path) -> None:
+def test_a_failed_step_gives_the_reason_of_an_embedded_run(image: str, tmp_path: Path) -> None:
     bad = tmp_path / "bad"
     bad.mkdir()
     (bad / "games.csv").write_text("date,season,home_team\n2024-01-01,2024,BOS\n")

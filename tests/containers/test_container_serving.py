@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from served_model import GAME, Client, many_games, predictions, promoted_store, unpack_champion
+from containers import Nights
+from served_model import GAME, Client, many_games, predictions, unpack_champion
 
 from pipeline.steps.model_files import write_digests
 
@@ -28,8 +29,9 @@ class Endpoint(Client):
 
 
 @pytest.fixture(scope="module")
-def store(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return promoted_store(root, tmp_path_factory.mktemp("served"))
+def store(embedded: Nights) -> Path:
+    """Its version 1 is the champion, and predicted the week to come."""
+    return embedded.store
 
 
 @pytest.fixture(scope="module")

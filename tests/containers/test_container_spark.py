@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import threading
 import time
@@ -12,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from containers import SOMEBODY, containers_of, write_events
+from containers import Nights, containers_of, write_events
 from containers import run as docker_run
 
 from infra.definition import all_steps
@@ -24,7 +22,6 @@ from pipeline.local.plan import load_plan
 from pipeline.local.record import RunResult
 from pipeline.local.runner import run
 from pipeline.local.store import Store
-from pipeline.spark.archive import write_archive
 from pipeline.steps.aggregate import main as aggregate
 
 STEP = "AggregateOnSpark"
@@ -53,16 +50,16 @@ def end_of(image: str, spark_image: str, store: Store, events: Path) -> RunResul
 
 
 def test_two_workers_share_the_work_and_write_what_duckdb_writes(
-    image: str, spark_image: str, store: Store, tmp_path: Path
+    world: Path, in_containers: Nights, tmp_path: Path
 ) -> None:
-    events = write_events(tmp_path / "events", 24)
-    result = end_of(image, spark_image, store, events)
-    assert result.status == "Succeeded", result.failure
-    aggregate(["--input", str(events), "--output", str(tmp_path / "duckdb")])
+    """In a container as a user whom the image does not know: Hadoop refuses to start for one without a name."""
+    store = Store(in_containers.store)
+    aggregate(["--input", str(world / "events"), "--output", str(tmp_path)])
     written = store.object_path(f"s3://artifacts/team_games/{c.TEAM_GAMES_FILE}")
-    assert written.read_bytes() == (tmp_path / "duckdb" / c.TEAM_GAMES_FILE).read_bytes()
+    assert written.read_bytes() == (tmp_path / c.TEAM_GAMES_FILE).read_bytes()
     assert len(written.read_text().splitlines()) == 1 + 2 * 24
-    log = store.step_folder(result.execution_id, STEP) / "logs" / "job.log"
+    assert json.loads(written.with_name(c.AGGREGATED_FILE).read_text())["engine"] == "spark"
+    log = store.step_folder(in_containers.printed["no-new-data"]["execution_id"], STEP) / "logs" / "job.log"
     (line,) = [line for line in log.read_text().splitlines() if line.startswith("Spark's tasks by host: ")]
     tasks = dict(part.split() for part in line.partition(": ")[2].split(", "))
     assert set(tasks) == {"algo-1", "algo-2"}
@@ -106,29 +103,6 @@ def test_a_worker_that_is_killed_fails_the_job_by_name(
     assert result.failure.reason.startswith("algo-2: ended by signal SIGKILL")
     assert not store.object_path(f"s3://artifacts/team_games/{c.TEAM_GAMES_FILE}").exists()
     assert containers_of(store.root) == []
-
-
-def test_it_runs_as_a_user_whom_the_image_does_not_know(spark_image: str, tmp_path: Path) -> None:
-    """Hadoop refuses to start for one without a name; `--docker` gives the container the caller's number."""
-    base = tmp_path / "ml"
-    shutil.copytree(write_events(tmp_path / "events", 1), base / "processing" / "input" / c.EVENTS_CHANNEL)
-    (base / "config").mkdir()
-    (base / "config" / "resourceconfig.json").write_text(
-        '{"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "lo"}'
-    )
-    write_archive(base / "code.zip")
-    user = f"{SOMEBODY}:{SOMEBODY}"
-    if os.geteuid() == 0:
-        for path in [base, *base.rglob("*")]:
-            os.chown(path, SOMEBODY, SOMEBODY)
-    else:
-        user = f"{os.geteuid()}:{os.getegid()}"
-    command = ["--entrypoint", "python3", spark_image, "/opt/ml/code.zip", "--engine", "spark"]
-    done = docker_run("--user", user, "--network", "none", "--volume", f"{base}:/opt/ml", *command, timeout=120)
-    assert done.returncode == 0, done.stderr
-    written = base / "processing" / "output" / c.TEAM_GAMES_CHANNEL / c.TEAM_GAMES_FILE
-    assert len(written.read_text().splitlines()) == 3
-    assert f"{written.stat().st_uid}:{written.stat().st_gid}" == user
 
 
 def test_the_image_holds_what_stands_in_for_smspark_submit_and_no_code_of_the_step(spark_image: str) -> None:

@@ -8,19 +8,21 @@ import time
 from pathlib import Path
 
 import pytest
-from containers import command, containers_of, environment, outcome, run_local
+from containers import Nights, command, containers_of, environment, outcome, run_local
 
 WITHIN_SECONDS = 60  # of a container's death the run has failed
 
 
-def test_containers_train_the_candidate_that_one_process_trains(image: str, league: Path, tmp_path: Path) -> None:
-    embedded = outcome(run_local(tmp_path / "embedded", league))["metrics"]["candidate"]
+def test_containers_train_the_candidate_that_one_process_trains(
+    image: str, league: Path, embedded: Nights, tmp_path: Path
+) -> None:
+    expected = embedded.printed["registered"]["metrics"]["candidate"]
     options, store = ("--docker", "--image", image), tmp_path / "docker"
     for count in ("2", "4"):
         done = run_local(store, league, *options, TrainingInstanceCount=count, ForceTraining="yes")
         found = outcome(done)
         assert (found["status"], found["decision"]) == ("Succeeded", "registered")
-        assert found["metrics"]["candidate"]["log_loss"] == pytest.approx(embedded["log_loss"], rel=0.001)
+        assert found["metrics"]["candidate"]["log_loss"] == pytest.approx(expected["log_loss"], rel=0.001)
         logs = list((store / "runs" / found["execution_id"]).glob("steps/Train/logs/job*.log"))
         assert len(logs) == int(count)
         assert all("model fitted on" in log.read_text(encoding="utf-8") for log in logs)
