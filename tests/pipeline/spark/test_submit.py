@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import pytest
-
 from pipeline import contract as c
 from pipeline.local.spark import COMMANDS
 from pipeline.spark.archive import write_archive
-
-HEADER = ",".join(column for column in c.EVENT_COLUMNS if column != "clock")
 
 
 class Job:
@@ -35,9 +30,7 @@ class Job:
     def start(self, commands: Path) -> subprocess.Popen[str]:
         """Run it with the programs of a folder."""
         path = os.pathsep.join([str(commands), str(Path(sys.executable).parent), "/usr/bin", "/bin"])
-        java = {"JAVA_HOME": os.environ["JAVA_HOME"]} if "JAVA_HOME" in os.environ else {}
-        environment = {"PATH": path, c.BASE_DIR_VARIABLE: str(self.base), **java}
-        environment["JAVA_TOOL_OPTIONS"] = "-XX:TieredStopAtLevel=1"
+        environment = {"PATH": path, c.BASE_DIR_VARIABLE: str(self.base)}
         command = [sys.executable, str(self.archive), "--engine", "spark"]
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -109,15 +102,3 @@ def test_another_host_of_the_same_machine_has_nothing_to_do(tmp_path: Path) -> N
     code, reason = Job(tmp_path, host="algo-2").end(COMMANDS)
     assert code == 0
     assert reason.startswith("no reason")
-
-
-@pytest.mark.skipif(not shutil.which("java"), reason="Java, which Spark needs, is not installed")
-def test_the_steps_own_reason_is_not_replaced_with_the_command_that_failed(tmp_path: Path) -> None:
-    """What stands in for smspark-submit replaces it, as SageMaker's own does."""
-    pytest.importorskip("pyspark", reason="pyspark is not installed")
-    job = Job(tmp_path)
-    (job.base / "processing" / "input" / c.EVENTS_CHANNEL / "a.csv").write_text(f"{HEADER}\n")
-    code, reason = job.end(COMMANDS)
-    assert code == 1
-    assert reason.startswith('a.csv: column "clock" is missing; found: game_id, date, period, actionNumber')
-    assert not (job.base / "processing" / "output" / c.TEAM_GAMES_CHANNEL / c.TEAM_GAMES_FILE).exists()
