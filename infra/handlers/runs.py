@@ -109,11 +109,12 @@ def _recent(services: Services, pipeline: str) -> Iterator[str]:
 
 def _read(services: Services, run: Run, expected: str | None) -> Run:
     """The run as the service has it, as soon as it shows that the `expected` step has failed, or a minute later."""
-    for left in range(_LOOKS - 1, -1, -1):
-        steps = _failed_steps(services, run.arn)
-        if expected is None or not left or any(step["StepName"] == expected for step in steps):
+    steps = _failed_steps(services, run.arn)
+    for _ in range(_LOOKS - 1):
+        if expected is None or any(step["StepName"] == expected for step in steps):
             break
         services.pause(_PAUSE_SECONDS)
+        steps = _failed_steps(services, run.arn)
     described = services.sagemaker.describe_pipeline_execution(PipelineExecutionArn=run.arn)
     return run.with_state(described, steps)
 
@@ -166,5 +167,5 @@ def _trigger(services: Services, arn: str) -> str:
     pages = services.sagemaker.get_paginator("list_pipeline_parameters_for_execution").paginate(
         PipelineExecutionArn=arn
     )
-    given = {p["Name"]: p.get("Value", "") for page in pages for p in page.get("PipelineParameters", ())}
+    given = {p["Name"]: p.get("Value") for page in pages for p in page.get("PipelineParameters", ())}
     return str(given.get("TriggerReason") or "manual")

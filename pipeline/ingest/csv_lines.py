@@ -1,5 +1,7 @@
 """What each line of a CSV file is: blank, the header, a row, the continuation of a row, or bad. None is forgotten.
 
+A line of nothing but commas and blanks is blank too: spreadsheets write rows of empty cells.
+
 A quotation mark too many makes a reader of CSV take the lines up to the next mark for one field, and those rows are
 gone without a trace. So lines are told apart here, before Arrow reads the good ones, and Arrow must then find as many
 rows. A row may go over several lines only where all line breaks are in columns that are not read, and where its lines
@@ -11,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -26,6 +29,7 @@ ROW: Final = 2
 CONTINUED: Final = 3
 BAD: Final = 4
 
+_BLANKS: Final = re.compile(rb"^(?=,*[ \t\f\v])[ \t\f\v,]+$", re.MULTILINE)  # lines of commas alone are counted
 _NEWLINE: Final = ord("\n")
 _COMMA: Final = ord(",")
 _BLOCK: Final = 4 << 20  # bytes
@@ -88,8 +92,12 @@ def sort_lines(data: bytes, header_line: int, n_columns: int, used: Collection[i
     if b'"' in data:
         wrong |= _quoted(lines, kinds, n_columns, used)
     else:
+        n_commas = lines.n_commas()
+        kinds[(n_commas == lines.lengths) & (kinds == ROW)] = BLANK
+        blanks = np.fromiter((found.start() for found in _BLANKS.finditer(data)), dtype=np.int64)
+        kinds[np.setdiff1d(np.searchsorted(lines.starts, blanks), [header_line])] = BLANK
         found = np.flatnonzero(kinds == ROW)
-        n_fields = lines.n_commas()[found] + 1
+        n_fields = n_commas[found] + 1
         ragged = n_fields != n_columns
         kinds[found[ragged]] = BAD
         words = {int(n): _wrong_number(int(n), n_columns) for n in np.unique(n_fields[ragged])}
@@ -127,8 +135,8 @@ class _Lines:
         return self.data[self.starts[line] : self.starts[line] + self.lengths[line]]
 
     def text_of(self, kinds: npt.NDArray[np.uint8]) -> memoryview:
-        """The text of rows and their continuations; a copy only where bad lines stand between them."""
-        if not (kinds == BAD).any():
+        """The text of rows and their continuations; a copy only where other lines stand between them."""
+        if not ((kinds == BAD) | ((kinds == BLANK) & (self.lengths > 0))).any():
             after = np.flatnonzero(kinds == HEADER)[0] + 1
             return memoryview(self.data)[self.starts[after] if after < len(kinds) else len(self.data) :]
         whole = np.diff(self.starts, append=len(self.data))
@@ -172,7 +180,9 @@ def _quoted(lines: _Lines, kinds: npt.NDArray[np.uint8], n_columns: int, used: C
         for fields in reader:
             start, last = last, first + reader.line_num
             if last - start == 1:
-                if fields and len(fields) != n_columns:
+                if kinds[start] == ROW and not any(field.strip() for field in fields):
+                    kinds[start] = BLANK
+                elif fields and len(fields) != n_columns:
                     mark(start, last, _wrong_number(len(fields), n_columns))
             elif (
                 len(fields) != n_columns

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from pipeline import contract as c
 from pipeline.serving.teams import Teams, UnknownTeamError
 from pipeline.steps.franchise_spans import FIRST_SEASON, LAST_SEASON
-from pipeline.steps.game_values import DATE_RULE, FLAG_RULE, flag_of, given, iso_date, whole_number
+from pipeline.steps.game_values import DATE_RULE, FLAG_RULE, day_of, flag_of, given, season_of
 
 REQUIRED: Final = (c.DATE, c.HOME_TEAM, c.AWAY_TEAM)
 OPTIONAL: Final = (c.NEUTRAL_SITE, c.PLAYOFF, c.SEASON, c.GAME_ID)
@@ -106,7 +106,7 @@ def check_columns(names: Sequence[str]) -> None:
 def _game(row: Mapping[str, Any], teams: Teams, calendar: Calendar) -> AskedGame:
     check_columns(tuple(row))
     _text(row, c.GAME_ID)  # comes back as it was given
-    day = iso_date(_text(row, c.DATE))
+    day = day_of(_text(row, c.DATE))
     if day is None:
         raise BadRequestError(f'{c.DATE} "{_text(row, c.DATE)}" {DATE_RULE}')
     if day < calendar.as_of:
@@ -140,7 +140,7 @@ def _season(row: Mapping[str, Any], day: date, calendar: Calendar) -> int | None
     text = _text(row, c.SEASON)
     if not text:
         return None
-    season = whole_number(text)
+    season = season_of(text)
     if season is None or not FIRST_SEASON <= season <= LAST_SEASON:
         raise BadRequestError(f'{c.SEASON} "{text}" is not a year from {FIRST_SEASON} to {LAST_SEASON}')
     if season - day.year not in (0, 1):

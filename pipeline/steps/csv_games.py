@@ -6,20 +6,27 @@ import csv
 import gzip
 import io
 import zlib
+from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from pipeline.ingest.csv_lines import CONTINUED, CsvLines, QuotesError, first_line, sort_lines
+from pipeline.ingest.csv_lines import CONTINUED, HEADER, CsvLines, QuotesError, first_line, sort_lines
 from pipeline.ingest.file_content import HEAD_BYTES, kind_of, text_unlike_csv
 from pipeline.ingest.limits import MAX_COLUMNS, MAX_LINE, MAX_ROWS
 from pipeline.steps.arrow_memory import arrow_reader
-from pipeline.steps.game_columns import Columns, match_columns
+from pipeline.steps.game_columns import Columns, is_header, letters_of, match_columns
 from pipeline.steps.game_quarantine import BadData
 from pipeline.steps.raw_games import TEXT, LineCounts, RawFile, game_columns
 
 _BLOCK: Final = 16 << 20  # bytes that Arrow parses at a time, all columns of them; more than any line has
+_LOOKED_AT: Final = 1_000  # distinct texts of a column that may be names of columns
+_FEW_NAMES: Final = 4  # in a row that may be a header
+_TITLE_LINES: Final = 20
 _CHUNK: Final = 1 << 20  # bytes that are decoded at a time: text may take four times as much memory as UTF-8
 
 
@@ -51,10 +58,45 @@ def read_csv(data: bytes, name: str) -> RawFile:
             f"{name}: quotation marks stand where they have two meanings ({len(lines.starts):,} rows or "
             f"{table.num_rows:,}); put a field with quotation marks into quotation marks, and double those within it"
         )
+    kept = np.ones(table.num_rows, dtype=np.bool_)
+    kept[_headers_among(table, lines, columns, header, data, name)] = False
+    lines.kinds[lines.starts[~kept] - 1] = HEADER
     counts = LineCounts.of(lines.kinds)
     if not counts.rows + counts.bad:
         raise BadData(f"{name} has a header and no rows; export it again or remove it")
-    return RawFile(name, game_columns(table), lines.starts, columns, counts, lines.bad)
+    table = table if kept.all() else table.filter(pa.array(kept))
+    return RawFile(name, game_columns(table), lines.starts[kept], columns, counts, lines.bad)
+
+
+def _headers_among(
+    table: pa.Table, lines: CsvLines, columns: Columns, header: Sequence[str], data: bytes, name: str
+) -> npt.NDArray[np.int64]:
+    """Rows (by position) that repeat the header, as in files that were joined; refuses one with columns elsewhere."""
+    letters = list(map(letters_of, header))
+    same, n_names = np.ones(table.num_rows, dtype=np.bool_), np.zeros(table.num_rows, dtype=np.int64)
+    for column, place in columns.positions.items():
+        values = table[column].combine_chunks()
+        words = {code: word for code, word in _words_of(values.dictionary).items() if word in letters}
+        if words:
+            codes = values.indices.to_numpy()
+            n_names += np.isin(codes, list(words))
+            same &= np.isin(codes, [code for code, word in words.items() if word == letters[place]])
+        else:
+            same[:] = False
+    for row in np.flatnonzero((n_names >= _FEW_NAMES) & ~same)[:_FEW_NAMES].tolist():
+        line = int(lines.starts[row])
+        if is_header(next(csv.reader([data.split(b"\n", line)[line - 1].decode()]), [])):
+            raise BadData(
+                f"{name}, line {line}: a second header, with its columns in another order than the first; put the rows "
+                "from there on into a file of their own"
+            )
+    return np.flatnonzero(same)
+
+
+def _words_of(texts: pa.Array) -> dict[int, str]:
+    """By their place: texts that can be names of columns, as letters; of very many the first."""
+    found = np.flatnonzero(np.asarray(pc.match_substring_regex(texts, "[A-Za-z]{4}"), dtype=np.bool_))[:_LOOKED_AT]
+    return dict(zip(found.tolist(), map(letters_of, texts.take(pa.array(found)).to_pylist()), strict=True))
 
 
 def _parse(lines: CsvLines, columns: Columns, n_columns: int) -> pa.Table:
@@ -123,4 +165,13 @@ def _header(data: bytes, name: str) -> tuple[int, list[str]]:
             f"{name}, line {line + 1}: the header has {len(header):,} columns, and {MAX_COLUMNS:,} are read at most; "
             "remove those that are no column of games"
         )
+    if not is_header(header) and (above := _lines_above(data)):
+        raise BadData(f"{name}, line {line + 1 + above}: this seems to be the header: remove the lines above it")
     return line, header
+
+
+def _lines_above(data: bytes) -> int:
+    """How many lines precede one that is a header, of the first few; 0 for none."""
+    head = data.lstrip(b"\n")[: _TITLE_LINES * MAX_LINE].split(b"\n", _TITLE_LINES)[:_TITLE_LINES]
+    rows = ([cell.strip() for cell in text.decode(errors="replace").split(",")] for text in head)
+    return next((number for number, cells in enumerate(rows) if is_header(cells)), 0)

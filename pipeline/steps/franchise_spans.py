@@ -19,6 +19,7 @@ FRANCHISES_FILE: Final = Path(__file__).with_name("franchises.csv")
 FRANCHISES_PATH: Final = "pipeline/steps/franchises.csv"  # where people find it: in the project
 FIRST_SEASON: Final = 1900
 LAST_SEASON: Final = 2200
+SIMULATED: Final = "simulated"  # league of the teams that the sample invents
 
 _COLUMNS: Final = ("code", "franchise", "league", "first_season", "last_season", "name", "also")
 _CODE: Final = re.compile(r"[A-Z0-9]{2,8}")

@@ -9,6 +9,7 @@ A code in other letters (`lal`) or a team's full name is taken as the code that 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,9 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pipeline.steps.column_words import latin
 from pipeline.steps.franchise_spans import (
     FIRST_SEASON,
     LAST_SEASON,
+    SIMULATED,
     CodeSpan,
     read_spans,
     words,
@@ -140,14 +143,16 @@ def is_known_code(codes: pd.Series[str]) -> pd.Series[bool]:
 # --- words for messages -----------------------------------------------------------------------------------------------
 def nearest_team(text: str) -> str:
     """The code and name that come closest to a text, `LAL (Los Angeles Lakers)`; empty where none comes close."""
-    spans = read_spans_once()
-    spelled = {words(word): span for span in spans for word in (span.code, *span.names, *_nicknames(span))}
-    close = difflib.get_close_matches(words(text), spelled, n=1, cutoff=0.75)
+    spans = [span for span in read_spans_once() if span.league != SIMULATED]
+    spelled = {words(word): span for span in spans for word in (span.code, *span.names, *_parts(span))}
+    letters = re.sub(r"\W*\(.*|[\W\d_]*$", "", latin(text))  # without a rank or a record: `Boston (2)`, `BOS (10-3)`
+    close = difflib.get_close_matches(words(letters), spelled, n=1, cutoff=0.75)
     return f"{spelled[close[0]].code} ({spelled[close[0]].name})" if close else ""
 
 
-def _nicknames(span: CodeSpan) -> Sequence[str]:
-    return [name.split()[-1] for name in span.names]
+def _parts(span: CodeSpan) -> Sequence[str]:
+    """City and nickname of each name."""
+    return [part for name in span.names for part in (name.rpartition(" ")[0], name.split()[-1]) if part]
 
 
 @lru_cache(maxsize=1)

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from pipeline.contract import GAME_COLUMNS, GAME_ID, NEUTRAL_SITE, OPTIONAL_COLUMNS, PLAYOFF, REQUIRED_COLUMNS
-from pipeline.steps.column_words import as_words, closest, listed
+from pipeline.steps.column_words import as_words, closest, listed, revealed
 from pipeline.steps.game_quarantine import BadData
+from pipeline.steps.game_values import day_of
 
 # Words that mean an optional column, beside its own name; plurals and the prefixes below are taken off first.
 NEAR_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -21,6 +22,8 @@ NEAR_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     NEUTRAL_SITE: ("neutral", "neutralsite", "neutral_venue", "neutral_court", "neutral_game", "neutral_location"),
     PLAYOFF: ("play_off", "playoff_game", "post_season", "postseason", "post_season_game", "postseason_game"),
 }
+# Names of a column that says the same in values of its own, which nobody reads.
+_TELLING: Final[Mapping[str, tuple[str, ...]]] = {PLAYOFF: ("season_type", "game_type", "game_stage", "season_stage")}
 _PREFIXES: Final = ("is_", "was_", "has_", "in_", "at_", "flag_")
 _SUFFIXES: Final = ("_flag", "_yn", "_bool", "_indicator")
 _CLOSE: Final = 0.85  # of difflib: one letter of eight wrong, or left out
@@ -61,6 +64,11 @@ def match_columns(header: Sequence[str], name: str) -> Columns:
     )
 
 
+def is_header(cells: Sequence[str]) -> bool:
+    """Whether the cells of a line name all required columns."""
+    return {letters_of(column) for column in REQUIRED_COLUMNS} <= set(map(letters_of, cells))
+
+
 def _exactly(header: Sequence[str], name: str) -> dict[str, int]:
     for column in header:
         if column in GAME_COLUMNS and header.count(column) > 1:
@@ -69,12 +77,12 @@ def _exactly(header: Sequence[str], name: str) -> dict[str, int]:
 
 
 def _as_words(header: Sequence[str], positions: Mapping[str, int]) -> dict[str, list[int]]:
-    return _found({column: {_letters(column)} for column in GAME_COLUMNS}, map(_letters, header), positions)
+    return _found({column: {letters_of(column)} for column in GAME_COLUMNS}, map(letters_of, header), positions)
 
 
 def _nearly(header: Sequence[str], positions: Mapping[str, int]) -> dict[str, list[int]]:
-    near = {column: {_letters(word) for word in (column, *NEAR_NAMES[column])} for column in OPTIONAL_COLUMNS}
-    return _found(near, (_letters(_bare(column)) for column in header), positions)
+    near = {column: {letters_of(word) for word in (column, *NEAR_NAMES[column])} for column in OPTIONAL_COLUMNS}
+    return _found(near, (letters_of(_bare(column)) for column in header), positions)
 
 
 def _found(words: Mapping[str, set[str]], header: Iterable[str], positions: Mapping[str, int]) -> dict[str, list[int]]:
@@ -88,7 +96,8 @@ def _found(words: Mapping[str, set[str]], header: Iterable[str], positions: Mapp
     return {column: where for column, where in found.items() if where}
 
 
-def _letters(column: str) -> str:
+def letters_of(column: str) -> str:
+    """A column's name as it is compared."""
     return as_words(column).replace("_", "")
 
 
@@ -108,14 +117,18 @@ def _refuse_missing(header: Sequence[str], positions: Mapping[str, int], name: s
     message = f'{name}: column "{missing[0]}" is missing; found: {listed(header)}'
     if len(missing) > 1:
         message = f"{name}: columns {', '.join(missing)} are missing; found: {listed(header)}"
-    delimiter = next((mark for mark in (";", "\t", "|") if len(header) == 1 and mark in header[0]), None)
+    only = header[0] if len(header) == 1 else ""
+    delimiter = next((mark for mark in (";", "\t", "|") if mark in only), " " if is_header(only.split()) else "")
     if delimiter:
         raise BadData(f"{message}; fields seem to be separated by {delimiter!r}: separate them by commas")
+    if any(map(day_of, header)):
+        raise BadData(f"{message}; the first line seems to be a game: write the names of the columns above it")
     close = closest(
         missing[0], [column for position, column in enumerate(header) if position not in positions.values()]
     )
-    hint = f'did you mean "{close}"? rename it' if close else "add it" if len(missing) == 1 else "add them"
-    raise BadData(f"{message}; {hint}")
+    hint = f'did you mean "{revealed(close)}"? rename it' if close else "rename or add them"
+    none = len(missing) == len(REQUIRED_COLUMNS) and not close
+    raise BadData(f"{message}; {hint}{', or move a file of anything else than games elsewhere' if none else ''}")
 
 
 def _refuse_nearly_optional(
@@ -123,8 +136,14 @@ def _refuse_nearly_optional(
 ) -> None:
     for column in OPTIONAL_COLUMNS:
         close = "" if column in positions else closest(column, [header[position] for position in unused], _CLOSE)
+        telling = [header[position] for position in unused if as_words(header[position]) in _TELLING.get(column, ())]
+        if telling and column not in positions:
+            raise BadData(
+                f'{name}: column "{telling[0]}" may say what {column} says, which is not in the header; add {column} '
+                f"(true or false), or rename {telling[0]}"
+            )
         if close:
             raise BadData(
-                f'{name}: column "{close}" is nearly {column}, which is not in the header; rename it to {column}, '
-                "or to something else"
+                f'{name}: column "{revealed(close)}" is nearly {column}, which is not in the header; rename it to '
+                f"{column}, or to something else"
             )

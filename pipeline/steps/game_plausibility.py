@@ -1,4 +1,4 @@
-"""Whole files and seasons that no league has played: home and away exchanged, winners listed first, half-time scores.
+"""Whole files and seasons that no league has played: home and away exchanged, winners first, half-time scores, breaks.
 
 Home teams won 54 to 73 % of the games of every season since 1946, and teams scored 68 points a game on average at the
 least, 91 since the shot clock. A file's or a season's games are held against these bounds with room for chance.
@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from pipeline.contract import AWAY_POINTS, HOME_FRANCHISE, HOME_POINTS, NEUTRAL_SITE, SEASON
+from pipeline.contract import AWAY_POINTS, DATE, HOME_FRANCHISE, HOME_POINTS, NEUTRAL_SITE, PLAYOFF, SEASON
 from pipeline.steps.game_quarantine import FILE, BadData
 from pipeline.steps.league_rules import SHOT_CLOCK
 
@@ -27,6 +27,12 @@ HIGHEST_TEAM_SHARE: Final = 0.25  # of the games at home, in a file or season th
 LOWEST_MEAN: Final = 75  # points of a team and game since the shot clock
 LOWEST_MEAN_BEFORE: Final = 50
 HIGHEST_MEAN: Final = 140
+MOST_PLAYOFFS: Final = 120  # games of a season: 15 series of 7 (89 in 2006), play-in games
+MOST_NEUTRAL: Final = 200  # games of a season, or a quarter of all (175 in 2020)
+# Since 1990 no season has had two days without a game in its first five weeks; three follow the preseason, or two.
+NO_BREAK_SINCE: Final = 1990
+LONGEST_BREAK: Final = 2  # days from one with games to the next
+FIRST_DAYS: Final = 21  # of a season: preseason games before 16 October have a rule of their own
 _SEASONS: Final = 10_000  # more than there are
 _TEAMS: Final = 1_000
 
@@ -64,13 +70,47 @@ def check_plausible(games: pd.DataFrame, quarantine: pd.DataFrame) -> list[str]:
 
     `games`: one row each, with FILE.
     """
-    notes = []
+    _refuse_other_flags(games, quarantine)
+    notes = list(_breaks(games))
     for played in _files_and_seasons(games[games[HOME_POINTS].notna()]):
         if played.games >= FEWEST_GAMES:
             _refuse_other_scores(played, quarantine)
         if played.at_home >= FEWEST_GAMES and played.of_many_teams:
             notes += _check_home(played, quarantine)
     return notes
+
+
+def _refuse_other_flags(games: pd.DataFrame, quarantine: pd.DataFrame) -> None:
+    """Flags that say the opposite, or something else."""
+    seasons = games[SEASON].to_numpy(np.int64)
+    n_games = np.bincount(seasons)
+    limits = (PLAYOFF, np.full_like(n_games, MOST_PLAYOFFS)), (NEUTRAL_SITE, np.maximum(MOST_NEUTRAL, n_games // 4))
+    for flag, most in limits:
+        flagged = np.bincount(seasons, weights=games[flag].to_numpy() != 0)
+        for season in np.flatnonzero(flagged > most)[:1].tolist():
+            raise BadData(
+                f"season {season}: {flag} is true for {int(flagged[season]):,} of {n_games[season]:,} games, and more "
+                f"than {most[season]:,} are not possible: true and false seem to be exchanged, or the column says "
+                "something else; correct it, or leave it out",
+                quarantine,
+            )
+
+
+def _breaks(games: pd.DataFrame) -> Iterator[str]:
+    """A note on each season that has a break after its first games; `games` may be still to come."""
+    since = games[games[SEASON] >= NO_BREAK_SINCE]
+    seasons, days = since[SEASON].to_numpy(), since[DATE].to_numpy().astype("datetime64[D]")
+    for season in np.unique(seasons).tolist():
+        of_season, counts = np.unique(days[seasons == season], return_counts=True)
+        early = int(np.searchsorted(of_season, of_season[0] + FIRST_DAYS))
+        ends = np.flatnonzero(np.diff(of_season[:early]).astype(np.int64) > LONGEST_BREAK)
+        if len(ends) and counts[ends[-1] + 1 : early + FIRST_DAYS].sum() >= FEWEST_GAMES:
+            last, first = of_season[ends[-1]], of_season[ends[-1] + 1]
+            yield (
+                f"season {season}: no game from {last + 1} to {first - 1}, and no season since {NO_BREAK_SINCE} had "
+                f"two such days so early: the {counts[: ends[-1] + 1].sum():,} games before are preseason games, which "
+                "do not belong here, or games are missing"
+            )
 
 
 def _files_and_seasons(played: pd.DataFrame) -> Iterator[_Played]:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from pipeline.ingest.limits import LISTED_OF_TOO_MANY, MAX_VIOLATIONS
 from pipeline.reason_text import printable
+from pipeline.steps.column_words import revealed
 
 FILE: Final = "file"
 LINE: Final = "line"
@@ -21,7 +22,8 @@ VALUE: Final = "value"
 RULE: Final = "rule"
 QUARANTINE_COLUMNS: Final = (FILE, LINE, COLUMN, VALUE, RULE)
 # Characters that a terminal obeys, or shows as nothing.
-_UNPRINTED: Final = r"[\x00-\x1f\x7f-\x9f]|" + "[\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+_LOOKS_LATIN: Final = "[\u0370-\u03ff\u0400-\u04ff]"  # and may not be
+_UNPRINTED: Final = r"[\x00-\x1f\x7f-\x9f]|" + "[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
 LONGEST_VALUE: Final = 80  # characters of a bad value that are worth showing
 _DTYPES: Final = {FILE: "str", LINE: "int64", COLUMN: "str", VALUE: "str", RULE: "str"}
 
@@ -106,9 +108,9 @@ def violation_rows(
     """Violations as a table with QUARANTINE_COLUMNS; a very long value is cut. One text is meant for every row."""
     given = dict(zip(QUARANTINE_COLUMNS, (files, lines, columns, values, rules), strict=True))
     table = pd.DataFrame({name: pd.Series(value, index=index, dtype=_DTYPES[name]) for name, value in given.items()})
-    odd = table[VALUE].str.contains(_UNPRINTED)
+    odd = table[VALUE].str.contains(f"{_UNPRINTED}|{_LOOKS_LATIN}")
     if odd.any():
-        table.loc[odd, VALUE] = [printable(value) for value in table.loc[odd, VALUE]]
+        table.loc[odd, VALUE] = [printable(revealed(value)) for value in table.loc[odd, VALUE]]
     too_long = table[VALUE].str.len() > LONGEST_VALUE
     if too_long.any():
         table[VALUE] = table[VALUE].mask(too_long, table[VALUE].str.slice(0, LONGEST_VALUE) + "…")

@@ -1,19 +1,17 @@
 """The rules that one row of game data must meet by itself: a schema over parsed values, and violations in words.
 
-Text is parsed first. What cannot be parsed becomes a value that no rule allows (season 0, points or flag -1, date NaT):
-one check says both "not a number" and "out of range". Each rule is one operation on whole columns, and so is reporting
-the rows that break it: a million bad rows take seconds.
+What could not be parsed is a value that no rule allows (parse_games.py). Each rule is one operation on whole columns,
+and so is reporting the rows that break it: a million bad rows take seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Iterable
 from datetime import date
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from pipeline.contract import (
@@ -21,7 +19,6 @@ from pipeline.contract import (
     AWAY_POINTS,
     AWAY_TEAM,
     DATE,
-    GAME_ID,
     HOME_FRANCHISE,
     HOME_POINTS,
     HOME_TEAM,
@@ -33,75 +30,16 @@ from pipeline.steps.franchise_spans import FRANCHISES_PATH
 from pipeline.steps.franchises import (
     FIRST_SEASON,
     LAST_SEASON,
-    codes_of,
-    franchise_of,
     is_known_code,
     nearest_team,
     seasons_of,
 )
 from pipeline.steps.game_calendar import results_next_to
-from pipeline.steps.game_quarantine import FILE, LINE, RULE, Breach, violations_of
-from pipeline.steps.game_values import (
-    DATE_RULE,
-    FLAG_RULE,
-    MISSING_RULE,
-    NOT_GIVEN,
-    flag_of,
-    given,
-    iso_date,
-    whole_number,
-)
+from pipeline.steps.game_quarantine import RULE, Breach, violations_of
+from pipeline.steps.game_values import DATE_RULE, FLAG_RULE, MISSING_RULE
 from pipeline.steps.league_rules import MAX_POINTS, league_rules
+from pipeline.steps.parse_games import BAD_NUMBER
 from pipeline.steps.row_rule import RowRule
-
-_BAD_NUMBER: Final = -1
-_NO_NUMBER: Final = -2
-
-
-# --- text to values ---------------------------------------------------------------------------------------------------
-def parse(rows: pd.DataFrame) -> pd.DataFrame:
-    """Parse categoricals of text (one row a game) to values on the same index.
-
-    Adds the franchises; FILE and LINE stay. Only the distinct texts of a column are parsed, then spread over its rows.
-    """
-    parsed = pd.DataFrame(
-        {FILE: rows[FILE], LINE: rows[LINE], GAME_ID: _spread(rows[GAME_ID], _strip)}, index=rows.index
-    )
-    parsed[DATE] = _spread(rows[DATE], _dates)
-    parsed[SEASON] = np.maximum(_spread(rows[SEASON], _whole_numbers), 0)
-    for team, franchise in ((HOME_TEAM, HOME_FRANCHISE), (AWAY_TEAM, AWAY_FRANCHISE)):
-        parsed[team] = codes_of(pd.Series(pd.Categorical(_spread(rows[team], _strip)), rows.index), parsed[SEASON])
-        parsed[franchise] = franchise_of(parsed[team], parsed[SEASON])
-    for points in (HOME_POINTS, AWAY_POINTS):
-        numbers = _spread(rows[points], _whole_numbers)
-        parsed[points] = pd.arrays.IntegerArray(numbers, numbers == _NO_NUMBER)
-    for flag in (NEUTRAL_SITE, PLAYOFF):
-        parsed[flag] = _spread(rows[flag], _flags)
-    return parsed
-
-
-def _spread(column: pd.Series[str], parse_texts: Callable[[list[str]], npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    # As objects: a column of Arrow's text makes a new one of each word.
-    texts: list[str] = column.cat.categories.astype(object).tolist()
-    return parse_texts([given(text) for text in texts])[column.cat.codes.to_numpy()]
-
-
-def _strip(texts: list[str]) -> npt.NDArray[Any]:
-    return np.array(texts, dtype=object)
-
-
-def _dates(texts: list[str]) -> npt.NDArray[Any]:
-    return np.array([iso_date(text) for text in texts], dtype="datetime64[s]")
-
-
-def _whole_numbers(texts: list[str]) -> npt.NDArray[Any]:
-    found = [whole_number(text) if text else _NO_NUMBER for text in texts]
-    return np.array([_BAD_NUMBER if number is None else number for number in found], dtype=np.int16)
-
-
-def _flags(texts: list[str]) -> npt.NDArray[Any]:
-    found = [flag_of(text) if text else NOT_GIVEN for text in texts]
-    return np.array([_BAD_NUMBER if value is None else value for value in found], dtype=np.int8)
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------
@@ -121,7 +59,7 @@ def find_violations(parsed: pd.DataFrame, raw: pd.DataFrame, *, last_score_day: 
 def find_missing_scores(games: pd.DataFrame, raw: pd.DataFrame, *, as_of: date) -> pd.DataFrame:
     """Check that each game before `as_of` has a score, once overlapping files are merged: another may have had it."""
     late = games.index[games[HOME_POINTS].isna() & (games[DATE] < pd.Timestamp(as_of))]
-    text = f"is missing, yet the game was played before {as_of}; add the score, or remove a game that was called off"
+    text = f"{LATE_SCORE} the game was played before {as_of}; add the score, or remove a game that was called off"
     near = results_next_to(games, raw).reindex(late)
     other_day = "is missing, and {} has a score of the same teams: if it is that game's, correct the day; else " + (
         "add the score, or remove a game that was called off"
@@ -139,13 +77,14 @@ def called_off(games: pd.DataFrame, unscored: pd.DataFrame, *, as_of: date) -> p
     past = games[games[DATE] < pd.Timestamp(as_of)]
     lost = past[HOME_POINTS].isna().groupby(past[SEASON]).transform("mean") > LOST_SHARE
     old = past[DATE] < pd.Timestamp(as_of) - pd.Timedelta(days=LATE_DAYS)
-    plain = unscored.index[unscored[RULE].str.startswith("is missing, yet")]
+    plain = unscored.index[unscored[RULE].str.startswith(LATE_SCORE)]
     return plain[(old & ~lost).loc[plain]]
 
 
+LATE_SCORE: Final = "is missing, yet"
 LATE_DAYS: Final = 30  # after which a game without a score is taken as called off
 LOST_SHARE: Final = 0.5  # of a season's games without a score; called off were 21 % of the schedule of 2020
-SEASON_RULE: Final = f"is not a year from {FIRST_SEASON} to {LAST_SEASON}"
+SEASON_RULE: Final = f"is not a year from {FIRST_SEASON} to {LAST_SEASON}: write the year in which the season ends"
 POINTS_RULE: Final = f"is not a whole number from 1 to {MAX_POINTS}: {MISSING_RULE}"
 UNKNOWN_TEAM: Final = "is an unknown team"
 OTHER_SEASONS: Final = "is no team of that season"
@@ -153,7 +92,7 @@ OTHER_SEASONS: Final = "is no team of that season"
 
 def _cell_rules() -> Iterable[RowRule]:
     """What a value must be by itself, whatever else stands in its row."""
-    yield RowRule(DATE, DATE_RULE, lambda rows: rows[DATE].notna())
+    yield RowRule(DATE, DATE_RULE, lambda rows: rows[DATE].notna(), _date_remedy)
     yield RowRule(SEASON, SEASON_RULE, _season_in_range)
     yield from (RowRule(points, POINTS_RULE, partial(_no_or_real_score, points=points)) for points in POINTS)
     yield from (RowRule(flag, FLAG_RULE, partial(_is_flag, flag=flag)) for flag in (NEUTRAL_SITE, PLAYOFF))
@@ -202,6 +141,11 @@ def _team_rules(team: str, franchise: str) -> Iterable[RowRule]:
     )
 
 
+def _date_remedy(text: str) -> str:
+    is_time = re.search(r"[0-9]:[0-9]", text)
+    return "write the local day of the game alone; a day in UTC is often the day after" if is_time else ""
+
+
 def _team_remedy(text: str) -> str:
     seasons = seasons_of(text)
     if seasons:
@@ -216,7 +160,7 @@ def _no_or_real_score(rows: pd.DataFrame, *, points: str) -> pd.Series[bool]:
 
 
 def _is_flag(rows: pd.DataFrame, *, flag: str) -> pd.Series[bool]:
-    return rows[flag] != _BAD_NUMBER
+    return rows[flag] != BAD_NUMBER
 
 
 def _season_in_range(rows: pd.DataFrame) -> pd.Series[bool]:
@@ -233,5 +177,5 @@ def _given(rows: pd.DataFrame, column: str, other: str) -> pd.Series[bool]:
 
 
 def _has_winner(rows: pd.DataFrame) -> pd.Series[bool]:
-    home, away = rows[HOME_POINTS].fillna(_BAD_NUMBER), rows[AWAY_POINTS].fillna(_BAD_NUMBER)
+    home, away = rows[HOME_POINTS].fillna(BAD_NUMBER), rows[AWAY_POINTS].fillna(BAD_NUMBER)
     return home.ne(away) | home.lt(1)

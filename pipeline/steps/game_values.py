@@ -6,11 +6,13 @@ Standard library only: a request to the server is read by the same rules.
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import date
 from typing import Final
 
-# What exports write for a value that is missing, in upper or lower case: pandas, R, SQL, Hive and MySQL (\\N), Excel.
-MISSING: Final = ("", "NA", "N/A", "#N/A", "NaN", "NaT", "<NA>", "null", "None", "\\N")
+# What exports write for a value that is missing, in upper or lower case: pandas, R, SQL, Hive and MySQL (\\N), Excel,
+# editors of databases, and people, whose dashes may be of any kind and number.
+MISSING: Final = ("", "NA", "N/A", "#N/A", "NaN", "NaT", "<NA>", "null", "None", "\\N", "(null)", "-")
 MISSING_RULE: Final = f"missing is written as nothing or {', '.join(MISSING[1:])}"
 DATE_RULE: Final = "is not a real date written YYYY-MM-DD"
 FLAG_RULE: Final = f"is not true or false: yes, no, t, f, 1, 0, 1.0 and 0.0 are read as well; {MISSING_RULE}"
@@ -18,6 +20,11 @@ FLAG_RULE: Final = f"is not true or false: yes, no, t, f, 1, 0, 1.0 and 0.0 are 
 NOT_GIVEN: Final = -2  # of a flag: other rows of the game may know it
 
 _ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+# The year first has one meaning, and so has a midnight of no zone: a day, as databases and pandas write it.
+_DAY: Final = re.compile(r"([0-9]{4})([-/.])([0-9]{1,2})\2([0-9]{1,2})(?:[T ]0?0:00(?::00(?:\.0+)?)?)?")
+_SEASON: Final = re.compile(r"([0-9]{4})[-/]([0-9]{2}|[0-9]{4})")
+_DASHES: Final = "-\u2010\u2011\u2012\u2013\u2014\u2212"
+_HYPHEN: Final = str.maketrans(_DASHES, "-" * len(_DASHES))
 _WHOLE: Final = re.compile(r"([0-9]{1,4})(\.0*)?")
 _FLAG: Final = re.compile(r"([01])(\.0*)?")
 _FLAGS: Final = {"": 0, "false": 0, "f": 0, "no": 0, "true": 1, "t": 1, "yes": 1}
@@ -25,9 +32,11 @@ _MISSING: Final = frozenset(word.lower() for word in MISSING)
 
 
 def given(text: str) -> str:
-    """The text without blanks around it; nothing where it is one of the words for a missing value."""
+    """The text without blanks around it and invisible characters; nothing where it is a word for a missing value."""
+    if not text.isascii():
+        text = "".join(mark for mark in unicodedata.normalize("NFKC", text) if unicodedata.category(mark) != "Cf")
     text = text.strip()
-    return "" if text.lower() in _MISSING else text
+    return "" if text.lower() in _MISSING or not text.strip(_DASHES) else text
 
 
 def iso_date(text: str) -> date | None:
@@ -37,6 +46,26 @@ def iso_date(text: str) -> date | None:
         return date.fromisoformat(text) if _ISO_DATE.fullmatch(text) else None
     except ValueError:
         return None
+
+
+def day_of(text: str) -> date | None:
+    """The day that a text means: YYYY-MM-DD, or the same with other marks, without noughts, or at midnight."""
+    if day := iso_date(text):
+        return day
+    match = _DAY.fullmatch(text.translate(_HYPHEN))
+    try:
+        return date(int(match[1]), int(match[3]), int(match[4])) if match else None
+    except ValueError:
+        return None
+
+
+def season_of(text: str) -> int | None:
+    """The year in which a season ends: `2023`, `2023.0`, `2022-23` or `2022-2023`; None where the text is no season."""
+    match = _SEASON.fullmatch(text.translate(_HYPHEN))
+    if not match:
+        return whole_number(text)
+    last = int(match[1]) + 1
+    return last if str(last).endswith(match[2]) else None
 
 
 def whole_number(text: str) -> int | None:

@@ -34,12 +34,15 @@ from pipeline.contract import (
 from pipeline.ingest.data_folder import LeftOut
 from pipeline.ingest.limits import MAX_VIOLATIONS
 from pipeline.reason_text import printable
-from pipeline.steps.franchises import spellings
 from pipeline.steps.game_calendar import find_calendar_violations
 from pipeline.steps.game_overlaps import MergedGames, merge_overlaps
 from pipeline.steps.game_plausibility import check_plausible
 from pipeline.steps.game_quarantine import (
-    QUARANTINE_COLUMNS,
+    COLUMN,
+    FILE,
+    LINE,
+    RULE,
+    VALUE,
     BadData,
     TooManyViolations,
     count_rules,
@@ -47,7 +50,8 @@ from pipeline.steps.game_quarantine import (
     no_violations,
     violation_rows,
 )
-from pipeline.steps.game_rules import called_off, find_missing_scores, find_violations, parse
+from pipeline.steps.game_rules import called_off, find_missing_scores, find_violations
+from pipeline.steps.parse_games import parse
 from pipeline.steps.raw_games import RawFile, RawGames
 from pipeline.steps.read_games import read_folder
 from pipeline.steps.row_counts import FileSummary, reconcile_rows, refuse_bad_rows, too_many_bad_rows
@@ -63,7 +67,6 @@ __all__ = [
     "load_games",
 ]
 
-SHOWN_SPELLINGS: Final = 5
 VALIDATED_COLUMNS: Final = (*GAME_COLUMNS, HOME_FRANCHISE, AWAY_FRANCHISE)
 _DTYPES: Final = {
     GAME_ID: "str",
@@ -122,7 +125,7 @@ def load_games(
     bad_lines = _bad_lines(raw)
     if sum(file.counts.bad for file in raw.files) > MAX_VIOLATIONS:
         raise too_many_bad_rows(raw, None, bad_lines)
-    parsed = parse(raw.rows)
+    parsed, spellings = parse(raw.rows)
     try:
         violations = find_violations(parsed, raw.rows, last_score_day=max(today, as_of))
         bad = pd.Series(False, index=parsed.index)
@@ -166,7 +169,8 @@ def load_games(
             printable(note)
             for note in (
                 *_notes_on_columns(raw.files),
-                *_notes_on_teams(raw.rows, parsed),
+                *_notes_on_headers(raw.files),
+                *spellings,
                 *_notes_on_ids(merged),
                 *_notes_on_checksums(raw.files),
                 *unlikely,
@@ -222,12 +226,6 @@ def _notes_on_columns(files: Sequence[RawFile]) -> list[str]:
     ]
 
 
-def _notes_on_teams(rows: pd.DataFrame, parsed: pd.DataFrame) -> list[str]:
-    taken = sorted({word for team in (HOME_TEAM, AWAY_TEAM) for word in spellings(rows[team], parsed[team])})
-    more = f" and {len(taken) - SHOWN_SPELLINGS} more" if len(taken) > SHOWN_SPELLINGS else ""
-    return [f"teams taken by their code: {', '.join(taken[:SHOWN_SPELLINGS])}{more}"] if taken else []
-
-
 def _notes_on_checksums(files: Sequence[RawFile]) -> list[str]:
     names = [file.name for file in files if not file.checksums]
     more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
@@ -235,6 +233,11 @@ def _notes_on_checksums(files: Sequence[RawFile]) -> list[str]:
         "no checksums of pages, so that damage to values may not be seen: write with write_page_checksum=True (pyarrow)"
     )
     return [f"{names[0]}{more}: {text}"] if names else []
+
+
+def _notes_on_headers(files: Sequence[RawFile]) -> list[str]:
+    again = {file.name: file.counts.header - 1 for file in files if file.counts.header > 1}
+    return [f"{sum(again.values()):,} line(s) repeat the header (first in {min(again)})"] if again else []
 
 
 def _notes_on_called_off(n: int) -> list[str]:
@@ -259,10 +262,12 @@ def _bad_lines(raw: RawGames) -> pd.DataFrame:
 
 
 def _sorted(found: pd.DataFrame) -> pd.DataFrame:
+    """By file, line, and column as the contract lists them: what follows from a bad day or season comes after it."""
     # Arrow sorts a million rows of text in a tenth of the time that pandas takes.
-    order = pc.sort_indices(
-        pa.Table.from_pandas(found, preserve_index=False), [(column, "ascending") for column in QUARANTINE_COLUMNS]
-    )
+    table = pa.Table.from_pandas(found, preserve_index=False)
+    place = pc.index_in(table[COLUMN], pa.array(GAME_COLUMNS)).fill_null(-1)
+    keys = (FILE, LINE, "place", VALUE, RULE)
+    order = pc.sort_indices(table.append_column("place", place), [(key, "ascending") for key in keys])
     return found.take(order.to_numpy()).reset_index(drop=True)
 
 

@@ -24,6 +24,7 @@ from pipeline.ingest.data_folder import (
 from pipeline.ingest.file_content import HEAD_BYTES, kind_of, unlike_its_name
 from pipeline.ingest.limits import MAX_BYTES, MAX_ROWS, MAX_TEXT_BYTES
 from pipeline.steps.csv_games import read_csv, unzip
+from pipeline.steps.game_columns import is_header
 from pipeline.steps.game_quarantine import FILE, LINE, BadData
 from pipeline.steps.parquet_games import read_parquet
 from pipeline.steps.raw_games import RawFile, RawGames
@@ -68,6 +69,8 @@ def _why_not_read(file: DataFile) -> str:
         return f"is {what}"
     if b"\t" in head.partition(b"\n")[0]:
         return "is separated by tabs: save it as CSV (comma-separated, UTF-8)"
+    if is_header(head.partition(b"\n")[0].decode(errors="replace").split(",")):
+        return f"is no {KINDS}, and holds games: name it .csv"
     return f"is no {KINDS}"
 
 

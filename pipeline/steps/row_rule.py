@@ -21,5 +21,6 @@ class RowRule:
         """The text for each bad value; remedies of the first hundred only, as some are slow to find."""
         if self.remedy is None:
             return self.text
-        texts = {value: f"{self.text}: {self.remedy(value)}" for value in values.drop_duplicates().head(100)}
+        remedies = {value: self.remedy(value) for value in values.drop_duplicates().head(100)}
+        texts = {value: f"{self.text}: {remedy}" for value, remedy in remedies.items() if remedy}
         return [texts.get(value, self.text) for value in values]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from approval_worlds import ALERTS, PIPELINE
 from botocore.exceptions import ClientError
 from recording_client import RecordingClient, refusal
 from run_worlds import VARIABLES, RunWorld
+from sagemaker_emulation import REGION
 
 from infra.handlers import runs
 from infra.handlers.mail import Mail
@@ -172,10 +176,12 @@ def test_each_failure_of_a_step_has_a_name_of_its_own() -> None:
         {"Metadata": {"Fail": {"ErrorMessage": "m"}}, "StartTime": NOON + timedelta(1)},
         {"Metadata": jobs, "StartTime": NOON},
         {"Metadata": {"A": {"Arn": "2"}}},
+        {"Metadata": {"A": {"Arn": "1"}}},
     ]
     names = [runs._attempt(step) for step in steps]
     assert len(set(names)) == len(steps)
     assert {len(name) for name in names} == {12}
+    assert names[0] == hashlib.sha256(b'[""]').hexdigest()[:12]
     assert runs._attempt({"Metadata": dict(reversed(jobs.items()))}) == names[3], "the start does not matter"
 
 
@@ -240,3 +246,44 @@ def test_a_notice_is_named_after_what_failed(world: RunWorld) -> None:
         *("outbox/runs/run2-stopped", "outbox/runs/run3-failed"),
     }
     assert world.deliver({}) == {"sent": 0}
+    assert {topic for topic, *_ in world.mails} == {ALERTS}
+    texts = [text for _, _, text in world.mails]
+    assert all("Triggered by   schedule\n" in text for text in texts)
+    assert all(
+        f"Run again:     python -m scripts.start_execution --pipeline {PIPELINE} --region {REGION}\n" in t
+        for t in texts
+    )
+    assert all(f"Dashboard      https://{REGION}.console.aws.amazon.com/" in text for text in texts)
+    assert "Reason\nbad data\n" in texts[0]
+
+
+def test_an_event_is_about_its_run_alone(world: RunWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = world.begin(), world.begin()
+    for arn in (first, second):
+        event = world.fail_step(arn, "Prepare")
+    assert world.deliver(event) == {"sent": 1}
+    assert f"Run            {second}\n" in world.mails[0][2]
+    assert capsys.readouterr().out == json.dumps({"run": second, "sent": 1}) + "\n"
+
+
+def test_the_hourly_call_asks_for_runs_of_this_pipeline(world: RunWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(runs, "_recent", lambda _, pipeline: asked.append(pipeline) or [])
+    assert world.deliver({"detail": {}}) == {"sent": 0}
+    assert asked == [PIPELINE]
+
+
+def test_a_run_that_cannot_be_read_does_not_keep_the_others_back(world: RunWorld) -> None:
+    first, second = world.begin(), world.begin()
+    for arn in (first, second):
+        world.fail_step(arn, "Prepare")
+    del world.runs[first]["steps"]
+    with pytest.raises(KeyError, match="steps"):
+        world.deliver({})
+    assert [f"Run            {second}\n" in text for _, _, text in world.mails] == [True]
+
+
+def test_its_outbox_has_its_clock_and_its_pauses(world: RunWorld) -> None:
+    outbox = world.services.outbox()
+    assert (outbox.objects, outbox.client, outbox.prefix) == (world.services.objects, world, "outbox/runs/")
+    assert (outbox.clock, outbox.pause) == (world.services.clock, world.services.pause)

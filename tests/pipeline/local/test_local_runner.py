@@ -262,7 +262,7 @@ def test_an_input_without_objects_fails_the_step_and_says_what_to_do(bench: Work
     ("commands", "reason"),
     [
         (["write:output/message=row 3 is bad", "say:noise", "exit:1"], "row 3 is bad"),
-        (["big:output/message=2000", "exit:1"], "x" * 1024),
+        (["big:output/message=2000", "exit:1"], "x" * 619 + " ... " + "x" * 400),
         (["say:something broke", "exit:7"], "exit code 7: something broke"),
         (["raise:no such column"], "exit code 1: ValueError: no such column"),
         (["exit:9"], "exit code 9, and no output"),

@@ -43,12 +43,33 @@ def typed_frame() -> pd.DataFrame:
             'neutral_site, playoff; did you mean "home_pts"? rename it',
         ),
         ({"a.csv": "date,season\n2021-01-01,2021\n"},
-         "a.csv: columns home_team, away_team, home_points, away_points are missing; found: date, season; add them"),
+         "a.csv: columns home_team, away_team, home_points, away_points are missing; found: date, season; rename or "
+         "add them"),
         (
             {"a.csv": (HEADER + GOOD).replace(",", ";")},
             "a.csv: columns date, season, home_team, away_team, home_points, away_points are missing; found: "
             "date;season;home_team;away_team;home_points;away_points;neutral_site;playoff; "
             "fields seem to be separated by ';': separate them by commas",
+        ),
+        ({"a.csv": "team,city\nBOS,Boston\n"},
+         "found: team, city; rename or add them, or move a file of anything else than games elsewhere"),
+        ({"a.csv": GOOD + OTHER}, "the first line seems to be a game: write the names of the columns above it"),
+        ({"a.csv": "Games of 2021\n\n" + HEADER + GOOD},
+         "a.csv, line 3: this seems to be the header: remove the lines above it"),
+        (
+            {"a.csv": HEADER + GOOD + HEADER.replace("neutral_site,playoff", "playoff,neutral_site") + OTHER},
+            "a.csv, line 3: a second header, with its columns in another order than the first; "
+            "put the rows from there on into a file of their own",
+        ),
+        (
+            {"a.csv": HEADER.replace("playoff", "pl\u0430yoff") + GOOD},
+            'a.csv: column "pl\\u0430yoff" is nearly playoff, which is not in the header; rename it to playoff, or to '
+            "something else",
+        ),
+        (
+            {"a.csv": HEADER.replace("playoff", "Season Type") + GOOD},
+            'a.csv: column "Season Type" may say what playoff says, which is not in the header; add playoff '
+            "(true or false), or rename Season Type",
         ),
         (
             {"a.csv": HEADER.replace("playoff", "date") + GOOD},
@@ -95,12 +116,37 @@ def test_quotation_marks_lose_no_game(load: Load, column: str, first: str, last:
     assert loaded.quarantine["rule"].str.contains("they open in line 2 and close in line 6").all()
 
 
+@pytest.mark.parametrize("again", [HEADER, HEADER.upper(), "\ufeff" + HEADER, '"' + HEADER.replace(",", '","', 7)])
+def test_files_that_were_joined_repeat_their_header(load: Load, again: str) -> None:
+    again = again.replace("\n", '"\n') if '"' in again else again
+    loaded = load({"a.csv": HEADER + GOOD + again + OTHER + ",,,,,,,\n"})
+    assert (len(loaded.games), loaded.n_bad_rows) == (2, 0)
+    counts = loaded.files[0].lines
+    assert (counts.lines, counts.header, counts.rows, counts.blank) == (5, 2, 2, 1)
+    assert loaded.notes == ("1 line(s) repeat the header (first in a.csv)",)
+
+
 def test_a_line_break_in_a_column_that_is_not_used_loses_nothing(load: Load) -> None:
     header = HEADER.replace("playoff", "playoff,note")
     loaded = load({"a.csv": header + GOOD[:-1] + ',"two\nlines"\n' + OTHER[:-1] + ",6'11\"\n\n"})
     assert (len(loaded.games), loaded.n_bad_rows) == (2, 0)
     counts = loaded.files[0].lines
     assert (counts.lines, counts.header, counts.rows, counts.continued, counts.blank) == (5, 1, 2, 1, 1)
+
+
+def test_a_file_of_one_evening_may_wait_for_a_score(load: Load) -> None:
+    late = "2021-02-28,2021,BOS,LAL,,\n"
+    good = HEADER.replace(",neutral_site,playoff", "") + "".join(
+        f"2021-01-{day},2021,BOS,LAL,100,{60 + day}\n" for day in range(10, 30)
+    )
+    header = good.partition("\n")[0] + "\n"
+    limits = {"max_bad_row_share": 0.5, "max_bad_row_share_of_file": 0.2}
+    assert load({"a.csv": good, "b.csv": header + late}, **limits).n_bad_rows == 1
+    with pytest.raises(BadData, match=r"^b\.csv: 2 of 2 rows are bad"):
+        load({"a.csv": good, "b.csv": header + late + late.replace(",,", ",x,")}, **limits)
+    many = "".join(late.replace("02-28", f"02-{day}") for day in range(10, 26))
+    with pytest.raises(BadData, match=r"^b\.csv: 16 of 16 rows are bad"):
+        load({"a.csv": good, "b.csv": header + many}, **limits)
 
 
 def test_a_file_whose_rows_are_bad_is_refused_where_all_together_are_few(load: Load) -> None:

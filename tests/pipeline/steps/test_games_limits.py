@@ -82,7 +82,7 @@ def few_violations(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "LISTED_OF_TOO_MANY", 4)
 
 
-@pytest.mark.parametrize("row", [",,,,,,,\n", "1,2\n", '"1",2\n', "2021-01-01,2021,BOS,LAL,abc,90,,\n"])
+@pytest.mark.parametrize("row", ["?,,,,,,,\n", "1,2\n", '"1",2\n', "2021-01-01,2021,BOS,LAL,abc,90,,\n"])
 def test_more_violations_than_are_reported(load: Load, monkeypatch: pytest.MonkeyPatch, row: str) -> None:
     few_violations(monkeypatch)
     error = refusal(load, HEADER + row * 12)

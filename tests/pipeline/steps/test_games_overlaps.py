@@ -117,9 +117,18 @@ def test_two_real_games_of_one_day_need_an_id_each(load: Load) -> None:
 
 
 def test_one_game_under_two_ids_is_bad(load: Load) -> None:
-    loaded = load({"a.csv": ID_HEADER + "7," + PLAYED, "b.csv": ID_HEADER + "007," + PLAYED})
+    loaded = load({"a.csv": ID_HEADER + "7," + PLAYED, "b.csv": ID_HEADER + "x7," + PLAYED})
     assert account(loaded) == (0, 0, 0, 2)
-    assert set(loaded.quarantine["rule"]) == {"is one of several ids of the same game: 007, 7; keep one"}
+    assert set(loaded.quarantine["rule"]) == {"is one of several ids of the same game: 7, x7; keep one"}
+
+
+def test_ids_that_a_spreadsheet_or_a_column_of_numbers_changed_are_one(load: Load) -> None:
+    plan = PLAYED.replace("2021-01-01", "2020-12-30").replace("100,90", ",")
+    files = {"a.csv": ID_HEADER + "22000007.0," + plan, "b.csv": ID_HEADER + "0022000007," + PLAYED}
+    loaded = load({**files, "c.csv": ID_HEADER + "22000007," + PLAYED})
+    assert account(loaded) == (1, 1, 1, 0)
+    assert loaded.games["game_id"].tolist() == ["0022000007"]
+    assert loaded.notes == ('game_id "22000007.0" is taken as 0022000007 and 1 more',)
 
 
 @pytest.mark.parametrize("other", [PLAYED.replace("false,false", "true,"), PLAYED.replace("90", "91")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from datetime import date
 
@@ -14,10 +15,11 @@ HEADER = "date,season,home_team,away_team,home_points,away_points,neutral_site,p
 GOOD = "2021-01-01,2021,BOS,LAL,100,90,false,false\n"
 Load = Callable[..., ValidatedGames]
 
-MISSING = "missing is written as nothing or NA, N/A, #N/A, NaN, NaT, <NA>, null, None, \\N"
+MISSING = "missing is written as nothing or NA, N/A, #N/A, NaN, NaT, <NA>, null, None, \\N, (null), -"
 POINTS = f"is not a whole number from 1 to 250: {MISSING}"
 DATE = "is not a real date written YYYY-MM-DD"
-SEASON = "is not a year from 1900 to 2200"
+SEASON = "is not a year from 1900 to 2200: write the year in which the season ends"
+TIME = f"{DATE}: write the local day of the game alone; a day in UTC is often the day after"
 FLAG = f"is not true or false: yes, no, t, f, 1, 0, 1.0 and 0.0 are read as well; {MISSING}"
 UNPLAYED = "is missing, yet the game was played before 2021-03-01; add the score, or remove a game that was called off"
 
@@ -28,14 +30,16 @@ UNPLAYED = "is missing, yet the game was played before 2021-03-01; add the score
         ("2021-02-30,2021,BOS,LAL,100,90,,", "date", "2021-02-30", DATE),
         ("2021-02-29,2021,BOS,LAL,100,90,,", "date", "2021-02-29", DATE),
         ("20210115,2021,BOS,LAL,100,90,,", "date", "20210115", DATE),
-        ("2021-1-5,2021,BOS,LAL,100,90,,", "date", "2021-1-5", DATE),
+        ("21-01-05,2021,BOS,LAL,100,90,,", "date", "21-01-05", DATE),
         ("2021-W01-1,2021,BOS,LAL,100,90,,", "date", "2021-W01-1", DATE),
         ("01/15/2021,2021,BOS,LAL,100,90,,", "date", "01/15/2021", DATE),
-        ("2021-01-15 19:30:00,2021,BOS,LAL,100,90,,", "date", "2021-01-15 19:30:00", DATE),
+        ("2021-01-15 19:30:00,2021,BOS,LAL,100,90,,", "date", "2021-01-15 19:30:00", TIME),
+        ("2021-01-15T00:00:00Z,2021,BOS,LAL,100,90,,", "date", "2021-01-15T00:00:00Z", TIME),
         (",2021,BOS,LAL,100,90,,", "date", "", DATE),
         ("2021-01-15,1899,BOS,LAL,100,90,,", "season", "1899", SEASON),
         ("2021-01-15,2201,BOS,LAL,100,90,,", "season", "2201", SEASON),
-        ("2021-01-15,2020-21,BOS,LAL,100,90,,", "season", "2020-21", SEASON),
+        ("2021-01-15,2020-22,BOS,LAL,100,90,,", "season", "2020-22", SEASON),
+        ("2021-01-15,22020,BOS,LAL,100,90,,", "season", "22020", SEASON),
         ("2021-01-15,,BOS,LAL,100,90,,", "season", "", SEASON),
         ("2021-01-15,2021,BOS,LAL,abc,90,,", "home_points", "abc", POINTS),
         ("2021-01-15,2021,BOS,LAL,112.5,90,,", "home_points", "112.5", POINTS),
@@ -64,6 +68,20 @@ UNPLAYED = "is missing, yet the game was played before 2021-03-01; add the score
             "away_team",
             "Lakers",
             "is an unknown team: did you mean LAL (Los Angeles Lakers)? Correct it; leave out a game of no league "
+            "team; add a new team to pipeline/steps/franchises.csv",
+        ),
+        (
+            "2021-01-15,2021,BOS,L\u0410L,100,90,,",  # a Cyrillic A
+            "away_team",
+            "L\\u0410L",
+            "is an unknown team: did you mean LAL (Los Angeles Lakers)? Correct it; leave out a game of no league "
+            "team; add a new team to pipeline/steps/franchises.csv",
+        ),
+        (
+            "2021-01-15,2021,Boston (10-3),LAL,100,90,,",
+            "home_team",
+            "Boston (10-3)",
+            "is an unknown team: did you mean BOS (Boston Celtics)? Correct it; leave out a game of no league "
             "team; add a new team to pipeline/steps/franchises.csv",
         ),
         (
@@ -123,6 +141,53 @@ def test_numbers_may_be_written_with_decimals_and_spaces(load: Load) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("date_", "season", "note"),
+    [
+        ("2021/1/1", "2021", 'date "2021/1/1" is taken as 2021-01-01'),
+        ("2021.01.01", "2021", 'date "2021.01.01" is taken as 2021-01-01'),
+        ("2021-01-01 00:00:00", "2021", 'date "2021-01-01 00:00:00" is taken as 2021-01-01'),
+        ("2021-01-01T00:00:00.000", "2021", 'date "2021-01-01T00:00:00.000" is taken as 2021-01-01'),
+        ("2021\u201101\u201101", "2021", 'date "2021\u201001\u201001" is taken as 2021-01-01'),
+        ("2021-01-01", "2020-21", 'season "2020-21" is taken as 2021'),
+        ("2021-01-01", "2020/2021", 'season "2020/2021" is taken as 2021'),
+        ("2021-01-01", "2020\u201321", 'season "2020\u201321" is taken as 2021'),
+    ],
+)
+@pytest.mark.parametrize("is_parquet", [False, True])
+def test_what_can_mean_one_thing_is_taken_and_noted(
+    load: Load, date_: str, season: str, note: str, *, is_parquet: bool
+) -> None:
+    text = HEADER + f"{date_},{season},BOS,LAL,100,90,,\n"
+    loaded = load({"a.parquet": pd.read_csv(io.StringIO(text), dtype=str)} if is_parquet else {"a.csv": text})
+    assert loaded.games[["game_id", "season"]].to_numpy().tolist() == [["2021-01-01-BOS-LAL", 2021]]
+    assert note in loaded.notes and loaded.n_bad_rows == 0
+
+
+def test_a_century_may_end_within_a_season(load: Load) -> None:
+    loaded = load({"a.csv": HEADER + "2000-01-01,1999-00,BOS,LAL,100,90,,\n"})
+    assert loaded.games["season"].tolist() == [2000]
+
+
+def test_invisible_characters_count_for_nothing_in_a_value(load: Load) -> None:
+    row = "\u200e2021-01-01,2021\u200b,B\u200bOS,\ufeffLAL,\uff11\uff10\uff10,90\u00ad,false\u200d,\u200b\n"
+    assert load({"a.csv": HEADER + row}).games["game_id"].tolist() == ["2021-01-01-BOS-LAL"]
+
+
+def test_a_game_of_0_to_0_is_one_to_come(load: Load) -> None:
+    rows = "2021-03-01,2021,BOS,LAL,0,0,,\n2021-03-02,2021,BOS,LAL,0.0,0,,\n2021-02-28,2021,BOS,MIA,0,0,,\n"
+    loaded = load({"a.csv": HEADER + rows})
+    assert loaded.games["home_points"].isna().tolist() == [True, True]
+    assert loaded.quarantine[["line", "value", "rule"]].to_numpy().tolist() == [[4, "0", UNPLAYED]]
+    assert loaded.notes == ("3 game(s) of 0 to 0 are taken as not yet played",)
+
+
+def test_the_numbers_of_the_leagues_own_feed_are_teams(load: Load) -> None:
+    rows = "2021-01-01,2021,1610612738,1610612766,100,90,,\n2000-01-01,2000,1610612738.0,1610612766,100,90,,\n"
+    games = load({"a.csv": HEADER + rows}).games
+    assert games[["home_franchise", "away_franchise"]].to_numpy().tolist() == [["BOS", "NOP"], ["BOS", "CHA"]]
+
+
 def test_names_and_small_letters_are_taken_as_codes_and_noted(load: Load) -> None:
     loaded = load({"games.csv": HEADER + "2021-01-01,2021,bos,Los Angeles Lakers,100,90,,\n" + GOOD})
     assert (loaded.n_bad_rows, loaded.n_duplicates_collapsed) == (0, 1)
@@ -134,7 +199,7 @@ def test_names_and_small_letters_are_taken_as_codes_and_noted(load: Load) -> Non
 def test_a_row_can_break_several_rules_and_is_one_bad_row(load: Load) -> None:
     loaded = load({"games.csv": HEADER + "2021-13-01,x,QQQ,LAL,0,251,?,\n"})
     assert loaded.quarantine["column"].tolist() == [
-        "away_points", "date", "home_points", "home_team", "neutral_site", "season",
+        "date", "season", "home_team", "home_points", "away_points", "neutral_site",
     ]  # fmt: skip
     assert (loaded.n_rows_read, loaded.n_bad_rows, len(loaded.games)) == (1, 1, 0)
 
