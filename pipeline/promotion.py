@@ -120,7 +120,7 @@ def seconds(moment: object) -> float:
     if isinstance(moment, datetime):
         return moment.timestamp()
     if isinstance(moment, str) and not moment.replace(".", "").isdigit():
-        return datetime.fromisoformat(moment.replace("Z", "+00:00")).timestamp()
+        return datetime.fromisoformat(moment).timestamp()
     number = float(moment)  # type: ignore[arg-type] # text of digits or a number
     return number / 1000 if number > 1e11 else number  # events count milliseconds
 

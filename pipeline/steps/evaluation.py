@@ -75,6 +75,7 @@ def days_of(table: pa.Table) -> NDArray[np.int64]:
 class ChampionPredictions:
     """The champion's probability for each game of the candidate's record; NaN where it has none out of sample."""
 
+    champion: Champion
     probabilities: FloatArray
     basis: str
 
@@ -90,16 +91,16 @@ def champion_predictions(
     result = np.array([own.get(game, np.nan) for game in record.game_id], dtype=np.float64)
     reason = why_not_scorable(champion, feature_signature, FEATURES)
     if reason:
-        return ChampionPredictions(result, f"the games of both records, because {reason}")
+        return ChampionPredictions(champion, result, f"the games of both records, because {reason}")
     cut_off = (artifact.cut_off - date(1970, 1, 1)).days
     later = np.flatnonzero(record.days >= cut_off)
     shipped = np.full(record.days.size, np.nan)
-    if later.size:
-        row_of = {game: row for row, game in enumerate(features[c.GAME_ID].to_pylist())}
-        rows = [row_of[game] for game in record.game_id[later]]
-        shipped[later] = predict(artifact.booster, feature_matrix(features.take(rows)))
+    row_of = {game: row for row, game in enumerate(features[c.GAME_ID].to_pylist())}
+    rows = pa.array([row_of[game] for game in record.game_id[later]], type=pa.int64())
+    shipped[later] = predict(artifact.booster, feature_matrix(features.take(rows)))
     result = out_of_sample(result, shipped, record.days, cut_off)
     return ChampionPredictions(
+        champion,
         result,
         f"version {champion.version}: its own walk-forward record up to {artifact.card.trained_before}, "
         f"its shipped weights on the {later.size:,} games since",
@@ -157,19 +158,15 @@ class Comparison:
     metrics: Mapping[str, Mapping[str, Any]]  # candidate and incumbent, on these games only
 
 
-def compare(record: Record, champion: Champion | None, scored: ChampionPredictions | None, as_of: date) -> Comparison:
+def compare(record: Record, scored: ChampionPredictions | None, as_of: date) -> Comparison:
     """Compare on the games that both have predicted out of sample."""
-    shared = np.ones(record.days.size, dtype=bool)
-    incumbent = record.predictions[c.ELO_LOGISTIC]
-    basis = "there is no champion yet: compared with Elo-logistic"
-    version = champion.version if champion else "none"
-    if champion and scored:
-        known = np.isfinite(scored.probabilities)
+    shared, incumbent = np.ones(record.days.size, dtype=bool), record.predictions[c.ELO_LOGISTIC]
+    champion, version, basis = None, "none", "there is no champion yet: compared with Elo-logistic"
+    if scored:
+        known, version = np.isfinite(scored.probabilities), scored.champion.version
+        basis = f"version {version} has predicted none of these games: compared with Elo-logistic"
         if known.any():
-            shared, incumbent, basis = known, scored.probabilities, scored.basis
-        else:
-            basis = f"version {champion.version} has predicted none of these games: compared with Elo-logistic"
-            champion = None
+            champion, shared, incumbent, basis = scored.champion, known, scored.probabilities, scored.basis
     difference = difference_on(record, incumbent, shared)
     incumbent_name = c.CHAMPION if champion else c.ELO_LOGISTIC
     age = (as_of - date.fromisoformat(champion.artifact.card.as_of_date)).days if champion else 0
@@ -208,9 +205,9 @@ def evaluate(
     games = candidate.record[c.GAME_ID].to_pylist()
     record = Record.of(candidate.record, reference_forecast(results, games, candidate.card.first_season))
     scored = champion_predictions(champion, record, features, feature_signature) if champion else None
-    predictions: dict[str, FloatArray | None] = {
+    predictions = {
         c.CANDIDATE: record.predictions[c.CANDIDATE],
-        c.CHAMPION: scored.probabilities if scored else None,
+        c.CHAMPION: scored.probabilities if scored else np.full(record.days.size, np.nan),
         c.ELO_LOGISTIC: record.predictions[c.ELO_LOGISTIC],
         c.BASE_RATE: record.predictions[c.BASE_RATE],
     }
@@ -218,9 +215,7 @@ def evaluate(
     evaluation: dict[str, Any] = {
         "metrics": {who: _metrics(p, record.home_won) for who, p in predictions.items()} | numbers["metrics"],
         "quality": numbers["quality"],
-        "comparison": asdict(
-            compare(record, champion, scored, as_of=date.fromisoformat(candidate.card.as_of_date)),
-        ),
+        "comparison": asdict(compare(record, scored, as_of=date.fromisoformat(candidate.card.as_of_date))),
         "reliability": {who: _reliability(predictions[who], record.home_won) for who in (c.CANDIDATE, c.CHAMPION)},
         "monthly": monthly(record, predictions),
         "importance": feature_importance(candidate, features),
@@ -255,11 +250,9 @@ def _limit_rows(
     return rows
 
 
-def _metrics(probabilities: FloatArray | None, home_won: FloatArray) -> dict[str, Any] | None:
-    if probabilities is None or not np.isfinite(probabilities).any():
-        return None
+def _metrics(probabilities: FloatArray, home_won: FloatArray) -> dict[str, Any] | None:
     known = np.isfinite(probabilities)
-    return _as_json(metrics.score(probabilities[known], home_won[known]))
+    return _as_json(metrics.score(probabilities[known], home_won[known])) if known.any() else None
 
 
 def _as_json(scores: metrics.Metrics) -> dict[str, Any]:
@@ -270,14 +263,13 @@ def _as_json(scores: metrics.Metrics) -> dict[str, Any]:
     }
 
 
-def _reliability(probabilities: FloatArray | None, home_won: FloatArray) -> list[dict[str, float]] | None:
-    if probabilities is None or not np.isfinite(probabilities).any():
-        return None
+def _reliability(probabilities: FloatArray, home_won: FloatArray) -> list[dict[str, float]] | None:
     known = np.isfinite(probabilities)
-    return [asdict(b) for b in metrics.reliability_bins(probabilities[known], home_won[known])]
+    bins = metrics.reliability_bins(probabilities[known], home_won[known]) if known.any() else []
+    return [asdict(b) for b in bins] or None
 
 
-def monthly(record: Record, predictions: Mapping[str, FloatArray | None]) -> list[dict[str, Any]]:
+def monthly(record: Record, predictions: Mapping[str, FloatArray]) -> list[dict[str, Any]]:
     """Mean log loss by calendar month and by who; None where someone has no prediction for every game of the month."""
     months = record.days.astype("datetime64[D]").astype("datetime64[M]")
     rows: list[dict[str, Any]] = []
@@ -287,10 +279,8 @@ def monthly(record: Record, predictions: Mapping[str, FloatArray | None]) -> lis
             continue
         row: dict[str, Any] = {"month": str(month), "n_games": int(games.sum())}
         for who, p in predictions.items():
-            known = p is not None and bool(np.isfinite(p[games]).all())
-            row[who] = (
-                float(metrics.log_losses(p[games], record.home_won[games]).mean()) if known and p is not None else None
-            )
+            mean = float(metrics.log_losses(p[games], record.home_won[games]).mean())
+            row[who] = None if math.isnan(mean) else mean
         rows.append(row)
     return rows
 

@@ -19,7 +19,7 @@ from pipeline.steps.container import StepError
 def last_evaluated(folder: Path) -> dict[str, Any]:
     """The marker that Evaluate wrote last; raises StepError when it is missing or unreadable."""
     try:
-        marker: dict[str, Any] = json.loads((folder / c.EVALUATED_FILE).read_text(encoding="utf-8"))
+        marker: dict[str, Any] = json.loads((folder / c.EVALUATED_FILE).read_bytes())
         _ = marker["fingerprint"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StepError(
@@ -32,7 +32,7 @@ def last_evaluated(folder: Path) -> dict[str, Any]:
 def last_registered(folder: Path) -> dict[str, Any] | None:
     """What the registry's keeper wrote when it found the candidate there; None when it is missing or unreadable."""
     try:
-        registered = json.loads((folder / c.REGISTERED_FILE).read_text(encoding="utf-8"))
+        registered = json.loads((folder / c.REGISTERED_FILE).read_bytes())
     except (OSError, ValueError):  # it is written again with the next look at the registry
         return None
     return registered if isinstance(registered, dict) else None

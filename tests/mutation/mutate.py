@@ -27,6 +27,8 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "pipeline/gates.py": ("tests/pipeline/test_gates.py",),
     "pipeline/promotion.py": ("tests/pipeline/test_promotion.py",),
     "pipeline/due.py": ("tests/pipeline/test_due.py",),
+    "pipeline/registration.py": ("tests/pipeline/test_registration_rule.py",),
+    "pipeline/steps/evaluation.py": ("tests/pipeline/steps/test_evaluation_numbers.py",),
     "pipeline/steps/news.py": ("tests/pipeline/steps/test_news.py",),
     "pipeline/local/registry.py": ("tests/pipeline/local/test_local_registry.py",),
     "pipeline/local/champion.py": ("tests/pipeline/local/test_local_champion.py",),

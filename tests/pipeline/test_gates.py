@@ -75,28 +75,69 @@ def test_a_missing_value_is_refused() -> None:
         gates.failed_limits({**GOOD, "metrics": {"candidate": {}}}, LIMITS)
 
 
+BETTER = "log loss -0.0010 against the champion (95 % upper bound +0.0019): better by at least 0.001"
+NOT_BETTER = "log loss -0.0009 against the champion (95 % upper bound +0.0020): not "
+
+
 @pytest.mark.parametrize(
-    ("exists", "upper", "improvement", "age", "promote", "words"),
+    ("upper", "improvement", "age", "promote", "reason"),
     [
-        (False, 9.0, -9.0, 0, True, "there is no champion yet"),
-        (True, 0.0021, 0.01, 99, False, "it may be worse"),
-        (True, 0.0019, 0.0010, 0, True, "better by at least 0.001"),
-        (True, 0.0019, 0.0009, 30, True, "30 days old"),
-        (True, 0.0019, 0.0009, 29, False, "only 29 days old"),
-        (True, 0.0019, 0.0009, -29, False, "trained 29 days after the as-of date"),
+        (0.0019, 0.0010, 0, True, BETTER),
+        (0.0019, 0.0010, 30, True, BETTER),
+        (0.0020, 0.0009, 30, True, f"{NOT_BETTER}worse, and the champion is 30 days old (limit 30)"),
+        *(
+            (
+                0.0020,
+                0.0009,
+                age,
+                False,
+                f"{NOT_BETTER}worse, but not better by 0.001 either, and the champion is only {words} old (limit 30), "
+                "so the champion stays",
+            )
+            for age, words in ((29, "29 days"), (2, "2 days"), (1, "1 day"), (0, "0 days"))
+        ),
+        *(
+            (
+                0.0020,
+                0.0009,
+                -age,
+                False,
+                f"{NOT_BETTER}better by 0.001, and the champion was trained {words} after the as-of date, "
+                "so the champion stays",
+            )
+            for age, words in ((1, "1 day"), (29, "29 days"))
+        ),
+        (
+            0.0021,
+            0.01,
+            99,
+            False,
+            "log loss -0.0100 against the champion (95 % upper bound +0.0021, margin 0.002): it may be worse, "
+            "so the champion stays",
+        ),
     ],
 )
-def test_promotion(exists: bool, upper: float, improvement: float, age: int, promote: bool, words: str) -> None:
-    evaluation = copy.deepcopy(GOOD)
-    evaluation["comparison"] = {
-        "champion_exists": "yes" if exists else "no",
-        "champion_age_days": age,
-        "improvement": improvement,
-        "difference": {"upper": upper},
-    }
-    judged = gates.judge_promotion(evaluation, LIMITS)
-    assert judged.promote is promote
-    assert words in judged.reason
+def test_promotion(upper: float, improvement: float, age: int, promote: bool, reason: str) -> None:
+    comparison = {"champion_exists": "yes", "champion_version": "7", "champion_age_days": age}
+    evaluation = GOOD | {"comparison": {**comparison, "improvement": improvement, "difference": {"upper": upper}}}
+    assert gates.judge_promotion(evaluation, LIMITS) == gates.Promotion(promote, reason)
+    assert gates.decide(evaluation, LIMITS) == ("registered" if promote else "champion-kept")
+    assert gates.decide(evaluation, LIMITS | {"MaxLogLoss": 0.6}) == "failed"
+
+
+@pytest.mark.parametrize(
+    ("version", "who"),
+    [
+        ({}, "there is no champion yet"),
+        ({"champion_version": "none"}, "there is no champion yet"),
+        ({"champion_version": "7"}, "champion 7 predicted none of these games"),
+    ],
+)
+def test_without_a_champion_to_compare_with_the_candidate_is_put_forward(version: dict[str, str], who: str) -> None:
+    evaluation = GOOD | {"comparison": {"champion_exists": "no", **version}}
+    promotion = gates.Promotion(True, f"{who}, and the candidate keeps every limit")
+    assert gates.judge_promotion(evaluation, LIMITS) == promotion
+    assert gates.decide(evaluation, LIMITS) == "registered"
 
 
 class EvaluationScope:

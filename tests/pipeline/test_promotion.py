@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.contract import MODEL_SHA256
 from pipeline.promotion import (
     APPROVAL_ID,
     Approval,
     Approvals,
     UnusablePackageError,
     approvals_as_json,
+    artifact_sha256,
     artifact_uri,
     by_approval,
     champion_metadata,
@@ -89,6 +92,36 @@ def test_counted_approvals_keep_their_order_although_the_first_was_edited_before
     assert looks([first, second, third])[0] == 3
 
 
+def test_of_two_counted_approvals_found_at_once_the_version_of_the_higher_count_is_the_last() -> None:
+    second = package(2, "Approved", 90, **{APPROVAL_ID: "9-a"})
+    assert looks([package(1, "Approved", 20, **{APPROVAL_ID: "10-b"}), second])[0] == 1
+
+
+def test_the_count_of_approvals_goes_on() -> None:
+    counted = package(1, "Approved", **{APPROVAL_ID: "2-a-b"})
+    uncounted = {**package(2, "Approved"), "CustomerMetadataProperties": {}}
+    bare = {name: value for name, value in uncounted.items() if name != "CustomerMetadataProperties"}
+    for packages, number in (([], 1), ([uncounted, bare], 1), ([counted, uncounted], 3)):
+        assert next_approval_id(packages).partition("-")[0] == str(number)
+
+
+def test_what_is_recorded_of_a_version() -> None:
+    waiting, approved = package(1, "PendingManualApproval"), package(1, "Approved", 20, **{APPROVAL_ID: "1-a"})
+    seen = Approval(CREATED + 1, approved=True, at=CREATED + 20, id="1-a", arn="arn:1")
+    rejected = replace(seen, approved=False, id="")
+    assert looks([waiting])[1] == {1: replace(rejected, at=0.0)}
+    assert looks([waiting], [approved])[1] == looks([approved], [approved])[1] == {1: seen}
+    assert looks([approved], [package(1, "Rejected", 30)])[1] == {1: rejected}
+    later = replace(seen, at=CREATED + 20.001)
+    assert looks([approved], [package(1, "Rejected", 30)], [approved])[1] == {1: later}
+    assert looks([package(1, "Approved")])[1] == {1: replace(seen, at=CREATED + 1, id="")}
+
+
+def test_a_moment_of_1970_is_a_time_as_any_other() -> None:
+    first_day = {**package(1, "Approved"), "CreationTime": 0, "LastModifiedTime": 0.5}
+    assert looks([first_day], [first_day])[1][1].at == 0.5
+
+
 def test_an_event_tells_of_a_roll_back_and_a_repeated_one_of_nothing() -> None:
     packages = [package(1, "Approved", 10), package(2, "Approved", 20)]
     _, approvals = looks(packages)
@@ -111,6 +144,9 @@ def test_where_nothing_is_recorded_the_version_in_use_stays() -> None:
     packages = [package(1, "Approved", 30), package(2, "Approved", 20)]
     assert looks(packages, in_use=2)[0] == 2
     assert looks(packages, in_use=7)[0] == 1
+    counted = [package(1, "Approved", 30, **{APPROVAL_ID: "1-a"}), package(2, "Approved", 40, **{APPROVAL_ID: "2-b"})]
+    assert looks(counted, counted, in_use=1)[0] == 1, "nor does a look at what is known already move it"
+    assert looks([package(1, "Approved", 30), package(2, "Rejected", 40)], in_use=2)[0] == 1
 
 
 def test_a_version_of_a_group_that_was_made_again_is_another_version() -> None:
@@ -153,10 +189,22 @@ def test_order_does_not_matter_and_only_approved_versions_win(given_statuses: li
     assert (looks(packages)[0] is None) is ("Approved" not in given_statuses)
 
 
-def test_metadata_names_version_and_its_own_artifact() -> None:
-    metadata = champion_metadata(package(3, "Approved", 20, **{APPROVAL_ID: "a"}))
-    assert (metadata["version"], metadata["artifact"]) == (3, "3/model.tar.gz")
-    assert metadata["lineage"] == {"image": "image:1", "log_loss": "0.62"}
+def test_metadata_of_the_champion() -> None:
+    expected = {
+        "version": 3,
+        "artifact": "3/model.tar.gz",
+        "sha256": "digest",
+        "model_package_arn": "arn:3",
+        "approval_reason": "better",
+        "lineage": {"image": "image:1", "log_loss": "0.62", MODEL_SHA256: "digest"},
+    }
+    approved = {**package(3, "Approved", 20, **{APPROVAL_ID: "a", MODEL_SHA256: "digest"})}
+    assert champion_metadata({**approved, "ApprovalDescription": "better"}) == expected
+    del approved["CustomerMetadataProperties"]
+    bare = {**approved, "InferenceSpecification": {"Containers": [{}]}}
+    nothing = {"sha256": None, "approval_reason": "", "lineage": {"image": ""}}
+    assert champion_metadata(bare) == expected | nothing
+    assert artifact_sha256(bare) is None
 
 
 SOURCE = {"S3Uri": "s3://b/m.tar.gz", "S3DataType": "S3Object", "CompressionType": "Gzip"}
@@ -185,6 +233,15 @@ def test_a_model_data_source_may_name_the_archive() -> None:
     assert artifact_uri({**package(1, "Approved"), "InferenceSpecification": one}) == "s3://b/m.tar.gz"
 
 
+def test_the_url_of_an_archive_counts_before_another_source() -> None:
+    both = {"ModelDataUrl": "s3://b/1", "ModelDataSource": {"S3DataSource": {**SOURCE, "S3DataType": "S3Prefix"}}}
+    assert artifact_uri({**package(1, "Approved"), "InferenceSpecification": {"Containers": [both]}}) == "s3://b/1"
+
+
+def test_numbers_above_100_billion_are_milliseconds() -> None:
+    assert (seconds(100_000_000_000), seconds(100_000_000_001)) == (100_000_000_000, 100_000_000.001)
+
+
 def test_times_as_the_service_its_events_and_the_store_write_them() -> None:
     moment = datetime(2025, 3, 1, 6, tzinfo=UTC)
     for written in (
@@ -194,6 +251,7 @@ def test_times_as_the_service_its_events_and_the_store_write_them() -> None:
         1740808800000,
         1740808800,
         "1740808800",
+        "1740808800.0",
     ):
         assert seconds(written) == moment.timestamp()
 

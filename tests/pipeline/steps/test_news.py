@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline import gates, parameters
-from pipeline.steps.news import Tonight, judge_news, last_registered
+from pipeline.steps.container import StepError
+from pipeline.steps.news import Tonight, judge_news, last_evaluated, last_registered
 
 FACTS = {"fingerprint": "new", "recipe_fingerprint": "recipe", "as_of_date": "2025-03-01"}
 LIMITS = {p.name: float(p.default) for p in parameters.EVALUATION if p.name in gates.GATE_PARAMETERS}
@@ -108,6 +110,42 @@ def test_a_candidate_that_would_pass_today_is_trained_again(marker: dict[str, An
     news = judge_news(marker, None, tonight(**changed))
     assert news.train is True
     assert news.reason == f"the last candidate was not registered ({marker['reason']}), but would be today"
+
+
+@pytest.mark.parametrize(("days", "train"), [(29, False), (30, True)])
+def test_a_day_makes_the_difference(days: int, train: bool) -> None:
+    same = SAME | {"comparison": GOOD["comparison"] | {"champion_age_days": days}}
+    assert judge_news(same, None, tonight()).train is train, "old enough to be replaced by an equal"
+    last = LAST | {"as_of_date": str(date(2025, 3, 1) - timedelta(days))}
+    assert judge_news(last, None, tonight()).train is train, "long enough ago"
+
+
+def test_reasons_in_full() -> None:
+    assert (
+        judge_news(SAME, None, tonight()).reason == "games, recipe and code are those of the last evaluated candidate"
+    )
+    assert judge_news(LAST, None, tonight()).reason == (
+        "games are new, but the last training was 19 day(s) ago, and a run started by schedule waits "
+        "30 (MinDaysBetweenTrainings)"
+    )
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    (tmp_path / "last_evaluated.json").write_bytes('{"fingerprint": null, "reason": "é"}'.encode())
+    (tmp_path / "registered.json").write_text('{"fingerprint": "f"}')
+    assert last_evaluated(tmp_path) == {"fingerprint": None, "reason": "é"}
+    assert last_registered(tmp_path) == {"fingerprint": "f"}
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", "null", "{}"])
+def test_a_marker_that_cannot_be_read_is_refused_with_what_to_write(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "last_evaluated.json").write_text(text)
+    remedy = (
+        r'evaluated/last_evaluated\.json is missing or unreadable \(.+\): write {"fingerprint": null} there to train'
+    )
+    with pytest.raises(StepError, match=remedy):
+        last_evaluated(tmp_path)
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]"])
