@@ -6,6 +6,7 @@ that image and in the development environment, not in the project's image.
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,6 @@ from py4j.protocol import Py4JJavaError, Py4JNetworkError
 from pyspark.errors import AnalysisException, PySparkException, PySparkRuntimeError
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
-from pyspark.sql.types import StringType, StructField, StructType
 
 from pipeline import contract as c
 from pipeline.steps import event_files
@@ -36,8 +36,6 @@ _LOCAL: Final = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
 }
-
-
 # Kinds of columns by how Parquet stores them, and what it says that they are.
 _PARQUET_KINDS: Final = {
     ("BINARY", "STRING"): event_files.TEXT,
@@ -103,9 +101,8 @@ def on_session(session: SparkSession, where: Path | str) -> Iterator[Spark]:
     except (PySparkException, Py4JJavaError) as error:
         raise _why(error, engine.files) from error
     except (Py4JNetworkError, ConnectionError) as error:
-        raise StepError(
-            f"Spark's driver has ended, which it does for want of memory most often; {LARGER_MACHINES}"
-        ) from error
+        reason = "Spark's driver has ended, which it does for want of memory most often"
+        raise StepError(f"{reason}; {LARGER_MACHINES}") from error
 
 
 def _tasks_by_host(session: SparkSession) -> str:
@@ -162,13 +159,8 @@ class Spark:
         else:
             self.files = event_files.find(where, self._parquet_columns)
             layouts = self.files.by_layout().items()
-            frames = [
-                self._read([_address(path) for path in paths], kind, *more[1:]) for (kind, *more), paths in layouts
-            ]
-        events = frames[0]
-        for frame in frames[1:]:
-            events = events.unionByName(frame)
-        events.createOrReplaceTempView("raw_events")
+            frames = [self._read([*map(_address, paths)], kind, *more[1:]) for (kind, *more), paths in layouts]
+        functools.reduce(DataFrame.unionByName, frames).createOrReplaceTempView("raw_events")
 
     def _parquet_columns(self, paths: Sequence[Path]) -> dict[Path, list[event_files.Column]]:
         """The columns of Parquet files, by Spark's own library, in the driver (a cluster has no pyarrow)."""
@@ -219,10 +211,11 @@ class Spark:
             frame = reader.parquet(*paths)
         else:
             # As RFC 4180 and DuckDB have it: a quotation mark within a field is doubled, a line break may stand in one.
-            reader = reader.options(header="true", escape='"', multiLine="true", mode="FAILFAST")
-            reader = reader.option("unescapedQuoteHandling", "RAISE_ERROR")
+            strict = {"mode": "FAILFAST", "unescapedQuoteHandling": "RAISE_ERROR"}
+            reader = reader.options(header="true", escape='"', multiLine="true", **strict)
             # A header of another order must not be read as if it were the first file's, as Spark would by itself.
-            reader = reader.schema(_text_schema(header)) if header else reader.option("enforceSchema", "false")
+            types = ", ".join(f"{name} STRING" for name in event_files.text_columns(header))
+            reader = reader.schema(types) if header else reader.option("enforceSchema", "false")
             frame = reader.csv(list(paths))
         missing = [column for column in c.EVENT_COLUMNS if column not in frame.columns]
         if missing:
@@ -230,10 +223,6 @@ class Spark:
             raise StepError(f'the event files: column "{missing[0]}" is missing; found: {found}; add it')
         columns = [f.col(column).cast("string").alias(column) for column in c.EVENT_COLUMNS]
         return frame.select(*columns, _file())
-
-
-def _text_schema(header: Sequence[str]) -> StructType:
-    return StructType([StructField(name, StringType()) for name in event_files.text_columns(header)])
 
 
 def _file() -> Column:
