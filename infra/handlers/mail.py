@@ -91,7 +91,7 @@ def withdrawn(version: int, place: Place) -> Mail:
 def problem(text: str, place: Place) -> Mail:
     """The email about something in the registry or in champion/ that a person must look at; told once."""
     return Mail(
-        f"[{place.pipeline}] {text.split(':', maxsplit=1)[0]}",
+        f"[{place.pipeline}] {text.partition(':')[0]}",
         f"{text}\n\nEverything else goes on. This is told once.\n\n"
         "To see the versions:\n"
         f"  python -m scripts.review_model list {_options(place)}\n"
@@ -102,9 +102,9 @@ def problem(text: str, place: Place) -> Mail:
 
 def _scores(evaluation: Mapping[str, Any] | None, known: Mapping[str, str]) -> list[str]:
     try:
-        return _comparison(evaluation) if evaluation else _carried(known)
+        return _comparison(evaluation or {})
     except (KeyError, TypeError, ValueError, AttributeError):
-        # Another program's file: the version is announced all the same.
+        # Missing, or another program's file: the version is announced all the same.
         return _carried(known)
 
 

@@ -11,6 +11,7 @@ mark first, would lose an email there; a version that waits unseen is worse than
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import time
@@ -54,7 +55,7 @@ class Outbox:
     def record(self, name: str, topic: str, mail: Mail) -> None:
         """Keep an email to be sent, unless one of that name was recorded before."""
         notice = Notice(topic, subject(mail.subject), message(mail.text))
-        self.objects.write(self.prefix + name, json.dumps(asdict(notice), indent=1), over=Stored(None, None))
+        self.objects.write(self.prefix + name, _text(notice), over=Stored(None, None))
 
     def names(self, prefix: str = "") -> dict[str, bool]:
         """Each notice that was recorded, by name, and whether it is still to be sent."""
@@ -80,7 +81,7 @@ class Outbox:
         if notice is None or self._is_of_another(notice):
             return False
         claimed = Notice(notice.topic, notice.subject, notice.text, self.claim, self.clock())
-        if not self.objects.write(key, json.dumps(asdict(claimed), indent=1), over=stored):
+        if not self.objects.write(key, _text(claimed), over=stored):
             return False
         try:
             self.client.publish(TopicArn=notice.topic, Subject=notice.subject, Message=notice.text)
@@ -98,20 +99,24 @@ class Outbox:
         """So that the next invocation need not wait for the claim to age; where this fails, it waits."""
         free = Notice(notice.topic, notice.subject, notice.text)
         try:
-            self.objects.put(key, json.dumps(asdict(free), indent=1))
+            self.objects.put(key, _text(free))
         except Exception as error:  # the first one is raised
             sys.stdout.write(f"{key} stays claimed for {CLAIM_SECONDS} s: {error}\n")
 
     def _mark(self, key: str) -> None:
-        for left in range(_MARK_TRIES - 1, -1, -1):
+        for tries in itertools.count(1):
             try:
                 self.objects.put(key, "")
             except Exception:
-                if not left:
+                if tries == _MARK_TRIES:
                     raise
-                self.pause(min(2.0 ** (_MARK_TRIES - 1 - left) / 4, _LONGEST_PAUSE))
+                self.pause(min(2.0**tries / 8, _LONGEST_PAUSE))
             else:
                 return
+
+
+def _text(notice: Notice) -> str:
+    return json.dumps(asdict(notice), indent=1)
 
 
 def _parse(stored: Stored) -> Notice | None:

@@ -136,7 +136,7 @@ def _links(run: Run, step: Mapping[str, Any]) -> tuple[str, str]:
     metadata = step.get("Metadata", {})
     for kind, (page, group) in _JOBS.items():
         if "Arn" in metadata.get(kind, {}):
-            job = str(metadata[kind]["Arn"]).rsplit("/", maxsplit=1)[-1]
+            job = str(metadata[kind]["Arn"]).rpartition("/")[2]
             where = f"sagemaker/home?region={run.region}#/{page}/{job}"
             return console(run.region, run.partition, where), job_log(run.region, run.partition, group, job)
     return "this step has none", "none: the reason above is all there is"

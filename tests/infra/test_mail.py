@@ -79,6 +79,11 @@ def test_the_numbers_that_a_package_carries() -> None:
     )
 
 
+def test_the_subject_has_the_log_loss() -> None:
+    mail = waiting({**PACKAGE, "CustomerMetadataProperties": CARRIED}, None, PLACE)
+    assert mail.subject == "[p] version 3 waits for approval: log loss 0.6212"
+
+
 def test_the_lineage_in_its_order() -> None:
     names = ("image", "definition_hash", "git_revision", "fingerprint", "as_of_date", "execution", "trigger")
     assert lines(dict.fromkeys(names, "x"))[-8:] == [

@@ -197,7 +197,10 @@ def test_a_notice_is_recorded_as_sns_takes_it_below_its_prefix() -> None:
     world = MemoryWorld()
     outbox(world).record("a", ALERTS, Mail("two\nlines", "text"))
     notice = {"topic": ALERTS, "subject": "two?lines", "text": "text", "claim": "", "claimed_at": 0.0}
-    assert json.loads(world.read("outbox/registry/a") or b"") == notice
+    assert (world.read("outbox/registry/a") or b"").decode() == json.dumps(notice, indent=1)
+    assert outbox(world).deliver() == 1
+    assert world.mails == [(ALERTS, "two?lines", "text")]
+    world.store("outbox/registry/a", b"x")
     world.store("outbox/registry/b", b"")
     assert outbox(world).names() == {"a": True, "b": False}
     assert outbox(world).names("b") == {"b": False}
@@ -261,10 +264,10 @@ def test_an_object_that_is_no_notice_is_named_with_its_beginning(text: str) -> N
         outbox(world).deliver()
 
 
-def test_a_notice_that_another_takes_meanwhile_is_not_sent_by_this_one() -> None:
+@pytest.mark.parametrize("call", [2, 3], ids=["before it is read", "before it is claimed"])
+def test_a_notice_that_another_takes_meanwhile_is_not_sent_by_this_one(call: int) -> None:
     world = MemoryWorld()
-    for call, happens in ((2, lambda: claimed(world, at=0)), (3, lambda: claimed(world, at=0))):
-        outbox(world).record("a", ALERTS, Mail("subject", "text"))
-        world.interruptions[world.calls + call] = happens
-        assert outbox(world).deliver() == 0
+    outbox(world).record("a", ALERTS, Mail("subject", "text"))
+    world.interruptions[world.calls + call] = lambda: claimed(world, at=0)
+    assert outbox(world).deliver() == 0
     assert world.mails == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
@@ -59,22 +60,33 @@ Logs           none: the reason above is all there is
 @pytest.mark.parametrize(
     ("kind", "name", "page", "group"),
     [
-        ("ProcessingJob", "processing-job/j-1", "processing-jobs", "ProcessingJobs"),
+        ("ProcessingJob", "a/processing-job/j-1", "processing-jobs", "ProcessingJobs"),
         ("TrainingJob", "training-job/j-1", "jobs", "TrainingJobs"),
     ],
 )
-def test_a_step_with_a_job(kind: str, name: str, page: str, group: str) -> None:
-    step = {"StepName": "S", "StartTime": NOON, "EndTime": NOON + timedelta(seconds=90), **job(kind, name)}
+def test_a_step_with_a_job(kind: str, name: str, page: str, group: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Pacific/Midway")
+    time.tzset()
+    step = {"StepName": "S", "StartTime": NOON, "EndTime": NOON + timedelta(seconds=630), **job(kind, name)}
     text = step_failed(RUN, step, "because", "schedule").text
+    monkeypatch.undo()
+    time.tzset()
     console = "https://eu-west-1.console.aws.amazon.com"
     log = f"cloudwatch/home?region=eu-west-1#logsV2:log-groups/log-group/$252Faws$252Fsagemaker$252F{group}"
     assert "Reason\nbecause\n\nTriggered by   schedule\nStep started   2026-11-23T17:00:00Z\n" in text
-    assert "Step ended     2026-11-23T17:01:30Z, after 1.5 minutes\n" in text
+    assert "Step ended     2026-11-23T17:10:30Z, after 10.5 minutes\n" in text
     assert f"Job            {console}/sagemaker/home?region=eu-west-1#/{page}/j-1\n" in text
     assert f"Logs           {console}/{log}$3FlogStreamNameFilter$3Dj-1\n" in text
 
 
+def test_of_a_step_that_has_not_ended_no_time_is_told() -> None:
+    text = step_failed(RUN, {"StepName": "S", "StartTime": NOON}, "r", "t").text
+    assert "Step ended     at an unknown time, after an unknown time\n" in text
+
+
 def test_after_a_fail_step_no_retry_is_offered() -> None:
+    others = RUN.with_state(described("Failed"), [{}, {"Metadata": {"ProcessingJob": {}}}])
+    assert step_failed(others, {"StepName": "S"}, "r", "t").text.endswith(RETRY)
     ended = RUN.with_state(described("Failed"), [{"Metadata": {}}, {"Metadata": {"Fail": {}}}])
     remedy = "               with --param LIMIT=VALUE; the same games with the same limits are not judged twice\n"
     text = step_failed(ended, {"StepName": "S"}, "r", "t").text
