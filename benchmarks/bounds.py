@@ -239,7 +239,7 @@ OTHERS: Final[dict[str, Callable[[Path], None]]] = {
     "a model of 300 MB of [": model(c.MODEL_FILE, lambda: (b"[" * MILLION for _ in range(300))),
     "a model of 300 MB of {L1 (UBJSON)": model(c.MODEL_FILE, lambda: (b"{i\x01a" * 250_000 for _ in range(300))),
     "a model of 50 million nulls": model(c.MODEL_FILE, lambda: [b"{L" + (1).to_bytes(8) + b"a[", b"Z" * 50 * MILLION]),
-    "a model of 25 million [] in JSON": model(c.MODEL_FILE, lambda: [b'{"a":[', b"[]," * 25 * MILLION]),
+    "a model in JSON of 25 million []": model(c.MODEL_FILE, lambda: [b'{"a":[', b"[]," * 25 * MILLION]),
     "a model of 2^40 numbers": model(c.MODEL_FILE, lambda: [ubjson_of_many()]),
     "a model with a card of 300 MB of []": model(c.MODEL_CARD_FILE, lambda: [b"[", *([b"[],"] * 100 * MILLION)]),
     "a model with a record of long texts": model(c.RECORD_FILE, lambda: [text_bomb()]),

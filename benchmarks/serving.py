@@ -62,7 +62,7 @@ def main() -> None:
         model = arguments.model or train(Path(folder) / "store")
         state = read_artifact(model).state
         assert state is not None, "the model carries no state"
-        with served(model) as port:
+        with served(model) as (port, pid):
             single = one_game_requests(state)
             report(
                 f"ping, {arguments.rate} requests/s: what the machine is good for", load(port, None, arguments.rate, 10)
@@ -74,10 +74,10 @@ def main() -> None:
                 f"one game, {arguments.rate} requests/s, beside a batch of {BATCH:,} each second",
                 load(port, single, arguments.rate, arguments.seconds, beside=batch),
             )
+            report("one game, the server's processor time", waits(port, pid, single, arguments.seconds))
             for what, (kind, content) in harmful(state).items():
                 with harm(port, kind, content):
-                    beside = load(port, single, arguments.rate, arguments.seconds)
-                report(f"one game, {arguments.rate} requests/s, beside eight at once of {what}", beside)
+                    report(f"  beside eight at once of {what}", waits(port, pid, single, arguments.seconds))
             wrk(port, single(), arguments.seconds)
 
 
@@ -94,6 +94,24 @@ def harmful(state: LeagueState) -> dict[str, tuple[str, bytes]]:
         f"{BATCH:,} unknown teams": (JSON, body_of([{**one, "home_team": f"x{n}"} for n, one in enumerate(games)])),
         f"{BATCH:,} unknown columns": (JSON, body_of([{**one, "hometeam": 1} for one in games])),
     }
+
+
+def waits(port: int, pid: int, body: Callable[[], bytes], seconds: int) -> list[float]:
+    """Processor seconds of the server from the sending of each request to its answer: one after another.
+
+    What else the server does meanwhile is what the request waits for, and other programs of the machine count nothing.
+    """
+    found, end = [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        before = processor_seconds(pid)
+        ask(port, body())
+        found.append(processor_seconds(pid) - before)
+    return found
+
+
+def processor_seconds(pid: int) -> float:
+    """Of all threads of a process; Linux only."""
+    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
 @contextmanager
@@ -126,8 +144,8 @@ def train(store: Path) -> Path:
 
 
 @contextmanager
-def served(model: Path) -> Iterator[int]:
-    """The server as a child process; prints how long it took to answer its first ping, and what it needed."""
+def served(model: Path) -> Iterator[tuple[int, int]]:
+    """Port and process of the server; prints how long it took to answer its first ping, and what it needed."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -139,7 +157,7 @@ def served(model: Path) -> Iterator[int]:
             assert process.poll() is None, "the server ended"
             time.sleep(0.01)
         print(f"first ping answered after {time.perf_counter() - start:.2f} s")
-        yield port
+        yield port, process.pid
         status = Path(f"/proc/{process.pid}/status")
         if status.exists():
             print(f"memory of the server: {int(status.read_text().split('VmHWM:')[1].split()[0]) / 1024:,.0f} MB")

@@ -81,9 +81,11 @@ def check_games(rows: Sequence[Mapping[str, Any]], teams: Teams, calendar: Calen
             games.append(_game(row, teams, calendar))
         except BadRequestError as problem:
             problems.append(f"game {number}: {problem}")
+        if len(problems) == SHOWN:  # to find what may be meant takes longer than to answer
+            break
     if problems:
-        more = f"; and {len(problems) - SHOWN:,} more games with problems" if len(problems) > SHOWN else ""
-        raise BadRequestError("; ".join(problems[:SHOWN]) + more)
+        more = f"; what follows game {number:,} was not looked at" if number < len(rows) else ""
+        raise BadRequestError("; ".join(problems) + more)
     _refuse_contradictions(games)
     return games
 

@@ -22,56 +22,66 @@ from pipeline.serving.forecaster import Answer
 
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
-GAMES_KEY: Final = "games"
 PREDICTIONS_KEY: Final = "predictions"
 _EXAMPLE: Final = '{"games": [{"date": "2025-03-01", "home_team": "BOS", "away_team": "NYK"}]}'
 _ECHOED: Final = (c.GAME_ID, c.DATE, c.HOME_TEAM, c.AWAY_TEAM)
 
 _LONGEST_LINE: Final = 64 * 1024  # characters of a line of CSV: seven values of at most a hundred each need fewer
 _LINE: Final = re.compile(r"[^\r\n]*+(?:\r\n?|\n)|[^\r\n]++")
-_SIGNS: Final = {JSON: (b"{", b"[", b","), CSV: (b",", b"\n", b"\r")}
+# Signs that part values and rows, for each game of a table: all seven columns have 8, the others may be in names.
+_SIGNS_OF_A_GAME: Final = 16
+_LONGEST_GAME: Final = 8 * 1024  # characters of a game in JSON
+_DECODER: Final = json.JSONDecoder()
+_BLANKS: Final = "[ \t\r\n]*+"
+_OPENING: Final = re.compile(rf'{_BLANKS}\{{{_BLANKS}"games"{_BLANKS}:{_BLANKS}\[{_BLANKS}')
+_COMMA: Final = re.compile(f"{_BLANKS},{_BLANKS}")
+_CLOSING: Final = re.compile(rf"{_BLANKS}\]{_BLANKS}\}}{_BLANKS}")
 
 Rows = Sequence[Mapping[str, Any]]
 Body = bytes | bytearray
 
 
-# Signs that part values and rows, for each game of a request: all seven columns have 8, the others may be in names.
-_SIGNS_OF_A_GAME: Final = 16
-
-
-def check_size(body: Body, kind: str, most: int) -> None:
-    """Raises TooManyGamesError for a body of more values than `most` games can have, without parsing it.
-
-    Parsed, a megabyte of `{},` takes 30 MB, and the interpreter for as long: other requests would wait.
-    """
-    if sum(body.count(sign) for sign in _SIGNS[kind]) > _SIGNS_OF_A_GAME * most:
-        raise TooManyGamesError(most)
-
-
 def rows_from_json(body: Body, most: int = MAX_GAMES) -> Rows:
     """The games of `{"games": [...]}`, `most` of them; raises BadRequestError."""
-    check_size(body, JSON, most)
-    text = _text(body)
-    try:
-        content = json.loads(text)
-    except ValueError as error:  # not JSON, or a number of thousands of digits
-        raise BadRequestError(f"the body is not JSON ({error}); it should look like {_EXAMPLE}") from None
-    except RecursionError:
-        raise BadRequestError(f"the body is nested too deeply; it should look like {_EXAMPLE}") from None
-    if not isinstance(content, dict) or set(content) != {GAMES_KEY} or not isinstance(content[GAMES_KEY], list):
-        raise BadRequestError(f"the body should look like {_EXAMPLE}")
-    games: list[Any] = content[GAMES_KEY]
-    if len(games) > most:
-        raise TooManyGamesError(most)
-    for number, game in enumerate(games, 1):
+    games: list[dict[str, Any]] = []
+    for game in _games(_text(body)):
         if not isinstance(game, dict):
-            raise BadRequestError(f"game {number} is not an object; the body should look like {_EXAMPLE}")
+            raise BadRequestError(f"game {len(games) + 1} is not an object; the body should look like {_EXAMPLE}")
+        if len(games) == most:
+            raise TooManyGamesError(most)
+        games.append(game)
     return games
+
+
+def _games(text: str) -> Iterator[Any]:
+    """One after another: Python's reader lets no other request go on while it reads a text, and keeps all of it."""
+    opening = _OPENING.match(text)
+    place = opening.end() if opening else 0
+    more, number = bool(opening) and not _CLOSING.fullmatch(text, place), 0
+    while more:
+        number += 1
+        piece = text[place : place + _LONGEST_GAME]
+        try:
+            game, length = _DECODER.raw_decode(piece)
+        except ValueError as error:  # not JSON, or a number of thousands of digits
+            long = f", or it has more than {_LONGEST_GAME:,} characters" if len(piece) == _LONGEST_GAME else ""
+            raise BadRequestError(
+                f"the body is not JSON (game {number}: {error}{long}); it should look like {_EXAMPLE}"
+            ) from None
+        except RecursionError:
+            raise BadRequestError(f"the body is nested too deeply; it should look like {_EXAMPLE}") from None
+        yield game
+        comma = _COMMA.match(text, place + length)
+        more, place = comma is not None, comma.end() if comma else place + length
+    if not opening or not _CLOSING.fullmatch(text, place):
+        raise BadRequestError(f"the body is not JSON of games; it should look like {_EXAMPLE}")
 
 
 def rows_from_csv(body: Body, most: int = MAX_GAMES) -> Rows:
     """The games of a table with a header, `most` of them; raises BadRequestError."""
-    check_size(body, CSV, most)
+    # Parsed, a megabyte of commas would take 30 MB.
+    if sum(body.count(sign) for sign in (b",", b"\n", b"\r")) > _SIGNS_OF_A_GAME * most:
+        raise TooManyGamesError(most)
     text = _text(body)
     try:
         table = [row for row in csv.reader(_lines(text), strict=True) if row]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 
-def arrow_reader(data: bytes | memoryview) -> pa.BufferReader:
+def arrow_reader(data: bytes | bytearray | memoryview) -> pa.BufferReader:
     """A reader of a copy of `data`; nothing that Arrow's threads hold belongs to Python."""
     copy = pa.BufferOutputStream()
     copy.write(data)

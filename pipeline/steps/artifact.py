@@ -26,11 +26,12 @@ from pipeline.steps.arrow_memory import arrow_reader
 from pipeline.steps.container import StepError
 from pipeline.steps.league_state import LeagueState
 from pipeline.steps.lean_xgboost import xgb
-from pipeline.steps.model_files import UNREADABLE, files_of_archive, files_of_folder, sha256_of, write_digests
+from pipeline.steps.model_files import UNREADABLE, Content, files_of_archive, files_of_folder, sha256_of, write_digests
 from pipeline.steps.state_file import read_state, write_state
 
 _T = TypeVar("_T")
 
+MAX_CARD: Final = 100_000  # characters; a card has some 1,500
 MAX_ROWS: Final = 100_000  # a record has at most 20,000, a state some 5,000
 
 
@@ -55,6 +56,8 @@ class ModelCard:
     @classmethod
     def from_json(cls, text: str) -> ModelCard:
         """The card from its file's text; raises TypeError or ValueError when a field is missing or unknown."""
+        if len(text) > MAX_CARD:
+            raise ValueError(f"it has more than {MAX_CARD:,} characters")
         fields: dict[str, Any] = json.loads(text)
         return cls(**{**fields, "features": tuple(fields["features"])})
 
@@ -112,7 +115,7 @@ def read_unpacked(folder: Path) -> Artifact:
         ) from error
 
 
-def _artifact(files: Mapping[str, bytes]) -> Artifact:
+def _artifact(files: Mapping[str, Content]) -> Artifact:
     """The model from its files' content; raises ValueError that names the file that cannot be read."""
     return Artifact(
         booster=_parsed(c.MODEL_FILE, files[c.MODEL_FILE], _booster),
@@ -126,7 +129,7 @@ def _artifact(files: Mapping[str, bytes]) -> Artifact:
     )
 
 
-def _table_reader(data: bytes) -> pa.BufferReader:
+def _table_reader(data: Content) -> pa.BufferReader:
     """A reader of a small table; raises ValueError for one of more rows than a record or a league's state can have."""
     rows = pq.read_metadata(arrow_reader(data)).num_rows
     if rows > MAX_ROWS:
@@ -134,7 +137,7 @@ def _table_reader(data: bytes) -> pa.BufferReader:
     return arrow_reader(data)
 
 
-def _parsed(name: str, data: bytes, parse: Callable[[bytes], _T]) -> _T:
+def _parsed(name: str, data: Content, parse: Callable[[Content], _T]) -> _T:
     try:
         if not data:  # XGBoost crashes
             raise ValueError("it is empty")
@@ -143,9 +146,11 @@ def _parsed(name: str, data: bytes, parse: Callable[[bytes], _T]) -> _T:
         raise ValueError(f"{name} cannot be read: {_first_words(error)}") from error
 
 
-def _booster(data: bytes) -> xgb.Booster:
+def _booster(data: Content) -> xgb.Booster:
+    if not data.startswith(b"{L"):  # UBJSON as XGBoost writes it; as JSON, a text of few bytes may take any memory
+        raise ValueError("it is not in XGBoost's binary format (UBJSON)")
     booster = xgb.Booster()
-    booster.load_model(bytearray(data))
+    booster.load_model(data if isinstance(data, bytearray) else bytearray(data))
     return booster
 
 

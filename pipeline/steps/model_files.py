@@ -22,6 +22,7 @@ from pipeline import contract as c
 MAX_UNPACKED_BYTES: Final = 512 * 1024 * 1024
 MAX_MEMBERS: Final = 100
 _CHUNK: Final = 1 << 20
+Content = bytes | bytearray
 _REQUIRED: Final = (c.MODEL_FILE, c.MODEL_CARD_FILE, c.RECORD_FILE)
 _KNOWN: Final = (*_REQUIRED, c.STATE_FILE, c.DIGESTS_FILE)
 _LINE: Final = re.compile(r"([0-9a-f]{64}) [ *](\S+)")
@@ -53,7 +54,7 @@ def write_digests(folder: Path) -> None:
     (folder / c.DIGESTS_FILE).write_text("".join(lines), encoding="utf-8")
 
 
-def files_of_archive(archive: Path, *, digests_required: bool = True) -> dict[str, bytes]:
+def files_of_archive(archive: Path, *, digests_required: bool = True) -> dict[str, Content]:
     """The model's files by name, from model.tar.gz; nothing of a foreign archive is unpacked to disk.
 
     Raises one of UNREADABLE, with a text for people, for an archive that is damaged, too large or not as it was
@@ -64,7 +65,7 @@ def files_of_archive(archive: Path, *, digests_required: bool = True) -> dict[st
         return _checked(_members(tar), digests_required=digests_required)
 
 
-def files_of_folder(folder: Path) -> dict[str, bytes]:
+def files_of_folder(folder: Path) -> dict[str, Content]:
     """The same from a folder into which an archive was unpacked."""
     paths = [folder / name for name in _KNOWN if (folder / name).exists()]
     for path in paths:
@@ -87,8 +88,8 @@ def _check_unpacked_size(archive: Path) -> None:
                 raise ValueError(_TOO_LARGE)
 
 
-def _members(tar: tarfile.TarFile) -> dict[str, bytes]:
-    files: dict[str, bytes] = {}
+def _members(tar: tarfile.TarFile) -> dict[str, Content]:
+    files: dict[str, Content] = {}
     for count, member in enumerate(tar, 1):
         name = member.name.removeprefix("./")
         if count > MAX_MEMBERS:
@@ -103,14 +104,18 @@ def _members(tar: tarfile.TarFile) -> dict[str, bytes]:
     return files
 
 
-def _content(stream: IO[bytes] | None, size: int) -> bytes:
-    data = stream.read() if stream else b""
-    if len(data) != size:
+def _content(stream: IO[bytes] | None, size: int) -> bytearray:
+    """Read in parts and in place: a model may take half of the memory that there is."""
+    data, place = bytearray(size), 0
+    while stream and (part := stream.read(_CHUNK)):
+        data[place : place + len(part)] = part
+        place += len(part)
+    if place != size:
         raise ValueError("it ends too early")
     return data
 
 
-def _checked(files: dict[str, bytes], *, digests_required: bool) -> dict[str, bytes]:
+def _checked(files: dict[str, Content], *, digests_required: bool) -> dict[str, Content]:
     """The files but the digests; raises ValueError for one that is missing or is not what was written."""
     for name in _REQUIRED:
         if name not in files:
@@ -123,14 +128,14 @@ def _checked(files: dict[str, bytes], *, digests_required: bool) -> dict[str, by
     return files
 
 
-def _parsed(sums: bytes) -> dict[str, str]:
+def _parsed(sums: Content) -> dict[str, str]:
     matches = [_LINE.fullmatch(line) for line in sums.decode("ascii", errors="replace").splitlines()]
     if not all(matches) or not matches:
         raise ValueError(f"{c.DIGESTS_FILE} is not what was written")
     return {match[2]: match[1] for match in matches if match}
 
 
-def _compare(files: Mapping[str, bytes], digests: Mapping[str, str]) -> None:
+def _compare(files: Mapping[str, Content], digests: Mapping[str, str]) -> None:
     for name in sorted({*files, *digests}):
         if name not in files:
             raise ValueError(f"no {name} in it, which {c.DIGESTS_FILE} lists")
