@@ -31,7 +31,7 @@ from benchmarks.serving import train
 from pipeline import contract as c
 from pipeline.ingest.limits import MAX_ROWS, MAX_VIOLATIONS
 from pipeline.steps.franchise_spans import read_spans
-from pipeline.steps.model_files import files_of_archive, write_digests
+from pipeline.steps.model_files import Content, files_of_archive, write_digests
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 SECONDS: Final = 10
@@ -191,7 +191,7 @@ def many_files(n: int) -> Callable[[Path], None]:
 
 
 @cache
-def trained() -> dict[str, bytes]:
+def trained() -> dict[str, Content]:
     """The files of a model."""
     with tempfile.TemporaryDirectory() as folder:
         return files_of_archive(train(Path(folder)))

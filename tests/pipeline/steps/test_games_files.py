@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gzip
 import io
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.steps.games import BadData, ValidatedGames, games_fingerprint
@@ -302,6 +306,48 @@ def test_columns_under_other_names_are_noted(load: Load) -> None:
         'column "DATE" is taken as date (a.csv and 1 more)',
         'column "is_playoff" is taken as playoff (a.csv and 1 more)',
     )
+
+
+TWINS = """2021-01-01,2021,BOS,LAL,100,90,false,True,1
+2021-01-02,2021,Boston Celtics,nyk,,,,,2
+2021-02-30,2021,BOS,LAL,100,90,1,no,3
+2021-01-03,2021,XYZ,LAL,100,abc,maybe,0,4
+2021-01-03,2021,MIA,NYK,NA,90,0,0,nan
+2021-01-04,2021,DEN,LAL,100,91,0,0,5
+2021-01-04,2021,DEN,LAL,100,92,0,0,5
+"""
+KINDS = {
+    "text": lambda texts: texts,
+    "missing": lambda texts: pc.if_else(pc.equal(texts, ""), None, texts),
+    "dictionary": lambda texts: pc.if_else(pc.equal(texts, ""), None, texts).dictionary_encode(),
+    "small dictionary": lambda texts: texts.dictionary_encode().cast(pa.dictionary(pa.int8(), pa.string())),
+    "large": lambda texts: texts.cast(pa.large_string()),
+    "view": lambda texts: texts.cast(pa.string_view()),
+    "binary": lambda texts: texts.cast(pa.binary()),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_text_of_every_kind_in_parquet_is_read_as_that_in_csv(load: Load, tmp_path: Path, kind: str) -> None:
+    csv = load({"a.csv": HEADER.replace("\n", ",game_id\n") + TWINS})
+    columns = zip(*(row.split(",") for row in TWINS.splitlines()), strict=True)
+    names = [*HEADER.strip().split(","), "game_id"]
+    file = io.BytesIO()
+    pq.write_table(
+        pa.table({name: KINDS[kind](pa.array(texts)) for name, texts in zip(names, columns, strict=True)}), file
+    )
+    shutil.rmtree(tmp_path / "games")
+    parquet = load({"a.parquet": file.getvalue()})
+    pd.testing.assert_frame_equal(parquet.games, csv.games)
+    as_csv = parquet.quarantine.assign(
+        line=parquet.quarantine["line"] + 1,
+        file="a.csv",
+        rule=parquet.quarantine["rule"]
+        .str.replace("a.parquet, row 6", "a.csv, line 7")
+        .str.replace("a.parquet, row 7", "a.csv, line 8"),
+    )
+    assert as_csv.to_numpy().tolist() == csv.quarantine.to_numpy().tolist()
+    assert parquet.notes[:-1] == csv.notes and "no checksums" in parquet.notes[-1]
 
 
 def test_parquet_rows_are_counted_from_one(load: Load) -> None:
