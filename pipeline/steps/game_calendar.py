@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Final
 
 import numpy as np
@@ -163,14 +163,18 @@ def _twice_a_day(games: _Games) -> Iterator[Breach]:
     others = rows.groupby("key")["position"]
     last, first = others.transform("last"), others.transform("first")
     other = np.where(rows["position"] == first, last, first)
-    texts = [
-        f"plays twice on that day: also in {row}; one of the days may be that in UTC, or a team wrong: correct it"
-        for row in games.places(other)
-    ]
     for side, column in ((0, "home_team"), (1, "away_team")):
         here = (rows["column"] == side).to_numpy()
-        chosen = [text for text, is_here in zip(texts, here, strict=True) if is_here]
-        yield games.breach(rows["position"].to_numpy()[here], column, chosen)
+        at = rows["position"].to_numpy()[here]
+        other_of = pd.Series(other[here], games.table.index[at])
+        yield Breach(games.table.index[at], column, partial(_twice, games, other_of))
+
+
+def _twice(games: _Games, other_of: pd.Series[int], values: pd.Series[str]) -> list[str]:
+    return [
+        f"plays twice on that day: also in {row}; one of the days may be that in UTC, or a team wrong: correct it"
+        for row in games.places(other_of[values.index].to_numpy())
+    ]
 
 
 # --- seasons ----------------------------------------------------------------------------------------------------------

@@ -87,10 +87,7 @@ def violations_of(breaches: Iterable[Breach], raw: pd.DataFrame) -> pd.DataFrame
 
 
 def _table(breach: Breach, raw: pd.DataFrame) -> pd.DataFrame:
-    column = raw[breach.column].loc[breach.rows].astype("category").cat.remove_unused_categories()
-    # Cut before it is spread over the rows: a long text of a dictionary may be in a million of them.
-    texts = np.array([text[: LONGEST_VALUE + 1] for text in column.cat.categories.astype(object)], dtype=object)
-    values = pd.Series(texts[column.cat.codes], breach.rows, dtype="str")
+    values = raw[breach.column].loc[breach.rows]
     rules = breach.rule(values) if callable(breach.rule) else breach.rule
     files, lines = raw[FILE].loc[breach.rows], raw[LINE].loc[breach.rows]
     return violation_rows(files, lines, breach.column, values, rules, index=breach.rows)

@@ -40,6 +40,7 @@ def read_parquet(data: bytes, name: str, max_bytes: int) -> RawFile:
     if not table.num_rows:
         raise BadData(f"{name} has columns and no rows; export it again or remove it")
     text = pa.table({column: _day_or_text(table[column], column, name) for column in columns.positions})
+    _refuse_too_long(text, name, max_bytes)
     bad = _with_line_breaks(text)
     kept = np.ones(table.num_rows, dtype=np.bool_)
     kept[bad.numbers - 1] = False
@@ -58,7 +59,22 @@ def _refuse_too_large(metadata: pq.FileMetaData, name: str, max_bytes: int) -> N
         raise BadData(
             f"{name} has {metadata.num_rows:,} rows; more than {MAX_ROWS:,} are not read: remove what is no game"
         )
-    n_bytes = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+    _refuse_bytes(
+        sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)), name, max_bytes
+    )
+
+
+def _refuse_too_long(text: pa.Table, name: str, max_bytes: int) -> None:
+    """A long text stands once in a dictionary, and may be meant by a million rows."""
+    lengths = (
+        pc.sum(pc.binary_length(chunk.dictionary).take(chunk.indices)).as_py() or 0
+        for column in text.columns
+        for chunk in column.chunks
+    )
+    _refuse_bytes(sum(lengths), name, max_bytes)
+
+
+def _refuse_bytes(n_bytes: int, name: str, max_bytes: int) -> None:
     if n_bytes > max_bytes:
         raise BadData(
             f"{name} unpacks to {n_bytes:,} bytes, and {max_bytes:,} are read at most; "
