@@ -88,7 +88,7 @@ def codes_of(texts: pd.Series[str], seasons: pd.Series[int]) -> pd.Series[str]:
     # Categories first: a few hundred texts are looked up instead of one a game.
     category = texts.astype("category")
     given: list[str] = category.cat.categories.astype(object).tolist()
-    known = set(table.codes)
+    known = set(table.codes_by_words.values())
     key = [text if text in known else words(text) for text in given]
     meant = [table.codes_by_words.get(word, text) for word, text in zip(key, given, strict=True)]
     numbers = category.cat.codes.to_numpy()

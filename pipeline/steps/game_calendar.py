@@ -166,14 +166,14 @@ def _twice_a_day(games: _Games) -> Iterator[Breach]:
     for side, column in ((0, "home_team"), (1, "away_team")):
         here = (rows["column"] == side).to_numpy()
         at = rows["position"].to_numpy()[here]
-        other_of = pd.Series(other[here], games.table.index[at])
+        other_of = dict(zip(games.table.index[at].tolist(), other[here].tolist(), strict=True))
         yield Breach(games.table.index[at], column, partial(_twice, games, other_of))
 
 
-def _twice(games: _Games, other_of: pd.Series[int], values: pd.Series[str]) -> list[str]:
+def _twice(games: _Games, other_of: dict[int, int], values: pd.Series[str]) -> list[str]:
     return [
         f"plays twice on that day: also in {row}; one of the days may be that in UTC, or a team wrong: correct it"
-        for row in games.places(other_of[values.index].to_numpy())
+        for row in games.places(np.array([other_of[row] for row in values.index.tolist()], dtype=np.int64))
     ]
 
 
