@@ -45,3 +45,10 @@ def damaged(rng: random.Random, data: bytes, times: int) -> Iterator[bytes]:
     for mutate, share in DAMAGE:
         for _ in range(share * times):
             yield mutate(rng, data)
+
+
+def any_damage(rng: random.Random, data: bytes) -> bytes:
+    """One of them, as often as it happens."""
+    mutations, shares = zip(*DAMAGE, strict=True)
+    mutate: Mutation = rng.choices(mutations, shares)[0]
+    return mutate(rng, data)
