@@ -179,9 +179,7 @@ CELLS: dict[str, Mutation] = {
     "another team": cell(TEAMS, lambda rng, _: f"SIM{rng.randrange(1, 31):02d}"),
     "unknown team": cell(TEAMS, words("SIM31|XXX|?|S\u0406M01|SIM01\x1b[31m|SIM01\nSIM02|" + "é" * 5_000)),
     "another day": cell(("date",), lambda rng, v: f"{v[:8]}{rng.randrange(1, 29):02d}"),
-    "impossible day": cell(
-        ("date",), words("2025-02-30|0000-00-00|1899-12-30|1970-01-01|2099-01-01|today|2025-00-10")
-    ),
+    "impossible day": cell(("date",), words("2025-02-30|0000-00-00|1899-12-30|1970-01-01|2099-01-01|today|2025-00-10")),
     "another season": cell(("season",), words("2023|2026|24|2023-24|2023/24|0|99999|MMXXIV")),
     "seasons by their first year": column(("season",), lambda _, v: str(int(v) - 1)),
     "another flag": cell(FLAGS, words("true|false|1|0|yes|no")),

@@ -35,7 +35,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "infra/handlers/approval.py": ("tests/infra/test_approval_function.py", "tests/infra/test_champion.py"),
     "infra/handlers/registry.py": ("tests/infra/test_registry.py",),
     "infra/handlers/monitor_metrics.py": ("tests/infra/test_monitor_metrics.py",),
-    "infra/handlers/place.py": ("tests/infra/test_metrics.py",),
+    "infra/handlers/place.py": ("tests/infra/test_lambda_metrics.py",),
     "infra/handlers/endpoint_plan.py": ("tests/infra/test_endpoint_plan.py",),
     "infra/handlers/teardown.py": ("tests/infra/test_teardown_calls.py",),
 }
