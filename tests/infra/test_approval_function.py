@@ -200,8 +200,9 @@ def test_the_function_works_on_its_own_group_and_bucket(world: MemoryWorld, monk
         asked.append(names)
         return world.services
 
-    monkeypatch.setattr(approval, "connect", connect)
-    assert world.deliver({}) == {"champion": None, "sent": 0}, "an event without details is an hourly one"
+    with monkeypatch.context() as patch:  # undone before the world puts the real one back
+        patch.setattr(approval, "connect", connect)
+        assert world.deliver({}) == {"champion": None, "sent": 0}, "an event without details is an hourly one"
     assert asked == [("nba-home-win", "artifacts")]
 
 
