@@ -167,7 +167,7 @@ def test_what_is_no_model_is_refused(forecaster: Forecaster, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("file", "content", "words"),
     [
-        (c.MODEL_FILE, b"garbage", "binary format (UBJSON)"),
+        (c.MODEL_FILE, b"garbage", "it is not in XGBoost's binary format"),
         (c.MODEL_FILE, b"", "it is empty"),
         (c.MODEL_CARD_FILE, b"{}", "it has no features"),
         (c.RECORD_FILE, b"PAR1", "Parquet"),
