@@ -183,7 +183,7 @@ CELLS: dict[str, Mutation] = {
     "another season": cell(("season",), words("2023|2026|24|2023-24|2023/24|0|99999|MMXXIV")),
     "seasons by their first year": column(("season",), lambda _, v: str(int(v) - 1)),
     "another flag": cell(FLAGS, words("true|false|1|0|yes|no")),
-    "no flag": cell(FLAGS, words("ja|2|x|-|truee|wahr|☑|1.5")),
+    "no flag": cell(FLAGS, words("ja|2|x|+|truee|wahr|☑|1.5")),
     "flags in another form": column(FLAGS, lambda rng, v: words(FLAG_FORMS[v])(rng, v)),
     "cell emptied": cell((*ALL, *FLAGS), words("| |\t")),
     "missing by a word": cell((*ALL, *FLAGS), words("NA|NULL|NaN|None|\\N|#N/A|-|?|TBD|n.a.")),
