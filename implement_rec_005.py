@@ -80,10 +80,10 @@ class ImplementAutomateModelRetrainingWithMlPipelines:
         return self._start() if self.config["mode"] == PRODUCTION else self._run()
 
     def _run(self) -> dict[str, Any]:
-        from pipeline.local.faults import StoreError, explain  # noqa: PLC0415 - production needs nothing of the local run
-        from pipeline.local.outcome import describe_run  # noqa: PLC0415
-        from pipeline.local.parameters import PlanError  # noqa: PLC0415
-        from pipeline.local.record import RunError  # noqa: PLC0415
+        from pipeline.local.plan.parameters import PlanError  # noqa: PLC0415
+        from pipeline.local.run.outcome import describe_run  # noqa: PLC0415
+        from pipeline.local.store.faults import StoreError, explain  # noqa: PLC0415 - production needs nothing of the local run
+        from pipeline.local.store.record import RunError  # noqa: PLC0415
         from scripts.run_local import retrain  # noqa: PLC0415
 
         data, store = self.config["data"], self.config["store"]

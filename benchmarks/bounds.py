@@ -28,10 +28,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.serving import train
-from pipeline import contract as c
-from pipeline.ingest.limits import MAX_ROWS, MAX_VIOLATIONS
-from pipeline.steps.franchise_spans import read_spans
-from pipeline.steps.model_files import Content, files_of_archive, write_digests
+from pipeline.contract import names as c
+from pipeline.ingest.files.limits import MAX_ROWS, MAX_VIOLATIONS
+from pipeline.training.model_files import Content, files_of_archive, write_digests
+from pipeline.workloads.nba.data.franchise_spans import read_spans
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 SECONDS: Final = 10
@@ -46,9 +46,9 @@ CHILD: Final = """
 import json, time
 from datetime import date
 from pathlib import Path
-from pipeline.steps.artifact import read_artifact
-from pipeline.steps.container import StepError, processing_input, processing_output
-from pipeline.steps.prepare import parse_arguments, validate
+from pipeline.training.artifact import read_artifact
+from pipeline.contract.container import StepError, processing_input, processing_output
+from pipeline.jobs.prepare import parse_arguments, validate
 start, spent = time.perf_counter(), time.process_time()
 day, said = date(2026, 1, 1), "read"
 try:

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline import contract as c
-from pipeline.steps import league as league_module
-from pipeline.steps.elo import RunningRatings, Schedule, pre_game_elo, win_probability
-from pipeline.steps.features import build_features
-from pipeline.steps.history import History
-from pipeline.steps.margin_ratings import MarginRatings, RunningMargins, pre_game_margin_ratings
+from pipeline.contract import names as c
+from pipeline.workloads.nba import league as league_module
+from pipeline.workloads.nba.elo import RunningRatings, Schedule, pre_game_elo, win_probability
+from pipeline.workloads.nba.features import build_features
+from pipeline.workloads.nba.history import History
+from pipeline.workloads.nba.margin_ratings import MarginRatings, RunningMargins, pre_game_margin_ratings
 
 FloatArray = NDArray[np.float64]
 TYPICAL_SPREAD = 12.0  # points

@@ -31,17 +31,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from benchmarks.drift_faults import FAULTS, Fault, World, none
-from pipeline import contract as c
-from pipeline.steps.features import FEATURES
-from pipeline.steps.games import load_games
-from pipeline.steps.lean_xgboost import xgb
-from pipeline.steps.model import Hyperparameters, fit, predict
-from pipeline.steps.monitor_data import look_at_data
-from pipeline.steps.monitor_evidence import FAMILIES, Forecasts, evidence_by_day
-from pipeline.steps.monitor_features import SeasonGames, compare_features
-from pipeline.steps.monitor_scores import Scores, score_evidence
-from pipeline.steps.reference import reference_forecast
-from pipeline.steps.walk_forward import feature_matrix
+from pipeline.contract import names as c
+from pipeline.monitoring.monitor_data import look_at_data
+from pipeline.monitoring.monitor_evidence import FAMILIES, Forecasts, evidence_by_day
+from pipeline.monitoring.monitor_features import SeasonGames, compare_features
+from pipeline.monitoring.monitor_scores import Scores, score_evidence
+from pipeline.training.lean_xgboost import xgb
+from pipeline.training.model import Hyperparameters, fit, predict
+from pipeline.training.walk_forward import feature_matrix
+from pipeline.workloads.nba.data.games import load_games
+from pipeline.workloads.nba.features import FEATURES
+from pipeline.workloads.nba.reference import reference_forecast
 
 REAL_DATA: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "games"
 AS_OF: Final = date(2023, 7, 1)  # after the last real game

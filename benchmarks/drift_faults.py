@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from pipeline import contract as c
-from pipeline.steps.features import FEATURES, build_features
+from pipeline.contract import names as c
+from pipeline.workloads.nba.features import FEATURES, build_features
 
 SIDES: Final = (
     (c.HOME_TEAM, c.AWAY_TEAM),

@@ -26,15 +26,21 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline import contract as c
-from pipeline.steps import aggregate, metrics
-from pipeline.steps.event_features import EVENT_FEATURES, MatchedEvents, event_features, match_events
-from pipeline.steps.feature_names import FEATURES, LINEAR_FEATURES
-from pipeline.steps.features import build_features
-from pipeline.steps.games import load_games
-from pipeline.steps.model import Hyperparameters
-from pipeline.steps.training_sets import feature_matrix
-from pipeline.steps.walk_forward import walk_forward
+from pipeline.contract import names as c
+from pipeline.evaluation import metrics
+from pipeline.training.model import Hyperparameters
+from pipeline.training.training_sets import feature_matrix
+from pipeline.training.walk_forward import walk_forward
+from pipeline.workloads.nba.data.games import load_games
+from pipeline.workloads.nba.feature_names import FEATURES, LINEAR_FEATURES
+from pipeline.workloads.nba.features import build_features
+from pipeline.workloads.nba.play_by_play import aggregate
+from pipeline.workloads.nba.play_by_play.event_features import (
+    EVENT_FEATURES,
+    MatchedEvents,
+    event_features,
+    match_events,
+)
 
 REAL_DATA: Final = Path(__file__).resolve().parents[2] / "shared" / "data"
 AS_OF: Final = date(2023, 7, 1)
@@ -96,10 +102,10 @@ def record(
     all_linear = LINEAR_FEATURES + linear
     all_features = all_linear + FEATURES[len(LINEAR_FEATURES) :] + tree
     with (
-        patch("pipeline.steps.model.LINEAR_FEATURES", all_linear),
-        patch("pipeline.steps.model.FEATURES", all_features),
-        patch("pipeline.steps.training_sets.FEATURES", all_features),
-        patch("pipeline.steps.walk_forward.feature_matrix", partial(feature_matrix, columns=all_features)),
+        patch("pipeline.training.model.LINEAR_FEATURES", all_linear),
+        patch("pipeline.training.model.FEATURES", all_features),
+        patch("pipeline.training.training_sets.FEATURES", all_features),
+        patch("pipeline.training.walk_forward.feature_matrix", partial(feature_matrix, columns=all_features)),
     ):
         table = pa.Table.from_pandas(played, preserve_index=False)
         found: pd.DataFrame = walk_forward(table, Hyperparameters(), int(known.sum())).to_pandas()

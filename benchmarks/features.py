@@ -22,10 +22,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.naive_features import naive_features, naive_frame, replay
-from pipeline import contract as c
-from pipeline.steps.feature_names import FEATURES
-from pipeline.steps.features import build_features
-from pipeline.steps.games import load_games
+from pipeline.contract import names as c
+from pipeline.workloads.nba.data.games import load_games
+from pipeline.workloads.nba.feature_names import FEATURES
+from pipeline.workloads.nba.features import build_features
 
 IntArray = NDArray[np.int64]
 

@@ -21,12 +21,12 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.replay.faults import KINDS, parse_injection
-from pipeline.replay.fit_cache import FitCache
-from pipeline.replay.policies import REFERENCE, STATE_OF_MODEL, Policy, default_policy, read_policies
-from pipeline.replay.results import differences
-from pipeline.replay.run import Replay, Settings, replay
-from pipeline.steps.metrics import Difference
+from pipeline.backtest.faults import KINDS, parse_injection
+from pipeline.backtest.fit_cache import FitCache
+from pipeline.backtest.policies import REFERENCE, STATE_OF_MODEL, Policy, default_policy, read_policies
+from pipeline.backtest.results import differences
+from pipeline.backtest.run import Replay, Settings, replay
+from pipeline.evaluation.metrics import Difference
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 REAL_GAMES: Final = ROOT.parent / "shared" / "data" / "games"

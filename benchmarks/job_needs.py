@@ -4,8 +4,8 @@ python -m benchmarks.job_needs [--data FOLDER] [--events FOLDER] [--repeat N] [-
 
 Runs the real pipeline on real games and a season of real play-by-play, each step's program under a parent that only
 waits for it, and reads what the kernel counted for it (wait4). Prints the median of N runs, and beside it each machine
-of pipeline/bill/prices.json that has twice the memory, cheapest first. `--write` commits the numbers as
-pipeline/bill/job_needs.json, from which `scripts.estimate_cost` takes its defaults.
+of pipeline/cost/prices.json that has twice the memory, cheapest first. `--write` commits the numbers as
+pipeline/cost/job_needs.json, from which `scripts.estimate_cost` takes its defaults.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
-from pipeline.bill.night import NEEDS_FILE, JobNeeds, job_cost, jobs
-from pipeline.bill.night import Job as BilledJob
-from pipeline.bill.prices import load_prices
+from pipeline.cost.night import NEEDS_FILE, JobNeeds, job_cost, jobs
+from pipeline.cost.night import Job as BilledJob
+from pipeline.cost.prices import load_prices
 from pipeline.local import workspace
-from pipeline.local.champion import promote
-from pipeline.local.job import Job, JobOutcome
-from pipeline.local.launch_process import ProcessLauncher
-from pipeline.local.plan import load_plan
-from pipeline.local.record import SUCCEEDED
-from pipeline.local.runner import run
-from pipeline.local.store import Store
+from pipeline.local.launch.job import Job, JobOutcome
+from pipeline.local.launch.launch_process import ProcessLauncher
+from pipeline.local.plan.plan import load_plan
+from pipeline.local.run.runner import run
+from pipeline.local.store.champion import promote
+from pipeline.local.store.record import SUCCEEDED
+from pipeline.local.store.store import Store
 
 CHAMPION_DAY, RUN_DAY = "2023-03-01", "2023-03-15"
 REAL_DATA = workspace.ROOT.parent / "shared" / "data"
@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=REAL_DATA / "games")
     parser.add_argument("--events", type=Path, default=REAL_DATA / "play_by_play_2023")
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--write", action="store_true", help="keep the numbers in pipeline/bill/job_needs.json")
+    parser.add_argument("--write", action="store_true", help="keep the numbers in pipeline/cost/job_needs.json")
     options = parser.parse_args()
     if not options.data.exists():
         parser.error(f"no games at {options.data}: name a folder of game files with --data")

@@ -24,14 +24,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from benchmarks import canaries
-from pipeline import contract as c
-from pipeline import parameters
-from pipeline.steps import metrics
-from pipeline.steps.features import build_features
-from pipeline.steps.games import load_games
-from pipeline.steps.model import Hyperparameters
-from pipeline.steps.reference import reference_forecast
-from pipeline.steps.walk_forward import walk_forward
+from pipeline.contract import names as c
+from pipeline.contract import parameters
+from pipeline.evaluation import metrics
+from pipeline.training.model import Hyperparameters
+from pipeline.training.walk_forward import walk_forward
+from pipeline.workloads.nba.data.games import load_games
+from pipeline.workloads.nba.features import build_features
+from pipeline.workloads.nba.reference import reference_forecast
 from scripts.make_sample import write_sample
 
 REAL_GAMES: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "games"

@@ -20,12 +20,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline.code_version import code_version, image_files
-from pipeline.local.engine import IMAGE, EngineError, require_compose, require_engine, require_image
-from pipeline.local.launch_process import ProcessLauncher
-from pipeline.local.plan import load_plan
-from pipeline.local.runner import run
-from pipeline.local.store import Store
+from pipeline.contract.code_version import code_version, image_files
+from pipeline.local.launch.engine import IMAGE, EngineError, require_compose, require_engine, require_image
+from pipeline.local.launch.launch_process import ProcessLauncher
+from pipeline.local.plan.plan import load_plan
+from pipeline.local.run.runner import run
+from pipeline.local.store.store import Store
 from pipeline.local.workspace import DATA_BUCKET
 
 ROOT = Path(__file__).resolve().parents[1]

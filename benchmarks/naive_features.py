@@ -1,6 +1,6 @@
 """The features as one would first write them: for each game, filter the earlier ones with pandas. Slow and obvious.
 
-A second, independent wording of `pipeline/steps/features.py`: tests hold the fast one against it, the benchmark
+A second, independent wording of `pipeline/workloads/nba/features.py`: tests hold the fast one against it, the benchmark
 measures how much faster that is.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from pipeline import contract as c
+from pipeline.contract import names as c
 
 POINTS: Final = (c.HOME_POINTS, c.AWAY_POINTS)
 

@@ -20,8 +20,8 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import contract as c
-from pipeline.steps.event_account import RULES
+from pipeline.contract import names as c
+from pipeline.workloads.nba.play_by_play.event_account import RULES
 
 KEYS = ["game_id", "team"]
 COUNTED_KINDS = ["2pt", "3pt", "freethrow", "rebound", "turnover"]

@@ -23,11 +23,11 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.replay.fit_cache import FitCache
-from pipeline.replay.policies import REFERENCE, Policy
-from pipeline.replay.results import differences
-from pipeline.replay.run import Prepared, Settings, prepare, simulate
-from pipeline.steps.model import fit
+from pipeline.backtest.fit_cache import FitCache
+from pipeline.backtest.policies import REFERENCE, Policy
+from pipeline.backtest.results import differences
+from pipeline.backtest.run import Prepared, Settings, prepare, simulate
+from pipeline.training.model import fit
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 REAL_GAMES: Final = ROOT.parent / "shared" / "data" / "games"

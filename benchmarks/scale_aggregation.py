@@ -26,14 +26,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.timed_process import Run, growth, timed
-from pipeline import contract as c
-from pipeline.bill.night import DEFINITION_FILE, Job, job_cost
-from pipeline.bill.prices import load_prices
+from pipeline.contract import names as c
+from pipeline.cost.night import DEFINITION_FILE, Job, job_cost
+from pipeline.cost.prices import load_prices
 
 REAL_EVENTS: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "play_by_play_2023"
 SIZES: Final = (1, 10)
 FULL_SIZES: Final = (*SIZES, 100)
-STEP: Final = ("-m", "pipeline.steps.aggregate", "--input", "{input}", "--output", "{output}")
+STEP: Final = ("-m", "pipeline.workloads.nba.play_by_play.aggregate", "--input", "{input}", "--output", "{output}")
 PANDAS_PROGRAM: Final = ("-m", "benchmarks.pandas_team_games", "{input}", "{output}")
 DUCKDB: Final = "DuckDB"
 SPARK: Final = "Spark, local[2]"

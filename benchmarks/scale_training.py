@@ -2,9 +2,9 @@
 
 in   ../shared/data/games/     the real games, by part of benchmarks.scale; N times: N leagues, one after the other
 
-Each host is a process of the step as SageMaker starts it (`pipeline.entrypoint train`), all on this machine: they share
-its cores, so what several save in seconds ends at its number of cores. One host runs again under memory limits that the
-kernel keeps: the step sees them, and trains from disk where the games would not fit.
+Each host is a process of the step as SageMaker starts it (`pipeline.jobs.entrypoint train`), all on this machine: they
+share its cores, so what several save in seconds ends at its number of cores. One host runs again under memory limits
+that the kernel keeps: the step sees them, and trains from disk where the games would not fit.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.timed_process import Run, growth, timed
-from pipeline import contract as c
-from pipeline.steps.features import features_and_state
-from pipeline.steps.games import load_games
-from pipeline.steps.prepare import MAX_ROW_GROUP, write_features
-from pipeline.steps.state_file import write_state
+from pipeline.contract import names as c
+from pipeline.jobs.prepare import MAX_ROW_GROUP, write_features
+from pipeline.workloads.nba.data.games import load_games
+from pipeline.workloads.nba.features import features_and_state
+from pipeline.workloads.nba.state_file import write_state
 
 REAL_GAMES: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "games"
 AS_OF: Final = date(2023, 7, 1)
@@ -160,7 +160,7 @@ def run_hosts(folder: Path, names: list[str]) -> int:
     for name in names:
         with (folder / name / "log").open("wb") as log:
             variables = {**os.environ, c.BASE_DIR_VARIABLE: str(folder / name)}
-            command = [sys.executable, "-m", "pipeline.entrypoint", "train"]
+            command = [sys.executable, "-m", "pipeline.jobs.entrypoint", "train"]
             processes.append(subprocess.Popen(command, stdout=log, stderr=log, env=variables))
     codes = [process.wait() for process in processes]
     if any(codes):

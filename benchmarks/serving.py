@@ -29,9 +29,9 @@ from typing import Any, Final
 import numpy as np
 
 from pipeline.serving.app import JSON, MAX_BODY_BYTES
-from pipeline.steps.artifact import read_artifact
-from pipeline.steps.elo import Schedule
-from pipeline.steps.league_state import LeagueState
+from pipeline.training.artifact import read_artifact
+from pipeline.workloads.nba.elo import Schedule
+from pipeline.workloads.nba.league_state import LeagueState
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 REAL_GAMES: Final = ROOT.parent / "shared" / "data" / "games"

@@ -5,21 +5,21 @@ from __future__ import annotations
 import aws_cdk as cdk
 from constructs import Construct
 
-from infra.alerts import Alerts
-from infra.approval import Approval
-from infra.budget import Budget
-from infra.dashboard import Dashboard
-from infra.failure_notifications import FailureNotifications
-from infra.keys import Keys
-from infra.monitor import Monitor
-from infra.people import People
-from infra.run_alarms import RunAlarms
-from infra.serving import Serving
-from infra.settings import Settings
-from infra.storage import Storage
-from infra.teardown import Teardown
-from infra.training import Training
-from infra.triggers import Triggers
+from infra.alarms.alerts import Alerts
+from infra.alarms.budget import Budget
+from infra.alarms.dashboard import Dashboard
+from infra.alarms.monitor import Monitor
+from infra.alarms.run_alarms import RunAlarms
+from infra.approval.construct import Approval
+from infra.endpoint.construct import Serving
+from infra.failure_notifications.construct import FailureNotifications
+from infra.foundation.keys import Keys
+from infra.foundation.people import People
+from infra.foundation.storage import Storage
+from infra.settings.settings import Settings
+from infra.teardown.construct import Teardown
+from infra.training.construct import Training
+from infra.triggers.construct import Triggers
 
 
 class RetrainingStack(cdk.Stack):

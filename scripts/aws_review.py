@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
-from pipeline import contract as c
-from pipeline.promotion import APPROVAL_ID, APPROVED, UnusablePackageError, artifact_uri, next_approval_id
-from pipeline.service_text import description
+from pipeline.contract import names as c
+from pipeline.contract.promotion import APPROVAL_ID, APPROVED, UnusablePackageError, artifact_uri, next_approval_id
+from pipeline.contract.service_text import description
 from scripts.aws import AwsError, Deployed, connect
 
 if TYPE_CHECKING:

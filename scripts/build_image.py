@@ -14,9 +14,9 @@ import sys
 
 import click
 
-from pipeline.code_version import PACKAGE, code_version, image_files
-from pipeline.local.engine import BUILD, IMAGE, EngineError, build_command, image_details, push, require_engine
-from pipeline.local.spark import SPARK_BUILD, SPARK_FOLDER, SPARK_IMAGE, spark_image_content
+from pipeline.contract.code_version import PACKAGE, code_version, image_files
+from pipeline.local.launch.engine import BUILD, IMAGE, EngineError, build_command, image_details, push, require_engine
+from pipeline.local.launch.spark import SPARK_BUILD, SPARK_FOLDER, SPARK_IMAGE, spark_image_content
 
 
 def build(*, base: str | None, tag: str, network: str | None, quiet: bool, spark: bool = False) -> str:
@@ -46,7 +46,9 @@ def build(*, base: str | None, tag: str, network: str | None, quiet: bool, spark
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--base", envvar="BASE_IMAGE", help="Base image with Python 3.11 to 3.13. Default: the Dockerfile's.")
 @click.option("--tag", help=f"Name of the image. Default: {IMAGE}, with --spark {SPARK_IMAGE}.")
-@click.option("--spark", is_flag=True, help="Build the image of AggregateOnSpark, from pipeline/spark/Dockerfile.")
+@click.option(
+    "--spark", is_flag=True, help="Build the image of AggregateOnSpark, from pipeline/workloads/nba/spark/Dockerfile."
+)
 @click.option("--network", envvar="BUILD_NETWORK", help="Network of the build, e.g. host.")
 @click.option(
     "--push",

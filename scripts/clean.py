@@ -12,9 +12,9 @@ from pathlib import Path
 import click
 
 from pipeline.local import workspace
-from pipeline.local.faults import StoreError, explain
-from pipeline.local.retention import KEPT_RUNS, clean
-from pipeline.local.store import Store
+from pipeline.local.store.faults import StoreError, explain
+from pipeline.local.store.retention import KEPT_RUNS, clean
+from pipeline.local.store.store import Store
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

@@ -18,8 +18,8 @@ from typing import Any, Final
 
 import click
 
-from pipeline.bill.estimate import Estimate, estimate
-from pipeline.bill.night import (
+from pipeline.cost.estimate import Estimate, estimate
+from pipeline.cost.night import (
     SLOW_STARTUP_SECONDS,
     STARTUP_SECONDS,
     JobNeeds,
@@ -28,11 +28,11 @@ from pipeline.bill.night import (
     measured_seconds,
     nights,
 )
-from pipeline.bill.prices import PriceError, Prices, load_prices
-from pipeline.bill.standing import SERVERLESS, Endpoint, Line, endpoint_line, resource_lines, usage_lines
+from pipeline.cost.prices import PriceError, Prices, load_prices
+from pipeline.cost.standing import SERVERLESS, Endpoint, Line, endpoint_line, resource_lines, usage_lines
 from pipeline.local import workspace
-from pipeline.local.record import SUCCEEDED, recent_runs
-from pipeline.local.store import Store
+from pipeline.local.store.record import SUCCEEDED, recent_runs
+from pipeline.local.store.store import Store
 from scripts.show_bill import Notes, as_object, page
 
 # What changes no price, and need not be known yet.
@@ -112,14 +112,14 @@ def main(
 ) -> None:
     """Estimate the bill: nights with and without training, what stands in the account, months, a season, a year.
 
-    List prices of us-east-1 from pipeline/bill/prices.json, before free tiers and taxes. Needs Node for the synthesis.
+    List prices of us-east-1 from pipeline/cost/prices.json, before free tiers and taxes. Needs Node for the synthesis.
     Exit code 0; 2 for a setting that cannot be used, a machine without a price, or a local run that is not there.
     """
     if not (os.environ.get("JSII_NODE") or shutil.which("node")):
         raise click.UsageError("the synthesis needs Node, and there is none: install version 22 or newer (nodejs.org)")
     if not find_spec("aws_cdk"):
         raise click.UsageError("the synthesis needs the CDK: make .venv/.all")
-    from infra.setting_rules import SettingError  # noqa: PLC0415 - not for --help
+    from infra.settings.setting_rules import SettingError  # noqa: PLC0415 - not for --help
 
     try:
         deployed = synthesise(settings)
@@ -151,9 +151,9 @@ def synthesise(given: Sequence[str]) -> Deployed:
     """Synthesise the stack with `-c` settings over cdk.json's; raises SettingError."""
     os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "18,20")
     from app import build, read_context  # noqa: PLC0415
-    from infra.definition import deployed_definition  # noqa: PLC0415
-    from infra.schedule_expression import runs_a_day  # noqa: PLC0415
-    from infra.settings import Settings  # noqa: PLC0415
+    from infra.settings.schedule_expression import runs_a_day  # noqa: PLC0415
+    from infra.settings.settings import Settings  # noqa: PLC0415
+    from infra.training.definition import deployed_definition  # noqa: PLC0415
 
     context = read_context([*ANY, *given])
     settings = Settings.from_context(context)
@@ -188,7 +188,7 @@ def find_seconds(definition: Mapping[str, Any], wanted: str, store: Path | None)
         )
     if unknown := [step for step in missing if step not in committed]:
         raise PriceError(f"{', '.join(unknown)} was never measured: python -m benchmarks.job_needs --write")
-    measured = "the committed measurement on real games (pipeline/bill/job_needs.json)"
+    measured = "the committed measurement on real games (pipeline/cost/job_needs.json)"
     if not local:
         return Seconds(committed, measured)
     origin = f"the last local runs in {store or workspace.last_store()}"
@@ -218,8 +218,8 @@ def bill(
     image_gib: float = IMAGE_GIB,
 ) -> Estimate:
     """The estimate; raises PriceError for a machine or a resource without a price."""
-    from infra.handlers import monitor_metrics  # noqa: PLC0415 - boto3 is not imported for --help
-    from infra.handlers.metrics import METRICS, ROLES  # noqa: PLC0415
+    from infra.approval.function import monitor_metrics  # noqa: PLC0415 - boto3 is not imported for --help
+    from infra.approval.function.metrics import METRICS, ROLES  # noqa: PLC0415
 
     both = nights(deployed.definition, seconds.by_step, prices, startup_seconds)
     standing = [

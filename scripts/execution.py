@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from pipeline.console import job_log
-from pipeline.failure_reason import failure_reason, processing_job
+from pipeline.contract.console import job_log
+from pipeline.contract.failure_reason import failure_reason, processing_job
 from scripts.aws import AwsError, Deployed
 
 SUCCEEDED: Final = "Succeeded"

@@ -17,13 +17,13 @@ from typing import Any, Final, NoReturn, Protocol
 
 import click
 
-from pipeline import contract as c
+from pipeline.contract import names as c
 from pipeline.local import workspace
-from pipeline.local.champion import promote, read_champion, unusable
-from pipeline.local.describe import timestamp
-from pipeline.local.faults import StoreError, explain
-from pipeline.local.registry import APPROVED, PENDING, REJECTED, Registry, RegistryError
-from pipeline.local.store import Store
+from pipeline.local.plan.describe import timestamp
+from pipeline.local.store.champion import promote, read_champion, unusable
+from pipeline.local.store.faults import StoreError, explain
+from pipeline.local.store.registry import APPROVED, PENDING, REJECTED, Registry, RegistryError
+from pipeline.local.store.store import Store
 from scripts.aws import aws_options, explained
 from scripts.aws_review import AwsReview
 

@@ -19,26 +19,26 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from pipeline import contract as c
-from pipeline.code_version import code_version, image_files
+from pipeline.contract import names as c
+from pipeline.contract.code_version import code_version, image_files
+from pipeline.contract.parameters import with_any_reason
 from pipeline.local import workspace
-from pipeline.local.champion import note_registration, promote
-from pipeline.local.engine import IMAGE, EngineError
-from pipeline.local.faults import StoreError, StoreLostError, explain, is_text, shown
-from pipeline.local.job import Launcher
-from pipeline.local.launch_docker import DockerLauncher
-from pipeline.local.launch_process import ProcessLauncher
-from pipeline.local.outcome import describe_run
-from pipeline.local.parameters import PlanError
-from pipeline.local.plan import load_plan
-from pipeline.local.progress import listener_for
-from pipeline.local.record import FAILED, STOPPED, SUCCEEDED, RunError, RunResult, damaged_records, load_run
-from pipeline.local.registry import Registry
-from pipeline.local.retention import clean
-from pipeline.local.runner import run
-from pipeline.local.spark import SPARK_IMAGE, require_spark_here, require_spark_image, wants_spark
-from pipeline.local.store import Store
-from pipeline.parameters import with_any_reason
+from pipeline.local.launch.engine import IMAGE, EngineError
+from pipeline.local.launch.job import Launcher
+from pipeline.local.launch.launch_docker import DockerLauncher
+from pipeline.local.launch.launch_process import ProcessLauncher
+from pipeline.local.launch.spark import SPARK_IMAGE, require_spark_here, require_spark_image, wants_spark
+from pipeline.local.plan.parameters import PlanError
+from pipeline.local.plan.plan import load_plan
+from pipeline.local.run.outcome import describe_run
+from pipeline.local.run.progress import listener_for
+from pipeline.local.run.runner import run
+from pipeline.local.store.champion import note_registration, promote
+from pipeline.local.store.faults import StoreError, StoreLostError, explain, is_text, shown
+from pipeline.local.store.record import FAILED, STOPPED, SUCCEEDED, RunError, RunResult, damaged_records, load_run
+from pipeline.local.store.registry import Registry
+from pipeline.local.store.retention import clean
+from pipeline.local.store.store import Store
 
 EXIT_CODES: Final = {SUCCEEDED: 0, FAILED: 1, STOPPED: 130}
 

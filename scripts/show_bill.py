@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipeline.bill.estimate import Estimate
-from pipeline.bill.night import SLOW_STARTUP_SECONDS, Night
-from pipeline.bill.prices import PRICES_FILE, Prices
+from pipeline.cost.estimate import Estimate
+from pipeline.cost.night import SLOW_STARTUP_SECONDS, Night
+from pipeline.cost.prices import PRICES_FILE, Prices
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def remarks(found: Estimate, notes: Notes) -> list[str]:
         f"Seconds of work: {notes.origin}, over the speed of each machine.",
         f"Start-up billed: {notes.startup_seconds:.0f} s a job (--startup-seconds; all of a slow start would be "
         f"{SLOW_STARTUP_SECONDS:.0f}).",
-        f"Prices and their sources: pipeline/bill/{PRICES_FILE.name}. A ? marks those that nobody verified: "
+        f"Prices and their sources: pipeline/cost/{PRICES_FILE.name}. A ? marks those that nobody verified: "
         f"${unverified:.2f} a month.",
         "Free tiers are not taken off. Nobody has compared this with a real bill yet.",
     ]

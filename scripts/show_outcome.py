@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline import contract as c
-from pipeline.local.progress import describe
-from pipeline.local.record import NOT_STARTED, SKIPPED, RunResult
+from pipeline.contract import names as c
+from pipeline.local.run.progress import describe
+from pipeline.local.store.record import NOT_STARTED, SKIPPED, RunResult
 
 NAMES: Final = {
     c.CANDIDATE: "candidate",

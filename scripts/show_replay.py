@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from pipeline.replay.results import PolicyResult
-    from pipeline.replay.run import Replay
+    from pipeline.backtest.results import PolicyResult
+    from pipeline.backtest.run import Replay
 
 _WIDE = 200  # columns where the output is no terminal: a table that is cut helps nobody
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.local.parameters import PlanError, bind_parameters, declared_parameters
-from pipeline.parameters import with_any_reason
-from pipeline.service_rules import check_definition
+from pipeline.contract.parameters import with_any_reason
+from pipeline.definition.service_rules import check_definition
+from pipeline.local.plan.parameters import PlanError, bind_parameters, declared_parameters
 from scripts.aws import Deployed, aws_options, connect, explained
 from scripts.execution import SUCCEEDED, Execution, lines, read
 

@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import click
 
-from infra.settings import Settings
-from pipeline import parameters
+from infra.settings.settings import Settings
+from pipeline.contract import parameters
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 REFERENCE: Final = ROOT / "docs" / "reference.md"

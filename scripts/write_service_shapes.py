@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.service_rules.shapes import OPERATIONS, SHAPES_FILE
+from pipeline.definition.service_rules.shapes import OPERATIONS, SHAPES_FILE
 
 if TYPE_CHECKING:
     from botocore.model import Shape
@@ -65,7 +65,7 @@ def _add(shape: Shape, found: dict[str, Any]) -> None:
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--check", is_flag=True, help="Only say whether the table is up to date (exit code 1 if not).")
 def main(check: bool) -> None:
-    """Write pipeline/service_rules/shapes.json from the installed botocore's model of SageMaker."""
+    """Write pipeline/definition/service_rules/shapes.json from the installed botocore's model of SageMaker."""
     text = table()
     if SHAPES_FILE.exists() and SHAPES_FILE.read_text(encoding="utf-8") == text:
         click.echo(f"{SHAPES_FILE.name} is up to date", err=True)

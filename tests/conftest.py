@@ -42,7 +42,7 @@ def real_events() -> Path:
 @pytest.fixture(scope="session")
 def definition() -> dict[str, Any]:
     """The committed definition."""
-    return json.loads((ROOT / "pipeline" / "definition.json").read_text(encoding="utf-8"))
+    return json.loads((ROOT / "pipeline" / "workloads" / "nba" / "definition.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")

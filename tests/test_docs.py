@@ -32,11 +32,17 @@ def test_every_command_is_in_the_reference(root: Path) -> None:
         assert command.help, f"{name} has no help text"
 
 
+def source_of(root: Path, module: str) -> Path:
+    """What `python -m module` runs: the module, or its package's own program."""
+    path = root / module.replace(".", "/")
+    return path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_module_and_make_target_exists(root: Path, document: str) -> None:
     text = text_of(root, document)
     for module in set(re.findall(r"python -m ((?:scripts|benchmarks|pipeline)\.[\w.]+\w)", text)):
-        assert (root / f"{module.replace('.', '/')}.py").is_file(), module
+        assert source_of(root, module).is_file(), module
     targets = set(re.findall(r"(?:\$ |`)make (\w[\w-]*)", text))
     makefile = text_of(root, "Makefile")
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets), targets
@@ -63,14 +69,14 @@ def test_every_option_of_a_step_or_a_benchmark_exists(root: Path, document: str)
     """Each option of each `python -m benchmarks...` and `python -m pipeline...` stands in the module's own code."""
     lines = re.findall(r"python -m ((?:benchmarks|pipeline)\.[\w.]+\w)([^`#\n]*)", text_of(root, document))
     for module, arguments in lines:
-        code = text_of(root, f"{module.replace('.', '/')}.py")
+        code = source_of(root, module).read_text(encoding="utf-8")
         for option in re.findall(r"--[\w-]+", arguments):
             assert f'"{option}"' in code, f"{module} {arguments}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_parameter_of_the_pipeline_exists(root: Path, document: str) -> None:
-    definition = json.loads(text_of(root, "pipeline/definition.json"))
+    definition = json.loads(text_of(root, "pipeline/workloads/nba/definition.json"))
     known = {parameter["Name"] for parameter in definition["Parameters"]} | {"NAME"}
     text = text_of(root, document)
     named = set(re.findall(r"--param (\w+)=", text))

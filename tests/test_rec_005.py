@@ -124,7 +124,9 @@ class ProductionTest(unittest.TestCase):
         client = boto3.client("sagemaker")
         client.create_pipeline(
             PipelineName="retraining",
-            PipelineDefinition=(ROOT / "pipeline" / "definition.json").read_text(encoding="utf-8"),
+            PipelineDefinition=(ROOT / "pipeline" / "workloads" / "nba" / "definition.json").read_text(
+                encoding="utf-8"
+            ),
             RoleArn="arn:aws:iam::123456789012:role/pipeline",
         )
         impl = ImplementAutomateModelRetrainingWithMlPipelines(

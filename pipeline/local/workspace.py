@@ -9,9 +9,9 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline import contract as c
-from pipeline.code_version import code_version, git_revision, step_files
-from pipeline.ingest.data_folder import (
+from pipeline.contract import names as c
+from pipeline.contract.code_version import code_version, git_revision, step_files
+from pipeline.ingest.files.data_folder import (
     NOT_UPLOADED_FILE,
     DataFile,
     DataFolder,
@@ -19,13 +19,13 @@ from pipeline.ingest.data_folder import (
     look_into,
     not_uploaded_as_json,
 )
-from pipeline.local.digests import code_digest, file_digest
-from pipeline.local.faults import StoreError, is_text, naming, shown
-from pipeline.local.store import Store, remove, same_content
-from pipeline.spark.archive import ARCHIVE_FILE, write_archive
+from pipeline.local.store.digests import code_digest, file_digest
+from pipeline.local.store.faults import StoreError, is_text, naming, shown
+from pipeline.local.store.store import Store, remove, same_content
+from pipeline.workloads.nba.spark.archive import ARCHIVE_FILE, write_archive
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-DEFINITION_FILE: Final = ROOT / "pipeline" / "definition.json"
+DEFINITION_FILE: Final = ROOT / "pipeline" / "workloads" / "nba" / "definition.json"
 PIPELINE_NAME: Final = "retraining"
 DATA_BUCKET: Final = "data"
 ARTIFACT_BUCKET: Final = "artifacts"

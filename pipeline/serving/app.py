@@ -17,10 +17,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pipeline.reason_text import printable
-from pipeline.serving.asked_games import MAX_GAMES, BadRequestError, TooManyGamesError
+from pipeline.contract.reason_text import printable
 from pipeline.serving.bodies import CSV, JSON, READERS, WRITERS
 from pipeline.serving.forecaster import Forecaster
+from pipeline.workloads.nba.serving.asked_games import MAX_GAMES, BadRequestError, TooManyGamesError
 
 # SageMaker passes no more on to a real-time endpoint, and 4 MB to a serverless one.
 MAX_BODY_BYTES: Final = 6 * 1024 * 1024

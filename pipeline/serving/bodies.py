@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from pipeline import contract as c
-from pipeline.serving.asked_games import (
+from pipeline.contract import names as c
+from pipeline.serving.forecaster import Answer
+from pipeline.workloads.nba.serving.asked_games import (
     LONGEST_VALUE,
     MAX_GAMES,
     REQUIRED,
@@ -18,7 +19,6 @@ from pipeline.serving.asked_games import (
     TooManyGamesError,
     check_columns,
 )
-from pipeline.serving.forecaster import Answer
 
 JSON: Final = "application/json"
 CSV: Final = "text/csv"

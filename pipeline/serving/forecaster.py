@@ -12,16 +12,16 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import contract as c
-from pipeline.serving.asked_games import AskedGame, Calendar, check_games
-from pipeline.serving.teams import Teams
-from pipeline.steps.artifact import Artifact, read_artifact, read_unpacked
-from pipeline.steps.container import StepError
-from pipeline.steps.elo import Schedule
-from pipeline.steps.feature_names import FEATURES
-from pipeline.steps.features import feature_signature, features_of_asked
-from pipeline.steps.league_state import EPOCH, KnownGames, LeagueState, days_since_epoch
-from pipeline.steps.model import predict
+from pipeline.contract import names as c
+from pipeline.contract.container import StepError
+from pipeline.training.artifact import Artifact, read_artifact, read_unpacked
+from pipeline.training.model import predict
+from pipeline.workloads.nba.elo import Schedule
+from pipeline.workloads.nba.feature_names import FEATURES
+from pipeline.workloads.nba.features import feature_signature, features_of_asked
+from pipeline.workloads.nba.league_state import EPOCH, KnownGames, LeagueState, days_since_epoch
+from pipeline.workloads.nba.serving.asked_games import AskedGame, Calendar, check_games
+from pipeline.workloads.nba.serving.teams import Teams
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from pipeline import contract as c
+from pipeline.contract import names as c
 from scripts.deployment.environment import Environment
 from scripts.deployment.line import FAILED, OK, WARNING, Line
 
-_ROOT: Final = "running as root"  # what pipeline/entrypoint.py writes where it cannot change its user
+_ROOT: Final = "running as root"  # what pipeline/jobs/entrypoint.py writes where it cannot change its user
 _PROCESSING_LOGS: Final = "/aws/sagemaker/ProcessingJobs"
 # Calls of which AWS's documentation says that they need our roles, and nothing says whether they are made.
 _CALLS: Final = (

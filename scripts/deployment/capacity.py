@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from pipeline import contract as c
-from pipeline.service_rules.values import resolve
+from pipeline.contract import names as c
+from pipeline.definition.service_rules.values import resolve
 from scripts.deployment.environment import Environment
 from scripts.deployment.line import FAILED, OK, WARNING, Line
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline import contract as c
+from pipeline.contract import names as c
 from scripts.deployment.environment import Environment
 from scripts.deployment.line import FAILED, OK, Line
 
@@ -77,7 +77,9 @@ def outputs(environment: Environment) -> Iterator[Line]:
         written = next((item["LastModified"] for item in listed if item["Key"] == key), None)
         if any(item["Key"].startswith(f"{folder}//") for item in listed):
             reason = f"SageMaker wrote below s3://{bucket}/{folder}// (two slashes), where nothing reads"
-            yield Line("outputs", FAILED, reason, "take the slash off the output's URI: pipeline/job_requests.py")
+            yield Line(
+                "outputs", FAILED, reason, "take the slash off the output's URI: pipeline/definition/job_requests.py"
+            )
         elif written is None or written < succeeded[0]["StartTime"]:
             reason = f"the run that succeeded last did not write s3://{bucket}/{key}"
             yield Line("outputs", FAILED, reason, _show(environment, succeeded[0]))

@@ -6,9 +6,15 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from infra.handlers.place import APPROVALS_KEY
-from pipeline import contract as c
-from pipeline.promotion import UnusablePackageError, artifact_uri, by_approval, read_approvals, update_approvals
+from infra.lambda_shared.place import APPROVALS_KEY
+from pipeline.contract import names as c
+from pipeline.contract.promotion import (
+    UnusablePackageError,
+    artifact_uri,
+    by_approval,
+    read_approvals,
+    update_approvals,
+)
 from scripts.deployment.environment import Environment
 from scripts.deployment.line import FAILED, OK, WARNING, Line
 
@@ -90,7 +96,7 @@ def metadata(environment: Environment) -> Iterator[Line]:
             FAILED,
             f"version {version} carries {c.LOG_LOSS}={known.get(c.LOG_LOSS)!r}: SageMaker did not fill in what "
             "Register takes from evaluation.json",
-            "pipeline/model_steps.py: give these values by another way than Std:JsonGet",
+            "pipeline/definition/model_steps.py: give these values by another way than Std:JsonGet",
         )
     else:
         yield Line("metadata of versions", OK, f"version {version} carries its numbers (log loss {loss:.4f})")

@@ -64,4 +64,4 @@ def _token(environment: Environment, first: str, second: str) -> Line:
         PipelineExecutionArn=second, ClientRequestToken=str(uuid.uuid4())
     )
     reason = f"the same token with another parameter started a second run, {second.rsplit('/', 1)[-1]} (stopped)"
-    return Line("request token", FAILED, reason, "infra/start_gate.py: put the parameters into the token")
+    return Line("request token", FAILED, reason, "infra/triggers/start_gate.py: put the parameters into the token")

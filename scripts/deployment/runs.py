@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from infra.schedule_expression import longest_gap_hours
-from infra.setting_rules import RUN_HOURS
+from infra.settings.schedule_expression import longest_gap_hours
+from infra.settings.setting_rules import RUN_HOURS
 from scripts.deployment.environment import Environment
 from scripts.deployment.line import FAILED, OK, WARNING, Line
 from scripts.execution import SUCCEEDED, UNFINISHED, Execution, again, read

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from infra.handlers.endpoint_plan import EndpointSettings, Wanted
-from pipeline import contract as c
+from infra.endpoint.function.endpoint_plan import EndpointSettings, Wanted
+from pipeline.contract import names as c
 from scripts.deployment.environment import Environment
 from scripts.deployment.line import FAILED, OK, WARNING, Line
 

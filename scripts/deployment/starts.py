@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from infra.schedule_expression import longest_gap_hours, next_start
+from infra.settings.schedule_expression import longest_gap_hours, next_start
 from scripts.deployment.environment import Environment
 from scripts.deployment.line import FAILED, OK, WARNING, Line
 

@@ -31,13 +31,13 @@ from starlette.applications import Starlette
 from trained_models import answers, write_good_model
 from written_games import load, original, original_rows
 
-from pipeline.local.faults import StoreError
-from pipeline.reason_text import readable
+from pipeline.contract.container import StepError
+from pipeline.contract.reason_text import readable
+from pipeline.local.store.faults import StoreError
 from pipeline.serving.app import make_app
-from pipeline.serving.asked_games import BadRequestError
 from pipeline.serving.forecaster import Forecaster, load_forecaster
-from pipeline.steps.container import StepError
-from pipeline.steps.games import BadData
+from pipeline.workloads.nba.data.games import BadData
+from pipeline.workloads.nba.serving.asked_games import BadRequestError
 
 MODELS_A_ROUND = 37
 REQUESTS_OF_A_KIND = 5  # a round

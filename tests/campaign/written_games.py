@@ -24,8 +24,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from outcomes import Outcome, SilentlyWrongError, UnclearError
 
-from pipeline.steps.games import ValidatedGames, load_games
-from pipeline.steps.row_counts import took_no_part
+from pipeline.ingest.row_counts import took_no_part
+from pipeline.workloads.nba.data.games import ValidatedGames, load_games
 from scripts.make_sample import COLUMNS, SAMPLE_AS_OF, write_sample
 
 AS_OF = SAMPLE_AS_OF

@@ -132,7 +132,7 @@ def redeployed(cdk: Cdk, deployed: Deployed, root: Path, tmp_path_factory: pytes
         shutil.copytree(root / part, project / part, ignore=shutil.ignore_patterns("__pycache__"))
     for part in ("app.py", "cdk.json"):
         shutil.copy2(root / part, project / part)
-    file = project / "pipeline" / "definition.json"
+    file = project / "pipeline" / "workloads" / "nba" / "definition.json"
     definition = json.loads(file.read_text(encoding="utf-8"))
     depth = next(p for p in definition["Parameters"] if p["Name"] == "MaxDepth")
     depth["DefaultValue"] += 1

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from deployments import ACCOUNT, IMAGE, SETTINGS, STACK, Cdk, Deployed
 
-from pipeline import contract as c
-from pipeline.code_version import code_version
+from pipeline.contract import names as c
+from pipeline.contract.code_version import code_version
 
 pytestmark = pytest.mark.timeout(600)  # a deploy is in it
 
@@ -35,7 +35,7 @@ def test_every_resource_of_the_template_was_made(root: Path, cdk: Cdk, deployed:
 
 
 def test_the_deployed_definition_is_the_committed_one_with_constants_bound(root: Path, deployed: Deployed) -> None:
-    file = root / "pipeline" / "definition.json"
+    file = root / "pipeline" / "workloads" / "nba" / "definition.json"
     text = file.read_text(encoding="utf-8")
     pipeline = deployed.pipeline
     found = json.loads(pipeline["PipelineDefinition"])
@@ -58,7 +58,7 @@ def test_the_deployed_definition_is_the_committed_one_with_constants_bound(root:
     (code,) = [item["S3Input"]["S3Uri"] for item in spark["ProcessingInputs"] if item["InputName"] == "code"]
     bucket, _, key = code.removeprefix("s3://").partition("/")
     with zipfile.ZipFile(BytesIO(deployed.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())) as archive:
-        assert "pipeline/steps/aggregate.py" in archive.namelist()  # the deploy has uploaded it
+        assert "pipeline/workloads/nba/play_by_play/aggregate.py" in archive.namelist()  # the deploy has uploaded it
     constants |= {"SparkImageUri": spark["AppSpecification"]["ImageUri"], "SparkCodeUri": code, "SparkCodeFile": key}
     assert re.fullmatch(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com/[a-z-]+:[\w.-]+", constants["SparkImageUri"])
     for constant, value in constants.items():
@@ -190,7 +190,10 @@ def test_a_second_deploy_changes_nothing(root: Path, cdk: Cdk, deployed: Deploye
 
 
 def test_a_new_definition_is_a_new_version(root: Path, deployed: Deployed, redeployed: Path, name: str) -> None:
-    client, files = deployed.client("sagemaker"), [folder / "pipeline/definition.json" for folder in (root, redeployed)]
+    client, files = (
+        deployed.client("sagemaker"),
+        [folder / "pipeline/workloads/nba/definition.json" for folder in (root, redeployed)],
+    )
     versions = client.list_pipeline_versions(PipelineName=name, SortOrder="Ascending")["PipelineVersionSummaries"]
     assert [v["PipelineVersionId"] for v in versions] == [1, 2]
     found = [client.describe_pipeline(PipelineName=name, PipelineVersionId=n)["PipelineDefinition"] for n in (1, 2)]

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from deployments import ACCOUNT, REGION, Account, Cdk, Deployed, eventually
 from test_destroy import remains
 
-from pipeline import contract as c
+from pipeline.contract import names as c
 
 pytestmark = pytest.mark.timeout(600)  # deploys are in it
 STACK, GROUP, BUDGET = "retraining-prod", "nba-home-win-prod", f"retraining-prod-{REGION}"

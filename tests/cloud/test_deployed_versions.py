@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError
 from deployments import IMAGE, Deployed, Mailbox, eventually
 from emulated_run import AccountRun
 
+from pipeline.contract.registration import MARKER_KEY, REGISTERED_KEY
 from pipeline.local import workspace
-from pipeline.registration import MARKER_KEY, REGISTERED_KEY
 from scripts.make_sample import write_sample
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))  # where pytest finds it only with the tests of the commands

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from cloud.emulated_operations import LAYERS
 from deployments import IMAGE, REGION, Deployed, Mailbox, eventually
 
-from pipeline import contract as c
+from pipeline.contract import names as c
 from scripts import check_deployment
 from scripts.check_deployment import CHECKS
 

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from deployments import ACCOUNT, IMAGE, Account, Cdk, Deployed, eventually
 
-from pipeline import contract as c
+from pipeline.contract import names as c
 
 pytestmark = pytest.mark.timeout(600)  # a deploy is in it
 

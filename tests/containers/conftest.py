@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from containers import Nights, every_night, hand_over, write_events
 
-from pipeline.local.engine import EngineError, image_details, require_engine
+from pipeline.local.launch.engine import EngineError, image_details, require_engine
 from scripts.build_image import build
 from scripts.make_sample import write_sample
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import contract as c
+from pipeline.contract import names as c
 from pipeline.local import workspace
-from pipeline.local.champion import promote
-from pipeline.local.registry import APPROVED, Registry
-from pipeline.local.store import Store
+from pipeline.local.store.champion import promote
+from pipeline.local.store.registry import APPROVED, Registry
+from pipeline.local.store.store import Store
 
 # Three seasons are enough for the gates with a record of 600 games.
 SMALL = {"WalkForwardGames": "600", "MinEvaluatedGames": "400", "BoostingRounds": "20", "AsOfDate": "2025-03-01"}

@@ -23,14 +23,14 @@ from sagemaker.mlops.local import LocalPipelineSession
 from sagemaker.mlops.workflow.condition_step import ConditionStep
 from sagemaker.mlops.workflow.pipeline import Pipeline
 
-from pipeline import contract as c
-from pipeline import parameters as p
-from pipeline.definition import P, build_steps
+from pipeline.contract import names as c
+from pipeline.contract import parameters as p
+from pipeline.definition.compile import P, build_steps
 from pipeline.local import workspace
-from pipeline.local.champion import note_registration, promote
-from pipeline.local.registry import Registry
-from pipeline.local.store import Store
-from pipeline.spark.archive import write_archive
+from pipeline.local.store.champion import note_registration, promote
+from pipeline.local.store.registry import Registry
+from pipeline.local.store.store import Store
+from pipeline.workloads.nba.spark.archive import write_archive
 
 BUCKETS = {"DataBucket": "data", "ArtifactBucket": "artifacts"}
 NO_TELEMETRY = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}

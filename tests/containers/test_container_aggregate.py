@@ -7,7 +7,7 @@ from pathlib import Path
 
 from containers import run
 
-from pipeline import contract as c
+from pipeline.contract import names as c
 
 ROWS = 200_000  # 50 MB of text
 

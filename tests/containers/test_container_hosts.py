@@ -14,12 +14,12 @@ import pytest
 from containers import containers_of
 from inline_program import inline
 
-from pipeline.code_version import code_version, image_files
-from pipeline.local.launch_docker import DockerLauncher
-from pipeline.local.plan import load_plan
-from pipeline.local.record import RunResult
-from pipeline.local.runner import run
-from pipeline.local.store import Store
+from pipeline.contract.code_version import code_version, image_files
+from pipeline.local.launch.launch_docker import DockerLauncher
+from pipeline.local.plan.plan import load_plan
+from pipeline.local.run.runner import run
+from pipeline.local.store.record import RunResult
+from pipeline.local.store.store import Store
 
 # What each host knows before its own lines of Python.
 HOST = """

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from containers import run
 
-from pipeline.code_version import PACKAGE, image_files
-from pipeline.entrypoint import COMMANDS
-from pipeline.local.engine import CONTENT_LABEL, has_buildx, image_details
+from pipeline.contract.code_version import PACKAGE, image_files
+from pipeline.jobs.entrypoint import COMMANDS
+from pipeline.local.launch.engine import CONTENT_LABEL, has_buildx, image_details
 from scripts.build_image import build
 
 MAX_MEGABYTES = 700
@@ -54,7 +54,7 @@ def test_a_change_of_the_code_makes_the_last_layer_anew_and_no_other(
 ) -> None:
     changed = tmp_path / "pipeline"
     shutil.copytree(PACKAGE, changed, ignore=shutil.ignore_patterns("__pycache__"))
-    (changed / "steps" / "metrics.py").open("a").write("# changed\n")
+    (changed / "evaluation" / "metrics.py").open("a").write("# changed\n")
     monkeypatch.setattr("scripts.build_image.PACKAGE", changed)
     monkeypatch.setattr("scripts.build_image.image_files", lambda: image_files(changed))
     monkeypatch.setattr("scripts.build_image.code_version", lambda _files: "changed")
@@ -129,7 +129,7 @@ def test_a_stopped_container_ends_at_once(image: str, tmp_path: Path) -> None:
     step = tmp_path / "train.py"
     step.write_text("import time\nprint('ready', flush=True)\ntime.sleep(60)\n")
     name = f"retraining-test-{os.getpid()}"
-    mount = f"{step}:/opt/program/pipeline/steps/train.py:ro"
+    mount = f"{step}:/opt/program/pipeline/jobs/train.py:ro"
     process = subprocess.Popen(
         ["docker", "run", "--rm", "--name", name, "-v", mount, image, "train"], stdout=subprocess.PIPE, text=True
     )
@@ -145,7 +145,7 @@ def test_running_out_of_memory_is_said(image: str, ml: Path, tmp_path: Path) -> 
     step = tmp_path / "predict.py"
     step.write_text("held = bytearray()\nwhile True:\n    held.extend(b'x' * (1 << 20))\n")
     (ml / "output").mkdir()
-    mounts = ("-v", f"{step}:/opt/program/pipeline/steps/predict.py:ro", "-v", f"{ml}/output:/opt/ml/output")
+    mounts = ("-v", f"{step}:/opt/program/pipeline/jobs/predict.py:ro", "-v", f"{ml}/output:/opt/ml/output")
     done = run("--memory", "64m", "--memory-swap", "64m", *mounts, image, "predict")
     assert done.returncode == 137
     assert "when memory runs out" in (ml / "output" / "message").read_text()

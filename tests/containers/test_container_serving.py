@@ -12,7 +12,7 @@ import pytest
 from containers import Nights
 from served_model import GAME, Client, many_games, predictions, unpack_champion
 
-from pipeline.steps.model_files import write_digests
+from pipeline.training.model_files import write_digests
 
 UNPRIVILEGED = "10001"
 

@@ -13,16 +13,16 @@ import pytest
 from containers import Nights, containers_of, write_events
 from containers import run as docker_run
 
-from infra.definition import all_steps
-from pipeline import contract as c
-from pipeline.code_version import code_version, image_files
+from infra.training.definition import all_steps
+from pipeline.contract import names as c
+from pipeline.contract.code_version import code_version, image_files
 from pipeline.local import workspace
-from pipeline.local.launch_docker import DockerLauncher
-from pipeline.local.plan import load_plan
-from pipeline.local.record import RunResult
-from pipeline.local.runner import run
-from pipeline.local.store import Store
-from pipeline.steps.aggregate import main as aggregate
+from pipeline.local.launch.launch_docker import DockerLauncher
+from pipeline.local.plan.plan import load_plan
+from pipeline.local.run.runner import run
+from pipeline.local.store.record import RunResult
+from pipeline.local.store.store import Store
+from pipeline.workloads.nba.play_by_play.aggregate import main as aggregate
 
 STEP = "AggregateOnSpark"
 

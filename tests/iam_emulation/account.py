@@ -24,7 +24,8 @@ from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 from moto.sts.models import sts_backends
 
-# Services of which AWS documents that they name the account for which they take on a role (infra/permissions.py).
+# Services of which AWS documents that they name the account for which they take on a role:
+# infra/foundation/permissions.py.
 _NAMES_THE_ACCOUNT = ("events", "sagemaker", "scheduler", "states")
 ADMINISTRATOR = Principal(
     f"arn:aws:iam::{ACCOUNT}:root", [{"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}]

@@ -23,10 +23,10 @@ from moto.sagemaker.models import sagemaker_backends
 from moto.sns.models import sns_backends
 from sagemaker_emulation import ACCOUNT, REGION
 
-from infra.handlers import approval
-from infra.handlers.objects import Objects
-from infra.handlers.registry import Registry
-from pipeline import contract as c
+from infra.approval.function import handler
+from infra.lambda_shared.objects import Objects
+from infra.lambda_shared.registry import Registry
+from pipeline.contract import names as c
 
 GROUP = "nba-home-win"
 BUCKET = "artifacts"
@@ -177,7 +177,7 @@ class World:
         context = SimpleNamespace(
             aws_request_id=request_id or f"request{next(self.requests)}", invoked_function_arn=FUNCTION_ARN
         )
-        return approval.handler(json.loads(json.dumps(notice)), context)
+        return handler.handler(json.loads(json.dumps(notice)), context)
 
     def interrupt(self) -> None:
         """Called before each call of the handler."""
@@ -212,7 +212,7 @@ class MemoryWorld(World):
         self.clock = datetime(2025, 3, 1, tzinfo=UTC)
         self.etags = itertools.count(1)
         self.fails: Callable[[str, str], None] = lambda when, call: None  # raises, before or after a call's effect
-        self.services = approval.Services(Registry(self, GROUP), Objects(self, BUCKET), self, self.now, lambda _: None)
+        self.services = handler.Services(Registry(self, GROUP), Objects(self, BUCKET), self, self.now, lambda _: None)
 
     def now(self) -> float:
         """The function's clock."""
@@ -337,7 +337,7 @@ class MotoWorld(World):
         self.sagemaker.create_model_package_group(ModelPackageGroupName=GROUP)
         for name in ("alerts", "approvers"):
             sns.create_topic(Name=name)
-        self.services = approval.connect(GROUP, BUCKET)
+        self.services = handler.connect(GROUP, BUCKET)
         self._putting = ""
         self.registered = 0
         for client in (self.services.registry.client, self.services.objects.client):

@@ -13,9 +13,9 @@ from typing import Any
 
 from approval_worlds import ALERTS, APPROVERS, Killed, MemoryWorld, champion, refused
 
-from infra.handlers import approval
-from infra.handlers.place import APPROVALS_KEY
-from pipeline.promotion import next_approval_id, read_approvals
+from infra.approval.function import handler
+from infra.lambda_shared.place import APPROVALS_KEY
+from pipeline.contract.promotion import next_approval_id, read_approvals
 
 HOURLY = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
 PENDING, APPROVED, REJECTED = "PendingManualApproval", "Approved", "Rejected"
@@ -24,12 +24,12 @@ LAMBDA_TRIES = 3  # of an event, before it is a dead letter
 
 @contextmanager
 def connected(world: MemoryWorld) -> Iterator[MemoryWorld]:
-    connect = approval.connect
-    approval.connect = lambda *_: world.services  # type: ignore[assignment]
+    connect = handler.connect
+    handler.connect = lambda *_: world.services  # type: ignore[assignment]
     try:
         yield world
     finally:
-        approval.connect = connect
+        handler.connect = connect
 
 
 @dataclass

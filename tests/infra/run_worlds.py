@@ -11,8 +11,8 @@ from typing import Any
 from approval_worlds import ALERTS, BUCKET, FUNCTION_ARN, PIPELINE, MemoryWorld, _call, refused
 from sagemaker_emulation import ACCOUNT, GENERIC_REASON, REGION
 
-from infra.handlers import runs
-from infra.handlers.objects import Objects
+from infra.failure_notifications.function import handler
+from infra.lambda_shared.objects import Objects
 
 PIPELINE_ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:pipeline/{PIPELINE}"
 VARIABLES = {
@@ -31,7 +31,7 @@ class RunWorld(MemoryWorld):
         self.runs: dict[str, dict[str, Any]] = {}
         self.jobs: dict[str, str] = {}
         self.behind: set[str] = set()  # runs whose list of steps does not show the last failure yet
-        self.services = runs.Services(  # type: ignore[assignment]
+        self.services = handler.Services(  # type: ignore[assignment]
             self, Objects(self, BUCKET), self, self.now, self.pass_time
         )
 
@@ -75,7 +75,7 @@ class RunWorld(MemoryWorld):
     def deliver(self, notice: dict[str, Any], request_id: str | None = None) -> dict[str, Any]:
         """Invoke the handler as Lambda does."""
         context = SimpleNamespace(aws_request_id=request_id or "r", invoked_function_arn=FUNCTION_ARN)
-        return runs.handler(copy.deepcopy(notice), context)
+        return handler.handler(copy.deepcopy(notice), context)
 
     # --- what the handler calls -----------------------------------------------------------------------------------
 

@@ -10,10 +10,10 @@ from typing import Any
 from approval_worlds import FUNCTION_ARN, MemoryWorld
 from botocore.exceptions import ClientError
 
-from infra.handlers import serving
-from infra.handlers.endpoint_calls import Endpoints
-from infra.handlers.endpoint_plan import SERVERLESS, EndpointSettings
-from infra.handlers.objects import Objects
+from infra.endpoint.function import handler
+from infra.endpoint.function.endpoint_calls import Endpoints
+from infra.endpoint.function.endpoint_plan import SERVERLESS, EndpointSettings
+from infra.lambda_shared.objects import Objects
 
 SETTINGS = EndpointSettings(
     name="retraining-test",
@@ -55,7 +55,7 @@ class EndpointWorld(MemoryWorld):
         self.endpoint: dict[str, Any] | None = None
         self.target = ""
         self.updates: list[dict[str, Any]] = []
-        self.services = serving.Services(  # type: ignore[assignment]
+        self.services = handler.Services(  # type: ignore[assignment]
             Endpoints(self, SETTINGS.name, SETTINGS.own), Objects(self, SETTINGS.bucket), self, self.now, lambda _: None
         )
         self.promote(None)
@@ -77,7 +77,7 @@ class EndpointWorld(MemoryWorld):
     def invoke(self, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """The handler, as Lambda does it."""
         context = SimpleNamespace(aws_request_id=f"request{next(self.requests)}", invoked_function_arn=FUNCTION_ARN)
-        return serving.handler(event or {"detail-type": "Scheduled Event"}, context)
+        return handler.handler(event or {"detail-type": "Scheduled Event"}, context)
 
     def settle(self) -> None:
         """What was begun ends."""

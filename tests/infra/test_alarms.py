@@ -12,7 +12,7 @@ import pytest
 from resolved_template import Resolver, Template, only, resources
 from synthesis import Synthesise
 
-from infra.handlers.clock import CLOCK, NOW
+from infra.lambda_shared.clock import CLOCK, NOW
 
 KINDS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
 
@@ -157,8 +157,8 @@ def test_dashboard_shows_runs_models_data_and_every_alarm(prod: Template) -> Non
 
 
 def test_dashboard_reads_the_metrics_that_the_approval_function_writes() -> None:
-    from infra import dashboard
-    from infra.handlers import metrics
+    from infra.alarms import dashboard
+    from infra.approval.function import metrics
 
     assert metrics.NAMESPACE == dashboard.MODEL_NAMESPACE
     shown = json.dumps(dashboard.dashboard_body("p", "r", "b", []))

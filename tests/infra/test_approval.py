@@ -16,25 +16,14 @@ from aws_cdk.assertions import Match, Template
 from moto.server import ThreadedMotoServer
 
 from app import FLAGS
-from infra.alerts import Alerts
-from infra.approval import HANDLER, Approval
-from infra.keys import Keys
-from infra.settings import Settings
-from infra.storage import Storage
+from infra.alarms.alerts import Alerts
+from infra.approval.construct import HANDLER, Approval
+from infra.foundation.keys import Keys
+from infra.foundation.storage import Storage
+from infra.settings.settings import Settings
 
 IMAGE = "111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining@sha256:" + "5" * 64
-MODULES = {
-    *(f"infra/handlers/{name}.py" for name in ("__init__", "approval", "champion", "clients")),
-    *(
-        f"infra/handlers/{name}.py"
-        for name in ("clock", "cloudformation", "mail", "metrics", "objects", "outbox", "place", "registry")
-    ),
-    *(f"infra/handlers/{name}.py" for name in ("endpoint", "endpoint_calls", "endpoint_plan", "serving")),
-    *("infra/handlers/teardown.py", "infra/__init__.py", "pipeline/__init__.py"),
-    *(f"infra/handlers/{name}.py" for name in ("monitor_metrics", "run_mail", "runs")),
-    "pipeline/failure_reason.py",
-    *(f"pipeline/{name}.py" for name in ("console", "contract", "promotion", "registration")),
-}
+FUNCTIONS = ("approval", "endpoint", "failure_notifications", "teardown")
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +70,12 @@ def asset(assembly: Path) -> Path:
     return folder
 
 
-def test_the_asset_is_the_handlers_and_the_shared_rules(asset: Path) -> None:
-    assert {str(path.relative_to(asset)) for path in asset.rglob("*") if path.is_file()} == MODULES
+def test_the_asset_is_the_functions_and_what_they_share(asset: Path, root: Path) -> None:
+    """No construct, no step, no bytecode: a change of those must not deploy the functions again."""
+    folders = [f"infra/{name}/function" for name in FUNCTIONS] + ["infra/lambda_shared", "pipeline/contract"]
+    packages = {"infra/__init__.py", "pipeline/__init__.py", *(f"infra/{name}/__init__.py" for name in FUNCTIONS)}
+    sources = {str(path.relative_to(root)) for folder in folders for path in (root / folder).glob("*.py")}
+    assert {str(path.relative_to(asset)) for path in asset.rglob("*") if path.is_file()} == sources | packages
 
 
 INVOKE = """

@@ -17,9 +17,9 @@ from botocore.exceptions import ClientError
 from random_worlds import HOURLY, connected
 from recording_client import RecordingClient
 
-from infra.handlers import approval
-from infra.handlers.approval import told_approval
-from infra.handlers.objects import Objects
+from infra.approval.function import handler
+from infra.approval.function.handler import told_approval
+from infra.lambda_shared.objects import Objects
 
 APPROVED, PENDING, REJECTED = "Approved", "PendingManualApproval", "Rejected"
 TOLD = {
@@ -121,7 +121,7 @@ def test_without_an_evaluation_a_version_is_announced(world: MemoryWorld, metric
 
 def test_emails_are_sent_also_where_a_version_cannot_be_put_into_its_place(world: MemoryWorld) -> None:
     world.register(PENDING)
-    world.services.outbox().record("other", ALERTS, approval.problem("a: b", SimpleNamespace(pipeline="p", region="r")))
+    world.services.outbox().record("other", ALERTS, handler.problem("a: b", SimpleNamespace(pipeline="p", region="r")))
 
     def fail(when: str, call: str) -> None:
         if (when, call) == ("before", "describe_model_package"):
@@ -201,7 +201,7 @@ def test_the_function_works_on_its_own_group_and_bucket(world: MemoryWorld, monk
         return world.services
 
     with monkeypatch.context() as patch:  # undone before the world puts the real one back
-        patch.setattr(approval, "connect", connect)
+        patch.setattr(handler, "connect", connect)
         assert world.deliver({}) == {"champion": None, "sent": 0}, "an event without details is an hourly one"
     assert asked == [("nba-home-win", "artifacts")]
 
@@ -253,8 +253,8 @@ def test_an_evaluation_is_read_from_its_own_bucket(uri: str | None, answer: byte
     package = {"ModelMetrics": {"ModelQuality": {"Statistics": {} if uri is None else {"S3Uri": uri}}}}
     if evaluation is ClientError:
         with pytest.raises(ClientError):
-            approval._evaluation(package, Objects(client, "ours"))
+            handler._evaluation(package, Objects(client, "ours"))
     else:
-        assert approval._evaluation(package, Objects(client, "ours")) == evaluation
+        assert handler._evaluation(package, Objects(client, "ours")) == evaluation
     complete = uri == "s3://theirs/a/e.json"
     assert client.requests == [("get_object", {"Bucket": "theirs", "Key": "a/e.json"})] * complete

@@ -8,8 +8,8 @@ import pytest
 from resolved_template import ACCOUNT, Resolver, Template, only, resources
 from synthesis import Synthesise
 
-from infra.definition import all_steps, deployed_definition
-from infra.settings import Settings
+from infra.settings.settings import Settings
+from infra.training.definition import all_steps, deployed_definition
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ import pytest
 from approval_worlds import ALERTS, VARIABLES, MemoryWorld, champion, model
 from random_worlds import HOURLY, connected
 
-from infra.handlers import champion as champions
-from infra.handlers.champion import PromotionError
-from pipeline import contract as c
+from infra.lambda_shared import champion as champions
+from infra.lambda_shared.champion import PromotionError
+from pipeline.contract import names as c
 
 APPROVED, PENDING, REJECTED = "Approved", "PendingManualApproval", "Rejected"
 

@@ -16,10 +16,11 @@ from moto import mock_aws
 from sagemaker_emulation import REGION, taught
 from serving_worlds import SETTINGS, EndpointWorld, champion_json
 
-from infra.handlers import approval, serving
-from infra.handlers.endpoint import ServingError
-from infra.handlers.endpoint_plan import SETTINGS_VARIABLE
-from pipeline import contract as c
+from infra.approval.function import handler
+from infra.endpoint.function import handler as serving
+from infra.endpoint.function.endpoint import ServingError
+from infra.endpoint.function.endpoint_plan import SETTINGS_VARIABLE
+from pipeline.contract import names as c
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +47,7 @@ def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> An
     monkeypatch.setattr(approval_worlds, "request", with_digest)
     with taught(), mock_aws(config={"core": {"mock_credentials": False}}):  # the role's keys are used
         made = request.param()
-        monkeypatch.setattr(approval, "connect", lambda *_: made.services)
+        monkeypatch.setattr(handler, "connect", lambda *_: made.services)
         yield made
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.handlers import cloudformation
-from infra.handlers.clock import CLOCK
+from infra.lambda_shared import cloudformation
+from infra.lambda_shared.clock import CLOCK
 
 EVENT = {
     "RequestType": "Create",

@@ -14,10 +14,10 @@ import pytest
 from resolved_template import ACCOUNT, REGION, Resolver, Template, only, resources
 from synthesis import IMAGE, Synthesise
 
-from infra.definition import all_steps, bound_body, deployed_definition
-from infra.setting_rules import SettingError
-from infra.settings import Settings
-from pipeline.code_version import SHARED, code_version, step_files
+from infra.settings.setting_rules import SettingError
+from infra.settings.settings import Settings
+from infra.training.definition import all_steps, bound_body, deployed_definition
+from pipeline.contract.code_version import code_version, step_files
 
 
 def deployed(template: Template) -> dict[str, Any]:
@@ -48,7 +48,9 @@ def expected_constants(template: Template, root: Path) -> dict[str, str]:
         "ModelPackageGroupName": "nba-home-win-prod",
         "CodeVersion": code_version(),
         "GitRevision": found.stdout.strip() or "unknown",
-        "DefinitionHash": hashlib.sha256((root / "pipeline" / "definition.json").read_bytes()).hexdigest(),
+        "DefinitionHash": hashlib.sha256(
+            (root / "pipeline" / "workloads" / "nba" / "definition.json").read_bytes()
+        ).hexdigest(),
         "SparkImageUri": "173754725891.dkr.ecr.us-east-1.amazonaws.com/sagemaker-spark-processing:3.5-cpu",
         "SparkCodeUri": f"s3://cdk-hnb659fds-assets-{ACCOUNT}-{REGION}/{spark_code(template)}",
         "SparkCodeFile": spark_code(template),
@@ -64,7 +66,7 @@ def spark_code(template: Template) -> str:
 
 
 def test_nothing_but_the_constants_differs(prod: Template, root: Path) -> None:
-    text = (root / "pipeline" / "definition.json").read_text(encoding="utf-8")
+    text = (root / "pipeline" / "workloads" / "nba" / "definition.json").read_text(encoding="utf-8")
     for name, value in expected_constants(prod, root).items():
         assert f"${{{name}}}" in text
         text = text.replace(f"${{{name}}}", value)
@@ -189,15 +191,15 @@ def test_a_constant_that_is_not_bound_is_refused() -> None:
 
 
 def test_code_version_follows_content_and_names_only(tmp_path: Path) -> None:
-    for folder in ("ingest", "steps"):
-        (tmp_path / folder).mkdir()
-    for name in (*SHARED, "ingest/read.py", "steps/train.py"):
+    for name in ("__init__.py", "requirements.txt", "ingest/files/read.py", "jobs/train.py", "serving/app.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
     before = code_version(package=tmp_path)
-    (tmp_path / "steps" / "train.pyc").write_text("compiled")
+    (tmp_path / "jobs" / "train.pyc").write_text("compiled")
     (tmp_path / "other.py").write_text("runs in no step")
+    (tmp_path / "serving" / "app.py").write_text("runs in no step")
     assert code_version(package=tmp_path) == before
-    (tmp_path / "steps" / "train.py").write_text("changed")
+    (tmp_path / "jobs" / "train.py").write_text("changed")
     assert code_version(package=tmp_path) != before
 
 

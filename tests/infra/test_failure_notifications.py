@@ -25,8 +25,8 @@ from resolved_template import Resolver, Template, only, resources
 from run_worlds import PIPELINE_ARN, VARIABLES, RunWorld
 from sagemaker_emulation import ACCOUNT, GENERIC_REASON, REGION, Run, taught
 
-from infra.handlers import runs
-from pipeline.failure_reason import failure_reason
+from infra.failure_notifications.function import handler
+from pipeline.contract.failure_reason import failure_reason
 
 WORLDS = int(os.environ.get("WORLDS", "1000"))
 HOURLY = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
@@ -121,17 +121,17 @@ class Account:
         """Subject and text of what is sent because of an event."""
         sent = sns_backends[ACCOUNT][REGION].topics[ALERTS].sent_notifications
         before = len(sent)
-        runs.handler(event, SimpleNamespace(aws_request_id="r", invoked_function_arn=FUNCTION))
+        handler.handler(event, SimpleNamespace(aws_request_id="r", invoked_function_arn=FUNCTION))
         return [(notice[2], notice[1]) for notice in sent[before:]]
 
 
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
-    monkeypatch.setattr(runs, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(handler, "_PAUSE_SECONDS", 0.0)
     with taught(), mock_aws():
-        runs.connect.cache_clear()
+        handler.connect.cache_clear()
         yield Account()
-        runs.connect.cache_clear()
+        handler.connect.cache_clear()
 
 
 def about(run: Run, **detail: str) -> dict[str, Any]:
@@ -254,12 +254,12 @@ def test_documented_emails_are_what_is_sent(account: Account, root: Path) -> Non
 
 @contextmanager
 def connected(world: RunWorld) -> Iterator[RunWorld]:
-    connect = runs.connect
-    runs.connect = lambda *_: world.services  # type: ignore[assignment]
+    connect = handler.connect
+    handler.connect = lambda *_: world.services  # type: ignore[assignment]
     try:
         yield world
     finally:
-        runs.connect = connect
+        handler.connect = connect
 
 
 def test_copies_at_once_and_in_any_order_are_one_email() -> None:

@@ -35,8 +35,8 @@ from moto import mock_aws
 from moto.sagemaker.models import PAGINATION_MODEL
 from sagemaker_emulation import REGION, taught
 
-from infra.handlers import approval
-from infra.handlers.place import APPROVALS_KEY
+from infra.approval.function import handler
+from infra.lambda_shared.place import APPROVALS_KEY
 
 HOURLY = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
 PENDING, APPROVED, REJECTED = "PendingManualApproval", "Approved", "Rejected"
@@ -61,12 +61,12 @@ def moto_world() -> Iterator[MotoWorld]:
 
 @contextmanager
 def memory_world() -> Iterator[MemoryWorld]:
-    world, connect = MemoryWorld(), approval.connect
-    approval.connect = lambda *_: world.services  # type: ignore[assignment]
+    world, connect = MemoryWorld(), handler.connect
+    handler.connect = lambda *_: world.services  # type: ignore[assignment]
     try:
         yield world
     finally:
-        approval.connect = connect
+        handler.connect = connect
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from synthesis import IMAGE, Synthesise, cdk_context
 
-from pipeline.code_version import PACKAGE, image_files
+from pipeline.contract.code_version import PACKAGE, image_files
 
 Asset = tuple[Path, dict[str, Any]]
 
@@ -92,8 +92,8 @@ def test_a_change_of_the_code_is_another_image(asset: Asset, root: Path, tmp_pat
     copies = [tmp_path / name for name in ("same", "changed")]
     for copy in copies:
         shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    (copies[1] / "steps" / "metrics.py").open("a").write("# changed\n")
-    (copies[0] / "definition.json").write_text("{}")  # not in the image
+    (copies[1] / "evaluation" / "metrics.py").open("a").write("# changed\n")
+    (copies[0] / "workloads" / "nba" / "definition.json").write_text("{}")  # not in the image
     assert digest(copies[0]) == asset[1]["digest"]
     assert digest(copies[1]) != asset[1]["digest"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from infra.handlers.metrics import is_due, metric_lines
-from infra.handlers.place import Place
+from infra.approval.function.metrics import is_due, metric_lines
+from infra.lambda_shared.place import Place
 
 HOURLY = {"detail-type": "Scheduled Event", "time": "2026-01-02T11:31:00Z"}
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from approval_worlds import EVALUATION
 
-from infra.handlers.mail import Mail, _number, message, problem, subject, waiting, withdrawn
-from infra.handlers.place import Place
+from infra.lambda_shared.mail import Mail, _number, message, problem, subject, waiting, withdrawn
+from infra.lambda_shared.place import Place
 
 PLACE = Place("group", "bucket", "p", "alerts", "approvers", "aws", "eu-west-1", "111122223333")
 OPTIONS = "--aws --pipeline p --region eu-west-1"

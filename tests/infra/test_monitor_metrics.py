@@ -15,8 +15,8 @@ from moto.events.models import EventPattern
 from resolved_template import Resolver, Template, only, resources
 from sagemaker_emulation import REGION, taught
 
-from infra.handlers import monitor_metrics as names
-from infra.handlers.monitor_metrics import monitor_lines, values_of
+from infra.approval.function import monitor_metrics as names
+from infra.approval.function.monitor_metrics import monitor_lines, values_of
 
 WRITTEN = datetime(2026, 11, 25, 9, 4, tzinfo=UTC).timestamp()
 REPORT: dict[str, Any] = {
@@ -212,7 +212,7 @@ def test_the_artifact_bucket_tells_eventbridge(prod: Template) -> None:
 
 
 def test_the_dashboard_shows_what_the_monitor_saw() -> None:
-    from infra.dashboard import dashboard_body
+    from infra.alarms.dashboard import dashboard_body
 
     shown = json.dumps(dashboard_body("p", "r", "b", []))
     for metric in ("LiveLogLoss", "ExpectedLogLoss", *ALARMS.values()):

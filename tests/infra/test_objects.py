@@ -12,8 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 from recording_client import RecordingClient, refusal
 
-from infra.handlers import objects
-from infra.handlers.objects import Objects, Stored
+from infra.lambda_shared import objects
+from infra.lambda_shared.objects import Objects, Stored
 
 WRITTEN = datetime(2026, 11, 25, tzinfo=UTC)
 NOTHING = Stored(None, None)

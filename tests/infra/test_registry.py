@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 from recording_client import RecordingClient, refusal
 
-from infra.handlers.registry import Registry
+from infra.lambda_shared.registry import Registry
 
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/ours/"
 

@@ -16,9 +16,9 @@ from recording_client import RecordingClient, refusal
 from run_worlds import VARIABLES, RunWorld
 from sagemaker_emulation import REGION
 
-from infra.handlers import runs
-from infra.handlers.mail import Mail
-from infra.handlers.run_mail import Run, run_failed, run_stopped, step_failed
+from infra.failure_notifications.function import handler
+from infra.failure_notifications.function.run_mail import Run, run_failed, run_stopped, step_failed
+from infra.lambda_shared.mail import Mail
 
 ARN = "arn:aws:sagemaker:eu-west-1:111122223333:pipeline/p/execution/x1"
 RUN = Run(ARN, "p", "prod", "aws", "eu-west-1")
@@ -134,7 +134,7 @@ def test_a_run_is_what_the_service_says() -> None:
 
 
 # --- which runs and steps ---------------------------------------------------------------------------------------------
-def services(**answers: Any) -> tuple[runs.Services, RecordingClient]:
+def services(**answers: Any) -> tuple[handler.Services, RecordingClient]:
     client = RecordingClient(**answers)
     made: Any = SimpleNamespace(sagemaker=client, clock=lambda: 1_000_000.0, pause=lambda _: None)
     return made, client
@@ -145,7 +145,7 @@ def test_the_hourly_call_looks_at_runs_of_two_days_that_have_not_succeeded() -> 
     page = [{"PipelineExecutionArn": arn, "PipelineExecutionStatus": status} for arn, status in statuses.items()]
     pages = [{"PipelineExecutionSummaries": page[:2]}, {"PipelineExecutionSummaries": page[2:]}]
     made, client = services(list_pipeline_executions=pages)
-    assert list(runs._recent(made, "p")) == ["a", "c", "d"]
+    assert list(handler._recent(made, "p")) == ["a", "c", "d"]
     request = {"PipelineName": "p", "CreatedAfter": 1_000_000.0 - 172_800, "SortOrder": "Descending"}
     assert client.requests == [("list_pipeline_executions", request)]
 
@@ -162,21 +162,21 @@ def test_the_hourly_call_looks_at_runs_of_two_days_that_have_not_succeeded() -> 
 )
 def test_what_started_a_run(given: list[dict[str, str]], trigger: str) -> None:
     made, client = services(list_pipeline_parameters_for_execution=[{}, {"PipelineParameters": given}])
-    assert runs._trigger(made, ARN) == trigger
+    assert handler._trigger(made, ARN) == trigger
     assert client.requests == [("list_pipeline_parameters_for_execution", {"PipelineExecutionArn": ARN})]
 
 
 def test_what_a_container_wrote() -> None:
     step = job("ProcessingJob", "processing-job/j-1")
     made, client = services(describe_processing_job={"ExitMessage": "bad data"})
-    assert runs._exit_message(made, step) == "bad data"
+    assert handler._exit_message(made, step) == "bad data"
     assert client.requests == [("describe_processing_job", {"ProcessingJobName": "j-1"})]
-    assert runs._exit_message(services(describe_processing_job={})[0], step) is None
-    assert runs._exit_message(made, job("TrainingJob", "training-job/j-1")) is None
+    assert handler._exit_message(services(describe_processing_job={})[0], step) is None
+    assert handler._exit_message(made, job("TrainingJob", "training-job/j-1")) is None
     for code in ("ValidationException", "ResourceNotFound"):
-        assert runs._exit_message(services(describe_processing_job=refusal(code))[0], step) is None
+        assert handler._exit_message(services(describe_processing_job=refusal(code))[0], step) is None
     with pytest.raises(ClientError):
-        runs._exit_message(services(describe_processing_job=refusal("ThrottlingException"))[0], step)
+        handler._exit_message(services(describe_processing_job=refusal("ThrottlingException"))[0], step)
 
 
 def test_each_failure_of_a_step_has_a_name_of_its_own() -> None:
@@ -190,11 +190,11 @@ def test_each_failure_of_a_step_has_a_name_of_its_own() -> None:
         {"Metadata": {"A": {"Arn": "2"}}},
         {"Metadata": {"A": {"Arn": "1"}}},
     ]
-    names = [runs._attempt(step) for step in steps]
+    names = [handler._attempt(step) for step in steps]
     assert len(set(names)) == len(steps)
     assert {len(name) for name in names} == {12}
     assert names[0] == hashlib.sha256(b'[""]').hexdigest()[:12]
-    assert runs._attempt({"Metadata": dict(reversed(jobs.items()))}) == names[3], "the start does not matter"
+    assert handler._attempt({"Metadata": dict(reversed(jobs.items()))}) == names[3], "the start does not matter"
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> RunWorld:
         monkeypatch.setenv(name, value)
     made = RunWorld()
     monkeypatch.setattr(
-        runs, "connect", lambda bucket: made.services if bucket == VARIABLES["ARTIFACT_BUCKET"] else None
+        handler, "connect", lambda bucket: made.services if bucket == VARIABLES["ARTIFACT_BUCKET"] else None
     )
     return made
 
@@ -254,7 +254,7 @@ def test_a_notice_is_named_after_what_failed(world: RunWorld) -> None:
     assert world.deliver({"detail": {}}) == {"sent": 3}
     step = world.runs[first]["steps"]["Prepare"]
     assert {key for key in world.objects if key.startswith("outbox/")} == {
-        f"outbox/runs/run1-Prepare-{runs._attempt(step)}",
+        f"outbox/runs/run1-Prepare-{handler._attempt(step)}",
         *("outbox/runs/run2-stopped", "outbox/runs/run3-failed"),
     }
     assert world.deliver({}) == {"sent": 0}
@@ -280,7 +280,7 @@ def test_an_event_is_about_its_run_alone(world: RunWorld, capsys: pytest.Capture
 
 def test_the_hourly_call_asks_for_runs_of_this_pipeline(world: RunWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(runs, "_recent", lambda _, pipeline: asked.append(pipeline) or [])
+    monkeypatch.setattr(handler, "_recent", lambda _, pipeline: asked.append(pipeline) or [])
     assert world.deliver({"detail": {}}) == {"sent": 0}
     assert asked == [PIPELINE]
 

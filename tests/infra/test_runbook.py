@@ -9,7 +9,7 @@ import pytest
 from resolved_template import resources
 from synthesis import Synthesise
 
-from infra.definition import all_steps, read_definition
+from infra.training.definition import all_steps, read_definition
 
 
 @pytest.fixture(scope="module")

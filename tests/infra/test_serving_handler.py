@@ -20,9 +20,9 @@ from moto import mock_aws
 from sagemaker_emulation import REGION, taught
 from serving_worlds import SETTINGS, EndpointWorld, champion_json, refused
 
-from infra.handlers import serving
-from infra.handlers.endpoint import ServingError
-from infra.handlers.endpoint_plan import ATTEMPT, INSTANCE, SETTINGS_VARIABLE, Wanted
+from infra.endpoint.function import handler
+from infra.endpoint.function.endpoint import ServingError
+from infra.endpoint.function.endpoint_plan import ATTEMPT, INSTANCE, SETTINGS_VARIABLE, Wanted
 
 MACHINES = replace(SETTINGS, kind=INSTANCE)
 
@@ -37,12 +37,12 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def made_world(broken: frozenset[int] = frozenset()) -> Iterator[EndpointWorld]:
-    world, connect = EndpointWorld(broken), serving.connect
-    serving.connect = lambda *_: world.services  # type: ignore[assignment]
+    world, connect = EndpointWorld(broken), handler.connect
+    handler.connect = lambda *_: world.services  # type: ignore[assignment]
     try:
         yield world
     finally:
-        serving.connect = connect
+        handler.connect = connect
 
 
 @pytest.fixture
@@ -322,9 +322,9 @@ def test_a_mail_that_could_not_be_sent_is_sent_by_lambdas_retry(world: EndpointW
     context = SimpleNamespace(aws_request_id="the same", invoked_function_arn=FUNCTION_ARN)
     world.publish = lambda **_: (_ for _ in ()).throw(refused("throttled"))  # type: ignore[method-assign]
     with pytest.raises(ClientError):
-        serving.handler({}, context)
+        handler.handler({}, context)
     world.publish = publish  # type: ignore[method-assign]
-    assert serving.handler({}, context)["step"] == "failed"
+    assert handler.handler({}, context)["step"] == "failed"
     assert len(world.mails) == 1
 
 
@@ -385,7 +385,7 @@ def remove(world: EndpointWorld, *, pauses: int = 10) -> list[str]:
         return 60_000 if len(seen) < pauses else 0
 
     endpoints, objects = world.services.endpoints, world.services.objects  # type: ignore[attr-defined]
-    serving.remove_all(endpoints, objects, milliseconds_left=left, pause=pause)
+    handler.remove_all(endpoints, objects, milliseconds_left=left, pause=pause)
     return seen
 
 
@@ -415,7 +415,7 @@ def test_the_requests_are_what_the_service_takes(chosen: Any, monkeypatch: pytes
     monkeypatch.setenv(SETTINGS_VARIABLE, chosen.as_text())
     context = SimpleNamespace(aws_request_id="r", invoked_function_arn=FUNCTION_ARN)
     with taught(), mock_aws():
-        serving.connect.cache_clear()
+        handler.connect.cache_clear()
         s3, sagemaker = (boto3.client(name, region_name=REGION) for name in ("s3", "sagemaker"))
         s3.create_bucket(Bucket="artifacts", CreateBucketConfiguration={"LocationConstraint": REGION})
         steps = []
@@ -423,7 +423,7 @@ def test_the_requests_are_what_the_service_takes(chosen: Any, monkeypatch: pytes
             if version:
                 s3.put_object(Bucket="artifacts", Key=f"champion/{version}/model.tar.gz", Body=b"weights")
             s3.put_object(Bucket="artifacts", Key="champion/champion.json", Body=champion_json(version))
-            steps += [serving.handler({}, context)["step"] for _ in range(2)]
+            steps += [handler.handler({}, context)["step"] for _ in range(2)]
             if version:
                 found = sagemaker.describe_endpoint(EndpointName=SETTINGS.name)
                 (name,) = [model["ModelName"] for model in sagemaker.list_models()["Models"]]
@@ -435,4 +435,4 @@ def test_the_requests_are_what_the_service_takes(chosen: Any, monkeypatch: pytes
         assert not sagemaker.list_endpoint_configs()["EndpointConfigs"]
         keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket="artifacts", Prefix="serving/")["Contents"]]
         assert keys == [ATTEMPT]
-    serving.connect.cache_clear()
+    handler.connect.cache_clear()

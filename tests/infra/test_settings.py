@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from resolved_template import only
 from synthesis import IMAGE, Synthesise, cdk_context
 
-from infra.schedule_expression import ScheduleError, longest_gap_hours, runs_a_day
-from infra.setting_rules import LOG_RETENTION_DAYS, SettingError
-from infra.settings import READERS, Settings
-from infra.tag_rules import MAX_TAGS
+from infra.settings.schedule_expression import ScheduleError, longest_gap_hours, runs_a_day
+from infra.settings.setting_rules import LOG_RETENTION_DAYS, SettingError
+from infra.settings.settings import READERS, Settings
+from infra.settings.tag_rules import MAX_TAGS
 
 
 def read(**settings: Any) -> Settings:

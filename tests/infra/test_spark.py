@@ -13,11 +13,11 @@ from synthesis import Synthesise, cdk_context
 from test_deployed_definition import deployed, spark_code
 from test_stack_security import permitted
 
-from infra.definition import all_steps
-from infra.setting_rules import SettingError
-from infra.settings import Settings
-from pipeline.code_version import PACKAGE
-from pipeline.spark.archive import MODULES
+from infra.settings.setting_rules import SettingError
+from infra.settings.settings import Settings
+from infra.training.definition import all_steps
+from pipeline.contract.code_version import PACKAGE
+from pipeline.workloads.nba.spark.archive import archived_files
 
 JOB = "TrainingJobRole"
 OWN = "444455556666.dkr.ecr.eu-west-1.amazonaws.com/our-spark:3.5"
@@ -76,9 +76,10 @@ def test_the_code_is_an_asset_that_the_job_reads_and_starts(root: Path, prod: Te
     (entry,) = [file for file in files.values() if file["source"]["path"].endswith(".zip")]
     assert entry["source"]["packaging"] == "file"
     with zipfile.ZipFile(tmp_path / entry["source"]["path"]) as archive:
-        assert set(archive.namelist()) == {"__main__.py", *(f"pipeline/{name}" for name in MODULES)}
-        for name in MODULES:
-            assert archive.read(f"pipeline/{name}") == (PACKAGE / name).read_bytes()
+        paths = {f"pipeline/{path.relative_to(PACKAGE).as_posix()}": path for path in archived_files()}
+        assert set(archive.namelist()) == {"__main__.py", *paths}
+        for name, path in paths.items():
+            assert archive.read(name) == path.read_bytes()
     (path,) = tmp_path.glob("*.template.json")
     job = spark_job(json.loads(path.read_text(encoding="utf-8")))
     (code,) = [item["S3Input"] for item in job["ProcessingInputs"] if item["InputName"] == "code"]

@@ -13,7 +13,7 @@ from emulated_workflow import Runs, finish, run_workflow, start_workflow
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_aws_sdk as sdk_task
 from resolved_template import Resolver, Template, only
 
-from pipeline.service_text import argument
+from pipeline.contract.service_text import argument
 
 PIPELINE = "retraining-prod"
 

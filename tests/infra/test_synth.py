@@ -22,7 +22,7 @@ status = app.main()
 unused = ("sagemaker", "docker", "pandas", "numpy", "boto3", "botocore")
 imported = sorted(name for name in sys.modules if name.split(".")[0] in unused)
 assert not imported, imported
-assert "pipeline.definition" not in sys.modules and "pipeline.local" not in sys.modules
+assert "pipeline.definition.compile" not in sys.modules and "pipeline.local" not in sys.modules
 raise SystemExit(status)
 """
 

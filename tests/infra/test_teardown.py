@@ -16,8 +16,8 @@ from moto.s3.models import s3_backends
 from resolved_template import Template, resources
 from sagemaker_emulation import ACCOUNT, REGION, taught
 
-from infra.handlers import teardown
-from infra.handlers.teardown import GOING, NO_WRITES, OutOfTimeError, remove
+from infra.teardown.function import handler
+from infra.teardown.function.handler import GOING, NO_WRITES, OutOfTimeError, remove
 
 BUCKETS = ("the-games", "the-artifacts", "the-logs")
 GROUP, PIPELINE = "candidates", "retraining"
@@ -97,7 +97,7 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    monkeypatch.setattr(teardown, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(handler, "_POLL_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_of_a_stack_that_stays_nothing_goes(world: World) -> None:
 
 def test_a_deploy_deletes_nothing(world: World, answered: list[dict[str, Any]]) -> None:
     for kind in ("Create", "Update"):
-        teardown.handler(world.event(RequestType=kind, **IDS), context())
+        handler.handler(world.event(RequestType=kind, **IDS), context())
     assert world.holds() == FULL
     assert [answer["Status"] for answer in answered] == ["SUCCESS", "SUCCESS"]
 
@@ -145,8 +145,8 @@ def test_writes_are_refused_before_the_first_object_goes(world: World, monkeypat
         seen.append({name: [statement["Sid"] for statement in found] for name, found in policies.items()})
         return original(s3, bucket)
 
-    original = teardown.delete_objects
-    monkeypatch.setattr(teardown, "delete_objects", deleting)
+    original = handler.delete_objects
+    monkeypatch.setattr(handler, "delete_objects", deleting)
     remove(world.event(), context())
     assert seen[0] == {"the-games": ["Own", NO_WRITES], "the-artifacts": [NO_WRITES], "the-logs": [NO_WRITES]}
     denied = json.loads(world.s3.get_bucket_policy(Bucket="the-logs")["Policy"])["Statement"][0]
@@ -167,7 +167,7 @@ def test_out_of_time_says_what_is_left_and_what_to_do(world: World, answered: li
         remove(world.event(), context(milliseconds=1_000))
     with pytest.raises(OutOfTimeError, match=r"still objects in the-games \(5 seen to so far\): run cdk destroy again"):
         remove(world.event(), context(milliseconds=1_000))
-    teardown.handler(world.event(**IDS), context(milliseconds=1_000))
+    handler.handler(world.event(**IDS), context(milliseconds=1_000))
     assert answered[0]["Status"] == "FAILED"
     assert "objects in the-artifacts" in answered[0]["Reason"]
     remove(world.event(), context())
@@ -176,7 +176,7 @@ def test_out_of_time_says_what_is_left_and_what_to_do(world: World, answered: li
 
 def test_what_is_gone_already_is_no_obstacle(world: World) -> None:
     for bucket in BUCKETS[:2]:
-        teardown.delete_objects(world.s3, bucket)
+        handler.delete_objects(world.s3, bucket)
         world.s3.delete_bucket(Bucket=bucket)
     remove(world.event(), context())
     assert world.s3.list_object_versions(Bucket="the-logs").get("Versions", []) == []

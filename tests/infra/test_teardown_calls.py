@@ -11,8 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 from recording_client import RecordingClient, refusal
 
-from infra.handlers import teardown
-from infra.handlers.teardown import Going, Left, OutOfTimeError
+from infra.teardown.function import handler
+from infra.teardown.function.handler import Going, Left, OutOfTimeError
 
 GONE = ["NoSuchBucket", "ResourceNotFound", "ValidationException", "ValidationError"]
 
@@ -31,7 +31,7 @@ def run(arn: str, status: str) -> dict[str, str]:
 def test_runs_that_go_on_are_stopped_and_waited_for(pauses: list[float]) -> None:
     pages = [[run("a", "Executing"), run("b", "Succeeded")], [run("c", "Stopping"), run("d", "Executing")]]
     client = RecordingClient(list_pipeline_executions=[{"PipelineExecutionSummaries": page} for page in pages])
-    assert teardown.stop_runs(client, "p") == 3
+    assert handler.stop_runs(client, "p") == 3
     (listed, *stopped) = client.requests
     assert listed == ("list_pipeline_executions", {"PipelineName": "p"})
     assert [(operation, request["PipelineExecutionArn"]) for operation, request in stopped] == [
@@ -44,7 +44,7 @@ def test_runs_that_go_on_are_stopped_and_waited_for(pauses: list[float]) -> None
 
 def test_without_one_there_is_nothing_to_wait_for(pauses: list[float]) -> None:
     client = RecordingClient(list_pipeline_executions=[{"PipelineExecutionSummaries": [run("b", "Failed")]}])
-    assert teardown.stop_runs(client, "p") == 0
+    assert handler.stop_runs(client, "p") == 0
     assert pauses == []
 
 
@@ -53,7 +53,7 @@ def test_a_run_that_has_just_ended_needs_no_stop(code: str, borne: bool) -> None
     pages = [{"PipelineExecutionSummaries": [run("a", "Executing")]}]
     client = RecordingClient(list_pipeline_executions=pages, stop_pipeline_execution=refusal(code))
     try:
-        assert teardown.stop_runs(client, "p") == 1
+        assert handler.stop_runs(client, "p") == 1
     except ClientError:
         assert not borne
     else:
@@ -81,7 +81,7 @@ NO_WRITES = {
 )
 def test_a_bucket_refuses_writes_beside_what_it_refused_before(answer: Any, put: dict[str, Any] | None) -> None:
     client = RecordingClient(get_bucket_policy=answer)
-    teardown.refuse_writes(client, "b", "aws-cn")
+    handler.refuse_writes(client, "b", "aws-cn")
     (asked, *written) = client.requests
     assert asked == ("get_bucket_policy", {"Bucket": "b"})
     assert [(request["Bucket"], json.loads(request["Policy"])) for _, request in written] == [("b", put)] * bool(put)
@@ -89,8 +89,8 @@ def test_a_bucket_refuses_writes_beside_what_it_refused_before(answer: Any, put:
 
 def test_any_other_refusal_is_an_error() -> None:
     for call in (
-        lambda client: teardown.refuse_writes(client, "b", "aws"),
-        lambda client: teardown.delete_packages(client, "g"),
+        lambda client: handler.refuse_writes(client, "b", "aws"),
+        lambda client: handler.delete_packages(client, "g"),
     ):
         packages = {"ModelPackageSummaryList": [{"ModelPackageArn": "a"}]}
         denied = refusal("AccessDenied")
@@ -101,25 +101,25 @@ def test_any_other_refusal_is_an_error() -> None:
 def test_versions_and_markers_are_deleted_by_the_page() -> None:
     page = {"Versions": [{"Key": "k", "VersionId": "1", "Size": 5}], "DeleteMarkers": [{"Key": "m", "VersionId": "2"}]}
     client = RecordingClient(list_object_versions=page)
-    assert teardown.delete_objects(client, "b") == 2
+    assert handler.delete_objects(client, "b") == 2
     objects = [{"Key": "k", "VersionId": "1"}, {"Key": "m", "VersionId": "2"}]
     assert client.requests == [
         ("list_object_versions", {"Bucket": "b"}),
         ("delete_objects", {"Bucket": "b", "Delete": {"Objects": objects, "Quiet": True}}),
     ]
     empty = RecordingClient()
-    assert teardown.delete_objects(empty, "b") == 0
+    assert handler.delete_objects(empty, "b") == 0
     assert len(empty.requests) == 1
     client.answers["delete_objects"] = {"Errors": [{"Key": "k", "Code": "AccessDenied"}, {"Key": "m", "Code": "x"}]}
     with pytest.raises(RuntimeError, match="S3 does not delete k in b: AccessDenied"):
-        teardown.delete_objects(client, "b")
+        handler.delete_objects(client, "b")
 
 
 @pytest.mark.parametrize("code", [*GONE, None])
 def test_packages_are_deleted_by_the_page(code: str | None, pauses: list[float]) -> None:
     page = {"ModelPackageSummaryList": [{"ModelPackageArn": "a"}, {"ModelPackageArn": "b"}]}
     client = RecordingClient(list_model_packages=page, delete_model_package=refusal(code) if code else {})
-    assert teardown.delete_packages(client, "g") == 2
+    assert handler.delete_packages(client, "g") == 2
     assert client.requests == [
         ("list_model_packages", {"ModelPackageGroupName": "g", "MaxResults": 100}),
         *(("delete_model_package", {"ModelPackageName": arn}) for arn in "ab"),
@@ -165,7 +165,7 @@ def test_what_is_gone_is_no_work(code: str) -> None:
 
 def test_what_goes_is_named_by_the_resource() -> None:
     assert Going.of({"Buckets": ["a", "b"], "Group": "g", "Pipeline": "p"}) == Going(("a", "b"), "g", "p")
-    assert teardown.GOING == ("DELETE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
+    assert handler.GOING == ("DELETE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
 
 
 # --- the whole --------------------------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ def account(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def remove(milliseconds: int = 60_000) -> dict[str, Any]:
     arn = "arn:aws-cn:lambda:cn-north-1:111122223333:function:f"
     context: Any = SimpleNamespace(invoked_function_arn=arn, get_remaining_time_in_millis=lambda: milliseconds)
-    return teardown.handler(EVENT, context)
+    return handler.handler(EVENT, context)
 
 
 @pytest.mark.parametrize("account", ["DELETE_IN_PROGRESS"], indirect=True)

@@ -24,20 +24,20 @@ MIN_SHARE = 0.95
 SPINNER = re.compile("[\u2800-\u28ff]")
 # The code that decides, each module with its own tests: those that take seconds.
 MODULES: Mapping[str, tuple[str, ...]] = {
-    "pipeline/gates.py": ("tests/pipeline/test_gates.py",),
-    "pipeline/promotion.py": ("tests/pipeline/test_promotion.py",),
-    "pipeline/due.py": ("tests/pipeline/test_due.py",),
-    "pipeline/registration.py": ("tests/pipeline/test_registration_rule.py",),
-    "pipeline/steps/evaluation.py": ("tests/pipeline/steps/test_evaluation_numbers.py",),
-    "pipeline/steps/news.py": ("tests/pipeline/steps/test_news.py",),
-    "pipeline/local/registry.py": ("tests/pipeline/local/test_local_registry.py",),
-    "pipeline/local/champion.py": ("tests/pipeline/local/test_local_champion.py",),
-    "infra/handlers/approval.py": ("tests/infra/test_approval_function.py", "tests/infra/test_champion.py"),
-    "infra/handlers/registry.py": ("tests/infra/test_registry.py",),
-    "infra/handlers/monitor_metrics.py": ("tests/infra/test_monitor_metrics.py",),
-    "infra/handlers/place.py": ("tests/infra/test_lambda_metrics.py",),
-    "infra/handlers/endpoint_plan.py": ("tests/infra/test_endpoint_plan.py",),
-    "infra/handlers/teardown.py": ("tests/infra/test_teardown_calls.py",),
+    "pipeline/contract/gates.py": ("tests/pipeline/contract/test_gates.py",),
+    "pipeline/contract/promotion.py": ("tests/pipeline/contract/test_promotion.py",),
+    "pipeline/contract/retrain_policy.py": ("tests/pipeline/contract/test_retrain_policy.py",),
+    "pipeline/contract/registration.py": ("tests/pipeline/test_registration_rule.py",),
+    "pipeline/evaluation/evaluation.py": ("tests/pipeline/evaluation/test_evaluation_numbers.py",),
+    "pipeline/evaluation/news.py": ("tests/pipeline/evaluation/test_news.py",),
+    "pipeline/local/store/registry.py": ("tests/pipeline/local/test_local_registry.py",),
+    "pipeline/local/store/champion.py": ("tests/pipeline/local/test_local_champion.py",),
+    "infra/approval/function/handler.py": ("tests/infra/test_approval_function.py", "tests/infra/test_champion.py"),
+    "infra/lambda_shared/registry.py": ("tests/infra/test_registry.py",),
+    "infra/approval/function/monitor_metrics.py": ("tests/infra/test_monitor_metrics.py",),
+    "infra/lambda_shared/place.py": ("tests/infra/test_lambda_metrics.py",),
+    "infra/endpoint/function/endpoint_plan.py": ("tests/infra/test_endpoint_plan.py",),
+    "infra/teardown/function/handler.py": ("tests/infra/test_teardown_calls.py",),
 }
 
 

@@ -18,7 +18,7 @@ from moto.backends import get_backend
 from moto.server import ThreadedMotoServer
 from sagemaker_emulation import ACCOUNT, REGION, taught
 
-from pipeline.local.parameters import bind_constants
+from pipeline.local.plan.parameters import bind_constants
 
 PIPELINE = "retraining-dev"
 GROUP = "nba-home-win-dev"

@@ -23,7 +23,7 @@ def test_the_projects_own_definition_has_no_finding() -> None:
 
 
 def test_findings_name_step_field_rule_and_source_and_exit_with_1(root: Path, tmp_path: Path) -> None:
-    definition = json.loads((root / "pipeline" / "definition.json").read_text(encoding="utf-8"))
+    definition = json.loads((root / "pipeline" / "workloads" / "nba" / "definition.json").read_text(encoding="utf-8"))
     definition["Steps"][0]["Arguments"]["RoleArm"] = "x"
     (tmp_path / "other.json").write_text(json.dumps(definition), encoding="utf-8")
     done = check(str(tmp_path / "other.json"))

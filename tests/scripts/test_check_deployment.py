@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.schedule_expression import next_start
+from infra.settings.schedule_expression import next_start
 from scripts.check_deployment import CHECKS, _checked
 from scripts.deployment.account import _of_roles, times
 from scripts.deployment.emails import SUBJECT_LIMIT, documented

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from pipeline.bill.estimate import estimate
-from pipeline.bill.night import measured_seconds, nights
-from pipeline.bill.prices import PriceError, load_prices
-from pipeline.local.record import RunResult, StepResult, save_run
-from pipeline.local.store import Store
+from pipeline.cost.estimate import estimate
+from pipeline.cost.night import measured_seconds, nights
+from pipeline.cost.prices import PriceError, load_prices
+from pipeline.local.store.record import RunResult, StepResult, save_run
+from pipeline.local.store.store import Store
 from scripts.estimate_cost import find_seconds, last_seconds, main
 from scripts.show_bill import night_table
 from scripts.write_reference import with_estimate

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from pipeline.steps.games import ValidatedGames, load_games
+from pipeline.workloads.nba.data.games import ValidatedGames, load_games
+from pipeline.workloads.nba.simulated_league import play_season
 from scripts.make_sample import SAMPLE_AS_OF, SAMPLE_SEED, main, write_sample
-from scripts.simulate_league import play_season
 
 
 def read(folder: Path) -> dict[str, bytes]:

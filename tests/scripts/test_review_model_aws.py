@@ -12,7 +12,7 @@ import pytest
 from emulated_pipeline import BUCKET, GROUP, PIPELINE, Cloud, emulated
 from sagemaker_emulation import ACCOUNT, ON_PACKAGE_CHANGE, REGION
 
-from infra.handlers import approval
+from infra.approval.function import handler
 
 
 def request(version: int) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def cloud(root: Path, tmp_path: Path, definition: dict[str, Any], monkeypatch: p
             "APPROVERS_TOPIC_ARN": topics[1],
         }.items():
             monkeypatch.setenv(name, value)
-        approval.connect.cache_clear()
+        handler.connect.cache_clear()
         s3, sagemaker = made.client("s3"), made.client("sagemaker")
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         sagemaker.create_model_package_group(ModelPackageGroupName=GROUP)
@@ -59,14 +59,14 @@ def cloud(root: Path, tmp_path: Path, definition: dict[str, Any], monkeypatch: p
         ON_PACKAGE_CHANGE.append(handle)
         yield made
         ON_PACKAGE_CHANGE.remove(handle)
-        approval.connect.cache_clear()
+        handler.connect.cache_clear()
 
 
 def handle(arn: str) -> None:
     context = SimpleNamespace(
         aws_request_id=f"about {arn}", invoked_function_arn=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:approval"
     )
-    approval.handler({"detail": {"ModelPackageArn": arn} if arn else {}}, context)
+    handler.handler({"detail": {"ModelPackageArn": arn} if arn else {}}, context)
 
 
 def champion(cloud: Cloud) -> dict[str, Any]:

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from local_runs import Command, run_command, run_local
 
-from pipeline import contract as c
-from pipeline.contract import EVENT_COLUMNS
+from pipeline.contract import names as c
+from pipeline.contract.names import EVENT_COLUMNS
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pipeline.local import workspace
-from pipeline.local.store import Store
+from pipeline.local.store.store import Store
 from scripts import run_local
 
 GAMES = "date,season,home_team,away_team,home_points,away_points\n2025-01-01,2025,BOS,NYK,100,90\n"

@@ -28,15 +28,15 @@ def changed(tmp_path: Path, definition: dict[str, Any]) -> Path:
 
 
 def test_files_in_words_and_exit_codes(root: Path, changed: Path) -> None:
-    same = versions(root, "diff", "pipeline/definition.json", "pipeline/definition.json")
+    same = versions(root, "diff", "pipeline/workloads/nba/definition.json", "pipeline/workloads/nba/definition.json")
     assert (same.returncode, same.stdout) == (0, "no difference\n")
-    differs = versions(root, "diff", "pipeline/definition.json", str(changed))
+    differs = versions(root, "diff", "pipeline/workloads/nba/definition.json", str(changed))
     assert differs.returncode == 1
     assert differs.stdout == "~ step Prepare: StoppingCondition.MaxRuntimeInSeconds: 3600 -> 60\n"
 
 
 def test_json_output(root: Path, changed: Path) -> None:
-    done = versions(root, "diff", "--json", "pipeline/definition.json", str(changed))
+    done = versions(root, "diff", "--json", "pipeline/workloads/nba/definition.json", str(changed))
     assert json.loads(done.stdout) == [
         {
             "kind": "changed",
@@ -57,7 +57,7 @@ def test_git_revisions(root: Path, changed: Path, tmp_path: Path) -> None:
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
         subprocess.run([*git, *command], cwd=copy, check=True)
     assert versions(copy, "diff").returncode == 0
-    shutil.copy(changed, copy / "pipeline" / "definition.json")
+    shutil.copy(changed, copy / "pipeline" / "workloads" / "nba" / "definition.json")
     done = versions(copy, "diff", "HEAD")
     assert (done.returncode, "3600 -> 60" in done.stdout) == (1, True)
 

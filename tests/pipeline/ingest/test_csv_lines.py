@@ -10,8 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.ingest.csv_lines import BAD, BLANK, CONTINUED, HEADER, ROW, CsvLines, QuotesError, first_line, sort_lines
-from pipeline.ingest.limits import MAX_LINE
+from pipeline.ingest.files.csv_lines import (
+    BAD,
+    BLANK,
+    CONTINUED,
+    HEADER,
+    ROW,
+    CsvLines,
+    QuotesError,
+    first_line,
+    sort_lines,
+)
+from pipeline.ingest.files.limits import MAX_LINE
 
 LETTERS = {BLANK: " ", HEADER: "h", ROW: "r", CONTINUED: "c", BAD: "b"}
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.ingest import data_folder
-from pipeline.ingest.data_folder import (
+from pipeline.ingest.files import data_folder
+from pipeline.ingest.files.data_folder import (
     NOT_UPLOADED_FILE,
     FolderError,
     LeftOut,

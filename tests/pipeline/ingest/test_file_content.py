@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.feather
 import pytest
 
-from pipeline.ingest.file_content import HEAD_BYTES, kind_of, text_unlike_csv, unlike_its_name
+from pipeline.ingest.files.file_content import HEAD_BYTES, kind_of, text_unlike_csv, unlike_its_name
 
 CSV = b"date,season\n2021-01-01,2021\n"
 GZIPPED = gzip.compress(CSV, mtime=0)  # it is part of tests' names, which must be the same in each process

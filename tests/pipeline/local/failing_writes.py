@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from local_definitions import Json, Workbench, definition, get, output_uri, processing, register, run_prefix, training
 
-from pipeline.local import store as stores
-from pipeline.local.cache import Cache
-from pipeline.local.faults import StoreLostError, explain
-from pipeline.local.job import Job, JobOutcome
-from pipeline.local.record import damaged_records, recent_runs
-from pipeline.local.registry import Registry
+from pipeline.local.launch.job import Job, JobOutcome
+from pipeline.local.run.cache import Cache
+from pipeline.local.store import store as stores
+from pipeline.local.store.faults import StoreLostError, explain
+from pipeline.local.store.record import damaged_records, recent_runs
+from pipeline.local.store.registry import Registry
 
 WRITES = ("open", "os.mkdir", "os.rename", "os.link", "os.truncate")
 

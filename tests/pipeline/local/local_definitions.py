@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.local.expressions import Value
-from pipeline.local.launch_process import ProcessLauncher
-from pipeline.local.plan import load_plan
-from pipeline.local.record import RunResult
-from pipeline.local.runner import run
-from pipeline.local.store import Store
+from pipeline.local.launch.launch_process import ProcessLauncher
+from pipeline.local.plan.expressions import Value
+from pipeline.local.plan.plan import load_plan
+from pipeline.local.run.runner import run
+from pipeline.local.store.record import RunResult
+from pipeline.local.store.store import Store
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 Json = dict[str, Any]
@@ -240,10 +240,10 @@ class Workbench:
         path.write_text(json.dumps(pipeline))
         script = (
             "import json, pathlib\n"
-            "from pipeline.local.launch_process import ProcessLauncher\n"
-            "from pipeline.local.plan import load_plan\n"
-            "from pipeline.local.runner import run\n"
-            "from pipeline.local.store import Store\n"
+            "from pipeline.local.launch.launch_process import ProcessLauncher\n"
+            "from pipeline.local.plan.plan import load_plan\n"
+            "from pipeline.local.run.runner import run\n"
+            "from pipeline.local.store.store import Store\n"
             f"plan = load_plan(json.loads(pathlib.Path({str(path)!r}).read_text()), {{}}, {{}})\n"
             f"store, launcher = Store(pathlib.Path({str(self.store.root)!r})), "
             f"ProcessLauncher(pathlib.Path({str(self.project)!r}), 0.5)\n"

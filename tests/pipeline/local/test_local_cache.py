@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from local_definitions import Json, Workbench, definition, output_uri, processing, run_prefix, training
 
-from pipeline.local import digests
-from pipeline.local.digests import code_digest
+from pipeline.local.store import digests
+from pipeline.local.store.digests import code_digest
 
 
 def pipeline(bench: Workbench) -> Json:
@@ -100,7 +100,7 @@ def test_what_a_step_can_see_makes_it_run_again(warm: Workbench, case: str, monk
 
 
 def _another_day(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline.local import runner
+    from pipeline.local.run import runner
 
     class Tomorrow(runner.datetime):
         @classmethod

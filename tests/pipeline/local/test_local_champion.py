@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import contract as c
-from pipeline.local.champion import promote, read_champion
-from pipeline.local.faults import StoreError
-from pipeline.local.registry import APPROVED, REJECTED, Registry
-from pipeline.local.store import Store
+from pipeline.contract import names as c
+from pipeline.local.store.champion import promote, read_champion
+from pipeline.local.store.faults import StoreError
+from pipeline.local.store.registry import APPROVED, REJECTED, Registry
+from pipeline.local.store.store import Store
 
 GROUP, BUCKET = "models", "artifacts"
 
@@ -78,7 +78,7 @@ def test_a_version_of_other_bytes_is_not_promoted(store: Store) -> None:
 def test_an_edit_of_an_older_version_and_a_clock_that_was_set_back_move_nothing(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.local.registry.time.time", lambda: 1_000_000.0)
+    monkeypatch.setattr("pipeline.local.store.registry.time.time", lambda: 1_000_000.0)
     decide(store, 2, APPROVED)
     assert in_use(store)[0] == 2, "approved after version 1, whatever the clock says"
     edited = json.loads(version_file(store, 1).read_text()) | {"LastModifiedTime": "2099-01-01T00:00:00.000Z"}

@@ -14,12 +14,12 @@ import pytest
 from failing_writes import InProcess, assert_whole, failing, pipeline, run_with_fault
 from local_definitions import Workbench
 
-from pipeline.local import store as stores
-from pipeline.local.faults import StoreError, explain, shown
-from pipeline.local.record import DamagedRecordError, damaged_records, load_run, recent_runs, record_path
-from pipeline.local.recovery import mark_killed_runs
-from pipeline.local.registry import Registry, RegistryError
-from pipeline.steps.container import run_step
+from pipeline.contract.container import run_step
+from pipeline.local.run.recovery import mark_killed_runs
+from pipeline.local.store import store as stores
+from pipeline.local.store.faults import StoreError, explain, shown
+from pipeline.local.store.record import DamagedRecordError, damaged_records, load_run, recent_runs, record_path
+from pipeline.local.store.registry import Registry, RegistryError
 
 
 def assert_a_sentence(reason: str) -> None:

@@ -14,8 +14,8 @@ import pytest
 from local_definitions import Json, Workbench, definition, end_of, get, parameter, processing, training
 from test_local_stop import alive, wait_for
 
-from pipeline.local.parameters import PlanError
-from pipeline.local.record import RunResult
+from pipeline.local.plan.parameters import PlanError
+from pipeline.local.store.record import RunResult
 
 # What each host does: its argument holds the lines of Python to run, with `here` (its name), `hosts` and `base`.
 HOST = """

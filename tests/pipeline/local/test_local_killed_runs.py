@@ -22,9 +22,9 @@ from local_definitions import (
     training,
 )
 
-from pipeline.local.cache import Cache
-from pipeline.local.record import load_run
-from pipeline.local.registry import Registry
+from pipeline.local.run.cache import Cache
+from pipeline.local.store.record import load_run
+from pipeline.local.store.registry import Registry
 
 KILLS = 30
 

@@ -20,10 +20,10 @@ from local_definitions import (
     training,
 )
 
-from pipeline.local.expressions import Value
-from pipeline.local.parameters import PlanError
-from pipeline.local.plan import load_plan
-from pipeline.local.record import RunError
+from pipeline.local.plan.expressions import Value
+from pipeline.local.plan.parameters import PlanError
+from pipeline.local.plan.plan import load_plan
+from pipeline.local.store.record import RunError
 
 PARAMETERS = [
     parameter("Rows", "Integer", 3),
@@ -185,8 +185,8 @@ def test_the_runner_imports_neither_sdk_nor_data_libraries(tmp_path: Path) -> No
     from local_definitions import REPOSITORY
 
     code = (
-        "import sys, pipeline.local.runner, pipeline.local.launch_process, pipeline.local.registry\n"
-        "heavy = {'sagemaker', 'boto3', 'botocore', 'pandas', 'numpy', 'rich', 'pipeline.steps'} & set(sys.modules)\n"
+        "import sys, pipeline.local.run.runner, pipeline.local.launch.launch_process, pipeline.local.store.registry\n"
+        "heavy = {'sagemaker', 'boto3', 'botocore', 'pandas', 'numpy', 'rich', 'pipeline.jobs'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from local_definitions import Workbench, definition, fail, join, json_get, processing, run_prefix
 
-from pipeline import contract as c
-from pipeline.local.hosts import Host, said_by
-from pipeline.local.reasons import exit_reason, left_message
+from pipeline.contract import names as c
+from pipeline.local.launch.hosts import Host, said_by
+from pipeline.local.launch.reasons import exit_reason, left_message
 
 REMEDY = "; correct the file"
 LONG = "a.csv, line 2: " + "x" * 5000 + REMEDY

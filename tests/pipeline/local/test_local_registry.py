@@ -7,7 +7,7 @@ import threading
 import pytest
 from local_definitions import Json, Workbench
 
-from pipeline.local.registry import APPROVED, REJECTED, Registry, RegistryError
+from pipeline.local.store.registry import APPROVED, REJECTED, Registry, RegistryError
 
 MODEL = "s3://artifacts/m/model.tar.gz"
 

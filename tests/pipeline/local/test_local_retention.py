@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pipeline.local.faults import StoreError
-from pipeline.local.record import SUCCEEDED, RunResult, record_path, save_run
-from pipeline.local.recovery import RunLock
-from pipeline.local.registry import Registry
-from pipeline.local.retention import KEPT_RUNS, clean
-from pipeline.local.store import STALE_SECONDS, Store
+from pipeline.local.run.recovery import RunLock
+from pipeline.local.store.faults import StoreError
+from pipeline.local.store.record import SUCCEEDED, RunResult, record_path, save_run
+from pipeline.local.store.registry import Registry
+from pipeline.local.store.retention import KEPT_RUNS, clean
+from pipeline.local.store.store import STALE_SECONDS, Store
 from scripts.clean import main
 
 PER_RUN = ("prepare/features/features.parquet", "prepare/report/prepared.json")

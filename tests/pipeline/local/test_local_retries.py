@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 import pytest
 from local_definitions import Json, Workbench, definition, processing
 
-from pipeline.local.job import Job, JobOutcome, LaunchFault, StopSignal
-from pipeline.local.job_step import with_retries
-from pipeline.local.plan import Step, _retry_policy
-from pipeline.local.progress import Lines, describe
+from pipeline.local.launch.job import Job, JobOutcome, LaunchFault, StopSignal
+from pipeline.local.plan.plan import Step, _retry_policy
+from pipeline.local.run.job_step import with_retries
+from pipeline.local.run.progress import Lines, describe
 
 
 @dataclass
@@ -113,7 +113,7 @@ def test_a_bad_exit_is_not_retried(bench: Workbench) -> None:
 def test_a_machine_that_cannot_start_processes_is_a_fault(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
-    from pipeline.local import launch_process
+    from pipeline.local.launch import launch_process
 
     real, calls = launch_process.subprocess.Popen, []
 

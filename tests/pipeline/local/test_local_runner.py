@@ -27,11 +27,11 @@ from local_definitions import (
     training,
 )
 
-from pipeline.local.job import Job, JobOutcome
-from pipeline.local.launch_process import ProcessLauncher
-from pipeline.local.progress import Lines
-from pipeline.local.record import load_run
-from pipeline.local.registry import Registry
+from pipeline.local.launch.job import Job, JobOutcome
+from pipeline.local.launch.launch_process import ProcessLauncher
+from pipeline.local.run.progress import Lines
+from pipeline.local.store.record import load_run
+from pipeline.local.store.registry import Registry
 
 MODEL = get("Steps.Train.ModelArtifacts.S3ModelArtifacts")
 

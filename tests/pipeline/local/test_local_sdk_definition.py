@@ -10,7 +10,7 @@ import sys
 import pytest
 from local_definitions import Workbench
 
-from pipeline.local.registry import Registry
+from pipeline.local.store.registry import Registry
 
 pytest.importorskip("sagemaker")
 
@@ -102,8 +102,8 @@ ENVIRONMENT = {
 
 
 def test_a_definition_of_the_sdk_runs_as_it_comes(bench: Workbench) -> None:
-    from pipeline.local.plan import load_plan
-    from pipeline.local.runner import run
+    from pipeline.local.plan.plan import load_plan
+    from pipeline.local.run.runner import run
 
     compiled = subprocess.run(
         [sys.executable, "-c", COMPILE], env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True, check=True

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.serving.asked_games import BadRequestError
 from pipeline.serving.bodies import answer_as_csv, answer_as_json, rows_from_csv, rows_from_json
 from pipeline.serving.forecaster import Answer
+from pipeline.workloads.nba.serving.asked_games import BadRequestError
 
 ROWS = [{"date": "2025-03-05", "home_team": "BOS", "away_team": "NYK"}] * 2
 

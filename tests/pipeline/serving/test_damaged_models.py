@@ -17,13 +17,13 @@ import pytest
 from damage import damaged
 from trained_models import answers, write_good_model
 
-from pipeline import contract as c
-from pipeline.local.staging import pack
+from pipeline.contract import names as c
+from pipeline.contract.container import StepError
+from pipeline.local.run.staging import pack
 from pipeline.serving.forecaster import load_forecaster
-from pipeline.steps.artifact import read_artifact
-from pipeline.steps.champion import load_champion
-from pipeline.steps.container import StepError
-from pipeline.steps.model_files import sha256_of, write_digests
+from pipeline.training.artifact import read_artifact
+from pipeline.training.champion import load_champion
+from pipeline.training.model_files import sha256_of, write_digests
 
 SEED = 20_261_127
 FILES = (c.MODEL_FILE, c.MODEL_CARD_FILE, c.RECORD_FILE, c.STATE_FILE, c.DIGESTS_FILE)
@@ -137,7 +137,7 @@ def test_archives_that_were_made_to_harm(
 BOMB = """
 import resource, sys
 from pathlib import Path
-from pipeline.steps.artifact import read_artifact
+from pipeline.training.artifact import read_artifact
 try:
     read_artifact(Path(sys.argv[1]))
 except Exception as error:

@@ -16,15 +16,15 @@ import pandas as pd
 import pytest
 from trained_models import SAMPLE_AS_OF, matrix, trained
 
-from pipeline import contract as c
-from pipeline.serving.asked_games import BadRequestError
+from pipeline.contract import names as c
+from pipeline.contract.container import StepError
 from pipeline.serving.forecaster import Forecaster, load_forecaster
-from pipeline.steps.artifact import Artifact, write_artifact
-from pipeline.steps.container import StepError
-from pipeline.steps.features import build_features
-from pipeline.steps.games import load_games
-from pipeline.steps.model import predict
-from pipeline.steps.model_files import write_digests
+from pipeline.training.artifact import Artifact, write_artifact
+from pipeline.training.model import predict
+from pipeline.training.model_files import write_digests
+from pipeline.workloads.nba.data.games import load_games
+from pipeline.workloads.nba.features import build_features
+from pipeline.workloads.nba.serving.asked_games import BadRequestError
 from scripts.make_sample import write_sample
 
 

@@ -21,14 +21,14 @@ import pytest
 import uvicorn
 from trained_models import SAMPLE_AS_OF, trained
 
-from pipeline.local.staging import pack
+from pipeline.local.run.staging import pack
 from pipeline.serving.app import make_app
-from pipeline.serving.asked_games import MAX_GAMES, BadRequestError, TooManyGamesError
 from pipeline.serving.bodies import rows_from_csv, rows_from_json
 from pipeline.serving.connections import LimitedConnection
 from pipeline.serving.forecaster import Answer
-from pipeline.steps.artifact import write_artifact
-from pipeline.steps.games import load_games
+from pipeline.training.artifact import write_artifact
+from pipeline.workloads.nba.data.games import load_games
+from pipeline.workloads.nba.serving.asked_games import MAX_GAMES, BadRequestError, TooManyGamesError
 from scripts.make_sample import write_sample
 
 HEADER = b"date,home_team,away_team\n"

@@ -33,7 +33,7 @@ from served_model import (
     unpack_champion,
 )
 
-from pipeline.steps.model_files import write_digests
+from pipeline.training.model_files import write_digests
 
 
 @pytest.fixture(scope="module")

@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline import contract as c
-from pipeline.local.staging import pack
+from pipeline.contract import names as c
+from pipeline.local.run.staging import pack
 from pipeline.serving.forecaster import load_forecaster
-from pipeline.steps.artifact import Artifact, ModelCard, write_artifact
-from pipeline.steps.feature_names import FEATURES
-from pipeline.steps.features import feature_signature, features_and_state
-from pipeline.steps.games import load_games
-from pipeline.steps.model import Hyperparameters, fit
-from pipeline.steps.walk_forward import feature_matrix
+from pipeline.training.artifact import Artifact, ModelCard, write_artifact
+from pipeline.training.model import Hyperparameters, fit
+from pipeline.training.walk_forward import feature_matrix
+from pipeline.workloads.nba.data.games import load_games
+from pipeline.workloads.nba.feature_names import FEATURES
+from pipeline.workloads.nba.features import feature_signature, features_and_state
 from scripts.make_sample import write_sample
 
 SAMPLE_AS_OF = date(2025, 3, 1)

@@ -1,0 +1,1 @@
+"""Who is told, and by what: the topic, alarms, budget and dashboard."""

@@ -1,0 +1,131 @@
+"""The topic that mails people, the alarms that speak through it, and queues for what could not be delivered."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.foundation.keys import ENCRYPT_MESSAGES
+from infra.foundation.permissions import acknowledge, allow
+from infra.settings.settings import Settings
+
+FIVE_MINUTES: Final = cdk.Duration.minutes(5)
+DEAD_LETTER_DAYS: Final = 14  # the most that SQS keeps a message
+
+
+class Alerts(Construct):
+    """`topic` mails the alert addresses, and alarms may publish to it.
+
+    `alarm_on` and `dead_letters` are for every construct that can fail.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, key: kms.IKey) -> None:
+        super().__init__(scope, construct_id)
+        self._settings = settings
+        self.key = key
+        self.alarms: list[cloudwatch.IAlarm] = []
+        self.queues: list[sqs.IQueue] = []
+        self.topic = self.encrypted_topic(self, "Topic", f"{settings.pipeline_name}: something went wrong")
+        for address in settings.alert_emails:
+            self.topic.add_subscription(subscriptions.EmailSubscription(address))
+        self._action = actions.SnsAction(self.topic)
+        self.topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[self.topic.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID}},
+            )
+        )
+
+    def encrypted_topic(self, scope: Construct, construct_id: str, display_name: str) -> sns.Topic:
+        """A topic with the messages' key that takes TLS only."""
+        return sns.Topic(scope, construct_id, display_name=display_name, master_key=self.key, enforce_ssl=True)
+
+    def allow_publish(self, role: iam.Role, topic: sns.ITopic | None = None) -> None:
+        """Let a role publish to the topic (the alerts', if none is given) and use its key."""
+        allow(role, ["sns:Publish"], [(topic or self.topic).topic_arn])
+        allow(role, list(ENCRYPT_MESSAGES), [self.key.key_arn])
+
+    def alarm_on(
+        self,
+        construct_id: str,
+        metric: cloudwatch.IMetric,
+        *,
+        what: str,
+        todo: str,
+        threshold: float = 1,
+        below: bool = False,
+        periods: int = 1,
+        missing_breaches: bool = False,
+        missing_keeps: bool = False,
+    ) -> cloudwatch.Alarm:
+        """An alarm at `threshold` or more (or, with `below`, under it) in all of some periods; it mails, and when over.
+
+        `what` says in the mail what is wrong, `todo` what to do about it; the runbook has more under the alarm's name.
+        Without data it is over, or it breaches, or (`missing_keeps`) it stays as it is.
+        """
+        comparison, missing = cloudwatch.ComparisonOperator, cloudwatch.TreatMissingData
+        name, pipeline = _kebab(construct_id), self._settings.pipeline_name
+        alarm = cloudwatch.Alarm(
+            self,
+            construct_id,
+            alarm_name=f"{pipeline}-{name}",
+            alarm_description=f'{what} {todo} More: docs/runbook.md, "{name}"; '
+            f"commands take --pipeline {pipeline} --region {cdk.Aws.REGION}.",
+            metric=metric,
+            threshold=threshold,
+            comparison_operator=comparison.LESS_THAN_THRESHOLD
+            if below
+            else comparison.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            evaluation_periods=periods,
+            datapoints_to_alarm=periods,
+            treat_missing_data=missing.BREACHING
+            if missing_breaches
+            else missing.IGNORE
+            if missing_keeps
+            else missing.NOT_BREACHING,
+        )
+        self.mail_on(alarm)
+        return alarm
+
+    def mail_on(self, alarm: cloudwatch.AlarmBase) -> None:
+        """Let an alarm mail when it goes off and when it is over."""
+        alarm.add_alarm_action(self._action)
+        alarm.add_ok_action(self._action)
+        self.alarms.append(alarm)
+
+    def dead_letters(self, scope: Construct, construct_id: str, *, what: str) -> sqs.Queue:
+        """An encrypted queue for what could not be delivered, with an alarm; `what` names it in the mail."""
+        queue = sqs.Queue(
+            scope,
+            construct_id,
+            encryption=sqs.QueueEncryption.KMS,
+            encryption_master_key=self.key,
+            enforce_ssl=True,
+            retention_period=cdk.Duration.days(DEAD_LETTER_DAYS),
+        )
+        self.queues.append(queue)
+        acknowledge(queue, "AwsSolutions-SQS3", "It is itself the queue for dead letters, of rules and schedules.")
+        self.alarm_on(
+            f"{scope.node.id}{construct_id}",
+            queue.metric_approximate_number_of_messages_visible(period=FIVE_MINUTES, statistic="Maximum"),
+            what=f"Not delivered: {what}.",
+            todo=f"Read the messages of queue {queue.queue_name} (ERROR_MESSAGE or the body says why), mend the cause, "
+            "start a run by hand if one is missing, then purge the queue: the alarm lasts until it is empty.",
+        )
+        return queue
+
+
+def _kebab(name: str) -> str:
+    """`FailedStart` -> `failed-start`."""
+    return "".join(f"-{ch.lower()}" if ch.isupper() and i else ch.lower() for i, ch in enumerate(name))

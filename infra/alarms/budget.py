@@ -1,0 +1,69 @@
+"""The budget: mails the alert addresses when the month's costs of this pipeline, spent or forecast, pass a limit.
+
+It counts what carries the tag `pipeline`, so that tag must be activated for cost allocation, once an account:
+docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/activating-tags.html. Until then it counts nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_budgets as budgets
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from infra.alarms.alerts import Alerts
+from infra.settings.settings import Settings
+from infra.settings.tag_rules import PIPELINE_TAG
+
+# Of the budget: half of it spent is early enough to look, all of it forecast is early enough to act.
+SPENT_PERCENT: Final = (50, 100)
+FORECAST_PERCENT: Final = 100
+
+
+class Budget(Construct):
+    """`budget`, which publishes to the alerts' topic."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, alerts: Alerts) -> None:
+        super().__init__(scope, construct_id)
+        stack = cdk.Stack.of(self)
+        alerts.topic.add_to_resource_policy(
+            # docs.aws.amazon.com/cost-management/latest/userguide/budgets-sns-policy.html
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal("budgets.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[alerts.topic.topic_arn],
+                conditions={
+                    "StringEquals": {"aws:SourceAccount": stack.account},
+                    "ArnLike": {"aws:SourceArn": f"arn:{stack.partition}:budgets::{stack.account}:*"},
+                },
+            )
+        )
+        limits = [("ACTUAL", percent) for percent in SPENT_PERCENT] + [("FORECASTED", FORECAST_PERCENT)]
+        self.budget = budgets.CfnBudget(
+            self,
+            "Budget",
+            budget={
+                "budgetName": f"{settings.pipeline_name}-{stack.region}",  # a budget's name is the whole account's
+                "budgetType": "COST",
+                "timeUnit": "MONTHLY",
+                "budgetLimit": {"amount": settings.monthly_budget_usd, "unit": "USD"},
+                "costFilters": {"TagKeyValue": [f"user:{PIPELINE_TAG}${settings.pipeline_name}"]},
+            },
+            notifications_with_subscribers=[
+                {
+                    "notification": {
+                        "notificationType": kind,
+                        "comparisonOperator": "GREATER_THAN",
+                        "threshold": percent,
+                        "thresholdType": "PERCENTAGE",
+                    },
+                    "subscribers": [{"subscriptionType": "SNS", "address": alerts.topic.topic_arn}],
+                }
+                for kind, percent in limits
+            ],
+        )
+        policy = alerts.topic.node.try_find_child("Policy")
+        if policy is not None:  # Budgets refuses a topic that it may not publish to
+            self.budget.node.add_dependency(policy)

@@ -1,0 +1,170 @@
+"""One page for a look: runs, how long they took, how good candidate and champion are, how much data, the alarms."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
+from constructs import Construct
+
+from infra.alarms.alerts import Alerts
+from infra.alarms.run_alarms import NAMESPACE
+from infra.endpoint.function.endpoint_plan import VARIANT
+from infra.foundation.storage import Storage
+from infra.settings.settings import Settings
+from infra.training.definition import all_steps, read_definition
+
+# Published by the approval function: the last evaluated candidate, the champion, and what the nightly monitor saw.
+MODEL_NAMESPACE: Final = "ModelRetraining"
+DAY: Final = 86400
+HALF_WIDTH: Final = 12
+HEIGHT: Final = 6
+
+
+class Dashboard(Construct):
+    """A CloudWatch dashboard, named after the pipeline; its body is data, so that it can be read in a diff."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        pipeline_name: str,
+        storage: Storage,
+        alerts: Alerts,
+        endpoint_name: str | None = None,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        stack = cdk.Stack.of(self)
+        arns = [alarm.alarm_arn for alarm in alerts.alarms]
+        body = dashboard_body(pipeline_name, stack.region, storage.data.bucket_name, arns, endpoint_name)
+        self.dashboard = cloudwatch.CfnDashboard(
+            self,
+            "Page",
+            dashboard_name=settings.pipeline_name,
+            dashboard_body=stack.to_json_string(body),
+        )
+
+
+def dashboard_body(
+    pipeline: str, region: str, data_bucket: str, alarms: list[str], endpoint: str | None = None
+) -> dict[str, Any]:
+    """The widgets; model numbers are looked at over ninety days, runs over thirty."""
+    steps = [s["Name"] for s in all_steps(read_definition()["Steps"]) if s["Type"] in ("Processing", "Training")]
+
+    def runs(name: str, label: str) -> list[Any]:
+        return [NAMESPACE, name, "PipelineName", pipeline, {"label": label}]
+
+    def model(name: str, role: str) -> list[Any]:
+        return [MODEL_NAMESPACE, name, "PipelineName", pipeline, "Role", role, {"label": role, "stat": "Average"}]
+
+    def watched(name: str, label: str) -> list[Any]:
+        return [MODEL_NAMESPACE, name, "PipelineName", pipeline, {"label": label, "stat": "Maximum"}]
+
+    def roles(name: str) -> list[Any]:
+        return [model(name, role) for role in ("candidate", "champion")]
+
+    widgets = [
+        _graph(
+            "Runs a day",
+            region,
+            [runs(f"Execution{e}", label=e) for e in ("Started", "Succeeded", "Failed", "Stopped")],
+            stat="Sum",
+        ),
+        _graph(
+            "Duration of runs and steps",
+            region,
+            [
+                runs("ExecutionDuration", label="run"),
+                *([NAMESPACE, "StepDuration", "PipelineName", pipeline, "StepName", s, {"label": s}] for s in steps),
+            ],
+            stat="Maximum",
+        ),
+        _graph("Log loss (lower is better)", region, roles("LogLoss"), start="-P90D"),
+        _graph("Calibration error (lower is better)", region, roles("CalibrationError"), start="-P90D"),
+        _graph(
+            "Live log loss of the champion, and what its own probabilities expect",
+            region,
+            [watched("LiveLogLoss", "live"), watched("ExpectedLogLoss", "expected")],
+            start="-P90D",
+        ),
+        _graph(
+            "Evidence against the champion",
+            region,
+            [watched("LossEvidence", "loss"), watched("DriftEvidence", "home edge, team, too good, scores")],
+            start="-P90D",
+            limit=1,
+        ),
+        _graph(
+            "Drifted features, findings about the data, days since the newest game",
+            region,
+            [
+                watched("DriftedFeatures", "drifted features"),
+                watched("DataFindings", "findings about the data"),
+                watched("DaysSinceNewestGame", "days since the newest game"),
+            ],
+            stat="Maximum",
+            start="-P90D",
+        ),
+        _graph("Games evaluated", region, roles("EvaluatedGames"), start="-P90D"),
+        _graph(
+            "Data bucket",
+            region,
+            [
+                [
+                    "AWS/S3",
+                    "BucketSizeBytes",
+                    "BucketName",
+                    data_bucket,
+                    "StorageType",
+                    "StandardStorage",
+                    {"label": "bytes"},
+                ],
+                [
+                    *("AWS/S3", "NumberOfObjects", "BucketName", data_bucket, "StorageType", "AllStorageTypes"),
+                    {"label": "objects", "yAxis": "right"},
+                ],
+            ],
+            start="-P90D",
+        ),
+        *(_endpoint_widgets(endpoint, region) if endpoint else ()),
+        {"type": "alarm", "properties": {"title": "Alarms", "alarms": alarms}},
+    ]
+    placed = [
+        {**w, "x": HALF_WIDTH * (i % 2), "y": HEIGHT * (i // 2), "width": HALF_WIDTH, "height": HEIGHT}
+        for i, w in enumerate(widgets)
+    ]
+    return {"start": "-P30D", "widgets": placed}
+
+
+def _endpoint_widgets(endpoint: str, region: str) -> list[dict[str, Any]]:
+    """Requests and errors, and how long an answer took, in microseconds."""
+
+    def metric(name: str, stat: str) -> list[Any]:
+        dimensions = ["EndpointName", endpoint, "VariantName", VARIANT]
+        return ["AWS/SageMaker", name, *dimensions, {"label": f"{name} {stat}", "stat": stat}]
+
+    counts = ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors")
+    return [
+        _graph("Endpoint: requests a day", region, [metric(name, "Sum") for name in counts]),
+        _graph("Endpoint: microseconds", region, [metric("ModelLatency", stat) for stat in ("p50", "p99")]),
+    ]
+
+
+def _graph(
+    title: str,
+    region: str,
+    metrics: list[Any],
+    *,
+    stat: str = "Average",
+    start: str | None = None,
+    limit: float | None = None,
+) -> dict[str, Any]:
+    properties: dict[str, Any] = {"title": title, "region": region, "metrics": metrics, "stat": stat, "period": DAY}
+    if limit is not None:
+        properties["annotations"] = {"horizontal": [{"label": "limit", "value": limit}]}
+    if start:
+        properties["start"] = start
+    return {"type": "metric", "properties": properties}

@@ -1,0 +1,86 @@
+"""The alarm about runs that do not come: none succeeded for too long."""
+
+from __future__ import annotations
+
+import math
+
+import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.alarms.alerts import Alerts
+from infra.approval.construct import Approval
+from infra.lambda_shared.clock import CLOCK, NOW
+from infra.settings.schedule_expression import longest_gap_hours
+from infra.settings.setting_rules import RUN_HOURS
+from infra.settings.settings import Settings
+
+NAMESPACE = "AWS/Sagemaker/ModelBuildingPipeline"
+HOUR = cdk.Duration.hours(1)
+
+
+class RunAlarms(Construct):
+    """`overdue`, if the schedule is on."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        pipeline_name: str,
+        alerts: Alerts,
+        approval: Approval,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._settings, self._pipeline_name, self._alerts = settings, pipeline_name, alerts
+        if settings.enabled:
+            self.overdue = self._alarm_on_overdue(approval.function)
+
+    def _metric(self, name: str, period: cdk.Duration) -> cloudwatch.Metric:
+        return cloudwatch.Metric(
+            namespace=NAMESPACE,
+            metric_name=name,
+            dimensions_map={"PipelineName": self._pipeline_name},
+            period=period,
+            statistic="Sum",
+        )
+
+    def _alarm_on_overdue(self, function: lambda_.IFunction) -> cloudwatch.Alarm:
+        """No successful run for the longest time between two, and six hours for the run itself; missing data breaches.
+
+        CloudWatch evaluates an alarm as soon as it is created, when no run can have succeeded yet. So hours before the
+        schedule was created, changed or switched on count as good: CloudFormation asks a function for the time then,
+        and the alarm compares it with the time of each hour. As documented, TIME_SERIES of a number and EPOCH of a time
+        series have a value for every hour, and IF has none where the metric that it chooses has none (it breaches):
+        docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
+        """
+        settings = self._settings
+        hours = math.ceil(longest_gap_hours(settings.schedule)) + RUN_HOURS
+        began = cdk.CustomResource(
+            self,
+            "WatchBegan",
+            resource_type=CLOCK,
+            service_token=function.function_arn,
+            service_timeout=cdk.Duration.minutes(5),
+            # Where one of these changes, CloudFormation asks again.
+            properties={"Schedule": settings.schedule, "TimeZone": settings.time_zone},
+        )
+        since = began.get_att_string(NOW)
+        watched = cloudwatch.MathExpression(
+            expression=f"IF(EPOCH(TIME_SERIES(1)) < {since}, 1, succeeded)",
+            using_metrics={"succeeded": self._metric("ExecutionSucceeded", HOUR)},
+            period=HOUR,
+        )
+        return self._alerts.alarm_on(
+            "RunOverdue",
+            watched,
+            what=f"No run has succeeded for {hours} hours.",
+            todo="Is the schedule on, and did it fire (EventBridge Scheduler console)? Was a run stopped, or did it "
+            "fail (its email says why)? `python -m scripts.show_execution` shows the last run. "
+            "Start one: python -m scripts.start_execution.",
+            below=True,
+            periods=hours,
+            missing_breaches=True,
+        )

@@ -1,0 +1,1 @@
+"""A version waits for approval, and champion/ follows what is decided."""

@@ -1,0 +1,164 @@
+"""A version waits for approval, approvers are told, and champion/ follows what they decide."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda_destinations as destinations
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sagemaker as sagemaker
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.alarms.alerts import FIVE_MINUTES, Alerts
+from infra.approval.function import monitor_metrics
+from infra.foundation.function import handler_function
+from infra.foundation.permissions import allow
+from infra.foundation.storage import RUNS_PREFIX
+from infra.lambda_shared import place
+from infra.settings.settings import Settings
+from pipeline.contract import names as c
+from pipeline.contract.registration import MARKER_KEY, REGISTERED_KEY
+
+HANDLER: Final = "infra.approval.function.handler.handler"
+TIMEOUT: Final = cdk.Duration.minutes(2)
+_VERSIONS_COME: Final = "The registry numbers versions of the group when they are made."
+_KEYS_COME: Final = "Files lie below a run's id or a version's number, which are made up when there is one."
+
+
+class Approval(Construct):
+    """`approvers_topic` tells of versions that wait, `function` puts the approved one into champion/."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        group_name: str,
+        group: sagemaker.CfnModelPackageGroup,
+        artifact_bucket: s3.IBucket,
+        key: kms.IKey,
+        alerts: Alerts,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.approvers_topic = alerts.encrypted_topic(
+            self, "Approvers", f"{settings.pipeline_name}: a version waits for approval"
+        )
+        for address in settings.approver_emails:
+            self.approvers_topic.add_subscription(subscriptions.EmailSubscription(address))
+        undelivered = self.undelivered = alerts.dead_letters(
+            self,
+            "Undelivered",
+            what="a notice that a model package changed, so champion/ may differ from the registry, or that the "
+            "monitor has spoken, so that its metrics are missing",
+        )
+        made = handler_function(
+            self,
+            settings=settings,
+            key=key,
+            handler=HANDLER,
+            description=f"{settings.pipeline_name}: champion/ follows the registry, approvers are told",
+            role_description=f"{settings.pipeline_name}: copies the approved version's artifact, tells approvers",
+            timeout=TIMEOUT,
+            environment={
+                place.GROUP_VARIABLE: group_name,
+                place.BUCKET_VARIABLE: artifact_bucket.bucket_name,
+                place.PIPELINE_VARIABLE: settings.pipeline_name,
+                place.ALERTS_VARIABLE: alerts.topic.topic_arn,
+                place.APPROVERS_VARIABLE: self.approvers_topic.topic_arn,
+            },
+            retry_attempts=2,
+            on_failure=destinations.SqsDestination(undelivered),
+        )
+        self.function, self.role, log = made.function, made.role, made.log_group.log_group_name
+        allow_registry(self.role, group_name)
+        allow_objects(self.role, artifact_bucket, key)
+        for topic in (alerts.topic, self.approvers_topic):
+            alerts.allow_publish(self.role, topic)
+        allow(self.role, ["sqs:SendMessage"], [undelivered.queue_arn])
+        self._follow_registry(group_name, undelivered)
+        self._seed_at_deploy(group_name, group, artifact_bucket)
+        alerts.alarm_on(
+            "ApprovalFailed",
+            self.function.metric_errors(period=FIVE_MINUTES, statistic="Sum"),
+            what="An approval or a rejection has not taken effect: the function that keeps champion/ failed.",
+            todo=f"Read its log, {log}: the error says what to mend; it tries again each hour.",
+        )
+
+    def _follow_registry(self, group_name: str, undelivered: sqs.Queue) -> None:
+        """Each change of a package of this group and, in case an event is lost or a package deleted, every hour."""
+        changed = events.EventPattern(
+            source=["aws.sagemaker"],
+            detail_type=["SageMaker Model Package State Change"],
+            detail={"ModelPackageGroupName": [group_name], "ModelPackageStatus": ["Completed"]},
+        )
+        target = targets.LambdaFunction(self.function, dead_letter_queue=undelivered)
+        events.Rule(
+            self, "PackageChanged", description="A version was registered, approved or rejected", event_pattern=changed
+        ).add_target(target)
+        events.Rule(
+            self,
+            "EveryHour",
+            description="champion/ is compared with the registry",
+            schedule=events.Schedule.rate(cdk.Duration.hours(1)),
+        ).add_target(target)
+
+    def _seed_at_deploy(
+        self, group_name: str, group: sagemaker.CfnModelPackageGroup, artifact_bucket: s3.IBucket
+    ) -> None:
+        """The function itself is the custom resource: the first run finds seeds, an old registry its champion."""
+        self.seeds = cdk.CustomResource(
+            self,
+            "Champion",
+            resource_type="Custom::Champion",
+            service_token=self.function.function_arn,
+            service_timeout=cdk.Duration.minutes(5),
+            properties={
+                # What it depends on: where one of these changes, CloudFormation calls the function again.
+                "Group": group_name,
+                "Bucket": artifact_bucket.bucket_name,
+                "Seeds": json.dumps(c.SEED_OBJECTS, sort_keys=True),
+            },
+        )
+        self.seeds.node.add_dependency(group, self.role)
+
+
+def allow_registry(role: iam.Role, group_name: str) -> None:
+    """Read the group's packages: to approve is for people."""
+    packages = cdk.Stack.of(role).format_arn(
+        service="sagemaker", resource="model-package", resource_name=f"{group_name}/*"
+    )
+    allow(role, ["sagemaker:ListModelPackages", "sagemaker:DescribeModelPackage"], [packages], why=_VERSIONS_COME)
+
+
+def allow_objects(role: iam.Role, bucket: s3.IBucket, key: kms.IKey) -> None:
+    """Read runs, marker, monitor; write champion/, the outbox, what was approved and registered, and all seeds."""
+    runs, kept, outbox, approvals, marker, registered, watched = (
+        bucket.arn_for_objects(key)
+        for key in (
+            f"{RUNS_PREFIX}*",
+            f"{place.CHAMPION_PREFIX}*",
+            f"{place.OUTBOX_PREFIX}*",
+            place.APPROVALS_KEY,
+            MARKER_KEY,
+            REGISTERED_KEY,
+            monitor_metrics.KEY,
+        )
+    )
+    seeds = sorted(key for key in c.SEED_OBJECTS if not key.startswith(place.CHAMPION_PREFIX))
+    allow(role, ["s3:GetObject"], [runs], why=_KEYS_COME)
+    allow(role, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [kept], why=_KEYS_COME)
+    allow(role, ["s3:GetObject", "s3:PutObject"], [outbox], why=_KEYS_COME)
+    allow(role, ["s3:PutObject"], [bucket.arn_for_objects(key) for key in seeds])
+    allow(role, ["s3:GetObject", "s3:PutObject"], [approvals, registered])
+    allow(role, ["s3:GetObject"], [marker, watched])
+    allow(role, ["s3:ListBucket"], [bucket.bucket_arn])  # without it a missing object looks like a forbidden one
+    allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])

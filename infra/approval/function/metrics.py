@@ -1,0 +1,62 @@
+"""Candidate's and champion's numbers as CloudWatch metrics, through log lines in the embedded metric format.
+
+Format: docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from pipeline.contract import names as c
+
+NAMESPACE: Final = "ModelRetraining"
+PIPELINE_NAME: Final = "PipelineName"
+ROLE: Final = "Role"  # candidate or champion
+LOG_LOSS: Final = "LogLoss"
+CALIBRATION_ERROR: Final = "CalibrationError"
+EVALUATED_GAMES: Final = "EvaluatedGames"
+METRICS: Final = {LOG_LOSS: c.LOG_LOSS, CALIBRATION_ERROR: c.CALIBRATION_ERROR, EVALUATED_GAMES: c.N_GAMES}
+DAILY_HOUR: Final = "12"  # UTC
+NEW_SECONDS: Final = 3900  # an hour, and some minutes in which the hourly event may be late
+ROLES: Final = (c.CANDIDATE, c.CHAMPION)
+
+
+def is_due(event: Mapping[str, Any], written: float | None, now: float) -> bool:
+    """Whether to publish in this invocation: when something changed, when the marker is new, and once a day.
+
+    CloudWatch charges a custom metric for each hour in which it gets a value, and the function runs every hour.
+    `written` and `now` are seconds since 1970.
+    """
+    hourly = event.get("detail-type") == "Scheduled Event"
+    daily = str(event.get("time"))[11:13] == DAILY_HOUR
+    return not hourly or daily or (written is not None and now - written < NEW_SECONDS)
+
+
+def metric_lines(evaluated: Mapping[str, Any], pipeline: str, milliseconds: int) -> Iterator[str]:
+    """A line for the candidate and one for the champion, from the marker of the last evaluated candidate.
+
+    None before the first evaluation; no line for a champion that does not exist. `milliseconds` is the time of the
+    values since 1970.
+    """
+    scores = evaluated.get("metrics") or {}
+    for role in ROLES:
+        known = {name: (scores.get(role) or {}).get(key) for name, key in METRICS.items()}
+        values = {name: value for name, value in known.items() if value is not None}
+        if values:
+            yield json.dumps({"_aws": _directive(values, milliseconds), PIPELINE_NAME: pipeline, ROLE: role, **values})
+
+
+def _directive(values: Mapping[str, float], milliseconds: int) -> dict[str, Any]:
+    units = {EVALUATED_GAMES: "Count"}
+    return {
+        "Timestamp": milliseconds,
+        "CloudWatchMetrics": [
+            {
+                "Namespace": NAMESPACE,
+                "Dimensions": [[PIPELINE_NAME, ROLE]],
+                "Metrics": [{"Name": name, "Unit": units.get(name, "None")} for name in values],
+            }
+        ],
+    }

@@ -1,0 +1,91 @@
+"""The nightly monitor's numbers as CloudWatch metrics, from monitor.json when it is written.
+
+A value is given the time at which the file was written: a notice that comes twice, or late, writes the same value to
+the same moment. What the monitor says nothing about (few games) is not published, and nothing is for a run that stood
+on another day, such as a back-test.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+from infra.approval.function.metrics import NAMESPACE, PIPELINE_NAME
+from pipeline.contract import names as c
+
+KEY: Final = f"{c.MONITOR_CHANNEL}/{c.MONITOR_FILE}"
+LIVE_LOG_LOSS: Final = "LiveLogLoss"
+EXPECTED_LOG_LOSS: Final = "ExpectedLogLoss"  # if the champion's own probabilities are right
+LIVE_BRIER: Final = "LiveBrier"
+LIVE_CALIBRATION_ERROR: Final = "LiveCalibrationError"
+LIVE_GAMES: Final = "LiveGames"
+LOSS_EVIDENCE: Final = "LossEvidence"  # 1 is the limit
+DRIFT_EVIDENCE: Final = "DriftEvidence"  # the greatest of home edge, team, too good and scores; 1 is the limit
+DRIFTED_FEATURES: Final = "DriftedFeatures"
+DAYS_SINCE_NEWEST: Final = "DaysSinceNewestGame"
+LATE_SCORES: Final = "LateScores"
+DATA_FINDINGS: Final = "DataFindings"
+MONITOR_FAILURES: Final = "MonitorFailures"
+ALL: Final = (
+    *(LIVE_LOG_LOSS, EXPECTED_LOG_LOSS, LIVE_BRIER, LIVE_CALIBRATION_ERROR, LIVE_GAMES, LOSS_EVIDENCE, DRIFT_EVIDENCE),
+    *(DRIFTED_FEATURES, DAYS_SINCE_NEWEST, LATE_SCORES, DATA_FINDINGS, MONITOR_FAILURES),
+)
+LIMIT: Final = 1.0  # of the evidences
+_COUNTS: Final = (LIVE_GAMES, DRIFTED_FEATURES, DAYS_SINCE_NEWEST, LATE_SCORES, DATA_FINDINGS, MONITOR_FAILURES)
+_MOST_DAYS_APART: Final = 2  # of the as-of date and the day of writing: time zones, and a run past midnight
+
+
+def monitor_lines(report: Mapping[str, Any], pipeline: str, written: float) -> Iterator[str]:
+    """At most one line in the embedded metric format; `written` is the file's time in seconds since 1970."""
+    as_of = date.fromisoformat(str(report["as_of_date"]))
+    if abs((datetime.fromtimestamp(written, UTC).date() - as_of).days) > _MOST_DAYS_APART:
+        return
+    values = values_of(report)
+    directive = {
+        "Timestamp": int(written * 1000),
+        "CloudWatchMetrics": [
+            {
+                "Namespace": NAMESPACE,
+                "Dimensions": [[PIPELINE_NAME]],
+                "Metrics": [{"Name": name, "Unit": "Count" if name in _COUNTS else "None"} for name in values],
+            }
+        ],
+    }
+    yield json.dumps({"_aws": directive, PIPELINE_NAME: pipeline, **values})
+
+
+def values_of(report: Mapping[str, Any]) -> dict[str, float]:
+    """Metric name to value; only what the monitor speaks about."""
+    if "failure" in report:
+        return {MONITOR_FAILURES: 1.0}
+    data = report[c.DATA]
+    values = {
+        MONITOR_FAILURES: 0.0,
+        DAYS_SINCE_NEWEST: data["days_since_newest"],
+        LATE_SCORES: data["overdue_games"],
+        DATA_FINDINGS: len(data["alarms"]),
+        **_live(report[c.LIVE]),
+    }
+    others = [report[c.LIVE].get("evidence", {}).get(name) for name in ("too_good", "home_edge", "team")]
+    evidence = [value for value in (*others, report[c.SCORES].get("evidence")) if value is not None]
+    if evidence:
+        values[DRIFT_EVIDENCE] = max(evidence)
+    if report[c.DRIFT]["enough"]:
+        values[DRIFTED_FEATURES] = len(report[c.DRIFT]["drifted"])
+    return values
+
+
+def _live(live: Mapping[str, Any]) -> dict[str, float]:
+    if not live["enough"]:
+        return {}
+    scores = live["scores"]
+    return {
+        LIVE_LOG_LOSS: scores[c.LOG_LOSS]["value"],
+        EXPECTED_LOG_LOSS: scores[c.LOG_LOSS]["expected"]["mean"],
+        LIVE_BRIER: scores[c.BRIER]["value"],
+        LIVE_CALIBRATION_ERROR: scores[c.CALIBRATION_ERROR]["value"],
+        LIVE_GAMES: live["n_games"],
+        LOSS_EVIDENCE: live["evidence"]["loss"],
+    }

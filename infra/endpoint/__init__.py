@@ -1,0 +1,1 @@
+"""An endpoint that serves the champion."""

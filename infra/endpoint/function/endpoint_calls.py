@@ -1,0 +1,115 @@
+"""The endpoint, its models and its configurations: calls that are safe to repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from botocore.exceptions import ClientError
+from botocore.paginate import Paginator
+
+from infra.endpoint.function.endpoint_plan import Wanted
+
+_VALIDATION: Final = ("ValidationException", "ValidationError")
+_BUSY: Final = ("in-progress", "in progress", "already existing")  # another invocation, or the service, was first
+_MISSING: Final = ("could not find", "not found")
+
+
+class SageMakerEndpoints(Protocol):
+    """The calls that are made."""
+
+    def get_paginator(self, operation_name: str) -> Paginator[Any]: ...
+    def create_model(self, **request: object) -> object: ...
+    def create_endpoint_config(self, **request: object) -> object: ...
+    def create_endpoint(self, **request: object) -> object: ...
+    def update_endpoint(self, **request: object) -> object: ...
+    def describe_endpoint(self, **request: object) -> dict[str, Any]: ...
+    def delete_endpoint(self, **request: object) -> object: ...
+    def delete_endpoint_config(self, **request: object) -> object: ...
+    def delete_model(self, **request: object) -> object: ...
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """As the service describes it."""
+
+    config: str
+    status: str
+    serverless: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """One endpoint by name, and what belongs to it."""
+
+    client: SageMakerEndpoints
+    name: str
+    own: str  # prefix of the names of its models and configurations
+
+    def describe(self) -> Endpoint | None:
+        """The endpoint as it is; None where there is none."""
+        try:
+            found = self.client.describe_endpoint(EndpointName=self.name)
+        except ClientError as error:
+            if _says(error, _MISSING):
+                return None
+            raise
+        variants = found.get("ProductionVariants") or []
+        serverless = any(variant.get("CurrentServerlessConfig") for variant in variants)
+        reason = str(found.get("FailureReason") or "")
+        return Endpoint(found["EndpointConfigName"], found["EndpointStatus"], serverless, reason)
+
+    def prepare(self, wanted: Wanted) -> None:
+        """Model and configuration, which may be there already."""
+        for call, request in (
+            (self.client.create_model, wanted.model()),
+            (self.client.create_endpoint_config, wanted.config()),
+        ):
+            _tolerating(("already existing",), call, **request)
+
+    def create(self, wanted: Wanted) -> bool:
+        """Whether it began; False where somebody else was first."""
+        return _tolerating(_BUSY, self.client.create_endpoint, **wanted.endpoint())
+
+    def update(self, wanted: Wanted) -> bool:
+        """The same for an update."""
+        return _tolerating(_BUSY, self.client.update_endpoint, **wanted.update())
+
+    def delete(self) -> bool:
+        """Whether it began; False where it is gone, or busy."""
+        return _tolerating((*_BUSY, *_MISSING), self.client.delete_endpoint, EndpointName=self.name)
+
+    def belongings(self) -> tuple[set[str], set[str]]:
+        """Names of its configurations and of its models."""
+        return self._names("list_endpoint_configs", "EndpointConfig"), self._names("list_models", "Model")
+
+    def remove(self, configs: set[str], models: set[str]) -> None:
+        """Remove; what is gone is fine. The configurations first: they name the models."""
+        for name in sorted(configs):
+            _tolerating(_MISSING, self.client.delete_endpoint_config, EndpointConfigName=name)
+        for name in sorted(models):
+            _tolerating(_MISSING, self.client.delete_model, ModelName=name)
+
+    def _names(self, operation: str, kind: str) -> set[str]:
+        pages = self.client.get_paginator(operation).paginate(NameContains=self.own)
+        found = {entry[f"{kind}Name"] for page in pages for entry in page[f"{kind}s"]}
+        return {name for name in found if name.startswith(self.own)}
+
+
+def _tolerating(words: tuple[str, ...], call: Callable[..., object], **request: object) -> bool:
+    """Call; False for a refusal that says one of the words."""
+    try:
+        call(**request)
+    except ClientError as error:
+        if _says(error, words):
+            return False
+        raise
+    return True
+
+
+def _says(error: ClientError, words: tuple[str, ...]) -> bool:
+    found = error.response["Error"]
+    message = str(found.get("Message")).lower()
+    return found["Code"] in _VALIDATION and any(word in message for word in words)

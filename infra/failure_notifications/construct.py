@@ -1,0 +1,131 @@
+"""Emails about failed steps and runs: the events that ask for one, and the function that writes it.
+
+An event carries neither the reason of a processing step nor what triggered the run, comes late, twice or not at all,
+and an input transformer can neither look anything up nor set a subject. So a function looks at the run that an event
+names, and each hour at the runs of the last two days.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda_destinations as destinations
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra.alarms.alerts import FIVE_MINUTES, Alerts
+from infra.foundation.function import handler_function
+from infra.foundation.permissions import allow
+from infra.lambda_shared import place
+from infra.settings.settings import Settings
+from infra.training.construct import Training
+
+STEP_EVENT: Final = "SageMaker Model Building Pipeline Execution Step Status Change"
+RUN_EVENT: Final = "SageMaker Model Building Pipeline Execution Status Change"
+HANDLER: Final = "infra.failure_notifications.function.handler.handler"
+TIMEOUT: Final = cdk.Duration.minutes(2)
+
+
+class FailureNotifications(Construct):
+    """`function` writes the emails; `step_failed`, `run_ended` and `every_hour` are the rules that call it."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        training: Training,
+        artifact_bucket: s3.IBucket,
+        key: kms.IKey,
+        alerts: Alerts,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        undelivered = alerts.dead_letters(self, "DeadLetters", what="an event about a failed run")
+        made = handler_function(
+            self,
+            settings=settings,
+            key=key,
+            handler=HANDLER,
+            description=f"{settings.pipeline_name}: emails about failed steps and runs",
+            role_description=f"{settings.pipeline_name}: looks at runs, sends emails about those that failed",
+            timeout=TIMEOUT,
+            environment={
+                place.BUCKET_VARIABLE: artifact_bucket.bucket_name,
+                place.PIPELINE_VARIABLE: settings.pipeline_name,
+                place.ENVIRONMENT_VARIABLE: settings.environment,
+                place.ALERTS_VARIABLE: alerts.topic.topic_arn,
+            },
+            retry_attempts=2,
+            on_failure=destinations.SqsDestination(undelivered),
+        )
+        self.function, self.role, log = made.function, made.role, made.log_group.log_group_name
+        allow_looking(self.role, training)
+        allow_outbox(self.role, artifact_bucket, key)
+        alerts.allow_publish(self.role)
+        allow(self.role, ["sqs:SendMessage"], [undelivered.queue_arn])
+        alerts.alarm_on(
+            "NotificationFailed",
+            self.function.metric_errors(period=FIVE_MINUTES, statistic="Sum"),
+            what="An email about a failed or stopped run could not be written yet.",
+            todo=f"Run `python -m scripts.show_execution` for the run's reason. The function's log, {log}, says why "
+            "there was no email; it tries again each hour.",
+        )
+        target = targets.LambdaFunction(self.function, dead_letter_queue=undelivered)
+        arn = [training.pipeline_arn]
+        self.step_failed = self._rule("StepFailed", STEP_EVENT, {"currentStepStatus": ["Failed"], "pipelineArn": arn})
+        self.run_ended = self._rule(
+            "RunEnded", RUN_EVENT, {"currentPipelineExecutionStatus": ["Failed", "Stopped"], "pipelineArn": arn}
+        )
+        self.every_hour = events.Rule(
+            self,
+            "EveryHour",
+            description="Runs of the last two days are looked at, in case an event was lost",
+            schedule=events.Schedule.rate(cdk.Duration.hours(1)),
+        )
+        for rule in (self.step_failed, self.run_ended, self.every_hour):
+            rule.add_target(target)
+
+    def _rule(self, name: str, detail_type: str, detail: dict[str, Any]) -> events.Rule:
+        pattern = events.EventPattern(source=["aws.sagemaker"], detail_type=[detail_type], detail=detail)
+        return events.Rule(self, name, event_pattern=pattern)
+
+
+def allow_looking(role: iam.Role, training: Training) -> None:
+    """Runs of this pipeline, their steps and parameters, and the processing jobs of pipelines."""
+    allow(role, ["sagemaker:ListPipelineExecutions"], [training.pipeline_arn])
+    allow(
+        role,
+        [
+            "sagemaker:DescribePipelineExecution",
+            "sagemaker:ListPipelineExecutionSteps",
+            "sagemaker:ListPipelineParametersForExecution",
+        ],
+        [f"{training.pipeline_arn}/execution/*"],
+        why="SageMaker makes up the id of an execution when it starts.",
+    )
+    jobs = cdk.Stack.of(role).format_arn(service="sagemaker", resource="processing-job", resource_name="pipelines-*")
+    allow(
+        role,
+        ["sagemaker:DescribeProcessingJob"],
+        [jobs],
+        why="SageMaker makes up the names of a run's jobs, all beginning with pipelines-.",
+    )
+
+
+def allow_outbox(role: iam.Role, bucket: s3.IBucket, key: kms.IKey) -> None:
+    """The emails of this function: see `infra.lambda_shared.outbox`."""
+    outbox = bucket.arn_for_objects(f"{place.RUNS_OUTBOX_PREFIX}*")
+    allow(
+        role,
+        ["s3:GetObject", "s3:PutObject"],
+        [outbox],
+        why="Each email to be sent is an object, named when it is decided.",
+    )
+    allow(role, ["s3:ListBucket"], [bucket.bucket_arn])
+    allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])

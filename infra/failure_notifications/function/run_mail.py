@@ -1,0 +1,150 @@
+"""What people read when a step failed, or a run was stopped or failed without a failed step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from infra.lambda_shared.mail import Mail
+from pipeline.contract.console import console, job_log
+
+_JOBS: Final = {  # kind in the step's metadata -> (page of the console, log group)
+    "ProcessingJob": ("processing-jobs", "/aws/sagemaker/ProcessingJobs"),
+    "TrainingJob": ("jobs", "/aws/sagemaker/TrainingJobs"),
+}
+_NO_REASON: Final = "SageMaker gave none: see the logs."
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of the deployed pipeline; times are seconds since 1970."""
+
+    arn: str
+    pipeline: str
+    environment: str
+    partition: str
+    region: str
+    status: str = ""
+    reason: str = ""
+    started: float = 0.0
+    changed: float = 0.0
+    failed_steps: Sequence[Mapping[str, Any]] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        """The last part of its ARN."""
+        return self.arn.rsplit("/", maxsplit=1)[-1]
+
+    def with_state(self, described: Mapping[str, Any], failed_steps: Sequence[Mapping[str, Any]]) -> Run:
+        """With what DescribePipelineExecution says and the failed ones of its steps."""
+        return replace(
+            self,
+            status=str(described["PipelineExecutionStatus"]),
+            reason=str(described.get("FailureReason") or ""),
+            started=described["CreationTime"].timestamp(),
+            changed=described["LastModifiedTime"].timestamp(),
+            failed_steps=failed_steps,
+        )
+
+    def title(self, what: str) -> str:
+        """A subject."""
+        return f"[{self.environment}] {self.pipeline}: {what}"
+
+
+def step_failed(run: Run, step: Mapping[str, Any], reason: str, trigger: str) -> Mail:
+    """The email about a failed step; `step` is as ListPipelineExecutionSteps gives it."""
+    name, what = step["StepName"], f"step {step['StepName']} failed"
+    job, log = _links(run, step)
+    lines = [
+        f"Step {name} of pipeline {run.pipeline} (environment {run.environment}) failed.",
+        "",
+        "Reason",
+        reason or _NO_REASON,
+        "",
+        f"Triggered by   {trigger}",
+        f"Step started   {_time(step.get('StartTime'))}",
+        f"Step ended     {_time(step.get('EndTime'))}, after {_minutes(step.get('StartTime'), step.get('EndTime'))}",
+        f"Job            {job}",
+        f"Logs           {log}",
+        *_where(run, what),
+    ]
+    # SageMaker refuses to retry a run that a Fail step has ended (dg/pipelines-build.html, Fail step).
+    if any("Fail" in failed.get("Metadata", {}) for failed in run.failed_steps):
+        lines.append(
+            "               with --param LIMIT=VALUE; the same games with the same limits are not judged twice"
+        )
+    else:
+        lines += [
+            "Go on from this step, with the same data and definition, when the run has ended:",
+            f"  aws sagemaker retry-pipeline-execution --region {run.region} --pipeline-execution-arn {run.arn}",
+        ]
+    return Mail(run.title(what), "\n".join(lines) + "\n")
+
+
+def run_failed(run: Run, trigger: str) -> Mail:
+    """The email about a run that failed although no step did: its role, or the definition."""
+    lines = [
+        f"A run of pipeline {run.pipeline} (environment {run.environment}) failed, and no step of it did.",
+        "",
+        "Reason",
+        run.reason or "SageMaker gave none.",
+        "",
+        *_when(run, trigger, "Failed "),
+        *_where(run, "a run failed"),
+    ]
+    return Mail(run.title("a run failed"), "\n".join(lines) + "\n")
+
+
+def run_stopped(run: Run, trigger: str) -> Mail:
+    """The email about a run that somebody stopped."""
+    lines = [
+        f"A run of pipeline {run.pipeline} (environment {run.environment}) was stopped before its end.",
+        "Who stopped it knows why: CloudTrail records StopPipelineExecution.",
+        "",
+        *_when(run, trigger, "Stopped"),
+        *_where(run, "a run was stopped"),
+    ]
+    return Mail(run.title("a run was stopped"), "\n".join(lines) + "\n")
+
+
+def _when(run: Run, trigger: str, ended: str) -> list[str]:
+    start, end = (datetime.fromtimestamp(seconds, UTC) for seconds in (run.started, run.changed))
+    return [
+        f"Triggered by   {trigger}",
+        f"Started        {_time(start)}",
+        f"{ended}        {_time(end)}, after {_minutes(start, end)}",
+    ]
+
+
+def _where(run: Run, what: str) -> list[str]:
+    """Where to look, and what to do: `what` is a heading of the runbook."""
+    dashboard = f"cloudwatch/home?region={run.region}#dashboards/dashboard/{run.pipeline}"
+    return [
+        f"Run            {run.arn}",
+        f"Dashboard      {console(run.region, run.partition, dashboard)}",
+        "",
+        f'What to do:    docs/runbook.md, "{what}"',
+        f"Look closer:   python -m scripts.show_execution {run.arn}",
+        f"Run again:     python -m scripts.start_execution --pipeline {run.pipeline} --region {run.region}",
+    ]
+
+
+def _links(run: Run, step: Mapping[str, Any]) -> tuple[str, str]:
+    """The pages of the step's job and of its log."""
+    metadata = step.get("Metadata", {})
+    for kind, (page, group) in _JOBS.items():
+        if "Arn" in metadata.get(kind, {}):
+            job = str(metadata[kind]["Arn"]).rpartition("/")[2]
+            where = f"sagemaker/home?region={run.region}#/{page}/{job}"
+            return console(run.region, run.partition, where), job_log(run.region, run.partition, group, job)
+    return "this step has none", "none: the reason above is all there is"
+
+
+def _time(moment: datetime | None) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else "at an unknown time"
+
+
+def _minutes(start: datetime | None, end: datetime | None) -> str:
+    return f"{(end - start).total_seconds() / 60:.1f} minutes" if start and end else "an unknown time"

@@ -1,0 +1,1 @@
+"""What the capabilities are built from: keys, buckets, functions, statements of policies."""

@@ -1,0 +1,99 @@
+"""The two customer keys: one for data and jobs, one for messages, which services of AWS must be able to use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from infra.foundation.removal import removal
+from infra.settings.settings import Settings
+
+# What the account's administrators may do through IAM: everything but wildcards.
+_ADMINISTRATION: Final = (
+    *("CancelKeyDeletion", "CreateGrant", "DescribeKey", "DisableKey", "DisableKeyRotation", "EnableKey"),
+    *("EnableKeyRotation", "GetKeyPolicy", "GetKeyRotationStatus", "ListGrants", "ListKeyPolicies", "ListResourceTags"),
+    *("PutKeyPolicy", "RevokeGrant", "ScheduleKeyDeletion", "TagResource", "UntagResource", "UpdateKeyDescription"),
+    *("CreateAlias", "DeleteAlias", "UpdateAlias"),
+)
+_USE: Final = (
+    "Decrypt",
+    "Encrypt",
+    "GenerateDataKey",
+    "GenerateDataKeyWithoutPlaintext",
+    "ReEncryptFrom",
+    "ReEncryptTo",
+)
+ENCRYPT_MESSAGES: Final = ("kms:Decrypt", "kms:GenerateDataKey")
+
+
+class Keys(Construct):
+    """`data` encrypts buckets, job volumes and logs; `messages` encrypts topics and queues.
+
+    They are two because the key of topics and queues must let CloudWatch's alarms and EventBridge's dead letters in
+    (without that, mails silently stay away), and neither has any business with the data.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
+        super().__init__(scope, construct_id)
+        stack = cdk.Stack.of(self)
+        logs = iam.PolicyStatement(
+            principals=[iam.ServicePrincipal(f"logs.{stack.region}.{stack.url_suffix}")],
+            actions=[
+                "kms:Decrypt",
+                "kms:Encrypt",
+                "kms:GenerateDataKey",
+                "kms:GenerateDataKeyWithoutPlaintext",
+                "kms:ReEncryptFrom",
+                "kms:ReEncryptTo",
+            ],
+            resources=["*"],  # in a key policy: this key
+            conditions={
+                "ArnLike": {
+                    "kms:EncryptionContext:aws:logs:arn": stack.format_arn(
+                        service="logs",
+                        resource="log-group",
+                        resource_name="*",
+                        arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+                    )
+                }
+            },
+        )
+        messages = iam.PolicyStatement(
+            principals=[iam.ServicePrincipal(f"{service}.amazonaws.com") for service in ("events", "cloudwatch")],
+            actions=list(ENCRYPT_MESSAGES),
+            resources=["*"],  # in a key policy: this key
+            # No condition on the source account: EventBridge does not name one when it uses a key.
+        )
+        statements = [messages, *([_budgets(stack)] if settings.monthly_budget_usd else [])]
+        self.data = self._key("Data", "data, models and job volumes", settings, [logs])
+        self.messages = self._key("Messages", "alert topics and dead letters", settings, statements)
+
+    def _key(self, name: str, what: str, settings: Settings, statements: Sequence[iam.PolicyStatement]) -> kms.Key:
+        administration = iam.PolicyStatement(
+            principals=[iam.AccountRootPrincipal()],
+            actions=[f"kms:{action}" for action in (*_ADMINISTRATION, *_USE)],
+            resources=["*"],  # in a key policy: this key
+        )
+        return kms.Key(
+            self,
+            name,
+            description=f"{settings.pipeline_name}: {what}",
+            enable_key_rotation=True,
+            policy=iam.PolicyDocument(statements=[administration, *statements]),
+            removal_policy=removal(settings),
+        )
+
+
+def _budgets(stack: cdk.Stack) -> iam.PolicyStatement:
+    """AWS Budgets may encrypt what it publishes."""
+    return iam.PolicyStatement(
+        principals=[iam.ServicePrincipal("budgets.amazonaws.com")],
+        actions=list(ENCRYPT_MESSAGES),
+        resources=["*"],  # in a key policy: this key
+        conditions={"StringEquals": {"aws:SourceAccount": stack.account}},
+    )

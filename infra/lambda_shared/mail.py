@@ -1,0 +1,174 @@
+"""What approvers read: candidate beside champion, where the report is, and the two commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from infra.lambda_shared.place import Place
+from pipeline.contract import names as c
+from pipeline.contract.console import s3_object
+
+# docs.aws.amazon.com/sns/latest/api/API_Publish.html
+_SUBJECT_LENGTH: Final = 99  # ASCII without control characters, fewer than 100 characters
+_MESSAGE_BYTES: Final = 256 * 1024 - 2048  # of UTF-8, attributes and subject included
+_ROWS: Final = {
+    c.LOG_LOSS: "log loss",
+    c.BRIER: "Brier score",
+    c.ACCURACY: "accuracy",
+    c.ROC_AUC: "AUC",
+    c.CALIBRATION_ERROR: "calibration error",
+    c.N_GAMES: "games",
+}
+_LOWER_IS_BETTER: Final = "Log loss, Brier score and calibration error: lower is better."
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A subject and a plain text."""
+
+    subject: str
+    text: str
+
+
+def subject(text: str) -> str:
+    """One line of printable ASCII as SNS takes it; the end is cut."""
+    printable = "".join(ch if " " <= ch <= "~" else "?" for ch in text)
+    return " ".join(printable.split())[:_SUBJECT_LENGTH].rstrip() or "(no subject)"
+
+
+def message(text: str) -> str:
+    """The text, cut where SNS would refuse it."""
+    encoded = text.encode(errors="replace")
+    return text if len(encoded) <= _MESSAGE_BYTES else encoded[:_MESSAGE_BYTES].decode(errors="ignore") + "\n(cut)\n"
+
+
+def waiting(package: Mapping[str, Any], evaluation: Mapping[str, Any] | None, place: Place) -> Mail:
+    """The mail about a version that waits for approval.
+
+    `evaluation` is evaluation.json; where it is missing, the numbers that the package carries are shown.
+    """
+    version, known = package["ModelPackageVersion"], package.get("CustomerMetadataProperties", {})
+    lines = [
+        f"Version {version} of {place.group} waits for your approval.",
+        "",
+        str(package.get("ModelPackageDescription", "")),
+        *(["These are simulated games: no real team, no real result."] if (evaluation or {}).get("simulated") else []),
+        "",
+        *_scores(evaluation, known),
+        "",
+        *_report(known.get("report"), place),
+        "",
+        "To approve it (the next run then predicts with it):",
+        f"  {_command('approve', version, place)}",
+        "To reject it:",
+        f"  {_command('reject', version, place)}",
+        "",
+        *(f"{name.replace('_', ' ')}: {known[name]}" for name in _LINEAGE if known.get(name)),
+    ]
+    title = f"[{place.pipeline}] version {version} waits for approval: log loss {_number(known.get(c.LOG_LOSS))}"
+    return Mail(title, "\n".join(lines) + "\n")
+
+
+_LINEAGE: Final = ("trigger", "execution", "as_of_date", "fingerprint", "git_revision", "definition_hash", "image")
+
+
+def withdrawn(version: int, place: Place) -> Mail:
+    """The email about a champion that left without a successor."""
+    return Mail(
+        f"[{place.pipeline}] no champion: version {version} was withdrawn",
+        f"Version {version} of {place.group} is not approved any more, and no other version was when it left.\n\n"
+        "Until one is approved, predictions come from Elo ratings (column model: elo), and the next candidate is\n"
+        "compared with Elo alone.\n\n"
+        "To see what there is:\n"
+        f"  python -m scripts.review_model list {_options(place)}\n"
+        "To put a version into service:\n"
+        f'  python -m scripts.review_model approve --version N --reason "..." {_options(place)}\n',
+    )
+
+
+def problem(text: str, place: Place) -> Mail:
+    """The email about something in the registry or in champion/ that a person must look at; told once."""
+    return Mail(
+        f"[{place.pipeline}] {text.partition(':')[0]}",
+        f"{text}\n\nEverything else goes on. This is told once.\n\n"
+        "To see the versions:\n"
+        f"  python -m scripts.review_model list {_options(place)}\n"
+        "To take a version out:\n"
+        f'  python -m scripts.review_model reject --version N --reason "..." {_options(place)}\n',
+    )
+
+
+def _scores(evaluation: Mapping[str, Any] | None, known: Mapping[str, str]) -> list[str]:
+    try:
+        return _comparison(evaluation or {})
+    except (KeyError, TypeError, ValueError, AttributeError):
+        # Missing, or another program's file: the version is announced all the same.
+        return _carried(known)
+
+
+def _command(verb: str, version: int, place: Place) -> str:
+    return f'python -m scripts.review_model {verb} --version {version} --reason "..." {_options(place)}'
+
+
+def _options(place: Place) -> str:
+    return f"--aws --pipeline {place.pipeline} --region {place.region}"
+
+
+def _comparison(evaluation: Mapping[str, Any]) -> list[str]:
+    """Candidate beside champion on the same games, and the difference with its interval."""
+    compared = evaluation["comparison"]
+    challenged = compared["champion_exists"] == c.YES
+    same_games = compared.get("metrics") or evaluation["metrics"]
+    incumbent = f"champion (version {compared['champion_version']})" if challenged else "no champion"
+    columns = {
+        "candidate": same_games[c.CANDIDATE],
+        incumbent: same_games.get(c.CHAMPION),
+        "Elo-logistic": same_games.get(c.ELO_LOGISTIC) or evaluation["metrics"][c.ELO_LOGISTIC],
+    }
+    difference = compared["difference"]
+    return [
+        f"{'':<20}" + "".join(f"{title:>26}" for title in columns),
+        *(
+            f"{words:<20}" + "".join(f"{_number((scores or {}).get(key)):>26}" for scores in columns.values())
+            for key, words in _ROWS.items()
+        ),
+        "",
+        f"{_LOWER_IS_BETTER} Basis: {compared['basis']}.",
+        f"Log loss, candidate less {'champion' if challenged else 'Elo-logistic'}: "
+        f"{difference['mean']:+.4f} (95 % interval {difference['lower']:+.4f} to {difference['upper']:+.4f}) on "
+        f"{compared['n_games']:,} games, {compared['first_date']} to {compared['last_date']}.",
+        f"Why it was registered: {evaluation['reason']}.",
+    ]
+
+
+def _carried(known: Mapping[str, str]) -> list[str]:
+    """The candidate's numbers as the package carries them."""
+    lines = [f"{words:<20}{_number(known[key]):>26}" for key, words in _ROWS.items() if key in known]
+    if "difference_to_incumbent" in known:
+        numbers = [_number(known.get(f"difference_{end}")) for end in ("to_incumbent", "lower", "upper")]
+        lines.append(
+            f"Log loss, candidate less champion ({known.get('champion_version', 'none')}): {numbers[0]} "
+            f"(95 % interval {numbers[1]} to {numbers[2]})."
+        )
+    return [*lines, "evaluation.json could not be read: the champion's own numbers are in the report."]
+
+
+def _report(uri: str | None, place: Place) -> list[str]:
+    if not uri:
+        return ["The package names no report."]
+    return [
+        "Report:",
+        f"  {s3_object(place.region, place.partition, uri)}",
+        f"  aws s3 cp {uri} . --region {place.region}",
+    ]
+
+
+def _number(value: object) -> str:
+    """Four decimals; whole numbers with thousands separators; a dash for what is not known."""
+    try:
+        number = float(str(value))
+    except ValueError:
+        return "-"
+    return f"{number:,.0f}" if number.is_integer() and abs(number) > 1 else f"{number:.4f}"

@@ -1,0 +1,143 @@
+"""The objects of the artifact bucket: read, write on a condition, list, remove."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from infra.lambda_shared.clients import S3
+
+# 412: the condition does not hold; 409: another write to the same key is under way; 404: If-Match, but no object.
+_LOST_RACE: Final = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
+_PART_BYTES: Final = 1 << 20
+_LARGEST_MODEL: Final = 1 << 30  # packed: reading more would outlast the function
+_MISSING: Final = ("NoSuchKey", "404", "NotFound")
+# What a foreign URI may answer: asking again does not help.
+_REFUSED: Final = (
+    *_MISSING,
+    "AccessDenied",
+    "403",
+    "NoSuchBucket",
+    "AllAccessDisabled",
+    "PermanentRedirect",
+    "InvalidRequest",
+)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An object's text, the ETag that a conditional write names, when it was written (seconds since 1970).
+
+    All None where there is no object.
+    """
+
+    text: str | None
+    etag: str | None
+    written: float | None = None
+
+    @property
+    def json(self) -> dict[str, Any] | None:
+        """The text as a JSON object; None when it is missing or is none."""
+        try:
+            content = json.loads(self.text or "")
+        except ValueError:
+            return None
+        return content if isinstance(content, dict) else None
+
+
+@dataclass(frozen=True)
+class Objects:
+    """One bucket."""
+
+    client: S3
+    bucket: str
+
+    def read(self, key: str, *, bucket: str | None = None, refused: bool = False) -> Stored:
+        """An object of this bucket or of `bucket`; with `refused`, one that may not be read is missing."""
+        try:
+            found = self.client.get_object(Bucket=bucket or self.bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in (_REFUSED if refused else _MISSING):
+                return Stored(None, None)
+            raise
+        return Stored(found["Body"].read().decode(errors="replace"), found["ETag"], found["LastModified"].timestamp())
+
+    def write(self, key: str, text: str, *, over: Stored) -> bool:
+        """Write only where the object still is what was read; says whether it was."""
+        condition = {"IfMatch": over.etag} if over.etag else {"IfNoneMatch": "*"}
+        try:
+            self.client.put_object(
+                Bucket=self.bucket, Key=key, Body=text.encode(), ContentType="application/json", **condition
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _LOST_RACE:
+                return False
+            raise
+        return True
+
+    def put(self, key: str, text: str) -> None:
+        """Write whatever is there."""
+        self.client.put_object(Bucket=self.bucket, Key=key, Body=text.encode(), ContentType="application/json")
+
+    def seed(self, objects: Mapping[str, str]) -> None:
+        """Write those that are missing, and never over one that is there."""
+        for key, text in objects.items():
+            self.write(key, text, over=Stored(None, None))
+
+    def keys(self, prefix: str) -> set[str]:
+        """The keys below a prefix."""
+        return set(self.sizes(prefix))
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """The keys below a prefix, and how many bytes each object has."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return {entry["Key"]: int(entry["Size"]) for page in pages for entry in page.get("Contents", ())}
+
+    def sha256(self, uri: str) -> str | None:
+        """Of an object's content, read in parts; None when it is missing, refused or larger than any model."""
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        try:
+            found = self.client.get_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _REFUSED:
+                return None
+            raise
+        digest, size = hashlib.sha256(), 0
+        while part := found["Body"].read(_PART_BYTES):
+            digest.update(part)
+            size += len(part)
+            if size > _LARGEST_MODEL:
+                return None
+        return digest.hexdigest()
+
+    def holds(self, key: str, sha256: str | None) -> bool:
+        """Whether an object of this bucket has that content; any is right where `sha256` is None."""
+        return sha256 is None or self.sha256(f"s3://{self.bucket}/{key}") == sha256
+
+    def copy(self, uri: str, key: str, *, sha256: str | None = None) -> bool:
+        """Copy an s3:// URI here, whole or not at all; False when it cannot be had or has another SHA-256."""
+        if sha256 is not None and self.sha256(uri) != sha256:
+            return False
+        bucket, _, source = uri.removeprefix("s3://").partition("/")
+        try:
+            self.client.copy_object(
+                CopySource={"Bucket": bucket, "Key": source},
+                Bucket=self.bucket,
+                Key=key,
+                TaggingDirective="REPLACE",  # to copy tags would need one more permission, and there are none
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _REFUSED:
+                return False
+            raise
+        return True
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Remove objects; one that is gone is fine."""
+        for key in sorted(keys):
+            self.client.delete_object(Bucket=self.bucket, Key=key)

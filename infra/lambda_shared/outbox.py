@@ -1,0 +1,129 @@
+"""Emails that are neither lost nor sent twice: decide, record, send, mark.
+
+A notice is an object: recorded under its name (If-None-Match: a repeated decision records nothing), claimed
+by one invocation (If-Match: of two at once, one sends), sent, and emptied. Each invocation, the hourly one included,
+sends what is recorded and not marked, so neither a lost event nor an error at any call loses an email.
+
+Amazon SNS cannot tell a repeated email from a new one. So an email comes twice where SNS took it and then the mark
+could not be written, though it was tried several times, or SNS took it and said that it did not. The other choice, to
+mark first, would lose an email there; a version that waits unseen is worse than one that is announced twice.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Final
+
+from infra.lambda_shared.clients import Sns
+from infra.lambda_shared.mail import Mail, message, subject
+from infra.lambda_shared.objects import Objects, Stored
+
+# A claim is another's until it is older than an invocation can be (the functions time out after two minutes).
+CLAIM_SECONDS: Final = 300
+_MARK_TRIES: Final = 8  # in 24 seconds
+_LONGEST_PAUSE: Final = 8.0
+
+
+@dataclass(frozen=True)
+class Notice:
+    """An email to be sent, and who is sending it."""
+
+    topic: str
+    subject: str
+    text: str
+    claim: str = ""
+    claimed_at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Outbox:
+    """The notices of one function, below `prefix`; `claim` is this invocation's own, even among retries."""
+
+    objects: Objects
+    client: Sns
+    prefix: str
+    claim: str = field(default_factory=lambda: uuid.uuid4().hex)
+    clock: Callable[[], float] = time.time
+    pause: Callable[[float], None] = field(default=time.sleep)
+
+    def record(self, name: str, topic: str, mail: Mail) -> None:
+        """Keep an email to be sent, unless one of that name was recorded before."""
+        notice = Notice(topic, subject(mail.subject), message(mail.text))
+        self.objects.write(self.prefix + name, _text(notice), over=Stored(None, None))
+
+    def names(self, prefix: str = "") -> dict[str, bool]:
+        """Each notice that was recorded, by name, and whether it is still to be sent."""
+        sizes = self.objects.sizes(self.prefix + prefix)
+        return {key.removeprefix(self.prefix): size > 0 for key, size in sizes.items()}
+
+    def deliver(self, still_true: Callable[[str], bool] = lambda name: True) -> int:
+        """Send what was not sent and is still true; returns how many; raises the first error after all were tried."""
+        sent, errors = 0, list[Exception]()
+        for name in sorted(name for name, unsent in self.names().items() if unsent):
+            try:
+                sent += still_true(name) and self._send(self.prefix + name)
+            except Exception as error:  # whatever it was, the other notices are sent
+                sys.stdout.write(f"notice {name} was not sent: {error}\n")
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return sent
+
+    def _send(self, key: str) -> bool:
+        stored = self.objects.read(key)
+        notice = _parse(stored)
+        if notice is None or self._is_of_another(notice):
+            return False
+        claimed = Notice(notice.topic, notice.subject, notice.text, self.claim, self.clock())
+        if not self.objects.write(key, _text(claimed), over=stored):
+            return False
+        try:
+            self.client.publish(TopicArn=notice.topic, Subject=notice.subject, Message=notice.text)
+        except Exception:
+            self._release(key, notice)
+            raise
+        self._mark(key)
+        return True
+
+    def _is_of_another(self, notice: Notice) -> bool:
+        fresh = 0 <= self.clock() - notice.claimed_at < CLAIM_SECONDS
+        return bool(notice.claim) and notice.claim != self.claim and fresh
+
+    def _release(self, key: str, notice: Notice) -> None:
+        """So that the next invocation need not wait for the claim to age; where this fails, it waits."""
+        free = Notice(notice.topic, notice.subject, notice.text)
+        try:
+            self.objects.put(key, _text(free))
+        except Exception as error:  # the first one is raised
+            sys.stdout.write(f"{key} stays claimed for {CLAIM_SECONDS} s: {error}\n")
+
+    def _mark(self, key: str) -> None:
+        for tries in itertools.count(1):
+            try:
+                self.objects.put(key, "")
+            except Exception:
+                if tries == _MARK_TRIES:
+                    raise
+                self.pause(min(2.0**tries / 8, _LONGEST_PAUSE))
+            else:
+                return
+
+
+def _text(notice: Notice) -> str:
+    return json.dumps(asdict(notice), indent=1)
+
+
+def _parse(stored: Stored) -> Notice | None:
+    """None where it was sent or removed meanwhile; raises ValueError for an object that is none of ours."""
+    if not stored.text:
+        return None
+    try:
+        return Notice(**(stored.json or {}))
+    except TypeError as error:
+        raise ValueError(f"not a notice: {stored.text[:80]!r}; remove the object") from error

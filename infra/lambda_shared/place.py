@@ -1,0 +1,66 @@
+"""What the function works on: from its environment variables and from its own ARN.
+
+Without boto3: the stack takes names from here, and a synthesis should not load what it does not call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from pipeline.contract import names as c
+
+GROUP_VARIABLE: Final = "MODEL_PACKAGE_GROUP"
+BUCKET_VARIABLE: Final = "ARTIFACT_BUCKET"
+PIPELINE_VARIABLE: Final = "PIPELINE_NAME"
+ENVIRONMENT_VARIABLE: Final = "ENVIRONMENT"
+ALERTS_VARIABLE: Final = "ALERTS_TOPIC_ARN"
+APPROVERS_VARIABLE: Final = "APPROVERS_TOPIC_ARN"
+CHAMPION_PREFIX: Final = f"{c.CHAMPION_CHANNEL}/"
+OUTBOX_PREFIX: Final = "outbox/registry/"  # one object for each email of the function that follows the registry
+SERVING_OUTBOX_PREFIX: Final = "outbox/serving/"  # of the function that changes the endpoint
+RUNS_OUTBOX_PREFIX: Final = "outbox/runs/"  # of the function that tells of failed runs
+APPROVALS_KEY: Final = "approvals/approvals.json"  # when each version was approved
+
+
+class Context(Protocol):
+    """What is used of the context object that Lambda passes."""
+
+    aws_request_id: str
+    invoked_function_arn: str
+
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """One deployment: its registry group, its artifact bucket, its pipeline and whom to tell."""
+
+    group: str
+    bucket: str
+    pipeline: str
+    alerts_topic: str
+    approvers_topic: str
+    partition: str
+    region: str
+    account: str
+
+    def package_arn(self, version: int) -> str:
+        """Of a version of the group."""
+        return f"arn:{self.partition}:sagemaker:{self.region}:{self.account}:model-package/{self.group}/{version}"
+
+    @classmethod
+    def of(cls, variables: Mapping[str, str], context: Context) -> Place:
+        """Raises KeyError for a variable that the deployment did not set."""
+        _, partition, _, region, account, *_ = context.invoked_function_arn.split(":")
+        return cls(
+            group=variables[GROUP_VARIABLE],
+            bucket=variables[BUCKET_VARIABLE],
+            pipeline=variables[PIPELINE_VARIABLE],
+            alerts_topic=variables[ALERTS_VARIABLE],
+            approvers_topic=variables[APPROVERS_VARIABLE],
+            partition=partition,
+            region=region,
+            account=account,
+        )

@@ -1,0 +1,63 @@
+"""The model packages of a group, as the registry has them now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from infra.lambda_shared.clients import SageMaker
+from pipeline.contract.promotion import APPROVED
+
+NEWEST: Final = 10  # packages among which a registration of the last hours is looked for
+PENDING: Final = "PendingManualApproval"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """One model package group."""
+
+    client: SageMaker
+    group: str
+
+    def packages(self, *named: str) -> list[dict[str, Any]]:
+        """The complete packages that are approved or wait for approval, and those that are named, described.
+
+        The list is an index that may lag behind, so it only proposes; `named` (the package that an event is about,
+        those that were approved before) are proposed as well, and the description of each decides.
+        """
+        arns = {arn for status in (APPROVED, PENDING) for arn in self._listed(status)}
+        described = [self.describe(arn) for arn in sorted(arns | set(named))]
+        return [package for package in described if package and package.get("ModelPackageStatus") == "Completed"]
+
+    def _listed(self, status: str) -> set[str]:
+        pages = self.client.get_paginator("list_model_packages").paginate(
+            ModelPackageGroupName=self.group, ModelApprovalStatus=status
+        )
+        return {summary["ModelPackageArn"] for page in pages for summary in page["ModelPackageSummaryList"]}
+
+    def newest(self, named: str | None = None) -> list[dict[str, Any]]:
+        """The packages that were registered last, described, and `named`, which the list may not have yet."""
+        pages = self.client.get_paginator("list_model_packages").paginate(
+            ModelPackageGroupName=self.group,
+            SortBy="CreationTime",
+            SortOrder="Descending",
+            PaginationConfig={"MaxItems": NEWEST},
+        )
+        listed = [summary["ModelPackageArn"] for page in pages for summary in page["ModelPackageSummaryList"]]
+        described = [self.describe(arn) for arn in ([named] if named else []) + listed]
+        return [package for package in described if package and package["ModelPackageStatus"] == "Completed"]
+
+    def describe(self, arn: str) -> dict[str, Any] | None:
+        """A package; None when it was deleted, or is of another group (which the function may not even ask about)."""
+        if arn.split("/")[1:2] != [self.group]:
+            return None
+        try:
+            package: dict[str, Any] = self.client.describe_model_package(ModelPackageName=arn)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("ValidationException", "ValidationError", "ResourceNotFound"):
+                return None
+            raise
+        ours = package.get("ModelPackageGroupName") == self.group and package.get("ModelPackageVersion")
+        return package if ours else None

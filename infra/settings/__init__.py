@@ -1,0 +1,1 @@
+"""The one settings object, and the rules of what each setting may be."""

@@ -1,0 +1,256 @@
+"""What a setting may be: a reader from what cdk.json or `-c key=value` gives to the value, for each kind of setting.
+
+A reader raises SettingError with what is allowed; `infra.settings.settings` adds the key and the value.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, Final, TypeVar
+from zoneinfo import available_timezones
+
+from infra.settings.schedule_expression import EXAMPLE, ScheduleError, longest_gap_hours
+from infra.settings.tag_rules import wrong_tags
+from pipeline.contract import gates, parameters
+from pipeline.contract.names import MAX_INSTANCES
+from pipeline.definition.service_rules.instances import is_arm64
+from pipeline.definition.service_rules.shapes import shape
+
+T = TypeVar("T")
+Reader = Callable[[object], T]
+
+# An alarm with hourly periods looks back 7 days at most (docs: PutMetricAlarm); a run may take some hours of them.
+RUN_HOURS: Final = 6
+LONGEST_GAP_HOURS: Final = 7 * 24 - RUN_HOURS
+# docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+LOG_RETENTION_DAYS: Final = (
+    *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
+    *(1096, 1827, 2192, 2557, 2922, 3288, 3653),
+)
+# docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariantServerlessConfig.html
+SERVERLESS_MEMORY_MB: Final = (1024, 2048, 3072, 4096, 5120, 6144)
+LIMITS: Final = {
+    p.name: p.default
+    for p in parameters.ALL
+    if p.name in (*gates.GATE_PARAMETERS, "MaxBadRowShare", "MaxBadRowShareOfFile", "MinGames")
+}
+_TYPE = "InstanceType"
+STEPS_WITH_MACHINES: Final = tuple(p.name.removesuffix(_TYPE) for p in parameters.MACHINES if p.name.endswith(_TYPE))
+# SageMaker says "Training" of the job, we say "Train" of the step; settings name steps.
+COUNT_PARAMETERS: Final = {"Aggregate": "AggregateInstanceCount", "Train": "TrainingInstanceCount"}
+UTC: Final = ("UTC", "Etc/UTC")
+_NO_PLACES: Final = ("Etc/", "SystemV/", "posix/", "right/")
+_SHARES: Final = ("MaxBadRowShare", "MaxBadRowShareOfFile", "MaxAccuracy", "MaxCalibrationError")
+
+
+class SettingError(ValueError):
+    """A value that a setting cannot have; the message says what is allowed."""
+
+
+def suggestion(word: str, known: Sequence[str]) -> str:
+    """` (did you mean x?)`, or nothing."""
+    close = get_close_matches(word, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def one_of(*choices: str) -> Reader[str]:
+    """One of some words."""
+
+    def read(value: object) -> str:
+        if value not in choices:
+            raise SettingError(f"one of {', '.join(choices)}{suggestion(str(value), choices)}")
+        return str(value)
+
+    return read
+
+
+def matching(pattern: str, allowed: str) -> Reader[str]:
+    """Text of a pattern, in whole."""
+
+    def read(value: object) -> str:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise SettingError(allowed)
+        return value
+
+    return read
+
+
+def events_prefix(value: object) -> str:
+    """A folder of the data bucket, beside that of the games."""
+    read = matching(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*", "a folder below the data bucket such as play_by_play")
+    games = next(str(p.default) for p in parameters.DATA if p.name == "DataPrefix")
+    if parameters.prefix_conflict(games, read(value)):
+        raise SettingError(f'a folder such as play_by_play beside "{games}", which holds the games')
+    return str(value)
+
+
+def boolean(value: object) -> bool:
+    """true or false."""
+    if isinstance(value, bool):
+        return value
+    if str(value).lower() not in ("true", "false"):
+        raise SettingError("true or false")
+    return str(value).lower() == "true"
+
+
+def whole_number(lowest: int, highest: int) -> Reader[int]:
+    """A whole number of a range."""
+
+    def read(value: object) -> int:
+        if (
+            isinstance(value, bool)
+            or not re.fullmatch("[0-9]{1,9}", str(value))
+            or not lowest <= int(str(value)) <= highest
+        ):
+            raise SettingError(f"a whole number from {lowest} to {highest}")
+        return int(str(value))
+
+    return read
+
+
+def one_number(*choices: int) -> Reader[int]:
+    """One of some whole numbers."""
+
+    def read(value: object) -> int:
+        if isinstance(value, bool) or not re.fullmatch("[0-9]{1,5}", str(value)) or int(str(value)) not in choices:
+            raise SettingError(f"one of {', '.join(map(str, choices))}")
+        return int(str(value))
+
+    return read
+
+
+def machine(value: object) -> str:
+    """An instance type of an endpoint, with a processor that the image runs on.
+
+    docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariant.html (the list is the service model's).
+    """
+    if not isinstance(value, str) or not re.fullmatch(r"ml\.[a-z0-9-]+\.[a-z0-9]+", value):
+        raise SettingError("an instance type such as ml.m5.large")
+    if value not in shape("ProductionVariantInstanceType")["enum"] or is_arm64(value):
+        known = [name for name in shape("ProductionVariantInstanceType")["enum"] if not is_arm64(name)]
+        raise SettingError(
+            f"an instance type that endpoints have, not arm64, such as ml.m5.large{suggestion(value, known)}"
+        )
+    return value
+
+
+retention_days: Final = one_number(*LOG_RETENTION_DAYS)
+
+
+def schedule(value: object) -> str:
+    """A schedule expression whose runs the alarm run-overdue can watch."""
+    try:
+        gap = longest_gap_hours(str(value))
+    except ScheduleError as error:
+        raise SettingError(f"{EXAMPLE} ({error})") from error
+    if gap > LONGEST_GAP_HOURS:
+        raise SettingError(
+            f"a schedule with at most {LONGEST_GAP_HOURS} hours between two runs, such as {EXAMPLE}; this one has "
+            f"{gap:.0f}, and CloudWatch cannot watch that long for a run that is missing"
+        )
+    return str(value)
+
+
+def time_zone(value: object) -> str:
+    """An IANA time zone that is a place, or UTC.
+
+    Not the machine's own or none at all (localtime, posixrules, Factory), not an offset, whose sign is the opposite of
+    what people expect (Etc/GMT+5), and not an abbreviation, which knows no other rules than today's (EST, CET).
+    """
+    name = str(value)
+    if name not in UTC and (name not in available_timezones() or "/" not in name or name.startswith(_NO_PLACES)):
+        hint = suggestion(name, [zone for zone in sorted(available_timezones()) if "/" in zone])
+        raise SettingError(f"an IANA time zone that is a place, such as America/New_York, or UTC{hint}")
+    return name
+
+
+def several(read_one: Reader[str], most: int | None = None) -> Reader[tuple[str, ...]]:
+    """A list, or text with commas; none of it twice, and no more than `most`."""
+
+    def read(value: object) -> tuple[str, ...]:
+        items = value.split(",") if isinstance(value, str) else value
+        if not isinstance(items, list | tuple):
+            raise SettingError("a list, or text with commas")
+        found = tuple(read_one(item.strip() if isinstance(item, str) else item) for item in items if item != "")
+        lower = [item.lower() for item in found]
+        if twice := next((item for item in found if lower.count(item.lower()) > 1), None):
+            raise SettingError(f"each of them once, not {twice} twice")
+        if most is not None and len(found) > most:
+            raise SettingError(f"at most {most} of them, not {len(found)}")
+        return found
+
+    return read
+
+
+def pairs(value: object) -> dict[str, Any]:
+    """An object, or text such as `a=1,b=2`."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    parts = [part.partition("=") for part in str(value).split(",") if part]
+    if not all(name.strip() and equals for name, equals, _ in parts):
+        raise SettingError("an object in cdk.json, or name=value,name=value with -c")
+    names = [name.strip() for name, _, _ in parts]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise SettingError(f"each name once, not {twice} twice")
+    return {name.strip(): item.strip() for name, _, item in parts}
+
+
+def tags(value: object) -> dict[str, str]:
+    """Tags for every resource."""
+    found = {str(name): str(item) for name, item in pairs(value).items()}
+    if allowed := wrong_tags(found):
+        raise SettingError(allowed)
+    return found
+
+
+def instance_types(value: object) -> dict[str, str]:
+    """A machine for some of the steps."""
+    found = pairs(value)
+    for step, machine in found.items():
+        if step not in STEPS_WITH_MACHINES:
+            raise SettingError(
+                f"machines of {', '.join(STEPS_WITH_MACHINES)}, not of {step}{suggestion(step, STEPS_WITH_MACHINES)}"
+            )
+        if not re.fullmatch(r"ml\.[a-z0-9-]+\.[a-z0-9]+", str(machine)):
+            raise SettingError(f"an instance type such as ml.m5.large for {step}, not {machine!r}")
+    return {step: str(machine) for step, machine in found.items()}
+
+
+def instance_counts(value: object) -> dict[str, int]:
+    """How many machines some of the steps have."""
+    found = pairs(value)
+    counts: dict[str, int] = {}
+    for step, count in found.items():
+        if step not in COUNT_PARAMETERS:
+            steps = tuple(COUNT_PARAMETERS)
+            raise SettingError(f"counts of {', '.join(steps)}, not of {step}{suggestion(step, steps)}")
+        try:
+            counts[step] = whole_number(1, MAX_INSTANCES)(count)
+        except SettingError as error:
+            raise SettingError(f"{error} for {step}, not {count!r}") from error
+    return counts
+
+
+def limits(value: object) -> dict[str, int | float]:
+    """Other limits than the pipeline's defaults."""
+    return {name: _limit(name, item) for name, item in pairs(value).items()}
+
+
+def _limit(name: str, value: object) -> int | float:
+    if name not in LIMITS:
+        raise SettingError(f"limits among {', '.join(LIMITS)}, not {name}{suggestion(name, tuple(LIMITS))}")
+    try:
+        number = float("nan" if isinstance(value, bool) else str(value))
+    except ValueError:
+        number = math.nan
+    whole = isinstance(LIMITS[name], int)
+    if not math.isfinite(number) or (whole and (number != int(number) or number < 0)):
+        raise SettingError(f"{'a whole number from 0' if whole else 'a number'} for {name}, not {value!r}")
+    if name == "MaxLogLoss" and number <= 0:
+        raise SettingError(f"a number above 0 for {name}, which no log loss is below, not {value!r}")
+    if name in _SHARES and not 0 <= number <= 1:
+        raise SettingError(f"a number from 0 to 1 for {name}, not {value!r}")
+    return int(number) if whole else number

@@ -1,0 +1,230 @@
+"""The one settings object: an environment of cdk.json, overridden with `-c key=value`, validated before all else.
+
+Reading it needs no network: what cannot be checked without an account (does the image exist?) is not checked here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
+
+from infra.settings import setting_rules as rule
+from infra.settings.setting_rules import SettingError
+from infra.settings.tag_rules import ENVIRONMENT_TAG, PIPELINE_TAG
+from pipeline.contract.parameters import TIME_ZONE
+
+ENVIRONMENT_KEY: Final = "env"
+ENVIRONMENTS_KEY: Final = "environments"
+ENVIRONMENTS: Final = ("dev", "prod")
+# What else the function of the endpoint is told takes up to 1.9 KB: docs.aws.amazon.com/lambda, quotas.
+_TAGS_OF_ENDPOINT: Final = 2000
+_EMAIL: Final = rule.matching(
+    r"(?=.{1,254}$)(?=[^@]{1,64}@)[A-Za-z0-9_!#$%&'*+/=?^`{|}~-]+(\.[A-Za-z0-9_!#$%&'*+/=?^`{|}~-]+)*"
+    r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9]",
+    "a mail address such as oncall@example.com",
+)
+# The domain is the partition's: amazonaws.com, amazonaws.com.cn, ...
+_REPOSITORY: Final = r"[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+(\.[a-z0-9-]+)+/[a-z0-9._/-]+"
+_DIGEST: Final = "@sha256:[0-9a-f]{64}"
+_IMAGE: Final = rule.matching(
+    _REPOSITORY + _DIGEST,
+    "an image in ECR by its digest, such as 111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining@sha256:<64 digits> "
+    "(a tag may be moved between training and serving); `python -m scripts.build_image --push` prints it, as does `aws "
+    "ecr describe-images --repository-name <name> --image-ids imageTag=<tag> --query 'imageDetails[0].imageDigest'`",
+)
+_IMAGE_OR_TAG: Final = rule.matching(
+    f"{_REPOSITORY}(:[\\w.-]{{1,128}}|{_DIGEST})",
+    "an image in ECR with tag or digest, such as 111122223333.dkr.ecr.us-east-1.amazonaws.com/spark:3.5",
+)
+
+
+def _setting(read: rule.Reader[Any], default: object, meaning: str) -> Any:  # noqa: ANN401 - stands for a field of any type
+    kind = {"default_factory": lambda: default} if isinstance(default, dict) else {"default": default}
+    return field(**kind, metadata={"read": read, "meaning": meaning})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a deployment may choose; each field's meaning stands beside its default."""
+
+    environment: str
+    image_uri: str = _setting(
+        _IMAGE, "", "a prebuilt image in ECR for every step; without it, the deploy builds one from pipeline/Dockerfile"
+    )
+    spark_image_uri: str = _setting(
+        _IMAGE_OR_TAG, "", "an image in ECR for AggregateOnSpark; without it, SageMaker's own Spark image of the region"
+    )
+    alert_emails: tuple[str, ...] = _setting(rule.several(_EMAIL), (), "who is mailed when something goes wrong")
+    approver_emails: tuple[str, ...] = _setting(
+        rule.several(_EMAIL), (), "who is mailed when a version waits for approval"
+    )
+    schedule: str = _setting(rule.schedule, "cron(0 9 * * ? *)", "when it runs, in `time_zone`")
+    time_zone: str = _setting(rule.time_zone, TIME_ZONE, "time zone of the schedule and of the games' days (IANA name)")
+    enabled: bool = _setting(rule.boolean, True, "whether the schedule is on")
+    data_arrival: bool = _setting(rule.boolean, False, "whether a completion marker below the data prefix starts a run")
+    completion_marker: str = _setting(
+        rule.matching(r"[A-Za-z0-9._-]{1,100}", "a file name such as _SUCCESS"),
+        "_SUCCESS",
+        "the object whose arrival says that an export is complete",
+    )
+    events_prefix: str = _setting(
+        rule.events_prefix,
+        "none",
+        "folder of the play-by-play files below the data bucket; none: there are none",
+    )
+    model_group: str = _setting(
+        # IAM compares ARNs by case, and SageMaker has written those of groups in lower case (model-package/...).
+        rule.matching(r"[a-z0-9](-*[a-z0-9]){0,62}", "lower-case letters, digits and hyphens, 63 at most"),
+        "",
+        "name of the model package group; without it, nba-home-win-<environment>",
+    )
+    drift_trigger: bool = _setting(
+        rule.boolean, True, "whether an alarm of the monitor (live loss, drift) starts a run, at most once a day"
+    )
+    approval: str = _setting(rule.one_of("manual", "automatic"), "manual", "who approves a version that earns it")
+    instance_types: Mapping[str, str] = _setting(
+        rule.instance_types, {}, "machines of the steps, e.g. Train=ml.m5.xlarge"
+    )
+    instance_counts: Mapping[str, int] = _setting(
+        rule.instance_counts, {}, "how many machines a step has, e.g. Train=2; one without"
+    )
+    limits: Mapping[str, int | float] = _setting(
+        rule.limits, {}, "other limits than the pipeline's, e.g. MaxLogLoss=0.67"
+    )
+    serving: str = _setting(
+        rule.one_of("off", "serverless", "instance"), "off", "the endpoint that serves the champion, or none"
+    )
+    serving_memory_mb: int = _setting(
+        rule.one_number(*rule.SERVERLESS_MEMORY_MB), 2048, "memory of a serverless endpoint"
+    )
+    serving_max_concurrency: int = _setting(
+        rule.whole_number(1, 200), 5, "requests that a serverless endpoint answers at a time; more are throttled"
+    )
+    serving_instance_type: str = _setting(rule.machine, "ml.m5.large", "machine of an endpoint with machines")
+    serving_instance_count: int = _setting(rule.whole_number(1, 20), 1, "how many of them")
+    serving_stale_after_days: int = _setting(
+        rule.whole_number(1, 3650), 7, "age in days from which answers say that the model's team state is stale"
+    )
+    log_retention_days: int = _setting(rule.retention_days, 365, "how long logs of the stack's own functions are kept")
+    run_retention_days: int = _setting(
+        rule.whole_number(7, 3650),
+        365,
+        "how long files of a run are kept; a version older than that cannot be approved",
+    )
+    removal_policy: str = _setting(
+        rule.one_of("retain", "destroy"), "retain", "what `cdk destroy` does with data, models and keys"
+    )
+    monthly_budget_usd: int = _setting(
+        rule.whole_number(0, 1_000_000),
+        0,
+        "dollars a month above which, spent or forecast, the alert addresses are mailed; 0: no budget",
+    )
+    subnet_ids: tuple[str, ...] = _setting(
+        rule.several(rule.matching("subnet-[0-9a-f]{8,17}", "subnet ids such as subnet-0123456789abcdef0"), most=16),
+        (),
+        "subnets that jobs run in; with security_group_ids, or not at all",
+    )
+    security_group_ids: tuple[str, ...] = _setting(
+        rule.several(rule.matching("sg-[0-9a-f]{8,17}", "security group ids such as sg-0123456789abcdef0"), most=5),
+        (),
+        "security groups of jobs; with subnet_ids, or not at all",
+    )
+    permissions_boundary: str = _setting(
+        rule.matching(r"arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/[\w+=,.@/-]+", "the ARN of an IAM policy"),
+        "",
+        "permissions boundary of every role",
+    )
+    tags: Mapping[str, str] = _setting(rule.tags, {}, "tags of every resource")
+
+    @property
+    def pipeline_name(self) -> str:
+        """Name of the pipeline in SageMaker."""
+        return f"retraining-{self.environment}"
+
+    @property
+    def endpoint_name(self) -> str:
+        """Name of the endpoint, if there is one."""
+        return self.pipeline_name
+
+    @property
+    def group_name(self) -> str:
+        """Name of the model package group."""
+        return self.model_group or f"nba-home-win-{self.environment}"
+
+    @property
+    def all_tags(self) -> dict[str, str]:
+        """Tags of every resource; `pipeline` is the one by which costs are told apart."""
+        return {ENVIRONMENT_TAG: self.environment, **self.tags, PIPELINE_TAG: self.pipeline_name}
+
+    @property
+    def retain(self) -> bool:
+        """Whether data outlives the stack."""
+        return self.removal_policy == "retain"
+
+    @classmethod
+    def from_context(cls, context: Mapping[str, Any]) -> Settings:
+        """The settings of the environment that `-c env=` names (dev by default).
+
+        Keys with a colon or an @ are the CDK's own. Raises SettingError, which names key, value and what is allowed.
+        """
+        environment = context.get(ENVIRONMENT_KEY, ENVIRONMENTS[0])
+        if environment not in ENVIRONMENTS:
+            raise SettingError(_wrong(ENVIRONMENT_KEY, environment, f"one of {', '.join(ENVIRONMENTS)}"))
+        base = _environment(context.get(ENVIRONMENTS_KEY, {}), environment)
+        given = {
+            k: v
+            for k, v in context.items()
+            if k not in (ENVIRONMENT_KEY, ENVIRONMENTS_KEY) and not re.search("[:@]", k)
+        }
+        values = {key: _read(key, value) for key, value in {**base, **given}.items()}
+        settings = cls(environment=environment, **values)
+        settings._check_together()
+        return settings
+
+    def _check_together(self) -> None:
+        if self.environment == "prod" and self.enabled and not self.alert_emails:
+            reason = "at least one address, because prod runs by itself and must be able to say that it failed"
+            raise SettingError(_wrong("alert_emails", (), f"{reason} (cdk.json, environments, prod)"))
+        if self.monthly_budget_usd and not self.alert_emails:
+            reason = "at least one address, because monthly_budget_usd does nothing but tell these"
+            raise SettingError(_wrong("alert_emails", (), reason))
+        if self.serving != "off" and len(json.dumps(dict(self.tags))) > _TAGS_OF_ENDPOINT:
+            reason = (
+                f"at most {_TAGS_OF_ENDPOINT} characters of JSON with serving: a Lambda function's variables have 4 KB"
+            )
+            raise SettingError(_wrong("tags", dict(self.tags), reason))
+        if bool(self.subnet_ids) != bool(self.security_group_ids):
+            missing = "security_group_ids" if self.subnet_ids else "subnet_ids"
+            raise SettingError(_wrong(missing, "", "at least one, because the other half of the VPC is given"))
+
+
+def _environment(environments: object, name: str) -> Mapping[str, Any]:
+    """The settings of an environment in cdk.json; raises SettingError where there can be none."""
+    if not isinstance(environments, Mapping) or not isinstance(environments.get(name, {}), Mapping):
+        raise SettingError(
+            _wrong(ENVIRONMENTS_KEY, environments, f"an object that has an object of settings for {name}")
+        )
+    found: Mapping[str, Any] = environments.get(name, {})
+    return found
+
+
+READERS: Final[Mapping[str, rule.Reader[Any]]] = {f.name: f.metadata["read"] for f in fields(Settings) if f.metadata}
+
+
+def _read(key: str, value: object) -> Any:  # noqa: ANN401 - the type is the reader's
+    """A setting's value; raises SettingError."""
+    if key not in READERS:
+        raise SettingError(
+            f"unknown setting {key}{rule.suggestion(key, tuple(READERS))}: there are {', '.join(READERS)}"
+        )
+    try:
+        return READERS[key](value)
+    except SettingError as error:
+        raise SettingError(_wrong(key, value, str(error))) from error
+
+
+def _wrong(key: str, value: object, allowed: str) -> str:
+    return f"{key}: {value!r} cannot be used; allowed: {allowed}"

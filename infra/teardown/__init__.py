@@ -1,0 +1,1 @@
+"""What makes `cdk destroy` work by itself."""

@@ -1,0 +1,1 @@
+"""The pipeline in SageMaker, its roles and the image that its steps run in."""

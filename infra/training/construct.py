@@ -1,0 +1,133 @@
+"""The pipeline in SageMaker: the deployed definition, its role, its jobs' role, and the group it registers into."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sagemaker as sagemaker
+from constructs import Construct
+
+from infra.foundation.permissions import allow, service_principal
+from infra.foundation.removal import removal
+from infra.foundation.storage import Storage
+from infra.settings.settings import Settings
+from infra.settings.tag_rules import VERSION_TAGS
+from infra.training.definition import Versions, bound_body
+from infra.training.image import step_image
+from infra.training.job_role import RUNS, job_role
+from infra.training.spark import spark_code, spark_image
+
+PARALLEL_STEPS: Final = 2  # Predict beside Train
+_NAMED_AT_RUN_TIME: Final = (
+    "SageMaker makes up the names of a run's jobs, all beginning with pipelines-, when it starts them."
+)
+
+
+class Training(Construct):
+    """`pipeline`, its ARN, `group`, the model package group, and `image`, what steps run in."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, settings: Settings, storage: Storage, key: kms.IKey
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._stack = cdk.Stack.of(self)
+        self.group = sagemaker.CfnModelPackageGroup(
+            self,
+            "Group",
+            model_package_group_name=settings.group_name,
+            model_package_group_description=f"Candidates of {settings.pipeline_name}; the approved one is the champion",
+        )
+        self.group.apply_removal_policy(removal(settings))
+        self.image = step_image(self, settings)
+        spark, code = spark_image(self, settings), spark_code(self)
+        self.job_role = job_role(
+            self, settings=settings, images=[self.image, spark], spark_code=code, storage=storage, key=key
+        )
+        self.role = self._pipeline_role(settings, storage, key)
+        versions = Versions.read()
+        constants = {
+            "ExecutionRoleArn": self.job_role.role_arn,
+            "ImageUri": self.image.uri,
+            "DataBucket": storage.data.bucket_name,
+            "ArtifactBucket": storage.artifacts.bucket_name,
+            "KmsKeyId": key.key_arn,
+            "ModelPackageGroupName": settings.group_name,
+            "SparkImageUri": spark.uri,
+            "SparkCodeUri": code.uri,
+            "SparkCodeFile": code.file,
+            **versions.as_constants(),
+        }
+        self.pipeline = sagemaker.CfnPipeline(
+            self,
+            "Pipeline",
+            pipeline_name=settings.pipeline_name,
+            pipeline_description=(
+                f"Retrains, compares, registers. Definition {versions.definition_hash[:12]}, "
+                f"code {versions.code_version[:12]}, git {versions.git_revision}."
+            ),
+            pipeline_definition={"PipelineDefinitionBody": bound_body(settings, constants)},
+            role_arn=self.role.role_arn,
+            parallelism_configuration={"MaxParallelExecutionSteps": PARALLEL_STEPS},
+            tags=[
+                cdk.CfnTag(key=tag, value=value)
+                for tag, value in zip(VERSION_TAGS, versions.as_constants().values(), strict=True)
+            ],
+        )
+        self.pipeline.node.add_dependency(self.role, self.job_role, self.group)
+        self.pipeline_arn = self._stack.format_arn(
+            service="sagemaker", resource="pipeline", resource_name=self.pipeline.ref
+        )
+
+    def _arn(self, resource: str, name: str) -> str:
+        return self._stack.format_arn(service="sagemaker", resource=resource, resource_name=name)
+
+    def _pipeline_role(self, settings: Settings, storage: Storage, key: kms.IKey) -> iam.Role:
+        """Starts jobs in the jobs' role, reads what conditions ask for, registers: approves nothing, trains nothing."""
+        role = iam.Role(
+            self,
+            "PipelineRole",
+            assumed_by=service_principal("sagemaker"),
+            description=f"{settings.pipeline_name} itself: starts its jobs and registers candidates",
+        )
+        for resource, kind in (("processing-job", "Processing"), ("training-job", "Training")):
+            allow(
+                role,
+                [f"sagemaker:{verb}{kind}Job" for verb in ("Create", "Describe", "Stop")] + ["sagemaker:AddTags"],
+                [self._arn(resource, "pipelines-*")],
+                why=_NAMED_AT_RUN_TIME,
+            )
+        allow(
+            role,
+            ["iam:PassRole"],
+            [self.job_role.role_arn],
+            conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+        )
+        self._allow_registration(role, settings)
+        artifacts = storage.artifacts.bucket_arn
+        allow(role, ["s3:ListBucket"], [artifacts])
+        allow(
+            role,
+            ["s3:GetObject"],
+            [f"{artifacts}/{RUNS}/*"],
+            why="A run's files lie below its id, made up when it starts.",
+        )
+        # It writes nothing, and the jobs' own role makes the grants for their volumes.
+        allow(role, ["kms:Decrypt"], [key.key_arn])
+        return role
+
+    def _allow_registration(self, role: iam.Role, settings: Settings) -> None:
+        """Register versions, which wait: who starts a run chooses its ApprovalStatus, and must not approve by that."""
+        group = self.group.attr_model_package_group_arn
+        packages = self._arn("model-package", f"{settings.group_name}/*")
+        numbered = "The registry numbers versions of the group when they are made."
+        statuses = ["PendingManualApproval", *(["Approved"] if settings.approval == "automatic" else [])]
+        waits = {"StringEquals": {"sagemaker:ModelApprovalStatus": statuses}}
+        allow(role, ["sagemaker:CreateModelPackage"], [group, packages], why=numbered, conditions=waits)
+        allow(role, ["sagemaker:DescribeModelPackage", "sagemaker:AddTags"], [packages], why=numbered)
+        # The step asks for the first even where the group exists.
+        allow(role, ["sagemaker:CreateModelPackageGroup", "sagemaker:DescribeModelPackageGroup"], [group])
+        # The registry looks up the image in the caller's name (AmazonSageMakerModelRegistryFullAccess has both).
+        allow(role, ["ecr:BatchGetImage", "ecr:DescribeImages"], [self.image.repository_arn])

@@ -1,0 +1,150 @@
+"""The definition that is deployed: definition.json with the constants bound, and what the settings change.
+
+Nothing else differs from the committed file: the settings may give other defaults to some parameters (machines, limits,
+approval), tag the jobs and put them into a VPC. CloudFormation binds the constants (`Fn::Sub`): it alone knows them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import aws_cdk as cdk
+
+from infra.settings.setting_rules import COUNT_PARAMETERS, LIMITS, STEPS_WITH_MACHINES, SettingError
+from infra.settings.settings import Settings
+from pipeline.contract.code_version import code_version, git_revision
+from pipeline.definition.service_rules import Finding, check_definition
+from pipeline.definition.service_rules.instances import has_local_storage
+
+DEFINITION_FILE: Final = Path(__file__).resolve().parents[2] / "pipeline" / "workloads" / "nba" / "definition.json"
+
+
+@dataclass(frozen=True)
+class Versions:
+    """What is deployed: digest of the steps' code, digest of definition.json, git revision."""
+
+    code_version: str
+    definition_hash: str
+    git_revision: str
+
+    @classmethod
+    def read(cls) -> Versions:
+        """The versions of this checkout."""
+        return cls(
+            code_version=code_version(),
+            definition_hash=hashlib.sha256(DEFINITION_FILE.read_bytes()).hexdigest(),
+            git_revision=git_revision(),
+        )
+
+    def as_constants(self) -> dict[str, str]:
+        """As deployment constants of the definition."""
+        return {
+            "CodeVersion": self.code_version,
+            "DefinitionHash": self.definition_hash,
+            "GitRevision": self.git_revision,
+        }
+
+
+def read_definition() -> dict[str, Any]:
+    """The committed definition."""
+    definition: dict[str, Any] = json.loads(DEFINITION_FILE.read_text(encoding="utf-8"))
+    return definition
+
+
+def other_defaults(settings: Settings) -> dict[str, Any]:
+    """Parameter defaults that the settings change: name to value."""
+    approved = {"ApprovalStatus": "Approved"} if settings.approval == "automatic" else {}
+    machines = {f"{step}InstanceType": machine for step, machine in settings.instance_types.items()}
+    counts = {COUNT_PARAMETERS[step]: count for step, count in settings.instance_counts.items()}
+    data = {"EventsPrefix": settings.events_prefix, "TimeZone": settings.time_zone}
+    return {**data, **approved, **machines, **counts, **settings.limits}
+
+
+def deployed_definition(settings: Settings) -> dict[str, Any]:
+    """The committed definition with the settings' defaults, tags and VPC; constants are not bound yet.
+
+    Raises SettingError, which names the setting, for one that SageMaker would refuse in it.
+    """
+    definition = _with_settings(settings)
+    found = check_definition(definition)
+    if found:
+        setting = _setting_of(found[0])
+        named = f"{setting}: {getattr(settings, setting)!r} cannot be used; " if setting else ""
+        raise SettingError(named + "; ".join(str(item) for item in found if _setting_of(item) == setting))
+    return definition
+
+
+def _setting_of(found: Finding) -> str | None:
+    """The setting that put a refused value into the definition; None for a fault of the definition itself."""
+    by_parameter = {
+        **{f"{step}InstanceType": "instance_types" for step in STEPS_WITH_MACHINES},
+        **dict.fromkeys(COUNT_PARAMETERS.values(), "instance_counts"),
+        **dict.fromkeys(LIMITS, "limits"),
+        "EventsPrefix": "events_prefix",
+        "TimeZone": "time_zone",
+        "ApprovalStatus": "approval",
+    }
+    by_field = {"Tags": "tags", "SecurityGroupIds": "security_group_ids", "Subnets": "subnet_ids"}
+    named = (by_parameter[parameter] for parameter in found.parameters if parameter in by_parameter)
+    return next(named, next((setting for part, setting in by_field.items() if part in found.field), None))
+
+
+def _with_settings(settings: Settings) -> dict[str, Any]:
+    definition = read_definition()
+    changed = other_defaults(settings)
+    for parameter in definition["Parameters"]:
+        if parameter["Name"] in changed:
+            parameter["DefaultValue"] = changed[parameter["Name"]]
+    machines = {parameter["Name"]: parameter["DefaultValue"] for parameter in definition["Parameters"]}
+    for cluster in (_cluster(step) for step in all_steps(definition["Steps"])):
+        # Hardware encrypts local storage, and SageMaker refuses a key for it: API_ResourceConfig, VolumeKmsKeyId.
+        if cluster and has_local_storage(machines[cluster["InstanceType"]["Get"].removeprefix("Parameters.")]):
+            del cluster["VolumeKmsKeyId"]
+    if settings.tags or settings.monthly_budget_usd:
+        for step in all_steps(definition["Steps"]):
+            if step["Type"] in ("Processing", "Training"):  # a pipeline does not hand its own tags to its jobs
+                step["Arguments"]["Tags"] = [{"Key": k, "Value": v} for k, v in settings.all_tags.items()]
+    if settings.subnet_ids:
+        vpc = {"SecurityGroupIds": list(settings.security_group_ids), "Subnets": list(settings.subnet_ids)}
+        for step in all_steps(definition["Steps"]):
+            if step["Type"] == "Processing":
+                step["Arguments"]["NetworkConfig"]["VpcConfig"] = vpc
+            elif step["Type"] == "Training":
+                step["Arguments"]["VpcConfig"] = vpc
+    return definition
+
+
+def _cluster(step: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The machines of a step's job; None where it has no job."""
+    arguments = step.get("Arguments", {})
+    found: dict[str, Any] | None = arguments.get("ResourceConfig") or arguments.get("ProcessingResources", {}).get(
+        "ClusterConfig"
+    )
+    return found
+
+
+def all_steps(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Every step, those in the branches of conditions included."""
+    for step in steps:
+        yield step
+        if step["Type"] == "Condition":
+            yield from all_steps(step["Arguments"]["IfSteps"])
+            yield from all_steps(step["Arguments"]["ElseSteps"])
+
+
+def bound_body(settings: Settings, constants: Mapping[str, str]) -> str:
+    """The text of the deployed definition, as a token that CloudFormation resolves.
+
+    Raises ValueError when the definition names a constant that is not given, or one is given that it does not name.
+    """
+    body = json.dumps(deployed_definition(settings), separators=(",", ":"))
+    named = set(re.findall(r"\$\{(\w+)\}", body))
+    if named != set(constants):
+        raise ValueError(f"deployment constants: the definition names {sorted(named)}, bound are {sorted(constants)}")
+    return cdk.Fn.sub(body, dict(constants))

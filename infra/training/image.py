@@ -1,0 +1,52 @@
+"""The image that every step runs in: built from pipeline/Dockerfile when the stack is deployed, or a prebuilt one."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_ecr_assets as ecr_assets
+from constructs import Construct
+
+from infra.settings.settings import Settings
+from pipeline.contract.code_version import PACKAGE, code_version, image_files
+
+_IN_ECR: Final = r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.[a-z0-9.-]+/([^:@]+)"
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image in ECR: `uri` with tag or digest, and the repository that may be pulled from."""
+
+    uri: str
+    repository_arn: str
+
+
+def step_image(scope: Construct, settings: Settings) -> Image:
+    """The image that the setting names; without one, an asset whose tag is the digest of its content.
+
+    Synthesis reads files only: Docker is needed when the asset is published, before the deployment.
+    """
+    if not settings.image_uri:
+        asset = ecr_assets.DockerImageAsset(
+            scope,
+            "Image",
+            directory=str(PACKAGE),
+            platform=ecr_assets.Platform.LINUX_AMD64,
+            build_args={"CONTENT": code_version(image_files())},
+            # Recent engines push OCI manifests by themselves, and SageMaker's CreateModel refuses these
+            # (aws/amazon-sagemaker-feedback issue 180). Attestations, which do the same, the CDK turns off.
+            outputs=["type=docker"],
+        )
+        return Image(asset.image_uri, asset.repository.repository_arn)
+    return image_in_ecr(settings.image_uri)
+
+
+def image_in_ecr(uri: str) -> Image:
+    """A prebuilt image; `uri` is a validated setting."""
+    match = re.match(_IN_ECR, uri)
+    assert match is not None, uri  # noqa: S101 - the setting is validated
+    account, region, name = match.groups()
+    return Image(uri, f"arn:{cdk.Aws.PARTITION}:ecr:{region}:{account}:repository/{name}")

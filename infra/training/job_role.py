@@ -1,0 +1,131 @@
+"""What the jobs of a run may do: read games and champion, write their own artifacts. Not the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from infra.foundation.permissions import allow, service_principal
+from infra.foundation.storage import Storage
+from infra.settings.settings import Settings
+from infra.training.image import Image
+from infra.training.spark import SparkCode
+from pipeline.contract import names as c
+from pipeline.contract.registration import MARKER_KEY
+
+RUNS: Final = "runs"
+READ: Final = (RUNS, c.CHAMPION_CHANNEL, c.EVALUATED_CHANNEL, c.TEAM_GAMES_CHANNEL)
+WRITTEN: Final = (RUNS, c.PREDICTIONS_CHANNEL, c.MONITOR_CHANNEL, c.TEAM_GAMES_CHANNEL)
+# Of evaluated/ not the note that a candidate was registered: that is for those who see the registry.
+EVALUATED: Final = (MARKER_KEY, f"{c.EVALUATED_CHANNEL}/{c.REPORT_FILE}")
+_KEYS_ARE_DATA: Final = "The names of objects below the prefix are data: games, files of a run."
+
+
+def job_role(
+    scope: Construct,
+    *,
+    settings: Settings,
+    images: Sequence[Image],
+    spark_code: SparkCode,
+    storage: Storage,
+    key: kms.IKey,
+) -> iam.Role:
+    """The role that containers run with."""
+    role = iam.Role(
+        scope,
+        "JobRole",
+        assumed_by=service_principal("sagemaker"),
+        description=f"Jobs of {settings.pipeline_name}: read games and the champion, write their own artifacts",
+    )
+    data, artifacts = storage.data.bucket_arn, storage.artifacts.bucket_arn
+    allow(role, ["s3:ListBucket", "s3:GetBucketLocation"], [data, artifacts])
+    allow(role, ["s3:GetObject"], [f"{data}/*", *(f"{artifacts}/{p}/*" for p in READ)], why=_KEYS_ARE_DATA)
+    allow(
+        role,
+        ["s3:PutObject", "s3:AbortMultipartUpload"],
+        [*(f"{artifacts}/{prefix}/*" for prefix in WRITTEN), *(f"{artifacts}/{key}" for key in EVALUATED)],
+        why=_KEYS_ARE_DATA,
+    )
+    allow(role, ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"], [key.key_arn])
+    allow_volume_grants(role, key)
+    allow_image(role, *images)
+    _allow_code(role, spark_code)
+    _allow_logs(role)
+    if settings.subnet_ids:
+        allow_network_interfaces(role)
+    return role
+
+
+def allow_volume_grants(role: iam.Role, key: kms.IKey) -> None:
+    """Let SageMaker use the key for the volumes of machines that it starts in this role's name."""
+    allow(role, ["kms:CreateGrant"], [key.key_arn], conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}})
+
+
+def allow_image(role: iam.Role, *images: Image) -> None:
+    """Let SageMaker pull the images in this role's name."""
+    pull = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+    allow(role, pull, [image.repository_arn for image in images])
+    allow(role, ["ecr:GetAuthorizationToken"], ["*"], why="The action knows no resource: a token is for the registry.")
+
+
+def _allow_code(role: iam.Role, code: SparkCode) -> None:
+    """Let SageMaker fetch the one object: it lists what begins with an input's address before it downloads it."""
+    allow(role, ["s3:ListBucket"], [code.bucket_arn], conditions={"StringEquals": {"s3:prefix": code.key}})
+    allow(role, ["s3:GetBucketLocation"], [code.bucket_arn])
+    allow(role, ["s3:GetObject"], [code.object_arn])
+
+
+def _allow_logs(role: iam.Role) -> None:
+    allow(
+        role,
+        ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+        job_logs(cdk.Stack.of(role)),
+        why="SageMaker names a log stream after the job, whose name it makes up when the job starts.",
+    )
+    allow(
+        role,
+        ["cloudwatch:PutMetricData"],
+        ["*"],
+        why="The action knows no resource; the condition holds it to the namespaces of job metrics.",
+        conditions={
+            "StringEquals": {"cloudwatch:namespace": ["/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs"]}
+        },
+    )
+
+
+def job_logs(stack: cdk.Stack) -> list[str]:
+    """The two groups that SageMaker writes the logs of all the account's jobs to."""
+    return [
+        stack.format_arn(
+            service="logs",
+            resource="log-group",
+            resource_name=f"/aws/sagemaker/{kind}Jobs:*",
+            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+        )
+        for kind in ("Processing", "Training")
+    ]
+
+
+def allow_network_interfaces(role: iam.Role) -> None:
+    """docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html: jobs in a VPC."""
+    allow(
+        role,
+        [
+            "ec2:CreateNetworkInterface",
+            "ec2:CreateNetworkInterfacePermission",
+            "ec2:DeleteNetworkInterface",
+            "ec2:DeleteNetworkInterfacePermission",
+            "ec2:DescribeDhcpOptions",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeSecurityGroups",
+            "ec2:DescribeSubnets",
+            "ec2:DescribeVpcs",
+        ],
+        ["*"],
+        why="The job's network interface has no name before SageMaker makes it; the Describe actions know no resource.",
+    )

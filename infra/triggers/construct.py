@@ -1,0 +1,183 @@
+"""What starts a run without a person: the schedule, a finished export, an event that asks for it, drift."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_scheduler as scheduler
+from constructs import Construct
+
+from infra.alarms.alerts import FIVE_MINUTES, Alerts
+from infra.foundation.keys import ENCRYPT_MESSAGES
+from infra.foundation.permissions import allow, service_principal
+from infra.foundation.state_machine import alarm_on_failure, starting_role, state_machine, workflow_role
+from infra.foundation.storage import Storage
+from infra.settings.settings import Settings
+from infra.training.construct import Training
+from infra.triggers.start_gate import gate_definition
+from pipeline.contract import parameters
+
+REQUEST_EVENT: Final = "retraining.requested"
+DELIVERY_ATTEMPTS: Final = 10
+DELIVERY_SECONDS: Final = 3600
+# EventBridge Scheduler fills it in; the same for each attempt to deliver, unlike <aws.scheduler.execution-id>.
+# docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
+_SCHEDULED_TIME: Final = "<aws.scheduler.scheduled-time>"
+_BY_HAND: Final = "Then start the run by hand: python -m scripts.start_execution."
+
+
+class Triggers(Construct):
+    """`schedule` (on or off), the rules `data_arrived` (if wanted), `requested`, `drifted`; all go through `gate`."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        training: Training,
+        storage: Storage,
+        alerts: Alerts,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._settings, self._alerts = settings, alerts
+        self._dead_letters = alerts.dead_letters(self, "DeadLetters", what="a trigger that should have started a run")
+        self._make_gate(training)
+        self.group, self.schedule = self._make_schedule()
+        self._alarm_on_schedule()
+        self.requested = self._rule(
+            "Requested",
+            events.EventPattern(
+                account=[cdk.Aws.ACCOUNT_ID],
+                detail_type=[REQUEST_EVENT],
+                # Where an account holds several pipelines, the event may name the one that is meant.
+                detail={"reason": [{"exists": True}], "pipeline": [settings.pipeline_name, {"exists": False}]},
+            ),
+            events.EventField.from_path("$.detail.reason"),
+        )
+        if settings.data_arrival:
+            self.data_arrived = self._rule("DataArrived", _marker_pattern(settings, storage), "data")
+
+    def _make_gate(self, training: Training) -> None:
+        role = workflow_role(self, "GateRole", description=f"Starts {self._settings.pipeline_name}, one run at a time")
+        allow(role, ["sagemaker:ListPipelineExecutions", "sagemaker:StartPipelineExecution"], [training.pipeline_arn])
+        definition = gate_definition(pipeline=training.pipeline.ref)
+        self.gate = state_machine(self, "Gate", definition=definition, role=role)
+        self._events_role = starting_role(self, self.gate)
+        alarm_on_failure(
+            self._alerts,
+            "FailedStart",
+            self.gate,
+            what="A trigger could not start a run, or waited six hours for another run to end.",
+            todo=f"The last execution of the workflow {self.gate.state_machine_arn} says why. {_BY_HAND}",
+        )
+
+    def _make_schedule(self) -> tuple[scheduler.CfnScheduleGroup, scheduler.CfnSchedule]:
+        settings = self._settings
+        group = scheduler.CfnScheduleGroup(self, "Group", name=settings.pipeline_name)
+        role = iam.Role(
+            self,
+            "SchedulerRole",
+            assumed_by=service_principal("scheduler"),
+            description=f"Lets the schedule of {settings.pipeline_name} knock at the gate",
+        )
+        allow(role, ["states:StartExecution"], [self.gate.state_machine_arn])
+        allow(role, ["sqs:SendMessage"], [self._dead_letters.queue_arn])
+        allow(role, list(ENCRYPT_MESSAGES), [self._alerts.key.key_arn])
+        schedule = scheduler.CfnSchedule(
+            self,
+            "Schedule",
+            name=settings.pipeline_name,
+            group_name=group.ref,
+            description=f"Starts {settings.pipeline_name}",
+            schedule_expression=settings.schedule,
+            schedule_expression_timezone=settings.time_zone,
+            state="ENABLED" if settings.enabled else "DISABLED",
+            flexible_time_window={"mode": "OFF"},
+            target={
+                "arn": f"arn:{cdk.Aws.PARTITION}:scheduler:::aws-sdk:sfn:startExecution",
+                "roleArn": role.role_arn,
+                # No name for the execution: a delivery that is repeated must find an open gate, which recognises it.
+                "input": json.dumps(
+                    {
+                        "StateMachineArn": self.gate.state_machine_arn,
+                        "Input": json.dumps({"id": _SCHEDULED_TIME, "reason": "schedule"}),
+                    }
+                ),
+                "retryPolicy": {
+                    "maximumRetryAttempts": DELIVERY_ATTEMPTS,
+                    "maximumEventAgeInSeconds": DELIVERY_SECONDS,
+                },
+                "deadLetterConfig": {"arn": self._dead_letters.queue_arn},
+            },
+        )
+        schedule.node.add_dependency(role)
+        return group, schedule
+
+    def _alarm_on_schedule(self) -> None:
+        for name, metric, what in (
+            ("ScheduleFailed", "TargetErrorCount", "The schedule could not start a run."),
+            ("ScheduleDropped", "InvocationDroppedCount", "The schedule gave up starting a run."),
+            (
+                "ScheduleNotKept",
+                "InvocationsFailedToBeSentToDeadLetterCount",
+                "A failed start could not be kept either.",
+            ),
+        ):
+            self._alerts.alarm_on(
+                name,
+                cdk.aws_cloudwatch.Metric(
+                    namespace="AWS/Scheduler",
+                    metric_name=metric,
+                    dimensions_map={"ScheduleGroup": self.group.ref},
+                    period=FIVE_MINUTES,
+                    statistic="Sum",
+                ),
+                what=what,
+                todo=f"The message in queue {self._dead_letters.queue_name} says why (permissions, throttling). "
+                f"{_BY_HAND}",
+            )
+
+    def on_drift(self, alarms: Sequence[cloudwatch.IAlarm]) -> None:
+        """A run that trains even if nothing is new, at most one a day, when one of the alarms goes off."""
+        pattern = events.EventPattern(
+            source=["aws.cloudwatch"],
+            detail_type=["CloudWatch Alarm State Change"],
+            resources=[alarm.alarm_arn for alarm in alarms],
+            detail={"state": {"value": ["ALARM"]}},
+        )
+        self.drifted = self._rule("Drifted", pattern, "drift", forced_on=events.EventField.time)
+
+    def _rule(self, name: str, pattern: events.EventPattern, reason: str, forced_on: str | None = None) -> events.Rule:
+        forced = {"forced_on": forced_on} if forced_on else {}
+        knock = events.RuleTargetInput.from_object({"id": events.EventField.event_id, "reason": reason, **forced})
+        target = targets.SfnStateMachine(
+            self.gate,
+            input=knock,
+            role=self._events_role,
+            dead_letter_queue=self._dead_letters,
+            retry_attempts=DELIVERY_ATTEMPTS,
+            max_event_age=cdk.Duration.seconds(DELIVERY_SECONDS),
+        )
+        return events.Rule(self, name, event_pattern=pattern, targets=[target])
+
+
+def _marker_pattern(settings: Settings, storage: Storage) -> events.EventPattern:
+    """The completion marker of an export, directly below the data prefix or in a folder below it."""
+    prefix = next(str(p.default) for p in parameters.DATA if p.name == "DataPrefix")
+    keys: list[Any] = [
+        f"{prefix}/{settings.completion_marker}",
+        {"wildcard": f"{prefix}/*/{settings.completion_marker}"},
+    ]
+    return events.EventPattern(
+        source=["aws.s3"],
+        detail_type=["Object Created"],
+        detail={"bucket": {"name": [storage.data.bucket_name]}, "object": {"key": keys}},
+    )

@@ -1,0 +1,107 @@
+"""Fitted models and their predictions on disk, by content: `fits/<key>.ubj` and `matrices/<key>.npy`.
+
+A write is complete or absent, so a replay that is killed goes on where it stopped, and two at once do no harm.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.training import logistic, model
+from pipeline.training.lean_xgboost import xgb
+from pipeline.training.model import Hyperparameters
+from pipeline.workloads.nba import feature_names
+
+
+def digest(*parts: str) -> str:
+    """SHA-256 of the parts in order."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def fit_code() -> str:
+    """Digest of all that `fit` and `predict` are made of: its source files and the versions beneath."""
+    sources = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in (model, logistic, feature_names)]
+    return digest(*(_without_words(source) for source in sources), xgb.__version__, np.__version__)
+
+
+def _without_words(source: str) -> str:
+    """The program without comments and docstrings: a better word must not cost a thousand fits."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)
+
+
+class FitCache:
+    """A folder of fits and matrices."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._code = fit_code()
+
+    def key(self, games_digest: str, hyperparameters: Hyperparameters) -> str:
+        """The key of a fit: equal for equal games, recipe and code."""
+        return digest(games_digest, json.dumps(hyperparameters.as_numbers(), sort_keys=True), self._code)
+
+    def path(self, key: str) -> Path:
+        """Where the fit lies, whether or not it is there."""
+        return self.folder / "fits" / key[:2] / f"{key[2:]}.ubj"
+
+    def load(self, key: str) -> xgb.Booster | None:
+        """The fit, or None; a file that cannot be read counts as missing."""
+        try:
+            content = self.path(key).read_bytes()
+            booster = xgb.Booster()
+            booster.load_model(bytearray(content))
+        except (OSError, xgb.core.XGBoostError):
+            return None
+        return booster
+
+    def save(self, key: str, booster: xgb.Booster) -> None:
+        """Put the fit in its place."""
+        write_atomically(self.path(key), bytes(booster.save_raw("ubj")))
+
+    def matrix(self, name: str, key: str) -> Path:
+        """Where a matrix lies, whether or not it is there."""
+        return self.folder / "matrices" / f"{name}-{key[:24]}.npy"
+
+    def load_arrays(self, name: str, key: str) -> Mapping[str, NDArray[Any]] | None:
+        """Arrays that `save_arrays` wrote, or None."""
+        try:
+            with np.load(self.matrix(name, key).with_suffix(".npz"), allow_pickle=False) as file:
+                return dict(file)
+        except (OSError, ValueError, EOFError):
+            return None
+
+    def save_arrays(self, name: str, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Keep arrays by name."""
+        target = self.matrix(name, key).with_suffix(".npz")
+        temporary = _temporary(target)
+        with temporary.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        temporary.replace(target)
+
+
+def _temporary(target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".partial-")
+    os.close(handle)
+    return Path(name)
+
+
+def write_atomically(target: Path, content: bytes) -> None:
+    """Write a file that is whole or absent."""
+    temporary = _temporary(target)
+    temporary.write_bytes(content)
+    temporary.replace(target)

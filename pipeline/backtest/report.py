@@ -1,0 +1,147 @@
+"""A replay as one HTML page that loads nothing: what to choose, what it costs, and what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from numpy.typing import NDArray
+
+from pipeline.backtest import figures
+from pipeline.backtest.fit_cache import write_atomically
+from pipeline.backtest.policies import NIGHTLY_STATE, default_policy
+from pipeline.backtest.results import PolicyResult
+from pipeline.backtest.run import Replay
+from pipeline.evaluation.report_words import number, sentence, signed
+
+TEMPLATE: Final = "report.html.j2"
+_MOST_ROWS: Final = 8
+
+
+@dataclass(frozen=True)
+class BoundRow:
+    """The bound with so many promotions, and how much better it is than `never`."""
+
+    promotions: int
+    log_loss: float
+    against_never: float
+
+
+def write_report(file: Path, done: Replay, *, simulated: bool) -> None:
+    """Write the page, whole or not at all."""
+    write_atomically(file, render(done, simulated=simulated).encode())
+
+
+def render(done: Replay, *, simulated: bool) -> str:
+    """The page's text."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "signed": signed, "sentence": sentence}
+    settings, service = done.prepared.settings, done.prepared.service
+    shown = pictured(done)
+    return environment.get_template(TEMPLATE).render(
+        settings=settings,
+        simulated=simulated,
+        results=sorted(done.results, key=lambda result: result.scores.log_loss),
+        default=default_policy().name,
+        choice=done.choice,
+        bounds=bound_rows(done),
+        seasons=sorted({int(season) for season in service.season}),
+        shown=[done.results[n] for n in shown],
+        n_games=int(service.n_games.sum()),
+        n_nights=len(done.prepared.world.nights),
+        n_candidates=len(done.prepared.calendar.candidates),
+        refusal=done.prepared.injury.refusal,
+        limits=settings.limits,
+        overrides=settings.overrides,
+        nights=done.nights,
+        **_figures(done, shown, " (simulated games)" if simulated else ""),
+    )
+
+
+def pictured(done: Replay) -> list[int]:
+    """The few policies that the pictures show: the default, the chosen one, the best, and others that differ."""
+    names = [result.name for result in done.results]
+    ranked = sorted(range(len(names)), key=lambda n: done.results[n].scores.log_loss)
+    wanted = [
+        default_policy().name,
+        *([done.choice.best.name, done.choice.cheapest.name] if done.choice else []),
+        "nightly",
+    ]
+    candidates = [names.index(name) for name in wanted if name in names] + ranked
+    found: list[int] = []
+    paths: set[bytes] = {done.outcome.champion[0].tobytes()}  # never is the zero line
+    for n in candidates:
+        path = done.outcome.champion[n].tobytes()
+        if path not in paths and done.results[n].policy.state == NIGHTLY_STATE:
+            paths.add(path)
+            found.append(n)
+    return found[: figures.MOST_LINES]
+
+
+def bound_rows(done: Replay) -> list[BoundRow]:
+    """The bound at a few counts of promotions."""
+    games = float(done.prepared.service.n_games.sum())
+    never = float(done.losses.log_loss[0].sum())
+    seasons = len(set(done.prepared.service.season.tolist()))
+    counts = sorted({1, seasons, 6 * seasons, done.bounds[-1].promotions})
+    return [
+        BoundRow(b.promotions, b.loss / games, (b.loss - never) / games) for b in done.bounds if b.promotions in counts
+    ]
+
+
+def _figures(done: Replay, shown: Sequence[int], source: str) -> dict[str, Any]:
+    settings, service = done.prepared.settings, done.prepared.service
+    days = service.days.astype("datetime64[D]")
+    never = done.losses.log_loss[0]
+    lines = [figures.Line(done.results[n].name, np.cumsum(never - done.losses.log_loss[n])) for n in shown]
+    span = (str(settings.first), str(settings.last))
+    rows = [_row(done, n) for n in list(dict.fromkeys([0, *shown]))[:_MOST_ROWS]]
+    return {
+        "saved_figure": figures.saved_over_time(days, lines, settings.injections, f"Loss over time{source}"),
+        "dollars_figure": figures.dollars_against_loss(
+            _dots(done, shown), _affordable_bound(done), f"Dollars against loss{source}"
+        ),
+        "promotions_figure": figures.promotions(rows, settings.injections, span, f"Promotions{source}"),
+    }
+
+
+def _affordable_bound(done: Replay) -> float | None:
+    """The bound for one promotion a season."""
+    seasons = len(set(done.prepared.service.season.tolist()))
+    found = [b for b in done.bounds if b.promotions <= seasons]
+    return found[-1].loss / float(done.prepared.service.n_games.sum()) if found else None
+
+
+def _dots(done: Replay, shown: Sequence[int]) -> list[figures.Dot]:
+    """Policies on nightly state only: those whose state waits lie far above, and are in the table."""
+    never = done.results[0].scores.log_loss
+    return [
+        figures.Dot(
+            dollars=result.dollars_a_month,
+            log_loss=result.scores.log_loss,
+            lower=never + result.difference.lower,
+            upper=never + result.difference.upper,
+            label=result.name if n in shown or n == 0 else "",
+            highlighted=n in shown or n == 0,
+        )
+        for n, result in enumerate(done.results)
+        if result.policy.state == NIGHTLY_STATE
+    ]
+
+
+def _row(done: Replay, n: int) -> figures.Row:
+    result: PolicyResult = done.results[n]
+    promoted: NDArray[np.int32] = done.outcome.promoted[n]
+    versions = promoted[promoted >= 0].tolist()
+    faulty = np.array([done.prepared.calendar.candidates[v].fault != "" for v in versions], dtype=np.bool_)
+    return figures.Row(result.name, np.array(result.promotions, dtype="datetime64[D]"), faulty)

@@ -1,0 +1,201 @@
+"""A whole replay: load, fit, judge, simulate, score. What `python -m scripts.backtest` and the tests call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.backtest.alarms import Alarms
+from pipeline.backtest.candidates import ALL_SEASONS, Calendar, build_calendar
+from pipeline.backtest.choice import Choice, choose
+from pipeline.backtest.faults import Injection, Injury, injure
+from pipeline.backtest.fit_cache import FitCache
+from pipeline.backtest.fits import CLEAN, Fits, Source, fit_all
+from pipeline.backtest.hindsight import Bound, bounds
+from pipeline.backtest.judgements import Judgements
+from pipeline.backtest.policies import Policy, default_policy
+from pipeline.backtest.results import PolicyResult, summarise
+from pipeline.backtest.service import Losses, Service
+from pipeline.backtest.simulate import NOBODY, Outcome, Simulation
+from pipeline.backtest.world import ReplayError, World, load_world
+from pipeline.contract import gates, parameters
+from pipeline.contract.parameters import snake_case
+from pipeline.cost.night import Nights, default_nights
+from pipeline.training.model import Hyperparameters
+
+MOST_PROMOTIONS: Final = 120  # of the bound: more gain nothing that anybody could have known
+_GATE_DEFAULTS: Final = {p.name: float(p.default) for p in parameters.EVALUATION if p.name in gates.GATE_PARAMETERS}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is replayed; `overrides` are pipeline parameters, checked and typed."""
+
+    data: Path
+    first: date
+    last: date
+    policies: tuple[Policy, ...]
+    overrides: Mapping[str, parameters.Value] = field(default_factory=dict)
+    injections: tuple[Injection, ...] = ()
+    choose_until: int | None = None  # last of the earlier seasons; None: two thirds of the seasons
+    nights: tuple[date, ...] | None = None  # None: every day of the span
+    jobs: int | None = None
+
+    def parameter(self, name: str) -> Any:  # noqa: ANN401 - of the parameter's own type
+        """The value of a pipeline parameter."""
+        if name in self.overrides:
+            return self.overrides[name]
+        return next(p.default for p in parameters.ALL if p.name == name)
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The gates' limits."""
+        return {name: float(self.parameter(name)) for name in _GATE_DEFAULTS}
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """The recipe; raises ValueError that names key, value and range."""
+        names = {snake_case(p.name): p.name for p in parameters.HYPERPARAMETERS}
+        return Hyperparameters.from_strings({key: str(self.parameter(name)) for key, name in names.items()})
+
+
+class Progress(Protocol):
+    """Told of each stage: what it is called and how many parts it has; returns what is to be told of parts done."""
+
+    def __call__(self, stage: str, total: int) -> Callable[[int], None]:
+        """Start a stage."""
+        ...
+
+
+def silent(stage: str, total: int) -> Callable[[int], None]:
+    """Progress that says nothing."""
+    return lambda _: None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that policies share: after this, they cost microseconds a night."""
+
+    settings: Settings
+    world: World
+    calendar: Calendar
+    fits: Fits
+    judgements: Judgements
+    passes: NDArray[np.bool_]
+    alarms: Alarms
+    service: Service
+    injury: Injury
+
+
+@dataclass(frozen=True)
+class Replay:
+    """How it ended."""
+
+    prepared: Prepared
+    outcome: Outcome
+    losses: Losses
+    results: tuple[PolicyResult, ...]
+    bounds: tuple[Bound, ...]
+    choice: Choice | None
+    nights: Nights
+
+
+def prepare(settings: Settings, cache: FitCache, progress: Progress = silent) -> Prepared:
+    """Load the games, fit every candidate that the policies may ask for, and judge each alone."""
+    world = load_world(
+        settings.data,
+        first=settings.first,
+        last=settings.last,
+        first_season=int(settings.parameter("FirstSeason")),
+        max_bad_row_share=float(settings.parameter("MaxBadRowShare")),
+        min_games=int(settings.parameter("MinGames")),
+        nights=list(settings.nights) if settings.nights else None,
+    )
+    injury = injure(world, settings.data, settings.injections, settings.parameter("MaxBadRowShare"))
+    windows = {policy.window for policy in settings.policies} | {ALL_SEASONS}
+    n_games = int(settings.parameter("WalkForwardGames"))
+    calendar = build_calendar(world, windows, n_games, injury.tampering)
+    sources = {CLEAN: Source(world.X, world.home_won, world.prefix_digests), **injury.sources}
+    keys = set(calendar.fit_keys())
+    fits = fit_all(
+        keys,
+        sources,
+        settings.hyperparameters,
+        cache,
+        jobs=settings.jobs,
+        progress=progress("fitting", len(keys)),
+    )
+    judgements = Judgements(world, calendar, fits, cache)
+    passes = judgements.passes(settings.limits, progress("judging", len(calendar.candidates)))
+    service = Service(world, calendar, fits, sources, settings.hyperparameters, cache, injury.feed_refused)
+    return Prepared(settings, world, calendar, fits, judgements, passes, Alarms(world, calendar, fits), service, injury)
+
+
+def simulate(prepared: Prepared, policies: Sequence[Policy], progress: Progress = silent) -> Outcome:
+    """Every policy through every night."""
+    simulation = Simulation(
+        policies,
+        prepared.world,
+        prepared.calendar,
+        prepared.judgements,
+        prepared.passes,
+        prepared.alarms,
+        prepared.settings.limits,
+        prepared.injury.feed_refused,
+    )
+    return simulation.run(progress("nights", len(prepared.world.nights)))
+
+
+def replay(settings: Settings, cache: FitCache, progress: Progress = silent) -> Replay:
+    """Everything, in order. Raises ReplayError, BadData or ValueError for what cannot be replayed."""
+    prepared = prepare(settings, cache, progress)
+    outcome = simulate(prepared, settings.policies, progress)
+    prepared.judgements.save()
+    done = progress("scoring", 3)
+    losses = prepared.service.losses(outcome)
+    done(1)
+    nights = default_nights()
+    results = summarise(outcome, losses, prepared.service, nights)
+    done(1)
+    found = bound_of(prepared)
+    done(1)
+    margin = float(settings.parameter("NonInferiorityMargin"))
+    until = settings.choose_until if settings.choose_until is not None else two_thirds(prepared.service)
+    choice = choose(results, losses, prepared.service, until, margin=margin, default=default_policy().name)
+    if choice is None and settings.choose_until is not None:
+        seasons = np.unique(prepared.service.season)
+        raise ReplayError(
+            f"--choose-until {until} leaves nothing to score: the span has the seasons {seasons[0]} to {seasons[-1]}"
+        )
+    return Replay(prepared, outcome, losses, tuple(results), tuple(found), choice, nights)
+
+
+def two_thirds(service: Service) -> int:
+    """The last of the first two thirds of the seasons."""
+    seasons = np.unique(service.season)
+    return int(seasons[max(0, len(seasons) * 2 // 3 - 1)])
+
+
+def bound_of(prepared: Prepared) -> list[Bound]:
+    """The bound over the candidates of all seasons on nightly state, without any fault."""
+    service, world = prepared.service, prepared.world
+    of_night = prepared.calendar.of_night[ALL_SEASONS]
+    numbers, first_night = np.unique(of_night, return_index=True)
+    sound = np.array([not prepared.calendar.candidates[n].fault for n in numbers.tolist()])
+    numbers, first_night = numbers[sound], first_night[sound]
+    # made on a night, in service from the next one on
+    start = np.searchsorted(service.night, first_night, side="right")
+    serves = start < len(service.days)
+    numbers, start = numbers[serves], start[serves]
+    order = np.argsort(start, kind="stable")
+    champion = np.full((len(numbers), len(world.nights)), 0, dtype=np.int32)
+    champion += numbers[order][:, None].astype(np.int32)
+    every = Outcome((Policy(),) * len(numbers), champion, champion, {})
+    nobody = Outcome((Policy(),), np.full((1, len(world.nights)), NOBODY, np.int32), champion[:1], {})
+    return bounds(service.losses(every).log_loss, start[order], service.losses(nobody).log_loss[0], MOST_PROMOTIONS)

@@ -1,0 +1,249 @@
+"""Every policy through every night: what Prepare, Train, Evaluate, the gates, an approver and Predict would have done.
+
+One loop over the nights, in which each line is an array over the policies. A night is that of the definition: Predict
+uses the champion of the morning; new games are trained on where that is due; the marker of the last evaluated candidate
+is written whatever the gates say; a version registered and approved today is in service from the next night on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.backtest.alarms import Alarms
+from pipeline.backtest.candidates import Calendar
+from pipeline.backtest.judgements import Judgements
+from pipeline.backtest.policies import OFF, STRICT, Policy
+from pipeline.backtest.world import World
+from pipeline.contract import gates
+from pipeline.contract.retrain_policy import training_is_due
+from pipeline.monitoring.monitor_evidence import LOSS
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+NOBODY: Final = -1  # no champion: Predict takes Elo
+LONG_AGO: Final = -(10**9)
+COUNTS: Final = (
+    "runs",
+    "failed_prepare",  # the feed was refused
+    "trainings",
+    "failed_gate",  # candidates below the quality limits: a failed run
+    "kept",  # candidates that did not replace the champion
+    "registered",
+    "refused",  # by the approver
+    "approved",
+    "false_promotions",  # approved, though made while a fault was there
+    "missed_promotions",  # due but the feed was refused, or a sound candidate that lost to a faulty champion
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened; arrays of the shape (policies, nights) or, by count, (policies,)."""
+
+    policies: tuple[Policy, ...]
+    champion: NDArray[np.int32]  # candidate in service for the games of each night's day; NOBODY: none
+    promoted: NDArray[np.int32]  # candidate that goes into service on a night; NOBODY: none
+    counts: Mapping[str, IntArray]
+
+    @property
+    def oncall_mails(self) -> IntArray:
+        """Failed runs."""
+        return self.counts["failed_prepare"] + self.counts["failed_gate"]
+
+    @property
+    def approver_mails(self) -> IntArray:
+        """Versions that waited for approval."""
+        return self.counts["registered"]
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """The policies as arrays of the shape (policies,)."""
+
+    window: IntArray
+    min_days: FloatArray
+    min_games: FloatArray
+    each_season: BoolArray
+    alarmed: Mapping[int, str | None]  # policies that listen to the monitor, and to which family
+    gate_off: BoolArray
+    strict: BoolArray
+    delay: IntArray
+    limits: Mapping[str, FloatArray]
+
+    @classmethod
+    def of(cls, policies: Sequence[Policy], defaults: Mapping[str, float]) -> _Rules:
+        schedules = [policy.schedule for policy in policies]
+        limits = [policy.limits(defaults) for policy in policies]
+        return cls(
+            window=np.array([policy.window for policy in policies]),
+            min_days=np.array([s.min_days for s in schedules]),
+            min_games=np.array([s.min_games for s in schedules]),
+            each_season=np.array([s.each_season for s in schedules]),
+            alarmed={n: None if s.on_drift else LOSS for n, s in enumerate(schedules) if s.on_drift or s.on_loss},
+            gate_off=np.array([policy.gate == OFF for policy in policies]),
+            strict=np.array([policy.approver == STRICT for policy in policies]),
+            delay=np.array([policy.delay_days for policy in policies]),
+            limits={
+                limit.parameter: np.array([row[limit.parameter] for row in limits]) for limit in gates.PROMOTION_LIMITS
+            },
+        )
+
+
+class Simulation:
+    """The state of all policies between two nights."""
+
+    def __init__(
+        self,
+        policies: Sequence[Policy],
+        world: World,
+        calendar: Calendar,
+        judgements: Judgements,
+        passes: BoolArray,
+        alarms: Alarms,
+        limits: Mapping[str, float],
+        feed_refused: BoolArray | None = None,
+    ) -> None:
+        """`passes`: whether each candidate keeps the quality limits; `feed_refused`: of the shape (nights,)."""
+        n, n_nights = len(policies), len(world.nights)
+        self.policies = tuple(policies)
+        self.world, self.calendar, self.judgements, self.passes, self.alarms = (
+            world,
+            calendar,
+            judgements,
+            passes,
+            alarms,
+        )
+        self.rules = _Rules.of(policies, limits)
+        self.refused = np.zeros(n_nights, dtype=np.bool_) if feed_refused is None else feed_refused
+        self.faulty = np.array([candidate.fault != "" for candidate in calendar.candidates])
+        self.any_fault = bool(self.faulty.any())
+        windows = sorted(calendar.of_night)
+        self._of_night = np.stack([calendar.of_night[w] for w in windows])
+        self._window = np.searchsorted(windows, self.rules.window)
+        self.champion = np.full(n, NOBODY, dtype=np.int64)
+        self.champion_night = np.full(n, LONG_AGO)
+        self.evaluated = np.full(n, NOBODY, dtype=np.int64)
+        self.trained_night = np.full(n, LONG_AGO)
+        self.trained_games = np.zeros(n, dtype=np.int64)
+        self.trained_season = np.full(n, LONG_AGO)
+        self.last_registered = np.full(n, LONG_AGO)
+        self.in_service = np.full((n_nights, n), NOBODY, dtype=np.int32)
+        self.arriving = np.full((n_nights, n), NOBODY, dtype=np.int32)
+        self.arriving_night = np.zeros((n_nights, n), dtype=np.int64)
+        self.counts = {name: np.zeros(n, dtype=np.int64) for name in COUNTS}
+
+    def run(self, progress: Callable[[int], None] = lambda _: None) -> Outcome:
+        """All nights in order."""
+        for t in range(len(self.world.nights)):
+            self._night(t)
+            progress(1)
+        self.counts["runs"] += len(self.world.nights)
+        return Outcome(
+            self.policies,
+            champion=np.ascontiguousarray(self.in_service.T),
+            promoted=np.ascontiguousarray(self.arriving.T),
+            counts=self.counts,
+        )
+
+    def _night(self, t: int) -> None:
+        arriving = self.arriving[t]
+        if (arriving >= 0).any():
+            arrives = arriving >= 0
+            self.champion[arrives] = arriving[arrives]
+            self.champion_night[arrives] = self.arriving_night[t][arrives]
+        # a run that Prepare fails predicts nothing: what is in service is what the last good night predicted
+        self.in_service[t] = self.in_service[t - 1] if self.refused[t] and t else self.champion
+        candidate = self._of_night[self._window, t]
+        new = candidate != self.evaluated
+        if not new.any():
+            if self.refused[t]:
+                self.counts["failed_prepare"] += 1
+            return
+        train = new & self._due(t, new)
+        if self.refused[t]:
+            self.counts["failed_prepare"] += 1
+            self.counts["missed_promotions"][train] += 1
+            return
+        trained = np.flatnonzero(train)
+        if trained.size:
+            self._train(t, trained, candidate[trained])
+
+    def _due(self, t: int, new: BoolArray) -> BoolArray:
+        known = int(self.world.known[t])
+        urgent = known - self.trained_games >= self.rules.min_games
+        if known:
+            urgent |= self.rules.each_season & (self.trained_season != self.world.season[known - 1])
+        night = int(self.world.nights[t])
+        for policy, family in self.rules.alarmed.items():
+            if new[policy] and self.champion[policy] >= 0:
+                urgent[policy] |= self.alarms.on(int(self.champion[policy]), night, family)
+        return training_is_due(
+            no_champion=self.champion < 0,
+            urgent=urgent,
+            days_since_training=night - self.trained_night,
+            min_days=self.rules.min_days,
+        )
+
+    def _train(self, t: int, who: IntArray, candidate: IntArray) -> None:
+        """Train, Evaluate and the quality gate of the policies `who`."""
+        known, night = int(self.world.known[t]), int(self.world.nights[t])
+        self.evaluated[who] = candidate
+        self.trained_night[who], self.trained_games[who] = night, known
+        self.trained_season[who] = self.world.season[known - 1]
+        self.counts["trainings"][who] += 1
+        passed = self.passes[candidate] | self.rules.gate_off[who]
+        self.counts["failed_gate"][who[~passed]] += 1
+        self._promote(t, who[passed], candidate[passed])
+        if self.any_fault:
+            champion = self.champion[who]
+            robbed = (
+                (champion >= 0) & self.faulty[champion] & ~self.faulty[candidate] & (self.last_registered[who] != t)
+            )
+            self.counts["missed_promotions"][who[robbed]] += 1
+
+    def _promote(self, t: int, who: IntArray, candidate: IntArray) -> None:
+        """The promotion gate, the registration and the approver."""
+        night = int(self.world.nights[t])
+        alone = self.champion[who] < 0
+        values = self._compare(who, candidate, alone, night)
+
+        def holds(limit: gates.Limit) -> Any:  # noqa: ANN401 - an array of truths
+            return gates.COMPARE[limit.operator](values[limit.parameter], self.rules.limits[limit.parameter][who])
+
+        promote = alone | gates.replaces(holds)
+        registered = who[promote]
+        self.counts["registered"][registered] += 1
+        self.counts["kept"][who[~promote]] += 1
+        self.last_registered[registered] = t
+        doubtful = self.rules.strict[who] & ~alone & ~(values[gates.NON_INFERIOR.parameter] < 0.0)
+        self.counts["refused"][who[promote & doubtful]] += 1
+        self._approve(t, who[promote & ~doubtful], candidate[promote & ~doubtful])
+
+    def _compare(self, who: IntArray, candidate: IntArray, alone: BoolArray, night: int) -> dict[str, FloatArray]:
+        """What the promotion limits look at, by parameter; zeros where there is no champion or no gate."""
+        mean, upper = np.zeros(who.size), np.zeros(who.size)
+        asked = ~alone & ~(self.rules.gate_off[who] & ~self.rules.strict[who])
+        if asked.any():
+            mean[asked], upper[asked] = self.judgements.pairs(self.champion[who[asked]], candidate[asked])
+        return {
+            gates.NON_INFERIOR.parameter: upper,
+            gates.BETTER.parameter: -mean,
+            gates.OLD.parameter: (night - self.champion_night[who]).astype(np.float64),
+        }
+
+    def _approve(self, t: int, who: IntArray, candidate: IntArray) -> None:
+        night = int(self.world.nights[t])
+        effective = np.searchsorted(self.world.nights, night + self.rules.delay[who], side="right")
+        self.counts["approved"][who] += 1
+        self.counts["false_promotions"][who] += self.faulty[candidate]
+        in_span = effective < len(self.world.nights)
+        who, candidate, effective = who[in_span], candidate[in_span], effective[in_span]
+        self.arriving[effective, who] = candidate
+        self.arriving_night[effective, who] = night

@@ -1,0 +1,95 @@
+"""The container's folders and its way of saying why a step failed.
+
+A step finds its folders below SAGEMAKER_BASE_DIR (default /opt/ml), in the layout that SageMaker gives a container, so
+that a child process with a base directory of its own sees what a container sees.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from pipeline.contract import names as c
+from pipeline.contract.reason_text import public_paths, readable
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class StepError(Exception):
+    """A failure that the step can name: its text is the reason that people read, so it says what to do next."""
+
+
+def base_dir() -> Path:
+    """The root of the container's layout."""
+    return Path(os.environ.get(c.BASE_DIR_VARIABLE, c.DEFAULT_BASE_DIR))
+
+
+def processing_input(channel: str) -> Path:
+    """Folder of an input channel of a processing job."""
+    return base_dir() / "processing" / "input" / channel
+
+
+def processing_output(channel: str) -> Path:
+    """Folder of an output channel of a processing job; made if missing."""
+    folder = base_dir() / "processing" / "output" / channel
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def public_path(path: Path) -> str:
+    """Where people find a file or folder of a processing job: its location in S3, where it has one."""
+    return public_paths(str(path), base_dir())
+
+
+def training_input(channel: str) -> Path:
+    """Folder of an input channel of a training job."""
+    return base_dir() / "input" / "data" / channel
+
+
+def run_step(
+    main: Callable[[Sequence[str]], None], argv: Sequence[str], failure_file: str = c.PROCESSING_FAILURE_FILE
+) -> int:
+    """Run a step's `main`; on an exception write the reason where SageMaker reads it. Returns the exit code.
+
+    A StepError's text is the reason as it is. Anything else is a defect: the traceback goes to the log, and the reason
+    names the exception and says where to look.
+    """
+    try:
+        main(argv)
+    except Exception as error:  # the last place where the reason can be written down
+        return fail(reason_of(error), failure_file)
+    return 0
+
+
+def reason_of(error: BaseException) -> str:
+    """What people read of an exception; prints the traceback of one that the step did not foresee."""
+    if isinstance(error, StepError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        path = error.filename2 or error.filename or base_dir()
+        return f"{path}: {os.strerror(error.errno).lower()}; make room there, or give the job a larger volume"
+    traceback.print_exception(type(error), error, error.__traceback__)  # as Python 3.9 of a Spark image wants it
+    if isinstance(error, MemoryError):
+        return f"memory ran out ({error}): choose a larger machine"
+    return f"{type(error).__name__}: {error} (a defect: the traceback is in the step's log)"
+
+
+def fail(reason: str, failure_file: str) -> int:
+    """Write the reason to the log and to where SageMaker reads it; returns the exit code."""
+    reason = readable(reason, base_dir())
+    sys.stderr.write(f"{reason}\n")
+    path = Path(os.environ.get(c.REASON_FILE_VARIABLE) or base_dir() / failure_file)
+    with suppress(OSError):  # the disk may be full: the log has it too
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(reason, encoding="utf-8")
+    return 1
+
+
+def code_version() -> str:
+    """The deployed code's version (a digest of what runs in steps); `unknown` outside the pipeline."""
+    return os.environ.get("CODE_VERSION", "unknown")

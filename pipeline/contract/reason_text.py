@@ -1,0 +1,54 @@
+"""A reason as people read it: no control characters, the paths that they know, and short enough with its remedy.
+
+Standard library only, and Python 3.9 of a Spark image.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+from pipeline.contract.names import DEFAULT_BASE_DIR, PROCESSING_CONFIG_FILE, REASON_CHARACTERS
+
+_CUT: Final = " ... "
+_END: Final = 400  # bytes of the end that are kept: a reason ends with what to do
+
+
+def printable(text: str) -> str:
+    r"""The text in one line; a character that is not printed but obeyed (of a terminal, say) is written as `\x1b`."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape", "replace").decode()
+        for letter in " ".join(text.split("\n"))
+    )
+
+
+def shorten(text: str, limit: int = REASON_CHARACTERS) -> str:
+    """The text in at most `limit` bytes of UTF-8, which is how SageMaker counts: beginning and end, if it is longer."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= limit:
+        return text
+    end = min(_END, limit // 2)
+    head = data[: limit - end - len(_CUT)].decode("utf-8", "ignore")
+    return head + _CUT + data[-end:].decode("utf-8", "ignore")
+
+
+def public_paths(text: str, base_dir: Path) -> str:
+    """The text with the locations of a processing job's inputs and outputs in place of its container's folders."""
+    try:
+        config = json.loads((base_dir / PROCESSING_CONFIG_FILE).read_text(encoding="utf-8"))
+        pairs = [entry["S3Input"] for entry in config.get("ProcessingInputs") or []]
+        pairs += [entry["S3Output"] for entry in (config.get("ProcessingOutputConfig") or {}).get("Outputs") or []]
+        places = {str(pair["LocalPath"]): str(pair["S3Uri"]).rstrip("/") for pair in pairs}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return text  # not a processing job of SageMaker's
+    for local, uri in sorted(places.items(), reverse=True):  # a folder before the one that it is in
+        if uri.startswith("file:"):  # of local mode: a link that ends with the job
+            continue
+        text = text.replace(str(base_dir / Path(local).relative_to(DEFAULT_BASE_DIR)), uri).replace(local, uri)
+    return text
+
+
+def readable(reason: str, base_dir: Path) -> str:
+    """All of these."""
+    return shorten(printable(public_paths(reason.strip(), base_dir)))

@@ -1,0 +1,159 @@
+"""What stands in the account costs each month, whether a run comes or not: counted in the synthesised template.
+
+Every type of resource is either priced here or free for a stated reason; one that is neither is refused, so that the
+bill cannot forget what the stack gains. Standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pipeline.cost.prices import PriceError, Prices
+
+HOURS_A_MONTH: Final = 730
+# An invocation of the function that keeps champion/ reads a few objects and lists a group.
+FUNCTION_SECONDS: Final = 3.0
+SERVERLESS: Final = "serverless"
+# A request of some games to the model of some MB: milliseconds of work; the rest is for what starts cold.
+REQUEST_SECONDS: Final = 0.1
+FREE: Final = {
+    "AWS::IAM::Role": "IAM is free",
+    "AWS::IAM::Policy": "IAM is free",
+    "AWS::IAM::ManagedPolicy": "IAM is free",
+    "AWS::S3::BucketPolicy": "policies are free",
+    "AWS::SNS::TopicPolicy": "policies are free",
+    "AWS::SQS::QueuePolicy": "policies are free",
+    "AWS::SNS::Topic": "mails are counted, topics are not",
+    "AWS::SNS::Subscription": "mails are counted, subscriptions are not",
+    "AWS::SQS::Queue": "holds only what could not be delivered",
+    "AWS::SageMaker::Pipeline": "its jobs are counted",
+    "AWS::SageMaker::ModelPackageGroup": "the registry is free",
+    "AWS::StepFunctions::StateMachine": "transitions are counted with a run",
+    "AWS::Scheduler::Schedule": "starts are counted with a run",
+    "AWS::Scheduler::ScheduleGroup": "starts are counted with a run",
+    "AWS::Events::Rule": "events of AWS's own services are free",
+    "AWS::Lambda::Permission": "policies are free",
+    "AWS::Lambda::EventInvokeConfig": "a setting of a function",
+    "AWS::Logs::LogGroup": "lines are counted with a run",
+    "AWS::Logs::MetricFilter": "its metrics are counted",
+    "AWS::S3::Bucket": "what it holds is counted",
+    "AWS::Budgets::Budget": "a budget that only notifies is free",
+    "AWS::CDK::Metadata": "not a resource",
+}
+_FUNCTION: Final = "AWS::Lambda::Function"
+_HOURLY: Final = ("rate(1 hour)", "cron(0 * * * ? *)")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the monthly bill."""
+
+    what: str
+    dollars: float
+    why: str
+    verified: bool
+
+
+def resource_lines(template: Mapping[str, Any], prices: Prices) -> list[Line]:
+    """Keys, alarms, dashboards and functions of a synthesised template.
+
+    Raises PriceError for a type of resource that is neither priced nor known to be free.
+    """
+    by_type: dict[str, list[Mapping[str, Any]]] = {}
+    for resource in template["Resources"].values():
+        by_type.setdefault(resource["Type"], []).append(resource.get("Properties", {}))
+    lines = [line for kind, counted in _PRICED.items() if kind in by_type for line in counted(by_type[kind], prices)]
+    unknown = {kind for kind in by_type if not kind.startswith("Custom::")} - {*_PRICED, *FREE, _FUNCTION}
+    if unknown:
+        raise PriceError(f"no price for {', '.join(sorted(unknown))}: add it to pipeline/cost/standing.py")
+    if _FUNCTION in by_type:
+        lines.append(_functions(by_type[_FUNCTION], by_type.get("AWS::Events::Rule", []), prices))
+    return lines
+
+
+def usage_lines(
+    prices: Prices, *, custom_metrics: int, metric_hours: float, stored_gib: float, image_gib: float, mails: float
+) -> list[Line]:
+    """What is charged by use and not by resource, for one month.
+
+    `metric_hours`: in how many hours of the month each custom metric gets a value; `stored_gib`: all buckets, once old
+    runs expire as fast as new ones come.
+    """
+    share = min(1.0, metric_hours / HOURS_A_MONTH)
+    lines = [
+        (
+            "custom_metric_month",
+            custom_metrics * share,
+            f"{custom_metrics} custom metrics",
+            "only hours with data count",
+        ),
+        ("s3_gb_month", stored_gib, f"{stored_gib:.1f} GiB in buckets", "games, and files of runs until they expire"),
+        ("image_gb_month", image_gib, f"{image_gib:.1f} GiB of image in ECR", "the steps' image, compressed"),
+        ("mails_100k", mails / 1e5, f"{mails:.0f} mails", "failures, alarms, versions that wait"),
+    ]
+    return [Line(what, units * prices[key].usd, why, prices[key].verified) for key, units, what, why in lines]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What serves the champion: `serverless`, an instance type, or nothing (an empty `kind`)."""
+
+    kind: str
+    memory_gib: float = 2.0  # of a serverless one
+    count: int = 1  # of instances
+
+
+def endpoint_line(prices: Prices, endpoint: Endpoint, requests: float) -> Line:
+    """An endpoint for one month: a serverless one by its requests, instances by the hour.
+
+    Raises PriceError for a type that has no price for hosting.
+    """
+    if endpoint.kind == SERVERLESS:
+        price = prices["serverless_gb_second"]
+        dollars = requests * REQUEST_SECONDS * endpoint.memory_gib * price.usd
+        why = f"{requests:,.0f} requests of {REQUEST_SECONDS:g} s and {endpoint.memory_gib:g} GiB"
+    else:
+        price = prices.machine(endpoint.kind).price("hosting")
+        dollars, why = endpoint.count * HOURS_A_MONTH * price.usd, f"{HOURS_A_MONTH} hours, asked or not"
+    instances = f"{endpoint.count} times " if endpoint.count > 1 and endpoint.kind != SERVERLESS else ""
+    return Line(f"endpoint, {instances}{endpoint.kind}", dollars, why, price.verified)
+
+
+def alarm_metrics(alarm: Mapping[str, Any]) -> int:
+    """How many metrics an alarm is charged for: those that it reads, not the expressions over them."""
+    return sum("MetricStat" in metric for metric in alarm.get("Metrics", ())) or 1
+
+
+def _alarms(found: Sequence[Mapping[str, Any]], prices: Prices) -> list[Line]:
+    price, count = prices["alarm_metric_month"], sum(map(alarm_metrics, found))
+    why = f"{len(found)} alarms, charged for each metric that they read"
+    return [Line(f"{count} alarm metrics", count * price.usd, why, price.verified)]
+
+
+def _each(key: str, one: str, many: str, why: str) -> Callable[[Sequence[Mapping[str, Any]], Prices], list[Line]]:
+    def lines(found: Sequence[Mapping[str, Any]], prices: Prices) -> list[Line]:
+        what = f"{len(found)} {one if len(found) == 1 else many}"
+        return [Line(what, len(found) * prices[key].usd, why, prices[key].verified)]
+
+    return lines
+
+
+def _functions(found: Sequence[Mapping[str, Any]], rules: Sequence[Mapping[str, Any]], prices: Prices) -> Line:
+    hourly = sum(rule.get("ScheduleExpression") in _HOURLY for rule in rules)
+    calls = hourly * HOURS_A_MONTH
+    gib = max(int(function.get("MemorySize", 128)) for function in found) / 1024
+    duration, requests = prices["function_arm_gb_second"], prices["function_requests_million"]
+    dollars = calls * (FUNCTION_SECONDS * gib * duration.usd + requests.usd / 1e6)
+    what = f"{len(found)} function{'s' * (len(found) != 1)}"
+    return Line(what, dollars, f"{calls} calls of {FUNCTION_SECONDS:.0f} s", duration.verified and requests.verified)
+
+
+_PRICED: Final[Mapping[str, Callable[[Sequence[Mapping[str, Any]], Prices], list[Line]]]] = {
+    "AWS::CloudWatch::Dashboard": _each(
+        "dashboard_month", "dashboard", "dashboards", "free where it is among the account's first three"
+    ),
+    "AWS::KMS::Key": _each("key_month", "key", "keys", "each of the first two yearly rotations adds as much again"),
+    "AWS::CloudWatch::Alarm": _alarms,
+}

@@ -1,0 +1,208 @@
+"""The pipeline, compiled by the SageMaker SDK into definition.json.
+
+    Prepare                  raw files -> validated games -> features of played and upcoming games; data report
+    Predict                  the champion's probabilities for the upcoming games; monitor of champion, features, data
+    HasNewData?              nothing new and not forced: nothing is trained
+      |- Train               walk-forward record + final model
+      `- Evaluate            candidate, champion and baselines on the same games
+    QualityGate?             every limit holds
+      `- else QualityGateFailed    names metric, value and limit
+    BeatsChampion?           every limit holds, and the candidate is good enough to replace the champion
+      `- Register
+    NoAggregate?             no play-by-play is given, or a cluster aggregates it
+      `- else Aggregate      play-by-play -> one row a team and game, for the next run's Prepare
+    NoSpark?                 no play-by-play is given, or one instance aggregates it
+      `- else AggregateOnSpark     the same on a Spark cluster of AggregateInstanceCount instances
+
+SageMaker takes no condition inside a condition, and no DependsOn on one. So all conditions are at the top level, and
+QualityGate and BeatsChampion wait for Evaluate because they read what it wrote. Where HasNewData is false, Evaluate
+never starts, so they never start either, and the run succeeds.
+
+`python -m pipeline.definition` writes definition.json (`--check` only compares), without credentials or network, and
+spark/images.json: what else the SDK knows, where SageMaker's Spark image lies in each region.
+`${Name}` stands for a deployment constant (DEPLOYMENT_CONSTANTS), bound by CloudFormation in the cloud and by the
+runner on a laptop. Each step (model_steps.py, event_steps.py) is the plain request of its API call: nothing hidden in
+the SDK's defaults can change it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from pipeline.definition.job_requests import REGION, JobStep, P  # isort: skip - sets what the SDK reads when it is imported
+
+import boto3
+from sagemaker.core import image_uris
+from sagemaker.core.workflow.conditions import (
+    Condition,
+    ConditionEquals,
+    ConditionGreaterThanOrEqualTo,
+    ConditionLessThanOrEqualTo,
+    ConditionOr,
+)
+from sagemaker.core.workflow.functions import Join, JsonGet
+from sagemaker.core.workflow.pipeline_context import PipelineSession
+from sagemaker.core.workflow.properties import PropertyFile
+from sagemaker.mlops.workflow.condition_step import ConditionStep
+from sagemaker.mlops.workflow.fail_step import FailStep
+from sagemaker.mlops.workflow.pipeline import Pipeline
+from sagemaker.mlops.workflow.steps import Step
+
+from pipeline.contract import gates
+from pipeline.contract import names as c
+from pipeline.definition.event_steps import event_steps
+from pipeline.definition.model_steps import evaluate_step, predict_step, prepare_step, register_step, train_step
+
+DEFINITION_FILE: Final = Path(__file__).parents[1] / "workloads" / "nba" / "definition.json"
+SPARK_IMAGES_FILE: Final = DEFINITION_FILE.parent / "spark" / "images.json"
+SPARK_VERSION: Final = "3.5"  # the newest that SageMaker has an image of, and that of pyspark in requirements.in
+DEPLOYMENT_CONSTANTS: Final = (
+    "ExecutionRoleArn",
+    "ImageUri",
+    "DataBucket",
+    "ArtifactBucket",
+    "KmsKeyId",
+    "ModelPackageGroupName",
+    "CodeVersion",
+    "GitRevision",
+    "DefinitionHash",
+    "SparkImageUri",
+    "SparkCodeUri",
+    "SparkCodeFile",
+)
+
+
+def condition(evaluate: JobStep, evaluation: PropertyFile, limit: gates.Limit) -> Condition:
+    """A limit of pipeline.contract.gates as a condition on evaluation.json."""
+    kind = {"<=": ConditionLessThanOrEqualTo, ">=": ConditionGreaterThanOrEqualTo}[limit.operator]
+    return kind(
+        left=JsonGet(step_name=evaluate.name, property_file=evaluation, json_path=limit.path), right=P[limit.parameter]
+    )
+
+
+def build_steps() -> list[Step]:
+    """The DAG of the module's docstring."""
+    prepared = PropertyFile(name="Prepared", output_name=c.REPORT_CHANNEL, path=c.PREPARED_FILE)
+    evaluation = PropertyFile(name="Evaluation", output_name=c.EVALUATION_CHANNEL, path=c.EVALUATION_FILE)
+    prepare = prepare_step(prepared)
+    predict = predict_step(prepare)
+    train = train_step(prepare)
+    evaluate = evaluate_step(prepare, train, evaluation)
+    register = register_step(train, evaluate, evaluation)
+
+    def no_champion() -> Condition:
+        return ConditionEquals(
+            left=JsonGet(step_name="Evaluate", property_file=evaluation, json_path=gates.CHAMPION_EXISTS_PATH),
+            right=c.NO,
+        )
+
+    def quality() -> list[Condition]:
+        return [condition(evaluate, evaluation, limit) for limit in gates.QUALITY_LIMITS]
+
+    has_new_data = ConditionStep(
+        name="HasNewData",
+        conditions=[
+            ConditionOr(
+                [
+                    ConditionEquals(
+                        left=JsonGet(step_name="Prepare", property_file=prepared, json_path="has_new_data"), right=c.YES
+                    ),
+                    ConditionEquals(left=P["ForceTraining"], right=c.YES),
+                ]
+            )
+        ],
+        if_steps=[train, evaluate],
+    )
+    quality_gate = ConditionStep(
+        name="QualityGate",
+        conditions=quality(),
+        else_steps=[
+            FailStep(
+                name="QualityGateFailed",
+                error_message=Join(
+                    on=" ",
+                    values=[
+                        "The candidate is below the quality limits:",
+                        JsonGet(step_name="Evaluate", property_file=evaluation, json_path="quality.reason"),
+                    ],
+                ),
+            )
+        ],
+    )
+    beats_champion = ConditionStep(
+        name="BeatsChampion",
+        conditions=[
+            *quality(),  # QualityGate fails the run at the same time, and that must not be a race with Register
+            ConditionOr([no_champion(), condition(evaluate, evaluation, gates.NON_INFERIOR)]),
+            ConditionOr(
+                [
+                    no_champion(),
+                    condition(evaluate, evaluation, gates.BETTER),
+                    condition(evaluate, evaluation, gates.OLD),
+                ]
+            ),
+        ],
+        if_steps=[register],
+    )
+    return [prepare, predict, has_new_data, quality_gate, beats_champion, *event_steps()]
+
+
+def offline_session() -> PipelineSession:
+    """A session that can compile and nothing else: `Pipeline` wants one, and its keys open nothing."""
+    logging.getLogger("sagemaker.config").setLevel(logging.WARNING)  # it announces each file that it does not find
+    keys = boto3.Session(region_name=REGION, aws_access_key_id="none", aws_secret_access_key="none")  # noqa: S106
+    return PipelineSession(boto_session=keys, default_bucket="none")
+
+
+def compile_definition() -> str:
+    """definition.json's text: the same bytes each time."""
+    pipeline = Pipeline(
+        name="retraining",
+        parameters=list(P.values()),
+        pipeline_experiment_config=None,
+        steps=build_steps(),
+        sagemaker_session=offline_session(),
+    )
+    definition = json.loads(pipeline.definition())
+    # The SDK writes keys that it has no value for; the service's parser refuses what it does not know.
+    given = {key: value for key, value in definition.items() if value is not None}
+    return json.dumps(given, indent=2) + "\n"
+
+
+def compile_spark_images() -> str:
+    """spark/images.json's text: repository and tag, and the account that holds them in each region.
+
+    The tag is the one that the SDK takes for a version: AWS moves it to the newest image, which has the fixes.
+    """
+    version = image_uris.config_for_framework("spark")["processing"]["versions"][SPARK_VERSION]
+    uri = image_uris.retrieve("spark", REGION, version=SPARK_VERSION, instance_type="ml.m5.xlarge")
+    images = {
+        "repository": version["repository"],
+        "tag": uri.rpartition(":")[2],
+        "accounts": dict(sorted(version["registries"].items())),
+    }
+    return json.dumps(images, indent=2) + "\n"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write what is compiled; with `--check`, only say whether it is up to date (exit 1 if not)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments not in ([], ["--check"]):
+        sys.stderr.write("usage: python -m pipeline.definition [--check]\n")
+        return 2
+    stale = False
+    for path, text in ((DEFINITION_FILE, compile_definition()), (SPARK_IMAGES_FILE, compile_spark_images())):
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            sys.stderr.write(f"{path.name} is up to date\n")
+        elif arguments:
+            stale = True
+            sys.stderr.write(f"{path.name} is stale: run python -m pipeline.definition and commit the result\n")
+        else:
+            path.write_text(text, encoding="utf-8")
+            sys.stderr.write(f"wrote {path.name} ({len(text):,} characters)\n")
+    return int(stale)

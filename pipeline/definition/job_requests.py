@@ -1,0 +1,228 @@
+"""What the steps have in common: a job's request to SageMaker, with the SDK's references and functions in it.
+
+Imports the SageMaker SDK, for `pipeline.definition.compile` and its steps only.
+"""
+
+from __future__ import annotations
+
+import os
+
+# The SDK asks for a region and for IAM when it is imported or used; neither is needed to compile a definition.
+REGION = "us-east-1"
+os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
+os.environ.setdefault("SAGEMAKER_VALIDATE_ROLE", "false")
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sagemaker.core.workflow.execution_variables import ExecutionVariables
+from sagemaker.core.workflow.functions import Join
+from sagemaker.core.workflow.parameters import (
+    Parameter,
+    ParameterFloat,
+    ParameterInteger,
+    ParameterString,
+)
+from sagemaker.core.workflow.properties import Properties, PropertyFile
+from sagemaker.mlops.workflow.retry import (
+    SageMakerJobExceptionTypeEnum,
+    SageMakerJobStepRetryPolicy,
+    StepExceptionTypeEnum,
+    StepRetryPolicy,
+)
+from sagemaker.mlops.workflow.steps import ConfigurableRetryStep, StepTypeEnum
+
+from pipeline.contract import parameters
+from pipeline.contract.names import REPORT_CHANNEL
+from pipeline.contract.parameters import snake_case
+
+# Eight times the unpacked image, should SageMaker keep it there; our files are some MB (job_needs.json).
+VOLUME_GB: Final = 5
+# An hour is ten times what the reference workload needs; a job that hangs must not run for SageMaker's default day.
+MAX_RUNTIME_SECONDS: Final = 3600
+PROCESSING: Final = "/opt/ml/processing"
+# Named, although the image starts with it too: a child process does not know what an image starts with.
+ENTRYPOINT: Final = ("python", "-m", "pipeline.jobs.entrypoint")
+EXECUTION_ID: Final = ExecutionVariables.PIPELINE_EXECUTION_ID
+
+P: Final[dict[str, Parameter]] = {
+    p.name: {int: ParameterInteger, float: ParameterFloat, str: ParameterString}[type(p.default)](
+        name=p.name, default_value=p.default, **({"enum_values": list(p.choices)} if p.choices else {})
+    )
+    for p in parameters.ALL
+}
+
+
+class JobStep(ConfigurableRetryStep):  # type: ignore[misc] # the SDK is not typed
+    """A step given as the request of its API call, with retry policies for the service's own faults only."""
+
+    def __init__(
+        self,
+        name: str,
+        step_type: StepTypeEnum,
+        request: Mapping[str, Any],
+        *,
+        describe_shape: str,
+        property_files: Sequence[PropertyFile] = (),
+        depends_on: Sequence[str] = (),
+    ) -> None:
+        """`request` may hold pipeline variables; `describe_shape` names the Describe response that gives properties."""
+        super().__init__(name, step_type, depends_on=list(depends_on) or None, retry_policies=retry_policies(step_type))
+        self._request = dict(request)
+        self.property_files = list(property_files)
+        self._properties = Properties(step_name=name, step=self, shape_name=describe_shape)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The request."""
+        return self._request
+
+    @property
+    def properties(self) -> Properties:
+        """References into the Describe response of the job."""
+        return self._properties
+
+    def to_request(self) -> dict[str, Any]:
+        """The step as JSON."""
+        request: dict[str, Any] = super().to_request()
+        if self.property_files:
+            request["PropertyFiles"] = [f.expr for f in self.property_files]
+        return request
+
+
+def retry_policies(step_type: StepTypeEnum) -> list[StepRetryPolicy | SageMakerJobStepRetryPolicy]:
+    """Backoff for throttling, service faults and (for jobs) capacity: never for a program that exits badly."""
+    service = StepRetryPolicy(
+        exception_types=[StepExceptionTypeEnum.SERVICE_FAULT, StepExceptionTypeEnum.THROTTLING],
+        interval_seconds=10,
+        backoff_rate=2.0,
+        max_attempts=5,
+    )
+    if step_type is StepTypeEnum.REGISTER_MODEL:
+        return [service]
+    job = SageMakerJobStepRetryPolicy(
+        exception_types=[
+            SageMakerJobExceptionTypeEnum.INTERNAL_ERROR,
+            SageMakerJobExceptionTypeEnum.CAPACITY_ERROR,
+            SageMakerJobExceptionTypeEnum.RESOURCE_LIMIT,
+        ],
+        interval_seconds=60,
+        backoff_rate=2.0,
+        max_attempts=5,
+    )
+    return [service, job]
+
+
+def run_uri(*parts: str) -> Join:
+    """A place below this run's own prefix in the artifact bucket."""
+    return Join(on="/", values=["s3://${ArtifactBucket}/runs", EXECUTION_ID, *parts])
+
+
+def stable_output(channel: str) -> str:
+    """A place in the artifact bucket that outlives the run."""
+    return f"s3://${{ArtifactBucket}}/{channel}"
+
+
+def stable_input(channel: str) -> str:
+    """What is at that place, or below it. The slash ends the folder's name: S3 would take `champion-2/` for a match."""
+    return f"{stable_output(channel)}/"
+
+
+@dataclass(frozen=True)
+class Machines:
+    """Where a processing job runs, if not as all others do: on one machine, in the project's image, with no network."""
+
+    image: str = "${ImageUri}"
+    entrypoint: Sequence[str] = ()
+    count: Any = 1
+    volume_gb: int = VOLUME_GB
+    max_runtime_seconds: int = MAX_RUNTIME_SECONDS
+    # No step talks to anybody: SageMaker carries the data in and out.
+    network: Mapping[str, bool] = field(default_factory=lambda: {"EnableNetworkIsolation": True})
+
+
+ONE_MACHINE: Final = Machines()
+
+
+def processing_step(
+    name: str,
+    *,
+    inputs: Mapping[str, Any],
+    outputs: Mapping[str, Any],
+    arguments: Iterable[Any] = (),
+    environment: Mapping[str, str] | None = None,
+    property_files: Sequence[PropertyFile] = (),
+    machines: Machines = ONE_MACHINE,
+) -> JobStep:
+    """A processing job; inputs and outputs map channel to URI."""
+    request: dict[str, Any] = {
+        "RoleArn": "${ExecutionRoleArn}",
+        "AppSpecification": {
+            "ImageUri": machines.image,
+            "ContainerEntrypoint": list(machines.entrypoint or (*ENTRYPOINT, name.lower())),
+        },
+        "ProcessingResources": {
+            "ClusterConfig": {
+                "InstanceType": P[f"{name}InstanceType"],
+                "InstanceCount": machines.count,
+                "VolumeSizeInGB": machines.volume_gb,
+                "VolumeKmsKeyId": "${KmsKeyId}",
+            }
+        },
+        "ProcessingInputs": [_processing_input(channel, uri) for channel, uri in inputs.items()],
+        "ProcessingOutputConfig": {
+            "KmsKeyId": "${KmsKeyId}",
+            "Outputs": [_processing_output(channel, uri) for channel, uri in outputs.items()],
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": machines.max_runtime_seconds},
+        "NetworkConfig": dict(machines.network),
+    }
+    if arguments := list(arguments):
+        request["AppSpecification"]["ContainerArguments"] = arguments
+    if environment:
+        request["Environment"] = dict(environment)
+    return JobStep(
+        name,
+        StepTypeEnum.PROCESSING,
+        request,
+        describe_shape="DescribeProcessingJobResponse",
+        property_files=property_files,
+    )
+
+
+def _processing_input(channel: str, uri: Any) -> dict[str, Any]:
+    return {
+        "InputName": channel,
+        "S3Input": {
+            "S3Uri": uri,
+            "LocalPath": f"{PROCESSING}/input/{channel}",
+            "S3DataType": "S3Prefix",
+            "S3InputMode": "File",
+            "S3DataDistributionType": "FullyReplicated",
+        },
+    }
+
+
+def _processing_output(channel: str, uri: Any) -> dict[str, Any]:
+    # A failed job's report is kept too: at the end of a job SageMaker uploads what successful ones have written.
+    mode = "Continuous" if channel == REPORT_CHANNEL else "EndOfJob"
+    return {
+        "OutputName": channel,
+        "S3Output": {"S3Uri": uri, "LocalPath": f"{PROCESSING}/output/{channel}", "S3UploadMode": mode},
+    }
+
+
+def output_of(step: JobStep, channel: str) -> Properties:
+    """Where a processing step wrote a channel."""
+    return step.properties.ProcessingOutputConfig.Outputs[channel].S3Output.S3Uri
+
+
+def options(names: Mapping[str, str]) -> list[Any]:
+    """Command-line options from pipeline parameters: option -> parameter name."""
+    return [part for option, name in names.items() for part in (option, P[name].to_string())]
+
+
+def hyperparameters() -> dict[str, Any]:
+    """Training's hyperparameters as SageMaker wants them: strings, in the steps' snake case."""
+    return {snake_case(p.name): P[p.name].to_string() for p in parameters.HYPERPARAMETERS}

@@ -1,0 +1,197 @@
+"""The steps from raw games to a registered version: Prepare, Predict, Train, Evaluate, Register."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sagemaker.core.workflow.execution_variables import ExecutionVariables
+from sagemaker.core.workflow.functions import Join, JsonGet
+from sagemaker.core.workflow.properties import PropertyFile
+from sagemaker.mlops.workflow.steps import StepTypeEnum
+
+from pipeline.contract import gates, parameters
+from pipeline.contract import names as c
+from pipeline.contract.parameters import snake_case
+from pipeline.definition.job_requests import (
+    ENTRYPOINT,
+    MAX_RUNTIME_SECONDS,
+    VOLUME_GB,
+    JobStep,
+    P,
+    hyperparameters,
+    options,
+    output_of,
+    processing_step,
+    run_uri,
+    stable_input,
+    stable_output,
+)
+
+
+def prepare_step(prepared: PropertyFile) -> JobStep:
+    """Raw files to features; says whether anything is new."""
+    recipe = [
+        Join(on="=", values=[snake_case(p.name), P[p.name]])
+        for p in (*parameters.HYPERPARAMETERS, *parameters.EVALUATION)
+        if p in parameters.HYPERPARAMETERS or p.name == "WalkForwardGames"
+    ]
+    return processing_step(
+        "Prepare",
+        inputs={
+            c.GAMES_CHANNEL: Join(on="", values=["s3://${DataBucket}/", P["DataPrefix"], "/"]),
+            c.CHAMPION_CHANNEL: stable_input(c.CHAMPION_CHANNEL),
+            c.EVALUATED_CHANNEL: stable_input(c.EVALUATED_CHANNEL),
+            c.TEAM_GAMES_CHANNEL: stable_input(c.TEAM_GAMES_CHANNEL),
+        },
+        outputs={name: run_uri("prepare", name) for name in (c.FEATURES_CHANNEL, c.UPCOMING_CHANNEL, c.REPORT_CHANNEL)},
+        arguments=[
+            *options(
+                {
+                    "--as-of": "AsOfDate",
+                    "--time-zone": "TimeZone",
+                    "--first-season": "FirstSeason",
+                    "--max-bad-row-share": "MaxBadRowShare",
+                    "--max-bad-row-share-of-file": "MaxBadRowShareOfFile",
+                    "--min-games": "MinGames",
+                    "--min-days-between-trainings": "MinDaysBetweenTrainings",
+                    "--trigger": "TriggerReason",
+                }
+            ),
+            "--recipe",
+            *recipe,
+            *limits(),
+        ],
+        environment={"CODE_VERSION": "${CodeVersion}"},
+        property_files=[prepared],
+    )
+
+
+def limits() -> list[Any]:
+    """What candidates are held to, as the option of a step."""
+    return ["--limits", *[Join(on="=", values=[name, P[name]]) for name in gates.GATE_PARAMETERS]]
+
+
+def predict_step(prepare: JobStep) -> JobStep:
+    """The champion's probabilities for the upcoming games, and the monitor of champion, features and data."""
+    return processing_step(
+        "Predict",
+        inputs={
+            c.UPCOMING_CHANNEL: output_of(prepare, c.UPCOMING_CHANNEL),
+            c.FEATURES_CHANNEL: output_of(prepare, c.FEATURES_CHANNEL),
+            c.REPORT_CHANNEL: output_of(prepare, c.REPORT_CHANNEL),
+            c.CHAMPION_CHANNEL: stable_input(c.CHAMPION_CHANNEL),
+        },
+        outputs={name: stable_output(name) for name in (c.PREDICTIONS_CHANNEL, c.MONITOR_CHANNEL)},
+    )
+
+
+def train_step(prepare: JobStep) -> JobStep:
+    """Walk-forward record and final model."""
+    request = {
+        "RoleArn": "${ExecutionRoleArn}",
+        "AlgorithmSpecification": {
+            "TrainingImage": "${ImageUri}",
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": [*ENTRYPOINT, "train"],
+        },
+        "HyperParameters": {**hyperparameters(), "walk_forward_games": P["WalkForwardGames"].to_string()},
+        "InputDataConfig": [
+            {
+                "ChannelName": c.FEATURES_CHANNEL,
+                "DataSource": {
+                    "S3DataSource": {
+                        "S3DataType": "S3Prefix",
+                        "S3Uri": output_of(prepare, c.FEATURES_CHANNEL),
+                        "S3DataDistributionType": "FullyReplicated",
+                    }
+                },
+            }
+        ],
+        "OutputDataConfig": {"S3OutputPath": run_uri("train"), "KmsKeyId": "${KmsKeyId}"},
+        "ResourceConfig": {
+            "InstanceType": P["TrainInstanceType"],
+            "InstanceCount": P["TrainingInstanceCount"],
+            "VolumeSizeInGB": VOLUME_GB,
+            "VolumeKmsKeyId": "${KmsKeyId}",
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": MAX_RUNTIME_SECONDS},
+        "EnableNetworkIsolation": True,  # but for the job's own machines (API_CreateTrainingJob)
+        "EnableInterContainerTrafficEncryption": True,  # changes nothing for one machine
+        "Environment": {"CODE_VERSION": "${CodeVersion}"},
+    }
+    return JobStep("Train", StepTypeEnum.TRAINING, request, describe_shape="DescribeTrainingJobResponse")
+
+
+def evaluate_step(prepare: JobStep, train: JobStep, evaluation: PropertyFile) -> JobStep:
+    """Candidate, champion and baselines on the same games; writes the marker of the last evaluated candidate."""
+    return processing_step(
+        "Evaluate",
+        inputs={
+            c.MODEL_CHANNEL: train.properties.ModelArtifacts.S3ModelArtifacts,
+            c.FEATURES_CHANNEL: output_of(prepare, c.FEATURES_CHANNEL),
+            c.REPORT_CHANNEL: output_of(prepare, c.REPORT_CHANNEL),
+            c.CHAMPION_CHANNEL: stable_input(c.CHAMPION_CHANNEL),
+        },
+        outputs={
+            c.EVALUATION_CHANNEL: run_uri("evaluate", c.EVALUATION_CHANNEL),
+            c.EVALUATED_CHANNEL: stable_output(c.EVALUATED_CHANNEL),
+        },
+        arguments=[
+            *options({"--trigger": "TriggerReason"}),
+            *limits(),
+        ],
+        environment={
+            "CODE_VERSION": "${CodeVersion}",
+            "GIT_REVISION": "${GitRevision}",
+            "DEFINITION_HASH": "${DefinitionHash}",
+        },
+        property_files=[evaluation],
+    )
+
+
+def register_step(train: JobStep, evaluate: JobStep, evaluation: PropertyFile) -> JobStep:
+    """A model package of the group, waiting for approval, with metrics and lineage."""
+
+    def found(path: str) -> Any:
+        return JsonGet(step_name=evaluate.name, property_file=evaluation, json_path=path).to_string()
+
+    request = {
+        "ModelPackageGroupName": "${ModelPackageGroupName}",
+        "ModelPackageDescription": found("summary"),
+        "ModelApprovalStatus": P["ApprovalStatus"],
+        "InferenceSpecification": {
+            "Containers": [{"Image": "${ImageUri}", "ModelDataUrl": train.properties.ModelArtifacts.S3ModelArtifacts}],
+            "SupportedContentTypes": ["application/json", "text/csv"],
+            "SupportedResponseMIMETypes": ["application/json", "text/csv"],
+        },
+        "ModelMetrics": {
+            "ModelQuality": {
+                "Statistics": {
+                    "ContentType": "application/json",
+                    "S3Uri": Join(on="/", values=[output_of(evaluate, c.EVALUATION_CHANNEL), c.EVALUATION_FILE]),
+                }
+            }
+        },
+        "CustomerMetadataProperties": {
+            "as_of_date": found("as_of_date"),
+            "fingerprint": found("fingerprint"),
+            c.MODEL_SHA256: found(c.MODEL_SHA256),
+            "log_loss": found("metrics.candidate.log_loss"),
+            "calibration_error": found("metrics.candidate.calibration_error"),
+            "accuracy": found("metrics.candidate.accuracy"),
+            "n_games": found("metrics.candidate.n_games"),
+            "champion_version": found("comparison.champion_version"),
+            "difference_to_incumbent": found("comparison.difference.mean"),
+            "difference_lower": found("comparison.difference.lower"),
+            "difference_upper": found("comparison.difference.upper"),
+            "report": Join(on="/", values=[output_of(evaluate, c.EVALUATION_CHANNEL), c.REPORT_FILE]),
+            "execution": ExecutionVariables.PIPELINE_EXECUTION_ARN,
+            "trigger": found("metadata.trigger"),  # the parameter may be any text, a value of this map may not
+            "training_instances": P["TrainingInstanceCount"].to_string(),
+            "image": "${ImageUri}",
+            "code_version": "${CodeVersion}",
+            "git_revision": "${GitRevision}",
+            "definition_hash": "${DefinitionHash}",
+        },
+    }
+    return JobStep("Register", StepTypeEnum.REGISTER_MODEL, request, describe_shape="DescribeModelPackageOutput")

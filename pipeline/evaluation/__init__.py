@@ -1,0 +1,1 @@
+"""Candidate, champion and baseline on the same rows: numbers, decision and report."""

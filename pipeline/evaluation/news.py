@@ -1,0 +1,104 @@
+"""Whether tonight's games, recipe and code are trained on: against the marker of the last evaluated candidate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pipeline.contract import gates
+from pipeline.contract import names as c
+from pipeline.contract.container import StepError
+from pipeline.contract.registration import is_unregistered
+from pipeline.contract.retrain_policy import AUTOMATIC, training_is_due
+
+
+def last_evaluated(folder: Path) -> dict[str, Any]:
+    """The marker that Evaluate wrote last; raises StepError when it is missing or unreadable."""
+    try:
+        marker: dict[str, Any] = json.loads((folder / c.EVALUATED_FILE).read_bytes())
+        _ = marker["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StepError(
+            f'evaluated/{c.EVALUATED_FILE} is missing or unreadable ({error}): write {{"fingerprint": null}} there to '
+            "train again"
+        ) from error
+    return marker
+
+
+def last_registered(folder: Path) -> dict[str, Any] | None:
+    """What the registry's keeper wrote when it found the candidate there; None when it is missing or unreadable."""
+    try:
+        registered = json.loads((folder / c.REGISTERED_FILE).read_bytes())
+    except (OSError, ValueError):  # it is written again with the next look at the registry
+        return None
+    return registered if isinstance(registered, dict) else None
+
+
+@dataclass(frozen=True)
+class News:
+    """Whether to train tonight, and why (not)."""
+
+    train: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Tonight:
+    """What a run of this night has to go by, beside the marker."""
+
+    facts: Mapping[str, str]  # as_of_date, fingerprint, recipe_fingerprint
+    champion: bool  # whether a version is in use
+    trigger: str
+    min_days: int
+    limits: Mapping[str, float]
+
+
+def judge_news(marker: Mapping[str, Any], registered: Mapping[str, Any] | None, tonight: Tonight) -> News:
+    """New games are trained on at once, but for a run that nobody asked for while the last training is recent.
+
+    `marker` is last_evaluated.json, `registered` registered.json. The last candidate counts only if what was decided
+    about it has been done, and would be decided again: one that was to be registered, but is not in the registry, and
+    one that tonight's limits would let pass are trained again. A failure that stays is part of the reason.
+    """
+    facts = tonight.facts
+    if is_unregistered(marker, registered):
+        return News(True, "the last candidate was to be registered, but the registry does not have it")
+    if marker["fingerprint"] == facts["fingerprint"]:
+        if _would_register(marker, tonight):
+            return News(True, f"the last candidate was not registered ({marker['reason']}), but would be today")
+        return News(False, f"games, recipe and code are those of the last evaluated candidate{_failure(marker)}")
+    last = marker.get("as_of_date")
+    days = (date.fromisoformat(facts["as_of_date"]) - date.fromisoformat(last)).days if last else tonight.min_days
+    other_recipe = marker.get("recipe_fingerprint") != facts["recipe_fingerprint"]
+    due = training_is_due(
+        no_champion=not tonight.champion,
+        urgent=tonight.trigger not in AUTOMATIC or other_recipe,
+        days_since_training=days,
+        min_days=tonight.min_days,
+    )
+    if due:
+        return News(True, "recipe or code is new" if other_recipe else "games are new")
+    return News(
+        False,
+        f"games are new, but the last training was {days} day(s) ago, and a run started by {tonight.trigger} waits "
+        f"{tonight.min_days} (MinDaysBetweenTrainings){_failure(marker)}",
+    )
+
+
+def _would_register(marker: Mapping[str, Any], tonight: Tonight) -> bool:
+    """Whether the last candidate, which was not registered, would be: by other limits, or without a champion."""
+    if marker.get("decision") not in (c.FAILED, c.CHAMPION_KEPT):
+        return False
+    comparison = marker["comparison"] if tonight.champion else {**marker["comparison"], "champion_exists": c.NO}
+    return gates.decide({**marker, "comparison": comparison}, tonight.limits) == c.REGISTERED
+
+
+def _failure(marker: Mapping[str, Any]) -> str:
+    """What a run that trains nothing must not hide."""
+    if marker.get("decision") != c.FAILED:
+        return ""
+    return f"; that one, of {marker['as_of_date']}, was below the quality limits: {marker['reason']}"

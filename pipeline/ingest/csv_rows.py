@@ -1,0 +1,177 @@
+"""A CSV file of games to text: every line is accounted for, and Arrow reads those that are rows."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+
+from pipeline.ingest.columns import Columns, is_header, letters_of, match_columns
+from pipeline.ingest.files.arrow_memory import arrow_reader
+from pipeline.ingest.files.csv_lines import CONTINUED, HEADER, CsvLines, QuotesError, first_line, sort_lines
+from pipeline.ingest.files.file_content import HEAD_BYTES, kind_of, text_unlike_csv
+from pipeline.ingest.files.limits import MAX_COLUMNS, MAX_LINE, MAX_ROWS
+from pipeline.ingest.quarantine import BadData
+from pipeline.ingest.raw_rows import TEXT, LineCounts, RawFile, game_columns
+
+_BLOCK: Final = 16 << 20  # bytes that Arrow parses at a time, all columns of them; more than any line has
+_LOOKED_AT: Final = 1_000  # distinct texts of a column that may be names of columns
+_FEW_NAMES: Final = 4  # in a row that may be a header
+_TITLE_LINES: Final = 20
+_CHUNK: Final = 1 << 20  # bytes that are decoded at a time: text may take four times as much memory as UTF-8
+
+
+def unzip(data: bytes, name: str, max_bytes: int) -> bytes:
+    """The content of a gzip file, with its checksum compared; one byte more than `max_bytes` at most."""
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+            text = packed.read(max_bytes + 1)
+    except (EOFError, OSError, zlib.error) as error:
+        reason = str(error).rstrip(".")
+        raise BadData(f"{name} is a truncated or corrupt gzip file ({reason}); export it again") from error
+    if found := text_unlike_csv(name, text[:HEAD_BYTES]):
+        raise BadData(found)
+    return text
+
+
+def read_csv(data: bytes, name: str) -> RawFile:
+    """The rows of a file by their text; raises BadData where the file cannot be read as a whole."""
+    data = _text(data, name)
+    header_line, header = _header(data, name)
+    columns = match_columns(header, name)
+    try:
+        lines = sort_lines(data, header_line, len(header), columns.positions.values())
+    except QuotesError as error:
+        raise BadData(f"{name}, line {error.line}: {error}; remove the mark, or close the field") from error
+    table = _parse(lines, columns, len(header))
+    if table.num_rows != len(lines.starts):
+        raise BadData(
+            f"{name}: quotation marks stand where they have two meanings ({len(lines.starts):,} rows or "
+            f"{table.num_rows:,}); put a field with quotation marks into quotation marks, and double those within it"
+        )
+    kept = np.ones(table.num_rows, dtype=np.bool_)
+    kept[_headers_among(table, lines, columns, header, data, name)] = False
+    lines.kinds[lines.starts[~kept] - 1] = HEADER
+    counts = LineCounts.of(lines.kinds)
+    if not counts.rows + counts.bad:
+        raise BadData(f"{name} has a header and no rows; export it again or remove it")
+    table = table if kept.all() else table.filter(pa.array(kept))
+    return RawFile(name, game_columns(table), lines.starts[kept], columns, counts, lines.bad)
+
+
+def _headers_among(
+    table: pa.Table, lines: CsvLines, columns: Columns, header: Sequence[str], data: bytes, name: str
+) -> npt.NDArray[np.int64]:
+    """Rows (by position) that repeat the header, as in files that were joined; refuses one with columns elsewhere."""
+    letters = list(map(letters_of, header))
+    same, n_names = np.ones(table.num_rows, dtype=np.bool_), np.zeros(table.num_rows, dtype=np.int64)
+    for column, place in columns.positions.items():
+        values = table[column].combine_chunks()
+        words = {code: word for code, word in _words_of(values.dictionary).items() if word in letters}
+        if words:
+            codes = values.indices.to_numpy()
+            n_names += np.isin(codes, list(words))
+            same &= np.isin(codes, [code for code, word in words.items() if word == letters[place]])
+        else:
+            same[:] = False
+    for row in np.flatnonzero((n_names >= _FEW_NAMES) & ~same)[:_FEW_NAMES].tolist():
+        line = int(lines.starts[row])
+        if is_header(next(csv.reader([data.split(b"\n", line)[line - 1].decode()]), [])):
+            raise BadData(
+                f"{name}, line {line}: a second header, with its columns in another order than the first; put the rows "
+                "from there on into a file of their own"
+            )
+    return np.flatnonzero(same)
+
+
+def _words_of(texts: pa.Array) -> dict[int, str]:
+    """By their place: texts that can be names of columns, as letters; of very many the first."""
+    found = np.flatnonzero(np.asarray(pc.match_substring_regex(texts, "[A-Za-z]{4}"), dtype=np.bool_))[:_LOOKED_AT]
+    return dict(zip(found.tolist(), map(letters_of, texts.take(pa.array(found)).to_pylist()), strict=True))
+
+
+def _parse(lines: CsvLines, columns: Columns, n_columns: int) -> pa.Table:
+    """The columns of a game in the good rows, as text and under our names."""
+    names = [f"_{place}" for place in range(n_columns)]
+    for column, place in columns.positions.items():
+        names[place] = column
+    if not len(lines.starts):
+        return pa.table({column: pa.array([], TEXT) for column in columns.positions})
+    block = len(lines.rows) if (lines.kinds == CONTINUED).any() else min(len(lines.rows), _BLOCK)
+    return pa_csv.read_csv(
+        arrow_reader(lines.rows),
+        # Where a row goes over several lines, one block: a quoted line break can't be cut in two.
+        read_options=pa_csv.ReadOptions(column_names=names, use_threads=False, block_size=block + 1),
+        parse_options=pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip"),
+        convert_options=pa_csv.ConvertOptions(
+            column_types=dict.fromkeys(columns.positions, TEXT),
+            include_columns=list(columns.positions),
+            strings_can_be_null=False,
+        ),
+    )
+
+
+def _text(data: bytes, name: str) -> bytes:
+    r"""The bytes without byte-order mark and with `\n` line ends; refuses what is no text of UTF-8, naming the line."""
+    if found := kind_of(data[:HEAD_BYTES]):
+        raise BadData(f"{name} is {found}")
+    place = _first_no_utf8(data)
+    if place is not None:
+        line = data.count(b"\n", 0, place) + 1
+        raise BadData(
+            f"{name}, line {line}: byte 0x{data[place]:02X} is not UTF-8 (Latin-1 or Windows-1252, perhaps); "
+            "save the file as UTF-8"
+        )
+    data = data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if not data.strip():
+        raise BadData(f"{name} is empty (only blank lines); export it again or remove it")
+    if (n_lines := data.count(b"\n")) > MAX_ROWS:
+        raise BadData(f"{name} has {n_lines:,} lines; more than {MAX_ROWS:,} rows are not read: remove what is no game")
+    return data
+
+
+def _first_no_utf8(data: bytes) -> int | None:
+    start = len(data) if data.isascii() else 0
+    while start < len(data):
+        end = data.find(b"\n", start + _CHUNK) + 1 or len(data)  # a line's end never cuts a character
+        try:
+            data[start:end].decode()
+        except UnicodeDecodeError as error:
+            return start + error.start
+        start = end
+    return None
+
+
+def _header(data: bytes, name: str) -> tuple[int, list[str]]:
+    """Number (from 0) of the first line that is not blank, and its cells."""
+    line, text = first_line(data)
+    if len(text) > MAX_LINE:
+        raise BadData(f"{name}, line {line + 1}: the header is longer than {MAX_LINE:,} characters; export it again")
+    try:
+        header = [cell.strip() for cell in next(csv.reader([text.decode()], strict=True))]
+    except csv.Error as error:
+        raise BadData(f"{name}, line {line + 1}: the header cannot be read ({error}); export it again") from error
+    if len(header) > MAX_COLUMNS:
+        raise BadData(
+            f"{name}, line {line + 1}: the header has {len(header):,} columns, and {MAX_COLUMNS:,} are read at most; "
+            "remove those that are no column of games"
+        )
+    if not is_header(header) and (above := _lines_above(data)):
+        raise BadData(f"{name}, line {line + 1 + above}: this seems to be the header: remove the lines above it")
+    return line, header
+
+
+def _lines_above(data: bytes) -> int:
+    """How many lines precede one that is a header, of the first few; 0 for none."""
+    head = data.lstrip(b"\n")[: _TITLE_LINES * MAX_LINE].split(b"\n", _TITLE_LINES)[:_TITLE_LINES]
+    rows = ([cell.strip() for cell in text.decode(errors="replace").split(",")] for text in head)
+    return next((number for number, cells in enumerate(rows) if is_header(cells)), 0)

@@ -1,0 +1,1 @@
+"""Files as bytes and lines: what is in a folder, what a file holds, and what each of its lines is."""

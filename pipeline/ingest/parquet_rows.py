@@ -1,0 +1,184 @@
+"""A Parquet file of games to text: typed columns are written as a CSV would hold them, so that one set of rules reads
+both."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.contract.names import DATE
+from pipeline.ingest.columns import Columns, match_columns
+from pipeline.ingest.files.arrow_memory import arrow_reader
+from pipeline.ingest.files.csv_lines import BadLines
+from pipeline.ingest.files.limits import MAX_COLUMNS, MAX_ROWS
+from pipeline.ingest.files.parquet_pages import has_checksums
+from pipeline.ingest.quarantine import BadData
+from pipeline.ingest.raw_rows import NO_BAD_LINES, TEXT, LineCounts, RawFile, game_columns
+
+_UTC: Final = ("UTC", "ETC/UTC", "Z", "GMT", "+00:00", "-00:00")
+# What a damaged file makes Arrow raise: its own errors, and what its Python side makes of bytes that are no text.
+_DAMAGE: Final = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError, KeyError, TypeError)
+
+
+def read_parquet(data: bytes, name: str, max_bytes: int) -> RawFile:
+    """The rows of a file by their text; the line of a row is its number, from 1.
+
+    Checksums of pages are compared where the file has them. Raises BadData where it cannot be read as a whole.
+    """
+    try:
+        file = pq.ParquetFile(arrow_reader(data), page_checksum_verification=True)
+        header = [str(column) for column in file.schema_arrow.names]
+    except _DAMAGE as error:
+        raise _corrupt(name, error) from error
+    _refuse_too_large(file.metadata, name, max_bytes)
+    columns = match_columns(header, name)
+    table = _read(data, file.schema_arrow, columns, name)
+    if not table.num_rows:
+        raise BadData(f"{name} has columns and no rows; export it again or remove it")
+    text = pa.table({column: _day_or_text(table[column], column, name) for column in columns.positions})
+    _refuse_too_long(text, name, max_bytes)
+    bad = _with_line_breaks(text)
+    kept = np.ones(table.num_rows, dtype=np.bool_)
+    kept[bad.numbers - 1] = False
+    counts = LineCounts(table.num_rows, header=0, rows=int(kept.sum()), continued=0, bad=bad.n_lines, blank=0)
+    rows = game_columns(text if kept.all() else text.filter(pa.array(kept)))
+    return RawFile(name, rows, np.flatnonzero(kept) + 1, columns, counts, bad, checksums=has_checksums(data))
+
+
+def _refuse_too_large(metadata: pq.FileMetaData, name: str, max_bytes: int) -> None:
+    if metadata.num_columns > MAX_COLUMNS:
+        raise BadData(
+            f"{name} has {metadata.num_columns:,} columns, and {MAX_COLUMNS:,} are read at most; "
+            "remove those that are no column of games"
+        )
+    if metadata.num_rows > MAX_ROWS:
+        raise BadData(
+            f"{name} has {metadata.num_rows:,} rows; more than {MAX_ROWS:,} are not read: remove what is no game"
+        )
+    _refuse_bytes(
+        sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)), name, max_bytes
+    )
+
+
+def _refuse_too_long(text: pa.Table, name: str, max_bytes: int) -> None:
+    """A long text stands once in a dictionary, and may be meant by a million rows."""
+    lengths = (
+        pc.sum(pc.binary_length(chunk.dictionary).take(chunk.indices)).as_py() or 0
+        for column in text.columns
+        for chunk in column.chunks
+    )
+    _refuse_bytes(sum(lengths), name, max_bytes)
+
+
+def _refuse_bytes(n_bytes: int, name: str, max_bytes: int) -> None:
+    if n_bytes > max_bytes:
+        raise BadData(
+            f"{name} unpacks to {n_bytes:,} bytes, and {max_bytes:,} are read at most; "
+            "remove columns that are no column of games"
+        )
+
+
+def _read(data: bytes, schema: pa.Schema, columns: Columns, name: str) -> pa.Table:
+    """The columns of a game under our names. Text keeps its dictionary: a long one that repeats is in memory once."""
+    given = {column: schema.names[place] for column, place in columns.positions.items()}
+    texts = [column for column in given.values() if _is_text(schema.field(column).type)]
+    try:
+        file = pq.ParquetFile(arrow_reader(data), page_checksum_verification=True, read_dictionary=texts)
+        table = file.read(columns=list(given.values()))
+        for column in texts:
+            _refuse_no_utf8(table[column], column, name)
+        table.validate(full=True)
+        return pa.table({column: table[theirs] for column, theirs in given.items()})
+    except _DAMAGE as error:
+        raise _corrupt(name, error) from error
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _corrupt(name: str, error: Exception) -> BadData:
+    reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    return BadData(f"{name} is a truncated or corrupt Parquet file ({reason}); export it again")
+
+
+def _refuse_no_utf8(values: pa.ChunkedArray, column: str, name: str) -> None:
+    before = 0
+    for chunk in values.chunks:
+        for place, word in enumerate(chunk.dictionary.cast(pa.binary()).to_pylist()):
+            try:
+                (word or b"").decode()
+            except UnicodeDecodeError as error:
+                row = before + pc.index(chunk.indices, place).as_py() + 1
+                raise BadData(
+                    f"{name}, row {row}: {column} holds byte 0x{word[error.start]:02X}, which is not UTF-8 (Latin-1 or "
+                    "Windows-1252, perhaps); write text as UTF-8"
+                ) from error
+        before += len(chunk)
+
+
+def _with_line_breaks(text: pa.Table) -> BadLines:
+    """Rows with a line break in a value: two records in one, perhaps."""
+    where: dict[int, tuple[str, str]] = {}
+    for column in text.column_names:
+        for number in np.flatnonzero(_has_line_break(text[column])).tolist():
+            where.setdefault(number, (column, text[column][number].as_py()))
+    if not where:
+        return NO_BAD_LINES
+    found = sorted(where)
+    rule = "has a line break within {}; write one game in a row, and each value on one line"
+    return BadLines(
+        len(found),
+        np.array(found, dtype=np.int64) + 1,
+        [rule.format(where[number][0]) for number in found],
+        [where[number][1] for number in found],
+    )
+
+
+def _has_line_break(column: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    parts = [
+        np.asarray(pc.match_substring_regex(chunk.dictionary, r"[\r\n]"), dtype=np.bool_)[chunk.indices.to_numpy()]
+        for chunk in column.chunks
+        if len(chunk)
+    ]
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.bool_)
+
+
+def _day_or_text(values: pa.ChunkedArray, column: str, name: str) -> pa.ChunkedArray:
+    if column == DATE and pa.types.is_timestamp(values.type) and values.type.tz:
+        if values.type.tz.upper() in _UTC:
+            raise BadData(
+                f"{name}: date is a time in UTC ({values.type}), and a day in UTC is often the day after the game's; "
+                "write the local day of the game, as a date or as text (YYYY-MM-DD)"
+            )
+        values = pc.local_timestamp(values)
+    try:
+        return _as_text(values)
+    except pa.ArrowException as error:
+        raise BadData(f"{name}: {column} is of type {values.type}; write it as text") from error
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_dictionary(column.type):
+        if _is_text(column.type.value_type):
+            return pa.chunked_array([_words(chunk) for chunk in column.chunks], TEXT)
+        column = column.cast(column.type.value_type)
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    text = column.cast(pa.string())
+    if pa.types.is_timestamp(column.type):
+        # A day that was stored as its midnight; any other time of day stays, and breaks the rule for dates.
+        text = pc.replace_substring_regex(text, r" 00:00:00(\.0+)?Z?$", "")
+    return pc.fill_null(text, "").dictionary_encode().cast(TEXT)
+
+
+def _words(chunk: pa.DictionaryArray) -> pa.DictionaryArray:
+    """The same texts, nothing for a missing one; never one a row: a long one that repeats may be in a million rows."""
+    texts = pa.concat_arrays([pc.fill_null(chunk.dictionary.cast(pa.string()), ""), pa.array([""])])
+    distinct = texts.dictionary_encode()
+    places = pc.fill_null(chunk.indices.cast(pa.int32()), len(texts) - 1)
+    return pa.DictionaryArray.from_arrays(distinct.indices.take(places), distinct.dictionary)

@@ -1,0 +1,78 @@
+"""Games as text: what each reader of a kind of file returns, and what all of them together are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from pipeline.contract.names import GAME_COLUMNS
+from pipeline.ingest.columns import Columns
+from pipeline.ingest.files.csv_lines import BAD, BLANK, CONTINUED, HEADER, ROW, BadLines
+from pipeline.ingest.files.data_folder import LeftOut
+
+TEXT: Final = pa.dictionary(pa.int32(), pa.string())
+NO_BAD_LINES: Final = BadLines(0, np.empty(0, dtype=np.int64), (), ())
+
+
+@dataclass(frozen=True)
+class LineCounts:
+    """What the lines of a file are: every line is one of these. A Parquet file has rows only, which count as lines."""
+
+    lines: int
+    header: int
+    rows: int
+    continued: int  # lines after the first of a row that goes over several
+    bad: int
+    blank: int
+
+    @classmethod
+    def of(cls, kinds: npt.NDArray[np.uint8]) -> LineCounts:
+        """Count the kinds of lines (see csv_lines)."""
+        n = np.bincount(kinds, minlength=BAD + 1).tolist()
+        return cls(len(kinds), header=n[HEADER], rows=n[ROW], continued=n[CONTINUED], bad=n[BAD], blank=n[BLANK])
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """The text of one file: a dictionary-encoded string column for each of GAME_COLUMNS, and the line of each row."""
+
+    name: str
+    table: pa.Table
+    starts: npt.NDArray[np.int64]  # the line of each row, from 1
+    columns: Columns
+    counts: LineCounts
+    bad: BadLines = NO_BAD_LINES
+    checksums: bool = True  # whether damage to a page of a Parquet file would be seen
+
+    def __post_init__(self) -> None:
+        counted, counts = self.table.num_rows, self.counts
+        if (
+            not counted == len(self.starts) == counts.rows
+            or counts.bad != self.bad.n_lines
+            or counts.lines != sum((counts.header, counts.rows, counts.continued, counts.bad, counts.blank))
+        ):
+            raise AssertionError(f"{self.name}: {counted:,} rows were read of {counts}")
+
+
+@dataclass(frozen=True)
+class RawGames:
+    """All files: `rows` has FILE, LINE and GAME_COLUMNS as categoricals of text, in the order of file and line.
+
+    `linked`: where links to folders lead that are not below the data folder.
+    """
+
+    rows: pd.DataFrame
+    files: tuple[RawFile, ...]
+    left_out: tuple[LeftOut, ...]
+    linked: dict[str, str]
+
+
+def game_columns(table: pa.Table) -> pa.Table:
+    """The columns of a game in the contract's order, as TEXT; an absent optional column is empty."""
+    empty = pa.repeat("", table.num_rows).dictionary_encode().cast(TEXT)
+    return pa.table({name: table[name] if name in table.column_names else empty for name in GAME_COLUMNS})

@@ -1,0 +1,177 @@
+"""What became of every line and row, file by file; and the limits on bad rows that stop a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from pipeline.contract.names import DATE, QUARANTINE_FILE
+from pipeline.contract.reason_text import printable
+from pipeline.ingest.files.data_folder import LeftOut
+from pipeline.ingest.files.limits import MAX_VIOLATIONS
+from pipeline.ingest.quarantine import (
+    COLUMN,
+    FILE,
+    LINE,
+    RULE,
+    VALUE,
+    BadData,
+    TooManyViolations,
+    count_rules,
+    describe,
+)
+from pipeline.ingest.raw_rows import LineCounts, RawGames
+
+GAMES_OF_A_DAY: Final = 15  # of 30 teams
+SHOWN: Final = 3  # names of each kind in the one line of what took no part
+
+
+@dataclass(frozen=True)
+class FileSummary:
+    """What one file holds: lines, rows (bad ones too), first and last real date, and columns that are not used.
+
+    lines = header + rows + lines that continue a row + blank lines, and rows = games + replaced + bad_rows. A row is
+    replaced where another row is the same game: it says the same, or has the score.
+    """
+
+    name: str
+    lines: LineCounts
+    games: int
+    replaced: int
+    bad_rows: int
+    called_off: int  # of the bad rows: games that were never played, which no limit counts
+    first_date: date | None
+    last_date: date | None
+    unused_columns: tuple[str, ...]
+
+    @property
+    def counted(self) -> int:
+        """The bad rows that limits count."""
+        return self.bad_rows - self.called_off
+
+    @property
+    def rows(self) -> int:
+        """All rows of the file, bad ones too."""
+        return self.lines.rows + self.lines.bad
+
+
+def reconcile_rows(
+    raw: RawGames,
+    parsed: pd.DataFrame,
+    games: pd.DataFrame,
+    bad: Iterable[pd.DataFrame],
+    n_replaced: int,
+    called_off: pd.Index[int],
+) -> tuple[FileSummary, ...]:
+    """The summary of each file; `games`, the tables of violations `bad` and `called_off` keep the index of `parsed`.
+
+    Raises AssertionError where a row is neither a game nor replaced nor bad, or more than one of these.
+    """
+    is_bad = np.zeros(len(parsed), dtype=np.bool_)
+    for violations in bad:
+        is_bad[violations.index] = True
+    file_of_row = parsed[FILE].cat.codes.to_numpy()
+    n_bad = np.bincount(file_of_row[is_bad], minlength=len(raw.files)).tolist()
+    n_called_off = np.bincount(file_of_row[called_off], minlength=len(raw.files)).tolist()
+    n_games = np.bincount(file_of_row[games.index], minlength=len(raw.files)).tolist()
+    of_file = parsed.groupby(FILE, observed=False)[DATE]
+    first, last = of_file.min().tolist(), of_file.max().tolist()
+    summaries = tuple(
+        FileSummary(
+            file.name,
+            file.counts,
+            games=n_games[number],
+            replaced=file.counts.rows - n_games[number] - n_bad[number],
+            bad_rows=n_bad[number] + file.counts.bad,
+            called_off=n_called_off[number],
+            first_date=None if pd.isna(first[number]) else first[number].date(),
+            last_date=None if pd.isna(last[number]) else last[number].date(),
+            unused_columns=file.columns.unused,
+        )
+        for number, file in enumerate(raw.files)
+    )
+    replaced = [summary.replaced for summary in summaries]
+    if sum(replaced) != n_replaced or min(replaced) < 0 or is_bad[games.index].any():
+        raise AssertionError(f"{sum(replaced):,} rows are neither games nor bad, and {n_replaced:,} were replaced")
+    return summaries
+
+
+def refuse_bad_rows(
+    files: Sequence[FileSummary],
+    judged: pd.DataFrame,
+    quarantine: pd.DataFrame,
+    max_share: float,
+    max_share_of_file: float,
+    late_rule: str,
+) -> None:
+    """Raises BadData where too many rows of all files, or of one, are bad.
+
+    `judged`: the violations of `quarantine` that the limits count, of which the message names the first. `late_rule`
+    begins the rule of a value that is not there yet.
+    """
+    n_bad, n_rows = sum(file.counted for file in files), sum(file.rows for file in files)
+    if n_bad > max_share * n_rows:
+        raise BadData(
+            f"{_share(n_bad, n_rows, max_share)}; {_commonest(judged)}; correct the files ({QUARANTINE_FILE} lists "
+            "every row), or raise MaxBadRowShare",
+            quarantine,
+        )
+    for file in files:
+        if file.counted > max_share_of_file * file.rows:
+            listed = judged[judged[FILE] == file.name]
+            late = listed.loc[listed[RULE].str.startswith(late_rule), LINE].nunique()
+            if late <= GAMES_OF_A_DAY and file.counted - late <= max_share_of_file * file.rows:
+                continue  # a file a day is right although a score of its few games comes late
+            raise BadData(
+                f"{file.name}: {_share(file.counted, file.rows, max_share_of_file)}; "
+                f"{_commonest(listed)}; correct the file ({QUARANTINE_FILE} lists every row), remove it, or raise "
+                "MaxBadRowShareOfFile",
+                quarantine,
+            )
+
+
+def too_many_bad_rows(raw: RawGames, found: TooManyViolations | None, listed: pd.DataFrame) -> BadData:
+    """What to raise for more violations than are reported; `listed`: those that are."""
+    n_lines = sum(file.counts.bad for file in raw.files)
+    n_bad, n_rows = n_lines + (found.n_rows if found else 0), n_lines + len(raw.rows)
+    return BadData(
+        f"{n_bad:,} of {n_rows:,} rows are bad ({n_bad / n_rows:.2%}), and more than {MAX_VIOLATIONS:,} violations are "
+        f"never accepted; {_commonest(listed)}; correct the files ({QUARANTINE_FILE} lists the first of them)",
+        listed,
+    )
+
+
+def _share(n_bad: int, n_rows: int, limit: float) -> str:
+    return f"{n_bad:,} of {n_rows:,} rows are bad ({n_bad / n_rows:.2%}, limit {limit:.2%})"
+
+
+def _commonest(quarantine: pd.DataFrame) -> str:
+    first = quarantine.iloc[0]
+    counts = count_rules(quarantine)
+    return (
+        f"first: {describe(first[FILE], first[LINE], first[COLUMN], first[VALUE], first[RULE])}; "
+        f'most common: "{counts.index[0]}" ({counts.iloc[0]:,} times)'
+    )
+
+
+def took_no_part(files: Sequence[FileSummary], left_out: Sequence[LeftOut]) -> str:
+    """Bad rows, files and columns that were not used, in one line; nothing where everything was."""
+    n_bad = sum(file.bad_rows for file in files)
+    entries = [f"{item.name} ({item.reason.partition(':')[0]})" for item in left_out]
+    columns = list(dict.fromkeys(column or "(without a name)" for file in files for column in file.unused_columns))
+    parts = [
+        f"{n_bad:,} bad row{'s' * (n_bad != 1)} ({QUARANTINE_FILE})" if n_bad else "",
+        _some(entries),
+        f"column{'s' * (len(columns) != 1)} {_some(columns)}" if columns else "",
+    ]
+    return printable("; ".join(part for part in parts if part))
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

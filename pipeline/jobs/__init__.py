@@ -1,0 +1,1 @@
+"""What a container runs: the entry point, and one program a job."""

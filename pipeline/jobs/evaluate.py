@@ -1,0 +1,110 @@
+"""Evaluate: candidate, champion and baselines on the same games; report; marker of the last evaluated candidate.
+
+in   processing/input/model/model.tar.gz              the candidate (Train)
+     processing/input/features/features.parquet       (Prepare)
+     processing/input/features/results.parquet        (Prepare); what the reference is made of
+     processing/input/report/prepared.json            (Prepare)
+     processing/input/champion/                       champion.json and, where a version is in use, its model.tar.gz
+out  processing/output/evaluation/evaluation.json     what the gates compare
+     processing/output/evaluation/report.html         what people read
+     processing/output/evaluated/last_evaluated.json  written to a stable prefix: "new" means other than this, once
+                                                      what it decides is done (pipeline.contract.registration)
+     processing/output/evaluated/report.html          the newest report, for nights on which nothing is new
+
+python -m pipeline.jobs.evaluate --trigger manual --limits MaxLogLoss=0.68 MaxAccuracy=0.73 ...
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from pipeline.contract import names as c
+from pipeline.contract.container import code_version, processing_input, processing_output, run_step
+from pipeline.contract.service_text import description, metadata_value
+from pipeline.evaluation.evaluation import evaluate
+from pipeline.evaluation.report import render
+from pipeline.jobs.limits import parse_limits
+from pipeline.training.artifact import read_artifact
+from pipeline.training.champion import load_champion
+from pipeline.training.lean_xgboost import xgb
+from pipeline.training.model_files import sha256_of
+
+
+def versions(feature_signature: str) -> dict[str, str]:
+    """What made this evaluation: code, definition, libraries."""
+    return {
+        "code": code_version(),
+        "git": os.environ.get("GIT_REVISION", "unknown"),
+        "definition": os.environ.get("DEFINITION_HASH", "unknown"),
+        "features": feature_signature,
+        "python": platform.python_version(),
+        "xgboost": xgb.__version__,
+    }
+
+
+def summarise(evaluation: Mapping[str, Any]) -> str:
+    """One sentence for mails and lists: the number, what it is compared with, the decision and why."""
+    metrics = evaluation["metrics"]
+    who = c.CHAMPION if metrics[c.CHAMPION] else c.ELO_LOGISTIC
+    name = f"champion {evaluation['comparison']['champion_version']}" if who == c.CHAMPION else "Elo-logistic"
+    label = "simulated games: " if evaluation["simulated"] else ""
+    return (
+        f"{label}log loss {metrics[c.CANDIDATE][c.LOG_LOSS]:.4f} on {metrics[c.CANDIDATE][c.N_GAMES]:,} games "
+        f"({name} {metrics[who][c.LOG_LOSS]:.4f}), as of {evaluation['as_of_date']}; "
+        f"{evaluation['decision']}: {evaluation['reason']}"
+    )
+
+
+def main(argv: Sequence[str]) -> None:
+    """Read, compare, judge, write."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.jobs.evaluate", description=__doc__)
+    parser.add_argument("--trigger", default="manual", help="what started the run; shown in the report")
+    parser.add_argument("--limits", nargs="*", default=[], metavar="NAME=VALUE")
+    arguments = parser.parse_args(argv)
+    archive = processing_input(c.MODEL_CHANNEL) / c.MODEL_ARCHIVE
+    candidate = read_artifact(archive)
+    prepared = json.loads((processing_input(c.REPORT_CHANNEL) / c.PREPARED_FILE).read_text(encoding="utf-8"))
+    numbers = evaluate(
+        candidate,
+        load_champion(processing_input(c.CHAMPION_CHANNEL)),
+        pq.read_table(processing_input(c.FEATURES_CHANNEL) / c.FEATURES_FILE),
+        pq.read_table(processing_input(c.FEATURES_CHANNEL) / c.RESULTS_FILE),
+        feature_signature=prepared["feature_signature"],
+        limits=parse_limits(arguments.limits),
+    )
+    evaluation: dict[str, Any] = {
+        "as_of_date": prepared["as_of_date"],
+        "simulated": prepared["simulated"],
+        "fingerprint": candidate.card.fingerprint,
+        c.MODEL_SHA256: sha256_of(archive),
+        "trigger": arguments.trigger,
+        "metadata": {"trigger": metadata_value(arguments.trigger)},  # as the registry takes it
+        "versions": versions(candidate.card.feature_signature),
+        "recipe": prepared["recipe"],
+        **numbers,
+        "data": prepared["data"],
+    }
+    evaluation["summary"] = description(summarise(evaluation))
+    text = json.dumps(evaluation, indent=2, allow_nan=False) + "\n"
+    report = render(evaluation)
+    output = processing_output(c.EVALUATION_CHANNEL)
+    (output / c.EVALUATION_FILE).write_text(text, encoding="utf-8")
+    (output / c.REPORT_FILE).write_text(report, encoding="utf-8")
+    kept = ("fingerprint", "as_of_date", "decision", "reason", "summary", "metrics", "quality", "comparison")
+    marker = {"recipe_fingerprint": prepared["recipe_fingerprint"], **{key: evaluation[key] for key in kept}}
+    evaluated = processing_output(c.EVALUATED_CHANNEL)
+    (evaluated / c.EVALUATED_FILE).write_text(json.dumps(marker, indent=2) + "\n", encoding="utf-8")
+    (evaluated / c.REPORT_FILE).write_text(report, encoding="utf-8")
+    sys.stderr.write(f"{evaluation['summary']}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(run_step(main, sys.argv[1:]))

@@ -1,0 +1,129 @@
+"""Predict: the champion's home-win probability for each game not yet played, and whether the champion is still right.
+
+in   processing/input/upcoming/upcoming.parquet   features of the upcoming games (Prepare)
+     processing/input/features/                   features and results of the played games (Prepare)
+     processing/input/report/prepared.json        data report (Prepare)
+     processing/input/champion/                   champion.json and, where a version is in use, its model.tar.gz
+out  processing/output/predictions/predictions.csv    the newest predictions
+     processing/output/predictions/<as-of date>.csv   the same, kept
+     processing/output/monitor/monitor.json, .html    live performance, feature drift, freshness of the data
+
+Where no champion can score (none yet, trained on other features than today's, or trained after the morning that an
+`AsOfDate` in the past stands for), the probability is Elo's published formula and the column `model` says `elo`: a
+night without predictions would be worse, and failing would also keep the candidate that mends it from being trained.
+For the same reason the predictions are written first, and a monitor that cannot be computed is written down as such and
+fails nothing.
+
+python -m pipeline.jobs.predict
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline.contract import names as c
+from pipeline.contract.container import processing_input, processing_output, run_step
+from pipeline.ingest.spreadsheet_text import safe_columns
+from pipeline.monitoring.monitor import Night, monitor, without_nan
+from pipeline.monitoring.monitor_report import render_monitor
+from pipeline.training.champion import Champion, load_champion, why_not_of_that_morning, why_not_scorable
+from pipeline.training.model import predict
+from pipeline.training.walk_forward import feature_matrix
+from pipeline.workloads.nba.feature_names import FEATURES
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Probabilities of the shape (games,), who made them, and a sentence about it."""
+
+    probabilities: NDArray[np.float64]
+    model: str
+    version: str
+    note: str
+    why_not: str = ""  # why the champion could not
+
+
+def forecast(upcoming: pa.Table, champion: Champion | None, feature_signature: str, as_of: str) -> Forecast:
+    """The champion's probabilities, or Elo's where it cannot score or knows what came after the morning `as_of`."""
+    reason = "no version is approved yet"
+    if champion:
+        reason = (
+            why_not_of_that_morning(champion, as_of) or why_not_scorable(champion, feature_signature, FEATURES) or ""
+        )
+    if champion and not reason:
+        probabilities = predict(champion.artifact.booster, feature_matrix(upcoming))
+        return Forecast(probabilities, c.CHAMPION, champion.version, f"version {champion.version}")
+    elo = upcoming[c.P_ELO].to_numpy().astype(np.float64)
+    return Forecast(elo, "elo", "none", f"Elo's formula, because {reason}", why_not=reason)
+
+
+def predictions_table(upcoming: pa.Table, made: Forecast, as_of: str) -> pa.Table:
+    """One row a game: id, date, teams, probability (4 decimals), model, champion version, as-of date."""
+    n = upcoming.num_rows
+    return pa.table(
+        {
+            c.GAME_ID: upcoming[c.GAME_ID],
+            c.DATE: pa.array(np.datetime_as_string(upcoming[c.DATE].to_numpy().astype("datetime64[D]"))),
+            c.HOME_TEAM: upcoming[c.HOME_TEAM],
+            c.AWAY_TEAM: upcoming[c.AWAY_TEAM],
+            c.HOME_WIN_PROBABILITY: pa.array(np.round(made.probabilities, 4)),
+            c.MODEL_USED: pa.array([made.model] * n, pa.string()),
+            c.CHAMPION_VERSION: pa.array([made.version] * n, pa.string()),
+            c.AS_OF_DATE: pa.array([as_of] * n, pa.string()),
+        }
+    )
+
+
+def write_predictions(folder: Path, table: pa.Table, as_of: str) -> None:
+    """The newest predictions, and the same by their morning; no cell is a formula."""
+    for name in (c.PREDICTIONS_FILE, f"{as_of}.csv"):
+        pyarrow.csv.write_csv(safe_columns(table), folder / name, pyarrow.csv.WriteOptions(quoting_style="needed"))
+
+
+def watch(upcoming: pa.Table, champion: Champion | None, why_silent: str, as_of: str) -> None:
+    """Write monitor.json and monitor.html; where they cannot be computed, monitor.json says only why."""
+    folder = processing_output(c.MONITOR_CHANNEL)
+    try:
+        prepared = json.loads((processing_input(c.REPORT_CHANNEL) / c.PREPARED_FILE).read_text(encoding="utf-8"))
+        features = processing_input(c.FEATURES_CHANNEL)
+        night = Night(pq.read_table(features / c.FEATURES_FILE), upcoming, pq.read_table(features / c.RESULTS_FILE))
+        report = without_nan(monitor(night, champion, why_silent, prepared))
+        (folder / c.MONITOR_REPORT_FILE).write_text(render_monitor(report), encoding="utf-8")
+    except Exception as error:  # whatever it is, the predictions stand
+        traceback.print_exc()
+        report = {"as_of_date": as_of, "failure": f"{type(error).__name__}: {error}"}
+        report["summary"] = f"the monitor could not be computed ({report['failure']})"
+    text = json.dumps(report, indent=2, allow_nan=False) + "\n"
+    (folder / c.MONITOR_FILE).write_text(text, encoding="utf-8")
+    sys.stderr.write(f"monitor: {report['summary']}\n")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Read, score, write, watch."""
+    if argv:
+        raise SystemExit("usage: python -m pipeline.jobs.predict (no arguments)")
+    upcoming = pq.read_table(processing_input(c.UPCOMING_CHANNEL) / c.UPCOMING_FILE)
+    facts = {key.decode(): value.decode() for key, value in (upcoming.schema.metadata or {}).items()}
+    champion = load_champion(processing_input(c.CHAMPION_CHANNEL))
+    made = forecast(upcoming, champion, facts["feature_signature"], facts["as_of_date"])
+    table = predictions_table(upcoming, made, facts["as_of_date"])
+    write_predictions(processing_output(c.PREDICTIONS_CHANNEL), table, facts["as_of_date"])
+    sys.stderr.write(f"{table.num_rows:,} upcoming games predicted by {made.note}\n")
+    if champion and why_not_of_that_morning(champion, facts["as_of_date"]):
+        champion = None  # on that morning it was not there to be watched
+    watch(upcoming, champion, made.why_not, facts["as_of_date"])
+
+
+if __name__ == "__main__":
+    sys.exit(run_step(main, sys.argv[1:]))

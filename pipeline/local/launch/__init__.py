@@ -1,0 +1,1 @@
+"""One job in a child process, or in containers."""

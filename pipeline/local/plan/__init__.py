@@ -1,0 +1,1 @@
+"""A definition made ready to run: values bound, expressions, conditions."""

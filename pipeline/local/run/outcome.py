@@ -1,0 +1,148 @@
+"""What a run of our pipeline came to: the object that `run_local --json` prints."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pipeline.contract import names as c
+from pipeline.local.store.record import FAILED, STOPPED, SUCCEEDED, RunResult
+from pipeline.local.store.registry import Registry
+from pipeline.local.store.store import Store, join_uri
+from pipeline.local.workspace import ARTIFACT_BUCKET, MODEL_PACKAGE_GROUP
+
+
+def describe_run(run: RunResult, store: Store) -> dict[str, Any]:
+    """Execution, decision, steps, metrics, package, failure, report, predictions, monitor, events; JSON types only.
+
+    `metrics` is what this run evaluated; `last_evaluated` what the newest marker says, for a run that trained nothing.
+    """
+    evaluation = _read(store, _output_uri(run, "Evaluate", c.EVALUATION_CHANNEL, c.EVALUATION_FILE)) or {}
+    prepared = _read(store, _output_uri(run, "Prepare", c.REPORT_CHANNEL, c.PREPARED_FILE)) or {}
+    marker = _read(store, f"s3://{ARTIFACT_BUCKET}/{c.EVALUATED_CHANNEL}/{c.EVALUATED_FILE}") or {}
+    monitor = _read(store, _output_uri(run, "Predict", c.MONITOR_CHANNEL, c.MONITOR_FILE))
+    decision = decide(run)
+    return {
+        "execution_id": run.execution_id,
+        "status": run.status,
+        "decision": decision,
+        "reason": _reason(run, decision, evaluation, prepared),
+        "as_of_date": prepared.get("as_of_date"),
+        "simulated": prepared.get("simulated"),
+        "steps": [
+            {
+                "name": step.name,
+                "type": step.type,
+                "status": step.status,
+                "outcome": step.outcome,
+                "seconds": round(step.seconds, 3),
+                "cached": step.cached,
+            }
+            for step in run.steps
+        ],
+        "metrics": evaluation.get("metrics", {}),
+        "comparison": evaluation.get("comparison"),
+        "last_evaluated": marker.get("summary"),
+        "data": prepared.get("data"),
+        "model_package": _model_package(run, store),
+        "failure": None if run.failure is None else {"step": run.failure.step, "reason": run.failure.reason},
+        "report": _report(run, store),
+        "predictions": _existing(store, _output_uri(run, "Predict", c.PREDICTIONS_CHANNEL, c.PREDICTIONS_FILE)),
+        "monitor": monitor and _monitor(monitor, run, store),
+        "play_by_play": _play_by_play(run, store),
+    }
+
+
+def decide(run: RunResult) -> str | None:
+    """registered, champion-kept, no-new-data or failed; None for a run that was stopped."""
+    if run.status == FAILED:
+        return c.FAILED
+    if run.status == STOPPED:
+        return None
+    if run.step("Register").status == SUCCEEDED:
+        return c.REGISTERED
+    return c.NO_NEW_DATA if run.step("HasNewData").outcome is False else c.CHAMPION_KEPT
+
+
+def _reason(run: RunResult, decision: str | None, evaluation: dict[str, Any], prepared: dict[str, Any]) -> str:
+    if run.failure is not None:
+        return run.failure.reason
+    if decision is None:
+        return "the run was stopped before its end"
+    if decision == c.NO_NEW_DATA:
+        return str(prepared.get("reason", ""))
+    return str(evaluation.get("reason", ""))
+
+
+def _output_uri(run: RunResult, step: str, channel: str, file: str) -> str | None:
+    outputs = run.step(step).properties.get("ProcessingOutputConfig", {}).get("Outputs", ())
+    if run.step(step).status != SUCCEEDED:
+        return None
+    found = outputs[channel] if isinstance(outputs, dict) else {o["OutputName"]: o for o in outputs}[channel]
+    return join_uri(found["S3Output"]["S3Uri"], file)
+
+
+def _monitor(monitor: dict[str, Any], run: RunResult, store: Store) -> dict[str, Any]:
+    """What the night's monitor says in a sentence, what it alarms about, and its page, kept beside the run's record."""
+    page = _existing(store, _output_uri(run, "Predict", c.MONITOR_CHANNEL, c.MONITOR_REPORT_FILE))
+    kept = store.run_folder(run.execution_id) / c.MONITOR_REPORT_FILE
+    if page and "failure" not in monitor:
+        with suppress(OSError):  # the run has ended: what it came to is said, with or without this copy
+            store.copy(Path(page), kept)
+    return {
+        "summary": monitor["summary"],
+        "alarms": [alarm["what"] for alarm in monitor.get("alarms", ())],
+        "report": str(kept) if kept.is_file() else None,
+    }
+
+
+def _play_by_play(run: RunResult, store: Store) -> dict[str, Any] | None:
+    """What the run aggregated, on one machine or on a cluster, and where the next run's Prepare finds it."""
+    for step in ("Aggregate", "AggregateOnSpark"):
+        if account := _read(store, _output_uri(run, step, c.TEAM_GAMES_CHANNEL, c.AGGREGATED_FILE)):
+            return {
+                "n_games": account["n_games"] - account["n_games_left_out"],
+                "n_games_left_out": account["n_games_left_out"],
+                "left_out": account.get("left_out", []),
+                "team_games": _existing(store, _output_uri(run, step, c.TEAM_GAMES_CHANNEL, c.TEAM_GAMES_FILE)),
+            }
+    return None
+
+
+def _read(store: Store, uri: str | None) -> dict[str, Any] | None:
+    try:
+        value = store.read_json(uri) if uri else None
+    except FileNotFoundError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _existing(store: Store, uri: str | None) -> str | None:
+    path = store.object_path(uri) if uri else None
+    return str(path) if path and path.is_file() else None
+
+
+def _model_package(run: RunResult, store: Store) -> dict[str, Any] | None:
+    arn = run.step("Register").properties.get("ModelPackageArn")
+    for package in Registry(store).packages(MODEL_PACKAGE_GROUP):
+        if arn is not None and package["ModelPackageArn"] == arn:
+            return {
+                "version": package["ModelPackageVersion"],
+                "approval_status": package["ModelApprovalStatus"],
+                "arn": arn,
+            }
+    return None
+
+
+def _report(run: RunResult, store: Store) -> str | None:
+    """This run's report, or the newest one where it evaluated nothing; kept beside the run's record."""
+    source = _existing(store, _output_uri(run, "Evaluate", c.EVALUATION_CHANNEL, c.REPORT_FILE)) or _existing(
+        store, f"s3://{ARTIFACT_BUCKET}/{c.EVALUATED_CHANNEL}/{c.REPORT_FILE}"
+    )
+    if source is None:
+        return None
+    target = store.run_folder(run.execution_id) / c.REPORT_FILE
+    with suppress(OSError):
+        store.copy(Path(source), target)
+    return str(target) if target.is_file() else source

@@ -1,0 +1,159 @@
+"""Runs a plan on this machine: starts each step when those it depends on have succeeded, independent ones in parallel.
+
+As in SageMaker Pipelines, nothing new starts once a step has failed; steps that are still running are stopped. A step
+that depends on one that a condition left out is left out too. Conditions, Fail and RegisterModel are the runner's own
+work; jobs go to a launcher.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from queue import SimpleQueue
+from types import FrameType
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pipeline.local.launch.job import Launcher
+from pipeline.local.plan.plan import JOB_TYPES, Plan, load_plan
+from pipeline.local.run.cache import Cache
+from pipeline.local.run.execution import Event, Execution, StopAsked
+from pipeline.local.run.job_step import JobContext
+from pipeline.local.run.progress import Listener, Quiet
+from pipeline.local.run.recovery import RunLock, mark_killed_runs, mark_stopped
+from pipeline.local.run.staging import check as check_staging
+from pipeline.local.store.digests import DigestMemory
+from pipeline.local.store.faults import StoreLostError, explain
+from pipeline.local.store.record import EXECUTING, SUCCEEDED, RunError, RunResult, StepResult, load_run, save_run
+from pipeline.local.store.store import Store
+
+
+def run(
+    plan: Plan,
+    store: Store,
+    launcher: Launcher,
+    *,
+    use_cache: bool = True,
+    resume: str | None = None,
+    listener: Listener | None = None,
+    max_parallel: int | None = None,
+    code: str = "",
+) -> RunResult:
+    """Runs a plan, or with `resume` goes on with the run of that execution id, and returns how it ended.
+
+    `code` is the digest of the code that the steps run (see `digests.code_digest`); it is part of each cache key. A
+    resumed run keeps its own parameters and constants, and the steps that had succeeded. With `use_cache` false,
+    results are not looked for in the cache, but still stored there. Called from the main thread, SIGINT,
+    SIGTERM and SIGHUP stop the run; the result then has status Stopped.
+
+    Raises PlanError for a step that cannot run here, before anything has started, RunError for a run that cannot be
+    resumed, and StoreLostError where the store cannot be written to any more: the run can then be resumed.
+    """
+    _check(plan, launcher)
+    mark_killed_runs(store)
+    store.sweep_temporary()
+    Cache(store).prune()
+    started = _new_run(plan) if resume is None else None
+    events: SimpleQueue[Event] = SimpleQueue()
+    execution_id = started.execution_id if started else _existing(store, str(resume))
+    with RunLock(store, execution_id) as lock, _signals(events):
+        if started is None:
+            started = _resumed(plan, store, load_run(store, str(resume)))
+            plan = load_plan(plan.definition, started.constants, started.parameters, name=started.pipeline_name)
+        lock.announce()
+        save_run(store, started)
+        day = _day(started.parameters)
+        context = JobContext(started.execution_id, store, launcher, DigestMemory(store), use_cache, code, day)
+        workers = max_parallel or os.cpu_count() or 1
+        try:
+            ended = Execution(plan, context, started, events, listener or Quiet(), workers).run()
+        except OSError as error:
+            reason = explain(error, store.root)
+            with suppress(OSError, RunError):
+                mark_stopped(store, execution_id, reason)
+            raise StoreLostError(f"run {execution_id} has stopped: {reason}") from error
+        context.digests.save()
+        lock.withdraw()
+    return ended
+
+
+def _day(parameters: Mapping[str, object]) -> str:
+    """What `today` means to the run's jobs: results of another day are no answer."""
+    try:
+        return datetime.now(ZoneInfo(str(parameters.get("TimeZone", "UTC")))).date().isoformat()
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # Prepare says what is wrong with it
+        return datetime.now(UTC).date().isoformat()
+
+
+def _check(plan: Plan, launcher: Launcher) -> None:
+    for step in plan.steps:
+        if step.type in JOB_TYPES:
+            check_staging(step)
+            launcher.check(step)
+
+
+def _new_run(plan: Plan) -> RunResult:
+    return RunResult(
+        execution_id=os.urandom(6).hex(),
+        pipeline_name=plan.name,
+        definition_sha256=plan.definition_sha256,
+        constants=plan.constants,
+        parameters=plan.parameters,
+        started_at=time.time(),
+        steps=tuple(StepResult(step.name, step.type) for step in plan.steps),
+    )
+
+
+def _existing(store: Store, execution_id: str) -> str:
+    return load_run(store, execution_id).execution_id
+
+
+def _resumed(plan: Plan, store: Store, previous: RunResult) -> RunResult:
+    """The record of a run that goes on: what had succeeded, and still has its outputs, is kept. Raises RunError."""
+    if previous.status == SUCCEEDED:
+        raise RunError(f"run {previous.execution_id} has succeeded: there is nothing to resume; start a new run")
+    if previous.definition_sha256 != plan.definition_sha256:
+        raise RunError(f"the definition has changed since run {previous.execution_id} started; start a new run")
+    kept: dict[str, StepResult] = {}
+    for step in plan.steps:
+        result = previous.step(step.name)
+        intact = result.status == SUCCEEDED and all(store.object_path(uri).is_file() for uri in result.outputs)
+        if intact and all(name in kept for name in step.predecessors):
+            kept[step.name] = replace(result, reused=True)
+    return replace(
+        previous,
+        status=EXECUTING,
+        ended_at=None,
+        failure=None,
+        resumed=previous.resumed + 1,
+        steps=tuple(kept.get(step.name, StepResult(step.name, step.type)) for step in plan.steps),
+    )
+
+
+@contextmanager
+def _signals(events: SimpleQueue[Event]) -> Iterator[None]:
+    """Turns signals that end a program into requests to stop. Only the main thread may: elsewhere nothing is changed.
+
+    SIGHUP (the terminal is gone) counts too, unless it is ignored, as under nohup.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        events.put(StopAsked())
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    previous = {number: signal.signal(number, ask) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,134 @@
+"""Tells the next run what the registry holds, as a function does in the cloud: the champion, the last registration."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from pipeline.contract import names as c
+from pipeline.contract.promotion import (
+    NO_CHAMPION,
+    Approval,
+    Approvals,
+    UnusablePackageError,
+    approvals_as_json,
+    artifact_sha256,
+    artifact_uri,
+    by_approval,
+    champion_metadata,
+    read_approvals,
+    update_approvals,
+)
+from pipeline.contract.registration import MARKER_KEY, REGISTERED_KEY, is_unregistered, registration
+from pipeline.local.store.digests import file_digest
+from pipeline.local.store.faults import StoreError, shown
+from pipeline.local.store.locks import locked
+from pipeline.local.store.registry import Registry
+from pipeline.local.store.store import Store, remove
+
+
+def read_champion(store: Store, bucket: str) -> dict[str, Any]:
+    """champion.json; without a version when nothing was promoted yet. Raises StoreError for a damaged one."""
+    path = store.object_path(f"s3://{bucket}/{c.CHAMPION_CHANNEL}/{c.CHAMPION_FILE}")
+    try:
+        metadata = dict(json.loads(path.read_bytes())) if path.is_file() else dict(NO_CHAMPION)
+        _ = metadata["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{shown(path)} is damaged ({error}): approve a version again to write it") from error
+    return metadata
+
+
+def note_registration(store: Store, group: str, bucket: str) -> None:
+    """Write evaluated/registered.json if the candidate that was to be registered is in the registry; idempotent."""
+    marker, noted = (_read(store, f"s3://{bucket}/{key}") for key in (MARKER_KEY, REGISTERED_KEY))
+    if marker and is_unregistered(marker, noted):
+        found = registration(marker, reversed(Registry(store).packages(group)))
+        if found:
+            store.write_json(store.object_path(f"s3://{bucket}/{REGISTERED_KEY}"), found)
+
+
+def _read(store: Store, uri: str) -> dict[str, Any] | None:
+    """A JSON object; None where there is none, which a step refuses in its own words, if it needs it."""
+    try:
+        content = store.read_json(uri)
+    except (FileNotFoundError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _follow_approvals(
+    store: Store, group: str, packages: Iterable[Mapping[str, Any]], *, in_use: int | None
+) -> dict[int, Approval]:
+    """The record of approvals after a look at the registry; a damaged one is made again, with the champion as last."""
+    path = store.root / "registry" / f".{group}.approvals.json"
+    try:
+        known = read_approvals(json.loads(path.read_bytes()))
+    except (FileNotFoundError, ValueError):
+        known = {}
+    approvals = update_approvals(known, packages, in_use=in_use)
+    if approvals != known:
+        store.write_json(path, approvals_as_json(approvals), durable=True)
+    return approvals
+
+
+def unusable(store: Store, package: Mapping[str, Any]) -> str | None:
+    """Why a version's model cannot be the champion; None where it can."""
+    version = package["ModelPackageVersion"]
+    try:
+        source = store.object_path(artifact_uri(package))
+    except UnusablePackageError as error:
+        return f"version {version} cannot be the champion: {error}"
+    if not source.is_file():
+        return f"version {version} has lost its artifact {source}: put it back, or reject that version"
+    sha256 = artifact_sha256(package)
+    if sha256 not in (None, file_digest(source)):
+        return (
+            f"version {version}'s artifact {source} is not the one that was evaluated (its SHA-256 is not "
+            f"{str(sha256)[:12]}...): put it back, or reject that version"
+        )
+    return None
+
+
+def _follows(approved: list[Mapping[str, Any]], version: int, approvals: Approvals) -> bool:
+    """Whether a version was approved after another, whose file is damaged."""
+    damaged = approvals.get(version)
+    return bool(approved) and (damaged is None or approvals[int(approved[0]["ModelPackageVersion"])].at > damaged.at)
+
+
+def promote(store: Store, group: str, bucket: str) -> list[str]:
+    """Make champion/ what the registry says now; returns why approved versions were passed over.
+
+    Idempotent; the artifact is written before champion.json, which names it. Where the version that was approved last
+    cannot be used, it is the one before. The champion stays where its own version's file in the registry is damaged
+    and no version was approved after it.
+    """
+    prefix = f"s3://{bucket}/{c.CHAMPION_CHANNEL}"
+    pointer = store.object_path(f"{prefix}/{c.CHAMPION_FILE}")
+    problems: list[str] = []
+    with locked(store.root / "registry" / ".champion.lock"):
+        registry = Registry(store)
+        packages = registry.packages(group)
+        before: dict[str, Any] = dict(NO_CHAMPION)
+        with suppress(StoreError):  # a damaged one is replaced
+            before = read_champion(store, bucket)
+        approvals = _follow_approvals(store, group, packages, in_use=before["version"])
+        approved = by_approval(packages, approvals)
+        if before["version"] in registry.damaged(group) and not _follows(approved, before["version"], approvals):
+            return problems  # whether it is still approved cannot be read: an older one must not take its place
+        metadata: dict[str, Any] = dict(NO_CHAMPION)
+        for package in approved:
+            problem = unusable(store, package)
+            if problem is None:
+                metadata = champion_metadata(package)
+                store.copy(
+                    store.object_path(artifact_uri(package)), store.object_path(f"{prefix}/{metadata['artifact']}")
+                )
+                break
+            problems.append(problem)
+        store.write_json(pointer, metadata, durable=True)
+        for entry in pointer.parent.iterdir():
+            if entry.name not in (c.CHAMPION_FILE, str(metadata["version"])):
+                remove(entry)
+    return problems

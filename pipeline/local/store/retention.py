@@ -1,0 +1,180 @@
+"""What a store keeps: the newest runs, and of older ones what a registered version refers to.
+
+A nightly run leaves some megabytes, and the copy of a data folder stays when that folder is no longer used. Of an older
+run its record, logs and working files go, and below `objects/<bucket>/runs/<execution id>/` each object that no version
+names. A version's model, evaluation and report stay for as long as its entry in the registry does, and so does the
+record of the run that made it. Runs that execute are left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.local.store.faults import StoreError
+from pipeline.local.store.locks import try_lock
+from pipeline.local.store.record import RunResult, readable_run, record_path
+from pipeline.local.store.registry import Registry
+from pipeline.local.store.store import STALE_SECONDS, Store, remove
+from pipeline.local.workspace import DATA_BUCKET
+
+KEPT_RUNS: Final = 60  # two months of nights
+_RUNS: Final = "runs"  # below a bucket: what belongs to one execution
+_COPY: Final = re.compile(r".+-[0-9a-f]{8}")  # as workspace.data_prefix names the copy of a folder
+_EXECUTION: Final = re.compile(r"/execution/([^/]+)")
+
+
+@dataclass
+class Removal:
+    """What was removed, or would be."""
+
+    runs: int = 0
+    files: int = 0
+    size: int = 0  # bytes
+    paths: list[Path] = field(default_factory=list)
+
+    def add(self, path: Path) -> None:
+        """A file, or a folder with all that is in it."""
+        self.paths.append(path)
+        for file in _files_below(path):
+            self.files += 1
+            self.size += file.lstat().st_size
+
+    @property
+    def sentence(self) -> str:
+        """In words."""
+        return f"{self.runs:,} runs, {self.files:,} files, {self.size / 1e6:,.1f} MB"
+
+
+def clean(store: Store, *, keep: int = KEPT_RUNS, dry_run: bool = False) -> Removal:
+    """Removes what neither the newest `keep` runs nor a registered version needs; with `dry_run` only says what.
+
+    Raises StoreError where the file of a version is damaged: what it refers to cannot be known.
+    """
+    named = frozenset(_texts(_packages(store)))
+    makers = {match[1] for text in named if (match := _EXECUTION.search(text))}
+    runs = _runs(store)
+    removal = Removal()
+    kept, old = runs[:keep], [run.execution_id for run in runs[keep:]]
+    for execution_id in (*old, *_without_record(store)):
+        _clean_run(store, execution_id, named, removal, made_a_version=execution_id in makers, dry_run=dry_run)
+    if kept:
+        for copy in _unused_copies(store, kept):
+            removal.add(copy)
+            if not dry_run:
+                _discard(store, copy)
+    return removal
+
+
+def _clean_run(
+    store: Store, execution_id: str, named: frozenset[str], removal: Removal, *, made_a_version: bool, dry_run: bool
+) -> None:
+    folder = store.run_folder(execution_id)
+    existed = folder.is_dir()
+    lock = try_lock(folder / "lock") if existed else None
+    if existed and lock is None:
+        return  # it executes
+    try:
+        paths = _unnamed_objects(store, execution_id, named)  # first: a record without objects is found again
+        if existed and not made_a_version:
+            paths.append(folder)
+            removal.runs += 1
+        for path in paths:
+            removal.add(path)
+            if not dry_run:
+                _discard(store, path)
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _packages(store: Store) -> list[dict[str, Any]]:
+    registry = Registry(store)
+    packages: list[dict[str, Any]] = []
+    for group in registry.groups():
+        for fault in registry.damaged(group).values():
+            raise StoreError(f"nothing was removed, because what version refers to what is not known: {fault}")
+        packages.extend(registry.packages(group))
+    return packages
+
+
+def _texts(value: object) -> Iterator[str]:
+    """All texts of a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+
+
+def _runs(store: Store) -> list[RunResult]:
+    """The runs whose records can be read, newest first; one that cannot is kept, for whoever repairs it."""
+    found = (readable_run(store, path.name) for path in (store.root / "runs").iterdir())
+    return sorted((run for run in found if run), key=lambda run: run.started_at, reverse=True)
+
+
+def _without_record(store: Store) -> list[str]:
+    """Executions that have left files, but no record: it was removed by hand, or its removal was interrupted."""
+    places = [store.root / "runs", *(bucket / _RUNS for bucket in (store.root / "objects").iterdir())]
+    folders = (folder for place in places if place.is_dir() for folder in place.iterdir())
+    ids = {folder.name for folder in folders if _age(folder) > STALE_SECONDS}
+    return sorted(name for name in ids if not record_path(store, name).exists())
+
+
+def _unnamed_objects(store: Store, execution_id: str, named: frozenset[str]) -> list[Path]:
+    """The objects of a run that no version names; the folder as one where it names none."""
+    paths: list[Path] = []
+    for bucket in (store.root / "objects").iterdir():
+        folder = bucket / _RUNS / execution_id
+        files = list(_files_below(folder)) if folder.is_dir() else []
+        unnamed = [file for file in files if f"s3://{file.relative_to(bucket.parent).as_posix()}" not in named]
+        if folder.is_dir():
+            paths.extend([folder] if len(unnamed) == len(files) else unnamed)
+    return paths
+
+
+def _unused_copies(store: Store, kept: Sequence[RunResult]) -> list[Path]:
+    """Copies of data folders that none of the runs has read, and no run that is just beginning."""
+    used = {str(run.parameters.get(name)) for run in kept for name in ("DataPrefix", "EventsPrefix")}
+    bucket = store.root / "objects" / DATA_BUCKET
+    copies = (copy for kind in ("games", "events") for copy in _folders(bucket / kind) if _COPY.fullmatch(copy.name))
+    return [copy for copy in copies if copy.relative_to(bucket).as_posix() not in used and _age(copy) > STALE_SECONDS]
+
+
+def _folders(folder: Path) -> Iterable[Path]:
+    return [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else ()
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _files_below(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+    for parent, _, names in os.walk(path):
+        yield from (Path(parent, name) for name in names)
+
+
+def _discard(store: Store, path: Path) -> None:
+    """Removes it so that what is left of it is no half: it leaves its place in one step."""
+    outgoing = store.temporary()
+    try:
+        path.rename(outgoing)
+    except FileNotFoundError:
+        return  # another run was quicker
+    remove(outgoing)
+    for parent in (path.parent, path.parent.parent):
+        if parent.name != _RUNS and _RUNS in parent.parts:
+            try:
+                parent.rmdir()  # if it is empty now
+            except OSError:
+                return

@@ -1,0 +1,148 @@
+"""monitor.html: the night's look as a page that people read, in the style of the evaluation's report.
+
+Pure, and without matplotlib, which would cost Predict more time than the rest of the page: the one curve is drawn here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from pipeline.contract import names as c
+from pipeline.evaluation import report_words
+from pipeline.evaluation.report_words import number, sentence, signed
+from pipeline.monitoring.monitor_evidence import FAMILIES, WEEKS_BETWEEN_FALSE_ALARMS
+from pipeline.monitoring.monitor_features import NIGHTLY_LEVEL, PSI_LIMIT
+
+TEMPLATE: Final = "monitor.html.j2"
+SHOWN_FEATURES: Final = 8
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 400, 200, 22, 8, 24  # of the figure, in its own units
+_LOWEST, _HIGHEST = -0.25, 1.5  # of the evidence that is drawn; what is beyond lies on the edge
+
+
+@dataclass(frozen=True)
+class Family:
+    """A way of being wrong: name, colour and dashes in the figure, meaning."""
+
+    name: str
+    colour: str
+    dashes: str
+    meaning: str
+
+
+WAYS: Final = {
+    "loss": Family("Loss", "candidate", "", "surprised more often than its probabilities claim, or Elo is better"),
+    "too_good": Family("Too good", "elo-logistic", "7 3", "surprised less often than can be: a leak, until looked at"),
+    "home_edge": Family("Home edge", "champion", "3 3", "home teams win more or less often than claimed"),
+    "team": Family("One team", "base-rate", "9 3 2 3", "one team wins more or less often than claimed"),
+}
+ROWS: Final = (
+    (c.LOG_LOSS, "Log loss", "How wrong the probabilities were; being sure and wrong costs most."),
+    (c.BRIER, "Brier score", "Squared gap between probability and result."),
+    ("home_win_rate", "Home wins", "Share of games that home teams won."),
+    (c.CALIBRATION_ERROR, "Calibration error", "Gap between forecast and how often home teams then won."),
+)
+
+
+@dataclass(frozen=True)
+class Headline:
+    """How the night is announced; `tone` names a style of the page."""
+
+    text: str
+    tone: str
+    meaning: str
+
+
+def render_monitor(report: Mapping[str, Any]) -> str:
+    """The page of monitor.json's content."""
+    live = report[c.LIVE]
+    return _template().render(
+        m=report,
+        headline=headline(report),
+        live=live,
+        rows=ROWS,
+        ways=[(WAYS[name], live["evidence"][name]) for name in FAMILIES] if live["enough"] else [],
+        figure=evidence_figure(live["path"]) if live["enough"] else "",
+        drift=report[c.DRIFT],
+        shown=SHOWN_FEATURES,
+        scores=report[c.SCORES],
+        data=report[c.DATA],
+        psi_limit=PSI_LIMIT,
+        level=NIGHTLY_LEVEL,
+        weeks=WEEKS_BETWEEN_FALSE_ALARMS,
+    )
+
+
+def headline(report: Mapping[str, Any]) -> Headline:
+    """Alarm, quiet, or too early to say."""
+    alarms = report["alarms"]
+    if alarms:
+        text = "1 alarm" if len(alarms) == 1 else f"{len(alarms)} alarms"
+        return Headline(text, "failed", "Look before the next version is approved: docs/runbook.md says where.")
+    if not report[c.LIVE]["enough"]:
+        return Headline("No alarm, and too early to judge the champion", "kept", report[c.LIVE]["why_not"])
+    return Headline("All quiet", "good", "The champion does as it claims, on data like what it was trained on.")
+
+
+def evidence_figure(path: Sequence[Mapping[str, Any]]) -> Markup:
+    """The evidence of each family by day, with the limit at 1; the same input gives the same bytes."""
+    lines = Markup("").join(_line(way, [point[name] for point in path]) for name, way in WAYS.items())
+    limit, zero = _y(1.0), _y(0.0)
+    frame = Markup(
+        '<line x1="{0}" x2="{1}" y1="{2}" y2="{2}" style="stroke:var(--rule)"/>'
+        '<line x1="{0}" x2="{1}" y1="{3}" y2="{3}" style="stroke:var(--failed);stroke-dasharray:6 4"/>'
+        '<g style="font-size:12px;fill:var(--muted)"><text x="{0}" y="{4}">limit</text>'
+        '<text x="{5}" y="{6}" text-anchor="end">1</text><text x="{5}" y="{7}" text-anchor="end">0</text>'
+        '<text x="{0}" y="{8}">{9}</text><text x="{1}" y="{8}" text-anchor="end">{10}</text></g>'
+    ).format(
+        *(_LEFT, _WIDTH - 6, zero, limit, limit - 5, _LEFT - 8, limit + 4, zero + 4, _HEIGHT - 6),
+        *(path[0]["date"], path[-1]["date"]),
+    )
+    title = "Evidence against the champion by day; at 1 is the limit"
+    return Markup(
+        '<svg class="figure" viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title>{}{}</svg>'
+    ).format(_WIDTH, _HEIGHT, title, title, frame, lines)
+
+
+def _line(way: Family, values: Sequence[float]) -> Markup:
+    step = (_WIDTH - 6 - _LEFT) / max(len(values) - 1, 1)
+    points = " ".join(f"{_LEFT + i * step:.1f},{_y(value):.1f}" for i, value in enumerate(values))
+    return Markup(
+        '<polyline points="{}" style="fill:none;stroke:var(--{});stroke-width:1.5;stroke-dasharray:{}">'
+        "<title>{}</title></polyline>"
+    ).format(points, way.colour, way.dashes or "none", way.name)
+
+
+def _y(value: float) -> float:
+    share = (min(max(value, _LOWEST), _HIGHEST) - _LOWEST) / (_HIGHEST - _LOWEST)
+    return round(_HEIGHT - _BOTTOM - share * (_HEIGHT - _TOP - _BOTTOM), 1)
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader([Path(__file__).parent, Path(report_words.__file__).parent]),  # the report's style
+        autoescape=True,  # team codes come from the data
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "signed": signed, "sentence": sentence, "p_value": _p_value, "two": _two}
+    return environment.get_template(TEMPLATE)
+
+
+def _p_value(value: float) -> str:
+    if value < NIGHTLY_LEVEL:
+        return f"< {NIGHTLY_LEVEL:.4f}"
+    return f"{value:.3f}" if value >= 0.001 else f"{value:.4f}"
+
+
+def _two(value: float | None) -> str:
+    """Two decimals; a dash where there is no number."""
+    return "–" if value is None else f"{value + 0.0:.2f}".replace("-0.00", "0.00").replace("-", "−")

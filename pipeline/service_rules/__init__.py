@@ -1,6 +1,0 @@
-"""What SageMaker refuses, as code: what it would not accept is refused here first. Standard library only."""
-
-from pipeline.service_rules.check import check_definition
-from pipeline.service_rules.rules import RULES, Finding, Rule
-
-__all__ = ["RULES", "Finding", "Rule", "check_definition"]

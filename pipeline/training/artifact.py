@@ -1,0 +1,167 @@
+"""The model artifact: what Train puts into model.tar.gz, and how the other steps read it.
+
+model.ubj        XGBoost's own format (never a pickle)
+model.json       the card: recipe, features, cut-off, lineage
+record.parquet   the walk-forward record: each of the last N games predicted only from games before it
+state.parquet    the league on the morning of the training, from which serving computes features of games to come
+SHA256SUMS       the digests of the others, compared before any of them is parsed (model_files.py)
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.contract import names as c
+from pipeline.contract.container import StepError
+from pipeline.contract.reason_text import printable
+from pipeline.ingest.files.arrow_memory import arrow_reader
+from pipeline.training.lean_xgboost import xgb
+from pipeline.training.model_files import (
+    UNREADABLE,
+    Content,
+    files_of_archive,
+    files_of_folder,
+    sha256_of,
+    write_digests,
+)
+from pipeline.workloads.nba.league_state import LeagueState
+from pipeline.workloads.nba.state_file import read_state, write_state
+
+_T = TypeVar("_T")
+
+MAX_CARD: Final = 100_000  # characters; a card has some 1,500
+MAX_ROWS: Final = 100_000  # a record has at most 20,000, a state some 5,000
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What is known about a model: JSON beside the weights."""
+
+    as_of_date: str  # the morning on which it was trained
+    trained_before: str  # first day that the shipped weights have not seen
+    n_games: int
+    first_season: int
+    fingerprint: str
+    code_version: str
+    feature_signature: str
+    features: tuple[str, ...]
+    hyperparameters: Mapping[str, float]
+    walk_forward_games: int
+    home_win_rate: float  # of the games trained on
+    xgboost_version: str
+    time_zone: str = "UTC"  # of the games' days; models of before it was written down counted in UTC
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelCard:
+        """The card from its file's text; raises TypeError or ValueError when a field is missing or unknown."""
+        if len(text) > MAX_CARD:
+            raise ValueError(f"it has more than {MAX_CARD:,} characters")
+        fields: dict[str, Any] = json.loads(text)
+        return cls(**{**fields, "features": tuple(fields["features"])})
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model as it was trained: weights, card, record and league state (None in artifacts of older versions)."""
+
+    booster: xgb.Booster
+    card: ModelCard
+    record: pa.Table
+    state: LeagueState | None = None
+
+    @property
+    def cut_off(self) -> date:
+        """First day that the shipped weights have not seen."""
+        return date.fromisoformat(self.card.trained_before)
+
+
+def write_artifact(folder: Path, artifact: Artifact) -> None:
+    """Write the files into the folder that SageMaker packs as model.tar.gz."""
+    folder.mkdir(parents=True, exist_ok=True)
+    artifact.booster.save_model(folder / c.MODEL_FILE)
+    (folder / c.MODEL_CARD_FILE).write_text(json.dumps(asdict(artifact.card), indent=2) + "\n", encoding="utf-8")
+    pq.write_table(artifact.record, folder / c.RECORD_FILE)
+    if artifact.state:
+        write_state(folder / c.STATE_FILE, artifact.state)
+    write_digests(folder)
+
+
+def read_artifact(archive: Path, *, sha256: str | None = None, digests_required: bool = True) -> Artifact:
+    """Read model.tar.gz in memory, after comparing it with the digests of its files and, if given, with `sha256`.
+
+    Raises StepError when the archive is damaged, larger than a model can be, or lacks one of the files (the state may
+    be missing, and the digests of one of before there were any if `digests_required` is false).
+    """
+    try:
+        if sha256 is not None and (found := sha256_of(archive)) != sha256:
+            raise ValueError(f"its SHA-256 is {found[:12]}..., that of the evaluated model is {sha256[:12]}...")
+        return _artifact(files_of_archive(archive, digests_required=digests_required))
+    except UNREADABLE as error:
+        raise StepError(
+            f"{archive.parent.name}/{archive.name} is not a model of this pipeline, or not this version's "
+            f"({_first_words(error)}): put the version's own artifact there again"
+        ) from error
+
+
+def read_unpacked(folder: Path) -> Artifact:
+    """Read what `write_artifact` wrote, or SageMaker unpacked; raises StepError as `read_artifact` does."""
+    try:
+        return _artifact(files_of_folder(folder))
+    except UNREADABLE as error:
+        raise StepError(
+            f"{folder} holds no model of this pipeline ({_first_words(error)}): unpack a version's model.tar.gz there"
+        ) from error
+
+
+def _artifact(files: Mapping[str, Content]) -> Artifact:
+    """The model from its files' content; raises ValueError that names the file that cannot be read."""
+    return Artifact(
+        booster=_parsed(c.MODEL_FILE, files[c.MODEL_FILE], _booster),
+        card=_parsed(c.MODEL_CARD_FILE, files[c.MODEL_CARD_FILE], lambda data: ModelCard.from_json(data.decode())),
+        record=_parsed(c.RECORD_FILE, files[c.RECORD_FILE], lambda data: pq.read_table(_table_reader(data))),
+        state=(
+            _parsed(c.STATE_FILE, files[c.STATE_FILE], lambda data: read_state(_table_reader(data)))
+            if c.STATE_FILE in files
+            else None
+        ),
+    )
+
+
+def _table_reader(data: Content) -> pa.BufferReader:
+    """A reader of a small table; raises ValueError for one of more rows than a record or a league's state can have."""
+    rows = pq.read_metadata(arrow_reader(data)).num_rows
+    if rows > MAX_ROWS:
+        raise ValueError(f"it has {rows:,} rows, more than {MAX_ROWS:,}")
+    return arrow_reader(data)
+
+
+def _parsed(name: str, data: Content, parse: Callable[[Content], _T]) -> _T:
+    try:
+        if not data:  # XGBoost crashes
+            raise ValueError("it is empty")
+        return parse(data)
+    except UNREADABLE as error:
+        raise ValueError(f"{name} cannot be read: {_first_words(error)}") from error
+
+
+def _booster(data: Content) -> xgb.Booster:
+    if not data.startswith(b"{L"):  # UBJSON as XGBoost writes it; as JSON, a text of few bytes may take any memory
+        raise ValueError("it is not in XGBoost's binary format (UBJSON)")
+    booster = xgb.Booster()
+    booster.load_model(data if isinstance(data, bytearray) else bytearray(data))
+    return booster
+
+
+def _first_words(error: Exception) -> str:
+    """What it says in one printable line, without XGBoost's place in C++ in front of it and its stack trace behind."""
+    text = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error).partition("\n")[0]
+    return printable(re.sub(r"^\[[\d:]+\] \S+: ", "", text))

@@ -1,0 +1,79 @@
+"""The champion as a step's input: champion.json, and its artifact where a version is in use."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.contract import names as c
+from pipeline.contract.container import StepError
+from pipeline.training.artifact import Artifact, read_artifact
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The approved version in use and its own artifact."""
+
+    version: str
+    artifact: Artifact
+    metadata: Mapping[str, Any]
+
+
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """champion.json; its `version` is None where none is in use yet. Raises StepError when it cannot be read."""
+    try:
+        metadata: dict[str, Any] = json.loads((folder / c.CHAMPION_FILE).read_text(encoding="utf-8"))
+        _ = metadata["version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StepError(
+            f"champion/{c.CHAMPION_FILE} is missing or unreadable ({error}): approve a version again to write it"
+        ) from error
+    return metadata
+
+
+def load_champion(folder: Path) -> Champion | None:
+    """The champion of the channel's folder; None where no version is in use yet.
+
+    Raises StepError when champion.json is missing or names a version whose artifact is missing or unreadable.
+    """
+    metadata = read_metadata(folder)
+    version = metadata["version"]
+    if version is None:
+        return None
+    artifact = folder / str(metadata.get("artifact", c.MODEL_ARCHIVE))
+    if not artifact.resolve().is_relative_to(folder.resolve()):
+        raise StepError(f"champion/{c.CHAMPION_FILE} names {metadata['artifact']}, which is not below champion/")
+    sha256 = metadata.get("sha256")
+    if sha256 is None:
+        sys.stderr.write(f"version {version} was registered before models carried digests: it is read without\n")
+    try:
+        model = read_artifact(artifact, sha256=sha256, digests_required=sha256 is not None)
+    except StepError as error:
+        raise StepError(f"champion {version}: {error} (approving version {version} again does)") from error
+    return Champion(str(version), model, metadata)
+
+
+def why_not_scorable(champion: Champion, feature_signature: str, features: tuple[str, ...]) -> str | None:
+    """Why today's code cannot score the champion, or None if it can."""
+    card = champion.artifact.card
+    if tuple(card.features) != features or card.feature_signature != feature_signature:
+        return (
+            f"version {champion.version} was trained on other features (code {card.code_version[:12]}) "
+            "than today's code computes"
+        )
+    return None
+
+
+def why_not_of_that_morning(champion: Champion, as_of: str) -> str | None:
+    """Why a run of that morning (YYYY-MM-DD) cannot predict with the champion, or None if it can.
+
+    A run of an earlier day would else be shown forecasts by weights that have seen the games' results.
+    """
+    card = champion.artifact.card
+    if card.as_of_date > as_of:
+        return f"version {champion.version} was trained on {card.as_of_date}, after the morning of {as_of}"
+    return None

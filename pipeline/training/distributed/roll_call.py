@@ -1,0 +1,280 @@
+"""How the hosts of a training job find each other, and notice that one is gone. Standard library only.
+
+XGBoost's tracker neither says who is missing nor names who died. So the first host listens on a port that all know, and
+the others connect to it and give their names. The connections then stay open: each end says every few seconds that it
+is alive, and a host that ends or says nothing for too long is named. A message is one line of JSON:
+
+    to the first host     {"host": "algo-2", "hosts": [all]}  then {"alive": true}, {"failed": why}, {"finished": true}
+    from the first host   {"welcome": "algo-1"}               then the same, {"start": how}, and {"lost": who and why}
+
+Whoever else connects and does not give the name of a host that is awaited is hung up on. Nothing that arrives is run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+from pipeline.contract import names as c
+from pipeline.contract.container import StepError
+from pipeline.training.distributed.hosts import Hosts, cluster_port, seconds_from
+
+WAIT_SECONDS: Final = 45.0  # machines of a job start within seconds of each other; a failure is to be known in a minute
+SILENCE_SECONDS: Final = 25.0  # a host that swaps or copies may be late, but not by so much
+_PINGS: Final = 6  # in that time
+_RETRY_SECONDS: Final = 0.25
+_LONGEST_LINE: Final = 65_536
+_NEXT: Final = "its own log says more; start the run again, or with TrainingInstanceCount 1"
+
+Message = dict[str, Any]
+
+
+class Line:
+    """A connection to another host: messages out and in, by lines of JSON."""
+
+    def __init__(self, connection: socket.socket, silence: float) -> None:
+        connection.settimeout(silence)
+        self._connection = connection
+        self._file = connection.makefile("rb")
+        self._lock = threading.Lock()
+
+    def say(self, message: Message) -> None:
+        """Send; a connection that is gone is noticed by whoever listens."""
+        with self._lock, suppress(OSError):
+            self._connection.sendall(json.dumps(message).encode() + b"\n")
+
+    def hear(self) -> Message | None:
+        """The next message; None at the end. Raises TimeoutError after silence, ValueError for what is no message."""
+        line = self._file.readline(_LONGEST_LINE)
+        if not line:
+            return None
+        try:
+            message = json.loads(line)
+        except RecursionError as error:
+            raise ValueError("not a message") from error
+        if not line.endswith(b"\n") or not isinstance(message, dict):
+            raise ValueError("not a message")
+        return message
+
+    def local_address(self) -> str:
+        """The address by which the other side reached this one."""
+        return str(self._connection.getsockname()[0])
+
+    def hang_up(self) -> None:
+        """Close: the other side hears the end."""
+        with suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            self._connection.close()
+
+
+@dataclass
+class RollCall:
+    """One host's part. `on_loss` is called once, from a thread, with the reason why the job cannot go on."""
+
+    hosts: Hosts
+    on_loss: Callable[[str], None]
+    port: int = field(default_factory=cluster_port)
+    wait: float = field(default_factory=lambda: seconds_from(c.CLUSTER_WAIT_VARIABLE, WAIT_SECONDS))
+    silence: float = field(default_factory=lambda: seconds_from(c.CLUSTER_SILENCE_VARIABLE, SILENCE_SECONDS))
+    _lines: dict[str, Line] = field(default_factory=dict)  # by the other host's name
+    _finished: set[str] = field(default_factory=set)
+    _start: Message | None = None
+    _over: bool = False
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def call(self) -> str:
+        """On the first host: wait for all others; returns the address by which they reach it.
+
+        Raises StepError that names who did not come, after telling those who did.
+        """
+        deadline = time.monotonic() + self.wait
+        with self._listener() as listener:
+            _thread(self._keep_pinging)
+            _thread(lambda: self._accept(listener))
+            with self._changed:
+                self._changed.wait_for(lambda: len(self._lines) == len(self.hosts.others), self.wait)
+                missing = [name for name in self.hosts.others if name not in self._lines]
+            _shut(listener)
+        if missing:
+            self._give_up({"lost": self._missing(missing)})
+            raise StepError(self._missing(missing))
+        sys.stderr.write(
+            f"{len(self.hosts.names)} hosts are there, after {self.wait - (deadline - time.monotonic()):.1f} s\n"
+        )
+        return next(iter(self._lines.values())).local_address()
+
+    def start(self, message: Message) -> None:
+        """On the first host: tell the others how to begin."""
+        self._tell({"start": message})
+
+    def answer(self) -> Message:
+        """On any other host: report to the first one and wait for its word to start. Raises StepError."""
+        line = self._connect()
+        with self._changed:
+            self._lines[self.hosts.first] = line
+        _thread(self._keep_pinging)
+        _thread(lambda: self._listen(self.hosts.first, line))
+        with self._changed:
+            self._changed.wait_for(lambda: self._start is not None, self.wait + 2 * self.silence)
+            if self._start is None:
+                raise StepError(f"host {self.hosts.first} did not say how to start: {_NEXT}")
+            return self._start
+
+    def wait_for_all(self) -> None:
+        """Until all others have finished; on the others: until the first host says that all is done."""
+        if self.hosts.current == self.hosts.first:
+            awaited = set(self.hosts.others)
+        else:
+            self._tell({"finished": True})
+            awaited = {self.hosts.first}
+        with self._changed:
+            self._changed.wait_for(lambda: awaited <= self._finished)
+
+    def end(self) -> None:
+        """All is done: from now on the others may go."""
+        with self._changed:
+            self._over = True
+        if self.hosts.current == self.hosts.first:
+            self._tell({"finished": True})
+        self._hang_up()
+
+    def fail(self, reason: str) -> None:
+        """Tell the others that this host cannot go on, and why."""
+        self._give_up({"failed": reason})
+
+    def _give_up(self, message: Message) -> None:
+        with self._changed:
+            if self._over:
+                return
+            self._over = True
+        self._tell(message)
+        self._hang_up()
+
+    def _listener(self) -> socket.socket:
+        address = self.hosts.address(self.hosts.first) if self.hosts.local else ""  # all interfaces of a container
+        try:
+            return socket.create_server((address, self.port), backlog=len(self.hosts.names))
+        except OSError as error:
+            raise StepError(
+                f"port {self.port}, on which the hosts meet, cannot be opened ({os.strerror(error.errno or 0)}): set "
+                f"{c.CLUSTER_PORT_VARIABLE} to a free one, the same for all hosts of the job"
+            ) from error
+
+    def _accept(self, listener: socket.socket) -> None:
+        with suppress(OSError):  # closed when all are there or time is up
+            while True:
+                connection, _ = listener.accept()
+                _thread(partial(self._welcome, Line(connection, self.silence)))
+
+    def _welcome(self, line: Line) -> None:
+        try:
+            hello = line.hear() or {}
+        except (OSError, ValueError):
+            hello = {}
+        name = str(hello.get("host"))
+        with self._changed:
+            awaited = name in self.hosts.others and name not in self._lines and not self._over
+            if not awaited or hello.get("hosts") != list(self.hosts.names):
+                line.hang_up()
+                return
+            line.say({"welcome": self.hosts.current})
+            self._lines[name] = line
+            self._changed.notify_all()
+        self._listen(name, line)
+
+    def _connect(self) -> Line:
+        deadline, problem = time.monotonic() + self.wait, "no answer"
+        while time.monotonic() < deadline:
+            try:
+                where = (self.hosts.address(self.hosts.first), self.port)
+                line = Line(socket.create_connection(where, timeout=self.silence), self.silence)
+                line.say({"host": self.hosts.current, "hosts": list(self.hosts.names)})
+                if (line.hear() or {}).get("welcome") == self.hosts.first:
+                    return line
+                problem = "it knows no host of this name and job"
+                line.hang_up()
+            except ValueError:
+                problem = "another program answers there"
+            except OSError as error:
+                problem = error.strerror or str(error)
+            time.sleep(_RETRY_SECONDS)
+        raise StepError(
+            f"host {self.hosts.first} did not answer on port {self.port} within {self.wait:g} s ({problem}), and the "
+            f"others meet there: {_NEXT}"
+        )
+
+    def _listen(self, name: str, line: Line) -> None:
+        """Hear what a host says until it has finished or is lost."""
+        try:
+            while (message := line.hear()) is not None:
+                if "lost" in message:
+                    return self._lose(str(message["lost"]))
+                if "failed" in message:
+                    return self._lose(f"host {name} failed: {message['failed']}")
+                with self._changed:
+                    if "start" in message:
+                        self._start = message["start"]
+                    if "finished" in message:
+                        self._finished.add(name)
+                    self._changed.notify_all()
+            lost = (
+                f"host {name} died: its connection ended without a word, as when memory runs out or a machine is lost"
+            )
+        except TimeoutError:
+            lost = f"host {name} has not said for {self.silence:g} s that it is alive"
+        except (OSError, ValueError) as error:
+            lost = f"host {name} died: {error}"
+        return self._lose(f"{lost}; {_NEXT}", name)
+
+    def _lose(self, reason: str, name: str = "") -> None:
+        with self._changed:
+            # the first host may go when it has said that all is done
+            if self._over or (name == self.hosts.first and name in self._finished):
+                return
+        self._give_up({"lost": reason})
+        self.on_loss(reason)
+
+    def _missing(self, missing: list[str]) -> str:
+        there = [name for name in self.hosts.names if name not in missing]
+        hosts = "host" if len(missing) == 1 else "hosts"
+        return (
+            f"{hosts} {', '.join(missing)} did not come within {self.wait:g} s: {len(there)} of "
+            f"{len(self.hosts.names)} hosts are there ({', '.join(there)}). The missing host's log says whether it "
+            "started; start the run again, or with TrainingInstanceCount 1"
+        )
+
+    def _tell(self, message: Message) -> None:
+        with self._changed:
+            lines = list(self._lines.values())
+        for line in lines:
+            line.say(message)
+
+    def _keep_pinging(self) -> None:
+        while not self._over:
+            self._tell({"alive": True})
+            time.sleep(self.silence / _PINGS)
+
+    def _hang_up(self) -> None:
+        with self._changed:
+            lines = list(self._lines.values())
+        for line in lines:
+            line.hang_up()
+
+
+def _thread(target: Callable[[], None]) -> None:
+    threading.Thread(target=target, daemon=True).start()
+
+
+def _shut(listener: socket.socket) -> None:
+    with suppress(OSError):  # wakes the thread that accepts
+        listener.shutdown(socket.SHUT_RDWR)

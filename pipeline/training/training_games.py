@@ -1,0 +1,170 @@
+"""The games that one host trains on: its own row groups of features.parquet, in memory or read anew for each fit.
+
+Of n hosts, host r has the row groups r, r + n, r + 2n and so on: a share of every season, and of every checkpoint.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline.contract import names as c
+from pipeline.contract.container import StepError
+from pipeline.training.distributed.cluster import Cluster
+from pipeline.training.memory import usable_memory
+from pipeline.training.played_months import outcomes
+from pipeline.training.training_sets import (
+    Batch,
+    DiskSet,
+    FeatureMatrix,
+    FloatArray,
+    MemorySet,
+    TrainingSet,
+    feature_matrix,
+)
+from pipeline.workloads.nba.feature_names import FEATURES
+
+IntArray = NDArray[np.int64]
+
+# Measured, with two fits at a time: 970 to 1,240. XGBoost's matrix alone has 8 bytes for each of a game's features.
+MEMORY_BYTES_A_GAME: Final = 1_500
+_BATCH_GAMES: Final = 131_072  # of one page of XGBoost's cache: 15 MB of features
+
+
+class Games(Protocol):
+    """This host's played games, in order of date. Rows are numbered over the games of all hosts."""
+
+    def before(self, end: int) -> TrainingSet:
+        """Those before row `end`."""
+
+    def rows(self, begin: int, end: int) -> tuple[IntArray, FeatureMatrix]:
+        """Row numbers and features of those in rows [begin, end)."""
+
+
+@dataclass(frozen=True)
+class MemoryGames:
+    """Games in memory; `row` is each one's number, ascending."""
+
+    X: FeatureMatrix
+    y: FloatArray
+    row: IntArray
+
+    def before(self, end: int) -> TrainingSet:
+        """A view of them: no copy."""
+        own = int(np.searchsorted(self.row, end))
+        return MemorySet(self.X[:own], self.y[:own])
+
+    def rows(self, begin: int, end: int) -> tuple[IntArray, FeatureMatrix]:
+        """A view of them: no copy."""
+        own = slice(*np.searchsorted(self.row, [begin, end]).tolist())
+        return self.row[own], self.X[own]
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """A row group of a Parquet file: its number, and its rows [begin, end) in the file."""
+
+    number: int
+    begin: int
+    end: int
+
+
+def own_row_groups(file: pq.ParquetFile, cluster: Cluster) -> tuple[RowGroup, ...]:
+    """The row groups that this host trains on."""
+    sizes = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
+    ends = np.cumsum(sizes, dtype=np.int64).tolist()
+    groups = [
+        RowGroup(number, end - size, end) for number, (size, end) in enumerate(zip(sizes, ends, strict=True)) if size
+    ]
+    return tuple(group for group in groups if group.number % cluster.count == cluster.number)
+
+
+@dataclass(frozen=True)
+class DiskGames:
+    """Games that stay in their file; at most a batch of them is in memory."""
+
+    file: pq.ParquetFile
+    groups: tuple[RowGroup, ...]
+
+    def before(self, end: int) -> TrainingSet:
+        """Read at each fit, a batch at a time."""
+        groups = tuple(group for group in self.groups if group.begin < end)
+        n_games = sum(min(group.end, end) - group.begin for group in groups)
+        return DiskSet(n_games, lambda columns: self._batches(groups, end, columns))
+
+    def rows(self, begin: int, end: int) -> tuple[IntArray, FeatureMatrix]:
+        """Read now: a checkpoint predicts a month of games."""
+        groups = [group for group in self.groups if group.begin < end and begin < group.end]
+        row = _rows(groups)
+        wanted = (row >= begin) & (row < end)
+        return row[wanted], feature_matrix(_read(self.file, groups, FEATURES))[wanted]
+
+    def _batches(self, groups: Sequence[RowGroup], end: int, columns: Sequence[str]) -> Iterator[Batch]:
+        for some in _batched(groups):
+            table = _read(self.file, some, [*columns, c.HOME_WON])
+            table = table.slice(0, int(np.searchsorted(_rows(some), end)))
+            yield feature_matrix(table, columns), outcomes(table)
+        if not groups:
+            yield np.empty((0, len(columns)), dtype=np.float32), np.empty(0)
+
+
+def _batched(groups: Sequence[RowGroup]) -> Iterator[list[RowGroup]]:
+    batch: list[RowGroup] = []
+    for group in groups:
+        batch.append(group)
+        if sum(one.end - one.begin for one in batch) >= _BATCH_GAMES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _rows(groups: Sequence[RowGroup]) -> IntArray:
+    if not groups:
+        return np.empty(0, dtype=np.int64)
+    return np.concatenate([np.arange(group.begin, group.end) for group in groups])
+
+
+def _read(file: pq.ParquetFile, groups: Sequence[RowGroup], columns: Sequence[str]) -> pa.Table:
+    return file.read_row_groups([group.number for group in groups], list(columns))
+
+
+def open_features(path: Path) -> pq.ParquetFile:
+    """The file of features; raises StepError where it is missing or none."""
+    try:
+        return pq.ParquetFile(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise StepError(
+            f"{path.name} of channel {c.FEATURES_CHANNEL} cannot be read ({error}): Prepare writes it; run that again"
+        ) from error
+
+
+def training_games(file: pq.ParquetFile, cluster: Cluster) -> tuple[Games, bool]:
+    """This host's games, and whether they are in memory: not where what a fit needs is more than may be used."""
+    groups = own_row_groups(file, cluster)
+    needed = sum(group.end - group.begin for group in groups) * MEMORY_BYTES_A_GAME
+    usable = usable_memory(sharing=cluster.count if cluster.hosts.local else 1)
+    if cluster.any(needed > usable.n_bytes):  # all hosts alike: XGBoost's collective calls differ between the two
+        sys.stderr.write(
+            f"features need about {needed / 1e9:.1f} GB, {usable.n_bytes / 1e9:.1f} GB may be used ({usable.why}): "
+            "training from disk with XGBoost's external memory\n"
+        )
+        return DiskGames(file, groups), False
+    table = _read(file, groups, [*FEATURES, c.HOME_WON])
+    return MemoryGames(feature_matrix(table), outcomes(table), _rows(groups)), True
+
+
+def keys_from(file: pq.ParquetFile, begin: int, columns: Sequence[str]) -> pa.Table:
+    """Columns of all games from row `begin` on, of all hosts."""
+    everything: Any = own_row_groups(file, Cluster())
+    groups = [group for group in everything if group.end > begin]
+    table = _read(file, groups, columns)
+    return table.slice(begin - groups[0].begin).combine_chunks() if groups else table

@@ -1,0 +1,1 @@
+"""One folder a model: everything that knows its domain."""

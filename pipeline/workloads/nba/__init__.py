@@ -1,0 +1,1 @@
+"""NBA home-win probability: the reference workload."""

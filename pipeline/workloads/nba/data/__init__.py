@@ -1,0 +1,1 @@
+"""Files of games to validated games."""

@@ -1,0 +1,130 @@
+"""The text of games to values, and what was taken as something that it is not written as.
+
+What cannot be parsed becomes a value that no rule allows (season 0, points or flag BAD_NUMBER, date NaT): one check
+says both "not a number" and "out of range". Only the distinct texts of a column are parsed, then spread over its rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.contract.names import (
+    AWAY_FRANCHISE,
+    AWAY_POINTS,
+    AWAY_TEAM,
+    DATE,
+    GAME_ID,
+    HOME_FRANCHISE,
+    HOME_POINTS,
+    HOME_TEAM,
+    NEUTRAL_SITE,
+    PLAYOFF,
+    SEASON,
+)
+from pipeline.ingest.quarantine import FILE, LINE
+from pipeline.ingest.values import NOT_GIVEN, day_of, flag_of, given, iso_date, season_of, whole_number
+from pipeline.workloads.nba.data.franchises import codes_of, franchise_of, spellings
+
+BAD_NUMBER: Final = -1
+_NO_NUMBER: Final = -2
+_SHOWN: Final = 5  # teams in a note
+_NUMERIC_ID: Final = re.compile(r"0*([0-9]+?)(?:\.0+)?")
+
+Texts = Sequence[str]
+Values = npt.NDArray[Any]
+
+
+def parse(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Parse categoricals of text (one row a game) to values on the same index, and notes on what reads otherwise.
+
+    Adds the franchises; FILE and LINE stay. A score of 0 to 0 is that of a game to come: none has ended so.
+    """
+    notes: list[str] = []
+    parsed = pd.DataFrame({FILE: rows[FILE], LINE: rows[LINE]}, index=rows.index)
+    parsed[GAME_ID] = _spread_noted(rows[GAME_ID], notes)
+    parsed[DATE] = _spread_noted(rows[DATE], notes)
+    parsed[SEASON] = np.maximum(_spread_noted(rows[SEASON], notes), 0)
+    taken = set[str]()
+    for team, franchise in ((HOME_TEAM, HOME_FRANCHISE), (AWAY_TEAM, AWAY_FRANCHISE)):
+        parsed[team] = codes_of(pd.Series(pd.Categorical(_spread(rows[team], _teams)), rows.index), parsed[SEASON])
+        parsed[franchise] = franchise_of(parsed[team], parsed[SEASON])
+        taken.update(spellings(rows[team], parsed[team]))
+    more = f" and {len(taken) - _SHOWN} more" if len(taken) > _SHOWN else ""
+    notes += [f"teams taken by their code: {', '.join(sorted(taken)[:_SHOWN])}{more}"] if taken else []
+    scores = np.stack([_spread(rows[points], _whole_numbers) for points in (HOME_POINTS, AWAY_POINTS)])
+    no_score = (scores == 0).all(axis=0)
+    scores[:, no_score] = _NO_NUMBER
+    notes += [f"{no_score.sum():,} game(s) of 0 to 0 are taken as not yet played"] if no_score.any() else []
+    for points, numbers in zip((HOME_POINTS, AWAY_POINTS), scores, strict=True):
+        parsed[points] = pd.arrays.IntegerArray(numbers, numbers == _NO_NUMBER)
+    for flag in (NEUTRAL_SITE, PLAYOFF):
+        parsed[flag] = _spread(rows[flag], _flags)
+    return parsed, notes
+
+
+def _spread(column: pd.Series[str], parse_texts: Callable[[Texts], Values]) -> Values:
+    return parse_texts(_texts(column))[column.cat.codes.to_numpy()]
+
+
+def _spread_noted(column: pd.Series[str], notes: list[str]) -> Values:
+    """The same for columns that people and programs write in several ways."""
+    parse_texts, is_usual = _NOTED[str(column.name)]
+    texts = _texts(column)
+    values = parse_texts(texts)
+    others = [pair for pair in zip(texts, values, strict=True) if not is_usual(*pair)]
+    if others:
+        more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
+        notes.append(f'{column.name} "{others[0][0]}" is taken as {str(others[0][1])[:10]}{more}')
+    return values[column.cat.codes.to_numpy()]
+
+
+def _texts(column: pd.Series[str]) -> Texts:
+    # As objects: a column of Arrow's text makes a new one of each word.
+    return [given(text) for text in column.cat.categories.astype(object).tolist()]
+
+
+def _teams(texts: Texts) -> Values:
+    """Codes and names as they are; numbers of teams without decimals."""
+    return np.array([text.partition(".")[0] if _NUMERIC_ID.fullmatch(text) else text for text in texts], dtype=object)
+
+
+def _ids(texts: Texts) -> Values:
+    """Ids that differ in leading zeros or decimals only are one: a spreadsheet or a column of numbers changes both."""
+    numbers = [match[1] if (match := _NUMERIC_ID.fullmatch(text)) else text for text in texts]
+    written: dict[str, str] = {}
+    for number, text in zip(numbers, texts, strict=True):
+        whole = text.partition(".")[0] if number != text else text
+        written[number] = max(written.get(number, ""), whole, key=len)
+    return np.array([written[number] for number in numbers], dtype=object)
+
+
+def _days(texts: Texts) -> Values:
+    return np.array([day_of(text) for text in texts], dtype="datetime64[s]")
+
+
+def _seasons(texts: Texts) -> Values:
+    return _whole_numbers(texts, season_of)
+
+
+def _whole_numbers(texts: Texts, read: Callable[[str], int | None] = whole_number) -> Values:
+    found = [read(text) if text else _NO_NUMBER for text in texts]
+    return np.array([BAD_NUMBER if number is None else number for number in found], dtype=np.int16)
+
+
+def _flags(texts: Texts) -> Values:
+    found = [flag_of(text) if text else NOT_GIVEN for text in texts]
+    return np.array([BAD_NUMBER if value is None else value for value in found], dtype=np.int8)
+
+
+# How to parse a column, and whether a text is the usual way to write its value, or means none.
+_NOTED: Final[Mapping[str, tuple[Callable[[Texts], Values], Callable[[str, Any], bool]]]] = {
+    GAME_ID: (_ids, lambda text, value: bool(text == value)),
+    DATE: (_days, lambda text, day: iso_date(text) is not None or bool(np.isnat(day))),
+    SEASON: (_seasons, lambda text, season: season < 0 or whole_number(text) is not None),
+}

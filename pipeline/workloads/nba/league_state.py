@@ -1,0 +1,149 @@
+"""What later games' features need of the past, small enough to travel with a model.
+
+The ratings as they stand on a morning, the last games of each team and of the league with what surprised in them, and
+the schedule that was known. From it `asked_league` makes the league in which games to come are looked at, with the same
+functions and the same bytes as from every game ever played: sums over past games are whole numbers, and ratings are
+carried, not computed again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import numpy as np
+
+from pipeline.workloads.nba.elo import BoolArray, IntArray, Schedule, elo_ratings
+from pipeline.workloads.nba.league import LEAGUE_GAMES, LEAGUE_HOME_GAMES, TEAM_GAMES, League, Running, resume
+from pipeline.workloads.nba.margin_ratings import running_margins
+
+EPOCH: Final = date(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class KnownGames:
+    """Games in order of day, those with a result first; arrays of the shape (games,)."""
+
+    schedule: Schedule
+    playoff: BoolArray
+    points: IntArray  # of both teams together; 0 if unplayed
+    surprise: IntArray  # hundredths of a point; 0 if unplayed
+
+    def rows(self, chosen: BoolArray | IntArray) -> KnownGames:
+        """Some of the games, in the order in which they are chosen."""
+        return KnownGames(self.schedule.rows(chosen), self.playoff[chosen], self.points[chosen], self.surprise[chosen])
+
+    def followed_by(self, later: KnownGames) -> KnownGames:
+        """These games, then the later ones."""
+        return KnownGames(
+            schedule=self.schedule.followed_by(later.schedule),
+            playoff=np.concatenate([self.playoff, later.playoff]),
+            points=np.concatenate([self.points, later.points]),
+            surprise=np.concatenate([self.surprise, later.surprise]),
+        )
+
+    @classmethod
+    def to_come(cls, schedule: Schedule, playoff: BoolArray) -> KnownGames:
+        """Games without a result."""
+        nothing = np.zeros(len(schedule), dtype=np.int64)
+        return cls(schedule, playoff, nothing, nothing)
+
+
+@dataclass(frozen=True)
+class LeagueState:
+    """A league on a morning; a franchise's number is its place in `franchises`, and its ratings have that place."""
+
+    as_of: date
+    franchises: tuple[str, ...]
+    elo: tuple[float, ...]  # rating points
+    margin: tuple[float, ...]  # points
+    home_edge: float  # points
+    past: KnownGames  # the latest with a result
+    upcoming: KnownGames  # those known to come
+
+    @property
+    def last_season(self) -> int:
+        """The latest season of a game with a result; 0 where there is none."""
+        return int(self.past.schedule.season.max(initial=0))
+
+
+def state_of(league: League, franchises: tuple[str, ...], upcoming: KnownGames, as_of: date) -> LeagueState:
+    """What is kept of a league of played games; `franchises` are its teams by number, and those of `upcoming`.
+
+    Raises ValueError where a game of the league lies on the morning's day or later, or has no result.
+    """
+    games, known = league.games, len(league.running.elo.now)
+    if not games.played.all() or (games.day >= days_since_epoch(as_of)).any():
+        raise ValueError(f"the state of {as_of} is made of games played before that day, and of nothing else")
+    past = KnownGames(games, league.playoff.astype(np.bool_), league.points, league.surprise)
+    new = len(franchises) - known
+    return LeagueState(
+        as_of=as_of,
+        franchises=franchises,
+        elo=tuple(elo_ratings(known + new, known=league.running.elo.now).now),
+        margin=tuple(running_margins(known + new, known=league.running.margins.teams.now).teams.now),
+        home_edge=league.running.margins.edge.now,
+        past=past.rows(_still_seen(games)),
+        upcoming=upcoming,
+    )
+
+
+def _still_seen(games: Schedule) -> BoolArray:
+    """Which games of a played league a feature of a later game can look back to."""
+    seen = _latest(games)
+    history = games.team_history()
+    season = games.season.repeat(2)[history.order]
+    last = np.append(history.owner_start[1:] != history.owner_start[:-1], True).nonzero()[0]  # of each owner
+    owner = np.searchsorted(last, np.arange(len(season)))
+    of_team = (last[owner] - np.arange(len(season)) < TEAM_GAMES) | (season == season[last[owner]])
+    seen[history.order[of_team] // 2] = True
+    return seen
+
+
+def asked_league(state: LeagueState, asked: KnownGames) -> tuple[League, IntArray]:
+    """The league in which games to come are looked at, and the row of each `asked` game in it.
+
+    All asked games are taken to be scheduled, beside those of the known schedule, and count for the rest of later ones.
+    An asked game takes the place of the known one of the same teams and day. `asked` may be in any order, and may hold
+    teams without a past: their numbers follow those of `state.franchises`.
+    """
+    teams = max(len(state.franchises), asked.schedule.teams)
+    concerned = np.zeros(teams, dtype=np.bool_)
+    concerned[asked.schedule.home] = concerned[asked.schedule.away] = True
+    past = state.past.rows(_latest(state.past.schedule) | _concerns(state.past.schedule, concerned))
+    known = state.upcoming.schedule
+    others = _concerns(known, concerned) & ~np.isin(_same_game(known, teams), _same_game(asked.schedule, teams))
+    later = asked.followed_by(state.upcoming.rows(others))
+    order = np.argsort(later.schedule.day, kind="stable")
+    games = past.followed_by(later.rows(order))
+    running = Running(
+        elo_ratings(teams, known=state.elo), running_margins(teams, known=state.margin, home_edge=state.home_edge)
+    )
+    league = resume(games.schedule, games.playoff, games.points, running, settled=past.surprise)
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    return league, place[: len(asked.schedule)]
+
+
+def _latest(games: Schedule) -> BoolArray:
+    """Which played games the features of the whole league look back to."""
+    latest = np.zeros(len(games), dtype=np.bool_)
+    latest[-LEAGUE_GAMES:] = True
+    latest[np.flatnonzero(~games.neutral)[-LEAGUE_HOME_GAMES:]] = True
+    return latest
+
+
+def _concerns(games: Schedule, teams: BoolArray) -> BoolArray:
+    return np.asarray(teams[games.home] | teams[games.away])
+
+
+def _same_game(games: Schedule, teams: int) -> IntArray:
+    """Equal for games of the same two teams on the same day."""
+    pair = np.minimum(games.home, games.away) * teams + np.maximum(games.home, games.away)
+    return np.asarray(games.day * teams**2 + pair)
+
+
+def days_since_epoch(day: date) -> int:
+    """Days since 1970-01-01, as games' days are counted."""
+    return (day - EPOCH).days

@@ -1,0 +1,25 @@
+"""What the tests of the replay replay: span, parameters and policies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+from pipeline.backtest.policies import REFERENCE, Policy
+from pipeline.backtest.run import Settings
+
+FIRST, LAST = date(2024, 12, 20), date(2025, 2, 28)
+SMALL = {"WalkForwardGames": 600, "MinEvaluatedGames": 400, "BoostingRounds": 5, "MaxChampionAgeDays": 20}
+POLICIES = (
+    REFERENCE,
+    Policy(),
+    Policy(train="weekly"),
+    Policy(train="every 100 games"),
+    Policy(approver="after 5 days"),
+    Policy(approver="strict"),
+    Policy(gate="off"),
+    Policy(train="weekly", state="with-model"),
+    Policy(train="monthly + on-drift"),
+    Policy(train="weekly", window=2),
+)
+Make = Callable[..., Settings]

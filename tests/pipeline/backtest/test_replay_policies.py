@@ -1,0 +1,82 @@
+"""Policies are what the file says; a wrong one is refused with field, value and what is possible."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from pipeline.backtest.policies import (
+    NEVER,
+    REFERENCE,
+    Policy,
+    PolicyError,
+    Schedule,
+    default_policy,
+    parse_schedule,
+    read_policies,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "schedule"),
+    [
+        ("nightly", Schedule(min_days=1)),
+        ("never", Schedule(min_days=NEVER)),
+        ("every 90 days", Schedule(min_days=90)),
+        ("every 200 games", Schedule(min_games=200)),
+        ("each-season + on-drift", Schedule(each_season=True, on_drift=True)),
+        ("monthly + on-loss + every 10 days", Schedule(min_days=10, on_loss=True)),
+    ],
+)
+def test_schedules_are_read(text: str, schedule: Schedule) -> None:
+    assert parse_schedule(text) == schedule
+
+
+def test_a_block_is_the_product_of_its_lists_and_never_comes_first(tmp_path: Path) -> None:
+    file = tmp_path / "policies.yaml"
+    file.write_text('- train: [weekly, monthly]\n  gate: ["off", superior]\n- train: never\n- window: 3\n')
+    assert read_policies(file) == (
+        REFERENCE,
+        default_policy(),
+        Policy(train="weekly", gate="off"),
+        Policy(train="weekly", gate="superior"),
+        Policy(train="monthly", gate="off"),
+        Policy(train="monthly", gate="superior"),
+        Policy(window=3),
+    )
+
+
+def test_the_default_file_is_readable_and_names_differ() -> None:
+    names = [policy.name for policy in read_policies()]
+    assert len(names) > 30
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- train: hourly", r'block 1: train "hourly": "hourly" is none of nightly, weekly'),
+        ("- trains: weekly", r'there is no field "trains": there are train, window'),
+        ("- gate: strong", r'gate "strong" is none of standard, off'),
+        ("- approver: soon", r'approver "soon" is none of immediate, strict, after N days'),
+        ("- window: -1", r'window "-1" is not a whole number of seasons'),
+        ("- margin: much", r'margin "much" is not a number'),
+        ("train: weekly", "not a list of policies"),
+        ("- [", "cannot be read as YAML"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(text: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "policies.yaml"
+    file.write_text(text)
+    with pytest.raises(PolicyError, match=message):
+        read_policies(file)
+
+
+def test_gates_are_the_parameters_with_other_numbers() -> None:
+    defaults = {"NonInferiorityMargin": 0.002, "MinImprovement": 0.001, "MaxChampionAgeDays": 30.0}
+    assert Policy().limits(defaults) == defaults
+    assert Policy(gate="superior").limits(defaults)["NonInferiorityMargin"] == 0
+    assert Policy(gate="non-inferior").limits(defaults) == {**defaults, "MinImprovement": -math.inf}
+    assert Policy(gate="off", margin=0.5).limits(defaults)["NonInferiorityMargin"] == 0.5

@@ -1,0 +1,83 @@
+"""The page says what was chosen, on which seasons, and loads nothing; the choice rule is what it says."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+from replayed_league import Make
+
+from pipeline.backtest.choice import choose
+from pipeline.backtest.fit_cache import FitCache
+from pipeline.backtest.policies import REFERENCE, Policy
+from pipeline.backtest.report import render
+from pipeline.backtest.results import differences
+from pipeline.backtest.run import Replay, replay
+from pipeline.evaluation import metrics
+
+
+def test_the_page_is_self_contained_and_names_every_policy(done: Replay) -> None:
+    page = render(done, simulated=True)
+    assert "default-src 'none'" in page
+    assert not re.search(r"<script|<link[^>]+href=\"http|src=|@import|url\((?!#)", page)
+    for result in done.results:
+        assert result.name in page
+    assert page.count("<svg") == 3
+    assert "simulated games" in page
+    assert "One season only" in page, "a span of one season leaves none to score a choice on"
+
+
+def test_faults_stand_on_the_page_with_prepares_own_words(settings: Make, cache: FitCache) -> None:
+    hurt = replay(settings("bad-feed@2025-01-20..2025-01-20", policies=(REFERENCE, Policy())), cache)
+    page = render(hurt, simulated=False)
+    assert "bad-feed</strong> from 2025-01-20" in page
+    assert "away_points" in page
+    assert "Missed" in page
+
+
+def test_intervals_against_never_are_the_pipelines_own(done: Replay) -> None:
+    service = done.prepared.service
+    for number, result in enumerate(done.results):
+        losses = [metrics.log_losses(service.probabilities(done.outcome, n), service.home_won) for n in (number, 0)]
+        weeks = (service.world.day[service.begin :] + 3) // 7
+        alone = metrics.paired_difference(losses[0], losses[1], weeks, seed=20_041_102)
+        assert np.allclose(
+            (alone.mean, alone.lower, alone.upper),
+            (result.difference.mean, result.difference.lower, result.difference.upper),
+            atol=1e-12,
+        )
+
+
+def test_the_choice_is_made_on_earlier_games_only(done: Replay) -> None:
+    """The later seasons' losses are replaced by nonsense: the choice stays, its score does not."""
+    service, losses = done.prepared.service, done.losses
+    half = len(service.days) // 2
+    service.season[half:] += 1
+    try:
+        season = int(service.season[0])
+        choice = choose(list(done.results), losses, service, season, margin=0.002, default="nightly")
+        nonsense = losses.log_loss.copy()
+        nonsense[:, half:] = np.random.default_rng(1).random(nonsense[:, half:].shape)
+        other = choose(
+            list(done.results), replace(losses, log_loss=nonsense), service, season, margin=0.002, default="nightly"
+        )
+        assert choice is not None
+        assert other is not None
+        names = [(c.best.name, c.cheapest.name, c.n_eligible) for c in (choice, other)]
+        assert names[0] == names[1]
+        assert choice.best.log_loss != other.best.log_loss
+        assert choice.default is not None
+        assert choice.default.name == "nightly"
+        early = service.season <= season
+        to_best = differences(losses.log_loss, losses.log_loss[_number(done, choice.best.name)], service, early)
+        chosen = done.results[_number(done, choice.cheapest.name)]
+        for number, (result, gap) in enumerate(zip(done.results, to_best, strict=True)):
+            if gap.lower <= 0 and gap.upper <= 0.002:
+                assert chosen.dollars <= result.dollars, number
+    finally:
+        service.season[half:] -= 1
+
+
+def _number(done: Replay, name: str) -> int:
+    return [result.name for result in done.results].index(name)

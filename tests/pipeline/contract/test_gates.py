@@ -1,0 +1,202 @@
+"""The gates: each limit can fail, the sentences name what failed, and the definition decides by the same rules."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.contract import gates, parameters
+from pipeline.local.plan.conditions import all_hold
+from pipeline.local.plan.expressions import Value
+
+LIMITS = {p.name: float(p.default) for p in parameters.EVALUATION if p.name in gates.GATE_PARAMETERS}
+GOOD: dict[str, Any] = {
+    "metrics": {
+        "candidate": {"log_loss": 0.62, "calibration_error": 0.02, "accuracy": 0.65, "n_games": 1312},
+    },
+    "quality": {"log_loss_above_elo_logistic": -0.004, "gain_over_elo_logistic": 0.004},
+    "comparison": {
+        "champion_exists": "yes",
+        "champion_age_days": 10,
+        "improvement": 0.0,
+        "difference": {"upper": 0.0005},
+    },
+}
+
+
+def changed(path: str, value: object) -> dict[str, Any]:
+    evaluation = copy.deepcopy(GOOD)
+    *parents, last = path.split(".")
+    node = evaluation
+    for part in parents:
+        node = node[part]
+    node[last] = value
+    return evaluation
+
+
+def test_a_good_candidate_keeps_every_limit() -> None:
+    assert gates.failed_limits(GOOD, LIMITS) == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        ("metrics.candidate.log_loss", 0.69, "log loss 0.69 is above the limit 0.68 (MaxLogLoss)"),
+        ("metrics.candidate.calibration_error", 0.2, "calibration error 0.2 is above"),
+        ("quality.log_loss_above_elo_logistic", 0.0001, "log loss above Elo-logistic 0.0001 is above the limit 0"),
+        ("metrics.candidate.n_games", 999, "games evaluated 999 is below the limit 1,000 (MinEvaluatedGames)"),
+        ("metrics.candidate.accuracy", 0.88, "accuracy 0.88 is above the limit 0.73 (MaxAccuracy): too good to be"),
+        (
+            "quality.gain_over_elo_logistic",
+            0.021,
+            "gain over Elo-logistic 0.021 is above the limit 0.02 (MaxGainOverElo)",
+        ),
+        ("metrics.candidate.log_loss", float("nan"), "log loss nan is above"),
+    ],
+)
+def test_each_limit_fails_and_names_metric_value_and_limit(path: str, value: float, sentence: str) -> None:
+    (reason,) = gates.failed_limits(changed(path, value), LIMITS)
+    assert reason.startswith(sentence)
+
+
+@pytest.mark.parametrize("value", [None, "0.6", True])
+def test_a_value_that_is_no_number_is_refused(value: object) -> None:
+    with pytest.raises(KeyError, match=r"metrics\.candidate\.log_loss"):
+        gates.failed_limits(changed("metrics.candidate.log_loss", value), LIMITS)
+
+
+def test_a_missing_value_is_refused() -> None:
+    with pytest.raises(KeyError, match=r"has no metrics\.candidate\.log_loss"):
+        gates.failed_limits({**GOOD, "metrics": {"candidate": {}}}, LIMITS)
+
+
+BETTER = "log loss -0.0010 against the champion (95 % upper bound +0.0019): better by at least 0.001"
+NOT_BETTER = "log loss -0.0009 against the champion (95 % upper bound +0.0020): not "
+
+
+@pytest.mark.parametrize(
+    ("upper", "improvement", "age", "promote", "reason"),
+    [
+        (0.0019, 0.0010, 0, True, BETTER),
+        (0.0019, 0.0010, 30, True, BETTER),
+        (0.0020, 0.0009, 30, True, f"{NOT_BETTER}worse, and the champion is 30 days old (limit 30)"),
+        *(
+            (
+                0.0020,
+                0.0009,
+                age,
+                False,
+                f"{NOT_BETTER}worse, but not better by 0.001 either, and the champion is only {words} old (limit 30), "
+                "so the champion stays",
+            )
+            for age, words in ((29, "29 days"), (2, "2 days"), (1, "1 day"), (0, "0 days"))
+        ),
+        *(
+            (
+                0.0020,
+                0.0009,
+                -age,
+                False,
+                f"{NOT_BETTER}better by 0.001, and the champion was trained {words} after the as-of date, "
+                "so the champion stays",
+            )
+            for age, words in ((1, "1 day"), (29, "29 days"))
+        ),
+        (
+            0.0021,
+            0.01,
+            99,
+            False,
+            "log loss -0.0100 against the champion (95 % upper bound +0.0021, margin 0.002): it may be worse, "
+            "so the champion stays",
+        ),
+    ],
+)
+def test_promotion(upper: float, improvement: float, age: int, promote: bool, reason: str) -> None:
+    comparison = {"champion_exists": "yes", "champion_version": "7", "champion_age_days": age}
+    evaluation = GOOD | {"comparison": {**comparison, "improvement": improvement, "difference": {"upper": upper}}}
+    assert gates.judge_promotion(evaluation, LIMITS) == gates.Promotion(promote, reason)
+    assert gates.decide(evaluation, LIMITS) == ("registered" if promote else "champion-kept")
+    assert gates.decide(evaluation, LIMITS | {"MaxLogLoss": 0.6}) == "failed"
+
+
+@pytest.mark.parametrize(
+    ("version", "who"),
+    [
+        ({}, "there is no champion yet"),
+        ({"champion_version": "none"}, "there is no champion yet"),
+        ({"champion_version": "7"}, "champion 7 predicted none of these games"),
+    ],
+)
+def test_without_a_champion_to_compare_with_the_candidate_is_put_forward(version: dict[str, str], who: str) -> None:
+    evaluation = GOOD | {"comparison": {"champion_exists": "no", **version}}
+    promotion = gates.Promotion(True, f"{who}, and the candidate keeps every limit")
+    assert gates.judge_promotion(evaluation, LIMITS) == promotion
+    assert gates.decide(evaluation, LIMITS) == "registered"
+
+
+class EvaluationScope:
+    """What the conditions see: the parameters' defaults and one evaluation.json."""
+
+    parameters: Mapping[str, Value] = {p.name: p.default for p in parameters.ALL}
+
+    def __init__(self, evaluation: Mapping[str, Any]) -> None:
+        self.evaluation = evaluation
+
+    def execution(self, name: str) -> str | None:
+        raise AssertionError(f"a gate asks for {name}")
+
+    def properties(self, step: str) -> Mapping[str, Any]:
+        raise AssertionError(f"a gate asks for properties of {step}")
+
+    def property_file(self, step: str, name: str) -> str:
+        assert (step, name) == ("Evaluate", "Evaluation")
+        return "evaluation"
+
+    def read_json(self, uri: str) -> object:
+        return self.evaluation
+
+
+near = st.sampled_from([-0.01, -0.0001, 0.0, 0.0001, 0.01])
+
+
+@given(
+    offsets=st.tuples(*[near for _ in gates.QUALITY_LIMITS]),
+    exists=st.booleans(),
+    upper=near,
+    improvement=near,
+    age=st.integers(28, 32),
+)
+def test_conditions_and_sentences_agree(
+    definition: dict[str, Any],
+    offsets: tuple[float, ...],
+    exists: bool,
+    upper: float,
+    improvement: float,
+    age: int,
+) -> None:
+    """The compiled conditions, evaluated as the runner does, decide as pipeline.contract.gates says near each limit."""
+    evaluation = copy.deepcopy(GOOD)
+    for limit, offset in zip(gates.QUALITY_LIMITS, offsets, strict=True):
+        *parents, last = limit.path.split(".")
+        node = evaluation
+        for part in parents:
+            node = node[part]
+        node[last] = LIMITS[limit.parameter] + offset
+    evaluation["comparison"] = {
+        "champion_exists": "yes" if exists else "no",
+        "champion_age_days": age,
+        "improvement": LIMITS["MinImprovement"] + improvement,
+        "difference": {"upper": LIMITS["NonInferiorityMargin"] + upper},
+    }
+    conditions = {step["Name"]: step["Arguments"].get("Conditions") for step in definition["Steps"]}
+    scope = EvaluationScope(evaluation)
+    passes = gates.failed_limits(evaluation, LIMITS) == ()
+    assert all_hold(conditions["QualityGate"], scope) is passes
+    better = gates.judge_promotion(evaluation, LIMITS).promote
+    assert all_hold(conditions["BeatsChampion"], scope) is (passes and better), "nothing below a limit is registered"

@@ -1,0 +1,300 @@
+"""Candidate against champion out of sample, and the gates on what comes out: honest features pass, leaks do not."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import tarfile
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from benchmarks import canaries
+from pipeline.contract import gates, parameters
+from pipeline.contract import names as c
+from pipeline.contract.container import StepError
+from pipeline.evaluation.evaluation import evaluate
+from pipeline.training.artifact import Artifact, ModelCard, read_artifact, write_artifact
+from pipeline.training.champion import Champion, load_champion
+from pipeline.training.model import Hyperparameters, fit, predict
+from pipeline.training.walk_forward import feature_matrix, walk_forward
+from pipeline.workloads.nba.data.games import load_games
+from pipeline.workloads.nba.feature_names import FEATURES
+from pipeline.workloads.nba.features import build_features, feature_signature
+from scripts.make_sample import write_sample
+
+LIMITS = {p.name: float(p.default) for p in parameters.EVALUATION if p.name in gates.GATE_PARAMETERS}
+AS_OF = date(2025, 3, 1)
+REAL_AS_OF = date(2023, 7, 1)
+
+
+@pytest.fixture(scope="module")
+def games(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """Twelve simulated seasons, played games only."""
+    folder = write_sample(tmp_path_factory.mktemp("evaluation") / "games", AS_OF)
+    validated = load_games(folder, as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, min_games=1000)
+    return validated.games[validated.games[c.HOME_POINTS].notna()].reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def features(games: pd.DataFrame) -> pa.Table:
+    return pa.Table.from_pandas(build_features(games), preserve_index=False)
+
+
+@pytest.fixture(scope="module")
+def results(games: pd.DataFrame) -> pa.Table:
+    return results_of(games)
+
+
+def results_of(games: pd.DataFrame) -> pa.Table:
+    """What Prepare hands to Evaluate beside the features."""
+    played = games[games[c.HOME_POINTS].notna()]
+    return pa.Table.from_pandas(played[list(c.RESULT_COLUMNS)], preserve_index=False)
+
+
+def train(features: pa.Table, before: date = AS_OF, n_games: int = 1312, signature: str = "") -> Artifact:
+    """What Train makes of the games before a day."""
+    days = features[c.DATE].to_numpy().astype("datetime64[D]")
+    known = features.slice(0, int((days < np.datetime64(before)).sum()))
+    recipe = Hyperparameters(boosting_rounds=10)
+    card = ModelCard(
+        as_of_date=str(before),
+        trained_before=str(before),
+        n_games=known.num_rows,
+        first_season=2014,
+        fingerprint="f",
+        code_version="c",
+        feature_signature=signature or feature_signature(),
+        features=FEATURES,
+        hyperparameters=recipe.as_numbers(),
+        walk_forward_games=n_games,
+        home_win_rate=0.56,
+        xgboost_version="",
+    )
+    home_won = known[c.HOME_WON].to_numpy().astype(np.float64)
+    return Artifact(fit(feature_matrix(known), home_won, recipe), card, walk_forward(known, recipe, n_games))
+
+
+@pytest.fixture(scope="module")
+def candidate(features: pa.Table) -> Artifact:
+    return train(features)
+
+
+def judged(
+    candidate: Artifact, features: pa.Table, results: pa.Table, champion: Champion | None = None
+) -> dict[str, Any]:
+    return evaluate(candidate, champion, features, results, feature_signature=feature_signature(), limits=LIMITS)
+
+
+def broken_limits(evaluation: dict[str, Any]) -> set[str]:
+    return {row["parameter"] for row in evaluation["quality"]["limits"] if not row["holds"]}
+
+
+def test_honest_features_keep_every_limit(candidate: Artifact, features: pa.Table, results: pa.Table) -> None:
+    evaluation = judged(candidate, features, results)
+    assert evaluation["quality"]["passed"], evaluation["quality"]["reason"]
+    assert evaluation["decision"] == "registered"
+    assert evaluation["metrics"]["champion"] is None
+    assert sum(row["share"] for row in evaluation["importance"]) == pytest.approx(1.0)
+    assert sum(row["n_games"] for row in evaluation["monthly"]) <= 1312
+
+
+@pytest.mark.parametrize("leak", canaries.ALL)
+def test_a_leak_trips_the_too_good_gate(
+    leak: Callable[[pd.DataFrame], pd.DataFrame], games: pd.DataFrame, results: pa.Table
+) -> None:
+    table = pa.Table.from_pandas(leak(games), preserve_index=False)
+    evaluation = judged(train(table), table, results)
+    assert "MaxGainOverElo" in broken_limits(evaluation), evaluation["quality"]
+    assert evaluation["decision"] == "failed"
+    assert "too good to be true" in evaluation["reason"]
+
+
+def test_leaks_of_form_and_moves_trip_the_accuracy_too(games: pd.DataFrame, results: pa.Table) -> None:
+    for leak in (canaries.missing_shift, canaries.post_game_ratings):
+        table = pa.Table.from_pandas(leak(games), preserve_index=False)
+        assert "MaxAccuracy" in broken_limits(judged(train(table), table, results))
+
+
+@pytest.fixture(scope="module")
+def real_league(real_games: Path) -> pd.DataFrame:
+    """Every real game, seasons 1947 to 2023."""
+    return load_games(real_games, as_of=REAL_AS_OF, today=REAL_AS_OF, max_bad_row_share=0.01, min_games=1000).games
+
+
+def judged_on_real_games(features: pd.DataFrame, real_league: pd.DataFrame) -> dict[str, Any]:
+    modelled = features[features[c.HOME_WON].notna() & (features[c.SEASON] >= 2004)]
+    table = pa.Table.from_pandas(modelled, preserve_index=False)
+    return judged(train(table, REAL_AS_OF), table, results_of(real_league))
+
+
+def test_honest_features_of_real_games_keep_every_limit(real_league: pd.DataFrame) -> None:
+    evaluation = judged_on_real_games(build_features(real_league), real_league)
+    assert evaluation["quality"]["passed"], evaluation["quality"]["reason"]
+    assert 0.0 < evaluation["quality"]["gain_over_elo_logistic"] < 0.01
+
+
+@pytest.mark.parametrize("leak", canaries.ALL)
+def test_a_leak_on_real_games_trips_the_too_good_gate(
+    leak: Callable[[pd.DataFrame], pd.DataFrame], real_league: pd.DataFrame
+) -> None:
+    evaluation = judged_on_real_games(leak(real_league), real_league)
+    assert "MaxGainOverElo" in broken_limits(evaluation), evaluation["quality"]
+
+
+def test_no_column_of_the_features_moves_the_reference(
+    candidate: Artifact, features: pa.Table, results: pa.Table
+) -> None:
+    """A leak that the candidate and the p_elo of its features share cannot hide behind the baseline."""
+    perfect = pa.array(np.where(features[c.HOME_WON].to_numpy() == 1, 0.99, 0.01))
+    leaked = features.set_column(features.column_names.index(c.P_ELO), c.P_ELO, perfect)
+    assert judged(candidate, leaked, results) == judged(candidate, features, results)
+
+
+def test_champion_is_scored_by_its_record_and_then_by_its_weights(
+    candidate: Artifact, features: pa.Table, results: pa.Table
+) -> None:
+    cut_off = date(2025, 1, 15)
+    champion = Champion("7", train(features, cut_off), {})
+    comparison = judged(candidate, features, results, champion)["comparison"]
+    assert comparison["n_games"] == 1312
+    assert comparison["champion_age_days"] == 45
+    record = candidate.record
+    days = record[c.DATE].to_numpy().astype("datetime64[D]")
+    later = days >= np.datetime64(cut_off)
+    own = dict(
+        zip(
+            champion.artifact.record[c.GAME_ID].to_pylist(),
+            champion.artifact.record[c.P_MODEL].to_pylist(),
+            strict=True,
+        )
+    )
+    rows = {game: n for n, game in enumerate(features[c.GAME_ID].to_pylist())}
+    ids = record[c.GAME_ID].to_pylist()
+    expected = np.array([own.get(game, np.nan) for game in ids])
+    expected[later] = predict(
+        champion.artifact.booster,
+        feature_matrix(features.take([rows[g] for g, is_later in zip(ids, later, strict=True) if is_later])),
+    )
+    assert np.isfinite(expected).all()
+    y = record[c.HOME_WON].to_numpy().astype(float)
+    loss = -(y * np.log(expected) + (1 - y) * np.log1p(-expected)).mean()
+    assert comparison["metrics"]["champion"]["log_loss"] == pytest.approx(loss)
+    assert comparison["difference"]["lower"] <= comparison["difference"]["mean"] <= comparison["difference"]["upper"]
+
+
+def test_champion_of_other_features_is_compared_on_the_games_of_both_records(
+    candidate: Artifact, features: pa.Table, results: pa.Table
+) -> None:
+    champion = Champion("7", train(features, date(2025, 1, 15), signature="other"), {})
+    evaluation = judged(candidate, features, results, champion)
+    days = candidate.record[c.DATE].to_numpy().astype("datetime64[D]")
+    assert evaluation["comparison"]["n_games"] == (days < np.datetime64("2025-01-15")).sum() < 1312
+    assert "trained on other features" in evaluation["comparison"]["basis"]
+    assert evaluation["metrics"]["champion"]["n_games"] == evaluation["comparison"]["n_games"]
+    assert evaluation["metrics"]["candidate"]["n_games"] == 1312
+
+
+def test_a_champion_without_a_common_game_is_no_champion_to_compare_with(
+    candidate: Artifact, features: pa.Table, results: pa.Table
+) -> None:
+    artifact = train(features, date(2025, 1, 15), signature="other")
+    foreign = artifact.record.set_column(0, c.GAME_ID, pa.array([f"x{n}" for n in range(artifact.record.num_rows)]))
+    evaluation = judged(candidate, features, results, Champion("7", replace(artifact, record=foreign), {}))
+    assert evaluation["comparison"]["champion_exists"] == "no"
+    assert "has predicted none of these games" in evaluation["comparison"]["basis"]
+    assert evaluation["reason"] == "champion 7 predicted none of these games, and the candidate keeps every limit"
+
+
+def test_a_worse_candidate_does_not_replace_the_champion(
+    candidate: Artifact, features: pa.Table, results: pa.Table
+) -> None:
+    flat = candidate.record[c.P_MODEL].to_numpy() * 0.3 + 0.4
+    worse = candidate.record.set_column(candidate.record.column_names.index(c.P_MODEL), c.P_MODEL, pa.array(flat))
+    evaluation = evaluate(
+        replace(candidate, record=worse),
+        Champion("7", candidate, {}),
+        features,
+        results,
+        feature_signature=feature_signature(),
+        limits={**LIMITS, "MaxLogLossAboveElo": 1.0, "MaxCalibrationError": 1.0},
+    )
+    assert evaluation["decision"] == "champion-kept"
+    assert "it may be worse" in evaluation["reason"]
+    assert evaluation["comparison"]["difference"]["lower"] > 0
+
+
+def test_a_record_of_few_games_is_refused_by_the_gate_and_not_by_a_defect(
+    features: pa.Table, results: pa.Table
+) -> None:
+    evaluation = judged(train(features, n_games=1), features, results)
+    assert "MinEvaluatedGames" in evaluation["quality"]["reason"]
+
+
+def packed(candidate: Artifact, folder: Path) -> Path:
+    write_artifact(folder / "model", candidate)
+    with tarfile.open(folder / "model.tar.gz", "w:gz") as tar:
+        for path in (folder / "model").iterdir():
+            tar.add(path, arcname=path.name)
+    return folder / "model.tar.gz"
+
+
+def unpacked(content: bytes) -> bytes | None:
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error):
+        return None
+
+
+def test_artifact_survives_its_archive(candidate: Artifact, features: pa.Table, tmp_path: Path) -> None:
+    again = read_artifact(packed(candidate, tmp_path))
+    some = feature_matrix(features.slice(0, 50))
+    assert again.card == candidate.card
+    assert again.record.to_pylist() == candidate.record.to_pylist()
+    assert (predict(again.booster, some) == predict(candidate.booster, some)).all()
+
+
+def test_a_damaged_archive_is_refused_before_anything_of_it_is_used(candidate: Artifact, tmp_path: Path) -> None:
+    """One bit, anywhere behind gzip's header, or an end too early; XGBoost crashes on some damaged models."""
+    archive = packed(candidate, tmp_path)
+    whole = archive.read_bytes()
+    chance = random.Random(3)  # noqa: S311 (repeatable places, no secret)
+    for _ in range(100):
+        damaged = bytearray(whole)
+        damaged[chance.randrange(30, len(whole))] ^= 1 << chance.randrange(8)
+        for content in (bytes(damaged), whole[: chance.randrange(len(whole))]):
+            if unpacked(content) == unpacked(whole):  # a bit between two blocks, which says nothing
+                continue
+            archive.write_bytes(content)
+            with pytest.raises(StepError, match=r"model\.tar\.gz is not a model of this pipeline") as caught:
+                read_artifact(archive)
+            assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("champion", "words_"),
+    [
+        (None, "missing or unreadable"),
+        ("not json", "missing or unreadable"),
+        ('{"version": 1, "artifact": "1/model.tar.gz"}', "model.tar.gz is not a model of this pipeline"),
+        ('{"version": 1, "artifact": "../../etc/passwd"}', "not below champion/"),
+    ],
+)
+def test_a_broken_champion_is_named(tmp_path: Path, champion: str | None, words_: str) -> None:
+    if champion is not None:
+        (tmp_path / "champion.json").write_text(champion)
+    with pytest.raises(StepError, match=words_):
+        load_champion(tmp_path)
+
+
+def test_no_champion_is_none(tmp_path: Path) -> None:
+    (tmp_path / "champion.json").write_text(c.SEED_OBJECTS["champion/champion.json"])
+    assert load_champion(tmp_path) is None

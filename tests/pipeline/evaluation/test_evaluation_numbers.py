@@ -1,0 +1,316 @@
+"""The numbers of evaluation.json, each from a few games: what is compared with what, to the day."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline.contract import gates, parameters
+from pipeline.contract import names as c
+from pipeline.contract.container import StepError
+from pipeline.evaluation import evaluation, metrics
+from pipeline.evaluation.evaluation import ChampionPredictions, Record
+from pipeline.training.artifact import Artifact, ModelCard
+from pipeline.training.champion import Champion
+from pipeline.training.model import Hyperparameters, fit, importance, predict
+from pipeline.training.training_sets import feature_matrix
+from pipeline.workloads.nba.feature_names import FEATURES
+from pipeline.workloads.nba.reference import reference_forecast
+
+LIMITS = {p.name: float(p.default) for p in parameters.EVALUATION if p.name in gates.GATE_PARAMETERS}
+SEED = 20_151_027
+N = 60
+CHANCE = np.random.default_rng(1)
+DATES = [date(2024, 12, 1) + timedelta(3 * (n // 2)) for n in range(N)]  # two games on every third day, to 2025-02-26
+BEGIN = 22  # the record's first game, of 2025-01-03
+IDS = [f"g{n}" for n in range(N)]
+HOME_WON = CHANCE.integers(2, size=N).astype(float)
+HOME_WON[BEGIN:] = [1.0, 0.0] * ((N - BEGIN) // 2)
+FEATURE_TABLE = pa.table(
+    {
+        c.GAME_ID: IDS,
+        c.DATE: pa.array(DATES, pa.date32()),
+        c.SEASON: [2025] * N,
+        c.HOME_WON: HOME_WON,
+        **{name: CHANCE.normal(size=N) for name in FEATURES},
+    }
+)
+RESULTS = pa.table(
+    {
+        c.GAME_ID: IDS,
+        c.DATE: pa.array(DATES, pa.date32()),
+        c.SEASON: [2024] * 4 + [2025] * (N - 4),
+        c.HOME_FRANCHISE: ["A", "C"] * (N // 2),
+        c.AWAY_FRANCHISE: ["B", "D"] * (N // 2),
+        c.HOME_POINTS: (100 + 10 * HOME_WON).astype(int),
+        c.AWAY_POINTS: [105] * N,
+        c.NEUTRAL_SITE: [False] * N,
+    }
+)
+RECORD = FEATURE_TABLE.select([c.GAME_ID, c.DATE, c.SEASON, c.HOME_WON]).slice(BEGIN)
+RECORD = RECORD.append_column(c.P_MODEL, pa.array(CHANCE.uniform(0.4, 0.7, N - BEGIN)))
+RECORD = RECORD.append_column(c.P_BASE_RATE, pa.array(CHANCE.uniform(0.5, 0.6, N - BEGIN)))
+P_MODEL, WON = RECORD[c.P_MODEL].to_numpy(), RECORD[c.HOME_WON].to_numpy()
+ELO = reference_forecast(RESULTS, IDS[BEGIN:], 2025)
+RECIPE = Hyperparameters(boosting_rounds=3, min_child_weight=1)
+CARD = ModelCard(
+    as_of_date="2025-03-01",
+    trained_before="2025-02-02",
+    n_games=40,
+    first_season=2025,
+    fingerprint="f",
+    code_version="c",
+    feature_signature="today",
+    features=FEATURES,
+    hyperparameters=RECIPE.as_numbers(),
+    walk_forward_games=N - BEGIN,
+    home_win_rate=0.5,
+    xgboost_version="",
+)
+ARTIFACT = Artifact(fit(feature_matrix(FEATURE_TABLE), HOME_WON, RECIPE), CARD, RECORD)
+THE_RECORD = Record.of(RECORD, ELO)
+
+
+def champion(**card: Any) -> Champion:
+    """Version 7, as of 2025-02-02; its record lacks the first two games of the candidate's, and differs."""
+    own = RECORD.set_column(RECORD.column_names.index(c.P_MODEL), c.P_MODEL, pa.array(1 - P_MODEL)).slice(2)
+    return Champion("7", Artifact(ARTIFACT.booster, replace(CARD, as_of_date="2025-02-02", **card), own), {})
+
+
+def scored(probabilities: list[float]) -> ChampionPredictions:
+    return ChampionPredictions(champion(), np.array(probabilities), "the basis")
+
+
+def test_a_record_as_arrays() -> None:
+    assert THE_RECORD.game_id.tolist() == IDS[BEGIN:]
+    assert THE_RECORD.days.tolist() == [(day - date(1970, 1, 1)).days for day in DATES[BEGIN:]]
+    assert THE_RECORD.home_won.tolist() == WON.tolist()
+    expected = {"candidate": P_MODEL, "elo_logistic": ELO, "base_rate": RECORD[c.P_BASE_RATE].to_numpy()}
+    assert {who: p.tolist() for who, p in THE_RECORD.predictions.items()} == {
+        w: p.tolist() for w, p in expected.items()
+    }
+
+
+def test_a_week_begins_on_monday() -> None:
+    sunday, monday = ((date(2025, 3, day) - date(1970, 1, 1)).days for day in (2, 3))
+    weeks = replace(THE_RECORD, days=np.array([sunday - 6, sunday, monday, monday + 6])).weeks
+    assert (weeks - weeks[0]).tolist() == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("trained_before", "later"),
+    [("2025-02-02", 18), ("2025-02-03", 16), ("2025-01-01", N - BEGIN), ("2025-02-26", 2), ("2025-02-27", 0)],
+)
+def test_a_champions_weights_count_from_the_day_that_they_have_not_seen(trained_before: str, later: int) -> None:
+    """A game of that very day is forecast by the weights, although the champion's record has it."""
+    version = champion(trained_before=trained_before)
+    found = evaluation.champion_predictions(version, THE_RECORD, FEATURE_TABLE, "today")
+    shipped = predict(ARTIFACT.booster, feature_matrix(FEATURE_TABLE))[BEGIN:]
+    own = np.concatenate([[np.nan, np.nan], 1 - P_MODEL[2:]])
+    first = N - BEGIN - later
+    np.testing.assert_array_equal(found.probabilities, np.concatenate([own[:first], shipped[first:]]))
+    assert found.champion is version
+    assert found.basis == (
+        f"version 7: its own walk-forward record up to {trained_before}, its shipped weights on the {later} games since"
+    )
+
+
+def test_a_champion_of_other_features_has_its_own_record_only() -> None:
+    found = evaluation.champion_predictions(champion(), THE_RECORD, FEATURE_TABLE, "tomorrow")
+    np.testing.assert_array_equal(found.probabilities, np.concatenate([[np.nan, np.nan], 1 - P_MODEL[2:]]))
+    assert found.basis.startswith("the games of both records, because version 7 was trained on other features")
+    assert found.champion.version == "7"
+
+
+def difference(incumbent: Any, chosen: Any) -> metrics.Difference:
+    losses = [metrics.log_losses(p[chosen], WON[chosen]) for p in (P_MODEL, incumbent)]
+    return metrics.paired_difference(*losses, THE_RECORD.weeks[chosen], seed=SEED)
+
+
+def test_without_a_champion_the_candidate_is_compared_with_elo_logistic() -> None:
+    found = evaluation.compare(THE_RECORD, None, date(2025, 3, 1))
+    everything = difference(ELO, slice(None))
+    assert asdict(found) == {
+        "champion_exists": "no",
+        "champion_version": "none",
+        "champion_age_days": 0,
+        "basis": "there is no champion yet: compared with Elo-logistic",
+        "n_games": N - BEGIN,
+        "first_date": "2025-01-03",
+        "last_date": "2025-02-26",
+        "difference": asdict(everything),
+        "improvement": -everything.mean,
+        "metrics": {
+            "candidate": asdict(metrics.score(P_MODEL, WON)),
+            "elo_logistic": asdict(metrics.score(ELO, WON)),
+        },
+    }
+
+
+def test_a_champion_is_compared_on_the_games_that_it_has_predicted() -> None:
+    predictions = np.concatenate([[np.nan] * 4, 1 - P_MODEL[4:36], [np.nan] * 2])
+    found = evaluation.compare(THE_RECORD, scored(predictions.tolist()), date(2025, 3, 1))
+    both = difference(predictions, slice(4, 36))
+    assert asdict(found) == {
+        "champion_exists": "yes",
+        "champion_version": "7",
+        "champion_age_days": 27,
+        "basis": "the basis",
+        "n_games": 32,
+        "first_date": "2025-01-09",
+        "last_date": "2025-02-23",
+        "difference": asdict(both),
+        "improvement": -both.mean,
+        "metrics": {
+            "candidate": asdict(metrics.score(P_MODEL[4:36], WON[4:36])),
+            "champion": asdict(metrics.score(predictions[4:36], WON[4:36])),
+        },
+    }
+
+
+def test_a_champion_that_has_predicted_none_of_the_games_is_none_to_compare_with() -> None:
+    found = evaluation.compare(THE_RECORD, scored([np.nan] * (N - BEGIN)), date(2025, 3, 1))
+    assert found == replace(
+        evaluation.compare(THE_RECORD, None, date(2025, 3, 1)),
+        champion_version="7",
+        basis="version 7 has predicted none of these games: compared with Elo-logistic",
+    )
+
+
+@pytest.mark.parametrize(("as_of", "days"), [(date(2025, 2, 2), 0), (date(2025, 2, 3), 1), (date(2025, 2, 1), -1)])
+def test_a_champions_age_is_counted_to_the_candidates_morning(as_of: date, days: int) -> None:
+    assert evaluation.compare(THE_RECORD, scored(ELO.tolist()), as_of).champion_age_days == days
+
+
+def judged(version: Champion | None, **limits: float) -> dict[str, Any]:
+    return evaluation.evaluate(
+        ARTIFACT, version, FEATURE_TABLE, RESULTS, feature_signature="today", limits=LIMITS | limits
+    )
+
+
+def test_an_evaluation_without_a_champion() -> None:
+    found = judged(None)
+    numbers = evaluation.candidate_numbers(THE_RECORD)
+    above = difference(ELO, slice(None))
+    assert numbers == {
+        "metrics": {"candidate": asdict(metrics.score(P_MODEL, WON))},
+        "quality": {
+            "log_loss_above_elo_logistic": above.mean,
+            "gain_over_elo_logistic": -above.mean,
+            "log_loss_above_elo_logistic_interval": [above.lower, above.upper],
+        },
+    }
+    assert found["metrics"] == {
+        **numbers["metrics"],
+        "champion": None,
+        "elo_logistic": asdict(metrics.score(ELO, WON)),
+        "base_rate": asdict(metrics.score(THE_RECORD.predictions["base_rate"], WON)),
+    }
+    assert found["quality"].items() >= numbers["quality"].items()
+    assert found["comparison"] == asdict(evaluation.compare(THE_RECORD, None, date(2025, 3, 1)))
+    bins = [asdict(one) for one in metrics.reliability_bins(P_MODEL, WON)]
+    assert found["reliability"] == {"candidate": bins, "champion": None}
+    assert [row["champion"] for row in found["monthly"]] == [None, None]
+    assert found["importance"] == evaluation.feature_importance(ARTIFACT, FEATURE_TABLE)
+    assert found["promotion"]["limits"] == []
+
+
+def test_an_evaluation_with_a_champion() -> None:
+    found, version = judged(champion()), champion()
+    predictions = evaluation.champion_predictions(version, THE_RECORD, FEATURE_TABLE, "today")
+    p = predictions.probabilities[2:]
+    assert found["metrics"]["champion"] == asdict(metrics.score(p, WON[2:]))
+    assert found["comparison"] == asdict(evaluation.compare(THE_RECORD, predictions, date(2025, 3, 1)))
+    assert found["reliability"]["champion"] == [asdict(one) for one in metrics.reliability_bins(p, WON[2:])]
+    everyone = THE_RECORD.predictions | {"champion": predictions.probabilities}
+    assert found["monthly"] == evaluation.monthly(THE_RECORD, everyone)
+    assert [row["champion"] is None for row in found["monthly"]] == [True, False], "none for two games of January"
+
+
+def test_a_candidate_without_a_record_is_refused() -> None:
+    with pytest.raises(StepError, match=r"walk-forward record is empty: no game to evaluate it on"):
+        evaluation.evaluate(
+            replace(ARTIFACT, record=RECORD.slice(0, 0)), None, FEATURE_TABLE, RESULTS, feature_signature="", limits={}
+        )
+
+
+EASY = {"MaxLogLoss": 9.0, "MaxCalibrationError": 9.0, "MaxLogLossAboveElo": 9.0, "MaxGainOverElo": 9.0}
+PASSING = {**EASY, "MinEvaluatedGames": 38.0, "MaxAccuracy": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("limits", "decision"),
+    [
+        (PASSING | {"MinEvaluatedGames": 39.0}, "failed"),
+        (PASSING | {"NonInferiorityMargin": -9.0}, "champion-kept"),
+        (PASSING | {"NonInferiorityMargin": 9.0, "MaxChampionAgeDays": 27}, "registered"),
+        (PASSING | {"NonInferiorityMargin": 9.0, "MaxChampionAgeDays": 28, "MinImprovement": 9.0}, "champion-kept"),
+    ],
+)
+def test_the_verdict_is_that_of_the_gates_and_is_worded_by_them(limits: dict[str, float], decision: str) -> None:
+    found = judged(champion(), **limits)
+    promotion = gates.judge_promotion(found, LIMITS | limits)
+    assert found["decision"] == decision
+    assert found["quality"]["passed"] is (decision != "failed")
+    words = "games evaluated 38 is below the limit 39 (MinEvaluatedGames): too few games to judge a model"
+    failed = words if decision == "failed" else ""
+    assert found["quality"]["reason"] == (failed or "every limit holds")
+    assert found["reason"] == (failed or promotion.reason)
+    assert {name: found["promotion"][name] for name in ("promote", "reason")} == asdict(promotion)
+    for rules, rows in (
+        (gates.QUALITY_LIMITS, found["quality"]["limits"]),
+        (gates.PROMOTION_LIMITS, found["promotion"]["limits"]),
+    ):
+        assert rows == [
+            {
+                "words": rule.words,
+                "parameter": rule.parameter,
+                "value": gates.number_at(found, rule.path),
+                "operator": rule.operator,
+                "limit": (LIMITS | limits)[rule.parameter],
+                "holds": rule.holds(gates.number_at(found, rule.path), (LIMITS | limits)[rule.parameter]),
+            }
+            for rule in rules
+        ]
+
+
+def test_several_failed_limits_are_one_sentence() -> None:
+    strict = PASSING | {"MaxLogLoss": 0.0, "MinEvaluatedGames": 99.0}
+    found = judged(None, **strict)
+    first, second = gates.failed_limits(found, LIMITS | strict)
+    assert found["reason"] == f"{first}; {second}"
+
+
+def test_games_that_all_ended_alike_have_no_auc() -> None:
+    numbers = evaluation.candidate_numbers(replace(THE_RECORD, home_won=np.ones(N - BEGIN)))
+    assert numbers["metrics"]["candidate"]["roc_auc"] is None
+
+
+def test_months_of_ten_games_and_more() -> None:
+    """38 games: 20 of January, 18 of February; then ten and nine of February, one of them without a forecast."""
+    predictions = {"candidate": P_MODEL, "champion": np.where(np.arange(N - BEGIN) == 0, np.nan, ELO)}
+    losses = {who: metrics.log_losses(p, WON) for who, p in predictions.items()}
+    january = {"month": "2025-01", "n_games": 20, "candidate": pytest.approx(losses["candidate"][:20].mean())}
+    february = {"month": "2025-02", "n_games": 10, "candidate": pytest.approx(losses["candidate"][20:30].mean())}
+    for games, expected in ((30, [january, february]), (29, [january])):
+        record = replace(THE_RECORD, days=THE_RECORD.days[:games], home_won=WON[:games])
+        rows = evaluation.monthly(record, {who: p[:games] for who, p in predictions.items()})
+        assert [{name: row[name] for name in january} for row in rows] == expected
+        assert rows[0]["champion"] is None
+    _, row = evaluation.monthly(THE_RECORD, predictions)
+    assert row["champion"] == pytest.approx(losses["champion"][20:].mean())
+
+
+@pytest.mark.parametrize("games", [5, N, N + 1])
+def test_features_are_ranked_by_what_they_move_in_the_last_games(monkeypatch: pytest.MonkeyPatch, games: int) -> None:
+    monkeypatch.setattr(evaluation, "IMPORTANCE_GAMES", games)
+    shares = importance(ARTIFACT.booster, feature_matrix(FEATURE_TABLE.slice(max(0, N - games))))
+    rows = evaluation.feature_importance(ARTIFACT, FEATURE_TABLE)
+    assert {row["feature"]: row["share"] for row in rows} == dict(zip(FEATURES, shares.tolist(), strict=True))
+    assert rows == sorted(rows, key=lambda row: (-row["share"], row["feature"]))
+    assert [row["share"] for row in rows].count(0.0) > 1, "equal shares are in order of name"

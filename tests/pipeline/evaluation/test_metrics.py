@@ -1,0 +1,148 @@
+"""Metrics against values worked out by hand, and the seeded bootstrap."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.contract.names import METRICS
+from pipeline.evaluation.metrics import (
+    Metrics,
+    calibration_error,
+    log_losses,
+    paired_difference,
+    reliability_bins,
+    roc_auc,
+    score,
+)
+
+P = np.array([0.9, 0.6, 0.4, 0.2])
+Y = np.array([1.0, 0.0, 1.0, 0.0])
+
+
+def forecasts(seed: int, n: int = 400) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    p = np.round(rng.beta(3, 2, size=n), 2).clip(0.01, 0.99)  # two decimals: many ties
+    return p, (rng.random(n) < p).astype(np.float64)
+
+
+def test_hand_values() -> None:
+    metrics = score(P, Y)
+    assert metrics.log_loss == pytest.approx(-(math.log(0.9) + 2 * math.log(0.4) + math.log(0.8)) / 4)
+    assert metrics.brier == pytest.approx((0.01 + 0.36 + 0.36 + 0.04) / 4)
+    assert metrics.accuracy == 0.5
+    assert metrics.roc_auc == 0.75
+    assert metrics.calibration_error == pytest.approx((0.1 + 0.6 + 0.6 + 0.2) / 4)
+    assert metrics.n_games == 4
+
+
+def test_metrics_are_the_contracts() -> None:
+    assert tuple(Metrics.__dataclass_fields__) == METRICS
+
+
+def test_a_forecast_of_one_half_is_half_right() -> None:
+    assert score(np.full(3, 0.5), np.array([1.0, 0.0, 1.0])).accuracy == 0.5
+
+
+def test_a_certain_failure_costs_much_but_not_infinity() -> None:
+    assert log_losses(np.array([0.0, 1.0]), np.array([1.0, 0.0])) == pytest.approx([34.5, 34.5], abs=0.1)
+
+
+def test_roc_auc_of_ties_and_of_one_outcome() -> None:
+    assert roc_auc(np.array([0.3, 0.3, 0.3]), np.array([1.0, 0.0, 1.0])) == 0.5
+    assert math.isnan(roc_auc(np.array([0.3, 0.4]), np.array([1.0, 1.0])))
+
+
+def test_agrees_with_scikit_learn() -> None:
+    sklearn = pytest.importorskip("sklearn.metrics")
+    p, y = forecasts(1)
+    metrics = score(p, y)
+    assert metrics.log_loss == pytest.approx(sklearn.log_loss(y, p))
+    assert metrics.brier == pytest.approx(sklearn.brier_score_loss(y, p))
+    assert metrics.roc_auc == pytest.approx(sklearn.roc_auc_score(y, p))
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_roc_auc_counts_pairs(seed: int) -> None:
+    p, y = forecasts(seed, 60)
+    won, lost = p[y == 1.0][:, None], p[y == 0.0][None, :]
+    pairs = (won > lost) + 0.5 * (won == lost)
+    if pairs.size:
+        assert roc_auc(p, y) == pytest.approx(pairs.mean())
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_order_of_games_does_not_matter(seed: int) -> None:
+    p, y = forecasts(seed, 97)
+    order = np.random.default_rng(seed).permutation(97)
+    assert score(p, y).calibration_error == pytest.approx(score(p[order], y[order]).calibration_error)
+
+
+def test_bins_have_nearly_equal_counts_and_intervals_around_the_share() -> None:
+    p, y = forecasts(2, 1_312)
+    bins = reliability_bins(p, y)
+    assert len(bins) == 10
+    assert sum(b.n_games for b in bins) == 1_312
+    assert all(80 < b.n_games < 190 for b in bins)
+    assert [b.predicted for b in bins] == sorted(b.predicted for b in bins)
+    assert all(0.0 <= b.lower < b.observed < b.upper <= 1.0 for b in bins)
+
+
+def test_equal_forecasts_share_a_bin() -> None:
+    bins = reliability_bins(np.full(100, 0.6), np.arange(100) % 2.0)
+    assert [(b.n_games, b.observed) for b in bins] == [(100, 0.5)]
+    assert calibration_error(np.full(100, 0.6), np.arange(100) % 2.0) == pytest.approx(0.1)
+
+
+def test_noise_of_calibration_error_is_as_documented() -> None:
+    rng = np.random.default_rng(3)
+    p = 1 / (1 + np.exp(-rng.normal(0.3, 0.85, size=(200, 1_312))))
+    errors = [calibration_error(row, (rng.random(1_312) < row).astype(np.float64)) for row in p]
+    assert np.mean(errors) == pytest.approx(0.023, abs=0.002)
+    assert np.quantile(errors, 0.95) < 0.042
+
+
+@pytest.mark.parametrize(
+    ("p", "y", "words"),
+    [
+        (np.array([]), np.array([]), "0 probabilities"),
+        (np.array([0.5]), np.array([1.0, 0.0]), "2 outcomes"),
+        (np.array([np.nan]), np.array([1.0]), "not a number from 0 to 1"),
+        (np.array([1.2]), np.array([1.0]), "not a number from 0 to 1"),
+    ],
+)
+def test_nonsense_is_refused(p: np.ndarray, y: np.ndarray, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        score(p, y)
+
+
+def test_paired_difference_is_seeded_and_covers_the_mean() -> None:
+    rng = np.random.default_rng(4)
+    a, b, weeks = rng.normal(0.62, 0.2, 500), rng.normal(0.63, 0.2, 500), np.arange(500) // 50
+    first = paired_difference(a, b, weeks, seed=1)
+    assert first == paired_difference(a, b, weeks, seed=1)
+    assert first != paired_difference(a, b, weeks, seed=2)
+    assert first.mean == pytest.approx((a - b).mean())
+    assert first.lower < first.mean < first.upper
+
+
+def test_bootstrap_draws_weeks_not_games() -> None:
+    # Ten weeks, each all +1 or all -1: the error of the mean is that of ten numbers, not of a thousand.
+    weeks = np.arange(1_000) // 100
+    loss = np.where(weeks % 2 == 0, 1.0, -1.0)
+    found = paired_difference(loss, np.zeros(1_000), weeks, seed=1)
+    assert found.mean == 0.0
+    assert 0.5 < found.upper < 0.75
+    shuffled = paired_difference(loss, np.zeros(1_000), np.arange(1_000), seed=1)
+    assert shuffled.upper < 0.08
+
+
+def test_comparing_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="no games"):
+        paired_difference(np.array([]), np.array([]), np.array([], dtype=np.int64), seed=1)

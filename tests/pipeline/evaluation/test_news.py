@@ -1,0 +1,155 @@
+"""Who waits for the next training, and which last candidate counts."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.contract import gates, parameters
+from pipeline.contract.container import StepError
+from pipeline.evaluation.news import Tonight, judge_news, last_evaluated, last_registered
+
+FACTS = {"fingerprint": "new", "recipe_fingerprint": "recipe", "as_of_date": "2025-03-01"}
+LIMITS = {p.name: float(p.default) for p in parameters.EVALUATION if p.name in gates.GATE_PARAMETERS}
+GOOD: dict[str, Any] = {
+    "metrics": {"candidate": {"log_loss": 0.62, "calibration_error": 0.02, "accuracy": 0.65, "n_games": 1312}},
+    "quality": {"log_loss_above_elo_logistic": -0.004, "gain_over_elo_logistic": 0.004},
+    "comparison": {
+        "champion_exists": "yes",
+        "champion_version": "1",
+        "champion_age_days": 10,
+        "improvement": 0.0,
+        "difference": {"upper": 0.0005},
+    },
+}
+LAST = GOOD | {
+    "fingerprint": "old",
+    "recipe_fingerprint": "recipe",
+    "as_of_date": "2025-02-10",
+    "decision": "champion-kept",
+    "reason": "not better",
+}
+SAME = LAST | {"fingerprint": "new"}
+REGISTERED = {"decision": "registered", "reason": "better"}
+FAILED = {"decision": "failed", "reason": "log loss 0.62 is above the limit 0.6 (MaxLogLoss)"}
+LOST = "was to be registered, but the registry does not have it"
+
+
+def tonight(**changed: Any) -> Tonight:
+    return Tonight(
+        **{"facts": FACTS, "champion": True, "trigger": "schedule", "min_days": 30, "limits": LIMITS, **changed}
+    )
+
+
+@pytest.mark.parametrize(
+    ("marker", "champion", "trigger", "train", "reason"),
+    [
+        (LAST, True, "schedule", False, "the last training was 19 day(s) ago, and a run started by schedule waits 30"),
+        (LAST, True, "data", False, "(MinDaysBetweenTrainings)"),
+        (LAST | {"as_of_date": "2025-01-30"}, True, "schedule", True, "games are new"),
+        (LAST, False, "schedule", True, "games are new"),  # without a champion nothing waits
+        (LAST, True, "drift", True, "games are new"),
+        (LAST, True, "manual", True, "games are new"),
+        (LAST | {"recipe_fingerprint": "other"}, True, "schedule", True, "recipe or code is new"),
+        ({"fingerprint": None}, True, "schedule", True, "recipe or code is new"),  # the first run, or an older marker
+        (SAME, True, "manual", False, "are those of the last evaluated candidate"),
+    ],
+)
+def test_who_waits_for_the_next_training(
+    marker: dict[str, Any], champion: bool, trigger: str, train: bool, reason: str
+) -> None:
+    news = judge_news(marker, None, tonight(champion=champion, trigger=trigger))
+    assert news.train is train
+    assert reason in news.reason
+
+
+@pytest.mark.parametrize(
+    ("marker", "registered", "train", "reason"),
+    [
+        (SAME | REGISTERED, None, True, LOST),
+        (SAME | REGISTERED, {"fingerprint": "another"}, True, LOST),
+        (SAME | REGISTERED, {"fingerprint": "new"}, False, "are those of the last evaluated candidate"),
+        (LAST | REGISTERED, None, True, LOST),  # other games by now: it must not wait 30 days for what never happened
+        (LAST | REGISTERED, {"fingerprint": "old"}, False, "waits 30"),
+    ],
+)
+def test_a_candidate_whose_registration_failed_does_not_count(
+    marker: dict[str, Any], registered: dict[str, Any] | None, train: bool, reason: str
+) -> None:
+    news = judge_news(marker, registered, tonight())
+    assert news.train is train
+    assert reason in news.reason
+
+
+def test_a_candidate_below_the_limits_is_not_trained_again_but_not_hidden_either() -> None:
+    strict = LIMITS | {"MaxLogLoss": 0.6}
+    for marker, words in ((SAME | FAILED, "of the last evaluated candidate"), (LAST | FAILED, "waits 30")):
+        news = judge_news(marker, None, tonight(limits=strict))
+        assert news.train is False
+        assert words in news.reason
+        assert news.reason.endswith(
+            "; that one, of 2025-02-10, was below the quality limits: log loss 0.62 is above the limit 0.6 (MaxLogLoss)"
+        )
+
+
+@pytest.mark.parametrize(
+    ("marker", "changed"),
+    [
+        (
+            SAME | FAILED | {"comparison": GOOD["comparison"] | {"champion_exists": "no"}},
+            {},
+        ),  # failed by MaxLogLoss 0.6
+        (SAME, {"limits": LIMITS | {"MaxChampionAgeDays": 9.0}}),
+        (SAME, {"champion": False}),  # it was rejected since
+    ],
+)
+def test_a_candidate_that_would_pass_today_is_trained_again(marker: dict[str, Any], changed: dict[str, Any]) -> None:
+    news = judge_news(marker, None, tonight(**changed))
+    assert news.train is True
+    assert news.reason == f"the last candidate was not registered ({marker['reason']}), but would be today"
+
+
+@pytest.mark.parametrize(("days", "train"), [(29, False), (30, True)])
+def test_a_day_makes_the_difference(days: int, train: bool) -> None:
+    same = SAME | {"comparison": GOOD["comparison"] | {"champion_age_days": days}}
+    assert judge_news(same, None, tonight()).train is train, "old enough to be replaced by an equal"
+    last = LAST | {"as_of_date": str(date(2025, 3, 1) - timedelta(days))}
+    assert judge_news(last, None, tonight()).train is train, "long enough ago"
+
+
+def test_reasons_in_full() -> None:
+    assert (
+        judge_news(SAME, None, tonight()).reason == "games, recipe and code are those of the last evaluated candidate"
+    )
+    assert judge_news(LAST, None, tonight()).reason == (
+        "games are new, but the last training was 19 day(s) ago, and a run started by schedule waits "
+        "30 (MinDaysBetweenTrainings)"
+    )
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    (tmp_path / "last_evaluated.json").write_bytes('{"fingerprint": null, "reason": "é"}'.encode())
+    (tmp_path / "registered.json").write_text('{"fingerprint": "f"}')
+    assert last_evaluated(tmp_path) == {"fingerprint": None, "reason": "é"}
+    assert last_registered(tmp_path) == {"fingerprint": "f"}
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", "null", "{}"])
+def test_a_marker_that_cannot_be_read_is_refused_with_what_to_write(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "last_evaluated.json").write_text(text)
+    remedy = (
+        r'evaluated/last_evaluated\.json is missing or unreadable \(.+\): write {"fingerprint": null} there to train'
+    )
+    with pytest.raises(StepError, match=remedy):
+        last_evaluated(tmp_path)
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]"])
+def test_a_registration_that_cannot_be_read_is_none(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "registered.json").write_text(text)
+    assert last_registered(tmp_path) is None

@@ -1,0 +1,223 @@
+"""Prepare as the container runs it: its own base directory, files in, files out."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import pytest
+
+from pipeline.contract import names as c
+from pipeline.jobs.prepare import fingerprint
+from pipeline.workloads.nba.data.game_rules import POINTS_RULE
+from pipeline.workloads.nba.play_by_play.event_features import COUNTED
+from scripts.make_sample import write_sample
+
+AS_OF = "2025-03-01"
+
+
+@pytest.fixture(scope="module")
+def league(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two simulated seasons."""
+    folder = write_sample(tmp_path_factory.mktemp("prepare") / "games", date.fromisoformat(AS_OF))
+    return sorted(folder.glob("simulated_*.csv"))[-2:]
+
+
+def prepare(base: Path, root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the step on what lies in `base`."""
+    for key, text in c.SEED_OBJECTS.items():
+        path = base / "processing" / "input" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline.jobs.prepare", "--as-of", AS_OF, "--min-games", "500", *arguments],
+        cwd=root,
+        env={**os.environ, "SAGEMAKER_BASE_DIR": str(base)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def games_folder(base: Path) -> Path:
+    folder = base / "processing" / "input" / "games"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def outputs(base: Path) -> dict[str, bytes]:
+    """The bytes that depend on the games and not on the files' names."""
+    folder = base / "processing" / "output"
+    names = ("features/features.parquet", "features/results.parquet", "upcoming/upcoming.parquet")
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+def as_given(files: list[Path], folder: Path) -> None:
+    for path in files:
+        (folder / path.name).write_bytes(path.read_bytes())
+
+
+def shuffled_and_split(files: list[Path], folder: Path) -> None:
+    """All rows in another order, in three files of three formats, some of them twice."""
+    rows = [row for path in files for row in csv.DictReader(path.open(encoding="utf-8"))]
+    random.Random(7).shuffle(rows)  # noqa: S311 - a test's order, no secret
+    third = len(rows) // 3
+    frame = pd.DataFrame(rows)
+    frame[: third + 50].to_csv(folder / "z.csv", index=False)
+    frame[third : 2 * third + 50].to_csv(folder / "a.csv.gz", index=False)
+    frame[2 * third :].to_parquet(folder / "m.parquet")
+
+
+def test_order_of_rows_and_files_changes_no_output_byte(root: Path, league: list[Path], tmp_path: Path) -> None:
+    results = []
+    ways: tuple[Callable[[list[Path], Path], None], ...] = (as_given, shuffled_and_split)
+    for number, way in enumerate(ways):
+        base = tmp_path / str(number)
+        way(league, games_folder(base))
+        done = prepare(base, root)
+        assert done.returncode == 0, done.stderr
+        prepared = json.loads((base / "processing/output/report/prepared.json").read_text())
+        results.append((outputs(base), prepared["fingerprint"], prepared["data"]["n_played"]))
+    assert results[0] == results[1]
+    assert prepared["has_new_data"] == "yes"
+    assert prepared["data"]["n_duplicates_collapsed"] == 100
+
+
+def test_play_by_play_adds_a_file_and_a_note_and_changes_nothing_else(
+    root: Path, league: list[Path], tmp_path: Path
+) -> None:
+    results = []
+    for name in ("without", "with"):
+        base = tmp_path / name
+        as_given(league, games_folder(base))
+        if name == "with":
+            write_team_games(base / "processing/input/team_games", league[-1])
+        done = prepare(base, root)
+        assert done.returncode == 0, done.stderr
+        prepared = json.loads((base / "processing/output/report/prepared.json").read_text())
+        files = {path.name for path in (base / "processing/output/features").iterdir()}
+        results.append((outputs(base), files, prepared["fingerprint"], prepared["data"]["notes"]))
+    without, with_events = results
+    assert with_events[0] == without[0]
+    assert with_events[1] == without[1] | {c.EVENT_FEATURES_FILE}
+    assert with_events[2] == without[2]
+    assert with_events[3][: len(without[3])] == without[3]
+    fits, contradicts = with_events[3][len(without[3]) :]
+    assert fits == "play-by-play of 100 games, of which 99 fit a game played before the as-of date"
+    assert contradicts.startswith("in 1 game(s) the play-by-play's points are not the final score: ")
+    features = pd.read_parquet(tmp_path / "with/processing/output/features" / c.EVENT_FEATURES_FILE)
+    assert features["net_efficiency_difference"].abs().max() > 0
+    assert len(features) > 100  # the games to come of that season, too
+
+
+def write_team_games(folder: Path, games: Path) -> None:
+    """Both teams' rows of the first hundred games of a file; the first game's points are wrong."""
+    rows = []
+    for number, game in enumerate(pd.read_csv(games).head(100).to_dict("records")):
+        home = {"date": game["date"], "team": game["home_team"], "opponent": game["away_team"]}
+        away = {"date": game["date"], "team": game["away_team"], "opponent": game["home_team"]}
+        points = int(game["home_points"]) + (number == 0), int(game["away_points"])
+        counted = dict.fromkeys(COUNTED, 20)
+        rows.append({**counted, **home, "points": points[0], "opponent_points": points[1]})
+        rows.append({**counted, **away, "points": points[1], "opponent_points": points[0]})
+    folder.mkdir(parents=True)
+    pd.DataFrame(rows).to_csv(folder / c.TEAM_GAMES_FILE, index=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("", "team_games.csv cannot be read"), ("date,team\n", 'team_games.csv: column "opponent" is missing')],
+)
+def test_a_broken_file_of_team_games_is_refused(
+    root: Path, league: list[Path], tmp_path: Path, text: str, reason: str
+) -> None:
+    as_given(league, games_folder(tmp_path))
+    (tmp_path / "processing/input/team_games").mkdir()
+    (tmp_path / "processing/input/team_games" / c.TEAM_GAMES_FILE).write_text(text)
+    assert prepare(tmp_path, root).returncode == 1
+    message = (tmp_path / "output/message").read_text()
+    assert reason in message
+    assert "run Aggregate again, or remove team_games/team_games.csv" in message
+
+
+def test_a_known_fingerprint_is_nothing_new(root: Path, league: list[Path], tmp_path: Path) -> None:
+    as_given(league, games_folder(tmp_path))
+    assert prepare(tmp_path, root).returncode == 0
+    report = tmp_path / "processing/output/report/prepared.json"
+    first = json.loads(report.read_text())
+    marker = tmp_path / "processing/input/evaluated/last_evaluated.json"
+    step = [sys.executable, "-m", "pipeline.jobs.prepare", "--as-of", AS_OF, "--min-games", "500"]
+    marker.write_text(json.dumps({"fingerprint": first["fingerprint"]}))
+    environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(tmp_path)}
+    subprocess.run(step, cwd=root, env=environment, check=True, capture_output=True)
+    assert json.loads(report.read_text())["has_new_data"] == "no"
+    marker.write_text("{")
+    done = subprocess.run(step, cwd=root, env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "last_evaluated.json is missing or unreadable" in (tmp_path / "output/message").read_text()
+
+
+def test_refused_data_leaves_reason_and_quarantine(root: Path, league: list[Path], tmp_path: Path) -> None:
+    folder = games_folder(tmp_path)
+    as_given(league, folder)
+    text = (folder / league[0].name).read_text().splitlines()
+    header, rows = text[0], text[1:]
+    column = header.split(",").index("home_points")
+    for n in range(100):
+        cells = rows[n].split(",")
+        cells[column] = "abc"
+        rows[n] = ",".join(cells)
+    (folder / league[0].name).write_text("\n".join([header, *rows]) + "\n")
+    done = prepare(tmp_path, root)
+    assert done.returncode == 1
+    reason = (tmp_path / "output" / "message").read_text()
+    assert f'{league[0].name}, line 2: home_points "abc" is not a whole number from 1 to 250' in reason
+    assert "Traceback" not in done.stderr
+    quarantine = list(csv.DictReader((tmp_path / "processing/output/report/quarantine.csv").open()))
+    assert len(quarantine) == 100
+    assert quarantine[0] == {
+        "file": league[0].name,
+        "line": "2",
+        "column": "home_points",
+        "value": "abc",
+        "rule": POINTS_RULE,
+    }
+
+
+def test_today_is_the_default(root: Path, league: list[Path], tmp_path: Path) -> None:
+    """Without an as-of date, games after the sample's day that have no score are past games without a score."""
+    as_given(league, games_folder(tmp_path))
+    done = prepare(tmp_path, root, "--as-of", "today", "--max-bad-row-share", "0.5", "--max-bad-row-share-of-file", "1")
+    assert done.returncode == 0, done.stderr
+    prepared = json.loads((tmp_path / "processing/output/report/prepared.json").read_text())
+    assert prepared["as_of_date"] in {
+        str(datetime.now(ZoneInfo("America/New_York")).date() - timedelta(days=n)) for n in (0, 1)
+    }
+    assert prepared["data"]["n_bad_rows"] > 0
+
+
+def test_fingerprint_is_of_games_recipe_and_code() -> None:
+    base = fingerprint("games", ["max_depth=3", "eta=0.1"], 2004, "code")
+    assert fingerprint("games", ["eta=0.10", "max_depth=3.0"], 2004, "code") == base
+    others = [
+        fingerprint("other", ["max_depth=3", "eta=0.1"], 2004, "code"),
+        fingerprint("games", ["max_depth=4", "eta=0.1"], 2004, "code"),
+        fingerprint("games", ["max_depth=3", "eta=0.1"], 2005, "code"),
+        fingerprint("games", ["max_depth=3", "eta=0.1"], 2004, "edited"),
+    ]
+    assert len({base, *others}) == 5
+
+
+def test_a_share_is_from_0_to_1(root: Path, league: list[Path], tmp_path: Path) -> None:
+    as_given(league, games_folder(tmp_path))
+    assert prepare(tmp_path, root, "--max-bad-row-share", "2").returncode == 1
+    assert (tmp_path / "output/message").read_text() == "MaxBadRowShare 2 is not a share from 0 to 1"

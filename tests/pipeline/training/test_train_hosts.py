@@ -1,0 +1,167 @@
+"""Training on several hosts, as real processes: one model whatever their number; a host that is lost is named."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from leagues import random_league
+from training_hosts import Host, finish, start, wait_until, write_training_input
+
+from pipeline.contract import names as c
+from pipeline.evaluation.metrics import score
+from pipeline.training.artifact import Artifact, read_unpacked
+from pipeline.training.model import linear_coefficients, predict
+from pipeline.training.walk_forward import feature_matrix
+from pipeline.workloads.nba.data.games import load_games
+from scripts.make_sample import SAMPLE_AS_OF, write_sample
+
+ENDLESS = {"boosting_rounds": "5000", "walk_forward_games": "5000"}  # nobody is done before the test has done its worst
+QUICK = {"boosting_rounds": "10", "walk_forward_games": "300"}
+THREE = ("algo-1", "algo-2", "algo-3")
+
+
+def loaded(folder: Path, as_of: date) -> Path:
+    """A training job's channel from a folder of games; played games of the modelled seasons only."""
+    games = load_games(folder, as_of=as_of, today=as_of, max_bad_row_share=0.01, min_games=500).games
+    played = games[games[c.HOME_POINTS].notna() & (games[c.SEASON] >= 2004)].reset_index(drop=True)
+    return write_training_input(folder.parent / "input", played, as_of)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The channel of 1,600 made-up games, in parts of 256."""
+    games = random_league(3, teams=12, seasons=4, games=400)
+    return write_training_input(tmp_path_factory.mktemp("small") / "input", games, date(2006, 1, 1))
+
+
+@pytest.fixture(scope="module", params=["sample", "real"])
+def inputs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The channel of the simulated sample, and of the real games."""
+    folder = tmp_path_factory.mktemp(request.param) / "games"
+    if request.param == "sample":
+        return loaded(write_sample(folder), SAMPLE_AS_OF)
+    folder.symlink_to(request.getfixturevalue("real_games"))
+    return loaded(folder, date(2023, 7, 1))
+
+
+@pytest.fixture
+def started() -> Iterator[list[Host]]:
+    """Hosts that are ended with the test, even stopped ones."""
+    hosts: list[Host] = []
+    yield hosts
+    for host in hosts:
+        host.process.kill()
+        host.process.wait()
+
+
+def trained(folder: Path, inputs: Path, n_hosts: int) -> Artifact:
+    hosts = start(folder / str(n_hosts), inputs, tuple(f"algo-{number + 1}" for number in range(n_hosts)))
+    assert finish(hosts) == [0] * n_hosts, [host.log for host in hosts]
+    assert [host.model_files for host in hosts[1:]] == [[]] * (n_hosts - 1)
+    assert not any(host.reason for host in hosts)
+    return read_unpacked(hosts[0].base / c.MODEL_CHANNEL)
+
+
+def test_one_two_and_four_hosts_train_the_same_model(inputs: Path, tmp_path: Path) -> None:
+    """Within 0.1 % of log loss: the record's, and the shipped weights' on all games."""
+    features = pq.read_table(inputs / c.FEATURES_FILE)
+    games, home_won = feature_matrix(features), features[c.HOME_WON].to_numpy().astype(np.float64)
+
+    def losses(artifact: Artifact) -> np.ndarray:
+        record = score(artifact.record[c.P_MODEL].to_numpy(), artifact.record[c.HOME_WON].to_numpy())
+        return np.array([record.log_loss, score(predict(artifact.booster, games), home_won).log_loss])
+
+    alone = trained(tmp_path, inputs, 1)
+    for n_hosts in (2, 4):
+        together = trained(tmp_path, inputs, n_hosts)
+        assert losses(together) == pytest.approx(losses(alone), rel=0.001)
+        assert together.card == alone.card
+        assert linear_coefficients(together.booster) == pytest.approx(linear_coefficients(alone.booster), abs=1e-6)
+        assert drop(together.record, c.P_MODEL).equals(drop(alone.record, c.P_MODEL))
+        assert together.record[c.P_MODEL].to_numpy() == pytest.approx(alone.record[c.P_MODEL].to_numpy(), abs=0.05)
+
+
+def drop(table: pa.Table, name: str) -> pa.Table:
+    return table.drop_columns([name])
+
+
+def test_hosts_without_a_game_of_some_month_or_of_any_take_part(small: Path, tmp_path: Path) -> None:
+    """1,600 games in 7 parts on 8 hosts: the first checkpoint's games lie on some of them, and one has no game."""
+    names = tuple(f"algo-{number}-x7k2p" for number in range(1, 9))
+    hosts = start(tmp_path, small, names, recipe={**QUICK, "walk_forward_games": "1000"})
+    assert finish(hosts) == [0] * 8, [host.log for host in hosts]
+    record = read_unpacked(hosts[0].base / c.MODEL_CHANNEL).record
+    assert record.num_rows > 900  # the rest have fewer than 500 games before their month
+    assert (record[c.P_MODEL].to_numpy() > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("lost", "way", "words"),
+    [
+        ("algo-2", signal.SIGKILL, "host algo-2 died"),
+        ("algo-1", signal.SIGKILL, "host algo-1 died"),
+        ("algo-3", signal.SIGSTOP, "host algo-3 has not said for 2 s that it is alive"),
+    ],
+)
+def test_a_host_that_is_lost_while_all_compute_is_named_by_the_others(
+    small: Path, tmp_path: Path, started: list[Host], lost: str, way: signal.Signals, words: str
+) -> None:
+    started += start(tmp_path, small, THREE, recipe=ENDLESS, environment={c.CLUSTER_SILENCE_VARIABLE: "2"})
+    wait_until(lambda: all("walking forward" in host.log for host in started))
+    victim = next(host for host in started if host.name == lost)
+    os.kill(victim.process.pid, way)
+    survivors = [host for host in started if host is not victim]
+    assert finish(survivors) == [1, 1]
+    for host in survivors:
+        assert words in host.reason, host.log
+        assert "start the run again" in host.reason
+    assert not any(host.model_files for host in started)
+
+
+def test_a_host_that_never_comes_is_named_by_those_who_did(small: Path, tmp_path: Path) -> None:
+    hosts = start(tmp_path, small, THREE, absent="algo-3", environment={c.CLUSTER_WAIT_VARIABLE: "4"})
+    assert finish(hosts) == [1, 1]
+    for host in hosts:
+        assert "host algo-3 did not come within 4 s: 2 of 3 hosts are there (algo-1, algo-2)" in host.reason
+        assert host.model_files == []
+
+
+def test_without_the_first_host_the_others_name_it(small: Path, tmp_path: Path) -> None:
+    hosts = start(tmp_path, small, THREE[:2], absent="algo-1", environment={c.CLUSTER_WAIT_VARIABLE: "1"})
+    assert finish(hosts) == [1]
+    assert "host algo-1 did not answer" in hosts[0].reason
+    assert "within 1 s (Connection refused)" in hosts[0].reason
+
+
+def test_a_host_that_fails_for_a_reason_of_its_own_tells_it_to_all(small: Path, tmp_path: Path) -> None:
+    """One cannot read its input, the other waits for it in a sum over both."""
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / c.FEATURES_FILE).write_bytes(b"no parquet")
+    hosts = start(tmp_path, {"algo-1": small, "algo-2": broken}, THREE[:2], recipe=QUICK)
+    assert finish(hosts) == [1, 1]
+    assert hosts[1].reason.startswith("features.parquet of channel features cannot be read")
+    assert hosts[0].reason == f"host algo-2 failed: {hosts[1].reason}"
+
+
+def test_hosts_with_different_games_do_not_train(small: Path, tmp_path: Path) -> None:
+    """As when somebody shards the channel by key: the sums would be of other games than each host believes."""
+    other = write_training_input(tmp_path / "other", random_league(4, seasons=3, games=400), date(2005, 1, 1))
+    hosts = start(tmp_path, {"algo-1": small, "algo-2": other}, THREE[:2], recipe=QUICK)
+    assert finish(hosts) == [1, 1]
+    assert all("algo-2 and algo-1 have different games, recipes or code" in host.reason for host in hosts)
+
+
+def test_a_job_whose_hosts_file_lies_says_so(small: Path, tmp_path: Path) -> None:
+    hosts = start(tmp_path, small, ("algo-1",))
+    (hosts[0].base / c.TRAINING_HOSTS_FILE).write_text('{"current_host": "algo-9", "hosts": ["algo-1"]}')
+    assert finish(hosts) == [1]
+    assert 'current_host "algo-9" is not among the hosts algo-1' in hosts[0].reason

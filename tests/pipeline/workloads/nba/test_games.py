@@ -1,0 +1,121 @@
+"""Validated games as a whole: their form, the limits that stop a run, and the real games."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.contract.names import AWAY_FRANCHISE, GAME_COLUMNS, HOME_FRANCHISE
+from pipeline.workloads.nba.data.games import BadData, ValidatedGames, count_rules, games_fingerprint, load_games
+
+HEADER = "date,season,home_team,away_team,home_points,away_points,neutral_site,playoff\n"
+Load = Callable[..., ValidatedGames]
+
+
+def rows(*days: str) -> str:
+    return HEADER + "".join(f"{day},2021,BOS,LAL,100,90,,\n" for day in days)
+
+
+def test_games_have_the_columns_types_and_order_of_the_contract(load: Load) -> None:
+    text = rows("2021-02-01", "2021-01-01") + "2021-01-01,2021,ATL,PHO,100,90,1,\n2021-03-01,2021,SEA,LAL,,,,\n"
+    with pytest.raises(AssertionError):
+        assert load({"a.csv": text}).n_bad_rows == 0, "SEA ended in 2008"
+    games = load({"a.csv": text.replace("SEA", "OKC")}).games
+    assert games["game_id"].tolist() == [
+        "2021-01-01-ATL-PHX", "2021-01-01-BOS-LAL", "2021-02-01-BOS-LAL", "2021-03-01-OKC-LAL",
+    ]  # fmt: skip
+    assert tuple(games.columns) == (*GAME_COLUMNS, HOME_FRANCHISE, AWAY_FRANCHISE)
+    assert games.dtypes.astype(str).tolist() == [
+        "str", "datetime64[s]", "int16", "str", "str", "Int16", "Int16", "bool", "bool", "str", "str",
+    ]  # fmt: skip
+    assert isinstance(games.index, pd.RangeIndex)
+
+
+def test_too_many_bad_rows_stop_the_run_with_share_limit_first_and_commonest(load: Load) -> None:
+    text = rows("2021-01-01", "2021-01-03", "2021-01-05") + "2021-01-07,2021,BOS,LAL,abc,90,,\n"
+    bad = text + "2021-01-09,2021,BOS,LAL,100,999,,\n2021-02-30,2021,BOS,LAL,100,90,,\n"
+    assert load({"a.csv": text}, max_bad_row_share=0.25).n_bad_rows == 1
+    with pytest.raises(BadData) as caught:
+        load({"a.csv": bad}, max_bad_row_share=0.25)
+    assert str(caught.value) == (
+        "3 of 6 rows are bad (50.00%, limit 25.00%); first: a.csv, line 5: "
+        'home_points "abc" is not a whole number from 1 to 250: '
+        "missing is written as nothing or NA, N/A, #N/A, NaN, NaT, <NA>, null, None, \\N, (null), -; "
+        'most common: "is not a whole number from 1 to 250" (2 times); '
+        "correct the files (quarantine.csv lists every row), or raise MaxBadRowShare"
+    )
+    assert caught.value.quarantine["line"].tolist() == [5, 6, 7]
+
+
+def test_the_reason_names_rows_that_the_limit_counts(load: Load) -> None:
+    """Games called off long ago are listed, but are not why data is refused."""
+    played = rows("2021-01-01", "2021-01-03", "2021-01-05", "2021-01-07", "2021-01-09")
+    called_off = "2021-01-12,2021,BOS,LAL,,,,\n2021-01-14,2021,BOS,LAL,,,,\n"
+    bad = "2021-01-16,2021,BOS,LAL,abc,90,,\n"
+    with pytest.raises(BadData) as caught:
+        load({"a.csv": played + called_off + bad}, as_of=date(2021, 6, 1), max_bad_row_share=0.1)
+    message = str(caught.value)
+    assert message.startswith("1 of 8 rows are bad (12.50%, limit 10.00%); first: a.csv, line 9: ")
+    assert 'most common: "is not a whole number from 1 to 250" (1 times)' in message
+    assert caught.value.quarantine["line"].tolist() == [7, 8, 9]
+
+
+def test_too_few_played_games_stop_the_run(load: Load) -> None:
+    text = rows("2021-01-01", "2021-01-03", "2021-02-01")
+    assert len(load({"a.csv": text}, min_games=3).games) == 3
+    with pytest.raises(BadData) as caught:
+        load({"a.csv": text}, min_games=3, as_of=date(2021, 2, 1))
+    assert str(caught.value) == (
+        "2 games were played before 2021-02-01, fewer than the minimum of 3; add older games, or lower MinGames"
+    )
+
+
+def test_only_bad_rows_still_give_an_account(load: Load) -> None:
+    loaded = load({"a.csv": HEADER + "x,x,x,x,x,x,x,x\n"})
+    assert (len(loaded.games), loaded.n_bad_rows, loaded.files[0].first_date) == (0, 1, None)
+    assert games_fingerprint(loaded.games) == games_fingerprint(loaded.games.iloc[::-1])
+
+
+def test_a_later_morning_changes_the_fingerprint_only_when_a_game_was_played(load: Load) -> None:
+    text = rows("2021-01-01", "2021-02-01")
+    days = (date(2021, 2, 1), date(2021, 1, 15), date(2021, 2, 2))
+    before, same, after = (games_fingerprint(load({"a.csv": text}, as_of=day).games) for day in days)
+    assert before == same != after
+
+
+def test_real_games_are_accounted_for_row_by_row(real_games: Path) -> None:
+    loaded = load_games(
+        real_games, as_of=date(2023, 7, 1), today=date(2023, 7, 1), max_bad_row_share=0.01, min_games=70_000
+    )
+    assert loaded.n_rows_read == 73_357
+    unscored = loaded.quarantine["rule"].str.startswith("is missing, yet the game was played before")
+    assert unscored.sum() == 101
+    rest = loaded.quarantine[~unscored]
+    assert count_rules(rest).index.tolist() == [
+        "contradicts another row of the same game",
+        "is a score that no team has had",
+        "is not a whole number from 1 to 250",
+    ]
+    # Five pairs of games of one day (1954 to 1983), and a forfeit that was scored 2 to 0.
+    clashes = rest[rest["rule"].str.startswith("contradicts")]
+    assert clashes["line"].drop_duplicates().tolist() == [
+        2953, 2954, 10364, 10365, 17453, 17454, 20723, 20724, 24725, 24726,
+    ]  # fmt: skip
+    assert rest[~rest["rule"].str.startswith("contradicts")][["line", "value"]].to_numpy().tolist() == [
+        [13344, "2"],
+        [13344, "0"],
+    ]
+    assert (len(loaded.games), loaded.n_bad_rows) == (73_245, 112)
+    assert (loaded.n_duplicates_collapsed, loaded.n_scores_hidden) == (0, 0)
+
+
+def test_real_games_of_a_past_morning_hide_every_later_score(real_games: Path) -> None:
+    loaded = load_games(real_games, as_of=date(2019, 1, 1), today=date(2023, 7, 1), max_bad_row_share=0.01, min_games=1)
+    played = loaded.games["home_points"].notna()
+    assert (played == (loaded.games["date"] < "2019-01-01")).all()
+    assert (loaded.games["away_points"].notna() == played).all()
+    assert loaded.n_scores_hidden == (~played).sum() - 101

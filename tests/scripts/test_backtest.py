@@ -1,0 +1,164 @@
+"""A replayed night is a real night: the same numbers as `run_local` with that as-of date, in child processes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from local_runs import SMALL, Command, run_command
+
+from pipeline.backtest.fit_cache import FitCache
+from pipeline.backtest.policies import REFERENCE, Policy
+from pipeline.backtest.run import Prepared, Settings, prepare, simulate
+from pipeline.backtest.simulate import NOBODY, Outcome
+from pipeline.contract import names as c
+from pipeline.contract import parameters
+from scripts.backtest import main
+
+NIGHTLY = Policy(max_age=20)
+CLOSE = 1e-12
+
+
+@dataclass(frozen=True)
+class Night:
+    """What a real run left: evaluation.json, its decision, and predictions.csv."""
+
+    day: date
+    evaluation: dict[str, Any]
+    predictions: list[dict[str, str]]
+
+
+def real_nights(root: Path, store: Path, data: Path, days: list[date], chosen: dict[str, str]) -> list[Night]:
+    """Real runs on the nights, each version that waits approved at once."""
+    nights = []
+    for day in days:
+        params = [part for name, value in chosen.items() for part in ("--param", f"{name}={value}")]
+        arguments = ["--data", str(data), "--store", str(store), "--json", "--param", f"AsOfDate={day}", *params]
+        done = run_command(root, store.parent, "scripts.run_local", *arguments)
+        assert done.code == 0, done.err
+        outcome = done.json
+        assert outcome["status"] == "Succeeded"
+        run = store / "objects" / "artifacts" / "runs" / outcome["execution_id"]
+        (file,) = run.glob("evaluate/evaluation/evaluation.json")
+        with Path(outcome["predictions"]).open(encoding="utf-8", newline="") as rows:
+            predictions = list(csv.DictReader(rows))
+        nights.append(Night(day, json.loads(file.read_text(encoding="utf-8")), predictions))
+        if outcome["decision"] == c.REGISTERED:
+            version = str(outcome["model_package"]["version"])
+            approve = ("approve", "--version", version, "--store", str(store))
+            assert run_command(root, store, "scripts.review_model", *approve).code == 0
+    return nights
+
+
+def replayed(data: Path, cache: Path, days: list[date], chosen: dict[str, str]) -> tuple[Prepared, Outcome]:
+    """The same nights by the replay."""
+    overrides = {p.name: type(p.default)(chosen[p.name]) for p in parameters.ALL if p.name in chosen}
+    settings = Settings(data, days[0], days[-1], (REFERENCE, NIGHTLY), overrides, nights=tuple(days), jobs=1)
+    prepared = prepare(settings, FitCache(cache))
+    return prepared, simulate(prepared, settings.policies)
+
+
+def assert_same_numbers(prepared: Prepared, outcome: Outcome, nights: list[Night]) -> None:
+    """Metrics, quality, comparison, decision and predictions of each night."""
+    judgements, world = prepared.judgements, prepared.world
+    for position, night in enumerate(nights):
+        candidate = int(prepared.calendar.of_night[0][position])
+        champion = int(outcome.champion[1, position])
+        numbers = judgements.numbers(candidate)
+        real = night.evaluation
+        assert numbers["metrics"][c.CANDIDATE] == pytest.approx(real["metrics"][c.CANDIDATE], abs=CLOSE)
+        for name in ("log_loss_above_elo_logistic", "log_loss_above_elo_logistic_interval"):
+            assert numbers["quality"][name] == pytest.approx(real["quality"][name], abs=CLOSE)
+        assert bool(prepared.passes[candidate]) == real["quality"]["passed"]
+        assert (champion != NOBODY) == (real["comparison"]["champion_exists"] == "yes")
+        if champion != NOBODY:
+            pair = judgements.pair(champion, candidate)
+            assert pair is not None
+            ours = {"mean": pair.mean, "lower": pair.lower, "upper": pair.upper}
+            assert ours == pytest.approx(real["comparison"]["difference"], abs=CLOSE)
+        registered = position + 1 < len(nights) and int(outcome.promoted[1, position + 1]) == candidate
+        if position + 1 < len(nights):
+            assert registered == (real["decision"] == c.REGISTERED), night.day
+        assert_same_predictions(prepared, outcome, night, position)
+    assert world.nights.size == len(nights)
+
+
+def assert_same_predictions(prepared: Prepared, outcome: Outcome, night: Night, position: int) -> None:
+    """predictions.csv of the night, for the games of its day."""
+    service, world = prepared.service, prepared.world
+    p = dict(
+        zip(
+            world.features[c.GAME_ID].to_pylist()[service.begin :],
+            service.probabilities(outcome, 1).tolist(),
+            strict=True,
+        )
+    )
+    today = [row for row in night.predictions if row[c.DATE] == str(night.day)]
+    assert len(today) == int((world.day == world.nights[position]).sum()) > 0
+    for row in today:
+        assert float(row[c.HOME_WIN_PROBABILITY]) == np.round(p[row[c.GAME_ID]], 4)
+
+
+def test_replayed_nights_of_the_simulated_league_are_real_nights(root: Path, league: Path, tmp_path: Path) -> None:
+    days = [date(2025, 1, 3), date(2025, 1, 10), date(2025, 1, 31)]
+    chosen = {name: value for name, value in SMALL.items() if name != "AsOfDate"} | {"MaxChampionAgeDays": "20"}
+    nights = real_nights(root, tmp_path / "store", league, days, chosen)
+    prepared, outcome = replayed(league, tmp_path / "cache", days, chosen)
+    assert_same_numbers(prepared, outcome, nights)
+    decisions = [night.evaluation["decision"] for night in nights]
+    assert {c.REGISTERED, c.CHAMPION_KEPT} <= set(decisions), "the nights should show both decisions"
+
+
+def test_replayed_nights_of_real_games_are_real_nights(root: Path, real_games: Path, tmp_path: Path) -> None:
+    days = [date(2015, 1, 15), date(2015, 3, 2)]
+    chosen = {"MaxChampionAgeDays": "20"}
+    nights = real_nights(root, tmp_path / "store", real_games, days, chosen)
+    prepared, outcome = replayed(real_games, tmp_path / "cache", days, chosen)
+    assert_same_numbers(prepared, outcome, nights)
+
+
+def replay_command(root: Path, folder: Path, data: Path, *arguments: str) -> Command:
+    """A short replay of the league with few policies, as a user types it."""
+    policies = folder / "policies.yaml"
+    policies.write_text("- train: [weekly, monthly]\n", encoding="utf-8")
+    params = [part for name, value in SMALL.items() if name != "AsOfDate" for part in ("--param", f"{name}={value}")]
+    given = ["--data", str(data), "--policies", str(policies), "--store", str(folder / "store"), "--jobs", "1", *params]
+    return run_command(root, folder, "scripts.backtest", *given, *arguments)
+
+
+def test_the_command_prints_json_or_a_table_and_writes_the_report(root: Path, league: Path, tmp_path: Path) -> None:
+    span = ("--from", "2025-02-01", "--to", "2025-02-28")
+    done = replay_command(root, tmp_path, league, *span, "--json", "--report", str(tmp_path / "page.html"))
+    assert done.code == 0, done.err
+    assert [policy["name"] for policy in done.json["policies"]] == ["never", "monthly", "weekly"]
+    assert done.json["policies"][2]["counts"]["runs"] == 28
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    fits = {path: path.stat().st_mtime_ns for path in (tmp_path / "store" / "fits").rglob("*.ubj")}
+    again = replay_command(root, tmp_path, league, *span)
+    assert again.code == 0, again.err
+    assert all(word in again.out for word in ("never", "weekly", "monthly", "hindsight", "report"))
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "store" / "fits").rglob("*.ubj")} == fits
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--from", "2025-02-01"), "give the span of your games"),
+        (("--from", "2025-02-01", "--to", "2025-01-01"), "is before --from"),
+        (("--from", "2025-02-01", "--to", "2025-02-10", "--inject", "flood@2025-02-02"), "KIND one of bad-feed"),
+        (("--from", "2025-02-01", "--to", "2025-02-10", "--param", "DataPrefix=x"), "a replay knows FirstSeason"),
+        (("--from", "2025-02-01", "--to", "2025-02-10", "--param", "MaxDepth=deep"), "is not of type int"),
+        (("--from", "1999-02-01", "--to", "2025-02-10"), "start later"),
+    ],
+)
+def test_bad_usage_says_what_to_do(league: Path, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    done = CliRunner().invoke(main, ["--data", str(league), "--store", str(tmp_path), "--quiet", *arguments])
+    assert done.exit_code == 2
+    assert message in done.stderr
