@@ -1,4 +1,4 @@
-"""Write docs/reference.md (every command's help, every parameter and setting) and the README's estimate of the bill.
+"""Write docs/reference.md (every command's help, every parameter and setting) and docs/cost.md's estimate.
 
 python -m scripts.write_reference [--check]
 """
@@ -22,7 +22,7 @@ from pipeline.contract import parameters
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 REFERENCE: Final = ROOT / "docs" / "reference.md"
-README: Final = ROOT / "README.md"
+COST: Final = ROOT / "docs" / "cost.md"
 ESTIMATE: Final = ("-c", "env=prod", "--seconds-from", "committed")
 SECTIONS: Final = {
     "Data": parameters.DATA,
@@ -91,7 +91,7 @@ def reference() -> str:
 
 
 def with_estimate(text: str) -> str:
-    """The README with what `scripts.estimate_cost` prints now in the block that shows it."""
+    """docs/cost.md with what `scripts.estimate_cost` prints now in the block that shows it."""
     from scripts.estimate_cost import main as estimate_cost  # noqa: PLC0415 - synthesises: not needed for the reference
 
     printed = io.StringIO()
@@ -105,9 +105,9 @@ def with_estimate(text: str) -> str:
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--check", is_flag=True, help="Only say whether the pages are up to date (exit code 1 if not).")
 def main(check: bool) -> None:
-    """Write docs/reference.md, and the README's estimate of the bill, from the code."""
+    """Write docs/reference.md, and docs/cost.md's estimate, from the code."""
     stale = False
-    for path, text in ((REFERENCE, reference()), (README, with_estimate(README.read_text(encoding="utf-8")))):
+    for path, text in ((REFERENCE, reference()), (COST, with_estimate(COST.read_text(encoding="utf-8")))):
         name = path.relative_to(ROOT)
         if path.exists() and path.read_text(encoding="utf-8") == text:
             click.echo(f"{name} is up to date", err=True)

@@ -1,6 +1,6 @@
 """Prepare: raw game files -> validated games -> features; says whether anything is new.
 
-in   processing/input/games/*.csv|csv.gz|parquet     every game, played or to come (README, "Data contract")
+in   processing/input/games/*.csv|csv.gz|parquet     every game, played or to come (docs/data.md)
      processing/input/champion/champion.json         whether a version is in use: without one, new games never wait
      processing/input/evaluated/last_evaluated.json  marker of the last evaluated candidate
      processing/input/evaluated/registered.json      the registry has it; missing where it does not

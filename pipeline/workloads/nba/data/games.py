@@ -1,4 +1,4 @@
-"""Game files to validated games: the one entry to the data contract (README, "Data contract").
+"""Game files to validated games: the one entry to the data contract (docs/data.md).
 
 Reading, rules and overlaps are next door (`read_games.py`, `game_rules.py`, `game_overlaps.py`). Nothing is dropped in
 silence: rows read = games + duplicates collapsed + plans superseded by a score + bad rows.
