@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.contract import names as c
+from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba import league as league_module
 from pipeline.workloads.nba.elo import RunningRatings, Schedule, pre_game_elo, win_probability
 from pipeline.workloads.nba.features import build_features
@@ -54,7 +54,7 @@ def post_game_ratings(games: pd.DataFrame) -> pd.DataFrame:
     features["elo_difference"] = (elo / 100).astype(np.float32)
     features["margin_rating_difference"] = after_game(games, ratings.home, ratings.away) / TYPICAL_SPREAD
     features["surprise_1_difference"] = 2 * (margins_of(games) - ratings.expected(schedule)) / TYPICAL_SPREAD
-    features[c.P_ELO] = win_probability(elo + np.where(games[c.NEUTRAL_SITE], 0.0, 100.0))
+    features[n.P_ELO] = win_probability(elo + np.where(games[n.NEUTRAL_SITE], 0.0, 100.0))
     return features
 
 
@@ -123,13 +123,13 @@ def after(schedule: Schedule, home: FloatArray, away: FloatArray) -> tuple[Float
 
 def team_rows(games: pd.DataFrame) -> pd.DataFrame:
     """Two rows a game, home and away in turn: team and season."""
-    teams = games[[c.HOME_FRANCHISE, c.AWAY_FRANCHISE]].astype(str).to_numpy().ravel()
-    return pd.DataFrame({"team": teams, "season": games[c.SEASON].to_numpy().repeat(2)})
+    teams = games[[n.HOME_FRANCHISE, n.AWAY_FRANCHISE]].astype(str).to_numpy().ravel()
+    return pd.DataFrame({"team": teams, "season": games[n.SEASON].to_numpy().repeat(2)})
 
 
 def margins_of(games: pd.DataFrame) -> NDArray[np.int64]:
     """Home minus away points, 0 where the game is not yet played."""
-    return (games[c.HOME_POINTS] - games[c.AWAY_POINTS]).to_numpy(dtype=np.int64, na_value=0)
+    return (games[n.HOME_POINTS] - games[n.AWAY_POINTS]).to_numpy(dtype=np.int64, na_value=0)
 
 
 def schedule_of(games: pd.DataFrame) -> Schedule:
@@ -138,10 +138,10 @@ def schedule_of(games: pd.DataFrame) -> Schedule:
     return Schedule(
         home=numbers[0::2],
         away=numbers[1::2],
-        day=games[c.DATE].to_numpy().astype("datetime64[D]").astype(np.int64),
-        season=games[c.SEASON].to_numpy(dtype=np.int64),
+        day=games[n.DATE].to_numpy().astype("datetime64[D]").astype(np.int64),
+        season=games[n.SEASON].to_numpy(dtype=np.int64),
         margin=margins_of(games),
-        neutral=games[c.NEUTRAL_SITE].to_numpy(dtype=np.bool_),
+        neutral=games[n.NEUTRAL_SITE].to_numpy(dtype=np.bool_),
     )
 
 

@@ -27,7 +27,6 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from benchmarks.drift_faults import FAULTS, Fault, World, none
@@ -39,9 +38,12 @@ from pipeline.monitoring.monitor_scores import Scores, score_evidence
 from pipeline.training.lean_xgboost import xgb
 from pipeline.training.model import Hyperparameters, fit, predict
 from pipeline.training.walk_forward import feature_matrix
+from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.data.games import load_games
+from pipeline.workloads.nba.feature_names import LAYOUT
 from pipeline.workloads.nba.features import FEATURES
 from pipeline.workloads.nba.reference import reference_forecast
+from pipeline.workloads.nba.tables import feature_table, result_table
 
 REAL_DATA: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "games"
 AS_OF: Final = date(2023, 7, 1)  # after the last real game
@@ -80,22 +82,24 @@ class Season:
 
 def season_of(world: World, number: int) -> Season:
     """The arrays of one season."""
-    played = world.games[c.HOME_POINTS].notna().to_numpy()
-    kept = played & (world.games[c.SEASON] >= FIRST_BASELINE).to_numpy() & (world.games[c.SEASON] <= number).to_numpy()
+    played = world.games[nba.HOME_POINTS].notna().to_numpy()
+    kept = (
+        played & (world.games[nba.SEASON] >= FIRST_BASELINE).to_numpy() & (world.games[nba.SEASON] <= number).to_numpy()
+    )
     games, features = world.games[kept], world.features[kept]
-    own = games[games[c.SEASON] == number]
-    known = world.games[played & (world.games[c.SEASON] <= number).to_numpy()]
-    results = pa.Table.from_pandas(known[list(c.RESULT_COLUMNS)], preserve_index=False)
+    own = games[games[nba.SEASON] == number]
+    known = world.games[played & (world.games[nba.SEASON] <= number).to_numpy()]
+    results = result_table(known)
     return Season(
-        X=feature_matrix(pa.Table.from_pandas(features, preserve_index=False)),
-        day=games[c.DATE].to_numpy().astype("datetime64[D]").astype(np.int64),
-        season=games[c.SEASON].to_numpy().astype(np.int64),
-        playoff=games[c.PLAYOFF].to_numpy().astype(np.bool_),
-        home_won=features[c.HOME_WON].to_numpy(dtype=np.float64),
-        p_reference=reference_forecast(results, own[c.GAME_ID].tolist(), FIRST_SEASON),
-        home=own[c.HOME_FRANCHISE].to_numpy().astype(str),
-        away=own[c.AWAY_FRANCHISE].to_numpy().astype(str),
-        points=own[[c.HOME_POINTS, c.AWAY_POINTS]].to_numpy(dtype=np.float64),
+        X=feature_matrix(feature_table(features)),
+        day=games[nba.DATE].to_numpy().astype("datetime64[D]").astype(np.int64),
+        season=games[nba.SEASON].to_numpy().astype(np.int64),
+        playoff=games[nba.PLAYOFF].to_numpy().astype(np.bool_),
+        home_won=features[c.TARGET].to_numpy(dtype=np.float64),
+        p_reference=reference_forecast(results, own[nba.GAME_ID].tolist(), date(FIRST_SEASON - 1, 8, 1)),
+        home=own[nba.HOME_FRANCHISE].to_numpy().astype(str),
+        away=own[nba.AWAY_FRANCHISE].to_numpy().astype(str),
+        points=own[[nba.HOME_POINTS, nba.AWAY_POINTS]].to_numpy(dtype=np.float64),
         number=number,
     )
 
@@ -103,7 +107,7 @@ def season_of(world: World, number: int) -> Season:
 def champion_of(season: Season, cut_off: int) -> xgb.Booster:
     """The shipped weights of a champion that has seen the games before day `cut_off`."""
     known = (season.day < cut_off) & (season.season >= FIRST_SEASON)
-    return fit(season.X[known], season.home_won[known], Hyperparameters())
+    return fit(season.X[known], season.home_won[known], Hyperparameters(), LAYOUT)
 
 
 def alarms(season: Season, champion: xgb.Booster, cut_off: int, since: int, until: int) -> Iterator[tuple[int, str]]:
@@ -165,7 +169,7 @@ def _words(called: Counter[str]) -> str:
 
 def print_calendar(games: pd.DataFrame, numbers: range) -> None:
     """Every morning of the years, summers too: calls where the feed is whole, and days until one where it stops."""
-    day = np.sort(games[games[c.HOME_POINTS].notna()][c.DATE].to_numpy().astype("datetime64[D]").astype(np.int64))
+    day = np.sort(games[games[nba.HOME_POINTS].notna()][nba.DATE].to_numpy().astype("datetime64[D]").astype(np.int64))
     nothing = np.empty(0, dtype=np.int64)
     first, last = (_day(f"{year}-09-01") for year in (numbers[0] - 1, numbers[-1]))
     calls = [

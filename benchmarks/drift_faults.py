@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 
 from pipeline.contract import names as c
+from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.features import FEATURES, build_features
 
 SIDES: Final = (
-    (c.HOME_TEAM, c.AWAY_TEAM),
-    (c.HOME_FRANCHISE, c.AWAY_FRANCHISE),
-    (c.HOME_POINTS, c.AWAY_POINTS),
+    (n.HOME_TEAM, n.AWAY_TEAM),
+    (n.HOME_FRANCHISE, n.AWAY_FRANCHISE),
+    (n.HOME_POINTS, n.AWAY_POINTS),
 )
 # What a schedule alone says: a team state that is wrong leaves these as they are.
 OF_SCHEDULE: Final = ("home_court", "playoff_home_court", "is_playoff", "rest_", "back_to_back", "games_in_")
@@ -41,7 +42,7 @@ def none(games: pd.DataFrame, _: pd.Timestamp) -> World:
 def swapped(games: pd.DataFrame, since: pd.Timestamp) -> World:
     """The feed names the home team as the away team, with its points."""
     wrong = games.copy()
-    late = games[c.DATE] >= since
+    late = games[n.DATE] >= since
     for one, other in SIDES:
         wrong.loc[late, one], wrong.loc[late, other] = games.loc[late, other], games.loc[late, one]
     return World(wrong, build_features(wrong))
@@ -52,14 +53,14 @@ def scaled(factor: float) -> Fault:
 
     def fault(games: pd.DataFrame, since: pd.Timestamp) -> World:
         wrong = games.copy()
-        late = (games[c.DATE] >= since) & games[c.HOME_POINTS].notna()
-        teams = np.unique(games.loc[late, c.HOME_FRANCHISE].astype(str))
+        late = (games[n.DATE] >= since) & games[n.HOME_POINTS].notna()
+        teams = np.unique(games.loc[late, n.HOME_FRANCHISE].astype(str))
         team = teams[since.year % len(teams)]
-        for side, points in ((c.HOME_FRANCHISE, c.HOME_POINTS), (c.AWAY_FRANCHISE, c.AWAY_POINTS)):
+        for side, points in ((n.HOME_FRANCHISE, n.HOME_POINTS), (n.AWAY_FRANCHISE, n.AWAY_POINTS)):
             rows = late & (games[side] == team)
             wrong.loc[rows, points] = np.rint(games.loc[rows, points].to_numpy(dtype=float) * factor).astype(int)
-        tied = late & (wrong[c.HOME_POINTS] == wrong[c.AWAY_POINTS])
-        wrong.loc[tied, c.HOME_POINTS] += 1
+        tied = late & (wrong[n.HOME_POINTS] == wrong[n.AWAY_POINTS])
+        wrong.loc[tied, n.HOME_POINTS] += 1
         return World(wrong, build_features(wrong))
 
     return fault
@@ -68,22 +69,22 @@ def scaled(factor: float) -> Fault:
 def frozen(games: pd.DataFrame, since: pd.Timestamp) -> World:
     """Scores arrive, but no team's state moves any more: every feature of state is that of `since`."""
     unplayed = games.copy()
-    unplayed.loc[games[c.DATE] >= since, [c.HOME_POINTS, c.AWAY_POINTS]] = pd.NA
-    return World(games, _with_state_of(build_features(games), build_features(unplayed), games[c.DATE] >= since))
+    unplayed.loc[games[n.DATE] >= since, [n.HOME_POINTS, n.AWAY_POINTS]] = pd.NA
+    return World(games, _with_state_of(build_features(games), build_features(unplayed), games[n.DATE] >= since))
 
 
 def sees_its_own_game(games: pd.DataFrame, since: pd.Timestamp) -> World:
     """State off by one game into the future: ratings and form stand as they are after the game (a leak)."""
-    return World(games, _off_by_one(games, since, games[c.DATE] + pd.Timedelta(days=1)))
+    return World(games, _off_by_one(games, since, games[n.DATE] + pd.Timedelta(days=1)))
 
 
 def misses_the_last_game(games: pd.DataFrame, since: pd.Timestamp) -> World:
     """State off by one game into the past: the last game of each team does not count yet."""
     rows = pd.DataFrame(
         {
-            "team": games[[c.HOME_FRANCHISE, c.AWAY_FRANCHISE]].astype(str).to_numpy().ravel(),
-            "season": games[c.SEASON].to_numpy().repeat(2),
-            "day": games[c.DATE].to_numpy().repeat(2),
+            "team": games[[n.HOME_FRANCHISE, n.AWAY_FRANCHISE]].astype(str).to_numpy().ravel(),
+            "season": games[n.SEASON].to_numpy().repeat(2),
+            "day": games[n.DATE].to_numpy().repeat(2),
         }
     )
     previous = rows.groupby(["team", "season"])["day"].shift(1).fillna(rows["day"]).to_numpy()
@@ -92,14 +93,14 @@ def misses_the_last_game(games: pd.DataFrame, since: pd.Timestamp) -> World:
 
 def _off_by_one(games: pd.DataFrame, since: pd.Timestamp, as_seen_on: pd.Series[pd.Timestamp]) -> pd.DataFrame:
     """Features of state as a game to come of another day would have them."""
-    late = (games[c.DATE] >= since) & (games[c.DATE] < since + pd.Timedelta(days=250))
+    late = (games[n.DATE] >= since) & (games[n.DATE] < since + pd.Timedelta(days=250))
     twins = games[late].copy()
-    twins[c.GAME_ID] = "twin " + twins[c.GAME_ID].astype(str)
-    twins[c.DATE] = as_seen_on[late].astype(games[c.DATE].dtype)
-    twins[[c.HOME_POINTS, c.AWAY_POINTS]] = pd.NA
-    both = build_features(pd.concat([games, twins], ignore_index=True)).set_index(c.GAME_ID)
+    twins[n.GAME_ID] = "twin " + twins[n.GAME_ID].astype(str)
+    twins[n.DATE] = as_seen_on[late].astype(games[n.DATE].dtype)
+    twins[[n.HOME_POINTS, n.AWAY_POINTS]] = pd.NA
+    both = build_features(pd.concat([games, twins], ignore_index=True)).set_index(c.ROW_ID)
     features = build_features(games)
-    ids = features[c.GAME_ID].astype(str)
+    ids = features[c.ROW_ID].astype(str)
     state = both.reindex(("twin " + ids).where(late.to_numpy(), ids).to_numpy())
     return _with_state_of(features, state, late)
 

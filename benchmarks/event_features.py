@@ -16,10 +16,8 @@ import argparse
 import sys
 import tempfile
 from datetime import date
-from functools import partial
 from pathlib import Path
 from typing import Final
-from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -27,10 +25,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.contract import names as c
+from pipeline.contract.workload import FeatureLayout
 from pipeline.evaluation import metrics
 from pipeline.training.model import Hyperparameters
-from pipeline.training.training_sets import feature_matrix
 from pipeline.training.walk_forward import walk_forward
+from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.data.games import load_games
 from pipeline.workloads.nba.feature_names import FEATURES, LINEAR_FEATURES
 from pipeline.workloads.nba.features import build_features
@@ -98,17 +97,12 @@ def record(
     """The walk-forward record of the games with events, by the model with more features."""
     last = int(np.flatnonzero(known).max())
     played = features[: last + 1]
-    played = played[played[c.HOME_WON].notna() & (played[c.SEASON] >= FIRST_SEASON)]
+    played = played[played[c.TARGET].notna() & (played[nba.SEASON] >= FIRST_SEASON)]
     all_linear = LINEAR_FEATURES + linear
     all_features = all_linear + FEATURES[len(LINEAR_FEATURES) :] + tree
-    with (
-        patch("pipeline.training.model.LINEAR_FEATURES", all_linear),
-        patch("pipeline.training.model.FEATURES", all_features),
-        patch("pipeline.training.training_sets.FEATURES", all_features),
-        patch("pipeline.training.walk_forward.feature_matrix", partial(feature_matrix, columns=all_features)),
-    ):
-        table = pa.Table.from_pandas(played, preserve_index=False)
-        found: pd.DataFrame = walk_forward(table, Hyperparameters(), int(known.sum())).to_pandas()
+    layout = FeatureLayout(all_features, n_linear=len(all_linear))
+    table = pa.Table.from_pandas(played, preserve_index=False).replace_schema_metadata(layout.as_metadata())
+    found: pd.DataFrame = walk_forward(table, Hyperparameters(), int(known.sum())).to_pandas()
     return found
 
 
@@ -121,25 +115,25 @@ def with_better_margins(
         for counts, sign in ((events.own, 1.0), (events.opponent, -1.0)):
             luck += sign * worth * (counts[f"{shot}_made"] - rate * counts[f"{shot}_attempted"])[0::2]
     less = np.rint(share * luck).astype(np.int64)
-    home = games[c.HOME_POINTS].to_numpy(dtype=np.int64, na_value=0) - less
-    away = games[c.AWAY_POINTS].to_numpy(dtype=np.int64, na_value=0)
-    won = games[c.HOME_POINTS] > games[c.AWAY_POINTS]
+    home = games[nba.HOME_POINTS].to_numpy(dtype=np.int64, na_value=0) - less
+    away = games[nba.AWAY_POINTS].to_numpy(dtype=np.int64, na_value=0)
+    won = games[nba.HOME_POINTS] > games[nba.AWAY_POINTS]
     home += np.where((home == away) & (less != 0), np.where(won.fillna(False), 1, -1), 0)  # a game has no draw
     points = pd.array(home, dtype="Int64")
-    points[games[c.HOME_POINTS].isna().to_numpy()] = pd.NA
-    other = build_features(games.assign(**{c.HOME_POINTS: points}))
+    points[games[nba.HOME_POINTS].isna().to_numpy()] = pd.NA
+    other = build_features(games.assign(**{nba.HOME_POINTS: points}))
     return features.assign(**{name: other[name] for name in OF_MARGINS})
 
 
 def losses(found: pd.DataFrame) -> NDArray[np.float64]:
     """Log loss of each game."""
-    return metrics.log_losses(found[c.P_MODEL].to_numpy(np.float64), found[c.HOME_WON].to_numpy(np.float64))
+    return metrics.log_losses(found[c.P_MODEL].to_numpy(np.float64), found[c.TARGET].to_numpy(np.float64))
 
 
 def report(label: str, found: pd.DataFrame, base: pd.DataFrame) -> None:
     """Print the paired difference to the model without events, with its interval from a bootstrap over weeks."""
-    assert (found[c.GAME_ID] == base[c.GAME_ID]).all()
-    weeks = base[c.DATE].to_numpy().astype("datetime64[W]").astype(np.int64)
+    assert (found[c.ROW_ID] == base[c.ROW_ID]).all()
+    weeks = base[c.TIME].to_numpy().astype("datetime64[W]").astype(np.int64)
     d = metrics.paired_difference(losses(found), losses(base), weeks, seed=SEED)
     print(f"{label}{d.mean:+11.4f}   {d.lower:+.4f} to {d.upper:+.4f}")
 

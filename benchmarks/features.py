@@ -22,7 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.naive_features import naive_features, naive_frame, replay
-from pipeline.contract import names as c
+from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.data.games import load_games
 from pipeline.workloads.nba.feature_names import FEATURES
 from pipeline.workloads.nba.features import build_features
@@ -64,7 +64,7 @@ def against_naive(sample: int) -> None:
     start = time.perf_counter()
     naive = [naive_features(frame, states[row], row) for row in rows.tolist()]
     naive_rate = sample / (time.perf_counter() - start)
-    for name in (c.P_ELO, *FEATURES):
+    for name in (nba.P_ELO, *FEATURES):
         expected = np.array([game[name] for game in naive], dtype=np.float64)
         np.testing.assert_allclose(features[name].to_numpy()[rows], expected, atol=2e-5, rtol=1e-5, err_msg=name)
     rate = len(games) / seconds
@@ -140,17 +140,17 @@ def simulated_games(n: int) -> pd.DataFrame:
     home_name, away_name = (names.take(side).astype("str") for side in (home, away))
     return pd.DataFrame(
         {
-            c.GAME_ID: pd.Series(np.arange(len(day))).astype("str").str.zfill(8),
-            c.DATE: dates,
-            c.SEASON: (1971 + season).astype("int16"),
-            c.HOME_TEAM: home_name,
-            c.AWAY_TEAM: away_name,
-            c.HOME_POINTS: pd.array((away_points + margin).astype("int16"), dtype="Int16"),
-            c.AWAY_POINTS: pd.array(away_points.astype("int16"), dtype="Int16"),
-            c.NEUTRAL_SITE: rng.random(len(day)) < 0.002,
-            c.PLAYOFF: day >= DAYS - 10,
-            c.HOME_FRANCHISE: home_name,
-            c.AWAY_FRANCHISE: away_name,
+            nba.GAME_ID: pd.Series(np.arange(len(day))).astype("str").str.zfill(8),
+            nba.DATE: dates,
+            nba.SEASON: (1971 + season).astype("int16"),
+            nba.HOME_TEAM: home_name,
+            nba.AWAY_TEAM: away_name,
+            nba.HOME_POINTS: pd.array((away_points + margin).astype("int16"), dtype="Int16"),
+            nba.AWAY_POINTS: pd.array(away_points.astype("int16"), dtype="Int16"),
+            nba.NEUTRAL_SITE: rng.random(len(day)) < 0.002,
+            nba.PLAYOFF: day >= DAYS - 10,
+            nba.HOME_FRANCHISE: home_name,
+            nba.AWAY_FRANCHISE: away_name,
         }
     )
 

@@ -20,7 +20,6 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from benchmarks import canaries
@@ -29,9 +28,11 @@ from pipeline.contract import parameters
 from pipeline.evaluation import metrics
 from pipeline.training.model import Hyperparameters
 from pipeline.training.walk_forward import walk_forward
+from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.data.games import load_games
 from pipeline.workloads.nba.features import build_features
 from pipeline.workloads.nba.reference import reference_forecast
+from pipeline.workloads.nba.tables import feature_table, result_table
 from scripts.make_sample import write_sample
 
 REAL_GAMES: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "games"
@@ -65,7 +66,7 @@ def main() -> int:
 def played_games(folder: Path, as_of: date) -> pd.DataFrame:
     """Validated games that have a score."""
     games = load_games(folder, as_of=as_of, today=as_of, max_bad_row_share=0.01, min_games=1_000).games
-    return games[games[c.HOME_POINTS].notna()].reset_index(drop=True)
+    return games[games[n.HOME_POINTS].notna()].reset_index(drop=True)
 
 
 def print_row(kind: str, name: str, games: pd.DataFrame) -> bool:
@@ -83,12 +84,12 @@ def print_row(kind: str, name: str, games: pd.DataFrame) -> bool:
 def gains(games: pd.DataFrame, features_of: FeatureCode) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Gain of each game forecast over Elo-logistic, and whether the model's favourite won, of the shape (games,)."""
     features = features_of(games)
-    modelled = pa.Table.from_pandas(features[features[c.SEASON] >= FIRST_SEASON], preserve_index=False)
-    record = walk_forward(modelled, Hyperparameters(), n_games=modelled.num_rows)
-    won = record[c.HOME_WON].to_numpy().astype(np.float64)
+    modelled = feature_table(features[features[n.SEASON] >= FIRST_SEASON])
+    record = walk_forward(modelled, Hyperparameters(), n_rows=modelled.num_rows)
+    won = record[c.TARGET].to_numpy().astype(np.float64)
     model = record[c.P_MODEL].to_numpy().astype(np.float64)
-    results = pa.Table.from_pandas(games[list(c.RESULT_COLUMNS)], preserve_index=False)
-    reference = reference_forecast(results, record[c.GAME_ID].to_pylist(), FIRST_SEASON)
+    results = result_table(games)
+    reference = reference_forecast(results, record[c.ROW_ID].to_pylist(), date(FIRST_SEASON - 1, 8, 1))
     gain = metrics.log_losses(reference, won) - metrics.log_losses(model, won)
     return gain, ((model > 0.5) == (won == 1.0)).astype(np.float64)
 

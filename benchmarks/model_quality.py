@@ -21,16 +21,17 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.contract import names as c
 from pipeline.evaluation import metrics
 from pipeline.training.model import Hyperparameters
 from pipeline.training.walk_forward import walk_forward
+from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.data.games import load_games
 from pipeline.workloads.nba.features import build_features
 from pipeline.workloads.nba.reference import reference_forecast
+from pipeline.workloads.nba.tables import feature_table, result_table
 
 REAL_DATA: Final = Path(__file__).resolve().parents[2] / "shared" / "data"
 AS_OF: Final = date(2023, 7, 1)  # after the last real game
@@ -68,13 +69,13 @@ def main() -> int:
 def season_records(games: pd.DataFrame) -> pd.DataFrame:
     """The walk-forward record of seasons 2016 to 2023, with Elo-logistic's forecasts as Evaluate makes them."""
     features = build_features(games)
-    modelled = features[features[c.HOME_WON].notna() & (features[c.SEASON] >= FIRST_SEASON)]
-    wanted = int((modelled[c.SEASON] >= FIRST_COMPARED).sum())
-    table = pa.Table.from_pandas(modelled, preserve_index=False)
-    record: pd.DataFrame = walk_forward(table, Hyperparameters(), wanted).to_pandas()
-    played = games.loc[games[c.HOME_POINTS].notna(), list(c.RESULT_COLUMNS)]
-    results = pa.Table.from_pandas(played, preserve_index=False)
-    return record.assign(**{ELO_LOGISTIC: reference_forecast(results, record[c.GAME_ID].tolist(), FIRST_SEASON)})
+    modelled = features[features[c.TARGET].notna() & (features[n.SEASON] >= FIRST_SEASON)]
+    wanted = int((modelled[n.SEASON] >= FIRST_COMPARED).sum())
+    record: pd.DataFrame = walk_forward(feature_table(modelled), Hyperparameters(), wanted).to_pandas()
+    record[n.SEASON] = modelled[n.SEASON].to_numpy()[-len(record) :]
+    since = date(FIRST_SEASON - 1, 8, 1)
+    forecast = reference_forecast(result_table(games), record[c.ROW_ID].tolist(), since)
+    return record.assign(**{ELO_LOGISTIC: forecast})
 
 
 def print_seasons(record: pd.DataFrame) -> None:
@@ -83,13 +84,13 @@ def print_seasons(record: pd.DataFrame) -> None:
     print(f"{'season':>9}  {'forecaster':<13}" + "".join(f"{name:>9}" for name in names))
     first, last = CONFIRMED
     for season in range(first, last + 1):
-        _print_scores(str(season), record[record[c.SEASON] == season])
-    _print_scores(f"{first}-{last}", record[record[c.SEASON] >= first])
+        _print_scores(str(season), record[record[n.SEASON] == season])
+    _print_scores(f"{first}-{last}", record[record[n.SEASON] >= first])
 
 
 def _print_scores(label: str, record: pd.DataFrame) -> None:
     for who, column in WHO.items():
-        s = metrics.score(_floats(record[column]), _floats(record[c.HOME_WON]))
+        s = metrics.score(_floats(record[column]), _floats(record[c.TARGET]))
         print(
             f"{label:>9}  {who:<13}{s.log_loss:9.4f}{s.brier:9.4f}{s.accuracy:9.4f}{s.roc_auc:9.4f}"
             f"{s.calibration_error:9.4f}{s.n_games:9,}"
@@ -101,10 +102,11 @@ def print_538(record: pd.DataFrame, games: pd.DataFrame) -> None:
     """Log loss beside FiveThirtyEight's on the games that both have forecast."""
     published = published_forecasts()
     both = joined(record, games, published)
-    print(f"\n538 published {len(published):,} forecasts with log loss {_loss(published, 'p_538'):.4f};")
+    loss = _loss(published.rename(columns={"home_won": c.TARGET}), "p_538")
+    print(f"\n538 published {len(published):,} forecasts with log loss {loss:.4f};")
     print(f"{len(published) - len(both):,} of these games have no score in the data, so that they teach nothing.")
     print(f"\n{'season':>9}{'model':>9}{'538':>9}{'Elo-log.':>9}{'games':>7}")
-    for season, rows in [*both.groupby(c.SEASON), ("together", both)]:
+    for season, rows in [*both.groupby(n.SEASON), ("together", both)]:
         losses = [_loss(rows, column) for column in (c.P_MODEL, "p_538", ELO_LOGISTIC)]
         print(f"{season!s:>9}" + "".join(f"{loss:9.4f}" for loss in losses) + f"{len(rows):7,}")
     gap = _difference(both, c.P_MODEL, "p_538")
@@ -114,30 +116,30 @@ def print_538(record: pd.DataFrame, games: pd.DataFrame) -> None:
 def published_forecasts() -> pd.DataFrame:
     """date, both franchises, p_538 and home_won, as 538 names home and away."""
     file = pd.read_csv(REAL_DATA / "forecasts_538_2016_2022.csv", parse_dates=["date"])
-    sides = {side: file[side].map(NICKNAMES) for side in (c.HOME_FRANCHISE, c.AWAY_FRANCHISE)}
+    sides = {side: file[side].map(NICKNAMES) for side in (n.HOME_FRANCHISE, n.AWAY_FRANCHISE)}
     assert not any(side.isna().any() for side in sides.values()), "a nickname has no franchise"
     return file.assign(**sides).rename(columns={"home_win_probability": "p_538"})
 
 
 def joined(record: pd.DataFrame, games: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     """The record's rows with p_538; on neutral sites the sources disagree about who is at home, so both ways count."""
-    teams = games[[c.GAME_ID, c.HOME_FRANCHISE, c.AWAY_FRANCHISE]].astype(str)
-    ours = record.merge(teams, on=c.GAME_ID).assign(day=record[c.DATE].astype("datetime64[s]"))
-    theirs = published.assign(day=published[c.DATE].astype("datetime64[s]"))
-    swapped = theirs.rename(columns={c.HOME_FRANCHISE: c.AWAY_FRANCHISE, c.AWAY_FRANCHISE: c.HOME_FRANCHISE})
+    teams = games[[n.GAME_ID, n.HOME_FRANCHISE, n.AWAY_FRANCHISE]].astype(str)
+    ours = record.merge(teams, left_on=c.ROW_ID, right_on=n.GAME_ID).assign(day=record[c.TIME].astype("datetime64[s]"))
+    theirs = published.assign(day=published[n.DATE].astype("datetime64[s]"))
+    swapped = theirs.rename(columns={n.HOME_FRANCHISE: n.AWAY_FRANCHISE, n.AWAY_FRANCHISE: n.HOME_FRANCHISE})
     swapped = swapped.assign(p_538=1 - swapped["p_538"], home_won=1 - swapped["home_won"])
-    keys = ["day", c.HOME_FRANCHISE, c.AWAY_FRANCHISE]
+    keys = ["day", n.HOME_FRANCHISE, n.AWAY_FRANCHISE]
     theirs = pd.concat([theirs, swapped])[[*keys, "p_538", "home_won"]]
-    both = ours.merge(theirs, on=keys, suffixes=("", "_538"), validate="one_to_one")
-    assert (both[c.HOME_WON] == both["home_won_538"]).all(), "the sources disagree about a winner"
+    both = ours.merge(theirs, on=keys, validate="one_to_one")
+    assert (both[c.TARGET] == both["home_won"]).all(), "the sources disagree about a winner"
     return both
 
 
 def print_verdict(record: pd.DataFrame) -> bool:
     """Whether the model beats Elo-logistic in each season that confirms, and by enough on average."""
     first, last = CONFIRMED
-    confirmed = record[record[c.SEASON] >= first]
-    gains = {season: -_difference(confirmed[confirmed[c.SEASON] == season]).mean for season in range(first, last + 1)}
+    confirmed = record[record[n.SEASON] >= first]
+    gains = {season: -_difference(confirmed[confirmed[n.SEASON] == season]).mean for season in range(first, last + 1)}
     together = _difference(confirmed)
     print("\ngain over Elo-logistic: " + ", ".join(f"{season} {gain:.4f}" for season, gain in gains.items()))
     print(f"together {-together.mean:.4f}, 95 % interval {-together.upper:.4f} to {-together.lower:.4f}")
@@ -147,14 +149,14 @@ def print_verdict(record: pd.DataFrame) -> bool:
 
 
 def _difference(rows: pd.DataFrame, a: str = c.P_MODEL, b: str = ELO_LOGISTIC) -> metrics.Difference:
-    y = _floats(rows[c.HOME_WON])
-    weeks = rows[c.DATE].to_numpy().astype("datetime64[W]").astype(np.int64)
+    y = _floats(rows[c.TARGET])
+    weeks = rows[c.TIME].to_numpy().astype("datetime64[W]").astype(np.int64)
     losses = [metrics.log_losses(_floats(rows[column]), y) for column in (a, b)]
     return metrics.paired_difference(losses[0], losses[1], weeks, seed=BOOTSTRAP_SEED)
 
 
 def _loss(rows: pd.DataFrame, column: str) -> float:
-    return float(metrics.log_losses(_floats(rows[column]), _floats(rows[c.HOME_WON])).mean())
+    return float(metrics.log_losses(_floats(rows[column]), _floats(rows[c.TARGET])).mean())
 
 
 def _floats(column: pd.Series[Any]) -> NDArray[np.float64]:

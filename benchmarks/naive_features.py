@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import pandas as pd
 
-from pipeline.contract import names as c
+from pipeline.workloads.nba import columns as n
 
-POINTS: Final = (c.HOME_POINTS, c.AWAY_POINTS)
+POINTS: Final = (n.HOME_POINTS, n.AWAY_POINTS)
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ class _Game:
 
 def replay(games: pd.DataFrame) -> list[State]:
     """State of each game, in the games' order (by date and game_id)."""
-    margin = (games[c.HOME_POINTS] - games[c.AWAY_POINTS]).astype(object)
+    margin = (games[n.HOME_POINTS] - games[n.AWAY_POINTS]).astype(object)
     columns = (
-        games[c.DATE].to_numpy().astype("datetime64[D]").astype(int).tolist(),
-        games[c.SEASON].tolist(),
-        games[c.HOME_FRANCHISE].astype(str).tolist(),
-        games[c.AWAY_FRANCHISE].astype(str).tolist(),
+        games[n.DATE].to_numpy().astype("datetime64[D]").astype(int).tolist(),
+        games[n.SEASON].tolist(),
+        games[n.HOME_FRANCHISE].astype(str).tolist(),
+        games[n.AWAY_FRANCHISE].astype(str).tolist(),
         margin.where(margin.notna(), None).tolist(),
-        games[c.NEUTRAL_SITE].tolist(),
+        games[n.NEUTRAL_SITE].tolist(),
     )
     league = _Replay()
     rows = (_Game(*row) for row in zip(*columns, strict=True))
@@ -121,18 +121,18 @@ def naive_frame(games: pd.DataFrame, states: list[State]) -> pd.DataFrame:
 def naive_features(frame: pd.DataFrame, state: State, row: int) -> dict[str, float]:
     """p_elo and FEATURES of the game in position `row` of `naive_frame(games)`."""
     game = frame.iloc[row]
-    earlier = frame[frame[c.DATE] < game[c.DATE]]
+    earlier = frame[frame[n.DATE] < game[n.DATE]]
     played = earlier[earlier["margin"].notna()]
-    home = _team(earlier, played, game, str(game[c.HOME_FRANCHISE]))
-    away = _team(earlier, played, game, str(game[c.AWAY_FRANCHISE]))
-    court = 0.0 if game[c.NEUTRAL_SITE] else 1.0
-    playoff = 1.0 if game[c.PLAYOFF] else 0.0
+    home = _team(earlier, played, game, str(game[n.HOME_FRANCHISE]))
+    away = _team(earlier, played, game, str(game[n.AWAY_FRANCHISE]))
+    court = 0.0 if game[n.NEUTRAL_SITE] else 1.0
+    playoff = 1.0 if game[n.PLAYOFF] else 0.0
     lately = played["surprise"].tail(600).clip(-40, 40)
     spread = math.sqrt(((lately**2).sum() + 50 * 12**2) / (len(lately) + 50))
     rating = (state.rating_home - state.rating_away) / spread
     elo = state.elo_home - state.elo_away
     return {
-        c.P_ELO: 1 / (1 + 10 ** (-(elo + 100 * court) / 400)),
+        n.P_ELO: 1 / (1 + 10 ** (-(elo + 100 * court) / 400)),
         "margin_rating_difference": rating,
         "elo_difference": elo / 100,
         "home_court": court,
@@ -165,11 +165,11 @@ def naive_features(frame: pd.DataFrame, state: State, row: int) -> dict[str, flo
 
 
 def _team(earlier: pd.DataFrame, played: pd.DataFrame, game: pd.Series[Any], team: str) -> dict[str, float]:
-    scheduled = earlier[(earlier[c.HOME_FRANCHISE] == team) | (earlier[c.AWAY_FRANCHISE] == team)]
-    ago = (game[c.DATE] - scheduled[c.DATE]).dt.days
-    ever = played[(played[c.HOME_FRANCHISE] == team) | (played[c.AWAY_FRANCHISE] == team)]
-    season = ever[ever[c.SEASON] == game[c.SEASON]]
-    sign = (season[c.HOME_FRANCHISE] == team) * 2 - 1
+    scheduled = earlier[(earlier[n.HOME_FRANCHISE] == team) | (earlier[n.AWAY_FRANCHISE] == team)]
+    ago = (game[n.DATE] - scheduled[n.DATE]).dt.days
+    ever = played[(played[n.HOME_FRANCHISE] == team) | (played[n.AWAY_FRANCHISE] == team)]
+    season = ever[ever[n.SEASON] == game[n.SEASON]]
+    sign = (season[n.HOME_FRANCHISE] == team) * 2 - 1
     margin, surprise = season["margin"] * sign, season["surprise"] * sign
     win = (margin > 0) - 0.5
     last_82, last_20 = ever.tail(82), ever.tail(20)
@@ -185,23 +185,23 @@ def _team(earlier: pd.DataFrame, played: pd.DataFrame, game: pd.Series[Any], tea
         "margin_10": margin.tail(10).sum() / (len(margin.tail(10)) + 5),
         "surprise_5": surprise.tail(5).sum() / (len(surprise.tail(5)) + 3),
         "surprise_1": surprise.tail(1).sum() / (len(surprise.tail(1)) + 1),
-        "home_games_5": (season[c.HOME_FRANCHISE] == team).tail(5).sum(),
-        "own_edge": last_82["surprise"][~last_82[c.NEUTRAL_SITE]].sum() / (len(last_82) + 82),
+        "home_games_5": (season[n.HOME_FRANCHISE] == team).tail(5).sum(),
+        "own_edge": last_82["surprise"][~last_82[n.NEUTRAL_SITE]].sum() / (len(last_82) + 82),
         "points": last_20["points"].sum(),
         "points_games": len(last_20),
     }
 
 
 def _meetings(played: pd.DataFrame, game: pd.Series[Any]) -> float:
-    home, away = game[c.HOME_FRANCHISE], game[c.AWAY_FRANCHISE]
-    same = played[(played[c.SEASON] == game[c.SEASON]) & (played[c.PLAYOFF] == game[c.PLAYOFF])]
-    as_now = same[(same[c.HOME_FRANCHISE] == home) & (same[c.AWAY_FRANCHISE] == away)]["surprise"]
-    swapped = same[(same[c.HOME_FRANCHISE] == away) & (same[c.AWAY_FRANCHISE] == home)]["surprise"]
+    home, away = game[n.HOME_FRANCHISE], game[n.AWAY_FRANCHISE]
+    same = played[(played[n.SEASON] == game[n.SEASON]) & (played[n.PLAYOFF] == game[n.PLAYOFF])]
+    as_now = same[(same[n.HOME_FRANCHISE] == home) & (same[n.AWAY_FRANCHISE] == away)]["surprise"]
+    swapped = same[(same[n.HOME_FRANCHISE] == away) & (same[n.AWAY_FRANCHISE] == home)]["surprise"]
     return float((as_now.sum() - swapped.sum()) / (len(as_now) + len(swapped) + 4))
 
 
 def _league_home(played: pd.DataFrame) -> float:
-    lately = played[~played[c.NEUTRAL_SITE]]["surprise"].tail(400)
+    lately = played[~played[n.NEUTRAL_SITE]]["surprise"].tail(400)
     return float(lately.sum() / (len(lately) + 100))
 
 

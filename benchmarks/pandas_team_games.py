@@ -21,6 +21,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.contract import names as c
+from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.play_by_play.event_account import RULES
 
 KEYS = ["game_id", "team"]
@@ -44,7 +45,7 @@ def main() -> None:
     files = sorted(folder.rglob("*.parquet"))
     output.mkdir(parents=True, exist_ok=True)
     if "--tuned" in sys.argv:
-        columns = list(c.EVENT_COLUMNS)
+        columns = list(nba.EVENT_COLUMNS)
         events = pd.concat([pd.read_parquet(path, columns=columns) for path in files], ignore_index=True)
     else:
         everything = pd.concat([pd.read_parquet(path).assign(file=path.name) for path in files], ignore_index=True)

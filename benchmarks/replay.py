@@ -28,6 +28,7 @@ from pipeline.backtest.policies import REFERENCE, Policy
 from pipeline.backtest.results import differences
 from pipeline.backtest.run import Prepared, Settings, prepare, simulate
 from pipeline.training.model import fit
+from pipeline.workloads.nba.feature_names import LAYOUT
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 REAL_GAMES: Final = ROOT.parent / "shared" / "data" / "games"
@@ -55,7 +56,7 @@ def seconds_of_fits(prepared: Prepared) -> float:
     start = time.process_time()
     for key in sample:
         games = slice(key.begin, key.end)
-        fit(world.X[games], world.home_won[games], prepared.settings.hyperparameters)
+        fit(world.X[games], world.home_won[games], prepared.settings.hyperparameters, LAYOUT)
     return (time.process_time() - start) / len(sample) * len(keys)
 
 

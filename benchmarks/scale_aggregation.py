@@ -29,6 +29,7 @@ from benchmarks.timed_process import Run, growth, timed
 from pipeline.contract import names as c
 from pipeline.cost.night import DEFINITION_FILE, Job, job_cost
 from pipeline.cost.prices import load_prices
+from pipeline.workloads.nba import columns as n
 
 REAL_EVENTS: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "play_by_play_2023"
 SIZES: Final = (1, 10)
@@ -117,12 +118,12 @@ def write_seasons(folder: Path, times: int) -> int:
                 shutil.copyfile(path, target)
                 continue
             table = pq.read_table(path)
-            ids = pc.add(table[c.GAME_ID], pa.scalar(season * 100_000_000))
-            days = pc.add(table[c.DATE], pa.scalar(season % 70 * 10_000))
-            for name, values in ((c.GAME_ID, ids), (c.DATE, days)):
+            ids = pc.add(table[n.GAME_ID], pa.scalar(season * 100_000_000))
+            days = pc.add(table[n.DATE], pa.scalar(season % 70 * 10_000))
+            for name, values in ((n.GAME_ID, ids), (n.DATE, days)):
                 table = table.set_column(table.column_names.index(name), name, values)
             # further ones hold only what is read, so that a hundred of them have room
-            pq.write_table(table.select(list(c.EVENT_COLUMNS)), target)
+            pq.write_table(table.select(list(n.EVENT_COLUMNS)), target)
     return sum(pq.read_metadata(path).num_rows for path in folder.iterdir())
 
 
@@ -208,13 +209,13 @@ def compare(output: Path) -> str:
             account = json.loads((folder / c.AGGREGATED_FILE).read_text(encoding="utf-8"))
             accounts[folder.name] = {name: value for name, value in account.items() if name not in OF_THE_RUN}
     (_, first), *others = found.items()
-    shared = [name for name in first[0] if all(name in rows[0] for _, rows in others) and name != c.DATE]
+    shared = [name for name in first[0] if all(name in rows[0] for _, rows in others) and name != n.DATE]
     for name, rows in others:
         assert len(rows) == len(first), name
         for one, other in zip(first, rows, strict=True):
             for column in shared:
                 same = one[column] == other[column] or abs(float(one[column]) - float(other[column])) < 1e-9
-                assert same, f"{name}: {column} of game {one[c.GAME_ID]} is {other[column]}, not {one[column]}"
+                assert same, f"{name}: {column} of game {one[n.GAME_ID]} is {other[column]}, not {one[column]}"
     for name, account in accounts.items():
         assert account == next(iter(accounts.values())), f"{name} accounts otherwise for the rows: {account}"
     return (

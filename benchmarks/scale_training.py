@@ -29,7 +29,9 @@ import pyarrow.parquet as pq
 from benchmarks.timed_process import Run, growth, timed
 from pipeline.contract import names as c
 from pipeline.jobs.prepare import MAX_ROW_GROUP, write_features
+from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.data.games import load_games
+from pipeline.workloads.nba.feature_names import LAYOUT
 from pipeline.workloads.nba.features import features_and_state
 from pipeline.workloads.nba.state_file import write_state
 
@@ -92,11 +94,17 @@ def main(full: bool) -> int:
 def write_real(folder: Path) -> int:
     """Train's channel from the real games, as Prepare writes it; returns the number of games."""
     loaded = load_games(REAL_GAMES, as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, min_games=500).games
-    played = loaded[loaded[c.HOME_POINTS].notna()].reset_index(drop=True)
+    played = loaded[loaded[n.HOME_POINTS].notna()].reset_index(drop=True)
     features, state = features_and_state(played, AS_OF)
-    modelled = features[features[c.SEASON] >= FIRST_SEASON].reset_index(drop=True)
+    modelled = features[features[n.SEASON] >= FIRST_SEASON].reset_index(drop=True)
     folder.mkdir()
-    facts = {"as_of_date": str(AS_OF), "fingerprint": "benchmark", "feature_signature": "benchmark", "time_zone": "UTC"}
+    facts = {
+        "as_of_date": str(AS_OF),
+        "fingerprint": "benchmark",
+        "feature_signature": "benchmark",
+        "time_zone": "UTC",
+        **LAYOUT.as_metadata(),
+    }
     write_features(folder / c.FEATURES_FILE, modelled, facts)
     write_state(folder / c.STATE_FILE, state)
     return len(modelled)
@@ -110,14 +118,14 @@ def repeat(source: Path, folder: Path, times: int) -> None:
     if times == 1:
         shutil.copy(source / c.FEATURES_FILE, folder)
         return
-    day, season = table[c.DATE].to_numpy().astype("datetime64[D]"), table[c.SEASON].to_numpy()
+    day, season = table[c.TIME].to_numpy().astype("datetime64[D]"), table[n.SEASON].to_numpy()
     years = int(season.max() - season.min()) + 1
     writer: pq.ParquetWriter | None = None
     for copy in range(times):
         shifted = {
-            c.GAME_ID: pa.array([f"{copy}-{game}" for game in table[c.GAME_ID].to_pylist()]),
-            c.DATE: pa.array(day + np.timedelta64(copy * years * 366, "D")),
-            c.SEASON: pa.array(season + copy * years),
+            c.ROW_ID: pa.array([f"{copy}-{game}" for game in table[c.ROW_ID].to_pylist()]),
+            c.TIME: pa.array(day + np.timedelta64(copy * years * 366, "D")),
+            n.SEASON: pa.array(season + copy * years),
         }
         part = table
         for name, values in shifted.items():

@@ -32,6 +32,7 @@ from pipeline.serving.app import JSON, MAX_BODY_BYTES
 from pipeline.training.artifact import read_artifact
 from pipeline.workloads.nba.elo import Schedule
 from pipeline.workloads.nba.league_state import LeagueState
+from pipeline.workloads.nba.state_file import read_state
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 REAL_GAMES: Final = ROOT.parent / "shared" / "data" / "games"
@@ -60,8 +61,9 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         model = arguments.model or train(Path(folder) / "store")
-        state = read_artifact(model).state
-        assert state is not None, "the model carries no state"
+        artifact = read_artifact(model)
+        assert artifact.state is not None, "the model carries no state"
+        state = artifact.parsed_state(read_state)
         with served(model) as (port, pid):
             single = one_game_requests(state)
             report(

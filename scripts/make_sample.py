@@ -16,7 +16,16 @@ from typing import Final
 
 import click
 
-from pipeline.contract.names import AWAY_POINTS, AWAY_TEAM, DATE, HOME_POINTS, HOME_TEAM, NEUTRAL_SITE, PLAYOFF, SEASON
+from pipeline.workloads.nba.columns import (
+    AWAY_POINTS,
+    AWAY_TEAM,
+    DATE,
+    HOME_POINTS,
+    HOME_TEAM,
+    NEUTRAL_SITE,
+    PLAYOFF,
+    SEASON,
+)
 from pipeline.workloads.nba.simulated_league import FIRST_SAMPLE_SEASON, N_TEAMS, Game, simulate_seasons
 
 SAMPLE_AS_OF: Final = date(2025, 3, 1)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from pipeline.backtest.candidates import Calendar
 from pipeline.backtest.fits import Fits
 from pipeline.backtest.world import World
-from pipeline.contract import names as c
 from pipeline.monitoring import monitor_evidence as monitor
+from pipeline.workloads.nba import columns as n
 
 _FIRST_HORIZON = 400  # days: most champions are replaced by then, and evidence over years takes seconds
 
@@ -20,7 +20,7 @@ class Alarms:
     def __init__(self, world: World, calendar: Calendar, fits: Fits) -> None:
         self._world, self._calendar, self._fits = world, calendar, fits
         results = world.modelled_results
-        self._home, self._away = (results[name].to_numpy() for name in (c.HOME_FRANCHISE, c.AWAY_FRANCHISE))
+        self._home, self._away = (results[name].to_numpy() for name in (n.HOME_FRANCHISE, n.AWAY_FRANCHISE))
         self._known: dict[int, tuple[int, monitor.EvidencePath | None]] = {}
 
     def on(self, champion: int, night: int, family: str | None) -> bool:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pipeline.backtest.candidates import Tampering
 from pipeline.backtest.fits import CLEAN, Source
 from pipeline.backtest.world import EPOCH, ReplayError, World, digests_of
-from pipeline.contract import names as c
+from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.data.games import BadData, load_games
 from pipeline.workloads.nba.feature_names import FEATURES
 
@@ -111,7 +111,7 @@ def _refusal_of(data: Path, day: date, max_bad_row_share: float) -> str:
         else:
             folder.mkdir()
             shutil.copy(data, folder)
-        columns = [column for column in c.REQUIRED_COLUMNS if column != c.AWAY_POINTS]
+        columns = [column for column in n.REQUIRED_COLUMNS if column != n.AWAY_POINTS]
         (folder / f"export_{day}.csv").write_text(",".join(columns) + f"\n{day},{day.year},BOS,NYK,101\n")
         try:
             today = datetime.now(UTC).date()
@@ -123,7 +123,7 @@ def _refusal_of(data: Path, day: date, max_bad_row_share: float) -> str:
 
 def _leaking(world: World) -> Source:
     """Form with the game itself in it: rolling means that nobody shifted."""
-    points = [world.modelled_results[name].to_numpy() for name in (c.HOME_POINTS, c.AWAY_POINTS)]
+    points = [world.modelled_results[name].to_numpy() for name in (n.HOME_POINTS, n.AWAY_POINTS)]
     margin = (points[0] - points[1]).astype(np.float32)
     X = world.X.copy()
     for name, games in _UNSHIFTED.items():

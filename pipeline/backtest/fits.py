@@ -23,6 +23,7 @@ from pipeline.backtest.fit_cache import FitCache, digest
 from pipeline.training.logistic import sigmoid
 from pipeline.training.model import Hyperparameters, fit, predict_log_odds
 from pipeline.training.training_sets import FeatureMatrix
+from pipeline.workloads.nba.feature_names import LAYOUT
 
 FloatArray = NDArray[np.float64]
 
@@ -192,7 +193,7 @@ def _work(task: _Task) -> int:
         booster = cache.load(name)
         if booster is None:
             games = slice(key.begin, key.end)
-            booster = fit(taught["X"][games], taught["home_won"][games], _worker["hyperparameters"])
+            booster = fit(taught["X"][games], taught["home_won"][games], _worker["hyperparameters"], LAYOUT)
             cache.save(name, booster)
         _worker["matrix"][row, key.end :] = predict_log_odds(booster, scored["X"][key.end :])
     _worker["matrix"].flush()

@@ -31,7 +31,7 @@ class Judgements:
 
     def __init__(self, world: World, calendar: Calendar, fits: Fits, cache: FitCache) -> None:
         self.world, self.calendar, self.fits, self._cache = world, calendar, fits, cache
-        self._ids = world.features[c.GAME_ID].to_numpy()
+        self._ids = world.features[c.ROW_ID].to_numpy()
         self._reference: dict[int, FloatArray] = {}
         self._slot = np.full(len(calendar.candidates), -1, dtype=np.int64)  # of a champion among the pairs' rows
         self._pairs = np.full((2, 16, len(calendar.candidates)), np.nan)

@@ -13,7 +13,6 @@ from datetime import date
 from functools import cached_property
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.backtest.candidates import Calendar
@@ -30,6 +29,7 @@ from pipeline.training.training_sets import FeatureMatrix
 from pipeline.training.walk_forward import feature_matrix
 from pipeline.workloads.nba.data.games import as_known_on
 from pipeline.workloads.nba.features import build_features
+from pipeline.workloads.nba.tables import feature_table
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -151,10 +151,9 @@ class Service:
                 self._frozen.clear()
             as_of = date.fromordinal(EPOCH.toordinal() + state_day)
             features = build_features(as_known_on(self.world.games, as_of)[0])
-            position = {game: row for row, game in enumerate(features[c.GAME_ID].tolist())}
-            rows = [position[game] for game in self.world.features[c.GAME_ID].to_pylist()]
-            table = pa.Table.from_pandas(features.iloc[rows], preserve_index=False)
-            self._frozen[state_day] = feature_matrix(table)
+            position = {game: row for row, game in enumerate(features[c.ROW_ID].tolist())}
+            rows = [position[game] for game in self.world.features[c.ROW_ID].to_pylist()]
+            self._frozen[state_day] = feature_matrix(feature_table(features.iloc[rows]))
         return self._frozen[state_day]
 
     def _outage_days(self) -> list[int]:

@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from pipeline.contract import names as c
 from pipeline.training.training_sets import FeatureMatrix
 from pipeline.training.walk_forward import feature_matrix
+from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.data.games import load_games
 from pipeline.workloads.nba.features import build_features
 from pipeline.workloads.nba.reference import reference_forecast
+from pipeline.workloads.nba.tables import feature_table, result_table
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -76,21 +78,22 @@ class World:
         start = max(begin, int(np.searchsorted(month, month[first], side="right")))
         forecast = np.full(len(self.day), np.nan)
         if start < end:
-            ids = self.features[c.GAME_ID].slice(start, end - start).to_pylist()
-            forecast[start:end] = reference_forecast(self.results, ids, first_season)
+            ids = self.features[c.ROW_ID].slice(start, end - start).to_pylist()
+            forecast[start:end] = reference_forecast(
+                self.results, ids, date.fromordinal(EPOCH.toordinal() + int(self.day[first]))
+            )
         return forecast
 
     @cached_property
     def results(self) -> pa.Table:
         """The result of every played game, older seasons too, as Prepare hands it to Evaluate."""
-        played = self.games[self.games[c.HOME_POINTS].notna()]
-        return pa.Table.from_pandas(played[list(c.RESULT_COLUMNS)], preserve_index=False)
+        return result_table(self.games)
 
     @cached_property
     def modelled_results(self) -> pa.Table:
         """The results of the modelled games, in their order."""
-        row_of = {game: row for row, game in enumerate(self.results[c.GAME_ID].to_pylist())}
-        return self.results.take([row_of[game] for game in self.features[c.GAME_ID].to_pylist()])
+        row_of = {game: row for row, game in enumerate(self.results[c.ROW_ID].to_pylist())}
+        return self.results.take([row_of[game] for game in self.features[c.ROW_ID].to_pylist()])
 
     @cached_property
     def prefix_digests(self) -> list[str]:
@@ -130,11 +133,11 @@ def load_world(
         data, as_of=as_of, today=datetime.now(UTC).date(), max_bad_row_share=max_bad_row_share, min_games=min_games
     ).games
     features = build_features(games)
-    modelled = features[features[c.HOME_WON].notna() & (features[c.SEASON] >= first_season)]
-    table = pa.Table.from_pandas(modelled, preserve_index=False)
-    days = table[c.DATE].to_numpy().astype("datetime64[D]").astype(np.int64)
+    modelled = features[features[c.TARGET].notna() & (features[n.SEASON] >= first_season)]
+    table = feature_table(modelled)
+    days = table[c.TIME].to_numpy().astype("datetime64[D]").astype(np.int64)
     start = (first - EPOCH).days
-    before = int(((games[c.DATE] < pd.Timestamp(first)) & games[c.HOME_POINTS].notna()).sum())
+    before = int(((games[n.DATE] < pd.Timestamp(first)) & games[n.HOME_POINTS].notna()).sum())
     if before < min_games:
         raise ReplayError(
             f"only {before:,} games were played before --from {first}, fewer than MinGames {min_games:,}: start later"
@@ -151,10 +154,10 @@ def load_world(
         games=games,
         features=table,
         X=feature_matrix(table),
-        home_won=table[c.HOME_WON].to_numpy().astype(np.float64),
-        p_elo=table[c.P_ELO].to_numpy().astype(np.float64),
+        home_won=table[c.TARGET].to_numpy().astype(np.float64),
+        p_elo=table[n.P_ELO].to_numpy().astype(np.float64),
         day=days,
-        season=table[c.SEASON].to_numpy().astype(np.int64),
+        season=table[n.SEASON].to_numpy().astype(np.int64),
         nights=np.array([(night - EPOCH).days for night in nights]) if nights else span,
         first_season=first_season,
     )

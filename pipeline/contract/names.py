@@ -7,66 +7,15 @@ from __future__ import annotations
 
 from typing import Final
 
-# --- columns of a game, as it arrives (docs: README, "Data contract") -------------------------------------------------
-GAME_ID: Final = "game_id"
-DATE: Final = "date"  # the local game day
-SEASON: Final = "season"  # the year in which the season ends
-HOME_TEAM: Final = "home_team"
-AWAY_TEAM: Final = "away_team"
-HOME_POINTS: Final = "home_points"
-AWAY_POINTS: Final = "away_points"
-NEUTRAL_SITE: Final = "neutral_site"
-PLAYOFF: Final = "playoff"
-REQUIRED_COLUMNS: Final = (DATE, SEASON, HOME_TEAM, AWAY_TEAM, HOME_POINTS, AWAY_POINTS)
-OPTIONAL_COLUMNS: Final = (GAME_ID, NEUTRAL_SITE, PLAYOFF)
-GAME_COLUMNS: Final = (
-    GAME_ID,
-    DATE,
-    SEASON,
-    HOME_TEAM,
-    AWAY_TEAM,
-    HOME_POINTS,
-    AWAY_POINTS,
-    NEUTRAL_SITE,
-    PLAYOFF,
-)
-# added by validation
-HOME_FRANCHISE: Final = "home_franchise"
-AWAY_FRANCHISE: Final = "away_franchise"
-# --- columns of a play-by-play event, by the names of the NBA's own feed (docs/events.md) -----------------------------
-EVENT_COLUMNS: Final = (
-    "game_id",
-    "date",
-    "period",
-    "clock",
-    "actionNumber",
-    "actionType",
-    "shotResult",
-    "team",
-    "description",
-    "qualifier",
-)
-
-# the target
-HOME_WON: Final = "home_won"
-# what happened, as validated: all that the reference of Evaluate knows
-RESULT_COLUMNS: Final = (
-    GAME_ID,
-    DATE,
-    SEASON,
-    HOME_FRANCHISE,
-    AWAY_FRANCHISE,
-    HOME_POINTS,
-    AWAY_POINTS,
-    NEUTRAL_SITE,
-)
+# --- columns of every table of rows, whatever the workload calls them ------------------------------------------------
+ROW_ID: Final = "row_id"
+TIME: Final = "time"  # the day of a row, or its moment
+TARGET: Final = "target"  # null where it is not known yet
 
 # --- columns of the walk-forward record and of the predictions --------------------------------------------------------
 P_MODEL: Final = "p_model"
-P_ELO: Final = "p_elo"
 P_BASE_RATE: Final = "p_base_rate"
 TRAINED_BEFORE: Final = "trained_before"  # first day that the weights behind a prediction have not seen
-HOME_WIN_PROBABILITY: Final = "home_win_probability"
 CHAMPION_VERSION: Final = "champion_version"
 AS_OF_DATE: Final = "as_of_date"
 MODEL_USED: Final = "model"  # "champion", or "elo" where no champion can score

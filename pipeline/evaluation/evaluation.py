@@ -24,8 +24,7 @@ from pipeline.evaluation import metrics
 from pipeline.training.artifact import Artifact
 from pipeline.training.champion import Champion, why_not_scorable
 from pipeline.training.model import importance, predict
-from pipeline.training.walk_forward import feature_matrix
-from pipeline.workloads.nba.feature_names import FEATURES
+from pipeline.training.training_sets import feature_layout, feature_matrix
 from pipeline.workloads.nba.reference import reference_forecast
 
 FloatArray = NDArray[np.float64]
@@ -49,9 +48,9 @@ class Record:
     def of(cls, table: pa.Table, elo_logistic: FloatArray) -> Record:
         """From the table that Train wrote, and the reference for the same games."""
         return cls(
-            game_id=table[c.GAME_ID].to_numpy(),
+            game_id=table[c.ROW_ID].to_numpy(),
             days=days_of(table),
-            home_won=table[c.HOME_WON].to_numpy().astype(np.float64),
+            home_won=table[c.TARGET].to_numpy().astype(np.float64),
             predictions={
                 c.CANDIDATE: table[c.P_MODEL].to_numpy().astype(np.float64),
                 c.ELO_LOGISTIC: elo_logistic,
@@ -67,7 +66,7 @@ class Record:
 
 def days_of(table: pa.Table) -> NDArray[np.int64]:
     """The date column as days since 1970-01-01."""
-    days: NDArray[np.int64] = table[c.DATE].to_numpy().astype("datetime64[D]").astype(np.int64)
+    days: NDArray[np.int64] = table[c.TIME].to_numpy().astype("datetime64[D]").astype(np.int64)
     return days
 
 
@@ -86,16 +85,16 @@ def champion_predictions(
     """The champion's record up to its cut-off and its weights on today's features after it."""
     artifact = champion.artifact
     own = dict(
-        zip(artifact.record[c.GAME_ID].to_pylist(), artifact.record[c.P_MODEL].to_pylist(), strict=True),
+        zip(artifact.record[c.ROW_ID].to_pylist(), artifact.record[c.P_MODEL].to_pylist(), strict=True),
     )
     result = np.array([own.get(game, np.nan) for game in record.game_id], dtype=np.float64)
-    reason = why_not_scorable(champion, feature_signature, FEATURES)
+    reason = why_not_scorable(champion, feature_signature, feature_layout(features.schema).features)
     if reason:
         return ChampionPredictions(champion, result, f"the games of both records, because {reason}")
     cut_off = (artifact.cut_off - date(1970, 1, 1)).days
     later = np.flatnonzero(record.days >= cut_off)
     shipped = np.full(record.days.size, np.nan)
-    row_of = {game: row for row, game in enumerate(features[c.GAME_ID].to_pylist())}
+    row_of = {game: row for row, game in enumerate(features[c.ROW_ID].to_pylist())}
     rows = pa.array([row_of[game] for game in record.game_id[later]], type=pa.int64())
     shipped[later] = predict(artifact.booster, feature_matrix(features.take(rows)))
     result = out_of_sample(result, shipped, record.days, cut_off)
@@ -202,8 +201,10 @@ def evaluate(
     """
     if candidate.record.num_rows == 0:
         raise StepError("the candidate's walk-forward record is empty: no game to evaluate it on")
-    games = candidate.record[c.GAME_ID].to_pylist()
-    record = Record.of(candidate.record, reference_forecast(results, games, candidate.card.first_season))
+    games = candidate.record[c.ROW_ID].to_pylist()
+    record = Record.of(
+        candidate.record, reference_forecast(results, games, date.fromisoformat(candidate.card.trained_from))
+    )
     scored = champion_predictions(champion, record, features, feature_signature) if champion else None
     predictions = {
         c.CANDIDATE: record.predictions[c.CANDIDATE],
@@ -289,5 +290,5 @@ def feature_importance(candidate: Artifact, features: pa.Table) -> list[dict[str
     """Each feature's share of how far the candidate's forecasts move, on its most recent games, largest first."""
     recent = features.slice(max(0, features.num_rows - IMPORTANCE_GAMES))
     shares = importance(candidate.booster, feature_matrix(recent))
-    ranked = sorted(zip(FEATURES, shares.tolist(), strict=True), key=lambda item: (-item[1], item[0]))
+    ranked = sorted(zip(candidate.card.features, shares.tolist(), strict=True), key=lambda item: (-item[1], item[0]))
     return [{"feature": name, "share": share} for name, share in ranked]

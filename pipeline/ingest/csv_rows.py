@@ -15,13 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from pipeline.contract.workload import Column
 from pipeline.ingest.columns import Columns, is_header, letters_of, match_columns
 from pipeline.ingest.files.arrow_memory import arrow_reader
 from pipeline.ingest.files.csv_lines import CONTINUED, HEADER, CsvLines, QuotesError, first_line, sort_lines
 from pipeline.ingest.files.file_content import HEAD_BYTES, kind_of, text_unlike_csv
 from pipeline.ingest.files.limits import MAX_COLUMNS, MAX_LINE, MAX_ROWS
 from pipeline.ingest.quarantine import BadData
-from pipeline.ingest.raw_rows import TEXT, LineCounts, RawFile, game_columns
+from pipeline.ingest.raw_rows import TEXT, LineCounts, RawFile, declared_columns
 
 _BLOCK: Final = 16 << 20  # bytes that Arrow parses at a time, all columns of them; more than any line has
 _LOOKED_AT: Final = 1_000  # distinct texts of a column that may be names of columns
@@ -43,11 +44,11 @@ def unzip(data: bytes, name: str, max_bytes: int) -> bytes:
     return text
 
 
-def read_csv(data: bytes, name: str) -> RawFile:
+def read_csv(data: bytes, name: str, declared: Sequence[Column]) -> RawFile:
     """The rows of a file by their text; raises BadData where the file cannot be read as a whole."""
     data = _text(data, name)
-    header_line, header = _header(data, name)
-    columns = match_columns(header, name)
+    header_line, header = _header(data, name, declared)
+    columns = match_columns(header, name, declared)
     try:
         lines = sort_lines(data, header_line, len(header), columns.positions.values())
     except QuotesError as error:
@@ -59,17 +60,23 @@ def read_csv(data: bytes, name: str) -> RawFile:
             f"{table.num_rows:,}); put a field with quotation marks into quotation marks, and double those within it"
         )
     kept = np.ones(table.num_rows, dtype=np.bool_)
-    kept[_headers_among(table, lines, columns, header, data, name)] = False
+    kept[_headers_among(table, lines, columns, header, data, name, declared)] = False
     lines.kinds[lines.starts[~kept] - 1] = HEADER
     counts = LineCounts.of(lines.kinds)
     if not counts.rows + counts.bad:
         raise BadData(f"{name} has a header and no rows; export it again or remove it")
     table = table if kept.all() else table.filter(pa.array(kept))
-    return RawFile(name, game_columns(table), lines.starts[kept], columns, counts, lines.bad)
+    return RawFile(name, declared_columns(table, declared), lines.starts[kept], columns, counts, lines.bad)
 
 
 def _headers_among(
-    table: pa.Table, lines: CsvLines, columns: Columns, header: Sequence[str], data: bytes, name: str
+    table: pa.Table,
+    lines: CsvLines,
+    columns: Columns,
+    header: Sequence[str],
+    data: bytes,
+    name: str,
+    declared: Sequence[Column],
 ) -> npt.NDArray[np.int64]:
     """Rows (by position) that repeat the header, as in files that were joined; refuses one with columns elsewhere."""
     letters = list(map(letters_of, header))
@@ -85,7 +92,7 @@ def _headers_among(
             same[:] = False
     for row in np.flatnonzero((n_names >= _FEW_NAMES) & ~same)[:_FEW_NAMES].tolist():
         line = int(lines.starts[row])
-        if is_header(next(csv.reader([data.split(b"\n", line)[line - 1].decode()]), [])):
+        if is_header(next(csv.reader([data.split(b"\n", line)[line - 1].decode()]), []), declared):
             raise BadData(
                 f"{name}, line {line}: a second header, with its columns in another order than the first; put the rows "
                 "from there on into a file of their own"
@@ -151,7 +158,7 @@ def _first_no_utf8(data: bytes) -> int | None:
     return None
 
 
-def _header(data: bytes, name: str) -> tuple[int, list[str]]:
+def _header(data: bytes, name: str, declared: Sequence[Column]) -> tuple[int, list[str]]:
     """Number (from 0) of the first line that is not blank, and its cells."""
     line, text = first_line(data)
     if len(text) > MAX_LINE:
@@ -165,13 +172,13 @@ def _header(data: bytes, name: str) -> tuple[int, list[str]]:
             f"{name}, line {line + 1}: the header has {len(header):,} columns, and {MAX_COLUMNS:,} are read at most; "
             "remove those that are no column of games"
         )
-    if not is_header(header) and (above := _lines_above(data)):
+    if not is_header(header, declared) and (above := _lines_above(data, declared)):
         raise BadData(f"{name}, line {line + 1 + above}: this seems to be the header: remove the lines above it")
     return line, header
 
 
-def _lines_above(data: bytes) -> int:
+def _lines_above(data: bytes, declared: Sequence[Column]) -> int:
     """How many lines precede one that is a header, of the first few; 0 for none."""
     head = data.lstrip(b"\n")[: _TITLE_LINES * MAX_LINE].split(b"\n", _TITLE_LINES)[:_TITLE_LINES]
     rows = ([cell.strip() for cell in text.decode(errors="replace").split(",")] for text in head)
-    return next((number for number, cells in enumerate(rows) if is_header(cells)), 0)
+    return next((number for number, cells in enumerate(rows) if is_header(cells, declared)), 0)

@@ -3,6 +3,7 @@ both."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -10,21 +11,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.contract.names import DATE
+from pipeline.contract.workload import Column
 from pipeline.ingest.columns import Columns, match_columns
 from pipeline.ingest.files.arrow_memory import arrow_reader
 from pipeline.ingest.files.csv_lines import BadLines
 from pipeline.ingest.files.limits import MAX_COLUMNS, MAX_ROWS
 from pipeline.ingest.files.parquet_pages import has_checksums
 from pipeline.ingest.quarantine import BadData
-from pipeline.ingest.raw_rows import NO_BAD_LINES, TEXT, LineCounts, RawFile, game_columns
+from pipeline.ingest.raw_rows import NO_BAD_LINES, TEXT, LineCounts, RawFile, declared_columns
 
 _UTC: Final = ("UTC", "ETC/UTC", "Z", "GMT", "+00:00", "-00:00")
 # What a damaged file makes Arrow raise: its own errors, and what its Python side makes of bytes that are no text.
 _DAMAGE: Final = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError, KeyError, TypeError)
 
 
-def read_parquet(data: bytes, name: str, max_bytes: int) -> RawFile:
+def read_parquet(data: bytes, name: str, declared: Sequence[Column], max_bytes: int) -> RawFile:
     """The rows of a file by their text; the line of a row is its number, from 1.
 
     Checksums of pages are compared where the file has them. Raises BadData where it cannot be read as a whole.
@@ -35,17 +36,18 @@ def read_parquet(data: bytes, name: str, max_bytes: int) -> RawFile:
     except _DAMAGE as error:
         raise _corrupt(name, error) from error
     _refuse_too_large(file.metadata, name, max_bytes)
-    columns = match_columns(header, name)
+    columns = match_columns(header, name, declared)
     table = _read(data, file.schema_arrow, columns, name)
     if not table.num_rows:
         raise BadData(f"{name} has columns and no rows; export it again or remove it")
-    text = pa.table({column: _day_or_text(table[column], column, name) for column in columns.positions})
+    days = {column.name for column in declared if column.is_day}
+    text = pa.table({c: _day_or_text(table[c], c, name, is_day=c in days) for c in columns.positions})
     _refuse_too_long(text, name, max_bytes)
     bad = _with_line_breaks(text)
     kept = np.ones(table.num_rows, dtype=np.bool_)
     kept[bad.numbers - 1] = False
     counts = LineCounts(table.num_rows, header=0, rows=int(kept.sum()), continued=0, bad=bad.n_lines, blank=0)
-    rows = game_columns(text if kept.all() else text.filter(pa.array(kept)))
+    rows = declared_columns(text if kept.all() else text.filter(pa.array(kept)), declared)
     return RawFile(name, rows, np.flatnonzero(kept) + 1, columns, counts, bad, checksums=has_checksums(data))
 
 
@@ -148,8 +150,8 @@ def _has_line_break(column: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.bool_)
 
 
-def _day_or_text(values: pa.ChunkedArray, column: str, name: str) -> pa.ChunkedArray:
-    if column == DATE and pa.types.is_timestamp(values.type) and values.type.tz:
+def _day_or_text(values: pa.ChunkedArray, column: str, name: str, *, is_day: bool) -> pa.ChunkedArray:
+    if is_day and pa.types.is_timestamp(values.type) and values.type.tz:
         if values.type.tz.upper() in _UTC:
             raise BadData(
                 f"{name}: date is a time in UTC ({values.type}), and a day in UTC is often the day after the game's; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.contract.names import GAME_COLUMNS
+from pipeline.contract.workload import Column
 from pipeline.ingest.columns import Columns
 from pipeline.ingest.files.csv_lines import BAD, BLANK, CONTINUED, HEADER, ROW, BadLines
 from pipeline.ingest.files.data_folder import LeftOut
@@ -39,7 +40,7 @@ class LineCounts:
 
 @dataclass(frozen=True)
 class RawFile:
-    """The text of one file: a dictionary-encoded string column for each of GAME_COLUMNS, and the line of each row."""
+    """The text of one file: a dictionary-encoded string column for each declared column, and the line of each row."""
 
     name: str
     table: pa.Table
@@ -61,7 +62,7 @@ class RawFile:
 
 @dataclass(frozen=True)
 class RawGames:
-    """All files: `rows` has FILE, LINE and GAME_COLUMNS as categoricals of text, in the order of file and line.
+    """All files: `rows` has FILE, LINE and the declared columns as categoricals of text, in the order of file and line.
 
     `linked`: where links to folders lead that are not below the data folder.
     """
@@ -72,7 +73,8 @@ class RawGames:
     linked: dict[str, str]
 
 
-def game_columns(table: pa.Table) -> pa.Table:
-    """The columns of a game in the contract's order, as TEXT; an absent optional column is empty."""
+def declared_columns(table: pa.Table, declared: Sequence[Column]) -> pa.Table:
+    """The declared columns in their order, as TEXT; an absent optional column is empty."""
     empty = pa.repeat("", table.num_rows).dictionary_encode().cast(TEXT)
-    return pa.table({name: table[name] if name in table.column_names else empty for name in GAME_COLUMNS})
+    names = [column.name for column in declared]
+    return pa.table({name: table[name] if name in table.column_names else empty for name in names})

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pipeline.contract.workload import Column
 from pipeline.ingest.columns import is_header
 from pipeline.ingest.csv_rows import read_csv, unzip
 from pipeline.ingest.files.data_folder import KINDS, DataFile, FolderError, LeftOut, look_into, read_not_uploaded
@@ -23,7 +24,7 @@ from pipeline.ingest.quarantine import FILE, LINE, BadData
 from pipeline.ingest.raw_rows import RawFile, RawGames
 
 
-def read_folder(folder: Path, max_bytes: int = MAX_BYTES) -> RawGames:
+def read_folder(folder: Path, declared: Sequence[Column], max_bytes: int = MAX_BYTES) -> RawGames:
     """Read every game file below `folder`; whatever else is there is named.
 
     Raises BadData where there is no game file, one that cannot be read as a whole, or more than `max_bytes` unpacked.
@@ -33,7 +34,7 @@ def read_folder(folder: Path, max_bytes: int = MAX_BYTES) -> RawGames:
     except FolderError as error:
         raise BadData(str(error)) from error
     not_uploaded, linked = read_not_uploaded(folder)
-    others = [LeftOut(file.name, _why_not_read(file)) for file in found.files if not file.is_data]
+    others = [LeftOut(file.name, _why_not_read(file, declared)) for file in found.files if not file.is_data]
     left_out = sorted([*found.left_out, *not_uploaded, *others], key=lambda item: item.name)
     used = [file for file in found.files if file.is_data]
     if not used:
@@ -44,7 +45,7 @@ def read_folder(folder: Path, max_bytes: int = MAX_BYTES) -> RawGames:
         )
     files: list[RawFile] = []
     for file in used:
-        raw, n_bytes = _read_file(file, max_bytes)
+        raw, n_bytes = _read_file(file, declared, max_bytes)
         max_bytes -= n_bytes
         files.append(raw)
     if (n_rows := sum(file.counts.rows for file in files)) > MAX_ROWS:
@@ -52,7 +53,7 @@ def read_folder(folder: Path, max_bytes: int = MAX_BYTES) -> RawGames:
     return RawGames(_join(files), tuple(files), tuple(left_out), {**found.linked, **linked})
 
 
-def _why_not_read(file: DataFile) -> str:
+def _why_not_read(file: DataFile, declared: Sequence[Column]) -> str:
     try:
         with file.path.open("rb") as content:
             head = content.read(HEAD_BYTES)
@@ -62,7 +63,7 @@ def _why_not_read(file: DataFile) -> str:
         return f"is {what}"
     if b"\t" in head.partition(b"\n")[0]:
         return "is separated by tabs: save it as CSV (comma-separated, UTF-8)"
-    if is_header(head.partition(b"\n")[0].decode(errors="replace").split(",")):
+    if is_header(head.partition(b"\n")[0].decode(errors="replace").split(","), declared):
         return f"is no {KINDS}, and holds games: name it .csv"
     return f"is no {KINDS}"
 
@@ -83,7 +84,7 @@ def _join(files: Sequence[RawFile]) -> pd.DataFrame:
     return rows
 
 
-def _read_file(file: DataFile, max_bytes: int) -> tuple[RawFile, int]:
+def _read_file(file: DataFile, declared: Sequence[Column], max_bytes: int) -> tuple[RawFile, int]:
     """The file as text, and how many bytes it has unpacked."""
     name = file.name
     try:
@@ -103,5 +104,5 @@ def _read_file(file: DataFile, max_bytes: int) -> tuple[RawFile, int]:
             "remove what is no game, or columns that are not read"
         )
     if name.lower().endswith(".parquet"):
-        return read_parquet(data, name, max_bytes), len(data)
-    return read_csv(data, name), len(data)
+        return read_parquet(data, name, declared, max_bytes), len(data)
+    return read_csv(data, name, declared), len(data)

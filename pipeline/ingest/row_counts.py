@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from pipeline.contract.names import DATE, QUARANTINE_FILE
+from pipeline.contract.names import QUARANTINE_FILE
 from pipeline.contract.reason_text import printable
 from pipeline.ingest.files.data_folder import LeftOut
 from pipeline.ingest.files.limits import MAX_VIOLATIONS
@@ -67,8 +67,11 @@ def reconcile_rows(
     bad: Iterable[pd.DataFrame],
     n_replaced: int,
     called_off: pd.Index[int],
+    time: str,
 ) -> tuple[FileSummary, ...]:
     """The summary of each file; `games`, the tables of violations `bad` and `called_off` keep the index of `parsed`.
+
+    `time` names its column of days.
 
     Raises AssertionError where a row is neither a game nor replaced nor bad, or more than one of these.
     """
@@ -79,7 +82,7 @@ def reconcile_rows(
     n_bad = np.bincount(file_of_row[is_bad], minlength=len(raw.files)).tolist()
     n_called_off = np.bincount(file_of_row[called_off], minlength=len(raw.files)).tolist()
     n_games = np.bincount(file_of_row[games.index], minlength=len(raw.files)).tolist()
-    of_file = parsed.groupby(FILE, observed=False)[DATE]
+    of_file = parsed.groupby(FILE, observed=False)[time]
     first, last = of_file.min().tolist(), of_file.max().tolist()
     summaries = tuple(
         FileSummary(

@@ -39,8 +39,8 @@ from pipeline.monitoring.monitor import Night, monitor, without_nan
 from pipeline.monitoring.monitor_report import render_monitor
 from pipeline.training.champion import Champion, load_champion, why_not_of_that_morning, why_not_scorable
 from pipeline.training.model import predict
-from pipeline.training.walk_forward import feature_matrix
-from pipeline.workloads.nba.feature_names import FEATURES
+from pipeline.training.training_sets import feature_layout, feature_matrix
+from pipeline.workloads.nba import columns as nba
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,14 @@ def forecast(upcoming: pa.Table, champion: Champion | None, feature_signature: s
     """The champion's probabilities, or Elo's where it cannot score or knows what came after the morning `as_of`."""
     reason = "no version is approved yet"
     if champion:
+        features = feature_layout(upcoming.schema).features
         reason = (
-            why_not_of_that_morning(champion, as_of) or why_not_scorable(champion, feature_signature, FEATURES) or ""
+            why_not_of_that_morning(champion, as_of) or why_not_scorable(champion, feature_signature, features) or ""
         )
     if champion and not reason:
         probabilities = predict(champion.artifact.booster, feature_matrix(upcoming))
         return Forecast(probabilities, c.CHAMPION, champion.version, f"version {champion.version}")
-    elo = upcoming[c.P_ELO].to_numpy().astype(np.float64)
+    elo = upcoming[nba.P_ELO].to_numpy().astype(np.float64)
     return Forecast(elo, "elo", "none", f"Elo's formula, because {reason}", why_not=reason)
 
 
@@ -73,11 +74,11 @@ def predictions_table(upcoming: pa.Table, made: Forecast, as_of: str) -> pa.Tabl
     n = upcoming.num_rows
     return pa.table(
         {
-            c.GAME_ID: upcoming[c.GAME_ID],
-            c.DATE: pa.array(np.datetime_as_string(upcoming[c.DATE].to_numpy().astype("datetime64[D]"))),
-            c.HOME_TEAM: upcoming[c.HOME_TEAM],
-            c.AWAY_TEAM: upcoming[c.AWAY_TEAM],
-            c.HOME_WIN_PROBABILITY: pa.array(np.round(made.probabilities, 4)),
+            nba.GAME_ID: upcoming[c.ROW_ID],
+            nba.DATE: pa.array(np.datetime_as_string(upcoming[c.TIME].to_numpy().astype("datetime64[D]"))),
+            nba.HOME_TEAM: upcoming[nba.HOME_TEAM],
+            nba.AWAY_TEAM: upcoming[nba.AWAY_TEAM],
+            nba.HOME_WIN_PROBABILITY: pa.array(np.round(made.probabilities, 4)),
             c.MODEL_USED: pa.array([made.model] * n, pa.string()),
             c.CHAMPION_VERSION: pa.array([made.version] * n, pa.string()),
             c.AS_OF_DATE: pa.array([as_of] * n, pa.string()),

@@ -48,10 +48,13 @@ from pipeline.ingest.spreadsheet_text import safe_columns
 from pipeline.ingest.today import parse_as_of, today_in
 from pipeline.jobs.limits import parse_limits
 from pipeline.training.champion import read_metadata
+from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.data.games import BadData, ValidatedGames, count_rules, games_fingerprint, load_games
+from pipeline.workloads.nba.feature_names import LAYOUT
 from pipeline.workloads.nba.features import feature_signature, features_and_state
 from pipeline.workloads.nba.play_by_play.prepare_events import join_events
 from pipeline.workloads.nba.state_file import write_state
+from pipeline.workloads.nba.tables import result_table
 
 EXAMPLES_OF_A_RULE = 2  # in the report; quarantine.csv holds every violation
 MAX_ROW_GROUP = 16_384  # games: a part that training can read by itself
@@ -95,10 +98,10 @@ def _canonical(item: str) -> str:
 def data_summary(validated: ValidatedGames, modelled: pd.DataFrame, as_of: date) -> dict[str, Any]:
     """Counts of the data report; JSON types only."""
     games, quarantine = validated.games, validated.quarantine
-    played = games[games[c.HOME_POINTS].notna()]
+    played = games[games[nba.HOME_POINTS].notna()]
     rules = count_rules(quarantine)
     examples = quarantine.groupby(quarantine["rule"].str.split(":").str[0], sort=False).head(EXAMPLES_OF_A_RULE)
-    newest = played[c.DATE].max().date()
+    newest = played[nba.DATE].max().date()
     return {
         "files": [
             {
@@ -128,13 +131,13 @@ def data_summary(validated: ValidatedGames, modelled: pd.DataFrame, as_of: date)
         "late_scores": [
             str(day) for day in validated.days_without_score if day >= as_of - timedelta(days=LATE_SCORE_DAYS)
         ],
-        "first_date": str(played[c.DATE].min().date()),
+        "first_date": str(played[nba.DATE].min().date()),
         "last_played_date": str(newest),
         "quarantine_rules": [{"rule": str(rule), "n_rows": int(n)} for rule, n in rules.items()],
         "quarantine_examples": examples.astype(str).to_dict("records"),
         "seasons": [
-            {"season": int(str(season)), "n_games": len(group), "home_win_rate": float(group[c.HOME_WON].mean())}
-            for season, group in modelled.groupby(c.SEASON)
+            {"season": int(str(season)), "n_games": len(group), "home_win_rate": float(group[c.TARGET].mean())}
+            for season, group in modelled.groupby(nba.SEASON)
         ],
         "notes": [
             f"the newest played game is of {newest}, {(as_of - newest).days:,} day(s) before the as-of date",
@@ -160,12 +163,6 @@ def write_features(path: Path, features: pd.DataFrame, facts: Mapping[str, str])
     metadata = {key.encode(): value.encode() for key, value in facts.items()}
     group = min(MAX_ROW_GROUP, max(MIN_ROW_GROUP, -(-len(features) // MANY_ROW_GROUPS)))
     pq.write_table(table.replace_schema_metadata(metadata), path, row_group_size=group)
-
-
-def write_results(path: Path, played: pd.DataFrame) -> None:
-    """Who beat whom when, as validated: whoever judges the features must not depend on them."""
-    table = pa.Table.from_pandas(played[list(c.RESULT_COLUMNS)], preserve_index=False)
-    pq.write_table(table.replace_schema_metadata(None), path)
 
 
 def validate(arguments: argparse.Namespace, as_of: date, today: date, report: Path) -> ValidatedGames:
@@ -199,9 +196,9 @@ def main(argv: Sequence[str]) -> None:
     report = processing_output(c.REPORT_CHANNEL)
     validated = validate(arguments, as_of, today, report)
     features, state = features_and_state(validated.games, as_of)
-    results = validated.games[validated.games[c.HOME_POINTS].notna()]
-    played = features[c.HOME_WON].notna()
-    modelled = features[played & (features[c.SEASON] >= arguments.first_season)]
+    results = validated.games[validated.games[nba.HOME_POINTS].notna()]
+    played = features[c.TARGET].notna()
+    modelled = features[played & (features[nba.SEASON] >= arguments.first_season)]
     if modelled.empty:
         raise StepError(
             f"no played game from season {arguments.first_season} on: lower FirstSeason or put newer games under "
@@ -219,6 +216,7 @@ def main(argv: Sequence[str]) -> None:
         "recipe_fingerprint": fingerprint("", arguments.recipe, arguments.first_season, code_version()),
         "feature_signature": feature_signature(),
         "time_zone": arguments.time_zone,
+        **LAYOUT.as_metadata(),
     }
     tonight = Tonight(
         facts,
@@ -230,7 +228,7 @@ def main(argv: Sequence[str]) -> None:
     news = judge_news(marker, last_registered(processing_input(c.EVALUATED_CHANNEL)), tonight)
     write_features(processing_output(c.FEATURES_CHANNEL) / c.FEATURES_FILE, modelled, facts)
     write_state(processing_output(c.FEATURES_CHANNEL) / c.STATE_FILE, state)
-    write_results(processing_output(c.FEATURES_CHANNEL) / c.RESULTS_FILE, results)
+    pq.write_table(result_table(results), processing_output(c.FEATURES_CHANNEL) / c.RESULTS_FILE)
     write_features(processing_output(c.UPCOMING_CHANNEL) / c.UPCOMING_FILE, features[~played], facts)
     data = data_summary(validated, modelled, as_of)
     data["notes"] += join_events(validated.games)
@@ -239,7 +237,7 @@ def main(argv: Sequence[str]) -> None:
         "reason": news.reason,
         **facts,
         "last_evaluated": marker,
-        "simulated": bool(validated.games[c.HOME_TEAM].str.startswith("SIM").any()),
+        "simulated": bool(validated.games[nba.HOME_TEAM].str.startswith("SIM").any()),
         "recipe": dict(item.split("=", 1) for item in arguments.recipe),
         "data": data,
     }

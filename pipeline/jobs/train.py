@@ -1,6 +1,6 @@
-"""Train: the walk-forward record, then the model that is shipped, fitted on every played game.
+"""Train: the walk-forward record, then the model that is shipped, fitted on every played row.
 
-in   input/data/features/features.parquet     features of played games (Prepare)
+in   input/data/features/features.parquet     features of played rows (Prepare)
      input/data/features/state.parquet        the league on the as-of morning, passed on for serving
      input/config/hyperparameters.json        strings: the recipe and walk_forward_games
      input/config/resourceconfig.json         the job's hosts: several train together, each on its own row groups
@@ -27,57 +27,56 @@ from pipeline.training.distributed.cluster import Cluster, joined
 from pipeline.training.distributed.hosts import read_hosts
 from pipeline.training.lean_xgboost import xgb
 from pipeline.training.model import Hyperparameters, fit_set
-from pipeline.training.played_months import PlayedMonths
-from pipeline.training.training_games import keys_from, open_features, training_games
+from pipeline.training.months import Months
+from pipeline.training.training_rows import keys_from, open_features, training_rows
 from pipeline.training.walk_forward import RECORD_KEYS, THREADS, months_to_predict, record_of
-from pipeline.workloads.nba.feature_names import FEATURES
-from pipeline.workloads.nba.state_file import read_state
 
-MAX_WALK_FORWARD_GAMES = 20_000
+MAX_WALK_FORWARD_ROWS = 20_000
 
 
 def read_recipe() -> tuple[Hyperparameters, int]:
     """Hyperparameters and the record's length from hyperparameters.json; raises StepError naming key and value."""
     strings: dict[str, str] = json.loads((base_dir() / "input/config/hyperparameters.json").read_text(encoding="utf-8"))
-    games = strings.pop("walk_forward_games", "1312")
-    if not games.isdigit() or not 1 <= int(games) <= MAX_WALK_FORWARD_GAMES:
-        raise StepError(f'WalkForwardGames "{games}" is not a whole number from 1 to {MAX_WALK_FORWARD_GAMES:,}')
+    rows = strings.pop("walk_forward_games", "1312")
+    if not rows.isdigit() or not 1 <= int(rows) <= MAX_WALK_FORWARD_ROWS:
+        raise StepError(f'WalkForwardGames "{rows}" is not a whole number from 1 to {MAX_WALK_FORWARD_ROWS:,}')
     try:
-        return Hyperparameters.from_strings(strings), int(games)
+        return Hyperparameters.from_strings(strings), int(rows)
     except ValueError as error:
         raise StepError(str(error)) from error
 
 
 def train(cluster: Cluster) -> Artifact:
     """The artifact from this host's input and that of the others, who must all call this; the same on each host."""
-    hyperparameters, n_games = read_recipe()
+    hyperparameters, n_rows = read_recipe()
     file = open_features(training_input(c.FEATURES_CHANNEL) / c.FEATURES_FILE)
     facts = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
-    cluster.agree("games, recipes or code", f"{facts} {file.metadata.num_rows} {hyperparameters} {n_games}")
-    months = PlayedMonths.read(file)
-    games, in_memory = training_games(file, cluster)
-    sys.stderr.write(f"{months.n_games:,} games; walking forward through the last {n_games:,}\n")
-    points = months_to_predict(months, n_games)
-    keys = keys_from(file, points[0].begin if points else months.n_games, RECORD_KEYS)
+    cluster.agree("rows, recipes or code", f"{facts} {file.metadata.num_rows} {hyperparameters} {n_rows}")
+    months = Months.read(file)
+    rows, in_memory = training_rows(file, cluster)
+    sys.stderr.write(f"{months.n_rows:,} rows; walking forward through the last {n_rows:,}\n")
+    points = months_to_predict(months, n_rows)
+    keys = keys_from(file, points[0].begin if points else months.n_rows, RECORD_KEYS)
     threads = THREADS if in_memory and cluster.count == 1 else 1
-    record = record_of(keys, points, months, games, hyperparameters, cluster, threads)
-    booster = fit_set(games.before(months.n_games), hyperparameters, cluster)
+    record = record_of(keys, points, months, rows, hyperparameters, cluster, threads)
+    booster = fit_set(rows.before(months.n_rows), hyperparameters, cluster)
     card = ModelCard(
         as_of_date=facts["as_of_date"],
         trained_before=str(months.last_day + np.timedelta64(1, "D")),
-        n_games=months.n_games,
-        first_season=months.first_season,
+        n_rows=months.n_rows,
+        trained_from=str(months.first_day),
         fingerprint=facts["fingerprint"],
         code_version=code_version(),
         feature_signature=facts["feature_signature"],
-        features=FEATURES,
+        features=rows.layout.features,
         hyperparameters=hyperparameters.as_numbers(),
-        walk_forward_games=n_games,
-        home_win_rate=months.home_win_rate,
+        walk_forward_rows=n_rows,
+        target_mean=months.target_mean,
         xgboost_version=xgb.__version__,
         time_zone=facts["time_zone"],
     )
-    return Artifact(booster, card, record, read_state(training_input(c.FEATURES_CHANNEL) / c.STATE_FILE))
+    state = training_input(c.FEATURES_CHANNEL) / c.STATE_FILE
+    return Artifact(booster, card, record, state.read_bytes() if state.exists() else None)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -90,7 +89,7 @@ def main(argv: Sequence[str]) -> None:
         if cluster.leads:
             write_artifact(base_dir() / c.MODEL_CHANNEL, artifact)
         card = artifact.card
-        sys.stderr.write(f"model fitted on {card.n_games:,} games before {card.trained_before}\n")
+        sys.stderr.write(f"model fitted on {card.n_rows:,} rows before {card.trained_before}\n")
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ from pipeline.monitoring.monitor_live import LivePerformance, live_performance
 from pipeline.monitoring.monitor_scores import Scores, score_evidence
 from pipeline.training.champion import Champion
 from pipeline.training.model import predict
-from pipeline.training.walk_forward import feature_matrix
-from pipeline.workloads.nba.feature_names import FEATURES
+from pipeline.training.training_sets import feature_layout, feature_matrix
+from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.reference import reference_forecast
 
 IntArray = NDArray[np.int64]
@@ -108,16 +108,16 @@ def live_forecasts(night: Night, champion: Champion) -> Forecasts:
     """The champion's shipped weights on the games decided since its cut-off, beside Elo-logistic from results alone."""
     days, card = _days(night.played), champion.artifact.card
     since = night.played.slice(int(np.searchsorted(days, _number_of(card.trained_before))))
-    ids = since[c.GAME_ID].to_pylist()
-    row_of = {game: row for row, game in enumerate(night.results[c.GAME_ID].to_pylist())}
+    ids = since[c.ROW_ID].to_pylist()
+    row_of = {game: row for row, game in enumerate(night.results[c.ROW_ID].to_pylist())}
     results = night.results.take(pa.array([row_of[game] for game in ids], pa.int64()))
     return Forecasts(
         p=predict(champion.artifact.booster, feature_matrix(since)),
-        home_won=since[c.HOME_WON].to_numpy().astype(np.float64),
+        home_won=since[c.TARGET].to_numpy().astype(np.float64),
         day=_days(since),
-        home=_texts(results, c.HOME_FRANCHISE),
-        away=_texts(results, c.AWAY_FRANCHISE),
-        p_reference=reference_forecast(night.results, ids, card.first_season),
+        home=_texts(results, nba.HOME_FRANCHISE),
+        away=_texts(results, nba.AWAY_FRANCHISE),
+        p_reference=reference_forecast(night.results, ids, date.fromisoformat(card.trained_from)),
     )
 
 
@@ -163,10 +163,12 @@ def _features(played: pa.Table, champion: Champion | None, why_silent: str) -> d
     games = SeasonGames(
         X=feature_matrix(played),
         day=_days(played),
-        season=played[c.SEASON].to_numpy().astype(np.int64),
-        playoff=played[c.PLAYOFF].to_numpy().astype(np.bool_),
+        season=played[nba.SEASON].to_numpy().astype(np.int64),
+        playoff=played[nba.PLAYOFF].to_numpy().astype(np.bool_),
     )
-    report = compare_features(games, FEATURES, _number_of(champion.artifact.card.trained_before))
+    report = compare_features(
+        games, feature_layout(played.schema).features, _number_of(champion.artifact.card.trained_before)
+    )
     drifted = report.drifted
     what = f"features do not look like those of earlier seasons at this time of the year: {', '.join(drifted)}"
     return {
@@ -182,10 +184,10 @@ def _scores(results: pa.Table, champion: Champion | None) -> dict[str, Any]:
     nothing: dict[str, Any] = {"enough": False, "found": []}
     if champion is None:
         return nothing
-    season = results[c.SEASON].to_numpy()
+    season = results[nba.SEASON].to_numpy()
     now = results.filter(pa.array(season == season[-1]))
-    points = [now[column].to_numpy().astype(np.float64) for column in (c.HOME_POINTS, c.AWAY_POINTS)]
-    games = Scores(_days(now), _texts(now, c.HOME_FRANCHISE), _texts(now, c.AWAY_FRANCHISE), *points)
+    points = [now[column].to_numpy().astype(np.float64) for column in (nba.HOME_POINTS, nba.AWAY_POINTS)]
+    games = Scores(_days(now), _texts(now, nba.HOME_FRANCHISE), _texts(now, nba.AWAY_FRANCHISE), *points)
     path = score_evidence(games, _number_of(champion.artifact.card.trained_before))
     if len(path.day) < MIN_SCORED_DAYS:
         return nothing
@@ -217,16 +219,16 @@ def _changed(results: pa.Table, champion: Champion, as_of: int) -> tuple[int, in
 
     Games from day `as_of` on do not count: in a back-test of an earlier day they have not been played yet.
     """
-    home_won = (results[c.HOME_POINTS].to_numpy() > results[c.AWAY_POINTS].to_numpy()).tolist()
-    now = dict(zip(results[c.GAME_ID].to_pylist(), home_won, strict=True))
+    home_won = (results[nba.HOME_POINTS].to_numpy() > results[nba.AWAY_POINTS].to_numpy()).tolist()
+    now = dict(zip(results[c.ROW_ID].to_pylist(), home_won, strict=True))
     record = champion.artifact.record
     record = record.filter(pa.array(_days(record) < as_of))
-    then = zip(record[c.GAME_ID].to_pylist(), record[c.HOME_WON].to_pylist(), strict=True)
+    then = zip(record[c.ROW_ID].to_pylist(), record[c.TARGET].to_pylist(), strict=True)
     return sum(now.get(game) != won for game, won in then), record.num_rows
 
 
 def _days(table: pa.Table) -> IntArray:
-    days: IntArray = table[c.DATE].to_numpy().astype("datetime64[D]").astype(np.int64)
+    days: IntArray = table[c.TIME].to_numpy().astype("datetime64[D]").astype(np.int64)
     return days
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pipeline.contract import names as c
 from pipeline.serving.forecaster import Answer
+from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.serving.asked_games import (
     LONGEST_VALUE,
     MAX_GAMES,
@@ -24,7 +25,7 @@ JSON: Final = "application/json"
 CSV: Final = "text/csv"
 PREDICTIONS_KEY: Final = "predictions"
 _EXAMPLE: Final = '{"games": [{"date": "2025-03-01", "home_team": "BOS", "away_team": "NYK"}]}'
-_ECHOED: Final = (c.GAME_ID, c.DATE, c.HOME_TEAM, c.AWAY_TEAM)
+_ECHOED: Final = (n.GAME_ID, n.DATE, n.HOME_TEAM, n.AWAY_TEAM)
 
 _LONGEST_LINE: Final = 64 * 1024  # characters of a line of CSV: seven values of at most a hundred each need fewer
 _LINE: Final = re.compile(r"[^\r\n]*+(?:\r\n?|\n)|[^\r\n]++")
@@ -130,7 +131,7 @@ def _text(body: Body) -> str:
 def answer_as_json(answer: Answer) -> bytes:
     """One object: what the probabilities rest on, and one prediction a game in the order of the request."""
     predictions = [
-        {**{name: row[name] for name in _ECHOED if name in row}, c.HOME_WIN_PROBABILITY: probability}
+        {**{name: row[name] for name in _ECHOED if name in row}, n.HOME_WIN_PROBABILITY: probability}
         for row, probability in zip(answer.rows, answer.probabilities.tolist(), strict=True)
     ]
     content = {**_basis(answer), PREDICTIONS_KEY: predictions}
@@ -143,7 +144,7 @@ def answer_as_csv(answer: Answer) -> bytes:
     echoed = [name for name in _ECHOED if name in answer.rows[0]]
     written = io.StringIO(newline="")
     writer = csv.writer(written, lineterminator="\n")
-    writer.writerow([*echoed, c.HOME_WIN_PROBABILITY, *basis])
+    writer.writerow([*echoed, n.HOME_WIN_PROBABILITY, *basis])
     rest = [str(value).lower() if isinstance(value, bool) else value for value in basis.values()]
     for row, probability in zip(answer.rows, answer.probabilities.tolist(), strict=True):
         writer.writerow([*(row.get(name, "") for name in echoed), probability, *rest])

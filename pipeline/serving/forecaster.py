@@ -22,6 +22,7 @@ from pipeline.workloads.nba.features import feature_signature, features_of_asked
 from pipeline.workloads.nba.league_state import EPOCH, KnownGames, LeagueState, days_since_epoch
 from pipeline.workloads.nba.serving.asked_games import AskedGame, Calendar, check_games
 from pipeline.workloads.nba.serving.teams import Teams
+from pipeline.workloads.nba.state_file import read_state
 
 
 @dataclass(frozen=True)
@@ -98,9 +99,10 @@ def _state(artifact: Artifact, version: str) -> LeagueState:
             f"model version {version} was trained on other features (code {card.code_version[:12]}) than this code "
             "computes: serve it with the image that trained it"
         )
-    if len(artifact.state.franchises) < 2:
+    state = artifact.parsed_state(read_state)
+    if len(state.franchises) < 2:
         raise StepError(f"the state of model version {version} knows no two teams")
-    return artifact.state
+    return state
 
 
 def _known_seasons(state: LeagueState) -> dict[tuple[date, int, int], int]:

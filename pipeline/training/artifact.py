@@ -2,8 +2,8 @@
 
 model.ubj        XGBoost's own format (never a pickle)
 model.json       the card: recipe, features, cut-off, lineage
-record.parquet   the walk-forward record: each of the last N games predicted only from games before it
-state.parquet    the league on the morning of the training, from which serving computes features of games to come
+record.parquet   the walk-forward record: each of the last N rows predicted only from rows before it
+state.parquet    what a server needs of the past to compute features, where the workload has such a state
 SHA256SUMS       the digests of the others, compared before any of them is parsed (model_files.py)
 """
 
@@ -33,8 +33,6 @@ from pipeline.training.model_files import (
     sha256_of,
     write_digests,
 )
-from pipeline.workloads.nba.league_state import LeagueState
-from pipeline.workloads.nba.state_file import read_state, write_state
 
 _T = TypeVar("_T")
 
@@ -48,15 +46,15 @@ class ModelCard:
 
     as_of_date: str  # the morning on which it was trained
     trained_before: str  # first day that the shipped weights have not seen
-    n_games: int
-    first_season: int
+    n_rows: int
+    trained_from: str  # first day of the rows trained on
     fingerprint: str
     code_version: str
     feature_signature: str
     features: tuple[str, ...]
     hyperparameters: Mapping[str, float]
-    walk_forward_games: int
-    home_win_rate: float  # of the games trained on
+    walk_forward_rows: int
+    target_mean: float  # of the rows trained on
     xgboost_version: str
     time_zone: str = "UTC"  # of the games' days; models of before it was written down counted in UTC
 
@@ -71,17 +69,27 @@ class ModelCard:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A model as it was trained: weights, card, record and league state (None in artifacts of older versions)."""
+    """A model as it was trained: weights, card, record and, where the workload has one, the state's file."""
 
     booster: xgb.Booster
     card: ModelCard
     record: pa.Table
-    state: LeagueState | None = None
+    state: bytes | bytearray | None = None
 
     @property
     def cut_off(self) -> date:
         """First day that the shipped weights have not seen."""
         return date.fromisoformat(self.card.trained_before)
+
+    def parsed_state(self, parse: Callable[[pa.BufferReader], _T]) -> _T:
+        """The state as the workload reads it; raises StepError where the file is none of its own."""
+        try:
+            return _parsed(c.STATE_FILE, self.state or b"", lambda data: parse(bounded_table(data)))
+        except UNREADABLE as error:
+            raise StepError(
+                f"the artifact holds no model of this pipeline ({_first_words(error)}): put the version's own there "
+                "again"
+            ) from error
 
 
 def write_artifact(folder: Path, artifact: Artifact) -> None:
@@ -91,7 +99,7 @@ def write_artifact(folder: Path, artifact: Artifact) -> None:
     (folder / c.MODEL_CARD_FILE).write_text(json.dumps(asdict(artifact.card), indent=2) + "\n", encoding="utf-8")
     pq.write_table(artifact.record, folder / c.RECORD_FILE)
     if artifact.state:
-        write_state(folder / c.STATE_FILE, artifact.state)
+        (folder / c.STATE_FILE).write_bytes(artifact.state)
     write_digests(folder)
 
 
@@ -127,16 +135,12 @@ def _artifact(files: Mapping[str, Content]) -> Artifact:
     return Artifact(
         booster=_parsed(c.MODEL_FILE, files[c.MODEL_FILE], _booster),
         card=_parsed(c.MODEL_CARD_FILE, files[c.MODEL_CARD_FILE], lambda data: ModelCard.from_json(data.decode())),
-        record=_parsed(c.RECORD_FILE, files[c.RECORD_FILE], lambda data: pq.read_table(_table_reader(data))),
-        state=(
-            _parsed(c.STATE_FILE, files[c.STATE_FILE], lambda data: read_state(_table_reader(data)))
-            if c.STATE_FILE in files
-            else None
-        ),
+        record=_parsed(c.RECORD_FILE, files[c.RECORD_FILE], lambda data: pq.read_table(bounded_table(data))),
+        state=files.get(c.STATE_FILE),
     )
 
 
-def _table_reader(data: Content) -> pa.BufferReader:
+def bounded_table(data: Content) -> pa.BufferReader:
     """A reader of a small table; raises ValueError for one of more rows than a record or a league's state can have."""
     rows = pq.read_metadata(arrow_reader(data)).num_rows
     if rows > MAX_ROWS:

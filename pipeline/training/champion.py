@@ -71,7 +71,7 @@ def why_not_scorable(champion: Champion, feature_signature: str, features: tuple
 def why_not_of_that_morning(champion: Champion, as_of: str) -> str | None:
     """Why a run of that morning (YYYY-MM-DD) cannot predict with the champion, or None if it can.
 
-    A run of an earlier day would else be shown forecasts by weights that have seen the games' results.
+    A run of an earlier day would else be shown forecasts by weights that have seen the rows' results.
     """
     card = champion.artifact.card
     if card.as_of_date > as_of:

@@ -21,7 +21,7 @@ def sigmoid(log_odds: FloatArray) -> FloatArray:
 
 
 class Sums(Protocol):
-    """How several hosts that hold games of their own make one number of theirs (cluster.py)."""
+    """How several hosts that hold rows of their own make one number of theirs (cluster.py)."""
 
     def total(self, values: FloatArray) -> FloatArray:
         """The sum over all hosts, on each of them."""
@@ -45,24 +45,24 @@ Batches = Callable[[], Iterable[tuple[FloatArray, FloatArray]]]
 def fit_logistic(X: FloatArray, y: FloatArray, ridge: float = 0.0) -> FloatArray:
     """Coefficients of the shape (columns,) that minimise the summed log loss plus `ridge` / 2 x their squared norm.
 
-    `X` has the shape (games, columns): put a column of ones in for an intercept. The ridge counts per column's root
-    mean square, so that it does not depend on units. Raises ValueError when there is no game.
+    `X` has the shape (rows, columns): put a column of ones in for an intercept. The ridge counts per column's root
+    mean square, so that it does not depend on units. Raises ValueError when there is no row.
     """
     return fit_logistic_in_batches(lambda: [(X, y)], X.shape[1], ridge)
 
 
 def fit_logistic_in_batches(batches: Batches, columns: int, ridge: float = 0.0, sums: Sums = ONE_HOST) -> FloatArray:
-    """The same of games that come in batches (`X`, `y`), anew at each call, and lie on one host or on several.
+    """The same of rows that come in batches (`X`, `y`), anew at each call, and lie on one host or on several.
 
-    Newton's method needs sums over games and nothing else, so this is the fit on all of them. A host may have none.
+    Newton's method needs sums over rows and nothing else, so this is the fit on all of them. A host may have none.
     """
-    games, squares = 0, np.zeros(columns)
+    rows, squares = 0, np.zeros(columns)
     for X, y in batches():
-        games += len(y)
+        rows += len(y)
         squares += np.sum(X**2, axis=0)
-    packed = sums.total(np.append(squares, games))
+    packed = sums.total(np.append(squares, rows))
     if packed[-1] == 0:
-        raise ValueError("a logistic regression needs games to fit, and there are none")
+        raise ValueError("a logistic regression needs rows to fit, and there are none")
     scale = np.sqrt(packed[:-1] / packed[-1])
     scale[scale == 0.0] = 1.0
     penalty = (ridge + 1e-9) * np.eye(columns)
@@ -80,7 +80,7 @@ def fit_logistic_in_batches(batches: Batches, columns: int, ridge: float = 0.0, 
 def _derivatives(
     batches: Batches, scale: FloatArray, coefficients: FloatArray, sums: Sums
 ) -> tuple[FloatArray, FloatArray]:
-    """Gradient and Hessian of the summed log loss in scaled columns, over all games of all hosts."""
+    """Gradient and Hessian of the summed log loss in scaled columns, over all rows of all hosts."""
     columns = len(scale)
     gradient, hessian = np.zeros(columns), np.zeros((columns, columns))
     for X, y in batches():

@@ -1,8 +1,8 @@
 """The model: a logistic regression on a few features, corrected by shallow boosted trees on all of them.
 
-The linear part (ridge, no intercept, LINEAR_FEATURES) is the trees' base margin. On these data it is nearly all that
-can be known: trees alone have to build its lines from steps, and lose by it. Its coefficients travel inside the booster
-as an attribute, so that one file holds the whole model.
+The linear part (ridge, no intercept, on the layout's first features) is the trees' base margin. On games it is nearly
+all that can be known: trees alone have to build its lines from steps, and lose by it. Its coefficients travel inside
+the booster as an attribute, so that one file holds the whole model.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.contract.workload import FeatureLayout
 from pipeline.training.lean_xgboost import xgb
 from pipeline.training.logistic import ONE_HOST, Sums, fit_logistic_in_batches, sigmoid
 from pipeline.training.training_sets import FeatureMatrix, FloatArray, MemorySet, TrainingSet
-from pipeline.workloads.nba.feature_names import FEATURES, LINEAR_FEATURES
 
 _SEED: Final = 2004
 _RIDGE: Final = 1.0
-_MAX_BIN: Final = 64  # bins of a histogram; with 26,000 games more only cost time
-_COEFFICIENTS: Final = "linear_coefficients"  # the booster's attribute: JSON, one number for each of LINEAR_FEATURES
+_MAX_BIN: Final = 64  # bins of a histogram; with 26,000 rows more only cost time
+_COEFFICIENTS: Final = (
+    "linear_coefficients"  # the booster's attribute: JSON, one number for each of the linear features
+)
 
 # Lowest and highest value of each hyperparameter
 _RANGES: Final[Mapping[str, tuple[float, float]]] = {
@@ -91,27 +93,29 @@ def _refusal(name: str, text: str) -> str:
     return f'hyperparameter {name} "{text}" is not {kind} from {low:g} to {high:g}'
 
 
-def fit(X: FeatureMatrix, y: FloatArray, hyperparameters: Hyperparameters, seed: int = _SEED) -> xgb.Booster:
-    """Fit on played games: `X` of the shape (games, FEATURES), `y` of the shape (games,) is 1 where the home team won.
+def fit(
+    X: FeatureMatrix, y: FloatArray, hyperparameters: Hyperparameters, layout: FeatureLayout, seed: int = _SEED
+) -> xgb.Booster:
+    """Fit on played rows: `X` of the shape (rows, features), `y` of the shape (rows,) is 1 where the home team won.
 
-    Single-threaded and seeded: the same input gives the same model. Raises ValueError when there is no game.
+    Single-threaded and seeded: the same input gives the same model. Raises ValueError when there is no row.
     """
-    return fit_set(MemorySet(X, y), hyperparameters, seed=seed)
+    return fit_set(MemorySet(X, y, layout), hyperparameters, seed=seed)
 
 
 def fit_set(
-    games: TrainingSet, hyperparameters: Hyperparameters, sums: Sums = ONE_HOST, seed: int = _SEED
+    rows: TrainingSet, hyperparameters: Hyperparameters, sums: Sums = ONE_HOST, seed: int = _SEED
 ) -> xgb.Booster:
-    """The same on this host's part of the games, together with the hosts behind `sums`, which must all call it.
+    """The same on this host's part of the rows, together with the hosts behind `sums`, which must all call it.
 
     XGBoost itself adds up the hosts' histograms, and draws columns alike on all (its collective, see cluster.py).
     """
-    columns = len(LINEAR_FEATURES)
+    linear = rows.layout.linear
     coefficients = fit_logistic_in_batches(
-        lambda: ((X.astype(np.float64), y) for X, y in games.batches(LINEAR_FEATURES)), columns, _RIDGE, sums
+        lambda: ((X.astype(np.float64), y) for X, y in rows.batches(linear)), len(linear), _RIDGE, sums
     )
     parameters = _xgboost_parameters(hyperparameters, seed)
-    booster = games.grow(parameters, hyperparameters.boosting_rounds, lambda X: _linear(X) @ coefficients)
+    booster = rows.grow(parameters, hyperparameters.boosting_rounds, lambda X: _margin(X, coefficients))
     booster.set_attr(**{_COEFFICIENTS: json.dumps(coefficients.tolist())})
     return booster
 
@@ -132,23 +136,20 @@ def _xgboost_parameters(hyperparameters: Hyperparameters, seed: int) -> dict[str
     }
 
 
-def _linear(X: FeatureMatrix) -> FloatArray:
-    return X[:, : len(LINEAR_FEATURES)].astype(np.float64)
+def _margin(X: FeatureMatrix, coefficients: FloatArray) -> FloatArray:
+    return np.asarray(X[:, : len(coefficients)].astype(np.float64) @ coefficients)
 
 
 def linear_coefficients(booster: xgb.Booster) -> FloatArray:
-    """The linear part, one number for each of LINEAR_FEATURES; raises ValueError where the booster has none."""
+    """The linear part, one number for each of the first features; raises ValueError where the booster has none."""
     text = booster.attr(_COEFFICIENTS)
     if text is None:
         raise ValueError("this booster is not a model of this pipeline: it has no linear part")
-    coefficients = np.array(json.loads(text), dtype=np.float64)
-    if len(coefficients) != len(LINEAR_FEATURES):
-        raise ValueError(f"the model's linear part has {len(coefficients)} coefficients, not {len(LINEAR_FEATURES)}")
-    return coefficients
+    return np.array(json.loads(text), dtype=np.float64)
 
 
 def predict(booster: xgb.Booster, X: FeatureMatrix) -> FloatArray:
-    """Home-win probabilities of the shape (games,) for `X` of the shape (games, FEATURES)."""
+    """Home-win probabilities of the shape (rows,) for `X` of the shape (rows, features)."""
     return sigmoid(predict_log_odds(booster, X).astype(np.float64))
 
 
@@ -161,20 +162,21 @@ def predict_log_odds(booster: xgb.Booster, X: FeatureMatrix) -> NDArray[np.float
 
 
 def importance(booster: xgb.Booster, X: FeatureMatrix) -> FloatArray:
-    """Each feature's share of how far forecasts move, of the shape (FEATURES,), summing to 1.
+    """Each feature's share of how far forecasts move, of the shape (features,), summing to 1.
 
-    Mean absolute contribution to the log-odds over the games of `X`: coefficient times value, plus the trees' SHAP
+    Mean absolute contribution to the log-odds over the rows of `X`: coefficient times value, plus the trees' SHAP
     value (Lundberg et al. 2018). A tree's gain would hide what the linear part knows.
     """
     contributions = booster.predict(_matrix(booster, X), pred_contribs=True)[:, :-1].astype(np.float64)
-    contributions[:, : len(LINEAR_FEATURES)] += _linear(X) * linear_coefficients(booster)
+    coefficients = linear_coefficients(booster)
+    contributions[:, : len(coefficients)] += X[:, : len(coefficients)].astype(np.float64) * coefficients
     moves = np.abs(contributions).mean(axis=0)
     return np.asarray(moves / (moves.sum() or 1.0))
 
 
 def _matrix(booster: xgb.Booster, X: FeatureMatrix) -> xgb.DMatrix:
-    margin = _linear(X) @ linear_coefficients(booster)
-    return xgb.DMatrix(X, base_margin=margin, feature_names=list(FEATURES), nthread=1)
+    margin = _margin(X, linear_coefficients(booster))
+    return xgb.DMatrix(X, base_margin=margin, feature_names=booster.feature_names, nthread=1)
 
 
 def save(booster: xgb.Booster, path: Path) -> None:

@@ -1,6 +1,6 @@
-"""The walk-forward record: each of the last games predicted by a model that saw only games before it.
+"""The walk-forward record: each of the last rows predicted by a model that saw only rows before it.
 
-At the start of each calendar month with games the recipe is fitted anew on all games before that month.
+At the start of each calendar month with rows the recipe is fitted anew on all rows before that month.
 """
 
 from __future__ import annotations
@@ -17,19 +17,18 @@ from numpy.typing import NDArray
 from pipeline.contract import names as c
 from pipeline.training.logistic import ONE_HOST, Sums
 from pipeline.training.model import Hyperparameters, fit_set, predict
-from pipeline.training.played_months import PlayedMonths, outcomes
-from pipeline.training.training_games import Games, MemoryGames
-from pipeline.training.training_sets import feature_matrix
-from pipeline.workloads.nba.baselines import base_rate_of
+from pipeline.training.months import Months, targets
+from pipeline.training.training_rows import MemoryRows, Rows
+from pipeline.training.training_sets import feature_layout, feature_matrix
 
 __all__ = ["RECORD_KEYS", "checkpoints", "feature_matrix", "months_to_predict", "record_of", "walk_forward"]
 
 FloatArray = NDArray[np.float64]
 
-# Below so many earlier games a fit is mostly noise: the record starts in the first month that has them.
-MIN_TRAINING_GAMES: Final = 500
+# Below so many earlier rows a fit is mostly noise: the record starts in the first month that has them.
+MIN_TRAINING_ROWS: Final = 500
 THREADS: Final = 2  # XGBoost releases Python's lock; each fit has one thread, so this does not change the result
-RECORD_KEYS: Final = (c.GAME_ID, c.DATE, c.SEASON, c.HOME_WON)
+RECORD_KEYS: Final = (c.ROW_ID, c.TIME, c.TARGET)
 _SEASON_GAMES: Final = 1_312
 
 
@@ -44,41 +43,43 @@ class Checkpoint:
 
 
 def walk_forward(
-    features: pa.Table, hyperparameters: Hyperparameters, n_games: int = _SEASON_GAMES, threads: int = THREADS
+    features: pa.Table, hyperparameters: Hyperparameters, n_rows: int = _SEASON_GAMES, threads: int = THREADS
 ) -> pa.Table:
-    """Predict the last `n_games` played games, one row each in order of date.
+    """Predict the last `n_rows` played rows, one row each in order of date.
 
-    `features` has the columns of `build_features`, played games only, in order of date. Returns game_id, date, season,
+    `features` has the columns of `build_features`, played rows only, in order of date. Returns game_id, date, season,
     home_won, p_model, p_base_rate and trained_before (first day that the row's models had not seen). Fewer rows where
-    fewer games have at least 500 games in the months before. Raises ValueError when the games are out of order or one
+    fewer rows have at least 500 rows in the months before. Raises ValueError when the rows are out of order or one
     has no outcome.
     """
-    months = PlayedMonths.of([features])
-    points = months_to_predict(months, n_games)
-    games = MemoryGames(feature_matrix(features), outcomes(features), np.arange(features.num_rows))
+    months = Months.of([features])
+    points = months_to_predict(months, n_rows)
+    rows = MemoryRows(
+        feature_matrix(features), targets(features), np.arange(features.num_rows), feature_layout(features.schema)
+    )
     keys = features.select(RECORD_KEYS).slice(points[0].begin if points else features.num_rows)
-    return record_of(keys, points, months, games, hyperparameters, threads=threads)
+    return record_of(keys, points, months, rows, hyperparameters, threads=threads)
 
 
 def record_of(
     keys: pa.Table,
     points: Sequence[Checkpoint],
-    months: PlayedMonths,
-    games: Games,
+    months: Months,
+    rows: Rows,
     hyperparameters: Hyperparameters,
     sums: Sums = ONE_HOST,
     threads: int = THREADS,
 ) -> pa.Table:
-    """The record of the games in `keys` (RECORD_KEYS), which are those from the first of `points` on.
+    """The record of the rows in `keys` (RECORD_KEYS), which are those from the first of `points` on.
 
-    Each host predicts its own of `games`. Several hosts must come to the fits in the same order: `threads` is 1 then.
+    Each host predicts its own of `rows`. Several hosts must come to the fits in the same order: `threads` is 1 then.
     """
 
     def forecast(point: Checkpoint) -> FloatArray:
-        booster = fit_set(games.before(point.fit_end), hyperparameters, sums)
-        rows, X = games.rows(point.begin, point.end)
-        found = np.zeros(point.end - point.begin)  # and zero where the game is another host's
-        found[rows - point.begin] = predict(booster, X)
+        booster = fit_set(rows.before(point.fit_end), hyperparameters, sums)
+        numbers, X = rows.rows(point.begin, point.end)
+        found = np.zeros(point.end - point.begin)  # and zero where the row is another host's
+        found[numbers - point.begin] = predict(booster, X)
         return found
 
     with ThreadPoolExecutor(threads) as pool:
@@ -86,23 +87,28 @@ def record_of(
     columns: dict[str, Any] = {name: keys[name] for name in keys.column_names}
     columns[c.P_MODEL] = sums.total(np.concatenate(forecasts) if forecasts else np.empty(0))
     lengths = [point.end - point.begin for point in points]
-    wins = months.wins_before[np.searchsorted(months.starts, [point.fit_end for point in points])]
-    rates = [base_rate_of(won, point.fit_end) for won, point in zip(wins.tolist(), points, strict=True)]
+    totals = months.sums_before[np.searchsorted(months.starts, [point.fit_end for point in points])]
+    rates = [base_rate(total, point.fit_end) for total, point in zip(totals.tolist(), points, strict=True)]
     columns[c.P_BASE_RATE] = np.repeat(np.array(rates, dtype=np.float64), lengths)
     days = np.repeat(np.array([point.first_day for point in points], dtype="datetime64[D]"), lengths)
     columns[c.TRAINED_BEFORE] = pa.array(days)
     return pa.table(columns)
 
 
-def months_to_predict(months: PlayedMonths, n_games: int) -> list[Checkpoint]:
-    """Where the recipe is fitted anew for the last `n_games` of the games."""
-    first = max(0, months.n_games - n_games)
+def base_rate(total: float, n_rows: int) -> float:
+    """The share of 1 among earlier targets, with one pseudo-count each, so that it is never 0 or 1."""
+    return (total + 1.0) / (n_rows + 2.0)
+
+
+def months_to_predict(months: Months, n_rows: int) -> list[Checkpoint]:
+    """Where the recipe is fitted anew for the last `n_rows` of the rows."""
+    first = max(0, months.n_rows - n_rows)
     return _checkpoints(first, months.first_days, months.starts, months.ends)
 
 
-def checkpoints(month: NDArray[np.datetime64], n_games: int) -> list[Checkpoint]:
-    """The same where `month` is the first day of each game's month."""
-    first = max(0, len(month) - n_games)
+def checkpoints(month: NDArray[np.datetime64], n_rows: int) -> list[Checkpoint]:
+    """The same where `month` is the first day of each row's month."""
+    first = max(0, len(month) - n_rows)
     first_days, counts = np.unique(month[first:], return_counts=True)
     return _checkpoints(first, first_days, np.searchsorted(month, first_days), first + np.cumsum(counts))
 
@@ -113,5 +119,5 @@ def _checkpoints(
     return [
         Checkpoint(begin=max(first, int(start)), end=int(end), fit_end=int(start), first_day=day)
         for day, start, end in zip(first_days, starts, ends, strict=True)
-        if end > first and start >= MIN_TRAINING_GAMES
+        if end > first and start >= MIN_TRAINING_ROWS
     ]

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.contract import names as c
 from pipeline.local import workspace
 from pipeline.local.store.champion import promote
 from pipeline.local.store.registry import APPROVED, Registry
 from pipeline.local.store.store import Store
+from pipeline.workloads.nba import columns as nba
 
 # Three seasons are enough for the gates with a record of 600 games.
 SMALL = {"WalkForwardGames": "600", "MinEvaluatedGames": "400", "BoostingRounds": "20", "AsOfDate": "2025-03-01"}
@@ -137,7 +137,7 @@ def write_events(folder: Path, n_files: int) -> Path:
     """Games of free throws alone, one in each file, so that there is a task for every worker."""
     folder.mkdir()
     for number in range(n_files):
-        rows = [",".join(c.EVENT_COLUMNS)]
+        rows = [",".join(nba.EVENT_COLUMNS)]
         for n in range(200):
             team, made = ("BOS", "Made") if n % 3 else ("NYK", "Missed")
             values = (

@@ -8,6 +8,7 @@ from pathlib import Path
 from containers import run
 
 from pipeline.contract import names as c
+from pipeline.workloads.nba import columns as n
 
 ROWS = 200_000  # 50 MB of text
 
@@ -16,7 +17,7 @@ def write_games(folder: Path) -> None:
     """Free throws of many games, each row twice."""
     folder.mkdir(parents=True)
     with (folder / "events.csv").open("w", encoding="utf-8") as file:
-        file.write(",".join(c.EVENT_COLUMNS) + "\n")
+        file.write(",".join(n.EVENT_COLUMNS) + "\n")
         for number in range(ROWS):
             game, team = number // 400, "BOS" if number % 2 else "LAL"
             row = (

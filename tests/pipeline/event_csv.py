@@ -8,9 +8,9 @@ from pathlib import Path
 
 from play_by_play import a_game
 
-from pipeline.contract import names as c
+from pipeline.workloads.nba import columns as nba
 
-HEADER = ",".join(["extra", *c.EVENT_COLUMNS])
+HEADER = ",".join(["extra", *nba.EVENT_COLUMNS])
 
 
 def _line(place: int, **changes: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from pipeline.contract import names as c
+from pipeline.workloads.nba import columns as nba
 
 FIRST_DAY = np.datetime64("2001-10-30")
 
@@ -33,19 +33,19 @@ def random_league(
     franchise = np.array([f"T{team:02d}" for team in range(teams)])
     table = pd.DataFrame(
         {
-            c.GAME_ID: [f"{day}-{number_:03d}" for day, number_ in zip(date, rng.permutation(n), strict=True)],
-            c.DATE: date.astype("datetime64[s]"),
-            c.SEASON: (2002 + season).astype("int16"),
-            c.HOME_TEAM: franchise[home],
-            c.AWAY_TEAM: franchise[away],
-            c.HOME_POINTS: pd.array(away_points + margin, dtype="Int16"),
-            c.AWAY_POINTS: pd.array(away_points, dtype="Int16"),
-            c.NEUTRAL_SITE: neutral,
-            c.PLAYOFF: number >= games * 9 // 10,
-            c.HOME_FRANCHISE: franchise[home],
-            c.AWAY_FRANCHISE: franchise[away],
+            nba.GAME_ID: [f"{day}-{number_:03d}" for day, number_ in zip(date, rng.permutation(n), strict=True)],
+            nba.DATE: date.astype("datetime64[s]"),
+            nba.SEASON: (2002 + season).astype("int16"),
+            nba.HOME_TEAM: franchise[home],
+            nba.AWAY_TEAM: franchise[away],
+            nba.HOME_POINTS: pd.array(away_points + margin, dtype="Int16"),
+            nba.AWAY_POINTS: pd.array(away_points, dtype="Int16"),
+            nba.NEUTRAL_SITE: neutral,
+            nba.PLAYOFF: number >= games * 9 // 10,
+            nba.HOME_FRANCHISE: franchise[home],
+            nba.AWAY_FRANCHISE: franchise[away],
         }
-    ).sort_values([c.DATE, c.GAME_ID], ignore_index=True)
+    ).sort_values([nba.DATE, nba.GAME_ID], ignore_index=True)
     if unplayed:
-        table.loc[table.index[-unplayed:], [c.HOME_POINTS, c.AWAY_POINTS]] = pd.NA
+        table.loc[table.index[-unplayed:], [nba.HOME_POINTS, nba.AWAY_POINTS]] = pd.NA
     return table

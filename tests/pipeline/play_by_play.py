@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.contract import names as c
+from pipeline.workloads.nba import columns as nba
 
 Event = dict[str, Any]
 
@@ -58,7 +58,7 @@ def event(
 ) -> Event:
     """One row by the feed's names."""
     values = (game_id, date, period, clock, number, kind, result, team, description or f"{team} {kind}", qualifier)
-    return dict(zip(c.EVENT_COLUMNS, values, strict=True))
+    return dict(zip(nba.EVENT_COLUMNS, values, strict=True))
 
 
 def a_game(**changes: Any) -> list[Event]:
@@ -136,7 +136,7 @@ def _random_game(rng: random.Random, number: int) -> list[Event]:
     quirk = rng.randrange(10)
     chosen = rng.choice(events)
     if quirk == 0:
-        column = rng.choice(c.EVENT_COLUMNS[:-1])
+        column = rng.choice(nba.EVENT_COLUMNS[:-1])
         chosen[column] = rng.choice(ODD_VALUES)
     elif quirk == 1:
         events.append({**chosen, "team": teams[0] if chosen["team"] == teams[1] else teams[1]})
@@ -177,7 +177,7 @@ def write_events(folder: Path, files: dict[str, list[Event]]) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for place, (name, events) in enumerate(files.items()):
-        columns = [*c.EVENT_COLUMNS[place:], *c.EVENT_COLUMNS[:place], "extra"]
+        columns = [*nba.EVENT_COLUMNS[place:], *nba.EVENT_COLUMNS[:place], "extra"]
         frame = pd.DataFrame(events, columns=columns)
         if name.endswith(".parquet"):
             frame.astype("str").where(frame.notna(), None).to_parquet(folder / name, index=False)

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from pipeline.contract import names as c
 from pipeline.jobs.prepare import write_features
+from pipeline.workloads.nba.feature_names import LAYOUT
 from pipeline.workloads.nba.features import features_and_state
 from pipeline.workloads.nba.state_file import write_state
 
@@ -58,8 +59,14 @@ def write_training_input(folder: Path, games: pd.DataFrame, as_of: date, row_gro
     """What Prepare writes for Train, from games as `load_games` returns them; `row_group`: games in a part."""
     folder.mkdir(parents=True)
     features, state = features_and_state(games, as_of)
-    facts = {"as_of_date": str(as_of), "fingerprint": "f", "feature_signature": "s", "time_zone": "UTC"}
-    write_features(folder / c.FEATURES_FILE, features, facts)
+    facts = {
+        "as_of_date": str(as_of),
+        "fingerprint": "f",
+        "feature_signature": "s",
+        "time_zone": "UTC",
+        **LAYOUT.as_metadata(),
+    }
+    write_features(folder / c.FEATURES_FILE, features, facts | LAYOUT.as_metadata())
     if row_group:
         table = pq.read_table(folder / c.FEATURES_FILE)
         pq.write_table(table, folder / c.FEATURES_FILE, row_group_size=row_group)

@@ -20,6 +20,7 @@ from pipeline.backtest.run import Prepared, Settings, prepare, simulate
 from pipeline.backtest.simulate import NOBODY, Outcome
 from pipeline.contract import names as c
 from pipeline.contract import parameters
+from pipeline.workloads.nba import columns as n
 from scripts.backtest import main
 
 NIGHTLY = Policy(max_age=20)
@@ -95,15 +96,15 @@ def assert_same_predictions(prepared: Prepared, outcome: Outcome, night: Night, 
     service, world = prepared.service, prepared.world
     p = dict(
         zip(
-            world.features[c.GAME_ID].to_pylist()[service.begin :],
+            world.features[n.GAME_ID].to_pylist()[service.begin :],
             service.probabilities(outcome, 1).tolist(),
             strict=True,
         )
     )
-    today = [row for row in night.predictions if row[c.DATE] == str(night.day)]
+    today = [row for row in night.predictions if row[n.DATE] == str(night.day)]
     assert len(today) == int((world.day == world.nights[position]).sum()) > 0
     for row in today:
-        assert float(row[c.HOME_WIN_PROBABILITY]) == np.round(p[row[c.GAME_ID]], 4)
+        assert float(row[n.HOME_WIN_PROBABILITY]) == np.round(p[row[n.GAME_ID]], 4)
 
 
 def test_replayed_nights_of_the_simulated_league_are_real_nights(root: Path, league: Path, tmp_path: Path) -> None:

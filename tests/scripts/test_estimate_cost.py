@@ -88,8 +88,8 @@ def test_every_machine_of_a_job_is_billed_and_said(definition: dict[str, Any]) -
     assert lines[2].endswith(lines[1].rpartition("   ")[2] + " each of 2 machines")
 
 
-def test_the_readme_shows_what_it_prints(root: Path) -> None:
-    text = (root / "README.md").read_text(encoding="utf-8")
+def test_the_page_shows_what_it_prints(root: Path) -> None:
+    text = (root / "docs" / "cost.md").read_text(encoding="utf-8")
     assert with_estimate(text) == text, "run python -m scripts.write_reference"
     assert "  machine hours " in text
 

@@ -13,7 +13,7 @@ import pytest
 from local_runs import Command, run_command, run_local
 
 from pipeline.contract import names as c
-from pipeline.contract.names import EVENT_COLUMNS
+from pipeline.workloads.nba.columns import EVENT_COLUMNS
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What a model must beat: Elo through a logistic regression, and always the base rate. Both see earlier games only."""
+"""What a model must beat: Elo through a logistic regression."""
 
 from __future__ import annotations
 
@@ -35,13 +35,3 @@ class EloLogistic:
 
 def _columns(p_elo: FloatArray) -> FloatArray:
     return np.stack([np.ones(len(p_elo)), np.log(p_elo / (1.0 - p_elo))], axis=1)
-
-
-def base_rate(home_won: FloatArray) -> float:
-    """Share of home wins, with one imagined win and loss, so that it is never 0 or 1."""
-    return base_rate_of(float(home_won.sum()), len(home_won))
-
-
-def base_rate_of(wins: float, games: int) -> float:
-    """The same from how many of how many games the home team won."""
-    return (wins + 1.0) / (games + 2.0)

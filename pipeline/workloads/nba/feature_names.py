@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from pipeline.contract.workload import FeatureLayout
+
 # Each changes its sign when the two teams change places, or is zero where nobody is at home: so the linear part of the
 # model needs no intercept, and equals on a neutral site get exactly one half.
 LINEAR_FEATURES: Final[tuple[str, ...]] = (
@@ -44,3 +46,4 @@ TREE_FEATURES: Final[tuple[str, ...]] = (
     "is_playoff",
 )
 FEATURES: Final[tuple[str, ...]] = LINEAR_FEATURES + TREE_FEATURES
+LAYOUT: Final = FeatureLayout(FEATURES, n_linear=len(LINEAR_FEATURES))

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import names as c
+from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.elo import FIVE_THIRTY_EIGHT, BoolArray, FloatArray, IntArray, Schedule, win_probability
 from pipeline.workloads.nba.feature_names import FEATURES
 from pipeline.workloads.nba.history import History
@@ -44,7 +45,7 @@ __all__ = [
     "features_of_asked",
 ]
 
-KEY_COLUMNS = (c.GAME_ID, c.DATE, c.SEASON, c.HOME_TEAM, c.AWAY_TEAM, c.NEUTRAL_SITE, c.PLAYOFF)
+KEY_COLUMNS = (n.GAME_ID, n.DATE, n.SEASON, n.HOME_TEAM, n.AWAY_TEAM, n.NEUTRAL_SITE, n.PLAYOFF)
 
 
 def build_features(games: pd.DataFrame) -> pd.DataFrame:
@@ -82,37 +83,38 @@ def features_of_asked(state: LeagueState, asked: KnownGames) -> dict[str, NDArra
 
 
 def _frame(games: pd.DataFrame, computed: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
-    home_won = (games[c.HOME_POINTS] > games[c.AWAY_POINTS]).astype("Int8")
-    columns: dict[str, Any] = {c.HOME_WON: home_won, **computed}
-    return games[list(KEY_COLUMNS)].assign(**columns).reset_index(drop=True)
+    home_won = (games[n.HOME_POINTS] > games[n.AWAY_POINTS]).astype("Int8")
+    columns: dict[str, Any] = {c.TARGET: home_won, **computed}
+    keys = games[list(KEY_COLUMNS)].rename(columns=n.ROLES)
+    return keys.assign(**columns).reset_index(drop=True)
 
 
 def _sorted(games: pd.DataFrame) -> pd.DataFrame:
-    dates = games[c.DATE].to_numpy()
-    ids = games[c.GAME_ID].array
+    dates = games[n.DATE].to_numpy()
+    ids = games[n.GAME_ID].array
     ordered = (dates[1:] > dates[:-1]) | ((dates[1:] == dates[:-1]) & np.asarray(ids[1:] >= ids[:-1]))
-    return games if ordered.all() else games.sort_values([c.DATE, c.GAME_ID], ignore_index=True)
+    return games if ordered.all() else games.sort_values([n.DATE, n.GAME_ID], ignore_index=True)
 
 
 def _schedule(games: pd.DataFrame) -> tuple[Schedule, BoolArray, IntArray, tuple[str, ...]]:
     """The games as plain arrays: schedule, playoff flags, points of both teams together (0 if unplayed); franchises."""
-    home_points = games[c.HOME_POINTS].to_numpy(dtype=np.int64, na_value=0)
-    away_points = games[c.AWAY_POINTS].to_numpy(dtype=np.int64, na_value=0)
+    home_points = games[n.HOME_POINTS].to_numpy(dtype=np.int64, na_value=0)
+    away_points = games[n.AWAY_POINTS].to_numpy(dtype=np.int64, na_value=0)
     home, away, franchises = _team_numbers(games)
     schedule = Schedule(
         home=home,
         away=away,
-        day=games[c.DATE].to_numpy().astype("datetime64[D]").astype(np.int64),
-        season=games[c.SEASON].to_numpy(dtype=np.int64),
+        day=games[n.DATE].to_numpy().astype("datetime64[D]").astype(np.int64),
+        season=games[n.SEASON].to_numpy(dtype=np.int64),
         margin=home_points - away_points,
-        neutral=games[c.NEUTRAL_SITE].to_numpy(dtype=np.bool_),
+        neutral=games[n.NEUTRAL_SITE].to_numpy(dtype=np.bool_),
     )
-    return schedule, games[c.PLAYOFF].to_numpy(dtype=np.bool_), home_points + away_points, franchises
+    return schedule, games[n.PLAYOFF].to_numpy(dtype=np.bool_), home_points + away_points, franchises
 
 
 def _team_numbers(games: pd.DataFrame) -> tuple[IntArray, IntArray, tuple[str, ...]]:
     """Number of each franchise in alphabetical order; no feature depends on the numbers, only on their equality."""
-    sides = [games[column].astype("category").cat for column in (c.HOME_FRANCHISE, c.AWAY_FRANCHISE)]
+    sides = [games[column].astype("category").cat for column in (n.HOME_FRANCHISE, n.AWAY_FRANCHISE)]
     if any((side.codes < 0).any() for side in sides):
         raise ValueError("a game has no franchise: features need both teams' franchises")
     names = [side.categories.to_numpy(dtype=object).astype(str) for side in sides]
@@ -132,10 +134,10 @@ def compute_features(games: Schedule, playoff: BoolArray, points: IntArray) -> d
 def league_features(league: League) -> dict[str, NDArray[Any]]:
     """The same of a league's games from row `league.first` on."""
     advantage = FIVE_THIRTY_EIGHT.home_advantage * league.court
-    columns: dict[str, NDArray[Any]] = {c.P_ELO: win_probability(league.elo[0] - league.elo[1] + advantage)}
+    columns: dict[str, NDArray[Any]] = {n.P_ELO: win_probability(league.elo[0] - league.elo[1] + advantage)}
     for group in (_strength(league), _calendar(league), _form(league), _places(league), _pace(league)):
         columns.update({name: values.astype(np.float32) for name, values in group.items()})
-    return {name: columns[name][league.first :] for name in (c.P_ELO, *FEATURES)}
+    return {name: columns[name][league.first :] for name in (n.P_ELO, *FEATURES)}
 
 
 def _strength(league: League) -> dict[str, FloatArray]:
@@ -239,7 +241,7 @@ def feature_signature() -> str:
     """
     columns = compute_features(*_probe_league())
     digest = hashlib.sha256("\n".join(FEATURES).encode())
-    for name in (c.P_ELO, *FEATURES):
+    for name in (n.P_ELO, *FEATURES):
         values = columns[name].astype(np.float64)
         values[np.abs(values) < 1e-7] = 0.0  # what is left of a difference of equals
         digest.update(" ".join(f"{value:.5e}" for value in values.tolist()).encode())

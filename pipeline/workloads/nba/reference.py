@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import date
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
@@ -23,25 +24,26 @@ from numpy.typing import NDArray
 
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
+from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.baselines import EloLogistic
 
 FloatArray = NDArray[np.float64]
 
-_PLAYED: Final = (c.SEASON, c.HOME_FRANCHISE, c.AWAY_FRANCHISE, c.HOME_POINTS, c.AWAY_POINTS, c.NEUTRAL_SITE)
+_PLAYED: Final = (n.SEASON, n.HOME_FRANCHISE, n.AWAY_FRANCHISE, n.HOME_POINTS, n.AWAY_POINTS, n.NEUTRAL_SITE)
 
 
-def reference_forecast(results: pa.Table, game_ids: Sequence[str], first_season: int) -> FloatArray:
+def reference_forecast(results: pa.Table, game_ids: Sequence[str], since: date) -> FloatArray:
     """Home-win probabilities of the shape (games,) for `game_ids`, each from earlier games only.
 
     `results` has contract.RESULT_COLUMNS, played games in order of date, as far back as there are: all of them warm up
-    the ratings, those of `first_season` and later teach the regression. Raises StepError for a game that is not among
+    the ratings, those from `since` on teach the regression. Raises StepError for a game that is not among
     them, or that has none before its month.
     """
     rows = _rows(results, game_ids)
     chances = elo_chances(results)
-    home_won = (results[c.HOME_POINTS].to_numpy() > results[c.AWAY_POINTS].to_numpy()).astype(np.float64)
-    modelled = results[c.SEASON].to_numpy() >= first_season
-    day = results[c.DATE].to_numpy().astype("datetime64[D]")
+    home_won = (results[n.HOME_POINTS].to_numpy() > results[n.AWAY_POINTS].to_numpy()).astype(np.float64)
+    day = results[c.TIME].to_numpy().astype("datetime64[D]")
+    modelled = day >= np.datetime64(since)
     month = day[rows].astype("datetime64[M]").astype("datetime64[D]")
     forecast = np.empty(rows.size)
     for first_day in np.unique(month):
@@ -53,7 +55,7 @@ def reference_forecast(results: pa.Table, game_ids: Sequence[str], first_season:
 
 
 def _rows(results: pa.Table, game_ids: Sequence[str]) -> NDArray[np.int64]:
-    found = pc.index_in(pa.array(game_ids, type=results[c.GAME_ID].type), value_set=results[c.GAME_ID])
+    found = pc.index_in(pa.array(game_ids, type=results[c.ROW_ID].type), value_set=results[c.ROW_ID])
     if found.null_count:
         missing = game_ids[found.is_null().to_pylist().index(True)]
         raise StepError(f"{c.RESULTS_FILE} has no game {missing}, which the candidate's record has: run Prepare again")
@@ -63,7 +65,7 @@ def _rows(results: pa.Table, game_ids: Sequence[str]) -> NDArray[np.int64]:
 
 def elo_chances(results: pa.Table) -> FloatArray:
     """Elo's chance of a home win before each game's day, of the shape (games,); raises ValueError when out of order."""
-    day = results[c.DATE].to_numpy().astype("datetime64[D]").astype(np.int64)
+    day = results[c.TIME].to_numpy().astype("datetime64[D]").astype(np.int64)
     if (day[1:] < day[:-1]).any():
         raise ValueError("the results are not in order of date: the ratings would see later games")
     games = zip(day.tolist(), *(results[name].to_pylist() for name in _PLAYED), strict=True)

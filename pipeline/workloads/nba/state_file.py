@@ -6,7 +6,7 @@ import json
 from dataclasses import fields
 from datetime import date
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,7 @@ _KEY: Final = b"league_state"
 _SCHEDULE: Final = tuple(field.name for field in fields(Schedule))
 
 
-def write_state(path: Path, state: LeagueState) -> None:
+def write_state(target: Path | IO[bytes], state: LeagueState) -> None:
     """Write the state; what is read back equals it to the last bit."""
     known = state.past.followed_by(state.upcoming)
     columns = {**vars(known.schedule), "playoff": known.playoff, "points": known.points, "surprise": known.surprise}
@@ -32,7 +32,7 @@ def write_state(path: Path, state: LeagueState) -> None:
         "n_past": len(state.past.schedule),
     }
     table = pa.table(columns).replace_schema_metadata({_KEY: json.dumps(facts).encode()})
-    pq.write_table(table, path)
+    pq.write_table(table, target)
 
 
 def read_state(source: Path | pa.BufferReader) -> LeagueState:

@@ -12,7 +12,7 @@ from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.fits import CLEAN, FitKey, Source, fit_all
 from pipeline.backtest.world import digests_of
 from pipeline.training.model import Hyperparameters, fit, predict
-from pipeline.workloads.nba.feature_names import FEATURES
+from pipeline.workloads.nba.feature_names import FEATURES, LAYOUT
 
 RECIPE = Hyperparameters(boosting_rounds=3, min_child_weight=5.0)
 KEYS = [FitKey(0, end) for end in range(100, 200, 10)] + [FitKey(50, 150)]
@@ -29,7 +29,7 @@ def source() -> Source:
 def test_the_matrix_holds_what_the_model_predicts(source: Source, tmp_path: Path) -> None:
     fits = fit_all(KEYS, {CLEAN: source}, RECIPE, FitCache(tmp_path), jobs=1)
     for key in KEYS:
-        booster = fit(source.X[key.begin : key.end], source.home_won[key.begin : key.end], RECIPE)
+        booster = fit(source.X[key.begin : key.end], source.home_won[key.begin : key.end], RECIPE, LAYOUT)
         expected = predict(booster, source.X[key.end :])
         assert (fits.probabilities(fits.row(key), key.end, 300) == expected).all(), key
 

@@ -26,9 +26,11 @@ from pipeline.training.artifact import Artifact, ModelCard, read_artifact, write
 from pipeline.training.champion import Champion, load_champion
 from pipeline.training.model import Hyperparameters, fit, predict
 from pipeline.training.walk_forward import feature_matrix, walk_forward
+from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.data.games import load_games
-from pipeline.workloads.nba.feature_names import FEATURES
+from pipeline.workloads.nba.feature_names import FEATURES, LAYOUT
 from pipeline.workloads.nba.features import build_features, feature_signature
+from pipeline.workloads.nba.tables import feature_table, result_table
 from scripts.make_sample import write_sample
 
 LIMITS = {p.name: float(p.default) for p in parameters.EVALUATION if p.name in gates.GATE_PARAMETERS}
@@ -41,12 +43,12 @@ def games(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """Twelve simulated seasons, played games only."""
     folder = write_sample(tmp_path_factory.mktemp("evaluation") / "games", AS_OF)
     validated = load_games(folder, as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, min_games=1000)
-    return validated.games[validated.games[c.HOME_POINTS].notna()].reset_index(drop=True)
+    return validated.games[validated.games[nba.HOME_POINTS].notna()].reset_index(drop=True)
 
 
 @pytest.fixture(scope="module")
 def features(games: pd.DataFrame) -> pa.Table:
-    return pa.Table.from_pandas(build_features(games), preserve_index=False)
+    return feature_table(build_features(games))
 
 
 @pytest.fixture(scope="module")
@@ -56,31 +58,30 @@ def results(games: pd.DataFrame) -> pa.Table:
 
 def results_of(games: pd.DataFrame) -> pa.Table:
     """What Prepare hands to Evaluate beside the features."""
-    played = games[games[c.HOME_POINTS].notna()]
-    return pa.Table.from_pandas(played[list(c.RESULT_COLUMNS)], preserve_index=False)
+    return result_table(games)
 
 
 def train(features: pa.Table, before: date = AS_OF, n_games: int = 1312, signature: str = "") -> Artifact:
     """What Train makes of the games before a day."""
-    days = features[c.DATE].to_numpy().astype("datetime64[D]")
+    days = features[c.TIME].to_numpy().astype("datetime64[D]")
     known = features.slice(0, int((days < np.datetime64(before)).sum()))
     recipe = Hyperparameters(boosting_rounds=10)
     card = ModelCard(
         as_of_date=str(before),
         trained_before=str(before),
-        n_games=known.num_rows,
-        first_season=2014,
+        n_rows=known.num_rows,
+        trained_from=str(known[c.TIME][0].as_py().date()),
         fingerprint="f",
         code_version="c",
         feature_signature=signature or feature_signature(),
         features=FEATURES,
         hyperparameters=recipe.as_numbers(),
-        walk_forward_games=n_games,
-        home_win_rate=0.56,
+        walk_forward_rows=n_games,
+        target_mean=0.56,
         xgboost_version="",
     )
-    home_won = known[c.HOME_WON].to_numpy().astype(np.float64)
-    return Artifact(fit(feature_matrix(known), home_won, recipe), card, walk_forward(known, recipe, n_games))
+    home_won = known[c.TARGET].to_numpy().astype(np.float64)
+    return Artifact(fit(feature_matrix(known), home_won, recipe, LAYOUT), card, walk_forward(known, recipe, n_games))
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def test_honest_features_keep_every_limit(candidate: Artifact, features: pa.Tabl
 def test_a_leak_trips_the_too_good_gate(
     leak: Callable[[pd.DataFrame], pd.DataFrame], games: pd.DataFrame, results: pa.Table
 ) -> None:
-    table = pa.Table.from_pandas(leak(games), preserve_index=False)
+    table = feature_table(leak(games))
     evaluation = judged(train(table), table, results)
     assert "MaxGainOverElo" in broken_limits(evaluation), evaluation["quality"]
     assert evaluation["decision"] == "failed"
@@ -120,7 +121,7 @@ def test_a_leak_trips_the_too_good_gate(
 
 def test_leaks_of_form_and_moves_trip_the_accuracy_too(games: pd.DataFrame, results: pa.Table) -> None:
     for leak in (canaries.missing_shift, canaries.post_game_ratings):
-        table = pa.Table.from_pandas(leak(games), preserve_index=False)
+        table = feature_table(leak(games))
         assert "MaxAccuracy" in broken_limits(judged(train(table), table, results))
 
 
@@ -131,8 +132,8 @@ def real_league(real_games: Path) -> pd.DataFrame:
 
 
 def judged_on_real_games(features: pd.DataFrame, real_league: pd.DataFrame) -> dict[str, Any]:
-    modelled = features[features[c.HOME_WON].notna() & (features[c.SEASON] >= 2004)]
-    table = pa.Table.from_pandas(modelled, preserve_index=False)
+    modelled = features[features[c.TARGET].notna() & (features[nba.SEASON] >= 2004)]
+    table = feature_table(modelled)
     return judged(train(table, REAL_AS_OF), table, results_of(real_league))
 
 
@@ -154,8 +155,8 @@ def test_no_column_of_the_features_moves_the_reference(
     candidate: Artifact, features: pa.Table, results: pa.Table
 ) -> None:
     """A leak that the candidate and the p_elo of its features share cannot hide behind the baseline."""
-    perfect = pa.array(np.where(features[c.HOME_WON].to_numpy() == 1, 0.99, 0.01))
-    leaked = features.set_column(features.column_names.index(c.P_ELO), c.P_ELO, perfect)
+    perfect = pa.array(np.where(features[c.TARGET].to_numpy() == 1, 0.99, 0.01))
+    leaked = features.set_column(features.column_names.index(nba.P_ELO), nba.P_ELO, perfect)
     assert judged(candidate, leaked, results) == judged(candidate, features, results)
 
 
@@ -168,24 +169,24 @@ def test_champion_is_scored_by_its_record_and_then_by_its_weights(
     assert comparison["n_games"] == 1312
     assert comparison["champion_age_days"] == 45
     record = candidate.record
-    days = record[c.DATE].to_numpy().astype("datetime64[D]")
+    days = record[c.TIME].to_numpy().astype("datetime64[D]")
     later = days >= np.datetime64(cut_off)
     own = dict(
         zip(
-            champion.artifact.record[c.GAME_ID].to_pylist(),
+            champion.artifact.record[c.ROW_ID].to_pylist(),
             champion.artifact.record[c.P_MODEL].to_pylist(),
             strict=True,
         )
     )
-    rows = {game: n for n, game in enumerate(features[c.GAME_ID].to_pylist())}
-    ids = record[c.GAME_ID].to_pylist()
+    rows = {game: n for n, game in enumerate(features[c.ROW_ID].to_pylist())}
+    ids = record[c.ROW_ID].to_pylist()
     expected = np.array([own.get(game, np.nan) for game in ids])
     expected[later] = predict(
         champion.artifact.booster,
         feature_matrix(features.take([rows[g] for g, is_later in zip(ids, later, strict=True) if is_later])),
     )
     assert np.isfinite(expected).all()
-    y = record[c.HOME_WON].to_numpy().astype(float)
+    y = record[c.TARGET].to_numpy().astype(float)
     loss = -(y * np.log(expected) + (1 - y) * np.log1p(-expected)).mean()
     assert comparison["metrics"]["champion"]["log_loss"] == pytest.approx(loss)
     assert comparison["difference"]["lower"] <= comparison["difference"]["mean"] <= comparison["difference"]["upper"]
@@ -196,7 +197,7 @@ def test_champion_of_other_features_is_compared_on_the_games_of_both_records(
 ) -> None:
     champion = Champion("7", train(features, date(2025, 1, 15), signature="other"), {})
     evaluation = judged(candidate, features, results, champion)
-    days = candidate.record[c.DATE].to_numpy().astype("datetime64[D]")
+    days = candidate.record[c.TIME].to_numpy().astype("datetime64[D]")
     assert evaluation["comparison"]["n_games"] == (days < np.datetime64("2025-01-15")).sum() < 1312
     assert "trained on other features" in evaluation["comparison"]["basis"]
     assert evaluation["metrics"]["champion"]["n_games"] == evaluation["comparison"]["n_games"]
@@ -207,7 +208,7 @@ def test_a_champion_without_a_common_game_is_no_champion_to_compare_with(
     candidate: Artifact, features: pa.Table, results: pa.Table
 ) -> None:
     artifact = train(features, date(2025, 1, 15), signature="other")
-    foreign = artifact.record.set_column(0, c.GAME_ID, pa.array([f"x{n}" for n in range(artifact.record.num_rows)]))
+    foreign = artifact.record.set_column(0, c.ROW_ID, pa.array([f"x{n}" for n in range(artifact.record.num_rows)]))
     evaluation = judged(candidate, features, results, Champion("7", replace(artifact, record=foreign), {}))
     assert evaluation["comparison"]["champion_exists"] == "no"
     assert "has predicted none of these games" in evaluation["comparison"]["basis"]

@@ -19,6 +19,7 @@ from pipeline.training.artifact import Artifact, ModelCard
 from pipeline.training.champion import Champion
 from pipeline.training.model import Hyperparameters, fit, importance, predict
 from pipeline.training.training_sets import feature_matrix
+from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.feature_names import FEATURES
 from pipeline.workloads.nba.reference import reference_forecast
 
@@ -33,29 +34,29 @@ HOME_WON = CHANCE.integers(2, size=N).astype(float)
 HOME_WON[BEGIN:] = [1.0, 0.0] * ((N - BEGIN) // 2)
 FEATURE_TABLE = pa.table(
     {
-        c.GAME_ID: IDS,
-        c.DATE: pa.array(DATES, pa.date32()),
-        c.SEASON: [2025] * N,
-        c.HOME_WON: HOME_WON,
+        c.ROW_ID: IDS,
+        c.TIME: pa.array(DATES, pa.date32()),
+        nba.SEASON: [2025] * N,
+        c.TARGET: HOME_WON,
         **{name: CHANCE.normal(size=N) for name in FEATURES},
     }
 )
 RESULTS = pa.table(
     {
-        c.GAME_ID: IDS,
-        c.DATE: pa.array(DATES, pa.date32()),
-        c.SEASON: [2024] * 4 + [2025] * (N - 4),
-        c.HOME_FRANCHISE: ["A", "C"] * (N // 2),
-        c.AWAY_FRANCHISE: ["B", "D"] * (N // 2),
-        c.HOME_POINTS: (100 + 10 * HOME_WON).astype(int),
-        c.AWAY_POINTS: [105] * N,
-        c.NEUTRAL_SITE: [False] * N,
+        c.ROW_ID: IDS,
+        c.TIME: pa.array(DATES, pa.date32()),
+        nba.SEASON: [2024] * 4 + [2025] * (N - 4),
+        nba.HOME_FRANCHISE: ["A", "C"] * (N // 2),
+        nba.AWAY_FRANCHISE: ["B", "D"] * (N // 2),
+        nba.HOME_POINTS: (100 + 10 * HOME_WON).astype(int),
+        nba.AWAY_POINTS: [105] * N,
+        nba.NEUTRAL_SITE: [False] * N,
     }
 )
-RECORD = FEATURE_TABLE.select([c.GAME_ID, c.DATE, c.SEASON, c.HOME_WON]).slice(BEGIN)
+RECORD = FEATURE_TABLE.select([c.ROW_ID, c.TIME, nba.SEASON, c.TARGET]).slice(BEGIN)
 RECORD = RECORD.append_column(c.P_MODEL, pa.array(CHANCE.uniform(0.4, 0.7, N - BEGIN)))
 RECORD = RECORD.append_column(c.P_BASE_RATE, pa.array(CHANCE.uniform(0.5, 0.6, N - BEGIN)))
-P_MODEL, WON = RECORD[c.P_MODEL].to_numpy(), RECORD[c.HOME_WON].to_numpy()
+P_MODEL, WON = RECORD[c.P_MODEL].to_numpy(), RECORD[c.TARGET].to_numpy()
 ELO = reference_forecast(RESULTS, IDS[BEGIN:], 2025)
 RECIPE = Hyperparameters(boosting_rounds=3, min_child_weight=1)
 CARD = ModelCard(

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.contract.names import GAME_COLUMNS, REQUIRED_COLUMNS
 from pipeline.ingest.column_words import as_words, listed
 from pipeline.ingest.columns import match_columns
+from pipeline.workloads.nba.columns import COLUMNS, GAME_COLUMNS, REQUIRED_COLUMNS
 from pipeline.workloads.nba.data.games import BadData
 
 REQUIRED = list(REQUIRED_COLUMNS)
@@ -26,7 +26,7 @@ def styles(column: str) -> list[str]:
 @given(header=st.permutations(GAME_COLUMNS), data=st.data())
 def test_any_style_of_writing_a_column_is_that_column(header: list[str], data: st.DataObject) -> None:
     given_names = [data.draw(st.sampled_from([column, *styles(column)])) for column in header]
-    found = match_columns(given_names, "a.csv")
+    found = match_columns(given_names, "a.csv", COLUMNS)
     assert {column: header[position] for column, position in found.positions.items()} == {name: name for name in header}
     assert found.unused == ()
     noted = {column for column, name in zip(header, given_names, strict=True) if column != name}
@@ -44,7 +44,7 @@ def test_any_style_of_writing_a_column_is_that_column(header: list[str], data: s
     ],
 )  # fmt: skip
 def test_a_near_name_of_an_optional_column_is_taken_and_noted(given_name: str, column: str) -> None:
-    found = match_columns([*REQUIRED, given_name], "a.csv")
+    found = match_columns([*REQUIRED, given_name], "a.csv", COLUMNS)
     assert found.positions[column] == len(REQUIRED)
     assert found.renamed == ((given_name, column),)
 
@@ -61,30 +61,30 @@ def test_a_near_name_of_an_optional_column_is_taken_and_noted(given_name: str, c
 )
 def test_what_could_be_an_optional_column_is_refused(others: list[str], message: str) -> None:
     with pytest.raises(BadData) as caught:
-        match_columns([*REQUIRED, *others], "a.csv")
+        match_columns([*REQUIRED, *others], "a.csv", COLUMNS)
     assert str(caught.value).startswith(message)
 
 
 @pytest.mark.parametrize("other", ["attendance", "game_date", "id", "notes", "neutral_city_name", "site", "off", ""])
 def test_other_columns_are_listed_and_nothing_else(other: str) -> None:
-    found = match_columns([*REQUIRED, other], "a.csv")
+    found = match_columns([*REQUIRED, other], "a.csv", COLUMNS)
     assert (found.unused, found.renamed) == ((other,), ())
 
 
 def test_the_columns_own_name_wins_and_the_near_one_is_listed() -> None:
-    found = match_columns([*REQUIRED, "is_playoff", "playoff"], "a.csv")
+    found = match_columns([*REQUIRED, "is_playoff", "playoff"], "a.csv", COLUMNS)
     assert (found.positions["playoff"], found.unused, found.renamed) == (len(REQUIRED) + 1, ("is_playoff",), ())
 
 
 def test_a_required_column_is_compared_as_words_too() -> None:
     header = ["Home Pts" if column == "home_points" else column for column in REQUIRED]
     with pytest.raises(BadData, match=r'"home_points" is missing; found: .*; did you mean "Home Pts"\? rename it$'):
-        match_columns(header, "a.csv")
+        match_columns(header, "a.csv", COLUMNS)
 
 
 def test_a_wide_header_makes_a_short_message() -> None:
     with pytest.raises(BadData) as caught:
-        match_columns([f"column_{number}" for number in range(100_000)], "a.csv")
+        match_columns([f"column_{number}" for number in range(100_000)], "a.csv", COLUMNS)
     assert len(str(caught.value)) < 600
     assert "(100,000 columns)" in str(caught.value)
     assert listed(["a", "b"]) == "a, b"

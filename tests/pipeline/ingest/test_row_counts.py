@@ -12,6 +12,7 @@ from pipeline.ingest.csv_rows import read_csv
 from pipeline.ingest.files.data_folder import LeftOut
 from pipeline.ingest.raw_rows import LineCounts
 from pipeline.ingest.row_counts import took_no_part
+from pipeline.workloads.nba.columns import COLUMNS
 from pipeline.workloads.nba.data.games import ValidatedGames
 
 ROWS = "date,season,home_team,away_team,home_points,away_points,attendance\n2021-01-01,2021,BOS,LAL,100,90,5\n1,2\n"
@@ -43,7 +44,7 @@ def test_lines_are_counted_by_kind() -> None:
 
 
 def test_counts_that_do_not_add_up_are_an_error(load: Callable[..., ValidatedGames]) -> None:
-    file = read_csv(ROWS.encode(), "a.csv")
+    file = read_csv(ROWS.encode(), "a.csv", COLUMNS)
     with pytest.raises(AssertionError, match=r"a\.csv: 1 rows were read of"):
         replace(file, counts=replace(file.counts, rows=2))
     with pytest.raises(AssertionError):

@@ -26,7 +26,10 @@ from pipeline.training.artifact import Artifact, ModelCard, write_artifact
 from pipeline.training.champion import Champion
 from pipeline.training.model import Hyperparameters, fit
 from pipeline.training.walk_forward import feature_matrix, walk_forward
+from pipeline.workloads.nba import columns as nba
+from pipeline.workloads.nba.feature_names import LAYOUT
 from pipeline.workloads.nba.features import FEATURES, build_features, feature_signature
+from pipeline.workloads.nba.tables import feature_table, result_table
 
 LIVE_SEASON = 2009
 GAMES = 400
@@ -43,31 +46,30 @@ class Case:
 
 def case_of(games: pd.DataFrame) -> Case:
     features = build_features(games)
-    past = pa.Table.from_pandas(features[features[c.SEASON] < LIVE_SEASON], preserve_index=False)
-    booster = fit(feature_matrix(past), past[c.HOME_WON].to_numpy().astype(float), Hyperparameters())
-    as_of = games[games[c.HOME_POINTS].notna()][c.DATE].max().date() + pd.Timedelta(days=1)
+    past = feature_table(features[features[nba.SEASON] < LIVE_SEASON])
+    booster = fit(feature_matrix(past), past[c.TARGET].to_numpy().astype(float), Hyperparameters(), LAYOUT)
+    as_of = games[games[nba.HOME_POINTS].notna()][nba.DATE].max().date() + pd.Timedelta(days=1)
     card = ModelCard(
-        as_of_date=str(games[games[c.SEASON] == LIVE_SEASON][c.DATE].min().date()),
-        trained_before=str(games[games[c.SEASON] == LIVE_SEASON][c.DATE].min().date()),
-        n_games=past.num_rows,
-        first_season=2002,
+        as_of_date=str(games[games[nba.SEASON] == LIVE_SEASON][nba.DATE].min().date()),
+        trained_before=str(games[games[nba.SEASON] == LIVE_SEASON][nba.DATE].min().date()),
+        n_rows=past.num_rows,
+        trained_from="2001-08-01",
         fingerprint="f",
         code_version="c",
         feature_signature=feature_signature(),
         features=FEATURES,
         hyperparameters=Hyperparameters().as_numbers(),
-        walk_forward_games=300,
-        home_win_rate=0.6,
+        walk_forward_rows=300,
+        target_mean=0.6,
         xgboost_version="3",
     )
     record = walk_forward(past, Hyperparameters(), 300)
-    played = features[features[c.HOME_WON].notna()]
-    results = games[games[c.HOME_POINTS].notna()][list(c.RESULT_COLUMNS)]
+    played = features[features[c.TARGET].notna()]
     return Case(
         night=Night(
-            played=pa.Table.from_pandas(played, preserve_index=False),
-            upcoming=pa.Table.from_pandas(features[features[c.HOME_WON].isna()], preserve_index=False),
-            results=pa.Table.from_pandas(results, preserve_index=False),
+            played=feature_table(played),
+            upcoming=feature_table(features[features[c.TARGET].isna()]),
+            results=result_table(games),
         ),
         champion=Champion("7", Artifact(booster, card, record), {"version": 7}),
         prepared={"as_of_date": str(as_of), "simulated": False, "data": {"late_scores": []}},
@@ -105,8 +107,12 @@ def test_an_ordinary_night_has_numbers_and_no_alarm(case: Case) -> None:
 def test_home_and_away_swapped_this_season_is_an_alarm(league: pd.DataFrame) -> None:
     """With an edge of eight points, so that one short season is enough to see it."""
     games = random_league(3, teams=12, seasons=8, games=GAMES, home_edge=8.0)
-    sides = [(c.HOME_TEAM, c.AWAY_TEAM), (c.HOME_POINTS, c.AWAY_POINTS), (c.HOME_FRANCHISE, c.AWAY_FRANCHISE)]
-    late = games[c.SEASON] == LIVE_SEASON
+    sides = [
+        (nba.HOME_TEAM, nba.AWAY_TEAM),
+        (nba.HOME_POINTS, nba.AWAY_POINTS),
+        (nba.HOME_FRANCHISE, nba.AWAY_FRANCHISE),
+    ]
+    late = games[nba.SEASON] == LIVE_SEASON
     swapped = games.copy()
     for one, other in sides:
         swapped.loc[late, one], swapped.loc[late, other] = games.loc[late, other], games.loc[late, one]
@@ -124,7 +130,7 @@ def test_without_a_champion_only_the_data_is_looked_at(case: Case) -> None:
 
 @pytest.mark.parametrize("n", [0, 20])
 def test_few_games_publish_nothing_and_raise_nothing(case: Case, n: int) -> None:
-    first = int(np.flatnonzero(case.night.played[c.SEASON].to_numpy() == LIVE_SEASON)[0])
+    first = int(np.flatnonzero(case.night.played[nba.SEASON].to_numpy() == LIVE_SEASON)[0])
     report = watched(case, night=replace(case.night, played=case.night.played.slice(0, first + n)))
     assert report["alarms"] == []
     assert f"{n} games since its cut-off are too few to judge version 7" in report[c.LIVE]["why_not"]
@@ -133,8 +139,8 @@ def test_few_games_publish_nothing_and_raise_nothing(case: Case, n: int) -> None
 
 def test_a_rewritten_history_and_late_scores_are_data_alarms(case: Case) -> None:
     results = case.night.results
-    home, away = (results.column_names.index(name) for name in (c.HOME_POINTS, c.AWAY_POINTS))
-    flipped = results.set_column(home, c.HOME_POINTS, results[away]).set_column(away, c.AWAY_POINTS, results[home])
+    home, away = (results.column_names.index(name) for name in (nba.HOME_POINTS, nba.AWAY_POINTS))
+    flipped = results.set_column(home, nba.HOME_POINTS, results[away]).set_column(away, nba.AWAY_POINTS, results[home])
     report = watched(case, night=replace(case.night, results=flipped))
     assert any("gone or have another winner" in alarm["what"] for alarm in report["alarms"])
     day = pd.Timestamp(case.prepared["as_of_date"]) - pd.Timedelta(days=3)
@@ -145,9 +151,9 @@ def test_a_rewritten_history_and_late_scores_are_data_alarms(case: Case) -> None
 def test_a_back_test_of_an_earlier_day_does_not_take_the_games_since_for_lost(case: Case) -> None:
     """The champion of the store was trained later than the day that the run stands on."""
     record = case.champion.artifact.record
-    day = record[c.DATE].to_numpy()[100]
+    day = record[c.TIME].to_numpy()[100]
     played, results = (
-        table.filter(pa.array(table[c.DATE].to_numpy() < day)) for table in (case.night.played, case.night.results)
+        table.filter(pa.array(table[c.TIME].to_numpy() < day)) for table in (case.night.played, case.night.results)
     )
     known = replace(case.night, played=played, results=results)
     as_of = str(day.astype("datetime64[D]"))
@@ -161,8 +167,9 @@ def predict(case: Case, base: Path, root: Path, *, prepared: bool = True) -> sub
     inputs = base / "processing" / "input"
     for channel in (c.UPCOMING_CHANNEL, c.FEATURES_CHANNEL, c.REPORT_CHANNEL, c.CHAMPION_CHANNEL):
         (inputs / channel).mkdir(parents=True)
-    facts = {b"as_of_date": case.prepared["as_of_date"].encode(), b"feature_signature": feature_signature().encode()}
-    pq.write_table(case.night.upcoming.replace_schema_metadata(facts), inputs / c.UPCOMING_CHANNEL / c.UPCOMING_FILE)
+    facts = {"as_of_date": case.prepared["as_of_date"], "feature_signature": feature_signature()}
+    upcoming = case.night.upcoming.replace_schema_metadata(facts | LAYOUT.as_metadata())
+    pq.write_table(upcoming, inputs / c.UPCOMING_CHANNEL / c.UPCOMING_FILE)
     pq.write_table(case.night.played, inputs / c.FEATURES_CHANNEL / c.FEATURES_FILE)
     pq.write_table(case.night.results, inputs / c.FEATURES_CHANNEL / c.RESULTS_FILE)
     if prepared:

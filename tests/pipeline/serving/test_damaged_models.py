@@ -143,7 +143,9 @@ try:
 except Exception as error:
     print(type(error).__name__, error)
 used = resource.getrusage(resource.RUSAGE_SELF)
-print(used.ru_maxrss // 1024, used.ru_utime + used.ru_stime)
+# ru_maxrss would begin with that of the process that started this one.
+peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(int(peak.split()[1]) // 1024, used.ru_utime + used.ru_stime)
 """
 
 

@@ -22,6 +22,7 @@ from pipeline.serving.forecaster import Forecaster, load_forecaster
 from pipeline.training.artifact import Artifact, write_artifact
 from pipeline.training.model import predict
 from pipeline.training.model_files import write_digests
+from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.data.games import load_games
 from pipeline.workloads.nba.features import build_features
 from pipeline.workloads.nba.serving.asked_games import BadRequestError
@@ -30,8 +31,8 @@ from scripts.make_sample import write_sample
 
 def rows_of(games: pd.DataFrame, *columns: str) -> list[dict[str, Any]]:
     """Games as a client names them."""
-    rows = games[[c.DATE, c.HOME_TEAM, c.AWAY_TEAM, *columns]].copy()
-    rows[c.DATE] = rows[c.DATE].dt.strftime("%Y-%m-%d")
+    rows = games[[n.DATE, n.HOME_TEAM, n.AWAY_TEAM, *columns]].copy()
+    rows[n.DATE] = rows[n.DATE].dt.strftime("%Y-%m-%d")
     return list(json.loads(rows.to_json(orient="records")))
 
 
@@ -53,19 +54,19 @@ def at(zone: ZoneInfo, days: int) -> datetime:
 
 
 def upcoming(games: pd.DataFrame) -> pd.DataFrame:
-    return games[games[c.HOME_POINTS].isna()].reset_index(drop=True)
+    return games[games[n.HOME_POINTS].isna()].reset_index(drop=True)
 
 
 def predicted(forecaster: Forecaster, games: pd.DataFrame) -> np.ndarray[Any, Any]:
     """What Predict computes for the games without a score, from the features of all games at once."""
     features = build_features(games)
-    return predict(forecaster.artifact.booster, matrix(features[features[c.HOME_WON].isna()]))
+    return predict(forecaster.artifact.booster, matrix(features[features[c.TARGET].isna()]))
 
 
 def assert_parity(forecaster: Forecaster, games: pd.DataFrame, every: int) -> None:
     """All games at once, in another order, and some one by one."""
     to_come, expected = upcoming(games), predicted(forecaster, games)
-    rows = rows_of(to_come, c.NEUTRAL_SITE, c.PLAYOFF)
+    rows = rows_of(to_come, n.NEUTRAL_SITE, n.PLAYOFF)
     np.testing.assert_allclose(forecaster.answer(rows).probabilities, expected, rtol=0, atol=1e-9)
     shuffled = np.random.default_rng(1).permutation(len(rows))
     mixed = forecaster.answer([rows[i] for i in shuffled]).probabilities
@@ -83,17 +84,17 @@ def test_every_game_of_the_sample_is_served_as_predicted(forecaster: Forecaster,
 def test_every_real_game_is_served_as_predicted(real_games: Path) -> None:
     as_of = date(2023, 1, 10)
     games = load_games(real_games, as_of=as_of, today=date(2023, 7, 1), max_bad_row_share=0.01, min_games=1_000).games
-    forecaster = Forecaster(trained(games[games[c.SEASON] >= 2010].reset_index(drop=True), as_of), "1", 7)
+    forecaster = Forecaster(trained(games[games[n.SEASON] >= 2010].reset_index(drop=True), as_of), "1", 7)
     assert len(upcoming(games)) > 700
-    recent = games[games[c.SEASON] >= 2010].reset_index(drop=True)
+    recent = games[games[n.SEASON] >= 2010].reset_index(drop=True)
     assert_parity(forecaster, recent, every=20)
 
 
 def test_games_that_no_schedule_knew_count_for_each_others_rest(sample: pd.DataFrame) -> None:
     """Asked for a week, a model without a schedule answers as one that had it."""
-    played = sample[sample[c.HOME_POINTS].notna()].reset_index(drop=True)
+    played = sample[sample[n.HOME_POINTS].notna()].reset_index(drop=True)
     without = Forecaster(trained(played, SAMPLE_AS_OF), "1", 7)
-    rows = rows_of(upcoming(sample), c.NEUTRAL_SITE, c.PLAYOFF)
+    rows = rows_of(upcoming(sample), n.NEUTRAL_SITE, n.PLAYOFF)
     together = without.answer(rows).probabilities
     np.testing.assert_allclose(together, predicted(without, sample), rtol=0, atol=1e-9)
     alone = np.array([without.answer([row]).probabilities[0] for row in rows])

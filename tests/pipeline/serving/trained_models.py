@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from pipeline.training.artifact import Artifact, ModelCard, write_artifact
 from pipeline.training.model import Hyperparameters, fit
 from pipeline.training.walk_forward import feature_matrix
 from pipeline.workloads.nba.data.games import load_games
-from pipeline.workloads.nba.feature_names import FEATURES
+from pipeline.workloads.nba.feature_names import FEATURES, LAYOUT
 from pipeline.workloads.nba.features import feature_signature, features_and_state
+from pipeline.workloads.nba.state_file import write_state
+from pipeline.workloads.nba.tables import feature_table
 from scripts.make_sample import write_sample
 
 SAMPLE_AS_OF = date(2025, 3, 1)
@@ -26,30 +29,32 @@ GAMES = [{"date": "2025-03-20", "home_team": f"SIM{n:02d}", "away_team": f"SIM{n
 
 
 def matrix(features: pd.DataFrame) -> Any:
-    return feature_matrix(pa.Table.from_pandas(features, preserve_index=False))
+    return feature_matrix(feature_table(features))
 
 
 def trained(games: pd.DataFrame, as_of: date) -> Artifact:
     """A model of the games as they were known on a morning."""
     features, state = features_and_state(games, as_of)
-    played = features[features[c.HOME_WON].notna()]
+    played = features[features[c.TARGET].notna()]
     recipe = Hyperparameters()
     card = ModelCard(
         as_of_date=str(as_of),
         trained_before=str(as_of),
-        n_games=len(played),
-        first_season=2014,
+        n_rows=len(played),
+        trained_from="2013-10-29",
         fingerprint="f",
         code_version="c" * 64,
         feature_signature=feature_signature(),
         features=FEATURES,
         hyperparameters=recipe.as_numbers(),
-        walk_forward_games=1,
-        home_win_rate=0.56,
+        walk_forward_rows=1,
+        target_mean=0.56,
         xgboost_version="",
     )
-    booster = fit(matrix(played), played[c.HOME_WON].to_numpy(dtype=np.float64), recipe)
-    return Artifact(booster, card, pa.table({}), state)
+    booster = fit(matrix(played), played[c.TARGET].to_numpy(dtype=np.float64), recipe, LAYOUT)
+    kept = io.BytesIO()
+    write_state(kept, state)
+    return Artifact(booster, card, pa.table({}), kept.getvalue())
 
 
 def write_good_model(folder: Path) -> Path:

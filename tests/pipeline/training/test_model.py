@@ -10,7 +10,7 @@ import xgboost as xgb
 
 from pipeline.training.logistic import sigmoid
 from pipeline.training.model import Hyperparameters, fit, importance, linear_coefficients, load, predict, save
-from pipeline.workloads.nba.feature_names import FEATURES, LINEAR_FEATURES
+from pipeline.workloads.nba.feature_names import FEATURES, LAYOUT, LINEAR_FEATURES
 
 RECIPE = Hyperparameters(boosting_rounds=20, min_child_weight=5.0, learning_rate=0.2)
 
@@ -26,7 +26,7 @@ def games() -> tuple[np.ndarray, np.ndarray]:
 
 def test_learns_lines_and_steps(games: tuple[np.ndarray, np.ndarray]) -> None:
     x, y = games
-    booster = fit(x, y, RECIPE)
+    booster = fit(x, y, RECIPE, LAYOUT)
     assert linear_coefficients(booster)[0] == pytest.approx(1.0, abs=0.2)
     p = predict(booster, x)
     assert p.dtype == np.float64
@@ -37,24 +37,24 @@ def test_learns_lines_and_steps(games: tuple[np.ndarray, np.ndarray]) -> None:
 
 def test_without_trees_it_is_the_logistic_regression(games: tuple[np.ndarray, np.ndarray]) -> None:
     x, y = games
-    booster = fit(x, y, Hyperparameters(boosting_rounds=0))
+    booster = fit(x, y, Hyperparameters(boosting_rounds=0), LAYOUT)
     linear = x[:, : len(LINEAR_FEATURES)].astype(np.float64) @ linear_coefficients(booster)
     assert predict(booster, x) == pytest.approx(sigmoid(linear), abs=1e-6)
 
 
 def test_equals_on_a_neutral_site_have_even_chances(games: tuple[np.ndarray, np.ndarray]) -> None:
-    booster = fit(*games, Hyperparameters(boosting_rounds=0))
+    booster = fit(*games, Hyperparameters(boosting_rounds=0), LAYOUT)
     assert predict(booster, np.zeros((1, len(FEATURES)), dtype=np.float32)) == pytest.approx([0.5])
 
 
 def test_the_same_input_gives_the_same_bytes(games: tuple[np.ndarray, np.ndarray]) -> None:
-    assert fit(*games, RECIPE).save_raw("ubj") == fit(*games, RECIPE).save_raw("ubj")
-    assert fit(*games, RECIPE, seed=1).save_raw("ubj") != fit(*games, RECIPE, seed=2).save_raw("ubj")
+    assert fit(*games, RECIPE, LAYOUT).save_raw("ubj") == fit(*games, RECIPE, LAYOUT).save_raw("ubj")
+    assert fit(*games, RECIPE, LAYOUT, seed=1).save_raw("ubj") != fit(*games, RECIPE, LAYOUT, seed=2).save_raw("ubj")
 
 
 def test_a_stored_model_predicts_the_same(games: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
     x, y = games
-    booster = fit(x, y, RECIPE)
+    booster = fit(x, y, RECIPE, LAYOUT)
     save(booster, tmp_path / "model.ubj")
     assert (predict(load(tmp_path / "model.ubj"), x) == predict(booster, x)).all()
     again = xgb.Booster()
@@ -64,9 +64,9 @@ def test_a_stored_model_predicts_the_same(games: tuple[np.ndarray, np.ndarray], 
 
 def test_no_games_no_probabilities(games: tuple[np.ndarray, np.ndarray]) -> None:
     x, y = games
-    assert predict(fit(x, y, RECIPE), x[:0]).shape == (0,)
+    assert predict(fit(x, y, RECIPE, LAYOUT), x[:0]).shape == (0,)
     with pytest.raises(ValueError, match="there are none"):
-        fit(x[:0], y[:0], RECIPE)
+        fit(x[:0], y[:0], RECIPE, LAYOUT)
 
 
 def test_a_foreign_booster_is_refused(games: tuple[np.ndarray, np.ndarray]) -> None:
@@ -78,7 +78,7 @@ def test_a_foreign_booster_is_refused(games: tuple[np.ndarray, np.ndarray]) -> N
 
 def test_importance_finds_what_matters(games: tuple[np.ndarray, np.ndarray]) -> None:
     x, y = games
-    shares = importance(fit(x, y, RECIPE), x)
+    shares = importance(fit(x, y, RECIPE, LAYOUT), x)
     assert shares.shape == (len(FEATURES),)
     assert shares.sum() == pytest.approx(1.0)
     assert set(np.argsort(shares)[-2:]) == {0, len(FEATURES) - 1}

@@ -20,7 +20,7 @@ from training_hosts import ROOT, finish, start, write_training_input
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
 from pipeline.jobs.train import train
-from pipeline.training import training_games as module
+from pipeline.training import training_rows as module
 from pipeline.training import training_sets
 from pipeline.training.artifact import Artifact, read_unpacked
 from pipeline.training.distributed.cluster import Cluster
@@ -32,8 +32,8 @@ TIMES = 320  # of 1,600 games: 512,000, which take 0.5 GB in memory
 LIMIT = 650_000_000
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # each claims memory of its own
 IN_MEMORY = (
-    "from pipeline.jobs import train; from pipeline.training import training_games as t; "
-    "t.MEMORY_BYTES_A_GAME = 0; train.main([])"
+    "from pipeline.jobs import train; from pipeline.training import training_rows as t; "
+    "t.MEMORY_BYTES_A_ROW = 0; train.main([])"
 )
 
 
@@ -63,8 +63,8 @@ def lay_out(base: Path, channel: Path, monkeypatch: pytest.MonkeyPatch, **recipe
 
 def from_disk(monkeypatch: pytest.MonkeyPatch, batch: int) -> Artifact:
     """Train as if memory were too small, in batches of so many games."""
-    monkeypatch.setattr(module, "MEMORY_BYTES_A_GAME", 10**12)
-    monkeypatch.setattr(module, "_BATCH_GAMES", batch)
+    monkeypatch.setattr(module, "MEMORY_BYTES_A_ROW", 10**12)
+    monkeypatch.setattr(module, "_BATCH_ROWS", batch)
     return train(Cluster())
 
 
@@ -100,7 +100,7 @@ def test_hosts_train_together_from_disk(small: Path, tmp_path: Path) -> None:
     assert records[0].to_numpy() == pytest.approx(records[1].to_numpy(), abs=1e-3)
 
 
-PRELUDE = "from pipeline.training import training_games as t; t.MEMORY_BYTES_A_GAME = 10**12"
+PRELUDE = "from pipeline.training import training_rows as t; t.MEMORY_BYTES_A_ROW = 10**12"
 
 
 def test_under_a_limit_that_memory_breaks_it_trains(
@@ -131,15 +131,15 @@ def many_times(source: Path, folder: Path) -> Path:
     folder.mkdir()
     (folder / c.STATE_FILE).symlink_to(source / c.STATE_FILE)
     table = pq.read_table(source / c.FEATURES_FILE)
-    day = table[c.DATE].to_numpy().astype("datetime64[D]")
-    at = table.column_names.index(c.DATE)
-    with pq.ParquetWriter(folder / c.FEATURES_FILE, table.set_column(at, c.DATE, pa.array(day)).schema) as writer:
+    day = table[c.TIME].to_numpy().astype("datetime64[D]")
+    at = table.column_names.index(c.TIME)
+    with pq.ParquetWriter(folder / c.FEATURES_FILE, table.set_column(at, c.TIME, pa.array(day)).schema) as writer:
         for copy in range(TIMES):
-            writer.write_table(table.set_column(at, c.DATE, pa.array(day + np.timedelta64(copy * 365 * 4, "D"))))
+            writer.write_table(table.set_column(at, c.TIME, pa.array(day + np.timedelta64(copy * 365 * 4, "D"))))
     return folder
 
 
 def test_too_little_disk_is_said_before_the_work(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_sets, "CACHE_BYTES_A_GAME", 10**12)
+    monkeypatch.setattr(training_sets, "CACHE_BYTES_A_ROW", 10**12)
     with pytest.raises(StepError, match=r"training from disk needs \d+\.\d GB in .*: give the training job a larger"):
         from_disk(monkeypatch, 10_000)

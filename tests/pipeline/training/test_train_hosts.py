@@ -20,6 +20,7 @@ from pipeline.evaluation.metrics import score
 from pipeline.training.artifact import Artifact, read_unpacked
 from pipeline.training.model import linear_coefficients, predict
 from pipeline.training.walk_forward import feature_matrix
+from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.data.games import load_games
 from scripts.make_sample import SAMPLE_AS_OF, write_sample
 
@@ -31,7 +32,7 @@ THREE = ("algo-1", "algo-2", "algo-3")
 def loaded(folder: Path, as_of: date) -> Path:
     """A training job's channel from a folder of games; played games of the modelled seasons only."""
     games = load_games(folder, as_of=as_of, today=as_of, max_bad_row_share=0.01, min_games=500).games
-    played = games[games[c.HOME_POINTS].notna() & (games[c.SEASON] >= 2004)].reset_index(drop=True)
+    played = games[games[n.HOME_POINTS].notna() & (games[n.SEASON] >= 2004)].reset_index(drop=True)
     return write_training_input(folder.parent / "input", played, as_of)
 
 
@@ -73,10 +74,10 @@ def trained(folder: Path, inputs: Path, n_hosts: int) -> Artifact:
 def test_one_two_and_four_hosts_train_the_same_model(inputs: Path, tmp_path: Path) -> None:
     """Within 0.1 % of log loss: the record's, and the shipped weights' on all games."""
     features = pq.read_table(inputs / c.FEATURES_FILE)
-    games, home_won = feature_matrix(features), features[c.HOME_WON].to_numpy().astype(np.float64)
+    games, home_won = feature_matrix(features), features[c.TARGET].to_numpy().astype(np.float64)
 
     def losses(artifact: Artifact) -> np.ndarray:
-        record = score(artifact.record[c.P_MODEL].to_numpy(), artifact.record[c.HOME_WON].to_numpy())
+        record = score(artifact.record[c.P_MODEL].to_numpy(), artifact.record[c.TARGET].to_numpy())
         return np.array([record.log_loss, score(predict(artifact.booster, games), home_won).log_loss])
 
     alone = trained(tmp_path, inputs, 1)

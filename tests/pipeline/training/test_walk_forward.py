@@ -13,19 +13,21 @@ from pipeline.contract import names as c
 from pipeline.evaluation.metrics import score
 from pipeline.training import walk_forward as module
 from pipeline.training.model import Hyperparameters, fit, predict
-from pipeline.training.walk_forward import feature_matrix, walk_forward
-from pipeline.workloads.nba.baselines import base_rate
+from pipeline.training.walk_forward import base_rate, feature_matrix, walk_forward
+from pipeline.workloads.nba import columns as n
+from pipeline.workloads.nba.feature_names import LAYOUT
 from pipeline.workloads.nba.features import FEATURES, build_features
+from pipeline.workloads.nba.tables import feature_table
 
 RECIPE = Hyperparameters(boosting_rounds=10, min_child_weight=10.0)
 COLUMNS = [
-    *(c.GAME_ID, c.DATE, c.SEASON, c.HOME_WON),
+    *(c.ROW_ID, c.TIME, c.TARGET),
     *(c.P_MODEL, c.P_BASE_RATE, c.TRAINED_BEFORE),
 ]
 
 
 def table_of(features: pd.DataFrame) -> pa.Table:
-    return pa.Table.from_pandas(features[features[c.HOME_WON].notna()], preserve_index=False)
+    return feature_table(features[features[c.TARGET].notna()])
 
 
 @pytest.fixture(scope="module")
@@ -49,35 +51,35 @@ def days(table: pa.Table, name: str) -> np.ndarray:
 
 def test_one_row_for_each_of_the_last_games(features: pa.Table, record: pa.Table) -> None:
     assert record.column_names == COLUMNS
-    assert record[c.GAME_ID].to_pylist() == features[c.GAME_ID].to_pylist()[-600:]
-    assert record[c.HOME_WON].to_pylist() == features[c.HOME_WON].to_pylist()[-600:]
+    assert record[c.ROW_ID].to_pylist() == features[c.ROW_ID].to_pylist()[-600:]
+    assert record[c.TARGET].to_pylist() == features[c.TARGET].to_pylist()[-600:]
     assert all(np.isfinite(record[name].to_numpy()).all() for name in COLUMNS[4:6])
 
 
 def test_weights_are_older_than_the_game_and_of_the_same_month(record: pa.Table) -> None:
-    trained, played = days(record, c.TRAINED_BEFORE), days(record, c.DATE)
+    trained, played = days(record, c.TRAINED_BEFORE), days(record, c.TIME)
     assert (trained <= played).all()
     assert (trained.astype("datetime64[M]") == played.astype("datetime64[M]")).all()
 
 
 def test_each_month_equals_a_fit_on_the_games_before_it(features: pa.Table, record: pa.Table) -> None:
     first_day = days(record, c.TRAINED_BEFORE)[300]
-    x, y = feature_matrix(features), features[c.HOME_WON].to_numpy().astype(np.float64)
-    past = days(features, c.DATE) < first_day
-    now = days(features, c.DATE).astype("datetime64[M]") == first_day.astype("datetime64[M]")
+    x, y = feature_matrix(features), features[c.TARGET].to_numpy().astype(np.float64)
+    past = days(features, c.TIME) < first_day
+    now = days(features, c.TIME).astype("datetime64[M]") == first_day.astype("datetime64[M]")
     rows = days(record, c.TRAINED_BEFORE) == first_day
-    assert (record[c.P_MODEL].to_numpy()[rows] == predict(fit(x[past], y[past], RECIPE), x[now])).all()
-    assert (record[c.P_BASE_RATE].to_numpy()[rows] == base_rate(y[past])).all()
+    assert (record[c.P_MODEL].to_numpy()[rows] == predict(fit(x[past], y[past], RECIPE, LAYOUT), x[now])).all()
+    assert (record[c.P_BASE_RATE].to_numpy()[rows] == base_rate(y[past].sum(), len(y[past]))).all()
 
 
 def test_later_outcomes_change_no_earlier_prediction(games: pd.DataFrame, record: pa.Table) -> None:
     """Every result of a day and later is turned round: predictions for that day and before stay as they were."""
-    day = games[c.DATE].iloc[-250]
+    day = games[n.DATE].iloc[-250]
     edited = games.copy()
-    later = games[c.DATE] >= day
-    edited.loc[later, [c.HOME_POINTS, c.AWAY_POINTS]] = games.loc[later, [c.AWAY_POINTS, c.HOME_POINTS]].to_numpy()
+    later = games[n.DATE] >= day
+    edited.loc[later, [n.HOME_POINTS, n.AWAY_POINTS]] = games.loc[later, [n.AWAY_POINTS, n.HOME_POINTS]].to_numpy()
     other = walk_forward(table_of(build_features(edited)), RECIPE, 600)
-    upto = days(record, c.DATE) <= day.to_numpy().astype("datetime64[D]")
+    upto = days(record, c.TIME) <= day.to_numpy().astype("datetime64[D]")
     for name in (c.P_MODEL, c.P_BASE_RATE):
         before, after = record[name].to_numpy(), other[name].to_numpy()
         assert (before[upto] == after[upto]).all(), name
@@ -92,19 +94,19 @@ def test_the_number_of_threads_changes_nothing(features: pa.Table, record: pa.Ta
 def test_the_record_starts_where_enough_games_came_before(features: pa.Table) -> None:
     record = walk_forward(features, RECIPE, 1_600)
     skipped = features.num_rows - record.num_rows
-    assert skipped >= module.MIN_TRAINING_GAMES
-    assert record[c.GAME_ID].to_pylist() == features[c.GAME_ID].to_pylist()[skipped:]
+    assert skipped >= module.MIN_TRAINING_ROWS
+    assert record[c.ROW_ID].to_pylist() == features[c.ROW_ID].to_pylist()[skipped:]
     assert walk_forward(features.slice(0, 300), RECIPE, 100).num_rows == 0
 
 
 def test_games_out_of_order_or_unplayed_are_refused(features: pa.Table, games: pd.DataFrame) -> None:
     backwards = features.take(list(range(features.num_rows))[::-1])
-    with pytest.raises(ValueError, match="order of date"):
+    with pytest.raises(ValueError, match="order of time"):
         walk_forward(backwards, RECIPE, 100)
     to_come = games.copy()
-    to_come.loc[to_come.index[-1], [c.HOME_POINTS, c.AWAY_POINTS]] = pd.NA
-    with pytest.raises(ValueError, match="no outcome"):
-        walk_forward(pa.Table.from_pandas(build_features(to_come), preserve_index=False), RECIPE, 100)
+    to_come.loc[to_come.index[-1], [n.HOME_POINTS, n.AWAY_POINTS]] = pd.NA
+    with pytest.raises(ValueError, match="has no target"):
+        walk_forward(feature_table(build_features(to_come)), RECIPE, 100)
 
 
 def test_feature_matrix_follows_the_names(features: pa.Table) -> None:
@@ -115,7 +117,7 @@ def test_feature_matrix_follows_the_names(features: pa.Table) -> None:
 
 def accuracy(features: pd.DataFrame) -> float:
     record = walk_forward(table_of(features), Hyperparameters(), 1_200)
-    return score(record[c.P_MODEL].to_numpy(), record[c.HOME_WON].to_numpy().astype(np.float64)).accuracy
+    return score(record[c.P_MODEL].to_numpy(), record[c.TARGET].to_numpy().astype(np.float64)).accuracy
 
 
 def test_leaks_are_far_too_good_and_honest_features_are_not() -> None:
@@ -123,3 +125,8 @@ def test_leaks_are_far_too_good_and_honest_features_are_not() -> None:
     assert accuracy(build_features(games)) < 0.70
     assert accuracy(missing_shift(games)) > 0.85
     assert accuracy(post_game_ratings(games)) > 0.80
+
+
+def test_the_base_rate_is_never_sure() -> None:
+    assert base_rate(3.0, 4) == pytest.approx(4 / 6)
+    assert 0.0 < base_rate(10.0, 10) < 1.0

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.contract.names import AWAY_FRANCHISE, AWAY_POINTS, DATE, HOME_FRANCHISE, HOME_POINTS, SEASON
 from pipeline.ingest.quarantine import FILE, LINE, Breach, place, violations_of
+from pipeline.workloads.nba.columns import AWAY_FRANCHISE, AWAY_POINTS, DATE, HOME_FRANCHISE, HOME_POINTS, SEASON
 from pipeline.workloads.nba.data.game_ids import ONE_GAME_A_DAY_SINCE
 
 # The last minute of Atlanta against Miami was played again on 8 March 2008 (7 March in some sources), before the games

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.contract.names import AWAY_FRANCHISE, DATE, GAME_ID, HOME_FRANCHISE, HOME_POINTS, SEASON
+from pipeline.workloads.nba.columns import AWAY_FRANCHISE, DATE, GAME_ID, HOME_FRANCHISE, HOME_POINTS, SEASON
 
 ONE_GAME_A_DAY_SINCE: Final = 1984  # the last double-headers were played before
 

@@ -18,7 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.contract.names import (
+from pipeline.ingest.quarantine import FILE, LINE, Breach, no_violations, place, violations_of
+from pipeline.ingest.values import NOT_GIVEN
+from pipeline.workloads.nba.columns import (
     AWAY_FRANCHISE,
     AWAY_POINTS,
     AWAY_TEAM,
@@ -31,8 +33,6 @@ from pipeline.contract.names import (
     PLAYOFF,
     SEASON,
 )
-from pipeline.ingest.quarantine import FILE, LINE, Breach, no_violations, place, violations_of
-from pipeline.ingest.values import NOT_GIVEN
 from pipeline.workloads.nba.data.game_ids import KEY, ONE_GAME_A_DAY_SINCE, OWN_ID, SLOT, identify
 
 # What two rows of one game must agree on; a franchise may go by two codes.

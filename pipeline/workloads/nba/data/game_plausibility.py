@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from pipeline.contract.names import AWAY_POINTS, DATE, HOME_FRANCHISE, HOME_POINTS, NEUTRAL_SITE, PLAYOFF, SEASON
 from pipeline.ingest.quarantine import FILE, BadData
+from pipeline.workloads.nba.columns import AWAY_POINTS, DATE, HOME_FRANCHISE, HOME_POINTS, NEUTRAL_SITE, PLAYOFF, SEASON
 from pipeline.workloads.nba.data.league_rules import SHOT_CLOCK
 
 FEWEST_GAMES: Final = 20  # of which a share says something

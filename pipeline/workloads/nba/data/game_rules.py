@@ -14,7 +14,10 @@ from typing import Final
 
 import pandas as pd
 
-from pipeline.contract.names import (
+from pipeline.ingest.quarantine import RULE, Breach, violations_of
+from pipeline.ingest.row_rule import RowRule
+from pipeline.ingest.values import DATE_RULE, FLAG_RULE, MISSING_RULE
+from pipeline.workloads.nba.columns import (
     AWAY_FRANCHISE,
     AWAY_POINTS,
     AWAY_TEAM,
@@ -26,9 +29,6 @@ from pipeline.contract.names import (
     PLAYOFF,
     SEASON,
 )
-from pipeline.ingest.quarantine import RULE, Breach, violations_of
-from pipeline.ingest.row_rule import RowRule
-from pipeline.ingest.values import DATE_RULE, FLAG_RULE, MISSING_RULE
 from pipeline.workloads.nba.data.franchise_spans import FRANCHISES_PATH
 from pipeline.workloads.nba.data.franchises import FIRST_SEASON, LAST_SEASON, is_known_code, nearest_team, seasons_of
 from pipeline.workloads.nba.data.game_calendar import results_next_to

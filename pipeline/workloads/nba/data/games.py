@@ -17,20 +17,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.contract.names import (
-    AWAY_FRANCHISE,
-    AWAY_POINTS,
-    AWAY_TEAM,
-    DATE,
-    GAME_COLUMNS,
-    GAME_ID,
-    HOME_FRANCHISE,
-    HOME_POINTS,
-    HOME_TEAM,
-    NEUTRAL_SITE,
-    PLAYOFF,
-    SEASON,
-)
 from pipeline.contract.reason_text import printable
 from pipeline.ingest.files.data_folder import LeftOut
 from pipeline.ingest.files.limits import MAX_VIOLATIONS
@@ -50,6 +36,21 @@ from pipeline.ingest.quarantine import (
 from pipeline.ingest.raw_rows import RawFile, RawGames
 from pipeline.ingest.read_rows import read_folder
 from pipeline.ingest.row_counts import FileSummary, reconcile_rows, refuse_bad_rows, too_many_bad_rows
+from pipeline.workloads.nba.columns import (
+    AWAY_FRANCHISE,
+    AWAY_POINTS,
+    AWAY_TEAM,
+    COLUMNS,
+    DATE,
+    GAME_COLUMNS,
+    GAME_ID,
+    HOME_FRANCHISE,
+    HOME_POINTS,
+    HOME_TEAM,
+    NEUTRAL_SITE,
+    PLAYOFF,
+    SEASON,
+)
 from pipeline.workloads.nba.data.game_calendar import find_calendar_violations
 from pipeline.workloads.nba.data.game_overlaps import MergedGames, merge_overlaps
 from pipeline.workloads.nba.data.game_plausibility import check_plausible
@@ -121,7 +122,7 @@ def load_games(
     Raises BadData where a file can't be read, the share of bad rows of all files or of one is above its limit (0 to 1),
     or fewer than `min_games` games were played before `as_of`.
     """
-    raw = read_folder(folder)
+    raw = read_folder(folder, COLUMNS)
     bad_lines = _bad_lines(raw)
     if sum(file.counts.bad for file in raw.files) > MAX_VIOLATIONS:
         raise too_many_bad_rows(raw, None, bad_lines)
@@ -142,7 +143,7 @@ def load_games(
     quarantine = _sorted(pd.concat([bad_lines, *found]))
     n_replaced = merged.n_duplicates_collapsed + merged.n_unplayed_superseded
     never_played = called_off(merged.games, unscored, as_of=as_of)
-    files = reconcile_rows(raw, parsed, expected, found, n_replaced, never_played)
+    files = reconcile_rows(raw, parsed, expected, found, n_replaced, never_played, DATE)
     counted = (bad_lines, violations, merged.violations, unscored.drop(index=never_played), impossible)
     judged = quarantine if never_played.empty else _sorted(pd.concat(counted))
     refuse_bad_rows(files, judged, quarantine, max_bad_row_share, max_bad_row_share_of_file, LATE_SCORE)

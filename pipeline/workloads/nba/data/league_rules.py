@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from pipeline.contract.names import AWAY_POINTS, DATE, GAME_ID, HOME_POINTS, SEASON
 from pipeline.ingest.row_rule import RowRule
+from pipeline.workloads.nba.columns import AWAY_POINTS, DATE, GAME_ID, HOME_POINTS, SEASON
 from pipeline.workloads.nba.data.franchise_spans import FIRST_SEASON, LAST_SEASON
 
 FIRST_MONTH: Final = 9  # of the year before the one that names the season

@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.contract.names import (
+from pipeline.ingest.quarantine import FILE, LINE
+from pipeline.ingest.values import NOT_GIVEN, day_of, flag_of, given, iso_date, season_of, whole_number
+from pipeline.workloads.nba.columns import (
     AWAY_FRANCHISE,
     AWAY_POINTS,
     AWAY_TEAM,
@@ -27,8 +29,6 @@ from pipeline.contract.names import (
     PLAYOFF,
     SEASON,
 )
-from pipeline.ingest.quarantine import FILE, LINE
-from pipeline.ingest.values import NOT_GIVEN, day_of, flag_of, given, iso_date, season_of, whole_number
 from pipeline.workloads.nba.data.franchises import codes_of, franchise_of, spellings
 
 BAD_NUMBER: Final = -1

@@ -21,10 +21,10 @@ from typing import Any, Final
 
 import duckdb
 
-from pipeline.contract import names as c
 from pipeline.contract.container import StepError
 from pipeline.ingest.files.file_content import HEAD_BYTES
 from pipeline.ingest.files.parquet_pages import has_checksums
+from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.play_by_play import event_files
 from pipeline.workloads.nba.play_by_play.event_sql import Query
 
@@ -142,7 +142,7 @@ class DuckDB:
     def read(self, folder: Path) -> None:
         """Define `raw_events` over the files of a folder. Raises StepError."""
         self.files = event_files.find(folder, self._parquet_columns)
-        as_text = [f"CAST({column} AS VARCHAR) AS {column}" for column in c.EVENT_COLUMNS]
+        as_text = [f"CAST({column} AS VARCHAR) AS {column}" for column in n.EVENT_COLUMNS]
         columns = ", ".join((*as_text, "filename AS file"))
         # Columns are matched by name in each file: their order, and what else stands there, differ between exports.
         # Files of different types are read apart. `union_by_name` would read them together, but it holds every file
@@ -168,7 +168,7 @@ def _compare_checksums(path: Path) -> None:
 
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            wanted = [name for name in file.schema_arrow.names if name in c.EVENT_COLUMNS]
+            wanted = [name for name in file.schema_arrow.names if name in n.EVENT_COLUMNS]
             for group in range(file.num_row_groups):
                 file.read_row_group(group, columns=wanted)
     except (pa.ArrowException, OSError, ValueError) as error:

@@ -20,8 +20,8 @@ from pyspark.errors import AnalysisException, PySparkException, PySparkRuntimeEr
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 
-from pipeline.contract import names as c
 from pipeline.contract.container import StepError
+from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.play_by_play import event_files
 from pipeline.workloads.nba.play_by_play.event_sql import Query
 
@@ -217,11 +217,11 @@ class Spark:
             types = ", ".join(f"{name} STRING" for name in event_files.text_columns(header))
             reader = reader.schema(types) if header else reader.option("enforceSchema", "false")
             frame = reader.csv(list(paths))
-        missing = [column for column in c.EVENT_COLUMNS if column not in frame.columns]
+        missing = [column for column in nba.EVENT_COLUMNS if column not in frame.columns]
         if missing:
             found = ", ".join(frame.columns)
             raise StepError(f'the event files: column "{missing[0]}" is missing; found: {found}; add it')
-        columns = [f.col(column).cast("string").alias(column) for column in c.EVENT_COLUMNS]
+        columns = [f.col(column).cast("string").alias(column) for column in nba.EVENT_COLUMNS]
         return frame.select(*columns, _file())
 
 

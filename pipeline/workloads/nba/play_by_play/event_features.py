@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.contract import names as c
+from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.data.franchises import franchise_of
 from pipeline.workloads.nba.history import History, IntArray
 
@@ -64,8 +64,8 @@ def match_events(games: pd.DataFrame, team_games: pd.DataFrame) -> MatchedEvents
 
     They belong together where the day and both franchises agree; a code is resolved in the season of its day's games.
     """
-    season_of = games.drop_duplicates(c.DATE).set_index(c.DATE)[c.SEASON]
-    days = team_games[c.DATE].astype("datetime64[s]")
+    season_of = games.drop_duplicates(nba.DATE).set_index(nba.DATE)[nba.SEASON]
+    days = team_games[nba.DATE].astype("datetime64[s]")
     rows = team_games[days.isin(season_of.index)].assign(day=days)
     seasons = rows["day"].map(season_of)
     rows = rows.assign(own=_codes(rows["team"], seasons), other=_codes(rows["opponent"], seasons))
@@ -82,16 +82,16 @@ def match_events(games: pd.DataFrame, team_games: pd.DataFrame) -> MatchedEvents
         own={name: counts[:, place] for place, name in enumerate(COUNTED)},
         opponent={name: other[:, place] for place, name in enumerate(COUNTED)},
         known=known,
-        contradicting=tuple(games[c.GAME_ID].astype(str).to_numpy()[differs].tolist()),
+        contradicting=tuple(games[nba.GAME_ID].astype(str).to_numpy()[differs].tolist()),
     )
 
 
 def event_features(games: pd.DataFrame, events: MatchedEvents) -> pd.DataFrame:
     """EVENT_FEATURES (float32) of each row of `games`; zero where neither team has earlier events this season."""
-    franchises = games[[c.HOME_FRANCHISE, c.AWAY_FRANCHISE]].astype("str").to_numpy().ravel()
+    franchises = games[[nba.HOME_FRANCHISE, nba.AWAY_FRANCHISE]].astype("str").to_numpy().ravel()
     owner = np.unique(franchises, return_inverse=True)[1].astype(np.int64)
-    day = games[c.DATE].to_numpy().astype("datetime64[D]").astype(np.int64).repeat(2)
-    season = games[c.SEASON].to_numpy(dtype=np.int64).repeat(2)
+    day = games[nba.DATE].to_numpy().astype("datetime64[D]").astype(np.int64).repeat(2)
+    season = games[nba.SEASON].to_numpy(dtype=np.int64).repeat(2)
     past = _Past(
         teams=History.of(owner, day, season, events.known),
         league=History.of(np.zeros_like(owner), day, season, events.known),
@@ -106,11 +106,11 @@ def _codes(codes: pd.Series[str], seasons: pd.Series[int]) -> pd.Series[str]:
 
 def _sides(games: pd.DataFrame) -> pd.DataFrame:
     """Day, own and other franchise and score of both teams of each game: two rows a game, home before away."""
-    home, away = games[c.HOME_FRANCHISE].astype("str"), games[c.AWAY_FRANCHISE].astype("str")
-    scores = [games[side].to_numpy(dtype=np.float64, na_value=np.nan) for side in (c.HOME_POINTS, c.AWAY_POINTS)]
+    home, away = games[nba.HOME_FRANCHISE].astype("str"), games[nba.AWAY_FRANCHISE].astype("str")
+    scores = [games[side].to_numpy(dtype=np.float64, na_value=np.nan) for side in (nba.HOME_POINTS, nba.AWAY_POINTS)]
     return pd.DataFrame(
         {
-            "day": games[c.DATE].astype("datetime64[s]").repeat(2).to_numpy(),
+            "day": games[nba.DATE].astype("datetime64[s]").repeat(2).to_numpy(),
             "own": np.stack([home, away], axis=1).ravel(),
             "other": np.stack([away, home], axis=1).ravel(),
             "score": np.stack(scores, axis=1).ravel(),

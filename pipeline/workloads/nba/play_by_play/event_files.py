@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-from pipeline.contract import names as c
 from pipeline.contract.container import StepError
 from pipeline.ingest.column_words import closest, listed
 from pipeline.ingest.files.data_folder import KINDS, FolderError, LeftOut, look_into, read_not_uploaded
 from pipeline.ingest.files.file_content import HEAD_BYTES, unlike_its_name
+from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.play_by_play.event_lines import Lines, LinesError, count_lines, read_header, read_lines
 
 MAX_UNPACKED: Final = 4 << 30  # bytes of a gzip file: 20 seasons of events
@@ -93,7 +93,7 @@ class EventFile:
     def read_lines(self) -> Lines:
         """Read it line by line; raises StepError for the first that is no row."""
         with _opened(self.path, self.name) as file:
-            return read_lines(file, c.EVENT_COLUMNS)
+            return read_lines(file, n.EVENT_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class EventFiles:
 
 def text_columns(header: Sequence[str]) -> list[str]:
     """Names for the columns of a CSV file; one that nobody reads has that of its place, for names may stand twice."""
-    return [name if name in c.EVENT_COLUMNS else f"_{place}" for place, name in enumerate(header)]
+    return [name if name in n.EVENT_COLUMNS else f"_{place}" for place, name in enumerate(header)]
 
 
 def find(folder: Path, columns: Columns) -> EventFiles:
@@ -187,7 +187,7 @@ def _parquet_layouts(names: Mapping[Path, str], columns: Columns) -> dict[str, t
 
 def _parquet_layout(found: Sequence[Column], name: str) -> tuple[str, ...]:
     check_columns([column.name for column in found], name)
-    wanted = {column.name: column for column in found if column.name in c.EVENT_COLUMNS}
+    wanted = {column.name: column for column in found if column.name in n.EVENT_COLUMNS}
     for column in wanted.values():
         if column.name == "date" and column.kind == INSTANTS:
             raise StepError(
@@ -197,7 +197,7 @@ def _parquet_layout(found: Sequence[Column], name: str) -> tuple[str, ...]:
         days, floats = column.name == "date", column.name in _FLOATS_ALLOWED
         if column.kind not in (TEXT, WHOLE, *([DAYS] * days), *([FLOATS] * floats)):
             raise StepError(f"{name}: {column.name} is of type {column.type}; write it as text")
-    return (PARQUET, *(f"{column}:{wanted[column].type}" for column in c.EVENT_COLUMNS))
+    return (PARQUET, *(f"{column}:{wanted[column].type}" for column in n.EVENT_COLUMNS))
 
 
 def _csv_file(name: str, path: Path) -> EventFile:
@@ -229,12 +229,12 @@ def _opened(path: Path, name: str) -> Iterator[BinaryIO]:
 
 def check_columns(found: Sequence[str], name: str) -> None:
     """Raise StepError where a column of EVENT_COLUMNS is missing or stands twice; `name` is that of the file."""
-    for column in c.EVENT_COLUMNS:
+    for column in n.EVENT_COLUMNS:
         if list(found).count(column) > 1:
             raise StepError(f'{name}: column "{column}" stands twice ({listed(found)}); remove one')
-    missing = [column for column in c.EVENT_COLUMNS if column not in found]
+    missing = [column for column in n.EVENT_COLUMNS if column not in found]
     if not missing:
         return
-    close = closest(missing[0], [column for column in found if column not in c.EVENT_COLUMNS])
+    close = closest(missing[0], [column for column in found if column not in n.EVENT_COLUMNS])
     hint = f'did you mean "{close}"? rename it to {missing[0]}' if close else "add it"
     raise StepError(f'{name}: column "{missing[0]}" is missing; found: {listed(found)}; {hint}')

@@ -14,9 +14,10 @@ import pandas as pd
 
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError, processing_input, processing_output
+from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.play_by_play.event_features import COUNTED, event_features, match_events
 
-_COLUMNS: Final = (c.DATE, "team", "opponent", "opponent_points", *COUNTED)
+_COLUMNS: Final = (n.DATE, "team", "opponent", "opponent_points", *COUNTED)
 _NAMED: Final = 5  # games that a note names
 
 
@@ -31,9 +32,9 @@ def join_events(games: pd.DataFrame) -> list[str]:
     team_games = read_team_games(path)
     events = match_events(games, team_games)
     features = event_features(games, events)
-    with_events = set(games.loc[events.known[0::2], c.SEASON])
-    rows = games[c.SEASON].isin(with_events).to_numpy()
-    table = pd.concat([games[[c.GAME_ID, c.DATE, c.HOME_TEAM, c.AWAY_TEAM]], features], axis=1)[rows]
+    with_events = set(games.loc[events.known[0::2], n.SEASON])
+    rows = games[n.SEASON].isin(with_events).to_numpy()
+    table = pd.concat([games[[n.GAME_ID, n.DATE, n.HOME_TEAM, n.AWAY_TEAM]], features], axis=1)[rows]
     table.to_parquet(processing_output(c.FEATURES_CHANNEL) / c.EVENT_FEATURES_FILE, index=False)
     return _notes(len(team_games) // 2, int(events.known.sum()) // 2, events.contradicting)
 
@@ -42,7 +43,7 @@ def read_team_games(path: Path) -> pd.DataFrame:
     """The rows of team_games.csv; raises StepError that says how to make it anew."""
     remedy = f"run Aggregate again, or remove {c.TEAM_GAMES_CHANNEL}/{path.name}"
     try:
-        found = pd.read_csv(path, dtype={c.DATE: "str", "team": "str", "opponent": "str"})
+        found = pd.read_csv(path, dtype={n.DATE: "str", "team": "str", "opponent": "str"})
     except (ValueError, OSError) as error:
         raise StepError(f"{path.name} cannot be read ({error}): {remedy}") from error
     missing = [name for name in _COLUMNS if name not in found.columns]

@@ -13,13 +13,13 @@ from datetime import date
 from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
-from pipeline.contract import names as c
 from pipeline.ingest.values import DATE_RULE, FLAG_RULE, day_of, flag_of, given, season_of
+from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.data.franchise_spans import FIRST_SEASON, LAST_SEASON
 from pipeline.workloads.nba.serving.teams import Teams, UnknownTeamError
 
-REQUIRED: Final = (c.DATE, c.HOME_TEAM, c.AWAY_TEAM)
-OPTIONAL: Final = (c.NEUTRAL_SITE, c.PLAYOFF, c.SEASON, c.GAME_ID)
+REQUIRED: Final = (n.DATE, n.HOME_TEAM, n.AWAY_TEAM)
+OPTIONAL: Final = (n.NEUTRAL_SITE, n.PLAYOFF, n.SEASON, n.GAME_ID)
 COLUMNS: Final = (*REQUIRED, *OPTIONAL)
 # The league's year turns in summer: a game from August on belongs to the season that is named by the next year.
 FIRST_MONTH: Final = 8
@@ -107,23 +107,23 @@ def check_columns(names: Sequence[str]) -> None:
 
 def _game(row: Mapping[str, Any], teams: Teams, calendar: Calendar) -> AskedGame:
     check_columns(tuple(row))
-    _text(row, c.GAME_ID)  # comes back as it was given
-    day = day_of(_text(row, c.DATE))
+    _text(row, n.GAME_ID)  # comes back as it was given
+    day = day_of(_text(row, n.DATE))
     if day is None:
-        raise BadRequestError(f'{c.DATE} "{_text(row, c.DATE)}" {DATE_RULE}')
+        raise BadRequestError(f'{n.DATE} "{_text(row, n.DATE)}" {DATE_RULE}')
     if day < calendar.as_of:
         raise BadRequestError(
-            f"{c.DATE} {day} lies before the model's state of {calendar.as_of}: ask for games from that day on"
+            f"{n.DATE} {day} lies before the model's state of {calendar.as_of}: ask for games from that day on"
         )
     if day.year >= LAST_SEASON:
-        raise BadRequestError(f"{c.DATE} {day} is in no season from {FIRST_SEASON} to {LAST_SEASON}: correct it")
+        raise BadRequestError(f"{n.DATE} {day} is in no season from {FIRST_SEASON} to {LAST_SEASON}: correct it")
     given = _season(row, day, calendar)
     by_date = max(day.year + (day.month >= FIRST_MONTH), calendar.last_season)
-    home, away = (_team(row, side, given or by_date, teams) for side in (c.HOME_TEAM, c.AWAY_TEAM))
+    home, away = (_team(row, side, given or by_date, teams) for side in (n.HOME_TEAM, n.AWAY_TEAM))
     if home == away:
-        raise BadRequestError(f"{c.AWAY_TEAM} {_text(row, c.AWAY_TEAM)} is the same team as {c.HOME_TEAM}: correct one")
+        raise BadRequestError(f"{n.AWAY_TEAM} {_text(row, n.AWAY_TEAM)} is the same team as {n.HOME_TEAM}: correct one")
     season = given or calendar.season_of((day, min(home, away), max(home, away)))
-    return AskedGame(day, home, away, season, _flag(row, c.NEUTRAL_SITE), _flag(row, c.PLAYOFF))
+    return AskedGame(day, home, away, season, _flag(row, n.NEUTRAL_SITE), _flag(row, n.PLAYOFF))
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:
@@ -139,17 +139,17 @@ def _text(row: Mapping[str, Any], name: str) -> str:
 
 
 def _season(row: Mapping[str, Any], day: date, calendar: Calendar) -> int | None:
-    text = _text(row, c.SEASON)
+    text = _text(row, n.SEASON)
     if not text:
         return None
     season = season_of(text)
     if season is None or not FIRST_SEASON <= season <= LAST_SEASON:
-        raise BadRequestError(f'{c.SEASON} "{text}" is not a year from {FIRST_SEASON} to {LAST_SEASON}')
+        raise BadRequestError(f'{n.SEASON} "{text}" is not a year from {FIRST_SEASON} to {LAST_SEASON}')
     if season - day.year not in (0, 1):
-        raise BadRequestError(f"{c.SEASON} {season} is neither the year of {day} nor the next one: correct it")
+        raise BadRequestError(f"{n.SEASON} {season} is neither the year of {day} nor the next one: correct it")
     if season < calendar.last_season:
         raise BadRequestError(
-            f"{c.SEASON} {season} is over: the model's state is of season {calendar.last_season}; correct it"
+            f"{n.SEASON} {season} is over: the model's state is of season {calendar.last_season}; correct it"
         )
     return season
 

@@ -20,7 +20,9 @@ PARTS: Final = (
     "ingest/column_words.py",
     "ingest/files/data_folder.py",
     "ingest/files/file_content.py",
+    "ingest/files/limits.py",
     "jobs/entrypoint.py",
+    "workloads/nba/columns.py",
     "workloads/nba/play_by_play",
     "workloads/nba/spark/submit.py",
 )

@@ -19,6 +19,7 @@ from play_by_play import Event, a_game, event, random_season, write_events
 
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
+from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.play_by_play.aggregate import main
 
 
@@ -188,8 +189,8 @@ def parquet_of(**columns: Any) -> pd.DataFrame:
             "a.parquet: date is a time in UTC (timestamp with time zone), and a day in UTC is often the day after",
         ),
         ({"a.parquet": parquet_of(team=1.5)}, "a.parquet: team is of type double; write it as text"),
-        ({"a.csv": b"game_id," * 2 + ",".join(c.EVENT_COLUMNS).encode()}, 'column "game_id" stands twice'),
-        ({"a.csv": ",".join(c.EVENT_COLUMNS).encode() + b"\n"}, "no game could be counted from 0 event rows"),
+        ({"a.csv": b"game_id," * 2 + ",".join(nba.EVENT_COLUMNS).encode()}, 'column "game_id" stands twice'),
+        ({"a.csv": ",".join(nba.EVENT_COLUMNS).encode() + b"\n"}, "no game could be counted from 0 event rows"),
     ],
 )
 def test_files_that_cannot_be_read_are_refused_by_name(
@@ -339,8 +340,13 @@ def test_points_of_events_are_the_final_scores_of_every_real_game(
     real_team_games: pd.DataFrame, real_games: Path
 ) -> None:
     games = pd.read_csv(real_games / "games_2020_2023.csv")
-    season = games[(games[c.SEASON] == 2023) & ~games[c.PLAYOFF]]
-    sides = {c.HOME_TEAM: "team", c.AWAY_TEAM: "opponent", c.HOME_POINTS: "final", c.AWAY_POINTS: "opponent_final"}
+    season = games[(games[nba.SEASON] == 2023) & ~games[nba.PLAYOFF]]
+    sides = {
+        nba.HOME_TEAM: "team",
+        nba.AWAY_TEAM: "opponent",
+        nba.HOME_POINTS: "final",
+        nba.AWAY_POINTS: "opponent_final",
+    }
     both = real_team_games.merge(season.rename(columns=sides), on=["date", "team", "opponent"], validate="one_to_one")
     assert len(both) == len(season) == 1_230
     agrees = (both["points"] == both["final"]) & (both["opponent_points"] == both["opponent_final"])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.training.logistic import fit_logistic, fit_logistic_in_batches, sigmoid
-from pipeline.workloads.nba.baselines import EloLogistic, base_rate
+from pipeline.workloads.nba.baselines import EloLogistic
 
 
 def test_logistic_regression_solves_its_own_equation() -> None:
@@ -68,8 +68,3 @@ def test_elo_logistic_recovers_a_known_line() -> None:
 
 def test_the_line_of_elo_itself() -> None:
     assert EloLogistic(0.0, 1.0).predict(np.array([0.25, 0.9])).tolist() == pytest.approx([0.25, 0.9])
-
-
-def test_base_rate() -> None:
-    assert base_rate(np.array([1.0, 1.0, 0.0, 1.0])) == pytest.approx(4 / 6)
-    assert 0.0 < base_rate(np.ones(10)) < 1.0

@@ -9,22 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from leagues import random_league
 
-from pipeline.contract import names as c
+from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.play_by_play.event_features import COUNTED, EVENT_FEATURES, event_features, match_events
 
 
 def games_of(*rows: tuple[str, str, str, int, int]) -> pd.DataFrame:
     """Games of season 2023 from day, home, away and both scores, as `load_games` returns them."""
-    frame = pd.DataFrame(rows, columns=[c.DATE, c.HOME_TEAM, c.AWAY_TEAM, c.HOME_POINTS, c.AWAY_POINTS])
+    frame = pd.DataFrame(rows, columns=[n.DATE, n.HOME_TEAM, n.AWAY_TEAM, n.HOME_POINTS, n.AWAY_POINTS])
     return frame.assign(
         **{
-            c.DATE: frame[c.DATE].astype("datetime64[s]"),
-            c.HOME_POINTS: frame[c.HOME_POINTS].astype("Int16"),
-            c.AWAY_POINTS: frame[c.AWAY_POINTS].astype("Int16"),
-            c.SEASON: 2023,
-            c.GAME_ID: [f"g{number}" for number in range(len(frame))],
-            c.HOME_FRANCHISE: frame[c.HOME_TEAM],
-            c.AWAY_FRANCHISE: frame[c.AWAY_TEAM],
+            n.DATE: frame[n.DATE].astype("datetime64[s]"),
+            n.HOME_POINTS: frame[n.HOME_POINTS].astype("Int16"),
+            n.AWAY_POINTS: frame[n.AWAY_POINTS].astype("Int16"),
+            n.SEASON: 2023,
+            n.GAME_ID: [f"g{number}" for number in range(len(frame))],
+            n.HOME_FRANCHISE: frame[n.HOME_TEAM],
+            n.AWAY_FRANCHISE: frame[n.AWAY_TEAM],
         }
     )
 
@@ -33,11 +33,11 @@ def team_games_of(games: pd.DataFrame, rng: np.random.Generator | None = None) -
     """Rows of both teams of each played game; 100 possessions, 40 of 80 shots, unless drawn."""
     usual = dict.fromkeys(COUNTED, 10) | {"possessions": 100, "field_goals_made": 40, "field_goals_attempted": 80}
     rows = []
-    for game in games[games[c.HOME_POINTS].notna()].to_dict("records"):
-        home = (game[c.HOME_TEAM], game[c.AWAY_TEAM], game[c.HOME_POINTS], game[c.AWAY_POINTS])
+    for game in games[games[n.HOME_POINTS].notna()].to_dict("records"):
+        home = (game[n.HOME_TEAM], game[n.AWAY_TEAM], game[n.HOME_POINTS], game[n.AWAY_POINTS])
         for team, opponent, points, opponent_points in (home, (home[1], home[0], home[3], home[2])):
             drawn = {name: int(rng.integers(1, 90)) for name in COUNTED} if rng else {}
-            sides = {c.DATE: str(game[c.DATE].date()), "team": team, "opponent": opponent}
+            sides = {n.DATE: str(game[n.DATE].date()), "team": team, "opponent": opponent}
             rows.append({**usual, **drawn, **sides, "points": points, "opponent_points": opponent_points})
     return pd.DataFrame(rows)
 
@@ -77,7 +77,7 @@ def test_another_code_of_the_franchise_is_the_same_team() -> None:
     [
         ("points", 119, [False, True], ("g0",)),
         ("team", "XXX", [False, True], ()),
-        (c.DATE, "2022-11-09", [False, True], ()),
+        (n.DATE, "2022-11-09", [False, True], ()),
     ],
 )
 def test_events_that_do_not_fit_a_game_are_not_used(
@@ -99,7 +99,7 @@ def test_two_games_of_a_pair_on_one_day_are_not_guessed_apart() -> None:
 
 def test_a_game_to_come_has_features_and_gives_none() -> None:
     games = GAMES.copy()
-    games.loc[2, [c.HOME_POINTS, c.AWAY_POINTS]] = pd.NA
+    games.loc[2, [n.HOME_POINTS, n.AWAY_POINTS]] = pd.NA
     found = event_features(games, match_events(games, team_games_of(GAMES)))
     assert found["net_efficiency_difference"].iloc[2] > 0
     assert match_events(games, team_games_of(GAMES)).contradicting == ()
@@ -112,22 +112,22 @@ def test_no_feature_sees_its_own_day_or_later(seed: int, cut: int) -> None:
     games = random_league(seed, games=25).replace(real_codes)
     rng = np.random.default_rng(seed)
     rows = team_games_of(games, rng)
-    day = str(games[c.DATE].iloc[cut].date())
+    day = str(games[n.DATE].iloc[cut].date())
     edited = rows.copy()
-    later = edited[c.DATE] >= day
+    later = edited[n.DATE] >= day
     names = [name for name in COUNTED if name != "points"]
     edited.loc[later, names] = rng.integers(1, 90, size=(int(later.sum()), len(names)))
     edited = edited.drop(edited.index[later][::3])
     assert match_events(games, rows).known.sum() > len(games)  # most: some pairs meet twice a day
     before = event_features(games, match_events(games, rows))
     after = event_features(games, match_events(games, edited))
-    seen = (games[c.DATE] <= pd.Timestamp(day)).to_numpy()
+    seen = (games[n.DATE] <= pd.Timestamp(day)).to_numpy()
     assert before[seen].to_numpy().tobytes() == after[seen].to_numpy().tobytes()
     order = rng.permutation(len(rows))
     assert event_features(games, match_events(games, rows.iloc[order])).equals(before)
 
 
 def test_of_the_seasons_before_nothing_counts() -> None:
-    earlier = GAMES.assign(**{c.SEASON: [2022, 2022, 2023]})
+    earlier = GAMES.assign(**{n.SEASON: [2022, 2022, 2023]})
     found = event_features(earlier, match_events(earlier, team_games_of(earlier)))
     assert found.iloc[2].tolist() == [0.0] * len(EVENT_FEATURES)

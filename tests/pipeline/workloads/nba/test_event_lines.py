@@ -16,6 +16,7 @@ from play_by_play import a_game, event, write_events
 
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
+from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.play_by_play import event_lines
 from pipeline.workloads.nba.play_by_play.aggregate import main
 from pipeline.workloads.nba.play_by_play.event_files import CSV, EventFile, EventFiles
@@ -118,7 +119,7 @@ def test_a_header_without_an_end_is_not_read_into_memory() -> None:
 def test_an_engine_that_reads_other_rows_than_there_are_is_not_believed(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(PLAIN)
     file = EventFile("a.csv", tmp_path / "a.csv", (CSV, "0"), len(LINES))
-    assert file.lines_of(24) == read_lines(io.BytesIO(PLAIN), c.EVENT_COLUMNS)
+    assert file.lines_of(24) == read_lines(io.BytesIO(PLAIN), nba.EVENT_COLUMNS)
     with pytest.raises(StepError, match=r"^a\.csv has 24 rows, of which 23 were read; export it again$"):
         file.lines_of(23)
 

@@ -13,10 +13,11 @@ from leagues import random_league
 
 from benchmarks.naive_features import naive_features, naive_frame, replay
 from pipeline.contract import names as c
+from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba import league as league_module
 from pipeline.workloads.nba.features import FEATURES, KEY_COLUMNS, build_features, feature_signature
 
-SCORED = [c.P_ELO, *FEATURES]
+SCORED = [n.P_ELO, *FEATURES]
 SEEDS = st.integers(0, 10_000)
 property_test = settings(max_examples=25, deadline=None)
 
@@ -32,11 +33,11 @@ def league() -> pd.DataFrame:
 
 def test_columns_and_types(league: pd.DataFrame) -> None:
     features = build_features(league)
-    assert list(features.columns) == [*KEY_COLUMNS, c.HOME_WON, c.P_ELO, *FEATURES]
+    assert list(features.columns) == [*map(n.ROLES.get, KEY_COLUMNS, KEY_COLUMNS), c.TARGET, n.P_ELO, *FEATURES]
     assert {str(features[name].dtype) for name in FEATURES} == {"float32"}
-    assert features[c.HOME_WON].dtype == "Int8"
-    assert features[c.HOME_WON].isna().sum() == 9
-    assert features[c.GAME_ID].tolist() == league[c.GAME_ID].tolist()
+    assert features[c.TARGET].dtype == "Int8"
+    assert features[c.TARGET].isna().sum() == 9
+    assert features[c.ROW_ID].tolist() == league[n.GAME_ID].tolist()
     assert np.isfinite(features[SCORED].to_numpy()).all()
     assert len(set(FEATURES)) == len(FEATURES)
 
@@ -57,7 +58,7 @@ def test_row_order_does_not_matter(seed: int) -> None:
     games = random_league(seed, unplayed=3)
     shuffled = games.sample(frac=1.0, random_state=seed).reset_index(drop=True)
     a, b = build_features(games), build_features(shuffled)
-    assert a[c.GAME_ID].tolist() == b[c.GAME_ID].tolist()
+    assert a[c.ROW_ID].tolist() == b[c.ROW_ID].tolist()
     assert bytes_of(a) == bytes_of(b)
 
 
@@ -65,12 +66,12 @@ def test_row_order_does_not_matter(seed: int) -> None:
 @given(seed=SEEDS, data=st.data())
 def test_editing_a_days_scores_changes_no_feature_of_that_day_or_earlier(seed: int, data: st.DataObject) -> None:
     games = random_league(seed)
-    day = data.draw(st.sampled_from(sorted(games[c.DATE].unique())))
+    day = data.draw(st.sampled_from(sorted(games[n.DATE].unique())))
     edited = games.copy()
-    later = games[c.DATE] >= day
-    edited.loc[later, [c.HOME_POINTS, c.AWAY_POINTS]] = games.loc[later, [c.AWAY_POINTS, c.HOME_POINTS]].to_numpy()
-    edited.loc[later & (edited[c.HOME_POINTS] > 100), c.HOME_POINTS] += 37
-    kept = (games[c.DATE] <= day).to_numpy()
+    later = games[n.DATE] >= day
+    edited.loc[later, [n.HOME_POINTS, n.AWAY_POINTS]] = games.loc[later, [n.AWAY_POINTS, n.HOME_POINTS]].to_numpy()
+    edited.loc[later & (edited[n.HOME_POINTS] > 100), n.HOME_POINTS] += 37
+    kept = (games[n.DATE] <= day).to_numpy()
     assert bytes_of(build_features(games)[kept]) == bytes_of(build_features(edited)[kept])
 
 
@@ -78,17 +79,17 @@ def test_editing_a_days_scores_changes_no_feature_of_that_day_or_earlier(seed: i
 @given(seed=SEEDS, data=st.data())
 def test_appending_later_games_changes_no_earlier_feature(seed: int, data: st.DataObject) -> None:
     games = random_league(seed, seasons=3, games=25)
-    days = sorted(games[c.DATE].unique())
+    days = sorted(games[n.DATE].unique())
     day = data.draw(st.sampled_from(days[1:]))
-    earlier = games[games[c.DATE] < day].reset_index(drop=True)
+    earlier = games[games[n.DATE] < day].reset_index(drop=True)
     whole = build_features(games).head(len(earlier))
     assert bytes_of(build_features(earlier)) == bytes_of(whole)
 
 
 def test_a_days_scores_do_change_the_next_days_features(league: pd.DataFrame) -> None:
     edited = league.copy()
-    edited.loc[100, c.HOME_POINTS] += 30
-    later = (league[c.DATE] > league[c.DATE][100]).to_numpy()
+    edited.loc[100, n.HOME_POINTS] += 30
+    later = (league[n.DATE] > league[n.DATE][100]).to_numpy()
     before, after = build_features(league)[later], build_features(edited)[later]
     assert bytes_of(before)["margin_rating_difference"] != bytes_of(after)["margin_rating_difference"]
     assert bytes_of(before)["meetings_surprise"] != bytes_of(after)["meetings_surprise"]
@@ -97,11 +98,11 @@ def test_a_days_scores_do_change_the_next_days_features(league: pd.DataFrame) ->
 def test_games_to_come_count_for_rest_but_never_for_form() -> None:
     games = random_league(3, teams=4, seasons=1, games=30, unplayed=12)
     features = build_features(games)
-    to_come = features[games[c.HOME_POINTS].isna()]
-    last = to_come[to_come[c.DATE] == to_come[c.DATE].max()].iloc[-1]
-    without = games.drop(index=to_come.index[to_come[c.DATE] < last[c.DATE]]).reset_index(drop=True)
+    to_come = features[games[n.HOME_POINTS].isna()]
+    last = to_come[to_come[c.TIME] == to_come[c.TIME].max()].iloc[-1]
+    without = games.drop(index=to_come.index[to_come[c.TIME] < last[c.TIME]]).reset_index(drop=True)
     alone = build_features(without).iloc[-1]
-    assert alone[c.GAME_ID] == last[c.GAME_ID]
+    assert alone[c.ROW_ID] == last[c.ROW_ID]
     assert last["rest_home"] + last["rest_away"] < alone["rest_home"] + alone["rest_away"]
     for name in ("season_games", "margin_10_difference", "elo_difference", "surprise_1_difference"):
         assert last[name] == alone[name]
@@ -109,7 +110,7 @@ def test_games_to_come_count_for_rest_but_never_for_form() -> None:
 
 def test_a_missing_franchise_is_refused(league: pd.DataFrame) -> None:
     games = league.copy()
-    games.loc[0, c.HOME_FRANCHISE] = None
+    games.loc[0, n.HOME_FRANCHISE] = None
     with pytest.raises(ValueError, match="franchise"):
         build_features(games)
 
@@ -119,7 +120,7 @@ def test_no_games_give_no_features(league: pd.DataFrame) -> None:
 
 
 def test_categories_and_text_are_the_same_franchises(league: pd.DataFrame) -> None:
-    sides = [c.HOME_FRANCHISE, c.AWAY_FRANCHISE]
+    sides = [n.HOME_FRANCHISE, n.AWAY_FRANCHISE]
     assert bytes_of(build_features(league.astype(dict.fromkeys(sides, "category")))) == bytes_of(build_features(league))
 
 
@@ -150,6 +151,6 @@ def test_elo_of_real_games_is_as_good_as_published(real_games: object) -> None:
     folder = Path(str(real_games))
     games = load_games(folder, as_of=as_of, today=as_of, max_bad_row_share=0.01, min_games=1_000).games
     features = build_features(games)
-    rows = features[features[c.SEASON].between(2016, 2022) & features[c.HOME_WON].notna()]
-    loss = log_losses(rows[c.P_ELO].to_numpy(), rows[c.HOME_WON].to_numpy(dtype=np.float64)).mean()
+    rows = features[features[n.SEASON].between(2016, 2022) & features[c.TARGET].notna()]
+    loss = log_losses(rows[n.P_ELO].to_numpy(), rows[c.TARGET].to_numpy(dtype=np.float64)).mean()
     assert loss == pytest.approx(0.6274, abs=0.002)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.contract.names import AWAY_FRANCHISE, GAME_COLUMNS, HOME_FRANCHISE
+from pipeline.workloads.nba.columns import AWAY_FRANCHISE, GAME_COLUMNS, HOME_FRANCHISE
 from pipeline.workloads.nba.data.games import BadData, ValidatedGames, count_rules, games_fingerprint, load_games
 
 HEADER = "date,season,home_team,away_team,home_points,away_points,neutral_site,playoff\n"

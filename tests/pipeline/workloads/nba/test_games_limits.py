@@ -18,6 +18,7 @@ import pytest
 from pipeline.ingest import csv_rows, parquet_rows, quarantine, read_rows, row_counts
 from pipeline.ingest.files import csv_lines, limits
 from pipeline.ingest.files.parquet_pages import has_checksums
+from pipeline.workloads.nba.columns import COLUMNS
 from pipeline.workloads.nba.data import games
 from pipeline.workloads.nba.data.games import BadData, ValidatedGames, load_games
 
@@ -54,9 +55,9 @@ def test_the_limit_is_of_all_files_together(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(HEADER + GOOD)
     (tmp_path / "b.csv").write_text(HEADER + GOOD)
     size = len(HEADER + GOOD)
-    assert len(read_rows.read_folder(tmp_path, 2 * size).files) == 2
+    assert len(read_rows.read_folder(tmp_path, COLUMNS, 2 * size).files) == 2
     with pytest.raises(BadData, match=r"^b\.csv unpacks to more than is read"):
-        read_rows.read_folder(tmp_path, 2 * size - 1)
+        read_rows.read_folder(tmp_path, COLUMNS, 2 * size - 1)
 
 
 def test_too_many_rows(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.contract.names import GAME_COLUMNS
+from pipeline.workloads.nba.columns import GAME_COLUMNS
 from pipeline.workloads.nba.data.games import BadData, ValidatedGames, games_fingerprint, load_games
 
 CODES = ("BOS", "LAL", "BRK", "BKN", "PHO", "PHX", "MIA", "XYZ")

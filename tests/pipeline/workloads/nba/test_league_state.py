@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from leagues import random_league
 
 from pipeline.contract import names as c
+from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.data.games import load_games
 from pipeline.workloads.nba.elo import Schedule
 from pipeline.workloads.nba.features import FEATURES, build_features, features_and_state, features_of_asked
@@ -21,7 +22,7 @@ from pipeline.workloads.nba.league_state import KnownGames, LeagueState, days_si
 from pipeline.workloads.nba.state_file import read_state, write_state
 from scripts.make_sample import write_sample
 
-SCORED = [c.P_ELO, *FEATURES]
+SCORED = [n.P_ELO, *FEATURES]
 SEEDS = st.integers(0, 10_000)
 property_test = settings(max_examples=20, deadline=None)
 
@@ -29,30 +30,30 @@ property_test = settings(max_examples=20, deadline=None)
 def as_known_on(games: pd.DataFrame, day: date) -> pd.DataFrame:
     """The games with no score from a day on."""
     known = games.copy()
-    known.loc[known[c.DATE] >= pd.Timestamp(day), [c.HOME_POINTS, c.AWAY_POINTS]] = pd.NA
+    known.loc[known[n.DATE] >= pd.Timestamp(day), [n.HOME_POINTS, n.AWAY_POINTS]] = pd.NA
     return known
 
 
 def some_day(games: pd.DataFrame, share: float) -> date:
     """A day after the first with about this share of the games before it."""
-    days = sorted(games[c.DATE].dt.date.unique())
+    days = sorted(games[n.DATE].dt.date.unique())
     return days[max(1, min(int(share * len(days)), len(days) - 1))]
 
 
 def asked_of(state: LeagueState, games: pd.DataFrame) -> KnownGames:
     """Games of a frame as they are asked for; teams that the state does not know get the next numbers."""
     names = list(state.franchises)
-    names += sorted({*games[c.HOME_FRANCHISE], *games[c.AWAY_FRANCHISE]} - set(names))
+    names += sorted({*games[n.HOME_FRANCHISE], *games[n.AWAY_FRANCHISE]} - set(names))
     number = {name: place for place, name in enumerate(names)}
     schedule = Schedule(
-        home=np.array([number[name] for name in games[c.HOME_FRANCHISE]]),
-        away=np.array([number[name] for name in games[c.AWAY_FRANCHISE]]),
-        day=np.array([days_since_epoch(day) for day in games[c.DATE].dt.date]),
-        season=games[c.SEASON].to_numpy(dtype=np.int64),
+        home=np.array([number[name] for name in games[n.HOME_FRANCHISE]]),
+        away=np.array([number[name] for name in games[n.AWAY_FRANCHISE]]),
+        day=np.array([days_since_epoch(day) for day in games[n.DATE].dt.date]),
+        season=games[n.SEASON].to_numpy(dtype=np.int64),
         margin=np.zeros(len(games), dtype=np.int64),
-        neutral=games[c.NEUTRAL_SITE].to_numpy(dtype=np.bool_),
+        neutral=games[n.NEUTRAL_SITE].to_numpy(dtype=np.bool_),
     )
-    return KnownGames.to_come(schedule, games[c.PLAYOFF].to_numpy(dtype=np.bool_))
+    return KnownGames.to_come(schedule, games[n.PLAYOFF].to_numpy(dtype=np.bool_))
 
 
 def assert_same(served: dict[str, Any], whole: pd.DataFrame) -> None:
@@ -61,7 +62,7 @@ def assert_same(served: dict[str, Any], whole: pd.DataFrame) -> None:
 
 
 def unplayed(features: pd.DataFrame) -> pd.DataFrame:
-    return features[features[c.HOME_WON].isna()].reset_index(drop=True)
+    return features[features[c.TARGET].isna()].reset_index(drop=True)
 
 
 @property_test
@@ -86,7 +87,7 @@ def test_what_is_dropped_was_not_needed(long_league: pd.DataFrame, share: float,
     day = some_day(long_league, share)
     known = as_known_on(long_league, day)
     features, state = features_and_state(known, day)
-    assert len(state.past.schedule) < 0.75 * known[c.HOME_POINTS].notna().sum()
+    assert len(state.past.schedule) < 0.75 * known[n.HOME_POINTS].notna().sum()
     pd.testing.assert_frame_equal(features, build_features(known), check_exact=True)
     write_state(tmp_path / "state.parquet", state)
     again = read_state(tmp_path / "state.parquet")
@@ -97,17 +98,17 @@ def test_what_is_dropped_was_not_needed(long_league: pd.DataFrame, share: float,
 @given(seed=SEEDS, data=st.data())
 def test_games_that_nobody_had_scheduled_count_as_if_they_had_been(seed: int, data: st.DataObject) -> None:
     """Asking for games is the same as having had them in the data, whatever part of them the schedule knew."""
-    games = random_league(seed, seasons=3).drop_duplicates([c.DATE, c.HOME_TEAM, c.AWAY_TEAM], ignore_index=True)
-    pair = games[[c.HOME_TEAM, c.AWAY_TEAM]].apply(frozenset, axis=1)
-    games = games[~pd.DataFrame({"day": games[c.DATE], "pair": pair}).duplicated()].reset_index(drop=True)
+    games = random_league(seed, seasons=3).drop_duplicates([n.DATE, n.HOME_TEAM, n.AWAY_TEAM], ignore_index=True)
+    pair = games[[n.HOME_TEAM, n.AWAY_TEAM]].apply(frozenset, axis=1)
+    games = games[~pd.DataFrame({"day": games[n.DATE], "pair": pair}).duplicated()].reset_index(drop=True)
     day = some_day(games, data.draw(st.floats(0.5, 0.95)))
     known = as_known_on(games, day)
-    to_come = known[known[c.HOME_POINTS].isna()]
+    to_come = known[known[n.HOME_POINTS].isna()]
     scheduled = to_come.sample(frac=data.draw(st.floats(0, 1)), random_state=seed)
-    rest = pd.concat([known[known[c.HOME_POINTS].notna()], scheduled]).sort_values([c.DATE, c.GAME_ID])
+    rest = pd.concat([known[known[n.HOME_POINTS].notna()], scheduled]).sort_values([n.DATE, n.GAME_ID])
     _, state = features_and_state(rest.reset_index(drop=True), day)
     asked = to_come.sample(frac=1.0, random_state=seed)
-    whole = build_features(known).set_index(c.GAME_ID).loc[asked[c.GAME_ID]]
+    whole = build_features(known).set_index(c.ROW_ID).loc[asked[n.GAME_ID]]
     assert_same(features_of_asked(state, asked_of(state, asked)), whole)
 
 
@@ -147,8 +148,8 @@ def test_the_sample_and_its_state(tmp_path: Path) -> None:
 def test_real_games_in_the_bubble_and_in_mid_season(real_games: Path, as_of: str) -> None:
     day, after = date.fromisoformat(as_of), date(2023, 7, 1)
     games = load_games(real_games, as_of=day, today=after, max_bad_row_share=0.01, min_games=1_000).games
-    games = games[games[c.SEASON] >= 2012].reset_index(drop=True)
+    games = games[games[n.SEASON] >= 2012].reset_index(drop=True)
     features, state = features_and_state(games, day)
     pd.testing.assert_frame_equal(features, build_features(games), check_exact=True)
     assert len(state.upcoming.schedule) > 500
-    assert len(state.past.schedule) < 0.3 * games[c.HOME_POINTS].notna().sum()
+    assert len(state.past.schedule) < 0.3 * games[n.HOME_POINTS].notna().sum()

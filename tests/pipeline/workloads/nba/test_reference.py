@@ -15,36 +15,37 @@ from leagues import random_league
 
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
+from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.baselines import EloLogistic
 from pipeline.workloads.nba.data.games import load_games
 from pipeline.workloads.nba.features import build_features
 from pipeline.workloads.nba.reference import elo_chances, reference_forecast
+from pipeline.workloads.nba.tables import result_table
 
 SEEDS = st.integers(0, 2**32 - 1)
 FIRST_SEASON = 2002  # of the made-up leagues
 
 
 def results_of(games: pd.DataFrame) -> pa.Table:
-    played = games[games[c.HOME_POINTS].notna()]
-    return pa.Table.from_pandas(played[list(c.RESULT_COLUMNS)], preserve_index=False)
+    return result_table(games)
 
 
 def forecast(games: pd.DataFrame, of: pd.DataFrame, first_season: int = FIRST_SEASON) -> np.ndarray:
-    return reference_forecast(results_of(games), of[c.GAME_ID].tolist(), first_season)
+    return reference_forecast(results_of(games), of[nba.GAME_ID].tolist(), date(first_season - 1, 8, 1))
 
 
 def hand_made(*games: tuple[int, int, str, str, int, bool]) -> pa.Table:
     """Games as (day, season, home, away, margin, neutral)."""
     day, season, home, away, margin, neutral = zip(*games, strict=True)
     columns = {
-        c.GAME_ID: [str(n) for n in range(len(games))],
-        c.DATE: np.array(day, dtype="datetime64[D]"),
-        c.SEASON: season,
-        c.HOME_FRANCHISE: home,
-        c.AWAY_FRANCHISE: away,
-        c.HOME_POINTS: [100 + points for points in margin],
-        c.AWAY_POINTS: [100] * len(games),
-        c.NEUTRAL_SITE: neutral,
+        c.ROW_ID: [str(n) for n in range(len(games))],
+        c.TIME: np.array(day, dtype="datetime64[D]"),
+        nba.SEASON: season,
+        nba.HOME_FRANCHISE: home,
+        nba.AWAY_FRANCHISE: away,
+        nba.HOME_POINTS: [100 + points for points in margin],
+        nba.AWAY_POINTS: [100] * len(games),
+        nba.NEUTRAL_SITE: neutral,
     }
     return pa.table(columns)
 
@@ -76,31 +77,33 @@ def test_all_games_of_a_day_are_forecast_before_one_counts() -> None:
 def test_two_programs_one_elo(seed: int) -> None:
     """A leak in either would be a difference: they share no code."""
     games = random_league(seed, seasons=3)
-    assert elo_chances(results_of(games)) == pytest.approx(build_features(games)[c.P_ELO].to_numpy(), abs=1e-9)
+    assert elo_chances(results_of(games)) == pytest.approx(build_features(games)[nba.P_ELO].to_numpy(), abs=1e-9)
 
 
 def test_two_programs_one_elo_on_real_games(real_games: Path) -> None:
     day = date(2023, 7, 1)
     games = load_games(real_games, as_of=day, today=day, max_bad_row_share=0.01, min_games=1000).games
     features = build_features(games)
-    played = features[features[c.HOME_WON].notna()]
+    played = features[features[c.TARGET].notna()]
     assert len(played) > 70_000
-    assert elo_chances(results_of(games)) == pytest.approx(played[c.P_ELO].to_numpy(), abs=1e-9)
+    assert elo_chances(results_of(games)) == pytest.approx(played[nba.P_ELO].to_numpy(), abs=1e-9)
 
 
 @settings(max_examples=15, deadline=None)
 @given(seed=SEEDS, data=st.data())
 def test_results_of_a_day_and_later_change_no_forecast_up_to_that_day(seed: int, data: st.DataObject) -> None:
     games = random_league(seed, seasons=3)
-    judged = games[games[c.SEASON] > FIRST_SEASON]
-    day = data.draw(st.sampled_from(sorted(judged[c.DATE].unique())))
+    judged = games[games[nba.SEASON] > FIRST_SEASON]
+    day = data.draw(st.sampled_from(sorted(judged[nba.DATE].unique())))
     edited = games.copy()
-    later = games[c.DATE] >= day
-    edited.loc[later, [c.HOME_POINTS, c.AWAY_POINTS]] = games.loc[later, [c.AWAY_POINTS, c.HOME_POINTS]].to_numpy()
-    upto = (judged[c.DATE] <= day).to_numpy()
+    later = games[nba.DATE] >= day
+    edited.loc[later, [nba.HOME_POINTS, nba.AWAY_POINTS]] = games.loc[
+        later, [nba.AWAY_POINTS, nba.HOME_POINTS]
+    ].to_numpy()
+    upto = (judged[nba.DATE] <= day).to_numpy()
     assert forecast(games, judged)[upto].tolist() == forecast(edited, judged)[upto].tolist()
     # numpy's power of the last few numbers of an array is another program than of those before: one bit may differ.
-    shorter = forecast(games[games[c.DATE] <= day], judged[upto])
+    shorter = forecast(games[games[nba.DATE] <= day], judged[upto])
     assert shorter == pytest.approx(forecast(games, judged)[upto], rel=1e-14)
 
 
@@ -108,12 +111,12 @@ def test_a_month_is_a_line_through_the_games_before_it() -> None:
     games = random_league(4, seasons=3, games=120)
     judged = games.tail(60)
     chances = elo_chances(results_of(games))
-    won = (games[c.HOME_POINTS] > games[c.AWAY_POINTS]).to_numpy(dtype=np.float64)
-    months = games[c.DATE].to_numpy().astype("datetime64[M]")
+    won = (games[nba.HOME_POINTS] > games[nba.AWAY_POINTS]).to_numpy(dtype=np.float64)
+    months = games[nba.DATE].to_numpy().astype("datetime64[M]")
     month = months[-1]
-    past = (months < month) & (games[c.SEASON] >= 2003).to_numpy()
+    past = (months < month) & (games[nba.SEASON] >= 2003).to_numpy()
     expected = EloLogistic.fit(chances[past], won[past]).predict(chances[months == month])
-    got = forecast(games, judged, first_season=2003)[judged[c.DATE].to_numpy().astype("datetime64[M]") == month]
+    got = forecast(games, judged, first_season=2003)[judged[nba.DATE].to_numpy().astype("datetime64[M]") == month]
     assert got.tolist() == expected.tolist()
 
 
@@ -126,7 +129,7 @@ def test_the_order_of_the_asked_games_is_kept() -> None:
 def test_what_it_cannot_do_it_says() -> None:
     games = random_league(6, seasons=2)
     with pytest.raises(StepError, match=r"results\.parquet has no game 1999-x"):
-        reference_forecast(results_of(games), [games[c.GAME_ID].iloc[-1], "1999-x"], FIRST_SEASON)
+        reference_forecast(results_of(games), [games[nba.GAME_ID].iloc[-1], "1999-x"], date(FIRST_SEASON - 1, 8, 1))
     with pytest.raises(StepError, match="no game was played before 2001-10-01"):
         forecast(games, games.head(3))
     with pytest.raises(ValueError, match="order of date"):

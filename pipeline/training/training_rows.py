@@ -1,4 +1,4 @@
-"""The games that one host trains on: its own row groups of features.parquet, in memory or read anew for each fit.
+"""The rows that one host trains on: its own row groups of features.parquet, in memory or read anew for each fit.
 
 Of n hosts, host r has the row groups r, r + n, r + 2n and so on: a share of every season, and of every checkpoint.
 """
@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
+from pipeline.contract.workload import FeatureLayout
 from pipeline.training.distributed.cluster import Cluster
 from pipeline.training.memory import usable_memory
-from pipeline.training.played_months import outcomes
+from pipeline.training.months import targets
 from pipeline.training.training_sets import (
     Batch,
     DiskSet,
@@ -28,19 +29,23 @@ from pipeline.training.training_sets import (
     FloatArray,
     MemorySet,
     TrainingSet,
+    feature_layout,
     feature_matrix,
 )
-from pipeline.workloads.nba.feature_names import FEATURES
 
 IntArray = NDArray[np.int64]
 
-# Measured, with two fits at a time: 970 to 1,240. XGBoost's matrix alone has 8 bytes for each of a game's features.
-MEMORY_BYTES_A_GAME: Final = 1_500
-_BATCH_GAMES: Final = 131_072  # of one page of XGBoost's cache: 15 MB of features
+# Measured, with two fits at a time: 970 to 1,240. XGBoost's matrix alone has 8 bytes for each of a row's features.
+MEMORY_BYTES_A_ROW: Final = 1_500
+_BATCH_ROWS: Final = 131_072  # of one page of XGBoost's cache: 15 MB of features
 
 
-class Games(Protocol):
-    """This host's played games, in order of date. Rows are numbered over the games of all hosts."""
+class Rows(Protocol):
+    """This host's played rows, in order of date. Rows are numbered over the rows of all hosts."""
+
+    @property
+    def layout(self) -> FeatureLayout:
+        """The model's columns."""
 
     def before(self, end: int) -> TrainingSet:
         """Those before row `end`."""
@@ -50,17 +55,18 @@ class Games(Protocol):
 
 
 @dataclass(frozen=True)
-class MemoryGames:
-    """Games in memory; `row` is each one's number, ascending."""
+class MemoryRows:
+    """Rows in memory; `row` is each one's number, ascending."""
 
     X: FeatureMatrix
     y: FloatArray
     row: IntArray
+    layout: FeatureLayout
 
     def before(self, end: int) -> TrainingSet:
         """A view of them: no copy."""
         own = int(np.searchsorted(self.row, end))
-        return MemorySet(self.X[:own], self.y[:own])
+        return MemorySet(self.X[:own], self.y[:own], self.layout)
 
     def rows(self, begin: int, end: int) -> tuple[IntArray, FeatureMatrix]:
         """A view of them: no copy."""
@@ -88,30 +94,35 @@ def own_row_groups(file: pq.ParquetFile, cluster: Cluster) -> tuple[RowGroup, ..
 
 
 @dataclass(frozen=True)
-class DiskGames:
-    """Games that stay in their file; at most a batch of them is in memory."""
+class DiskRows:
+    """Rows that stay in their file; at most a batch of them is in memory."""
 
     file: pq.ParquetFile
     groups: tuple[RowGroup, ...]
 
+    @property
+    def layout(self) -> FeatureLayout:
+        """As the file says."""
+        return feature_layout(self.file.schema_arrow)
+
     def before(self, end: int) -> TrainingSet:
         """Read at each fit, a batch at a time."""
         groups = tuple(group for group in self.groups if group.begin < end)
-        n_games = sum(min(group.end, end) - group.begin for group in groups)
-        return DiskSet(n_games, lambda columns: self._batches(groups, end, columns))
+        n_rows = sum(min(group.end, end) - group.begin for group in groups)
+        return DiskSet(n_rows, self.layout, lambda columns: self._batches(groups, end, columns))
 
     def rows(self, begin: int, end: int) -> tuple[IntArray, FeatureMatrix]:
-        """Read now: a checkpoint predicts a month of games."""
+        """Read now: a checkpoint predicts a month of rows."""
         groups = [group for group in self.groups if group.begin < end and begin < group.end]
         row = _rows(groups)
         wanted = (row >= begin) & (row < end)
-        return row[wanted], feature_matrix(_read(self.file, groups, FEATURES))[wanted]
+        return row[wanted], feature_matrix(_read(self.file, groups, self.layout.features))[wanted]
 
     def _batches(self, groups: Sequence[RowGroup], end: int, columns: Sequence[str]) -> Iterator[Batch]:
         for some in _batched(groups):
-            table = _read(self.file, some, [*columns, c.HOME_WON])
+            table = _read(self.file, some, [*columns, c.TARGET])
             table = table.slice(0, int(np.searchsorted(_rows(some), end)))
-            yield feature_matrix(table, columns), outcomes(table)
+            yield feature_matrix(table, columns), targets(table)
         if not groups:
             yield np.empty((0, len(columns)), dtype=np.float32), np.empty(0)
 
@@ -120,7 +131,7 @@ def _batched(groups: Sequence[RowGroup]) -> Iterator[list[RowGroup]]:
     batch: list[RowGroup] = []
     for group in groups:
         batch.append(group)
-        if sum(one.end - one.begin for one in batch) >= _BATCH_GAMES:
+        if sum(one.end - one.begin for one in batch) >= _BATCH_ROWS:
             yield batch
             batch = []
     if batch:
@@ -147,23 +158,24 @@ def open_features(path: Path) -> pq.ParquetFile:
         ) from error
 
 
-def training_games(file: pq.ParquetFile, cluster: Cluster) -> tuple[Games, bool]:
-    """This host's games, and whether they are in memory: not where what a fit needs is more than may be used."""
+def training_rows(file: pq.ParquetFile, cluster: Cluster) -> tuple[Rows, bool]:
+    """This host's rows, and whether they are in memory: not where what a fit needs is more than may be used."""
     groups = own_row_groups(file, cluster)
-    needed = sum(group.end - group.begin for group in groups) * MEMORY_BYTES_A_GAME
+    needed = sum(group.end - group.begin for group in groups) * MEMORY_BYTES_A_ROW
     usable = usable_memory(sharing=cluster.count if cluster.hosts.local else 1)
     if cluster.any(needed > usable.n_bytes):  # all hosts alike: XGBoost's collective calls differ between the two
         sys.stderr.write(
             f"features need about {needed / 1e9:.1f} GB, {usable.n_bytes / 1e9:.1f} GB may be used ({usable.why}): "
             "training from disk with XGBoost's external memory\n"
         )
-        return DiskGames(file, groups), False
-    table = _read(file, groups, [*FEATURES, c.HOME_WON])
-    return MemoryGames(feature_matrix(table), outcomes(table), _rows(groups)), True
+        return DiskRows(file, groups), False
+    layout = feature_layout(file.schema_arrow)
+    table = _read(file, groups, [*layout.features, c.TARGET])
+    return MemoryRows(feature_matrix(table), targets(table), _rows(groups), layout), True
 
 
 def keys_from(file: pq.ParquetFile, begin: int, columns: Sequence[str]) -> pa.Table:
-    """Columns of all games from row `begin` on, of all hosts."""
+    """Columns of all rows from row `begin` on, of all hosts."""
     everything: Any = own_row_groups(file, Cluster())
     groups = [group for group in everything if group.end > begin]
     table = _read(file, groups, columns)

@@ -1,0 +1,34 @@
+"""What core and a workload say to each other. Standard library only."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FeatureLayout:
+    """The model's columns by name, in their order; the first of them have a linear part besides the trees."""
+
+    features: tuple[str, ...]
+    n_linear: int = 0
+
+    @property
+    def linear(self) -> tuple[str, ...]:
+        """Those of the linear part."""
+        return self.features[: self.n_linear]
+
+    def as_metadata(self) -> dict[str, str]:
+        """As the metadata of a table of features holds it."""
+        return {"features": json.dumps(self.features), "n_linear_features": str(self.n_linear)}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a workload's files."""
+
+    name: str
+    required: bool = True
+    near_names: tuple[str, ...] = ()  # other words that mean it, where it may be left out
+    telling_names: tuple[str, ...] = ()  # columns that say the same in values of their own, which are not read
+    is_day: bool = False  # a local day: a time in UTC is none

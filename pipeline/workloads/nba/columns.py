@@ -1,0 +1,79 @@
+"""Columns of a game and of a play-by-play event (docs/data.md, docs/events.md). Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from pipeline.contract.names import ROW_ID, TARGET, TIME
+from pipeline.contract.workload import Column
+
+GAME_ID: Final = "game_id"
+DATE: Final = "date"  # the local game day
+SEASON: Final = "season"  # the year in which the season ends
+HOME_TEAM: Final = "home_team"
+AWAY_TEAM: Final = "away_team"
+HOME_POINTS: Final = "home_points"
+AWAY_POINTS: Final = "away_points"
+NEUTRAL_SITE: Final = "neutral_site"
+PLAYOFF: Final = "playoff"
+REQUIRED_COLUMNS: Final = (DATE, SEASON, HOME_TEAM, AWAY_TEAM, HOME_POINTS, AWAY_POINTS)
+OPTIONAL_COLUMNS: Final = (GAME_ID, NEUTRAL_SITE, PLAYOFF)
+GAME_COLUMNS: Final = (
+    GAME_ID,
+    DATE,
+    SEASON,
+    HOME_TEAM,
+    AWAY_TEAM,
+    HOME_POINTS,
+    AWAY_POINTS,
+    NEUTRAL_SITE,
+    PLAYOFF,
+)
+# Words that mean an optional column, beside its own name; plurals and the prefixes below are taken off first.
+_NEAR_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    GAME_ID: ("gameid", "game_identifier"),
+    NEUTRAL_SITE: ("neutral", "neutralsite", "neutral_venue", "neutral_court", "neutral_game", "neutral_location"),
+    PLAYOFF: ("play_off", "playoff_game", "post_season", "postseason", "post_season_game", "postseason_game"),
+}
+# Names of a column that says the same in values of its own, which nobody reads.
+_TELLING: Final[Mapping[str, tuple[str, ...]]] = {PLAYOFF: ("season_type", "game_type", "game_stage", "season_stage")}
+COLUMNS: Final = tuple(
+    Column(name, name in REQUIRED_COLUMNS, _NEAR_NAMES.get(name, ()), _TELLING.get(name, ()), is_day=name == DATE)
+    for name in GAME_COLUMNS
+)
+# added by validation
+HOME_FRANCHISE: Final = "home_franchise"
+AWAY_FRANCHISE: Final = "away_franchise"
+# --- columns of a play-by-play event, by the names of the NBA's own feed (docs/events.md) -----------------------------
+EVENT_COLUMNS: Final = (
+    "game_id",
+    "date",
+    "period",
+    "clock",
+    "actionNumber",
+    "actionType",
+    "shotResult",
+    "team",
+    "description",
+    "qualifier",
+)
+
+# the target
+HOME_WON: Final = "home_won"
+# what happened, as validated: all that the baseline of Evaluate knows
+RESULT_COLUMNS: Final = (
+    GAME_ID,
+    DATE,
+    SEASON,
+    HOME_FRANCHISE,
+    AWAY_FRANCHISE,
+    HOME_POINTS,
+    AWAY_POINTS,
+    NEUTRAL_SITE,
+)
+# what core calls them
+ROLES: Final = {GAME_ID: ROW_ID, DATE: TIME, HOME_WON: TARGET}
+# --- columns that the features and predictions add -------------------------------------------------------------------
+P_ELO: Final = "p_elo"
+HOME_WIN_PROBABILITY: Final = "home_win_probability"
