@@ -158,7 +158,7 @@ def test_hosts_with_different_games_do_not_train(small: Path, tmp_path: Path) ->
     other = write_training_input(tmp_path / "other", random_league(4, seasons=3, games=400), date(2005, 1, 1))
     hosts = start(tmp_path, {"algo-1": small, "algo-2": other}, THREE[:2], recipe=QUICK)
     assert finish(hosts) == [1, 1]
-    assert all("algo-2 and algo-1 have different games, recipes or code" in host.reason for host in hosts)
+    assert all("algo-2 and algo-1 have different rows, recipes or code" in host.reason for host in hosts)
 
 
 def test_a_job_whose_hosts_file_lies_says_so(small: Path, tmp_path: Path) -> None:
