@@ -96,7 +96,7 @@ def assert_same_predictions(prepared: Prepared, outcome: Outcome, night: Night, 
     service, world = prepared.service, prepared.world
     p = dict(
         zip(
-            world.features[n.GAME_ID].to_pylist()[service.begin :],
+            world.features[c.ROW_ID].to_pylist()[service.begin :],
             service.probabilities(outcome, 1).tolist(),
             strict=True,
         )
