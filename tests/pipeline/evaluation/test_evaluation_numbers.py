@@ -20,7 +20,7 @@ from pipeline.training.champion import Champion
 from pipeline.training.model import Hyperparameters, fit, importance, predict
 from pipeline.training.training_sets import feature_matrix
 from pipeline.workloads.nba import columns as nba
-from pipeline.workloads.nba.feature_names import FEATURES
+from pipeline.workloads.nba.feature_names import FEATURES, LAYOUT
 from pipeline.workloads.nba.reference import reference_forecast
 
 LIMITS = {p.name: float(p.default) for p in parameters.EVALUATION if p.name in gates.GATE_PARAMETERS}
@@ -40,7 +40,7 @@ FEATURE_TABLE = pa.table(
         c.TARGET: HOME_WON,
         **{name: CHANCE.normal(size=N) for name in FEATURES},
     }
-)
+).replace_schema_metadata(LAYOUT.as_metadata())
 RESULTS = pa.table(
     {
         c.ROW_ID: IDS,
@@ -57,23 +57,23 @@ RECORD = FEATURE_TABLE.select([c.ROW_ID, c.TIME, nba.SEASON, c.TARGET]).slice(BE
 RECORD = RECORD.append_column(c.P_MODEL, pa.array(CHANCE.uniform(0.4, 0.7, N - BEGIN)))
 RECORD = RECORD.append_column(c.P_BASE_RATE, pa.array(CHANCE.uniform(0.5, 0.6, N - BEGIN)))
 P_MODEL, WON = RECORD[c.P_MODEL].to_numpy(), RECORD[c.TARGET].to_numpy()
-ELO = reference_forecast(RESULTS, IDS[BEGIN:], 2025)
+ELO = reference_forecast(RESULTS, IDS[BEGIN:], DATES[4])
 RECIPE = Hyperparameters(boosting_rounds=3, min_child_weight=1)
 CARD = ModelCard(
     as_of_date="2025-03-01",
     trained_before="2025-02-02",
-    n_games=40,
-    first_season=2025,
+    n_rows=40,
+    trained_from=str(DATES[4]),
     fingerprint="f",
     code_version="c",
     feature_signature="today",
     features=FEATURES,
     hyperparameters=RECIPE.as_numbers(),
-    walk_forward_games=N - BEGIN,
-    home_win_rate=0.5,
+    walk_forward_rows=N - BEGIN,
+    target_mean=0.5,
     xgboost_version="",
 )
-ARTIFACT = Artifact(fit(feature_matrix(FEATURE_TABLE), HOME_WON, RECIPE), CARD, RECORD)
+ARTIFACT = Artifact(fit(feature_matrix(FEATURE_TABLE), HOME_WON, RECIPE, LAYOUT), CARD, RECORD)
 THE_RECORD = Record.of(RECORD, ELO)
 
 

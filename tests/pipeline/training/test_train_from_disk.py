@@ -123,7 +123,7 @@ def test_under_a_limit_that_memory_breaks_it_trains(
     assert alive.returncode == 0, alive.stderr
     assert "features need about 0.8 GB" in alive.stderr
     assert "(the limit of data, ulimit -d): training from disk" in alive.stderr
-    assert read_unpacked(base / c.MODEL_CHANNEL).card.n_games == TIMES * 1_600
+    assert read_unpacked(base / c.MODEL_CHANNEL).card.n_rows == TIMES * 1_600
 
 
 def many_times(source: Path, folder: Path) -> Path:
