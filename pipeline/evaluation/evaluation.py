@@ -87,7 +87,7 @@ def champion_predictions(
     own = dict(
         zip(artifact.record[c.ROW_ID].to_pylist(), artifact.record[c.P_MODEL].to_pylist(), strict=True),
     )
-    result = np.array([own.get(game, np.nan) for game in record.game_id], dtype=np.float64)
+    result = np.array([own.get(game) for game in record.game_id], dtype=np.float64)  # None becomes NaN
     reason = why_not_scorable(champion, feature_signature, feature_layout(features.schema).features)
     if reason:
         return ChampionPredictions(champion, result, f"the games of both records, because {reason}")
@@ -266,8 +266,7 @@ def _as_json(scores: metrics.Metrics) -> dict[str, Any]:
 
 def _reliability(probabilities: FloatArray, home_won: FloatArray) -> list[dict[str, float]] | None:
     known = np.isfinite(probabilities)
-    bins = metrics.reliability_bins(probabilities[known], home_won[known]) if known.any() else []
-    return [asdict(b) for b in bins] or None
+    return [asdict(b) for b in metrics.reliability_bins(probabilities[known], home_won[known])] or None
 
 
 def monthly(record: Record, predictions: Mapping[str, FloatArray]) -> list[dict[str, Any]]:

@@ -48,8 +48,9 @@ class Registry:
         group = str(request.get("ModelPackageGroupName") or "")
         if not _GROUP_NAME.fullmatch(group):
             raise RegistryError(f'ModelPackageGroupName "{group}" must be letters and digits with hyphens between them')
-        status = request.get("ModelApprovalStatus", PENDING)
-        if status not in APPROVAL_STATUSES:
+        request = {"ModelApprovalStatus": PENDING, **request}
+        if request["ModelApprovalStatus"] not in APPROVAL_STATUSES:
+            status = request["ModelApprovalStatus"]
             raise RegistryError(f"ModelApprovalStatus {status!r} is not one of {', '.join(APPROVAL_STATUSES)}")
         self._check_artifacts(request)
         _check_metadata(request)
@@ -76,7 +77,6 @@ class Registry:
             "ModelPackageArn": f"{LOCAL_ARN}:model-package/{group}/{version}",
             "ModelPackageStatus": "Completed",
             "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
-            "ModelApprovalStatus": request.get("ModelApprovalStatus", PENDING),
             "CreationTime": timestamp(time.time()),
             "MetadataProperties": {**request.get("MetadataProperties", {}), "GeneratedBy": generated_by},
         }
@@ -93,7 +93,7 @@ class Registry:
             return None
         finally:
             with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+                temporary.unlink()
         return package
 
     def packages(self, group: str) -> tuple[JsonObject, ...]:
@@ -130,7 +130,7 @@ class Registry:
         """
         if status not in APPROVAL_STATUSES:
             raise RegistryError(f"{status!r} is not one of {', '.join(APPROVAL_STATUSES)}")
-        with locked(self._store.root / "registry" / f".{group}.lock"):
+        with locked(self._root / f".{group}.lock"):
             packages = self.packages(group)
             last = max((seconds(p["LastModifiedTime"]) for p in packages if "LastModifiedTime" in p), default=0)
             package = {

@@ -97,6 +97,12 @@ def test_a_record_as_arrays() -> None:
     }
 
 
+def test_days_of_dates_and_of_moments() -> None:
+    for kind in (pa.date32(), pa.timestamp("ns")):
+        days = evaluation.days_of(pa.table({c.TIME: pa.array([date(1970, 1, 1), date(1970, 1, 3)]).cast(kind)}))
+        assert (days.dtype, days.tolist()) == (np.int64, [0, 2])
+
+
 def test_a_week_begins_on_monday() -> None:
     sunday, monday = ((date(2025, 3, day) - date(1970, 1, 1)).days for day in (2, 3))
     weeks = replace(THE_RECORD, days=np.array([sunday - 6, sunday, monday, monday + 6])).weeks
@@ -303,6 +309,9 @@ def test_months_of_ten_games_and_more() -> None:
         rows = evaluation.monthly(record, {who: p[:games] for who, p in predictions.items()})
         assert [{name: row[name] for name in january} for row in rows] == expected
         assert rows[0]["champion"] is None
+    late = replace(THE_RECORD, days=THE_RECORD.days[11:], home_won=WON[11:])
+    (row,) = evaluation.monthly(late, {who: p[11:] for who, p in predictions.items()})
+    assert (row["month"], row["n_games"]) == ("2025-02", 18), "nine games of January are too few"
     _, row = evaluation.monthly(THE_RECORD, predictions)
     assert row["champion"] == pytest.approx(losses["champion"][20:].mean())
 

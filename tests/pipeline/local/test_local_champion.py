@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.contract import names as c
-from pipeline.local.store.champion import promote, read_champion
+from pipeline.local.store.champion import note_registration, promote, read_champion
 from pipeline.local.store.faults import StoreError
 from pipeline.local.store.registry import APPROVED, REJECTED, Registry
 from pipeline.local.store.store import Store
@@ -70,8 +71,10 @@ def test_a_version_of_other_bytes_is_not_promoted(store: Store) -> None:
     store.object_path(uri(2)).write_bytes(model(1))
     Registry(store).set_approval(GROUP, 2, APPROVED)
     (problem,) = promote(store, GROUP, BUCKET)
-    assert "version 2's artifact" in problem
-    assert "is not the one that was evaluated" in problem
+    assert problem == (
+        f"version 2's artifact {store.object_path(uri(2))} is not the one that was evaluated (its SHA-256 is not "
+        f"{hashlib.sha256(model(2)).hexdigest()[:12]}...): put it back, or reject that version"
+    )
     assert in_use(store) == (1, model(1))
 
 
@@ -148,3 +151,81 @@ def test_a_version_that_was_given_up_is_no_champion(store: Store) -> None:
     promote(store, GROUP, BUCKET)
     assert in_use(store) == (1, model(1))
     assert json.loads(version_file(store, 1).read_text())["ModelApprovalStatus"] == APPROVED
+
+
+def test_without_an_approved_version_there_is_no_champion(store: Store, tmp_path: Path) -> None:
+    assert read_champion(Store(tmp_path / "empty"), BUCKET) == {"version": None}
+    decide(store, 1, REJECTED)
+    assert read_champion(store, BUCKET) == {"version": None}
+    assert [path.name for path in store.object_path(f"s3://{BUCKET}/champion").iterdir()] == ["champion.json"]
+
+
+def test_the_registrys_folder(store: Store) -> None:
+    """Runs of two versions of this code lock the same files, and read the same record."""
+    assert {path.name for path in store.root.iterdir()} == {"cache", "executing", "objects", "registry", "runs", "tmp"}
+    names = {path.name for path in (store.root / "registry").iterdir()}
+    assert names == {GROUP, f".{GROUP}.lock", ".champion.lock", f".{GROUP}.approvals.json"}
+
+
+def test_a_promotion_survives_a_power_failure(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    Registry(store).set_approval(GROUP, 2, APPROVED)
+    synced: list[Path] = []
+    monkeypatch.setattr("pipeline.local.store.store.sync_folder", synced.append)
+    promote(store, GROUP, BUCKET)
+    assert synced == [store.root / "registry", store.object_path(f"s3://{BUCKET}/champion")]
+
+
+def edit(store: Store, version: int, **members: Any) -> None:
+    """A version's file as somebody left it."""
+    store.write_json(version_file(store, version), json.loads(version_file(store, version).read_bytes()) | members)
+
+
+def test_without_a_record_the_version_in_use_stays_although_another_was_edited_later(store: Store) -> None:
+    decide(store, 2, APPROVED)
+    decide(store, 1, APPROVED)
+    (store.root / "registry" / f".{GROUP}.approvals.json").unlink()
+    for version in (1, 2):  # no count of approvals to go by
+        metadata = {c.MODEL_SHA256: hashlib.sha256(model(version)).hexdigest()}
+        edit(store, version, CustomerMetadataProperties=metadata, LastModifiedTime=f"2099-01-0{version}T00:00:00.000Z")
+    promote(store, GROUP, BUCKET)
+    assert in_use(store)[0] == 1
+
+
+def test_a_version_approved_at_the_same_moment_was_not_approved_after_the_damaged_one(store: Store) -> None:
+    decide(store, 2, APPROVED)
+    record = store.root / "registry" / f".{GROUP}.approvals.json"
+    approvals = json.loads(record.read_bytes())
+    store.write_json(record, approvals | {"1": {**approvals["1"], "at": approvals["2"]["at"]}})
+    version_file(store, 2).write_text("{")
+    promote(store, GROUP, BUCKET)
+    assert in_use(store)[0] == 2
+
+
+MARKER = {"decision": "registered", "fingerprint": "f"}
+NOTED = {"fingerprint": "f", "version": 4, "model_package_arn": "arn"}
+
+
+@pytest.mark.parametrize(
+    ("marker", "noted", "version"),
+    [
+        (MARKER, None, 2),  # of two, the newer
+        (MARKER, {"fingerprint": "older", "version": 4}, 2),
+        (MARKER, ["text"], 2),
+        (MARKER, NOTED, 4),
+        ({**MARKER, "fingerprint": "unknown"}, None, None),
+        ({**MARKER, "decision": "failed"}, None, None),
+        (["text"], None, None),
+        (None, None, None),
+    ],
+)
+def test_a_registration_is_noted_once(store: Store, marker: Any, noted: Any, version: int | None) -> None:
+    for number in (1, 2):
+        edit(store, number, CustomerMetadataProperties={"fingerprint": "f"})
+    marker_path, path = (
+        store.object_path(f"s3://{BUCKET}/evaluated/{name}.json") for name in ("last_evaluated", "registered")
+    )
+    for place, content in ((marker_path, marker), (path, noted)):
+        if content is not None:
+            store.write_json(place, content)
+    note_registration(store, GROUP, BUCKET)
+    assert (json.loads(path.read_bytes())["version"] if path.exists() else None) == version

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import threading
+from pathlib import Path
 
 import pytest
 from local_definitions import Json, Workbench
 
-from pipeline.local.store.registry import APPROVED, REJECTED, Registry, RegistryError
+from pipeline.contract.promotion import APPROVAL_ID
+from pipeline.local.store.registry import APPROVED, PENDING, REJECTED, Registry, RegistryError
 
 MODEL = "s3://artifacts/m/model.tar.gz"
 
@@ -29,6 +33,7 @@ def test_a_package_is_described_as_the_service_describes_it(registry: Registry) 
     assert package["ModelPackageArn"] == "arn:aws:sagemaker:local-store:000000000000:model-package/models/1"
     assert package["ModelApprovalStatus"] == "PendingManualApproval"
     assert package["ModelPackageStatus"] == "Completed"
+    assert package["ModelPackageStatusDetails"] == {"ValidationStatuses": [], "ImageScanStatuses": []}
     assert package["ModelMetrics"] == metrics
     assert "Tags" not in package
     assert registry.get("models", 1) == package
@@ -101,3 +106,121 @@ def test_an_unknown_version_lists_those_there_are(registry: Registry) -> None:
         registry.set_approval("models", 7, APPROVED)
     with pytest.raises(RegistryError, match="it has none"):
         registry.get("others", 1)
+
+
+def version_file(bench: Workbench, version: int = 1) -> Path:
+    return bench.store.root / "registry" / "models" / f"{version}.json"
+
+
+def change(bench: Workbench, **members: object) -> None:
+    """Version 1's file as somebody left it; None takes a member away."""
+    package = json.loads(version_file(bench).read_bytes()) | members
+    kept = {name: value for name, value in package.items() if value is not None}
+    version_file(bench).write_text(json.dumps(kept))
+
+
+def test_a_file_of_the_registry_is_for_people_too(registry: Registry, bench: Workbench) -> None:
+    package = registry.register(request(ModelApprovalStatus=APPROVED, MetadataProperties={"CommitId": "c"}), "run-1")
+    assert package["ModelApprovalStatus"] == APPROVED
+    assert package["MetadataProperties"] == {"CommitId": "c", "GeneratedBy": "run-1"}
+    assert version_file(bench).read_text() == json.dumps(package, indent=1) + "\n"
+
+
+@pytest.mark.parametrize("specification", [None, {}, {"Containers": []}, {"Containers": [{"Image": "i"}]}])
+def test_a_package_without_an_artifact_of_its_own_is_registered(registry: Registry, specification: object) -> None:
+    wanted = {"ModelPackageGroupName": "models", "InferenceSpecification": specification}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    assert registry.register(given, "run-1")["ModelPackageVersion"] == 1
+
+
+def test_a_step_that_registers_again_gets_its_version(registry: Registry, bench: Workbench) -> None:
+    registry.register(request(), "run-1")
+    change(bench, MetadataProperties=None)
+    second = registry.register(request(), "run-2")
+    assert second["ModelPackageVersion"] == 2
+    assert registry.register(request(), "run-2") == second
+    assert registry.register(request(), "run-3")["ModelPackageVersion"] == 3
+
+
+def test_a_write_that_fails_names_the_version_and_leaves_nothing(
+    registry: Registry, bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pipeline.local.store.registry.write_through", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        registry.register(request(), "run-1")
+    assert caught.value.filename == str(version_file(bench))
+    assert list((bench.store.root / "tmp").iterdir()) == []
+
+
+def test_a_review_counts_approvals_and_keeps_what_was_known(registry: Registry) -> None:
+    registry.register(request(CustomerMetadataProperties={"a": "b"}), "run-1")
+    assert registry.set_approval("models", 1, REJECTED)["CustomerMetadataProperties"] == {"a": "b"}
+    registry.register(request(), "run-2")
+    for version, count, known in ((1, "1", {"a": "b"}), (2, "2", {}), (1, "3", {"a": "b"})):
+        metadata = registry.set_approval("models", version, APPROVED)["CustomerMetadataProperties"]
+        assert metadata.pop(APPROVAL_ID).partition("-")[0] == count
+        assert metadata == known
+    assert registry.set_approval("models", 2, PENDING)["ModelApprovalStatus"] == PENDING
+
+
+def test_no_review_is_earlier_than_the_one_before_it(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry.register(request(), "run-1")
+    registry.register(request(), "run-2")
+    for clock, version, at in ((0.5, 1, "00.500"), (0.5, 2, "00.501"), (0.2, 1, "00.502"), (0.6, 1, "00.600")):
+        monkeypatch.setattr("pipeline.local.store.registry.time.time", lambda clock=clock: clock)
+        review = registry.set_approval("models", version, REJECTED)
+        assert review["LastModifiedTime"] == f"1970-01-01T00:00:{at}Z"
+
+
+def test_a_review_survives_a_power_failure(
+    registry: Registry, bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.register(request(), "run-1")
+    synced: list[Path] = []
+    monkeypatch.setattr("pipeline.local.store.store.sync_folder", synced.append)
+    registry.set_approval("models", 1, APPROVED)
+    assert synced == [version_file(bench).parent]
+
+
+def test_a_status_that_does_not_exist_is_refused(registry: Registry) -> None:
+    registry.register(request(), "run-1")
+    with pytest.raises(RegistryError, match="'Maybe' is not one of PendingManualApproval, Approved, Rejected"):
+        registry.set_approval("models", 1, "Maybe")
+
+
+@pytest.mark.parametrize(
+    ("members", "what"),
+    [
+        ({"ModelPackageVersion": 2}, "it is another version's"),
+        ({"ModelApprovalStatus": "Maybe"}, "its status is 'Maybe'"),
+        ({"ModelPackageArn": None}, "it has no ModelPackageArn"),
+        ({"CreationTime": None}, "it has no CreationTime"),
+    ],
+)
+def test_a_damaged_version_takes_no_part_and_is_named(
+    registry: Registry, bench: Workbench, members: Json, what: str
+) -> None:
+    registry.register(request(), "run-1")
+    registry.register(request(), "run-2")
+    change(bench, **members)
+    sentence = (
+        f"{version_file(bench)} is damaged ({what}): version 1 takes no part; put the file back from a backup, "
+        "or remove it to give the version up"
+    )
+    assert registry.damaged("models") == {1: sentence}
+    assert [package["ModelPackageVersion"] for package in registry.packages("models")] == [2]
+    with pytest.raises(RegistryError) as caught:
+        registry.get("models", 1)
+    assert str(caught.value) == sentence
+
+
+def test_a_file_that_is_no_json_or_cannot_be_read_is_damaged(registry: Registry, bench: Workbench) -> None:
+    registry.register(request(), "run-1")
+    version_file(bench).write_text("{")
+    assert "is damaged (Expecting property name" in registry.damaged("models")[1]
+    version_file(bench).unlink()
+    version_file(bench).mkdir()
+    assert registry.damaged("models")[1].startswith(f"{version_file(bench)}: is a directory; ")
