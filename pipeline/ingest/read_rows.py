@@ -1,6 +1,6 @@
-"""Raw game files to one table of text: every value as it stands in its file, with the file and line it stands in.
+"""Raw files to one table of text: every value as it stands in its file, with the file and line it stands in.
 
-Nothing is interpreted here: `game_rules.py` decides what a date is. A file that cannot be read as a whole is refused
+Nothing is interpreted here: the workload decides what a value means. A file that cannot be read as a whole is refused
 (BadData); a line that is no row is a violation; an entry of the folder that is not read is named with the reason.
 """
 

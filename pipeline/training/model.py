@@ -96,7 +96,7 @@ def _refusal(name: str, text: str) -> str:
 def fit(
     X: FeatureMatrix, y: FloatArray, hyperparameters: Hyperparameters, layout: FeatureLayout, seed: int = _SEED
 ) -> xgb.Booster:
-    """Fit on played rows: `X` of the shape (rows, features), `y` of the shape (rows,) is 1 where the home team won.
+    """Fit on `X` of the shape (rows, features) and targets `y` of the shape (rows,), 1 or 0.
 
     Single-threaded and seeded: the same input gives the same model. Raises ValueError when there is no row.
     """
@@ -149,7 +149,7 @@ def linear_coefficients(booster: xgb.Booster) -> FloatArray:
 
 
 def predict(booster: xgb.Booster, X: FeatureMatrix) -> FloatArray:
-    """Home-win probabilities of the shape (rows,) for `X` of the shape (rows, features)."""
+    """Probabilities of target 1, of the shape (rows,) for `X` of the shape (rows, features)."""
     return sigmoid(predict_log_odds(booster, X).astype(np.float64))
 
 

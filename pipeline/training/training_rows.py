@@ -41,7 +41,7 @@ _BATCH_ROWS: Final = 131_072  # of one page of XGBoost's cache: 15 MB of feature
 
 
 class Rows(Protocol):
-    """This host's played rows, in order of date. Rows are numbered over the rows of all hosts."""
+    """This host's rows, in order of time. Rows are numbered over the rows of all hosts."""
 
     @property
     def layout(self) -> FeatureLayout:

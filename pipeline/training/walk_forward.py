@@ -45,12 +45,11 @@ class Checkpoint:
 def walk_forward(
     features: pa.Table, hyperparameters: Hyperparameters, n_rows: int = _SEASON_GAMES, threads: int = THREADS
 ) -> pa.Table:
-    """Predict the last `n_rows` played rows, one row each in order of date.
+    """Predict the last `n_rows` rows of a table of features, each from rows of earlier months only.
 
-    `features` has the columns of `build_features`, played rows only, in order of date. Returns game_id, date, season,
-    home_won, p_model, p_base_rate and trained_before (first day that the row's models had not seen). Fewer rows where
-    fewer rows have at least 500 rows in the months before. Raises ValueError when the rows are out of order or one
-    has no outcome.
+    `features` holds rows whose label is known, in order of time. Returns RECORD_KEYS, p_model, p_base_rate and
+    trained_before (first day that the row's models had not seen); fewer rows where fewer have at least 500 rows in the
+    months before. Raises ValueError when the rows are out of order or one has no target.
     """
     months = Months.of([features])
     points = months_to_predict(months, n_rows)

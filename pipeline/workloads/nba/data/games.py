@@ -1,7 +1,7 @@
 """Game files to validated games: the one entry to the data contract (docs/data.md).
 
-Reading, rules and overlaps are next door (`read_games.py`, `game_rules.py`, `game_overlaps.py`). Nothing is dropped in
-silence: rows read = games + duplicates collapsed + plans superseded by a score + bad rows.
+Reading is pipeline.ingest; rules and overlaps are next door (`game_rules.py`, `game_overlaps.py`). Nothing is dropped
+in silence: rows read = games + duplicates collapsed + plans superseded by a score + bad rows.
 """
 
 from __future__ import annotations
