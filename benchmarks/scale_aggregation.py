@@ -27,7 +27,8 @@ import pyarrow.parquet as pq
 
 from benchmarks.timed_process import Run, growth, timed
 from pipeline.contract import names as c
-from pipeline.cost.night import DEFINITION_FILE, Job, job_cost
+from pipeline.contract.code_version import DEFINITION_FILE
+from pipeline.cost.night import Job, job_cost
 from pipeline.cost.prices import load_prices
 from pipeline.workloads.nba import columns as n
 

@@ -14,9 +14,9 @@ from typing import IO, Any
 
 import click
 
+from pipeline.contract.code_version import DEFINITION_FILE
 from pipeline.definition.service_rules import RULES, check_definition
 from pipeline.local.plan.parameters import PlanError, bind_parameters, declared_parameters
-from pipeline.local.workspace import DEFINITION_FILE
 from scripts.start_execution import parse_parameters
 
 

@@ -11,18 +11,15 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import aws_cdk as cdk
 
 from infra.settings.setting_rules import COUNT_PARAMETERS, LIMITS, STEPS_WITH_MACHINES, SettingError
 from infra.settings.settings import Settings
-from pipeline.contract.code_version import code_version, git_revision
+from pipeline.contract.code_version import DEFINITION_FILE, code_version, git_revision
 from pipeline.definition.service_rules import Finding, check_definition
 from pipeline.definition.service_rules.instances import has_local_storage
-
-DEFINITION_FILE: Final = Path(__file__).resolve().parents[2] / "pipeline" / "workloads" / "nba" / "definition.json"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 PACKAGE: Final = Path(__file__).resolve().parents[1]
+DEFINITION_FILE: Final = PACKAGE / "workloads" / "nba" / "definition.json"
 # Folders whose code runs in a step: the code version covers them. The image holds them and the server besides.
 STEP_FOLDERS: Final = ("contract", "evaluation", "ingest", "jobs", "monitoring", "training", "workloads")
 _LEFT_OUT: Final = ("definition.json", "spark")  # deployed beside the image: the definition, the cluster's program

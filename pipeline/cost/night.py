@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pipeline.contract.code_version import DEFINITION_FILE
 from pipeline.cost.prices import SECONDS_A_MONTH, Prices, load_prices
 
-DEFINITION_FILE: Final = Path(__file__).resolve().parents[1] / "workloads" / "nba" / "definition.json"
 NEEDS_FILE: Final = Path(__file__).with_name("job_needs.json")
 # What SageMaker bills of a job before our program begins: the download of image and data, but not the wait for a
 # machine ("You are billed for the time interval between this time and the value of TrainingEndTime", of

@@ -31,7 +31,6 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from pipeline.definition.job_requests import REGION, JobStep, P  # isort: skip - sets what the SDK reads when it is imported
@@ -55,10 +54,10 @@ from sagemaker.mlops.workflow.steps import Step
 
 from pipeline.contract import gates
 from pipeline.contract import names as c
+from pipeline.contract.code_version import DEFINITION_FILE
 from pipeline.definition.event_steps import event_steps
 from pipeline.definition.model_steps import evaluate_step, predict_step, prepare_step, register_step, train_step
 
-DEFINITION_FILE: Final = Path(__file__).parents[1] / "workloads" / "nba" / "definition.json"
 SPARK_IMAGES_FILE: Final = DEFINITION_FILE.parent / "spark" / "images.json"
 SPARK_VERSION: Final = "3.5"  # the newest that SageMaker has an image of, and that of pyspark in requirements.in
 DEPLOYMENT_CONSTANTS: Final = (

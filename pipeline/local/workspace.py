@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.contract import names as c
-from pipeline.contract.code_version import code_version, git_revision, step_files
+from pipeline.contract.code_version import DEFINITION_FILE, code_version, git_revision, step_files
 from pipeline.ingest.files.data_folder import (
     NOT_UPLOADED_FILE,
     DataFile,
@@ -25,7 +25,6 @@ from pipeline.local.store.store import Store, remove, same_content
 from pipeline.workloads.nba.spark.archive import ARCHIVE_FILE, write_archive
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-DEFINITION_FILE: Final = ROOT / "pipeline" / "workloads" / "nba" / "definition.json"
 PIPELINE_NAME: Final = "retraining"
 DATA_BUCKET: Final = "data"
 ARTIFACT_BUCKET: Final = "artifacts"

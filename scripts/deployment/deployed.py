@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
+from pipeline.contract.code_version import DEFINITION_FILE
 from pipeline.definition.service_rules import check_definition
-from pipeline.local.workspace import DEFINITION_FILE
 from scripts.deployment.environment import Environment
 from scripts.deployment.line import FAILED, OK, WARNING, Line
 

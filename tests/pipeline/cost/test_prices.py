@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cost.night import DEFINITION_FILE, jobs
+from pipeline.contract.code_version import DEFINITION_FILE
+from pipeline.cost.night import jobs
 from pipeline.cost.prices import PRICES_FILE, PriceError, load_prices
 
 
