@@ -154,12 +154,13 @@ def _share(n_bad: int, n_rows: int, limit: float) -> str:
 
 
 def _commonest(quarantine: pd.DataFrame) -> str:
-    first = quarantine.iloc[0]
+    """The most common rule, by its first violation in the file that has most: old rows elsewhere are no cause."""
     counts = count_rules(quarantine)
-    return (
-        f"first: {describe(first[FILE], first[LINE], first[COLUMN], first[VALUE], first[RULE])}; "
-        f'most common: "{counts.index[0]}" ({counts.iloc[0]:,} times)'
-    )
+    n = int(counts.iloc[0])
+    broken = quarantine[quarantine[RULE].str.split(":").str[0] == counts.index[0]]
+    first = broken[broken[FILE] == broken[FILE].mode()[0]].iloc[0]
+    said = describe(first[FILE], first[LINE], first[COLUMN], first[VALUE], first[RULE])
+    return f"most common ({n:,} violation{'s' * (n != 1)}): {said}"
 
 
 def took_no_part(files: Sequence[FileSummary], left_out: Sequence[LeftOut]) -> str:
