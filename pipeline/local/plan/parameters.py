@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,13 +42,18 @@ def declared_parameters(definition: Mapping[str, Any]) -> tuple[Parameter, ...]:
     )
 
 
+def _meant(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f' (did you mean "{close[0]}"?)' if close else ""
+
+
 def bind_parameters(parameters: Sequence[Parameter], overrides: Mapping[str, Value]) -> dict[str, Value]:
     """A value for each parameter; text is read as the parameter's type, as StartPipelineExecution does.
 
     Raises PlanError for an unknown name, a value of the wrong type or outside the enumeration, and a missing value.
     """
     known = {parameter.name: parameter for parameter in parameters}
-    problems = [f'there is no parameter "{name}"' for name in overrides if name not in known]
+    problems = [f'there is no parameter "{name}"{_meant(name, known)}' for name in overrides if name not in known]
     bound: dict[str, Value] = {}
     for parameter in parameters:
         value = overrides.get(parameter.name, parameter.default)
