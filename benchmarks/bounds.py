@@ -1,6 +1,6 @@
 """What input that is too much, or made to be, costs until it is refused: seconds, peak memory, and the sentence.
 
-Each input is made in a temporary folder and read by a process of its own, as Prepare reads games and Predict a model.
+Each input is made in a temporary folder and read by a separate process, as Prepare reads games and Predict a model.
 The bound is 10 s and 1 GB. Beside the seconds stand those of the processor: on a busy machine the first are longer.
 
 python -m benchmarks.bounds [--only WORD] [--data FOLDER]

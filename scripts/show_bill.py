@@ -59,7 +59,7 @@ def night_table(found: Estimate) -> list[str]:
 
 def standing_table(found: Estimate) -> list[str]:
     """What is charged each month whether runs come or not; a ? marks a price that is not verified."""
-    lines = ["what stands there, a month"]
+    lines = ["fixed monthly cost"]
     for line in sorted(found.standing, key=lambda line: -line.dollars):
         lines.append(f"  {line.what:<28}{line.dollars:>8.2f}{' ' if line.verified else '?'}  {line.why}")
     return [*lines, f"  {'together':<28}{found.standing_dollars:>8.2f}"]
@@ -85,9 +85,9 @@ def remarks(found: Estimate, notes: Notes) -> list[str]:
         f"Seconds of work: {notes.origin}, over the speed of each machine.",
         f"Start-up billed: {notes.startup_seconds:.0f} s a job (--startup-seconds; all of a slow start would be "
         f"{SLOW_STARTUP_SECONDS:.0f}).",
-        f"Prices and their sources: pipeline/cost/{PRICES_FILE.name}. A ? marks those that nobody verified: "
+        f"Prices and their sources: pipeline/cost/{PRICES_FILE.name}. A ? marks those that were not verified: "
         f"${unverified:.2f} a month.",
-        "Free tiers are not taken off. Nobody has compared this with a real bill yet.",
+        "Free tiers are not taken off. This has not been compared with a real bill.",
     ]
 
 
