@@ -77,9 +77,3 @@ def alarm_on_failure(
         period=FIVE_MINUTES,
     )
     return alerts.alarm_on(construct_id, both, what=what, todo=todo)
-
-
-def formatted(template: str, *values: str) -> str:
-    """`States.Format` of a template with `{}` for each value (a path or another intrinsic function)."""
-    escaped = template.replace("\\", "\\\\").replace("'", "\\'")
-    return f"States.Format('{escaped}', {', '.join(values)})"

@@ -15,7 +15,6 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "LessThan": operator.lt,
     "LessThanOrEqualTo": operator.le,
 }
-CONDITION_TYPES = (*_COMPARISONS, "In", "Not", "Or")
 
 
 def all_hold(conditions: Sequence[Mapping[str, Any]], scope: Scope) -> bool:
