@@ -337,6 +337,7 @@ class MotoWorld(World):
         self.sagemaker.create_model_package_group(ModelPackageGroupName=GROUP)
         for name in ("alerts", "approvers"):
             sns.create_topic(Name=name)
+        handler.connect.cache_clear()  # the clients of an earlier test have keys of its own
         self.services = handler.connect(GROUP, BUCKET)
         self._putting = ""
         self.registered = 0
