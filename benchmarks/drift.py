@@ -67,7 +67,7 @@ class Season:
     day: IntArray
     season: IntArray
     playoff: NDArray[np.bool_]
-    home_won: NDArray[np.float64]
+    target: NDArray[np.float64]
     p_reference: NDArray[np.float64]  # of the season's games
     home: NDArray[Any]  # of the season's games
     away: NDArray[Any]
@@ -95,7 +95,7 @@ def season_of(world: World, number: int) -> Season:
         day=games[nba.DATE].to_numpy().astype("datetime64[D]").astype(np.int64),
         season=games[nba.SEASON].to_numpy().astype(np.int64),
         playoff=games[nba.PLAYOFF].to_numpy().astype(np.bool_),
-        home_won=features[c.TARGET].to_numpy(dtype=np.float64),
+        target=features[c.TARGET].to_numpy(dtype=np.float64),
         p_reference=reference_forecast(results, own[nba.GAME_ID].tolist(), date(FIRST_SEASON - 1, 8, 1)),
         home=own[nba.HOME_FRANCHISE].to_numpy().astype(str),
         away=own[nba.AWAY_FRANCHISE].to_numpy().astype(str),
@@ -107,7 +107,7 @@ def season_of(world: World, number: int) -> Season:
 def champion_of(season: Season, cut_off: int) -> xgb.Booster:
     """The shipped weights of a champion that has seen the games before day `cut_off`."""
     known = (season.day < cut_off) & (season.season >= FIRST_SEASON)
-    return fit(season.X[known], season.home_won[known], Hyperparameters(), LAYOUT)
+    return fit(season.X[known], season.target[known], Hyperparameters(), LAYOUT)
 
 
 def alarms(season: Season, champion: xgb.Booster, cut_off: int, since: int, until: int) -> Iterator[tuple[int, str]]:
@@ -117,7 +117,7 @@ def alarms(season: Season, champion: xgb.Booster, cut_off: int, since: int, unti
     own = live - rows[0]
     forecasts = Forecasts(
         predict(champion, season.X[live]),
-        season.home_won[live],
+        season.target[live],
         season.day[live],
         season.home[own],
         season.away[own],
@@ -247,7 +247,7 @@ def main() -> int:
     if not REAL_DATA.exists():
         print("real games not found at ../shared/data", file=sys.stderr)
         return 2
-    games = load_games(REAL_DATA, as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, min_games=1_000).games
+    games = load_games(REAL_DATA, as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, min_rows=1_000).games
     ordinary = ORDINARY[-3:] if arguments.quick else ORDINARY
     world = none(games, pd.Timestamp(AS_OF))
     print("False alarms: parts that called without a fault, with the number of mornings")

@@ -66,7 +66,7 @@ def main() -> int:
     if not REAL_DATA.exists():
         print("real games and events not found at ../shared/data", file=sys.stderr)
         return 2
-    games = load_games(REAL_DATA / "games", as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, min_games=1_000).games
+    games = load_games(REAL_DATA / "games", as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, min_rows=1_000).games
     events = match_events(games, team_games())
     features = build_features(games)
     print(f"{events.known.sum() // 2:,} games have events; {len(events.contradicting)} contradict their score")
@@ -127,7 +127,7 @@ def with_better_margins(
 
 def losses(found: pd.DataFrame) -> NDArray[np.float64]:
     """Log loss of each game."""
-    return metrics.log_losses(found[c.P_MODEL].to_numpy(np.float64), found[c.TARGET].to_numpy(np.float64))
+    return metrics.log_losses(found[c.PREDICTION].to_numpy(np.float64), found[c.TARGET].to_numpy(np.float64))
 
 
 def report(label: str, found: pd.DataFrame, base: pd.DataFrame) -> None:

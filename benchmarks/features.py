@@ -78,7 +78,7 @@ def league() -> tuple[pd.DataFrame, str]:
     """The real games, or simulated ones, and which."""
     if not REAL_GAMES.is_dir():
         return simulated_games(60_000), "simulated"
-    loaded = load_games(REAL_GAMES, as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, min_games=1_000)
+    loaded = load_games(REAL_GAMES, as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, min_rows=1_000)
     return loaded.games, "real"
 
 

@@ -148,7 +148,7 @@ def _head(done: Replay) -> list[str]:
         "",
         "Made by `python -m benchmarks.findings`; do not edit. Every night of "
         f"{SPAN[0]} to {SPAN[1]} was replayed ({len(done.prepared.world.nights):,} nights, "
-        f"{int(service.n_games.sum()):,} games, {len(done.results)} policies) by the pipeline's own code, from an empty "
+        f"{int(service.n_rows.sum()):,} games, {len(done.results)} policies) by the pipeline's own code, from an empty "
         f"registry and with games from season {FIRST_SEASON} on to learn from. Differences are in log loss a game with "
         "95 % intervals (bootstrap over weeks); negative is better.",
         "",
@@ -197,7 +197,7 @@ def _policies(done: Replay) -> list[str]:
             f"{counts['approved']:,} | {r.oncall_mails_a_month:.2f} + {r.approver_mails_a_month:.2f} | "
             f"{r.dollars_a_month:.2f} |"
         )
-    games = float(done.prepared.service.n_games.sum())
+    games = float(done.prepared.service.n_rows.sum())
     shown = [b for b in done.bounds if b.promotions in (1, 19, 100)]
     words = ", ".join(f"{b.loss / games:.4f} with {b.promotions}" for b in shown)
     drift = done.results[number_of(done, Policy(train="on-drift"))]
@@ -285,7 +285,7 @@ def _faults(sound: Replay, hurt: dict[str, Replay]) -> list[str]:
                 continue
             counts = done.results[number].counts
             added = done.losses.log_loss[number] - sound.losses.log_loss[number]
-            cost = float(added.sum() / done.prepared.service.n_games.sum())
+            cost = float(added.sum() / done.prepared.service.n_rows.sum())
             lines.append(
                 f"| {kind} | {policy.name} | {counts['false_promotions']} | {counts['missed_promotions']} | "
                 f"{counts['failed_prepare'] + counts['failed_gate']} | {cost + 0.0:+.4f} |"

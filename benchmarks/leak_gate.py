@@ -1,4 +1,4 @@
-"""Where MaxGainOverElo comes from: the gain over Elo-logistic in every window of a season's length, honest and leaking.
+"""Where MaxSkill comes from: the gain over Elo-logistic in every window of a season's length, honest and leaking.
 
 in   ../shared/data/games/     every NBA game; simulated games alone where it is missing
 
@@ -40,7 +40,7 @@ REAL_AS_OF: Final = date(2023, 7, 1)  # after the last real game
 SAMPLE_AS_OF: Final = date.fromisoformat(c.SAMPLE_AS_OF)
 FIRST_SEASON: Final = 2004
 WINDOW: Final = 1_312
-LIMIT: Final = next(float(p.default) for p in parameters.EVALUATION if p.name == "MaxGainOverElo")
+LIMIT: Final = next(float(p.default) for p in parameters.EVALUATION if p.name == "MaxSkill")
 LEAKS: Final = {"honest": build_features, **{leak.__name__.replace("_", " "): leak for leak in canaries.ALL}}
 
 FeatureCode = Callable[[pd.DataFrame], pd.DataFrame]
@@ -65,7 +65,7 @@ def main() -> int:
 
 def played_games(folder: Path, as_of: date) -> pd.DataFrame:
     """Validated games that have a score."""
-    games = load_games(folder, as_of=as_of, today=as_of, max_bad_row_share=0.01, min_games=1_000).games
+    games = load_games(folder, as_of=as_of, today=as_of, max_bad_row_share=0.01, min_rows=1_000).games
     return games[games[n.HOME_POINTS].notna()].reset_index(drop=True)
 
 
@@ -87,7 +87,7 @@ def gains(games: pd.DataFrame, features_of: FeatureCode) -> tuple[NDArray[np.flo
     modelled = feature_table(features[features[n.SEASON] >= FIRST_SEASON])
     record = walk_forward(modelled, Hyperparameters(), n_rows=modelled.num_rows)
     won = record[c.TARGET].to_numpy().astype(np.float64)
-    model = record[c.P_MODEL].to_numpy().astype(np.float64)
+    model = record[c.PREDICTION].to_numpy().astype(np.float64)
     results = result_table(games)
     reference = reference_forecast(results, record[c.ROW_ID].to_pylist(), date(FIRST_SEASON - 1, 8, 1))
     gain = metrics.log_losses(reference, won) - metrics.log_losses(model, won)

@@ -71,7 +71,7 @@ def idle_definition(prefix: str) -> dict[str, Any]:
                             "InputName": "games",
                             "S3Input": {
                                 "S3Uri": prefix,
-                                "LocalPath": "/opt/ml/processing/input/games",
+                                "LocalPath": "/opt/ml/processing/input/data",
                                 "S3DataType": "S3Prefix",
                             },
                         }

@@ -38,8 +38,8 @@ AS_OF: Final = date(2023, 7, 1)  # after the last real game
 FIRST_SEASON: Final = 2004
 FIRST_COMPARED: Final = 2016  # 538's forecasts start there
 CONFIRMED: Final = (2019, 2023)
-ELO_LOGISTIC: Final = "p_elo_logistic"
-WHO: Final = {"model": c.P_MODEL, "Elo-logistic": ELO_LOGISTIC, "base rate": c.P_BASE_RATE}
+BASELINE: Final = "p_elo_logistic"
+WHO: Final = {"model": c.PREDICTION, "Elo-logistic": BASELINE, "base rate": c.P_CONSTANT}
 MIN_MEAN_GAIN: Final = 0.003
 BOOTSTRAP_SEED: Final = 538
 
@@ -59,7 +59,7 @@ def main() -> int:
     if not REAL_DATA.exists():
         print("real games not found at ../shared/data", file=sys.stderr)
         return 2
-    games = load_games(REAL_DATA / "games", as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, min_games=1_000).games
+    games = load_games(REAL_DATA / "games", as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, min_rows=1_000).games
     record = season_records(games)
     print_seasons(record)
     print_538(record, games)
@@ -75,7 +75,7 @@ def season_records(games: pd.DataFrame) -> pd.DataFrame:
     record[n.SEASON] = modelled[n.SEASON].to_numpy()[-len(record) :]
     since = date(FIRST_SEASON - 1, 8, 1)
     forecast = reference_forecast(result_table(games), record[c.ROW_ID].tolist(), since)
-    return record.assign(**{ELO_LOGISTIC: forecast})
+    return record.assign(**{BASELINE: forecast})
 
 
 def print_seasons(record: pd.DataFrame) -> None:
@@ -93,7 +93,7 @@ def _print_scores(label: str, record: pd.DataFrame) -> None:
         s = metrics.score(_floats(record[column]), _floats(record[c.TARGET]))
         print(
             f"{label:>9}  {who:<13}{s.log_loss:9.4f}{s.brier:9.4f}{s.accuracy:9.4f}{s.roc_auc:9.4f}"
-            f"{s.calibration_error:9.4f}{s.n_games:9,}"
+            f"{s.calibration_error:9.4f}{s.n_rows:9,}"
         )
         label = ""
 
@@ -107,9 +107,9 @@ def print_538(record: pd.DataFrame, games: pd.DataFrame) -> None:
     print(f"{len(published) - len(both):,} of these games have no score in the data, so that they teach nothing.")
     print(f"\n{'season':>9}{'model':>9}{'538':>9}{'Elo-log.':>9}{'games':>7}")
     for season, rows in [*both.groupby(n.SEASON), ("together", both)]:
-        losses = [_loss(rows, column) for column in (c.P_MODEL, "p_538", ELO_LOGISTIC)]
+        losses = [_loss(rows, column) for column in (c.PREDICTION, "p_538", BASELINE)]
         print(f"{season!s:>9}" + "".join(f"{loss:9.4f}" for loss in losses) + f"{len(rows):7,}")
-    gap = _difference(both, c.P_MODEL, "p_538")
+    gap = _difference(both, c.PREDICTION, "p_538")
     print(f"model minus 538: {gap.mean:+.4f}, 95 % interval {gap.lower:+.4f} to {gap.upper:+.4f}")
 
 
@@ -148,7 +148,7 @@ def print_verdict(record: pd.DataFrame) -> bool:
     return kept
 
 
-def _difference(rows: pd.DataFrame, a: str = c.P_MODEL, b: str = ELO_LOGISTIC) -> metrics.Difference:
+def _difference(rows: pd.DataFrame, a: str = c.PREDICTION, b: str = BASELINE) -> metrics.Difference:
     y = _floats(rows[c.TARGET])
     weeks = rows[c.TIME].to_numpy().astype("datetime64[W]").astype(np.int64)
     losses = [metrics.log_losses(_floats(rows[column]), y) for column in (a, b)]

@@ -56,7 +56,7 @@ def seconds_of_fits(prepared: Prepared) -> float:
     start = time.process_time()
     for key in sample:
         games = slice(key.begin, key.end)
-        fit(world.X[games], world.home_won[games], prepared.settings.hyperparameters, LAYOUT)
+        fit(world.X[games], world.target[games], prepared.settings.hyperparameters, LAYOUT)
     return (time.process_time() - start) / len(sample) * len(keys)
 
 

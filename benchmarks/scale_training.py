@@ -93,7 +93,7 @@ def main(full: bool) -> int:
 
 def write_real(folder: Path) -> int:
     """Train's channel from the real games, as Prepare writes it; returns the number of games."""
-    loaded = load_games(REAL_GAMES, as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, min_games=500).games
+    loaded = load_games(REAL_GAMES, as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, min_rows=500).games
     played = loaded[loaded[n.HOME_POINTS].notna()].reset_index(drop=True)
     features, state = features_and_state(played, AS_OF)
     modelled = features[features[n.SEASON] >= FIRST_SEASON].reset_index(drop=True)

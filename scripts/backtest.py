@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # the data libraries take a second: not for --help
 REPLAY_STORE: Final = workspace.DEFAULT_STORE / "replay"
 SAMPLE_SPAN: Final = (date(2023, 10, 1), date(2025, 2, 28))
 _REPLAYED: Final = (
-    *("FirstSeason", "MaxBadRowShare", "MinGames"),
+    *("FirstSeason", "MaxBadRowShare", "MinRows"),
     *(p.name for p in (*parameters.HYPERPARAMETERS, *parameters.EVALUATION)),
 )
 DAY: Final = click.DateTime(formats=["%Y-%m-%d"])
@@ -220,15 +220,15 @@ def as_object(done: Replay, report: Path, *, simulated: bool) -> Mapping[str, An
     from dataclasses import asdict  # noqa: PLC0415
 
     settings = done.prepared.settings
-    n_games = int(done.prepared.service.n_games.sum())
+    n_rows = int(done.prepared.service.n_rows.sum())
     return {
         "simulated": simulated,
         "from": str(settings.first),
         "to": str(settings.last),
-        "n_games": n_games,
+        "n_rows": n_rows,
         "injected": [str(injection) for injection in settings.injections],
         "policies": [result.as_json() for result in done.results],
-        "hindsight": [{"promotions": bound.promotions, c.LOG_LOSS: bound.loss / n_games} for bound in done.bounds],
+        "hindsight": [{"promotions": bound.promotions, c.LOG_LOSS: bound.loss / n_rows} for bound in done.bounds],
         "choice": asdict(done.choice) if done.choice else None,
         "report": str(report),
     }

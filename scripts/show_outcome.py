@@ -19,8 +19,8 @@ from pipeline.local.store.record import NOT_STARTED, SKIPPED, RunResult
 NAMES: Final = {
     c.CANDIDATE: "candidate",
     c.CHAMPION: "champion",
-    c.ELO_LOGISTIC: "Elo-logistic",
-    c.BASE_RATE: "base rate",
+    c.BASELINE: "Elo-logistic",
+    c.CONSTANT: "base rate",
 }
 SHOWN: Final = 3  # names of entries that are not read
 WIDTH: Final = 120  # of a line when piped, where a terminal's width is not known
@@ -62,12 +62,12 @@ def _metrics(metrics: dict[str, dict[str, float] | None], comparison: dict[str, 
     for name in ("log loss", "Brier", "accuracy", "AUC", "calibration error", "games"):
         table.add_column(name, justify="right")
     rows = {NAMES.get(who, who): values for who, values in metrics.items() if values}
-    if comparison["champion_exists"] == c.YES and comparison["n_games"] < rows["candidate"][c.N_GAMES]:
+    if comparison["champion_exists"] == c.YES and comparison["n_rows"] < rows["candidate"][c.N_ROWS]:
         rows["candidate, on the champion's games"] = comparison["metrics"][c.CANDIDATE]
     for name, values in rows.items():
-        shown = [values[key] for key in c.METRICS if key != c.N_GAMES]
+        shown = [values[key] for key in c.METRICS if key != c.N_ROWS]
         numbers = ["-" if value is None else f"{value:.4f}" for value in shown]
-        table.add_row(name, *numbers, f"{values[c.N_GAMES]:,}")
+        table.add_row(name, *numbers, f"{values[c.N_ROWS]:,}")
     return table
 
 

@@ -25,7 +25,7 @@ def show(done: Replay, report: Path, *, simulated: bool) -> None:
     for injection in done.prepared.settings.injections:
         click.echo(f"injected: {injection}")
     console.print(table(done))
-    games = int(done.prepared.service.n_games.sum())
+    games = int(done.prepared.service.n_rows.sum())
     last = done.bounds[-1]
     few = done.bounds[min(12, len(done.bounds) - 1)]
     click.echo(

@@ -17,7 +17,7 @@ from typing import Any
 from scripts.make_sample import write_sample
 
 AS_OF = "2025-03-01"
-SETTINGS = {"WalkForwardGames": "600", "MinEvaluatedGames": "400", "BoostingRounds": "20", "AsOfDate": AS_OF}
+SETTINGS = {"WalkForwardRows": "600", "MinEvaluatedRows": "400", "BoostingRounds": "20", "AsOfDate": AS_OF}
 GAME = {"date": "2025-03-20", "home_team": "SIM01", "away_team": "SIM02"}
 JSON, CSV = "application/json", "text/csv"
 

@@ -108,7 +108,7 @@ def dashboard_body(
             stat="Maximum",
             start="-P90D",
         ),
-        _graph("Games evaluated", region, roles("EvaluatedGames"), start="-P90D"),
+        _graph("Games evaluated", region, roles("EvaluatedRows"), start="-P90D"),
         _graph(
             "Data bucket",
             region,

@@ -19,7 +19,7 @@ _ROWS: Final = {
     c.ACCURACY: "accuracy",
     c.ROC_AUC: "AUC",
     c.CALIBRATION_ERROR: "calibration error",
-    c.N_GAMES: "games",
+    c.N_ROWS: "games",
 }
 _LOWER_IS_BETTER: Final = "Log loss, Brier score and calibration error: lower is better."
 
@@ -125,7 +125,7 @@ def _comparison(evaluation: Mapping[str, Any]) -> list[str]:
     columns = {
         "candidate": same_games[c.CANDIDATE],
         incumbent: same_games.get(c.CHAMPION),
-        "Elo-logistic": same_games.get(c.ELO_LOGISTIC) or evaluation["metrics"][c.ELO_LOGISTIC],
+        "Elo-logistic": same_games.get(c.BASELINE) or evaluation["metrics"][c.BASELINE],
     }
     difference = compared["difference"]
     return [
@@ -138,7 +138,7 @@ def _comparison(evaluation: Mapping[str, Any]) -> list[str]:
         f"{_LOWER_IS_BETTER} Basis: {compared['basis']}.",
         f"Log loss, candidate less {'champion' if challenged else 'Elo-logistic'}: "
         f"{difference['mean']:+.4f} (95 % interval {difference['lower']:+.4f} to {difference['upper']:+.4f}) on "
-        f"{compared['n_games']:,} games, {compared['first_date']} to {compared['last_date']}.",
+        f"{compared['n_rows']:,} games, {compared['first_date']} to {compared['last_date']}.",
         f"Why it was registered: {evaluation['reason']}.",
     ]
 

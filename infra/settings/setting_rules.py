@@ -35,12 +35,12 @@ SERVERLESS_MEMORY_MB: Final = (1024, 2048, 3072, 4096, 5120, 6144)
 LIMITS: Final = {
     p.name: p.default
     for p in parameters.ALL
-    if p.name in (*gates.GATE_PARAMETERS, "MaxBadRowShare", "MaxBadRowShareOfFile", "MinGames")
+    if p.name in (*gates.GATE_PARAMETERS, "MaxBadRowShare", "MaxBadRowShareOfFile", "MinRows")
 }
 _TYPE = "InstanceType"
 STEPS_WITH_MACHINES: Final = tuple(p.name.removesuffix(_TYPE) for p in parameters.MACHINES if p.name.endswith(_TYPE))
 # SageMaker says "Training" of the job, we say "Train" of the step; settings name steps.
-COUNT_PARAMETERS: Final = {"Aggregate": "AggregateInstanceCount", "Train": "TrainingInstanceCount"}
+COUNT_PARAMETERS: Final = {"Aggregate": "AggregateInstanceCount", "Train": "TrainInstanceCount"}
 UTC: Final = ("UTC", "Etc/UTC")
 _NO_PLACES: Final = ("Etc/", "SystemV/", "posix/", "right/")
 _SHARES: Final = ("MaxBadRowShare", "MaxBadRowShareOfFile", "MaxAccuracy", "MaxCalibrationError")

@@ -53,7 +53,7 @@ class Alarms:
         return monitor.evidence_by_day(
             monitor.Forecasts(
                 p=p,
-                home_won=self._world.home_won[games],
+                target=self._world.target[games],
                 day=self._world.day[games],
                 home=self._home[games],
                 away=self._away[games],

@@ -71,7 +71,7 @@ class Tampering:
         return self.first <= night <= self.last
 
 
-def build_calendar(world: World, windows: Iterable[int], n_games: int, tampering: Sequence[Tampering] = ()) -> Calendar:
+def build_calendar(world: World, windows: Iterable[int], n_rows: int, tampering: Sequence[Tampering] = ()) -> Calendar:
     """The candidates of every night for each window (so many seasons, or ALL_SEASONS)."""
     candidates: dict[Candidate, int] = {}
     of_night: dict[int, IntArray] = {}
@@ -84,7 +84,7 @@ def build_calendar(world: World, windows: Iterable[int], n_games: int, tampering
             begin = _window_start(world, window, end)
             where = (begin, end, fault.name if fault else "")
             if where not in known_candidates:
-                candidate = _candidate(month, begin, end, n_games, fault)
+                candidate = _candidate(month, begin, end, n_rows, fault)
                 known_candidates[where] = candidates.setdefault(candidate, len(candidates))
             nights[position] = known_candidates[where]
         of_night[window] = nights
@@ -97,7 +97,7 @@ def _window_start(world: World, window: int, end: int) -> int:
     return int(np.searchsorted(world.season, world.season[end - 1] - window + 1))
 
 
-def _candidate(month: NDArray[np.datetime64], begin: int, end: int, n_games: int, fault: Tampering | None) -> Candidate:
+def _candidate(month: NDArray[np.datetime64], begin: int, end: int, n_rows: int, fault: Tampering | None) -> Candidate:
     taught, scored = (fault.taught, fault.scored) if fault else (CLEAN, CLEAN)
     on_record = (CLEAN, CLEAN) if fault and fault.only_weights else (taught, scored)
     return Candidate(
@@ -107,7 +107,7 @@ def _candidate(month: NDArray[np.datetime64], begin: int, end: int, n_games: int
         shipped=FitKey(begin, end, taught, CLEAN),
         record=tuple(
             RecordPart(begin + point.begin, begin + point.end, FitKey(begin, begin + point.fit_end, *on_record))
-            for point in checkpoints(month[begin:end], n_games)
+            for point in checkpoints(month[begin:end], n_rows)
         ),
         fault=fault.name if fault else "",
     )

@@ -61,7 +61,7 @@ def choose(
     earlier: BoolArray = service.season <= last_season
     if earlier.all() or not earlier.any():
         return None
-    games = service.n_games
+    games = service.n_rows
     on_earlier = losses.log_loss[:, earlier].sum(axis=1) / games[earlier].sum()
     best = int(on_earlier.argmin())
     to_best = differences(losses.log_loss, losses.log_loss[best], service, earlier)
@@ -90,7 +90,7 @@ def choose(
 def _pick(
     number: int, best: int, results: list[PolicyResult], losses: Losses, service: Service, later: BoolArray
 ) -> Pick:
-    loss = losses.log_loss[:, later].sum(axis=1) / service.n_games[later].sum()
+    loss = losses.log_loss[:, later].sum(axis=1) / service.n_rows[later].sum()
     row = losses.log_loss[[number]]
     return Pick(
         name=results[number].name,

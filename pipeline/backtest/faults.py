@@ -115,7 +115,7 @@ def _refusal_of(data: Path, day: date, max_bad_row_share: float) -> str:
         (folder / f"export_{day}.csv").write_text(",".join(columns) + f"\n{day},{day.year},BOS,NYK,101\n")
         try:
             today = datetime.now(UTC).date()
-            load_games(folder, as_of=day, today=today, max_bad_row_share=max_bad_row_share, min_games=1)
+            load_games(folder, as_of=day, today=today, max_bad_row_share=max_bad_row_share, min_rows=1)
         except BadData as refusal:
             return str(refusal)
     raise ReplayError("Prepare accepts the bad feed: there would be no fault to replay")
@@ -128,10 +128,10 @@ def _leaking(world: World) -> Source:
     X = world.X.copy()
     for name, games in _UNSHIFTED.items():
         X[:, FEATURES.index(name)] += 2.0 * margin / games / _SPREAD
-    return Source(X, world.home_won, digests_of(X, world.home_won))
+    return Source(X, world.target, digests_of(X, world.target))
 
 
 def _random_outcomes(world: World) -> Source:
-    rate = float(world.home_won.mean())
-    home_won = (np.random.default_rng(_SEED).random(len(world.home_won)) < rate).astype(np.float64)
-    return Source(world.X, home_won, digests_of(world.X, home_won))
+    rate = float(world.target.mean())
+    target = (np.random.default_rng(_SEED).random(len(world.target)) < rate).astype(np.float64)
+    return Source(world.X, target, digests_of(world.X, target))

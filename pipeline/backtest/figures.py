@@ -25,8 +25,8 @@ Days = NDArray[np.datetime64]
 _LINES: Final = (
     (COLOURS[c.CANDIDATE], "-"),
     (COLOURS[c.CHAMPION], (0, (5, 2))),
-    (COLOURS[c.ELO_LOGISTIC], (0, (2, 1.5))),
-    (COLOURS[c.BASE_RATE], (0, (1, 2))),
+    (COLOURS[c.BASELINE], (0, (2, 1.5))),
+    (COLOURS[c.CONSTANT], (0, (1, 2))),
     (INK, (0, (7, 2, 1, 2))),
 )
 MOST_LINES: Final = len(_LINES)
@@ -84,15 +84,15 @@ def dollars_against_loss(dots: Sequence[Dot], bound: float | None, title: str) -
     def draw(figure: Figure) -> None:
         axes = figure.add_axes((0.15, 0.15, 0.82, 0.75))
         for dot in dots:
-            colour = COLOURS[c.CANDIDATE] if dot.highlighted else COLOURS[c.BASE_RATE]
+            colour = COLOURS[c.CANDIDATE] if dot.highlighted else COLOURS[c.CONSTANT]
             axes.plot(dot.dollars, dot.log_loss, color=colour, marker="o" if dot.highlighted else ".", linestyle="")
             if dot.highlighted:
                 axes.plot([dot.dollars] * 2, [dot.lower, dot.upper], color=colour, linewidth=1, alpha=0.6)
         _labels(axes, [dot for dot in dots if dot.label])
         if bound is not None:
-            axes.axhline(bound, color=COLOURS[c.ELO_LOGISTIC], linewidth=1.2, linestyle=(0, (2, 1.5)))
+            axes.axhline(bound, color=COLOURS[c.BASELINE], linewidth=1.2, linestyle=(0, (2, 1.5)))
             axes.annotate("hindsight", (0.01, bound), (0, -9), xycoords=("axes fraction", "data"),
-                          textcoords="offset points", color=COLOURS[c.ELO_LOGISTIC])  # fmt: skip
+                          textcoords="offset points", color=COLOURS[c.BASELINE])  # fmt: skip
         axes.set_title("Log loss of what was in service (lower is better)")
         axes.set_xlabel("dollars a month, jobs only")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5))

@@ -48,7 +48,7 @@ class Source:
     """Features and outcomes as training saw them, and the digest of each count of first games."""
 
     X: FeatureMatrix
-    home_won: FloatArray
+    target: FloatArray
     digests: Sequence[str]
 
 
@@ -94,9 +94,9 @@ def fit_all(
     """Fit what the cache does not hold, in parallel, and return the matrix; `progress` is told of each fit done."""
     wanted = sorted(set(keys), key=lambda key: (key.taught, key.scored, key.begin, key.end))
     names = [fit_name(key, sources[key.taught], hyperparameters, cache) for key in wanted]
-    n_games = len(next(iter(sources.values())).home_won)
+    n_rows = len(next(iter(sources.values())).target)
     scored = [sources[name].digests[-1] for name in sorted({key.scored for key in wanted})]
-    whole = digest(str(n_games), *scored, *names)
+    whole = digest(str(n_rows), *scored, *names)
     target = cache.matrix("log_odds", whole)
     if not target.exists():
         _fill(target, wanted, names, sources, hyperparameters, cache, jobs=jobs, progress=progress)
@@ -126,8 +126,8 @@ def _fill(
     _forget_abandoned(target.parent)
     partial = target.with_name(f".partial-{os.getpid()}-{target.name}")
     inputs = {name: _keep_input(cache, name, source) for name, source in sources.items()}
-    n_games = len(next(iter(sources.values())).home_won)
-    np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=(len(keys), n_games)).flush()
+    n_rows = len(next(iter(sources.values())).target)
+    np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=(len(keys), n_rows)).flush()
     tasks = [
         _Task(
             tuple(range(start, min(start + _CHUNK, len(keys)))),
@@ -169,7 +169,7 @@ def _keep_input(cache: FitCache, name: str, source: Source) -> str:
     """Workers read their games from a file: each would else be sent a copy with every task."""
     key = source.digests[-1]
     if cache.load_arrays("games", key) is None:
-        cache.save_arrays("games", key, {"X": source.X, "home_won": source.home_won})
+        cache.save_arrays("games", key, {"X": source.X, "target": source.target})
     return key
 
 
@@ -193,7 +193,7 @@ def _work(task: _Task) -> int:
         booster = cache.load(name)
         if booster is None:
             games = slice(key.begin, key.end)
-            booster = fit(taught["X"][games], taught["home_won"][games], _worker["hyperparameters"], LAYOUT)
+            booster = fit(taught["X"][games], taught["target"][games], _worker["hyperparameters"], LAYOUT)
             cache.save(name, booster)
         _worker["matrix"][row, key.end :] = predict_log_odds(booster, scored["X"][key.end :])
     _worker["matrix"].flush()

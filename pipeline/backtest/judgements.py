@@ -50,10 +50,10 @@ class Judgements:
         return Record(
             game_id=self._ids[first:end],
             days=self.world.day[first:end],
-            home_won=self.world.home_won[first:end],
+            target=self.world.target[first:end],
             predictions={
                 c.CANDIDATE: np.concatenate(parts) if parts else np.empty(0),
-                c.ELO_LOGISTIC: self._reference_of(candidate)[first:end],
+                c.BASELINE: self._reference_of(candidate)[first:end],
             },
         )
 

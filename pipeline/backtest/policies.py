@@ -40,7 +40,7 @@ class Schedule:
     """When new games are trained on: the first of these that holds, or without a champion always."""
 
     min_days: float = NEVER  # days since the last training
-    min_games: float = NEVER  # games played since the last training
+    min_rows: float = NEVER  # games played since the last training
     each_season: bool = False  # the first games of a season have been played
     on_drift: bool = False  # the monitor's evidence against the champion is beyond its limit
     on_loss: bool = False  # the same, of its family `loss` only
@@ -56,7 +56,7 @@ def parse_schedule(text: str) -> Schedule:
         elif every and every[2] == "days":
             schedule = replace(schedule, min_days=min(schedule.min_days, float(every[1])))
         elif every:
-            schedule = replace(schedule, min_games=float(every[1]))
+            schedule = replace(schedule, min_rows=float(every[1]))
         elif part in (EACH_SEASON, ON_DRIFT, ON_LOSS):
             schedule = replace(schedule, **{part.replace("-", "_"): True})
         else:

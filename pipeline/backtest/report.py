@@ -57,7 +57,7 @@ def render(done: Replay, *, simulated: bool) -> str:
         bounds=bound_rows(done),
         seasons=sorted({int(season) for season in service.season}),
         shown=[done.results[n] for n in shown],
-        n_games=int(service.n_games.sum()),
+        n_rows=int(service.n_rows.sum()),
         n_nights=len(done.prepared.world.nights),
         n_candidates=len(done.prepared.calendar.candidates),
         refusal=done.prepared.injury.refusal,
@@ -90,7 +90,7 @@ def pictured(done: Replay) -> list[int]:
 
 def bound_rows(done: Replay) -> list[BoundRow]:
     """The bound at a few counts of promotions."""
-    games = float(done.prepared.service.n_games.sum())
+    games = float(done.prepared.service.n_rows.sum())
     never = float(done.losses.log_loss[0].sum())
     seasons = len(set(done.prepared.service.season.tolist()))
     counts = sorted({1, seasons, 6 * seasons, done.bounds[-1].promotions})
@@ -119,7 +119,7 @@ def _affordable_bound(done: Replay) -> float | None:
     """The bound for one promotion a season."""
     seasons = len(set(done.prepared.service.season.tolist()))
     found = [b for b in done.bounds if b.promotions <= seasons]
-    return found[-1].loss / float(done.prepared.service.n_games.sum()) if found else None
+    return found[-1].loss / float(done.prepared.service.n_rows.sum()) if found else None
 
 
 def _dots(done: Replay, shown: Sequence[int]) -> list[figures.Dot]:

@@ -57,7 +57,7 @@ def differences(
     difference = (log_loss - baseline)[:, chosen]
     starts = np.flatnonzero(np.diff(week, prepend=-1))  # the days are in order
     sums = np.add.reduceat(difference, starts, axis=1)
-    counts = np.add.reduceat(service.n_games[chosen], starts).astype(np.float64)
+    counts = np.add.reduceat(service.n_rows[chosen], starts).astype(np.float64)
     lower, upper = metrics.interval_of_mean(sums.T, counts, BOOTSTRAP_SEED)
     means = difference.sum(axis=1) / counts.sum()
     return [metrics.Difference(*map(float, row)) for row in zip(means, lower, upper, strict=True)]
@@ -77,7 +77,7 @@ def summarise(outcome: Outcome, losses: Losses, service: Service, nights: Nights
             PolicyResult(
                 policy=policy,
                 name=policy.name,
-                scores=metrics.score(service.probabilities(outcome, number), service.home_won),
+                scores=metrics.score(service.probabilities(outcome, number), service.target),
                 difference=against_never[number],
                 by_season=_by_season(losses.log_loss[number], service),
                 counts=counts,
@@ -95,7 +95,7 @@ def summarise(outcome: Outcome, losses: Losses, service: Service, nights: Nights
 def _by_season(log_loss: FloatArray, service: Service) -> dict[int, float]:
     seasons, position = np.unique(service.season, return_inverse=True)
     sums = np.bincount(position, weights=log_loss)
-    games = np.bincount(position, weights=service.n_games)
+    games = np.bincount(position, weights=service.n_rows)
     return {int(season): float(total / n) for season, total, n in zip(seasons, sums, games, strict=True)}
 
 

@@ -114,14 +114,14 @@ def prepare(settings: Settings, cache: FitCache, progress: Progress = silent) ->
         last=settings.last,
         first_season=int(settings.parameter("FirstSeason")),
         max_bad_row_share=float(settings.parameter("MaxBadRowShare")),
-        min_games=int(settings.parameter("MinGames")),
+        min_rows=int(settings.parameter("MinRows")),
         nights=list(settings.nights) if settings.nights else None,
     )
     injury = injure(world, settings.data, settings.injections, settings.parameter("MaxBadRowShare"))
     windows = {policy.window for policy in settings.policies} | {ALL_SEASONS}
-    n_games = int(settings.parameter("WalkForwardGames"))
-    calendar = build_calendar(world, windows, n_games, injury.tampering)
-    sources = {CLEAN: Source(world.X, world.home_won, world.prefix_digests), **injury.sources}
+    n_rows = int(settings.parameter("WalkForwardRows"))
+    calendar = build_calendar(world, windows, n_rows, injury.tampering)
+    sources = {CLEAN: Source(world.X, world.target, world.prefix_digests), **injury.sources}
     keys = set(calendar.fit_keys())
     fits = fit_all(
         keys,

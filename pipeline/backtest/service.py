@@ -62,7 +62,7 @@ class Service:
         self.world, self.calendar, self.fits = world, calendar, fits
         self._sources, self._hyperparameters, self._cache = sources, hyperparameters, cache
         self.begin = int(np.searchsorted(world.day, world.nights[0]))
-        self.days, self._first, self.n_games = np.unique(world.day[self.begin :], return_index=True, return_counts=True)
+        self.days, self._first, self.n_rows = np.unique(world.day[self.begin :], return_index=True, return_counts=True)
         self.night = world.game_night[self.begin :][self._first]  # position of the night that predicts each day
         self.season = world.season[self.begin :][self._first]
         self._refused = np.zeros(len(world.nights), dtype=np.bool_) if feed_refused is None else feed_refused
@@ -77,9 +77,9 @@ class Service:
         return (self.days + 3) // 7
 
     @property
-    def home_won(self) -> FloatArray:
+    def target(self) -> FloatArray:
         """Outcomes of the games of the span."""
-        return self.world.home_won[self.begin :]
+        return self.world.target[self.begin :]
 
     @cached_property
     def last_good_night(self) -> IntArray:
@@ -107,7 +107,7 @@ class Service:
         if self._n_rows == self._losses.shape[1]:
             self._losses = np.concatenate([self._losses, np.zeros_like(self._losses)], axis=1)
         p = self._forecast(champion, state, self.begin, len(self.world.day))
-        self._losses[0, self._n_rows], self._losses[1, self._n_rows] = self._by_day(p, self.home_won)
+        self._losses[0, self._n_rows], self._losses[1, self._n_rows] = self._by_day(p, self.target)
         self._row[state, champion + 1] = self._n_rows
         self._n_rows += 1
 
@@ -164,7 +164,7 @@ class Service:
             champions = outcome.champion[:, self.night[day]]
             for champion in np.unique(champions).tolist():
                 begin = self.begin + int(self._first[day])
-                y = self.world.home_won[begin : begin + int(self.n_games[day])]
+                y = self.world.target[begin : begin + int(self.n_rows[day])]
                 p = self._during_outage(champion, day)
                 who = champions == champion
                 found.log_loss[who, day] = log_losses(p, y).sum()
@@ -172,7 +172,7 @@ class Service:
 
     def _during_outage(self, champion: int, day: int) -> FloatArray:
         begin = self.begin + int(self._first[day])
-        end = begin + int(self.n_games[day])
+        end = begin + int(self.n_rows[day])
         if champion == NOBODY:
             return self.world.p_elo[begin:end]
         return self._on_old_state(champion, int(self.last_good_night[self.night[day]]), begin, end)
@@ -181,7 +181,7 @@ class Service:
         """One policy's probability for each game of the span."""
         champion = outcome.champion[number, self.night]
         state = OF_MODEL if outcome.policies[number].state == STATE_OF_MODEL else FRESH
-        p = np.empty(len(self.home_won))
+        p = np.empty(len(self.target))
         bounds = np.append(self._first, len(p))
         changes = np.flatnonzero(np.diff(champion)) + 1
         for first, last in zip([0, *changes], [*changes, len(champion)], strict=True):

@@ -69,7 +69,7 @@ class _Rules:
 
     window: IntArray
     min_days: FloatArray
-    min_games: FloatArray
+    min_rows: FloatArray
     each_season: BoolArray
     alarmed: Mapping[int, str | None]  # policies that listen to the monitor, and to which family
     gate_off: BoolArray
@@ -84,7 +84,7 @@ class _Rules:
         return cls(
             window=np.array([policy.window for policy in policies]),
             min_days=np.array([s.min_days for s in schedules]),
-            min_games=np.array([s.min_games for s in schedules]),
+            min_rows=np.array([s.min_rows for s in schedules]),
             each_season=np.array([s.each_season for s in schedules]),
             alarmed={n: None if s.on_drift else LOSS for n, s in enumerate(schedules) if s.on_drift or s.on_loss},
             gate_off=np.array([policy.gate == OFF for policy in policies]),
@@ -177,7 +177,7 @@ class Simulation:
 
     def _due(self, t: int, new: BoolArray) -> BoolArray:
         known = int(self.world.known[t])
-        urgent = known - self.trained_games >= self.rules.min_games
+        urgent = known - self.trained_games >= self.rules.min_rows
         if known:
             urgent |= self.rules.each_season & (self.trained_season != self.world.season[known - 1])
         night = int(self.world.nights[t])

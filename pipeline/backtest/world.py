@@ -44,7 +44,7 @@ class World:
     games: pd.DataFrame  # every validated game, older ones and unplayed ones too
     features: pa.Table  # of the modelled games: the columns of `build_features`
     X: FeatureMatrix
-    home_won: FloatArray
+    target: FloatArray
     p_elo: FloatArray  # what Predict says without a champion
     day: IntArray  # days since 1970-01-01
     season: IntArray
@@ -98,14 +98,14 @@ class World:
     @cached_property
     def prefix_digests(self) -> list[str]:
         """For each count of games the digest of their features and outcomes: what a fit on them depends on."""
-        return digests_of(self.X, self.home_won)
+        return digests_of(self.X, self.target)
 
 
-def digests_of(X: FeatureMatrix, home_won: FloatArray) -> list[str]:
+def digests_of(X: FeatureMatrix, target: FloatArray) -> list[str]:
     """Digest of the first 0, 1, ... games: equal where the fits on them are equal."""
     running = hashlib.sha256()
     digests = [running.hexdigest()]
-    for row, won in zip(np.ascontiguousarray(X), home_won, strict=True):
+    for row, won in zip(np.ascontiguousarray(X), target, strict=True):
         running.update(row.tobytes() + (b"1" if won else b"0"))
         digests.append(running.hexdigest())
     return digests
@@ -118,7 +118,7 @@ def load_world(
     last: date,
     first_season: int,
     max_bad_row_share: float,
-    min_games: int,
+    min_rows: int,
     nights: list[date] | None = None,
 ) -> World:
     """Load and validate `data` with the production code and compute its features.
@@ -130,7 +130,7 @@ def load_world(
         raise ReplayError(f"--to {last} is before --from {first}")
     as_of = date.fromordinal(last.toordinal() + 1)
     games = load_games(
-        data, as_of=as_of, today=datetime.now(UTC).date(), max_bad_row_share=max_bad_row_share, min_games=min_games
+        data, as_of=as_of, today=datetime.now(UTC).date(), max_bad_row_share=max_bad_row_share, min_rows=min_rows
     ).games
     features = build_features(games)
     modelled = features[features[c.TARGET].notna() & (features[n.SEASON] >= first_season)]
@@ -138,9 +138,9 @@ def load_world(
     days = table[c.TIME].to_numpy().astype("datetime64[D]").astype(np.int64)
     start = (first - EPOCH).days
     before = int(((games[n.DATE] < pd.Timestamp(first)) & games[n.HOME_POINTS].notna()).sum())
-    if before < min_games:
+    if before < min_rows:
         raise ReplayError(
-            f"only {before:,} games were played before --from {first}, fewer than MinGames {min_games:,}: start later"
+            f"only {before:,} games were played before --from {first}, fewer than MinRows {min_rows:,}: start later"
         )
     if not (days < start).any():
         raise ReplayError(
@@ -154,7 +154,7 @@ def load_world(
         games=games,
         features=table,
         X=feature_matrix(table),
-        home_won=table[c.TARGET].to_numpy().astype(np.float64),
+        target=table[c.TARGET].to_numpy().astype(np.float64),
         p_elo=table[n.P_ELO].to_numpy().astype(np.float64),
         day=days,
         season=table[n.SEASON].to_numpy().astype(np.int64),

@@ -60,16 +60,16 @@ QUALITY_LIMITS: Final = (
     ),
     Limit(
         "log loss above Elo-logistic",
-        "quality.log_loss_above_elo_logistic",
+        "quality.loss_above_baseline",
         "<=",
-        "MaxLogLossAboveElo",
+        "MaxLossAboveBaseline",
         "two numbers fitted to Elo predict the same games better",
     ),
     Limit(
         "games evaluated",
-        "metrics.candidate.n_games",
+        "metrics.candidate.n_rows",
         ">=",
-        "MinEvaluatedGames",
+        "MinEvaluatedRows",
         "too few games to judge a model",
     ),
     Limit(
@@ -80,7 +80,7 @@ QUALITY_LIMITS: Final = (
         _TOO_GOOD,
     ),
     # Elo-logistic is made of results alone, so a leak that its ratings shared with the candidate cannot hide here.
-    Limit("gain over Elo-logistic", "quality.gain_over_elo_logistic", "<=", "MaxGainOverElo", _TOO_GOOD),
+    Limit("gain over Elo-logistic", "quality.skill", "<=", "MaxSkill", _TOO_GOOD),
 )
 
 NON_INFERIOR: Final = Limit(

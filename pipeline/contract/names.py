@@ -13,8 +13,8 @@ TIME: Final = "time"  # the day of a row, or its moment
 TARGET: Final = "target"  # null where it is not known yet
 
 # --- columns of the walk-forward record and of the predictions --------------------------------------------------------
-P_MODEL: Final = "p_model"
-P_BASE_RATE: Final = "p_base_rate"
+PREDICTION: Final = "prediction"
+P_CONSTANT: Final = "constant"
 TRAINED_BEFORE: Final = "trained_before"  # first day that the weights behind a prediction have not seen
 CHAMPION_VERSION: Final = "champion_version"
 AS_OF_DATE: Final = "as_of_date"
@@ -30,7 +30,7 @@ MODEL_VERSION_VARIABLE: Final = "MODEL_VERSION"
 STALE_AFTER_DAYS_VARIABLE: Final = "STALE_AFTER_DAYS"
 
 # --- channels and files -----------------------------------------------------------------------------------------------
-GAMES_CHANNEL: Final = "games"  # raw input files
+DATA_CHANNEL: Final = "data"  # raw input files
 EVENTS_CHANNEL: Final = "events"  # raw play-by-play files
 TEAM_GAMES_CHANNEL: Final = "team_games"  # one row a team and game, from events
 CODE_CHANNEL: Final = "code"  # the step's own code, where its image is not ours
@@ -74,14 +74,14 @@ BRIER: Final = "brier"
 ACCURACY: Final = "accuracy"
 ROC_AUC: Final = "roc_auc"
 CALIBRATION_ERROR: Final = "calibration_error"
-N_GAMES: Final = "n_games"
-METRICS: Final = (LOG_LOSS, BRIER, ACCURACY, ROC_AUC, CALIBRATION_ERROR, N_GAMES)
+N_ROWS: Final = "n_rows"
+METRICS: Final = (LOG_LOSS, BRIER, ACCURACY, ROC_AUC, CALIBRATION_ERROR, N_ROWS)
 
 # who is compared
 CANDIDATE: Final = "candidate"
 CHAMPION: Final = "champion"
-ELO_LOGISTIC: Final = "elo_logistic"
-BASE_RATE: Final = "base_rate"
+BASELINE: Final = "baseline"
+CONSTANT: Final = "constant"  # who always predicts the mean of the targets before
 
 # parts of monitor.json, each of which can raise an alarm
 LIVE: Final = "live"  # the champion on games since its cut-off

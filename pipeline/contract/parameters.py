@@ -40,7 +40,7 @@ DATA: Final = (
         "share of bad rows of one file above which the data is refused, however many good rows other files have "
         "(0 to 1; a day's file may have one bad game of five)",
     ),
-    Parameter("MinGames", 1000, "fewer played games than this are refused"),
+    Parameter("MinRows", 1000, "fewer played games than this are refused"),
 )
 RUN: Final = (
     Parameter("ForceTraining", NO, "train even when nothing is new", choices=(NO, YES)),
@@ -78,7 +78,7 @@ MACHINES: Final = (
     Parameter("PredictInstanceType", "ml.t3.medium", "machine of Predict"),
     Parameter("TrainInstanceType", "ml.m5.large", "machine of Train"),
     Parameter(
-        "TrainingInstanceCount", 1, f"how many machines Train has (1 to {MAX_INSTANCES}); above 1 they train one model"
+        "TrainInstanceCount", 1, f"how many machines Train has (1 to {MAX_INSTANCES}); above 1 they train one model"
     ),
     Parameter("EvaluateInstanceType", "ml.t3.medium", "machine of Evaluate"),
 )
@@ -92,14 +92,14 @@ HYPERPARAMETERS: Final = (
     Parameter("RegLambda", 20.0, "L2 penalty of leaf weights"),
 )
 EVALUATION: Final = (
-    Parameter("WalkForwardGames", 1312, "games of the walk-forward record (1,312: one season)"),
+    Parameter("WalkForwardRows", 1312, "games of the walk-forward record (1,312: one season)"),
     Parameter("MaxLogLoss", 0.68, "quality gate: highest log loss"),
     Parameter("MaxCalibrationError", 0.06, "quality gate: highest expected calibration error"),
-    Parameter("MaxLogLossAboveElo", 0.0, "quality gate: highest log loss above Elo-logistic's on the same games"),
-    Parameter("MinEvaluatedGames", 1000, "quality gate: fewest games evaluated"),
+    Parameter("MaxLossAboveBaseline", 0.0, "quality gate: highest log loss above Elo-logistic's on the same games"),
+    Parameter("MinEvaluatedRows", 1000, "quality gate: fewest games evaluated"),
     Parameter("MaxAccuracy", 0.73, "quality gate: highest accuracy; above it there is a leak until someone has looked"),
     Parameter(
-        "MaxGainOverElo",
+        "MaxSkill",
         0.02,
         "quality gate: highest log-loss gain over Elo-logistic (from results alone); above it, a leak likewise",
     ),

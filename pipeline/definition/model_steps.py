@@ -33,12 +33,12 @@ def prepare_step(prepared: PropertyFile) -> JobStep:
     recipe = [
         Join(on="=", values=[snake_case(p.name), P[p.name]])
         for p in (*parameters.HYPERPARAMETERS, *parameters.EVALUATION)
-        if p in parameters.HYPERPARAMETERS or p.name == "WalkForwardGames"
+        if p in parameters.HYPERPARAMETERS or p.name == "WalkForwardRows"
     ]
     return processing_step(
         "Prepare",
         inputs={
-            c.GAMES_CHANNEL: Join(on="", values=["s3://${DataBucket}/", P["DataPrefix"], "/"]),
+            c.DATA_CHANNEL: Join(on="", values=["s3://${DataBucket}/", P["DataPrefix"], "/"]),
             c.CHAMPION_CHANNEL: stable_input(c.CHAMPION_CHANNEL),
             c.EVALUATED_CHANNEL: stable_input(c.EVALUATED_CHANNEL),
             c.TEAM_GAMES_CHANNEL: stable_input(c.TEAM_GAMES_CHANNEL),
@@ -52,7 +52,7 @@ def prepare_step(prepared: PropertyFile) -> JobStep:
                     "--first-season": "FirstSeason",
                     "--max-bad-row-share": "MaxBadRowShare",
                     "--max-bad-row-share-of-file": "MaxBadRowShareOfFile",
-                    "--min-games": "MinGames",
+                    "--min-rows": "MinRows",
                     "--min-days-between-trainings": "MinDaysBetweenTrainings",
                     "--trigger": "TriggerReason",
                 }
@@ -94,7 +94,7 @@ def train_step(prepare: JobStep) -> JobStep:
             "TrainingInputMode": "File",
             "ContainerEntrypoint": [*ENTRYPOINT, "train"],
         },
-        "HyperParameters": {**hyperparameters(), "walk_forward_games": P["WalkForwardGames"].to_string()},
+        "HyperParameters": {**hyperparameters(), "walk_forward_rows": P["WalkForwardRows"].to_string()},
         "InputDataConfig": [
             {
                 "ChannelName": c.FEATURES_CHANNEL,
@@ -110,7 +110,7 @@ def train_step(prepare: JobStep) -> JobStep:
         "OutputDataConfig": {"S3OutputPath": run_uri("train"), "KmsKeyId": "${KmsKeyId}"},
         "ResourceConfig": {
             "InstanceType": P["TrainInstanceType"],
-            "InstanceCount": P["TrainingInstanceCount"],
+            "InstanceCount": P["TrainInstanceCount"],
             "VolumeSizeInGB": VOLUME_GB,
             "VolumeKmsKeyId": "${KmsKeyId}",
         },
@@ -179,7 +179,7 @@ def register_step(train: JobStep, evaluate: JobStep, evaluation: PropertyFile) -
             "log_loss": found("metrics.candidate.log_loss"),
             "calibration_error": found("metrics.candidate.calibration_error"),
             "accuracy": found("metrics.candidate.accuracy"),
-            "n_games": found("metrics.candidate.n_games"),
+            "n_rows": found("metrics.candidate.n_rows"),
             "champion_version": found("comparison.champion_version"),
             "difference_to_incumbent": found("comparison.difference.mean"),
             "difference_lower": found("comparison.difference.lower"),
@@ -187,7 +187,7 @@ def register_step(train: JobStep, evaluate: JobStep, evaluation: PropertyFile) -
             "report": Join(on="/", values=[output_of(evaluate, c.EVALUATION_CHANNEL), c.REPORT_FILE]),
             "execution": ExecutionVariables.PIPELINE_EXECUTION_ARN,
             "trigger": found("metadata.trigger"),  # the parameter may be any text, a value of this map may not
-            "training_instances": P["TrainingInstanceCount"].to_string(),
+            "training_instances": P["TrainInstanceCount"].to_string(),
             "image": "${ImageUri}",
             "code_version": "${CodeVersion}",
             "git_revision": "${GitRevision}",

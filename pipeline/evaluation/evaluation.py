@@ -41,20 +41,20 @@ class Record:
 
     game_id: NDArray[np.object_]
     days: NDArray[np.int64]  # since 1970-01-01
-    home_won: FloatArray
-    predictions: Mapping[str, FloatArray]  # by who: candidate, elo_logistic, base_rate
+    target: FloatArray
+    predictions: Mapping[str, FloatArray]  # by who: candidate, baseline, constant
 
     @classmethod
-    def of(cls, table: pa.Table, elo_logistic: FloatArray) -> Record:
+    def of(cls, table: pa.Table, baseline: FloatArray) -> Record:
         """From the table that Train wrote, and the reference for the same games."""
         return cls(
             game_id=table[c.ROW_ID].to_numpy(),
             days=days_of(table),
-            home_won=table[c.TARGET].to_numpy().astype(np.float64),
+            target=table[c.TARGET].to_numpy().astype(np.float64),
             predictions={
-                c.CANDIDATE: table[c.P_MODEL].to_numpy().astype(np.float64),
-                c.ELO_LOGISTIC: elo_logistic,
-                c.BASE_RATE: table[c.P_BASE_RATE].to_numpy().astype(np.float64),
+                c.CANDIDATE: table[c.PREDICTION].to_numpy().astype(np.float64),
+                c.BASELINE: baseline,
+                c.CONSTANT: table[c.P_CONSTANT].to_numpy().astype(np.float64),
             },
         )
 
@@ -85,7 +85,7 @@ def champion_predictions(
     """The champion's record up to its cut-off and its weights on today's features after it."""
     artifact = champion.artifact
     own = dict(
-        zip(artifact.record[c.ROW_ID].to_pylist(), artifact.record[c.P_MODEL].to_pylist(), strict=True),
+        zip(artifact.record[c.ROW_ID].to_pylist(), artifact.record[c.PREDICTION].to_pylist(), strict=True),
     )
     result = np.array([own.get(game) for game in record.game_id], dtype=np.float64)  # None becomes NaN
     reason = why_not_scorable(champion, feature_signature, feature_layout(features.schema).features)
@@ -115,10 +115,10 @@ def difference_on(
     record: Record, incumbent: FloatArray, shared: NDArray[np.bool_] | slice = slice(None)
 ) -> metrics.Difference:
     """Log loss of the record's candidate minus the incumbent's on the `shared` games, with its 95 % interval."""
-    home_won = record.home_won[shared]
+    target = record.target[shared]
     return metrics.paired_difference(
-        metrics.log_losses(record.predictions[c.CANDIDATE][shared], home_won),
-        metrics.log_losses(incumbent[shared], home_won),
+        metrics.log_losses(record.predictions[c.CANDIDATE][shared], target),
+        metrics.log_losses(incumbent[shared], target),
         record.weeks[shared],
         seed=BOOTSTRAP_SEED,
     )
@@ -126,13 +126,13 @@ def difference_on(
 
 def candidate_numbers(record: Record) -> dict[str, Any]:
     """What the quality gate looks at: the candidate's own metrics, and its loss beside Elo-logistic's."""
-    above_elo = difference_on(record, record.predictions[c.ELO_LOGISTIC])
+    above_elo = difference_on(record, record.predictions[c.BASELINE])
     return {
-        "metrics": {c.CANDIDATE: _metrics(record.predictions[c.CANDIDATE], record.home_won)},
+        "metrics": {c.CANDIDATE: _metrics(record.predictions[c.CANDIDATE], record.target)},
         "quality": {
-            "log_loss_above_elo_logistic": above_elo.mean,
-            "gain_over_elo_logistic": -above_elo.mean,
-            "log_loss_above_elo_logistic_interval": [above_elo.lower, above_elo.upper],
+            "loss_above_baseline": above_elo.mean,
+            "skill": -above_elo.mean,
+            "loss_above_baseline_interval": [above_elo.lower, above_elo.upper],
         },
     }
 
@@ -149,7 +149,7 @@ class Comparison:
     champion_version: str
     champion_age_days: int
     basis: str
-    n_games: int
+    n_rows: int
     first_date: str
     last_date: str
     difference: metrics.Difference
@@ -159,7 +159,7 @@ class Comparison:
 
 def compare(record: Record, scored: ChampionPredictions | None, as_of: date) -> Comparison:
     """Compare on the games that both have predicted out of sample."""
-    shared, incumbent = np.ones(record.days.size, dtype=bool), record.predictions[c.ELO_LOGISTIC]
+    shared, incumbent = np.ones(record.days.size, dtype=bool), record.predictions[c.BASELINE]
     champion, version, basis = None, "none", "there is no champion yet: compared with Elo-logistic"
     if scored:
         known, version = np.isfinite(scored.probabilities), scored.champion.version
@@ -167,21 +167,21 @@ def compare(record: Record, scored: ChampionPredictions | None, as_of: date) -> 
         if known.any():
             champion, shared, incumbent, basis = scored.champion, known, scored.probabilities, scored.basis
     difference = difference_on(record, incumbent, shared)
-    incumbent_name = c.CHAMPION if champion else c.ELO_LOGISTIC
+    incumbent_name = c.CHAMPION if champion else c.BASELINE
     age = (as_of - date.fromisoformat(champion.artifact.card.as_of_date)).days if champion else 0
     return Comparison(
         champion_exists=c.YES if champion else c.NO,
         champion_version=version,
         champion_age_days=age,
         basis=basis,
-        n_games=int(shared.sum()),
+        n_rows=int(shared.sum()),
         first_date=str(np.datetime64(int(record.days[shared].min()), "D")),
         last_date=str(np.datetime64(int(record.days[shared].max()), "D")),
         difference=difference,
         improvement=-difference.mean,
         metrics={
-            c.CANDIDATE: _as_json(metrics.score(record.predictions[c.CANDIDATE][shared], record.home_won[shared])),
-            incumbent_name: _as_json(metrics.score(incumbent[shared], record.home_won[shared])),
+            c.CANDIDATE: _as_json(metrics.score(record.predictions[c.CANDIDATE][shared], record.target[shared])),
+            incumbent_name: _as_json(metrics.score(incumbent[shared], record.target[shared])),
         },
     )
 
@@ -209,15 +209,15 @@ def evaluate(
     predictions = {
         c.CANDIDATE: record.predictions[c.CANDIDATE],
         c.CHAMPION: scored.probabilities if scored else np.full(record.days.size, np.nan),
-        c.ELO_LOGISTIC: record.predictions[c.ELO_LOGISTIC],
-        c.BASE_RATE: record.predictions[c.BASE_RATE],
+        c.BASELINE: record.predictions[c.BASELINE],
+        c.CONSTANT: record.predictions[c.CONSTANT],
     }
     numbers = candidate_numbers(record)
     evaluation: dict[str, Any] = {
-        "metrics": {who: _metrics(p, record.home_won) for who, p in predictions.items()} | numbers["metrics"],
+        "metrics": {who: _metrics(p, record.target) for who, p in predictions.items()} | numbers["metrics"],
         "quality": numbers["quality"],
         "comparison": asdict(compare(record, scored, as_of=date.fromisoformat(candidate.card.as_of_date))),
-        "reliability": {who: _reliability(predictions[who], record.home_won) for who in (c.CANDIDATE, c.CHAMPION)},
+        "reliability": {who: _reliability(predictions[who], record.target) for who in (c.CANDIDATE, c.CHAMPION)},
         "monthly": monthly(record, predictions),
         "importance": feature_importance(candidate, features),
     }
@@ -251,9 +251,9 @@ def _limit_rows(
     return rows
 
 
-def _metrics(probabilities: FloatArray, home_won: FloatArray) -> dict[str, Any] | None:
+def _metrics(probabilities: FloatArray, target: FloatArray) -> dict[str, Any] | None:
     known = np.isfinite(probabilities)
-    return _as_json(metrics.score(probabilities[known], home_won[known])) if known.any() else None
+    return _as_json(metrics.score(probabilities[known], target[known])) if known.any() else None
 
 
 def _as_json(scores: metrics.Metrics) -> dict[str, Any]:
@@ -264,9 +264,9 @@ def _as_json(scores: metrics.Metrics) -> dict[str, Any]:
     }
 
 
-def _reliability(probabilities: FloatArray, home_won: FloatArray) -> list[dict[str, float]] | None:
+def _reliability(probabilities: FloatArray, target: FloatArray) -> list[dict[str, float]] | None:
     known = np.isfinite(probabilities)
-    return [asdict(b) for b in metrics.reliability_bins(probabilities[known], home_won[known])] or None
+    return [asdict(b) for b in metrics.reliability_bins(probabilities[known], target[known])] or None
 
 
 def monthly(record: Record, predictions: Mapping[str, FloatArray]) -> list[dict[str, Any]]:
@@ -277,9 +277,9 @@ def monthly(record: Record, predictions: Mapping[str, FloatArray]) -> list[dict[
         games = months == month
         if games.sum() < MIN_MONTH_GAMES:
             continue
-        row: dict[str, Any] = {"month": str(month), "n_games": int(games.sum())}
+        row: dict[str, Any] = {"month": str(month), "n_rows": int(games.sum())}
         for who, p in predictions.items():
-            mean = float(metrics.log_losses(p[games], record.home_won[games]).mean())
+            mean = float(metrics.log_losses(p[games], record.target[games]).mean())
             row[who] = None if math.isnan(mean) else mean
         rows.append(row)
     return rows

@@ -25,7 +25,7 @@ class Metrics:
     accuracy: float  # share of games in which the likelier team won; a forecast of exactly one half counts one half
     roc_auc: float  # NaN when all outcomes are alike
     calibration_error: float
-    n_games: int
+    n_rows: int
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ReliabilityBin:
     observed: float
     lower: float
     upper: float
-    n_games: int
+    n_rows: int
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def score(p: FloatArray, y: FloatArray) -> Metrics:
         accuracy=float(np.where(p == 0.5, 0.5, (p > 0.5) == (y == 1.0)).mean()),
         roc_auc=roc_auc(p, y),
         calibration_error=calibration_error(p, y),
-        n_games=len(p),
+        n_rows=len(p),
     )
 
 
@@ -91,7 +91,7 @@ def calibration_error(p: FloatArray, y: FloatArray) -> float:
     0.05 shows it in both.
     """
     bins = reliability_bins(p, y, _CALIBRATION_BINS)
-    return float(sum(abs(b.predicted - b.observed) * b.n_games for b in bins) / len(p))
+    return float(sum(abs(b.predicted - b.observed) * b.n_rows for b in bins) / len(p))
 
 
 def reliability_bins(p: FloatArray, y: FloatArray, n_bins: int = 10) -> list[ReliabilityBin]:

@@ -84,13 +84,13 @@ METRICS: Final = (
         "Gap between forecast and how often home teams then won. The base rate does well here by saying little, "
         "so read it together with log loss.",
     ),
-    Metric(c.N_GAMES, "Games", "", "Games judged, each predicted from earlier games only."),
+    Metric(c.N_ROWS, "Games", "", "Games judged, each predicted from earlier games only."),
 )
 _WHO: Final = {
     c.CANDIDATE: "the model trained in this run",
     c.CHAMPION: "the approved model in use",
-    c.ELO_LOGISTIC: "two numbers fitted to Elo ratings that are made of results alone, not of the model’s features",
-    c.BASE_RATE: "always the share of past games that home teams won",
+    c.BASELINE: "two numbers fitted to Elo ratings that are made of results alone, not of the model’s features",
+    c.CONSTANT: "always the share of past games that home teams won",
 }
 _WHY: Final = {
     limit.parameter: limit.why for limit in (*gates.QUALITY_LIMITS, gates.NON_INFERIOR, gates.BETTER, gates.OLD)
@@ -159,13 +159,13 @@ def _differences(evaluation: Mapping[str, Any]) -> list[figures.Difference]:
     """Candidate against the champion, if there is one, and against Elo-logistic, each with its limit."""
     quality, comparison = evaluation["quality"], evaluation["comparison"]
     limits = {row["parameter"]: row["limit"] for row in (*quality["limits"], *promotion_limits(evaluation))}
-    lower, upper = quality["log_loss_above_elo_logistic_interval"]
+    lower, upper = quality["loss_above_baseline_interval"]
     above_elo = figures.Difference(
         "Elo-logistic",
-        quality["log_loss_above_elo_logistic"],
+        quality["loss_above_baseline"],
         lower,
         upper,
-        limits.get("MaxLogLossAboveElo"),
+        limits.get("MaxLossAboveBaseline"),
         "limit",
     )
     if comparison["champion_exists"] == c.NO:

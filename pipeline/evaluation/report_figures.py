@@ -25,16 +25,16 @@ from pipeline.evaluation.report_words import signed
 
 WIDTH: Final = 4.2  # inches
 INK, MUTED, RULE, PAPER = "#1c2430", "#565f6d", "#d3d8df", "#fffffe"
-COLOURS: Final = {c.CANDIDATE: "#1257a8", c.CHAMPION: "#b4470b", c.ELO_LOGISTIC: "#0b7261", c.BASE_RATE: "#6b7281"}
+COLOURS: Final = {c.CANDIDATE: "#1257a8", c.CHAMPION: "#b4470b", c.BASELINE: "#0b7261", c.CONSTANT: "#6b7281"}
 NAMES: Final = {
     c.CANDIDATE: "Candidate",
     c.CHAMPION: "Champion",
-    c.ELO_LOGISTIC: "Elo-logistic",
-    c.BASE_RATE: "Base rate",
+    c.BASELINE: "Elo-logistic",
+    c.CONSTANT: "Base rate",
 }
 # Marker and dashes differ as well as colour: for the colour-blind and for black-and-white print.
-_MARKERS: Final = {c.CANDIDATE: "o", c.CHAMPION: "s", c.ELO_LOGISTIC: "^", c.BASE_RATE: ""}
-_DASHES: Final = {c.CANDIDATE: "-", c.CHAMPION: (0, (5, 2)), c.ELO_LOGISTIC: (0, (2, 1.5)), c.BASE_RATE: (0, (1, 2))}
+_MARKERS: Final = {c.CANDIDATE: "o", c.CHAMPION: "s", c.BASELINE: "^", c.CONSTANT: ""}
+_DASHES: Final = {c.CANDIDATE: "-", c.CHAMPION: (0, (5, 2)), c.BASELINE: (0, (2, 1.5)), c.CONSTANT: (0, (1, 2))}
 _VARIABLES: Final = {
     INK: "ink",
     MUTED: "muted",
@@ -130,8 +130,8 @@ def _draw_bins(axes: Axes, who: str, bins: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _draw_bin_sizes(axes: Axes, bins: Sequence[Mapping[str, Any]]) -> None:
-    axes.bar([b["predicted"] for b in bins], [b["n_games"] for b in bins], width=0.035, color=COLOURS[c.CANDIDATE])
-    axes.set_yticks([max((b["n_games"] for b in bins), default=0)])
+    axes.bar([b["predicted"] for b in bins], [b["n_rows"] for b in bins], width=0.035, color=COLOURS[c.CANDIDATE])
+    axes.set_yticks([max((b["n_rows"] for b in bins), default=0)])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:.0f} %"))
     axes.set_title("Games", pad=3)
     axes.set_xlabel("Forecast that the home team wins")
@@ -143,7 +143,7 @@ def monthly(rows: Sequence[Mapping[str, Any]], title: str) -> Markup:
     def draw(figure: Figure) -> None:
         axes = figure.add_axes((0.115, 0.115, 0.855, 0.69))
         axes.set_title("Log loss (lower is better)")
-        for who in (c.BASE_RATE, c.ELO_LOGISTIC, c.CHAMPION, c.CANDIDATE):
+        for who in (c.CONSTANT, c.BASELINE, c.CHAMPION, c.CANDIDATE):
             values = [float("nan") if row[who] is None else row[who] for row in rows]
             if any(row[who] is not None for row in rows):
                 axes.plot(

@@ -81,15 +81,15 @@ def reconcile_rows(
     file_of_row = parsed[FILE].cat.codes.to_numpy()
     n_bad = np.bincount(file_of_row[is_bad], minlength=len(raw.files)).tolist()
     n_called_off = np.bincount(file_of_row[called_off], minlength=len(raw.files)).tolist()
-    n_games = np.bincount(file_of_row[games.index], minlength=len(raw.files)).tolist()
+    n_rows = np.bincount(file_of_row[games.index], minlength=len(raw.files)).tolist()
     of_file = parsed.groupby(FILE, observed=False)[time]
     first, last = of_file.min().tolist(), of_file.max().tolist()
     summaries = tuple(
         FileSummary(
             file.name,
             file.counts,
-            games=n_games[number],
-            replaced=file.counts.rows - n_games[number] - n_bad[number],
+            games=n_rows[number],
+            replaced=file.counts.rows - n_rows[number] - n_bad[number],
             bad_rows=n_bad[number] + file.counts.bad,
             called_off=n_called_off[number],
             first_date=None if pd.isna(first[number]) else first[number].date(),

@@ -53,11 +53,11 @@ def versions(feature_signature: str) -> dict[str, str]:
 def summarise(evaluation: Mapping[str, Any]) -> str:
     """One sentence for mails and lists: the number, what it is compared with, the decision and why."""
     metrics = evaluation["metrics"]
-    who = c.CHAMPION if metrics[c.CHAMPION] else c.ELO_LOGISTIC
+    who = c.CHAMPION if metrics[c.CHAMPION] else c.BASELINE
     name = f"champion {evaluation['comparison']['champion_version']}" if who == c.CHAMPION else "Elo-logistic"
     label = "simulated games: " if evaluation["simulated"] else ""
     return (
-        f"{label}log loss {metrics[c.CANDIDATE][c.LOG_LOSS]:.4f} on {metrics[c.CANDIDATE][c.N_GAMES]:,} games "
+        f"{label}log loss {metrics[c.CANDIDATE][c.LOG_LOSS]:.4f} on {metrics[c.CANDIDATE][c.N_ROWS]:,} games "
         f"({name} {metrics[who][c.LOG_LOSS]:.4f}), as of {evaluation['as_of_date']}; "
         f"{evaluation['decision']}: {evaluation['reason']}"
     )

@@ -1,6 +1,6 @@
 """Prepare: raw game files -> validated games -> features; says whether anything is new.
 
-in   processing/input/games/*.csv|csv.gz|parquet     every game, played or to come (docs/data.md)
+in   processing/input/data/*.csv|csv.gz|parquet     every game, played or to come (docs/data.md)
      processing/input/champion/champion.json         whether a version is in use: without one, new games never wait
      processing/input/evaluated/last_evaluated.json  marker of the last evaluated candidate
      processing/input/evaluated/registered.json      the registry has it; missing where it does not
@@ -71,7 +71,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--first-season", type=int, default=2004)
     parser.add_argument("--max-bad-row-share", type=float, default=0.01)
     parser.add_argument("--max-bad-row-share-of-file", type=float, default=0.2)
-    parser.add_argument("--min-games", type=int, default=1000)
+    parser.add_argument("--min-rows", type=int, default=1000)
     parser.add_argument("--min-days-between-trainings", type=int, default=0, help="of runs that nobody asked for")
     parser.add_argument("--trigger", default="manual", help="what started the run; a schedule and new data wait")
     parser.add_argument("--recipe", nargs="*", default=[], metavar="NAME=VALUE", help="what training will be told")
@@ -120,7 +120,7 @@ def data_summary(validated: ValidatedGames, modelled: pd.DataFrame, as_of: date)
         "took_no_part": took_no_part(validated.files, validated.left_out),
         "left_out": [{"name": item.name, "reason": item.reason} for item in validated.left_out],
         "n_rows_read": validated.n_rows_read,
-        "n_games": len(games),
+        "n_rows": len(games),
         "n_played": len(played),
         "n_modelled": len(modelled),
         "n_upcoming": len(games) - len(played),
@@ -136,7 +136,7 @@ def data_summary(validated: ValidatedGames, modelled: pd.DataFrame, as_of: date)
         "quarantine_rules": [{"rule": str(rule), "n_rows": int(n)} for rule, n in rules.items()],
         "quarantine_examples": examples.astype(str).to_dict("records"),
         "seasons": [
-            {"season": int(str(season)), "n_games": len(group), "home_win_rate": float(group[c.TARGET].mean())}
+            {"season": int(str(season)), "n_rows": len(group), "home_win_rate": float(group[c.TARGET].mean())}
             for season, group in modelled.groupby(nba.SEASON)
         ],
         "notes": [
@@ -169,12 +169,12 @@ def validate(arguments: argparse.Namespace, as_of: date, today: date, report: Pa
     """The validated games; the quarantine is written either way. Raises StepError for data that must not be used."""
     try:
         validated = load_games(
-            processing_input(c.GAMES_CHANNEL),
+            processing_input(c.DATA_CHANNEL),
             as_of=as_of,
             today=today,
             max_bad_row_share=arguments.max_bad_row_share,
             max_bad_row_share_of_file=arguments.max_bad_row_share_of_file,
-            min_games=arguments.min_games,
+            min_rows=arguments.min_rows,
         )
     except BadData as error:
         write_quarantine(report, error.quarantine)

@@ -2,7 +2,7 @@
 
 in   input/data/features/features.parquet     features of played rows (Prepare)
      input/data/features/state.parquet        the league on the as-of morning, passed on for serving
-     input/config/hyperparameters.json        strings: the recipe and walk_forward_games
+     input/config/hyperparameters.json        strings: the recipe and walk_forward_rows
      input/config/resourceconfig.json         the job's hosts: several train together, each on its own row groups
 out  model/model.ubj, model.json, record.parquet, state.parquet, SHA256SUMS   packed by SageMaker as model.tar.gz
      (on the first host)
@@ -37,9 +37,9 @@ MAX_WALK_FORWARD_ROWS = 20_000
 def read_recipe() -> tuple[Hyperparameters, int]:
     """Hyperparameters and the record's length from hyperparameters.json; raises StepError naming key and value."""
     strings: dict[str, str] = json.loads((base_dir() / "input/config/hyperparameters.json").read_text(encoding="utf-8"))
-    rows = strings.pop("walk_forward_games", "1312")
+    rows = strings.pop("walk_forward_rows", "1312")
     if not rows.isdigit() or not 1 <= int(rows) <= MAX_WALK_FORWARD_ROWS:
-        raise StepError(f'WalkForwardGames "{rows}" is not a whole number from 1 to {MAX_WALK_FORWARD_ROWS:,}')
+        raise StepError(f'WalkForwardRows "{rows}" is not a whole number from 1 to {MAX_WALK_FORWARD_ROWS:,}')
     try:
         return Hyperparameters.from_strings(strings), int(rows)
     except ValueError as error:

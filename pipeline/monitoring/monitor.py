@@ -99,7 +99,7 @@ def summarise(report: Mapping[str, Any]) -> str:
         return f"{label}no alarm; {live['why_not']}"
     loss = live["scores"][c.LOG_LOSS]
     return (
-        f"{label}no alarm; champion {report['champion_version']}: log loss {loss['value']:.4f} on {live['n_games']:,} "
+        f"{label}no alarm; champion {report['champion_version']}: log loss {loss['value']:.4f} on {live['n_rows']:,} "
         f"games since {report['trained_before']} ({loss['expected']['mean']:.4f} expected of it)"
     )
 
@@ -113,7 +113,7 @@ def live_forecasts(night: Night, champion: Champion) -> Forecasts:
     results = night.results.take(pa.array([row_of[game] for game in ids], pa.int64()))
     return Forecasts(
         p=predict(champion.artifact.booster, feature_matrix(since)),
-        home_won=since[c.TARGET].to_numpy().astype(np.float64),
+        target=since[c.TARGET].to_numpy().astype(np.float64),
         day=_days(since),
         home=_texts(results, nba.HOME_FRANCHISE),
         away=_texts(results, nba.AWAY_FRANCHISE),
@@ -123,23 +123,23 @@ def live_forecasts(night: Night, champion: Champion) -> Forecasts:
 
 def _live(night: Night, champion: Champion | None, why_silent: str) -> dict[str, Any]:
     if champion is None:
-        return {"enough": False, "why_not": why_silent, "n_games": 0, "found": []}
+        return {"enough": False, "why_not": why_silent, "n_rows": 0, "found": []}
     forecasts = live_forecasts(night, champion)
     said = verdict(forecasts)
     if not said.enough:
-        why_not = f"{said.n_games} games since its cut-off are too few to judge version {champion.version} "
-        return {"enough": False, "why_not": f"{why_not}(at least {MIN_GAMES})", "n_games": said.n_games, "found": []}
+        why_not = f"{said.n_rows} games since its cut-off are too few to judge version {champion.version} "
+        return {"enough": False, "why_not": f"{why_not}(at least {MIN_GAMES})", "n_rows": said.n_rows, "found": []}
     path = evidence_by_day(forecasts)
     return {
         "enough": True,
         "why_not": "",
-        "n_games": said.n_games,
+        "n_rows": said.n_rows,
         "evidence": dict(said.evidence),
         "team": said.team,
         **_performance(live_performance(forecasts)),
         "path": [
-            {"date": _text_of(day), "n_games": int(n), **{name: float(v[i]) for name, v in path.by_family.items()}}
-            for i, (day, n) in enumerate(zip(path.day.tolist(), path.n_games, strict=True))
+            {"date": _text_of(day), "n_rows": int(n), **{name: float(v[i]) for name, v in path.by_family.items()}}
+            for i, (day, n) in enumerate(zip(path.day.tolist(), path.n_rows, strict=True))
         ],
         "found": [Alarm(c.LIVE, _WAYS[name].format(team=said.team)) for name in said.alarms],
     }
@@ -219,8 +219,8 @@ def _changed(results: pa.Table, champion: Champion, as_of: int) -> tuple[int, in
 
     Games from day `as_of` on do not count: in a back-test of an earlier day they have not been played yet.
     """
-    home_won = (results[nba.HOME_POINTS].to_numpy() > results[nba.AWAY_POINTS].to_numpy()).tolist()
-    now = dict(zip(results[c.ROW_ID].to_pylist(), home_won, strict=True))
+    target = (results[nba.HOME_POINTS].to_numpy() > results[nba.AWAY_POINTS].to_numpy()).tolist()
+    now = dict(zip(results[c.ROW_ID].to_pylist(), target, strict=True))
     record = champion.artifact.record
     record = record.filter(pa.array(_days(record) < as_of))
     then = zip(record[c.ROW_ID].to_pylist(), record[c.TARGET].to_pylist(), strict=True)

@@ -62,19 +62,19 @@ class Forecasts:
     """
 
     p: FloatArray  # claimed probability that the home team wins
-    home_won: FloatArray  # 1 or 0
+    target: FloatArray  # 1 or 0
     day: IntArray  # days since 1970-01-01
     home: NDArray[Any] | None = None  # teams in any spelling: without them `team` has nothing to say
     away: NDArray[Any] | None = None
     p_reference: FloatArray | None = None  # another forecaster's probabilities (Elo): one more alternative of `loss`
 
     def __post_init__(self) -> None:
-        given = [a for a in (self.p, self.home_won, self.day, self.home, self.away, self.p_reference) if a is not None]
+        given = [a for a in (self.p, self.target, self.day, self.home, self.away, self.p_reference) if a is not None]
         if any(len(array) != len(self.p) for array in given):
             raise ValueError(f"forecasts: arrays of different lengths ({', '.join(str(len(a)) for a in given)})")
         if (np.diff(self.day) < 0).any():
             raise ValueError("forecasts: the games are not in order of day")
-        if not np.isin(self.home_won, (0.0, 1.0)).all():
+        if not np.isin(self.target, (0.0, 1.0)).all():
             raise ValueError("forecasts: an outcome is neither 0 nor 1")
         for p in (self.p, self.p_reference):
             if p is not None and not ((p >= 0.0) & (p <= 1.0)).all():
@@ -92,14 +92,14 @@ class EvidencePath:
     """
 
     day: IntArray
-    n_games: IntArray  # games up to and including that day
+    n_rows: IntArray  # games up to and including that day
     by_family: Mapping[str, FloatArray]
 
     def alarm(self, family: str | None = None) -> NDArray[np.bool_]:
         """Whether the evidence of the family (of any, if none is given) is beyond the limit, with enough games."""
         families = FAMILIES if family is None else (family,)
         beyond = np.stack([self.by_family[name] >= 1.0 for name in families])
-        return np.asarray(beyond.any(axis=0) & (self.n_games >= MIN_GAMES))
+        return np.asarray(beyond.any(axis=0) & (self.n_rows >= MIN_GAMES))
 
     def first_alarm(self, family: str | None = None) -> int | None:
         """Day (since 1970-01-01) after whose games the limit was first crossed; None if it never was."""
@@ -111,7 +111,7 @@ class EvidencePath:
 class Verdict:
     """What the evidence of all games says tonight."""
 
-    n_games: int
+    n_rows: int
     enough: bool  # at least MIN_GAMES
     evidence: Mapping[str, float] = field(default_factory=dict)  # by family; 1 is the limit
     alarms: tuple[str, ...] = ()  # families beyond the limit; never any where there are too few games
@@ -152,15 +152,15 @@ def evidence_by_day(forecasts: Forecasts, *, last_day_only: bool = False) -> Evi
         day, ends = day[-1:], ends[-1:]
     weeks = (forecasts.day + 3) // 7  # Monday to Sunday: 1970-01-01 was a Thursday
     starts = np.flatnonzero(np.diff(weeks, prepend=weeks[:1] - 1))
-    tolerated = _cumulative(_tolerated_log_odds(forecasts), forecasts.home_won)
+    tolerated = _cumulative(_tolerated_log_odds(forecasts), forecasts.target)
     by_family = {}
     for name, log_odds in _alternatives(forecasts).items():
         if log_odds.shape[1] == 0:
             by_family[name] = np.zeros(len(day))
             continue
-        logs = _detector(_cumulative(log_odds, forecasts.home_won), tolerated, starts, ends)
+        logs = _detector(_cumulative(log_odds, forecasts.target), tolerated, starts, ends)
         by_family[name] = logs / np.log(LIMIT)
-    return EvidencePath(day=day, n_games=ends.astype(np.int64), by_family=by_family)
+    return EvidencePath(day=day, n_rows=ends.astype(np.int64), by_family=by_family)
 
 
 def _log_odds(p: FloatArray) -> FloatArray:
@@ -209,15 +209,15 @@ def _likeliest_team(forecasts: Forecasts) -> str | None:
     names, sides = _sides(forecasts)
     if names.size == 0:
         return None
-    residual = sides * (forecasts.home_won - forecasts.p)[:, None]
+    residual = sides * (forecasts.target - forecasts.p)[:, None]
     variance = (sides != 0.0) * (forecasts.p * (1.0 - forecasts.p))[:, None]
     score = np.abs(residual.sum(axis=0)) / np.sqrt(np.maximum(variance.sum(axis=0), _EPSILON))
     return str(names[int(score.argmax())])
 
 
-def _cumulative(log_odds: FloatArray, home_won: FloatArray) -> FloatArray:
+def _cumulative(log_odds: FloatArray, target: FloatArray) -> FloatArray:
     """Log-likelihood of the first 0, 1, ... games under each column, of the shape (games + 1, columns)."""
-    signed = np.where(home_won[:, None] == 1.0, log_odds, -log_odds)
+    signed = np.where(target[:, None] == 1.0, log_odds, -log_odds)
     result = np.zeros((len(log_odds) + 1, log_odds.shape[1]))
     np.cumsum(-np.logaddexp(0.0, -signed), axis=0, out=result[1:])
     return result

@@ -67,8 +67,8 @@ class FeatureDrift:
 class FeatureReport:
     """Tonight's features; no rows, and a reason, where there is too little to compare."""
 
-    n_games: int
-    n_baseline_games: int
+    n_rows: int
+    n_baseline_rows: int
     seasons: tuple[int, ...]
     rows: tuple[FeatureDrift, ...]  # most drifted first
     why_not: str = ""

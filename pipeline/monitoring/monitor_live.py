@@ -51,7 +51,7 @@ class Score:
 class LivePerformance:
     """Scores on all games since the cut-off."""
 
-    n_games: int
+    n_rows: int
     first_day: int
     last_day: int
     log_loss: Score
@@ -65,7 +65,7 @@ class LivePerformance:
 
 def live_performance(forecasts: Forecasts) -> LivePerformance:
     """Score decided games; raises ValueError where there is none."""
-    p, y = forecasts.p, forecasts.home_won
+    p, y = forecasts.p, forecasts.target
     score = metrics.score(p, y)
     losses = metrics.log_losses(p, y)
     reference = None if forecasts.p_reference is None else metrics.log_losses(forecasts.p_reference, y)
@@ -80,7 +80,7 @@ def live_performance(forecasts: Forecasts) -> LivePerformance:
         return Score(value, (interval.lower, interval.upper) if interval else None, _expected(p, *if_won_lost))
 
     return LivePerformance(
-        n_games=len(forecasts),
+        n_rows=len(forecasts),
         first_day=int(forecasts.day[0]),
         last_day=int(forecasts.day[-1]),
         log_loss=scored(score.log_loss, losses, both),

@@ -38,9 +38,9 @@ class Family:
 
 WAYS: Final = {
     "loss": Family("Loss", "candidate", "", "surprised more often than its probabilities claim, or Elo is better"),
-    "too_good": Family("Too good", "elo-logistic", "7 3", "surprised less often than can be: a leak, until looked at"),
+    "too_good": Family("Too good", "baseline", "7 3", "surprised less often than can be: a leak, until looked at"),
     "home_edge": Family("Home edge", "champion", "3 3", "home teams win more or less often than claimed"),
-    "team": Family("One team", "base-rate", "9 3 2 3", "one team wins more or less often than claimed"),
+    "team": Family("One team", "constant", "9 3 2 3", "one team wins more or less often than claimed"),
 }
 ROWS: Final = (
     (c.LOG_LOSS, "Log loss", "How wrong the probabilities were; being sure and wrong costs most."),

@@ -47,7 +47,7 @@ def walk_forward(
 ) -> pa.Table:
     """Predict the last `n_rows` rows of a table of features, each from rows of earlier months only.
 
-    `features` holds rows whose label is known, in order of time. Returns RECORD_KEYS, p_model, p_base_rate and
+    `features` holds rows whose label is known, in order of time. Returns RECORD_KEYS, prediction, constant and
     trained_before (first day that the row's models had not seen); fewer rows where fewer have at least 500 rows in the
     months before. Raises ValueError when the rows are out of order or one has no target.
     """
@@ -84,17 +84,17 @@ def record_of(
     with ThreadPoolExecutor(threads) as pool:
         forecasts = list(pool.map(forecast, points) if threads > 1 else map(forecast, points))
     columns: dict[str, Any] = {name: keys[name] for name in keys.column_names}
-    columns[c.P_MODEL] = sums.total(np.concatenate(forecasts) if forecasts else np.empty(0))
+    columns[c.PREDICTION] = sums.total(np.concatenate(forecasts) if forecasts else np.empty(0))
     lengths = [point.end - point.begin for point in points]
     totals = months.sums_before[np.searchsorted(months.starts, [point.fit_end for point in points])]
-    rates = [base_rate(total, point.fit_end) for total, point in zip(totals.tolist(), points, strict=True)]
-    columns[c.P_BASE_RATE] = np.repeat(np.array(rates, dtype=np.float64), lengths)
+    rates = [constant(total, point.fit_end) for total, point in zip(totals.tolist(), points, strict=True)]
+    columns[c.P_CONSTANT] = np.repeat(np.array(rates, dtype=np.float64), lengths)
     days = np.repeat(np.array([point.first_day for point in points], dtype="datetime64[D]"), lengths)
     columns[c.TRAINED_BEFORE] = pa.array(days)
     return pa.table(columns)
 
 
-def base_rate(total: float, n_rows: int) -> float:
+def constant(total: float, n_rows: int) -> float:
     """The share of 1 among earlier targets, with one pseudo-count each, so that it is never 0 or 1."""
     return (total + 1.0) / (n_rows + 2.0)
 

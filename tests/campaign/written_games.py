@@ -304,7 +304,7 @@ def original_rows(tables: Iterable[Cells]) -> frozenset[Row]:
 def load(folder: Path) -> ValidatedGames:
     """As Prepare does, with its limits."""
     return load_games(
-        folder, as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, max_bad_row_share_of_file=0.2, min_games=100
+        folder, as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, max_bad_row_share_of_file=0.2, min_rows=100
     )
 
 

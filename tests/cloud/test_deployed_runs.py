@@ -204,7 +204,7 @@ def test_a_monitor_that_was_written_becomes_metrics(deployed: Deployed) -> None:
         "summary": "the champion is surprised more often than its own probabilities claim",
         "live": {
             "enough": True,
-            "n_games": 212,
+            "n_rows": 212,
             "scores": {
                 "log_loss": {"value": 0.7123, "expected": {"mean": 0.622}},
                 "brier": {"value": 0.26},

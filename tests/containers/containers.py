@@ -18,7 +18,7 @@ from pipeline.local.store.store import Store
 from pipeline.workloads.nba import columns as nba
 
 # Three seasons are enough for the gates with a record of 600 games.
-SMALL = {"WalkForwardGames": "600", "MinEvaluatedGames": "400", "BoostingRounds": "20", "AsOfDate": "2025-03-01"}
+SMALL = {"WalkForwardRows": "600", "MinEvaluatedRows": "400", "BoostingRounds": "20", "AsOfDate": "2025-03-01"}
 SOMEBODY = 12345  # a user of this machine who is not root, and has no account
 DOCKER_SOCKET = Path("/var/run/docker.sock")
 

@@ -30,7 +30,7 @@ def test_numbers_and_decision_are_those_of_an_embedded_run(embedded: Nights, in_
     here, there = (nights.printed["champion-kept"] for nights in (embedded, in_containers))
     for key in ("decision", "reason", "metrics"):
         assert there[key] == here[key]
-    assert there["metrics"]["champion"]["n_games"] > 0
+    assert there["metrics"]["champion"]["n_rows"] > 0
     assert [(s["name"], s["status"], s["cached"]) for s in there["steps"]] == [
         (s["name"], s["status"], s["cached"]) for s in here["steps"]
     ]

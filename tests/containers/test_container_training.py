@@ -19,7 +19,7 @@ def test_containers_train_the_candidate_that_one_process_trains(
     expected = embedded.printed["registered"]["metrics"]["candidate"]
     options, store = ("--docker", "--image", image), tmp_path / "docker"
     for count in ("2", "4"):
-        done = run_local(store, league, *options, TrainingInstanceCount=count, ForceTraining="yes")
+        done = run_local(store, league, *options, TrainInstanceCount=count, ForceTraining="yes")
         found = outcome(done)
         assert (found["status"], found["decision"]) == ("Succeeded", "registered")
         assert found["metrics"]["candidate"]["log_loss"] == pytest.approx(expected["log_loss"], rel=0.001)
@@ -35,7 +35,7 @@ def test_a_container_that_is_killed_fails_the_run_by_name_and_nothing_is_left(
     store = tmp_path / "store"
     options = ("--docker", "--image", image)
     with subprocess.Popen(
-        command(store, league, *options, TrainingInstanceCount="2", BoostingRounds="5000"),
+        command(store, league, *options, TrainInstanceCount="2", BoostingRounds="5000"),
         cwd=tmp_path,
         env=environment(tmp_path),
         stdout=subprocess.PIPE,

@@ -52,21 +52,21 @@ EVALUATION = {
             "accuracy": 0.65,
             "roc_auc": 0.7,
             "calibration_error": 0.02,
-            "n_games": 1312,
+            "n_rows": 1312,
         }
-        for who in ("candidate", "champion", "elo_logistic", "base_rate")
+        for who in ("candidate", "champion", "baseline", "constant")
     },
     "comparison": {
         "champion_exists": "yes",
         "champion_version": "1",
         "basis": "the champion's own record and its shipped weights",
-        "n_games": 1300,
+        "n_rows": 1300,
         "first_date": "2023-11-02",
         "last_date": "2025-02-28",
         "difference": {"mean": -0.0045, "lower": -0.0071, "upper": -0.0019},
         "metrics": {
-            "candidate": {"log_loss": 0.6212, "accuracy": 0.65, "calibration_error": 0.0182, "n_games": 1300},
-            "champion": {"log_loss": 0.6257, "accuracy": 0.64, "calibration_error": 0.0203, "n_games": 1300},
+            "candidate": {"log_loss": 0.6212, "accuracy": 0.65, "calibration_error": 0.0182, "n_rows": 1300},
+            "champion": {"log_loss": 0.6257, "accuracy": 0.64, "calibration_error": 0.0203, "n_rows": 1300},
         },
     },
 }

@@ -119,7 +119,7 @@ def test_the_watch_begins_again_when_the_schedule_changes(prod: Template, synthe
     _, clock = only(prod, CLOCK)
     for other in ({"schedule": "rate(1 day)"}, {"time_zone": "Europe/Berlin"}):
         assert only(synthesise(env="prod", **other), CLOCK)[1] != clock
-    same = only(synthesise(env="prod", limits="MinGames=500"), CLOCK)[1]
+    same = only(synthesise(env="prod", limits="MinRows=500"), CLOCK)[1]
     assert {k: v for k, v in same.items() if k != "ServiceToken"} == {
         k: v for k, v in clock.items() if k != "ServiceToken"
     }
@@ -144,7 +144,7 @@ def test_dashboard_shows_runs_models_data_and_every_alarm(prod: Template) -> Non
             "CalibrationError",
             "candidate",
             "champion",
-            "EvaluatedGames",
+            "EvaluatedRows",
             "BucketSizeBytes",
             "retraining-prod",
         ),
@@ -165,7 +165,7 @@ def test_dashboard_reads_the_metrics_that_the_approval_function_writes() -> None
     for name in (
         metrics.LOG_LOSS,
         metrics.CALIBRATION_ERROR,
-        metrics.EVALUATED_GAMES,
+        metrics.EVALUATED_ROWS,
         metrics.ROLE,
         metrics.PIPELINE_NAME,
     ):

@@ -80,19 +80,19 @@ def test_settings_change_defaults_and_nothing_else(prod: Template, synthesise: S
         approval="automatic",
         instance_types="Train=ml.m5.xlarge",
         instance_counts="Aggregate=3,Train=4",
-        limits="MaxLogLoss=0.66,MinGames=500",
+        limits="MaxLogLoss=0.66,MinRows=500",
         events_prefix="feeds/play_by_play",
     )
     before, after = deployed(prod), deployed(changed)
     defaults = {p["Name"]: p["DefaultValue"] for p in after["Parameters"]}
     assert defaults["ApprovalStatus"] == "Approved"
-    assert (defaults["TrainInstanceType"], defaults["TrainingInstanceCount"]) == ("ml.m5.xlarge", 4)
+    assert (defaults["TrainInstanceType"], defaults["TrainInstanceCount"]) == ("ml.m5.xlarge", 4)
     assert defaults["AggregateInstanceCount"] == 3
     assert defaults["EventsPrefix"] == "feeds/play_by_play"
-    assert (defaults["MaxLogLoss"], defaults["MinGames"]) == (0.66, 500)
+    assert (defaults["MaxLogLoss"], defaults["MinRows"]) == (0.66, 500)
     restored = copy.deepcopy(after)
-    machines = ("TrainInstanceType", "TrainingInstanceCount", "AggregateInstanceCount")
-    others = ("EventsPrefix", "ApprovalStatus", *machines, "MaxLogLoss", "MinGames")
+    machines = ("TrainInstanceType", "TrainInstanceCount", "AggregateInstanceCount")
+    others = ("EventsPrefix", "ApprovalStatus", *machines, "MaxLogLoss", "MinRows")
     for parameter, original in zip(restored["Parameters"], before["Parameters"], strict=True):
         if parameter["Name"] in others:
             assert parameter["DefaultValue"] != original["DefaultValue"]

@@ -463,7 +463,7 @@ def test_metrics_of_the_last_evaluation(world: MotoWorld, capsys: pytest.Capture
     (directive,) = metric["_aws"]["CloudWatchMetrics"]
     assert directive["Namespace"] == "ModelRetraining"
     assert directive["Dimensions"] == [["PipelineName", "Role"]]
-    assert {m["Name"] for m in directive["Metrics"]} == {"LogLoss", "CalibrationError", "EvaluatedGames"}
+    assert {m["Name"] for m in directive["Metrics"]} == {"LogLoss", "CalibrationError", "EvaluatedRows"}
 
 
 def test_metrics_are_not_paid_for_every_hour(

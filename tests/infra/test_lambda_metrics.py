@@ -34,15 +34,15 @@ def test_numbers_are_published_when_something_changed_and_once_a_day(
 
 
 def test_candidate_and_champion_have_a_line_each() -> None:
-    scores = {"log_loss": 0.62, "calibration_error": 0.0, "n_games": 1312, "brier": 0.2}
-    marker = {"metrics": {"candidate": scores, "champion": {"log_loss": 0.63, "n_games": None}, "elo_logistic": scores}}
+    scores = {"log_loss": 0.62, "calibration_error": 0.0, "n_rows": 1312, "brier": 0.2}
+    marker = {"metrics": {"candidate": scores, "champion": {"log_loss": 0.63, "n_rows": None}, "baseline": scores}}
     first, second = map(json.loads, metric_lines(marker, "p", 5))
     metrics = [{"Name": "LogLoss", "Unit": "None"}, {"Name": "CalibrationError", "Unit": "None"}]
     directive: dict[str, Any] = {"Namespace": "ModelRetraining", "Dimensions": [["PipelineName", "Role"]]}
-    games = {"Name": "EvaluatedGames", "Unit": "Count"}
+    games = {"Name": "EvaluatedRows", "Unit": "Count"}
     assert first == {
         "_aws": {"Timestamp": 5, "CloudWatchMetrics": [{**directive, "Metrics": [*metrics, games]}]},
-        **{"PipelineName": "p", "Role": "candidate", "LogLoss": 0.62, "CalibrationError": 0.0, "EvaluatedGames": 1312},
+        **{"PipelineName": "p", "Role": "candidate", "LogLoss": 0.62, "CalibrationError": 0.0, "EvaluatedRows": 1312},
     }
     assert second == {
         "_aws": {"Timestamp": 5, "CloudWatchMetrics": [{**directive, "Metrics": metrics[:1]}]},

@@ -16,7 +16,7 @@ OPTIONS = "--aws --pipeline p --region eu-west-1"
 PACKAGE: dict[str, Any] = {"ModelPackageVersion": 3, "ModelPackageDescription": "a candidate"}
 CARRIED = {
     "log_loss": "0.6212",
-    "n_games": "1300",
+    "n_rows": "1300",
     "difference_to_incumbent": "-0.0045",
     "difference_lower": "-0.0071",
     "difference_upper": "-0.0019",
@@ -130,7 +130,7 @@ def test_without_a_champion_the_candidate_stands_beside_elo_on_the_evaluated_gam
         ["log", "loss", "0.6200", "-", "0.6200"],
     ]
     assert any(line.startswith("Log loss, candidate less Elo-logistic: -0.0045 ") for line in lines({}, first))
-    first["comparison"]["metrics"] = {"candidate": {}, "elo_logistic": {"log_loss": 0.5}}
+    first["comparison"]["metrics"] = {"candidate": {}, "baseline": {"log_loss": 0.5}}
     assert table(first)[1] == ["log", "loss", "-", "-", "0.5000"]
 
 
@@ -146,7 +146,7 @@ def test_simulated_games_are_called_so() -> None:
         {"comparison": {}},
         {"comparison": []},
         {"comparison": 1},
-        {**EVALUATION, "comparison": {**EVALUATION["comparison"], "n_games": "many"}},  # type: ignore[dict-item]
+        {**EVALUATION, "comparison": {**EVALUATION["comparison"], "n_rows": "many"}},  # type: ignore[dict-item]
         {**EVALUATION, "comparison": {**EVALUATION["comparison"], "metrics": 5}},  # type: ignore[dict-item]
     ],
     ids=["KeyError", "TypeError", "TypeError 2", "ValueError", "AttributeError"],

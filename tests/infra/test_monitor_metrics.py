@@ -24,7 +24,7 @@ REPORT: dict[str, Any] = {
     "summary": "no alarm",
     "live": {
         "enough": True,
-        "n_games": 212,
+        "n_rows": 212,
         "scores": {
             "log_loss": {"value": 0.631, "expected": {"mean": 0.622}},
             "brier": {"value": 0.219},
@@ -38,7 +38,7 @@ REPORT: dict[str, Any] = {
 }
 THIN: dict[str, Any] = {
     **REPORT,
-    "live": {"enough": False, "n_games": 12},
+    "live": {"enough": False, "n_rows": 12},
     "features": {"enough": False},
     "scores": {"enough": False},
 }
@@ -50,7 +50,7 @@ def test_every_number_has_its_metric() -> None:
         "ExpectedLogLoss": 0.622,
         "LiveBrier": 0.219,
         "LiveCalibrationError": 0.031,
-        "LiveGames": 212,
+        "LiveRows": 212,
         "LossEvidence": 0.4,
         "DriftEvidence": 1.2,
         "DriftedFeatures": 1,
@@ -72,7 +72,7 @@ def test_a_monitor_that_failed_says_only_that() -> None:
 
 def test_the_line_is_in_the_embedded_format_with_the_pipelines_name_and_the_files_time() -> None:
     (line,) = monitor_lines(REPORT, "retraining-prod", WRITTEN)
-    counts = {"LiveGames", "DriftedFeatures", "DaysSinceNewestGame", "LateScores", "DataFindings", "MonitorFailures"}
+    counts = {"LiveRows", "DriftedFeatures", "DaysSinceNewestGame", "LateScores", "DataFindings", "MonitorFailures"}
     values = values_of(REPORT)
     directive = {
         "Namespace": "ModelRetraining",

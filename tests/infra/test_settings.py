@@ -46,21 +46,21 @@ def test_an_option_wins_over_the_environment(root: Path) -> None:
 def test_options_are_text_and_cdk_json_is_not() -> None:
     as_text = read(
         alert_emails="a@x.org, b@x.org",
-        limits="MaxLogLoss=0.66,MinGames=500",
+        limits="MaxLogLoss=0.66,MinRows=500",
         instance_counts="Train=2",
         tags="a=1,b=2",
         enabled="False",
     )
     as_json = read(
         alert_emails=["a@x.org", "b@x.org"],
-        limits={"MaxLogLoss": 0.66, "MinGames": 500},
+        limits={"MaxLogLoss": 0.66, "MinRows": 500},
         instance_counts={"Train": 2},
         tags={"a": "1", "b": 2},
         enabled=False,
     )
     assert as_text == as_json
     assert as_text.alert_emails == ("a@x.org", "b@x.org")
-    assert as_text.limits == {"MaxLogLoss": 0.66, "MinGames": 500}
+    assert as_text.limits == {"MaxLogLoss": 0.66, "MinRows": 500}
     assert as_text.instance_counts == {"Train": 2}
 
 
@@ -105,7 +105,7 @@ def test_options_are_text_and_cdk_json_is_not() -> None:
         ("limits", "MaxLogLoss=low", "a number for MaxLogLoss"),
         ("limits", {"MaxLogLoss": True}, "a number for MaxLogLoss"),
         ("limits", "MaxLogLoss=nan", "a number for MaxLogLoss"),
-        ("limits", "MinGames=10.5", "a whole number from 0 for MinGames"),
+        ("limits", "MinRows=10.5", "a whole number from 0 for MinRows"),
         ("limits", "MaxAccuracy=72", "from 0 to 1 for MaxAccuracy"),
         ("limits", "MaxAccuracy", "name=value"),
         ("log_retention_days", 42, "365"),

@@ -51,7 +51,7 @@ def load(tmp_path: Path) -> Callable[..., ValidatedGames]:
         as_of: date = date(2021, 3, 1),
         today: date = date(2021, 3, 1),
         max_bad_row_share: float = 1.0,
-        min_games: int = 0,
+        min_rows: int = 0,
         max_bad_row_share_of_file: float = 1.0,
     ) -> ValidatedGames:
         return load_games(
@@ -60,7 +60,7 @@ def load(tmp_path: Path) -> Callable[..., ValidatedGames]:
             today=today,
             max_bad_row_share=max_bad_row_share,
             max_bad_row_share_of_file=max_bad_row_share_of_file,
-            min_games=min_games,
+            min_rows=min_rows,
         )
 
     return write_and_load

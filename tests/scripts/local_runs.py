@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 # Three seasons are enough for the gates with a record of 600 games, and a run takes seconds.
-SMALL = {"WalkForwardGames": "600", "MinEvaluatedGames": "400", "BoostingRounds": "20", "AsOfDate": "2025-03-01"}
+SMALL = {"WalkForwardRows": "600", "MinEvaluatedRows": "400", "BoostingRounds": "20", "AsOfDate": "2025-03-01"}
 
 
 @dataclass(frozen=True)

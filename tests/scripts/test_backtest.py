@@ -75,7 +75,7 @@ def assert_same_numbers(prepared: Prepared, outcome: Outcome, nights: list[Night
         numbers = judgements.numbers(candidate)
         real = night.evaluation
         assert numbers["metrics"][c.CANDIDATE] == pytest.approx(real["metrics"][c.CANDIDATE], abs=CLOSE)
-        for name in ("log_loss_above_elo_logistic", "log_loss_above_elo_logistic_interval"):
+        for name in ("loss_above_baseline", "loss_above_baseline_interval"):
             assert numbers["quality"][name] == pytest.approx(real["quality"][name], abs=CLOSE)
         assert bool(prepared.passes[candidate]) == real["quality"]["passed"]
         assert (champion != NOBODY) == (real["comparison"]["champion_exists"] == "yes")

@@ -78,7 +78,7 @@ def test_every_machine_of_a_job_is_billed_and_said(definition: dict[str, Any]) -
     lines: dict[int, str] = {}
     for count in (1, 2):
         chosen = copy.deepcopy(definition)
-        (parameter,) = [p for p in chosen["Parameters"] if p["Name"] == "TrainingInstanceCount"]
+        (parameter,) = [p for p in chosen["Parameters"] if p["Name"] == "TrainInstanceCount"]
         parameter["DefaultValue"] = count
         found = estimate(nights(chosen, measured_seconds(), load_prices()), [], 1.0, 30.0)
         (lines[count],) = [line for line in night_table(found) if line.startswith("  Train ")]

@@ -29,7 +29,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 
 def load(folder: Path, as_of: date = SAMPLE_AS_OF) -> ValidatedGames:
-    return load_games(folder, as_of=as_of, today=as_of, max_bad_row_share=0.0, min_games=1)
+    return load_games(folder, as_of=as_of, today=as_of, max_bad_row_share=0.0, min_rows=1)
 
 
 @pytest.fixture(scope="module")

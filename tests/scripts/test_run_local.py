@@ -21,7 +21,7 @@ from pipeline.local.store.record import RunResult
 from pipeline.local.store.registry import Registry, RegistryError
 from scripts.run_local import retrain
 
-METRICS = {"log_loss", "brier", "accuracy", "roc_auc", "calibration_error", "n_games"}
+METRICS = {"log_loss", "brier", "accuracy", "roc_auc", "calibration_error", "n_rows"}
 JOBS = ("Prepare", "Predict", "Train", "Evaluate")
 
 REASON = 'drift, again: "50 %"'  # not in the characters of a model package's metadata
@@ -84,11 +84,11 @@ def test_first_run_registers_version_1_for_approval(first: tuple[Path, Command])
     }
     assert {name: set(values) for name, values in outcome["metrics"].items() if values} == {
         "candidate": METRICS,
-        "elo_logistic": METRICS,
-        "base_rate": METRICS,
+        "baseline": METRICS,
+        "constant": METRICS,
     }
-    assert outcome["metrics"]["candidate"]["n_games"] == 600
-    assert outcome["metrics"]["candidate"]["log_loss"] < outcome["metrics"]["base_rate"]["log_loss"]
+    assert outcome["metrics"]["candidate"]["n_rows"] == 600
+    assert outcome["metrics"]["candidate"]["log_loss"] < outcome["metrics"]["constant"]["log_loss"]
     assert Path(outcome["report"]).read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     monitor = outcome["monitor"]
     assert monitor["summary"] == "simulated games: no alarm; no version is approved yet"
@@ -161,9 +161,9 @@ def test_more_games_are_compared_with_the_champion(root: Path, approved: Path, l
     assert "only 19 days old" in outcome["reason"]
     comparison = outcome["comparison"]
     assert comparison["champion_version"] == "1"
-    assert comparison["n_games"] == 600
+    assert comparison["n_rows"] == 600
     assert comparison["last_date"] == "2025-03-19"
-    assert outcome["metrics"]["champion"]["n_games"] == 600
+    assert outcome["metrics"]["champion"]["n_rows"] == 600
     old = run_local(root, approved, later_league, AsOfDate="2025-04-05").json
     assert old["decision"] == "registered"
     assert "35 days old" in old["reason"]

@@ -30,8 +30,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def runs(root: Path, league: Path, store: Path) -> dict[int, Command]:
     """A run with one, two and four hosts, on the same games; without a champion each candidate is registered."""
     return {
-        count: run_local(root, store, league, TrainingInstanceCount=str(count), ForceTraining="yes")
-        for count in (1, 2, 4)
+        count: run_local(root, store, league, TrainInstanceCount=str(count), ForceTraining="yes") for count in (1, 2, 4)
     }
 
 
@@ -42,7 +41,7 @@ def test_several_hosts_train_the_candidate_that_one_trains(store: Path, runs: di
     assert (done.json["status"], done.json["decision"]) == ("Succeeded", "registered")
     expected, found = (run.json["metrics"]["candidate"] for run in (runs[1], done))
     assert found["log_loss"] == pytest.approx(expected["log_loss"], rel=0.001)
-    assert found["n_games"] == expected["n_games"]
+    assert found["n_rows"] == expected["n_rows"]
     version = done.json["model_package"]["version"]
     package = json.loads((store / "registry" / "nba-home-win" / f"{version}.json").read_text(encoding="utf-8"))
     assert package["CustomerMetadataProperties"]["training_instances"] == str(count)
@@ -55,7 +54,7 @@ def test_a_cached_model_is_one_of_as_many_hosts(
     root: Path, league: Path, store: Path, runs: dict[int, Command]
 ) -> None:
     assert {count: training_was_cached(run) for count, run in runs.items()} == {1: False, 2: False, 4: False}
-    again = run_local(root, store, league, TrainingInstanceCount="4", ForceTraining="yes")
+    again = run_local(root, store, league, TrainInstanceCount="4", ForceTraining="yes")
     assert training_was_cached(again), "so that it was not the input that made the difference"
     assert again.json["metrics"] == runs[4].json["metrics"]
 
@@ -64,9 +63,9 @@ def test_a_cached_model_is_one_of_as_many_hosts(
 def test_a_number_of_hosts_that_no_job_can_have_is_refused(
     root: Path, league: Path, tmp_path: Path, count: str
 ) -> None:
-    done = run_local(root, tmp_path / "store", league, TrainingInstanceCount=count)
+    done = run_local(root, tmp_path / "store", league, TrainInstanceCount=count)
     assert done.code == 2
-    assert "TrainingInstanceCount" in done.err
+    assert "TrainInstanceCount" in done.err
     assert "Traceback" not in done.err
 
 
@@ -89,7 +88,7 @@ def test_a_host_that_is_killed_fails_the_run_by_name_and_nothing_is_left(
     root: Path, league: Path, tmp_path: Path, victim: str, new_store: Callable[[Path], Path]
 ) -> None:
     store = new_store(tmp_path / "store")
-    process = start_local(root, store, league, TrainingInstanceCount="3", BoostingRounds="5000")
+    process = start_local(root, store, league, TrainInstanceCount="3", BoostingRounds="5000")
     pids = training_hosts(store, process, 3)
     os.kill(pids[int(victim.removeprefix("algo-")) - 1], signal.SIGKILL)
     killed = time.monotonic()

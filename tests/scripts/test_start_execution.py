@@ -60,8 +60,8 @@ def test_any_reason_starts_a_run(cloud: Cloud, reason: str, value: str) -> None:
         ("ForceTraining=true", "\"ForceTraining\" is one of no, yes, not 'true'"),
         ("MaxDepth", "is not NAME=VALUE"),
         (
-            "TrainingInstanceCount=0",
-            "step Train, ResourceConfig.InstanceCount: 0 instances (with TrainingInstanceCount)",
+            "TrainInstanceCount=0",
+            "step Train, ResourceConfig.InstanceCount: 0 instances (with TrainInstanceCount)",
         ),
         ("TrainInstanceType=ml.g5.xlarge", "ml.g5.xlarge has local storage"),
         ("EventsPrefix=games/plays", 'EventsPrefix "games/plays" and DataPrefix "games" overlap'),

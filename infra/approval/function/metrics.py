@@ -16,8 +16,8 @@ PIPELINE_NAME: Final = "PipelineName"
 ROLE: Final = "Role"  # candidate or champion
 LOG_LOSS: Final = "LogLoss"
 CALIBRATION_ERROR: Final = "CalibrationError"
-EVALUATED_GAMES: Final = "EvaluatedGames"
-METRICS: Final = {LOG_LOSS: c.LOG_LOSS, CALIBRATION_ERROR: c.CALIBRATION_ERROR, EVALUATED_GAMES: c.N_GAMES}
+EVALUATED_ROWS: Final = "EvaluatedRows"
+METRICS: Final = {LOG_LOSS: c.LOG_LOSS, CALIBRATION_ERROR: c.CALIBRATION_ERROR, EVALUATED_ROWS: c.N_ROWS}
 DAILY_HOUR: Final = "12"  # UTC
 NEW_SECONDS: Final = 3900  # an hour, and some minutes in which the hourly event may be late
 ROLES: Final = (c.CANDIDATE, c.CHAMPION)
@@ -49,7 +49,7 @@ def metric_lines(evaluated: Mapping[str, Any], pipeline: str, milliseconds: int)
 
 
 def _directive(values: Mapping[str, float], milliseconds: int) -> dict[str, Any]:
-    units = {EVALUATED_GAMES: "Count"}
+    units = {EVALUATED_ROWS: "Count"}
     return {
         "Timestamp": milliseconds,
         "CloudWatchMetrics": [

@@ -20,7 +20,7 @@ LIVE_LOG_LOSS: Final = "LiveLogLoss"
 EXPECTED_LOG_LOSS: Final = "ExpectedLogLoss"  # if the champion's own probabilities are right
 LIVE_BRIER: Final = "LiveBrier"
 LIVE_CALIBRATION_ERROR: Final = "LiveCalibrationError"
-LIVE_GAMES: Final = "LiveGames"
+LIVE_ROWS: Final = "LiveRows"
 LOSS_EVIDENCE: Final = "LossEvidence"  # 1 is the limit
 DRIFT_EVIDENCE: Final = "DriftEvidence"  # the greatest of home edge, team, too good and scores; 1 is the limit
 DRIFTED_FEATURES: Final = "DriftedFeatures"
@@ -29,11 +29,11 @@ LATE_SCORES: Final = "LateScores"
 DATA_FINDINGS: Final = "DataFindings"
 MONITOR_FAILURES: Final = "MonitorFailures"
 ALL: Final = (
-    *(LIVE_LOG_LOSS, EXPECTED_LOG_LOSS, LIVE_BRIER, LIVE_CALIBRATION_ERROR, LIVE_GAMES, LOSS_EVIDENCE, DRIFT_EVIDENCE),
+    *(LIVE_LOG_LOSS, EXPECTED_LOG_LOSS, LIVE_BRIER, LIVE_CALIBRATION_ERROR, LIVE_ROWS, LOSS_EVIDENCE, DRIFT_EVIDENCE),
     *(DRIFTED_FEATURES, DAYS_SINCE_NEWEST, LATE_SCORES, DATA_FINDINGS, MONITOR_FAILURES),
 )
 LIMIT: Final = 1.0  # of the evidences
-_COUNTS: Final = (LIVE_GAMES, DRIFTED_FEATURES, DAYS_SINCE_NEWEST, LATE_SCORES, DATA_FINDINGS, MONITOR_FAILURES)
+_COUNTS: Final = (LIVE_ROWS, DRIFTED_FEATURES, DAYS_SINCE_NEWEST, LATE_SCORES, DATA_FINDINGS, MONITOR_FAILURES)
 _MOST_DAYS_APART: Final = 2  # of the as-of date and the day of writing: time zones, and a run past midnight
 
 
@@ -86,6 +86,6 @@ def _live(live: Mapping[str, Any]) -> dict[str, float]:
         EXPECTED_LOG_LOSS: scores[c.LOG_LOSS]["expected"]["mean"],
         LIVE_BRIER: scores[c.BRIER]["value"],
         LIVE_CALIBRATION_ERROR: scores[c.CALIBRATION_ERROR]["value"],
-        LIVE_GAMES: live["n_games"],
+        LIVE_ROWS: live["n_rows"],
         LOSS_EVIDENCE: live["evidence"]["loss"],
     }

@@ -33,7 +33,7 @@ SILENCE_SECONDS: Final = 25.0  # a host that swaps or copies may be late, but no
 _PINGS: Final = 6  # in that time
 _RETRY_SECONDS: Final = 0.25
 _LONGEST_LINE: Final = 65_536
-_NEXT: Final = "its own log says more; start the run again, or with TrainingInstanceCount 1"
+_NEXT: Final = "its own log says more; start the run again, or with TrainInstanceCount 1"
 
 Message = dict[str, Any]
 
@@ -250,7 +250,7 @@ class RollCall:
         return (
             f"{hosts} {', '.join(missing)} did not come within {self.wait:g} s: {len(there)} of "
             f"{len(self.hosts.names)} hosts are there ({', '.join(there)}). The missing host's log says whether it "
-            "started; start the run again, or with TrainingInstanceCount 1"
+            "started; start the run again, or with TrainInstanceCount 1"
         )
 
     def _tell(self, message: Message) -> None:

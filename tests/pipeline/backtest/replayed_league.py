@@ -9,7 +9,7 @@ from pipeline.backtest.policies import REFERENCE, Policy
 from pipeline.backtest.run import Settings
 
 FIRST, LAST = date(2024, 12, 20), date(2025, 2, 28)
-SMALL = {"WalkForwardGames": 600, "MinEvaluatedGames": 400, "BoostingRounds": 5, "MaxChampionAgeDays": 20}
+SMALL = {"WalkForwardRows": 600, "MinEvaluatedRows": 400, "BoostingRounds": 5, "MaxChampionAgeDays": 20}
 POLICIES = (
     REFERENCE,
     Policy(),

@@ -22,14 +22,14 @@ KEYS = [FitKey(0, end) for end in range(100, 200, 10)] + [FitKey(50, 150)]
 def source() -> Source:
     rng = np.random.default_rng(7)
     features = rng.normal(size=(300, len(FEATURES))).astype(np.float32)
-    home_won = (rng.random(300) < 0.6).astype(np.float64)
-    return Source(features, home_won, digests_of(features, home_won))
+    target = (rng.random(300) < 0.6).astype(np.float64)
+    return Source(features, target, digests_of(features, target))
 
 
 def test_the_matrix_holds_what_the_model_predicts(source: Source, tmp_path: Path) -> None:
     fits = fit_all(KEYS, {CLEAN: source}, RECIPE, FitCache(tmp_path), jobs=1)
     for key in KEYS:
-        booster = fit(source.X[key.begin : key.end], source.home_won[key.begin : key.end], RECIPE, LAYOUT)
+        booster = fit(source.X[key.begin : key.end], source.target[key.begin : key.end], RECIPE, LAYOUT)
         expected = predict(booster, source.X[key.end :])
         assert (fits.probabilities(fits.row(key), key.end, 300) == expected).all(), key
 
@@ -80,7 +80,7 @@ def test_a_damaged_fit_is_made_anew(source: Source, tmp_path: Path) -> None:
 
 def test_other_games_or_recipes_are_other_fits(source: Source, tmp_path: Path) -> None:
     cache = FitCache(tmp_path)
-    other = source.home_won.copy()
+    other = source.target.copy()
     other[120] = 1 - other[120]
     digests = digests_of(source.X, other)
     assert digests[:121] == source.digests[:121]

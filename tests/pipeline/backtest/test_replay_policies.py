@@ -25,7 +25,7 @@ from pipeline.backtest.policies import (
         ("nightly", Schedule(min_days=1)),
         ("never", Schedule(min_days=NEVER)),
         ("every 90 days", Schedule(min_days=90)),
-        ("every 200 games", Schedule(min_games=200)),
+        ("every 200 games", Schedule(min_rows=200)),
         ("each-season + on-drift", Schedule(each_season=True, on_drift=True)),
         ("monthly + on-loss + every 10 days", Schedule(min_days=10, on_loss=True)),
     ],

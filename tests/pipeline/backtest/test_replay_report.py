@@ -39,7 +39,7 @@ def test_faults_stand_on_the_page_with_prepares_own_words(settings: Make, cache:
 def test_intervals_against_never_are_the_pipelines_own(done: Replay) -> None:
     service = done.prepared.service
     for number, result in enumerate(done.results):
-        losses = [metrics.log_losses(service.probabilities(done.outcome, n), service.home_won) for n in (number, 0)]
+        losses = [metrics.log_losses(service.probabilities(done.outcome, n), service.target) for n in (number, 0)]
         weeks = (service.world.day[service.begin :] + 3) // 7
         alone = metrics.paired_difference(losses[0], losses[1], weeks, seed=20_041_102)
         assert np.allclose(

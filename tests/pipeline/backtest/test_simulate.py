@@ -100,9 +100,9 @@ def test_losses_by_day_are_those_of_the_probabilities(done: Replay) -> None:
     service = done.prepared.service
     for number, result in enumerate(done.results):
         p = service.probabilities(done.outcome, number)
-        assert np.isclose(log_losses(p, service.home_won).sum(), done.losses.log_loss[number].sum())
-        assert np.isclose(((p - service.home_won) ** 2).sum(), done.losses.brier[number].sum())
-        assert result.scores.n_games == len(p)
+        assert np.isclose(log_losses(p, service.target).sum(), done.losses.log_loss[number].sum())
+        assert np.isclose(((p - service.target) ** 2).sum(), done.losses.brier[number].sum())
+        assert result.scores.n_rows == len(p)
 
 
 def test_state_that_waits_for_the_model_is_another_forecast_of_the_same_champion(done: Replay) -> None:

@@ -17,9 +17,9 @@ from pipeline.local.plan.expressions import Value
 LIMITS = {p.name: float(p.default) for p in parameters.EVALUATION if p.name in gates.GATE_PARAMETERS}
 GOOD: dict[str, Any] = {
     "metrics": {
-        "candidate": {"log_loss": 0.62, "calibration_error": 0.02, "accuracy": 0.65, "n_games": 1312},
+        "candidate": {"log_loss": 0.62, "calibration_error": 0.02, "accuracy": 0.65, "n_rows": 1312},
     },
-    "quality": {"log_loss_above_elo_logistic": -0.004, "gain_over_elo_logistic": 0.004},
+    "quality": {"loss_above_baseline": -0.004, "skill": 0.004},
     "comparison": {
         "champion_exists": "yes",
         "champion_age_days": 10,
@@ -48,13 +48,13 @@ def test_a_good_candidate_keeps_every_limit() -> None:
     [
         ("metrics.candidate.log_loss", 0.69, "log loss 0.69 is above the limit 0.68 (MaxLogLoss)"),
         ("metrics.candidate.calibration_error", 0.2, "calibration error 0.2 is above"),
-        ("quality.log_loss_above_elo_logistic", 0.0001, "log loss above Elo-logistic 0.0001 is above the limit 0"),
-        ("metrics.candidate.n_games", 999, "games evaluated 999 is below the limit 1,000 (MinEvaluatedGames)"),
+        ("quality.loss_above_baseline", 0.0001, "log loss above Elo-logistic 0.0001 is above the limit 0"),
+        ("metrics.candidate.n_rows", 999, "games evaluated 999 is below the limit 1,000 (MinEvaluatedRows)"),
         ("metrics.candidate.accuracy", 0.88, "accuracy 0.88 is above the limit 0.73 (MaxAccuracy): too good to be"),
         (
-            "quality.gain_over_elo_logistic",
+            "quality.skill",
             0.021,
-            "gain over Elo-logistic 0.021 is above the limit 0.02 (MaxGainOverElo)",
+            "gain over Elo-logistic 0.021 is above the limit 0.02 (MaxSkill)",
         ),
         ("metrics.candidate.log_loss", float("nan"), "log loss nan is above"),
     ],

@@ -12,7 +12,7 @@ from pipeline.contract.reason_text import printable, public_paths, readable, sho
 
 REQUEST = {
     "ProcessingInputs": [
-        {"S3Input": {"LocalPath": "/opt/ml/processing/input/games", "S3Uri": "s3://data/games/"}},
+        {"S3Input": {"LocalPath": "/opt/ml/processing/input/data", "S3Uri": "s3://data/games/"}},
         {"S3Input": {"LocalPath": "/opt/ml/processing/input", "S3Uri": "s3://data/all"}},
     ],
     "ProcessingOutputConfig": {
@@ -29,19 +29,19 @@ def container(folder: Path, request: object) -> Path:
 
 def test_folders_of_the_container_become_locations(tmp_path: Path) -> None:
     base = container(tmp_path, REQUEST)
-    text = f"{base}/processing/input/games holds nothing; see /opt/ml/processing/output/report/quarantine.csv"
+    text = f"{base}/processing/input/data holds nothing; see /opt/ml/processing/output/report/quarantine.csv"
     assert public_paths(text, base) == "s3://data/games holds nothing; see s3://artifacts/runs/1/r/quarantine.csv"
 
 
 def test_what_is_no_processing_job_keeps_its_paths(tmp_path: Path) -> None:
-    text = f"{tmp_path}/processing/input/games holds nothing"
+    text = f"{tmp_path}/processing/input/data holds nothing"
     assert public_paths(text, tmp_path) == text
     assert public_paths(text, container(tmp_path, ["no", "request"])) == text
 
 
 def test_links_of_local_mode_name_no_place(tmp_path: Path) -> None:
-    request = {"ProcessingInputs": [{"S3Input": {"LocalPath": "/opt/ml/processing/input/games", "S3Uri": "file:///x"}}]}
-    text = "/opt/ml/processing/input/games holds nothing"
+    request = {"ProcessingInputs": [{"S3Input": {"LocalPath": "/opt/ml/processing/input/data", "S3Uri": "file:///x"}}]}
+    text = "/opt/ml/processing/input/data holds nothing"
     assert public_paths(text, container(tmp_path, request)) == text
 
 

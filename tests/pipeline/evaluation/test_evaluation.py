@@ -42,7 +42,7 @@ REAL_AS_OF = date(2023, 7, 1)
 def games(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """Twelve simulated seasons, played games only."""
     folder = write_sample(tmp_path_factory.mktemp("evaluation") / "games", AS_OF)
-    validated = load_games(folder, as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, min_games=1000)
+    validated = load_games(folder, as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, min_rows=1000)
     return validated.games[validated.games[nba.HOME_POINTS].notna()].reset_index(drop=True)
 
 
@@ -61,7 +61,7 @@ def results_of(games: pd.DataFrame) -> pa.Table:
     return result_table(games)
 
 
-def train(features: pa.Table, before: date = AS_OF, n_games: int = 1312, signature: str = "") -> Artifact:
+def train(features: pa.Table, before: date = AS_OF, n_rows: int = 1312, signature: str = "") -> Artifact:
     """What Train makes of the games before a day."""
     days = features[c.TIME].to_numpy().astype("datetime64[D]")
     known = features.slice(0, int((days < np.datetime64(before)).sum()))
@@ -76,12 +76,12 @@ def train(features: pa.Table, before: date = AS_OF, n_games: int = 1312, signatu
         feature_signature=signature or feature_signature(),
         features=FEATURES,
         hyperparameters=recipe.as_numbers(),
-        walk_forward_rows=n_games,
+        walk_forward_rows=n_rows,
         target_mean=0.56,
         xgboost_version="",
     )
-    home_won = known[c.TARGET].to_numpy().astype(np.float64)
-    return Artifact(fit(feature_matrix(known), home_won, recipe, LAYOUT), card, walk_forward(known, recipe, n_games))
+    target = known[c.TARGET].to_numpy().astype(np.float64)
+    return Artifact(fit(feature_matrix(known), target, recipe, LAYOUT), card, walk_forward(known, recipe, n_rows))
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_honest_features_keep_every_limit(candidate: Artifact, features: pa.Tabl
     assert evaluation["decision"] == "registered"
     assert evaluation["metrics"]["champion"] is None
     assert sum(row["share"] for row in evaluation["importance"]) == pytest.approx(1.0)
-    assert sum(row["n_games"] for row in evaluation["monthly"]) <= 1312
+    assert sum(row["n_rows"] for row in evaluation["monthly"]) <= 1312
 
 
 @pytest.mark.parametrize("leak", canaries.ALL)
@@ -114,7 +114,7 @@ def test_a_leak_trips_the_too_good_gate(
 ) -> None:
     table = feature_table(leak(games))
     evaluation = judged(train(table), table, results)
-    assert "MaxGainOverElo" in broken_limits(evaluation), evaluation["quality"]
+    assert "MaxSkill" in broken_limits(evaluation), evaluation["quality"]
     assert evaluation["decision"] == "failed"
     assert "too good to be true" in evaluation["reason"]
 
@@ -128,7 +128,7 @@ def test_leaks_of_form_and_moves_trip_the_accuracy_too(games: pd.DataFrame, resu
 @pytest.fixture(scope="module")
 def real_league(real_games: Path) -> pd.DataFrame:
     """Every real game, seasons 1947 to 2023."""
-    return load_games(real_games, as_of=REAL_AS_OF, today=REAL_AS_OF, max_bad_row_share=0.01, min_games=1000).games
+    return load_games(real_games, as_of=REAL_AS_OF, today=REAL_AS_OF, max_bad_row_share=0.01, min_rows=1000).games
 
 
 def judged_on_real_games(features: pd.DataFrame, real_league: pd.DataFrame) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def judged_on_real_games(features: pd.DataFrame, real_league: pd.DataFrame) -> d
 def test_honest_features_of_real_games_keep_every_limit(real_league: pd.DataFrame) -> None:
     evaluation = judged_on_real_games(build_features(real_league), real_league)
     assert evaluation["quality"]["passed"], evaluation["quality"]["reason"]
-    assert 0.0 < evaluation["quality"]["gain_over_elo_logistic"] < 0.01
+    assert 0.0 < evaluation["quality"]["skill"] < 0.01
 
 
 @pytest.mark.parametrize("leak", canaries.ALL)
@@ -148,7 +148,7 @@ def test_a_leak_on_real_games_trips_the_too_good_gate(
     leak: Callable[[pd.DataFrame], pd.DataFrame], real_league: pd.DataFrame
 ) -> None:
     evaluation = judged_on_real_games(leak(real_league), real_league)
-    assert "MaxGainOverElo" in broken_limits(evaluation), evaluation["quality"]
+    assert "MaxSkill" in broken_limits(evaluation), evaluation["quality"]
 
 
 def test_no_column_of_the_features_moves_the_reference(
@@ -166,7 +166,7 @@ def test_champion_is_scored_by_its_record_and_then_by_its_weights(
     cut_off = date(2025, 1, 15)
     champion = Champion("7", train(features, cut_off), {})
     comparison = judged(candidate, features, results, champion)["comparison"]
-    assert comparison["n_games"] == 1312
+    assert comparison["n_rows"] == 1312
     assert comparison["champion_age_days"] == 45
     record = candidate.record
     days = record[c.TIME].to_numpy().astype("datetime64[D]")
@@ -174,7 +174,7 @@ def test_champion_is_scored_by_its_record_and_then_by_its_weights(
     own = dict(
         zip(
             champion.artifact.record[c.ROW_ID].to_pylist(),
-            champion.artifact.record[c.P_MODEL].to_pylist(),
+            champion.artifact.record[c.PREDICTION].to_pylist(),
             strict=True,
         )
     )
@@ -198,10 +198,10 @@ def test_champion_of_other_features_is_compared_on_the_games_of_both_records(
     champion = Champion("7", train(features, date(2025, 1, 15), signature="other"), {})
     evaluation = judged(candidate, features, results, champion)
     days = candidate.record[c.TIME].to_numpy().astype("datetime64[D]")
-    assert evaluation["comparison"]["n_games"] == (days < np.datetime64("2025-01-15")).sum() < 1312
+    assert evaluation["comparison"]["n_rows"] == (days < np.datetime64("2025-01-15")).sum() < 1312
     assert "trained on other features" in evaluation["comparison"]["basis"]
-    assert evaluation["metrics"]["champion"]["n_games"] == evaluation["comparison"]["n_games"]
-    assert evaluation["metrics"]["candidate"]["n_games"] == 1312
+    assert evaluation["metrics"]["champion"]["n_rows"] == evaluation["comparison"]["n_rows"]
+    assert evaluation["metrics"]["candidate"]["n_rows"] == 1312
 
 
 def test_a_champion_without_a_common_game_is_no_champion_to_compare_with(
@@ -218,15 +218,15 @@ def test_a_champion_without_a_common_game_is_no_champion_to_compare_with(
 def test_a_worse_candidate_does_not_replace_the_champion(
     candidate: Artifact, features: pa.Table, results: pa.Table
 ) -> None:
-    flat = candidate.record[c.P_MODEL].to_numpy() * 0.3 + 0.4
-    worse = candidate.record.set_column(candidate.record.column_names.index(c.P_MODEL), c.P_MODEL, pa.array(flat))
+    flat = candidate.record[c.PREDICTION].to_numpy() * 0.3 + 0.4
+    worse = candidate.record.set_column(candidate.record.column_names.index(c.PREDICTION), c.PREDICTION, pa.array(flat))
     evaluation = evaluate(
         replace(candidate, record=worse),
         Champion("7", candidate, {}),
         features,
         results,
         feature_signature=feature_signature(),
-        limits={**LIMITS, "MaxLogLossAboveElo": 1.0, "MaxCalibrationError": 1.0},
+        limits={**LIMITS, "MaxLossAboveBaseline": 1.0, "MaxCalibrationError": 1.0},
     )
     assert evaluation["decision"] == "champion-kept"
     assert "it may be worse" in evaluation["reason"]
@@ -236,8 +236,8 @@ def test_a_worse_candidate_does_not_replace_the_champion(
 def test_a_record_of_few_games_is_refused_by_the_gate_and_not_by_a_defect(
     features: pa.Table, results: pa.Table
 ) -> None:
-    evaluation = judged(train(features, n_games=1), features, results)
-    assert "MinEvaluatedGames" in evaluation["quality"]["reason"]
+    evaluation = judged(train(features, n_rows=1), features, results)
+    assert "MinEvaluatedRows" in evaluation["quality"]["reason"]
 
 
 def packed(candidate: Artifact, folder: Path) -> Path:

@@ -54,9 +54,9 @@ RESULTS = pa.table(
     }
 )
 RECORD = FEATURE_TABLE.select([c.ROW_ID, c.TIME, nba.SEASON, c.TARGET]).slice(BEGIN)
-RECORD = RECORD.append_column(c.P_MODEL, pa.array(CHANCE.uniform(0.4, 0.7, N - BEGIN)))
-RECORD = RECORD.append_column(c.P_BASE_RATE, pa.array(CHANCE.uniform(0.5, 0.6, N - BEGIN)))
-P_MODEL, WON = RECORD[c.P_MODEL].to_numpy(), RECORD[c.TARGET].to_numpy()
+RECORD = RECORD.append_column(c.PREDICTION, pa.array(CHANCE.uniform(0.4, 0.7, N - BEGIN)))
+RECORD = RECORD.append_column(c.P_CONSTANT, pa.array(CHANCE.uniform(0.5, 0.6, N - BEGIN)))
+PREDICTION, WON = RECORD[c.PREDICTION].to_numpy(), RECORD[c.TARGET].to_numpy()
 ELO = reference_forecast(RESULTS, IDS[BEGIN:], DATES[4])
 RECIPE = Hyperparameters(boosting_rounds=3, min_child_weight=1)
 CARD = ModelCard(
@@ -79,7 +79,7 @@ THE_RECORD = Record.of(RECORD, ELO)
 
 def champion(**card: Any) -> Champion:
     """Version 7, as of 2025-02-02; its record lacks the first two games of the candidate's, and differs."""
-    own = RECORD.set_column(RECORD.column_names.index(c.P_MODEL), c.P_MODEL, pa.array(1 - P_MODEL)).slice(2)
+    own = RECORD.set_column(RECORD.column_names.index(c.PREDICTION), c.PREDICTION, pa.array(1 - PREDICTION)).slice(2)
     return Champion("7", Artifact(ARTIFACT.booster, replace(CARD, as_of_date="2025-02-02", **card), own), {})
 
 
@@ -90,8 +90,8 @@ def scored(probabilities: list[float]) -> ChampionPredictions:
 def test_a_record_as_arrays() -> None:
     assert THE_RECORD.game_id.tolist() == IDS[BEGIN:]
     assert THE_RECORD.days.tolist() == [(day - date(1970, 1, 1)).days for day in DATES[BEGIN:]]
-    assert THE_RECORD.home_won.tolist() == WON.tolist()
-    expected = {"candidate": P_MODEL, "elo_logistic": ELO, "base_rate": RECORD[c.P_BASE_RATE].to_numpy()}
+    assert THE_RECORD.target.tolist() == WON.tolist()
+    expected = {"candidate": PREDICTION, "baseline": ELO, "constant": RECORD[c.P_CONSTANT].to_numpy()}
     assert {who: p.tolist() for who, p in THE_RECORD.predictions.items()} == {
         w: p.tolist() for w, p in expected.items()
     }
@@ -118,7 +118,7 @@ def test_a_champions_weights_count_from_the_day_that_they_have_not_seen(trained_
     version = champion(trained_before=trained_before)
     found = evaluation.champion_predictions(version, THE_RECORD, FEATURE_TABLE, "today")
     shipped = predict(ARTIFACT.booster, feature_matrix(FEATURE_TABLE))[BEGIN:]
-    own = np.concatenate([[np.nan, np.nan], 1 - P_MODEL[2:]])
+    own = np.concatenate([[np.nan, np.nan], 1 - PREDICTION[2:]])
     first = N - BEGIN - later
     np.testing.assert_array_equal(found.probabilities, np.concatenate([own[:first], shipped[first:]]))
     assert found.champion is version
@@ -129,13 +129,13 @@ def test_a_champions_weights_count_from_the_day_that_they_have_not_seen(trained_
 
 def test_a_champion_of_other_features_has_its_own_record_only() -> None:
     found = evaluation.champion_predictions(champion(), THE_RECORD, FEATURE_TABLE, "tomorrow")
-    np.testing.assert_array_equal(found.probabilities, np.concatenate([[np.nan, np.nan], 1 - P_MODEL[2:]]))
+    np.testing.assert_array_equal(found.probabilities, np.concatenate([[np.nan, np.nan], 1 - PREDICTION[2:]]))
     assert found.basis.startswith("the games of both records, because version 7 was trained on other features")
     assert found.champion.version == "7"
 
 
 def difference(incumbent: Any, chosen: Any) -> metrics.Difference:
-    losses = [metrics.log_losses(p[chosen], WON[chosen]) for p in (P_MODEL, incumbent)]
+    losses = [metrics.log_losses(p[chosen], WON[chosen]) for p in (PREDICTION, incumbent)]
     return metrics.paired_difference(*losses, THE_RECORD.weeks[chosen], seed=SEED)
 
 
@@ -147,20 +147,20 @@ def test_without_a_champion_the_candidate_is_compared_with_elo_logistic() -> Non
         "champion_version": "none",
         "champion_age_days": 0,
         "basis": "there is no champion yet: compared with Elo-logistic",
-        "n_games": N - BEGIN,
+        "n_rows": N - BEGIN,
         "first_date": "2025-01-03",
         "last_date": "2025-02-26",
         "difference": asdict(everything),
         "improvement": -everything.mean,
         "metrics": {
-            "candidate": asdict(metrics.score(P_MODEL, WON)),
-            "elo_logistic": asdict(metrics.score(ELO, WON)),
+            "candidate": asdict(metrics.score(PREDICTION, WON)),
+            "baseline": asdict(metrics.score(ELO, WON)),
         },
     }
 
 
 def test_a_champion_is_compared_on_the_games_that_it_has_predicted() -> None:
-    predictions = np.concatenate([[np.nan] * 4, 1 - P_MODEL[4:36], [np.nan] * 2])
+    predictions = np.concatenate([[np.nan] * 4, 1 - PREDICTION[4:36], [np.nan] * 2])
     found = evaluation.compare(THE_RECORD, scored(predictions.tolist()), date(2025, 3, 1))
     both = difference(predictions, slice(4, 36))
     assert asdict(found) == {
@@ -168,13 +168,13 @@ def test_a_champion_is_compared_on_the_games_that_it_has_predicted() -> None:
         "champion_version": "7",
         "champion_age_days": 27,
         "basis": "the basis",
-        "n_games": 32,
+        "n_rows": 32,
         "first_date": "2025-01-09",
         "last_date": "2025-02-23",
         "difference": asdict(both),
         "improvement": -both.mean,
         "metrics": {
-            "candidate": asdict(metrics.score(P_MODEL[4:36], WON[4:36])),
+            "candidate": asdict(metrics.score(PREDICTION[4:36], WON[4:36])),
             "champion": asdict(metrics.score(predictions[4:36], WON[4:36])),
         },
     }
@@ -205,22 +205,22 @@ def test_an_evaluation_without_a_champion() -> None:
     numbers = evaluation.candidate_numbers(THE_RECORD)
     above = difference(ELO, slice(None))
     assert numbers == {
-        "metrics": {"candidate": asdict(metrics.score(P_MODEL, WON))},
+        "metrics": {"candidate": asdict(metrics.score(PREDICTION, WON))},
         "quality": {
-            "log_loss_above_elo_logistic": above.mean,
-            "gain_over_elo_logistic": -above.mean,
-            "log_loss_above_elo_logistic_interval": [above.lower, above.upper],
+            "loss_above_baseline": above.mean,
+            "skill": -above.mean,
+            "loss_above_baseline_interval": [above.lower, above.upper],
         },
     }
     assert found["metrics"] == {
         **numbers["metrics"],
         "champion": None,
-        "elo_logistic": asdict(metrics.score(ELO, WON)),
-        "base_rate": asdict(metrics.score(THE_RECORD.predictions["base_rate"], WON)),
+        "baseline": asdict(metrics.score(ELO, WON)),
+        "constant": asdict(metrics.score(THE_RECORD.predictions["constant"], WON)),
     }
     assert found["quality"].items() >= numbers["quality"].items()
     assert found["comparison"] == asdict(evaluation.compare(THE_RECORD, None, date(2025, 3, 1)))
-    bins = [asdict(one) for one in metrics.reliability_bins(P_MODEL, WON)]
+    bins = [asdict(one) for one in metrics.reliability_bins(PREDICTION, WON)]
     assert found["reliability"] == {"candidate": bins, "champion": None}
     assert [row["champion"] for row in found["monthly"]] == [None, None]
     assert found["importance"] == evaluation.feature_importance(ARTIFACT, FEATURE_TABLE)
@@ -246,14 +246,14 @@ def test_a_candidate_without_a_record_is_refused() -> None:
         )
 
 
-EASY = {"MaxLogLoss": 9.0, "MaxCalibrationError": 9.0, "MaxLogLossAboveElo": 9.0, "MaxGainOverElo": 9.0}
-PASSING = {**EASY, "MinEvaluatedGames": 38.0, "MaxAccuracy": 1.0}
+EASY = {"MaxLogLoss": 9.0, "MaxCalibrationError": 9.0, "MaxLossAboveBaseline": 9.0, "MaxSkill": 9.0}
+PASSING = {**EASY, "MinEvaluatedRows": 38.0, "MaxAccuracy": 1.0}
 
 
 @pytest.mark.parametrize(
     ("limits", "decision"),
     [
-        (PASSING | {"MinEvaluatedGames": 39.0}, "failed"),
+        (PASSING | {"MinEvaluatedRows": 39.0}, "failed"),
         (PASSING | {"NonInferiorityMargin": -9.0}, "champion-kept"),
         (PASSING | {"NonInferiorityMargin": 9.0, "MaxChampionAgeDays": 27}, "registered"),
         (PASSING | {"NonInferiorityMargin": 9.0, "MaxChampionAgeDays": 28, "MinImprovement": 9.0}, "champion-kept"),
@@ -264,7 +264,7 @@ def test_the_verdict_is_that_of_the_gates_and_is_worded_by_them(limits: dict[str
     promotion = gates.judge_promotion(found, LIMITS | limits)
     assert found["decision"] == decision
     assert found["quality"]["passed"] is (decision != "failed")
-    words = "games evaluated 38 is below the limit 39 (MinEvaluatedGames): too few games to judge a model"
+    words = "games evaluated 38 is below the limit 39 (MinEvaluatedRows): too few games to judge a model"
     failed = words if decision == "failed" else ""
     assert found["quality"]["reason"] == (failed or "every limit holds")
     assert found["reason"] == (failed or promotion.reason)
@@ -287,31 +287,31 @@ def test_the_verdict_is_that_of_the_gates_and_is_worded_by_them(limits: dict[str
 
 
 def test_several_failed_limits_are_one_sentence() -> None:
-    strict = PASSING | {"MaxLogLoss": 0.0, "MinEvaluatedGames": 99.0}
+    strict = PASSING | {"MaxLogLoss": 0.0, "MinEvaluatedRows": 99.0}
     found = judged(None, **strict)
     first, second = gates.failed_limits(found, LIMITS | strict)
     assert found["reason"] == f"{first}; {second}"
 
 
 def test_games_that_all_ended_alike_have_no_auc() -> None:
-    numbers = evaluation.candidate_numbers(replace(THE_RECORD, home_won=np.ones(N - BEGIN)))
+    numbers = evaluation.candidate_numbers(replace(THE_RECORD, target=np.ones(N - BEGIN)))
     assert numbers["metrics"]["candidate"]["roc_auc"] is None
 
 
 def test_months_of_ten_games_and_more() -> None:
     """38 games: 20 of January, 18 of February; then ten and nine of February, one of them without a forecast."""
-    predictions = {"candidate": P_MODEL, "champion": np.where(np.arange(N - BEGIN) == 0, np.nan, ELO)}
+    predictions = {"candidate": PREDICTION, "champion": np.where(np.arange(N - BEGIN) == 0, np.nan, ELO)}
     losses = {who: metrics.log_losses(p, WON) for who, p in predictions.items()}
-    january = {"month": "2025-01", "n_games": 20, "candidate": pytest.approx(losses["candidate"][:20].mean())}
-    february = {"month": "2025-02", "n_games": 10, "candidate": pytest.approx(losses["candidate"][20:30].mean())}
+    january = {"month": "2025-01", "n_rows": 20, "candidate": pytest.approx(losses["candidate"][:20].mean())}
+    february = {"month": "2025-02", "n_rows": 10, "candidate": pytest.approx(losses["candidate"][20:30].mean())}
     for games, expected in ((30, [january, february]), (29, [january])):
-        record = replace(THE_RECORD, days=THE_RECORD.days[:games], home_won=WON[:games])
+        record = replace(THE_RECORD, days=THE_RECORD.days[:games], target=WON[:games])
         rows = evaluation.monthly(record, {who: p[:games] for who, p in predictions.items()})
         assert [{name: row[name] for name in january} for row in rows] == expected
         assert rows[0]["champion"] is None
-    late = replace(THE_RECORD, days=THE_RECORD.days[11:], home_won=WON[11:])
+    late = replace(THE_RECORD, days=THE_RECORD.days[11:], target=WON[11:])
     (row,) = evaluation.monthly(late, {who: p[11:] for who, p in predictions.items()})
-    assert (row["month"], row["n_games"]) == ("2025-02", 18), "nine games of January are too few"
+    assert (row["month"], row["n_rows"]) == ("2025-02", 18), "nine games of January are too few"
     _, row = evaluation.monthly(THE_RECORD, predictions)
     assert row["champion"] == pytest.approx(losses["champion"][20:].mean())
 

@@ -37,7 +37,7 @@ def test_hand_values() -> None:
     assert metrics.accuracy == 0.5
     assert metrics.roc_auc == 0.75
     assert metrics.calibration_error == pytest.approx((0.1 + 0.6 + 0.6 + 0.2) / 4)
-    assert metrics.n_games == 4
+    assert metrics.n_rows == 4
 
 
 def test_metrics_are_the_contracts() -> None:
@@ -88,15 +88,15 @@ def test_bins_have_nearly_equal_counts_and_intervals_around_the_share() -> None:
     p, y = forecasts(2, 1_312)
     bins = reliability_bins(p, y)
     assert len(bins) == 10
-    assert sum(b.n_games for b in bins) == 1_312
-    assert all(80 < b.n_games < 190 for b in bins)
+    assert sum(b.n_rows for b in bins) == 1_312
+    assert all(80 < b.n_rows < 190 for b in bins)
     assert [b.predicted for b in bins] == sorted(b.predicted for b in bins)
     assert all(0.0 <= b.lower < b.observed < b.upper <= 1.0 for b in bins)
 
 
 def test_equal_forecasts_share_a_bin() -> None:
     bins = reliability_bins(np.full(100, 0.6), np.arange(100) % 2.0)
-    assert [(b.n_games, b.observed) for b in bins] == [(100, 0.5)]
+    assert [(b.n_rows, b.observed) for b in bins] == [(100, 0.5)]
     assert calibration_error(np.full(100, 0.6), np.arange(100) % 2.0) == pytest.approx(0.1)
 
 

@@ -15,8 +15,8 @@ from pipeline.evaluation.news import Tonight, judge_news, last_evaluated, last_r
 FACTS = {"fingerprint": "new", "recipe_fingerprint": "recipe", "as_of_date": "2025-03-01"}
 LIMITS = {p.name: float(p.default) for p in parameters.EVALUATION if p.name in gates.GATE_PARAMETERS}
 GOOD: dict[str, Any] = {
-    "metrics": {"candidate": {"log_loss": 0.62, "calibration_error": 0.02, "accuracy": 0.65, "n_games": 1312}},
-    "quality": {"log_loss_above_elo_logistic": -0.004, "gain_over_elo_logistic": 0.004},
+    "metrics": {"candidate": {"log_loss": 0.62, "calibration_error": 0.02, "accuracy": 0.65, "n_rows": 1312}},
+    "quality": {"loss_above_baseline": -0.004, "skill": 0.004},
     "comparison": {
         "champion_exists": "yes",
         "champion_version": "1",

@@ -31,7 +31,7 @@ def metrics(log_loss: float, brier: float, accuracy: float, auc: float, calibrat
         "accuracy": accuracy,
         "roc_auc": auc,
         "calibration_error": calibration,
-        "n_games": 1312,
+        "n_rows": 1312,
     }
 
 
@@ -59,7 +59,7 @@ def reliability_bins(shift: float) -> list[dict[str, float]]:
                 "observed": observed,
                 "lower": max(0.0, observed - half),
                 "upper": min(1.0, observed + half),
-                "n_games": n,
+                "n_rows": n,
             }
         )
     return bins
@@ -84,11 +84,11 @@ def months(champion: bool) -> list[dict[str, Any]]:
         rows.append(
             {
                 "month": month,
-                "n_games": 110,
+                "n_rows": 110,
                 "candidate": base,
                 "champion": base + 0.002 + 0.003 * math.cos(i) if champion and i > 2 else None,
-                "elo_logistic": base + 0.005 + 0.004 * math.sin(2.9 * i),
-                "base_rate": 0.687 + 0.004 * math.cos(2 * i),
+                "baseline": base + 0.005 + 0.004 * math.sin(2.9 * i),
+                "constant": 0.687 + 0.004 * math.cos(2 * i),
             }
         )
     return rows
@@ -108,7 +108,7 @@ def data() -> dict[str, Any]:
             for y in range(2014, 2026)
         ],
         "n_rows_read": 14761,
-        "n_games": 14703,
+        "n_rows": 14703,
         "n_played": 14653,
         "n_modelled": 13423,
         "n_upcoming": 50,
@@ -132,7 +132,7 @@ def data() -> dict[str, Any]:
             },
         ],
         "seasons": [
-            {"season": y, "n_games": 1230, "home_win_rate": 0.57 + 0.01 * math.sin(y)} for y in range(2014, 2026)
+            {"season": y, "n_rows": 1230, "home_win_rate": 0.57 + 0.01 * math.sin(y)} for y in range(2014, 2026)
         ],
         "notes": ["the newest played game is 1 days before the as-of date"],
     }
@@ -162,24 +162,24 @@ def first_evaluation() -> dict[str, Any]:
             "max_depth": "3",
             "min_child_weight": "50.0",
             "subsample": "0.7",
-            "walk_forward_games": "1312",
+            "walk_forward_rows": "1312",
         },
         "metrics": {
             "candidate": metrics(0.6262, 0.2174, 0.6512, 0.7012, 0.0182),
             "champion": None,
-            "elo_logistic": metrics(0.6307, 0.2201, 0.6422, 0.6912, 0.0212),
-            "base_rate": metrics(0.6868, 0.2468, 0.5532, 0.5, 0.011),
+            "baseline": metrics(0.6307, 0.2201, 0.6422, 0.6912, 0.0212),
+            "constant": metrics(0.6868, 0.2468, 0.5532, 0.5, 0.011),
         },
         "quality": {
-            "log_loss_above_elo_logistic": -0.0045,
-            "log_loss_above_elo_logistic_interval": [-0.0071, -0.0019],
+            "loss_above_baseline": -0.0045,
+            "loss_above_baseline_interval": [-0.0071, -0.0019],
             "passed": True,
             "reason": "every limit holds",
             "limits": [
                 limit("log loss", 0.6262, "<=", 0.68, "MaxLogLoss"),
                 limit("calibration error", 0.0182, "<=", 0.06, "MaxCalibrationError"),
-                limit("log loss above Elo-logistic", -0.0045, "<=", 0.0, "MaxLogLossAboveElo"),
-                limit("games evaluated", 1312.0, ">=", 400.0, "MinEvaluatedGames"),
+                limit("log loss above Elo-logistic", -0.0045, "<=", 0.0, "MaxLossAboveBaseline"),
+                limit("games evaluated", 1312.0, ">=", 400.0, "MinEvaluatedRows"),
                 limit("accuracy", 0.6512, "<=", 0.72, "MaxAccuracy"),
             ],
         },
@@ -188,7 +188,7 @@ def first_evaluation() -> dict[str, Any]:
             "champion_version": "none",
             "champion_age_days": 0,
             "basis": "there is no champion yet: compared with Elo-logistic",
-            "n_games": 1312,
+            "n_rows": 1312,
             "first_date": "2023-11-02",
             "last_date": "2025-02-28",
             "difference": {"mean": -0.0045, "lower": -0.0071, "upper": -0.0019},
@@ -295,13 +295,13 @@ def with_little() -> dict[str, Any]:
     evaluation = first_evaluation() | {"decision": "failed", "reason": "games evaluated 12 is below the limit 400"}
     evaluation["monthly"] = evaluation["monthly"][:1]
     evaluation["reliability"]["candidate"] = [
-        {"predicted": 0.6, "observed": 1.0, "lower": 0.9, "upper": 1.0, "n_games": 12}
+        {"predicted": 0.6, "observed": 1.0, "lower": 0.9, "upper": 1.0, "n_rows": 12}
     ]
     evaluation["importance"] = []
     evaluation["data"] |= {"n_bad_rows": 0, "quarantine_rules": [], "quarantine_examples": [], "left_out": []}
-    for who in ("candidate", "elo_logistic", "base_rate"):
+    for who in ("candidate", "baseline", "constant"):
         evaluation["metrics"][who]["roc_auc"] = None
-    evaluation["quality"]["limits"][3] = limit("games evaluated", 12.0, ">=", 400.0, "MinEvaluatedGames")
+    evaluation["quality"]["limits"][3] = limit("games evaluated", 12.0, ">=", 400.0, "MinEvaluatedRows")
     evaluation["quality"] |= {"passed": False, "reason": evaluation["reason"]}
     return evaluation
 
@@ -334,7 +334,7 @@ def test_every_number_of_the_comparison_and_the_limits_is_shown() -> None:
     text = Page(render(evaluation)).text
     for of in evaluation["metrics"].values():
         for name, value in of.items():
-            assert (f"{value:,}" if name == "n_games" else f"{value:.4f}") in text
+            assert (f"{value:,}" if name == "n_rows" else f"{value:.4f}") in text
     for row in (*evaluation["quality"]["limits"], *evaluation["promotion"]["limits"]):
         assert row["parameter"] in text
     for shown in ("−0.0004", "−0.0016", "+0.0008", "margin is +0.0020", "at most 0.0020", "at least 400", "41.0 %"):
@@ -376,7 +376,7 @@ def test_best_value_of_a_row_is_marked_in_words_and_ties_are_all_marked() -> Non
 def test_champion_scored_on_fewer_games_is_said() -> None:
     evaluation = later_evaluation()
     assert "numbers cover only" not in Page(render(evaluation)).text
-    evaluation["metrics"]["champion"]["n_games"] = 1200
+    evaluation["metrics"]["champion"]["n_rows"] = 1200
     assert "numbers cover only 1,200 of the 1,312 games" in Page(render(evaluation)).text
 
 

@@ -39,7 +39,7 @@ def prepare(base: Path, root: Path, *arguments: str) -> subprocess.CompletedProc
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return subprocess.run(
-        [sys.executable, "-m", "pipeline.jobs.prepare", "--as-of", AS_OF, "--min-games", "500", *arguments],
+        [sys.executable, "-m", "pipeline.jobs.prepare", "--as-of", AS_OF, "--min-rows", "500", *arguments],
         cwd=root,
         env={**os.environ, "SAGEMAKER_BASE_DIR": str(base)},
         capture_output=True,
@@ -155,7 +155,7 @@ def test_a_known_fingerprint_is_nothing_new(root: Path, league: list[Path], tmp_
     report = tmp_path / "processing/output/report/prepared.json"
     first = json.loads(report.read_text())
     marker = tmp_path / "processing/input/evaluated/last_evaluated.json"
-    step = [sys.executable, "-m", "pipeline.jobs.prepare", "--as-of", AS_OF, "--min-games", "500"]
+    step = [sys.executable, "-m", "pipeline.jobs.prepare", "--as-of", AS_OF, "--min-rows", "500"]
     marker.write_text(json.dumps({"fingerprint": first["fingerprint"]}))
     environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(tmp_path)}
     subprocess.run(step, cwd=root, env=environment, check=True, capture_output=True)

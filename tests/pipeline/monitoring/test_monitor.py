@@ -94,7 +94,7 @@ def watched(case: Case, **changes: Any) -> dict[str, Any]:
 def test_an_ordinary_night_has_numbers_and_no_alarm(case: Case) -> None:
     report = watched(case)
     assert report["alarms"] == []
-    assert report[c.LIVE]["n_games"] == GAMES - 50
+    assert report[c.LIVE]["n_rows"] == GAMES - 50
     assert set(report[c.LIVE]["evidence"]) == {"loss", "too_good", "home_edge", "team"}
     assert report[c.LIVE]["scores"][c.LOG_LOSS]["as_claimed"]
     assert len(report[c.DRIFT]["rows"]) == len(FEATURES)

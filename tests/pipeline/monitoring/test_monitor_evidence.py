@@ -24,7 +24,7 @@ def league(n: int, *, seed: int = 1, shift: float = 0.0, slope: float = 1.0) -> 
     home = rng.integers(len(TEAMS), size=n)
     return Forecasts(
         p=1 / (1 + np.exp(-claimed)),
-        home_won=(rng.random(n) < truth).astype(np.float64),
+        target=(rng.random(n) < truth).astype(np.float64),
         day=14_000 + np.arange(n) // 7,
         home=TEAMS[home],
         away=TEAMS[(home + 1 + rng.integers(len(TEAMS) - 1, size=n)) % len(TEAMS)],
@@ -81,8 +81,8 @@ def test_a_team_whose_results_are_doctored_is_named() -> None:
     games = league(900)
     assert games.home is not None
     assert games.away is not None
-    won = np.where(games.home == "MIA", 1.0, np.where(games.away == "MIA", 0.0, games.home_won))
-    said = verdict(replace(games, home_won=won))
+    won = np.where(games.home == "MIA", 1.0, np.where(games.away == "MIA", 0.0, games.target))
+    said = verdict(replace(games, target=won))
     assert evidence.TEAM in said.alarms
     assert said.team == "MIA"
 
@@ -93,7 +93,7 @@ def test_a_fault_late_in_a_champions_life_is_found_as_fast_as_an_early_one() -> 
     right = league(700, seed=6)
     both = Forecasts(
         np.concatenate([right.p, wrong.p]),
-        np.concatenate([right.home_won, wrong.home_won]),
+        np.concatenate([right.target, wrong.target]),
         np.concatenate([right.day, wrong.day + 100]),
     )
     late = evidence_by_day(both).first_alarm(evidence.HOME_EDGE)
@@ -108,8 +108,8 @@ def test_a_night_sees_only_what_was_known_by_then(n: int, seed: int) -> None:
     games = league(n, seed=seed, shift=-0.5)
     path = evidence_by_day(games)
     night = len(path.day) * 2 // 3
-    known = int(path.n_games[night])
-    arrays = (games.p, games.home_won, games.day, games.home, games.away)
+    known = int(path.n_rows[night])
+    arrays = (games.p, games.target, games.day, games.home, games.away)
     so_far = Forecasts(*(array[:known] for array in arrays if array is not None))
     alone = evidence_by_day(so_far)
     for name, values in path.by_family.items():
@@ -120,7 +120,7 @@ def test_the_verdict_of_a_night_is_the_last_point_of_the_path() -> None:
     games = league(400, shift=-0.4)
     path, said = evidence_by_day(games), verdict(games)
     assert said.evidence == pytest.approx({name: values[-1] for name, values in path.by_family.items()})
-    assert said.n_games == 400
+    assert said.n_rows == 400
 
 
 def test_few_games_say_nothing() -> None:
@@ -135,7 +135,7 @@ def test_few_games_say_nothing() -> None:
 def test_no_game_is_no_evidence() -> None:
     path = evidence_by_day(league(0))
     assert (len(path.day), path.first_alarm()) == (0, None)
-    assert verdict(league(0)).n_games == 0
+    assert verdict(league(0)).n_rows == 0
 
 
 def test_a_better_reference_rating_is_evidence_too() -> None:
@@ -150,7 +150,7 @@ def test_a_better_reference_rating_is_evidence_too() -> None:
     [
         ({"p": np.full(50, 1.5)}, "not a number from 0 to 1"),
         ({"p": np.full(50, np.nan)}, "not a number from 0 to 1"),
-        ({"home_won": np.full(50, 0.5)}, "neither 0 nor 1"),
+        ({"target": np.full(50, 0.5)}, "neither 0 nor 1"),
         ({"day": np.arange(50)[::-1]}, "not in order of day"),
         ({"day": np.arange(49)}, "different lengths"),
     ],

@@ -34,7 +34,7 @@ def cut_off(games: SeasonGames) -> int:
 def test_an_ordinary_season_has_not_drifted() -> None:
     games = seasons()
     report = compare_features(games, NAMES, cut_off(games))
-    assert (report.n_games, report.drifted, report.why_not) == (100, (), "")
+    assert (report.n_rows, report.drifted, report.why_not) == (100, (), "")
     assert report.seasons == tuple(range(2005, 2012))
 
 
@@ -85,7 +85,7 @@ def test_games_before_the_cut_off_take_no_part() -> None:
     """Else a fault of before would be found in a champion that was trained on it."""
     games = seasons()
     late = int(games.day[-80])
-    assert compare_features(games, NAMES, late).n_games == int((games.day >= late).sum())
+    assert compare_features(games, NAMES, late).n_rows == int((games.day >= late).sum())
 
 
 @settings(max_examples=25, deadline=None)

@@ -91,7 +91,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in sorted(write_sample(folder / "games", SAMPLE_AS_OF).glob("simulated_*.csv"))[:-3]:
         path.unlink()
     games = load_games(
-        folder / "games", as_of=SAMPLE_AS_OF, today=SAMPLE_AS_OF, max_bad_row_share=0.01, min_games=1_000
+        folder / "games", as_of=SAMPLE_AS_OF, today=SAMPLE_AS_OF, max_bad_row_share=0.01, min_rows=1_000
     ).games
     write_artifact(folder / "model", trained(games, SAMPLE_AS_OF))
     pack(folder / "model", folder / "model.tar.gz")

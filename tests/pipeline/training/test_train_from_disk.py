@@ -55,7 +55,7 @@ def lay_out(base: Path, channel: Path, monkeypatch: pytest.MonkeyPatch, **recipe
     (base / "input/data").mkdir()
     (base / "input/data" / c.FEATURES_CHANNEL).symlink_to(channel)
     (base / "input/config/hyperparameters.json").write_text(
-        json.dumps({"walk_forward_games": "900", "min_child_weight": "10", **recipe})
+        json.dumps({"walk_forward_rows": "900", "min_child_weight": "10", **recipe})
     )
     monkeypatch.setenv(c.BASE_DIR_VARIABLE, str(base))
     return base
@@ -82,7 +82,7 @@ def test_the_model_from_disk_is_that_from_memory(
     assert "training from disk with XGBoost's external memory" in said
     assert "WARNING" not in said
     assert linear_coefficients(disk.booster) == pytest.approx(linear_coefficients(memory.booster), abs=1e-8)
-    assert disk.record[c.P_MODEL].to_numpy() == pytest.approx(memory.record[c.P_MODEL].to_numpy(), abs=1e-4)
+    assert disk.record[c.PREDICTION].to_numpy() == pytest.approx(memory.record[c.PREDICTION].to_numpy(), abs=1e-4)
     assert disk.card == memory.card
     assert not list(base.glob("xgboost-cache-*"))
 
@@ -90,13 +90,13 @@ def test_the_model_from_disk_is_that_from_memory(
 def test_hosts_train_together_from_disk(small: Path, tmp_path: Path) -> None:
     """Under a limit of address space that leaves nothing, as each host's own look at it finds."""
     names = ("algo-1", "algo-2", "algo-3")
-    recipe = {"boosting_rounds": "5", "walk_forward_games": "300"}
+    recipe = {"boosting_rounds": "5", "walk_forward_rows": "300"}
     together = start(tmp_path / "disk", small, names, recipe=recipe, prelude=PRELUDE)
     assert finish(together) == [0, 0, 0], [host.log for host in together]
     assert all("external memory" in host.log for host in together)
     memory = start(tmp_path / "memory", small, names, recipe=recipe)
     assert finish(memory) == [0, 0, 0]
-    records = [read_unpacked(hosts[0].base / c.MODEL_CHANNEL).record[c.P_MODEL] for hosts in (together, memory)]
+    records = [read_unpacked(hosts[0].base / c.MODEL_CHANNEL).record[c.PREDICTION] for hosts in (together, memory)]
     assert records[0].to_numpy() == pytest.approx(records[1].to_numpy(), abs=1e-3)
 
 
@@ -108,7 +108,7 @@ def test_under_a_limit_that_memory_breaks_it_trains(
 ) -> None:
     """The limit is the kernel's; whoever is made to train in memory dies of it, and says of what."""
     channel = many_times(small, tmp_path / "channel")
-    base = lay_out(tmp_path / "job", channel, monkeypatch, boosting_rounds="3", walk_forward_games="20")
+    base = lay_out(tmp_path / "job", channel, monkeypatch, boosting_rounds="3", walk_forward_rows="20")
 
     def run(*command: str) -> subprocess.CompletedProcess[str]:
         limited = ["prlimit", f"--data={LIMIT}", sys.executable, *command]

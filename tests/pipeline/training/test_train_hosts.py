@@ -24,14 +24,14 @@ from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.data.games import load_games
 from scripts.make_sample import SAMPLE_AS_OF, write_sample
 
-ENDLESS = {"boosting_rounds": "5000", "walk_forward_games": "5000"}  # nobody is done before the test has done its worst
-QUICK = {"boosting_rounds": "10", "walk_forward_games": "300"}
+ENDLESS = {"boosting_rounds": "5000", "walk_forward_rows": "5000"}  # nobody is done before the test has done its worst
+QUICK = {"boosting_rounds": "10", "walk_forward_rows": "300"}
 THREE = ("algo-1", "algo-2", "algo-3")
 
 
 def loaded(folder: Path, as_of: date) -> Path:
     """A training job's channel from a folder of games; played games of the modelled seasons only."""
-    games = load_games(folder, as_of=as_of, today=as_of, max_bad_row_share=0.01, min_games=500).games
+    games = load_games(folder, as_of=as_of, today=as_of, max_bad_row_share=0.01, min_rows=500).games
     played = games[games[n.HOME_POINTS].notna() & (games[n.SEASON] >= 2004)].reset_index(drop=True)
     return write_training_input(folder.parent / "input", played, as_of)
 
@@ -74,11 +74,11 @@ def trained(folder: Path, inputs: Path, n_hosts: int) -> Artifact:
 def test_one_two_and_four_hosts_train_the_same_model(inputs: Path, tmp_path: Path) -> None:
     """Within 0.1 % of log loss: the record's, and the shipped weights' on all games."""
     features = pq.read_table(inputs / c.FEATURES_FILE)
-    games, home_won = feature_matrix(features), features[c.TARGET].to_numpy().astype(np.float64)
+    games, target = feature_matrix(features), features[c.TARGET].to_numpy().astype(np.float64)
 
     def losses(artifact: Artifact) -> np.ndarray:
-        record = score(artifact.record[c.P_MODEL].to_numpy(), artifact.record[c.TARGET].to_numpy())
-        return np.array([record.log_loss, score(predict(artifact.booster, games), home_won).log_loss])
+        record = score(artifact.record[c.PREDICTION].to_numpy(), artifact.record[c.TARGET].to_numpy())
+        return np.array([record.log_loss, score(predict(artifact.booster, games), target).log_loss])
 
     alone = trained(tmp_path, inputs, 1)
     for n_hosts in (2, 4):
@@ -86,8 +86,10 @@ def test_one_two_and_four_hosts_train_the_same_model(inputs: Path, tmp_path: Pat
         assert losses(together) == pytest.approx(losses(alone), rel=0.001)
         assert together.card == alone.card
         assert linear_coefficients(together.booster) == pytest.approx(linear_coefficients(alone.booster), abs=1e-6)
-        assert drop(together.record, c.P_MODEL).equals(drop(alone.record, c.P_MODEL))
-        assert together.record[c.P_MODEL].to_numpy() == pytest.approx(alone.record[c.P_MODEL].to_numpy(), abs=0.05)
+        assert drop(together.record, c.PREDICTION).equals(drop(alone.record, c.PREDICTION))
+        assert together.record[c.PREDICTION].to_numpy() == pytest.approx(
+            alone.record[c.PREDICTION].to_numpy(), abs=0.05
+        )
 
 
 def drop(table: pa.Table, name: str) -> pa.Table:
@@ -97,11 +99,11 @@ def drop(table: pa.Table, name: str) -> pa.Table:
 def test_hosts_without_a_game_of_some_month_or_of_any_take_part(small: Path, tmp_path: Path) -> None:
     """1,600 games in 7 parts on 8 hosts: the first checkpoint's games lie on some of them, and one has no game."""
     names = tuple(f"algo-{number}-x7k2p" for number in range(1, 9))
-    hosts = start(tmp_path, small, names, recipe={**QUICK, "walk_forward_games": "1000"})
+    hosts = start(tmp_path, small, names, recipe={**QUICK, "walk_forward_rows": "1000"})
     assert finish(hosts) == [0] * 8, [host.log for host in hosts]
     record = read_unpacked(hosts[0].base / c.MODEL_CHANNEL).record
     assert record.num_rows > 900  # the rest have fewer than 500 games before their month
-    assert (record[c.P_MODEL].to_numpy() > 0).all()
+    assert (record[c.PREDICTION].to_numpy() > 0).all()
 
 
 @pytest.mark.parametrize(

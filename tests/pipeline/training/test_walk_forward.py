@@ -13,7 +13,7 @@ from pipeline.contract import names as c
 from pipeline.evaluation.metrics import score
 from pipeline.training import walk_forward as module
 from pipeline.training.model import Hyperparameters, fit, predict
-from pipeline.training.walk_forward import base_rate, feature_matrix, walk_forward
+from pipeline.training.walk_forward import constant, feature_matrix, walk_forward
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.feature_names import LAYOUT
 from pipeline.workloads.nba.features import FEATURES, build_features
@@ -22,7 +22,7 @@ from pipeline.workloads.nba.tables import feature_table
 RECIPE = Hyperparameters(boosting_rounds=10, min_child_weight=10.0)
 COLUMNS = [
     *(c.ROW_ID, c.TIME, c.TARGET),
-    *(c.P_MODEL, c.P_BASE_RATE, c.TRAINED_BEFORE),
+    *(c.PREDICTION, c.P_CONSTANT, c.TRAINED_BEFORE),
 ]
 
 
@@ -68,8 +68,8 @@ def test_each_month_equals_a_fit_on_the_games_before_it(features: pa.Table, reco
     past = days(features, c.TIME) < first_day
     now = days(features, c.TIME).astype("datetime64[M]") == first_day.astype("datetime64[M]")
     rows = days(record, c.TRAINED_BEFORE) == first_day
-    assert (record[c.P_MODEL].to_numpy()[rows] == predict(fit(x[past], y[past], RECIPE, LAYOUT), x[now])).all()
-    assert (record[c.P_BASE_RATE].to_numpy()[rows] == base_rate(y[past].sum(), len(y[past]))).all()
+    assert (record[c.PREDICTION].to_numpy()[rows] == predict(fit(x[past], y[past], RECIPE, LAYOUT), x[now])).all()
+    assert (record[c.P_CONSTANT].to_numpy()[rows] == constant(y[past].sum(), len(y[past]))).all()
 
 
 def test_later_outcomes_change_no_earlier_prediction(games: pd.DataFrame, record: pa.Table) -> None:
@@ -80,7 +80,7 @@ def test_later_outcomes_change_no_earlier_prediction(games: pd.DataFrame, record
     edited.loc[later, [n.HOME_POINTS, n.AWAY_POINTS]] = games.loc[later, [n.AWAY_POINTS, n.HOME_POINTS]].to_numpy()
     other = walk_forward(table_of(build_features(edited)), RECIPE, 600)
     upto = days(record, c.TIME) <= day.to_numpy().astype("datetime64[D]")
-    for name in (c.P_MODEL, c.P_BASE_RATE):
+    for name in (c.PREDICTION, c.P_CONSTANT):
         before, after = record[name].to_numpy(), other[name].to_numpy()
         assert (before[upto] == after[upto]).all(), name
         assert (before[~upto] != after[~upto]).any(), name
@@ -117,7 +117,7 @@ def test_feature_matrix_follows_the_names(features: pa.Table) -> None:
 
 def accuracy(features: pd.DataFrame) -> float:
     record = walk_forward(table_of(features), Hyperparameters(), 1_200)
-    return score(record[c.P_MODEL].to_numpy(), record[c.TARGET].to_numpy().astype(np.float64)).accuracy
+    return score(record[c.PREDICTION].to_numpy(), record[c.TARGET].to_numpy().astype(np.float64)).accuracy
 
 
 def test_leaks_are_far_too_good_and_honest_features_are_not() -> None:
@@ -128,5 +128,5 @@ def test_leaks_are_far_too_good_and_honest_features_are_not() -> None:
 
 
 def test_the_base_rate_is_never_sure() -> None:
-    assert base_rate(3.0, 4) == pytest.approx(4 / 6)
-    assert 0.0 < base_rate(10.0, 10) < 1.0
+    assert constant(3.0, 4) == pytest.approx(4 / 6)
+    assert 0.0 < constant(10.0, 10) < 1.0

@@ -113,14 +113,14 @@ def load_games(
     as_of: date,
     today: date,
     max_bad_row_share: float,
-    min_games: int,
+    min_rows: int,
     max_bad_row_share_of_file: float = 1.0,
 ) -> ValidatedGames:
     """Read and validate all game files below `folder` as of the morning of `as_of`.
 
     A game of `as_of` or later keeps no score: it was still to be played. A score after both `as_of` and `today` is bad.
     Raises BadData where a file can't be read, the share of bad rows of all files or of one is above its limit (0 to 1),
-    or fewer than `min_games` games were played before `as_of`.
+    or fewer than `min_rows` games were played before `as_of`.
     """
     raw = read_folder(folder, COLUMNS)
     bad_lines = _bad_lines(raw)
@@ -151,7 +151,7 @@ def load_games(
     unlikely = check_plausible(expected, quarantine)
     unlikely += _notes_on_called_off(len(never_played))
     games, n_scores_hidden = as_known_on(known.sort_values([DATE, GAME_ID], ignore_index=True), as_of)
-    _refuse_too_few_games(games, as_of, min_games, quarantine)
+    _refuse_too_few_games(games, as_of, min_rows, quarantine)
     return ValidatedGames(
         games=games,
         quarantine=quarantine,
@@ -272,11 +272,11 @@ def _sorted(found: pd.DataFrame) -> pd.DataFrame:
     return found.take(order.to_numpy()).reset_index(drop=True)
 
 
-def _refuse_too_few_games(games: pd.DataFrame, as_of: date, min_games: int, quarantine: pd.DataFrame) -> None:
+def _refuse_too_few_games(games: pd.DataFrame, as_of: date, min_rows: int, quarantine: pd.DataFrame) -> None:
     n_played = int(games[HOME_POINTS].notna().sum())
-    if n_played < min_games:
+    if n_played < min_rows:
         raise BadData(
-            f"{n_played} games were played before {as_of}, fewer than the minimum of {min_games}; "
-            "add older games, or lower MinGames",
+            f"{n_played} games were played before {as_of}, fewer than the minimum of {min_rows}; "
+            "add older games, or lower MinRows",
             quarantine,
         )

@@ -528,7 +528,11 @@ def test_an_instance_types_name_says_storage_and_processor(name: str, local: boo
     assert (has_local_storage(name), is_arm64(name)) == (local, arm)
 
 
-@given(text=st.text(max_size=12), shape=st.sampled_from(["CustomerMetadataValue", "TagKey", "EntityDescription"]))
+# Without code points that this Python does not know yet: the engine of the comparison is of a newer Unicode.
+@given(
+    text=st.text(st.characters(exclude_categories=["Cn", "Cs"]), max_size=12),
+    shape=st.sampled_from(["CustomerMetadataValue", "TagKey", "EntityDescription"]),
+)
 @example(text="a\tb", shape="CustomerMetadataValue")
 @example(text="é ٣ Ⅷ ½\u3000", shape="CustomerMetadataValue")
 def test_characters_are_those_that_a_full_engine_of_patterns_takes(text: str, shape: str) -> None:

@@ -149,7 +149,7 @@ def test_elo_of_real_games_is_as_good_as_published(real_games: object) -> None:
 
     as_of = date(2023, 7, 1)
     folder = Path(str(real_games))
-    games = load_games(folder, as_of=as_of, today=as_of, max_bad_row_share=0.01, min_games=1_000).games
+    games = load_games(folder, as_of=as_of, today=as_of, max_bad_row_share=0.01, min_rows=1_000).games
     features = build_features(games)
     rows = features[features[n.SEASON].between(2016, 2022) & features[c.TARGET].notna()]
     loss = log_losses(rows[n.P_ELO].to_numpy(), rows[c.TARGET].to_numpy(dtype=np.float64)).mean()

@@ -171,7 +171,7 @@ def test_the_file_is_whole() -> None:
 
 
 def test_real_teams_never_meet_themselves_nor_play_twice_a_day(real_games: Path) -> None:
-    loaded = load_games(real_games, as_of=date(2023, 7, 1), today=date(2023, 7, 1), max_bad_row_share=0.01, min_games=1)
+    loaded = load_games(real_games, as_of=date(2023, 7, 1), today=date(2023, 7, 1), max_bad_row_share=0.01, min_rows=1)
     assert not loaded.quarantine["rule"].str.contains("franchise|team code").any()
     sides = pd.concat(
         [

@@ -158,7 +158,7 @@ def test_one_wrong_label_among_seasons_in_order_is_found(sizes: list[int], data:
 
 def test_real_calendars_are_possible(real_games: Path) -> None:
     """What is bad in 73,357 real games: contradictions, unknown scores, and one forfeited game; no calendar."""
-    loaded = load_games(real_games, as_of=date(2023, 7, 1), today=date(2023, 7, 1), max_bad_row_share=0.01, min_games=1)
+    loaded = load_games(real_games, as_of=date(2023, 7, 1), today=date(2023, 7, 1), max_bad_row_share=0.01, min_rows=1)
     counts = loaded.quarantine["rule"].str.split("[:,;]").str[0].value_counts()
     assert counts.to_dict() == {
         "is missing": 101,

@@ -73,11 +73,11 @@ def test_the_reason_names_rows_that_the_limit_counts(load: Load) -> None:
 
 def test_too_few_played_games_stop_the_run(load: Load) -> None:
     text = rows("2021-01-01", "2021-01-03", "2021-02-01")
-    assert len(load({"a.csv": text}, min_games=3).games) == 3
+    assert len(load({"a.csv": text}, min_rows=3).games) == 3
     with pytest.raises(BadData) as caught:
-        load({"a.csv": text}, min_games=3, as_of=date(2021, 2, 1))
+        load({"a.csv": text}, min_rows=3, as_of=date(2021, 2, 1))
     assert str(caught.value) == (
-        "2 games were played before 2021-02-01, fewer than the minimum of 3; add older games, or lower MinGames"
+        "2 games were played before 2021-02-01, fewer than the minimum of 3; add older games, or lower MinRows"
     )
 
 
@@ -96,7 +96,7 @@ def test_a_later_morning_changes_the_fingerprint_only_when_a_game_was_played(loa
 
 def test_real_games_are_accounted_for_row_by_row(real_games: Path) -> None:
     loaded = load_games(
-        real_games, as_of=date(2023, 7, 1), today=date(2023, 7, 1), max_bad_row_share=0.01, min_games=70_000
+        real_games, as_of=date(2023, 7, 1), today=date(2023, 7, 1), max_bad_row_share=0.01, min_rows=70_000
     )
     assert loaded.n_rows_read == 73_357
     unscored = loaded.quarantine["rule"].str.startswith("is missing, yet the game was played before")
@@ -121,7 +121,7 @@ def test_real_games_are_accounted_for_row_by_row(real_games: Path) -> None:
 
 
 def test_real_games_of_a_past_morning_hide_every_later_score(real_games: Path) -> None:
-    loaded = load_games(real_games, as_of=date(2019, 1, 1), today=date(2023, 7, 1), max_bad_row_share=0.01, min_games=1)
+    loaded = load_games(real_games, as_of=date(2019, 1, 1), today=date(2023, 7, 1), max_bad_row_share=0.01, min_rows=1)
     played = loaded.games["home_points"].notna()
     assert (played == (loaded.games["date"] < "2019-01-01")).all()
     assert (loaded.games["away_points"].notna() == played).all()

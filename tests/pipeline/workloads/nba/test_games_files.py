@@ -203,7 +203,7 @@ def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(BadData, match="nowhere is not a folder; give the folder that holds the files"):
         load_games(
-            tmp_path / "nowhere", as_of=date(2021, 3, 1), today=date(2021, 3, 1), max_bad_row_share=0, min_games=0
+            tmp_path / "nowhere", as_of=date(2021, 3, 1), today=date(2021, 3, 1), max_bad_row_share=0, min_rows=0
         )
 
 

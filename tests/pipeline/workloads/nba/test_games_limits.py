@@ -148,7 +148,7 @@ def parquet(*, checksums: bool) -> bytes:
 
 def read(folder: Path) -> ValidatedGames:
     day = date(2021, 3, 1)
-    return load_games(folder, as_of=day, today=day, max_bad_row_share=0.01, min_games=1)
+    return load_games(folder, as_of=day, today=day, max_bad_row_share=0.01, min_rows=1)
 
 
 @pytest.mark.parametrize("seed", range(60))

@@ -44,7 +44,7 @@ def load(parts: list[pd.DataFrame], suffixes: list[str]) -> ValidatedGames:
                 text = part.to_csv(index=False).encode()
                 path.write_bytes(gzip.compress(text) if suffix == ".csv.gz" else text)
         day = date(2021, 3, 1)
-        return load_games(Path(folder), as_of=day, today=day, max_bad_row_share=1.0, min_games=0)
+        return load_games(Path(folder), as_of=day, today=day, max_bad_row_share=1.0, min_rows=0)
 
 
 def same_violations(loaded: ValidatedGames) -> list[list[str]]:
@@ -141,7 +141,7 @@ WHOLE_FILES = {
 def test_a_quoted_line_break_within_a_value_is_not_counted_as_two_rows(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(WHOLE_CSV[:330] + b'",\r"' + WHOLE_CSV[330:])
     day = date(2021, 3, 1)
-    loaded = load_games(tmp_path, as_of=day, today=day, max_bad_row_share=1.0, min_games=0)
+    loaded = load_games(tmp_path, as_of=day, today=day, max_bad_row_share=1.0, min_rows=0)
     assert len(loaded.games) + loaded.n_bad_rows == loaded.n_rows_read == 7  # it is two lines now
 
 
@@ -156,7 +156,7 @@ def test_any_damage_is_refused_or_quarantined_but_never_a_crash(data: st.DataObj
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / f"a{suffix}").write_bytes(whole[:start] + damage + whole[end:])
         try:
-            loaded = load_games(Path(folder), as_of=day, today=day, max_bad_row_share=1.0, min_games=0)
+            loaded = load_games(Path(folder), as_of=day, today=day, max_bad_row_share=1.0, min_rows=0)
         except BadData as error:
             assert str(error).startswith(f"a{suffix}") and "\n" not in str(error)
             return

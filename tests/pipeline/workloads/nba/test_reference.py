@@ -82,7 +82,7 @@ def test_two_programs_one_elo(seed: int) -> None:
 
 def test_two_programs_one_elo_on_real_games(real_games: Path) -> None:
     day = date(2023, 7, 1)
-    games = load_games(real_games, as_of=day, today=day, max_bad_row_share=0.01, min_games=1000).games
+    games = load_games(real_games, as_of=day, today=day, max_bad_row_share=0.01, min_rows=1000).games
     features = build_features(games)
     played = features[features[c.TARGET].notna()]
     assert len(played) > 70_000
