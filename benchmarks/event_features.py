@@ -25,7 +25,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.contract import names as c
-from pipeline.contract.workload import FeatureLayout
+from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.evaluation import metrics
 from pipeline.training.model import Hyperparameters
 from pipeline.training.walk_forward import walk_forward

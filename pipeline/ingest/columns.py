@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.contract.workload import Column
+from pipeline.contract.spec import Column
 from pipeline.ingest.column_words import as_words, closest, listed, revealed
 from pipeline.ingest.quarantine import BadData
 from pipeline.ingest.values import day_of

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from pipeline.contract.workload import Column
+from pipeline.contract.spec import Column
 from pipeline.ingest.columns import Columns, is_header, letters_of, match_columns
 from pipeline.ingest.files.arrow_memory import arrow_reader
 from pipeline.ingest.files.csv_lines import CONTINUED, HEADER, CsvLines, QuotesError, first_line, sort_lines

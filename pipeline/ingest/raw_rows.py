@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.contract.workload import Column
+from pipeline.contract.spec import Column
 from pipeline.ingest.columns import Columns
 from pipeline.ingest.files.csv_lines import BAD, BLANK, CONTINUED, HEADER, ROW, BadLines
 from pipeline.ingest.files.data_folder import LeftOut

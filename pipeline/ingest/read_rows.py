@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.contract.workload import Column
+from pipeline.contract.spec import Column
 from pipeline.ingest.columns import is_header
 from pipeline.ingest.csv_rows import read_csv, unzip
 from pipeline.ingest.files.data_folder import KINDS, DataFile, FolderError, LeftOut, look_into, read_not_uploaded

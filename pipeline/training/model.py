@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract.workload import FeatureLayout
+from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.training.lean_xgboost import xgb
 from pipeline.training.logistic import ONE_HOST, Sums, fit_logistic_in_batches, sigmoid
 from pipeline.training.training_sets import FeatureMatrix, FloatArray, MemorySet, TrainingSet

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
-from pipeline.contract.workload import FeatureLayout
+from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.training.distributed.cluster import Cluster
 from pipeline.training.memory import usable_memory
 from pipeline.training.months import targets

@@ -19,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.contract.container import StepError
-from pipeline.contract.workload import FeatureLayout
+from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.training.lean_xgboost import xgb
 
 FloatArray = NDArray[np.float64]

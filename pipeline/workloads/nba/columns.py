@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from pipeline.contract.names import ROW_ID, TARGET, TIME
-from pipeline.contract.workload import Column
+from pipeline.contract.spec import Column
 
 GAME_ID: Final = "game_id"
 DATE: Final = "date"  # the local game day

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipeline.contract.workload import FeatureLayout
+from pipeline.contract.feature_layout import FeatureLayout
 
 # Each changes its sign when the two teams change places, or is zero where nobody is at home: so the linear part of the
 # model needs no intercept, and equals on a neutral site get exactly one half.

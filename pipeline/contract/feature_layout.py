@@ -1,4 +1,4 @@
-"""What core and a workload say to each other. Standard library only."""
+"""The columns of a table of features that are the model's. Standard library only."""
 
 from __future__ import annotations
 
@@ -21,14 +21,3 @@ class FeatureLayout:
     def as_metadata(self) -> dict[str, str]:
         """As the metadata of a table of features holds it."""
         return {"features": json.dumps(self.features), "n_linear_features": str(self.n_linear)}
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a workload's files."""
-
-    name: str
-    required: bool = True
-    near_names: tuple[str, ...] = ()  # other words that mean it, where it may be left out
-    telling_names: tuple[str, ...] = ()  # columns that say the same in values of their own, which are not read
-    is_day: bool = False  # a local day: a time in UTC is none
