@@ -108,7 +108,7 @@ LOOPBACK_INTERFACE: Final = "lo"  # as network_interface_name: all hosts are pro
 CLUSTER_PORT_VARIABLE: Final = "CLUSTER_PORT"
 DEFAULT_CLUSTER_PORT: Final = 29417  # below the ports that systems give away by themselves
 CLUSTER_WAIT_VARIABLE: Final = "CLUSTER_WAIT_SECONDS"  # how long hosts wait for each other at the start
-CLUSTER_SILENCE_VARIABLE: Final = "CLUSTER_SILENCE_SECONDS"  # a host that says nothing for so long counts as dead
+CLUSTER_HEARTBEAT_VARIABLE: Final = "CLUSTER_HEARTBEAT_TIMEOUT_SECONDS"  # without one for so long, a host is lost
 # Where a step writes its reason instead, for a program above it that takes the usual place for itself (Spark's).
 REASON_FILE_VARIABLE: Final = "STEP_REASON_FILE"
 # docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProcessingClusterConfig.html

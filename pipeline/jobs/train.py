@@ -51,13 +51,13 @@ def train(cluster: Cluster) -> Artifact:
     hyperparameters, n_rows = read_recipe()
     file = open_features(training_input(c.FEATURES_CHANNEL) / c.FEATURES_FILE)
     facts = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
-    cluster.agree("rows, recipes or code", f"{facts} {file.metadata.num_rows} {hyperparameters} {n_rows}")
+    cluster.assert_consistent("rows, recipes or code", f"{facts} {file.metadata.num_rows} {hyperparameters} {n_rows}")
     months = Months.read(file)
     rows, in_memory = training_rows(file, cluster)
     sys.stderr.write(f"{months.n_rows:,} rows; walking forward through the last {n_rows:,}\n")
     points = months_to_predict(months, n_rows)
     keys = keys_from(file, points[0].begin if points else months.n_rows, RECORD_KEYS)
-    threads = THREADS if in_memory and cluster.count == 1 else 1
+    threads = THREADS if in_memory and cluster.world_size == 1 else 1
     record = record_of(keys, points, months, rows, hyperparameters, cluster, threads)
     booster = fit_set(rows.before(months.n_rows), hyperparameters, cluster)
     card = ModelCard(
@@ -86,7 +86,7 @@ def main(argv: Sequence[str]) -> None:
     with joined(read_hosts()) as cluster:
         artifact = train(cluster)
         cluster.wait_for_all()
-        if cluster.leads:
+        if cluster.is_leader:
             write_artifact(base_dir() / c.MODEL_CHANNEL, artifact)
         card = artifact.card
         sys.stderr.write(f"model fitted on {card.n_rows:,} rows before {card.trained_before}\n")

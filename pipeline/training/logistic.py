@@ -20,25 +20,25 @@ def sigmoid(log_odds: FloatArray) -> FloatArray:
     return np.asarray(0.5 + 0.5 * np.tanh(0.5 * log_odds), dtype=np.float64)
 
 
-class Sums(Protocol):
+class Reducer(Protocol):
     """How several hosts that hold rows of their own make one number of theirs (cluster.py)."""
 
-    def total(self, values: FloatArray) -> FloatArray:
+    def allreduce_sum(self, values: FloatArray) -> FloatArray:
         """The sum over all hosts, on each of them."""
 
-    def of_first(self, values: FloatArray) -> FloatArray:
+    def broadcast(self, values: FloatArray) -> FloatArray:
         """The first host's numbers, on each of them."""
 
 
 class _OneHost:
-    def total(self, values: FloatArray) -> FloatArray:
+    def allreduce_sum(self, values: FloatArray) -> FloatArray:
         return values
 
-    def of_first(self, values: FloatArray) -> FloatArray:
+    def broadcast(self, values: FloatArray) -> FloatArray:
         return values
 
 
-ONE_HOST: Sums = _OneHost()
+ONE_HOST: Reducer = _OneHost()
 Batches = Callable[[], Iterable[tuple[FloatArray, FloatArray]]]
 
 
@@ -51,7 +51,9 @@ def fit_logistic(X: FloatArray, y: FloatArray, ridge: float = 0.0) -> FloatArray
     return fit_logistic_in_batches(lambda: [(X, y)], X.shape[1], ridge)
 
 
-def fit_logistic_in_batches(batches: Batches, columns: int, ridge: float = 0.0, sums: Sums = ONE_HOST) -> FloatArray:
+def fit_logistic_in_batches(
+    batches: Batches, columns: int, ridge: float = 0.0, reducer: Reducer = ONE_HOST
+) -> FloatArray:
     """The same of rows that come in batches (`X`, `y`), anew at each call, and lie on one host or on several.
 
     Newton's method needs sums over rows and nothing else, so this is the fit on all of them. A host may have none.
@@ -60,7 +62,7 @@ def fit_logistic_in_batches(batches: Batches, columns: int, ridge: float = 0.0, 
     for X, y in batches():
         rows += len(y)
         squares += np.sum(X**2, axis=0)
-    packed = sums.total(np.append(squares, rows))
+    packed = reducer.allreduce_sum(np.append(squares, rows))
     if packed[-1] == 0:
         raise ValueError("a logistic regression needs rows to fit, and there are none")
     scale = np.sqrt(packed[:-1] / packed[-1])
@@ -68,9 +70,9 @@ def fit_logistic_in_batches(batches: Batches, columns: int, ridge: float = 0.0, 
     penalty = (ridge + 1e-9) * np.eye(columns)
     coefficients = np.zeros(columns)
     for _ in range(_STEPS):
-        gradient, hessian = _derivatives(batches, scale, coefficients, sums)
+        gradient, hessian = _derivatives(batches, scale, coefficients, reducer)
         step = np.asarray(np.linalg.solve(hessian + penalty, gradient + penalty @ coefficients), dtype=np.float64)
-        step = sums.of_first(step)  # hosts that saw another last bit might stop one step apart, and wait for ever
+        step = reducer.broadcast(step)  # hosts that saw another last bit might stop one step apart, and wait for ever
         coefficients -= np.clip(step, -5.0, 5.0)  # outcomes that are all alike would send it to infinity
         if np.abs(step).max() < _CONVERGED:
             break
@@ -78,7 +80,7 @@ def fit_logistic_in_batches(batches: Batches, columns: int, ridge: float = 0.0, 
 
 
 def _derivatives(
-    batches: Batches, scale: FloatArray, coefficients: FloatArray, sums: Sums
+    batches: Batches, scale: FloatArray, coefficients: FloatArray, reducer: Reducer
 ) -> tuple[FloatArray, FloatArray]:
     """Gradient and Hessian of the summed log loss in scaled columns, over all rows of all hosts."""
     columns = len(scale)
@@ -88,5 +90,5 @@ def _derivatives(
         p = sigmoid(Z @ coefficients)
         gradient += Z.T @ (p - y)
         hessian += (Z * (p * (1.0 - p))[:, None]).T @ Z
-    packed = sums.total(np.concatenate([gradient, hessian.ravel()]))
+    packed = reducer.allreduce_sum(np.concatenate([gradient, hessian.ravel()]))
     return packed[:columns], packed[columns:].reshape(columns, columns)

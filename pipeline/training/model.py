@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.training.lean_xgboost import xgb
-from pipeline.training.logistic import ONE_HOST, Sums, fit_logistic_in_batches, sigmoid
+from pipeline.training.logistic import ONE_HOST, Reducer, fit_logistic_in_batches, sigmoid
 from pipeline.training.training_sets import FeatureMatrix, FloatArray, MemorySet, TrainingSet
 
 _SEED: Final = 2004
@@ -104,15 +104,15 @@ def fit(
 
 
 def fit_set(
-    rows: TrainingSet, hyperparameters: Hyperparameters, sums: Sums = ONE_HOST, seed: int = _SEED
+    rows: TrainingSet, hyperparameters: Hyperparameters, reducer: Reducer = ONE_HOST, seed: int = _SEED
 ) -> xgb.Booster:
-    """The same on this host's part of the rows, together with the hosts behind `sums`, which must all call it.
+    """The same on this host's part of the rows, together with the hosts behind `reducer`, which must all call it.
 
     XGBoost itself adds up the hosts' histograms, and draws columns alike on all (its collective, see cluster.py).
     """
     linear = rows.layout.linear
     coefficients = fit_logistic_in_batches(
-        lambda: ((X.astype(np.float64), y) for X, y in rows.batches(linear)), len(linear), _RIDGE, sums
+        lambda: ((X.astype(np.float64), y) for X, y in rows.batches(linear)), len(linear), _RIDGE, reducer
     )
     parameters = _xgboost_parameters(hyperparameters, seed)
     booster = rows.grow(parameters, hyperparameters.boosting_rounds, lambda X: _margin(X, coefficients))

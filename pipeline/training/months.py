@@ -1,6 +1,6 @@
 """What Train must know of all rows before it reads their features: months and targets.
 
-Two short columns: every host reads them whole, so that all agree on the checkpoints without a word.
+Two short columns: every host reads them whole, so that all have the same checkpoints.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def own_row_groups(file: pq.ParquetFile, cluster: Cluster) -> tuple[RowGroup, ..
     groups = [
         RowGroup(number, end - size, end) for number, (size, end) in enumerate(zip(sizes, ends, strict=True)) if size
     ]
-    return tuple(group for group in groups if group.number % cluster.count == cluster.number)
+    return tuple(group for group in groups if group.number % cluster.world_size == cluster.rank)
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def training_rows(file: pq.ParquetFile, cluster: Cluster) -> tuple[Rows, bool]:
     """This host's rows, and whether they are in memory: not where what a fit needs is more than may be used."""
     groups = own_row_groups(file, cluster)
     needed = sum(group.end - group.begin for group in groups) * MEMORY_BYTES_A_ROW
-    usable = usable_memory(sharing=cluster.count if cluster.hosts.local else 1)
+    usable = usable_memory(sharing=cluster.world_size if cluster.hosts.local else 1)
     if cluster.any(needed > usable.n_bytes):  # all hosts alike: XGBoost's collective calls differ between the two
         sys.stderr.write(
             f"features need about {needed / 1e9:.1f} GB, {usable.n_bytes / 1e9:.1f} GB may be used ({usable.why}): "

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.contract import names as c
-from pipeline.training.logistic import ONE_HOST, Sums
+from pipeline.training.logistic import ONE_HOST, Reducer
 from pipeline.training.model import Hyperparameters, fit_set, predict
 from pipeline.training.months import Months, targets
 from pipeline.training.training_rows import MemoryRows, Rows
@@ -66,7 +66,7 @@ def record_of(
     months: Months,
     rows: Rows,
     hyperparameters: Hyperparameters,
-    sums: Sums = ONE_HOST,
+    reducer: Reducer = ONE_HOST,
     threads: int = THREADS,
 ) -> pa.Table:
     """The record of the rows in `keys` (RECORD_KEYS), which are those from the first of `points` on.
@@ -75,7 +75,7 @@ def record_of(
     """
 
     def forecast(point: Checkpoint) -> FloatArray:
-        booster = fit_set(rows.before(point.fit_end), hyperparameters, sums)
+        booster = fit_set(rows.before(point.fit_end), hyperparameters, reducer)
         numbers, X = rows.rows(point.begin, point.end)
         found = np.zeros(point.end - point.begin)  # and zero where the row is another host's
         found[numbers - point.begin] = predict(booster, X)
@@ -84,7 +84,7 @@ def record_of(
     with ThreadPoolExecutor(threads) as pool:
         forecasts = list(pool.map(forecast, points) if threads > 1 else map(forecast, points))
     columns: dict[str, Any] = {name: keys[name] for name in keys.column_names}
-    columns[c.PREDICTION] = sums.total(np.concatenate(forecasts) if forecasts else np.empty(0))
+    columns[c.PREDICTION] = reducer.allreduce_sum(np.concatenate(forecasts) if forecasts else np.empty(0))
     lengths = [point.end - point.begin for point in points]
     totals = months.sums_before[np.searchsorted(months.starts, [point.fit_end for point in points])]
     rates = [constant(total, point.fit_end) for total, point in zip(totals.tolist(), points, strict=True)]

@@ -1,6 +1,6 @@
 """Training on several hosts: who takes part, sums over all of them, and the end of all when one is lost.
 
-XGBoost's collective does the arithmetic; `roll_call.py` does what it lacks. A host that is lost ends this process at
+XGBoost's collective does the arithmetic; `rendezvous.py` does what it lacks. A host that is lost ends this process at
 once, in the middle of whatever XGBoost computes or waits for, with the reason written where SageMaker reads it.
 """
 
@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError, fail, reason_of
 from pipeline.training.distributed.hosts import Hosts
-from pipeline.training.distributed.roll_call import RollCall
+from pipeline.training.distributed.rendezvous import Rendezvous
 from pipeline.training.lean_xgboost import xgb
 
 FloatArray = NDArray[np.float64]
 
-# XGBoost notices that a peer is gone, but not who: the roll call, which does, hears of it within this time.
+# XGBoost notices that a peer is gone, but not who: the rendezvous, which does, is told within this time.
 _GRACE_SECONDS: Final = 5.0
-_COLLECTIVE_TIMEOUT: Final = 7 * 86_400  # the roll call watches; a slow host is not a dead one
+_COLLECTIVE_TIMEOUT: Final = 7 * 86_400  # the rendezvous watches; a slow host is not a dead one
 
 
 @dataclass(frozen=True)
@@ -37,44 +37,44 @@ class Cluster:
     """The hosts that train together; of one host (the default) every sum is its own."""
 
     hosts: Hosts = field(default_factory=Hosts)
-    _roll_call: RollCall | None = None
+    _rendezvous: Rendezvous | None = None
 
     @property
-    def count(self) -> int:
+    def world_size(self) -> int:
         """How many hosts."""
         return len(self.hosts.names)
 
     @property
-    def number(self) -> int:
-        """This host's place, from 0: its rank in XGBoost's collective."""
-        return self.hosts.number
+    def rank(self) -> int:
+        """This host's rank in XGBoost's collective, from 0."""
+        return self.hosts.rank
 
     @property
-    def leads(self) -> bool:
-        """Whether this is the first host, which writes the model."""
-        return self.number == 0
+    def is_leader(self) -> bool:
+        """Whether this is the first host: it writes the model."""
+        return self.rank == 0
 
-    def total(self, values: FloatArray) -> FloatArray:
+    def allreduce_sum(self, values: FloatArray) -> FloatArray:
         """The sum over all hosts, the same on each to the last bit; every host must call it with the same shape."""
-        if self.count == 1:
+        if self.world_size == 1:
             return values
         # flat: XGBoost 3.2 returns it so, although its documentation says otherwise
         summed = xgb.collective.allreduce(np.ascontiguousarray(values, dtype=np.float64), xgb.collective.Op.SUM)
         return np.asarray(summed, dtype=np.float64).reshape(np.shape(values))
 
-    def of_first(self, values: FloatArray) -> FloatArray:
+    def broadcast(self, values: FloatArray) -> FloatArray:
         """The first host's numbers on every host: another processor may have another last bit."""
-        return self.total(values if self.leads else np.zeros_like(values))
+        return self.allreduce_sum(values if self.is_leader else np.zeros_like(values))
 
     def any(self, flag: bool) -> bool:
         """Whether it holds on one of the hosts."""
-        return bool(self.total(np.array([float(flag)]))[0])
+        return bool(self.allreduce_sum(np.array([float(flag)]))[0])
 
-    def agree(self, what: str, text: str) -> None:
+    def assert_consistent(self, what: str, text: str) -> None:
         """Raises StepError on every host, naming who differs, unless all hosts have the same text."""
-        digests = np.zeros(self.count)
-        digests[self.number] = int(hashlib.sha256(text.encode()).hexdigest()[:12], 16)  # exact in a float
-        digests = self.total(digests)
+        digests = np.zeros(self.world_size)
+        digests[self.rank] = int(hashlib.sha256(text.encode()).hexdigest()[:12], 16)  # exact in a float
+        digests = self.allreduce_sum(digests)
         others = [name for name, digest in zip(self.hosts.names, digests, strict=True) if digest != digests[0]]
         if others:
             raise StepError(
@@ -83,10 +83,10 @@ class Cluster:
             )
 
     def wait_for_all(self) -> None:
-        """Until every host has come here: only then may the first one write."""
-        if self._roll_call:
+        """A barrier: the first host writes only after every host has come here."""
+        if self._rendezvous:
             xgb.collective.finalize()
-            self._roll_call.wait_for_all()
+            self._rendezvous.wait_for_all()
 
 
 @contextmanager
@@ -99,49 +99,51 @@ def joined(hosts: Hosts) -> Iterator[Cluster]:
         yield Cluster(hosts)
         return
     end = _End()
-    roll_call = RollCall(hosts, end.because)
+    rendezvous = Rendezvous(hosts, end.because)
     try:
-        tracker = _connect(hosts, roll_call)
-        yield Cluster(hosts, roll_call)
+        tracker = _connect(hosts, rendezvous)
+        yield Cluster(hosts, rendezvous)
         if tracker:
             tracker.wait_for()
-        roll_call.end()
+        rendezvous.end()
     except BaseException as error:
         if isinstance(error, xgb.core.XGBoostError):
             time.sleep(_GRACE_SECONDS)
         reason = reason_of(error)
-        roll_call.fail(reason)
+        rendezvous.fail(reason)
         end.because(reason)
 
 
-def _connect(hosts: Hosts, roll_call: RollCall) -> xgb.tracker.RabitTracker | None:
+def _connect(hosts: Hosts, rendezvous: Rendezvous) -> xgb.tracker.RabitTracker | None:
     tracker = None
     if hosts.current == hosts.first:
-        tracker = xgb.tracker.RabitTracker(n_workers=len(hosts.names), host_ip=roll_call.call(), sortby="task")
+        tracker = xgb.tracker.RabitTracker(
+            n_workers=len(hosts.names), host_ip=rendezvous.wait_for_peers(), sortby="task"
+        )
         tracker.start()
         port = int(tracker.worker_args()["dmlc_tracker_port"])
-        roll_call.start({"tracker_port": port})
+        rendezvous.start({"tracker_port": port})
         address = str(tracker.worker_args()["dmlc_tracker_uri"])
     else:
-        port, address = int(roll_call.answer()["tracker_port"]), hosts.address(hosts.first)
+        port, address = int(rendezvous.join()["tracker_port"]), hosts.address(hosts.first)
     xgb.collective.init(
         dmlc_communicator="rabit",
         dmlc_tracker_uri=address,
         dmlc_tracker_port=port,
-        dmlc_task_id=f"{hosts.number:05d}",  # the tracker sorts them as text
+        dmlc_task_id=f"{hosts.rank:05d}",  # the tracker sorts them as text
         dmlc_timeout=_COLLECTIVE_TIMEOUT,
     )
     return tracker
 
 
 class _End:
-    """Ends this process with one reason, the first that anybody gives."""
+    """Ends this process with one reason, the first that is given."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
 
     def because(self, reason: str) -> None:
-        """Write the reason and end without waiting for any thread; who comes second waits for that end."""
+        """Write the reason and end without waiting for any thread; a second caller waits for that end."""
         with self._lock:
             code = fail(reason, c.TRAINING_FAILURE_FILE)
             sys.stdout.flush()

@@ -17,20 +17,20 @@ _ONLY_HOST: Final = "algo-1"
 
 @dataclass(frozen=True)
 class Hosts:
-    """All hosts of a job in SageMaker's order, and which of them this is. The first one leads, and writes the model."""
+    """All hosts of a job in SageMaker's order, and which of them this is. The first writes the model."""
 
     names: tuple[str, ...] = (_ONLY_HOST,)
     current: str = _ONLY_HOST
     interface: str = "eth0"
 
     @property
-    def number(self) -> int:
-        """This host's place, from 0."""
+    def rank(self) -> int:
+        """This host's position, from 0."""
         return self.names.index(self.current)
 
     @property
     def first(self) -> str:
-        """The host that leads."""
+        """The leader."""
         return self.names[0]
 
     @property
@@ -51,7 +51,7 @@ class Hosts:
 
 
 def read_hosts() -> Hosts:
-    """The job's hosts; one where nobody names them. Raises StepError for a file that cannot be true."""
+    """The job's hosts; a single one where the file is missing. Raises StepError for a file that is invalid."""
     path = base_dir() / c.TRAINING_HOSTS_FILE
     if not path.exists():
         return Hosts()
@@ -65,7 +65,7 @@ def read_hosts() -> Hosts:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _refusal(f"{type(error).__name__}: {error}") from error
     if len(set(hosts.names)) != len(hosts.names):
-        raise _refusal("a host stands there twice")
+        raise _refusal("a host appears twice")
     if hosts.current not in hosts.names:
         raise _refusal(f'current_host "{hosts.current}" is not among the hosts {", ".join(hosts.names)}')
     return hosts
@@ -73,7 +73,7 @@ def read_hosts() -> Hosts:
 
 def _refusal(problem: str) -> StepError:
     return StepError(
-        f"{c.TRAINING_HOSTS_FILE} does not say who the job's hosts are ({problem}): whoever starts the job writes it, "
+        f"{c.TRAINING_HOSTS_FILE} is invalid ({problem}): what starts the job writes it, "
         "with current_host, hosts and network_interface_name"
     )
 

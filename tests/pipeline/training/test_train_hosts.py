@@ -111,13 +111,13 @@ def test_hosts_without_a_game_of_some_month_or_of_any_take_part(small: Path, tmp
     [
         ("algo-2", signal.SIGKILL, "host algo-2 died"),
         ("algo-1", signal.SIGKILL, "host algo-1 died"),
-        ("algo-3", signal.SIGSTOP, "host algo-3 has not said for 2 s that it is alive"),
+        ("algo-3", signal.SIGSTOP, "host algo-3 has sent no heartbeat for 2 s"),
     ],
 )
 def test_a_host_that_is_lost_while_all_compute_is_named_by_the_others(
     small: Path, tmp_path: Path, started: list[Host], lost: str, way: signal.Signals, words: str
 ) -> None:
-    started += start(tmp_path, small, THREE, recipe=ENDLESS, environment={c.CLUSTER_SILENCE_VARIABLE: "2"})
+    started += start(tmp_path, small, THREE, recipe=ENDLESS, environment={c.CLUSTER_HEARTBEAT_VARIABLE: "2"})
     wait_until(lambda: all("walking forward" in host.log for host in started))
     victim = next(host for host in started if host.name == lost)
     os.kill(victim.process.pid, way)

@@ -1,13 +1,13 @@
 """How the hosts of a training job find each other, and notice that one is gone. Standard library only.
 
 XGBoost's tracker neither says who is missing nor names who died. So the first host listens on a port that all know, and
-the others connect to it and give their names. The connections then stay open: each end says every few seconds that it
-is alive, and a host that ends or says nothing for too long is named. A message is one line of JSON:
+the others connect to it and give their names. The connections stay open: each end sends a heartbeat every few seconds,
+and a host that ends, or sends none for too long, is named. A message is one line of JSON:
 
     to the first host     {"host": "algo-2", "hosts": [all]}  then {"alive": true}, {"failed": why}, {"finished": true}
     from the first host   {"welcome": "algo-1"}               then the same, {"start": how}, and {"lost": who and why}
 
-Whoever else connects and does not give the name of a host that is awaited is hung up on. Nothing that arrives is run.
+A connection without the name of an expected host is closed. Nothing that arrives is executed.
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ from pipeline.contract import names as c
 from pipeline.contract.container import StepError
 from pipeline.training.distributed.hosts import Hosts, cluster_port, seconds_from
 
-WAIT_SECONDS: Final = 45.0  # machines of a job start within seconds of each other; a failure is to be known in a minute
-SILENCE_SECONDS: Final = 25.0  # a host that swaps or copies may be late, but not by so much
-_PINGS: Final = 6  # in that time
+WAIT_SECONDS: Final = 45.0  # instances of a job start within seconds of each other; a failure should show in a minute
+HEARTBEAT_TIMEOUT_SECONDS: Final = 25.0  # a host that swaps or copies may be late, but not by so much
+_HEARTBEATS: Final = 6  # sent in that time
 _RETRY_SECONDS: Final = 0.25
-_LONGEST_LINE: Final = 65_536
+_LONGEST_MESSAGE: Final = 65_536
 _NEXT: Final = "its own log says more; start the run again, or with TrainInstanceCount 1"
 
 Message = dict[str, Any]
 
 
-class Line:
-    """A connection to another host: messages out and in, by lines of JSON."""
+class Connection:
+    """A connection to another host: messages as lines of JSON."""
 
-    def __init__(self, connection: socket.socket, silence: float) -> None:
-        connection.settimeout(silence)
-        self._connection = connection
-        self._file = connection.makefile("rb")
+    def __init__(self, peer: socket.socket, heartbeat_timeout: float) -> None:
+        peer.settimeout(heartbeat_timeout)
+        self._socket = peer
+        self._file = peer.makefile("rb")
         self._lock = threading.Lock()
 
-    def say(self, message: Message) -> None:
-        """Send; a connection that is gone is noticed by whoever listens."""
+    def send(self, message: Message) -> None:
+        """Send; the receiving thread notices a lost connection."""
         with self._lock, suppress(OSError):
-            self._connection.sendall(json.dumps(message).encode() + b"\n")
+            self._socket.sendall(json.dumps(message).encode() + b"\n")
 
-    def hear(self) -> Message | None:
-        """The next message; None at the end. Raises TimeoutError after silence, ValueError for what is no message."""
-        line = self._file.readline(_LONGEST_LINE)
+    def receive(self) -> Message | None:
+        """The next message; None at the end. Raises TimeoutError without one in time, ValueError for an invalid one."""
+        line = self._file.readline(_LONGEST_MESSAGE)
         if not line:
             return None
         try:
@@ -67,43 +67,45 @@ class Line:
 
     def local_address(self) -> str:
         """The address by which the other side reached this one."""
-        return str(self._connection.getsockname()[0])
+        return str(self._socket.getsockname()[0])
 
-    def hang_up(self) -> None:
-        """Close: the other side hears the end."""
+    def close(self) -> None:
+        """Close, so that the other side receives the end."""
         with suppress(OSError):
-            self._connection.shutdown(socket.SHUT_RDWR)
+            self._socket.shutdown(socket.SHUT_RDWR)
         with suppress(OSError):
-            self._connection.close()
+            self._socket.close()
 
 
 @dataclass
-class RollCall:
+class Rendezvous:
     """One host's part. `on_loss` is called once, from a thread, with the reason why the job cannot go on."""
 
     hosts: Hosts
     on_loss: Callable[[str], None]
     port: int = field(default_factory=cluster_port)
     wait: float = field(default_factory=lambda: seconds_from(c.CLUSTER_WAIT_VARIABLE, WAIT_SECONDS))
-    silence: float = field(default_factory=lambda: seconds_from(c.CLUSTER_SILENCE_VARIABLE, SILENCE_SECONDS))
-    _lines: dict[str, Line] = field(default_factory=dict)  # by the other host's name
+    heartbeat_timeout: float = field(
+        default_factory=lambda: seconds_from(c.CLUSTER_HEARTBEAT_VARIABLE, HEARTBEAT_TIMEOUT_SECONDS)
+    )
+    _connections: dict[str, Connection] = field(default_factory=dict)  # by the other host's name
     _finished: set[str] = field(default_factory=set)
     _start: Message | None = None
     _over: bool = False
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def call(self) -> str:
+    def wait_for_peers(self) -> str:
         """On the first host: wait for all others; returns the address by which they reach it.
 
-        Raises StepError that names who did not come, after telling those who did.
+        Raises StepError that names the missing hosts, after telling the others.
         """
         deadline = time.monotonic() + self.wait
         with self._listener() as listener:
-            _thread(self._keep_pinging)
+            _thread(self._send_heartbeats)
             _thread(lambda: self._accept(listener))
             with self._changed:
-                self._changed.wait_for(lambda: len(self._lines) == len(self.hosts.others), self.wait)
-                missing = [name for name in self.hosts.others if name not in self._lines]
+                self._changed.wait_for(lambda: len(self._connections) == len(self.hosts.others), self.wait)
+                missing = [name for name in self.hosts.others if name not in self._connections]
             _shut(listener)
         if missing:
             self._give_up({"lost": self._missing(missing)})
@@ -111,21 +113,21 @@ class RollCall:
         sys.stderr.write(
             f"{len(self.hosts.names)} hosts are there, after {self.wait - (deadline - time.monotonic()):.1f} s\n"
         )
-        return next(iter(self._lines.values())).local_address()
+        return next(iter(self._connections.values())).local_address()
 
     def start(self, message: Message) -> None:
         """On the first host: tell the others how to begin."""
         self._tell({"start": message})
 
-    def answer(self) -> Message:
-        """On any other host: report to the first one and wait for its word to start. Raises StepError."""
-        line = self._connect()
+    def join(self) -> Message:
+        """On any other host: connect to the first one and wait for its start message. Raises StepError."""
+        connection = self._connect()
         with self._changed:
-            self._lines[self.hosts.first] = line
-        _thread(self._keep_pinging)
-        _thread(lambda: self._listen(self.hosts.first, line))
+            self._connections[self.hosts.first] = connection
+        _thread(self._send_heartbeats)
+        _thread(lambda: self._listen(self.hosts.first, connection))
         with self._changed:
-            self._changed.wait_for(lambda: self._start is not None, self.wait + 2 * self.silence)
+            self._changed.wait_for(lambda: self._start is not None, self.wait + 2 * self.heartbeat_timeout)
             if self._start is None:
                 raise StepError(f"host {self.hosts.first} did not say how to start: {_NEXT}")
             return self._start
@@ -146,7 +148,7 @@ class RollCall:
             self._over = True
         if self.hosts.current == self.hosts.first:
             self._tell({"finished": True})
-        self._hang_up()
+        self._close()
 
     def fail(self, reason: str) -> None:
         """Tell the others that this host cannot go on, and why."""
@@ -158,7 +160,7 @@ class RollCall:
                 return
             self._over = True
         self._tell(message)
-        self._hang_up()
+        self._close()
 
     def _listener(self) -> socket.socket:
         address = self.hosts.address(self.hosts.first) if self.hosts.local else ""  # all interfaces of a container
@@ -173,36 +175,38 @@ class RollCall:
     def _accept(self, listener: socket.socket) -> None:
         with suppress(OSError):  # closed when all are there or time is up
             while True:
-                connection, _ = listener.accept()
-                _thread(partial(self._welcome, Line(connection, self.silence)))
+                peer, _ = listener.accept()
+                _thread(partial(self._welcome, Connection(peer, self.heartbeat_timeout)))
 
-    def _welcome(self, line: Line) -> None:
+    def _welcome(self, connection: Connection) -> None:
         try:
-            hello = line.hear() or {}
+            hello = connection.receive() or {}
         except (OSError, ValueError):
             hello = {}
         name = str(hello.get("host"))
         with self._changed:
-            awaited = name in self.hosts.others and name not in self._lines and not self._over
+            awaited = name in self.hosts.others and name not in self._connections and not self._over
             if not awaited or hello.get("hosts") != list(self.hosts.names):
-                line.hang_up()
+                connection.close()
                 return
-            line.say({"welcome": self.hosts.current})
-            self._lines[name] = line
+            connection.send({"welcome": self.hosts.current})
+            self._connections[name] = connection
             self._changed.notify_all()
-        self._listen(name, line)
+        self._listen(name, connection)
 
-    def _connect(self) -> Line:
+    def _connect(self) -> Connection:
         deadline, problem = time.monotonic() + self.wait, "no answer"
         while time.monotonic() < deadline:
             try:
                 where = (self.hosts.address(self.hosts.first), self.port)
-                line = Line(socket.create_connection(where, timeout=self.silence), self.silence)
-                line.say({"host": self.hosts.current, "hosts": list(self.hosts.names)})
-                if (line.hear() or {}).get("welcome") == self.hosts.first:
-                    return line
+                connection = Connection(
+                    socket.create_connection(where, timeout=self.heartbeat_timeout), self.heartbeat_timeout
+                )
+                connection.send({"host": self.hosts.current, "hosts": list(self.hosts.names)})
+                if (connection.receive() or {}).get("welcome") == self.hosts.first:
+                    return connection
                 problem = "it knows no host of this name and job"
-                line.hang_up()
+                connection.close()
             except ValueError:
                 problem = "another program answers there"
             except OSError as error:
@@ -213,10 +217,10 @@ class RollCall:
             f"others meet there: {_NEXT}"
         )
 
-    def _listen(self, name: str, line: Line) -> None:
-        """Hear what a host says until it has finished or is lost."""
+    def _listen(self, name: str, connection: Connection) -> None:
+        """Receive messages until the host has finished or is lost."""
         try:
-            while (message := line.hear()) is not None:
+            while (message := connection.receive()) is not None:
                 if "lost" in message:
                     return self._lose(str(message["lost"]))
                 if "failed" in message:
@@ -227,11 +231,9 @@ class RollCall:
                     if "finished" in message:
                         self._finished.add(name)
                     self._changed.notify_all()
-            lost = (
-                f"host {name} died: its connection ended without a word, as when memory runs out or a machine is lost"
-            )
+            lost = f"host {name} died: its connection ended without a message (out of memory, or the instance is lost)"
         except TimeoutError:
-            lost = f"host {name} has not said for {self.silence:g} s that it is alive"
+            lost = f"host {name} has sent no heartbeat for {self.heartbeat_timeout:g} s"
         except (OSError, ValueError) as error:
             lost = f"host {name} died: {error}"
         return self._lose(f"{lost}; {_NEXT}", name)
@@ -255,20 +257,20 @@ class RollCall:
 
     def _tell(self, message: Message) -> None:
         with self._changed:
-            lines = list(self._lines.values())
-        for line in lines:
-            line.say(message)
+            connections = list(self._connections.values())
+        for connection in connections:
+            connection.send(message)
 
-    def _keep_pinging(self) -> None:
+    def _send_heartbeats(self) -> None:
         while not self._over:
             self._tell({"alive": True})
-            time.sleep(self.silence / _PINGS)
+            time.sleep(self.heartbeat_timeout / _HEARTBEATS)
 
-    def _hang_up(self) -> None:
+    def _close(self) -> None:
         with self._changed:
-            lines = list(self._lines.values())
-        for line in lines:
-            line.hang_up()
+            connections = list(self._connections.values())
+        for connection in connections:
+            connection.close()
 
 
 def _thread(target: Callable[[], None]) -> None:

@@ -15,27 +15,27 @@ from training_hosts import free_port
 
 from pipeline.contract.container import StepError
 from pipeline.training.distributed.hosts import Hosts
-from pipeline.training.distributed.roll_call import RollCall
+from pipeline.training.distributed.rendezvous import Rendezvous
 
 NAMES = ("algo-1", "algo-2", "algo-3")
 
 
 class Job:
-    """The roll calls of a job's hosts in threads of this process, and what each heard of losses."""
+    """A job's hosts as threads of this process, and the losses that each was told of."""
 
-    def __init__(self, wait: float = 5.0, silence: float = 5.0) -> None:
+    def __init__(self, wait: float = 5.0, heartbeat_timeout: float = 5.0) -> None:
         self.port = free_port()
-        self.wait, self.silence = wait, silence
+        self.wait, self.heartbeat_timeout = wait, heartbeat_timeout
         self.losses: dict[str, queue.Queue[str]] = {name: queue.Queue() for name in NAMES}
-        self.calls: dict[str, RollCall] = {}
+        self.hosts: dict[str, Rendezvous] = {}
 
-    def host(self, name: str) -> RollCall:
+    def host(self, name: str) -> Rendezvous:
         hosts = Hosts(NAMES, name, "lo")
-        self.calls[name] = RollCall(hosts, self.losses[name].put, self.port, self.wait, self.silence)
-        return self.calls[name]
+        self.hosts[name] = Rendezvous(hosts, self.losses[name].put, self.port, self.wait, self.heartbeat_timeout)
+        return self.hosts[name]
 
     def run(self, *names: str) -> dict[str, Any]:
-        """What `call` or `answer` returned or raised on each host."""
+        """What `wait_for_peers` or `join` returned or raised on each host."""
         found: dict[str, Any] = {}
         threads = [threading.Thread(target=self.one, args=(name, found)) for name in names]
         for thread in threads:
@@ -45,13 +45,13 @@ class Job:
         return found
 
     def one(self, name: str, found: dict[str, Any]) -> None:
-        roll_call = self.host(name)
+        rendezvous = self.host(name)
         try:
             if name == NAMES[0]:
-                found[name] = roll_call.call()
-                roll_call.start({"tracker_port": 7})
+                found[name] = rendezvous.wait_for_peers()
+                rendezvous.start({"tracker_port": 7})
             else:
-                found[name] = roll_call.answer()
+                found[name] = rendezvous.join()
         except StepError as error:
             found[name] = str(error)
 
@@ -80,19 +80,19 @@ def job() -> Iterator[Callable[..., Job]]:
 
     yield make
     for made in jobs:
-        for roll_call in made.calls.values():
-            roll_call.end()
+        for rendezvous in made.hosts.values():
+            rendezvous.end()
 
 
 def test_all_come_start_and_finish_together(job: Callable[..., Job]) -> None:
     these = job()
     assert these.run(*NAMES) == {"algo-1": "127.0.0.1", "algo-2": {"tracker_port": 7}, "algo-3": {"tracker_port": 7}}
-    others = [threading.Thread(target=these.calls[name].wait_for_all) for name in NAMES[1:]]
+    others = [threading.Thread(target=these.hosts[name].wait_for_all) for name in NAMES[1:]]
     for thread in others:
         thread.start()
-    these.calls["algo-1"].wait_for_all()
+    these.hosts["algo-1"].wait_for_all()
     assert all(thread.is_alive() for thread in others)  # until the first host has written the model
-    these.calls["algo-1"].end()
+    these.hosts["algo-1"].end()
     for thread in others:
         thread.join(5)
     assert not any(thread.is_alive() for thread in others)
@@ -113,7 +113,7 @@ def test_all_come_start_and_finish_together(job: Callable[..., Job]) -> None:
         b"",
     ],
 )
-def test_strangers_are_hung_up_on_and_change_nothing(job: Callable[..., Job], line: bytes) -> None:
+def test_strangers_are_disconnected_and_change_nothing(job: Callable[..., Job], line: bytes) -> None:
     these = job()
     found: dict[str, Any] = {}
     first = threading.Thread(target=these.one, args=("algo-1", found))
@@ -175,7 +175,7 @@ def test_two_jobs_on_one_port_do_not_meet(job: Callable[..., Job]) -> None:
 def test_the_first_loss_is_told_to_all_and_once(job: Callable[..., Job]) -> None:
     these = job()
     these.run(*NAMES)
-    these.calls["algo-3"].fail("the disk is full")
+    these.hosts["algo-3"].fail("the disk is full")
     for name in NAMES[:2]:
         assert these.losses[name].get(timeout=5) == "host algo-3 failed: the disk is full"
         assert these.losses[name].empty()
