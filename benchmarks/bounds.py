@@ -242,7 +242,7 @@ OTHERS: Final[dict[str, Callable[[Path], None]]] = {
     "a model in JSON of 25 million []": model(c.MODEL_FILE, lambda: [b'{"a":[', b"[]," * 25 * MILLION]),
     "a model of 2^40 numbers": model(c.MODEL_FILE, lambda: [ubjson_of_many()]),
     "a model with a card of 300 MB of []": model(c.MODEL_CARD_FILE, lambda: [b"[", *([b"[],"] * 100 * MILLION)]),
-    "a model with a record of long texts": model(c.RECORD_FILE, lambda: [text_bomb()]),
+    "a model with a record of long texts": model(c.WALK_FORWARD_FILE, lambda: [text_bomb()]),
 }
 
 

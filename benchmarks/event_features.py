@@ -94,7 +94,7 @@ def team_games() -> pd.DataFrame:
 def record(
     features: pd.DataFrame, known: NDArray[np.bool_], linear: tuple[str, ...], tree: tuple[str, ...]
 ) -> pd.DataFrame:
-    """The walk-forward record of the games with events, by the model with more features."""
+    """The walk-forward predictions of the games with events, by the model with more features."""
     last = int(np.flatnonzero(known).max())
     played = features[: last + 1]
     played = played[played[c.TARGET].notna() & (played[nba.SEASON] >= FIRST_SEASON)]

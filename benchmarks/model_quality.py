@@ -67,7 +67,7 @@ def main() -> int:
 
 
 def season_records(games: pd.DataFrame) -> pd.DataFrame:
-    """The walk-forward record of seasons 2016 to 2023, with Elo-logistic's forecasts as Evaluate makes them."""
+    """The walk-forward predictions of seasons 2016 to 2023, with Elo-logistic's forecasts as Evaluate makes them."""
     features = build_features(games)
     modelled = features[features[c.TARGET].notna() & (features[n.SEASON] >= FIRST_SEASON)]
     wanted = int((modelled[n.SEASON] >= FIRST_COMPARED).sum())

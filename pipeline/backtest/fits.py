@@ -1,7 +1,7 @@
 """A model for each distinct training set, and its predictions for all later games.
 
 The training set of a night is the first games of the history, so two numbers say it: its first and its last row.
-The checkpoints of the walk-forward record (`pipeline.training.walk_forward.checkpoints`) are such sets too: their
+The checkpoints of the walk-forward predictions (`pipeline.training.walk_forward.checkpoints`) are such sets too: their
 fits are shared with the candidates and among all records.
 """
 

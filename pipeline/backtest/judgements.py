@@ -43,7 +43,7 @@ class Judgements:
 
     # --- records ------------------------------------------------------------------------------------------------------
     def _record(self, number: int) -> Record:
-        """The candidate's walk-forward record, and the reference for the same games."""
+        """The candidate's walk-forward predictions, and the reference for the same games."""
         candidate = self.calendar.candidates[number]
         first, end = self.bounds(candidate)
         parts = [self.fits.probabilities(self.fits.row(p.fit), p.begin, p.end) for p in candidate.record]

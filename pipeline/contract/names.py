@@ -12,7 +12,7 @@ ROW_ID: Final = "row_id"
 TIME: Final = "time"  # the day of a row, or its moment
 TARGET: Final = "target"  # null where it is not known yet
 
-# --- columns of the walk-forward record and of the predictions --------------------------------------------------------
+# --- columns of predictions, walk-forward or of upcoming rows --------------------------------------------------------
 PREDICTION: Final = "prediction"
 P_CONSTANT: Final = "constant"
 TRAINED_BEFORE: Final = "trained_before"  # first day that the weights behind a prediction have not seen
@@ -56,7 +56,7 @@ QUARANTINE_FILE: Final = "quarantine.csv"
 MODEL_ARCHIVE: Final = "model.tar.gz"
 MODEL_FILE: Final = "model.ubj"
 MODEL_CARD_FILE: Final = "model.json"
-RECORD_FILE: Final = "record.parquet"
+WALK_FORWARD_FILE: Final = "walk_forward.parquet"
 DIGESTS_FILE: Final = "SHA256SUMS"  # of the model's other files, as `sha256sum --check` reads it
 MODEL_SHA256: Final = "model_sha256"  # of model.tar.gz: in evaluation.json and in a version's metadata
 CHAMPION_FILE: Final = "champion.json"

@@ -92,7 +92,7 @@ HYPERPARAMETERS: Final = (
     Parameter("RegLambda", 20.0, "L2 penalty of leaf weights"),
 )
 EVALUATION: Final = (
-    Parameter("WalkForwardRows", 1312, "games of the walk-forward record (1,312: one season)"),
+    Parameter("WalkForwardRows", 1312, "games predicted walk-forward (1,312: one season)"),
     Parameter("MaxLogLoss", 0.68, "quality gate: highest log loss"),
     Parameter("MaxCalibrationError", 0.06, "quality gate: highest expected calibration error"),
     Parameter("MaxLossAboveBaseline", 0.0, "quality gate: highest log loss above Elo-logistic's on the same games"),

@@ -3,7 +3,7 @@
     Prepare                  raw files -> validated games -> features of played and upcoming games; data report
     Predict                  the champion's probabilities for the upcoming games; monitor of champion, features, data
     HasNewData?              nothing new and not forced: nothing is trained
-      |- Train               walk-forward record + final model
+      |- Train               walk-forward predictions + final model
       `- Evaluate            candidate, champion and baselines on the same games
     QualityGate?             every limit holds
       `- else QualityGateFailed    names metric, value and limit

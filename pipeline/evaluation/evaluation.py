@@ -1,6 +1,6 @@
 """Candidate, champion and baselines on the same games, out of sample: the numbers of evaluation.json.
 
-The candidate's predictions are its walk-forward record, Elo-logistic's come from results alone (reference.py). The
+The candidate's predictions are walk-forward, Elo-logistic's come from results alone (reference.py). The
 champion's prediction for a game is its own record up to its cut-off, and its shipped weights on today's features after
 it: both from games before the predicted one only.
 """
@@ -37,7 +37,7 @@ MIN_MONTH_GAMES = 10  # the mean of fewer games is noise: such a month is left o
 
 @dataclass(frozen=True)
 class Record:
-    """A walk-forward record as arrays of the shape (games,), in order of date."""
+    """Walk-forward predictions as arrays of the shape (games,), in order of date."""
 
     game_id: NDArray[np.object_]
     days: NDArray[np.int64]  # since 1970-01-01
@@ -85,7 +85,7 @@ def champion_predictions(
     """The champion's record up to its cut-off and its weights on today's features after it."""
     artifact = champion.artifact
     own = dict(
-        zip(artifact.record[c.ROW_ID].to_pylist(), artifact.record[c.PREDICTION].to_pylist(), strict=True),
+        zip(artifact.walk_forward[c.ROW_ID].to_pylist(), artifact.walk_forward[c.PREDICTION].to_pylist(), strict=True),
     )
     result = np.array([own.get(game) for game in record.game_id], dtype=np.float64)  # None becomes NaN
     reason = why_not_scorable(champion, feature_signature, feature_layout(features.schema).features)
@@ -101,7 +101,7 @@ def champion_predictions(
     return ChampionPredictions(
         champion,
         result,
-        f"version {champion.version}: its own walk-forward record up to {artifact.card.trained_before}, "
+        f"version {champion.version}: its walk-forward predictions up to {artifact.card.trained_before}, "
         f"its shipped weights on the {later.size:,} games since",
     )
 
@@ -199,11 +199,11 @@ def evaluate(
 
     `features` has the columns of `build_features`, `results` contract.RESULT_COLUMNS; both played games only.
     """
-    if candidate.record.num_rows == 0:
-        raise StepError("the candidate's walk-forward record is empty: no game to evaluate it on")
-    games = candidate.record[c.ROW_ID].to_pylist()
+    if candidate.walk_forward.num_rows == 0:
+        raise StepError("the candidate's walk-forward predictions are empty: no game to evaluate it on")
+    games = candidate.walk_forward[c.ROW_ID].to_pylist()
     record = Record.of(
-        candidate.record, reference_forecast(results, games, date.fromisoformat(candidate.card.trained_from))
+        candidate.walk_forward, reference_forecast(results, games, date.fromisoformat(candidate.card.trained_from))
     )
     scored = champion_predictions(champion, record, features, feature_signature) if champion else None
     predictions = {

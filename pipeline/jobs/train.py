@@ -1,10 +1,10 @@
-"""Train: the walk-forward record, then the model that is shipped, fitted on every played row.
+"""Train: walk-forward predictions, then the model that is shipped, fitted on every played row.
 
 in   input/data/features/features.parquet     features of played rows (Prepare)
      input/data/features/state.parquet        the league on the as-of morning, passed on for serving
      input/config/hyperparameters.json        strings: the recipe and walk_forward_rows
      input/config/resourceconfig.json         the job's hosts: several train together, each on its own row groups
-out  model/model.ubj, model.json, record.parquet, state.parquet, SHA256SUMS   packed by SageMaker as model.tar.gz
+out  model/model.ubj, model.json, walk_forward.parquet, state.parquet, SHA256SUMS   packed by SageMaker as model.tar.gz
      (on the first host)
 
 Games that do not fit into memory are trained on from disk, and that is said.
@@ -29,13 +29,13 @@ from pipeline.training.lean_xgboost import xgb
 from pipeline.training.model import Hyperparameters, fit_set
 from pipeline.training.months import Months
 from pipeline.training.training_rows import keys_from, open_features, training_rows
-from pipeline.training.walk_forward import RECORD_KEYS, THREADS, months_to_predict, record_of
+from pipeline.training.walk_forward import KEY_COLUMNS, THREADS, months_to_predict, predict_walk_forward
 
 MAX_WALK_FORWARD_ROWS = 20_000
 
 
 def read_recipe() -> tuple[Hyperparameters, int]:
-    """Hyperparameters and the record's length from hyperparameters.json; raises StepError naming key and value."""
+    """Hyperparameters and WalkForwardRows of hyperparameters.json; raises StepError that names key and value."""
     strings: dict[str, str] = json.loads((base_dir() / "input/config/hyperparameters.json").read_text(encoding="utf-8"))
     rows = strings.pop("walk_forward_rows", "1312")
     if not rows.isdigit() or not 1 <= int(rows) <= MAX_WALK_FORWARD_ROWS:
@@ -56,9 +56,9 @@ def train(cluster: Cluster) -> Artifact:
     rows, in_memory = training_rows(file, cluster)
     sys.stderr.write(f"{months.n_rows:,} rows; walking forward through the last {n_rows:,}\n")
     points = months_to_predict(months, n_rows)
-    keys = keys_from(file, points[0].begin if points else months.n_rows, RECORD_KEYS)
+    keys = keys_from(file, points[0].begin if points else months.n_rows, KEY_COLUMNS)
     threads = THREADS if in_memory and cluster.world_size == 1 else 1
-    record = record_of(keys, points, months, rows, hyperparameters, cluster, threads)
+    predicted = predict_walk_forward(keys, points, months, rows, hyperparameters, cluster, threads)
     booster = fit_set(rows.before(months.n_rows), hyperparameters, cluster)
     card = ModelCard(
         as_of_date=facts["as_of_date"],
@@ -76,7 +76,7 @@ def train(cluster: Cluster) -> Artifact:
         time_zone=facts["time_zone"],
     )
     state = training_input(c.FEATURES_CHANNEL) / c.STATE_FILE
-    return Artifact(booster, card, record, state.read_bytes() if state.exists() else None)
+    return Artifact(booster, card, predicted, state.read_bytes() if state.exists() else None)
 
 
 def main(argv: Sequence[str]) -> None:

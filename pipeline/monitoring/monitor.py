@@ -215,13 +215,13 @@ def _data(night: Night, champion: Champion | None, prepared: Mapping[str, Any], 
 
 
 def _changed(results: pa.Table, champion: Champion, as_of: int) -> tuple[int, int]:
-    """How many games of the champion's record are gone, or have another winner now; and how many it has.
+    """How many games of the champion's walk-forward predictions are gone or have another winner now, of how many.
 
     Games from day `as_of` on do not count: in a back-test of an earlier day they have not been played yet.
     """
     target = (results[nba.HOME_POINTS].to_numpy() > results[nba.AWAY_POINTS].to_numpy()).tolist()
     now = dict(zip(results[c.ROW_ID].to_pylist(), target, strict=True))
-    record = champion.artifact.record
+    record = champion.artifact.walk_forward
     record = record.filter(pa.array(_days(record) < as_of))
     then = zip(record[c.ROW_ID].to_pylist(), record[c.TARGET].to_pylist(), strict=True)
     return sum(now.get(game) != won for game, won in then), record.num_rows

@@ -1,6 +1,6 @@
 """The program behind the container's `serve`: loads the model, then answers on SageMaker's port.
 
-in   model/     model.ubj, model.json, record.parquet, state.parquet, SHA256SUMS, as SageMaker unpacks model.tar.gz
+in   model/     model.ubj, model.json, walk_forward.parquet, state.parquet, SHA256SUMS, from model.tar.gz
 environment    SAGEMAKER_BASE_DIR (default /opt/ml), SAGEMAKER_BIND_TO_PORT (default 8080),
                MODEL_VERSION (shown in answers), STALE_AFTER_DAYS (default 7)
 

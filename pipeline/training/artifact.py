@@ -1,10 +1,10 @@
 """The model artifact: what Train puts into model.tar.gz, and how the other steps read it.
 
-model.ubj        XGBoost's own format (never a pickle)
-model.json       the card: recipe, features, cut-off, lineage
-record.parquet   the walk-forward record: each of the last N rows predicted only from rows before it
-state.parquet    what a server needs of the past to compute features, where the workload has such a state
-SHA256SUMS       the digests of the others, compared before any of them is parsed (model_files.py)
+model.ubj             XGBoost's own format (never a pickle)
+model.json            the card: training config, features, cut-off, lineage
+walk_forward.parquet  each of the last N rows predicted only from rows before it
+state.parquet         what a server needs of the past to compute features, where the workload has such a state
+SHA256SUMS            the digests of the others, compared before any of them is parsed (model_files.py)
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from pipeline.training.model_files import (
 _T = TypeVar("_T")
 
 MAX_CARD: Final = 100_000  # characters; a card has some 1,500
-MAX_ROWS: Final = 100_000  # a record has at most 20,000, a state some 5,000
+MAX_ROWS: Final = 100_000  # walk-forward predictions are at most 20,000, a state some 5,000
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,11 @@ class ModelCard:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A model as it was trained: weights, card, record and, where the workload has one, the state's file."""
+    """A trained model: weights, card, walk-forward predictions and the state's file, where the workload has a state."""
 
     booster: xgb.Booster
     card: ModelCard
-    record: pa.Table
+    walk_forward: pa.Table
     state: bytes | bytearray | None = None
 
     @property
@@ -97,7 +97,7 @@ def write_artifact(folder: Path, artifact: Artifact) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     artifact.booster.save_model(folder / c.MODEL_FILE)
     (folder / c.MODEL_CARD_FILE).write_text(json.dumps(asdict(artifact.card), indent=2) + "\n", encoding="utf-8")
-    pq.write_table(artifact.record, folder / c.RECORD_FILE)
+    pq.write_table(artifact.walk_forward, folder / c.WALK_FORWARD_FILE)
     if artifact.state:
         (folder / c.STATE_FILE).write_bytes(artifact.state)
     write_digests(folder)
@@ -135,13 +135,15 @@ def _artifact(files: Mapping[str, Content]) -> Artifact:
     return Artifact(
         booster=_parsed(c.MODEL_FILE, files[c.MODEL_FILE], _booster),
         card=_parsed(c.MODEL_CARD_FILE, files[c.MODEL_CARD_FILE], lambda data: ModelCard.from_json(data.decode())),
-        record=_parsed(c.RECORD_FILE, files[c.RECORD_FILE], lambda data: pq.read_table(bounded_table(data))),
+        walk_forward=_parsed(
+            c.WALK_FORWARD_FILE, files[c.WALK_FORWARD_FILE], lambda data: pq.read_table(bounded_table(data))
+        ),
         state=files.get(c.STATE_FILE),
     )
 
 
 def bounded_table(data: Content) -> pa.BufferReader:
-    """A reader of a small table; raises ValueError for one of more rows than a record or a league's state can have."""
+    """A reader of a small table; raises ValueError for one of too many rows."""
     rows = pq.read_metadata(arrow_reader(data)).num_rows
     if rows > MAX_ROWS:
         raise ValueError(f"it has {rows:,} rows, more than {MAX_ROWS:,}")

@@ -1,4 +1,4 @@
-"""The walk-forward record: each of the last rows predicted by a model that saw only rows before it.
+"""Walk-forward predictions: each of the last rows predicted by a model that saw only rows before it.
 
 At the start of each calendar month with rows the recipe is fitted anew on all rows before that month.
 """
@@ -21,14 +21,14 @@ from pipeline.training.months import Months, targets
 from pipeline.training.training_rows import MemoryRows, Rows
 from pipeline.training.training_sets import feature_layout, feature_matrix
 
-__all__ = ["RECORD_KEYS", "checkpoints", "feature_matrix", "months_to_predict", "record_of", "walk_forward"]
+__all__ = ["KEY_COLUMNS", "checkpoints", "feature_matrix", "months_to_predict", "predict_walk_forward", "walk_forward"]
 
 FloatArray = NDArray[np.float64]
 
-# Below so many earlier rows a fit is mostly noise: the record starts in the first month that has them.
+# Below so many earlier rows a fit is mostly noise: predictions start in the first month that has them.
 MIN_TRAINING_ROWS: Final = 500
 THREADS: Final = 2  # XGBoost releases Python's lock; each fit has one thread, so this does not change the result
-RECORD_KEYS: Final = (c.ROW_ID, c.TIME, c.TARGET)
+KEY_COLUMNS: Final = (c.ROW_ID, c.TIME, c.TARGET)
 _SEASON_GAMES: Final = 1_312
 
 
@@ -47,7 +47,7 @@ def walk_forward(
 ) -> pa.Table:
     """Predict the last `n_rows` rows of a table of features, each from rows of earlier months only.
 
-    `features` holds rows whose label is known, in order of time. Returns RECORD_KEYS, prediction, constant and
+    `features` holds rows whose label is known, in order of time. Returns KEY_COLUMNS, prediction, constant and
     trained_before (first day that the row's models had not seen); fewer rows where fewer have at least 500 rows in the
     months before. Raises ValueError when the rows are out of order or one has no target.
     """
@@ -56,11 +56,11 @@ def walk_forward(
     rows = MemoryRows(
         feature_matrix(features), targets(features), np.arange(features.num_rows), feature_layout(features.schema)
     )
-    keys = features.select(RECORD_KEYS).slice(points[0].begin if points else features.num_rows)
-    return record_of(keys, points, months, rows, hyperparameters, threads=threads)
+    keys = features.select(KEY_COLUMNS).slice(points[0].begin if points else features.num_rows)
+    return predict_walk_forward(keys, points, months, rows, hyperparameters, threads=threads)
 
 
-def record_of(
+def predict_walk_forward(
     keys: pa.Table,
     points: Sequence[Checkpoint],
     months: Months,
@@ -69,7 +69,7 @@ def record_of(
     reducer: Reducer = ONE_HOST,
     threads: int = THREADS,
 ) -> pa.Table:
-    """The record of the rows in `keys` (RECORD_KEYS), which are those from the first of `points` on.
+    """Walk-forward predictions of the rows in `keys` (KEY_COLUMNS): those from the first of `points` on.
 
     Each host predicts its own of `rows`. Several hosts must come to the fits in the same order: `threads` is 1 then.
     """

@@ -168,13 +168,13 @@ def test_champion_is_scored_by_its_record_and_then_by_its_weights(
     comparison = judged(candidate, features, results, champion)["comparison"]
     assert comparison["n_rows"] == 1312
     assert comparison["champion_age_days"] == 45
-    record = candidate.record
+    record = candidate.walk_forward
     days = record[c.TIME].to_numpy().astype("datetime64[D]")
     later = days >= np.datetime64(cut_off)
     own = dict(
         zip(
-            champion.artifact.record[c.ROW_ID].to_pylist(),
-            champion.artifact.record[c.PREDICTION].to_pylist(),
+            champion.artifact.walk_forward[c.ROW_ID].to_pylist(),
+            champion.artifact.walk_forward[c.PREDICTION].to_pylist(),
             strict=True,
         )
     )
@@ -197,7 +197,7 @@ def test_champion_of_other_features_is_compared_on_the_games_of_both_records(
 ) -> None:
     champion = Champion("7", train(features, date(2025, 1, 15), signature="other"), {})
     evaluation = judged(candidate, features, results, champion)
-    days = candidate.record[c.TIME].to_numpy().astype("datetime64[D]")
+    days = candidate.walk_forward[c.TIME].to_numpy().astype("datetime64[D]")
     assert evaluation["comparison"]["n_rows"] == (days < np.datetime64("2025-01-15")).sum() < 1312
     assert "trained on other features" in evaluation["comparison"]["basis"]
     assert evaluation["metrics"]["champion"]["n_rows"] == evaluation["comparison"]["n_rows"]
@@ -208,8 +208,10 @@ def test_a_champion_without_a_common_game_is_no_champion_to_compare_with(
     candidate: Artifact, features: pa.Table, results: pa.Table
 ) -> None:
     artifact = train(features, date(2025, 1, 15), signature="other")
-    foreign = artifact.record.set_column(0, c.ROW_ID, pa.array([f"x{n}" for n in range(artifact.record.num_rows)]))
-    evaluation = judged(candidate, features, results, Champion("7", replace(artifact, record=foreign), {}))
+    foreign = artifact.walk_forward.set_column(
+        0, c.ROW_ID, pa.array([f"x{n}" for n in range(artifact.walk_forward.num_rows)])
+    )
+    evaluation = judged(candidate, features, results, Champion("7", replace(artifact, walk_forward=foreign), {}))
     assert evaluation["comparison"]["champion_exists"] == "no"
     assert "has predicted none of these games" in evaluation["comparison"]["basis"]
     assert evaluation["reason"] == "champion 7 predicted none of these games, and the candidate keeps every limit"
@@ -218,10 +220,12 @@ def test_a_champion_without_a_common_game_is_no_champion_to_compare_with(
 def test_a_worse_candidate_does_not_replace_the_champion(
     candidate: Artifact, features: pa.Table, results: pa.Table
 ) -> None:
-    flat = candidate.record[c.PREDICTION].to_numpy() * 0.3 + 0.4
-    worse = candidate.record.set_column(candidate.record.column_names.index(c.PREDICTION), c.PREDICTION, pa.array(flat))
+    flat = candidate.walk_forward[c.PREDICTION].to_numpy() * 0.3 + 0.4
+    worse = candidate.walk_forward.set_column(
+        candidate.walk_forward.column_names.index(c.PREDICTION), c.PREDICTION, pa.array(flat)
+    )
     evaluation = evaluate(
-        replace(candidate, record=worse),
+        replace(candidate, walk_forward=worse),
         Champion("7", candidate, {}),
         features,
         results,
@@ -259,7 +263,7 @@ def test_artifact_survives_its_archive(candidate: Artifact, features: pa.Table, 
     again = read_artifact(packed(candidate, tmp_path))
     some = feature_matrix(features.slice(0, 50))
     assert again.card == candidate.card
-    assert again.record.to_pylist() == candidate.record.to_pylist()
+    assert again.walk_forward.to_pylist() == candidate.walk_forward.to_pylist()
     assert (predict(again.booster, some) == predict(candidate.booster, some)).all()
 
 

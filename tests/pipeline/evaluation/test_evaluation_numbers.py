@@ -123,7 +123,8 @@ def test_a_champions_weights_count_from_the_day_that_they_have_not_seen(trained_
     np.testing.assert_array_equal(found.probabilities, np.concatenate([own[:first], shipped[first:]]))
     assert found.champion is version
     assert found.basis == (
-        f"version 7: its own walk-forward record up to {trained_before}, its shipped weights on the {later} games since"
+        f"version 7: its walk-forward predictions up to {trained_before}, "
+        f"its shipped weights on the {later} games since"
     )
 
 
@@ -240,9 +241,14 @@ def test_an_evaluation_with_a_champion() -> None:
 
 
 def test_a_candidate_without_a_record_is_refused() -> None:
-    with pytest.raises(StepError, match=r"walk-forward record is empty: no game to evaluate it on"):
+    with pytest.raises(StepError, match=r"walk-forward predictions are empty: no game to evaluate it on"):
         evaluation.evaluate(
-            replace(ARTIFACT, record=RECORD.slice(0, 0)), None, FEATURE_TABLE, RESULTS, feature_signature="", limits={}
+            replace(ARTIFACT, walk_forward=RECORD.slice(0, 0)),
+            None,
+            FEATURE_TABLE,
+            RESULTS,
+            feature_signature="",
+            limits={},
         )
 
 

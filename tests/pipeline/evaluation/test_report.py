@@ -222,7 +222,7 @@ def later_evaluation() -> dict[str, Any]:
         "champion_exists": "yes",
         "champion_version": "7",
         "champion_age_days": 12,
-        "basis": "version 7: its own walk-forward record up to 2025-02-17, its shipped weights on the 61 games since",
+        "basis": "version 7: its walk-forward predictions up to 2025-02-17, its shipped weights on the 61 games since",
         "difference": {"mean": -0.0004, "lower": -0.0016, "upper": 0.0008},
         "improvement": 0.0004,
     }

@@ -150,7 +150,7 @@ def test_a_rewritten_history_and_late_scores_are_data_alarms(case: Case) -> None
 
 def test_a_back_test_of_an_earlier_day_does_not_take_the_games_since_for_lost(case: Case) -> None:
     """The champion of the store was trained later than the day that the run stands on."""
-    record = case.champion.artifact.record
+    record = case.champion.artifact.walk_forward
     day = record[c.TIME].to_numpy()[100]
     played, results = (
         table.filter(pa.array(table[c.TIME].to_numpy() < day)) for table in (case.night.played, case.night.results)

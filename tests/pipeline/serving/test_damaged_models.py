@@ -26,7 +26,7 @@ from pipeline.training.champion import load_champion
 from pipeline.training.model_files import sha256_of, write_digests
 
 SEED = 20_261_127
-FILES = (c.MODEL_FILE, c.MODEL_CARD_FILE, c.RECORD_FILE, c.STATE_FILE, c.DIGESTS_FILE)
+FILES = (c.MODEL_FILE, c.MODEL_CARD_FILE, c.WALK_FORWARD_FILE, c.STATE_FILE, c.DIGESTS_FILE)
 
 
 @pytest.fixture(scope="module")

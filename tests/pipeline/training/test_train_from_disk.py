@@ -82,7 +82,9 @@ def test_the_model_from_disk_is_that_from_memory(
     assert "training from disk with XGBoost's external memory" in said
     assert "WARNING" not in said
     assert linear_coefficients(disk.booster) == pytest.approx(linear_coefficients(memory.booster), abs=1e-8)
-    assert disk.record[c.PREDICTION].to_numpy() == pytest.approx(memory.record[c.PREDICTION].to_numpy(), abs=1e-4)
+    assert disk.walk_forward[c.PREDICTION].to_numpy() == pytest.approx(
+        memory.walk_forward[c.PREDICTION].to_numpy(), abs=1e-4
+    )
     assert disk.card == memory.card
     assert not list(base.glob("xgboost-cache-*"))
 
@@ -96,8 +98,10 @@ def test_hosts_train_together_from_disk(small: Path, tmp_path: Path) -> None:
     assert all("external memory" in host.log for host in together)
     memory = start(tmp_path / "memory", small, names, recipe=recipe)
     assert finish(memory) == [0, 0, 0]
-    records = [read_unpacked(hosts[0].base / c.MODEL_CHANNEL).record[c.PREDICTION] for hosts in (together, memory)]
-    assert records[0].to_numpy() == pytest.approx(records[1].to_numpy(), abs=1e-3)
+    predicted = [
+        read_unpacked(hosts[0].base / c.MODEL_CHANNEL).walk_forward[c.PREDICTION] for hosts in (together, memory)
+    ]
+    assert predicted[0].to_numpy() == pytest.approx(predicted[1].to_numpy(), abs=1e-3)
 
 
 PRELUDE = "from pipeline.training import training_rows as t; t.MEMORY_BYTES_A_ROW = 10**12"

@@ -72,13 +72,13 @@ def trained(folder: Path, inputs: Path, n_hosts: int) -> Artifact:
 
 
 def test_one_two_and_four_hosts_train_the_same_model(inputs: Path, tmp_path: Path) -> None:
-    """Within 0.1 % of log loss: the record's, and the shipped weights' on all games."""
+    """Within 0.1 % of log loss: the walk-forward predictions', and the shipped weights' on all games."""
     features = pq.read_table(inputs / c.FEATURES_FILE)
     games, target = feature_matrix(features), features[c.TARGET].to_numpy().astype(np.float64)
 
     def losses(artifact: Artifact) -> np.ndarray:
-        record = score(artifact.record[c.PREDICTION].to_numpy(), artifact.record[c.TARGET].to_numpy())
-        return np.array([record.log_loss, score(predict(artifact.booster, games), target).log_loss])
+        predicted = score(artifact.walk_forward[c.PREDICTION].to_numpy(), artifact.walk_forward[c.TARGET].to_numpy())
+        return np.array([predicted.log_loss, score(predict(artifact.booster, games), target).log_loss])
 
     alone = trained(tmp_path, inputs, 1)
     for n_hosts in (2, 4):
@@ -86,9 +86,9 @@ def test_one_two_and_four_hosts_train_the_same_model(inputs: Path, tmp_path: Pat
         assert losses(together) == pytest.approx(losses(alone), rel=0.001)
         assert together.card == alone.card
         assert linear_coefficients(together.booster) == pytest.approx(linear_coefficients(alone.booster), abs=1e-6)
-        assert drop(together.record, c.PREDICTION).equals(drop(alone.record, c.PREDICTION))
-        assert together.record[c.PREDICTION].to_numpy() == pytest.approx(
-            alone.record[c.PREDICTION].to_numpy(), abs=0.05
+        assert drop(together.walk_forward, c.PREDICTION).equals(drop(alone.walk_forward, c.PREDICTION))
+        assert together.walk_forward[c.PREDICTION].to_numpy() == pytest.approx(
+            alone.walk_forward[c.PREDICTION].to_numpy(), abs=0.05
         )
 
 
@@ -101,9 +101,9 @@ def test_hosts_without_a_game_of_some_month_or_of_any_take_part(small: Path, tmp
     names = tuple(f"algo-{number}-x7k2p" for number in range(1, 9))
     hosts = start(tmp_path, small, names, recipe={**QUICK, "walk_forward_rows": "1000"})
     assert finish(hosts) == [0] * 8, [host.log for host in hosts]
-    record = read_unpacked(hosts[0].base / c.MODEL_CHANNEL).record
-    assert record.num_rows > 900  # the rest have fewer than 500 games before their month
-    assert (record[c.PREDICTION].to_numpy() > 0).all()
+    predicted = read_unpacked(hosts[0].base / c.MODEL_CHANNEL).walk_forward
+    assert predicted.num_rows > 900  # the rest have fewer than 500 games before their month
+    assert (predicted[c.PREDICTION].to_numpy() > 0).all()
 
 
 @pytest.mark.parametrize(

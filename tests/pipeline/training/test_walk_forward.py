@@ -1,4 +1,4 @@
-"""The record is out of sample, whole, and the same with any number of threads; leaks show in it."""
+"""Walk-forward predictions are out of sample, whole, and the same with any number of threads; leaks show in them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def features(games: pd.DataFrame) -> pa.Table:
 
 
 @pytest.fixture(scope="module")
-def record(features: pa.Table) -> pa.Table:
+def predicted(features: pa.Table) -> pa.Table:
     return walk_forward(features, RECIPE, 600)
 
 
@@ -49,53 +49,53 @@ def days(table: pa.Table, name: str) -> np.ndarray:
     return table[name].to_numpy().astype("datetime64[D]")
 
 
-def test_one_row_for_each_of_the_last_games(features: pa.Table, record: pa.Table) -> None:
-    assert record.column_names == COLUMNS
-    assert record[c.ROW_ID].to_pylist() == features[c.ROW_ID].to_pylist()[-600:]
-    assert record[c.TARGET].to_pylist() == features[c.TARGET].to_pylist()[-600:]
-    assert all(np.isfinite(record[name].to_numpy()).all() for name in COLUMNS[4:6])
+def test_one_row_for_each_of_the_last_games(features: pa.Table, predicted: pa.Table) -> None:
+    assert predicted.column_names == COLUMNS
+    assert predicted[c.ROW_ID].to_pylist() == features[c.ROW_ID].to_pylist()[-600:]
+    assert predicted[c.TARGET].to_pylist() == features[c.TARGET].to_pylist()[-600:]
+    assert all(np.isfinite(predicted[name].to_numpy()).all() for name in COLUMNS[4:6])
 
 
-def test_weights_are_older_than_the_game_and_of_the_same_month(record: pa.Table) -> None:
-    trained, played = days(record, c.TRAINED_BEFORE), days(record, c.TIME)
+def test_weights_are_older_than_the_game_and_of_the_same_month(predicted: pa.Table) -> None:
+    trained, played = days(predicted, c.TRAINED_BEFORE), days(predicted, c.TIME)
     assert (trained <= played).all()
     assert (trained.astype("datetime64[M]") == played.astype("datetime64[M]")).all()
 
 
-def test_each_month_equals_a_fit_on_the_games_before_it(features: pa.Table, record: pa.Table) -> None:
-    first_day = days(record, c.TRAINED_BEFORE)[300]
+def test_each_month_equals_a_fit_on_the_games_before_it(features: pa.Table, predicted: pa.Table) -> None:
+    first_day = days(predicted, c.TRAINED_BEFORE)[300]
     x, y = feature_matrix(features), features[c.TARGET].to_numpy().astype(np.float64)
     past = days(features, c.TIME) < first_day
     now = days(features, c.TIME).astype("datetime64[M]") == first_day.astype("datetime64[M]")
-    rows = days(record, c.TRAINED_BEFORE) == first_day
-    assert (record[c.PREDICTION].to_numpy()[rows] == predict(fit(x[past], y[past], RECIPE, LAYOUT), x[now])).all()
-    assert (record[c.P_CONSTANT].to_numpy()[rows] == constant(y[past].sum(), len(y[past]))).all()
+    rows = days(predicted, c.TRAINED_BEFORE) == first_day
+    assert (predicted[c.PREDICTION].to_numpy()[rows] == predict(fit(x[past], y[past], RECIPE, LAYOUT), x[now])).all()
+    assert (predicted[c.P_CONSTANT].to_numpy()[rows] == constant(y[past].sum(), len(y[past]))).all()
 
 
-def test_later_outcomes_change_no_earlier_prediction(games: pd.DataFrame, record: pa.Table) -> None:
+def test_later_outcomes_change_no_earlier_prediction(games: pd.DataFrame, predicted: pa.Table) -> None:
     """Every result of a day and later is turned round: predictions for that day and before stay as they were."""
     day = games[n.DATE].iloc[-250]
     edited = games.copy()
     later = games[n.DATE] >= day
     edited.loc[later, [n.HOME_POINTS, n.AWAY_POINTS]] = games.loc[later, [n.AWAY_POINTS, n.HOME_POINTS]].to_numpy()
     other = walk_forward(table_of(build_features(edited)), RECIPE, 600)
-    upto = days(record, c.TIME) <= day.to_numpy().astype("datetime64[D]")
+    upto = days(predicted, c.TIME) <= day.to_numpy().astype("datetime64[D]")
     for name in (c.PREDICTION, c.P_CONSTANT):
-        before, after = record[name].to_numpy(), other[name].to_numpy()
+        before, after = predicted[name].to_numpy(), other[name].to_numpy()
         assert (before[upto] == after[upto]).all(), name
         assert (before[~upto] != after[~upto]).any(), name
 
 
-def test_the_number_of_threads_changes_nothing(features: pa.Table, record: pa.Table) -> None:
+def test_the_number_of_threads_changes_nothing(features: pa.Table, predicted: pa.Table) -> None:
     for threads in (1, 5):
-        assert walk_forward(features, RECIPE, 600, threads).equals(record)
+        assert walk_forward(features, RECIPE, 600, threads).equals(predicted)
 
 
-def test_the_record_starts_where_enough_games_came_before(features: pa.Table) -> None:
-    record = walk_forward(features, RECIPE, 1_600)
-    skipped = features.num_rows - record.num_rows
+def test_the_predictions_start_where_enough_games_came_before(features: pa.Table) -> None:
+    predicted = walk_forward(features, RECIPE, 1_600)
+    skipped = features.num_rows - predicted.num_rows
     assert skipped >= module.MIN_TRAINING_ROWS
-    assert record[c.ROW_ID].to_pylist() == features[c.ROW_ID].to_pylist()[skipped:]
+    assert predicted[c.ROW_ID].to_pylist() == features[c.ROW_ID].to_pylist()[skipped:]
     assert walk_forward(features.slice(0, 300), RECIPE, 100).num_rows == 0
 
 
@@ -116,8 +116,8 @@ def test_feature_matrix_follows_the_names(features: pa.Table) -> None:
 
 
 def accuracy(features: pd.DataFrame) -> float:
-    record = walk_forward(table_of(features), Hyperparameters(), 1_200)
-    return score(record[c.PREDICTION].to_numpy(), record[c.TARGET].to_numpy().astype(np.float64)).accuracy
+    predicted = walk_forward(table_of(features), Hyperparameters(), 1_200)
+    return score(predicted[c.PREDICTION].to_numpy(), predicted[c.TARGET].to_numpy().astype(np.float64)).accuracy
 
 
 def test_leaks_are_far_too_good_and_honest_features_are_not() -> None:
