@@ -214,7 +214,7 @@ def _policies(done: Replay) -> list[str]:
         f"A policy that trains only on drift trained {drift.counts['trainings']} time(s) in all these seasons: the monitor looks for "
         "faults, and a slow loss of a thousandth is none. It belongs beside a schedule, not in its place.",
         "",
-        "With the gate *superior* or a strict approver little is ever promoted. A candidate and a champion of one recipe differ only on "
+        "With the gate *superior* or a strict approver little is ever promoted. A candidate and a champion of one training config differ only on "
         "the games since the champion's cut-off, so the proof that is asked for rarely exists; a slow approver costs nothing "
         "measurable, but each night without an answer is another mail when training is nightly.",
         "",

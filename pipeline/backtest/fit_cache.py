@@ -51,7 +51,7 @@ class FitCache:
         self._code = fit_code()
 
     def key(self, games_digest: str, hyperparameters: Hyperparameters) -> str:
-        """The key of a fit: equal for equal games, recipe and code."""
+        """The key of a fit: equal for equal games, training config and code."""
         return digest(games_digest, json.dumps(hyperparameters.as_numbers(), sort_keys=True), self._code)
 
     def path(self, key: str) -> Path:

@@ -60,7 +60,7 @@ class Settings:
 
     @property
     def hyperparameters(self) -> Hyperparameters:
-        """The recipe; raises ValueError that names key, value and range."""
+        """The training config; raises ValueError that names key, value and range."""
         names = {snake_case(p.name): p.name for p in parameters.HYPERPARAMETERS}
         return Hyperparameters.from_strings({key: str(self.parameter(name)) for key, name in names.items()})
 

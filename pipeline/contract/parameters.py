@@ -48,7 +48,7 @@ RUN: Final = (
         "MinDaysBetweenTrainings",
         30,
         "a run that a schedule or new data started trains on new games only so many days after the last training; "
-        "nothing else waits (drift, a start by hand, new code or recipe, no champion)",
+        "nothing else waits (drift, a start by hand, new code or training config, no champion)",
     ),
     Parameter(
         "TriggerReason",

@@ -30,7 +30,7 @@ from pipeline.definition.job_requests import (
 
 def prepare_step(prepared: PropertyFile) -> JobStep:
     """Raw files to features; says whether anything is new."""
-    recipe = [
+    training_config = [
         Join(on="=", values=[snake_case(p.name), P[p.name]])
         for p in (*parameters.HYPERPARAMETERS, *parameters.EVALUATION)
         if p in parameters.HYPERPARAMETERS or p.name == "WalkForwardRows"
@@ -57,8 +57,8 @@ def prepare_step(prepared: PropertyFile) -> JobStep:
                     "--trigger": "TriggerReason",
                 }
             ),
-            "--recipe",
-            *recipe,
+            "--training-config",
+            *training_config,
             *limits(),
         ],
         environment={"CODE_VERSION": "${CodeVersion}"},

@@ -1,4 +1,4 @@
-"""Whether tonight's games, recipe and code are trained on: against the marker of the last evaluated candidate."""
+"""Whether to train on tonight's games, training config and code: compared with the last-evaluated record."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class News:
 class Tonight:
     """What a run of this night has to go by, beside the marker."""
 
-    facts: Mapping[str, str]  # as_of_date, fingerprint, recipe_fingerprint
+    facts: Mapping[str, str]  # as_of_date, fingerprint, training_config_fingerprint
     champion: bool  # whether a version is in use
     trigger: str
     min_days: int
@@ -70,18 +70,20 @@ def judge_news(marker: Mapping[str, Any], registered: Mapping[str, Any] | None, 
     if marker["fingerprint"] == facts["fingerprint"]:
         if _would_register(marker, tonight):
             return News(True, f"the last candidate was not registered ({marker['reason']}), but would be today")
-        return News(False, f"games, recipe and code are those of the last evaluated candidate{_failure(marker)}")
+        return News(
+            False, f"games, training config and code are those of the last evaluated candidate{_failure(marker)}"
+        )
     last = marker.get("as_of_date")
     days = (date.fromisoformat(facts["as_of_date"]) - date.fromisoformat(last)).days if last else tonight.min_days
-    other_recipe = marker.get("recipe_fingerprint") != facts["recipe_fingerprint"]
+    new_config = marker.get("training_config_fingerprint") != facts["training_config_fingerprint"]
     due = training_is_due(
         no_champion=not tonight.champion,
-        urgent=tonight.trigger not in AUTOMATIC or other_recipe,
+        urgent=tonight.trigger not in AUTOMATIC or new_config,
         days_since_training=days,
         min_days=tonight.min_days,
     )
     if due:
-        return News(True, "recipe or code is new" if other_recipe else "games are new")
+        return News(True, "training config or code is new" if new_config else "games are new")
     return News(
         False,
         f"games are new, but the last training was {days} day(s) ago, and a run started by {tonight.trigger} waits "

@@ -88,7 +88,7 @@ def main(argv: Sequence[str]) -> None:
         "trigger": arguments.trigger,
         "metadata": {"trigger": metadata_value(arguments.trigger)},  # as the registry takes it
         "versions": versions(candidate.card.feature_signature),
-        "recipe": prepared["recipe"],
+        "training_config": prepared["training_config"],
         **numbers,
         "data": prepared["data"],
     }
@@ -99,7 +99,10 @@ def main(argv: Sequence[str]) -> None:
     (output / c.EVALUATION_FILE).write_text(text, encoding="utf-8")
     (output / c.REPORT_FILE).write_text(report, encoding="utf-8")
     kept = ("fingerprint", "as_of_date", "decision", "reason", "summary", "metrics", "quality", "comparison")
-    marker = {"recipe_fingerprint": prepared["recipe_fingerprint"], **{key: evaluation[key] for key in kept}}
+    marker = {
+        "training_config_fingerprint": prepared["training_config_fingerprint"],
+        **{key: evaluation[key] for key in kept},
+    }
     evaluated = processing_output(c.EVALUATED_CHANNEL)
     (evaluated / c.EVALUATED_FILE).write_text(json.dumps(marker, indent=2) + "\n", encoding="utf-8")
     (evaluated / c.REPORT_FILE).write_text(report, encoding="utf-8")

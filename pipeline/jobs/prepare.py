@@ -12,7 +12,7 @@ out  processing/output/features/features.parquet     played games from the first
      processing/output/report/prepared.json          has_new_data, why, fingerprint, data summary
      processing/output/report/quarantine.csv         bad rows with file, line, column, value, rule
 
-python -m pipeline.jobs.prepare --as-of 2025-03-01 --recipe max_depth=3 learning_rate=0.05
+python -m pipeline.jobs.prepare --as-of 2025-03-01 --training-config max_depth=3 learning_rate=0.05
 """
 
 from __future__ import annotations
@@ -74,20 +74,22 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--min-rows", type=int, default=1000)
     parser.add_argument("--min-days-between-trainings", type=int, default=0, help="of runs that nobody asked for")
     parser.add_argument("--trigger", default="manual", help="what started the run; a schedule and new data wait")
-    parser.add_argument("--recipe", nargs="*", default=[], metavar="NAME=VALUE", help="what training will be told")
+    parser.add_argument(
+        "--training-config", nargs="*", default=[], metavar="NAME=VALUE", help="what training will be told"
+    )
     parser.add_argument("--limits", nargs="*", default=[], metavar="NAME=VALUE", help="what candidates are held to")
     return parser.parse_args(argv)
 
 
-def fingerprint(games_digest: str, recipe: Sequence[str], first_season: int, code: str) -> str:
-    """What a candidate is made of: game content, recipe and code. Equal fingerprints give equal candidates."""
-    parts = sorted(_canonical(item) for item in recipe)
+def fingerprint(games_digest: str, training_config: Sequence[str], first_season: int, code: str) -> str:
+    """What a candidate is made of: game content, training config and code. Equal fingerprints give equal candidates."""
+    parts = sorted(_canonical(item) for item in training_config)
     text = "\n".join([games_digest, f"first_season={first_season}", *parts, code])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _canonical(item: str) -> str:
-    """`max_depth=3` and `max_depth=3.0` are one recipe."""
+    """`max_depth=3` and `max_depth=3.0` are one training config."""
     name, _, value = item.partition("=")
     try:
         return f"{name}={float(value)!r}"
@@ -209,11 +211,13 @@ def main(argv: Sequence[str]) -> None:
         "as_of_date": str(as_of),
         "fingerprint": fingerprint(
             games_fingerprint(results),
-            arguments.recipe,
+            arguments.training_config,
             arguments.first_season,
             code_version(),
         ),
-        "recipe_fingerprint": fingerprint("", arguments.recipe, arguments.first_season, code_version()),
+        "training_config_fingerprint": fingerprint(
+            "", arguments.training_config, arguments.first_season, code_version()
+        ),
         "feature_signature": feature_signature(),
         "time_zone": arguments.time_zone,
         **LAYOUT.as_metadata(),
@@ -238,7 +242,7 @@ def main(argv: Sequence[str]) -> None:
         **facts,
         "last_evaluated": marker,
         "simulated": bool(validated.games[nba.HOME_TEAM].str.startswith("SIM").any()),
-        "recipe": dict(item.split("=", 1) for item in arguments.recipe),
+        "training_config": dict(item.split("=", 1) for item in arguments.training_config),
         "data": data,
     }
     (report / c.PREPARED_FILE).write_text(json.dumps(prepared, indent=2) + "\n", encoding="utf-8")

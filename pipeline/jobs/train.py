@@ -2,7 +2,7 @@
 
 in   input/data/features/features.parquet     features of played rows (Prepare)
      input/data/features/state.parquet        the league on the as-of morning, passed on for serving
-     input/config/hyperparameters.json        strings: the recipe and walk_forward_rows
+     input/config/hyperparameters.json        strings: the training config and walk_forward_rows
      input/config/resourceconfig.json         the job's hosts: several train together, each on its own row groups
 out  model/model.ubj, model.json, walk_forward.parquet, state.parquet, SHA256SUMS   packed by SageMaker as model.tar.gz
      (on the first host)
@@ -34,7 +34,7 @@ from pipeline.training.walk_forward import KEY_COLUMNS, THREADS, months_to_predi
 MAX_WALK_FORWARD_ROWS = 20_000
 
 
-def read_recipe() -> tuple[Hyperparameters, int]:
+def read_training_config() -> tuple[Hyperparameters, int]:
     """Hyperparameters and WalkForwardRows of hyperparameters.json; raises StepError that names key and value."""
     strings: dict[str, str] = json.loads((base_dir() / "input/config/hyperparameters.json").read_text(encoding="utf-8"))
     rows = strings.pop("walk_forward_rows", "1312")
@@ -48,10 +48,12 @@ def read_recipe() -> tuple[Hyperparameters, int]:
 
 def train(cluster: Cluster) -> Artifact:
     """The artifact from this host's input and that of the others, who must all call this; the same on each host."""
-    hyperparameters, n_rows = read_recipe()
+    hyperparameters, n_rows = read_training_config()
     file = open_features(training_input(c.FEATURES_CHANNEL) / c.FEATURES_FILE)
     facts = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
-    cluster.assert_consistent("rows, recipes or code", f"{facts} {file.metadata.num_rows} {hyperparameters} {n_rows}")
+    cluster.assert_consistent(
+        "rows, training configs or code", f"{facts} {file.metadata.num_rows} {hyperparameters} {n_rows}"
+    )
     months = Months.read(file)
     rows, in_memory = training_rows(file, cluster)
     sys.stderr.write(f"{months.n_rows:,} rows; walking forward through the last {n_rows:,}\n")

@@ -42,7 +42,7 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """The trees' recipe. Raises ValueError that names key, value and allowed range."""
+    """The trees' training config. Raises ValueError that names key, value and allowed range."""
 
     boosting_rounds: int = 40
     learning_rate: float = 0.03

@@ -1,6 +1,6 @@
 """Walk-forward predictions: each of the last rows predicted by a model that saw only rows before it.
 
-At the start of each calendar month with rows the recipe is fitted anew on all rows before that month.
+At the start of each calendar month with rows the training config is fitted anew on all rows before that month.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def constant(total: float, n_rows: int) -> float:
 
 
 def months_to_predict(months: Months, n_rows: int) -> list[Checkpoint]:
-    """Where the recipe is fitted anew for the last `n_rows` of the rows."""
+    """Where the training config is fitted anew for the last `n_rows` of the rows."""
     first = max(0, months.n_rows - n_rows)
     return _checkpoints(first, months.first_days, months.starts, months.ends)
 

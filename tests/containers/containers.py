@@ -107,8 +107,8 @@ def every_night(store: Path, games: Path, events: Path, *options: str, by_root: 
     for decision, given in NIGHTS.items():
         played = [] if "EventsPrefix" in given else ["--events", str(events)]
         prefix = [] if decision in by_root else as_somebody()
-        recipe = {**given, "TriggerReason": "costs $5 and $HOME"}
-        done = run_local(store, games, *options, *played, prefix=prefix, **recipe)
+        parameters = {**given, "TriggerReason": "costs $5 and $HOME"}
+        done = run_local(store, games, *options, *played, prefix=prefix, **parameters)
         nights.printed[decision] = outcome(done, code=1 if decision == "failed" else 0)
         nights.owners.update(path.lstat().st_uid for path in store.rglob("*"))
         if decision == "registered":

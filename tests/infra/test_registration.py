@@ -38,7 +38,7 @@ def evaluate(world: MotoWorld, fingerprint: str, decision: str = "registered") -
     """What Evaluate leaves."""
     marker = {
         "fingerprint": fingerprint,
-        "recipe_fingerprint": "recipe",
+        "training_config_fingerprint": "training_config",
         "as_of_date": "2025-03-01",
         "decision": decision,
         "reason": "there is no champion yet",
@@ -52,7 +52,7 @@ def next_night(world: MotoWorld, folder: Path, fingerprint: str) -> News:
     for key in world.objects:
         if key.startswith("evaluated/"):
             (folder / key.removeprefix("evaluated/")).write_bytes(world.read(key) or b"")
-    facts = {"fingerprint": fingerprint, "recipe_fingerprint": "recipe", "as_of_date": "2025-03-02"}
+    facts = {"fingerprint": fingerprint, "training_config_fingerprint": "training_config", "as_of_date": "2025-03-02"}
     tonight = Tonight(facts, champion=False, trigger="schedule", min_days=30, limits={})
     return judge_news(last_evaluated(folder), last_registered(folder), tonight)
 
@@ -81,7 +81,7 @@ def test_a_candidate_that_the_registry_refused_is_found_again(world: MotoWorld, 
         "model_package_arn": world.notice(1)["detail"]["ModelPackageArn"],
     }
     again = next_night(world, tmp_path, "games1")
-    assert again == News(False, "games, recipe and code are those of the last evaluated candidate")
+    assert again == News(False, "games, training config and code are those of the last evaluated candidate")
 
 
 def test_the_hourly_check_makes_up_for_a_lost_notice(world: MotoWorld, tmp_path: Path) -> None:

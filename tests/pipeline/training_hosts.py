@@ -80,7 +80,7 @@ def start(
     names: tuple[str, ...],
     *,
     absent: str = "",
-    recipe: Mapping[str, str] | None = None,
+    training_config: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
     prelude: str = "",
 ) -> list[Host]:
@@ -102,7 +102,7 @@ def start(
             (base / below).mkdir(parents=True)
         source = inputs if isinstance(inputs, Path) else inputs[name]
         (base / "input/data" / c.FEATURES_CHANNEL).symlink_to(source)
-        (base / "input/config/hyperparameters.json").write_text(json.dumps(dict(recipe or {})))
+        (base / "input/config/hyperparameters.json").write_text(json.dumps(dict(training_config or {})))
         who = {"current_host": name, "hosts": list(names), "network_interface_name": "lo"}
         (base / c.TRAINING_HOSTS_FILE).write_text(json.dumps(who))
         variables = {c.BASE_DIR_VARIABLE: str(base), c.CLUSTER_PORT_VARIABLE: port, **(environment or {})}

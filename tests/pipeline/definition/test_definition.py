@@ -329,7 +329,7 @@ def test_check_says_when_the_file_is_stale(root: Path, tmp_path: Path) -> None:
 
 
 def test_default_hyperparameters_are_the_models() -> None:
-    """The pipeline's defaults and the model's own are one recipe."""
+    """The pipeline's defaults and the model's own are one training config."""
     from pipeline.training.model import Hyperparameters
 
     assert {

@@ -65,7 +65,7 @@ def train(features: pa.Table, before: date = AS_OF, n_rows: int = 1312, signatur
     """What Train makes of the games before a day."""
     days = features[c.TIME].to_numpy().astype("datetime64[D]")
     known = features.slice(0, int((days < np.datetime64(before)).sum()))
-    recipe = Hyperparameters(boosting_rounds=10)
+    training_config = Hyperparameters(boosting_rounds=10)
     card = ModelCard(
         as_of_date=str(before),
         trained_before=str(before),
@@ -75,13 +75,15 @@ def train(features: pa.Table, before: date = AS_OF, n_rows: int = 1312, signatur
         code_version="c",
         feature_signature=signature or feature_signature(),
         features=FEATURES,
-        hyperparameters=recipe.as_numbers(),
+        hyperparameters=training_config.as_numbers(),
         walk_forward_rows=n_rows,
         target_mean=0.56,
         xgboost_version="",
     )
     target = known[c.TARGET].to_numpy().astype(np.float64)
-    return Artifact(fit(feature_matrix(known), target, recipe, LAYOUT), card, walk_forward(known, recipe, n_rows))
+    return Artifact(
+        fit(feature_matrix(known), target, training_config, LAYOUT), card, walk_forward(known, training_config, n_rows)
+    )
 
 
 @pytest.fixture(scope="module")

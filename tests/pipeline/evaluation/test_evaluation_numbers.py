@@ -58,7 +58,7 @@ RECORD = RECORD.append_column(c.PREDICTION, pa.array(CHANCE.uniform(0.4, 0.7, N 
 RECORD = RECORD.append_column(c.P_CONSTANT, pa.array(CHANCE.uniform(0.5, 0.6, N - BEGIN)))
 PREDICTION, WON = RECORD[c.PREDICTION].to_numpy(), RECORD[c.TARGET].to_numpy()
 ELO = reference_forecast(RESULTS, IDS[BEGIN:], DATES[4])
-RECIPE = Hyperparameters(boosting_rounds=3, min_child_weight=1)
+CONFIG = Hyperparameters(boosting_rounds=3, min_child_weight=1)
 CARD = ModelCard(
     as_of_date="2025-03-01",
     trained_before="2025-02-02",
@@ -68,12 +68,12 @@ CARD = ModelCard(
     code_version="c",
     feature_signature="today",
     features=FEATURES,
-    hyperparameters=RECIPE.as_numbers(),
+    hyperparameters=CONFIG.as_numbers(),
     walk_forward_rows=N - BEGIN,
     target_mean=0.5,
     xgboost_version="",
 )
-ARTIFACT = Artifact(fit(feature_matrix(FEATURE_TABLE), HOME_WON, RECIPE, LAYOUT), CARD, RECORD)
+ARTIFACT = Artifact(fit(feature_matrix(FEATURE_TABLE), HOME_WON, CONFIG, LAYOUT), CARD, RECORD)
 THE_RECORD = Record.of(RECORD, ELO)
 
 

@@ -12,7 +12,7 @@ from pipeline.contract import gates, parameters
 from pipeline.contract.container import StepError
 from pipeline.evaluation.news import Tonight, judge_news, last_evaluated, last_registered
 
-FACTS = {"fingerprint": "new", "recipe_fingerprint": "recipe", "as_of_date": "2025-03-01"}
+FACTS = {"fingerprint": "new", "training_config_fingerprint": "training_config", "as_of_date": "2025-03-01"}
 LIMITS = {p.name: float(p.default) for p in parameters.EVALUATION if p.name in gates.GATE_PARAMETERS}
 GOOD: dict[str, Any] = {
     "metrics": {"candidate": {"log_loss": 0.62, "calibration_error": 0.02, "accuracy": 0.65, "n_rows": 1312}},
@@ -27,7 +27,7 @@ GOOD: dict[str, Any] = {
 }
 LAST = GOOD | {
     "fingerprint": "old",
-    "recipe_fingerprint": "recipe",
+    "training_config_fingerprint": "training_config",
     "as_of_date": "2025-02-10",
     "decision": "champion-kept",
     "reason": "not better",
@@ -53,8 +53,14 @@ def tonight(**changed: Any) -> Tonight:
         (LAST, False, "schedule", True, "games are new"),  # without a champion nothing waits
         (LAST, True, "drift", True, "games are new"),
         (LAST, True, "manual", True, "games are new"),
-        (LAST | {"recipe_fingerprint": "other"}, True, "schedule", True, "recipe or code is new"),
-        ({"fingerprint": None}, True, "schedule", True, "recipe or code is new"),  # the first run, or an older marker
+        (LAST | {"training_config_fingerprint": "other"}, True, "schedule", True, "training config or code is new"),
+        (
+            {"fingerprint": None},
+            True,
+            "schedule",
+            True,
+            "training config or code is new",
+        ),  # the first run, or an older marker
         (SAME, True, "manual", False, "are those of the last evaluated candidate"),
     ],
 )
@@ -122,7 +128,8 @@ def test_a_day_makes_the_difference(days: int, train: bool) -> None:
 
 def test_reasons_in_full() -> None:
     assert (
-        judge_news(SAME, None, tonight()).reason == "games, recipe and code are those of the last evaluated candidate"
+        judge_news(SAME, None, tonight()).reason
+        == "games, training config and code are those of the last evaluated candidate"
     )
     assert judge_news(LAST, None, tonight()).reason == (
         "games are new, but the last training was 19 day(s) ago, and a run started by schedule waits "

@@ -156,7 +156,7 @@ def first_evaluation() -> dict[str, Any]:
             "python": "3.11.7",
             "xgboost": "3.2.0",
         },
-        "recipe": {
+        "training_config": {
             "boosting_rounds": "150",
             "learning_rate": "0.05",
             "max_depth": "3",
@@ -342,7 +342,7 @@ def test_every_number_of_the_comparison_and_the_limits_is_shown() -> None:
     assert "its shipped weights on the 61 games since" in text
 
 
-@pytest.mark.parametrize("part", ["fingerprint", "versions", "recipe"])
+@pytest.mark.parametrize("part", ["fingerprint", "versions", "training_config"])
 def test_provenance_is_shown(part: str) -> None:
     evaluation = first_evaluation()
     values = evaluation[part].values() if isinstance(evaluation[part], dict) else [evaluation[part]]
@@ -403,7 +403,7 @@ def test_simulated_games_are_called_so_wherever_numbers_stand() -> None:
 def test_text_from_data_is_escaped() -> None:
     evil = "<script>alert(1)</script>"
     evaluation = first_evaluation() | {"reason": evil, "trigger": evil, "summary": f'"{evil}', "as_of_date": evil}
-    evaluation["recipe"][evil] = evil
+    evaluation["training_config"][evil] = evil
     evaluation["data"]["files"][0]["name"] = evil
     evaluation["data"]["quarantine_examples"][0] |= {"value": evil, "rule": evil, "column": evil, "file": evil}
     evaluation["importance"][0]["feature"] = evil

@@ -205,7 +205,7 @@ def test_today_is_the_default(root: Path, league: list[Path], tmp_path: Path) ->
     assert prepared["data"]["n_bad_rows"] > 0
 
 
-def test_fingerprint_is_of_games_recipe_and_code() -> None:
+def test_fingerprint_is_of_games_training_config_and_code() -> None:
     base = fingerprint("games", ["max_depth=3", "eta=0.1"], 2004, "code")
     assert fingerprint("games", ["eta=0.10", "max_depth=3.0"], 2004, "code") == base
     others = [

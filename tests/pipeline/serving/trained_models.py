@@ -36,7 +36,7 @@ def trained(games: pd.DataFrame, as_of: date) -> Artifact:
     """A model of the games as they were known on a morning."""
     features, state = features_and_state(games, as_of)
     played = features[features[c.TARGET].notna()]
-    recipe = Hyperparameters()
+    training_config = Hyperparameters()
     card = ModelCard(
         as_of_date=str(as_of),
         trained_before=str(as_of),
@@ -46,12 +46,12 @@ def trained(games: pd.DataFrame, as_of: date) -> Artifact:
         code_version="c" * 64,
         feature_signature=feature_signature(),
         features=FEATURES,
-        hyperparameters=recipe.as_numbers(),
+        hyperparameters=training_config.as_numbers(),
         walk_forward_rows=1,
         target_mean=0.56,
         xgboost_version="",
     )
-    booster = fit(matrix(played), played[c.TARGET].to_numpy(dtype=np.float64), recipe, LAYOUT)
+    booster = fit(matrix(played), played[c.TARGET].to_numpy(dtype=np.float64), training_config, LAYOUT)
     kept = io.BytesIO()
     write_state(kept, state)
     return Artifact(booster, card, pa.table({}), kept.getvalue())

@@ -1,4 +1,4 @@
-"""The recipe's checks, and a model that is the same each time, however it is stored."""
+"""The training config's checks, and a model that is the same each time, however it is stored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.training.logistic import sigmoid
 from pipeline.training.model import Hyperparameters, fit, importance, linear_coefficients, load, predict, save
 from pipeline.workloads.nba.feature_names import FEATURES, LAYOUT, LINEAR_FEATURES
 
-RECIPE = Hyperparameters(boosting_rounds=20, min_child_weight=5.0, learning_rate=0.2)
+CONFIG = Hyperparameters(boosting_rounds=20, min_child_weight=5.0, learning_rate=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def games() -> tuple[np.ndarray, np.ndarray]:
 
 def test_learns_lines_and_steps(games: tuple[np.ndarray, np.ndarray]) -> None:
     x, y = games
-    booster = fit(x, y, RECIPE, LAYOUT)
+    booster = fit(x, y, CONFIG, LAYOUT)
     assert linear_coefficients(booster)[0] == pytest.approx(1.0, abs=0.2)
     p = predict(booster, x)
     assert p.dtype == np.float64
@@ -48,13 +48,13 @@ def test_equals_on_a_neutral_site_have_even_chances(games: tuple[np.ndarray, np.
 
 
 def test_the_same_input_gives_the_same_bytes(games: tuple[np.ndarray, np.ndarray]) -> None:
-    assert fit(*games, RECIPE, LAYOUT).save_raw("ubj") == fit(*games, RECIPE, LAYOUT).save_raw("ubj")
-    assert fit(*games, RECIPE, LAYOUT, seed=1).save_raw("ubj") != fit(*games, RECIPE, LAYOUT, seed=2).save_raw("ubj")
+    assert fit(*games, CONFIG, LAYOUT).save_raw("ubj") == fit(*games, CONFIG, LAYOUT).save_raw("ubj")
+    assert fit(*games, CONFIG, LAYOUT, seed=1).save_raw("ubj") != fit(*games, CONFIG, LAYOUT, seed=2).save_raw("ubj")
 
 
 def test_a_stored_model_predicts_the_same(games: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
     x, y = games
-    booster = fit(x, y, RECIPE, LAYOUT)
+    booster = fit(x, y, CONFIG, LAYOUT)
     save(booster, tmp_path / "model.ubj")
     assert (predict(load(tmp_path / "model.ubj"), x) == predict(booster, x)).all()
     again = xgb.Booster()
@@ -64,9 +64,9 @@ def test_a_stored_model_predicts_the_same(games: tuple[np.ndarray, np.ndarray], 
 
 def test_no_games_no_probabilities(games: tuple[np.ndarray, np.ndarray]) -> None:
     x, y = games
-    assert predict(fit(x, y, RECIPE, LAYOUT), x[:0]).shape == (0,)
+    assert predict(fit(x, y, CONFIG, LAYOUT), x[:0]).shape == (0,)
     with pytest.raises(ValueError, match="there are none"):
-        fit(x[:0], y[:0], RECIPE, LAYOUT)
+        fit(x[:0], y[:0], CONFIG, LAYOUT)
 
 
 def test_a_foreign_booster_is_refused(games: tuple[np.ndarray, np.ndarray]) -> None:
@@ -78,18 +78,20 @@ def test_a_foreign_booster_is_refused(games: tuple[np.ndarray, np.ndarray]) -> N
 
 def test_importance_finds_what_matters(games: tuple[np.ndarray, np.ndarray]) -> None:
     x, y = games
-    shares = importance(fit(x, y, RECIPE, LAYOUT), x)
+    shares = importance(fit(x, y, CONFIG, LAYOUT), x)
     assert shares.shape == (len(FEATURES),)
     assert shares.sum() == pytest.approx(1.0)
     assert set(np.argsort(shares)[-2:]) == {0, len(FEATURES) - 1}
 
 
 def test_hyperparameters_from_sagemakers_strings() -> None:
-    recipe = Hyperparameters.from_strings({"boosting_rounds": "80", "max_depth": "4.0", "learning_rate": "0.1"})
-    assert recipe == Hyperparameters(boosting_rounds=80, max_depth=4, learning_rate=0.1)
-    assert isinstance(recipe.max_depth, int)
+    training_config = Hyperparameters.from_strings(
+        {"boosting_rounds": "80", "max_depth": "4.0", "learning_rate": "0.1"}
+    )
+    assert training_config == Hyperparameters(boosting_rounds=80, max_depth=4, learning_rate=0.1)
+    assert isinstance(training_config.max_depth, int)
     assert Hyperparameters.from_strings({}) == Hyperparameters()
-    assert Hyperparameters.from_strings({k: str(v) for k, v in recipe.as_numbers().items()}) == recipe
+    assert Hyperparameters.from_strings({k: str(v) for k, v in training_config.as_numbers().items()}) == training_config
 
 
 @pytest.mark.parametrize(

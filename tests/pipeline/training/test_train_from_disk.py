@@ -50,12 +50,12 @@ def base(tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return lay_out(tmp_path, small, monkeypatch)
 
 
-def lay_out(base: Path, channel: Path, monkeypatch: pytest.MonkeyPatch, **recipe: str) -> Path:
+def lay_out(base: Path, channel: Path, monkeypatch: pytest.MonkeyPatch, **training_config: str) -> Path:
     (base / "input/config").mkdir(parents=True)
     (base / "input/data").mkdir()
     (base / "input/data" / c.FEATURES_CHANNEL).symlink_to(channel)
     (base / "input/config/hyperparameters.json").write_text(
-        json.dumps({"walk_forward_rows": "900", "min_child_weight": "10", **recipe})
+        json.dumps({"walk_forward_rows": "900", "min_child_weight": "10", **training_config})
     )
     monkeypatch.setenv(c.BASE_DIR_VARIABLE, str(base))
     return base
@@ -92,11 +92,11 @@ def test_the_model_from_disk_is_that_from_memory(
 def test_hosts_train_together_from_disk(small: Path, tmp_path: Path) -> None:
     """Under a limit of address space that leaves nothing, as each host's own look at it finds."""
     names = ("algo-1", "algo-2", "algo-3")
-    recipe = {"boosting_rounds": "5", "walk_forward_rows": "300"}
-    together = start(tmp_path / "disk", small, names, recipe=recipe, prelude=PRELUDE)
+    training_config = {"boosting_rounds": "5", "walk_forward_rows": "300"}
+    together = start(tmp_path / "disk", small, names, training_config=training_config, prelude=PRELUDE)
     assert finish(together) == [0, 0, 0], [host.log for host in together]
     assert all("external memory" in host.log for host in together)
-    memory = start(tmp_path / "memory", small, names, recipe=recipe)
+    memory = start(tmp_path / "memory", small, names, training_config=training_config)
     assert finish(memory) == [0, 0, 0]
     predicted = [
         read_unpacked(hosts[0].base / c.MODEL_CHANNEL).walk_forward[c.PREDICTION] for hosts in (together, memory)

@@ -99,7 +99,7 @@ def drop(table: pa.Table, name: str) -> pa.Table:
 def test_hosts_without_a_game_of_some_month_or_of_any_take_part(small: Path, tmp_path: Path) -> None:
     """1,600 games in 7 parts on 8 hosts: the first checkpoint's games lie on some of them, and one has no game."""
     names = tuple(f"algo-{number}-x7k2p" for number in range(1, 9))
-    hosts = start(tmp_path, small, names, recipe={**QUICK, "walk_forward_rows": "1000"})
+    hosts = start(tmp_path, small, names, training_config={**QUICK, "walk_forward_rows": "1000"})
     assert finish(hosts) == [0] * 8, [host.log for host in hosts]
     predicted = read_unpacked(hosts[0].base / c.MODEL_CHANNEL).walk_forward
     assert predicted.num_rows > 900  # the rest have fewer than 500 games before their month
@@ -117,7 +117,7 @@ def test_hosts_without_a_game_of_some_month_or_of_any_take_part(small: Path, tmp
 def test_a_host_that_is_lost_while_all_compute_is_named_by_the_others(
     small: Path, tmp_path: Path, started: list[Host], lost: str, way: signal.Signals, words: str
 ) -> None:
-    started += start(tmp_path, small, THREE, recipe=ENDLESS, environment={c.CLUSTER_HEARTBEAT_VARIABLE: "2"})
+    started += start(tmp_path, small, THREE, training_config=ENDLESS, environment={c.CLUSTER_HEARTBEAT_VARIABLE: "2"})
     wait_until(lambda: all("walking forward" in host.log for host in started))
     victim = next(host for host in started if host.name == lost)
     os.kill(victim.process.pid, way)
@@ -149,7 +149,7 @@ def test_a_host_that_fails_for_a_reason_of_its_own_tells_it_to_all(small: Path, 
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / c.FEATURES_FILE).write_bytes(b"no parquet")
-    hosts = start(tmp_path, {"algo-1": small, "algo-2": broken}, THREE[:2], recipe=QUICK)
+    hosts = start(tmp_path, {"algo-1": small, "algo-2": broken}, THREE[:2], training_config=QUICK)
     assert finish(hosts) == [1, 1]
     assert hosts[1].reason.startswith("features.parquet of channel features cannot be read")
     assert hosts[0].reason == f"host algo-2 failed: {hosts[1].reason}"
@@ -158,9 +158,9 @@ def test_a_host_that_fails_for_a_reason_of_its_own_tells_it_to_all(small: Path, 
 def test_hosts_with_different_games_do_not_train(small: Path, tmp_path: Path) -> None:
     """As when somebody shards the channel by key: the sums would be of other games than each host believes."""
     other = write_training_input(tmp_path / "other", random_league(4, seasons=3, games=400), date(2005, 1, 1))
-    hosts = start(tmp_path, {"algo-1": small, "algo-2": other}, THREE[:2], recipe=QUICK)
+    hosts = start(tmp_path, {"algo-1": small, "algo-2": other}, THREE[:2], training_config=QUICK)
     assert finish(hosts) == [1, 1]
-    assert all("algo-2 and algo-1 have different rows, recipes or code" in host.reason for host in hosts)
+    assert all("algo-2 and algo-1 have different rows, training configs or code" in host.reason for host in hosts)
 
 
 def test_a_job_whose_hosts_file_lies_says_so(small: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from pipeline.workloads.nba.feature_names import LAYOUT
 from pipeline.workloads.nba.features import FEATURES, build_features
 from pipeline.workloads.nba.tables import feature_table
 
-RECIPE = Hyperparameters(boosting_rounds=10, min_child_weight=10.0)
+CONFIG = Hyperparameters(boosting_rounds=10, min_child_weight=10.0)
 COLUMNS = [
     *(c.ROW_ID, c.TIME, c.TARGET),
     *(c.PREDICTION, c.P_CONSTANT, c.TRAINED_BEFORE),
@@ -42,7 +42,7 @@ def features(games: pd.DataFrame) -> pa.Table:
 
 @pytest.fixture(scope="module")
 def predicted(features: pa.Table) -> pa.Table:
-    return walk_forward(features, RECIPE, 600)
+    return walk_forward(features, CONFIG, 600)
 
 
 def days(table: pa.Table, name: str) -> np.ndarray:
@@ -68,7 +68,7 @@ def test_each_month_equals_a_fit_on_the_games_before_it(features: pa.Table, pred
     past = days(features, c.TIME) < first_day
     now = days(features, c.TIME).astype("datetime64[M]") == first_day.astype("datetime64[M]")
     rows = days(predicted, c.TRAINED_BEFORE) == first_day
-    assert (predicted[c.PREDICTION].to_numpy()[rows] == predict(fit(x[past], y[past], RECIPE, LAYOUT), x[now])).all()
+    assert (predicted[c.PREDICTION].to_numpy()[rows] == predict(fit(x[past], y[past], CONFIG, LAYOUT), x[now])).all()
     assert (predicted[c.P_CONSTANT].to_numpy()[rows] == constant(y[past].sum(), len(y[past]))).all()
 
 
@@ -78,7 +78,7 @@ def test_later_outcomes_change_no_earlier_prediction(games: pd.DataFrame, predic
     edited = games.copy()
     later = games[n.DATE] >= day
     edited.loc[later, [n.HOME_POINTS, n.AWAY_POINTS]] = games.loc[later, [n.AWAY_POINTS, n.HOME_POINTS]].to_numpy()
-    other = walk_forward(table_of(build_features(edited)), RECIPE, 600)
+    other = walk_forward(table_of(build_features(edited)), CONFIG, 600)
     upto = days(predicted, c.TIME) <= day.to_numpy().astype("datetime64[D]")
     for name in (c.PREDICTION, c.P_CONSTANT):
         before, after = predicted[name].to_numpy(), other[name].to_numpy()
@@ -88,25 +88,25 @@ def test_later_outcomes_change_no_earlier_prediction(games: pd.DataFrame, predic
 
 def test_the_number_of_threads_changes_nothing(features: pa.Table, predicted: pa.Table) -> None:
     for threads in (1, 5):
-        assert walk_forward(features, RECIPE, 600, threads).equals(predicted)
+        assert walk_forward(features, CONFIG, 600, threads).equals(predicted)
 
 
 def test_the_predictions_start_where_enough_games_came_before(features: pa.Table) -> None:
-    predicted = walk_forward(features, RECIPE, 1_600)
+    predicted = walk_forward(features, CONFIG, 1_600)
     skipped = features.num_rows - predicted.num_rows
     assert skipped >= module.MIN_TRAINING_ROWS
     assert predicted[c.ROW_ID].to_pylist() == features[c.ROW_ID].to_pylist()[skipped:]
-    assert walk_forward(features.slice(0, 300), RECIPE, 100).num_rows == 0
+    assert walk_forward(features.slice(0, 300), CONFIG, 100).num_rows == 0
 
 
 def test_games_out_of_order_or_unplayed_are_refused(features: pa.Table, games: pd.DataFrame) -> None:
     backwards = features.take(list(range(features.num_rows))[::-1])
     with pytest.raises(ValueError, match="order of time"):
-        walk_forward(backwards, RECIPE, 100)
+        walk_forward(backwards, CONFIG, 100)
     to_come = games.copy()
     to_come.loc[to_come.index[-1], [n.HOME_POINTS, n.AWAY_POINTS]] = pd.NA
     with pytest.raises(ValueError, match="has no target"):
-        walk_forward(feature_table(build_features(to_come)), RECIPE, 100)
+        walk_forward(feature_table(build_features(to_come)), CONFIG, 100)
 
 
 def test_feature_matrix_follows_the_names(features: pa.Table) -> None:
