@@ -141,7 +141,7 @@ def main() -> None:
     imports = [sys.executable, "-c", "import pandas, pyarrow, xgboost, matplotlib.figure"]
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "store"
-        run_local(store, data, *forced)  # warms the file cache, and makes the marker that the next runs read
+        run_local(store, data, *forced)  # warms the file cache, and writes last_evaluated.json for the next runs
         reference = statistics.median(timed(imports)[0] for _ in range(options.repeat))
         warm = [run_local(store, data, "--no-cache", *forced) for _ in range(options.repeat)]
         run_local(store, data, *forced)

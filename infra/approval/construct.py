@@ -25,7 +25,7 @@ from infra.foundation.storage import RUNS_PREFIX
 from infra.lambda_shared import place
 from infra.settings.settings import Settings
 from pipeline.contract import names as c
-from pipeline.contract.registration import MARKER_KEY, REGISTERED_KEY
+from pipeline.contract.registration import LAST_EVALUATED_KEY, REGISTERED_KEY
 
 HANDLER: Final = "infra.approval.function.handler.handler"
 TIMEOUT: Final = cdk.Duration.minutes(2)
@@ -140,15 +140,15 @@ def allow_registry(role: iam.Role, group_name: str) -> None:
 
 
 def allow_objects(role: iam.Role, bucket: s3.IBucket, key: kms.IKey) -> None:
-    """Read runs, marker, monitor; write champion/, the outbox, what was approved and registered, and all seeds."""
-    runs, kept, outbox, approvals, marker, registered, watched = (
+    """Read runs, last_evaluated.json, monitor; write champion/, outbox, approvals, registrations and all seeds."""
+    runs, kept, outbox, approvals, last_evaluated, registered, watched = (
         bucket.arn_for_objects(key)
         for key in (
             f"{RUNS_PREFIX}*",
             f"{place.CHAMPION_PREFIX}*",
             f"{place.OUTBOX_PREFIX}*",
             place.APPROVALS_KEY,
-            MARKER_KEY,
+            LAST_EVALUATED_KEY,
             REGISTERED_KEY,
             monitor_metrics.KEY,
         )
@@ -159,6 +159,6 @@ def allow_objects(role: iam.Role, bucket: s3.IBucket, key: kms.IKey) -> None:
     allow(role, ["s3:GetObject", "s3:PutObject"], [outbox], why=_KEYS_COME)
     allow(role, ["s3:PutObject"], [bucket.arn_for_objects(key) for key in seeds])
     allow(role, ["s3:GetObject", "s3:PutObject"], [approvals, registered])
-    allow(role, ["s3:GetObject"], [marker, watched])
+    allow(role, ["s3:GetObject"], [last_evaluated, watched])
     allow(role, ["s3:ListBucket"], [bucket.bucket_arn])  # without it a missing object looks like a forbidden one
     allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])

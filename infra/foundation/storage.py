@@ -20,7 +20,7 @@ class Storage(Construct):
     """`data` holds the games below the data prefix, `artifacts` what runs make and what is in use.
 
     Encrypted with the customer key, versioned, TLS only, nothing public. Files of a run expire (`run_retention_days`);
-    champion, marker and predictions stay.
+    champion, last-evaluated record and predictions stay.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, key: kms.IKey) -> None:

@@ -16,13 +16,13 @@ from infra.settings.settings import Settings
 from infra.training.image import Image
 from infra.training.spark import SparkCode
 from pipeline.contract import names as c
-from pipeline.contract.registration import MARKER_KEY
+from pipeline.contract.registration import LAST_EVALUATED_KEY
 
 RUNS: Final = "runs"
 READ: Final = (RUNS, c.CHAMPION_CHANNEL, c.EVALUATED_CHANNEL, c.TEAM_GAMES_CHANNEL)
 WRITTEN: Final = (RUNS, c.PREDICTIONS_CHANNEL, c.MONITOR_CHANNEL, c.TEAM_GAMES_CHANNEL)
 # Of evaluated/ not the note that a candidate was registered: that is for those who see the registry.
-EVALUATED: Final = (MARKER_KEY, f"{c.EVALUATED_CHANNEL}/{c.REPORT_FILE}")
+EVALUATED: Final = (LAST_EVALUATED_KEY, f"{c.EVALUATED_CHANNEL}/{c.REPORT_FILE}")
 _KEYS_ARE_DATA: Final = "The names of objects below the prefix are data: games, files of a run."
 
 

@@ -1,7 +1,7 @@
 """Every policy through every night: what Prepare, Train, Evaluate, the gates, an approver and Predict would have done.
 
 One loop over the nights, in which each line is an array over the policies. A night is that of the definition: Predict
-uses the champion of the morning; new games are trained on where that is due; the marker of the last evaluated candidate
+uses the champion of the morning; new games are trained on where that is due; the last-evaluated record
 is written whatever the gates say; a version registered and approved today is in service from the next night on.
 """
 

@@ -1,6 +1,6 @@
 """Whether the candidate that was to be registered is in the registry. Standard library only.
 
-Evaluate writes its marker, evaluated/last_evaluated.json, before Register runs, and Register may fail. So a marker that
+Evaluate writes evaluated/last_evaluated.json before Register runs, and Register may fail. So a record that
 says "registered" counts only with evaluated/registered.json beside it, written by those who see the registry: the local
 runner before and after each run, the function behind approvals in the cloud. Both are pure functions of what the
 registry holds now, so that a notice that is lost, late or repeated changes nothing.
@@ -13,26 +13,26 @@ from typing import Any, Final
 
 from pipeline.contract.names import EVALUATED_CHANNEL, EVALUATED_FILE, REGISTERED, REGISTERED_FILE
 
-MARKER_KEY: Final = f"{EVALUATED_CHANNEL}/{EVALUATED_FILE}"
+LAST_EVALUATED_KEY: Final = f"{EVALUATED_CHANNEL}/{EVALUATED_FILE}"
 REGISTERED_KEY: Final = f"{EVALUATED_CHANNEL}/{REGISTERED_FILE}"
 
 
-def is_unregistered(marker: Mapping[str, Any] | None, registered: Mapping[str, Any] | None) -> bool:
-    """Whether the marker's candidate was to be registered, and no registration of it is known."""
-    if not marker or marker.get("decision") != REGISTERED:
+def is_unregistered(last_evaluated: Mapping[str, Any] | None, registered: Mapping[str, Any] | None) -> bool:
+    """Whether the last-evaluated record's candidate was to be registered, and no registration of it is known."""
+    if not last_evaluated or last_evaluated.get("decision") != REGISTERED:
         return False
-    return bool((registered or {}).get("fingerprint") != marker["fingerprint"])
+    return bool((registered or {}).get("fingerprint") != last_evaluated["fingerprint"])
 
 
-def registration(marker: Mapping[str, Any], packages: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """The content of registered.json: which package (as DescribeModelPackage gives it) is the marker's candidate.
+def registration(last_evaluated: Mapping[str, Any], packages: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The content of registered.json: which package (as DescribeModelPackage gives it) is the last candidate.
 
     None while there is no such package.
     """
     for package in packages:
-        if package.get("CustomerMetadataProperties", {}).get("fingerprint") == marker["fingerprint"]:
+        if package.get("CustomerMetadataProperties", {}).get("fingerprint") == last_evaluated["fingerprint"]:
             return {
-                "fingerprint": marker["fingerprint"],
+                "fingerprint": last_evaluated["fingerprint"],
                 "version": package["ModelPackageVersion"],
                 "model_package_arn": package["ModelPackageArn"],
             }

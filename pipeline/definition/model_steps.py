@@ -123,7 +123,7 @@ def train_step(prepare: JobStep) -> JobStep:
 
 
 def evaluate_step(prepare: JobStep, train: JobStep, evaluation: PropertyFile) -> JobStep:
-    """Candidate, champion and baselines on the same games; writes the marker of the last evaluated candidate."""
+    """Candidate, champion and baselines on the same games; writes the last-evaluated record."""
     return processing_step(
         "Evaluate",
         inputs={

@@ -16,20 +16,20 @@ from pipeline.contract.registration import is_unregistered
 from pipeline.contract.retrain_policy import AUTOMATIC, training_is_due
 
 
-def last_evaluated(folder: Path) -> dict[str, Any]:
-    """The marker that Evaluate wrote last; raises StepError when it is missing or unreadable."""
+def read_last_evaluated(folder: Path) -> dict[str, Any]:
+    """What Evaluate wrote last; raises StepError when it is missing or unreadable."""
     try:
-        marker: dict[str, Any] = json.loads((folder / c.EVALUATED_FILE).read_bytes())
-        _ = marker["fingerprint"]
+        last: dict[str, Any] = json.loads((folder / c.EVALUATED_FILE).read_bytes())
+        _ = last["fingerprint"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StepError(
             f'evaluated/{c.EVALUATED_FILE} is missing or unreadable ({error}): write {{"fingerprint": null}} there to '
             "train again"
         ) from error
-    return marker
+    return last
 
 
-def last_registered(folder: Path) -> dict[str, Any] | None:
+def read_last_registered(folder: Path) -> dict[str, Any] | None:
     """What the registry's keeper wrote when it found the candidate there; None when it is missing or unreadable."""
     try:
         registered = json.loads((folder / c.REGISTERED_FILE).read_bytes())
@@ -48,7 +48,7 @@ class News:
 
 @dataclass(frozen=True)
 class Tonight:
-    """What a run of this night has to go by, beside the marker."""
+    """What a run of this night has to go by, beside the last-evaluated record."""
 
     facts: Mapping[str, str]  # as_of_date, fingerprint, training_config_fingerprint
     champion: bool  # whether a version is in use
@@ -57,25 +57,25 @@ class Tonight:
     limits: Mapping[str, float]
 
 
-def judge_news(marker: Mapping[str, Any], registered: Mapping[str, Any] | None, tonight: Tonight) -> News:
+def judge_news(last: Mapping[str, Any], registered: Mapping[str, Any] | None, tonight: Tonight) -> News:
     """New games are trained on at once, but for a run that nobody asked for while the last training is recent.
 
-    `marker` is last_evaluated.json, `registered` registered.json. The last candidate counts only if what was decided
+    `last` is last_evaluated.json, `registered` registered.json. The last candidate counts only if what was decided
     about it has been done, and would be decided again: one that was to be registered, but is not in the registry, and
     one that tonight's limits would let pass are trained again. A failure that stays is part of the reason.
     """
     facts = tonight.facts
-    if is_unregistered(marker, registered):
+    if is_unregistered(last, registered):
         return News(True, "the last candidate was to be registered, but the registry does not have it")
-    if marker["fingerprint"] == facts["fingerprint"]:
-        if _would_register(marker, tonight):
-            return News(True, f"the last candidate was not registered ({marker['reason']}), but would be today")
-        return News(
-            False, f"games, training config and code are those of the last evaluated candidate{_failure(marker)}"
-        )
-    last = marker.get("as_of_date")
-    days = (date.fromisoformat(facts["as_of_date"]) - date.fromisoformat(last)).days if last else tonight.min_days
-    new_config = marker.get("training_config_fingerprint") != facts["training_config_fingerprint"]
+    if last["fingerprint"] == facts["fingerprint"]:
+        if _would_register(last, tonight):
+            return News(True, f"the last candidate was not registered ({last['reason']}), but would be today")
+        return News(False, f"games, training config and code are those of the last evaluated candidate{_failure(last)}")
+    last_day = last.get("as_of_date")
+    days = (
+        (date.fromisoformat(facts["as_of_date"]) - date.fromisoformat(last_day)).days if last_day else tonight.min_days
+    )
+    new_config = last.get("training_config_fingerprint") != facts["training_config_fingerprint"]
     due = training_is_due(
         no_champion=not tonight.champion,
         urgent=tonight.trigger not in AUTOMATIC or new_config,
@@ -87,20 +87,20 @@ def judge_news(marker: Mapping[str, Any], registered: Mapping[str, Any] | None, 
     return News(
         False,
         f"games are new, but the last training was {days} day(s) ago, and a run started by {tonight.trigger} waits "
-        f"{tonight.min_days} (MinDaysBetweenTrainings){_failure(marker)}",
+        f"{tonight.min_days} (MinDaysBetweenTrainings){_failure(last)}",
     )
 
 
-def _would_register(marker: Mapping[str, Any], tonight: Tonight) -> bool:
+def _would_register(last: Mapping[str, Any], tonight: Tonight) -> bool:
     """Whether the last candidate, which was not registered, would be: by other limits, or without a champion."""
-    if marker.get("decision") not in (c.FAILED, c.CHAMPION_KEPT):
+    if last.get("decision") not in (c.FAILED, c.CHAMPION_KEPT):
         return False
-    comparison = marker["comparison"] if tonight.champion else {**marker["comparison"], "champion_exists": c.NO}
-    return gates.decide({**marker, "comparison": comparison}, tonight.limits) == c.REGISTERED
+    comparison = last["comparison"] if tonight.champion else {**last["comparison"], "champion_exists": c.NO}
+    return gates.decide({**last, "comparison": comparison}, tonight.limits) == c.REGISTERED
 
 
-def _failure(marker: Mapping[str, Any]) -> str:
+def _failure(last: Mapping[str, Any]) -> str:
     """What a run that trains nothing must not hide."""
-    if marker.get("decision") != c.FAILED:
+    if last.get("decision") != c.FAILED:
         return ""
-    return f"; that one, of {marker['as_of_date']}, was below the quality limits: {marker['reason']}"
+    return f"; that one, of {last['as_of_date']}, was below the quality limits: {last['reason']}"

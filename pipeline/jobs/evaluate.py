@@ -1,4 +1,4 @@
-"""Evaluate: candidate, champion and baselines on the same games; report; marker of the last evaluated candidate.
+"""Evaluate: candidate, champion and baselines on the same games; report; last_evaluated.json.
 
 in   processing/input/model/model.tar.gz              the candidate (Train)
      processing/input/features/features.parquet       (Prepare)
@@ -99,12 +99,12 @@ def main(argv: Sequence[str]) -> None:
     (output / c.EVALUATION_FILE).write_text(text, encoding="utf-8")
     (output / c.REPORT_FILE).write_text(report, encoding="utf-8")
     kept = ("fingerprint", "as_of_date", "decision", "reason", "summary", "metrics", "quality", "comparison")
-    marker = {
+    last_evaluated = {
         "training_config_fingerprint": prepared["training_config_fingerprint"],
         **{key: evaluation[key] for key in kept},
     }
     evaluated = processing_output(c.EVALUATED_CHANNEL)
-    (evaluated / c.EVALUATED_FILE).write_text(json.dumps(marker, indent=2) + "\n", encoding="utf-8")
+    (evaluated / c.EVALUATED_FILE).write_text(json.dumps(last_evaluated, indent=2) + "\n", encoding="utf-8")
     (evaluated / c.REPORT_FILE).write_text(report, encoding="utf-8")
     sys.stderr.write(f"{evaluation['summary']}\n")
 

@@ -2,7 +2,7 @@
 
 in   processing/input/data/*.csv|csv.gz|parquet     every game, played or to come (docs/data.md)
      processing/input/champion/champion.json         whether a version is in use: without one, new games never wait
-     processing/input/evaluated/last_evaluated.json  marker of the last evaluated candidate
+     processing/input/evaluated/last_evaluated.json  the last evaluated candidate
      processing/input/evaluated/registered.json      the registry has it; missing where it does not
      processing/input/team_games/                    what Aggregate left of the play-by-play (see prepare_events.py)
 out  processing/output/features/features.parquet     played games from the first modelled season on
@@ -42,7 +42,7 @@ from pipeline.contract.container import (
     run_step,
 )
 from pipeline.contract.parameters import TIME_ZONE, snake_case
-from pipeline.evaluation.news import Tonight, judge_news, last_evaluated, last_registered
+from pipeline.evaluation.news import Tonight, judge_news, read_last_evaluated, read_last_registered
 from pipeline.ingest.row_counts import took_no_part
 from pipeline.ingest.spreadsheet_text import safe_columns
 from pipeline.ingest.today import parse_as_of, today_in
@@ -206,7 +206,7 @@ def main(argv: Sequence[str]) -> None:
             f"no played game from season {arguments.first_season} on: lower FirstSeason or put newer games under "
             "DataPrefix"
         )
-    marker = last_evaluated(processing_input(c.EVALUATED_CHANNEL))
+    last_evaluated = read_last_evaluated(processing_input(c.EVALUATED_CHANNEL))
     facts = {
         "as_of_date": str(as_of),
         "fingerprint": fingerprint(
@@ -229,7 +229,7 @@ def main(argv: Sequence[str]) -> None:
         min_days=arguments.min_days_between_trainings,
         limits=parse_limits(arguments.limits),
     )
-    news = judge_news(marker, last_registered(processing_input(c.EVALUATED_CHANNEL)), tonight)
+    news = judge_news(last_evaluated, read_last_registered(processing_input(c.EVALUATED_CHANNEL)), tonight)
     write_features(processing_output(c.FEATURES_CHANNEL) / c.FEATURES_FILE, modelled, facts)
     write_state(processing_output(c.FEATURES_CHANNEL) / c.STATE_FILE, state)
     pq.write_table(result_table(results), processing_output(c.FEATURES_CHANNEL) / c.RESULTS_FILE)
@@ -240,7 +240,7 @@ def main(argv: Sequence[str]) -> None:
         "has_new_data": c.YES if news.train else c.NO,
         "reason": news.reason,
         **facts,
-        "last_evaluated": marker,
+        "last_evaluated": last_evaluated,
         "simulated": bool(validated.games[nba.HOME_TEAM].str.startswith("SIM").any()),
         "training_config": dict(item.split("=", 1) for item in arguments.training_config),
         "data": data,

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from deployments import IMAGE, Deployed, Mailbox, eventually
 from emulated_run import AccountRun
 
-from pipeline.contract.registration import MARKER_KEY, REGISTERED_KEY
+from pipeline.contract.registration import LAST_EVALUATED_KEY, REGISTERED_KEY
 from pipeline.local import workspace
 from scripts.make_sample import write_sample
 
@@ -161,9 +161,9 @@ def registered(deployed: Deployed) -> str | None:
 def test_a_version_that_waits_is_noted_for_the_next_night_and_not_put_into_service(
     deployed: Deployed, store: Path, approvers: Mailbox
 ) -> None:
-    marker = store / "objects" / workspace.ARTIFACT_BUCKET / MARKER_KEY  # of the second candidate
-    fingerprint = json.loads(marker.read_text(encoding="utf-8"))["fingerprint"]
-    deployed.client("s3").upload_file(str(marker), deployed.outputs["ArtifactBucket"], MARKER_KEY)
+    last_evaluated = store / "objects" / workspace.ARTIFACT_BUCKET / LAST_EVALUATED_KEY  # of the second candidate
+    fingerprint = json.loads(last_evaluated.read_text(encoding="utf-8"))["fingerprint"]
+    deployed.client("s3").upload_file(str(last_evaluated), deployed.outputs["ArtifactBucket"], LAST_EVALUATED_KEY)
     with pytest.raises(ClientError, match="customerMetadataProperties"):
         register(deployed, store, 2, trigger="drift, again")
     assert registered(deployed) != fingerprint

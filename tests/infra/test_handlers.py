@@ -449,8 +449,8 @@ def test_an_approved_registration_asks_nobody(world: MotoWorld) -> None:
 
 
 def test_metrics_of_the_last_evaluation(world: MotoWorld, capsys: pytest.CaptureFixture[str]) -> None:
-    marker = {"fingerprint": "x", "metrics": {**EVALUATION["metrics"], "champion": None}}  # type: ignore[dict-item]
-    world.store("evaluated/last_evaluated.json", json.dumps(marker).encode())
+    last_evaluated = {"fingerprint": "x", "metrics": {**EVALUATION["metrics"], "champion": None}}  # type: ignore[dict-item]
+    world.store("evaluated/last_evaluated.json", json.dumps(last_evaluated).encode())
     world.deliver({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     (metric,) = [line for line in lines if "_aws" in line]
@@ -469,7 +469,7 @@ def test_metrics_of_the_last_evaluation(world: MotoWorld, capsys: pytest.Capture
 def test_metrics_are_not_paid_for_every_hour(
     world: MotoWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """CloudWatch charges for each hour with a value: a marker that is a day old is published once a day."""
+    """CloudWatch charges for each hour with a value: a day-old record is published once a day."""
     world.store("evaluated/last_evaluated.json", json.dumps({"metrics": EVALUATION["metrics"]}).encode())
     tomorrow = time.time() + 86400
     monkeypatch.setattr(time, "time", lambda: tomorrow)

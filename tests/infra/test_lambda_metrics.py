@@ -35,8 +35,10 @@ def test_numbers_are_published_when_something_changed_and_once_a_day(
 
 def test_candidate_and_champion_have_a_line_each() -> None:
     scores = {"log_loss": 0.62, "calibration_error": 0.0, "n_rows": 1312, "brier": 0.2}
-    marker = {"metrics": {"candidate": scores, "champion": {"log_loss": 0.63, "n_rows": None}, "baseline": scores}}
-    first, second = map(json.loads, metric_lines(marker, "p", 5))
+    last_evaluated = {
+        "metrics": {"candidate": scores, "champion": {"log_loss": 0.63, "n_rows": None}, "baseline": scores}
+    }
+    first, second = map(json.loads, metric_lines(last_evaluated, "p", 5))
     metrics = [{"Name": "LogLoss", "Unit": "None"}, {"Name": "CalibrationError", "Unit": "None"}]
     directive: dict[str, Any] = {"Namespace": "ModelRetraining", "Dimensions": [["PipelineName", "Role"]]}
     games = {"Name": "EvaluatedRows", "Unit": "Count"}
@@ -50,9 +52,9 @@ def test_candidate_and_champion_have_a_line_each() -> None:
     }
 
 
-@pytest.mark.parametrize("marker", [{}, {"metrics": None}, {"metrics": {"candidate": None, "champion": {}}}])
-def test_before_the_first_evaluation_there_is_no_line(marker: dict[str, Any]) -> None:
-    assert list(metric_lines(marker, "p", 5)) == []
+@pytest.mark.parametrize("last_evaluated", [{}, {"metrics": None}, {"metrics": {"candidate": None, "champion": {}}}])
+def test_before_the_first_evaluation_there_is_no_line(last_evaluated: dict[str, Any]) -> None:
+    assert list(metric_lines(last_evaluated, "p", 5)) == []
 
 
 def test_the_place_is_the_functions_own() -> None:

@@ -1,7 +1,7 @@
 """A candidate whose registration failed is trained again by the next run; one that was registered is not.
 
 The bucket and the registry are the emulated account's, the function is called as Lambda calls it, and what it leaves
-beside the marker is read by Prepare's own code.
+beside the last-evaluated record is read by Prepare's own code.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from sagemaker_emulation import REGION, taught
 
-from pipeline.evaluation.news import News, Tonight, judge_news, last_evaluated, last_registered
+from pipeline.evaluation.news import News, Tonight, judge_news, read_last_evaluated, read_last_registered
 
 HOURLY = {"source": "aws.events", "detail-type": "Scheduled Event", "time": "2025-03-01T07:00:00Z", "detail": {}}
 PENDING = "PendingManualApproval"
@@ -36,7 +36,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[MotoWorld]:
 
 def evaluate(world: MotoWorld, fingerprint: str, decision: str = "registered") -> None:
     """What Evaluate leaves."""
-    marker = {
+    last_evaluated = {
         "fingerprint": fingerprint,
         "training_config_fingerprint": "training_config",
         "as_of_date": "2025-03-01",
@@ -44,7 +44,7 @@ def evaluate(world: MotoWorld, fingerprint: str, decision: str = "registered") -
         "reason": "there is no champion yet",
         "metrics": {},
     }
-    world.store("evaluated/last_evaluated.json", json.dumps(marker).encode())
+    world.store("evaluated/last_evaluated.json", json.dumps(last_evaluated).encode())
 
 
 def next_night(world: MotoWorld, folder: Path, fingerprint: str) -> News:
@@ -54,7 +54,7 @@ def next_night(world: MotoWorld, folder: Path, fingerprint: str) -> News:
             (folder / key.removeprefix("evaluated/")).write_bytes(world.read(key) or b"")
     facts = {"fingerprint": fingerprint, "training_config_fingerprint": "training_config", "as_of_date": "2025-03-02"}
     tonight = Tonight(facts, champion=False, trigger="schedule", min_days=30, limits={})
-    return judge_news(last_evaluated(folder), last_registered(folder), tonight)
+    return judge_news(read_last_evaluated(folder), read_last_registered(folder), tonight)
 
 
 def register(world: MotoWorld, version: int, **metadata: str) -> None:

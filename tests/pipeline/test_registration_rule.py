@@ -20,7 +20,7 @@ def package(version: int, fingerprint: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("marker", "registered", "missing"),
+    ("last_evaluated", "registered", "missing"),
     [
         (None, None, False),
         ({}, None, False),
@@ -33,9 +33,9 @@ def package(version: int, fingerprint: str) -> dict[str, Any]:
     ],
 )
 def test_missing_is_what_was_to_be_registered_and_is_not_known_to_be(
-    marker: dict[str, Any] | None, registered: dict[str, Any] | None, missing: bool
+    last_evaluated: dict[str, Any] | None, registered: dict[str, Any] | None, missing: bool
 ) -> None:
-    assert is_unregistered(marker, registered) is missing
+    assert is_unregistered(last_evaluated, registered) is missing
 
 
 def test_the_first_package_with_the_fingerprint_is_the_candidate() -> None:

@@ -1,6 +1,6 @@
 """The function behind approvals: champion/ follows the registry, and approvers hear of a version that waits.
 
-It also notes beside the marker of the last evaluated candidate that the registry has it: see
+It also notes beside the last-evaluated record that the registry has it: see
 pipeline.contract.registration.
 
 Called by EventBridge (a model package changed; every hour, for events that were lost; the nightly monitor has
@@ -33,7 +33,7 @@ from infra.lambda_shared.place import OUTBOX_PREFIX, Context, Place
 from infra.lambda_shared.registry import PENDING, Registry
 from pipeline.contract import names as c
 from pipeline.contract.promotion import APPROVED, seconds
-from pipeline.contract.registration import MARKER_KEY, REGISTERED_KEY, is_unregistered, registration
+from pipeline.contract.registration import LAST_EVALUATED_KEY, REGISTERED_KEY, is_unregistered, registration
 
 _WAITING: Final = "waiting-"
 
@@ -80,7 +80,7 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
 def follow(services: Services, outbox: Outbox, place: Place, event: Mapping[str, Any]) -> int | None:
     """Seeds, metrics, champion, notices of what waits; returns the version in use."""
     services.objects.seed(c.SEED_OBJECTS)
-    evaluated = services.objects.read(MARKER_KEY)
+    evaluated = services.objects.read(LAST_EVALUATED_KEY)
     detail = event.get("detail", {})
     named = detail.get("ModelPackageArn")
     note_registration(services, evaluated.json, named)
@@ -102,11 +102,11 @@ def follow(services: Services, outbox: Outbox, place: Place, event: Mapping[str,
     return version
 
 
-def note_registration(services: Services, marker: Mapping[str, Any] | None, named: str | None) -> None:
+def note_registration(services: Services, last_evaluated: Mapping[str, Any] | None, named: str | None) -> None:
     """Write evaluated/registered.json as soon as the candidate that was to be registered is in the registry."""
     noted = services.objects.read(REGISTERED_KEY)
-    if marker and is_unregistered(marker, noted.json):
-        found = registration(marker, services.registry.newest(named))
+    if last_evaluated and is_unregistered(last_evaluated, noted.json):
+        found = registration(last_evaluated, services.registry.newest(named))
         if found:
             services.objects.write(REGISTERED_KEY, json.dumps(found, indent=1) + "\n", over=noted)
 

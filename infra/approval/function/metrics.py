@@ -24,7 +24,7 @@ ROLES: Final = (c.CANDIDATE, c.CHAMPION)
 
 
 def is_due(event: Mapping[str, Any], written: float | None, now: float) -> bool:
-    """Whether to publish in this invocation: when something changed, when the marker is new, and once a day.
+    """Whether to publish now: when something changed, when the last-evaluated record is new, and once a day.
 
     CloudWatch charges a custom metric for each hour in which it gets a value, and the function runs every hour.
     `written` and `now` are seconds since 1970.
@@ -35,7 +35,7 @@ def is_due(event: Mapping[str, Any], written: float | None, now: float) -> bool:
 
 
 def metric_lines(evaluated: Mapping[str, Any], pipeline: str, milliseconds: int) -> Iterator[str]:
-    """A line for the candidate and one for the champion, from the marker of the last evaluated candidate.
+    """A line for the candidate and one for the champion, from the last-evaluated record.
 
     None before the first evaluation; no line for a champion that does not exist. `milliseconds` is the time of the
     values since 1970.

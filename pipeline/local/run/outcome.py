@@ -16,11 +16,11 @@ from pipeline.local.workspace import ARTIFACT_BUCKET, MODEL_PACKAGE_GROUP
 def describe_run(run: RunResult, store: Store) -> dict[str, Any]:
     """Execution, decision, steps, metrics, package, failure, report, predictions, monitor, events; JSON types only.
 
-    `metrics` is what this run evaluated; `last_evaluated` what the newest marker says, for a run that trained nothing.
+    `metrics` is what this run evaluated; `last_evaluated` the last evaluation, for a run that trained nothing.
     """
     evaluation = _read(store, _output_uri(run, "Evaluate", c.EVALUATION_CHANNEL, c.EVALUATION_FILE)) or {}
     prepared = _read(store, _output_uri(run, "Prepare", c.REPORT_CHANNEL, c.PREPARED_FILE)) or {}
-    marker = _read(store, f"s3://{ARTIFACT_BUCKET}/{c.EVALUATED_CHANNEL}/{c.EVALUATED_FILE}") or {}
+    last_evaluated = _read(store, f"s3://{ARTIFACT_BUCKET}/{c.EVALUATED_CHANNEL}/{c.EVALUATED_FILE}") or {}
     monitor = _read(store, _output_uri(run, "Predict", c.MONITOR_CHANNEL, c.MONITOR_FILE))
     decision = decide(run)
     return {
@@ -43,7 +43,7 @@ def describe_run(run: RunResult, store: Store) -> dict[str, Any]:
         ],
         "metrics": evaluation.get("metrics", {}),
         "comparison": evaluation.get("comparison"),
-        "last_evaluated": marker.get("summary"),
+        "last_evaluated": last_evaluated.get("summary"),
         "data": prepared.get("data"),
         "model_package": _model_package(run, store),
         "failure": None if run.failure is None else {"step": run.failure.step, "reason": run.failure.reason},

@@ -21,7 +21,7 @@ from pipeline.contract.promotion import (
     read_approvals,
     update_approvals,
 )
-from pipeline.contract.registration import MARKER_KEY, REGISTERED_KEY, is_unregistered, registration
+from pipeline.contract.registration import LAST_EVALUATED_KEY, REGISTERED_KEY, is_unregistered, registration
 from pipeline.local.store.digests import file_digest
 from pipeline.local.store.faults import StoreError, shown
 from pipeline.local.store.locks import locked
@@ -42,9 +42,9 @@ def read_champion(store: Store, bucket: str) -> dict[str, Any]:
 
 def note_registration(store: Store, group: str, bucket: str) -> None:
     """Write evaluated/registered.json if the candidate that was to be registered is in the registry; idempotent."""
-    marker, noted = (_read(store, f"s3://{bucket}/{key}") for key in (MARKER_KEY, REGISTERED_KEY))
-    if marker and is_unregistered(marker, noted):
-        found = registration(marker, reversed(Registry(store).packages(group)))
+    last_evaluated, noted = (_read(store, f"s3://{bucket}/{key}") for key in (LAST_EVALUATED_KEY, REGISTERED_KEY))
+    if last_evaluated and is_unregistered(last_evaluated, noted):
+        found = registration(last_evaluated, reversed(Registry(store).packages(group)))
         if found:
             store.write_json(store.object_path(f"s3://{bucket}/{REGISTERED_KEY}"), found)
 

@@ -46,7 +46,7 @@ def test_gates_stop_a_leak_and_a_broken_fit(settings: Make, cache: FitCache) -> 
 
 
 def test_broken_weights_pass_gates_that_judge_the_record(settings: Make, cache: FitCache) -> None:
-    """A known limit of judging a training config by walk-forward predictions; the next sound candidate puts it right."""
+    """A known limit of judging a training config by walk-forward predictions; the next sound candidate repairs it."""
     hurt = injected(settings, cache, "broken-weights@2025-01-08..2025-01-14")
     assert hurt.outcome.counts["failed_gate"][1] == 0
     assert hurt.outcome.counts["false_promotions"][1] >= 1

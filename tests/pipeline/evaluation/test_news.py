@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.contract import gates, parameters
 from pipeline.contract.container import StepError
-from pipeline.evaluation.news import Tonight, judge_news, last_evaluated, last_registered
+from pipeline.evaluation.news import Tonight, judge_news, read_last_evaluated, read_last_registered
 
 FACTS = {"fingerprint": "new", "training_config_fingerprint": "training_config", "as_of_date": "2025-03-01"}
 LIMITS = {p.name: float(p.default) for p in parameters.EVALUATION if p.name in gates.GATE_PARAMETERS}
@@ -45,7 +45,7 @@ def tonight(**changed: Any) -> Tonight:
 
 
 @pytest.mark.parametrize(
-    ("marker", "champion", "trigger", "train", "reason"),
+    ("last_evaluated", "champion", "trigger", "train", "reason"),
     [
         (LAST, True, "schedule", False, "the last training was 19 day(s) ago, and a run started by schedule waits 30"),
         (LAST, True, "data", False, "(MinDaysBetweenTrainings)"),
@@ -54,26 +54,21 @@ def tonight(**changed: Any) -> Tonight:
         (LAST, True, "drift", True, "games are new"),
         (LAST, True, "manual", True, "games are new"),
         (LAST | {"training_config_fingerprint": "other"}, True, "schedule", True, "training config or code is new"),
-        (
-            {"fingerprint": None},
-            True,
-            "schedule",
-            True,
-            "training config or code is new",
-        ),  # the first run, or an older marker
+        # the first run, or an older last_evaluated.json
+        ({"fingerprint": None}, True, "schedule", True, "training config or code is new"),
         (SAME, True, "manual", False, "are those of the last evaluated candidate"),
     ],
 )
 def test_who_waits_for_the_next_training(
-    marker: dict[str, Any], champion: bool, trigger: str, train: bool, reason: str
+    last_evaluated: dict[str, Any], champion: bool, trigger: str, train: bool, reason: str
 ) -> None:
-    news = judge_news(marker, None, tonight(champion=champion, trigger=trigger))
+    news = judge_news(last_evaluated, None, tonight(champion=champion, trigger=trigger))
     assert news.train is train
     assert reason in news.reason
 
 
 @pytest.mark.parametrize(
-    ("marker", "registered", "train", "reason"),
+    ("last_evaluated", "registered", "train", "reason"),
     [
         (SAME | REGISTERED, None, True, LOST),
         (SAME | REGISTERED, {"fingerprint": "another"}, True, LOST),
@@ -83,17 +78,17 @@ def test_who_waits_for_the_next_training(
     ],
 )
 def test_a_candidate_whose_registration_failed_does_not_count(
-    marker: dict[str, Any], registered: dict[str, Any] | None, train: bool, reason: str
+    last_evaluated: dict[str, Any], registered: dict[str, Any] | None, train: bool, reason: str
 ) -> None:
-    news = judge_news(marker, registered, tonight())
+    news = judge_news(last_evaluated, registered, tonight())
     assert news.train is train
     assert reason in news.reason
 
 
 def test_a_candidate_below_the_limits_is_not_trained_again_but_not_hidden_either() -> None:
     strict = LIMITS | {"MaxLogLoss": 0.6}
-    for marker, words in ((SAME | FAILED, "of the last evaluated candidate"), (LAST | FAILED, "waits 30")):
-        news = judge_news(marker, None, tonight(limits=strict))
+    for last_evaluated, words in ((SAME | FAILED, "of the last evaluated candidate"), (LAST | FAILED, "waits 30")):
+        news = judge_news(last_evaluated, None, tonight(limits=strict))
         assert news.train is False
         assert words in news.reason
         assert news.reason.endswith(
@@ -102,7 +97,7 @@ def test_a_candidate_below_the_limits_is_not_trained_again_but_not_hidden_either
 
 
 @pytest.mark.parametrize(
-    ("marker", "changed"),
+    ("last_evaluated", "changed"),
     [
         (
             SAME | FAILED | {"comparison": GOOD["comparison"] | {"champion_exists": "no"}},
@@ -112,10 +107,12 @@ def test_a_candidate_below_the_limits_is_not_trained_again_but_not_hidden_either
         (SAME, {"champion": False}),  # it was rejected since
     ],
 )
-def test_a_candidate_that_would_pass_today_is_trained_again(marker: dict[str, Any], changed: dict[str, Any]) -> None:
-    news = judge_news(marker, None, tonight(**changed))
+def test_a_candidate_that_would_pass_today_is_trained_again(
+    last_evaluated: dict[str, Any], changed: dict[str, Any]
+) -> None:
+    news = judge_news(last_evaluated, None, tonight(**changed))
     assert news.train is True
-    assert news.reason == f"the last candidate was not registered ({marker['reason']}), but would be today"
+    assert news.reason == f"the last candidate was not registered ({last_evaluated['reason']}), but would be today"
 
 
 @pytest.mark.parametrize(("days", "train"), [(29, False), (30, True)])
@@ -140,8 +137,8 @@ def test_reasons_in_full() -> None:
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     (tmp_path / "last_evaluated.json").write_bytes('{"fingerprint": null, "reason": "é"}'.encode())
     (tmp_path / "registered.json").write_text('{"fingerprint": "f"}')
-    assert last_evaluated(tmp_path) == {"fingerprint": None, "reason": "é"}
-    assert last_registered(tmp_path) == {"fingerprint": "f"}
+    assert read_last_evaluated(tmp_path) == {"fingerprint": None, "reason": "é"}
+    assert read_last_registered(tmp_path) == {"fingerprint": "f"}
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", "null", "{}"])
@@ -152,11 +149,11 @@ def test_a_marker_that_cannot_be_read_is_refused_with_what_to_write(tmp_path: Pa
         r'evaluated/last_evaluated\.json is missing or unreadable \(.+\): write {"fingerprint": null} there to train'
     )
     with pytest.raises(StepError, match=remedy):
-        last_evaluated(tmp_path)
+        read_last_evaluated(tmp_path)
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]"])
 def test_a_registration_that_cannot_be_read_is_none(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "registered.json").write_text(text)
-    assert last_registered(tmp_path) is None
+    assert read_last_registered(tmp_path) is None

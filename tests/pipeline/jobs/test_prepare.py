@@ -154,13 +154,13 @@ def test_a_known_fingerprint_is_nothing_new(root: Path, league: list[Path], tmp_
     assert prepare(tmp_path, root).returncode == 0
     report = tmp_path / "processing/output/report/prepared.json"
     first = json.loads(report.read_text())
-    marker = tmp_path / "processing/input/evaluated/last_evaluated.json"
+    last_evaluated = tmp_path / "processing/input/evaluated/last_evaluated.json"
     step = [sys.executable, "-m", "pipeline.jobs.prepare", "--as-of", AS_OF, "--min-rows", "500"]
-    marker.write_text(json.dumps({"fingerprint": first["fingerprint"]}))
+    last_evaluated.write_text(json.dumps({"fingerprint": first["fingerprint"]}))
     environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(tmp_path)}
     subprocess.run(step, cwd=root, env=environment, check=True, capture_output=True)
     assert json.loads(report.read_text())["has_new_data"] == "no"
-    marker.write_text("{")
+    last_evaluated.write_text("{")
     done = subprocess.run(step, cwd=root, env=environment, check=False, capture_output=True, text=True)
     assert done.returncode == 1
     assert "last_evaluated.json is missing or unreadable" in (tmp_path / "output/message").read_text()

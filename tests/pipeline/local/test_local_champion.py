@@ -206,7 +206,7 @@ NOTED = {"fingerprint": "f", "version": 4, "model_package_arn": "arn"}
 
 
 @pytest.mark.parametrize(
-    ("marker", "noted", "version"),
+    ("last_evaluated", "noted", "version"),
     [
         (MARKER, None, 2),  # of two, the newer
         (MARKER, {"fingerprint": "older", "version": 4}, 2),
@@ -218,13 +218,13 @@ NOTED = {"fingerprint": "f", "version": 4, "model_package_arn": "arn"}
         (None, None, None),
     ],
 )
-def test_a_registration_is_noted_once(store: Store, marker: Any, noted: Any, version: int | None) -> None:
+def test_a_registration_is_noted_once(store: Store, last_evaluated: Any, noted: Any, version: int | None) -> None:
     for number in (1, 2):
         edit(store, number, CustomerMetadataProperties={"fingerprint": "f"})
-    marker_path, path = (
+    evaluated_path, path = (
         store.object_path(f"s3://{BUCKET}/evaluated/{name}.json") for name in ("last_evaluated", "registered")
     )
-    for place, content in ((marker_path, marker), (path, noted)):
+    for place, content in ((evaluated_path, last_evaluated), (path, noted)):
         if content is not None:
             store.write_json(place, content)
     note_registration(store, GROUP, BUCKET)
