@@ -22,7 +22,7 @@ from pipeline.contract import names as c
 from pipeline.contract.container import StepError
 from pipeline.evaluation import metrics
 from pipeline.training.artifact import Artifact
-from pipeline.training.champion import Champion, why_not_scorable
+from pipeline.training.champion import Champion, features_skip_reason
 from pipeline.training.model import importance, predict
 from pipeline.training.training_sets import feature_layout, feature_matrix
 from pipeline.workloads.nba.reference import reference_forecast
@@ -88,7 +88,7 @@ def champion_predictions(
         zip(artifact.walk_forward[c.ROW_ID].to_pylist(), artifact.walk_forward[c.PREDICTION].to_pylist(), strict=True),
     )
     result = np.array([own.get(game) for game in record.game_id], dtype=np.float64)  # None becomes NaN
-    reason = why_not_scorable(champion, feature_signature, feature_layout(features.schema).features)
+    reason = features_skip_reason(champion, feature_signature, feature_layout(features.schema).features)
     if reason:
         return ChampionPredictions(champion, result, f"the games of both records, because {reason}")
     cut_off = (artifact.cut_off - date(1970, 1, 1)).days

@@ -34,7 +34,7 @@ def read_folder(folder: Path, declared: Sequence[Column], max_bytes: int = MAX_B
     except FolderError as error:
         raise BadData(str(error)) from error
     not_uploaded, linked = read_not_uploaded(folder)
-    others = [LeftOut(file.name, _why_not_read(file, declared)) for file in found.files if not file.is_data]
+    others = [LeftOut(file.name, _skip_reason(file, declared)) for file in found.files if not file.is_data]
     left_out = sorted([*found.left_out, *not_uploaded, *others], key=lambda item: item.name)
     used = [file for file in found.files if file.is_data]
     if not used:
@@ -53,7 +53,7 @@ def read_folder(folder: Path, declared: Sequence[Column], max_bytes: int = MAX_B
     return RawGames(_join(files), tuple(files), tuple(left_out), {**found.linked, **linked})
 
 
-def _why_not_read(file: DataFile, declared: Sequence[Column]) -> str:
+def _skip_reason(file: DataFile, declared: Sequence[Column]) -> str:
     try:
         with file.path.open("rb") as content:
             head = content.read(HEAD_BYTES)

@@ -37,7 +37,7 @@ from pipeline.contract.container import processing_input, processing_output, run
 from pipeline.ingest.spreadsheet_text import safe_columns
 from pipeline.monitoring.monitor import Night, monitor, without_nan
 from pipeline.monitoring.monitor_report import render_monitor
-from pipeline.training.champion import Champion, load_champion, why_not_of_that_morning, why_not_scorable
+from pipeline.training.champion import Champion, as_of_skip_reason, features_skip_reason, load_champion
 from pipeline.training.model import predict
 from pipeline.training.training_sets import feature_layout, feature_matrix
 from pipeline.workloads.nba import columns as nba
@@ -51,7 +51,7 @@ class Forecast:
     model: str
     version: str
     note: str
-    why_not: str = ""  # why the champion could not
+    skip_reason: str = ""  # why the champion could not predict
 
 
 def forecast(upcoming: pa.Table, champion: Champion | None, feature_signature: str, as_of: str) -> Forecast:
@@ -59,14 +59,12 @@ def forecast(upcoming: pa.Table, champion: Champion | None, feature_signature: s
     reason = "no version is approved yet"
     if champion:
         features = feature_layout(upcoming.schema).features
-        reason = (
-            why_not_of_that_morning(champion, as_of) or why_not_scorable(champion, feature_signature, features) or ""
-        )
+        reason = as_of_skip_reason(champion, as_of) or features_skip_reason(champion, feature_signature, features) or ""
     if champion and not reason:
         probabilities = predict(champion.artifact.booster, feature_matrix(upcoming))
         return Forecast(probabilities, c.CHAMPION, champion.version, f"version {champion.version}")
     elo = upcoming[nba.P_ELO].to_numpy().astype(np.float64)
-    return Forecast(elo, "elo", "none", f"Elo's formula, because {reason}", why_not=reason)
+    return Forecast(elo, "elo", "none", f"Elo's formula, because {reason}", skip_reason=reason)
 
 
 def predictions_table(upcoming: pa.Table, made: Forecast, as_of: str) -> pa.Table:
@@ -121,9 +119,9 @@ def main(argv: Sequence[str]) -> None:
     table = predictions_table(upcoming, made, facts["as_of_date"])
     write_predictions(processing_output(c.PREDICTIONS_CHANNEL), table, facts["as_of_date"])
     sys.stderr.write(f"{table.num_rows:,} upcoming games predicted by {made.note}\n")
-    if champion and why_not_of_that_morning(champion, facts["as_of_date"]):
+    if champion and as_of_skip_reason(champion, facts["as_of_date"]):
         champion = None  # on that morning it was not there to be watched
-    watch(upcoming, champion, made.why_not, facts["as_of_date"])
+    watch(upcoming, champion, made.skip_reason, facts["as_of_date"])
 
 
 if __name__ == "__main__":

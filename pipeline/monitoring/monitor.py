@@ -96,7 +96,7 @@ def summarise(report: Mapping[str, Any]) -> str:
         return label + "; ".join(alarm["what"] for alarm in report["alarms"])
     live = report[c.LIVE]
     if not live["enough"]:
-        return f"{label}no alarm; {live['why_not']}"
+        return f"{label}no alarm; {live['skip_reason']}"
     loss = live["scores"][c.LOG_LOSS]
     return (
         f"{label}no alarm; champion {report['champion_version']}: log loss {loss['value']:.4f} on {live['n_rows']:,} "
@@ -123,16 +123,21 @@ def live_forecasts(night: Night, champion: Champion) -> Forecasts:
 
 def _live(night: Night, champion: Champion | None, why_silent: str) -> dict[str, Any]:
     if champion is None:
-        return {"enough": False, "why_not": why_silent, "n_rows": 0, "found": []}
+        return {"enough": False, "skip_reason": why_silent, "n_rows": 0, "found": []}
     forecasts = live_forecasts(night, champion)
     said = verdict(forecasts)
     if not said.enough:
-        why_not = f"{said.n_rows} games since its cut-off are too few to judge version {champion.version} "
-        return {"enough": False, "why_not": f"{why_not}(at least {MIN_GAMES})", "n_rows": said.n_rows, "found": []}
+        skip_reason = f"{said.n_rows} games since its cut-off are too few to judge version {champion.version} "
+        return {
+            "enough": False,
+            "skip_reason": f"{skip_reason}(at least {MIN_GAMES})",
+            "n_rows": said.n_rows,
+            "found": [],
+        }
     path = evidence_by_day(forecasts)
     return {
         "enough": True,
-        "why_not": "",
+        "skip_reason": "",
         "n_rows": said.n_rows,
         "evidence": dict(said.evidence),
         "team": said.team,
@@ -159,7 +164,7 @@ def _performance(live: LivePerformance) -> dict[str, Any]:
 
 def _features(played: pa.Table, champion: Champion | None, why_silent: str) -> dict[str, Any]:
     if champion is None:
-        return {"enough": False, "why_not": why_silent, "found": []}
+        return {"enough": False, "skip_reason": why_silent, "found": []}
     games = SeasonGames(
         X=feature_matrix(played),
         day=_days(played),
@@ -174,7 +179,7 @@ def _features(played: pa.Table, champion: Champion | None, why_silent: str) -> d
     return {
         **asdict(report),
         "rows": [asdict(row) for row in report.rows],
-        "enough": not report.why_not,
+        "enough": not report.skip_reason,
         "drifted": list(drifted),
         "found": [Alarm(c.DRIFT, what)] if drifted else [],
     }

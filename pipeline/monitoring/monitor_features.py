@@ -71,7 +71,7 @@ class FeatureReport:
     n_baseline_rows: int
     seasons: tuple[int, ...]
     rows: tuple[FeatureDrift, ...]  # most drifted first
-    why_not: str = ""
+    skip_reason: str = ""
 
     @property
     def drifted(self) -> tuple[str, ...]:

@@ -86,7 +86,7 @@ def headline(report: Mapping[str, Any]) -> Headline:
         text = "1 alarm" if len(alarms) == 1 else f"{len(alarms)} alarms"
         return Headline(text, "failed", "Look before the next version is approved: docs/runbook.md says where.")
     if not report[c.LIVE]["enough"]:
-        return Headline("No alarm, and too early to judge the champion", "kept", report[c.LIVE]["why_not"])
+        return Headline("No alarm, and too early to judge the champion", "kept", report[c.LIVE]["skip_reason"])
     return Headline("All quiet", "good", "The champion does as it claims, on data like what it was trained on.")
 
 

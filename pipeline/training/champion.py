@@ -57,7 +57,7 @@ def load_champion(folder: Path) -> Champion | None:
     return Champion(str(version), model, metadata)
 
 
-def why_not_scorable(champion: Champion, feature_signature: str, features: tuple[str, ...]) -> str | None:
+def features_skip_reason(champion: Champion, feature_signature: str, features: tuple[str, ...]) -> str | None:
     """Why today's code cannot score the champion, or None if it can."""
     card = champion.artifact.card
     if tuple(card.features) != features or card.feature_signature != feature_signature:
@@ -68,7 +68,7 @@ def why_not_scorable(champion: Champion, feature_signature: str, features: tuple
     return None
 
 
-def why_not_of_that_morning(champion: Champion, as_of: str) -> str | None:
+def as_of_skip_reason(champion: Champion, as_of: str) -> str | None:
     """Why a run of that morning (YYYY-MM-DD) cannot predict with the champion, or None if it can.
 
     A run of an earlier day would else be shown forecasts by weights that have seen the rows' results.

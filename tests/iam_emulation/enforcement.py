@@ -102,8 +102,8 @@ class Gatekeeper:
     ) -> Response:
         who = principal.arn.replace(":iam:", ":sts:").replace(":role/", ":assumed-role/")
         text = f"User: {who}/session is not authorized to perform: {request.action} on resource: {request.resource}"
-        self.denied.append(f"{text} {decision.why_not}")
-        return _refusal(http, call.service, "", f"{text} {decision.why_not}")
+        self.denied.append(f"{text} {decision.denial_reason}")
+        return _refusal(http, call.service, "", f"{text} {decision.denial_reason}")
 
     def note(self, principal: Principal, request: Request, operation: str, decision: Decision) -> None:
         """Write down what was asked, for measuring which permission is needed."""
@@ -149,7 +149,7 @@ def ask_for_service(service: str, request: Request) -> None:
         decision = gatekeeper.decide(principal, request)
         gatekeeper.note(principal, request, f"{service}.amazonaws.com does it", decision)
         if not decision.allowed:
-            raise PermissionError(f"{service}: {request.action} on {request.resource} {decision.why_not}")
+            raise PermissionError(f"{service}: {request.action} on {request.resource} {decision.denial_reason}")
 
 
 def enforce_in_server(gatekeeper: Gatekeeper) -> None:

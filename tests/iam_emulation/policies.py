@@ -49,14 +49,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Decision:
-    """`why_not` says in AWS's words what does not allow, or denies; empty where the request is allowed."""
+    """`denial_reason` says in AWS's words what does not allow, or denies; empty where the request is allowed."""
 
-    why_not: str = ""
+    denial_reason: str = ""
 
     @property
     def allowed(self) -> bool:
         """Whether the request may go on."""
-        return not self.why_not
+        return not self.denial_reason
 
 
 def decide(principal: Principal, request: Request, resource_policy: Document | None = None) -> Decision:

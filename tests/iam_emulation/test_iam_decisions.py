@@ -20,7 +20,7 @@ def policy(effect: str = "Allow", **statement: Any) -> dict[str, Any]:
 def asked(*policies: Any, boundary: Any = None, by_resource: Any = None, **request: Any) -> str:
     """Why the request is denied; empty where it is allowed."""
     wanted = Request(**{"action": "s3:GetObject", "resource": OBJECT, **request})
-    return decide(Principal(ROLE, policies, boundary), wanted, by_resource).why_not
+    return decide(Principal(ROLE, policies, boundary), wanted, by_resource).denial_reason
 
 
 def test_nothing_is_allowed_that_no_policy_allows() -> None:

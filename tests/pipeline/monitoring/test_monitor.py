@@ -133,7 +133,7 @@ def test_few_games_publish_nothing_and_raise_nothing(case: Case, n: int) -> None
     first = int(np.flatnonzero(case.night.played[nba.SEASON].to_numpy() == LIVE_SEASON)[0])
     report = watched(case, night=replace(case.night, played=case.night.played.slice(0, first + n)))
     assert report["alarms"] == []
-    assert f"{n} games since its cut-off are too few to judge version 7" in report[c.LIVE]["why_not"]
+    assert f"{n} games since its cut-off are too few to judge version 7" in report[c.LIVE]["skip_reason"]
     assert "evidence" not in report[c.LIVE]
 
 
@@ -222,7 +222,7 @@ def test_an_earlier_morning_is_not_predicted_by_a_champion_that_came_later(
     with (outputs / c.PREDICTIONS_CHANNEL / c.PREDICTIONS_FILE).open() as file:
         assert {row[c.MODEL_USED] for row in csv.DictReader(file)} == {"elo"}
     report = json.loads((outputs / c.MONITOR_CHANNEL / c.MONITOR_FILE).read_text())
-    assert "trained on 2099-01-01, after the morning of" in report[c.LIVE]["why_not"]
+    assert "trained on 2099-01-01, after the morning of" in report[c.LIVE]["skip_reason"]
 
 
 # --- as people read it ------------------------------------------------------------------------------------------------

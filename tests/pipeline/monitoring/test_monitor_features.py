@@ -34,7 +34,7 @@ def cut_off(games: SeasonGames) -> int:
 def test_an_ordinary_season_has_not_drifted() -> None:
     games = seasons()
     report = compare_features(games, NAMES, cut_off(games))
-    assert (report.n_rows, report.drifted, report.why_not) == (100, (), "")
+    assert (report.n_rows, report.drifted, report.skip_reason) == (100, (), "")
     assert report.seasons == tuple(range(2005, 2012))
 
 
@@ -69,11 +69,11 @@ def test_seasons_that_differ_by_themselves_are_allowed_for() -> None:
     assert ks_2samp(values[live, 1][-100:], values[past, 1]).pvalue < 0.01
 
 
-def test_few_games_few_seasons_and_playoffs_say_why_nothing_is_said() -> None:
+def test_few_games_few_seasons_and_playoffs_say_skip_reasonhing_is_said() -> None:
     few = seasons(played=MIN_GAMES - 1)
-    assert "59 games are too few" in compare_features(few, NAMES, cut_off(few)).why_not
+    assert "59 games are too few" in compare_features(few, NAMES, cut_off(few)).skip_reason
     young = seasons(first=2009)
-    assert "3 comparable seasons are too few" in compare_features(young, NAMES, cut_off(young)).why_not
+    assert "3 comparable seasons are too few" in compare_features(young, NAMES, cut_off(young)).skip_reason
     games = seasons()
     playoffs = replace(games, playoff=games.season == LAST)
     assert compare_features(playoffs, NAMES, cut_off(games)).rows == ()
