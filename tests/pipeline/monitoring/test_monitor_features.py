@@ -69,7 +69,7 @@ def test_seasons_that_differ_by_themselves_are_allowed_for() -> None:
     assert ks_2samp(values[live, 1][-100:], values[past, 1]).pvalue < 0.01
 
 
-def test_few_games_few_seasons_and_playoffs_say_skip_reasonhing_is_said() -> None:
+def test_few_games_few_seasons_and_playoffs_give_a_skip_reason() -> None:
     few = seasons(played=MIN_GAMES - 1)
     assert "59 games are too few" in compare_features(few, NAMES, cut_off(few)).skip_reason
     young = seasons(first=2009)
