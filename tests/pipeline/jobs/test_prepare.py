@@ -49,7 +49,7 @@ def prepare(base: Path, root: Path, *arguments: str) -> subprocess.CompletedProc
 
 
 def games_folder(base: Path) -> Path:
-    folder = base / "processing" / "input" / "games"
+    folder = base / "processing" / "input" / c.DATA_CHANNEL
     folder.mkdir(parents=True)
     return folder
 
