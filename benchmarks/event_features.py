@@ -100,7 +100,7 @@ def record(
     played = played[played[c.TARGET].notna() & (played[nba.SEASON] >= FIRST_SEASON)]
     all_linear = LINEAR_FEATURES + linear
     all_features = all_linear + FEATURES[len(LINEAR_FEATURES) :] + tree
-    layout = FeatureLayout(all_features, n_linear=len(all_linear))
+    layout = FeatureLayout(all_features, n_linear=len(all_linear), intercept=False)
     table = pa.Table.from_pandas(played, preserve_index=False).replace_schema_metadata(layout.as_metadata())
     found: pd.DataFrame = walk_forward(table, Hyperparameters(), int(known.sum())).to_pandas()
     return found

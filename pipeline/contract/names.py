@@ -55,6 +55,7 @@ PREPARED_FILE: Final = "prepared.json"
 QUARANTINE_FILE: Final = "quarantine.csv"
 MODEL_ARCHIVE: Final = "model.tar.gz"
 MODEL_FILE: Final = "model.ubj"
+QUANTILE_MODEL_FILE: Final = "quantiles.ubj"  # where the model predicts quantiles
 MODEL_CARD_FILE: Final = "model.json"
 WALK_FORWARD_FILE: Final = "walk_forward.parquet"
 DIGESTS_FILE: Final = "SHA256SUMS"  # of the model's other files, as `sha256sum --check` reads it

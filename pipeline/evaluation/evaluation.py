@@ -88,7 +88,7 @@ def champion_predictions(
         zip(artifact.walk_forward[c.ROW_ID].to_pylist(), artifact.walk_forward[c.PREDICTION].to_pylist(), strict=True),
     )
     result = np.array([own.get(game) for game in record.game_id], dtype=np.float64)  # None becomes NaN
-    reason = features_skip_reason(champion, feature_signature, feature_layout(features.schema).features)
+    reason = features_skip_reason(champion, feature_signature, feature_layout(features.schema))
     if reason:
         return ChampionPredictions(champion, result, f"the games of both records, because {reason}")
     cut_off = (artifact.cut_off - date(1970, 1, 1)).days

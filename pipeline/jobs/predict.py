@@ -58,8 +58,8 @@ def forecast(upcoming: pa.Table, champion: Champion | None, feature_signature: s
     """The champion's probabilities, or Elo's where it cannot score or knows what came after the morning `as_of`."""
     reason = "no version is approved yet"
     if champion:
-        features = feature_layout(upcoming.schema).features
-        reason = as_of_skip_reason(champion, as_of) or features_skip_reason(champion, feature_signature, features) or ""
+        layout = feature_layout(upcoming.schema)
+        reason = as_of_skip_reason(champion, as_of) or features_skip_reason(champion, feature_signature, layout) or ""
     if champion and not reason:
         probabilities = predict(champion.artifact.booster, feature_matrix(upcoming))
         return Forecast(probabilities, c.CHAMPION, champion.version, f"version {champion.version}")

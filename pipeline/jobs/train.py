@@ -4,10 +4,10 @@ in   input/data/features/features.parquet     features of played rows (Prepare)
      input/data/features/state.parquet        the league on the as-of morning, passed on for serving
      input/config/hyperparameters.json        strings: the training config and walk_forward_rows
      input/config/resourceconfig.json         the job's hosts: several train together, each on its own row groups
-out  model/model.ubj, model.json, walk_forward.parquet, state.parquet, SHA256SUMS   packed by SageMaker as model.tar.gz
-     (on the first host)
+out  model/model.ubj, model.json, walk_forward.parquet, state.parquet, quantiles.ubj, SHA256SUMS
+     packed by SageMaker as model.tar.gz (on the first host)
 
-Games that do not fit into memory are trained on from disk, and that is said.
+Rows that do not fit into memory are trained on from disk, and that is said.
 
 python -m pipeline.jobs.train
 """
@@ -25,11 +25,11 @@ from pipeline.contract.container import StepError, base_dir, code_version, run_s
 from pipeline.training.artifact import Artifact, ModelCard, write_artifact
 from pipeline.training.distributed.cluster import Cluster, joined
 from pipeline.training.distributed.hosts import read_hosts
+from pipeline.training.labels import Labels
 from pipeline.training.lean_xgboost import xgb
-from pipeline.training.model import Hyperparameters, fit_set
-from pipeline.training.months import Months
+from pipeline.training.model import Hyperparameters, fit_quantiles, fit_set
 from pipeline.training.training_rows import keys_from, open_features, training_rows
-from pipeline.training.walk_forward import KEY_COLUMNS, THREADS, months_to_predict, predict_walk_forward
+from pipeline.training.walk_forward import KEY_COLUMNS, THREADS, checkpoints, predict_walk_forward
 
 MAX_WALK_FORWARD_ROWS = 20_000
 
@@ -54,31 +54,39 @@ def train(cluster: Cluster) -> Artifact:
     cluster.assert_consistent(
         "rows, training configs or code", f"{facts} {file.metadata.num_rows} {hyperparameters} {n_rows}"
     )
-    months = Months.read(file)
+    labels = Labels.of(file.read([c.TIME, c.TARGET]))
     rows, in_memory = training_rows(file, cluster)
-    sys.stderr.write(f"{months.n_rows:,} rows; walking forward through the last {n_rows:,}\n")
-    points = months_to_predict(months, n_rows)
-    keys = keys_from(file, points[0].begin if points else months.n_rows, KEY_COLUMNS)
+    total = len(labels.days)
+    sys.stderr.write(f"{total:,} rows; walking forward through the last {n_rows:,}\n")
+    points = checkpoints(labels.days, n_rows, int(facts.get("label_delay_days", "0")))
+    keys = keys_from(file, points[0].begin if points else total, KEY_COLUMNS)
     threads = THREADS if in_memory and cluster.world_size == 1 else 1
-    predicted = predict_walk_forward(keys, points, months, rows, hyperparameters, cluster, threads)
-    booster = fit_set(rows.before(months.n_rows), hyperparameters, cluster)
+    predicted = predict_walk_forward(keys, points, labels, rows, hyperparameters, cluster, threads)
+    everything = rows.before(total)
+    booster = fit_set(everything, hyperparameters, cluster)
     card = ModelCard(
         as_of_date=facts["as_of_date"],
-        trained_before=str(months.last_day + np.timedelta64(1, "D")),
-        n_rows=months.n_rows,
-        trained_from=str(months.first_day),
+        trained_before=str(labels.days[-1] + np.timedelta64(1, "D")),
+        n_rows=total,
+        trained_from=str(labels.days[0]),
         fingerprint=facts["fingerprint"],
         code_version=code_version(),
         feature_signature=facts["feature_signature"],
-        features=rows.layout.features,
+        layout=rows.layout,
         hyperparameters=hyperparameters.as_numbers(),
         walk_forward_rows=n_rows,
-        target_mean=months.target_mean,
+        target_mean=float(labels.targets.mean()),
         xgboost_version=xgb.__version__,
         time_zone=facts["time_zone"],
     )
     state = training_input(c.FEATURES_CHANNEL) / c.STATE_FILE
-    return Artifact(booster, card, predicted, state.read_bytes() if state.exists() else None)
+    return Artifact(
+        booster,
+        card,
+        predicted,
+        state.read_bytes() if state.exists() else None,
+        fit_quantiles(everything, booster, hyperparameters),
+    )
 
 
 def main(argv: Sequence[str]) -> None:

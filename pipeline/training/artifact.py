@@ -1,7 +1,8 @@
 """The model artifact: what Train puts into model.tar.gz, and how the other steps read it.
 
 model.ubj             XGBoost's own format (never a pickle)
-model.json            the card: training config, features, cut-off, lineage
+quantiles.ubj         the same for quantiles, where the model predicts them
+model.json            the card: training config, features, task, cut-off, lineage
 walk_forward.parquet  each of the last N rows predicted only from rows before it
 state.parquet         what a server needs of the past to compute features, where the workload has such a state
 SHA256SUMS            the digests of the others, compared before any of them is parsed (model_files.py)
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
+from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.contract.reason_text import printable
 from pipeline.ingest.files.arrow_memory import arrow_reader
 from pipeline.training.lean_xgboost import xgb
@@ -36,7 +38,7 @@ from pipeline.training.model_files import (
 
 _T = TypeVar("_T")
 
-MAX_CARD: Final = 100_000  # characters; a card has some 1,500
+MAX_CARD: Final = 1_000_000  # characters; a card has some 2,000, and the categories
 MAX_ROWS: Final = 100_000  # walk-forward predictions are at most 20,000, a state some 5,000
 
 
@@ -51,12 +53,17 @@ class ModelCard:
     fingerprint: str
     code_version: str
     feature_signature: str
-    features: tuple[str, ...]
+    layout: FeatureLayout
     hyperparameters: Mapping[str, float]
     walk_forward_rows: int
     target_mean: float  # of the rows trained on
     xgboost_version: str
-    time_zone: str = "UTC"  # of the games' days; models of before it was written down counted in UTC
+    time_zone: str = "UTC"  # of the rows' days; models of before it was written down counted in UTC
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The model's columns."""
+        return self.layout.features
 
     @classmethod
     def from_json(cls, text: str) -> ModelCard:
@@ -64,7 +71,7 @@ class ModelCard:
         if len(text) > MAX_CARD:
             raise ValueError(f"it has more than {MAX_CARD:,} characters")
         fields: dict[str, Any] = json.loads(text)
-        return cls(**{**fields, "features": tuple(fields["features"])})
+        return cls(**{**fields, "layout": FeatureLayout.from_json(fields["layout"])})
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,7 @@ class Artifact:
     card: ModelCard
     walk_forward: pa.Table
     state: bytes | bytearray | None = None
+    quantile_booster: xgb.Booster | None = None
 
     @property
     def cut_off(self) -> date:
@@ -98,6 +106,8 @@ def write_artifact(folder: Path, artifact: Artifact) -> None:
     artifact.booster.save_model(folder / c.MODEL_FILE)
     (folder / c.MODEL_CARD_FILE).write_text(json.dumps(asdict(artifact.card), indent=2) + "\n", encoding="utf-8")
     pq.write_table(artifact.walk_forward, folder / c.WALK_FORWARD_FILE)
+    if artifact.quantile_booster:
+        artifact.quantile_booster.save_model(folder / c.QUANTILE_MODEL_FILE)
     if artifact.state:
         (folder / c.STATE_FILE).write_bytes(artifact.state)
     write_digests(folder)
@@ -132,6 +142,7 @@ def read_unpacked(folder: Path) -> Artifact:
 
 def _artifact(files: Mapping[str, Content]) -> Artifact:
     """The model from its files' content; raises ValueError that names the file that cannot be read."""
+    quantiles = files.get(c.QUANTILE_MODEL_FILE)
     return Artifact(
         booster=_parsed(c.MODEL_FILE, files[c.MODEL_FILE], _booster),
         card=_parsed(c.MODEL_CARD_FILE, files[c.MODEL_CARD_FILE], lambda data: ModelCard.from_json(data.decode())),
@@ -139,6 +150,7 @@ def _artifact(files: Mapping[str, Content]) -> Artifact:
             c.WALK_FORWARD_FILE, files[c.WALK_FORWARD_FILE], lambda data: pq.read_table(bounded_table(data))
         ),
         state=files.get(c.STATE_FILE),
+        quantile_booster=_parsed(c.QUANTILE_MODEL_FILE, quantiles, _booster) if quantiles else None,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
+from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.training.artifact import Artifact, read_artifact
 
 
@@ -57,10 +58,10 @@ def load_champion(folder: Path) -> Champion | None:
     return Champion(str(version), model, metadata)
 
 
-def features_skip_reason(champion: Champion, feature_signature: str, features: tuple[str, ...]) -> str | None:
+def features_skip_reason(champion: Champion, feature_signature: str, layout: FeatureLayout) -> str | None:
     """Why today's code cannot score the champion, or None if it can."""
     card = champion.artifact.card
-    if tuple(card.features) != features or card.feature_signature != feature_signature:
+    if card.layout != layout or card.feature_signature != feature_signature:
         return (
             f"version {champion.version} was trained on other features (code {card.code_version[:12]}) "
             "than today's code computes"

@@ -1,32 +1,29 @@
-"""The model: a logistic regression on a few features, corrected by shallow boosted trees on all of them.
+"""The model: a linear part on a few features, corrected by shallow boosted trees on all of them.
 
-The linear part (ridge, no intercept, on the layout's first features) is the trees' base margin. On games it is nearly
-all that can be known: trees alone have to build its lines from steps, and lose by it. Its coefficients travel inside
-the booster as an attribute, so that one file holds the whole model.
+The linear part (linear.py) is the trees' base margin. Where most of what can be known is linear, trees alone have to
+build lines from steps, and lose by it. A regression may have trees for quantiles, too, as a booster beside it.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.training.lean_xgboost import xgb
-from pipeline.training.logistic import ONE_HOST, Reducer, fit_logistic_in_batches, sigmoid
+from pipeline.training.linear import LinearPart, check_complete, fit_linear
+from pipeline.training.logistic import ONE_HOST, Reducer, sigmoid
 from pipeline.training.training_sets import FeatureMatrix, FloatArray, MemorySet, TrainingSet
 
 _SEED: Final = 2004
-_RIDGE: Final = 1.0
 _MAX_BIN: Final = 64  # bins of a histogram; with 26,000 rows more only cost time
-_COEFFICIENTS: Final = (
-    "linear_coefficients"  # the booster's attribute: JSON, one number for each of the linear features
-)
+_OBJECTIVES: Final = {"binary": "binary:logistic", "regression": "reg:squarederror"}
+_NO_SPLIT: Final = 1e30  # as the gain that a split must have
 
 # Lowest and highest value of each hyperparameter
 _RANGES: Final[Mapping[str, tuple[float, float]]] = {
@@ -96,9 +93,10 @@ def _refusal(name: str, text: str) -> str:
 def fit(
     X: FeatureMatrix, y: FloatArray, hyperparameters: Hyperparameters, layout: FeatureLayout, seed: int = _SEED
 ) -> xgb.Booster:
-    """Fit on `X` of the shape (rows, features) and targets `y` of the shape (rows,), 1 or 0.
+    """Fit on `X` of the shape (rows, features) and targets `y` of the shape (rows,); of a classification 1 or 0.
 
-    Single-threaded and seeded: the same input gives the same model. Raises ValueError when there is no row.
+    Single-threaded and seeded: the same input gives the same model. Raises ValueError when there is no row, StepError
+    where a linear feature has a missing value.
     """
     return fit_set(MemorySet(X, y, layout), hyperparameters, seed=seed)
 
@@ -110,19 +108,36 @@ def fit_set(
 
     XGBoost itself adds up the hosts' histograms, and draws columns alike on all (its collective, see cluster.py).
     """
-    linear = rows.layout.linear
-    coefficients = fit_logistic_in_batches(
-        lambda: ((X.astype(np.float64), y) for X, y in rows.batches(linear)), len(linear), _RIDGE, reducer
+    linear = fit_linear(rows, reducer)
+    parameters = _xgboost_parameters(hyperparameters, _OBJECTIVES[rows.layout.task], seed)
+    booster = rows.grow(
+        [(parameters, hyperparameters.boosting_rounds)], lambda X, y: {"label": y, "base_margin": linear.margin(X)}
     )
-    parameters = _xgboost_parameters(hyperparameters, seed)
-    booster = rows.grow(parameters, hyperparameters.boosting_rounds, lambda X: _margin(X, coefficients))
-    booster.set_attr(**{_COEFFICIENTS: json.dumps(coefficients.tolist())})
-    return booster
+    return linear.store(booster)
 
 
-def _xgboost_parameters(hyperparameters: Hyperparameters, seed: int) -> dict[str, str | float]:
+def fit_quantiles(
+    rows: TrainingSet, booster: xgb.Booster, hyperparameters: Hyperparameters, seed: int = _SEED
+) -> xgb.Booster | None:
+    """Trees for each of the layout's quantiles of what the linear part of `booster` leaves; None where it has none.
+
+    The first tree of a quantile has no split: its leaf is the quantile of all rows. On several hosts a leaf is the mean
+    of the hosts' own quantiles (xgboost.readthedocs.io/en/release_3.2.0/parameter.html).
+    """
+    if not rows.layout.quantiles:
+        return None
+    linear = LinearPart.of(booster)
+    parameters = _xgboost_parameters(hyperparameters, "reg:quantileerror", seed)
+    parameters |= {"quantile_alpha": list(rows.layout.quantiles), "gamma": 0.0}  # else the next stage keeps the first's
+    start = {**parameters, "eta": 1.0, "subsample": 1.0, "gamma": _NO_SPLIT}
+    stages = [(start, 1), (parameters, hyperparameters.boosting_rounds)]
+    trees = rows.grow(stages, lambda X, y: {"label": y - linear.margin(X)})
+    return replace(linear, n_outputs=len(rows.layout.quantiles)).store(trees)
+
+
+def _xgboost_parameters(hyperparameters: Hyperparameters, objective: str, seed: int) -> dict[str, Any]:
     return {
-        "objective": "binary:logistic",
+        "objective": objective,
         "tree_method": "hist",
         "max_bin": _MAX_BIN,
         "eta": hyperparameters.learning_rate,
@@ -136,47 +151,59 @@ def _xgboost_parameters(hyperparameters: Hyperparameters, seed: int) -> dict[str
     }
 
 
-def _margin(X: FeatureMatrix, coefficients: FloatArray) -> FloatArray:
-    return np.asarray(X[:, : len(coefficients)].astype(np.float64) @ coefficients)
-
-
 def linear_coefficients(booster: xgb.Booster) -> FloatArray:
-    """The linear part, one number for each of the first features; raises ValueError where the booster has none."""
-    text = booster.attr(_COEFFICIENTS)
-    if text is None:
-        raise ValueError("this booster is not a model of this pipeline: it has no linear part")
-    return np.array(json.loads(text), dtype=np.float64)
+    """One number for each of the linear features; raises ValueError where the booster has no linear part."""
+    return LinearPart.of(booster).coefficients
 
 
 def predict(booster: xgb.Booster, X: FeatureMatrix) -> FloatArray:
-    """Probabilities of target 1, of the shape (rows,) for `X` of the shape (rows, features)."""
-    return sigmoid(predict_log_odds(booster, X).astype(np.float64))
+    """Probabilities of target 1, or a regression's targets, of the shape (rows,) for `X` of the shape (rows, features).
+
+    Raises StepError where a linear feature has a missing value.
+    """
+    margin = predict_log_odds(booster, X).astype(np.float64)
+    return sigmoid(margin) if LinearPart.of(booster).task == "binary" else margin
 
 
 def predict_log_odds(booster: xgb.Booster, X: FeatureMatrix) -> NDArray[np.float32]:
-    """The log-odds behind `predict`, as XGBoost gives them: whoever keeps many needs half the room, loses nothing."""
-    matrix = _matrix(booster, X)  # even of nothing: hosts that train together agree on its columns
+    """The log-odds behind `predict` (a regression's prediction itself) in XGBoost's own precision: half the memory."""
+    matrix = _matrix(booster, X, base_margin=True)  # even of nothing: hosts that train together agree on its columns
     if len(X) == 0:
         return np.empty(0, dtype=np.float32)
     return np.asarray(booster.predict(matrix, output_margin=True), dtype=np.float32)
 
 
-def importance(booster: xgb.Booster, X: FeatureMatrix) -> FloatArray:
-    """Each feature's share of how far forecasts move, of the shape (features,), summing to 1.
+def predict_quantiles(quantile_booster: xgb.Booster, X: FeatureMatrix) -> FloatArray:
+    """Ascending quantiles of the target, of the shape (rows, quantiles)."""
+    matrix, linear = _matrix(quantile_booster, X), LinearPart.of(quantile_booster)  # even of nothing, as above
+    if len(X) == 0:
+        return np.empty((0, linear.n_outputs))
+    trees = quantile_booster.predict(matrix).astype(np.float64)
+    return np.sort(linear.margin(X)[:, None] + trees.reshape(len(X), linear.n_outputs), axis=1)
 
-    Mean absolute contribution to the log-odds over the rows of `X`: coefficient times value, plus the trees' SHAP
-    value (Lundberg et al. 2018). A tree's gain would hide what the linear part knows.
+
+def importance(booster: xgb.Booster, X: FeatureMatrix) -> FloatArray:
+    """Each feature's share of how far predictions move, of the shape (features,), summing to 1.
+
+    Mean absolute contribution to the log-odds (or the target) over the rows of `X`: coefficient times value, plus the
+    trees' SHAP value (Lundberg et al. 2018). A tree's gain would hide what the linear part knows.
     """
-    contributions = booster.predict(_matrix(booster, X), pred_contribs=True)[:, :-1].astype(np.float64)
+    matrix = _matrix(booster, X, base_margin=True)
+    contributions = booster.predict(matrix, pred_contribs=True)[:, :-1].astype(np.float64)
     coefficients = linear_coefficients(booster)
     contributions[:, : len(coefficients)] += X[:, : len(coefficients)].astype(np.float64) * coefficients
     moves = np.abs(contributions).mean(axis=0)
     return np.asarray(moves / (moves.sum() or 1.0))
 
 
-def _matrix(booster: xgb.Booster, X: FeatureMatrix) -> xgb.DMatrix:
-    margin = _margin(X, linear_coefficients(booster))
-    return xgb.DMatrix(X, base_margin=margin, feature_names=booster.feature_names, nthread=1)
+def _matrix(booster: xgb.Booster, X: FeatureMatrix, *, base_margin: bool = False) -> xgb.DMatrix:
+    linear, names = LinearPart.of(booster), booster.feature_names
+    check_complete(X, names[: len(linear.coefficients)])
+    margin = linear.margin(X) if base_margin else None
+    types = booster.feature_types
+    return xgb.DMatrix(
+        X, base_margin=margin, feature_names=names, feature_types=types, enable_categorical=True, nthread=1
+    )
 
 
 def save(booster: xgb.Booster, path: Path) -> None:

@@ -24,7 +24,7 @@ MAX_MEMBERS: Final = 100
 _CHUNK: Final = 1 << 20
 Content = bytes | bytearray
 _REQUIRED: Final = (c.MODEL_FILE, c.MODEL_CARD_FILE, c.WALK_FORWARD_FILE)
-_KNOWN: Final = (*_REQUIRED, c.STATE_FILE, c.DIGESTS_FILE)
+_KNOWN: Final = (*_REQUIRED, c.QUANTILE_MODEL_FILE, c.STATE_FILE, c.DIGESTS_FILE)
 _LINE: Final = re.compile(r"([0-9a-f]{64}) [ *](\S+)")
 # What archives and files that are none, or are damaged, raise; XGBoost's and some of Arrow's are ValueErrors.
 UNREADABLE: Final = (

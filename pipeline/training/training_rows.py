@@ -20,8 +20,8 @@ from pipeline.contract import names as c
 from pipeline.contract.container import StepError
 from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.training.distributed.cluster import Cluster
+from pipeline.training.labels import targets
 from pipeline.training.memory import usable_memory
-from pipeline.training.months import targets
 from pipeline.training.training_sets import (
     Batch,
     DiskSet,

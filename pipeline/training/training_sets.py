@@ -5,7 +5,6 @@ Which columns are features, a table of features says itself (`feature_layout`): 
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.contract.container import StepError
@@ -25,27 +25,58 @@ from pipeline.training.lean_xgboost import xgb
 FloatArray = NDArray[np.float64]
 FeatureMatrix = NDArray[np.float32]
 Batch = tuple[FeatureMatrix, FloatArray]
-Parameters = Mapping[str, str | float]  # XGBoost's own
-Margin = Callable[[FeatureMatrix], FloatArray]
+Parameters = Mapping[str, Any]  # XGBoost's own
+Stage = tuple[Parameters, int]  # and how many rounds with them
+Labels = Callable[[FeatureMatrix, FloatArray], Mapping[str, FloatArray]]  # a batch's label and base margin
 
 CACHE_BYTES_A_ROW: Final = 100  # measured: 68 with a million rows, bins by row and by column
 
 
 def feature_layout(schema: pa.Schema) -> FeatureLayout:
     """What the table's metadata says; raises StepError where it says nothing."""
-    facts = schema.metadata or {}
-    if b"features" not in facts:
-        raise StepError("the features do not say which of their columns are the model's: run Prepare again")
-    return FeatureLayout(tuple(json.loads(facts[b"features"])), int(facts.get(b"n_linear_features", b"0")))
+    try:
+        return FeatureLayout.from_metadata(schema.metadata or {})
+    except (KeyError, TypeError, ValueError) as error:
+        raise StepError(
+            f"the features do not say which of their columns are the model's ({error}): run Prepare again"
+        ) from error
 
 
-def feature_matrix(features: pa.Table, columns: Sequence[str] = ()) -> FeatureMatrix:
-    """The model's input of the shape (rows, columns): of the given columns, or of those that the table names."""
-    columns = columns or feature_layout(features.schema).features
+def feature_matrix(features: pa.Table, columns: Sequence[str] | None = None) -> FeatureMatrix:
+    """The model's input of the shape (rows, columns): of the given columns, or of those that the table names.
+
+    A category is its index. Raises StepError that names a value which is not among the allowed ones.
+    """
+    layout = feature_layout(features.schema)
+    columns = layout.features if columns is None else columns
     X = np.empty((features.num_rows, len(columns)), dtype=np.float32)
     for position, name in enumerate(columns):
-        X[:, position] = features[name].to_numpy()
+        column = features[name]
+        X[:, position] = (_codes(column, layout.categories[name]) if name in layout.categories else column).to_numpy()
     return X
+
+
+def _codes(column: pa.ChunkedArray, allowed: Sequence[str]) -> pa.ChunkedArray:
+    codes = pc.index_in(column, value_set=pa.array(allowed, column.type))
+    unknown = pc.unique(column.filter(pc.and_(pc.is_null(codes), pc.is_valid(column))))
+    if len(unknown):
+        raise StepError(f'"{unknown[0]}" is not among the allowed values {", ".join(allowed)} of a category')
+    return codes
+
+
+def feature_types(layout: FeatureLayout) -> list[str] | None:
+    """XGBoost's type of each feature, c (category) or q (quantity); None where all are numbers."""
+    return ["c" if name in layout.categories else "q" for name in layout.features] if layout.categories else None
+
+
+def train(stages: Sequence[Stage], matrix: xgb.DMatrix, layout: FeatureLayout) -> xgb.Booster:
+    """One stage after the other, each on top of the trees of those before."""
+    booster: Any = None
+    for parameters, rounds in stages:
+        booster = xgb.train(dict(parameters), matrix, rounds, xgb_model=booster)
+    booster.feature_names = [*layout.features]  # a host without a row has not learned them
+    booster.feature_types = feature_types(layout)
+    return booster
 
 
 class TrainingSet(Protocol):
@@ -58,8 +89,8 @@ class TrainingSet(Protocol):
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
         """All rows, the first `columns` of the layout; at least one batch, even if nothing is in it."""
 
-    def grow(self, parameters: Parameters, rounds: int, margin: Margin) -> xgb.Booster:
-        """Trees on top of each row's base margin."""
+    def grow(self, stages: Sequence[Stage], labels: Labels) -> xgb.Booster:
+        """Trees for the rows' labels and base margins."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +105,22 @@ class MemorySet:
         """One batch."""
         yield self.X[:, : len(columns)], self.y
 
-    def grow(self, parameters: Parameters, rounds: int, margin: Margin) -> xgb.Booster:
+    def grow(self, stages: Sequence[Stage], labels: Labels) -> xgb.Booster:
         """Not from a QuantileDMatrix: it saves memory, but takes longer to build than these few trees to grow."""
         matrix = xgb.DMatrix(
-            self.X, self.y, base_margin=margin(self.X), feature_names=[*self.layout.features], nthread=1
+            self.X,
+            **labels(self.X, self.y),
+            feature_names=[*self.layout.features],
+            feature_types=feature_types(self.layout),
+            enable_categorical=True,
+            nthread=1,
         )
-        return xgb.train(dict(parameters), matrix, rounds)
+        return train(stages, matrix, self.layout)
 
 
 @dataclass(frozen=True)
 class DiskSet:
-    """Rows that `read` brings from disk, batch by batch and anew at each call (see TrainingSet.batches)."""
+    """Rows that `read` brings from disk, batch by batch, again at each call (see TrainingSet.batches)."""
 
     n_rows: int
     layout: FeatureLayout
@@ -94,15 +130,16 @@ class DiskSet:
         """As they are read."""
         return self.read(columns)
 
-    def grow(self, parameters: Parameters, rounds: int, margin: Margin) -> xgb.Booster:
-        """XGBoost's external memory: its bins lie in a temporary folder; raises StepError where that has no room."""
+    def grow(self, stages: Sequence[Stage], labels: Labels) -> xgb.Booster:
+        """XGBoost's external memory: bins in a temporary folder; raises StepError where that has too little room."""
         with _cache_folder(self.n_rows) as folder:
-            return self._grow(parameters, rounds, margin, folder)  # which lets go of its files, before they go
+            return self._grow(stages, labels, folder)  # which closes its files before they are removed
 
-    def _grow(self, parameters: Parameters, rounds: int, margin: Margin, folder: Path) -> xgb.Booster:
-        source = _Source(lambda: self.read(self.layout.features), self.layout, margin, folder)
-        matrix = xgb.ExtMemQuantileDMatrix(source, max_bin=parameters["max_bin"], nthread=1)
-        return xgb.train(dict(parameters), matrix, rounds)
+    def _grow(self, stages: Sequence[Stage], labels: Labels, folder: Path) -> xgb.Booster:
+        source = _Source(lambda: self.read(self.layout.features), self.layout, labels, folder)
+        max_bin = stages[0][0]["max_bin"]
+        matrix = xgb.ExtMemQuantileDMatrix(source, max_bin=max_bin, enable_categorical=True, nthread=1)
+        return train(stages, matrix, self.layout)
 
 
 @contextmanager
@@ -124,16 +161,17 @@ class _Source(xgb.DataIter):  # type: ignore[misc]
     """XGBoost's way to ask for batches; it goes through them more than once."""
 
     def __init__(
-        self, read: Callable[[], Iterator[Batch]], layout: FeatureLayout, margin: Margin, folder: Path
+        self, read: Callable[[], Iterator[Batch]], layout: FeatureLayout, labels: Labels, folder: Path
     ) -> None:
-        self._read, self._layout, self._margin = read, layout, margin
+        self._read, self._labels = read, labels
+        self._names, self._types = [*layout.features], feature_types(layout)
         self._batches = read()
         super().__init__(cache_prefix=str(folder / "cache"))
 
     def next(self, input_data: Callable[..., Any]) -> bool:
         """Hand over the next batch; False at the end."""
         for X, y in self._batches:
-            input_data(data=X, label=y, base_margin=self._margin(X), feature_names=[*self._layout.features])
+            input_data(data=X, **self._labels(X, y), feature_names=self._names, feature_types=self._types)
             return True
         return False
 

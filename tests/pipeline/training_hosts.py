@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
+import pytest
 
 from pipeline.contract import names as c
 from pipeline.jobs.prepare import write_features
@@ -72,6 +73,16 @@ def write_training_input(folder: Path, games: pd.DataFrame, as_of: date, row_gro
         pq.write_table(table, folder / c.FEATURES_FILE, row_group_size=row_group)
     write_state(folder / c.STATE_FILE, state)
     return folder
+
+
+def lay_out(base: Path, channel: Path, monkeypatch: pytest.MonkeyPatch, **training_config: str) -> Path:
+    """A training job's base directory for this process, with the features of `channel`."""
+    (base / "input/config").mkdir(parents=True)
+    (base / "input/data").mkdir()
+    (base / "input/data" / c.FEATURES_CHANNEL).symlink_to(channel)
+    (base / "input/config/hyperparameters.json").write_text(json.dumps(training_config))
+    monkeypatch.setenv(c.BASE_DIR_VARIABLE, str(base))
+    return base
 
 
 def start(

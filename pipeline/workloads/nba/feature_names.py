@@ -46,4 +46,4 @@ TREE_FEATURES: Final[tuple[str, ...]] = (
     "is_playoff",
 )
 FEATURES: Final[tuple[str, ...]] = LINEAR_FEATURES + TREE_FEATURES
-LAYOUT: Final = FeatureLayout(FEATURES, n_linear=len(LINEAR_FEATURES))
+LAYOUT: Final = FeatureLayout(FEATURES, n_linear=len(LINEAR_FEATURES), intercept=False)

@@ -28,7 +28,7 @@ from pipeline.training.model import Hyperparameters, fit, predict
 from pipeline.training.walk_forward import feature_matrix, walk_forward
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.data.games import load_games
-from pipeline.workloads.nba.feature_names import FEATURES, LAYOUT
+from pipeline.workloads.nba.feature_names import LAYOUT
 from pipeline.workloads.nba.features import build_features, feature_signature
 from pipeline.workloads.nba.tables import feature_table, result_table
 from scripts.make_sample import write_sample
@@ -74,7 +74,7 @@ def train(features: pa.Table, before: date = AS_OF, n_rows: int = 1312, signatur
         fingerprint="f",
         code_version="c",
         feature_signature=signature or feature_signature(),
-        features=FEATURES,
+        layout=LAYOUT,
         hyperparameters=training_config.as_numbers(),
         walk_forward_rows=n_rows,
         target_mean=0.56,

@@ -57,7 +57,7 @@ def case_of(games: pd.DataFrame) -> Case:
         fingerprint="f",
         code_version="c",
         feature_signature=feature_signature(),
-        features=FEATURES,
+        layout=LAYOUT,
         hyperparameters=Hyperparameters().as_numbers(),
         walk_forward_rows=300,
         target_mean=0.6,

@@ -170,7 +170,7 @@ def test_what_is_no_model_is_refused(forecaster: Forecaster, tmp_path: Path) -> 
     [
         (c.MODEL_FILE, b"garbage", "it is not in XGBoost's binary format"),
         (c.MODEL_FILE, b"", "it is empty"),
-        (c.MODEL_CARD_FILE, b"{}", "it has no features"),
+        (c.MODEL_CARD_FILE, b"{}", "it has no layout"),
         (c.WALK_FORWARD_FILE, b"PAR1", "Parquet"),
         (c.STATE_FILE, b"PAR1", "Parquet"),
         (c.STATE_FILE, c.WALK_FORWARD_FILE, "it holds no league's state"),

@@ -18,7 +18,7 @@ from pipeline.training.artifact import Artifact, ModelCard, write_artifact
 from pipeline.training.model import Hyperparameters, fit
 from pipeline.training.walk_forward import feature_matrix
 from pipeline.workloads.nba.data.games import load_games
-from pipeline.workloads.nba.feature_names import FEATURES, LAYOUT
+from pipeline.workloads.nba.feature_names import LAYOUT
 from pipeline.workloads.nba.features import feature_signature, features_and_state
 from pipeline.workloads.nba.state_file import write_state
 from pipeline.workloads.nba.tables import feature_table
@@ -45,7 +45,7 @@ def trained(games: pd.DataFrame, as_of: date) -> Artifact:
         fingerprint="f",
         code_version="c" * 64,
         feature_signature=feature_signature(),
-        features=FEATURES,
+        layout=LAYOUT,
         hyperparameters=training_config.as_numbers(),
         walk_forward_rows=1,
         target_mean=0.56,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -15,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from leagues import random_league
-from training_hosts import ROOT, finish, start, write_training_input
+from training_hosts import ROOT, finish, lay_out, start, write_training_input
 
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
@@ -47,18 +46,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def base(tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A training job's base directory with those games."""
-    return lay_out(tmp_path, small, monkeypatch)
-
-
-def lay_out(base: Path, channel: Path, monkeypatch: pytest.MonkeyPatch, **training_config: str) -> Path:
-    (base / "input/config").mkdir(parents=True)
-    (base / "input/data").mkdir()
-    (base / "input/data" / c.FEATURES_CHANNEL).symlink_to(channel)
-    (base / "input/config/hyperparameters.json").write_text(
-        json.dumps({"walk_forward_rows": "900", "min_child_weight": "10", **training_config})
-    )
-    monkeypatch.setenv(c.BASE_DIR_VARIABLE, str(base))
-    return base
+    return lay_out(tmp_path, small, monkeypatch, walk_forward_rows="900", min_child_weight="10")
 
 
 def from_disk(monkeypatch: pytest.MonkeyPatch, batch: int) -> Artifact:

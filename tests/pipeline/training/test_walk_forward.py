@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from leagues import random_league
 
 from benchmarks.canaries import missing_shift, post_game_ratings
@@ -69,7 +71,7 @@ def test_each_month_equals_a_fit_on_the_games_before_it(features: pa.Table, pred
     now = days(features, c.TIME).astype("datetime64[M]") == first_day.astype("datetime64[M]")
     rows = days(predicted, c.TRAINED_BEFORE) == first_day
     assert (predicted[c.PREDICTION].to_numpy()[rows] == predict(fit(x[past], y[past], CONFIG, LAYOUT), x[now])).all()
-    assert (predicted[c.P_CONSTANT].to_numpy()[rows] == constant(y[past].sum(), len(y[past]))).all()
+    assert (predicted[c.P_CONSTANT].to_numpy()[rows] == constant(y[past], "binary")).all()
 
 
 def test_later_outcomes_change_no_earlier_prediction(games: pd.DataFrame, predicted: pa.Table) -> None:
@@ -128,5 +130,44 @@ def test_leaks_are_far_too_good_and_honest_features_are_not() -> None:
 
 
 def test_the_base_rate_is_never_sure() -> None:
-    assert constant(3.0, 4) == pytest.approx(4 / 6)
-    assert 0.0 < constant(10.0, 10) < 1.0
+    assert constant(np.array([1.0, 1.0, 1.0, 0.0]), "binary") == pytest.approx(4 / 6)
+    assert 0.0 < constant(np.ones(10), "binary") < 1.0
+    assert constant(np.array([1.0, 4.0]), "regression") == 2.5
+
+
+DAY = np.datetime64("2024-01-01")
+
+
+@given(gaps=st.lists(st.integers(0, 40), min_size=1, max_size=60), delay=st.integers(0, 70), n_rows=st.integers(1, 60))
+def test_no_row_is_predicted_from_a_label_that_was_not_known(gaps: list[int], delay: int, n_rows: int) -> None:
+    """And from all that were: every one, on the first morning of the row's month."""
+    days = DAY + np.cumsum(gaps)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MIN_TRAINING_ROWS", 1)
+        points = module.checkpoints(days, n_rows, delay)
+    for point in points:
+        morning = days[point.begin].astype("datetime64[M]").astype("datetime64[D]")
+        assert (days[point.begin : point.end].astype("datetime64[M]") == morning.astype("datetime64[M]")).all()
+        assert [bool(day + delay < morning) for day in days] == [row < point.fit_end for row in range(len(days))]
+        assert (days[: point.fit_end] < point.trained_before).all()
+    predicted = [row for point in points for row in range(point.begin, point.end)]
+    assert predicted == list(range(len(days)))[len(days) - len(predicted) :]
+    skipped = days[max(0, len(days) - n_rows) : len(days) - len(predicted)]
+    assert not any((days + delay < day.astype("datetime64[M]").astype("datetime64[D]")).any() for day in skipped)
+
+
+def test_labels_of_the_last_days_before_a_month_count_only_when_they_are_known(features: pa.Table) -> None:
+    """Targets turned round that were known 40 days later change nothing; without the delay they would."""
+    day = days(features, c.TIME)
+    begin = day[-1].astype("datetime64[M]").astype("datetime64[D]")
+    unknown = (day + 40 >= begin) & (day < begin)
+    assert unknown.any()
+    targets = features[c.TARGET].to_numpy()
+    turned = features.set_column(
+        features.column_names.index(c.TARGET), c.TARGET, pa.array(np.where(unknown, 1 - targets, targets))
+    )
+    last = int((day >= begin).sum())
+    for delay, same in ((40, True), (0, False)):
+        before, after = (walk_forward(table, CONFIG, last, delay_days=delay) for table in (features, turned))
+        assert before.equals(after) is same
+        assert before[c.TRAINED_BEFORE].to_numpy()[0] == begin - delay
