@@ -58,7 +58,7 @@ class ModelCard:
     walk_forward_rows: int
     target_mean: float  # of the rows trained on
     xgboost_version: str
-    time_zone: str = "UTC"  # of the rows' days; models of before it was written down counted in UTC
+    time_zone: str = "UTC"  # of the rows' days
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -90,7 +90,7 @@ class Artifact:
         return date.fromisoformat(self.card.trained_before)
 
     def parsed_state(self, parse: Callable[[pa.BufferReader], _T]) -> _T:
-        """The state as the workload reads it; raises StepError where the file is none of its own."""
+        """The state as the workload reads it; raises StepError where the file is invalid."""
         try:
             return _parsed(c.STATE_FILE, self.state or b"", lambda data: parse(bounded_table(data)))
         except UNREADABLE as error:
@@ -113,16 +113,16 @@ def write_artifact(folder: Path, artifact: Artifact) -> None:
     write_digests(folder)
 
 
-def read_artifact(archive: Path, *, sha256: str | None = None, digests_required: bool = True) -> Artifact:
+def read_artifact(archive: Path, *, sha256: str | None = None) -> Artifact:
     """Read model.tar.gz in memory, after comparing it with the digests of its files and, if given, with `sha256`.
 
-    Raises StepError when the archive is damaged, larger than a model can be, or lacks one of the files (the state may
-    be missing, and the digests of one of before there were any if `digests_required` is false).
+    Raises StepError when the archive is damaged, larger than a model can be, or lacks one of the files (state and
+    quantiles may be missing).
     """
     try:
         if sha256 is not None and (found := sha256_of(archive)) != sha256:
             raise ValueError(f"its SHA-256 is {found[:12]}..., that of the evaluated model is {sha256[:12]}...")
-        return _artifact(files_of_archive(archive, digests_required=digests_required))
+        return _artifact(files_of_archive(archive))
     except UNREADABLE as error:
         raise StepError(
             f"{archive.parent.name}/{archive.name} is not a model of this pipeline, or not this version's "

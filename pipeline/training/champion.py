@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,11 +47,8 @@ def load_champion(folder: Path) -> Champion | None:
     artifact = folder / str(metadata.get("artifact", c.MODEL_ARCHIVE))
     if not artifact.resolve().is_relative_to(folder.resolve()):
         raise StepError(f"champion/{c.CHAMPION_FILE} names {metadata['artifact']}, which is not below champion/")
-    sha256 = metadata.get("sha256")
-    if sha256 is None:
-        sys.stderr.write(f"version {version} was registered before models carried digests: it is read without\n")
     try:
-        model = read_artifact(artifact, sha256=sha256, digests_required=sha256 is not None)
+        model = read_artifact(artifact, sha256=metadata.get("sha256"))
     except StepError as error:
         raise StepError(f"champion {version}: {error} (approving version {version} again does)") from error
     return Champion(str(version), model, metadata)

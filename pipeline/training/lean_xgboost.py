@@ -2,7 +2,7 @@
 
 XGBoost imports scikit-learn where it finds it, for wrappers that nothing here uses. The image has none, but beside the
 test tools it is installed, and would cost each step two seconds. A module that is None in `sys.modules` counts as not
-installed; it is put back at once, for whoever does want it.
+installed; it is put back at once, for code that does want it.
 """
 
 from __future__ import annotations

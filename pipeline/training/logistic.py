@@ -12,7 +12,7 @@ FloatArray = NDArray[np.float64]
 
 _STEPS = 25
 _CONVERGED = 1e-7  # the next step would be its square
-_DECIMALS = 9  # of a coefficient: what lies beyond differs between machines' linear algebra
+_DECIMALS = 9  # of a coefficient: what is beyond differs between processors
 
 
 def sigmoid(log_odds: FloatArray) -> FloatArray:
@@ -54,7 +54,7 @@ def fit_logistic(X: FloatArray, y: FloatArray, ridge: float = 0.0) -> FloatArray
 def fit_logistic_in_batches(
     batches: Batches, columns: int, ridge: float = 0.0, reducer: Reducer = ONE_HOST
 ) -> FloatArray:
-    """The same of rows that come in batches (`X`, `y`), anew at each call, and lie on one host or on several.
+    """The same of rows that come in batches (`X`, `y`), again at each call, and are on one host or on several.
 
     Newton's method needs sums over rows and nothing else, so this is the fit on all of them. A host may have none.
     """

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -204,15 +203,3 @@ def _matrix(booster: xgb.Booster, X: FeatureMatrix, *, base_margin: bool = False
     return xgb.DMatrix(
         X, base_margin=margin, feature_names=names, feature_types=types, enable_categorical=True, nthread=1
     )
-
-
-def save(booster: xgb.Booster, path: Path) -> None:
-    """Write the model in XGBoost's own binary format; the name must end in .ubj."""
-    booster.save_model(path)
-
-
-def load(path: Path) -> xgb.Booster:
-    """Read a model that `save` wrote."""
-    booster = xgb.Booster()
-    booster.load_model(path)
-    return booster

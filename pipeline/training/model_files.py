@@ -1,6 +1,6 @@
 """The files of a model artifact, read in memory within bounds and compared with their digests before any is parsed.
 
-SHA256SUMS stands beside the files, in the form of coreutils (`sha256sum --check SHA256SUMS`), and names each of them:
+SHA256SUMS is beside the files, in the form of coreutils (`sha256sum --check SHA256SUMS`), and names each of them:
 XGBoost crashes on some damaged models, and answers wrongly with others, so it may see none.
 """
 
@@ -54,15 +54,15 @@ def write_digests(folder: Path) -> None:
     (folder / c.DIGESTS_FILE).write_text("".join(lines), encoding="utf-8")
 
 
-def files_of_archive(archive: Path, *, digests_required: bool = True) -> dict[str, Content]:
+def files_of_archive(archive: Path) -> dict[str, Content]:
     """The model's files by name, from model.tar.gz; nothing of a foreign archive is unpacked to disk.
 
-    Raises one of UNREADABLE, with a text for people, for an archive that is damaged, too large or not as it was
-    written. Without `digests_required`, one of before models carried digests is read all the same.
+    Raises one of UNREADABLE, with a readable text, for an archive that is damaged, too large or not as it was
+    written.
     """
     _check_unpacked_size(archive)  # and the archive's own checksum, before anything of it is kept
     with gzip.open(archive, "rb") as content, tarfile.open(fileobj=content, mode="r|") as tar:
-        return _checked(_members(tar), digests_required=digests_required)
+        return _checked(_members(tar))
 
 
 def files_of_folder(folder: Path) -> dict[str, Content]:
@@ -73,7 +73,7 @@ def files_of_folder(folder: Path) -> dict[str, Content]:
             raise ValueError(f"{path.name} is not a file")
     if sum(path.stat().st_size for path in paths) > MAX_UNPACKED_BYTES:
         raise ValueError(_TOO_LARGE)
-    return _checked({path.name: path.read_bytes() for path in paths}, digests_required=True)
+    return _checked({path.name: path.read_bytes() for path in paths})
 
 
 _TOO_LARGE: Final = f"it is larger than {MAX_UNPACKED_BYTES >> 20} MiB unpacked"
@@ -115,16 +115,12 @@ def _content(stream: IO[bytes] | None, size: int) -> bytearray:
     return data
 
 
-def _checked(files: dict[str, Content], *, digests_required: bool) -> dict[str, Content]:
+def _checked(files: dict[str, Content]) -> dict[str, Content]:
     """The files but the digests; raises ValueError for one that is missing or is not what was written."""
-    for name in _REQUIRED:
+    for name in (*_REQUIRED, c.DIGESTS_FILE):
         if name not in files:
             raise ValueError(f"no {name} in it")
-    sums = files.pop(c.DIGESTS_FILE, None)
-    if sums is not None:
-        _compare(files, _parsed(sums))
-    elif digests_required:
-        raise ValueError(f"no {c.DIGESTS_FILE} in it: it was trained before models carried digests, or was repacked")
+    _compare(files, _parsed(files.pop(c.DIGESTS_FILE)))
     return files
 
 

@@ -1,4 +1,4 @@
-"""The rows that one host trains on: its own row groups of features.parquet, in memory or read anew for each fit.
+"""The rows that one host trains on: its own row groups of features.parquet, in memory or read again for each fit.
 
 Of n hosts, host r has the row groups r, r + n, r + 2n and so on: a share of every season, and of every checkpoint.
 """
@@ -35,8 +35,8 @@ from pipeline.training.training_sets import (
 
 IntArray = NDArray[np.int64]
 
-# Measured, with two fits at a time: 970 to 1,240. XGBoost's matrix alone has 8 bytes for each of a row's features.
-MEMORY_BYTES_A_ROW: Final = 1_500
+# Measured with 28 features and two fits at a time: 970 to 1,240 a row. XGBoost's matrix alone has 8 for each value.
+MEMORY_BYTES_A_VALUE: Final = 54
 _BATCH_ROWS: Final = 131_072  # of one page of XGBoost's cache: 15 MB of features
 
 
@@ -161,7 +161,8 @@ def open_features(path: Path) -> pq.ParquetFile:
 def training_rows(file: pq.ParquetFile, cluster: Cluster) -> tuple[Rows, bool]:
     """This host's rows, and whether they are in memory: not where what a fit needs is more than may be used."""
     groups = own_row_groups(file, cluster)
-    needed = sum(group.end - group.begin for group in groups) * MEMORY_BYTES_A_ROW
+    layout = feature_layout(file.schema_arrow)
+    needed = sum(group.end - group.begin for group in groups) * len(layout.features) * MEMORY_BYTES_A_VALUE
     usable = usable_memory(sharing=cluster.world_size if cluster.hosts.local else 1)
     if cluster.any(needed > usable.n_bytes):  # all hosts alike: XGBoost's collective calls differ between the two
         sys.stderr.write(
@@ -169,7 +170,6 @@ def training_rows(file: pq.ParquetFile, cluster: Cluster) -> tuple[Rows, bool]:
             "training from disk with XGBoost's external memory\n"
         )
         return DiskRows(file, groups), False
-    layout = feature_layout(file.schema_arrow)
     table = _read(file, groups, [*layout.features, c.TARGET])
     return MemoryRows(feature_matrix(table), targets(table), _rows(groups), layout), True
 

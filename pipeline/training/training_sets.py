@@ -29,7 +29,7 @@ Parameters = Mapping[str, Any]  # XGBoost's own
 Stage = tuple[Parameters, int]  # and how many rounds with them
 Labels = Callable[[FeatureMatrix, FloatArray], Mapping[str, FloatArray]]  # a batch's label and base margin
 
-CACHE_BYTES_A_ROW: Final = 100  # measured: 68 with a million rows, bins by row and by column
+CACHE_BYTES_A_VALUE: Final = 4  # measured: 68 a row with 28 features, bins by row and by column
 
 
 def feature_layout(schema: pa.Schema) -> FeatureLayout:
@@ -132,7 +132,7 @@ class DiskSet:
 
     def grow(self, stages: Sequence[Stage], labels: Labels) -> xgb.Booster:
         """XGBoost's external memory: bins in a temporary folder; raises StepError where that has too little room."""
-        with _cache_folder(self.n_rows) as folder:
+        with _cache_folder(self.n_rows * len(self.layout.features)) as folder:
             return self._grow(stages, labels, folder)  # which closes its files before they are removed
 
     def _grow(self, stages: Sequence[Stage], labels: Labels, folder: Path) -> xgb.Booster:
@@ -143,15 +143,15 @@ class DiskSet:
 
 
 @contextmanager
-def _cache_folder(n_rows: int) -> Iterator[Path]:
+def _cache_folder(n_values: int) -> Iterator[Path]:
     place = Path(tempfile.gettempdir())
     # XGBoost aborts the process when a disk runs full, so there must be room before it begins
-    needed, free = n_rows * CACHE_BYTES_A_ROW, shutil.disk_usage(place).free
+    needed, free = n_values * CACHE_BYTES_A_VALUE, shutil.disk_usage(place).free
     if needed > free:
         raise StepError(
             f"training from disk needs {needed / 1e9:.1f} GB in {place}, and {free / 1e9:.1f} GB are free: give the "
-            "training job a larger volume (VOLUME_GB in pipeline/definition/job_requests.py) or a machine with more "
-            "memory"
+            "training job a larger volume (VOLUME_GB in pipeline/definition/job_requests.py) or an instance with "
+            "more memory"
         )
     with tempfile.TemporaryDirectory(prefix="xgboost-cache-") as folder:
         yield Path(folder)

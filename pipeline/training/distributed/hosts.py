@@ -40,7 +40,7 @@ class Hosts:
 
     @property
     def local(self) -> bool:
-        """Whether all hosts are processes of this machine."""
+        """Whether all hosts are processes of one instance."""
         return self.interface == c.LOOPBACK_INTERFACE
 
     def address(self, name: str) -> str:
@@ -78,17 +78,8 @@ def _refusal(problem: str) -> StepError:
     )
 
 
-def cluster_port() -> int:
-    """The port on which the first host listens; raises StepError that names the variable."""
-    return int(_number(c.CLUSTER_PORT_VARIABLE, c.DEFAULT_CLUSTER_PORT, 1, 65_535))
-
-
-def seconds_from(variable: str, default: float) -> float:
-    """A number of seconds from an environment variable; raises StepError that names it."""
-    return _number(variable, default, 0.1, 86_400)
-
-
-def _number(variable: str, default: float, low: float, high: float) -> float:
+def number_from(variable: str, default: float, low: float = 0.1, high: float = 86_400) -> float:
+    """A number (of seconds) from an environment variable; raises StepError that names it."""
     text = os.environ.get(variable) or f"{default:g}"
     try:
         number = float(text)

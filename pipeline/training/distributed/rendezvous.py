@@ -26,7 +26,7 @@ from typing import Any, Final
 
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
-from pipeline.training.distributed.hosts import Hosts, cluster_port, seconds_from
+from pipeline.training.distributed.hosts import Hosts, number_from
 
 WAIT_SECONDS: Final = 45.0  # instances of a job start within seconds of each other; a failure should show in a minute
 HEARTBEAT_TIMEOUT_SECONDS: Final = 25.0  # a host that swaps or copies may be late, but not by so much
@@ -83,10 +83,12 @@ class Rendezvous:
 
     hosts: Hosts
     on_loss: Callable[[str], None]
-    port: int = field(default_factory=cluster_port)
-    wait: float = field(default_factory=lambda: seconds_from(c.CLUSTER_WAIT_VARIABLE, WAIT_SECONDS))
+    port: int = field(
+        default_factory=lambda: int(number_from(c.CLUSTER_PORT_VARIABLE, c.DEFAULT_CLUSTER_PORT, 1, 65_535))
+    )
+    wait: float = field(default_factory=lambda: number_from(c.CLUSTER_WAIT_VARIABLE, WAIT_SECONDS))
     heartbeat_timeout: float = field(
-        default_factory=lambda: seconds_from(c.CLUSTER_HEARTBEAT_VARIABLE, HEARTBEAT_TIMEOUT_SECONDS)
+        default_factory=lambda: number_from(c.CLUSTER_HEARTBEAT_VARIABLE, HEARTBEAT_TIMEOUT_SECONDS)
     )
     _connections: dict[str, Connection] = field(default_factory=dict)  # by the other host's name
     _finished: set[str] = field(default_factory=set)
@@ -99,20 +101,20 @@ class Rendezvous:
 
         Raises StepError that names the missing hosts, after telling the others.
         """
-        deadline = time.monotonic() + self.wait
+        began = time.monotonic()
         with self._listener() as listener:
             _thread(self._send_heartbeats)
             _thread(lambda: self._accept(listener))
             with self._changed:
                 self._changed.wait_for(lambda: len(self._connections) == len(self.hosts.others), self.wait)
                 missing = [name for name in self.hosts.others if name not in self._connections]
-            _shut(listener)
+            with suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         if missing:
-            self._give_up({"lost": self._missing(missing)})
-            raise StepError(self._missing(missing))
-        sys.stderr.write(
-            f"{len(self.hosts.names)} hosts are there, after {self.wait - (deadline - time.monotonic()):.1f} s\n"
-        )
+            reason = self._missing(missing)
+            self._end({"lost": reason})
+            raise StepError(reason)
+        sys.stderr.write(f"{len(self.hosts.names)} hosts are there, after {time.monotonic() - began:.1f} s\n")
         return next(iter(self._connections.values())).local_address()
 
     def start(self, message: Message) -> None:
@@ -144,23 +146,22 @@ class Rendezvous:
 
     def end(self) -> None:
         """All is done: from now on the others may go."""
-        with self._changed:
-            self._over = True
-        if self.hosts.current == self.hosts.first:
-            self._tell({"finished": True})
-        self._close()
+        self._end({"finished": True})
 
     def fail(self, reason: str) -> None:
         """Tell the others that this host cannot go on, and why."""
-        self._give_up({"failed": reason})
+        self._end({"failed": reason})
 
-    def _give_up(self, message: Message) -> None:
+    def _end(self, message: Message) -> None:
         with self._changed:
             if self._over:
                 return
             self._over = True
-        self._tell(message)
-        self._close()
+            connections = list(self._connections.values())
+        for connection in connections:
+            connection.send(message)
+        for connection in connections:
+            connection.close()
 
     def _listener(self) -> socket.socket:
         address = self.hosts.address(self.hosts.first) if self.hosts.local else ""  # all interfaces of a container
@@ -243,7 +244,7 @@ class Rendezvous:
             # the first host may go when it has said that all is done
             if self._over or (name == self.hosts.first and name in self._finished):
                 return
-        self._give_up({"lost": reason})
+        self._end({"lost": reason})
         self.on_loss(reason)
 
     def _missing(self, missing: list[str]) -> str:
@@ -266,17 +267,6 @@ class Rendezvous:
             self._tell({"alive": True})
             time.sleep(self.heartbeat_timeout / _HEARTBEATS)
 
-    def _close(self) -> None:
-        with self._changed:
-            connections = list(self._connections.values())
-        for connection in connections:
-            connection.close()
-
 
 def _thread(target: Callable[[], None]) -> None:
     threading.Thread(target=target, daemon=True).start()
-
-
-def _shut(listener: socket.socket) -> None:
-    with suppress(OSError):  # wakes the thread that accepts
-        listener.shutdown(socket.SHUT_RDWR)

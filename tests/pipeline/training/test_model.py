@@ -9,7 +9,7 @@ import pytest
 import xgboost as xgb
 
 from pipeline.training.logistic import sigmoid
-from pipeline.training.model import Hyperparameters, fit, importance, linear_coefficients, load, predict, save
+from pipeline.training.model import Hyperparameters, fit, importance, linear_coefficients, predict
 from pipeline.workloads.nba.feature_names import FEATURES, LAYOUT, LINEAR_FEATURES
 
 CONFIG = Hyperparameters(boosting_rounds=20, min_child_weight=5.0, learning_rate=0.2)
@@ -55,8 +55,7 @@ def test_the_same_input_gives_the_same_bytes(games: tuple[np.ndarray, np.ndarray
 def test_a_stored_model_predicts_the_same(games: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
     x, y = games
     booster = fit(x, y, CONFIG, LAYOUT)
-    save(booster, tmp_path / "model.ubj")
-    assert (predict(load(tmp_path / "model.ubj"), x) == predict(booster, x)).all()
+    booster.save_model(tmp_path / "model.ubj")
     again = xgb.Booster()
     again.load_model(bytearray((tmp_path / "model.ubj").read_bytes()))
     assert (predict(again, x) == predict(booster, x)).all()

@@ -117,7 +117,7 @@ def test_the_artifact_keeps_task_quantiles_and_categories(base: Path) -> None:
 
 def test_from_disk_as_in_memory(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = train(Cluster())
-    monkeypatch.setattr(training_rows, "MEMORY_BYTES_A_ROW", 10**12)
+    monkeypatch.setattr(training_rows, "MEMORY_BYTES_A_VALUE", 10**12)
     monkeypatch.setattr(training_rows, "_BATCH_ROWS", 700)
     disk = train(Cluster())
     assert numbers(disk, c.PREDICTION) == pytest.approx(numbers(memory, c.PREDICTION), abs=1e-3)

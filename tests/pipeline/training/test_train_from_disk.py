@@ -32,7 +32,7 @@ LIMIT = 650_000_000
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # each claims memory of its own
 IN_MEMORY = (
     "from pipeline.jobs import train; from pipeline.training import training_rows as t; "
-    "t.MEMORY_BYTES_A_ROW = 0; train.main([])"
+    "t.MEMORY_BYTES_A_VALUE = 0; train.main([])"
 )
 
 
@@ -51,7 +51,7 @@ def base(tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def from_disk(monkeypatch: pytest.MonkeyPatch, batch: int) -> Artifact:
     """Train as if memory were too small, in batches of so many games."""
-    monkeypatch.setattr(module, "MEMORY_BYTES_A_ROW", 10**12)
+    monkeypatch.setattr(module, "MEMORY_BYTES_A_VALUE", 10**12)
     monkeypatch.setattr(module, "_BATCH_ROWS", batch)
     return train(Cluster())
 
@@ -66,7 +66,7 @@ def test_the_model_from_disk_is_that_from_memory(
     monkeypatch.setattr("tempfile.tempdir", str(base))
     disk = from_disk(monkeypatch, batch)
     said = capfd.readouterr().err
-    assert "features need about 1600000.0 GB, " in said
+    assert "features need about 44800000.0 GB, " in said
     assert "training from disk with XGBoost's external memory" in said
     assert "WARNING" not in said
     assert linear_coefficients(disk.booster) == pytest.approx(linear_coefficients(memory.booster), abs=1e-8)
@@ -92,7 +92,7 @@ def test_hosts_train_together_from_disk(small: Path, tmp_path: Path) -> None:
     assert predicted[0].to_numpy() == pytest.approx(predicted[1].to_numpy(), abs=1e-3)
 
 
-PRELUDE = "from pipeline.training import training_rows as t; t.MEMORY_BYTES_A_ROW = 10**12"
+PRELUDE = "from pipeline.training import training_rows as t; t.MEMORY_BYTES_A_VALUE = 10**12"
 
 
 def test_under_a_limit_that_memory_breaks_it_trains(
@@ -132,6 +132,6 @@ def many_times(source: Path, folder: Path) -> Path:
 
 
 def test_too_little_disk_is_said_before_the_work(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_sets, "CACHE_BYTES_A_ROW", 10**12)
+    monkeypatch.setattr(training_sets, "CACHE_BYTES_A_VALUE", 10**12)
     with pytest.raises(StepError, match=r"training from disk needs \d+\.\d GB in .*: give the training job a larger"):
         from_disk(monkeypatch, 10_000)
