@@ -25,10 +25,9 @@ from pipeline.contract.container import StepError, base_dir, code_version, run_s
 from pipeline.training.artifact import Artifact, ModelCard, write_artifact
 from pipeline.training.distributed.cluster import Cluster, joined
 from pipeline.training.distributed.hosts import read_hosts
-from pipeline.training.labels import Labels
 from pipeline.training.lean_xgboost import xgb
 from pipeline.training.model import Hyperparameters, fit_quantiles, fit_set
-from pipeline.training.training_rows import keys_from, open_features, training_rows
+from pipeline.training.training_rows import Labels, keys_from, open_features, training_rows
 from pipeline.training.walk_forward import KEY_COLUMNS, THREADS, checkpoints, predict_walk_forward
 
 MAX_WALK_FORWARD_ROWS = 20_000

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
-from pipeline.training.artifact import Artifact, read_artifact, read_unpacked
+from pipeline.training.artifact import Artifact, read_artifact
 from pipeline.training.model import predict
 from pipeline.workloads.nba.elo import Schedule
 from pipeline.workloads.nba.feature_names import FEATURES
@@ -83,8 +83,7 @@ def load_forecaster(model: Path, version: str, stale_after_days: int) -> Forecas
     """From a folder with an unpacked model, or from model.tar.gz; raises StepError for one that cannot be served."""
     if not model.exists():
         raise StepError(f"there is no model at {model}: give --model FOLDER, or the path of a model.tar.gz")
-    artifact = read_unpacked(model) if model.is_dir() else read_artifact(model)
-    return Forecaster(artifact, version, stale_after_days)
+    return Forecaster(read_artifact(model), version, stale_after_days)
 
 
 def _state(artifact: Artifact, version: str) -> LeagueState:

@@ -113,30 +113,23 @@ def write_artifact(folder: Path, artifact: Artifact) -> None:
     write_digests(folder)
 
 
-def read_artifact(archive: Path, *, sha256: str | None = None) -> Artifact:
-    """Read model.tar.gz in memory, after comparing it with the digests of its files and, if given, with `sha256`.
+def read_artifact(path: Path, *, sha256: str | None = None) -> Artifact:
+    """Read model.tar.gz, or a folder into which it was unpacked, after comparing the files with their digests.
 
-    Raises StepError when the archive is damaged, larger than a model can be, or lacks one of the files (state and
-    quantiles may be missing).
+    `sha256` is that of model.tar.gz, where it is known. Raises StepError when the archive is damaged, larger than a
+    model can be, or lacks one of the files (state and quantiles may be missing).
     """
     try:
-        if sha256 is not None and (found := sha256_of(archive)) != sha256:
+        if sha256 is not None and (found := sha256_of(path)) != sha256:
             raise ValueError(f"its SHA-256 is {found[:12]}..., that of the evaluated model is {sha256[:12]}...")
-        return _artifact(files_of_archive(archive))
+        return _artifact(files_of_folder(path) if path.is_dir() else files_of_archive(path))
     except UNREADABLE as error:
+        problem = _first_words(error)
         raise StepError(
-            f"{archive.parent.name}/{archive.name} is not a model of this pipeline, or not this version's "
-            f"({_first_words(error)}): put the version's own artifact there again"
-        ) from error
-
-
-def read_unpacked(folder: Path) -> Artifact:
-    """Read what `write_artifact` wrote, or SageMaker unpacked; raises StepError as `read_artifact` does."""
-    try:
-        return _artifact(files_of_folder(folder))
-    except UNREADABLE as error:
-        raise StepError(
-            f"{folder} holds no model of this pipeline ({_first_words(error)}): unpack a version's model.tar.gz there"
+            f"{path} holds no model of this pipeline ({problem}): unpack a version's model.tar.gz there"
+            if path.is_dir()
+            else f"{path.parent.name}/{path.name} is not a model of this pipeline, or not this version's ({problem}): "
+            "put the version's own artifact there again"
         ) from error
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,25 +20,19 @@ def sigmoid(log_odds: FloatArray) -> FloatArray:
     return np.asarray(0.5 + 0.5 * np.tanh(0.5 * log_odds), dtype=np.float64)
 
 
-class Reducer(Protocol):
-    """How several hosts that hold rows of their own make one number of theirs (cluster.py)."""
+class Reducer:
+    """How several hosts that hold rows of their own make one number of theirs; this one is of a single host."""
 
     def allreduce_sum(self, values: FloatArray) -> FloatArray:
         """The sum over all hosts, on each of them."""
+        return values
 
     def broadcast(self, values: FloatArray) -> FloatArray:
         """The first host's numbers, on each of them."""
-
-
-class _OneHost:
-    def allreduce_sum(self, values: FloatArray) -> FloatArray:
-        return values
-
-    def broadcast(self, values: FloatArray) -> FloatArray:
         return values
 
 
-ONE_HOST: Reducer = _OneHost()
+ONE_HOST: Final = Reducer()
 Batches = Callable[[], Iterable[tuple[FloatArray, FloatArray]]]
 
 

@@ -7,7 +7,7 @@ build lines from steps, and lose by it. A regression may have trees for quantile
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -34,6 +34,7 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "column_sample": (0.05, 1.0),
     "reg_lambda": (0.0, 10_000.0),
 }
+_WHOLE: Final = ("boosting_rounds", "max_depth")
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,7 @@ class Hyperparameters:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            low, high = _RANGES[name]
-            if not low <= value <= high:
-                raise ValueError(_refusal(name, f"{value:g}"))
+            _checked(name, str(value))
 
     @classmethod
     def from_strings(cls, strings: Mapping[str, str]) -> Hyperparameters:
@@ -60,33 +59,24 @@ class Hyperparameters:
         unknown = sorted(set(strings) - set(_RANGES))
         if unknown:
             raise ValueError(f'hyperparameter "{unknown[0]}" does not exist; there are {", ".join(_RANGES)}')
-        return cls(**{name: _parse(name, text) for name, text in strings.items()})  # type: ignore[arg-type]
+        return cls(**{name: _checked(name, text) for name, text in strings.items()})  # type: ignore[arg-type]
 
     def as_numbers(self) -> dict[str, float]:
         """All of them by name."""
         return asdict(self)
 
 
-def _parse(name: str, text: str) -> float:
+def _checked(name: str, text: str) -> float:
+    low, high = _RANGES[name]
+    is_whole = name in _WHOLE
     try:
         number = float(text)
     except ValueError:
-        raise ValueError(_refusal(name, text)) from None
-    if not _is_whole(name):
-        return number
-    if not number.is_integer():  # false for NaN and infinity, too
-        raise ValueError(_refusal(name, text))
-    return int(number)
-
-
-def _is_whole(name: str) -> bool:
-    return any(field.name == name and field.type == "int" for field in fields(Hyperparameters))
-
-
-def _refusal(name: str, text: str) -> str:
-    low, high = _RANGES[name]
-    kind = "a whole number" if _is_whole(name) else "a number"
-    return f'hyperparameter {name} "{text}" is not {kind} from {low:g} to {high:g}'
+        number = float("nan")
+    if not low <= number <= high or (is_whole and not number.is_integer()):
+        kind = "a whole number" if is_whole else "a number"
+        raise ValueError(f'hyperparameter {name} "{text}" is not {kind} from {low:g} to {high:g}')
+    return int(number) if is_whole else number
 
 
 def fit(

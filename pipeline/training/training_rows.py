@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,6 @@ from pipeline.contract import names as c
 from pipeline.contract.container import StepError
 from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.training.distributed.cluster import Cluster
-from pipeline.training.labels import targets
 from pipeline.training.memory import usable_memory
 from pipeline.training.training_sets import (
     Batch,
@@ -28,7 +27,6 @@ from pipeline.training.training_sets import (
     FeatureMatrix,
     FloatArray,
     MemorySet,
-    TrainingSet,
     feature_layout,
     feature_matrix,
 )
@@ -40,36 +38,47 @@ MEMORY_BYTES_A_VALUE: Final = 54
 _BATCH_ROWS: Final = 131_072  # of one page of XGBoost's cache: 15 MB of features
 
 
-class Rows(Protocol):
-    """This host's rows, in order of time. Rows are numbered over the rows of all hosts."""
+@dataclass(frozen=True)
+class Labels:
+    """Days and targets of all rows, of the shape (rows,), in order of time: every host has the same checkpoints."""
 
-    @property
-    def layout(self) -> FeatureLayout:
-        """The model's columns."""
+    days: NDArray[np.datetime64]
+    targets: FloatArray
 
-    def before(self, end: int) -> TrainingSet:
-        """Those before row `end`."""
+    @classmethod
+    def of(cls, table: pa.Table) -> Labels:
+        """Raises ValueError when there is no row, when they are out of order or when one has no target."""
+        if table.num_rows == 0:
+            raise ValueError("there is no row with a known target to train on")
+        days = table[c.TIME].to_numpy().astype("datetime64[D]")
+        if (days[1:] < days[:-1]).any():
+            raise ValueError("the rows are not in order of time: a walk forward would train on later rows")
+        return cls(days, targets(table))
 
-    def rows(self, begin: int, end: int) -> tuple[IntArray, FeatureMatrix]:
-        """Row numbers and features of those in rows [begin, end)."""
+
+def targets(table: pa.Table) -> FloatArray:
+    """The targets (of a classification 1 or 0); raises ValueError for a row without one."""
+    if table[c.TARGET].null_count:
+        raise ValueError("a row has no target: walk forward through rows whose label is known")
+    return np.asarray(table[c.TARGET].to_numpy().astype(np.float64))
 
 
 @dataclass(frozen=True)
 class MemoryRows:
-    """Rows in memory; `row` is each one's number, ascending."""
+    """This host's rows in memory; `row` is each one's number over the rows of all hosts, ascending."""
 
     X: FeatureMatrix
     y: FloatArray
     row: IntArray
     layout: FeatureLayout
 
-    def before(self, end: int) -> TrainingSet:
-        """A view of them: no copy."""
+    def before(self, end: int) -> MemorySet:
+        """Those before row `end`: a view, no copy."""
         own = int(np.searchsorted(self.row, end))
         return MemorySet(self.X[:own], self.y[:own], self.layout)
 
     def rows(self, begin: int, end: int) -> tuple[IntArray, FeatureMatrix]:
-        """A view of them: no copy."""
+        """Row numbers and features of those in rows [begin, end): views."""
         own = slice(*np.searchsorted(self.row, [begin, end]).tolist())
         return self.row[own], self.X[own]
 
@@ -83,36 +92,35 @@ class RowGroup:
     end: int
 
 
-def own_row_groups(file: pq.ParquetFile, cluster: Cluster) -> tuple[RowGroup, ...]:
-    """The row groups that this host trains on."""
+def row_groups(file: pq.ParquetFile) -> list[RowGroup]:
+    """All that have rows."""
     sizes = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
     ends = np.cumsum(sizes, dtype=np.int64).tolist()
-    groups = [
+    return [
         RowGroup(number, end - size, end) for number, (size, end) in enumerate(zip(sizes, ends, strict=True)) if size
     ]
-    return tuple(group for group in groups if group.number % cluster.world_size == cluster.rank)
 
 
 @dataclass(frozen=True)
 class DiskRows:
-    """Rows that stay in their file; at most a batch of them is in memory."""
+    """The same of rows that stay in their file: at most a batch of them is in memory."""
 
     file: pq.ParquetFile
     groups: tuple[RowGroup, ...]
 
     @property
     def layout(self) -> FeatureLayout:
-        """As the file says."""
+        """The model's columns."""
         return feature_layout(self.file.schema_arrow)
 
-    def before(self, end: int) -> TrainingSet:
-        """Read at each fit, a batch at a time."""
+    def before(self, end: int) -> DiskSet:
+        """Those before row `end`, read at each fit, a batch at a time."""
         groups = tuple(group for group in self.groups if group.begin < end)
         n_rows = sum(min(group.end, end) - group.begin for group in groups)
         return DiskSet(n_rows, self.layout, lambda columns: self._batches(groups, end, columns))
 
     def rows(self, begin: int, end: int) -> tuple[IntArray, FeatureMatrix]:
-        """Read now: a checkpoint predicts a month of rows."""
+        """Row numbers and features of those in rows [begin, end), read now: a checkpoint predicts a month of rows."""
         groups = [group for group in self.groups if group.begin < end and begin < group.end]
         row = _rows(groups)
         wanted = (row >= begin) & (row < end)
@@ -125,6 +133,9 @@ class DiskRows:
             yield feature_matrix(table, columns), targets(table)
         if not groups:
             yield np.empty((0, len(columns)), dtype=np.float32), np.empty(0)
+
+
+Rows = MemoryRows | DiskRows
 
 
 def _batched(groups: Sequence[RowGroup]) -> Iterator[list[RowGroup]]:
@@ -160,7 +171,7 @@ def open_features(path: Path) -> pq.ParquetFile:
 
 def training_rows(file: pq.ParquetFile, cluster: Cluster) -> tuple[Rows, bool]:
     """This host's rows, and whether they are in memory: not where what a fit needs is more than may be used."""
-    groups = own_row_groups(file, cluster)
+    groups = tuple(group for group in row_groups(file) if group.number % cluster.world_size == cluster.rank)
     layout = feature_layout(file.schema_arrow)
     needed = sum(group.end - group.begin for group in groups) * len(layout.features) * MEMORY_BYTES_A_VALUE
     usable = usable_memory(sharing=cluster.world_size if cluster.hosts.local else 1)
@@ -176,7 +187,6 @@ def training_rows(file: pq.ParquetFile, cluster: Cluster) -> tuple[Rows, bool]:
 
 def keys_from(file: pq.ParquetFile, begin: int, columns: Sequence[str]) -> pa.Table:
     """Columns of all rows from row `begin` on, of all hosts."""
-    everything: Any = own_row_groups(file, Cluster())
-    groups = [group for group in everything if group.end > begin]
+    groups = [group for group in row_groups(file) if group.end > begin]
     table = _read(file, groups, columns)
     return table.slice(begin - groups[0].begin).combine_chunks() if groups else table

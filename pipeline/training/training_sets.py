@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -79,34 +79,22 @@ def train(stages: Sequence[Stage], matrix: xgb.DMatrix, layout: FeatureLayout) -
     return booster
 
 
-class TrainingSet(Protocol):
-    """Rows of the shape (rows, columns) and their targets."""
-
-    @property
-    def layout(self) -> FeatureLayout:
-        """The model's columns."""
-
-    def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
-        """All rows, the first `columns` of the layout; at least one batch, even if nothing is in it."""
-
-    def grow(self, stages: Sequence[Stage], labels: Labels) -> xgb.Booster:
-        """Trees for the rows' labels and base margins."""
-
-
 @dataclass(frozen=True)
 class MemorySet:
-    """Rows in memory."""
+    """Rows of the shape (rows, columns) in memory, and their targets."""
 
     X: FeatureMatrix
     y: FloatArray
     layout: FeatureLayout
 
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
-        """One batch."""
+        """All rows, the first `columns` of the layout; at least one batch, even if nothing is in it."""
         yield self.X[:, : len(columns)], self.y
 
     def grow(self, stages: Sequence[Stage], labels: Labels) -> xgb.Booster:
-        """Not from a QuantileDMatrix: it saves memory, but takes longer to build than these few trees to grow."""
+        """Trees for the rows' labels and base margins.
+
+        Not from a QuantileDMatrix: it saves memory, but takes longer to build than these few trees to grow."""
         matrix = xgb.DMatrix(
             self.X,
             **labels(self.X, self.y),
@@ -120,14 +108,14 @@ class MemorySet:
 
 @dataclass(frozen=True)
 class DiskSet:
-    """Rows that `read` brings from disk, batch by batch, again at each call (see TrainingSet.batches)."""
+    """Rows that `read` brings from disk, batch by batch, again at each call."""
 
     n_rows: int
     layout: FeatureLayout
     read: Callable[[Sequence[str]], Iterator[Batch]]
 
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
-        """As they are read."""
+        """The same, as they are read."""
         return self.read(columns)
 
     def grow(self, stages: Sequence[Stage], labels: Labels) -> xgb.Booster:
@@ -155,6 +143,9 @@ def _cache_folder(n_values: int) -> Iterator[Path]:
         )
     with tempfile.TemporaryDirectory(prefix="xgboost-cache-") as folder:
         yield Path(folder)
+
+
+TrainingSet = MemorySet | DiskSet
 
 
 class _Source(xgb.DataIter):  # type: ignore[misc]

@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from pipeline.contract import names as c
 from pipeline.contract.feature_layout import Task
 from pipeline.ingest.known import known_on
-from pipeline.training.labels import Labels
 from pipeline.training.logistic import ONE_HOST, Reducer
 from pipeline.training.model import Hyperparameters, fit_quantiles, fit_set, predict, predict_quantiles
-from pipeline.training.training_rows import MemoryRows, Rows
+from pipeline.training.training_rows import Labels, MemoryRows, Rows
 from pipeline.training.training_sets import feature_layout, feature_matrix
 
 __all__ = ["KEY_COLUMNS", "checkpoints", "feature_matrix", "predict_walk_forward", "walk_forward"]

@@ -24,6 +24,7 @@ from pipeline.contract.container import StepError, fail, reason_of
 from pipeline.training.distributed.hosts import Hosts
 from pipeline.training.distributed.rendezvous import Rendezvous
 from pipeline.training.lean_xgboost import xgb
+from pipeline.training.logistic import Reducer
 
 FloatArray = NDArray[np.float64]
 
@@ -33,7 +34,7 @@ _COLLECTIVE_TIMEOUT: Final = 7 * 86_400  # the rendezvous watches; a slow host i
 
 
 @dataclass(frozen=True)
-class Cluster:
+class Cluster(Reducer):
     """The hosts that train together; of one host (the default) every sum is its own."""
 
     hosts: Hosts = field(default_factory=Hosts)

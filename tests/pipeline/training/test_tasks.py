@@ -16,7 +16,7 @@ from pipeline.contract.container import StepError
 from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.jobs.train import train
 from pipeline.training import training_rows
-from pipeline.training.artifact import Artifact, read_unpacked, write_artifact
+from pipeline.training.artifact import Artifact, read_artifact, write_artifact
 from pipeline.training.distributed.cluster import Cluster
 from pipeline.training.logistic import sigmoid
 from pipeline.training.model import Hyperparameters, fit, importance, linear_coefficients, predict, predict_quantiles
@@ -103,7 +103,7 @@ def test_a_regression_learns_lines_categories_and_quantiles(base: Path) -> None:
 def test_the_artifact_keeps_task_quantiles_and_categories(base: Path) -> None:
     artifact = train(Cluster())
     write_artifact(base / "model", artifact)
-    again = read_unpacked(base / "model")
+    again = read_artifact(base / "model")
     assert again.card == artifact.card
     assert again.card.layout == LAYOUT
     features = feature_matrix(rows())
@@ -129,7 +129,7 @@ def test_two_hosts_as_one(base: Path, channel: Path, tmp_path: Path) -> None:
     alone = train(Cluster())
     hosts = start(tmp_path / "two", channel, ("algo-1", "algo-2"), training_config=SETTINGS)
     assert finish(hosts) == [0, 0], [host.log for host in hosts]
-    together = read_unpacked(hosts[0].base / c.MODEL_CHANNEL)
+    together = read_artifact(hosts[0].base / c.MODEL_CHANNEL)
     assert linear_coefficients(together.booster) == pytest.approx(linear_coefficients(alone.booster), abs=1e-6)
     assert root_mean_square(together) == pytest.approx(root_mean_square(alone), rel=0.02)
     assert pinball(together) == pytest.approx(pinball(alone), rel=0.02)

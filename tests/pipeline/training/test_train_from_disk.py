@@ -21,7 +21,7 @@ from pipeline.contract.container import StepError
 from pipeline.jobs.train import train
 from pipeline.training import training_rows as module
 from pipeline.training import training_sets
-from pipeline.training.artifact import Artifact, read_unpacked
+from pipeline.training.artifact import Artifact, read_artifact
 from pipeline.training.distributed.cluster import Cluster
 from pipeline.training.model import linear_coefficients
 
@@ -87,7 +87,7 @@ def test_hosts_train_together_from_disk(small: Path, tmp_path: Path) -> None:
     memory = start(tmp_path / "memory", small, names, training_config=training_config)
     assert finish(memory) == [0, 0, 0]
     predicted = [
-        read_unpacked(hosts[0].base / c.MODEL_CHANNEL).walk_forward[c.PREDICTION] for hosts in (together, memory)
+        read_artifact(hosts[0].base / c.MODEL_CHANNEL).walk_forward[c.PREDICTION] for hosts in (together, memory)
     ]
     assert predicted[0].to_numpy() == pytest.approx(predicted[1].to_numpy(), abs=1e-3)
 
@@ -115,7 +115,7 @@ def test_under_a_limit_that_memory_breaks_it_trains(
     assert alive.returncode == 0, alive.stderr
     assert "features need about 0.8 GB" in alive.stderr
     assert "(the limit of data, ulimit -d): training from disk" in alive.stderr
-    assert read_unpacked(base / c.MODEL_CHANNEL).card.n_rows == TIMES * 1_600
+    assert read_artifact(base / c.MODEL_CHANNEL).card.n_rows == TIMES * 1_600
 
 
 def many_times(source: Path, folder: Path) -> Path:

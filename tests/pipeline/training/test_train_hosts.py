@@ -17,7 +17,7 @@ from training_hosts import Host, finish, start, wait_until, write_training_input
 
 from pipeline.contract import names as c
 from pipeline.evaluation.metrics import score
-from pipeline.training.artifact import Artifact, read_unpacked
+from pipeline.training.artifact import Artifact, read_artifact
 from pipeline.training.model import linear_coefficients, predict
 from pipeline.training.walk_forward import feature_matrix
 from pipeline.workloads.nba import columns as n
@@ -68,7 +68,7 @@ def trained(folder: Path, inputs: Path, n_hosts: int) -> Artifact:
     assert finish(hosts) == [0] * n_hosts, [host.log for host in hosts]
     assert [host.model_files for host in hosts[1:]] == [[]] * (n_hosts - 1)
     assert not any(host.reason for host in hosts)
-    return read_unpacked(hosts[0].base / c.MODEL_CHANNEL)
+    return read_artifact(hosts[0].base / c.MODEL_CHANNEL)
 
 
 def test_one_two_and_four_hosts_train_the_same_model(inputs: Path, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_hosts_without_a_game_of_some_month_or_of_any_take_part(small: Path, tmp
     names = tuple(f"algo-{number}-x7k2p" for number in range(1, 9))
     hosts = start(tmp_path, small, names, training_config={**QUICK, "walk_forward_rows": "1000"})
     assert finish(hosts) == [0] * 8, [host.log for host in hosts]
-    predicted = read_unpacked(hosts[0].base / c.MODEL_CHANNEL).walk_forward
+    predicted = read_artifact(hosts[0].base / c.MODEL_CHANNEL).walk_forward
     assert predicted.num_rows > 900  # the rest have fewer than 500 games before their month
     assert (predicted[c.PREDICTION].to_numpy() > 0).all()
 
