@@ -64,9 +64,12 @@ def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 SETTINGS = {name: f"{value:g}" for name, value in CONFIG.as_numbers().items()} | {"walk_forward_rows": "1500"}
 
 
-@pytest.fixture
-def base(tmp_path: Path, channel: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return lay_out(tmp_path, channel, monkeypatch, **SETTINGS)
+@pytest.fixture(scope="module")
+def memory(tmp_path_factory: pytest.TempPathFactory, channel: Path) -> Artifact:
+    """Trained on one host, in memory."""
+    with pytest.MonkeyPatch.context() as patch:
+        lay_out(tmp_path_factory.mktemp("memory"), channel, patch, **SETTINGS)
+        return train(Cluster())
 
 
 def numbers(artifact: Artifact, name: str) -> np.ndarray:
@@ -77,46 +80,46 @@ def root_mean_square(artifact: Artifact) -> float:
     return float(np.sqrt(np.mean((numbers(artifact, c.PREDICTION) - numbers(artifact, c.TARGET)) ** 2)))
 
 
-def test_a_regression_learns_lines_categories_and_quantiles(base: Path) -> None:
-    artifact = train(Cluster())
-    assert artifact.walk_forward.num_rows == 1_500
-    assert artifact.walk_forward.column_names == [
+def test_a_regression_learns_lines_categories_and_quantiles(memory: Artifact) -> None:
+    assert memory.walk_forward.num_rows == 1_500
+    assert memory.walk_forward.column_names == [
         *(c.ROW_ID, c.TIME, c.TARGET, c.PREDICTION),
         *("quantile_10", "quantile_50", "quantile_90", c.P_CONSTANT, c.TRAINED_BEFORE),
     ]
-    assert root_mean_square(artifact) == pytest.approx(1.22, abs=0.12), "the noise's own is 1.21"
-    assert linear_coefficients(artifact.booster) == pytest.approx([2.0], abs=0.05)
-    assert numbers(artifact, c.P_CONSTANT) == pytest.approx(50, abs=0.5)
-    bounds = np.stack([numbers(artifact, name) for name in LAYOUT.quantile_columns], axis=1)
+    assert root_mean_square(memory) == pytest.approx(1.22, abs=0.12), "the noise's own is 1.21"
+    assert linear_coefficients(memory.booster) == pytest.approx([2.0], abs=0.05)
+    assert numbers(memory, c.P_CONSTANT) == pytest.approx(50, abs=0.5)
+    bounds = np.stack([numbers(memory, name) for name in LAYOUT.quantile_columns], axis=1)
     assert (np.diff(bounds, axis=1) >= 0).all()
-    below = numbers(artifact, c.TARGET)[:, None] < bounds
+    below = numbers(memory, c.TARGET)[:, None] < bounds
     assert below.mean(axis=0) == pytest.approx(QUANTILES, abs=0.04)
     features = feature_matrix(rows())
     wide = features[:, 2] > 1.5
-    assert artifact.quantile_booster is not None
-    shipped = predict_quantiles(artifact.quantile_booster, features)
+    assert memory.quantile_booster is not None
+    shipped = predict_quantiles(memory.quantile_booster, features)
     assert np.ptp(shipped[wide], axis=1).mean() > 1.5 * np.ptp(shipped[~wide], axis=1).mean()
-    shares = importance(artifact.booster, features)
+    shares = importance(memory.booster, features)
     assert shares[[0, 3]].sum() > 0.9, "slope and colour, not gap and width"
 
 
-def test_the_artifact_keeps_task_quantiles_and_categories(base: Path) -> None:
-    artifact = train(Cluster())
-    write_artifact(base / "model", artifact)
-    again = read_artifact(base / "model")
-    assert again.card == artifact.card
+def test_the_artifact_keeps_task_quantiles_and_categories(memory: Artifact, tmp_path: Path) -> None:
+    write_artifact(tmp_path, memory)
+    again = read_artifact(tmp_path)
+    assert again.card == memory.card
     assert again.card.layout == LAYOUT
     features = feature_matrix(rows())
-    assert (predict(again.booster, features) == predict(artifact.booster, features)).all()
+    assert (predict(again.booster, features) == predict(memory.booster, features)).all()
     assert again.quantile_booster is not None
-    assert artifact.quantile_booster is not None
+    assert memory.quantile_booster is not None
     quantiles = predict_quantiles(again.quantile_booster, features)
-    assert (quantiles == predict_quantiles(artifact.quantile_booster, features)).all()
+    assert (quantiles == predict_quantiles(memory.quantile_booster, features)).all()
     assert predict_quantiles(again.quantile_booster, features[:0]).shape == (0, 3)
 
 
-def test_from_disk_as_in_memory(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    memory = train(Cluster())
+def test_from_disk_as_in_memory(
+    memory: Artifact, channel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(tmp_path, channel, monkeypatch, **SETTINGS)
     monkeypatch.setattr(training_rows, "MEMORY_BYTES_A_VALUE", 10**12)
     monkeypatch.setattr(training_rows, "_BATCH_ROWS", 700)
     disk = train(Cluster())
@@ -125,15 +128,14 @@ def test_from_disk_as_in_memory(base: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert pinball(disk) == pytest.approx(pinball(memory), rel=0.01)
 
 
-def test_two_hosts_as_one(base: Path, channel: Path, tmp_path: Path) -> None:
-    alone = train(Cluster())
-    hosts = start(tmp_path / "two", channel, ("algo-1", "algo-2"), training_config=SETTINGS)
+def test_two_hosts_as_one(memory: Artifact, channel: Path, tmp_path: Path) -> None:
+    hosts = start(tmp_path, channel, ("algo-1", "algo-2"), training_config=SETTINGS)
     assert finish(hosts) == [0, 0], [host.log for host in hosts]
     together = read_artifact(hosts[0].base / c.MODEL_CHANNEL)
-    assert linear_coefficients(together.booster) == pytest.approx(linear_coefficients(alone.booster), abs=1e-6)
-    assert root_mean_square(together) == pytest.approx(root_mean_square(alone), rel=0.02)
-    assert pinball(together) == pytest.approx(pinball(alone), rel=0.02)
-    assert numbers(together, c.P_CONSTANT).tolist() == numbers(alone, c.P_CONSTANT).tolist()
+    assert linear_coefficients(together.booster) == pytest.approx(linear_coefficients(memory.booster), abs=1e-6)
+    assert root_mean_square(together) == pytest.approx(root_mean_square(memory), rel=0.02)
+    assert pinball(together) == pytest.approx(pinball(memory), rel=0.02)
+    assert numbers(together, c.P_CONSTANT).tolist() == numbers(memory, c.P_CONSTANT).tolist()
 
 
 def pinball(artifact: Artifact) -> list[float]:
@@ -184,3 +186,18 @@ def test_a_value_outside_its_categories_is_refused() -> None:
         feature_matrix(odd)
     codes = feature_matrix(odd.set_column(6, "colour", pa.array(["red", None, "green", "black", "red"])))[:, 3]
     assert np.array_equal(codes, [0, np.nan, 1, 5, 0], equal_nan=True)
+
+
+def test_a_training_job_keeps_to_the_label_delay_of_its_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of the 45 days before a month are not trained on."""
+    (tmp_path / "rows").mkdir()
+    table = rows()
+    late = table.replace_schema_metadata({**(table.schema.metadata or {}), b"label_delay_days": b"45"})
+    pq.write_table(late, tmp_path / "rows" / c.FEATURES_FILE)
+    lay_out(tmp_path / "late", tmp_path / "rows", monkeypatch, walk_forward_rows="1500")
+    artifact = train(Cluster())
+    month = numbers(artifact, c.TIME).astype("datetime64[M]").astype("datetime64[D]")
+    assert (numbers(artifact, c.TRAINED_BEFORE).astype("datetime64[D]") == month - 45).all()
+    day, target = table[c.TIME].to_numpy(), table[c.TARGET].to_numpy()
+    means = [target[day < first - 45].mean() for first in month]
+    assert numbers(artifact, c.P_CONSTANT) == pytest.approx(means)
