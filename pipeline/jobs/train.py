@@ -55,6 +55,10 @@ def train(cluster: Cluster) -> Artifact:
     )
     labels = Labels.of(file.read([c.TIME, c.TARGET]))
     rows, in_memory = training_rows(file, cluster)
+    try:
+        hyperparameters.check_size(rows.layout)
+    except ValueError as error:
+        raise StepError(str(error)) from error
     total = len(labels.days)
     sys.stderr.write(f"{total:,} rows; walking forward through the last {n_rows:,}\n")
     points = checkpoints(labels.days, n_rows, int(facts.get("label_delay_days", "0")))

@@ -17,6 +17,7 @@ from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.training.lean_xgboost import xgb
 from pipeline.training.linear import LinearPart, check_complete, fit_linear
 from pipeline.training.logistic import ONE_HOST, Reducer, sigmoid
+from pipeline.training.model_files import MAX_UNPACKED_BYTES
 from pipeline.training.training_sets import FeatureMatrix, FloatArray, MemorySet, TrainingSet
 
 _SEED: Final = 2004
@@ -34,6 +35,7 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "column_sample": (0.05, 1.0),
     "reg_lambda": (0.0, 10_000.0),
 }
+_BYTES_A_LEAF: Final = 80  # of a full tree, with the nodes above it; measured: 76
 _WHOLE: Final = ("boosting_rounds", "max_depth")
 
 
@@ -60,6 +62,15 @@ class Hyperparameters:
         if unknown:
             raise ValueError(f'hyperparameter "{unknown[0]}" does not exist; there are {", ".join(_RANGES)}')
         return cls(**{name: _checked(name, text) for name, text in strings.items()})  # type: ignore[arg-type]
+
+    def check_size(self, layout: FeatureLayout) -> None:
+        """Raises ValueError where trees for all of the layout's outputs may be too large to read again."""
+        size = self.boosting_rounds * (1 + len(layout.quantiles)) * 2**self.max_depth * _BYTES_A_LEAF
+        if size > MAX_UNPACKED_BYTES:
+            raise ValueError(
+                f"{self.boosting_rounds} rounds of depth {self.max_depth} for {1 + len(layout.quantiles)} outputs may "
+                f"give a model of {size >> 20:,} MiB, more than {MAX_UNPACKED_BYTES >> 20}: lower one of them"
+            )
 
     def as_numbers(self) -> dict[str, float]:
         """All of them by name."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import xgboost as xgb
 
+from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.training.logistic import sigmoid
 from pipeline.training.model import Hyperparameters, fit, importance, linear_coefficients, predict
 from pipeline.workloads.nba.feature_names import FEATURES, LAYOUT, LINEAR_FEATURES
@@ -91,6 +92,13 @@ def test_hyperparameters_from_sagemakers_strings() -> None:
     assert isinstance(training_config.max_depth, int)
     assert Hyperparameters.from_strings({}) == Hyperparameters()
     assert Hyperparameters.from_strings({k: str(v) for k, v in training_config.as_numbers().items()}) == training_config
+
+
+def test_a_model_that_could_not_be_read_again_is_refused_before_training() -> None:
+    largest = Hyperparameters(boosting_rounds=5_000, max_depth=10)
+    largest.check_size(LAYOUT)
+    with pytest.raises(ValueError, match=r"5000 rounds of depth 10 for 3 outputs may give a model of 1,171 MiB"):
+        largest.check_size(FeatureLayout(("a",), 1, "regression", (0.1, 0.9)))
 
 
 @pytest.mark.parametrize(
