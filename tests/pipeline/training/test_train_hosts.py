@@ -24,7 +24,7 @@ from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.data.games import load_games
 from scripts.make_sample import SAMPLE_AS_OF, write_sample
 
-ENDLESS = {"boosting_rounds": "5000", "walk_forward_rows": "5000"}  # nobody is done before the test has done its worst
+ENDLESS = {"boosting_rounds": "5000", "walk_forward_rows": "5000"}  # no host is done before the test has lost one
 QUICK = {"boosting_rounds": "10", "walk_forward_rows": "300"}
 THREE = ("algo-1", "algo-2", "algo-3")
 
