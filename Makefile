@@ -1,4 +1,4 @@
-# make run [DATA=folder] [ARGS="--param MaxDepth=2"]   retrain locally: no AWS, no Docker
+# make run [WORKLOAD=name] [DATA=folder] [ARGS="--param MaxDepth=2"]   retrain locally: no AWS, no Docker
 # make run-docker [DATA=folder] [ARGS=...]              the same in containers: SageMaker local mode; needs Docker
 # make image                                           build the container image (BASE_IMAGE=name:tag for another base)
 # make spark-image                                     build what AggregateOnSpark runs in, for make run-docker
@@ -12,12 +12,14 @@
 
 PYTHON ?= python3
 DATA ?=
+WORKLOAD ?=
 ONLY ?=
 ARGS ?=
 BIN := .venv/bin
 UV_VERSION := 0.13.9
 UV := $(BIN)/uv pip
 export PYTHONDONTWRITEBYTECODE :=
+export WORKLOAD
 
 .PHONY: setup run run-docker image spark-image test mutation permissions check lock clean
 .DELETE_ON_ERROR:

@@ -49,7 +49,7 @@ def build(context: Mapping[str, Any] | None = None, outdir: str | None = None) -
         tree_metadata=False,
     )
     settings = Settings.from_context(app.node.get_all_context())
-    RetrainingStack(app, f"retraining-{settings.environment}", settings=settings)
+    RetrainingStack(app, settings.pipeline_name, settings=settings)
     return app
 
 

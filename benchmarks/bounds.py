@@ -31,7 +31,7 @@ from benchmarks.serving import train
 from pipeline.contract import names as c
 from pipeline.ingest.files.limits import MAX_ROWS, MAX_VIOLATIONS
 from pipeline.training.model_files import Content, files_of_archive, write_digests
-from pipeline.workloads.nba.data.franchise_spans import read_spans
+from pipeline.workloads.nba.game_data.franchise_spans import read_spans
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 SECONDS: Final = 10

@@ -31,18 +31,19 @@ from numpy.typing import NDArray
 
 from benchmarks.drift_faults import FAULTS, Fault, World, none
 from pipeline.contract import names as c
-from pipeline.monitoring.monitor_data import look_at_data
+from pipeline.monitoring.monitor_data import DataDays, look_at_data
 from pipeline.monitoring.monitor_evidence import FAMILIES, Forecasts, evidence_by_day
-from pipeline.monitoring.monitor_features import SeasonGames, compare_features
-from pipeline.monitoring.monitor_scores import Scores, score_evidence
+from pipeline.monitoring.monitor_features import LabelledRows, compare_features
 from pipeline.training.lean_xgboost import xgb
 from pipeline.training.model import Hyperparameters, fit, predict
 from pipeline.training.walk_forward import feature_matrix
 from pipeline.workloads.nba import columns as nba
-from pipeline.workloads.nba.data.games import load_games
+from pipeline.workloads.nba.baseline import forecast as reference_forecast
 from pipeline.workloads.nba.feature_names import LAYOUT
 from pipeline.workloads.nba.features import FEATURES
-from pipeline.workloads.nba.reference import reference_forecast
+from pipeline.workloads.nba.game_data.games import load_games
+from pipeline.workloads.nba.monitor import Scores, score_evidence
+from pipeline.workloads.nba.spec import SPEC
 from pipeline.workloads.nba.tables import feature_table, result_table
 
 REAL_DATA: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "games"
@@ -119,8 +120,7 @@ def alarms(season: Season, champion: xgb.Booster, cut_off: int, since: int, unti
         predict(champion, season.X[live]),
         season.target[live],
         season.day[live],
-        season.home[own],
-        season.away[own],
+        ((season.home[own], 1.0), (season.away[own], -1.0)),
         season.p_reference[own],
     )
     path = evidence_by_day(forecasts)
@@ -129,10 +129,10 @@ def alarms(season: Season, champion: xgb.Booster, cut_off: int, since: int, unti
         at = int(np.searchsorted(path.day, day))
         yield from ((day, name) for name in FAMILIES if path.alarm(name)[at])
         if scores.alarm()[np.searchsorted(scores.day, day)]:
-            yield day, c.SCORES
+            yield day, "scores"
         known = slice(0, int(np.searchsorted(season.day, day, side="right")))
-        seen = SeasonGames(season.X[known], season.day[known], season.season[known], season.playoff[known])
-        if drifted := compare_features(seen, FEATURES, cut_off).drifted:
+        seen = LabelledRows(season.X[known], season.day[known], season.season[known], season.playoff[known])
+        if drifted := compare_features(seen, FEATURES, cut_off, SPEC.monitor).drifted:
             yield day, f"{c.DRIFT} ({drifted[0]})"
 
 
@@ -173,7 +173,9 @@ def print_calendar(games: pd.DataFrame, numbers: range) -> None:
     nothing = np.empty(0, dtype=np.int64)
     first, last = (_day(f"{year}-09-01") for year in (numbers[0] - 1, numbers[-1]))
     calls = [
-        d for d in range(first, last) if look_at_data(day[: np.searchsorted(day, d)], nothing, nothing, as_of=d).alarms
+        d
+        for d in range(first, last)
+        if look_at_data(SPEC, DataDays(day[: np.searchsorted(day, d)], nothing, nothing), as_of=d).alarms
     ]
     starts = [d for d in calls if d - 1 not in calls]
     print(
@@ -204,7 +206,7 @@ def _days_until_stale(day: IntArray, stop: int, *, scheduled: bool) -> int | Non
     for as_of in range(stop, stop + WATCHED_DAYS):
         late = later[later < as_of] if scheduled else later[:0]
         to_come = later[later >= as_of] if scheduled else later[:0]
-        if look_at_data(known, to_come, late, as_of=as_of).alarms:
+        if look_at_data(SPEC, DataDays(known, to_come, late), as_of=as_of).alarms:
             return as_of - stop
     return None
 

@@ -30,9 +30,9 @@ from pipeline.evaluation import metrics
 from pipeline.training.model import Hyperparameters
 from pipeline.training.walk_forward import walk_forward
 from pipeline.workloads.nba import columns as nba
-from pipeline.workloads.nba.data.games import load_games
 from pipeline.workloads.nba.feature_names import FEATURES, LINEAR_FEATURES
 from pipeline.workloads.nba.features import build_features
+from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.play_by_play import aggregate
 from pipeline.workloads.nba.play_by_play.event_features import (
     EVENT_FEATURES,
@@ -88,7 +88,7 @@ def team_games() -> pd.DataFrame:
     """The season's team_games.csv, made by the step itself."""
     with tempfile.TemporaryDirectory() as folder:
         aggregate.main(["--input", str(REAL_DATA / "play_by_play_2023"), "--output", folder])
-        return pd.read_csv(Path(folder) / c.TEAM_GAMES_FILE)
+        return pd.read_csv(Path(folder) / nba.TEAM_GAMES_FILE)
 
 
 def record(

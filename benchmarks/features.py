@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from benchmarks.naive_features import naive_features, naive_frame, replay
 from pipeline.workloads.nba import columns as nba
-from pipeline.workloads.nba.data.games import load_games
 from pipeline.workloads.nba.feature_names import FEATURES
 from pipeline.workloads.nba.features import build_features
+from pipeline.workloads.nba.game_data.games import load_games
 
 IntArray = NDArray[np.int64]
 

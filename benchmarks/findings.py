@@ -26,6 +26,7 @@ from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.policies import REFERENCE, STATE_OF_MODEL, Policy, default_policy, read_policies
 from pipeline.backtest.results import differences
 from pipeline.backtest.run import Replay, Settings, replay
+from pipeline.contract.workload import load_spec
 from pipeline.evaluation.metrics import Difference
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -35,7 +36,7 @@ SPAN: Final = (date(2004, 10, 15), date(2023, 6, 30))
 FIRST_SEASON: Final = 2000  # five seasons to learn from before the first night
 FAULT_SPAN: Final = (date(2014, 10, 1), date(2015, 6, 30))
 FAULT_DAYS: Final = "2015-01-05..2015-02-10"  # longer than the wait between two trainings, so that each policy meets it
-DEFAULT: Final = default_policy()
+DEFAULT: Final = default_policy(load_spec("nba"))
 WATCHED: Final = (
     REFERENCE,
     DEFAULT,
@@ -91,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("real games not found at ../shared/data", file=sys.stderr)
         return 2
     cache = FitCache(arguments.store)
-    whole = replay(settings(SPAN, read_policies()), cache)
+    whole = replay(settings(SPAN, read_policies(load_spec("nba"))), cache)
     print("replayed every season", file=sys.stderr)
     sound = replay(settings(FAULT_SPAN, WATCHED), cache)
     hurt = {kind: replay(settings(FAULT_SPAN, WATCHED, f"{kind}@{FAULT_DAYS}"), cache) for kind in KINDS}

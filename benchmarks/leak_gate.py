@@ -24,23 +24,24 @@ from numpy.typing import NDArray
 
 from benchmarks import canaries
 from pipeline.contract import names as c
-from pipeline.contract import parameters
+from pipeline.contract.parameters import parameters_of
+from pipeline.contract.workload import load_spec
 from pipeline.evaluation import metrics
 from pipeline.training.model import Hyperparameters
 from pipeline.training.walk_forward import walk_forward
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba.data.games import load_games
+from pipeline.workloads.nba.baseline import forecast as reference_forecast
 from pipeline.workloads.nba.features import build_features
-from pipeline.workloads.nba.reference import reference_forecast
+from pipeline.workloads.nba.game_data.games import load_games
+from pipeline.workloads.nba.sample import write as write_sample
 from pipeline.workloads.nba.tables import feature_table, result_table
-from scripts.make_sample import write_sample
 
 REAL_GAMES: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "games"
 REAL_AS_OF: Final = date(2023, 7, 1)  # after the last real game
 SAMPLE_AS_OF: Final = date.fromisoformat(c.SAMPLE_AS_OF)
 FIRST_SEASON: Final = 2004
 WINDOW: Final = 1_312
-LIMIT: Final = next(float(p.default) for p in parameters.EVALUATION if p.name == "MaxSkill")
+LIMIT: Final = float(parameters_of(load_spec("nba")).defaults["MaxSkill"])
 LEAKS: Final = {"honest": build_features, **{leak.__name__.replace("_", " "): leak for leak in canaries.ALL}}
 
 FeatureCode = Callable[[pd.DataFrame], pd.DataFrame]

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline.contract.code_version import code_version, image_files
+from pipeline.contract.code_version import image_content
 from pipeline.local.launch.engine import IMAGE, EngineError, require_compose, require_engine, require_image
 from pipeline.local.launch.launch_process import ProcessLauncher
 from pipeline.local.plan.plan import load_plan
@@ -110,7 +110,7 @@ def beside_containers(folder: Path, data: list[str], repeat: int) -> None:
     try:
         require_engine()
         require_compose()
-        require_image(IMAGE, code_version(image_files()))
+        require_image(IMAGE, image_content("nba"))
     except EngineError as error:
         print(f"in containers: not measured: {error}")
         return

@@ -28,9 +28,9 @@ from pipeline.evaluation import metrics
 from pipeline.training.model import Hyperparameters
 from pipeline.training.walk_forward import walk_forward
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba.data.games import load_games
+from pipeline.workloads.nba.baseline import forecast as reference_forecast
 from pipeline.workloads.nba.features import build_features
-from pipeline.workloads.nba.reference import reference_forecast
+from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.tables import feature_table, result_table
 
 REAL_DATA: Final = Path(__file__).resolve().parents[2] / "shared" / "data"

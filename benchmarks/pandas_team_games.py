@@ -20,7 +20,6 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.contract import names as c
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.play_by_play.event_account import RULES
 
@@ -50,9 +49,9 @@ def main() -> None:
     else:
         everything = pd.concat([pd.read_parquet(path).assign(file=path.name) for path in files], ignore_index=True)
         events, account = checked(everything)
-        (output / c.AGGREGATED_FILE).write_text(json.dumps(account, indent=2) + "\n", encoding="utf-8")
+        (output / nba.AGGREGATED_FILE).write_text(json.dumps(account, indent=2) + "\n", encoding="utf-8")
     found = team_games(events)
-    found.to_csv(output / c.TEAM_GAMES_FILE, index=False)
+    found.to_csv(output / nba.TEAM_GAMES_FILE, index=False)
     print(f"{len(found):,} rows of teams and games", file=sys.stderr)
 
 

@@ -26,8 +26,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.timed_process import Run, growth, timed
-from pipeline.contract import names as c
-from pipeline.contract.code_version import DEFINITION_FILE
+from pipeline.contract.code_version import definition_file
 from pipeline.cost.night import Job, job_cost
 from pipeline.cost.prices import load_prices
 from pipeline.workloads.nba import columns as n
@@ -42,7 +41,12 @@ SPARK: Final = "Spark, local[2]"
 PANDAS: Final = "pandas"
 REPEATS: Final = 5
 PAUSES_SECONDS: Final = (0, 5)  # without and with time for memory to be given back to the host
-OF_THE_RUN: Final = ("engine", "n_team_games", "files")  # what aggregated.json says besides the account of the rows
+OF_THE_RUN: Final = (
+    "summary",
+    "engine",
+    "n_team_games",
+    "files",
+)  # what aggregated.json says besides the account of the rows
 # DuckDB's limit; the kernel's in bytes (the same, Python, libraries, what is reserved but not used); up to which size.
 # A grouping keeps some 7 bytes a row that cannot go to disk, so that half a gigabyte ends between 10 and 100 seasons.
 # There the kernel's would count what is reserved as used (a cgroup does not: docs/scaling.md).
@@ -179,7 +183,7 @@ def costs(found: dict[tuple[str, int], Run]) -> Iterator[str]:
 
     As in the estimate of the bill, the machines of a cluster each take as long as one: no gain is promised.
     """
-    prices, disks = load_prices(), disk_gb(json.loads(DEFINITION_FILE.read_text(encoding="utf-8"))["Steps"])
+    prices, disks = load_prices(), disk_gb(json.loads(definition_file("nba").read_text(encoding="utf-8"))["Steps"])
     yield "| seasons | job | machines | a night |"
     yield "| --- | --- | --- | --- |"
     for (name, times), run in found.items():
@@ -204,10 +208,10 @@ def compare(output: Path) -> str:
     """Whether all engines wrote the same: pandas' shares may differ in the last bit; tuned, it accounts for no row."""
     found, accounts = {}, {}
     for folder in sorted(output.iterdir()):
-        with (folder / c.TEAM_GAMES_FILE).open(encoding="utf-8", newline="") as file:
+        with (folder / n.TEAM_GAMES_FILE).open(encoding="utf-8", newline="") as file:
             found[folder.name] = list(csv.DictReader(file))
-        if (folder / c.AGGREGATED_FILE).exists():
-            account = json.loads((folder / c.AGGREGATED_FILE).read_text(encoding="utf-8"))
+        if (folder / n.AGGREGATED_FILE).exists():
+            account = json.loads((folder / n.AGGREGATED_FILE).read_text(encoding="utf-8"))
             accounts[folder.name] = {name: value for name, value in account.items() if name not in OF_THE_RUN}
     (_, first), *others = found.items()
     shared = [name for name in first[0] if all(name in rows[0] for _, rows in others) and name != n.DATE]

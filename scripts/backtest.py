@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from pipeline.contract import names as c
-from pipeline.contract import parameters
+from pipeline.contract.parameters import parameters_of
+from pipeline.contract.spec import Value
+from pipeline.contract.workload import current_workload
 from pipeline.local import workspace
 from pipeline.local.plan.parameters import PlanError
 from scripts.run_local import parse_parameters
@@ -29,19 +30,18 @@ if TYPE_CHECKING:  # the data libraries take a second: not for --help
 
     from pipeline.backtest.run import Replay, Settings
 
-REPLAY_STORE: Final = workspace.DEFAULT_STORE / "replay"
+REPLAY_STORE: Final = workspace.STORES / "backtest"
 SAMPLE_SPAN: Final = (date(2023, 10, 1), date(2025, 2, 28))
-_REPLAYED: Final = (
-    *("FirstSeason", "MaxBadRowShare", "MinRows"),
-    *(p.name for p in (*parameters.HYPERPARAMETERS, *parameters.EVALUATION)),
-)
 DAY: Final = click.DateTime(formats=["%Y-%m-%d"])
 
 
-def typed_overrides(items: Sequence[str]) -> dict[str, parameters.Value]:
+def typed_overrides(items: Sequence[str]) -> dict[str, Value]:
     """`NAME=VALUE` items in the parameters' types; raises PlanError for one that a replay cannot use."""
-    found: dict[str, parameters.Value] = {}
-    by_name = {p.name: p for p in parameters.ALL if p.name in _REPLAYED}
+    found: dict[str, Value] = {}
+    known = parameters_of(current_workload().spec)
+    data = [p for p in known.data if p.name in ("MaxBadRowShare", "MinRows")]
+    own = [p for p in known.own if p.for_prepare]
+    by_name = {p.name: p for p in (*own, *data, *known.hyperparameters, *known.evaluation)}
     for name, text in parse_parameters(items).items():
         if name not in by_name:
             raise PlanError(f"--param {name}: a replay knows {', '.join(by_name)}")
@@ -168,7 +168,7 @@ def main(
 def _refusals() -> tuple[type[Exception], ...]:
     from pipeline.backtest.policies import PolicyError  # noqa: PLC0415
     from pipeline.backtest.world import ReplayError  # noqa: PLC0415
-    from pipeline.workloads.nba.data.games import BadData  # noqa: PLC0415
+    from pipeline.ingest.quarantine import BadData  # noqa: PLC0415
 
     return PlanError, PolicyError, ReplayError, BadData, ValueError
 
@@ -189,7 +189,7 @@ def _settings_from(
     chosen = {
         "first": first.date() if first else SAMPLE_SPAN[0],
         "last": last.date() if last else SAMPLE_SPAN[1],
-        "policies": read_policies(policies or DEFAULT_FILE),
+        "policies": read_policies(current_workload().spec, policies or DEFAULT_FILE),
         "overrides": typed_overrides(params),
         "injections": tuple(parse_injection(text) for text in injections),
         "choose_until": choose_until,
@@ -207,12 +207,11 @@ def _settings_from(
 def _with_data(data: Path | None, last: datetime | None, act: Callable[[Path], Replay]) -> Replay:
     if data is not None:
         return act(data)
-    from scripts.make_sample import write_sample  # noqa: PLC0415
 
     click.echo("generating simulated games (no real ones were given: see --data)", err=True)
     day = last.date() if last else SAMPLE_SPAN[1]
     with tempfile.TemporaryDirectory() as name:
-        return act(write_sample(Path(name) / "games", date.fromordinal(day.toordinal() + 1)))
+        return act(current_workload().sample.write(Path(name) / "rows", date.fromordinal(day.toordinal() + 1)))
 
 
 def as_object(done: Replay, report: Path, *, simulated: bool) -> Mapping[str, Any]:
@@ -228,7 +227,7 @@ def as_object(done: Replay, report: Path, *, simulated: bool) -> Mapping[str, An
         "n_rows": n_rows,
         "injected": [str(injection) for injection in settings.injections],
         "policies": [result.as_json() for result in done.results],
-        "hindsight": [{"promotions": bound.promotions, c.LOG_LOSS: bound.loss / n_rows} for bound in done.bounds],
+        "hindsight": [{"promotions": bound.promotions, "log_loss": bound.loss / n_rows} for bound in done.bounds],
         "choice": asdict(done.choice) if done.choice else None,
         "report": str(report),
     }

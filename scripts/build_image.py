@@ -11,10 +11,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import click
 
-from pipeline.contract.code_version import PACKAGE, code_version, image_files
+from pipeline.contract.code_version import image_content, write_image_context
+from pipeline.contract.workload import default_workload
 from pipeline.local.launch.engine import BUILD, IMAGE, EngineError, build_command, image_details, push, require_engine
 from pipeline.local.launch.spark import SPARK_BUILD, SPARK_FOLDER, SPARK_IMAGE, spark_image_content
 
@@ -22,16 +25,21 @@ from pipeline.local.launch.spark import SPARK_BUILD, SPARK_FOLDER, SPARK_IMAGE, 
 def build(*, base: str | None, tag: str, network: str | None, quiet: bool, spark: bool = False) -> str:
     """Build the image and return its id; raises EngineError when there is no engine or the build fails."""
     require_engine()
-    folder, content = (SPARK_FOLDER, spark_image_content()) if spark else (PACKAGE, code_version(image_files()))
-    command = [*build_command(str(folder), base=base, tag=tag, content=content, network=network)]
-    done = subprocess.run(
-        command,
-        env={**os.environ, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"},  # SageMaker takes images, not indexes of them
-        stdout=subprocess.PIPE if quiet else sys.stderr,
-        stderr=subprocess.STDOUT if quiet else sys.stderr,
-        text=True,
-        check=False,
-    )
+    workload = default_workload()
+    content = spark_image_content() if spark else image_content(workload)
+    with tempfile.TemporaryDirectory() as context:
+        if not spark:
+            write_image_context(workload, Path(context))
+        folder = str(SPARK_FOLDER) if spark else context
+        command = [*build_command(folder, base=base, tag=tag, content=content, network=network)]
+        done = subprocess.run(
+            command,
+            env={**os.environ, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"},  # SageMaker takes images, not indexes of them
+            stdout=subprocess.PIPE if quiet else sys.stderr,
+            stderr=subprocess.STDOUT if quiet else sys.stderr,
+            text=True,
+            check=False,
+        )
     if done.returncode != 0:
         sys.stderr.write(done.stdout or "")
         raise EngineError(

@@ -14,7 +14,8 @@ from typing import IO, Any
 
 import click
 
-from pipeline.contract.code_version import DEFINITION_FILE
+from pipeline.contract.code_version import definition_file
+from pipeline.contract.workload import default_workload
 from pipeline.definition.service_rules import RULES, check_definition
 from pipeline.local.plan.parameters import PlanError, bind_parameters, declared_parameters
 from scripts.start_execution import parse_parameters
@@ -32,7 +33,7 @@ def read(file: IO[str]) -> dict[str, Any]:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("file", type=click.File(encoding="utf-8"), default=str(DEFINITION_FILE))
+@click.argument("file", type=click.File(encoding="utf-8"), default=str(definition_file(default_workload())))
 @click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="Check as if a start gave this value to a parameter."
 )

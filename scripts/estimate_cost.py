@@ -227,7 +227,7 @@ def bill(
         *resource_lines(deployed.template, prices),
         *usage_lines(
             prices,
-            custom_metrics=len(METRICS) * len(ROLES) + len(monitor_metrics.ALL),
+            custom_metrics=(len(METRICS) + 1) * len(ROLES) + 1 + len(monitor_metrics.ALL),
             metric_hours=METRIC_HOURS,
             stored_gib=GAMES_GIB + kept_gib(deployed, measured_needs()),
             image_gib=image_gib,

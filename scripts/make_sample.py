@@ -1,95 +1,40 @@
-"""Write the games of a simulated league as sample data. SIMULATED: no team and no result in it is real.
+"""Write a workload's simulated sample: SIMULATED, no row in it is real.
 
-    python -m scripts.make_sample OUT [--as-of 2025-03-01] [--seed 20250301]
+    python -m scripts.make_sample OUT [--workload NAME] [--as-of 2025-03-01] [--seed 20250301]
 
-Writes OUT/simulated_<season>.csv (the columns of the data contract) and OUT/README.txt. Games before the as-of date
-have scores, those of the week from it on have none. The past never changes: a later as-of date gives the same games,
-and more of them.
+The past never changes: a later as-of date gives the same rows, and more of them.
 """
 
 from __future__ import annotations
 
-import csv
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Final
 
 import click
 
-from pipeline.workloads.nba.columns import (
-    AWAY_POINTS,
-    AWAY_TEAM,
-    DATE,
-    HOME_POINTS,
-    HOME_TEAM,
-    NEUTRAL_SITE,
-    PLAYOFF,
-    SEASON,
-)
-from pipeline.workloads.nba.simulated_league import FIRST_SAMPLE_SEASON, N_TEAMS, Game, simulate_seasons
+from pipeline.contract.names import SAMPLE_AS_OF
+from pipeline.contract.workload import default_workload, load_workload
 
-SAMPLE_AS_OF: Final = date(2025, 3, 1)
 SAMPLE_SEED: Final = 20250301
-UPCOMING_DAYS: Final = 7
-
-TEAMS: Final = tuple(f"SIM{number:02d}" for number in range(1, N_TEAMS + 1))
-COLUMNS: Final = (DATE, SEASON, HOME_TEAM, AWAY_TEAM, HOME_POINTS, AWAY_POINTS, NEUTRAL_SITE, PLAYOFF)
-
-
-def known_games(as_of: date, seed: int) -> dict[int, list[Game]]:
-    """Each season's games that are known on the morning of `as_of`: the past, and the certain games of the next week.
-
-    Raises ValueError where `as_of` is not after the first day of the first season.
-    """
-    # New seasons start in October; the year after is their name.
-    seasons = simulate_seasons(as_of.year + (as_of.month >= 10), seed)
-    first_day = min((games[0].day for games in seasons.values()), default=date(FIRST_SAMPLE_SEASON - 1, 10, 22))
-    if as_of <= first_day:
-        raise ValueError(f"{as_of} is before the first simulated game; give a day after {first_day}")
-    horizon = as_of + timedelta(days=UPCOMING_DAYS)
-    known = {
-        season: [game for game in games if game.day < as_of or (game.day < horizon and game.known_from <= as_of)]
-        for season, games in seasons.items()
-    }
-    return {season: games for season, games in known.items() if games}
-
-
-def write_sample(folder: Path, as_of: date = SAMPLE_AS_OF, seed: int = SAMPLE_SEED) -> Path:
-    """Write the sample as of the morning of `as_of` into `folder` (created if missing) and return it.
-
-    Raises ValueError where `as_of` is before the first simulated season.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for season, games in known_games(as_of, seed).items():
-        with (folder / f"simulated_{season}.csv").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows(_row(game, as_of) for game in games)
-    (folder / "README.txt").write_text(
-        f"SIMULATED games, as of the morning of {as_of} (seed {seed}), written by scripts/make_sample.py.\n"
-        "No team, game or result in these files is real.\n",
-        encoding="utf-8",
-    )
-    return folder
-
-
-def _row(game: Game, as_of: date) -> tuple[str | int, ...]:
-    points: tuple[str | int, str | int] = ("", "") if game.day >= as_of else (game.home_points, game.away_points)
-    flags = str(game.neutral).lower(), str(game.playoff).lower()
-    return (game.day.isoformat(), game.season, TEAMS[game.home], TEAMS[game.away], *points, *flags)
 
 
 @click.command()
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--as-of", default=SAMPLE_AS_OF.isoformat(), show_default=True, help="Morning to simulate up to.")
-@click.option("--seed", default=SAMPLE_SEED, show_default=True, type=click.IntRange(min=0), help="Another league.")
-def main(out: Path, as_of: str, seed: int) -> None:
-    """Write simulated games into the folder OUT."""
+@click.option("--workload", "name", metavar="NAME", help="Folder of pipeline/workloads. Default: that of cdk.json.")
+@click.option("--as-of", default=SAMPLE_AS_OF, show_default=True, help="Morning to simulate up to.")
+@click.option("--seed", default=SAMPLE_SEED, show_default=True, type=click.IntRange(min=0), help="Another world.")
+def main(out: Path, name: str | None, as_of: str, seed: int) -> None:
+    """Write simulated rows into the folder OUT."""
     try:
-        folder = write_sample(out, date.fromisoformat(as_of), seed)
+        workload = load_workload(name or default_workload())
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--workload") from error
+    try:
+        folder = workload.sample.write(out, date.fromisoformat(as_of), seed)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--as-of") from error
-    click.echo(f"simulated games as of {as_of} are in {folder}", err=True)
+    click.echo(f"simulated {workload.spec.rows} as of {as_of} are in {folder}", err=True)
 
 
 if __name__ == "__main__":

@@ -203,7 +203,7 @@ def list_versions(review: Review, as_json: bool) -> None:
         brief = _brief(package, champion)
         click.echo(
             f"{brief['version']:>7}  {brief['status'] + (' *' if brief['champion'] else ''):<22}"
-            f"{brief['as_of_date']:<12}{float(brief['log_loss']):>8.4f}  {brief['registered']}"
+            f"{brief['as_of_date']:<12}{float(brief['loss']):>8.4f}  {brief['registered']}"
         )
     click.echo("* in use" if champion else "none is in use: approve one")
 
@@ -266,7 +266,7 @@ def _brief(package: dict[str, Any], champion: int | None) -> dict[str, Any]:
         "status": _STATUSES.get(str(package.get("ModelApprovalStatus")), "unknown"),
         "champion": package["ModelPackageVersion"] == champion,
         "as_of_date": known.get(c.AS_OF_DATE, ""),
-        "log_loss": known.get(c.LOG_LOSS, "nan"),
+        "loss": known.get("loss", "nan"),
         "registered": _time(package["CreationTime"]),
     }
 

@@ -10,6 +10,7 @@ python -m scripts.run_local --data games/ --events play_by_play/    with play-by
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,8 +21,15 @@ from typing import Any, Final, NoReturn
 import click
 
 from pipeline.contract import names as c
-from pipeline.contract.code_version import code_version, image_files
+from pipeline.contract.code_version import image_content
 from pipeline.contract.parameters import with_any_reason
+from pipeline.contract.workload import (
+    WORKLOAD_VARIABLE,
+    configured_workload,
+    current_workload,
+    default_workload,
+    load_spec,
+)
 from pipeline.local import workspace
 from pipeline.local.launch.engine import IMAGE, EngineError
 from pipeline.local.launch.job import Launcher
@@ -62,7 +70,7 @@ def child_processes() -> Place:
 
 def containers(image: str, spark_image: str = SPARK_IMAGE) -> Place:
     """Containers of an image; raises EngineError where engine, compose or image are missing, or the image is stale."""
-    launcher = DockerLauncher(image, content=code_version(image_files()))
+    launcher = DockerLauncher(image, content=image_content(default_workload()))
     return Place(launcher, image, launcher.image_id, spark_image, lambda: require_spark_image(spark_image))
 
 
@@ -113,8 +121,8 @@ def retrain(
         workspace.put_data(opened, source, str(plan.parameters["DataPrefix"]))
     if events:
         prefix = str(plan.parameters["EventsPrefix"])
-        if prefix == c.NO_EVENTS:
-            raise RunError(f"run {resume} had no play-by-play: start a new run with --events")
+        if prefix == c.NO_FOLDER:
+            raise RunError(f"run {resume} had no event files: start a new run with --events")
         workspace.put_data(opened, events, prefix)
     workspace.remember_store(folder)
     registry = (opened, workspace.MODEL_PACKAGE_GROUP, workspace.ARTIFACT_BUCKET)
@@ -171,25 +179,24 @@ def _previous(store: Store, resume: str, place: Place) -> RunResult:
 def _default_store(data: Path | None, resume: str | None) -> Path:
     if resume:
         return workspace.last_store()
-    return workspace.DEFAULT_STORE if data else workspace.SAMPLE_STORE
+    return workspace.default_store() if data else workspace.sample_store()
 
 
 def sample(store: Store, as_of: str) -> Path:
-    """The simulated games up to a day, made once; raises PlanError for a day that is none."""
+    """The simulated rows up to a day, made once; raises PlanError for a day that is none."""
     from datetime import date  # noqa: PLC0415 - numpy is not imported where there is nothing to simulate
 
     folder = store.root / "simulated" / as_of
     if folder.is_dir():
         return folder
-    from scripts.make_sample import write_sample  # noqa: PLC0415
-
     try:
         day = date.fromisoformat(as_of)
     except ValueError as error:
         raise PlanError(f'AsOfDate "{as_of}" is not a date: for the simulated sample, give YYYY-MM-DD') from error
-    click.echo("generating simulated games (no real ones were given: see --data)", err=True)
+    workload = current_workload()
+    click.echo(f"generating simulated {workload.spec.rows} (no real ones were given: see --data)", err=True)
     temporary = store.temporary()
-    write_sample(temporary, day)
+    workload.sample.write(temporary, day)
     folder.parent.mkdir(exist_ok=True)
     try:
         temporary.rename(folder)
@@ -239,8 +246,8 @@ class JsonCommand(click.Command):
 @click.option(
     "--store",
     type=click.Path(file_okay=False, path_type=Path),
-    help=f"Where models, runs and cache are kept. Default: {workspace.DEFAULT_STORE}, for the sample "
-    f"{workspace.SAMPLE_STORE}.",
+    help=f"Where models, runs and cache are kept. Default: {workspace.STORES}, for the sample "
+    f"{workspace.STORES / 'sample'}; of a workload that cdk.json does not name, below {workspace.STORES}/NAME.",
 )
 @click.option("--docker", is_flag=True, help="Run each job in a container, in SageMaker local mode (see make image).")
 @click.option("--image", default=IMAGE, show_default=True, help="The image for --docker, built from this folder.")
@@ -251,10 +258,14 @@ class JsonCommand(click.Command):
     help="That of AggregateOnSpark for --docker (make spark-image).",
 )
 @click.option("--no-cache", is_flag=True, help="Run every step, even where its result is known.")
+@click.option(
+    "--workload", metavar="NAME", help="Folder of pipeline/workloads. Default: that of cdk.json (context, workload)."
+)
 @click.option("--resume", metavar="RUN_ID", help="Go on with a failed or stopped run from the step that failed.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
 def main(
+    workload: str | None,
     data: Path | None,
     events: Path | None,
     params: tuple[str, ...],
@@ -272,6 +283,12 @@ def main(
     Exit code 0 when the run succeeded, 1 when it failed, 2 when it could not start, 130 when it was stopped. With
     --json a refusal is an object too: {"error": "..."}.
     """
+    try:
+        os.environ[WORKLOAD_VARIABLE] = load_spec(workload or default_workload()).name
+    except ValueError as error:
+        refuse(f"--workload: {error}", 2, as_json)
+    if events and not current_workload().spec.inputs:
+        refuse(f"--events: the workload {default_workload()} reads no event files", 2, as_json)
     if not docker and (image, spark_image) != (IMAGE, SPARK_IMAGE):
         option = "--image" if image != IMAGE else "--spark-image"
         refuse(f"{option} is for containers: add --docker", 2, as_json)
@@ -303,9 +320,12 @@ def main(
         from scripts.show_outcome import show  # noqa: PLC0415 - rich is needed for people only
 
         on_screen = not quiet and sys.stderr.isatty() and sys.stdout.isatty()
-        show(outcome, result, f"{python()} -m scripts.review_model", store, progress_shown=on_screen)
+        other = default_workload() != configured_workload()
+        shown_store = store or (opened.root if other else None)
+        show(outcome, result, f"{python()} -m scripts.review_model", shown_store, progress_shown=on_screen)
     if result.status != SUCCEEDED:
-        again = ["--events", str(events)] if events else []
+        again = ["--workload", workload] if workload else []
+        again += ["--events", str(events)] if events else []
         again += ["--docker"] * docker + ["--image", image] * (image != IMAGE)
         again += ["--spark-image", spark_image] * (spark_image != SPARK_IMAGE)
         explain_end(result, opened, data, store, again)

@@ -19,10 +19,8 @@ from pipeline.local.store.record import NOT_STARTED, SKIPPED, RunResult
 NAMES: Final = {
     c.CANDIDATE: "candidate",
     c.CHAMPION: "champion",
-    c.BASELINE: "Elo-logistic",
-    c.CONSTANT: "base rate",
+    c.CONSTANT: "constant",
 }
-SHOWN: Final = 3  # names of entries that are not read
 WIDTH: Final = 120  # of a line when piped, where a terminal's width is not known
 
 
@@ -35,11 +33,11 @@ def show(
     """
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     if outcome["simulated"]:
-        console.print("[yellow]simulated games[/]: no real team, no real result")
+        console.print(f"[yellow]simulated {outcome['rows']}[/]: none of them is real")
     if not progress_shown:
         console.print(_steps(run), "")
     if outcome["metrics"]:
-        console.print(_metrics(outcome["metrics"], outcome["comparison"]), "")
+        console.print(_metrics(outcome), "")
     console.print(Text(str(outcome["decision"] or run.status), style="bold") + Text(f": {outcome['reason']}"))
     option = f" --store {shlex.quote(str(store))}" if store else ""
     console.print(_where(outcome, f"{review_command} approve --version {{}}{option}"))
@@ -55,20 +53,27 @@ def _steps(run: RunResult) -> Table:
     return table
 
 
-def _metrics(metrics: dict[str, dict[str, float] | None], comparison: dict[str, Any]) -> Table:
-    """Everybody's scores; where the champion has predicted fewer games, the candidate's on those games too."""
+def _metrics(outcome: dict[str, Any]) -> Table:
+    """Everybody's scores; where the champion has predicted fewer rows, the candidate's on those rows too."""
+    words, comparison = outcome["metric_words"], outcome["comparison"]
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("out of sample")
-    for name in ("log loss", "Brier", "accuracy", "AUC", "calibration error", "games"):
-        table.add_column(name, justify="right")
-    rows = {NAMES.get(who, who): values for who, values in metrics.items() if values}
+    for word in words.values():
+        table.add_column(word["label"], justify="right")
+    names = {**NAMES, c.BASELINE: outcome["baseline"]}
+    rows = {names.get(who, who): values for who, values in outcome["metrics"].items() if values}
     if comparison["champion_exists"] == c.YES and comparison["n_rows"] < rows["candidate"][c.N_ROWS]:
-        rows["candidate, on the champion's games"] = comparison["metrics"][c.CANDIDATE]
+        rows[f"candidate, on the champion's {outcome['rows']}"] = comparison["metrics"][c.CANDIDATE]
     for name, values in rows.items():
-        shown = [values[key] for key in c.METRICS if key != c.N_ROWS]
-        numbers = ["-" if value is None else f"{value:.4f}" for value in shown]
-        table.add_row(name, *numbers, f"{values[c.N_ROWS]:,}")
+        table.add_row(name, *(_number(values.get(key)) for key in words))
     return table
+
+
+def _number(value: float | None) -> str:
+    """At most four significant digits; counts whole."""
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if abs(value) >= 1 else f"{value:.4f}"
 
 
 def _where(outcome: dict[str, Any], approve_command: str) -> Table:
@@ -87,15 +92,9 @@ def _where(outcome: dict[str, Any], approve_command: str) -> Table:
         table.add_row("monitor", Text(monitor["summary"], style="yellow" if monitor["alarms"] else ""))
         if monitor["report"]:
             table.add_row("", _short(monitor["report"]))
-    events = outcome["play_by_play"]
-    if events:
-        n_left_out = events["n_games_left_out"]
-        left_out = f", {n_left_out:,} left out ({c.AGGREGATED_FILE} says why)" if n_left_out else ""
-        table.add_row("play-by-play", f"of {events['n_games']:,} games{left_out}; the next run's Prepare joins it")
-        table.add_row("", _short(events["team_games"]))
-        if names := [item["name"] for item in events["left_out"]]:
-            more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-            table.add_row("", Text(f"not read: {', '.join(names[:SHOWN])}{more} ({c.AGGREGATED_FILE} says why)"))
+    for channel, extra in outcome["extra"].items():
+        table.add_row(channel.replace("_", " "), Text(extra["summary"]))
+        table.add_row("", _short(extra["folder"]))
     package = outcome["model_package"]
     if package:
         table.add_row("model", f"version {package['version']}, {package['approval_status']}")

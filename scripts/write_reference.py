@@ -18,18 +18,21 @@ from typing import Any, Final
 import click
 
 from infra.settings.settings import Settings
-from pipeline.contract import parameters
+from pipeline.contract.parameters import parameters_of
+from pipeline.contract.workload import default_workload, load_spec
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 REFERENCE: Final = ROOT / "docs" / "reference.md"
 COST: Final = ROOT / "docs" / "cost.md"
 ESTIMATE: Final = ("-c", "env=prod", "--seconds-from", "committed")
+KNOWN: Final = parameters_of(load_spec(default_workload()))
 SECTIONS: Final = {
-    "Data": parameters.DATA,
-    "Run": parameters.RUN,
-    "Machines": parameters.MACHINES,
-    "Hyperparameters": parameters.HYPERPARAMETERS,
-    "Evaluation and gates": parameters.EVALUATION,
+    "Data": KNOWN.data,
+    "Run": KNOWN.run,
+    "Instances": KNOWN.instances,
+    "Hyperparameters": KNOWN.hyperparameters,
+    "Evaluation and gates": KNOWN.evaluation,
+    "Of the workload": KNOWN.own,
 }
 
 

@@ -14,7 +14,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from scripts.make_sample import write_sample
+from pipeline.workloads.nba.sample import write as write_sample
 
 AS_OF = "2025-03-01"
 SETTINGS = {"WalkForwardRows": "600", "MinEvaluatedRows": "400", "BoostingRounds": "20", "AsOfDate": AS_OF}

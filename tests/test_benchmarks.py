@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.scale_aggregation import compare
-from pipeline.contract import names as c
+from pipeline.workloads.nba import columns as nba
 
 # The forecasts of another processor's XGBoost may differ in their last digits.
 TOLERANCE = 3e-4
@@ -68,6 +68,6 @@ def test_the_pandas_that_duckdb_is_timed_against_does_the_same_work(real_events:
         arguments = ["--input", folders[0], "--output", folders[1]] if name == "step" else folders
         subprocess.run([sys.executable, "-m", program, *arguments], check=True)
     compare(output)
-    account = json.loads((output / "reference" / c.AGGREGATED_FILE).read_text(encoding="utf-8"))
+    account = json.loads((output / "reference" / nba.AGGREGATED_FILE).read_text(encoding="utf-8"))
     assert account["n_bad_rows"] == 5
     assert account["n_games_left_out"] == 3

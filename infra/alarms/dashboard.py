@@ -14,6 +14,8 @@ from infra.endpoint.function.endpoint_plan import VARIANT
 from infra.foundation.storage import Storage
 from infra.settings.settings import Settings
 from infra.training.definition import all_steps, read_definition
+from pipeline.contract.metrics import metrics_of, primary_metric
+from pipeline.contract.workload import load_spec
 
 # Published by the approval function: the last evaluated candidate, the champion, and what the nightly monitor saw.
 MODEL_NAMESPACE: Final = "ModelRetraining"
@@ -39,7 +41,9 @@ class Dashboard(Construct):
         super().__init__(scope, construct_id)
         stack = cdk.Stack.of(self)
         arns = [alarm.alarm_arn for alarm in alerts.alarms]
-        body = dashboard_body(pipeline_name, stack.region, storage.data.bucket_name, arns, endpoint_name)
+        body = dashboard_body(
+            settings.workload, pipeline_name, stack.region, storage.data.bucket_name, arns, endpoint_name
+        )
         self.dashboard = cloudwatch.CfnDashboard(
             self,
             "Page",
@@ -49,10 +53,12 @@ class Dashboard(Construct):
 
 
 def dashboard_body(
-    pipeline: str, region: str, data_bucket: str, alarms: list[str], endpoint: str | None = None
+    workload: str, pipeline: str, region: str, data_bucket: str, alarms: list[str], endpoint: str | None = None
 ) -> dict[str, Any]:
     """The widgets; model numbers are looked at over ninety days, runs over thirty."""
-    steps = [s["Name"] for s in all_steps(read_definition()["Steps"]) if s["Type"] in ("Processing", "Training")]
+    steps = [
+        s["Name"] for s in all_steps(read_definition(workload)["Steps"]) if s["Type"] in ("Processing", "Training")
+    ]
 
     def runs(name: str, label: str) -> list[Any]:
         return [NAMESPACE, name, "PipelineName", pipeline, {"label": label}]
@@ -64,7 +70,15 @@ def dashboard_body(
         return [MODEL_NAMESPACE, name, "PipelineName", pipeline, {"label": label, "stat": "Maximum"}]
 
     def roles(name: str) -> list[Any]:
-        return [model(name, role) for role in ("candidate", "champion")]
+        return [model(name, role) for role in ("candidate", "champion", "baseline")]
+
+    spec = load_spec(workload)
+    loss = primary_metric(spec).label
+    calibration = [
+        _graph(f"{metric.label.capitalize()} (lower is better)", region, roles("CalibrationError"), start="-P90D")
+        for metric in metrics_of(spec)
+        if metric.key == "calibration_error"
+    ]
 
     widgets = [
         _graph(
@@ -82,33 +96,39 @@ def dashboard_body(
             ],
             stat="Maximum",
         ),
-        _graph("Log loss (lower is better)", region, roles("LogLoss"), start="-P90D"),
-        _graph("Calibration error (lower is better)", region, roles("CalibrationError"), start="-P90D"),
+        _graph(f"{loss.capitalize()} (lower is better)", region, roles("PrimaryLoss"), start="-P90D"),
         _graph(
-            "Live log loss of the champion, and what its own probabilities expect",
+            "Share of the baseline's loss that the candidate removes",
             region,
-            [watched("LiveLogLoss", "live"), watched("ExpectedLogLoss", "expected")],
+            [model("Skill", "candidate")],
+            start="-P90D",
+        ),
+        *calibration,
+        _graph(
+            f"Live {loss} of the champion, and what is expected of it",
+            region,
+            [watched("LivePrimaryLoss", "live"), watched("ExpectedPrimaryLoss", "expected")],
             start="-P90D",
         ),
         _graph(
             "Evidence against the champion",
             region,
-            [watched("LossEvidence", "loss"), watched("DriftEvidence", "home edge, team, too good, scores")],
+            [watched("LossEvidence", "loss"), watched("DriftEvidence", "the greatest other")],
             start="-P90D",
             limit=1,
         ),
         _graph(
-            "Drifted features, findings about the data, days since the newest game",
+            f"Drifted features, findings about the data, days since the newest {spec.row}",
             region,
             [
                 watched("DriftedFeatures", "drifted features"),
                 watched("DataFindings", "findings about the data"),
-                watched("DaysSinceNewestGame", "days since the newest game"),
+                watched("DaysSinceNewestRow", f"days since the newest {spec.row}"),
             ],
             stat="Maximum",
             start="-P90D",
         ),
-        _graph("Games evaluated", region, roles("EvaluatedRows"), start="-P90D"),
+        _graph(f"{spec.rows.capitalize()} evaluated", region, roles("EvaluatedRows"), start="-P90D"),
         _graph(
             "Data bucket",
             region,

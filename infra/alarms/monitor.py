@@ -51,26 +51,25 @@ class Monitor(Construct):
             "LiveLoss",
             names.LOSS_EVIDENCE,
             f"The champion is surprised by results more often than its own probabilities allow for. {consequence}",
-            f"{_PAGE}: is Elo worse too (then the league is odd, not the model)? Is the data right?",
+            f"{_PAGE}: is the baseline worse too (then the world has changed, not the model)? Is the data right?",
         )
         self.forecast_drift = self._alarm(
             "ForecastDrift",
             names.DRIFT_EVIDENCE,
-            "Home teams or one team win otherwise than forecast, forecasts are too good, or one team's points have "
-            f"jumped. {consequence}",
-            f"{_PAGE}. First look at the feed (home and away swapped, one team's scores): training on it is no help.",
+            f"The rate of the event, or one group, is not as predicted, or leakage is suspected. {consequence}",
+            f"{_PAGE}. First look at the data (columns swapped, one group wrong): training on it is no help.",
         )
         self.feature_drift = self._alarm(
             "FeatureDrift",
             names.DRIFTED_FEATURES,
-            f"Features do not look as they did in training at this time of the season. {consequence}",
+            f"Features do not look as they did in training. {consequence}",
             f"{_PAGE} and names them. A frozen feature is a fault of the feed or of our code, not of the model.",
         )
         self.stale_data = self._alarm(
             "StaleData",
             names.DATA_FINDINGS,
-            "Games are missing that should be there by now, or the past has been rewritten.",
-            f"{_PAGE}. Mend the export, then python -m scripts.start_execution. A strike looks like this too.",
+            "Rows are missing that should be there by now, or the past has been rewritten.",
+            f"{_PAGE}. Fix the export, then python -m scripts.start_execution.",
         )
         self.monitor_failed = self._alarm(
             "MonitorFailed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Final
 
 import aws_cdk as cdk
@@ -24,7 +25,6 @@ from infra.foundation.permissions import allow
 from infra.foundation.storage import RUNS_PREFIX
 from infra.lambda_shared import place
 from infra.settings.settings import Settings
-from pipeline.contract import names as c
 from pipeline.contract.registration import LAST_EVALUATED_KEY, REGISTERED_KEY
 
 HANDLER: Final = "infra.approval.function.handler.handler"
@@ -74,18 +74,20 @@ class Approval(Construct):
                 place.PIPELINE_VARIABLE: settings.pipeline_name,
                 place.ALERTS_VARIABLE: alerts.topic.topic_arn,
                 place.APPROVERS_VARIABLE: self.approvers_topic.topic_arn,
+                place.SEEDS_VARIABLE: json.dumps(dict(settings.spec.seed_objects), sort_keys=True),
             },
             retry_attempts=2,
             on_failure=destinations.SqsDestination(undelivered),
         )
         self.function, self.role, log = made.function, made.role, made.log_group.log_group_name
         allow_registry(self.role, group_name)
-        allow_objects(self.role, artifact_bucket, key)
+        seeds = settings.spec.all_seed_objects
+        allow_objects(self.role, artifact_bucket, key, seeds)
         for topic in (alerts.topic, self.approvers_topic):
             alerts.allow_publish(self.role, topic)
         allow(self.role, ["sqs:SendMessage"], [undelivered.queue_arn])
         self._follow_registry(group_name, undelivered)
-        self._seed_at_deploy(group_name, group, artifact_bucket)
+        self._seed_at_deploy(group_name, group, artifact_bucket, seeds)
         alerts.alarm_on(
             "ApprovalFailed",
             self.function.metric_errors(period=FIVE_MINUTES, statistic="Sum"),
@@ -112,7 +114,11 @@ class Approval(Construct):
         ).add_target(target)
 
     def _seed_at_deploy(
-        self, group_name: str, group: sagemaker.CfnModelPackageGroup, artifact_bucket: s3.IBucket
+        self,
+        group_name: str,
+        group: sagemaker.CfnModelPackageGroup,
+        artifact_bucket: s3.IBucket,
+        seeds: Mapping[str, str],
     ) -> None:
         """The function itself is the custom resource: the first run finds seeds, an old registry its champion."""
         self.seeds = cdk.CustomResource(
@@ -125,7 +131,7 @@ class Approval(Construct):
                 # What it depends on: where one of these changes, CloudFormation calls the function again.
                 "Group": group_name,
                 "Bucket": artifact_bucket.bucket_name,
-                "Seeds": json.dumps(c.SEED_OBJECTS, sort_keys=True),
+                "Seeds": json.dumps(seeds, sort_keys=True),
             },
         )
         self.seeds.node.add_dependency(group, self.role)
@@ -139,8 +145,8 @@ def allow_registry(role: iam.Role, group_name: str) -> None:
     allow(role, ["sagemaker:ListModelPackages", "sagemaker:DescribeModelPackage"], [packages], why=_VERSIONS_COME)
 
 
-def allow_objects(role: iam.Role, bucket: s3.IBucket, key: kms.IKey) -> None:
-    """Read runs, last_evaluated.json, monitor; write champion/, outbox, approvals, registrations and all seeds."""
+def allow_objects(role: iam.Role, bucket: s3.IBucket, key: kms.IKey, seeds: Mapping[str, str]) -> None:
+    """Read runs, the last-evaluated record, monitor; write champion/, outbox, approvals, registrations, all seeds."""
     runs, kept, outbox, approvals, last_evaluated, registered, watched = (
         bucket.arn_for_objects(key)
         for key in (
@@ -153,11 +159,11 @@ def allow_objects(role: iam.Role, bucket: s3.IBucket, key: kms.IKey) -> None:
             monitor_metrics.KEY,
         )
     )
-    seeds = sorted(key for key in c.SEED_OBJECTS if not key.startswith(place.CHAMPION_PREFIX))
+    others = sorted(key for key in seeds if not key.startswith(place.CHAMPION_PREFIX))
     allow(role, ["s3:GetObject"], [runs], why=_KEYS_COME)
     allow(role, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [kept], why=_KEYS_COME)
     allow(role, ["s3:GetObject", "s3:PutObject"], [outbox], why=_KEYS_COME)
-    allow(role, ["s3:PutObject"], [bucket.arn_for_objects(key) for key in seeds])
+    allow(role, ["s3:PutObject"], [bucket.arn_for_objects(key) for key in others])
     allow(role, ["s3:GetObject", "s3:PutObject"], [approvals, registered])
     allow(role, ["s3:GetObject"], [last_evaluated, watched])
     allow(role, ["s3:ListBucket"], [bucket.bucket_arn])  # without it a missing object looks like a forbidden one

@@ -13,15 +13,6 @@ from pipeline.contract.console import s3_object
 # docs.aws.amazon.com/sns/latest/api/API_Publish.html
 _SUBJECT_LENGTH: Final = 99  # ASCII without control characters, fewer than 100 characters
 _MESSAGE_BYTES: Final = 256 * 1024 - 2048  # of UTF-8, attributes and subject included
-_ROWS: Final = {
-    c.LOG_LOSS: "log loss",
-    c.BRIER: "Brier score",
-    c.ACCURACY: "accuracy",
-    c.ROC_AUC: "AUC",
-    c.CALIBRATION_ERROR: "calibration error",
-    c.N_ROWS: "games",
-}
-_LOWER_IS_BETTER: Final = "Log loss, Brier score and calibration error: lower is better."
 
 
 @dataclass(frozen=True)
@@ -54,7 +45,11 @@ def waiting(package: Mapping[str, Any], evaluation: Mapping[str, Any] | None, pl
         f"Version {version} of {place.group} waits for your approval.",
         "",
         str(package.get("ModelPackageDescription", "")),
-        *(["These are simulated games: no real team, no real result."] if (evaluation or {}).get("simulated") else []),
+        *(
+            [f"These {(evaluation or {})['rows']} are simulated: none is real."]
+            if (evaluation or {}).get("simulated")
+            else []
+        ),
         "",
         *_scores(evaluation, known),
         "",
@@ -67,7 +62,8 @@ def waiting(package: Mapping[str, Any], evaluation: Mapping[str, Any] | None, pl
         "",
         *(f"{name.replace('_', ' ')}: {known[name]}" for name in _LINEAGE if known.get(name)),
     ]
-    title = f"[{place.pipeline}] version {version} waits for approval: log loss {_number(known.get(c.LOG_LOSS))}"
+    loss = str(known.get("primary_metric", "loss")).replace("_", " ")
+    title = f"[{place.pipeline}] version {version} waits for approval: {loss} {_number(known.get('loss'))}"
     return Mail(title, "\n".join(lines) + "\n")
 
 
@@ -79,8 +75,8 @@ def withdrawn(version: int, place: Place) -> Mail:
     return Mail(
         f"[{place.pipeline}] no champion: version {version} was withdrawn",
         f"Version {version} of {place.group} is not approved any more, and no other version was when it left.\n\n"
-        "Until one is approved, predictions come from Elo ratings (column model: elo), and the next candidate is\n"
-        "compared with Elo alone.\n\n"
+        "Until one is approved, predictions come from the workload's fallback (column model: fallback), and the next\n"
+        "candidate is compared with the baseline alone.\n\n"
         "To see what there is:\n"
         f"  python -m scripts.review_model list {_options(place)}\n"
         "To put a version into service:\n"
@@ -117,39 +113,44 @@ def _options(place: Place) -> str:
 
 
 def _comparison(evaluation: Mapping[str, Any]) -> list[str]:
-    """Candidate beside champion on the same games, and the difference with its interval."""
+    """Candidate beside champion on the same rows, and the difference with its interval."""
     compared = evaluation["comparison"]
     challenged = compared["champion_exists"] == c.YES
-    same_games = compared.get("metrics") or evaluation["metrics"]
+    same_rows = compared.get("metrics") or evaluation["metrics"]
     incumbent = f"champion (version {compared['champion_version']})" if challenged else "no champion"
     columns = {
-        "candidate": same_games[c.CANDIDATE],
-        incumbent: same_games.get(c.CHAMPION),
-        "Elo-logistic": same_games.get(c.BASELINE) or evaluation["metrics"][c.BASELINE],
+        "candidate": same_rows[c.CANDIDATE],
+        incumbent: same_rows.get(c.CHAMPION),
+        evaluation["baseline"]: same_rows.get(c.BASELINE) or evaluation["metrics"][c.BASELINE],
     }
+    words = evaluation["metric_words"]
+    loss = words[evaluation["primary_metric"]]["label"]
+    lower = [word["label"] for word in words.values() if word["better"] == "lower"]
     difference = compared["difference"]
     return [
         f"{'':<20}" + "".join(f"{title:>26}" for title in columns),
         *(
-            f"{words:<20}" + "".join(f"{_number((scores or {}).get(key)):>26}" for scores in columns.values())
-            for key, words in _ROWS.items()
+            f"{word['label']:<20}" + "".join(f"{_number((scores or {}).get(key)):>26}" for scores in columns.values())
+            for key, word in words.items()
         ),
         "",
-        f"{_LOWER_IS_BETTER} Basis: {compared['basis']}.",
-        f"Log loss, candidate less {'champion' if challenged else 'Elo-logistic'}: "
+        f"Lower is better: {', '.join(lower)}. Basis: {compared['basis']}.",
+        f"{loss.capitalize()}, candidate less {'champion' if challenged else evaluation['baseline']}: "
         f"{difference['mean']:+.4f} (95 % interval {difference['lower']:+.4f} to {difference['upper']:+.4f}) on "
-        f"{compared['n_rows']:,} games, {compared['first_date']} to {compared['last_date']}.",
+        f"{compared['n_rows']:,} {evaluation['rows']}, {compared['first_date']} to {compared['last_date']}.",
         f"Why it was registered: {evaluation['reason']}.",
     ]
 
 
 def _carried(known: Mapping[str, str]) -> list[str]:
     """The candidate's numbers as the package carries them."""
-    lines = [f"{words:<20}{_number(known[key]):>26}" for key, words in _ROWS.items() if key in known]
+    loss = known.get("primary_metric", "loss").replace("_", " ")
+    shown = {"loss": loss, "baseline_loss": f"{loss} of baseline", "skill": "skill", c.N_ROWS: "rows"}
+    lines = [f"{words:<20}{_number(known[key]):>26}" for key, words in shown.items() if key in known]
     if "difference_to_incumbent" in known:
         numbers = [_number(known.get(f"difference_{end}")) for end in ("to_incumbent", "lower", "upper")]
         lines.append(
-            f"Log loss, candidate less champion ({known.get('champion_version', 'none')}): {numbers[0]} "
+            f"{loss.capitalize()}, candidate less champion ({known.get('champion_version', 'none')}): {numbers[0]} "
             f"(95 % interval {numbers[1]} to {numbers[2]})."
         )
     return [*lines, "evaluation.json could not be read: the champion's own numbers are in the report."]

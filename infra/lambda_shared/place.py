@@ -5,8 +5,9 @@ Without boto3: the stack takes names from here, and a synthesis should not load 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from pipeline.contract import names as c
@@ -17,6 +18,7 @@ PIPELINE_VARIABLE: Final = "PIPELINE_NAME"
 ENVIRONMENT_VARIABLE: Final = "ENVIRONMENT"
 ALERTS_VARIABLE: Final = "ALERTS_TOPIC_ARN"
 APPROVERS_VARIABLE: Final = "APPROVERS_TOPIC_ARN"
+SEEDS_VARIABLE: Final = "SEED_OBJECTS"  # JSON: those of the workload, besides core's
 CHAMPION_PREFIX: Final = f"{c.CHAMPION_CHANNEL}/"
 OUTBOX_PREFIX: Final = "outbox/registry/"  # one object for each email of the function that follows the registry
 SERVING_OUTBOX_PREFIX: Final = "outbox/serving/"  # of the function that changes the endpoint
@@ -45,6 +47,7 @@ class Place:
     partition: str
     region: str
     account: str
+    seeds: Mapping[str, str] = field(default_factory=dict)  # key in the artifact bucket -> content
 
     def package_arn(self, version: int) -> str:
         """Of a version of the group."""
@@ -63,4 +66,5 @@ class Place:
             partition=partition,
             region=region,
             account=account,
+            seeds=json.loads(variables.get(SEEDS_VARIABLE, "{}")),
         )

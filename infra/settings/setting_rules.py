@@ -14,8 +14,11 @@ from zoneinfo import available_timezones
 
 from infra.settings.schedule_expression import EXAMPLE, ScheduleError, longest_gap_hours
 from infra.settings.tag_rules import wrong_tags
-from pipeline.contract import gates, parameters
+from pipeline.contract.gates import gate_parameters
 from pipeline.contract.names import MAX_INSTANCES
+from pipeline.contract.parameters import parameters_of, prefix_conflict
+from pipeline.contract.spec import Spec, Value
+from pipeline.contract.workload import workload_names
 from pipeline.definition.service_rules.instances import is_arm64
 from pipeline.definition.service_rules.shapes import shape
 
@@ -32,15 +35,23 @@ LOG_RETENTION_DAYS: Final = (
 )
 # docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariantServerlessConfig.html
 SERVERLESS_MEMORY_MB: Final = (1024, 2048, 3072, 4096, 5120, 6144)
-LIMITS: Final = {
-    p.name: p.default
-    for p in parameters.ALL
-    if p.name in (*gates.GATE_PARAMETERS, "MaxBadRowShare", "MaxBadRowShareOfFile", "MinRows")
-}
-_TYPE = "InstanceType"
-STEPS_WITH_MACHINES: Final = tuple(p.name.removesuffix(_TYPE) for p in parameters.MACHINES if p.name.endswith(_TYPE))
-# SageMaker says "Training" of the job, we say "Train" of the step; settings name steps.
-COUNT_PARAMETERS: Final = {"Aggregate": "AggregateInstanceCount", "Train": "TrainInstanceCount"}
+_TYPE: Final = "InstanceType"
+_COUNT: Final = "InstanceCount"
+_DATA_LIMITS: Final = ("MaxBadRowShare", "MaxBadRowShareOfFile", "MinRows")
+
+
+def limit_defaults(spec: Spec) -> dict[str, Value]:
+    """The limits that a deployment may change, with the workload's defaults."""
+    defaults = parameters_of(spec).defaults
+    return {name: defaults[name] for name in (*gate_parameters(spec), *_DATA_LIMITS)}
+
+
+def steps_with(spec: Spec, ending: str) -> tuple[str, ...]:
+    """The steps that have a parameter of this ending: InstanceType or InstanceCount."""
+    names = parameters_of(spec).defaults
+    return tuple(name.removesuffix(ending) for name in names if name.endswith(ending))
+
+
 UTC: Final = ("UTC", "Etc/UTC")
 _NO_PLACES: Final = ("Etc/", "SystemV/", "posix/", "right/")
 _SHARES: Final = ("MaxBadRowShare", "MaxBadRowShareOfFile", "MaxAccuracy", "MaxCalibrationError")
@@ -78,13 +89,23 @@ def matching(pattern: str, allowed: str) -> Reader[str]:
     return read
 
 
-def events_prefix(value: object) -> str:
-    """A folder of the data bucket, beside that of the games."""
-    read = matching(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*", "a folder below the data bucket such as play_by_play")
-    games = next(str(p.default) for p in parameters.DATA if p.name == "DataPrefix")
-    if parameters.prefix_conflict(games, read(value)):
-        raise SettingError(f'a folder such as play_by_play beside "{games}", which holds the games')
-    return str(value)
+def workload(value: object) -> str:
+    """A folder of pipeline/workloads."""
+    return one_of(*workload_names())(value)
+
+
+def events_prefix(spec: Spec) -> Reader[str]:
+    """A folder of the data bucket, beside that of the rows, for a workload that reads such files."""
+
+    def read(value: object) -> str:
+        if not spec.inputs:
+            raise SettingError(f"nothing: the workload {spec.name} reads no other files than its {spec.rows}")
+        folder = matching(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*", "a folder below the data bucket such as events")(value)
+        if prefix_conflict(spec.data_prefix, folder):
+            raise SettingError(f'a folder such as events beside "{spec.data_prefix}", which holds the {spec.rows}')
+        return folder
+
+    return read
 
 
 def boolean(value: object) -> bool:
@@ -206,47 +227,58 @@ def tags(value: object) -> dict[str, str]:
     return found
 
 
-def instance_types(value: object) -> dict[str, str]:
-    """A machine for some of the steps."""
-    found = pairs(value)
-    for step, machine in found.items():
-        if step not in STEPS_WITH_MACHINES:
-            raise SettingError(
-                f"machines of {', '.join(STEPS_WITH_MACHINES)}, not of {step}{suggestion(step, STEPS_WITH_MACHINES)}"
-            )
-        if not re.fullmatch(r"ml\.[a-z0-9-]+\.[a-z0-9]+", str(machine)):
-            raise SettingError(f"an instance type such as ml.m5.large for {step}, not {machine!r}")
-    return {step: str(machine) for step, machine in found.items()}
+def instance_types(spec: Spec) -> Reader[dict[str, str]]:
+    """An instance type for some of the steps."""
+    steps = steps_with(spec, _TYPE)
+
+    def read(value: object) -> dict[str, str]:
+        found = pairs(value)
+        for step, kind in found.items():
+            if step not in steps:
+                raise SettingError(f"instance types of {', '.join(steps)}, not of {step}{suggestion(step, steps)}")
+            if not re.fullmatch(r"ml\.[a-z0-9-]+\.[a-z0-9]+", str(kind)):
+                raise SettingError(f"an instance type such as ml.m5.large for {step}, not {kind!r}")
+        return {step: str(kind) for step, kind in found.items()}
+
+    return read
 
 
-def instance_counts(value: object) -> dict[str, int]:
-    """How many machines some of the steps have."""
-    found = pairs(value)
-    counts: dict[str, int] = {}
-    for step, count in found.items():
-        if step not in COUNT_PARAMETERS:
-            steps = tuple(COUNT_PARAMETERS)
-            raise SettingError(f"counts of {', '.join(steps)}, not of {step}{suggestion(step, steps)}")
-        try:
-            counts[step] = whole_number(1, MAX_INSTANCES)(count)
-        except SettingError as error:
-            raise SettingError(f"{error} for {step}, not {count!r}") from error
-    return counts
+def instance_counts(spec: Spec) -> Reader[dict[str, int]]:
+    """How many instances some of the steps have."""
+    steps = steps_with(spec, _COUNT)
+
+    def read(value: object) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for step, count in pairs(value).items():
+            if step not in steps:
+                raise SettingError(f"counts of {', '.join(steps)}, not of {step}{suggestion(step, steps)}")
+            try:
+                counts[step] = whole_number(1, MAX_INSTANCES)(count)
+            except SettingError as error:
+                raise SettingError(f"{error} for {step}, not {count!r}") from error
+        return counts
+
+    return read
 
 
-def limits(value: object) -> dict[str, int | float]:
-    """Other limits than the pipeline's defaults."""
-    return {name: _limit(name, item) for name, item in pairs(value).items()}
+def limits(spec: Spec) -> Reader[dict[str, int | float]]:
+    """Other limits than the workload's defaults."""
+    known = limit_defaults(spec)
+
+    def read(value: object) -> dict[str, int | float]:
+        return {name: _limit(known, name, item) for name, item in pairs(value).items()}
+
+    return read
 
 
-def _limit(name: str, value: object) -> int | float:
-    if name not in LIMITS:
-        raise SettingError(f"limits among {', '.join(LIMITS)}, not {name}{suggestion(name, tuple(LIMITS))}")
+def _limit(known: Mapping[str, Value], name: str, value: object) -> int | float:
+    if name not in known:
+        raise SettingError(f"limits among {', '.join(known)}, not {name}{suggestion(name, tuple(known))}")
     try:
         number = float("nan" if isinstance(value, bool) else str(value))
     except ValueError:
         number = math.nan
-    whole = isinstance(LIMITS[name], int)
+    whole = isinstance(known[name], int)
     if not math.isfinite(number) or (whole and (number != int(number) or number < 0)):
         raise SettingError(f"{'a whole number from 0' if whole else 'a number'} for {name}, not {value!r}")
     if name == "MaxLogLoss" and number <= 0:

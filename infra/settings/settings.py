@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from infra.settings import setting_rules as rule
 from infra.settings.setting_rules import SettingError
 from infra.settings.tag_rules import ENVIRONMENT_TAG, PIPELINE_TAG
-from pipeline.contract.parameters import TIME_ZONE
+from pipeline.contract.spec import Spec
+from pipeline.contract.workload import WORKLOAD_KEY, can_serve, default_workload, load_spec
 
 ENVIRONMENT_KEY: Final = "env"
 ENVIRONMENTS_KEY: Final = "environments"
@@ -41,7 +42,7 @@ _IMAGE_OR_TAG: Final = rule.matching(
 )
 
 
-def _setting(read: rule.Reader[Any], default: object, meaning: str) -> Any:  # noqa: ANN401 - stands for a field of any type
+def _setting(read: Callable[..., Any], default: object, meaning: str) -> Any:  # noqa: ANN401 - stands for a field of any type
     kind = {"default_factory": lambda: default} if isinstance(default, dict) else {"default": default}
     return field(**kind, metadata={"read": read, "meaning": meaning})
 
@@ -51,6 +52,7 @@ class Settings:
     """All that a deployment may choose; each field's meaning stands beside its default."""
 
     environment: str
+    workload: str = _setting(rule.workload, "", "the folder of pipeline/workloads that is deployed")
     image_uri: str = _setting(
         _IMAGE, "", "a prebuilt image in ECR for every step; without it, the deploy builds one from pipeline/Dockerfile"
     )
@@ -62,7 +64,9 @@ class Settings:
         rule.several(_EMAIL), (), "who is mailed when a version waits for approval"
     )
     schedule: str = _setting(rule.schedule, "cron(0 9 * * ? *)", "when it runs, in `time_zone`")
-    time_zone: str = _setting(rule.time_zone, TIME_ZONE, "time zone of the schedule and of the games' days (IANA name)")
+    time_zone: str = _setting(
+        rule.time_zone, "", "time zone of the schedule and of the rows' days (IANA name); without it, the workload's"
+    )
     enabled: bool = _setting(rule.boolean, True, "whether the schedule is on")
     data_arrival: bool = _setting(rule.boolean, False, "whether a completion marker below the data prefix starts a run")
     completion_marker: str = _setting(
@@ -79,7 +83,7 @@ class Settings:
         # IAM compares ARNs by case, and SageMaker has written those of groups in lower case (model-package/...).
         rule.matching(r"[a-z0-9](-*[a-z0-9]){0,62}", "lower-case letters, digits and hyphens, 63 at most"),
         "",
-        "name of the model package group; without it, nba-home-win-<environment>",
+        "name of the model package group; without it, that of the workload and the environment",
     )
     drift_trigger: bool = _setting(
         rule.boolean, True, "whether an alarm of the monitor (live loss, drift) starts a run, at most once a day"
@@ -142,7 +146,7 @@ class Settings:
     @property
     def pipeline_name(self) -> str:
         """Name of the pipeline in SageMaker."""
-        return f"retraining-{self.environment}"
+        return f"{self.spec.deployed_as or f'retraining-{self.workload}'}-{self.environment}"
 
     @property
     def endpoint_name(self) -> str:
@@ -152,7 +156,7 @@ class Settings:
     @property
     def group_name(self) -> str:
         """Name of the model package group."""
-        return self.model_group or f"nba-home-win-{self.environment}"
+        return self.model_group or f"{self.spec.model_group or self.workload}-{self.environment}"
 
     @property
     def all_tags(self) -> dict[str, str]:
@@ -179,10 +183,17 @@ class Settings:
             for k, v in context.items()
             if k not in (ENVIRONMENT_KEY, ENVIRONMENTS_KEY) and not re.search("[:@]", k)
         }
-        values = {key: _read(key, value) for key, value in {**base, **given}.items()}
-        settings = cls(environment=environment, **values)
+        wanted = {WORKLOAD_KEY: default_workload(), **base, **given}
+        spec = load_spec(_read(WORKLOAD_KEY, wanted[WORKLOAD_KEY], None))
+        values = {key: _read(key, value, spec) for key, value in wanted.items()}
+        settings = cls(environment=environment, **{"time_zone": spec.time_zone, **values})
         settings._check_together()
         return settings
+
+    @property
+    def spec(self) -> Spec:
+        """The workload that is deployed."""
+        return load_spec(self.workload)
 
     def _check_together(self) -> None:
         if self.environment == "prod" and self.enabled and not self.alert_emails:
@@ -191,6 +202,9 @@ class Settings:
         if self.monthly_budget_usd and not self.alert_emails:
             reason = "at least one address, because monthly_budget_usd does nothing but tell these"
             raise SettingError(_wrong("alert_emails", (), reason))
+        if self.serving != "off" and not can_serve(self.workload):
+            reason = f"off, because the workload {self.workload} has no serving module"
+            raise SettingError(_wrong("serving", self.serving, reason))
         if self.serving != "off" and len(json.dumps(dict(self.tags))) > _TAGS_OF_ENDPOINT:
             reason = (
                 f"at most {_TAGS_OF_ENDPOINT} characters of JSON with serving: a Lambda function's variables have 4 KB"
@@ -211,17 +225,18 @@ def _environment(environments: object, name: str) -> Mapping[str, Any]:
     return found
 
 
-READERS: Final[Mapping[str, rule.Reader[Any]]] = {f.name: f.metadata["read"] for f in fields(Settings) if f.metadata}
+OF_SPEC: Final = ("events_prefix", "instance_types", "instance_counts", "limits")  # read as the workload allows
+READERS: Final[Mapping[str, Callable[..., Any]]] = {f.name: f.metadata["read"] for f in fields(Settings) if f.metadata}
 
 
-def _read(key: str, value: object) -> Any:  # noqa: ANN401 - the type is the reader's
+def _read(key: str, value: object, spec: Spec | None) -> Any:  # noqa: ANN401 - the type is the reader's
     """A setting's value; raises SettingError."""
     if key not in READERS:
         raise SettingError(
             f"unknown setting {key}{rule.suggestion(key, tuple(READERS))}: there are {', '.join(READERS)}"
         )
     try:
-        return READERS[key](value)
+        return READERS[key](spec)(value) if key in OF_SPEC else READERS[key](value)
     except SettingError as error:
         raise SettingError(_wrong(key, value, str(error))) from error
 

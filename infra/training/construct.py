@@ -18,7 +18,7 @@ from infra.settings.tag_rules import VERSION_TAGS
 from infra.training.definition import Versions, bound_body
 from infra.training.image import step_image
 from infra.training.job_role import RUNS, job_role
-from infra.training.spark import spark_code, spark_image
+from infra.training.spark import spark_cluster
 
 PARALLEL_STEPS: Final = 2  # Predict beside Train
 _NAMED_AT_RUN_TIME: Final = (
@@ -42,12 +42,10 @@ class Training(Construct):
         )
         self.group.apply_removal_policy(removal(settings))
         self.image = step_image(self, settings)
-        spark, code = spark_image(self, settings), spark_code(self)
-        self.job_role = job_role(
-            self, settings=settings, images=[self.image, spark], spark_code=code, storage=storage, key=key
-        )
+        cluster = spark_cluster(self, settings)
+        self.job_role = job_role(self, settings=settings, image=self.image, cluster=cluster, storage=storage, key=key)
         self.role = self._pipeline_role(settings, storage, key)
-        versions = Versions.read()
+        versions = Versions.read(settings.workload)
         constants = {
             "ExecutionRoleArn": self.job_role.role_arn,
             "ImageUri": self.image.uri,
@@ -55,9 +53,7 @@ class Training(Construct):
             "ArtifactBucket": storage.artifacts.bucket_name,
             "KmsKeyId": key.key_arn,
             "ModelPackageGroupName": settings.group_name,
-            "SparkImageUri": spark.uri,
-            "SparkCodeUri": code.uri,
-            "SparkCodeFile": code.file,
+            **(cluster.constants if cluster else {}),
             **versions.as_constants(),
         }
         self.pipeline = sagemaker.CfnPipeline(

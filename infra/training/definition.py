@@ -15,9 +15,10 @@ from typing import Any
 
 import aws_cdk as cdk
 
-from infra.settings.setting_rules import COUNT_PARAMETERS, LIMITS, STEPS_WITH_MACHINES, SettingError
+from infra.settings.setting_rules import SettingError, limit_defaults, steps_with
 from infra.settings.settings import Settings
-from pipeline.contract.code_version import DEFINITION_FILE, code_version, git_revision
+from pipeline.contract.code_version import code_version, definition_file, git_revision
+from pipeline.contract.spec import Spec
 from pipeline.definition.service_rules import Finding, check_definition
 from pipeline.definition.service_rules.instances import has_local_storage
 
@@ -31,11 +32,11 @@ class Versions:
     git_revision: str
 
     @classmethod
-    def read(cls) -> Versions:
-        """The versions of this checkout."""
+    def read(cls, workload: str) -> Versions:
+        """The versions of a workload in this checkout."""
         return cls(
-            code_version=code_version(),
-            definition_hash=hashlib.sha256(DEFINITION_FILE.read_bytes()).hexdigest(),
+            code_version=code_version(workload),
+            definition_hash=hashlib.sha256(definition_file(workload).read_bytes()).hexdigest(),
             git_revision=git_revision(),
         )
 
@@ -48,9 +49,9 @@ class Versions:
         }
 
 
-def read_definition() -> dict[str, Any]:
-    """The committed definition."""
-    definition: dict[str, Any] = json.loads(DEFINITION_FILE.read_text(encoding="utf-8"))
+def read_definition(workload: str) -> dict[str, Any]:
+    """The committed definition of a workload."""
+    definition: dict[str, Any] = json.loads(definition_file(workload).read_text(encoding="utf-8"))
     return definition
 
 
@@ -58,8 +59,9 @@ def other_defaults(settings: Settings) -> dict[str, Any]:
     """Parameter defaults that the settings change: name to value."""
     approved = {"ApprovalStatus": "Approved"} if settings.approval == "automatic" else {}
     machines = {f"{step}InstanceType": machine for step, machine in settings.instance_types.items()}
-    counts = {COUNT_PARAMETERS[step]: count for step, count in settings.instance_counts.items()}
-    data = {"EventsPrefix": settings.events_prefix, "TimeZone": settings.time_zone}
+    counts = {f"{step}InstanceCount": count for step, count in settings.instance_counts.items()}
+    events = {extra.parameter: settings.events_prefix for extra in settings.spec.inputs}
+    data = {**events, "TimeZone": settings.time_zone}
     return {**data, **approved, **machines, **counts, **settings.limits}
 
 
@@ -71,18 +73,19 @@ def deployed_definition(settings: Settings) -> dict[str, Any]:
     definition = _with_settings(settings)
     found = check_definition(definition)
     if found:
-        setting = _setting_of(found[0])
+        spec = settings.spec
+        setting = _setting_of(spec, found[0])
         named = f"{setting}: {getattr(settings, setting)!r} cannot be used; " if setting else ""
-        raise SettingError(named + "; ".join(str(item) for item in found if _setting_of(item) == setting))
+        raise SettingError(named + "; ".join(str(item) for item in found if _setting_of(spec, item) == setting))
     return definition
 
 
-def _setting_of(found: Finding) -> str | None:
+def _setting_of(spec: Spec, found: Finding) -> str | None:
     """The setting that put a refused value into the definition; None for a fault of the definition itself."""
     by_parameter = {
-        **{f"{step}InstanceType": "instance_types" for step in STEPS_WITH_MACHINES},
-        **dict.fromkeys(COUNT_PARAMETERS.values(), "instance_counts"),
-        **dict.fromkeys(LIMITS, "limits"),
+        **{f"{step}InstanceType": "instance_types" for step in steps_with(spec, "InstanceType")},
+        **{f"{step}InstanceCount": "instance_counts" for step in steps_with(spec, "InstanceCount")},
+        **dict.fromkeys(limit_defaults(spec), "limits"),
         "EventsPrefix": "events_prefix",
         "TimeZone": "time_zone",
         "ApprovalStatus": "approval",
@@ -93,7 +96,7 @@ def _setting_of(found: Finding) -> str | None:
 
 
 def _with_settings(settings: Settings) -> dict[str, Any]:
-    definition = read_definition()
+    definition = read_definition(settings.workload)
     changed = other_defaults(settings)
     for parameter in definition["Parameters"]:
         if parameter["Name"] in changed:

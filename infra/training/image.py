@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import aws_cdk as cdk
@@ -11,7 +13,7 @@ from aws_cdk import aws_ecr_assets as ecr_assets
 from constructs import Construct
 
 from infra.settings.settings import Settings
-from pipeline.contract.code_version import PACKAGE, code_version, image_files
+from pipeline.contract.code_version import image_content, write_image_context
 
 _IN_ECR: Final = r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.[a-z0-9.-]+/([^:@]+)"
 
@@ -30,16 +32,18 @@ def step_image(scope: Construct, settings: Settings) -> Image:
     Synthesis reads files only: Docker is needed when the asset is published, before the deployment.
     """
     if not settings.image_uri:
-        asset = ecr_assets.DockerImageAsset(
-            scope,
-            "Image",
-            directory=str(PACKAGE),
-            platform=ecr_assets.Platform.LINUX_AMD64,
-            build_args={"CONTENT": code_version(image_files())},
-            # Recent engines push OCI manifests by themselves, and SageMaker's CreateModel refuses these
-            # (aws/amazon-sagemaker-feedback issue 180). Attestations, which do the same, the CDK turns off.
-            outputs=["type=docker"],
-        )
+        with tempfile.TemporaryDirectory() as context:  # the asset is a copy
+            write_image_context(settings.workload, Path(context))
+            asset = ecr_assets.DockerImageAsset(
+                scope,
+                "Image",
+                directory=context,
+                platform=ecr_assets.Platform.LINUX_AMD64,
+                build_args={"CONTENT": image_content(settings.workload)},
+                # Recent engines push OCI manifests by themselves, and SageMaker's CreateModel refuses these
+                # (aws/amazon-sagemaker-feedback issue 180). Attestations, which do the same, the CDK turns off.
+                outputs=["type=docker"],
+            )
         return Image(asset.image_uri, asset.repository.repository_arn)
     return image_in_ecr(settings.image_uri)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import aws_cdk as cdk
@@ -14,24 +13,24 @@ from infra.foundation.permissions import allow, service_principal
 from infra.foundation.storage import Storage
 from infra.settings.settings import Settings
 from infra.training.image import Image
-from infra.training.spark import SparkCode
+from infra.training.spark import SparkCluster, SparkCode
 from pipeline.contract import names as c
 from pipeline.contract.registration import LAST_EVALUATED_KEY
 
 RUNS: Final = "runs"
-READ: Final = (RUNS, c.CHAMPION_CHANNEL, c.EVALUATED_CHANNEL, c.TEAM_GAMES_CHANNEL)
-WRITTEN: Final = (RUNS, c.PREDICTIONS_CHANNEL, c.MONITOR_CHANNEL, c.TEAM_GAMES_CHANNEL)
+READ: Final = (RUNS, c.CHAMPION_CHANNEL, c.EVALUATED_CHANNEL)
+WRITTEN: Final = (RUNS, c.PREDICTIONS_CHANNEL, c.MONITOR_CHANNEL)
 # Of evaluated/ not the note that a candidate was registered: that is for those who see the registry.
 EVALUATED: Final = (LAST_EVALUATED_KEY, f"{c.EVALUATED_CHANNEL}/{c.REPORT_FILE}")
-_KEYS_ARE_DATA: Final = "The names of objects below the prefix are data: games, files of a run."
+_KEYS_ARE_DATA: Final = "The names of objects below the prefix are data: rows, files of a run."
 
 
 def job_role(
     scope: Construct,
     *,
     settings: Settings,
-    images: Sequence[Image],
-    spark_code: SparkCode,
+    image: Image,
+    cluster: SparkCluster | None,
     storage: Storage,
     key: kms.IKey,
 ) -> iam.Role:
@@ -40,21 +39,23 @@ def job_role(
         scope,
         "JobRole",
         assumed_by=service_principal("sagemaker"),
-        description=f"Jobs of {settings.pipeline_name}: read games and the champion, write their own artifacts",
+        description=f"Jobs of {settings.pipeline_name}: read data and the champion, write their own artifacts",
     )
+    extra = settings.spec.prepare_channels
     data, artifacts = storage.data.bucket_arn, storage.artifacts.bucket_arn
     allow(role, ["s3:ListBucket", "s3:GetBucketLocation"], [data, artifacts])
-    allow(role, ["s3:GetObject"], [f"{data}/*", *(f"{artifacts}/{p}/*" for p in READ)], why=_KEYS_ARE_DATA)
+    allow(role, ["s3:GetObject"], [f"{data}/*", *(f"{artifacts}/{p}/*" for p in (*READ, *extra))], why=_KEYS_ARE_DATA)
     allow(
         role,
         ["s3:PutObject", "s3:AbortMultipartUpload"],
-        [*(f"{artifacts}/{prefix}/*" for prefix in WRITTEN), *(f"{artifacts}/{key}" for key in EVALUATED)],
+        [*(f"{artifacts}/{prefix}/*" for prefix in (*WRITTEN, *extra)), *(f"{artifacts}/{key}" for key in EVALUATED)],
         why=_KEYS_ARE_DATA,
     )
     allow(role, ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"], [key.key_arn])
     allow_volume_grants(role, key)
-    allow_image(role, *images)
-    _allow_code(role, spark_code)
+    allow_image(role, image, *([cluster.image] if cluster else []))
+    if cluster:
+        _allow_code(role, cluster.code)
     _allow_logs(role)
     if settings.subnet_ids:
         allow_network_interfaces(role)

@@ -1,4 +1,4 @@
-"""What AggregateOnSpark runs in, and what it runs: SageMaker's own Spark image, and our code as an asset beside it."""
+"""What a workload's Spark step runs in, and what it runs: SageMaker's own Spark image, and our code as an asset."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ from constructs import Construct
 
 from infra.settings.settings import Settings
 from infra.training.image import Image, image_in_ecr
-from pipeline.contract.code_version import PACKAGE
-from pipeline.workloads.nba.spark.archive import ARCHIVE_FILE, write_archive
+from pipeline.contract.workload import WORKLOADS, load_workload
 
-IMAGES_FILE: Final = PACKAGE / "workloads" / "nba" / "spark" / "images.json"
 # Where AWS publishes no such image. The deployment must not fail there: nothing is pulled before a run wants a cluster.
 NO_ACCOUNT: Final = "000000000000"
 
@@ -38,14 +36,36 @@ class SparkCode:
         return f"{self.bucket_arn}/{self.key}"
 
 
-def spark_image(scope: Construct, settings: Settings) -> Image:
+@dataclass(frozen=True)
+class SparkCluster:
+    """What a workload's Spark step needs of a deployment."""
+
+    image: Image
+    code: SparkCode
+
+    @property
+    def constants(self) -> dict[str, str]:
+        """As deployment constants of the definition."""
+        return {"SparkImageUri": self.image.uri, "SparkCodeUri": self.code.uri, "SparkCodeFile": self.code.file}
+
+
+def spark_cluster(scope: Construct, settings: Settings) -> SparkCluster | None:
+    """Image and code of the workload's Spark step; None for a workload that has none."""
+    if "SparkImageUri" not in settings.spec.constants:
+        return None
+    return SparkCluster(_spark_image(scope, settings), _spark_code(scope, settings))
+
+
+def _spark_image(scope: Construct, settings: Settings) -> Image:
     """The image that the setting names; without one, that of the region's table.
 
     The stack does not know its region before it is deployed, so the table is in the template (a mapping).
     """
     if settings.spark_image_uri:
         return image_in_ecr(settings.spark_image_uri)
-    images: dict[str, Any] = json.loads(IMAGES_FILE.read_text(encoding="utf-8"))
+    images: dict[str, Any] = json.loads(
+        (WORKLOADS / settings.workload / "spark" / "images.json").read_text(encoding="utf-8")
+    )
     known = {region.name: NO_ACCOUNT for region in region_info.RegionInfo.regions} | images["accounts"]
     table = cdk.CfnMapping(
         scope, "SparkImages", mapping={region: {"Account": account} for region, account in sorted(known.items())}
@@ -56,11 +76,12 @@ def spark_image(scope: Construct, settings: Settings) -> Image:
     return Image(f"{repository}:{images['tag']}", arn)
 
 
-def spark_code(scope: Construct) -> SparkCode:
+def _spark_code(scope: Construct, settings: Settings) -> SparkCode:
     """The archive of the step's code, uploaded by the deploy under the digest of its content."""
+    archive = load_workload(settings.workload).spark_archive
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / ARCHIVE_FILE
-        write_archive(path)
+        path = Path(folder) / archive.ARCHIVE_FILE
+        archive.write_archive(path)
         asset = s3_assets.Asset(scope, "SparkCode", path=str(path))  # copies it into the cloud assembly
     return SparkCode(
         uri=asset.s3_object_url,

@@ -22,7 +22,6 @@ from infra.foundation.storage import Storage
 from infra.settings.settings import Settings
 from infra.training.construct import Training
 from infra.triggers.start_gate import gate_definition
-from pipeline.contract import parameters
 
 REQUEST_EVENT: Final = "retraining.requested"
 DELIVERY_ATTEMPTS: Final = 10
@@ -171,7 +170,7 @@ class Triggers(Construct):
 
 def _marker_pattern(settings: Settings, storage: Storage) -> events.EventPattern:
     """The completion marker of an export, directly below the data prefix or in a folder below it."""
-    prefix = next(str(p.default) for p in parameters.DATA if p.name == "DataPrefix")
+    prefix = settings.spec.data_prefix
     keys: list[Any] = [
         f"{prefix}/{settings.completion_marker}",
         {"wildcard": f"{prefix}/*/{settings.completion_marker}"},

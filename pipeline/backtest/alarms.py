@@ -9,7 +9,6 @@ from pipeline.backtest.candidates import Calendar
 from pipeline.backtest.fits import Fits
 from pipeline.backtest.world import World
 from pipeline.monitoring import monitor_evidence as monitor
-from pipeline.workloads.nba import columns as n
 
 _FIRST_HORIZON = 400  # days: most champions are replaced by then, and evidence over years takes seconds
 
@@ -20,7 +19,8 @@ class Alarms:
     def __init__(self, world: World, calendar: Calendar, fits: Fits) -> None:
         self._world, self._calendar, self._fits = world, calendar, fits
         results = world.modelled_results
-        self._home, self._away = (results[name].to_numpy() for name in (n.HOME_FRANCHISE, n.AWAY_FRANCHISE))
+        groups = world.workload.spec.monitor.groups
+        self._groups = [(results[name].to_numpy(), sign) for name, sign in groups.items()]
         self._known: dict[int, tuple[int, monitor.EvidencePath | None]] = {}
 
     def on(self, champion: int, night: int, family: str | None) -> bool:
@@ -55,8 +55,8 @@ class Alarms:
                 p=p,
                 target=self._world.target[games],
                 day=self._world.day[games],
-                home=self._home[games],
-                away=self._away[games],
+                groups=tuple((members[games], sign) for members, sign in self._groups),
                 p_reference=reference[games],
-            )
+            ),
+            self._world.workload.spec.monitor,
         )

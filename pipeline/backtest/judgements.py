@@ -16,7 +16,7 @@ from pipeline.backtest.world import World
 from pipeline.contract import gates
 from pipeline.contract import names as c
 from pipeline.contract.code_version import code_version
-from pipeline.evaluation.evaluation import Record, candidate_numbers, difference_on, out_of_sample
+from pipeline.evaluation.evaluation import Evaluated, candidate_numbers, difference_on, out_of_sample
 from pipeline.evaluation.metrics import Difference
 
 FloatArray = NDArray[np.float64]
@@ -38,17 +38,18 @@ class Judgements:
         self._n_slots = 0
         self._new_pairs = 0
         self.record = lru_cache(_RECORDS_KEPT)(self._record)
-        self._key = digest(code_version(), fits.digest, *(str(x) for x in calendar.candidates))
+        self._key = digest(code_version(world.workload.spec.name), fits.digest, *(str(x) for x in calendar.candidates))
         self._load_pairs()
 
     # --- records ------------------------------------------------------------------------------------------------------
-    def _record(self, number: int) -> Record:
-        """The candidate's walk-forward predictions, and the reference for the same games."""
+    def _record(self, number: int) -> Evaluated:
+        """The candidate's walk-forward record, and the reference for the same games."""
         candidate = self.calendar.candidates[number]
         first, end = self.bounds(candidate)
         parts = [self.fits.probabilities(self.fits.row(p.fit), p.begin, p.end) for p in candidate.record]
-        return Record(
-            game_id=self._ids[first:end],
+        return Evaluated(
+            spec=self.world.workload.spec,
+            row_id=self._ids[first:end],
             days=self.world.day[first:end],
             target=self.world.target[first:end],
             predictions={
@@ -79,7 +80,8 @@ class Judgements:
 
     def passes(self, limits: Mapping[str, float], progress: Progress = lambda _: None) -> BoolArray:
         """Whether each candidate keeps every quality limit; one without a record fails, as Evaluate does."""
-        quality = {limit.parameter: limits[limit.parameter] for limit in gates.QUALITY_LIMITS}
+        spec = self.world.workload.spec
+        quality = {limit.parameter: limits[limit.parameter] for limit in gates.quality_limits(spec)}
         key = digest(self._key, str(sorted(quality.items())))
         known = self._cache.load_arrays("quality", key)
         if known is not None:
@@ -87,7 +89,7 @@ class Judgements:
             return known["passes"].astype(np.bool_)
         passes = np.zeros(len(self.calendar.candidates), dtype=np.bool_)
         for number, candidate in enumerate(self.calendar.candidates):
-            passes[number] = bool(candidate.record) and not gates.failed_limits(self.numbers(number), quality)
+            passes[number] = bool(candidate.record) and not gates.failed_limits(spec, self.numbers(number), quality)
             progress(1)
         self._cache.save_arrays("quality", key, {"passes": passes})
         return passes

@@ -17,7 +17,8 @@ from typing import Any, Final
 import yaml
 
 from pipeline.backtest.candidates import ALL_SEASONS
-from pipeline.contract import parameters
+from pipeline.contract.parameters import parameters_of
+from pipeline.contract.spec import Spec
 
 NEVER: Final = math.inf
 DEFAULT_FILE: Final = Path(__file__).with_name("policies.yaml")
@@ -149,14 +150,14 @@ def _choice(field: str, value: str, choices: Sequence[str]) -> None:
 REFERENCE: Final = Policy(train="never")
 
 
-def default_policy() -> Policy:
+def default_policy(spec: Spec) -> Policy:
     """What the pipeline's own parameters and schedule come to."""
-    days = next(float(p.default) for p in parameters.RUN if p.name == "MinDaysBetweenTrainings")
+    days = float(parameters_of(spec).defaults["MinDaysBetweenTrainings"])
     names = {length: name for name, length in _DAYS.items()}
     return Policy(train=names.get(max(days, 1.0), f"every {days:.0f} days"))
 
 
-def read_policies(file: Path = DEFAULT_FILE) -> tuple[Policy, ...]:
+def read_policies(spec: Spec, file: Path = DEFAULT_FILE) -> tuple[Policy, ...]:
     """The policies of a file in its order, each once, after `never` (everything is compared with it) and the default.
 
     Raises PolicyError that names the file and the block.
@@ -167,7 +168,7 @@ def read_policies(file: Path = DEFAULT_FILE) -> tuple[Policy, ...]:
         raise PolicyError(f"{file}: cannot be read as YAML ({error})") from error
     if not isinstance(blocks, list) or not blocks:
         raise PolicyError(f"{file}: not a list of policies, such as `- train: [weekly, monthly]`")
-    found = [REFERENCE, default_policy()]
+    found = [REFERENCE, default_policy(spec)]
     for number, block in enumerate(blocks, start=1):
         try:
             found += _product(block)

@@ -52,7 +52,7 @@ def render(done: Replay, *, simulated: bool) -> str:
         settings=settings,
         simulated=simulated,
         results=sorted(done.results, key=lambda result: result.scores.log_loss),
-        default=default_policy().name,
+        default=default_policy(done.prepared.settings.spec).name,
         choice=done.choice,
         bounds=bound_rows(done),
         seasons=sorted({int(season) for season in service.season}),
@@ -73,7 +73,7 @@ def pictured(done: Replay) -> list[int]:
     names = [result.name for result in done.results]
     ranked = sorted(range(len(names)), key=lambda n: done.results[n].scores.log_loss)
     wanted = [
-        default_policy().name,
+        default_policy(done.prepared.settings.spec).name,
         *([done.choice.best.name, done.choice.cheapest.name] if done.choice else []),
         "nightly",
     ]

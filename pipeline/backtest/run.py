@@ -24,13 +24,14 @@ from pipeline.backtest.results import PolicyResult, summarise
 from pipeline.backtest.service import Losses, Service
 from pipeline.backtest.simulate import NOBODY, Outcome, Simulation
 from pipeline.backtest.world import ReplayError, World, load_world
-from pipeline.contract import gates, parameters
-from pipeline.contract.parameters import snake_case
+from pipeline.contract.gates import gate_parameters
+from pipeline.contract.parameters import parameters_of, snake_case
+from pipeline.contract.spec import Spec, Value
+from pipeline.contract.workload import Workload, current_workload
 from pipeline.cost.night import Nights, default_nights
 from pipeline.training.model import Hyperparameters
 
 MOST_PROMOTIONS: Final = 120  # of the bound: more gain nothing that anybody could have known
-_GATE_DEFAULTS: Final = {p.name: float(p.default) for p in parameters.EVALUATION if p.name in gates.GATE_PARAMETERS}
 
 
 @dataclass(frozen=True)
@@ -41,27 +42,33 @@ class Settings:
     first: date
     last: date
     policies: tuple[Policy, ...]
-    overrides: Mapping[str, parameters.Value] = field(default_factory=dict)
+    overrides: Mapping[str, Value] = field(default_factory=dict)
     injections: tuple[Injection, ...] = ()
     choose_until: int | None = None  # last of the earlier seasons; None: two thirds of the seasons
     nights: tuple[date, ...] | None = None  # None: every day of the span
     jobs: int | None = None
+    workload: Workload = field(default_factory=current_workload)
+
+    @property
+    def spec(self) -> Spec:
+        """What the workload declares."""
+        return self.workload.spec
 
     def parameter(self, name: str) -> Any:  # noqa: ANN401 - of the parameter's own type
         """The value of a pipeline parameter."""
         if name in self.overrides:
             return self.overrides[name]
-        return next(p.default for p in parameters.ALL if p.name == name)
+        return parameters_of(self.spec).defaults[name]
 
     @property
     def limits(self) -> dict[str, float]:
         """The gates' limits."""
-        return {name: float(self.parameter(name)) for name in _GATE_DEFAULTS}
+        return {name: float(self.parameter(name)) for name in gate_parameters(self.spec)}
 
     @property
     def hyperparameters(self) -> Hyperparameters:
         """The training config; raises ValueError that names key, value and range."""
-        names = {snake_case(p.name): p.name for p in parameters.HYPERPARAMETERS}
+        names = {snake_case(p.name): p.name for p in parameters_of(self.spec).hyperparameters}
         return Hyperparameters.from_strings({key: str(self.parameter(name)) for key, name in names.items()})
 
 
@@ -109,6 +116,7 @@ class Replay:
 def prepare(settings: Settings, cache: FitCache, progress: Progress = silent) -> Prepared:
     """Load the games, fit every candidate that the policies may ask for, and judge each alone."""
     world = load_world(
+        settings.workload,
         settings.data,
         first=settings.first,
         last=settings.last,
@@ -167,7 +175,7 @@ def replay(settings: Settings, cache: FitCache, progress: Progress = silent) -> 
     done(1)
     margin = float(settings.parameter("NonInferiorityMargin"))
     until = settings.choose_until if settings.choose_until is not None else two_thirds(prepared.service)
-    choice = choose(results, losses, prepared.service, until, margin=margin, default=default_policy().name)
+    choice = choose(results, losses, prepared.service, until, margin=margin, default=default_policy(settings.spec).name)
     if choice is None and settings.choose_until is not None:
         seasons = np.unique(prepared.service.season)
         raise ReplayError(

@@ -27,8 +27,8 @@ from pipeline.training.logistic import sigmoid
 from pipeline.training.model import Hyperparameters, predict_log_odds
 from pipeline.training.training_sets import FeatureMatrix
 from pipeline.training.walk_forward import feature_matrix
-from pipeline.workloads.nba.data.games import as_known_on
 from pipeline.workloads.nba.features import build_features
+from pipeline.workloads.nba.game_data.games import as_known_on
 from pipeline.workloads.nba.tables import feature_table
 
 FloatArray = NDArray[np.float64]

@@ -21,6 +21,7 @@ from pipeline.backtest.policies import OFF, STRICT, Policy
 from pipeline.backtest.world import World
 from pipeline.contract import gates
 from pipeline.contract.retrain_policy import training_is_due
+from pipeline.contract.spec import Limit
 from pipeline.monitoring.monitor_evidence import LOSS
 
 FloatArray = NDArray[np.float64]
@@ -214,7 +215,7 @@ class Simulation:
         alone = self.champion[who] < 0
         values = self._compare(who, candidate, alone, night)
 
-        def holds(limit: gates.Limit) -> Any:  # noqa: ANN401 - an array of truths
+        def holds(limit: Limit) -> Any:  # noqa: ANN401 - an array of truths
             return gates.COMPARE[limit.operator](values[limit.parameter], self.rules.limits[limit.parameter][who])
 
         promote = alone | gates.replaces(holds)

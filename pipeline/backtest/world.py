@@ -19,12 +19,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.contract import names as c
+from pipeline.contract.workload import Workload
 from pipeline.training.training_sets import FeatureMatrix
 from pipeline.training.walk_forward import feature_matrix
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba.data.games import load_games
 from pipeline.workloads.nba.features import build_features
-from pipeline.workloads.nba.reference import reference_forecast
+from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.tables import feature_table, result_table
 
 FloatArray = NDArray[np.float64]
@@ -50,6 +50,7 @@ class World:
     season: IntArray
     nights: IntArray  # mornings on which a run starts, ascending
     first_season: int
+    workload: Workload
 
     @property
     def month(self) -> NDArray[np.datetime64]:
@@ -79,7 +80,7 @@ class World:
         forecast = np.full(len(self.day), np.nan)
         if start < end:
             ids = self.features[c.ROW_ID].slice(start, end - start).to_pylist()
-            forecast[start:end] = reference_forecast(
+            forecast[start:end] = self.workload.baseline.forecast(
                 self.results, ids, date.fromordinal(EPOCH.toordinal() + int(self.day[first]))
             )
         return forecast
@@ -112,6 +113,7 @@ def digests_of(X: FeatureMatrix, target: FloatArray) -> list[str]:
 
 
 def load_world(
+    workload: Workload,
     data: Path,
     *,
     first: date,
@@ -160,4 +162,5 @@ def load_world(
         season=table[n.SEASON].to_numpy().astype(np.int64),
         nights=np.array([(night - EPOCH).days for night in nights]) if nights else span,
         first_season=first_season,
+        workload=workload,
     )

@@ -6,26 +6,32 @@ Standard library only.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 PACKAGE: Final = Path(__file__).resolve().parents[1]
-DEFINITION_FILE: Final = PACKAGE / "workloads" / "nba" / "definition.json"
 # Folders whose code runs in a step: the code version covers them. The image holds them and the server besides.
-STEP_FOLDERS: Final = ("contract", "evaluation", "ingest", "jobs", "monitoring", "training", "workloads")
-_LEFT_OUT: Final = ("definition.json", "spark")  # deployed beside the image: the definition, the cluster's program
+STEP_FOLDERS: Final = ("contract", "evaluation", "ingest", "jobs", "monitoring", "training")
+_LEFT_OUT: Final = ("definition.json", "spark", "steps.py")  # deployed beside the image: the definition and its parts
 
 
-def step_files(package: Path = PACKAGE) -> tuple[Path, ...]:
-    """What runs in a step, sorted: its folders and the locked packages."""
-    return tuple(sorted([*_files(package, STEP_FOLDERS), package / "__init__.py", package / "requirements.txt"]))
+def definition_file(workload: str, package: Path = PACKAGE) -> Path:
+    """The committed definition of a workload."""
+    return package / "workloads" / workload / "definition.json"
 
 
-def image_files(package: Path = PACKAGE) -> tuple[Path, ...]:
-    """What the container image holds of this package, sorted: what .dockerignore lets through."""
-    return tuple(sorted([*step_files(package), *_files(package, ("serving",))]))
+def step_files(workload: str, package: Path = PACKAGE) -> tuple[Path, ...]:
+    """What runs in a step of a workload, sorted: core's folders, the workload's, and the locked packages."""
+    shared = (package / "__init__.py", package / "requirements.txt", package / "workloads" / "__init__.py")
+    return tuple(sorted([*_files(package, (*STEP_FOLDERS, f"workloads/{workload}")), *shared]))
+
+
+def image_files(workload: str, package: Path = PACKAGE) -> tuple[Path, ...]:
+    """What the workload's image holds of this package, sorted."""
+    return tuple(sorted([*step_files(workload, package), *_files(package, ("serving",))]))
 
 
 def _files(package: Path, folders: Iterable[str]) -> list[Path]:
@@ -33,10 +39,29 @@ def _files(package: Path, folders: Iterable[str]) -> list[Path]:
     return [p for p in found if p.suffix != ".pyc" and not set(p.relative_to(package).parts) & set(_LEFT_OUT)]
 
 
-def code_version(files: Iterable[Path] | None = None, package: Path = PACKAGE) -> str:
+def code_version(workload: str, package: Path = PACKAGE) -> str:
+    """Digest of what runs in a step: another fingerprint of data wherever it differs."""
+    return digest_of(step_files(workload, package), package)
+
+
+def image_content(workload: str, package: Path = PACKAGE) -> str:
+    """Digest of what the image holds."""
+    return digest_of(image_files(workload, package), package)
+
+
+def write_image_context(workload: str, folder: Path, package: Path = PACKAGE) -> None:
+    """Copy into `folder` what an image of the workload is built from: its files and the Dockerfile."""
+    for path in (*image_files(workload, package), package / "Dockerfile"):
+        target = folder / path.relative_to(package)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    (folder / ".dockerignore").write_text("Dockerfile\n.dockerignore\n", encoding="utf-8")  # sent, but not copied
+
+
+def digest_of(files: Iterable[Path], package: Path) -> str:
     """SHA-256 of the files by path below `package` and content; the same on every machine that has the same files."""
     whole = hashlib.sha256()
-    for path in step_files(package) if files is None else files:
+    for path in files:
         whole.update(f"\n{path.relative_to(package).as_posix()}\0".encode())
         whole.update(hashlib.sha256(path.read_bytes()).digest())
     return whole.hexdigest()

@@ -11,80 +11,84 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
+from pipeline.contract.metrics import primary_metric
 from pipeline.contract.names import CHAMPION_KEPT, FAILED, NO, REGISTERED
+from pipeline.contract.spec import Limit, Spec
 
-Operator = Literal["<=", ">="]
-COMPARE: Final[Mapping[Operator, Callable[[Any, Any], Any]]] = {"<=": operator.le, ">=": operator.ge}  # arrays, too
+COMPARE: Final[Mapping[str, Callable[[Any, Any], Any]]] = {"<=": operator.le, ">=": operator.ge}  # arrays, too
 Truth = TypeVar("Truth", bound=Any)
+_LEAK: Final = "suspected leakage: look for a feature that sees the target before you raise this limit"
 
 
-@dataclass(frozen=True)
-class Limit:
-    """One number of evaluation.json (`path`, dotted) held against one pipeline parameter."""
-
-    words: str
-    path: str
-    operator: Operator
-    parameter: str
-    why: str
-
-    def holds(self, value: float, limit: float) -> bool:
-        """Whether `value` keeps the limit; a NaN never does."""
-        return bool(COMPARE[self.operator](value, limit))
-
-    def describe(self, value: float, limit: float) -> str:
-        """The failing limit in words, e.g. `log loss 0.7012 is above the limit 0.68 (MaxLogLoss): ...`."""
-        side = "above" if self.operator == "<=" else "below"
-        return f"{self.words} {_number(value)} is {side} the limit {_number(limit)} ({self.parameter}): {self.why}"
+def holds(limit: Limit, value: float, bound: float) -> bool:
+    """Whether `value` keeps the limit; a NaN never does."""
+    return bool(COMPARE[limit.operator](value, bound))
 
 
-_TOO_GOOD: Final = (
-    "too good to be true, so look for a feature that sees the result (a leak) before you raise this limit"
-)
-QUALITY_LIMITS: Final = (
-    Limit(
-        "log loss",
-        "metrics.candidate.log_loss",
-        "<=",
-        "MaxLogLoss",
-        "the probabilities say little more than always the base rate",
+def describe(limit: Limit, value: float, bound: float) -> str:
+    """The failing limit in words, e.g. `log loss 0.7012 is above the limit 0.68 (MaxLogLoss): ...`."""
+    side = "above" if limit.operator == "<=" else "below"
+    return f"{limit.words} {_number(value)} is {side} the limit {_number(bound)} ({limit.parameter}): {limit.why}"
+
+
+def quality_limits(spec: Spec) -> tuple[Limit, ...]:
+    """What every candidate of the workload is held to: its own limits, and those of its task."""
+    loss = primary_metric(spec)
+    return (
+        *spec.limits,
+        *_CALIBRATION[spec.task][: 2 if spec.quantiles else 1],
+        Limit(
+            f"{loss.label} above that of {spec.baseline}",
+            "quality.loss_above_baseline",
+            "<=",
+            "MaxLossAboveBaseline",
+            f"{spec.baseline} predicts the same {spec.rows} better",
+        ),
+        Limit("skill", "quality.skill", ">=", "MinSkill", f"too little is gained over {spec.baseline}"),
+        # The baseline is made of validated rows alone, so a leak in the features cannot hide here.
+        Limit("skill", "quality.skill", "<=", "MaxSkill", _LEAK),
+        Limit(
+            f"{spec.rows} evaluated",
+            "metrics.candidate.n_rows",
+            ">=",
+            "MinEvaluatedRows",
+            f"too few {spec.rows} to judge a model",
+        ),
+    )
+
+
+_CALIBRATION: Final[Mapping[str, tuple[Limit, ...]]] = {
+    "binary": (
+        Limit(
+            "calibration error",
+            "metrics.candidate.calibration_error",
+            "<=",
+            "MaxCalibrationError",
+            "the probabilities do not match the share that then came true",
+        ),
     ),
-    Limit(
-        "calibration error",
-        "metrics.candidate.calibration_error",
-        "<=",
-        "MaxCalibrationError",
-        "the probabilities do not match how often home teams win",
+    "regression": (
+        Limit(
+            "relative bias",
+            "quality.relative_bias",
+            "<=",
+            "MaxRelativeBias",
+            "predictions are too high or too low on average",
+        ),
+        Limit(
+            "coverage error",
+            "metrics.candidate.coverage_error",
+            "<=",
+            "MaxCoverageError",
+            "targets are not below the predicted quantiles as often as they should be",
+        ),
     ),
-    Limit(
-        "log loss above Elo-logistic",
-        "quality.loss_above_baseline",
-        "<=",
-        "MaxLossAboveBaseline",
-        "two numbers fitted to Elo predict the same games better",
-    ),
-    Limit(
-        "games evaluated",
-        "metrics.candidate.n_rows",
-        ">=",
-        "MinEvaluatedRows",
-        "too few games to judge a model",
-    ),
-    Limit(
-        "accuracy",
-        "metrics.candidate.accuracy",
-        "<=",
-        "MaxAccuracy",
-        _TOO_GOOD,
-    ),
-    # Elo-logistic is made of results alone, so a leak that its ratings shared with the candidate cannot hide here.
-    Limit("gain over Elo-logistic", "quality.skill", "<=", "MaxSkill", _TOO_GOOD),
-)
+}
 
 NON_INFERIOR: Final = Limit(
-    "upper bound of the log-loss difference to the incumbent",
+    "upper bound of the loss difference to the incumbent",
     "comparison.difference.upper",
     "<=",
     "NonInferiorityMargin",
@@ -106,7 +110,11 @@ OLD: Final = Limit(
 )
 PROMOTION_LIMITS: Final = (NON_INFERIOR, BETTER, OLD)  # the first, and one of the other two
 CHAMPION_EXISTS_PATH: Final = "comparison.champion_exists"
-GATE_PARAMETERS: Final = tuple(limit.parameter for limit in (*QUALITY_LIMITS, *PROMOTION_LIMITS))
+
+
+def gate_parameters(spec: Spec) -> tuple[str, ...]:
+    """The parameters that limits are compared with."""
+    return tuple(limit.parameter for limit in (*quality_limits(spec), *PROMOTION_LIMITS))
 
 
 def number_at(evaluation: Mapping[str, Any], path: str) -> float:
@@ -121,12 +129,12 @@ def number_at(evaluation: Mapping[str, Any], path: str) -> float:
     return float(node)
 
 
-def failed_limits(evaluation: Mapping[str, Any], limits: Mapping[str, float]) -> tuple[str, ...]:
+def failed_limits(spec: Spec, evaluation: Mapping[str, Any], limits: Mapping[str, float]) -> tuple[str, ...]:
     """The quality limits that do not hold, each in words; empty when the candidate passes."""
     return tuple(
-        limit.describe(number_at(evaluation, limit.path), limits[limit.parameter])
-        for limit in QUALITY_LIMITS
-        if not limit.holds(number_at(evaluation, limit.path), limits[limit.parameter])
+        describe(limit, number_at(evaluation, limit.path), limits[limit.parameter])
+        for limit in quality_limits(spec)
+        if not holds(limit, number_at(evaluation, limit.path), limits[limit.parameter])
     )
 
 
@@ -138,28 +146,34 @@ class Promotion:
     reason: str
 
 
-def replaces(holds: Callable[[Limit], Truth]) -> Truth:
-    """Non-inferior, and better by a minimum or the champion is old; `holds` may answer with an array of truths."""
-    truth: Truth = holds(NON_INFERIOR) & (holds(BETTER) | holds(OLD))
+def replaces(keeps: Callable[[Limit], Truth]) -> Truth:
+    """Non-inferior, and better by a minimum or the champion is old; `keeps` may answer with an array of truths."""
+    truth: Truth = keeps(NON_INFERIOR) & (keeps(BETTER) | keeps(OLD))
     return truth
 
 
-def judge_promotion(evaluation: Mapping[str, Any], limits: Mapping[str, float]) -> Promotion:
+def judge_promotion(spec: Spec, evaluation: Mapping[str, Any], limits: Mapping[str, float]) -> Promotion:
     """Non-inferior, and better by a minimum or the champion is old or there is none."""
     if evaluation["comparison"]["champion_exists"] == NO:
         version = evaluation["comparison"].get("champion_version", "none")
-        who = "there is no champion yet" if version == "none" else f"champion {version} predicted none of these games"
+        who = (
+            "there is no champion yet"
+            if version == "none"
+            else f"champion {version} predicted none of these {spec.rows}"
+        )
         return Promotion(True, f"{who}, and the candidate keeps every limit")
 
     def check(limit: Limit) -> tuple[bool, float, float]:
         value, bound = number_at(evaluation, limit.path), limits[limit.parameter]
-        return limit.holds(value, bound), value, bound
+        return holds(limit, value, bound), value, bound
 
     not_worse, upper, margin = check(NON_INFERIOR)
     better, improvement, minimum = check(BETTER)
     _, age, max_age = check(OLD)
     promote = replaces(lambda limit: check(limit)[0])
-    difference = f"log loss {_signed(-improvement)} against the champion (95 % upper bound {_signed(upper)}"
+    difference = (
+        f"{primary_metric(spec).label} {_signed(-improvement)} against the champion (95 % upper bound {_signed(upper)}"
+    )
     if not promote and not not_worse:
         return Promotion(False, f"{difference}, margin {_number(margin)}): it may be worse, so the champion stays")
     if promote and better:
@@ -179,11 +193,11 @@ def judge_promotion(evaluation: Mapping[str, Any], limits: Mapping[str, float]) 
     )
 
 
-def decide(evaluation: Mapping[str, Any], limits: Mapping[str, float]) -> str:
+def decide(spec: Spec, evaluation: Mapping[str, Any], limits: Mapping[str, float]) -> str:
     """What becomes of a candidate under these limits: failed, registered or champion-kept."""
-    if failed_limits(evaluation, limits):
+    if failed_limits(spec, evaluation, limits):
         return FAILED
-    return REGISTERED if judge_promotion(evaluation, limits).promote else CHAMPION_KEPT
+    return REGISTERED if judge_promotion(spec, evaluation, limits).promote else CHAMPION_KEPT
 
 
 def _number(value: float) -> str:

@@ -14,11 +14,11 @@ TARGET: Final = "target"  # null where it is not known yet
 
 # --- columns of predictions, walk-forward or of upcoming rows --------------------------------------------------------
 PREDICTION: Final = "prediction"
-P_CONSTANT: Final = "constant"
+P_CONSTANT: Final = "constant"  # the mean of the targets before
 TRAINED_BEFORE: Final = "trained_before"  # first day that the weights behind a prediction have not seen
 CHAMPION_VERSION: Final = "champion_version"
 AS_OF_DATE: Final = "as_of_date"
-MODEL_USED: Final = "model"  # "champion", or "elo" where no champion can score
+MODEL_USED: Final = "model"  # "champion", or "fallback" where no champion can score
 
 # --- answers of the server -------------------------------------------------------------------------------------------
 MODEL_VERSION: Final = "model_version"
@@ -31,8 +31,6 @@ STALE_AFTER_DAYS_VARIABLE: Final = "STALE_AFTER_DAYS"
 
 # --- channels and files -----------------------------------------------------------------------------------------------
 DATA_CHANNEL: Final = "data"  # raw input files
-EVENTS_CHANNEL: Final = "events"  # raw play-by-play files
-TEAM_GAMES_CHANNEL: Final = "team_games"  # one row a team and game, from events
 CODE_CHANNEL: Final = "code"  # the step's own code, where its image is not ours
 CHAMPION_CHANNEL: Final = "champion"  # the approved version's artifact and champion.json
 EVALUATED_CHANNEL: Final = "evaluated"  # the last-evaluated record
@@ -44,9 +42,6 @@ EVALUATION_CHANNEL: Final = "evaluation"  # evaluation.json and report.html
 PREDICTIONS_CHANNEL: Final = "predictions"
 MONITOR_CHANNEL: Final = "monitor"  # the night's look at champion, features and data
 
-TEAM_GAMES_FILE: Final = "team_games.csv"
-AGGREGATED_FILE: Final = "aggregated.json"
-EVENT_FEATURES_FILE: Final = "event_features.parquet"
 FEATURES_FILE: Final = "features.parquet"
 RESULTS_FILE: Final = "results.parquet"
 UPCOMING_FILE: Final = "upcoming.parquet"
@@ -69,25 +64,18 @@ PREDICTIONS_FILE: Final = "predictions.csv"
 MONITOR_FILE: Final = "monitor.json"
 MONITOR_REPORT_FILE: Final = "monitor.html"
 
-# --- metric keys ------------------------------------------------------------------------------------------------------
-LOG_LOSS: Final = "log_loss"
-BRIER: Final = "brier"
-ACCURACY: Final = "accuracy"
-ROC_AUC: Final = "roc_auc"
-CALIBRATION_ERROR: Final = "calibration_error"
-N_ROWS: Final = "n_rows"
-METRICS: Final = (LOG_LOSS, BRIER, ACCURACY, ROC_AUC, CALIBRATION_ERROR, N_ROWS)
+N_ROWS: Final = "n_rows"  # a count in evaluation.json, beside the metrics of the task (metrics.py)
 
 # who is compared
 CANDIDATE: Final = "candidate"
 CHAMPION: Final = "champion"
 BASELINE: Final = "baseline"
+FALLBACK: Final = "fallback"  # who predicts where no champion can
 CONSTANT: Final = "constant"  # who always predicts the mean of the targets before
 
 # parts of monitor.json, each of which can raise an alarm
 LIVE: Final = "live"  # the champion on games since its cut-off
 DRIFT: Final = "features"  # features against the champion's training
-SCORES: Final = "scores"  # each team's points against its own before
 DATA: Final = "data"  # freshness and volume
 
 # --- decisions of a run -----------------------------------------------------------------------------------------------
@@ -122,11 +110,10 @@ SAMPLE_AS_OF: Final = "2025-03-01"  # the morning on which the simulated sample 
 # What a condition compares: the definition's conditions know text and numbers, and no sample of AWS compares booleans.
 YES: Final = "yes"
 NO: Final = "no"
-NO_EVENTS: Final = "none"  # the EventsPrefix of a pipeline that has no play-by-play
+NO_FOLDER: Final = "none"  # the folder of a workload's extra input where there is none
 
 # Objects that must exist before the first run: SageMaker fails a job whose input prefix holds nothing.
 SEED_OBJECTS: Final = {
     f"{CHAMPION_CHANNEL}/{CHAMPION_FILE}": '{"version": null}\n',
     f"{EVALUATED_CHANNEL}/{EVALUATED_FILE}": '{"fingerprint": null}\n',
-    f"{TEAM_GAMES_CHANNEL}/{AGGREGATED_FILE}": '{"engine": null}\n',
 }

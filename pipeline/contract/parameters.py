@@ -6,49 +6,77 @@ Standard library only: the definition declares them, the help texts and the READ
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from pipeline.contract.names import MAX_INSTANCES, NO, NO_EVENTS, YES
+from pipeline.contract.gates import gate_parameters
+from pipeline.contract.names import MAX_INSTANCES, NO, NO_FOLDER, YES
 from pipeline.contract.service_text import argument
-
-TIME_ZONE: Final = "America/New_York"  # in which the league schedules its games
-
-Value = str | int | float
+from pipeline.contract.spec import Parameter, Spec
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """One pipeline parameter; its type is that of its default."""
+class Parameters:
+    """A workload's parameters by subject."""
 
-    name: str
-    default: Value
-    meaning: str
-    choices: tuple[str, ...] = ()
+    data: tuple[Parameter, ...]
+    run: tuple[Parameter, ...]
+    instances: tuple[Parameter, ...]
+    hyperparameters: tuple[Parameter, ...]
+    evaluation: tuple[Parameter, ...]
+    own: tuple[Parameter, ...]  # of the workload
+
+    @property
+    def all(self) -> tuple[Parameter, ...]:
+        """All of them, in the order of the definition."""
+        return (*self.data, *self.run, *self.instances, *self.hyperparameters, *self.evaluation, *self.own)
+
+    @property
+    def defaults(self) -> dict[str, str | int | float]:
+        """By name."""
+        return {parameter.name: parameter.default for parameter in self.all}
 
 
-DATA: Final = (
-    Parameter("DataPrefix", "games", "folder of the game files below the data bucket"),
-    Parameter("EventsPrefix", "none", "folder of the play-by-play files below the data bucket; none: there are none"),
-    Parameter("AsOfDate", "today", "run as if it were the morning of this day (YYYY-MM-DD, or today in TimeZone)"),
-    Parameter("TimeZone", TIME_ZONE, "time zone of the games' days (IANA name): tonight's games are today's there"),
-    Parameter("FirstSeason", 2004, "first season to model; older games only warm up the ratings"),
-    Parameter("MaxBadRowShare", 0.01, "share of bad rows above which the data is refused (0 to 1)"),
-    Parameter(
-        "MaxBadRowShareOfFile",
-        0.2,
-        "share of bad rows of one file above which the data is refused, however many good rows other files have "
-        "(0 to 1; a day's file may have one bad game of five)",
-    ),
-    Parameter("MinRows", 1000, "fewer played games than this are refused"),
-)
-RUN: Final = (
+def parameters_of(spec: Spec) -> Parameters:
+    """Core's parameters with the workload's defaults, and its own."""
+    limits = {*gate_parameters(spec), "WalkForwardRows"}
+
+    def with_defaults(group: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+        return tuple(replace(p, default=spec.defaults.get(p.name, p.default)) for p in group)
+
+    return Parameters(
+        data=with_defaults(_data(spec)),
+        run=with_defaults(_RUN),
+        instances=with_defaults(_INSTANCES),
+        hyperparameters=with_defaults(HYPERPARAMETERS),
+        evaluation=tuple(p for p in with_defaults(_evaluation(spec)) if p.name in limits),
+        own=spec.parameters,
+    )
+
+
+def _data(spec: Spec) -> tuple[Parameter, ...]:
+    return (
+        Parameter("DataPrefix", spec.data_prefix, f"folder of the files with {spec.rows} below the data bucket"),
+        Parameter("AsOfDate", "today", "run as if it were the morning of this day (YYYY-MM-DD, or today in TimeZone)"),
+        Parameter("TimeZone", spec.time_zone, f"time zone of the days of {spec.rows} (IANA name)"),
+        Parameter("MaxBadRowShare", 0.01, "share of bad rows above which the data is refused (0 to 1)"),
+        Parameter(
+            "MaxBadRowShareOfFile",
+            0.2,
+            "share of bad rows of one file above which the data is refused, however many good rows other files have "
+            "(0 to 1)",
+        ),
+        Parameter("MinRows", 1000, f"fewer {spec.rows} with a known label than this are refused"),
+    )
+
+
+_RUN: Final = (
     Parameter("ForceTraining", NO, "train even when nothing is new", choices=(NO, YES)),
     Parameter(
         "MinDaysBetweenTrainings",
         30,
-        "a run that a schedule or new data started trains on new games only so many days after the last training; "
-        "nothing else waits (drift, a start by hand, new code or training config, no champion)",
+        "a run that a schedule or new data started trains on new rows only so many days after the last training; "
+        "nothing else waits (drift, a manual start, new code or training config, no champion)",
     ),
     Parameter(
         "TriggerReason",
@@ -62,52 +90,47 @@ RUN: Final = (
         choices=("PendingManualApproval", "Approved"),
     ),
 )
-MACHINES: Final = (
-    Parameter("PrepareInstanceType", "ml.t3.medium", "machine of Prepare"),
-    Parameter("AggregateInstanceType", "ml.t3.medium", "machine of Aggregate (only with EventsPrefix)"),
-    Parameter(
-        "AggregateInstanceCount",
-        1,
-        "machines for the play-by-play; 1: Aggregate, with DuckDB; more: AggregateOnSpark, on a Spark cluster of them",
+_INSTANCES: Final = (
+    *(
+        Parameter(f"{step}InstanceType", kind, f"instance type of {step}")
+        for step, kind in (
+            ("Prepare", "ml.t3.medium"),
+            ("Predict", "ml.t3.medium"),
+            ("Train", "ml.m5.large"),
+            ("Evaluate", "ml.t3.medium"),
+        )
     ),
     Parameter(
-        "AggregateOnSparkInstanceType",
-        "ml.m5.xlarge",
-        "machines of AggregateOnSpark (Spark and YARN need 8 GB or more)",
+        "TrainInstanceCount", 1, f"how many instances Train has (1 to {MAX_INSTANCES}); above 1 they train one model"
     ),
-    Parameter("PredictInstanceType", "ml.t3.medium", "machine of Predict"),
-    Parameter("TrainInstanceType", "ml.m5.large", "machine of Train"),
-    Parameter(
-        "TrainInstanceCount", 1, f"how many machines Train has (1 to {MAX_INSTANCES}); above 1 they train one model"
-    ),
-    Parameter("EvaluateInstanceType", "ml.t3.medium", "machine of Evaluate"),
 )
 HYPERPARAMETERS: Final = (
     Parameter("BoostingRounds", 40, "number of trees"),
     Parameter("LearningRate", 0.03, "shrinkage of each tree"),
     Parameter("MaxDepth", 2, "depth of a tree"),
     Parameter("MinChildWeight", 100.0, "least sum of hessians in a leaf"),
-    Parameter("Subsample", 0.7, "share of games drawn for each tree"),
+    Parameter("Subsample", 0.7, "share of rows drawn for each tree"),
     Parameter("ColumnSample", 0.3, "share of features drawn for each tree"),
     Parameter("RegLambda", 20.0, "L2 penalty of leaf weights"),
 )
-EVALUATION: Final = (
-    Parameter("WalkForwardRows", 1312, "games predicted walk-forward (1,312: one season)"),
-    Parameter("MaxLogLoss", 0.68, "quality gate: highest log loss"),
-    Parameter("MaxCalibrationError", 0.06, "quality gate: highest expected calibration error"),
-    Parameter("MaxLossAboveBaseline", 0.0, "quality gate: highest log loss above Elo-logistic's on the same games"),
-    Parameter("MinEvaluatedRows", 1000, "quality gate: fewest games evaluated"),
-    Parameter("MaxAccuracy", 0.73, "quality gate: highest accuracy; above it there is a leak until someone has looked"),
-    Parameter(
-        "MaxSkill",
-        0.02,
-        "quality gate: highest log-loss gain over Elo-logistic (from results alone); above it, a leak likewise",
-    ),
-    Parameter("NonInferiorityMargin", 0.002, "promotion: highest upper bound of the log-loss difference to champion"),
-    Parameter("MinImprovement", 0.001, "promotion: least log-loss improvement over a young champion"),
-    Parameter("MaxChampionAgeDays", 30, "promotion: from this age on an equal candidate replaces the champion"),
-)
-ALL: Final = (*DATA, *RUN, *MACHINES, *HYPERPARAMETERS, *EVALUATION)
+
+
+def _evaluation(spec: Spec) -> tuple[Parameter, ...]:
+    gate, baseline = "quality gate:", spec.baseline
+    return (
+        Parameter("WalkForwardRows", 1000, f"newest {spec.rows} that walk-forward predictions are made of"),
+        *(Parameter(limit.parameter, 0.0, f"{gate} {limit.words} is {limit.operator} this") for limit in spec.limits),
+        Parameter("MaxCalibrationError", 0.06, f"{gate} highest expected calibration error"),
+        Parameter("MaxRelativeBias", 0.1, f"{gate} largest mean error as a share of the targets' standard deviation"),
+        Parameter("MaxCoverageError", 0.1, f"{gate} largest gap between a quantile and the share of targets below it"),
+        Parameter("MaxLossAboveBaseline", 0.0, f"{gate} highest loss above that of {baseline} on the same {spec.rows}"),
+        Parameter("MinSkill", -1.0, f"{gate} least share of the loss of {baseline} that is removed (-1: no limit)"),
+        Parameter("MaxSkill", 0.9, f"{gate} largest share of that loss that is removed; above it: leakage"),
+        Parameter("MinEvaluatedRows", 500, f"{gate} fewest {spec.rows} evaluated"),
+        Parameter("NonInferiorityMargin", 0.002, "promotion: highest upper bound of the loss difference to champion"),
+        Parameter("MinImprovement", 0.001, "promotion: least improvement of the loss over a young champion"),
+        Parameter("MaxChampionAgeDays", 30, "promotion: from this age on an equal candidate replaces the champion"),
+    )
 
 
 def with_any_reason(given: Mapping[str, str]) -> dict[str, str]:
@@ -115,14 +138,12 @@ def with_any_reason(given: Mapping[str, str]) -> dict[str, str]:
     return {name: argument(value) if name == "TriggerReason" else value for name, value in given.items()}
 
 
-def prefix_conflict(data: str, events: str) -> str | None:
-    """What is wrong with the two data prefixes, or None: of one inside the other, files would be read as both."""
-    games, plays = (f"{prefix.strip('/')}/".lstrip("/") for prefix in (data, events))
-    if events == NO_EVENTS or not (games.startswith(plays) or plays.startswith(games)):
+def prefix_conflict(data: str, other: str) -> str | None:
+    """What is wrong with two folders of the data bucket, or None: in each other, files would be read as both kinds."""
+    rows, extra = (f"{prefix.strip('/')}/".lstrip("/") for prefix in (data, other))
+    if other == NO_FOLDER or not (rows.startswith(extra) or extra.startswith(rows)):
         return None
-    return (
-        f'EventsPrefix "{events}" and DataPrefix "{data}" overlap: give play-by-play a folder beside that of the games'
-    )
+    return f'EventsPrefix "{other}" and DataPrefix "{data}" overlap: give each kind of file a folder beside the other'
 
 
 def snake_case(name: str) -> str:

@@ -31,12 +31,12 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
-from pipeline.definition.job_requests import REGION, JobStep, P  # isort: skip - sets what the SDK reads when it is imported
+from pipeline.definition.job_requests import REGION, JobStep, Variables  # isort: skip - sets what the SDK reads when it is imported
 
 import boto3
-from sagemaker.core import image_uris
 from sagemaker.core.workflow.conditions import (
     Condition,
     ConditionEquals,
@@ -54,12 +54,11 @@ from sagemaker.mlops.workflow.steps import Step
 
 from pipeline.contract import gates
 from pipeline.contract import names as c
-from pipeline.contract.code_version import DEFINITION_FILE
-from pipeline.definition.event_steps import event_steps
+from pipeline.contract.code_version import definition_file
+from pipeline.contract.spec import Limit
+from pipeline.contract.workload import Workload, load_workload, workload_names
 from pipeline.definition.model_steps import evaluate_step, predict_step, prepare_step, register_step, train_step
 
-SPARK_IMAGES_FILE: Final = DEFINITION_FILE.parent / "spark" / "images.json"
-SPARK_VERSION: Final = "3.5"  # the newest that SageMaker has an image of, and that of pyspark in requirements.in
 DEPLOYMENT_CONSTANTS: Final = (
     "ExecutionRoleArn",
     "ImageUri",
@@ -70,29 +69,26 @@ DEPLOYMENT_CONSTANTS: Final = (
     "CodeVersion",
     "GitRevision",
     "DefinitionHash",
-    "SparkImageUri",
-    "SparkCodeUri",
-    "SparkCodeFile",
 )
 
 
-def condition(evaluate: JobStep, evaluation: PropertyFile, limit: gates.Limit) -> Condition:
+def condition(v: Variables, evaluate: JobStep, evaluation: PropertyFile, limit: Limit) -> Condition:
     """A limit of pipeline.contract.gates as a condition on evaluation.json."""
     kind = {"<=": ConditionLessThanOrEqualTo, ">=": ConditionGreaterThanOrEqualTo}[limit.operator]
     return kind(
-        left=JsonGet(step_name=evaluate.name, property_file=evaluation, json_path=limit.path), right=P[limit.parameter]
+        left=JsonGet(step_name=evaluate.name, property_file=evaluation, json_path=limit.path), right=v[limit.parameter]
     )
 
 
-def build_steps() -> list[Step]:
+def build_steps(workload: Workload, v: Variables) -> list[Step]:
     """The DAG of the module's docstring."""
     prepared = PropertyFile(name="Prepared", output_name=c.REPORT_CHANNEL, path=c.PREPARED_FILE)
     evaluation = PropertyFile(name="Evaluation", output_name=c.EVALUATION_CHANNEL, path=c.EVALUATION_FILE)
-    prepare = prepare_step(prepared)
-    predict = predict_step(prepare)
-    train = train_step(prepare)
-    evaluate = evaluate_step(prepare, train, evaluation)
-    register = register_step(train, evaluate, evaluation)
+    prepare = prepare_step(v, prepared)
+    predict = predict_step(v, prepare)
+    train = train_step(v, prepare)
+    evaluate = evaluate_step(v, prepare, train, evaluation)
+    register = register_step(v, train, evaluate, evaluation)
 
     def no_champion() -> Condition:
         return ConditionEquals(
@@ -101,7 +97,7 @@ def build_steps() -> list[Step]:
         )
 
     def quality() -> list[Condition]:
-        return [condition(evaluate, evaluation, limit) for limit in gates.QUALITY_LIMITS]
+        return [condition(v, evaluate, evaluation, limit) for limit in gates.quality_limits(workload.spec)]
 
     has_new_data = ConditionStep(
         name="HasNewData",
@@ -111,7 +107,7 @@ def build_steps() -> list[Step]:
                     ConditionEquals(
                         left=JsonGet(step_name="Prepare", property_file=prepared, json_path="has_new_data"), right=c.YES
                     ),
-                    ConditionEquals(left=P["ForceTraining"], right=c.YES),
+                    ConditionEquals(left=v["ForceTraining"], right=c.YES),
                 ]
             )
         ],
@@ -137,18 +133,20 @@ def build_steps() -> list[Step]:
         name="BeatsChampion",
         conditions=[
             *quality(),  # QualityGate fails the run at the same time, and that must not be a race with Register
-            ConditionOr([no_champion(), condition(evaluate, evaluation, gates.NON_INFERIOR)]),
+            ConditionOr([no_champion(), condition(v, evaluate, evaluation, gates.NON_INFERIOR)]),
             ConditionOr(
                 [
                     no_champion(),
-                    condition(evaluate, evaluation, gates.BETTER),
-                    condition(evaluate, evaluation, gates.OLD),
+                    condition(v, evaluate, evaluation, gates.BETTER),
+                    condition(v, evaluate, evaluation, gates.OLD),
                 ]
             ),
         ],
         if_steps=[register],
     )
-    return [prepare, predict, has_new_data, quality_gate, beats_champion, *event_steps()]
+    steps = workload.module("steps")
+    extra = steps.extra_steps(v) if steps else []
+    return [prepare, predict, has_new_data, quality_gate, beats_champion, *extra]
 
 
 def offline_session() -> PipelineSession:
@@ -158,13 +156,14 @@ def offline_session() -> PipelineSession:
     return PipelineSession(boto_session=keys, default_bucket="none")
 
 
-def compile_definition() -> str:
+def compile_definition(workload: Workload) -> str:
     """definition.json's text: the same bytes each time."""
+    v = Variables(workload.spec)
     pipeline = Pipeline(
         name="retraining",
-        parameters=list(P.values()),
+        parameters=v.all,
         pipeline_experiment_config=None,
-        steps=build_steps(),
+        steps=build_steps(workload, v),
         sagemaker_session=offline_session(),
     )
     definition = json.loads(pipeline.definition())
@@ -173,35 +172,34 @@ def compile_definition() -> str:
     return json.dumps(given, indent=2) + "\n"
 
 
-def compile_spark_images() -> str:
-    """spark/images.json's text: repository and tag, and the account that holds them in each region.
-
-    The tag is the one that the SDK takes for a version: AWS moves it to the newest image, which has the fixes.
-    """
-    version = image_uris.config_for_framework("spark")["processing"]["versions"][SPARK_VERSION]
-    uri = image_uris.retrieve("spark", REGION, version=SPARK_VERSION, instance_type="ml.m5.xlarge")
-    images = {
-        "repository": version["repository"],
-        "tag": uri.rpartition(":")[2],
-        "accounts": dict(sorted(version["registries"].items())),
-    }
-    return json.dumps(images, indent=2) + "\n"
+def compiled_files(workload: Workload) -> dict[Path, str]:
+    """What is committed beside the workload: its definition, and what its extra steps need of the SDK."""
+    steps = workload.module("steps")
+    more = getattr(steps, "compiled_files", dict[Path, str])()
+    return {definition_file(workload.spec.name): compile_definition(workload), **more}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write what is compiled; with `--check`, only say whether it is up to date (exit 1 if not)."""
+    """Write what is compiled for every workload; with `--check`, only say whether it is up to date (exit 1 if not)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments not in ([], ["--check"]):
         sys.stderr.write("usage: python -m pipeline.definition [--check]\n")
         return 2
     stale = False
-    for path, text in ((DEFINITION_FILE, compile_definition()), (SPARK_IMAGES_FILE, compile_spark_images())):
-        if path.exists() and path.read_text(encoding="utf-8") == text:
-            sys.stderr.write(f"{path.name} is up to date\n")
-        elif arguments:
-            stale = True
-            sys.stderr.write(f"{path.name} is stale: run python -m pipeline.definition and commit the result\n")
-        else:
-            path.write_text(text, encoding="utf-8")
-            sys.stderr.write(f"wrote {path.name} ({len(text):,} characters)\n")
+    for name in workload_names():
+        for path, text in compiled_files(load_workload(name)).items():
+            stale |= _write(f"{name}/{path.name}", path, text, check=bool(arguments))
     return int(stale)
+
+
+def _write(shown: str, path: Path, text: str, *, check: bool) -> bool:
+    """Whether the file is stale and stays so."""
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        sys.stderr.write(f"{shown} is up to date\n")
+        return False
+    if check:
+        sys.stderr.write(f"{shown} is stale: run python -m pipeline.definition and commit the result\n")
+        return True
+    path.write_text(text, encoding="utf-8")
+    sys.stderr.write(f"wrote {shown} ({len(text):,} characters)\n")
+    return False

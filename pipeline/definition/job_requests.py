@@ -12,7 +12,7 @@ REGION = "us-east-1"
 os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
 os.environ.setdefault("SAGEMAKER_VALIDATE_ROLE", "false")
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -33,9 +33,10 @@ from sagemaker.mlops.workflow.retry import (
 )
 from sagemaker.mlops.workflow.steps import ConfigurableRetryStep, StepTypeEnum
 
-from pipeline.contract import parameters
 from pipeline.contract.names import REPORT_CHANNEL
-from pipeline.contract.parameters import snake_case
+from pipeline.contract.parameters import parameters_of, snake_case
+from pipeline.contract.spec import Spec
+from pipeline.contract.workload import WORKLOAD_VARIABLE
 
 # Eight times the unpacked image, should SageMaker keep it there; our files are some MB (job_needs.json).
 VOLUME_GB: Final = 5
@@ -46,12 +47,40 @@ PROCESSING: Final = "/opt/ml/processing"
 ENTRYPOINT: Final = ("python", "-m", "pipeline.jobs.entrypoint")
 EXECUTION_ID: Final = ExecutionVariables.PIPELINE_EXECUTION_ID
 
-P: Final[dict[str, Parameter]] = {
-    p.name: {int: ParameterInteger, float: ParameterFloat, str: ParameterString}[type(p.default)](
-        name=p.name, default_value=p.default, **({"enum_values": list(p.choices)} if p.choices else {})
-    )
-    for p in parameters.ALL
-}
+
+class Variables:
+    """A workload's pipeline parameters as the SDK's variables, which requests refer to by name."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.parameters = parameters_of(spec)
+        self._variables: dict[str, Parameter] = {
+            p.name: {int: ParameterInteger, float: ParameterFloat, str: ParameterString}[type(p.default)](
+                name=p.name, default_value=p.default, **({"enum_values": list(p.choices)} if p.choices else {})
+            )
+            for p in self.parameters.all
+        }
+
+    def __getitem__(self, name: str) -> Parameter:
+        return self._variables[name]
+
+    @property
+    def all(self) -> list[Parameter]:
+        """In the order of the definition."""
+        return list(self._variables.values())
+
+    def options(self, names: Mapping[str, str]) -> list[Any]:
+        """Command-line options from pipeline parameters: option -> parameter name."""
+        return [part for option, name in names.items() for part in (option, self[name].to_string())]
+
+    def pairs(self, option: str, names: Iterable[str], *, as_option: Callable[[str], str] = str) -> list[Any]:
+        """An option with `NAME=VALUE` for each of the parameters; nothing where there is none."""
+        found = [Join(on="=", values=[as_option(name), self[name]]) for name in names]
+        return [option, *found] if found else []
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """Training's hyperparameters as SageMaker wants them: strings, in the steps' snake case."""
+        return {snake_case(p.name): self[p.name].to_string() for p in self.parameters.hyperparameters}
 
 
 class JobStep(ConfigurableRetryStep):  # type: ignore[misc] # the SDK is not typed
@@ -146,6 +175,7 @@ ONE_MACHINE: Final = Machines()
 
 
 def processing_step(
+    v: Variables,
     name: str,
     *,
     inputs: Mapping[str, Any],
@@ -164,7 +194,7 @@ def processing_step(
         },
         "ProcessingResources": {
             "ClusterConfig": {
-                "InstanceType": P[f"{name}InstanceType"],
+                "InstanceType": v[f"{name}InstanceType"],
                 "InstanceCount": machines.count,
                 "VolumeSizeInGB": machines.volume_gb,
                 "VolumeKmsKeyId": "${KmsKeyId}",
@@ -180,8 +210,7 @@ def processing_step(
     }
     if arguments := list(arguments):
         request["AppSpecification"]["ContainerArguments"] = arguments
-    if environment:
-        request["Environment"] = dict(environment)
+    request["Environment"] = {WORKLOAD_VARIABLE: v.spec.name, **(environment or {})}
     return JobStep(
         name,
         StepTypeEnum.PROCESSING,
@@ -216,13 +245,3 @@ def _processing_output(channel: str, uri: Any) -> dict[str, Any]:
 def output_of(step: JobStep, channel: str) -> Properties:
     """Where a processing step wrote a channel."""
     return step.properties.ProcessingOutputConfig.Outputs[channel].S3Output.S3Uri
-
-
-def options(names: Mapping[str, str]) -> list[Any]:
-    """Command-line options from pipeline parameters: option -> parameter name."""
-    return [part for option, name in names.items() for part in (option, P[name].to_string())]
-
-
-def hyperparameters() -> dict[str, Any]:
-    """Training's hyperparameters as SageMaker wants them: strings, in the steps' snake case."""
-    return {snake_case(p.name): P[p.name].to_string() for p in parameters.HYPERPARAMETERS}

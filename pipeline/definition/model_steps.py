@@ -1,4 +1,4 @@
-"""The steps from raw games to a registered version: Prepare, Predict, Train, Evaluate, Register."""
+"""The steps from raw rows to a registered version: Prepare, Predict, Train, Evaluate, Register."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from sagemaker.core.workflow.functions import Join, JsonGet
 from sagemaker.core.workflow.properties import PropertyFile
 from sagemaker.mlops.workflow.steps import StepTypeEnum
 
-from pipeline.contract import gates, parameters
+from pipeline.contract import gates
 from pipeline.contract import names as c
+from pipeline.contract.metrics import primary_metric
 from pipeline.contract.parameters import snake_case
+from pipeline.contract.workload import WORKLOAD_VARIABLE
 from pipeline.definition.job_requests import (
     ENTRYPOINT,
     MAX_RUNTIME_SECONDS,
     VOLUME_GB,
     JobStep,
-    P,
-    hyperparameters,
-    options,
+    Variables,
     output_of,
     processing_step,
     run_uri,
@@ -28,28 +28,24 @@ from pipeline.definition.job_requests import (
 )
 
 
-def prepare_step(prepared: PropertyFile) -> JobStep:
+def prepare_step(v: Variables, prepared: PropertyFile) -> JobStep:
     """Raw files to features; says whether anything is new."""
-    training_config = [
-        Join(on="=", values=[snake_case(p.name), P[p.name]])
-        for p in (*parameters.HYPERPARAMETERS, *parameters.EVALUATION)
-        if p in parameters.HYPERPARAMETERS or p.name == "WalkForwardRows"
-    ]
+    config = [p.name for p in v.parameters.hyperparameters]
     return processing_step(
+        v,
         "Prepare",
         inputs={
-            c.DATA_CHANNEL: Join(on="", values=["s3://${DataBucket}/", P["DataPrefix"], "/"]),
+            c.DATA_CHANNEL: Join(on="", values=["s3://${DataBucket}/", v["DataPrefix"], "/"]),
             c.CHAMPION_CHANNEL: stable_input(c.CHAMPION_CHANNEL),
             c.EVALUATED_CHANNEL: stable_input(c.EVALUATED_CHANNEL),
-            c.TEAM_GAMES_CHANNEL: stable_input(c.TEAM_GAMES_CHANNEL),
+            **{channel: stable_input(channel) for channel in v.spec.prepare_channels},
         },
         outputs={name: run_uri("prepare", name) for name in (c.FEATURES_CHANNEL, c.UPCOMING_CHANNEL, c.REPORT_CHANNEL)},
         arguments=[
-            *options(
+            *v.options(
                 {
                     "--as-of": "AsOfDate",
                     "--time-zone": "TimeZone",
-                    "--first-season": "FirstSeason",
                     "--max-bad-row-share": "MaxBadRowShare",
                     "--max-bad-row-share-of-file": "MaxBadRowShareOfFile",
                     "--min-rows": "MinRows",
@@ -57,23 +53,24 @@ def prepare_step(prepared: PropertyFile) -> JobStep:
                     "--trigger": "TriggerReason",
                 }
             ),
-            "--training-config",
-            *training_config,
-            *limits(),
+            *v.pairs("--training-config", [*config, "WalkForwardRows"], as_option=snake_case),
+            *v.pairs("--parameters", [p.name for p in v.parameters.own if p.for_prepare]),
+            *limits(v),
         ],
         environment={"CODE_VERSION": "${CodeVersion}"},
         property_files=[prepared],
     )
 
 
-def limits() -> list[Any]:
+def limits(v: Variables) -> list[Any]:
     """What candidates are held to, as the option of a step."""
-    return ["--limits", *[Join(on="=", values=[name, P[name]]) for name in gates.GATE_PARAMETERS]]
+    return v.pairs("--limits", gates.gate_parameters(v.spec))
 
 
-def predict_step(prepare: JobStep) -> JobStep:
-    """The champion's probabilities for the upcoming games, and the monitor of champion, features and data."""
+def predict_step(v: Variables, prepare: JobStep) -> JobStep:
+    """The champion's predictions for the upcoming rows, and the monitor of champion, features and data."""
     return processing_step(
+        v,
         "Predict",
         inputs={
             c.UPCOMING_CHANNEL: output_of(prepare, c.UPCOMING_CHANNEL),
@@ -85,7 +82,7 @@ def predict_step(prepare: JobStep) -> JobStep:
     )
 
 
-def train_step(prepare: JobStep) -> JobStep:
+def train_step(v: Variables, prepare: JobStep) -> JobStep:
     """Walk-forward record and final model."""
     request = {
         "RoleArn": "${ExecutionRoleArn}",
@@ -94,7 +91,7 @@ def train_step(prepare: JobStep) -> JobStep:
             "TrainingInputMode": "File",
             "ContainerEntrypoint": [*ENTRYPOINT, "train"],
         },
-        "HyperParameters": {**hyperparameters(), "walk_forward_rows": P["WalkForwardRows"].to_string()},
+        "HyperParameters": {**v.hyperparameters(), "walk_forward_rows": v["WalkForwardRows"].to_string()},
         "InputDataConfig": [
             {
                 "ChannelName": c.FEATURES_CHANNEL,
@@ -109,22 +106,23 @@ def train_step(prepare: JobStep) -> JobStep:
         ],
         "OutputDataConfig": {"S3OutputPath": run_uri("train"), "KmsKeyId": "${KmsKeyId}"},
         "ResourceConfig": {
-            "InstanceType": P["TrainInstanceType"],
-            "InstanceCount": P["TrainInstanceCount"],
+            "InstanceType": v["TrainInstanceType"],
+            "InstanceCount": v["TrainInstanceCount"],
             "VolumeSizeInGB": VOLUME_GB,
             "VolumeKmsKeyId": "${KmsKeyId}",
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": MAX_RUNTIME_SECONDS},
         "EnableNetworkIsolation": True,  # but for the job's own machines (API_CreateTrainingJob)
         "EnableInterContainerTrafficEncryption": True,  # changes nothing for one machine
-        "Environment": {"CODE_VERSION": "${CodeVersion}"},
+        "Environment": {WORKLOAD_VARIABLE: v.spec.name, "CODE_VERSION": "${CodeVersion}"},
     }
     return JobStep("Train", StepTypeEnum.TRAINING, request, describe_shape="DescribeTrainingJobResponse")
 
 
-def evaluate_step(prepare: JobStep, train: JobStep, evaluation: PropertyFile) -> JobStep:
-    """Candidate, champion and baselines on the same games; writes the last-evaluated record."""
+def evaluate_step(v: Variables, prepare: JobStep, train: JobStep, evaluation: PropertyFile) -> JobStep:
+    """Candidate, champion and baselines on the same rows; writes the last-evaluated record."""
     return processing_step(
+        v,
         "Evaluate",
         inputs={
             c.MODEL_CHANNEL: train.properties.ModelArtifacts.S3ModelArtifacts,
@@ -137,8 +135,8 @@ def evaluate_step(prepare: JobStep, train: JobStep, evaluation: PropertyFile) ->
             c.EVALUATED_CHANNEL: stable_output(c.EVALUATED_CHANNEL),
         },
         arguments=[
-            *options({"--trigger": "TriggerReason"}),
-            *limits(),
+            *v.options({"--trigger": "TriggerReason"}),
+            *limits(v),
         ],
         environment={
             "CODE_VERSION": "${CodeVersion}",
@@ -149,7 +147,7 @@ def evaluate_step(prepare: JobStep, train: JobStep, evaluation: PropertyFile) ->
     )
 
 
-def register_step(train: JobStep, evaluate: JobStep, evaluation: PropertyFile) -> JobStep:
+def register_step(v: Variables, train: JobStep, evaluate: JobStep, evaluation: PropertyFile) -> JobStep:
     """A model package of the group, waiting for approval, with metrics and lineage."""
 
     def found(path: str) -> Any:
@@ -158,7 +156,7 @@ def register_step(train: JobStep, evaluate: JobStep, evaluation: PropertyFile) -
     request = {
         "ModelPackageGroupName": "${ModelPackageGroupName}",
         "ModelPackageDescription": found("summary"),
-        "ModelApprovalStatus": P["ApprovalStatus"],
+        "ModelApprovalStatus": v["ApprovalStatus"],
         "InferenceSpecification": {
             "Containers": [{"Image": "${ImageUri}", "ModelDataUrl": train.properties.ModelArtifacts.S3ModelArtifacts}],
             "SupportedContentTypes": ["application/json", "text/csv"],
@@ -176,9 +174,11 @@ def register_step(train: JobStep, evaluate: JobStep, evaluation: PropertyFile) -
             "as_of_date": found("as_of_date"),
             "fingerprint": found("fingerprint"),
             c.MODEL_SHA256: found(c.MODEL_SHA256),
-            "log_loss": found("metrics.candidate.log_loss"),
-            "calibration_error": found("metrics.candidate.calibration_error"),
-            "accuracy": found("metrics.candidate.accuracy"),
+            "workload": v.spec.name,
+            "primary_metric": primary_metric(v.spec).key,
+            "loss": found(f"metrics.candidate.{primary_metric(v.spec).key}"),
+            "baseline_loss": found(f"metrics.baseline.{primary_metric(v.spec).key}"),
+            "skill": found("quality.skill"),
             "n_rows": found("metrics.candidate.n_rows"),
             "champion_version": found("comparison.champion_version"),
             "difference_to_incumbent": found("comparison.difference.mean"),
@@ -187,7 +187,7 @@ def register_step(train: JobStep, evaluate: JobStep, evaluation: PropertyFile) -
             "report": Join(on="/", values=[output_of(evaluate, c.EVALUATION_CHANNEL), c.REPORT_FILE]),
             "execution": ExecutionVariables.PIPELINE_EXECUTION_ARN,
             "trigger": found("metadata.trigger"),  # the parameter may be any text, a value of this map may not
-            "training_instances": P["TrainInstanceCount"].to_string(),
+            "training_instances": v["TrainInstanceCount"].to_string(),
             "image": "${ImageUri}",
             "code_version": "${CodeVersion}",
             "git_revision": "${GitRevision}",

@@ -1,15 +1,15 @@
-"""Candidate, champion and baselines on the same games, out of sample: the numbers of evaluation.json.
+"""Candidate, champion and baseline on the same rows, out of sample: the numbers of evaluation.json.
 
-The candidate's predictions are walk-forward, Elo-logistic's come from results alone (reference.py). The
-champion's prediction for a game is its own record up to its cut-off, and its shipped weights on today's features after
-it: both from games before the predicted one only.
+The candidate's predictions are its walk-forward predictions, the baseline's come from validated rows alone. The
+champion's prediction for a row is its own walk-forward prediction up to its cut-off, and its shipped weights on today's
+features after it: both from earlier rows only.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
 
@@ -20,129 +20,151 @@ from numpy.typing import NDArray
 from pipeline.contract import gates
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
+from pipeline.contract.metrics import metric_words
+from pipeline.contract.spec import Limit, Spec
+from pipeline.contract.workload import Workload
 from pipeline.evaluation import metrics
 from pipeline.training.artifact import Artifact
 from pipeline.training.champion import Champion, features_skip_reason
 from pipeline.training.model import importance, predict
 from pipeline.training.training_sets import feature_layout, feature_matrix
-from pipeline.workloads.nba.reference import reference_forecast
 
+Rows = NDArray[np.bool_] | slice
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
-# Fixed, so that the same candidate gets the same interval each night.
+# Fixed, so that the same candidate gets the same interval in each run.
 BOOTSTRAP_SEED = 20_151_027
-IMPORTANCE_GAMES = 1_312  # a season
-MIN_MONTH_GAMES = 10  # the mean of fewer games is noise: such a month is left out of the picture
+IMPORTANCE_ROWS = 1_312
+MIN_MONTH_ROWS = 10  # the mean of fewer is noise: such a month is left out of the picture
 
 
 @dataclass(frozen=True)
-class Record:
-    """Walk-forward predictions as arrays of the shape (games,), in order of date."""
+class Evaluated:
+    """The rows of the candidate's walk-forward predictions, in order of time; arrays of the shape (rows,)."""
 
-    game_id: NDArray[np.object_]
-    days: NDArray[np.int64]  # since 1970-01-01
+    spec: Spec
+    row_id: NDArray[np.object_]
+    days: IntArray  # since 1970-01-01
     target: FloatArray
     predictions: Mapping[str, FloatArray]  # by who: candidate, baseline, constant
+    quantiles: Mapping[float, FloatArray] = field(default_factory=dict)  # the candidate's
 
     @classmethod
-    def of(cls, table: pa.Table, baseline: FloatArray) -> Record:
-        """From the table that Train wrote, and the reference for the same games."""
+    def of(cls, spec: Spec, table: pa.Table, baseline: FloatArray) -> Evaluated:
+        """From the table that Train wrote, and the baseline for the same rows."""
         return cls(
-            game_id=table[c.ROW_ID].to_numpy(),
+            spec=spec,
+            row_id=table[c.ROW_ID].to_numpy(),
             days=days_of(table),
-            target=table[c.TARGET].to_numpy().astype(np.float64),
+            target=_floats(table, c.TARGET),
             predictions={
-                c.CANDIDATE: table[c.PREDICTION].to_numpy().astype(np.float64),
+                c.CANDIDATE: _floats(table, c.PREDICTION),
                 c.BASELINE: baseline,
-                c.CONSTANT: table[c.P_CONSTANT].to_numpy().astype(np.float64),
+                c.CONSTANT: _floats(table, c.P_CONSTANT),
             },
+            quantiles={q: _floats(table, f"quantile_{100 * q:g}") for q in spec.quantiles},
         )
 
     @property
-    def weeks(self) -> NDArray[np.int64]:
-        """Number of each game's week, Monday to Sunday: the unit of the bootstrap."""
-        return (self.days + 3) // 7  # 1970-01-01 was a Thursday
+    def blocks(self) -> IntArray:
+        """Number of each row's unit of independence: what the bootstrap draws."""
+        return metrics.blocks_of(self.spec.unit, self.days)
+
+    def losses(self, prediction: FloatArray, rows: Rows = slice(None)) -> FloatArray:
+        """The loss of each of the rows."""
+        return metrics.row_losses(self.spec.task, prediction[rows], self.target[rows])
+
+    def scores(self, who: str, prediction: FloatArray, rows: Rows = slice(None)) -> dict[str, Any] | None:
+        """All metrics where there is a prediction; None where there is none at all."""
+        known = np.isfinite(prediction[rows])
+        if not known.any():
+            return None
+        quantiles = {q: value[rows][known] for q, value in self.quantiles.items()} if who == c.CANDIDATE else None
+        return metrics.scores(self.spec.task, prediction[rows][known], self.target[rows][known], quantiles)
 
 
-def days_of(table: pa.Table) -> NDArray[np.int64]:
-    """The date column as days since 1970-01-01."""
-    days: NDArray[np.int64] = table[c.TIME].to_numpy().astype("datetime64[D]").astype(np.int64)
+def _floats(table: pa.Table, column: str) -> FloatArray:
+    return np.asarray(table[column].to_numpy(), dtype=np.float64)
+
+
+def days_of(table: pa.Table) -> IntArray:
+    """The time column as days since 1970-01-01."""
+    days: IntArray = table[c.TIME].to_numpy().astype("datetime64[D]").astype(np.int64)
     return days
 
 
 @dataclass(frozen=True)
 class ChampionPredictions:
-    """The champion's probability for each game of the candidate's record; NaN where it has none out of sample."""
+    """The champion's prediction for each evaluated row; NaN where it has none out of sample."""
 
     champion: Champion
-    probabilities: FloatArray
+    predictions: FloatArray
     basis: str
 
 
 def champion_predictions(
-    champion: Champion, record: Record, features: pa.Table, feature_signature: str
+    champion: Champion, rows: Evaluated, features: pa.Table, feature_signature: str
 ) -> ChampionPredictions:
-    """The champion's record up to its cut-off and its weights on today's features after it."""
+    """Its own walk-forward predictions up to its cut-off, and its weights on today's features after it."""
     artifact = champion.artifact
-    own = dict(
-        zip(artifact.walk_forward[c.ROW_ID].to_pylist(), artifact.walk_forward[c.PREDICTION].to_pylist(), strict=True),
-    )
-    result = np.array([own.get(game) for game in record.game_id], dtype=np.float64)  # None becomes NaN
+    ids, predicted = (artifact.walk_forward[name].to_pylist() for name in (c.ROW_ID, c.PREDICTION))
+    own = dict(zip(ids, predicted, strict=True))
+    result = np.array([own.get(row) for row in rows.row_id], dtype=np.float64)  # None becomes NaN
+    words = rows.spec.rows
     reason = features_skip_reason(champion, feature_signature, feature_layout(features.schema))
     if reason:
-        return ChampionPredictions(champion, result, f"the games of both records, because {reason}")
+        return ChampionPredictions(champion, result, f"the {words} that both have predicted, because {reason}")
     cut_off = (artifact.cut_off - date(1970, 1, 1)).days
-    later = np.flatnonzero(record.days >= cut_off)
-    shipped = np.full(record.days.size, np.nan)
-    row_of = {game: row for row, game in enumerate(features[c.ROW_ID].to_pylist())}
-    rows = pa.array([row_of[game] for game in record.game_id[later]], type=pa.int64())
-    shipped[later] = predict(artifact.booster, feature_matrix(features.take(rows)))
-    result = out_of_sample(result, shipped, record.days, cut_off)
+    later = np.flatnonzero(rows.days >= cut_off)
+    shipped = np.full(rows.days.size, np.nan)
+    place = {row: number for number, row in enumerate(features[c.ROW_ID].to_pylist())}
+    taken = pa.array([place[row] for row in rows.row_id[later]], type=pa.int64())
+    shipped[later] = predict(artifact.booster, feature_matrix(features.take(taken)))
     return ChampionPredictions(
         champion,
-        result,
-        f"version {champion.version}: its walk-forward predictions up to {artifact.card.trained_before}, "
-        f"its shipped weights on the {later.size:,} games since",
+        out_of_sample(result, shipped, rows.days, cut_off),
+        f"version {champion.version}: its own walk-forward predictions up to {artifact.card.trained_before}, "
+        f"its shipped weights on the {later.size:,} {words} since",
     )
 
 
-def out_of_sample(own: FloatArray, shipped: FloatArray, days: NDArray[np.int64], cut_off: int) -> FloatArray:
-    """A champion's own record before its cut-off (a day since 1970-01-01), its shipped weights from it on."""
+def out_of_sample(own: FloatArray, shipped: FloatArray, days: IntArray, cut_off: int) -> FloatArray:
+    """A champion's walk-forward predictions before its cut-off (days since 1970-01-01), its shipped weights then."""
     return np.asarray(np.where(days >= cut_off, shipped, own))
 
 
-def difference_on(
-    record: Record, incumbent: FloatArray, shared: NDArray[np.bool_] | slice = slice(None)
-) -> metrics.Difference:
-    """Log loss of the record's candidate minus the incumbent's on the `shared` games, with its 95 % interval."""
-    target = record.target[shared]
+def difference_on(rows: Evaluated, incumbent: FloatArray, shared: Rows = slice(None)) -> metrics.Difference:
+    """Loss of the candidate minus the incumbent's on the `shared` rows, with its 95 % interval."""
     return metrics.paired_difference(
-        metrics.log_losses(record.predictions[c.CANDIDATE][shared], target),
-        metrics.log_losses(incumbent[shared], target),
-        record.weeks[shared],
+        rows.losses(rows.predictions[c.CANDIDATE], shared),
+        rows.losses(incumbent, shared),
+        rows.blocks[shared],
         seed=BOOTSTRAP_SEED,
     )
 
 
-def candidate_numbers(record: Record) -> dict[str, Any]:
-    """What the quality gate looks at: the candidate's own metrics, and its loss beside Elo-logistic's."""
-    above_elo = difference_on(record, record.predictions[c.BASELINE])
-    return {
-        "metrics": {c.CANDIDATE: _metrics(record.predictions[c.CANDIDATE], record.target)},
-        "quality": {
-            "loss_above_baseline": above_elo.mean,
-            "skill": -above_elo.mean,
-            "loss_above_baseline_interval": [above_elo.lower, above_elo.upper],
-        },
+def candidate_numbers(rows: Evaluated) -> dict[str, Any]:
+    """What the quality gate looks at: the candidate's own metrics, and its loss beside the baseline's."""
+    above = difference_on(rows, rows.predictions[c.BASELINE])
+    baseline = float(rows.losses(rows.predictions[c.BASELINE]).mean())
+    own = rows.scores(c.CANDIDATE, rows.predictions[c.CANDIDATE])
+    quality: dict[str, Any] = {
+        "loss_above_baseline": above.mean,
+        "loss_above_baseline_interval": [above.lower, above.upper],
+        "skill": -above.mean / baseline if baseline else 0.0,
     }
+    if rows.spec.task == "regression":
+        quality["relative_bias"] = abs((own or {})["bias"]) / (float(rows.target.std()) or 1.0)
+    return {"metrics": {c.CANDIDATE: own}, "quality": quality}
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Candidate against the champion (or, where there is none, Elo-logistic) on the same games.
+    """Candidate against the champion (or, where there is none, the baseline) on the same rows.
 
-    `difference` is the mean log loss of the candidate minus the incumbent's, with a 95 % interval (bootstrap over
-    weeks): negative is better. `improvement` is its negative.
+    `difference` is the mean loss of the candidate minus the incumbent's, with a 95 % interval (bootstrap over blocks):
+    negative is better. `improvement` is its negative.
     """
 
     champion_exists: str  # yes or no: one that can be compared with
@@ -154,20 +176,21 @@ class Comparison:
     last_date: str
     difference: metrics.Difference
     improvement: float
-    metrics: Mapping[str, Mapping[str, Any]]  # candidate and incumbent, on these games only
+    metrics: Mapping[str, Mapping[str, Any] | None]  # candidate and incumbent, on these rows only
 
 
-def compare(record: Record, scored: ChampionPredictions | None, as_of: date) -> Comparison:
-    """Compare on the games that both have predicted out of sample."""
-    shared, incumbent = np.ones(record.days.size, dtype=bool), record.predictions[c.BASELINE]
-    champion, version, basis = None, "none", "there is no champion yet: compared with Elo-logistic"
+def compare(rows: Evaluated, scored: ChampionPredictions | None, as_of: date) -> Comparison:
+    """Compare on the rows that both have predicted out of sample."""
+    spec = rows.spec
+    shared, incumbent = np.ones(rows.days.size, dtype=bool), rows.predictions[c.BASELINE]
+    champion, version, basis = None, "none", f"there is no champion yet: compared with {spec.baseline}"
     if scored:
-        known, version = np.isfinite(scored.probabilities), scored.champion.version
-        basis = f"version {version} has predicted none of these games: compared with Elo-logistic"
+        known, version = np.isfinite(scored.predictions), scored.champion.version
+        basis = f"version {version} has predicted none of these {spec.rows}: compared with {spec.baseline}"
         if known.any():
-            champion, shared, incumbent, basis = scored.champion, known, scored.probabilities, scored.basis
-    difference = difference_on(record, incumbent, shared)
-    incumbent_name = c.CHAMPION if champion else c.BASELINE
+            champion, shared, incumbent, basis = scored.champion, known, scored.predictions, scored.basis
+    difference = difference_on(rows, incumbent, shared)
+    who = c.CHAMPION if champion else c.BASELINE
     age = (as_of - date.fromisoformat(champion.artifact.card.as_of_date)).days if champion else 0
     return Comparison(
         champion_exists=c.YES if champion else c.NO,
@@ -175,18 +198,19 @@ def compare(record: Record, scored: ChampionPredictions | None, as_of: date) -> 
         champion_age_days=age,
         basis=basis,
         n_rows=int(shared.sum()),
-        first_date=str(np.datetime64(int(record.days[shared].min()), "D")),
-        last_date=str(np.datetime64(int(record.days[shared].max()), "D")),
+        first_date=str(np.datetime64(int(rows.days[shared].min()), "D")),
+        last_date=str(np.datetime64(int(rows.days[shared].max()), "D")),
         difference=difference,
         improvement=-difference.mean,
         metrics={
-            c.CANDIDATE: _as_json(metrics.score(record.predictions[c.CANDIDATE][shared], record.target[shared])),
-            incumbent_name: _as_json(metrics.score(incumbent[shared], record.target[shared])),
+            c.CANDIDATE: rows.scores(c.CANDIDATE, rows.predictions[c.CANDIDATE], shared),
+            who: rows.scores(who, incumbent, shared),
         },
     )
 
 
 def evaluate(
+    workload: Workload,
     candidate: Artifact,
     champion: Champion | None,
     features: pa.Table,
@@ -197,97 +221,84 @@ def evaluate(
 ) -> dict[str, Any]:
     """The part of evaluation.json that is made of predictions: metrics, comparison, quality, promotion, curves.
 
-    `features` has the columns of `build_features`, `results` contract.RESULT_COLUMNS; both played games only.
+    `features` are those of the labelled rows, `results` what has happened, as the workload's data hook gives it.
     """
+    spec = workload.spec
     if candidate.walk_forward.num_rows == 0:
-        raise StepError("the candidate's walk-forward predictions are empty: no game to evaluate it on")
-    games = candidate.walk_forward[c.ROW_ID].to_pylist()
-    record = Record.of(
-        candidate.walk_forward, reference_forecast(results, games, date.fromisoformat(candidate.card.trained_from))
-    )
-    scored = champion_predictions(champion, record, features, feature_signature) if champion else None
+        raise StepError(f"the candidate has no walk-forward predictions: no {spec.row} to evaluate it on")
+    ids, since = candidate.walk_forward[c.ROW_ID].to_pylist(), date.fromisoformat(candidate.card.trained_from)
+    rows = Evaluated.of(spec, candidate.walk_forward, workload.baseline.forecast(results, ids, since))
+    scored = champion_predictions(champion, rows, features, feature_signature) if champion else None
     predictions = {
-        c.CANDIDATE: record.predictions[c.CANDIDATE],
-        c.CHAMPION: scored.probabilities if scored else np.full(record.days.size, np.nan),
-        c.BASELINE: record.predictions[c.BASELINE],
-        c.CONSTANT: record.predictions[c.CONSTANT],
+        c.CANDIDATE: rows.predictions[c.CANDIDATE],
+        c.CHAMPION: scored.predictions if scored else np.full(rows.days.size, np.nan),
+        c.BASELINE: rows.predictions[c.BASELINE],
+        c.CONSTANT: rows.predictions[c.CONSTANT],
     }
-    numbers = candidate_numbers(record)
+    numbers = candidate_numbers(rows)
     evaluation: dict[str, Any] = {
-        "metrics": {who: _metrics(p, record.target) for who, p in predictions.items()} | numbers["metrics"],
+        **metric_words(spec),
+        "metrics": {who: rows.scores(who, p) for who, p in predictions.items()},
         "quality": numbers["quality"],
-        "comparison": asdict(compare(record, scored, as_of=date.fromisoformat(candidate.card.as_of_date))),
-        "reliability": {who: _reliability(predictions[who], record.target) for who in (c.CANDIDATE, c.CHAMPION)},
-        "monthly": monthly(record, predictions),
+        "comparison": asdict(compare(rows, scored, as_of=date.fromisoformat(candidate.card.as_of_date))),
+        "reliability": {who: _reliability(rows, predictions[who]) for who in (c.CANDIDATE, c.CHAMPION)},
+        "monthly": monthly(rows, predictions),
         "importance": feature_importance(candidate, features),
     }
-    return judge(evaluation, limits)
+    return judge(spec, evaluation, limits)
 
 
-def judge(evaluation: dict[str, Any], limits: Mapping[str, float]) -> dict[str, Any]:
+def judge(spec: Spec, evaluation: dict[str, Any], limits: Mapping[str, float]) -> dict[str, Any]:
     """Add what the gates say, in words, to the numbers; the definition's conditions decide by the same rules."""
-    failed = gates.failed_limits(evaluation, limits)
-    promotion = gates.judge_promotion(evaluation, limits)
+    failed = gates.failed_limits(spec, evaluation, limits)
+    promotion = gates.judge_promotion(spec, evaluation, limits)
     replacing = gates.PROMOTION_LIMITS if evaluation["comparison"]["champion_exists"] == c.YES else ()
     evaluation["quality"] |= {
         "passed": not failed,
         "reason": "; ".join(failed) or "every limit holds",
-        "limits": _limit_rows(gates.QUALITY_LIMITS, evaluation, limits),
+        "limits": _limit_rows(gates.quality_limits(spec), evaluation, limits),
     }
     evaluation["promotion"] = {**asdict(promotion), "limits": _limit_rows(replacing, evaluation, limits)}
-    evaluation["decision"] = gates.decide(evaluation, limits)
+    evaluation["decision"] = gates.decide(spec, evaluation, limits)
     evaluation["reason"] = evaluation["quality"]["reason"] if failed else promotion.reason
     return evaluation
 
 
 def _limit_rows(
-    rules: Iterable[gates.Limit], evaluation: Mapping[str, Any], limits: Mapping[str, float]
+    rules: Iterable[Limit], evaluation: Mapping[str, Any], limits: Mapping[str, float]
 ) -> list[dict[str, Any]]:
     rows = []
     for rule in rules:
         value, limit = gates.number_at(evaluation, rule.path), limits[rule.parameter]
-        row = {"value": value, "operator": rule.operator, "limit": limit, "holds": rule.holds(value, limit)}
-        rows.append({"words": rule.words, "parameter": rule.parameter, **row})
+        row = {"value": value, "operator": rule.operator, "limit": limit, "holds": gates.holds(rule, value, limit)}
+        rows.append({"words": rule.words, "parameter": rule.parameter, "why": rule.why, **row})
     return rows
 
 
-def _metrics(probabilities: FloatArray, target: FloatArray) -> dict[str, Any] | None:
-    known = np.isfinite(probabilities)
-    return _as_json(metrics.score(probabilities[known], target[known])) if known.any() else None
+def _reliability(rows: Evaluated, prediction: FloatArray) -> list[dict[str, float]] | None:
+    known = np.isfinite(prediction)
+    if rows.spec.task != "binary" or not known.any():
+        return None
+    return [asdict(b) for b in metrics.reliability_bins(prediction[known], rows.target[known])]
 
 
-def _as_json(scores: metrics.Metrics) -> dict[str, Any]:
-    """JSON has no NaN: an AUC of games that all ended alike is null."""
-    return {
-        name: None if isinstance(value, float) and math.isnan(value) else value
-        for name, value in asdict(scores).items()
-    }
-
-
-def _reliability(probabilities: FloatArray, target: FloatArray) -> list[dict[str, float]] | None:
-    known = np.isfinite(probabilities)
-    return [asdict(b) for b in metrics.reliability_bins(probabilities[known], target[known])] or None
-
-
-def monthly(record: Record, predictions: Mapping[str, FloatArray]) -> list[dict[str, Any]]:
-    """Mean log loss by calendar month and by who; None where someone has no prediction for every game of the month."""
-    months = record.days.astype("datetime64[D]").astype("datetime64[M]")
-    rows: list[dict[str, Any]] = []
+def monthly(rows: Evaluated, predictions: Mapping[str, FloatArray]) -> list[dict[str, Any]]:
+    """Mean loss by calendar month and by who; None where someone has no prediction for every row of the month."""
+    months = rows.days.astype("datetime64[D]").astype("datetime64[M]")
+    found: list[dict[str, Any]] = []
     for month in np.unique(months):
-        games = months == month
-        if games.sum() < MIN_MONTH_GAMES:
+        here = months == month
+        if here.sum() < MIN_MONTH_ROWS:
             continue
-        row: dict[str, Any] = {"month": str(month), "n_rows": int(games.sum())}
-        for who, p in predictions.items():
-            mean = float(metrics.log_losses(p[games], record.target[games]).mean())
-            row[who] = None if math.isnan(mean) else mean
-        rows.append(row)
-    return rows
+        means = {who: float(rows.losses(p, here).mean()) for who, p in predictions.items()}
+        known = {who: None if math.isnan(mean) else mean for who, mean in means.items()}
+        found.append({"month": str(month), "n_rows": int(here.sum()), **known})
+    return found
 
 
 def feature_importance(candidate: Artifact, features: pa.Table) -> list[dict[str, Any]]:
-    """Each feature's share of how far the candidate's forecasts move, on its most recent games, largest first."""
-    recent = features.slice(max(0, features.num_rows - IMPORTANCE_GAMES))
+    """Each feature's share of how far the candidate's predictions move, on its newest rows, largest first."""
+    recent = features.slice(max(0, features.num_rows - IMPORTANCE_ROWS))
     shares = importance(candidate.booster, feature_matrix(recent))
     ranked = sorted(zip(candidate.card.features, shares.tolist(), strict=True), key=lambda item: (-item[1], item[0]))
     return [{"feature": name, "share": share} for name, share in ranked]

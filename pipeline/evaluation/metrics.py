@@ -1,12 +1,15 @@
-"""Scores of probabilities against outcomes, and the paired comparison of two models on the same games."""
+"""Losses and scores of predictions against targets, and the paired comparison of two models on the same rows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.contract.spec import Task, Unit
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -49,9 +52,42 @@ class Difference:
 
 
 def log_losses(p: FloatArray, y: FloatArray) -> FloatArray:
-    """Log loss of each game, in nats, of the shape (games,)."""
+    """Log loss of each row, in nats, of the shape (rows,)."""
     safe = np.clip(p, _EPSILON, 1.0 - _EPSILON)
     return np.asarray(-(y * np.log(safe) + (1.0 - y) * np.log1p(-safe)), dtype=np.float64)
+
+
+def row_losses(task: Task, prediction: FloatArray, target: FloatArray) -> FloatArray:
+    """The loss whose mean is the task's primary metric, of each row: log loss, or squared error."""
+    return log_losses(prediction, target) if task == "binary" else np.asarray((prediction - target) ** 2)
+
+
+def scores(
+    task: Task, prediction: FloatArray, target: FloatArray, quantiles: Mapping[float, FloatArray] | None = None
+) -> dict[str, float | int | None]:
+    """All metrics of the task by key (pipeline.contract.metrics) on rows of the shape (rows,); None for a NaN.
+
+    `quantiles`: the predicted value below which a target lies with each probability. Raises ValueError when there is
+    no row, shapes differ or a probability lies outside 0 to 1.
+    """
+    if task == "binary":
+        found = asdict(score(prediction, target))
+        return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in found.items()}
+    if len(prediction) == 0 or prediction.shape != target.shape:
+        raise ValueError(f"cannot score {len(prediction):,} predictions for {len(target):,} targets")
+    error = prediction - target
+    squared = float((error**2).mean())
+    result: dict[str, float | int | None] = {
+        "squared_error": squared,
+        "rmse": squared**0.5,
+        "absolute_error": float(np.abs(error).mean()),
+        "bias": float(error.mean()),
+    }
+    if quantiles:
+        gaps = {q: target - value for q, value in quantiles.items()}
+        result["quantile_loss"] = float(np.mean([np.maximum(q * gap, (q - 1) * gap).mean() for q, gap in gaps.items()]))
+        result["coverage_error"] = max(abs(float((gap <= 0).mean()) - q) for q, gap in gaps.items())
+    return {**result, "n_rows": len(target)}
 
 
 def score(p: FloatArray, y: FloatArray) -> Metrics:
@@ -113,16 +149,25 @@ def _bin(p: FloatArray, y: FloatArray) -> ReliabilityBin:
     return ReliabilityBin(float(p.mean()), observed, float(centre - half), float(centre + half), n)
 
 
-def paired_difference(loss_a: FloatArray, loss_b: FloatArray, weeks: IntArray, seed: int, n: int = 2_000) -> Difference:
-    """Mean of `loss_a - loss_b` over the games with a 95 % percentile interval from `n` bootstraps over weeks.
+def blocks_of(unit: Unit, day: IntArray) -> IntArray:
+    """Number of the unit of independence that each row is in, from days since 1970-01-01; weeks begin on Mondays."""
+    if unit == "row":
+        return np.arange(len(day))
+    return (day + 3) // 7 if unit == "week" else day  # 1970-01-01 was a Thursday
 
-    Whole weeks are drawn, because the games of a week share teams in the same state and are not independent. All
-    inputs have the shape (games,). Raises ValueError when there is no game.
+
+def paired_difference(
+    loss_a: FloatArray, loss_b: FloatArray, blocks: IntArray, seed: int, n: int = 2_000
+) -> Difference:
+    """Mean of `loss_a - loss_b` over the rows with a 95 % percentile interval from `n` bootstraps over blocks.
+
+    Whole blocks are drawn, because the rows of a block are not independent. All inputs have the shape (rows,). Raises
+    ValueError when there is no row.
     """
     if len(loss_a) == 0:
-        raise ValueError("cannot compare two models on no games")
+        raise ValueError("cannot compare two models on no rows")
     difference = loss_a - loss_b
-    _, week = np.unique(weeks, return_inverse=True)
+    _, week = np.unique(blocks, return_inverse=True)
     sums = np.bincount(week, weights=difference).astype(np.float64)
     counts = np.bincount(week).astype(np.float64)
     lower, upper = interval_of_mean(sums, counts, seed, n)

@@ -1,4 +1,4 @@
-"""Whether to train on tonight's games, training config and code: compared with the last-evaluated record."""
+"""Whether tonight's rows, training config and code are trained on: against the last evaluated candidate."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pipeline.contract import names as c
 from pipeline.contract.container import StepError
 from pipeline.contract.registration import is_unregistered
 from pipeline.contract.retrain_policy import AUTOMATIC, training_is_due
+from pipeline.contract.spec import Spec
 
 
 def read_last_evaluated(folder: Path) -> dict[str, Any]:
@@ -55,22 +56,25 @@ class Tonight:
     trigger: str
     min_days: int
     limits: Mapping[str, float]
+    spec: Spec
 
 
 def judge_news(last: Mapping[str, Any], registered: Mapping[str, Any] | None, tonight: Tonight) -> News:
-    """New games are trained on at once, but for a run that nobody asked for while the last training is recent.
+    """New rows are trained on at once, but for a run that nobody asked for while the last training is recent.
 
     `last` is last_evaluated.json, `registered` registered.json. The last candidate counts only if what was decided
     about it has been done, and would be decided again: one that was to be registered, but is not in the registry, and
     one that tonight's limits would let pass are trained again. A failure that stays is part of the reason.
     """
-    facts = tonight.facts
+    facts, rows = tonight.facts, tonight.spec.rows
     if is_unregistered(last, registered):
         return News(True, "the last candidate was to be registered, but the registry does not have it")
     if last["fingerprint"] == facts["fingerprint"]:
         if _would_register(last, tonight):
             return News(True, f"the last candidate was not registered ({last['reason']}), but would be today")
-        return News(False, f"games, training config and code are those of the last evaluated candidate{_failure(last)}")
+        return News(
+            False, f"{rows}, training config and code are those of the last evaluated candidate{_failure(last)}"
+        )
     last_day = last.get("as_of_date")
     days = (
         (date.fromisoformat(facts["as_of_date"]) - date.fromisoformat(last_day)).days if last_day else tonight.min_days
@@ -83,10 +87,10 @@ def judge_news(last: Mapping[str, Any], registered: Mapping[str, Any] | None, to
         min_days=tonight.min_days,
     )
     if due:
-        return News(True, "training config or code is new" if new_config else "games are new")
+        return News(True, "training config or code is new" if new_config else f"{rows} are new")
     return News(
         False,
-        f"games are new, but the last training was {days} day(s) ago, and a run started by {tonight.trigger} waits "
+        f"{rows} are new, but the last training was {days} day(s) ago, and a run started by {tonight.trigger} waits "
         f"{tonight.min_days} (MinDaysBetweenTrainings){_failure(last)}",
     )
 
@@ -96,7 +100,7 @@ def _would_register(last: Mapping[str, Any], tonight: Tonight) -> bool:
     if last.get("decision") not in (c.FAILED, c.CHAMPION_KEPT):
         return False
     comparison = last["comparison"] if tonight.champion else {**last["comparison"], "champion_exists": c.NO}
-    return gates.decide({**last, "comparison": comparison}, tonight.limits) == c.REGISTERED
+    return gates.decide(tonight.spec, {**last, "comparison": comparison}, tonight.limits) == c.REGISTERED
 
 
 def _failure(last: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from pipeline.contract import gates
 from pipeline.contract import names as c
 from pipeline.evaluation import report_figures as figures
-from pipeline.evaluation.report_words import number, sentence, signed
+from pipeline.evaluation.report_words import capitalized, number, sentence, signed
 
 TEMPLATE: Final = "report.html.j2"
 MAX_FEATURES: Final = 12  # more bars tell a reader nothing
@@ -43,61 +43,6 @@ DECISIONS: Final = {
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A row of the comparison: what it is called, which direction is better (none: not a contest), what it means."""
-
-    key: str
-    name: str
-    better: str
-    meaning: str
-
-
-METRICS: Final = (
-    Metric(
-        c.LOG_LOSS,
-        "Log loss",
-        "lower",
-        "How wrong the probabilities were; being sure and wrong costs most. Always saying 50\u00a0% scores 0.6931.",
-    ),
-    Metric(
-        c.BRIER,
-        "Brier score",
-        "lower",
-        "Squared gap between probability and result, on average. Always saying 50\u00a0% scores 0.25.",
-    ),
-    Metric(
-        c.ACCURACY,
-        "Accuracy",
-        "higher",
-        "Share of games whose more probable winner won; it ignores how sure the forecast was.",
-    ),
-    Metric(
-        c.ROC_AUC,
-        "AUC",
-        "higher",
-        "How often a game that the home team won had a higher probability than one that it lost; 0.5 is guessing.",
-    ),
-    Metric(
-        c.CALIBRATION_ERROR,
-        "Calibration error",
-        "lower",
-        "Gap between forecast and how often home teams then won. The base rate does well here by saying little, "
-        "so read it together with log loss.",
-    ),
-    Metric(c.N_ROWS, "Games", "", "Games judged, each predicted from earlier games only."),
-)
-_WHO: Final = {
-    c.CANDIDATE: "the model trained in this run",
-    c.CHAMPION: "the approved model in use",
-    c.BASELINE: "two numbers fitted to Elo ratings that are made of results alone, not of the model’s features",
-    c.CONSTANT: "always the share of past games that home teams won",
-}
-_WHY: Final = {
-    limit.parameter: limit.why for limit in (*gates.QUALITY_LIMITS, gates.NON_INFERIOR, gates.BETTER, gates.OLD)
-}
-
-
-@dataclass(frozen=True)
 class Cell:
     """One number of the comparison."""
 
@@ -109,19 +54,25 @@ class Cell:
 class MetricRow:
     """One metric of everybody, in the order of the columns."""
 
-    metric: Metric
+    metric: Mapping[str, Any]  # of metric_words
     cells: tuple[Cell, ...]
 
 
 def render(evaluation: Mapping[str, Any]) -> str:
-    """The report of one evaluation (evaluation.json's content) as an HTML page."""
-    who = [name for name in _WHO if evaluation["metrics"][name]]
+    """The report of one evaluation (evaluation.json's content) as an HTML page; all its words come from there."""
+    meanings = {
+        c.CANDIDATE: "the model trained in this run",
+        c.CHAMPION: "the approved model in use",
+        c.BASELINE: evaluation["baseline_meaning"],
+        c.CONSTANT: "always the mean of the targets before",
+    }
+    who = [name for name in meanings if evaluation["metrics"][name]]
     return _template().render(
         e=evaluation,
+        loss=evaluation["metric_words"][evaluation["primary_metric"]],
         decision=DECISIONS.get(evaluation["decision"], Decision(str(evaluation["decision"]), "kept", "")),
-        who=[(figures.NAMES[name], _WHO[name]) for name in who],
-        metric_rows=_metric_rows([evaluation["metrics"][name] for name in who]),
-        why=_WHY,
+        who=[(figures.names(evaluation["baseline"])[name], meanings[name]) for name in who],
+        metric_rows=_metric_rows(evaluation["metric_words"], [evaluation["metrics"][name] for name in who]),
         differences=_differences(evaluation),
         promotion_limits=promotion_limits(evaluation),
         features=_features(evaluation["importance"]),
@@ -131,24 +82,30 @@ def render(evaluation: Mapping[str, Any]) -> str:
 
 def _figures(evaluation: Mapping[str, Any]) -> dict[str, str]:
     """The figures by the name that the template uses; an empty string where there is nothing to draw."""
-    source = " (simulated games)" if evaluation["simulated"] else ""
+    source = f" (simulated {evaluation['rows']})" if evaluation["simulated"] else ""
     bins, rows = evaluation["reliability"], evaluation["monthly"]
+    loss = evaluation["metric_words"][evaluation["primary_metric"]]["label"]
+    names = figures.names(evaluation["baseline"])
     return {
         "differences_figure": figures.differences(
-            _differences(evaluation), f"Difference of the candidate in log loss with its 95 % interval{source}"
+            _differences(evaluation), f"Difference of the candidate in {loss} with its 95 % interval{source}"
         ),
-        "reliability_figure": figures.reliability(bins, f"Reliability diagram{source}") if bins[c.CANDIDATE] else "",
-        "monthly_figure": figures.monthly(rows, f"Log loss by month and model{source}") if rows else "",
+        "reliability_figure": figures.reliability(bins, evaluation["event"], f"Reliability diagram{source}")
+        if bins[c.CANDIDATE]
+        else "",
+        "monthly_figure": figures.monthly(rows, loss, names, f"{capitalized(loss)} by month and model{source}")
+        if rows
+        else "",
     }
 
 
-def _metric_rows(columns: Sequence[Mapping[str, Any]]) -> list[MetricRow]:
+def _metric_rows(metrics: Mapping[str, Mapping[str, Any]], columns: Sequence[Mapping[str, Any]]) -> list[MetricRow]:
     rows = []
-    for metric in METRICS:
+    for key, metric in metrics.items():
         # compared as shown: what reads as a tie is a tie
-        shown = [None if _missing(column[metric.key]) else round(column[metric.key], 4) for column in columns]
+        shown = [None if _missing(column.get(key)) else _rounded(column[key]) for column in columns]
         known = [value for value in shown if value is not None]
-        best = {"lower": min, "higher": max}[metric.better](known) if metric.better and len(known) > 1 else None
+        best = {"lower": min, "higher": max}[metric["better"]](known) if metric["better"] and len(known) > 1 else None
         rows.append(
             MetricRow(metric, tuple(Cell(number(value), best is not None and value == best) for value in shown))
         )
@@ -156,12 +113,12 @@ def _metric_rows(columns: Sequence[Mapping[str, Any]]) -> list[MetricRow]:
 
 
 def _differences(evaluation: Mapping[str, Any]) -> list[figures.Difference]:
-    """Candidate against the champion, if there is one, and against Elo-logistic, each with its limit."""
+    """Candidate against the champion, if there is one, and against the baseline, each with its limit."""
     quality, comparison = evaluation["quality"], evaluation["comparison"]
     limits = {row["parameter"]: row["limit"] for row in (*quality["limits"], *promotion_limits(evaluation))}
     lower, upper = quality["loss_above_baseline_interval"]
-    above_elo = figures.Difference(
-        "Elo-logistic",
+    above_baseline = figures.Difference(
+        evaluation["baseline"],
         quality["loss_above_baseline"],
         lower,
         upper,
@@ -169,10 +126,13 @@ def _differences(evaluation: Mapping[str, Any]) -> list[figures.Difference]:
         "limit",
     )
     if comparison["champion_exists"] == c.NO:
-        return [above_elo]
+        return [above_baseline]
     gap = comparison["difference"]
     margin = limits.get(gates.NON_INFERIOR.parameter)
-    return [figures.Difference("the champion", gap["mean"], gap["lower"], gap["upper"], margin, "margin"), above_elo]
+    return [
+        figures.Difference("the champion", gap["mean"], gap["lower"], gap["upper"], margin, "margin"),
+        above_baseline,
+    ]
 
 
 def promotion_limits(evaluation: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -199,6 +159,11 @@ def _features(importance: Sequence[Mapping[str, Any]]) -> list[Feature]:
     return [Feature(name, share, share / longest) for name, share in top]
 
 
+def _rounded(value: float) -> float:
+    """As `number` shows it: what reads as a tie is a tie."""
+    return value if isinstance(value, int) else round(value, 4) if abs(value) < 10 else float(f"{value:.4g}")
+
+
 def _missing(value: float | None) -> bool:
     return value is None or math.isnan(value)
 
@@ -212,5 +177,5 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "signed": signed, "sentence": sentence}
+    environment.filters |= {"number": number, "signed": signed, "sentence": sentence, "capitalized": capitalized}
     return environment.get_template(TEMPLATE)

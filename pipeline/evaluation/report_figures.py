@@ -21,17 +21,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import blended_transform_factory
 
 from pipeline.contract import names as c
-from pipeline.evaluation.report_words import signed
+from pipeline.evaluation.report_words import capitalized, signed
 
 WIDTH: Final = 4.2  # inches
 INK, MUTED, RULE, PAPER = "#1c2430", "#565f6d", "#d3d8df", "#fffffe"
 COLOURS: Final = {c.CANDIDATE: "#1257a8", c.CHAMPION: "#b4470b", c.BASELINE: "#0b7261", c.CONSTANT: "#6b7281"}
-NAMES: Final = {
-    c.CANDIDATE: "Candidate",
-    c.CHAMPION: "Champion",
-    c.BASELINE: "Elo-logistic",
-    c.CONSTANT: "Base rate",
-}
 # Marker and dashes differ as well as colour: for the colour-blind and for black-and-white print.
 _MARKERS: Final = {c.CANDIDATE: "o", c.CHAMPION: "s", c.BASELINE: "^", c.CONSTANT: ""}
 _DASHES: Final = {c.CANDIDATE: "-", c.CHAMPION: (0, (5, 2)), c.BASELINE: (0, (2, 1.5)), c.CONSTANT: (0, (1, 2))}
@@ -80,7 +74,7 @@ _WITHOUT_METADATA: Final = {"Date": None, "Creator": None, "Format": None, "Type
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean log loss of the candidate minus somebody's, with its 95 % interval and the highest value allowed, if any."""
+    """Mean loss of the candidate minus somebody's, with its 95 % interval and the highest value allowed, if any."""
 
     against: str
     mean: float
@@ -90,19 +84,24 @@ class Difference:
     limit_name: str
 
 
-def reliability(bins: Mapping[str, Sequence[Mapping[str, Any]] | None], title: str) -> Markup:
-    """Reliability diagram: observed share of home wins against the forecast, by bin and who, with intervals."""
+def names(baseline: str) -> dict[str, str]:
+    """What each of those who predict is called."""
+    return {c.CANDIDATE: "Candidate", c.CHAMPION: "Champion", c.BASELINE: baseline, c.CONSTANT: "Constant"}
+
+
+def reliability(bins: Mapping[str, Sequence[Mapping[str, Any]] | None], event: str, title: str) -> Markup:
+    """Reliability diagram: observed share against the prediction, by bin and who, with intervals."""
 
     def draw(figure: Figure) -> None:
         axes = figure.add_axes((0.115, 0.335, 0.815, 0.575))
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (1, 2)), label="Perfect")
         for who in (c.CHAMPION, c.CANDIDATE):
             _draw_bins(axes, who, bins.get(who) or ())
-        axes.set(xlim=(0, 1), ylim=(0, 1), title="Share of these games that the home team won")
+        axes.set(xlim=(0, 1), ylim=(0, 1), title=f"Share with {event}")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:.0f} %"))
         axes.tick_params(labelbottom=False)
         axes.legend(loc="lower right", reverse=True)
-        _draw_bin_sizes(figure.add_axes((0.115, 0.135, 0.815, 0.14), sharex=axes), bins.get(c.CANDIDATE) or ())
+        _draw_bin_sizes(figure.add_axes((0.115, 0.135, 0.815, 0.14), sharex=axes), bins.get(c.CANDIDATE) or (), event)
 
     return svg("reliability", title, 3.7, draw)
 
@@ -125,24 +124,24 @@ def _draw_bins(axes: Axes, who: str, bins: Sequence[Mapping[str, Any]]) -> None:
         linestyle="none",
         elinewidth=1.3,
         clip_on=False,
-        label=NAMES[who],
+        label=names("")[who],
     )
 
 
-def _draw_bin_sizes(axes: Axes, bins: Sequence[Mapping[str, Any]]) -> None:
+def _draw_bin_sizes(axes: Axes, bins: Sequence[Mapping[str, Any]], event: str) -> None:
     axes.bar([b["predicted"] for b in bins], [b["n_rows"] for b in bins], width=0.035, color=COLOURS[c.CANDIDATE])
     axes.set_yticks([max((b["n_rows"] for b in bins), default=0)])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:.0f} %"))
-    axes.set_title("Games", pad=3)
-    axes.set_xlabel("Forecast that the home team wins")
+    axes.set_title("Rows", pad=3)
+    axes.set_xlabel(f"Predicted probability of {event}")
 
 
-def monthly(rows: Sequence[Mapping[str, Any]], title: str) -> Markup:
-    """Mean log loss by month, a line for each of those who predicted; a gap where somebody has no number."""
+def monthly(rows: Sequence[Mapping[str, Any]], loss: str, called: Mapping[str, str], title: str) -> Markup:
+    """Mean loss by month, a line for each of those who predicted; a gap where somebody has no number."""
 
     def draw(figure: Figure) -> None:
         axes = figure.add_axes((0.115, 0.115, 0.855, 0.69))
-        axes.set_title("Log loss (lower is better)")
+        axes.set_title(f"{capitalized(loss)} (lower is better)")
         for who in (c.CONSTANT, c.BASELINE, c.CHAMPION, c.CANDIDATE):
             values = [float("nan") if row[who] is None else row[who] for row in rows]
             if any(row[who] is not None for row in rows):
@@ -154,7 +153,7 @@ def monthly(rows: Sequence[Mapping[str, Any]], title: str) -> Markup:
                     marker=_MARKERS[who] or ("_" if len(rows) == 1 else ""),
                     markersize=4.5 if len(rows) <= 24 else 0,
                     markerfacecolor=COLOURS[who] if who == c.CANDIDATE else PAPER,
-                    label=NAMES[who],
+                    label=called[who],
                 )
         every = -(-len(rows) // 5)
         ticks = range(0, len(rows), every)

@@ -9,8 +9,9 @@ def number(value: float | None) -> str:
     """A count as `1,312`, any other number as `0.6262`, in print's minus; a dash where there is none."""
     if value is None or math.isnan(value):
         return "–"
-    whole = isinstance(value, int) or (value.is_integer() and abs(value) >= 10)
-    return (f"{value:,.0f}" if whole else f"{value:.4f}").replace("-", "−")
+    whole = isinstance(value, int) or abs(value) >= 1000 or (value.is_integer() and abs(value) >= 10)
+    text = f"{value:,.0f}" if whole else f"{value:.4f}" if abs(value) < 10 else f"{value:.4g}"
+    return text.replace("-", "−")
 
 
 def signed(value: float) -> str:
@@ -22,3 +23,8 @@ def signed(value: float) -> str:
 def sentence(text: str) -> str:
     """The text with a capital and a full stop."""
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def capitalized(text: str) -> str:
+    """The text with a capital."""
+    return text[:1].upper() + text[1:]

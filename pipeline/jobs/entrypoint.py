@@ -1,6 +1,6 @@
 """The image's one entry point: runs a step or serves, and says why it failed where SageMaker reads it.
 
-python -m pipeline.jobs.entrypoint prepare --as-of today ...    a processing job: aggregate, prepare, predict, evaluate
+python -m pipeline.jobs.entrypoint prepare --as-of today ...    a processing job: prepare, predict, evaluate
 python -m pipeline.jobs.entrypoint train                        a training job
 python -m pipeline.jobs.entrypoint serve                        an endpoint
 
@@ -29,9 +29,9 @@ from typing import Final
 
 from pipeline.contract import names as c
 from pipeline.contract.reason_text import readable, shorten
+from pipeline.contract.workload import current_workload, workload_names
 
 COMMANDS: Final = {
-    "aggregate": "pipeline.workloads.nba.play_by_play.aggregate",
     "prepare": "pipeline.jobs.prepare",
     "predict": "pipeline.jobs.predict",
     "train": "pipeline.jobs.train",
@@ -45,9 +45,9 @@ USAGE_ERROR: Final = 2
 
 def main(argv: Sequence[str]) -> int:
     """Run a command; returns the exit code, 2 for a command that does not exist."""
-    if not argv or argv[0] not in COMMANDS:
+    if not argv or argv[0] not in known_commands():
         given = f"unknown command {argv[0]!r}" if argv else "no command was given"
-        reason = f"{given}: this image knows {', '.join(COMMANDS)}"
+        reason = f"{given}: this image knows {', '.join(known_commands())}"
         sys.stderr.write(f"{reason}\n")
         if argv:
             write_failure(argv[0], reason)
@@ -58,9 +58,14 @@ def main(argv: Sequence[str]) -> int:
     return run(argv[0], argv[1:])
 
 
+def known_commands() -> dict[str, str]:
+    """Command -> module: core's, and those of the workload's extra steps."""
+    return {**COMMANDS, **(current_workload().spec.commands if workload_names() else {})}
+
+
 def run(command: str, arguments: Sequence[str]) -> int:
     """Run a command's module in this process, as `python -m` would; a failure to even load it is written down."""
-    module = COMMANDS[command]
+    module = known_commands()[command]
     if command == "serve":  # replaces this process: a server may start workers, which import its main module again
         if not _exists(module):
             sys.stderr.write(f"this image was built without {module}: there is nothing to serve with; build it anew\n")

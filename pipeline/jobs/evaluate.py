@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 from pipeline.contract import names as c
 from pipeline.contract.container import code_version, processing_input, processing_output, run_step
 from pipeline.contract.service_text import description, metadata_value
+from pipeline.contract.workload import current_workload
 from pipeline.evaluation.evaluation import evaluate
 from pipeline.evaluation.report import render
 from pipeline.jobs.limits import parse_limits
@@ -51,15 +52,16 @@ def versions(feature_signature: str) -> dict[str, str]:
 
 
 def summarise(evaluation: Mapping[str, Any]) -> str:
-    """One sentence for mails and lists: the number, what it is compared with, the decision and why."""
-    metrics = evaluation["metrics"]
+    """One sentence for emails and lists: the number, what it is compared with, the decision and why."""
+    metrics, key = evaluation["metrics"], evaluation["primary_metric"]
     who = c.CHAMPION if metrics[c.CHAMPION] else c.BASELINE
-    name = f"champion {evaluation['comparison']['champion_version']}" if who == c.CHAMPION else "Elo-logistic"
-    label = "simulated games: " if evaluation["simulated"] else ""
+    champion = f"champion {evaluation['comparison']['champion_version']}"
+    rows = evaluation["rows"]
+    label = f"simulated {rows}: " if evaluation["simulated"] else ""
     return (
-        f"{label}log loss {metrics[c.CANDIDATE][c.LOG_LOSS]:.4f} on {metrics[c.CANDIDATE][c.N_ROWS]:,} games "
-        f"({name} {metrics[who][c.LOG_LOSS]:.4f}), as of {evaluation['as_of_date']}; "
-        f"{evaluation['decision']}: {evaluation['reason']}"
+        f"{label}{evaluation['metric_words'][key]['label']} {metrics[c.CANDIDATE][key]:.4g} on "
+        f"{metrics[c.CANDIDATE][c.N_ROWS]:,} {rows} ({champion if who == c.CHAMPION else evaluation['baseline']} "
+        f"{metrics[who][key]:.4g}), as of {evaluation['as_of_date']}; {evaluation['decision']}: {evaluation['reason']}"
     )
 
 
@@ -72,13 +74,15 @@ def main(argv: Sequence[str]) -> None:
     archive = processing_input(c.MODEL_CHANNEL) / c.MODEL_ARCHIVE
     candidate = read_artifact(archive)
     prepared = json.loads((processing_input(c.REPORT_CHANNEL) / c.PREPARED_FILE).read_text(encoding="utf-8"))
+    workload = current_workload()
     numbers = evaluate(
+        workload,
         candidate,
         load_champion(processing_input(c.CHAMPION_CHANNEL)),
         pq.read_table(processing_input(c.FEATURES_CHANNEL) / c.FEATURES_FILE),
         pq.read_table(processing_input(c.FEATURES_CHANNEL) / c.RESULTS_FILE),
         feature_signature=prepared["feature_signature"],
-        limits=parse_limits(arguments.limits),
+        limits=parse_limits(workload.spec, arguments.limits),
     )
     evaluation: dict[str, Any] = {
         "as_of_date": prepared["as_of_date"],
@@ -98,7 +102,17 @@ def main(argv: Sequence[str]) -> None:
     output = processing_output(c.EVALUATION_CHANNEL)
     (output / c.EVALUATION_FILE).write_text(text, encoding="utf-8")
     (output / c.REPORT_FILE).write_text(report, encoding="utf-8")
-    kept = ("fingerprint", "as_of_date", "decision", "reason", "summary", "metrics", "quality", "comparison")
+    kept = (
+        "primary_metric",
+        "fingerprint",
+        "as_of_date",
+        "decision",
+        "reason",
+        "summary",
+        "metrics",
+        "quality",
+        "comparison",
+    )
     last_evaluated = {
         "training_config_fingerprint": prepared["training_config_fingerprint"],
         **{key: evaluation[key] for key in kept},

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.contract import gates, parameters
 from pipeline.contract.container import StepError
+from pipeline.contract.gates import gate_parameters
+from pipeline.contract.parameters import parameters_of
+from pipeline.contract.spec import Spec
 
 
-def parse_limits(items: Sequence[str]) -> dict[str, float]:
+def default_limits(spec: Spec) -> dict[str, float]:
+    """The limits of the workload's gates by parameter."""
+    defaults = parameters_of(spec).defaults
+    return {name: float(defaults[name]) for name in gate_parameters(spec)}
+
+
+def parse_limits(spec: Spec, items: Sequence[str]) -> dict[str, float]:
     """The limits, defaults filled in; raises StepError that names an unknown or unreadable one."""
-    limits = {p.name: float(p.default) for p in parameters.EVALUATION if p.name in gates.GATE_PARAMETERS}
+    limits = default_limits(spec)
     for item in items:
         name, _, value = item.partition("=")
         if name not in limits:

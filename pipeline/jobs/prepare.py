@@ -1,14 +1,13 @@
-"""Prepare: raw game files -> validated games -> features; says whether anything is new.
+"""Prepare: raw files -> validated rows -> features; says whether anything is new.
 
-in   processing/input/data/*.csv|csv.gz|parquet     every game, played or to come (docs/data.md)
-     processing/input/champion/champion.json         whether a version is in use: without one, new games never wait
-     processing/input/evaluated/last_evaluated.json  the last evaluated candidate
+in   processing/input/data/*.csv|csv.gz|parquet      every row, labelled or to come (docs/data.md)
+     processing/input/champion/champion.json         whether a version is in use: without one, new rows never wait
+     processing/input/evaluated/last_evaluated.json  record of the last evaluated candidate
      processing/input/evaluated/registered.json      the registry has it; missing where it does not
-     processing/input/team_games/                    what Aggregate left of the play-by-play (see prepare_events.py)
-out  processing/output/features/features.parquet     played games from the first modelled season on
-     processing/output/features/state.parquet        the league on the as-of morning (travels with the model)
-     processing/output/features/results.parquet      every played game's result: for a reference of its own
-     processing/output/upcoming/upcoming.parquet     games not yet played
+out  processing/output/features/features.parquet     the labelled rows
+     processing/output/features/state.parquet        what a server needs of the past, where the workload has it
+     processing/output/features/results.parquet      what has happened: for a baseline that sees no features
+     processing/output/upcoming/upcoming.parquet     rows to be predicted
      processing/output/report/prepared.json          has_new_data, why, fingerprint, data summary
      processing/output/report/quarantine.csv         bad rows with file, line, column, value, rule
 
@@ -41,51 +40,54 @@ from pipeline.contract.container import (
     public_path,
     run_step,
 )
-from pipeline.contract.parameters import TIME_ZONE, snake_case
+from pipeline.contract.parameters import parameters_of, snake_case
+from pipeline.contract.spec import Spec
+from pipeline.contract.workload import Workload, current_workload
 from pipeline.evaluation.news import Tonight, judge_news, read_last_evaluated, read_last_registered
+from pipeline.ingest.quarantine import BadData, count_rules
 from pipeline.ingest.row_counts import took_no_part
 from pipeline.ingest.spreadsheet_text import safe_columns
 from pipeline.ingest.today import parse_as_of, today_in
+from pipeline.ingest.validated import LoadRequest, ValidatedRows, rows_digest
 from pipeline.jobs.limits import parse_limits
 from pipeline.training.champion import read_metadata
-from pipeline.workloads.nba import columns as nba
-from pipeline.workloads.nba.data.games import BadData, ValidatedGames, count_rules, games_fingerprint, load_games
-from pipeline.workloads.nba.feature_names import LAYOUT
-from pipeline.workloads.nba.features import feature_signature, features_and_state
-from pipeline.workloads.nba.play_by_play.prepare_events import join_events
-from pipeline.workloads.nba.state_file import write_state
-from pipeline.workloads.nba.tables import result_table
 
 EXAMPLES_OF_A_RULE = 2  # in the report; quarantine.csv holds every violation
-MAX_ROW_GROUP = 16_384  # games: a part that training can read by itself
+MAX_ROW_GROUP = 16_384  # rows: a part that training can read by itself
 MIN_ROW_GROUP = 256
 MANY_ROW_GROUPS = 64  # so that every host of a training job has an equal share of them
-LATE_SCORE_DAYS = 30  # a game that has had no score for longer is a known gap
+LATE_LABEL_DAYS = 30  # a row that has had no label for longer is a known gap
 
 
-def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
+def parse_arguments(spec: Spec, argv: Sequence[str]) -> argparse.Namespace:
     """The step's command line."""
+    defaults = parameters_of(spec).defaults
     parser = argparse.ArgumentParser(prog="python -m pipeline.jobs.prepare", description=__doc__)
     parser.add_argument("--as-of", default="today", help="YYYY-MM-DD, or today in --time-zone")
-    parser.add_argument("--time-zone", default=TIME_ZONE, help="of the games' days (IANA name)")
-    parser.add_argument("--first-season", type=int, default=2004)
-    parser.add_argument("--max-bad-row-share", type=float, default=0.01)
-    parser.add_argument("--max-bad-row-share-of-file", type=float, default=0.2)
-    parser.add_argument("--min-rows", type=int, default=1000)
+    parser.add_argument("--time-zone", default=spec.time_zone, help="of the rows' days (IANA name)")
+    for name in ("MaxBadRowShare", "MaxBadRowShareOfFile"):
+        parser.add_argument(f"--{snake_case(name).replace('_', '-')}", type=float, default=defaults[name])
+    parser.add_argument("--min-rows", type=int, default=defaults["MinRows"])
     parser.add_argument("--min-days-between-trainings", type=int, default=0, help="of runs that nobody asked for")
     parser.add_argument("--trigger", default="manual", help="what started the run; a schedule and new data wait")
-    parser.add_argument(
-        "--training-config", nargs="*", default=[], metavar="NAME=VALUE", help="what training will be told"
-    )
+    parser.add_argument("--parameters", nargs="*", default=[], metavar="NAME=VALUE", help="the workload's own")
+    parser.add_argument("--training-config", nargs="*", default=[], metavar="NAME=VALUE", help="what Train is told")
     parser.add_argument("--limits", nargs="*", default=[], metavar="NAME=VALUE", help="what candidates are held to")
     return parser.parse_args(argv)
 
 
-def fingerprint(games_digest: str, training_config: Sequence[str], first_season: int, code: str) -> str:
-    """What a candidate is made of: game content, training config and code. Equal fingerprints give equal candidates."""
-    parts = sorted(_canonical(item) for item in training_config)
-    text = "\n".join([games_digest, f"first_season={first_season}", *parts, code])
-    return hashlib.sha256(text.encode()).hexdigest()
+def own_parameters(spec: Spec, given: Sequence[str]) -> dict[str, str]:
+    """The workload's parameters that its features are told, with defaults for those not given."""
+    defaults = {p.name: str(p.default) for p in spec.parameters if p.for_prepare}
+    return {**defaults, **dict(item.split("=", 1) for item in given)}
+
+
+def fingerprint(rows: str, training_config: Sequence[str], parameters: Mapping[str, str], code: str) -> str:
+    """What a candidate is made of: rows, training config, parameters and code; equal ones give equal candidates."""
+    parts = sorted(
+        _canonical(item) for item in (*training_config, *(f"{name}={value}" for name, value in parameters.items()))
+    )
+    return hashlib.sha256("\n".join([rows, *parts, code]).encode()).hexdigest()
 
 
 def _canonical(item: str) -> str:
@@ -97,20 +99,19 @@ def _canonical(item: str) -> str:
         return item
 
 
-def data_summary(validated: ValidatedGames, modelled: pd.DataFrame, as_of: date) -> dict[str, Any]:
-    """Counts of the data report; JSON types only."""
-    games, quarantine = validated.games, validated.quarantine
-    played = games[games[nba.HOME_POINTS].notna()]
+def data_summary(validated: ValidatedRows, labelled: pd.DataFrame, n_modelled: int, as_of: date) -> dict[str, Any]:
+    """Counts of the data report; JSON types only. `labelled` are the rows whose label is known."""
+    quarantine = validated.quarantine
     rules = count_rules(quarantine)
     examples = quarantine.groupby(quarantine["rule"].str.split(":").str[0], sort=False).head(EXAMPLES_OF_A_RULE)
-    newest = played[nba.DATE].max().date()
+    newest = labelled[c.TIME].max().date()
     return {
         "files": [
             {
                 "name": f.name,
                 "lines": asdict(f.lines),
                 "rows": f.rows,
-                "games": f.games,
+                "kept_rows": f.games,
                 "replaced_rows": f.replaced,
                 "bad_rows": f.bad_rows,
                 "first_date": _text(f.first_date),
@@ -122,27 +123,23 @@ def data_summary(validated: ValidatedGames, modelled: pd.DataFrame, as_of: date)
         "took_no_part": took_no_part(validated.files, validated.left_out),
         "left_out": [{"name": item.name, "reason": item.reason} for item in validated.left_out],
         "n_rows_read": validated.n_rows_read,
-        "n_rows": len(games),
-        "n_played": len(played),
-        "n_modelled": len(modelled),
-        "n_upcoming": len(games) - len(played),
+        "n_rows": len(validated.rows),
+        "n_labelled": len(labelled),
+        "n_modelled": n_modelled,
+        "n_upcoming": len(validated.rows) - len(labelled),
         "n_duplicates_collapsed": validated.n_duplicates_collapsed,
-        "n_unplayed_superseded": validated.n_unplayed_superseded,
+        "n_superseded": validated.n_superseded,
         "n_bad_rows": validated.n_bad_rows,
-        "n_scores_hidden": validated.n_scores_hidden,
-        "late_scores": [
-            str(day) for day in validated.days_without_score if day >= as_of - timedelta(days=LATE_SCORE_DAYS)
+        "n_labels_hidden": validated.n_labels_hidden,
+        "late_labels": [
+            str(day) for day in validated.days_without_label if day >= as_of - timedelta(days=LATE_LABEL_DAYS)
         ],
-        "first_date": str(played[nba.DATE].min().date()),
-        "last_played_date": str(newest),
+        "first_date": str(labelled[c.TIME].min().date()),
+        "last_labelled_date": str(newest),
         "quarantine_rules": [{"rule": str(rule), "n_rows": int(n)} for rule, n in rules.items()],
         "quarantine_examples": examples.astype(str).to_dict("records"),
-        "seasons": [
-            {"season": int(str(season)), "n_rows": len(group), "home_win_rate": float(group[c.TARGET].mean())}
-            for season, group in modelled.groupby(nba.SEASON)
-        ],
         "notes": [
-            f"the newest played game is of {newest}, {(as_of - newest).days:,} day(s) before the as-of date",
+            f"the newest labelled row is of {newest}, {(as_of - newest).days:,} day(s) before the as-of date",
             *validated.notes,
             *(f"{name} is a link to {target}, which is read too" for name, target in validated.linked.items()),
         ],
@@ -159,25 +156,26 @@ def write_quarantine(folder: Path, quarantine: pd.DataFrame) -> None:
     pyarrow.csv.write_csv(table, folder / c.QUARANTINE_FILE, pyarrow.csv.WriteOptions(quoting_style="needed"))
 
 
-def write_features(path: Path, features: pd.DataFrame, facts: Mapping[str, str]) -> None:
+def write_features(path: Path, features: pa.Table, facts: Mapping[str, str]) -> None:
     """A Parquet file whose metadata carries the facts that Train needs for the model's card."""
-    table = pa.Table.from_pandas(features, preserve_index=False)
-    metadata = {key.encode(): value.encode() for key, value in facts.items()}
-    group = min(MAX_ROW_GROUP, max(MIN_ROW_GROUP, -(-len(features) // MANY_ROW_GROUPS)))
-    pq.write_table(table.replace_schema_metadata(metadata), path, row_group_size=group)
+    metadata = {**(features.schema.metadata or {}), **{key.encode(): value.encode() for key, value in facts.items()}}
+    group = min(MAX_ROW_GROUP, max(MIN_ROW_GROUP, -(-features.num_rows // MANY_ROW_GROUPS)))
+    pq.write_table(features.replace_schema_metadata(metadata), path, row_group_size=group)
 
 
-def validate(arguments: argparse.Namespace, as_of: date, today: date, report: Path) -> ValidatedGames:
-    """The validated games; the quarantine is written either way. Raises StepError for data that must not be used."""
+def validate(workload: Workload, arguments: argparse.Namespace, as_of: date, today: date) -> ValidatedRows:
+    """The validated rows; the quarantine is written either way. Raises StepError for data that must not be used."""
+    report = processing_output(c.REPORT_CHANNEL)
+    request = LoadRequest(
+        processing_input(c.DATA_CHANNEL),
+        as_of=as_of,
+        today=today,
+        max_bad_row_share=arguments.max_bad_row_share,
+        max_bad_row_share_of_file=arguments.max_bad_row_share_of_file,
+        min_rows=arguments.min_rows,
+    )
     try:
-        validated = load_games(
-            processing_input(c.DATA_CHANNEL),
-            as_of=as_of,
-            today=today,
-            max_bad_row_share=arguments.max_bad_row_share,
-            max_bad_row_share_of_file=arguments.max_bad_row_share_of_file,
-            min_rows=arguments.min_rows,
-        )
+        validated = workload.data.load(workload.spec, request)
     except BadData as error:
         write_quarantine(report, error.quarantine)
         reason = str(error).replace(c.QUARANTINE_FILE, public_path(report / c.QUARANTINE_FILE), 1)
@@ -188,66 +186,60 @@ def validate(arguments: argparse.Namespace, as_of: date, today: date, report: Pa
 
 def main(argv: Sequence[str]) -> None:
     """Read, validate, build features, compare the fingerprint, write."""
-    arguments = parse_arguments(argv)
+    workload = current_workload()
+    spec = workload.spec
+    arguments = parse_arguments(spec, argv)
     for name in ("MaxBadRowShare", "MaxBadRowShareOfFile"):
         share = getattr(arguments, snake_case(name))
         if not 0 <= share <= 1:
             raise StepError(f"{name} {share:g} is not a share from 0 to 1")
     today = today_in(arguments.time_zone)
     as_of = parse_as_of(arguments.as_of, today, arguments.time_zone)
-    report = processing_output(c.REPORT_CHANNEL)
-    validated = validate(arguments, as_of, today, report)
-    features, state = features_and_state(validated.games, as_of)
-    results = validated.games[validated.games[nba.HOME_POINTS].notna()]
-    played = features[c.TARGET].notna()
-    modelled = features[played & (features[nba.SEASON] >= arguments.first_season)]
-    if modelled.empty:
-        raise StepError(
-            f"no played game from season {arguments.first_season} on: lower FirstSeason or put newer games under "
-            "DataPrefix"
-        )
-    last_evaluated = read_last_evaluated(processing_input(c.EVALUATED_CHANNEL))
+    validated = validate(workload, arguments, as_of, today)
+    parameters = own_parameters(spec, arguments.parameters)
+    tables = workload.features.features(spec, validated.rows, as_of, parameters)
+    labelled = validated.rows[validated.rows[c.TARGET].notna()]
     facts = {
         "as_of_date": str(as_of),
-        "fingerprint": fingerprint(
-            games_fingerprint(results),
-            arguments.training_config,
-            arguments.first_season,
-            code_version(),
-        ),
-        "training_config_fingerprint": fingerprint(
-            "", arguments.training_config, arguments.first_season, code_version()
-        ),
-        "feature_signature": feature_signature(),
+        "fingerprint": fingerprint(rows_digest(labelled), arguments.training_config, parameters, code_version()),
+        "training_config_fingerprint": fingerprint("", arguments.training_config, parameters, code_version()),
+        "feature_signature": workload.features.signature(spec),
         "time_zone": arguments.time_zone,
-        **LAYOUT.as_metadata(),
+        "label_delay_days": str(spec.label_delay_days),
     }
+    last = read_last_evaluated(processing_input(c.EVALUATED_CHANNEL))
     tonight = Tonight(
         facts,
         champion=read_metadata(processing_input(c.CHAMPION_CHANNEL))["version"] is not None,
         trigger=arguments.trigger,
         min_days=arguments.min_days_between_trainings,
-        limits=parse_limits(arguments.limits),
+        limits=parse_limits(spec, arguments.limits),
+        spec=spec,
     )
-    news = judge_news(last_evaluated, read_last_registered(processing_input(c.EVALUATED_CHANNEL)), tonight)
-    write_features(processing_output(c.FEATURES_CHANNEL) / c.FEATURES_FILE, modelled, facts)
-    write_state(processing_output(c.FEATURES_CHANNEL) / c.STATE_FILE, state)
-    pq.write_table(result_table(results), processing_output(c.FEATURES_CHANNEL) / c.RESULTS_FILE)
-    write_features(processing_output(c.UPCOMING_CHANNEL) / c.UPCOMING_FILE, features[~played], facts)
-    data = data_summary(validated, modelled, as_of)
-    data["notes"] += join_events(validated.games)
+    news = judge_news(last, read_last_registered(processing_input(c.EVALUATED_CHANNEL)), tonight)
+    features = processing_output(c.FEATURES_CHANNEL)
+    write_features(features / c.FEATURES_FILE, tables.labelled, facts)
+    if tables.state:
+        (features / c.STATE_FILE).write_bytes(tables.state)
+    pq.write_table(workload.data.results(validated.rows), features / c.RESULTS_FILE)
+    write_features(processing_output(c.UPCOMING_CHANNEL) / c.UPCOMING_FILE, tables.upcoming, facts)
+    data = data_summary(validated, labelled, tables.labelled.num_rows, as_of)
+    data["notes"] += workload.data.join_inputs(validated.rows)
+    own = workload.data.summary(validated.rows, tables.labelled)
     prepared: dict[str, Any] = {
         "has_new_data": c.YES if news.train else c.NO,
         "reason": news.reason,
         **facts,
-        "last_evaluated": last_evaluated,
-        "simulated": bool(validated.games[nba.HOME_TEAM].str.startswith("SIM").any()),
+        "last_evaluated": last,
+        "simulated": own["simulated"],
         "training_config": dict(item.split("=", 1) for item in arguments.training_config),
-        "data": data,
+        "data": {**data, "tables": own["tables"]},
     }
-    (report / c.PREPARED_FILE).write_text(json.dumps(prepared, indent=2) + "\n", encoding="utf-8")
+    (processing_output(c.REPORT_CHANNEL) / c.PREPARED_FILE).write_text(
+        json.dumps(prepared, indent=2) + "\n", encoding="utf-8"
+    )
     sys.stderr.write(
-        f"{data['n_played']:,} played games to {data['last_played_date']}, {data['n_upcoming']:,} upcoming, "
+        f"{data['n_labelled']:,} {spec.rows} to {data['last_labelled_date']}, {data['n_upcoming']:,} upcoming, "
         f"{data['n_bad_rows']:,} bad rows; {news.reason}\n"
         + (f"took no part: {data['took_no_part']}\n" if data["took_no_part"] else "")
     )

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.contract import names as c
-from pipeline.contract.code_version import DEFINITION_FILE, code_version, git_revision, step_files
+from pipeline.contract.code_version import code_version, definition_file, git_revision, step_files
+from pipeline.contract.workload import configured_workload, current_workload, default_workload, load_spec
 from pipeline.ingest.files.data_folder import (
     NOT_UPLOADED_FILE,
     DataFile,
@@ -22,36 +23,35 @@ from pipeline.ingest.files.data_folder import (
 from pipeline.local.store.digests import code_digest, file_digest
 from pipeline.local.store.faults import StoreError, is_text, naming, shown
 from pipeline.local.store.store import Store, remove, same_content
-from pipeline.workloads.nba.spark.archive import ARCHIVE_FILE, write_archive
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PIPELINE_NAME: Final = "retraining"
 DATA_BUCKET: Final = "data"
 ARTIFACT_BUCKET: Final = "artifacts"
 NO_IMAGE: Final = "local"  # stands for the image where jobs are child processes
-MODEL_PACKAGE_GROUP: Final = "nba-home-win"
-SPARK_CODE: Final = f"s3://{ARTIFACT_BUCKET}/{c.CODE_CHANNEL}/{ARCHIVE_FILE}"
-DEFAULT_STORE: Final = Path(".retrain")
-SAMPLE_STORE: Final = DEFAULT_STORE / "sample"  # simulated games never share a registry with real ones
+MODEL_PACKAGE_GROUP: Final = "model"  # a store holds one workload
+SPARK_CODE_FILE: Final = "spark_step.zip"
+SPARK_CODE: Final = f"s3://{ARTIFACT_BUCKET}/{c.CODE_CHANNEL}/{SPARK_CODE_FILE}"
+STORES: Final = Path(".retrain")
 LONGEST_NAME: Final = (
     60  # characters of a data folder's name in its prefix: with the digest, a file name on each system
 )
-_LAST_STORE: Final = DEFAULT_STORE / "last_store"
 
 
 def read_definition() -> dict[str, Any]:
     """The committed definition."""
-    definition: dict[str, Any] = json.loads(DEFINITION_FILE.read_text(encoding="utf-8"))
+    definition: dict[str, Any] = json.loads(definition_file(default_workload()).read_text(encoding="utf-8"))
     return definition
 
 
 def step_code() -> str:
     """Digest of what runs in a step and of this Python: part of each cache key."""
-    return code_digest(step_files(), ROOT)
+    return code_digest(step_files(default_workload()), ROOT)
 
 
 def constants(image: str = NO_IMAGE, spark_image: str = NO_IMAGE) -> dict[str, str]:
     """The deployment constants of a local run: what CloudFormation binds in the cloud."""
+    spark = {"SparkImageUri": spark_image, "SparkCodeUri": SPARK_CODE, "SparkCodeFile": SPARK_CODE_FILE}
     return {
         "ExecutionRoleArn": "local",
         "ImageUri": image,
@@ -59,31 +59,29 @@ def constants(image: str = NO_IMAGE, spark_image: str = NO_IMAGE) -> dict[str, s
         "ArtifactBucket": ARTIFACT_BUCKET,
         "KmsKeyId": "local",
         "ModelPackageGroupName": MODEL_PACKAGE_GROUP,
-        "CodeVersion": code_version(),
+        "CodeVersion": code_version(default_workload()),
         "GitRevision": git_revision(),
-        "DefinitionHash": file_digest(DEFINITION_FILE),
-        "SparkImageUri": spark_image,
-        "SparkCodeUri": SPARK_CODE,
-        "SparkCodeFile": ARCHIVE_FILE,
+        "DefinitionHash": file_digest(definition_file(default_workload())),
+        **{name: spark[name] for name in load_spec(default_workload()).constants},
     }
 
 
 def seed(store: Store) -> None:
     """Write the objects that must exist before the first run, where they are missing."""
-    for key, text in c.SEED_OBJECTS.items():
+    for key, text in load_spec(default_workload()).all_seed_objects.items():
         path = store.object_path(f"s3://{ARTIFACT_BUCKET}/{key}")
         if not path.exists():
             store.write(path, text.encode())
 
 
 def put_spark_code(store: Store) -> None:
-    """Put the code of AggregateOnSpark where the deploy would upload it."""
+    """Put the code of the workload's Spark step where the deploy would upload it."""
     temporary = store.temporary()
-    write_archive(temporary)
+    current_workload().spark_archive.write_archive(temporary)
     store.move(temporary, store.object_path(SPARK_CODE))
 
 
-def data_prefix(source: Path, kind: str = "games") -> str:
+def data_prefix(source: Path, kind: str = "data") -> str:
     """A prefix of its own for each source, so that runs on different games do not change each other's input."""
     whole = source.resolve()
     name = re.sub(r"[^\w.-]", "_", whole.name)[:LONGEST_NAME]  # as a key of S3 and as a file of this machine
@@ -134,31 +132,43 @@ def put_data(store: Store, source: Path, prefix: str) -> int:
     return len(found.files)
 
 
-def claim(store: Store, *, simulated: bool) -> None:
-    """Keep a store to one kind of games: models of simulated and of real ones must not be compared.
+def default_store() -> Path:
+    """Where the workload's models, runs and cache are kept, if no other place is named."""
+    name = default_workload()
+    return STORES if name == configured_workload() else STORES / name
 
-    Raises StoreError when the store was made for the other kind.
+
+def sample_store() -> Path:
+    """The same of its simulated sample: simulated rows never share a registry with real ones."""
+    return default_store() / "sample"
+
+
+def claim(store: Store, *, simulated: bool) -> None:
+    """Keep a store to one workload and one kind of rows: models of others must not be compared.
+
+    Raises StoreError when the store was made for another kind.
     """
-    kind = "simulated games" if simulated else "given games"
-    marker = store.root / "games"
-    if not marker.exists():
-        store.write(marker, f"{kind}\n".encode())
-    elif (found := marker.read_text(encoding="utf-8").strip()) != kind:
-        way = "name your games with --data" if simulated else "use another --store"
+    spec = load_spec(default_workload())
+    kind = f"{'simulated' if simulated else 'given'} {spec.rows}"
+    note = store.root / "rows"
+    if not note.exists():
+        store.write(note, f"{kind}\n".encode())
+    elif (found := note.read_text(encoding="utf-8").strip()) != kind:
+        way = f"name your {spec.rows} with --data" if simulated else "use another --store"
         raise StoreError(f"{store.root} holds models of {found}, which cannot be compared with {kind}: {way}")
 
 
 def remember_store(store: Path) -> None:
     """Note which of the default stores was used last, for commands that come after a run."""
-    if store in (DEFAULT_STORE, SAMPLE_STORE):
-        DEFAULT_STORE.mkdir(parents=True, exist_ok=True)
-        _LAST_STORE.write_text(str(store), encoding="utf-8")
+    if store in (default_store(), sample_store()):
+        default_store().mkdir(parents=True, exist_ok=True)
+        (default_store() / "last_store").write_text(str(store), encoding="utf-8")
 
 
 def last_store() -> Path:
     """The default store that was used last."""
     try:
-        remembered = Path(_LAST_STORE.read_text(encoding="utf-8").strip())
+        remembered = Path((default_store() / "last_store").read_text(encoding="utf-8").strip())
     except OSError:
-        return DEFAULT_STORE
-    return remembered if remembered in (DEFAULT_STORE, SAMPLE_STORE) else DEFAULT_STORE
+        return default_store()
+    return remembered if remembered in (default_store(), sample_store()) else default_store()

@@ -1,6 +1,6 @@
-"""monitor.json: what the night's look at champion, features, scores and data came to.
+"""monitor.json: what a run's look at champion, features and data came to, and the parts that a workload adds.
 
-Everything here is a pure function of the champion, tonight's features and Prepare's data report; Predict writes it.
+Everything here is a pure function of the champion, the run's features and Prepare's data report; Predict writes it.
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.contract import names as c
-from pipeline.monitoring.monitor_data import DataReport, look_at_data
-from pipeline.monitoring.monitor_evidence import MIN_GAMES, Forecasts, evidence_by_day, verdict
-from pipeline.monitoring.monitor_features import SeasonGames, compare_features
-from pipeline.monitoring.monitor_live import LivePerformance, live_performance
-from pipeline.monitoring.monitor_scores import Scores, score_evidence
+from pipeline.contract.metrics import metric_words
+from pipeline.contract.spec import Spec
+from pipeline.contract.workload import Workload
+from pipeline.monitoring.claims import above_quantile, claimed_rows, residual_quantiles
+from pipeline.monitoring.monitor_data import DataDays, DataReport, look_at_data
+from pipeline.monitoring.monitor_evidence import GROUP, LEAKAGE, LOSS, RATE, Forecasts, evidence_by_day, verdict
+from pipeline.monitoring.monitor_features import LabelledRows, compare_features
+from pipeline.monitoring.monitor_live import Decided, LivePerformance, live_performance, quantities
 from pipeline.training.champion import Champion
-from pipeline.training.model import predict
+from pipeline.training.model import predict, predict_quantiles
 from pipeline.training.training_sets import feature_layout, feature_matrix
-from pipeline.workloads.nba import columns as nba
-from pipeline.workloads.nba.reference import reference_forecast
 
 IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
 
-MIN_SCORED_DAYS: Final = 7  # of games since the cut-off, before one team's scores are judged
 _EPOCH: Final = date(1970, 1, 1)
 
 
@@ -37,45 +38,52 @@ _EPOCH: Final = date(1970, 1, 1)
 class Alarm:
     """Something that a person should know: which part, what is wrong."""
 
-    part: str  # contract.LIVE, DRIFT, SCORES or DATA
+    part: str  # contract.LIVE, DRIFT, DATA, or one of the workload's
     what: str
 
 
 @dataclass(frozen=True)
 class Night:
-    """What Prepare knows on this night; tables in order of date."""
+    """What Prepare knows in this run; tables in order of time."""
 
-    played: pa.Table  # features of played games from the first modelled season on
-    upcoming: pa.Table  # features of games to come
-    results: pa.Table  # every played game: contract.RESULT_COLUMNS
-
-
-_WAYS: Final = {
-    "loss": "the champion is surprised more often than its own probabilities claim",
-    "too_good": "the champion is surprised less often than can be: a leak until somebody has looked",
-    "home_edge": "home teams win at another rate than the champion claims: are home and away swapped?",
-    "team": "one team ({team}) wins at another rate than the champion claims",
-}
+    labelled: pa.Table  # features of the labelled rows
+    upcoming: pa.Table  # features of the rows to come
+    results: pa.Table  # what has happened, as the workload's data hook gives it
 
 
-def monitor(night: Night, champion: Champion | None, why_silent: str, prepared: Mapping[str, Any]) -> dict[str, Any]:
+def failure_modes(spec: Spec) -> dict[str, str]:
+    """The ways in which a champion can be wrong, in words."""
+    claim = f"{spec.event} comes" if spec.task == "binary" else f"{spec.event} is above its predicted quantiles"
+    return {
+        LOSS: "the champion is surprised more often than it claims",
+        LEAKAGE: "the champion is surprised less often than can be: suspected leakage",
+        RATE: f"{claim} at another rate than the champion claims",
+        GROUP: f"for one {spec.monitor.group_word} ({{group}}) {claim} at another rate than the champion claims",
+    }
+
+
+def monitor(
+    workload: Workload, night: Night, champion: Champion | None, why_silent: str, prepared: Mapping[str, Any]
+) -> dict[str, Any]:
     """monitor.json's content, JSON types only.
 
     `why_silent` says why the champion cannot be judged ("" if it can); `prepared` is prepared.json.
     """
+    spec = workload.spec
     as_of = _number_of(prepared["as_of_date"])
     judged = champion if champion and not why_silent else None
-    live = _live(night, judged, why_silent)
-    features = _features(night.played, judged, why_silent)
-    scores = _scores(night.results, judged)
-    data = _data(night, champion, prepared, as_of)
+    live = _live(workload, night, judged, why_silent)
+    features = _features(spec, night.labelled, judged, why_silent)
+    parts = _parts(workload, night, judged)
+    data = _data(spec, night, champion, prepared, as_of)
     alarms = [
         *live.pop("found"),
         *features.pop("found"),
-        *scores.pop("found"),
+        *(Alarm(name, what) for name, part in parts.items() for what in part["alarms"]),
         *(Alarm(c.DATA, w) for w in data.alarms),
     ]
     report: dict[str, Any] = {
+        **metric_words(spec),
         "as_of_date": prepared["as_of_date"],
         "simulated": prepared["simulated"],
         "champion_version": champion.version if champion else None,
@@ -83,99 +91,122 @@ def monitor(night: Night, champion: Champion | None, why_silent: str, prepared: 
         "alarms": [asdict(alarm) for alarm in alarms],
         c.LIVE: live,
         c.DRIFT: features,
-        c.SCORES: scores,
+        "parts": parts,
         c.DATA: {**asdict(data), "alarms": list(data.alarms)},
     }
     return {**report, "summary": summarise(report)}
 
 
 def summarise(report: Mapping[str, Any]) -> str:
-    """One sentence for logs, terminals and mails."""
-    label = "simulated games: " if report["simulated"] else ""
+    """One sentence for logs, terminals and emails."""
+    label = f"simulated {report['rows']}: " if report["simulated"] else ""
     if report["alarms"]:
         return label + "; ".join(alarm["what"] for alarm in report["alarms"])
     live = report[c.LIVE]
     if not live["enough"]:
         return f"{label}no alarm; {live['skip_reason']}"
-    loss = live["scores"][c.LOG_LOSS]
+    key = report["primary_metric"]
+    loss = live["scores"][key]
     return (
-        f"{label}no alarm; champion {report['champion_version']}: log loss {loss['value']:.4f} on {live['n_rows']:,} "
-        f"games since {report['trained_before']} ({loss['expected']['mean']:.4f} expected of it)"
+        f"{label}no alarm; champion {report['champion_version']}: {report['metric_words'][key]['label']} "
+        f"{loss['value']:.4g} on {live['n_rows']:,} {report['rows']} since {report['trained_before']} "
+        f"({loss['expected']['mean']:.4g} expected of it)"
     )
 
 
-def live_forecasts(night: Night, champion: Champion) -> Forecasts:
-    """The champion's shipped weights on the games decided since its cut-off, beside Elo-logistic from results alone."""
-    days, card = _days(night.played), champion.artifact.card
-    since = night.played.slice(int(np.searchsorted(days, _number_of(card.trained_before))))
-    ids = since[c.ROW_ID].to_pylist()
-    row_of = {game: row for row, game in enumerate(night.results[c.ROW_ID].to_pylist())}
-    results = night.results.take(pa.array([row_of[game] for game in ids], pa.int64()))
-    return Forecasts(
-        p=predict(champion.artifact.booster, feature_matrix(since)),
-        target=since[c.TARGET].to_numpy().astype(np.float64),
-        day=_days(since),
-        home=_texts(results, nba.HOME_FRANCHISE),
-        away=_texts(results, nba.AWAY_FRANCHISE),
-        p_reference=reference_forecast(night.results, ids, date.fromisoformat(card.trained_from)),
-    )
+@dataclass(frozen=True)
+class Live:
+    """The champion on the rows decided since its cut-off: scored rows, and the claims that the test judges."""
+
+    decided: Decided
+    claims: Forecasts
 
 
-def _live(night: Night, champion: Champion | None, why_silent: str) -> dict[str, Any]:
+def live_rows(workload: Workload, night: Night, champion: Champion) -> Live:
+    """The champion's shipped weights on the rows decided since its cut-off, beside the baseline."""
+    spec = workload.spec
+    days, card = _days(night.labelled), champion.artifact.card
+    since = night.labelled.slice(int(np.searchsorted(days, _number_of(card.trained_before))))
+    ids, day = since[c.ROW_ID].to_pylist(), _days(since)
+    target = np.asarray(since[c.TARGET].to_numpy(), dtype=np.float64)
+    prediction = predict(champion.artifact.booster, feature_matrix(since))
+    baseline = workload.baseline.forecast(night.results, ids, date.fromisoformat(card.trained_from)) if ids else target
+    record = champion.artifact.walk_forward
+    own = [np.asarray(record[name].to_numpy(), dtype=np.float64) for name in (c.PREDICTION, c.TARGET)]
+    approved = None if spec.task == "binary" else quantities(*own)
+    decided = Decided(spec.task, spec.unit, day, prediction, target, baseline, approved)
+    rows = claimed_rows(spec, ids, day)
+    place = {row: number for number, row in enumerate(night.results[c.ROW_ID].to_pylist())}
+    results = night.results.take(pa.array([place[ids[row]] for row in rows.tolist()], pa.int64()))
+    groups = tuple((_texts(results, column), sign) for column, sign in spec.monitor.groups.items())
+    if spec.task == "binary":
+        return Live(decided, Forecasts(prediction[rows], target[rows], day[rows], groups, baseline[rows]))
+    quantile_booster = champion.artifact.quantile_booster
+    if quantile_booster:
+        predicted = predict_quantiles(quantile_booster, feature_matrix(since)).T
+        quantiles = dict(zip(card.layout.quantiles, predicted, strict=True))
+    else:
+        quantiles = residual_quantiles(prediction, own[1] - own[0])
+    p, came = above_quantile(ids, target, quantiles)
+    return Live(decided, Forecasts(p[rows], came[rows], day[rows], groups))
+
+
+def _live(workload: Workload, night: Night, champion: Champion | None, why_silent: str) -> dict[str, Any]:
+    spec = workload.spec
     if champion is None:
         return {"enough": False, "skip_reason": why_silent, "n_rows": 0, "found": []}
-    forecasts = live_forecasts(night, champion)
-    said = verdict(forecasts)
+    live = live_rows(workload, night, champion)
+    said, n_rows = verdict(live.claims, spec.monitor), len(live.decided.target)
     if not said.enough:
-        skip_reason = f"{said.n_rows} games since its cut-off are too few to judge version {champion.version} "
-        return {
-            "enough": False,
-            "skip_reason": f"{skip_reason}(at least {MIN_GAMES})",
-            "n_rows": said.n_rows,
-            "found": [],
-        }
-    path = evidence_by_day(forecasts)
+        skip_reason = (
+            f"{said.n_rows} {spec.rows} since its cut-off are too few to judge version {champion.version} "
+            f"(at least {spec.monitor.min_rows})"
+        )
+        return {"enough": False, "skip_reason": skip_reason, "n_rows": n_rows, "found": []}
+    path = evidence_by_day(live.claims, spec.monitor)
+    words = {name: text.format(group=said.group) for name, text in failure_modes(spec).items()}
     return {
         "enough": True,
         "skip_reason": "",
-        "n_rows": said.n_rows,
+        "n_rows": n_rows,
+        "n_claims": said.n_rows,
         "evidence": dict(said.evidence),
-        "team": said.team,
-        **_performance(live_performance(forecasts)),
+        "failure_modes": words,
+        "group": said.group,
+        **_performance(live_performance(live.decided)),
         "path": [
             {"date": _text_of(day), "n_rows": int(n), **{name: float(v[i]) for name, v in path.by_family.items()}}
             for i, (day, n) in enumerate(zip(path.day.tolist(), path.n_rows, strict=True))
         ],
-        "found": [Alarm(c.LIVE, _WAYS[name].format(team=said.team)) for name in said.alarms],
+        "found": [Alarm(c.LIVE, words[name]) for name in said.alarms],
     }
 
 
 def _performance(live: LivePerformance) -> dict[str, Any]:
-    scores = {name: getattr(live, name) for name in (c.LOG_LOSS, c.BRIER, "home_win_rate", c.CALIBRATION_ERROR)}
     return {
         "first_date": _text_of(live.first_day),
         "last_date": _text_of(live.last_day),
-        "scores": {name: {**asdict(score), "as_claimed": score.as_claimed} for name, score in scores.items()},
-        "reference_log_loss": live.reference_log_loss,
+        "scores": {name: {**asdict(score), "as_claimed": score.as_claimed} for name, score in live.scores.items()},
+        "reference_loss": live.reference_loss,
         "difference": None if live.difference is None else asdict(live.difference),
         "reliability": [asdict(b) for b in live.reliability],
     }
 
 
-def _features(played: pa.Table, champion: Champion | None, why_silent: str) -> dict[str, Any]:
+def _features(spec: Spec, labelled: pa.Table, champion: Champion | None, why_silent: str) -> dict[str, Any]:
     if champion is None:
         return {"enough": False, "skip_reason": why_silent, "found": []}
-    games = SeasonGames(
-        X=feature_matrix(played),
-        day=_days(played),
-        season=played[nba.SEASON].to_numpy().astype(np.int64),
-        playoff=played[nba.PLAYOFF].to_numpy().astype(np.bool_),
+    by = spec.monitor
+    rows = LabelledRows(
+        X=feature_matrix(labelled),
+        day=_days(labelled),
+        period=labelled[by.period].to_numpy().astype(np.int64) if by.period else None,
+        left_out=labelled[by.left_out].to_numpy().astype(np.bool_) if by.left_out else None,
     )
-    report = compare_features(
-        games, feature_layout(played.schema).features, _number_of(champion.artifact.card.trained_before)
-    )
+    names, cut_off = feature_layout(labelled.schema).features, _number_of(champion.artifact.card.trained_before)
+    report = compare_features(rows, names, cut_off, by)
     drifted = report.drifted
-    what = f"features do not look like those of earlier seasons at this time of the year: {', '.join(drifted)}"
+    what = f"features do not look like those of earlier periods: {', '.join(drifted)}"
     return {
         **asdict(report),
         "rows": [asdict(row) for row in report.rows],
@@ -185,51 +216,30 @@ def _features(played: pa.Table, champion: Champion | None, why_silent: str) -> d
     }
 
 
-def _scores(results: pa.Table, champion: Champion | None) -> dict[str, Any]:
-    nothing: dict[str, Any] = {"enough": False, "found": []}
-    if champion is None:
-        return nothing
-    season = results[nba.SEASON].to_numpy()
-    now = results.filter(pa.array(season == season[-1]))
-    points = [now[column].to_numpy().astype(np.float64) for column in (nba.HOME_POINTS, nba.AWAY_POINTS)]
-    games = Scores(_days(now), _texts(now, nba.HOME_FRANCHISE), _texts(now, nba.AWAY_FRANCHISE), *points)
-    path = score_evidence(games, _number_of(champion.artifact.card.trained_before))
-    if len(path.day) < MIN_SCORED_DAYS:
-        return nothing
-    evidence = float(path.evidence[-1])
-    what = f"the points of one team ({path.team}) are at another level than before"
-    return {
-        "enough": True,
-        "evidence": evidence,
-        "team": path.team,
-        "found": [Alarm(c.SCORES, what)] if evidence >= 1.0 else [],
-    }
+def _parts(workload: Workload, night: Night, champion: Champion | None) -> dict[str, Any]:
+    if champion is None or workload.monitor is None:
+        return {}
+    cut_off = _number_of(champion.artifact.card.trained_before)
+    return {name: dict(part) for name, part in workload.monitor.parts(night.results, cut_off).items()}
 
 
-def _data(night: Night, champion: Champion | None, prepared: Mapping[str, Any], as_of: int) -> DataReport:
+def _data(spec: Spec, night: Night, champion: Champion | None, prepared: Mapping[str, Any], as_of: int) -> DataReport:
     changed, recorded = _changed(night.results, champion, as_of) if champion else (0, 0)
-    late = prepared["data"].get("late_scores", [])
-    return look_at_data(
-        _days(night.results),
-        _days(night.upcoming),
-        np.array([_number_of(day) for day in late], dtype=np.int64),
-        as_of=as_of,
-        changed=changed,
-        recorded=recorded,
-    )
+    late = np.array([_number_of(day) for day in prepared["data"].get("late_labels", [])], dtype=np.int64)
+    days = DataDays(_days(night.results), _days(night.upcoming), late)
+    return look_at_data(spec, days, as_of=as_of, changed=changed, recorded=recorded)
 
 
 def _changed(results: pa.Table, champion: Champion, as_of: int) -> tuple[int, int]:
-    """How many games of the champion's walk-forward predictions are gone or have another winner now, of how many.
+    """How many of the champion's walk-forward rows are gone, or have another label now; and how many it has.
 
-    Games from day `as_of` on do not count: in a back-test of an earlier day they have not been played yet.
+    Rows from day `as_of` on do not count: in a backtest of an earlier day they have not happened yet.
     """
-    target = (results[nba.HOME_POINTS].to_numpy() > results[nba.AWAY_POINTS].to_numpy()).tolist()
-    now = dict(zip(results[c.ROW_ID].to_pylist(), target, strict=True))
+    now = dict(zip(results[c.ROW_ID].to_pylist(), results[c.TARGET].to_pylist(), strict=True))
     record = champion.artifact.walk_forward
     record = record.filter(pa.array(_days(record) < as_of))
     then = zip(record[c.ROW_ID].to_pylist(), record[c.TARGET].to_pylist(), strict=True)
-    return sum(now.get(game) != won for game, won in then), record.num_rows
+    return sum(now.get(row) != label for row, label in then), record.num_rows
 
 
 def _days(table: pa.Table) -> IntArray:

@@ -1,7 +1,8 @@
-"""Is the data as fresh and as much as it should be on this morning of the year?
+"""Is the data as fresh and as much as it should be on this morning?
 
-What to expect is known from the schedule where the feed lists games to come, and from the same calendar days of earlier
-seasons where it does not: so the off-season and the All-Star break are quiet, and a feed that stops in January is not.
+What to expect is known from the rows announced, where the data lists them, and from earlier data where it does not: the
+same calendar days of earlier years, or the same days of earlier weeks. So an off-season is quiet, and data that stops
+is not.
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.contract.spec import Spec
+
 IntArray = NDArray[np.int64]
 
-GRACE_DAYS: Final = 1  # a score may come a day late
-MAX_OVERDUE_GAMES: Final = 4
-OVERDUE_DAYS: Final = 30  # older games without a score are known gaps of the data, not tonight's news
+GRACE_DAYS: Final = 1  # a label may come a day late
+MAX_OVERDUE_ROWS: Final = 4
+OVERDUE_DAYS: Final = 30  # older rows without a label are known gaps of the data
 VOLUME_DAYS: Final = 14
-SEASONS: Final = 5
-MIN_SEASONS: Final = 3
+YEARS: Final = 5
+WEEKS: Final = 8
+MIN_PERIODS: Final = 3
 SLACK_DAYS: Final = 7  # breaks and the ends of a season move by as much from year to year
-MIN_EXPECTED_GAMES: Final = 14  # two ordinary nights
-MIN_VOLUME: Final = 0.5  # of the games to expect in VOLUME_DAYS
-MAX_CHANGED_SHARE: Final = 0.05  # of the games of the champion's record
+MIN_EXPECTED_ROWS: Final = 14
+MIN_VOLUME: Final = 0.5  # of the rows to expect in VOLUME_DAYS
+MAX_CHANGED_SHARE: Final = 0.05  # of the champion's walk-forward rows
 _YEAR: Final = 365.25
 
 
@@ -32,68 +36,78 @@ class DataReport:
     """Freshness and volume on one morning; `alarms` are sentences, none where all is well."""
 
     days_since_newest: int
-    overdue_games: int  # should have a score by now, and have none
-    expected_since: float | None  # games that earlier seasons had in the days since the newest; None: unknown
-    recent_games: int  # played in the last VOLUME_DAYS days
-    expected_recent: float | None  # games that earlier seasons had in these days; None: unknown
-    changed_games: int  # games of the champion's record that are gone, or have another winner now
+    overdue_rows: int  # should have a label by now, and have none
+    expected_since: float | None  # rows that earlier periods had in the days since the newest; None: unknown
+    recent_rows: int  # labelled, of the last VOLUME_DAYS days
+    expected_recent: float | None  # rows that earlier periods had in these days; None: unknown
+    changed_rows: int  # of the champion's walk-forward rows: gone, or with another label now
     alarms: tuple[str, ...]
 
 
-def look_at_data(
-    played: IntArray, upcoming: IntArray, without_score: IntArray, *, as_of: int, changed: int = 0, recorded: int = 0
-) -> DataReport:
-    """Judge the data of the morning of day `as_of`; all days are since 1970-01-01.
+@dataclass(frozen=True)
+class DataDays:
+    """Days since 1970-01-01 of labelled rows, of those to come, and of past ones without a label; each ascending."""
 
-    `played` are the days of played games, ascending; `upcoming` those of games to come; `without_score` those of games
-    that are past and have no score. `changed` of `recorded` games of the champion's record differ from today's data.
-    Raises ValueError where there is no played game.
+    labelled: IntArray
+    upcoming: IntArray
+    without_label: IntArray
+
+
+def look_at_data(spec: Spec, days: DataDays, *, as_of: int, changed: int = 0, recorded: int = 0) -> DataReport:
+    """Judge the data of the morning of day `as_of`.
+
+    `changed` of `recorded` rows of the champion's walk-forward predictions differ from today's data. Raises ValueError
+    where there is no labelled row.
     """
-    if played.size == 0:
-        raise ValueError("there is no played game")
-    newest = int(played[-1])
-    late = (without_score < as_of - GRACE_DAYS) & (without_score >= as_of - OVERDUE_DAYS)
+    if days.labelled.size == 0:
+        raise ValueError(f"there is no {spec.row} with a known label")
+    known = as_of - spec.label_delay_days  # labels of earlier days should be there
+    newest, yearly = int(days.labelled[-1]), spec.monitor.yearly
+    late = (days.without_label < known - GRACE_DAYS) & (days.without_label >= known - OVERDUE_DAYS)
+    recent = (days.labelled >= known - VOLUME_DAYS) & (days.labelled < known - GRACE_DAYS)
     report = DataReport(
         days_since_newest=as_of - newest,
-        overdue_games=int(late.sum()),
-        expected_since=_expected(played, newest + 1, as_of - GRACE_DAYS),
-        recent_games=int(((played >= as_of - VOLUME_DAYS) & (played < as_of - GRACE_DAYS)).sum()),
-        expected_recent=_expected(played, as_of - VOLUME_DAYS, as_of - GRACE_DAYS),
-        changed_games=changed,
+        overdue_rows=int(late.sum()),
+        expected_since=_expected(days.labelled, newest + 1, known - GRACE_DAYS, yearly=yearly),
+        recent_rows=int(recent.sum()),
+        expected_recent=_expected(days.labelled, known - VOLUME_DAYS, known - GRACE_DAYS, yearly=yearly),
+        changed_rows=changed,
         alarms=(),
     )
-    return _judge(report, announced=bool((upcoming >= as_of).any()), recorded=recorded)
+    announced = spec.monitor.yearly and bool((days.upcoming >= as_of).any())
+    return _judge(spec, report, announced=announced, recorded=recorded)
 
 
-def _expected(played: IntArray, begin: int, end: int) -> float | None:
-    """Games to expect on the days [begin, end): median of the latest years; None where too few years are known.
+def _expected(labelled: IntArray, begin: int, end: int, *, yearly: bool) -> float | None:
+    """Rows to expect on the days [begin, end): median of the latest years or weeks; None where too few are known.
 
     Of each year the quietest such stretch within SLACK_DAYS counts: breaks and the season's ends move.
     """
-    shifts = np.rint(np.arange(1, SEASONS + 1) * _YEAR).astype(np.int64)
-    shifts = shifts[begin - shifts - SLACK_DAYS >= played[0]]
-    if len(shifts) < MIN_SEASONS:
+    slack = SLACK_DAYS if yearly else 0
+    shifts = np.rint(np.arange(1, YEARS + 1) * _YEAR).astype(np.int64) if yearly else 14 + 7 * np.arange(WEEKS)
+    shifts = shifts[begin - shifts - slack >= labelled[0]]
+    if len(shifts) < MIN_PERIODS:
         return None
-    moved = shifts[:, None] + np.arange(-SLACK_DAYS, SLACK_DAYS + 1)
-    counts = np.searchsorted(played, max(end, begin) - moved) - np.searchsorted(played, begin - moved)
+    moved = shifts[:, None] + np.arange(-slack, slack + 1)
+    counts = np.searchsorted(labelled, max(end, begin) - moved) - np.searchsorted(labelled, begin - moved)
     return float(np.median(counts.min(axis=1)))
 
 
-def _judge(report: DataReport, *, announced: bool, recorded: int) -> DataReport:
-    """`announced`: the feed lists games to come, so that a night without any is known to be one."""
-    alarms, expected = [], report.expected_recent or 0
-    if report.overdue_games > MAX_OVERDUE_GAMES:
-        alarms.append(f"{report.overdue_games} games of the last {OVERDUE_DAYS} days should have a score and have none")
-    elif not announced and (report.expected_since or 0) >= MIN_EXPECTED_GAMES:
+def _judge(spec: Spec, report: DataReport, *, announced: bool, recorded: int) -> DataReport:
+    """`announced`: the data lists rows to come, so that a day without any is known to be one."""
+    alarms, expected, rows = [], report.expected_recent or 0, spec.rows
+    if report.overdue_rows > MAX_OVERDUE_ROWS:
+        alarms.append(f"{report.overdue_rows} {rows} of the last {OVERDUE_DAYS} days should have a label and have none")
+    elif not announced and (report.expected_since or 0) >= MIN_EXPECTED_ROWS:
         alarms.append(
-            f"the newest game is {report.days_since_newest} days old, and earlier seasons had "
-            f"{report.expected_since:.0f} games in these days"
+            f"the newest {spec.row} is {report.days_since_newest} days old, and earlier periods had "
+            f"{report.expected_since:.0f} {rows} in these days"
         )
-    elif not announced and expected >= MIN_EXPECTED_GAMES and report.recent_games < MIN_VOLUME * expected:
-        alarms.append(f"{report.recent_games} games in {VOLUME_DAYS} days, where earlier seasons had {expected:.0f}")
-    if recorded and report.changed_games > MAX_CHANGED_SHARE * recorded:
+    elif not announced and expected >= MIN_EXPECTED_ROWS and report.recent_rows < MIN_VOLUME * expected:
+        alarms.append(f"{report.recent_rows} {rows} in {VOLUME_DAYS} days, where earlier periods had {expected:.0f}")
+    if recorded and report.changed_rows > MAX_CHANGED_SHARE * recorded:
         alarms.append(
-            f"{report.changed_games} of {recorded:,} games that the champion was judged on are gone or have another "
-            "winner now"
+            f"{report.changed_rows} of {recorded:,} {rows} that the champion was judged on are gone or have another "
+            "label now"
         )
     return replace(report, alarms=tuple(alarms))

@@ -1,21 +1,21 @@
-"""Is a forecaster still right? Evidence against it that may be looked at every night and needs no past to compare with.
+"""Is a predictor still right? Evidence against it that every run may look at, and that needs no past to compare with.
 
-The null hypothesis is the forecaster's own claim: the home team wins with the probability p that it gave, up to a
-tolerance (log-odds off by a little, or a little too steep or flat). A calibrated forecaster's expected loss follows
-from its own probabilities, so nothing else is needed. Against it stand named ways of being wrong:
+The null hypothesis is the predictor's own claim: the event comes with the probability p that it gave, up to a tolerance
+(log-odds off by a little, or a little too steep or flat). A calibrated predictor's expected loss follows from its own
+probabilities, so nothing else is needed. Against it stand named failure modes:
 
-    loss       surprised more often than it claims: log-odds shrunk, reversed, or the reference rating is the better one
-    too_good   surprised less often than it claims: a leak until somebody has looked
-    home_edge  home teams win more, or less, often than it claims: home and away swapped, home advantage gone
-    team       one team wins more, or less, often than it claims: its scores are wrong, or its state is
+    loss     surprised more often than it claims: log-odds shrunk, reversed, or the baseline is the better one
+    leakage  surprised less often than it claims: suspected leakage
+    rate     the event comes more, or less, often than it claims
+    group    the event comes more, or less, often for one group: its data is wrong, or its state is
 
-For each the likelihood ratio of the games, averaged over the alternatives, over the greatest that the tolerated
+For each the likelihood ratio of the rows, averaged over the alternatives, over the greatest that the tolerated
 forecasters reach (universal inference: Wasserman, Ramdas and Balakrishnan 2020), is an e-process: its expectation never
 exceeds one, however often it is looked at. A fault begins in some week that nobody knows, so one such process is begun
 each week of games and they are summed (a Shiryaev-Roberts e-detector: Shin, Ramdas and Rinaldo 2022). The sum crosses a
-limit of L by chance no more often than once in L weeks of games on average, looked at nightly or not.
+limit of L by chance no more often than once in L weeks with rows on average, looked at daily or not.
 
-Pure functions over arrays: `verdict` is for one night, `evidence_by_day` for every night of a span at once.
+Pure functions over arrays: `verdict` is for one run, `evidence_by_day` for every run of a span at once.
 """
 
 from __future__ import annotations
@@ -27,53 +27,51 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.contract.spec import MonitorSpec
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 LOSS: Final = "loss"
-TOO_GOOD: Final = "too_good"
-HOME_EDGE: Final = "home_edge"
-TEAM: Final = "team"
-FAMILIES: Final = (LOSS, TOO_GOOD, HOME_EDGE, TEAM)
+LEAKAGE: Final = "leakage"
+RATE: Final = "rate"
+GROUP: Final = "group"
+FAMILIES: Final = (LOSS, LEAKAGE, RATE, GROUP)
 
-# With fewer games nothing is said: about a week of the league.
-MIN_GAMES: Final = 50
-# One false alarm in so many weeks of games, over all detectors: 20 seasons of 26 weeks.
+# One false alarm in so many weeks with rows, over all detectors: 20 years of 26 weeks.
 WEEKS_BETWEEN_FALSE_ALARMS: Final = 520
-DETECTORS: Final = len(FAMILIES) + 1  # and that of one team's scores (monitor_scores)
+DETECTORS: Final = len(FAMILIES) + 1  # and one that a workload may add
 LIMIT: Final = float(WEEKS_BETWEEN_FALSE_ALARMS * DETECTORS)
-# A forecaster within these of its claim is as good as right: seasons differ by as much (benchmarks.drift).
-TOLERATED_SHIFT: Final = 0.1  # log-odds: 2.5 percentage points at one half
-TOLERATED_SLOPE: Final = 0.15
+ANY: Final = MonitorSpec()
 
 _SHRUNK: Final = (0.6, 0.3, 0.0, -0.5)  # the truth's log-odds as a multiple of the claimed ones
 _STEEPER: Final = (1.5, 2.0, 3.0)
 _SHIFTS: Final = (-0.9, -0.6, -0.35, 0.35, 0.6, 0.9)
-_TEAM_SHIFTS: Final = (-1.2, 1.2)
+_GROUP_SHIFTS: Final = (-1.2, 1.2)
 _STEPS: Final = 5  # of the tolerated box in each direction; its greatest likelihood lies on or near such a point
 _EPSILON: Final = 1e-9
 
 
 @dataclass(frozen=True)
 class Forecasts:
-    """Decided games in order of day, each predicted before it was played; arrays of the shape (games,).
+    """Decided rows in order of day, each predicted before it was decided; arrays of the shape (rows,).
 
     Raises ValueError where shapes differ, days fall, an outcome is not 0 or 1 or a probability not between 0 and 1.
     """
 
-    p: FloatArray  # claimed probability that the home team wins
+    p: FloatArray  # claimed probability of the event
     target: FloatArray  # 1 or 0
     day: IntArray  # days since 1970-01-01
-    home: NDArray[Any] | None = None  # teams in any spelling: without them `team` has nothing to say
-    away: NDArray[Any] | None = None
-    p_reference: FloatArray | None = None  # another forecaster's probabilities (Elo): one more alternative of `loss`
+    groups: tuple[tuple[NDArray[Any], float], ...] = ()  # members by row, and 1, or -1 if the event is against them
+    p_reference: FloatArray | None = None  # the baseline's probabilities: one more alternative of `loss`
 
     def __post_init__(self) -> None:
-        given = [a for a in (self.p, self.target, self.day, self.home, self.away, self.p_reference) if a is not None]
+        given = [a for a in (self.p, self.target, self.day, self.p_reference) if a is not None]
+        given += [members for members, _ in self.groups]
         if any(len(array) != len(self.p) for array in given):
             raise ValueError(f"forecasts: arrays of different lengths ({', '.join(str(len(a)) for a in given)})")
         if (np.diff(self.day) < 0).any():
-            raise ValueError("forecasts: the games are not in order of day")
+            raise ValueError("forecasts: the rows are not in order of day")
         if not np.isin(self.target, (0.0, 1.0)).all():
             raise ValueError("forecasts: an outcome is neither 0 nor 1")
         for p in (self.p, self.p_reference):
@@ -86,36 +84,37 @@ class Forecasts:
 
 @dataclass(frozen=True)
 class EvidencePath:
-    """Evidence after each day with games: by family an array of the shape (days,), 1 and more is beyond the limit.
+    """Evidence after each day with rows: by family an array of the shape (days,), 1 and more is beyond the limit.
 
-    The scale is logarithmic, ln(sum of e-processes) / ln(limit): below 0 the games speak for the forecaster.
+    The scale is logarithmic, ln(sum of e-processes) / ln(limit): below 0 the rows speak for it.
     """
 
     day: IntArray
-    n_rows: IntArray  # games up to and including that day
+    n_rows: IntArray  # rows up to and including that day
     by_family: Mapping[str, FloatArray]
+    min_rows: int = ANY.min_rows
 
     def alarm(self, family: str | None = None) -> NDArray[np.bool_]:
-        """Whether the evidence of the family (of any, if none is given) is beyond the limit, with enough games."""
+        """Whether the evidence of the family (of any, if none is given) is beyond the limit, with enough rows."""
         families = FAMILIES if family is None else (family,)
         beyond = np.stack([self.by_family[name] >= 1.0 for name in families])
-        return np.asarray(beyond.any(axis=0) & (self.n_rows >= MIN_GAMES))
+        return np.asarray(beyond.any(axis=0) & (self.n_rows >= self.min_rows))
 
     def first_alarm(self, family: str | None = None) -> int | None:
-        """Day (since 1970-01-01) after whose games the limit was first crossed; None if it never was."""
+        """Day (since 1970-01-01) after whose rows the limit was first crossed; None if it never was."""
         days = self.day[self.alarm(family)]
         return int(days[0]) if days.size else None
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the evidence of all games says tonight."""
+    """What the evidence of all rows says."""
 
     n_rows: int
-    enough: bool  # at least MIN_GAMES
+    enough: bool  # at least as many as the workload wants
     evidence: Mapping[str, float] = field(default_factory=dict)  # by family; 1 is the limit
-    alarms: tuple[str, ...] = ()  # families beyond the limit; never any where there are too few games
-    team: str | None = None  # the team that the evidence of `team` is most about
+    alarms: tuple[str, ...] = ()  # families beyond the limit; never any where there are too few rows
+    group: str | None = None  # that the evidence of `group` is most about
 
     @property
     def drift(self) -> bool:
@@ -128,31 +127,31 @@ class Verdict:
         return LOSS in self.alarms
 
 
-def verdict(forecasts: Forecasts) -> Verdict:
-    """Tonight's verdict on a forecaster over all its decided games since it went into service (its cut-off)."""
+def verdict(forecasts: Forecasts, spec: MonitorSpec = ANY) -> Verdict:
+    """The verdict on a forecaster over all its decided rows since it went into service (its cut-off)."""
     n = len(forecasts)
-    if n < MIN_GAMES:
+    if n < spec.min_rows:
         return Verdict(n, enough=False)
-    path = evidence_by_day(forecasts, last_day_only=True)
+    path = evidence_by_day(forecasts, spec, last_day_only=True)
     evidence = {name: float(values[-1]) for name, values in path.by_family.items()}
     return Verdict(
         n,
         enough=True,
         evidence=evidence,
         alarms=tuple(name for name in FAMILIES if evidence[name] >= 1.0),
-        team=_likeliest_team(forecasts),
+        group=_likeliest_group(forecasts),
     )
 
 
-def evidence_by_day(forecasts: Forecasts, *, last_day_only: bool = False) -> EvidencePath:
-    """The evidence that each night of the span would have seen: what was known by then, and nothing else."""
+def evidence_by_day(forecasts: Forecasts, spec: MonitorSpec = ANY, *, last_day_only: bool = False) -> EvidencePath:
+    """The evidence that each run of the span would have seen: what was known by then, and nothing else."""
     day, first, counts = np.unique(forecasts.day, return_index=True, return_counts=True)
     ends = first + counts
     if last_day_only:
         day, ends = day[-1:], ends[-1:]
     weeks = (forecasts.day + 3) // 7  # Monday to Sunday: 1970-01-01 was a Thursday
     starts = np.flatnonzero(np.diff(weeks, prepend=weeks[:1] - 1))
-    tolerated = _cumulative(_tolerated_log_odds(forecasts), forecasts.target)
+    tolerated = _cumulative(_tolerated_log_odds(forecasts, spec), forecasts.target)
     by_family = {}
     for name, log_odds in _alternatives(forecasts).items():
         if log_odds.shape[1] == 0:
@@ -160,7 +159,7 @@ def evidence_by_day(forecasts: Forecasts, *, last_day_only: bool = False) -> Evi
             continue
         logs = _detector(_cumulative(log_odds, forecasts.target), tolerated, starts, ends)
         by_family[name] = logs / np.log(LIMIT)
-    return EvidencePath(day=day, n_rows=ends.astype(np.int64), by_family=by_family)
+    return EvidencePath(day=day, n_rows=ends.astype(np.int64), by_family=by_family, min_rows=spec.min_rows)
 
 
 def _log_odds(p: FloatArray) -> FloatArray:
@@ -168,44 +167,46 @@ def _log_odds(p: FloatArray) -> FloatArray:
     return np.asarray(np.log(safe) - np.log1p(-safe))
 
 
-def _tolerated_log_odds(forecasts: Forecasts) -> FloatArray:
-    """(games, points of the tolerated box)."""
-    shifts = np.linspace(-TOLERATED_SHIFT, TOLERATED_SHIFT, _STEPS)
-    slopes = 1.0 + np.linspace(-TOLERATED_SLOPE, TOLERATED_SLOPE, _STEPS)
+def _tolerated_log_odds(forecasts: Forecasts, spec: MonitorSpec) -> FloatArray:
+    """(rows, points of the tolerated box)."""
+    shifts = np.linspace(-spec.tolerated_shift, spec.tolerated_shift, _STEPS)
+    slopes = 1.0 + np.linspace(-spec.tolerated_slope, spec.tolerated_slope, _STEPS)
     claimed = _log_odds(forecasts.p)[:, None, None]
     return np.asarray((shifts[None, :, None] + slopes[None, None, :] * claimed).reshape(len(forecasts), _STEPS**2))
 
 
 def _alternatives(forecasts: Forecasts) -> dict[str, FloatArray]:
-    """By family the log-odds of each alternative, of the shape (games, alternatives)."""
+    """By family the log-odds of each alternative, of the shape (rows, alternatives)."""
     claimed = _log_odds(forecasts.p)[:, None]
     loss = claimed * np.array(_SHRUNK)
     if forecasts.p_reference is not None:
         loss = np.column_stack([loss, _log_odds(forecasts.p_reference)])
     return {
         LOSS: loss,
-        TOO_GOOD: claimed * np.array(_STEEPER),
-        HOME_EDGE: claimed + np.array(_SHIFTS),
-        TEAM: _team_log_odds(forecasts, claimed),
+        LEAKAGE: claimed * np.array(_STEEPER),
+        RATE: claimed + np.array(_SHIFTS),
+        GROUP: _group_log_odds(forecasts, claimed),
     }
 
 
 def _sides(forecasts: Forecasts) -> tuple[NDArray[Any], FloatArray]:
-    """The teams, and for each game and team 1 (at home), -1 (away) or 0, of the shape (games, teams)."""
-    if forecasts.home is None or forecasts.away is None:
+    """The groups, and for each row and group 1, -1 or 0, of the shape (rows, groups)."""
+    if not forecasts.groups:
         return np.empty(0, dtype=str), np.zeros((len(forecasts), 0))
-    names = np.unique(np.concatenate([forecasts.home, forecasts.away]))
-    at_home, away = forecasts.home[:, None] == names, forecasts.away[:, None] == names
-    return names, np.asarray(at_home.astype(np.float64) - away)
+    names = np.unique(np.concatenate([members for members, _ in forecasts.groups]))
+    sides = np.zeros((len(forecasts), len(names)))
+    for members, sign in forecasts.groups:
+        sides += sign * (members[:, None] == names)
+    return names, sides
 
 
-def _team_log_odds(forecasts: Forecasts, claimed: FloatArray) -> FloatArray:
+def _group_log_odds(forecasts: Forecasts, claimed: FloatArray) -> FloatArray:
     _, sides = _sides(forecasts)
-    return np.concatenate([claimed + shift * sides for shift in _TEAM_SHIFTS], axis=1)
+    return np.concatenate([claimed + shift * sides for shift in _GROUP_SHIFTS], axis=1)
 
 
-def _likeliest_team(forecasts: Forecasts) -> str | None:
-    """The team whose results differ most from the forecasts, in standard deviations of its sum of residuals."""
+def _likeliest_group(forecasts: Forecasts) -> str | None:
+    """The group whose outcomes differ most from the forecasts, in standard deviations of its sum of residuals."""
     names, sides = _sides(forecasts)
     if names.size == 0:
         return None
@@ -216,7 +217,7 @@ def _likeliest_team(forecasts: Forecasts) -> str | None:
 
 
 def _cumulative(log_odds: FloatArray, target: FloatArray) -> FloatArray:
-    """Log-likelihood of the first 0, 1, ... games under each column, of the shape (games + 1, columns)."""
+    """Log-likelihood of the first 0, 1, ... rows under each column, of the shape (rows + 1, columns)."""
     signed = np.where(target[:, None] == 1.0, log_odds, -log_odds)
     result = np.zeros((len(log_odds) + 1, log_odds.shape[1]))
     np.cumsum(-np.logaddexp(0.0, -signed), axis=0, out=result[1:])
@@ -224,7 +225,7 @@ def _cumulative(log_odds: FloatArray, target: FloatArray) -> FloatArray:
 
 
 def _detector(alternatives: FloatArray, tolerated: FloatArray, starts: IntArray, ends: IntArray) -> FloatArray:
-    """Log of the sum of the e-processes begun at `starts`, after the games before each of `ends`."""
+    """Log of the sum of the e-processes begun at `starts`, after the rows before each of `ends`."""
     total = np.full(len(ends), -np.inf)
     for start in starts:
         running = ends > start

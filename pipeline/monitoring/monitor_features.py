@@ -1,16 +1,18 @@
-"""Do the features of the games since the champion's cut-off look like those that it was trained on?
+"""Do the features of the rows since the champion's cut-off look like those that it was trained on?
 
-The baseline is comparable: the same part of earlier seasons (the same game numbers within a season), because games
-played and form mean other things in November than in April. In the playoffs nothing is said: they are too few games,
-and their formats change. For each feature:
+The comparison is with earlier periods. Where rows have a period (a year, say), it is the same part of each (the same
+row numbers within it), because features mean other things at its start than in its middle; rows that the workload
+leaves out are not compared. Without one, earlier periods are the windows of the same length before the cut-off.
+
+For each feature:
 
     PSI    population stability index over the baseline's deciles: how large the shift is (0.25 is the usual limit)
     KS     two-sample Kolmogorov-Smirnov test: whether it can be chance
 
-A window's games share thirty teams, so they are far from independent, and seasons differ by more than chance: as it
-stands the test would call each week. So its statistic is measured in units of the most different of the past seasons,
+A window's rows are far from independent, and periods differ by more than chance: the plain test would call each week.
+So its statistic is measured in units of the most different of the past periods,
 each compared with the others in the same way. The p-values are corrected for many features (Holm 1979), and the level
-is spent over the nights of a year, which holds for any dependence between nights (the union bound). A feature has
+is spent over the days of a year, which holds for any dependence between days (the union bound). A feature has
 drifted when its shift is both large and no chance.
 """
 
@@ -23,31 +25,30 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import kolmogorov
 
+from pipeline.contract.spec import MonitorSpec
 from pipeline.training.training_sets import FeatureMatrix
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
-WINDOW_GAMES: Final = 100  # the newest: about two weeks of the league
-MIN_GAMES: Final = 60
-MIN_SEASONS: Final = 5
-MAX_SEASONS: Final = 10  # older ones are another game
-YEARLY_LEVEL: Final = 0.05  # chance of a false alarm in a year of nights, over all features
-NIGHTLY_LEVEL: Final = YEARLY_LEVEL / 365
+MIN_PERIODS: Final = 5
+MAX_PERIODS: Final = 10  # older ones say little
+YEARLY_LEVEL: Final = 0.05  # chance of a false alarm in a year of daily runs, over all features
+DAILY_LEVEL: Final = YEARLY_LEVEL / 365
 PSI_LIMIT: Final = 0.25
 _BINS: Final = 10
 _KOLMOGOROV_95: Final = 1.358  # 95 % point of the limiting distribution
 
 
 @dataclass(frozen=True)
-class SeasonGames:
-    """Played games in order of day; arrays of the shape (games, ...)."""
+class LabelledRows:
+    """Labelled rows in order of time; arrays of the shape (rows, ...)."""
 
     X: FeatureMatrix
     day: IntArray  # since 1970-01-01
-    season: IntArray
-    playoff: BoolArray
+    period: IntArray | None = None
+    left_out: BoolArray | None = None  # rows that are never compared
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class FeatureDrift:
     feature: str
     psi: float
     ks: float  # greatest distance of the two distributions, 0 to 1
-    p_value: float  # corrected for all features; not for the nights, which NIGHTLY_LEVEL is
+    p_value: float  # corrected for all features; not for the days, which DAILY_LEVEL is
     mean: float
     baseline_mean: float
     drifted: bool
@@ -65,11 +66,11 @@ class FeatureDrift:
 
 @dataclass(frozen=True)
 class FeatureReport:
-    """Tonight's features; no rows, and a reason, where there is too little to compare."""
+    """The features of a run; no rows, and a reason, where there is too little to compare."""
 
     n_rows: int
     n_baseline_rows: int
-    seasons: tuple[int, ...]
+    periods: tuple[int, ...]
     rows: tuple[FeatureDrift, ...]  # most drifted first
     skip_reason: str = ""
 
@@ -79,64 +80,73 @@ class FeatureReport:
         return tuple(row.feature for row in self.rows if row.drifted)
 
 
-def compare_features(games: SeasonGames, names: tuple[str, ...], cut_off: int) -> FeatureReport:
-    """The newest games since day `cut_off` against the same part of the seasons before it."""
-    live = _live(games, cut_off)
-    if len(live) < MIN_GAMES:
-        return FeatureReport(len(live), 0, (), (), f"{len(live)} games are too few to compare (at least {MIN_GAMES})")
-    past = _same_part(games, live, cut_off)
-    if len(past) < MIN_SEASONS:
-        return FeatureReport(
-            len(live), 0, tuple(past), (), f"{len(past)} comparable seasons are too few (at least {MIN_SEASONS})"
-        )
-    found = [_compare(games.X[live, i], [games.X[rows, i] for rows in past.values()]) for i in range(len(names))]
+def compare_features(rows: LabelledRows, names: tuple[str, ...], cut_off: int, spec: MonitorSpec) -> FeatureReport:
+    """The newest rows since day `cut_off` against the same part of the periods before it."""
+    kept = np.arange(len(rows.day)) if rows.left_out is None else np.flatnonzero(~rows.left_out)
+    if rows.left_out is not None and len(rows.left_out) and rows.left_out[-1]:
+        kept = kept[:0]
+    least = spec.min_window_rows
+    newest = kept[rows.day[kept] >= cut_off]
+    if rows.period is not None and len(newest):
+        newest = newest[rows.period[newest] == rows.period[newest[-1]]]
+    live = newest[-spec.window_rows :]
+    if len(live) < least:
+        return FeatureReport(len(live), 0, (), (), f"{len(live)} rows are too few to compare (at least {least})")
+    past = (
+        _same_part(rows, kept, live, cut_off, least) if rows.period is not None else _windows(rows, kept, live, cut_off)
+    )
+    if len(past) < MIN_PERIODS:
+        reason = f"{len(past)} comparable periods are too few (at least {MIN_PERIODS})"
+        return FeatureReport(len(live), 0, tuple(past), (), reason)
+    found = [_compare(rows.X[live, i], [rows.X[part, i] for part in past.values()]) for i in range(len(names))]
     p_values = holm(np.array([p for _, _, p in found]))
     baseline = np.concatenate(list(past.values()))
-    rows = [
+    drifts = [
         FeatureDrift(
             feature=name,
             psi=psi,
             ks=ks,
             p_value=float(p),
-            mean=float(games.X[live, i].mean(dtype=np.float64)),
-            baseline_mean=float(games.X[baseline, i].mean(dtype=np.float64)),
-            drifted=bool(psi >= PSI_LIMIT and p < NIGHTLY_LEVEL),
+            mean=float(rows.X[live, i].mean(dtype=np.float64)),
+            baseline_mean=float(rows.X[baseline, i].mean(dtype=np.float64)),
+            drifted=bool(psi >= PSI_LIMIT and p < DAILY_LEVEL),
         )
         for i, (name, (psi, ks, _), p) in enumerate(zip(names, found, p_values, strict=True))
     ]
-    rows.sort(key=lambda row: (not row.drifted, row.p_value, -row.psi, row.feature))
-    return FeatureReport(len(live), len(baseline), tuple(past), tuple(rows))
+    drifts.sort(key=lambda row: (not row.drifted, row.p_value, -row.psi, row.feature))
+    return FeatureReport(len(live), len(baseline), tuple(past), tuple(drifts))
 
 
-def _live(games: SeasonGames, cut_off: int) -> IntArray:
-    """Rows of the newest games since the cut-off; none in the playoffs."""
-    if len(games.day) == 0 or games.playoff[-1]:
-        return np.empty(0, dtype=np.int64)
-    here = (games.season == games.season[-1]) & ~games.playoff & (games.day >= cut_off)
-    return np.flatnonzero(here)[-WINDOW_GAMES:]
+def _same_part(rows: LabelledRows, kept: IntArray, live: IntArray, cut_off: int, least: int) -> dict[int, IntArray]:
+    """Rows of the same numbers within earlier periods, by period; what the champion has not seen is left out."""
+    assert rows.period is not None  # noqa: S101 - the caller's condition
+    periods = rows.period[kept]
+    number = np.arange(len(kept)) - np.searchsorted(periods, periods)  # row number within its period
+    first, last = (int(number[np.searchsorted(kept, row)]) for row in (live[0], live[-1]))
+    here = (number >= first) & (number <= last) & (rows.day[kept] < cut_off) & (periods < rows.period[live[0]])
+    enough = [int(p) for p in np.unique(periods[here]) if (periods[here] == p).sum() >= least]
+    return {p: kept[here & (periods == p)] for p in enough[-MAX_PERIODS:]}
 
 
-def _same_part(games: SeasonGames, live: IntArray, cut_off: int) -> dict[int, IntArray]:
-    """Rows of the same game numbers of earlier seasons, by season; what the champion has not seen is left out."""
-    kind = np.flatnonzero(~games.playoff)
-    seasons = games.season[kind]
-    number = np.arange(len(kind)) - np.searchsorted(seasons, seasons)  # game number within its season
-    of_row = dict(zip(kind.tolist(), number.tolist(), strict=True))
-    first, last = of_row[int(live[0])], of_row[int(live[-1])]
-    here = (number >= first) & (number <= last) & (games.day[kind] < cut_off) & (seasons < games.season[live[0]])
-    enough = [int(s) for s in np.unique(seasons[here]) if (seasons[here] == s).sum() >= MIN_GAMES]
-    return {s: kind[here & (seasons == s)] for s in enough[-MAX_SEASONS:]}
+def _windows(rows: LabelledRows, kept: IntArray, live: IntArray, cut_off: int) -> dict[int, IntArray]:
+    """Windows of the length of the newest before the cut-off, latest last; the key is the number of a window."""
+    seen = kept[rows.day[kept] < cut_off]
+    length = len(live)
+    many = min(len(seen) // length, MAX_PERIODS)
+    return {
+        number: part for number, part in enumerate(np.split(seen[len(seen) - many * length :], many or 1)) if len(part)
+    }
 
 
-def _compare(window: NDArray[np.float32], seasons: list[NDArray[np.float32]]) -> tuple[float, float, float]:
-    """PSI, KS distance and its p-value in units of the most different past season."""
-    baseline = np.concatenate(seasons)
+def _compare(window: NDArray[np.float32], periods: list[NDArray[np.float32]]) -> tuple[float, float, float]:
+    """PSI, KS distance and its p-value in units of the most different past period."""
+    baseline = np.concatenate(periods)
     distance = ks_distance(window, baseline)
     usual = max(
         _scaled(ks_distance(s, rest), len(s), len(rest))
         for s, rest in (
-            (season, np.concatenate([other for j, other in enumerate(seasons) if j != i]))
-            for i, season in enumerate(seasons)
+            (period, np.concatenate([other for j, other in enumerate(periods) if j != i]))
+            for i, period in enumerate(periods)
         )
     )
     unit = max(1.0, usual / _KOLMOGOROV_95)
@@ -158,7 +168,7 @@ def ks_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 def psi(window: NDArray[np.float32], baseline: NDArray[np.float32]) -> float:
     """Population stability index: sum of (share - baseline share) ln(share / baseline share) over the bins.
 
-    Bins are the baseline's deciles; of a feature with few values, the values. Half a game is added to each bin, so that
+    Bins are the baseline's deciles; of a feature with few values, the values. Half a row is added to each bin, so that
     an empty one gives a large number and not infinity.
     """
     edges = np.unique(np.quantile(baseline, np.linspace(0, 1, _BINS + 1)[1:-1]))

@@ -1,27 +1,42 @@
-"""How the champion does on the games decided since its cut-off, beside what it claims and beside Elo-logistic.
+"""How the champion does on the rows decided since its cut-off, beside what it claims and beside the baseline.
 
-A calibrated forecaster's expected log loss, and how far chance moves it, follow from its own probabilities: so the live
-loss is judged against the champion's own claim, and against a reference rating on the same games, never against another
-season's number.
+A probability claims its own expected loss. A regression's predictions claim that they are as good as the walk-forward
+predictions that the champion was approved with. Both are judged against that claim and the baseline on the same rows,
+never against another time's number.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.contract.spec import Task, Unit
 from pipeline.evaluation import metrics
-from pipeline.monitoring.monitor_evidence import Forecasts
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
-MIN_WEEKS: Final = 4  # a bootstrap of fewer weeks knows too little of how weeks differ
+MIN_BLOCKS: Final = 4  # a bootstrap of fewer knows too little of how they differ
 SEED: Final = 20_151_027
 _SIMULATIONS: Final = 400
 _Z_95: Final = 1.959964
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Rows decided since the cut-off, in order of day; arrays of the shape (rows,)."""
+
+    task: Task
+    unit: Unit
+    day: IntArray  # since 1970-01-01
+    prediction: FloatArray
+    target: FloatArray
+    baseline: FloatArray | None = None
+    approved: Mapping[str, FloatArray] | None = None  # quantity -> of each walk-forward row of the champion
 
 
 @dataclass(frozen=True)
@@ -35,75 +50,106 @@ class Expected:
 
 @dataclass(frozen=True)
 class Score:
-    """One number of the champion's: as seen, with its 95 % interval (bootstrap over weeks), and as it should be."""
+    """One number of the champion's: as seen, with its 95 % interval (bootstrap over blocks), and as it should be."""
 
     value: float
-    interval: tuple[float, float] | None  # None: too few weeks
+    interval: tuple[float, float] | None  # None: too few blocks
     expected: Expected
 
     @property
     def as_claimed(self) -> bool:
-        """Whether the value lies in the range of chance."""
+        """Whether the value is in the range of chance."""
         return self.expected.lower <= self.value <= self.expected.upper
 
 
 @dataclass(frozen=True)
 class LivePerformance:
-    """Scores on all games since the cut-off."""
+    """Scores on all rows since the cut-off, by metric; `rate` is the share of the event."""
 
     n_rows: int
     first_day: int
     last_day: int
-    log_loss: Score
-    brier: Score
-    home_win_rate: Score
-    calibration_error: Score
-    reference_log_loss: float | None
-    difference: metrics.Difference | None  # champion's log loss less the reference's: negative is better
+    scores: Mapping[str, Score]
+    reference_loss: float | None
+    difference: metrics.Difference | None  # champion's loss less the baseline's: negative is better
     reliability: tuple[metrics.ReliabilityBin, ...]
 
 
-def live_performance(forecasts: Forecasts) -> LivePerformance:
-    """Score decided games; raises ValueError where there is none."""
-    p, y = forecasts.p, forecasts.target
-    score = metrics.score(p, y)
-    losses = metrics.log_losses(p, y)
-    reference = None if forecasts.p_reference is None else metrics.log_losses(forecasts.p_reference, y)
-    weeks = (forecasts.day + 3) // 7  # Monday to Sunday: 1970-01-01 was a Thursday
-    enough = len(np.unique(weeks)) >= MIN_WEEKS
-    both = metrics.log_losses(p, np.ones_like(p)), metrics.log_losses(p, np.zeros_like(p))
-    squares = (1 - p) ** 2, p**2
-    sure = np.ones_like(p), np.zeros_like(p)
+def live_performance(decided: Decided) -> LivePerformance:
+    """Score decided rows; raises ValueError where there is none."""
+    blocks = metrics.blocks_of(decided.unit, decided.day)
+    enough = len(np.unique(blocks)) >= MIN_BLOCKS
+    losses = metrics.row_losses(decided.task, decided.prediction, decided.target)
+    reference = None
+    if decided.baseline is not None:
+        reference = metrics.row_losses(decided.task, decided.baseline, decided.target)
 
-    def scored(value: float, of_game: FloatArray, if_won_lost: tuple[FloatArray, FloatArray]) -> Score:
-        interval = metrics.paired_difference(of_game, np.zeros_like(p), weeks, SEED) if enough else None
-        return Score(value, (interval.lower, interval.upper) if interval else None, _expected(p, *if_won_lost))
+    def interval(of_row: FloatArray) -> tuple[float, float] | None:
+        found = metrics.paired_difference(of_row, np.zeros_like(of_row), blocks, SEED) if enough else None
+        return (found.lower, found.upper) if found else None
 
+    binary = decided.task == "binary"
     return LivePerformance(
-        n_rows=len(forecasts),
-        first_day=int(forecasts.day[0]),
-        last_day=int(forecasts.day[-1]),
-        log_loss=scored(score.log_loss, losses, both),
-        brier=scored(score.brier, (p - y) ** 2, squares),
-        home_win_rate=scored(float(y.mean()), y, sure),
-        calibration_error=Score(score.calibration_error, None, _expected_calibration_error(p)),
-        reference_log_loss=None if reference is None else float(reference.mean()),
-        difference=metrics.paired_difference(losses, reference, weeks, SEED)
+        n_rows=len(decided.target),
+        first_day=int(decided.day[0]),
+        last_day=int(decided.day[-1]),
+        scores={
+            name: Score(float(of_row.mean()), interval(of_row) if show else None, expected)
+            for name, (of_row, expected, show) in (_binary if binary else _regression)(decided, losses).items()
+        },
+        reference_loss=None if reference is None else float(reference.mean()),
+        difference=metrics.paired_difference(losses, reference, blocks, SEED)
         if reference is not None and enough
         else None,
-        reliability=tuple(metrics.reliability_bins(p, y, 5)),
+        reliability=tuple(metrics.reliability_bins(decided.prediction, decided.target, 5)) if binary else (),
     )
 
 
-def _expected(p: FloatArray, if_won: FloatArray, if_lost: FloatArray) -> Expected:
-    """Mean of a quantity over the games, if each is won with its probability; exact mean and variance."""
-    mean = float((p * if_won + (1 - p) * if_lost).mean())
-    deviation = float(np.sqrt((p * (1 - p) * (if_won - if_lost) ** 2).sum()) / len(p))
+Quantities = dict[str, tuple[FloatArray, Expected, bool]]  # of each row, what is to be expected, whether with interval
+
+
+def _binary(decided: Decided, losses: FloatArray) -> Quantities:
+    p, y = decided.prediction, decided.target
+    one, zero = np.ones_like(p), np.zeros_like(p)
+    error = np.full(len(p), metrics.calibration_error(p, y))
+    return {
+        "log_loss": (losses, _expected(p, metrics.log_losses(p, one), metrics.log_losses(p, zero)), True),
+        "brier": ((p - y) ** 2, _expected(p, (1 - p) ** 2, p**2), True),
+        "rate": (y, _expected(p, one, zero), True),
+        "calibration_error": (error, _expected_calibration_error(p), False),
+    }
+
+
+def quantities(prediction: FloatArray, target: FloatArray) -> dict[str, FloatArray]:
+    """What a regression is scored by, of each row."""
+    return {
+        "squared_error": (prediction - target) ** 2,
+        "absolute_error": np.abs(prediction - target),
+        "bias": prediction - target,
+    }
+
+
+def _regression(decided: Decided, losses: FloatArray) -> Quantities:
+    now = quantities(decided.prediction, decided.target)
+    approved = decided.approved or now
+    return {name: (of_row, _as_approved(approved[name], len(of_row)), True) for name, of_row in now.items()}
+
+
+def _as_approved(approved: FloatArray, n: int) -> Expected:
+    """The mean of as many rows as there are now, if each is like those of the approved predictions."""
+    mean, deviation = float(approved.mean()), float(approved.std() / np.sqrt(n))
+    return Expected(mean, mean - _Z_95 * deviation, mean + _Z_95 * deviation)
+
+
+def _expected(p: FloatArray, if_one: FloatArray, if_zero: FloatArray) -> Expected:
+    """Mean of a quantity over the rows, if each target is 1 with its probability; exact mean and variance."""
+    mean = float((p * if_one + (1 - p) * if_zero).mean())
+    deviation = float(np.sqrt((p * (1 - p) * (if_one - if_zero) ** 2).sum()) / len(p))
     return Expected(mean, mean - _Z_95 * deviation, mean + _Z_95 * deviation)
 
 
 def _expected_calibration_error(p: FloatArray) -> Expected:
-    """By simulation: a right forecaster's calibration error is not zero, and only its upper end says something."""
+    """By simulation: a right predictor's calibration error is not zero, and only its upper end says something."""
     rng = np.random.default_rng(SEED)
     outcomes = (rng.random((_SIMULATIONS, len(p))) < p).astype(np.float64)
     errors = np.array([metrics.calibration_error(p, y) for y in outcomes])

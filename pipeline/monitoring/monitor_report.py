@@ -16,9 +16,16 @@ from markupsafe import Markup
 
 from pipeline.contract import names as c
 from pipeline.evaluation import report_words
-from pipeline.evaluation.report_words import number, sentence, signed
-from pipeline.monitoring.monitor_evidence import FAMILIES, WEEKS_BETWEEN_FALSE_ALARMS
-from pipeline.monitoring.monitor_features import NIGHTLY_LEVEL, PSI_LIMIT
+from pipeline.evaluation.report_words import capitalized, number, sentence, signed
+from pipeline.monitoring.monitor_evidence import (
+    FAMILIES,
+    GROUP,
+    LEAKAGE,
+    LOSS,
+    RATE,
+    WEEKS_BETWEEN_FALSE_ALARMS,
+)
+from pipeline.monitoring.monitor_features import DAILY_LEVEL, PSI_LIMIT
 
 TEMPLATE: Final = "monitor.html.j2"
 SHOWN_FEATURES: Final = 8
@@ -28,7 +35,7 @@ _LOWEST, _HIGHEST = -0.25, 1.5  # of the evidence that is drawn; what is beyond 
 
 @dataclass(frozen=True)
 class Family:
-    """A way of being wrong: name, colour and dashes in the figure, meaning."""
+    """A failure mode: name, colour and dashes in the figure, meaning."""
 
     name: str
     colour: str
@@ -36,18 +43,13 @@ class Family:
     meaning: str
 
 
-WAYS: Final = {
-    "loss": Family("Loss", "candidate", "", "surprised more often than its probabilities claim, or Elo is better"),
-    "too_good": Family("Too good", "baseline", "7 3", "surprised less often than can be: a leak, until looked at"),
-    "home_edge": Family("Home edge", "champion", "3 3", "home teams win more or less often than claimed"),
-    "team": Family("One team", "constant", "9 3 2 3", "one team wins more or less often than claimed"),
+FAMILY_LINES: Final = {
+    LOSS: Family("Loss", "candidate", "", "surprised more often than it claims, or the baseline is better"),
+    LEAKAGE: Family("Suspected leakage", "baseline", "7 3", "surprised less often than can be"),
+    RATE: Family("Rate", "champion", "3 3", "the event comes more or less often than claimed"),
+    GROUP: Family("One group", "constant", "9 3 2 3", "for one group it comes more or less often than claimed"),
 }
-ROWS: Final = (
-    (c.LOG_LOSS, "Log loss", "How wrong the probabilities were; being sure and wrong costs most."),
-    (c.BRIER, "Brier score", "Squared gap between probability and result."),
-    ("home_win_rate", "Home wins", "Share of games that home teams won."),
-    (c.CALIBRATION_ERROR, "Calibration error", "Gap between forecast and how often home teams then won."),
-)
+RATE_WORDS: Final = {"label": "rate", "meaning": "Share of rows with the event.", "better": "", "unit": ""}
 
 
 @dataclass(frozen=True)
@@ -66,17 +68,23 @@ def render_monitor(report: Mapping[str, Any]) -> str:
         m=report,
         headline=headline(report),
         live=live,
-        rows=ROWS,
-        ways=[(WAYS[name], live["evidence"][name]) for name in FAMILIES] if live["enough"] else [],
+        loss=report["metric_words"][report["primary_metric"]],
+        scores=_scores(report) if live["enough"] else [],
+        families=[(FAMILY_LINES[name], live["evidence"][name]) for name in FAMILIES] if live["enough"] else [],
         figure=evidence_figure(live["path"]) if live["enough"] else "",
         drift=report[c.DRIFT],
         shown=SHOWN_FEATURES,
-        scores=report[c.SCORES],
         data=report[c.DATA],
         psi_limit=PSI_LIMIT,
-        level=NIGHTLY_LEVEL,
+        level=DAILY_LEVEL,
         weeks=WEEKS_BETWEEN_FALSE_ALARMS,
     )
+
+
+def _scores(report: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """The words and the numbers of each live score."""
+    words = {**report["metric_words"], "rate": {**RATE_WORDS, "label": f"share with {report['event']}"}}
+    return [(words[name], score) for name, score in report[c.LIVE]["scores"].items()]
 
 
 def headline(report: Mapping[str, Any]) -> Headline:
@@ -87,12 +95,12 @@ def headline(report: Mapping[str, Any]) -> Headline:
         return Headline(text, "failed", "Look before the next version is approved: docs/runbook.md says where.")
     if not report[c.LIVE]["enough"]:
         return Headline("No alarm, and too early to judge the champion", "kept", report[c.LIVE]["skip_reason"])
-    return Headline("All quiet", "good", "The champion does as it claims, on data like what it was trained on.")
+    return Headline("No alarm", "good", "The champion does as it claims, on data like what it was trained on.")
 
 
 def evidence_figure(path: Sequence[Mapping[str, Any]]) -> Markup:
     """The evidence of each family by day, with the limit at 1; the same input gives the same bytes."""
-    lines = Markup("").join(_line(way, [point[name] for point in path]) for name, way in WAYS.items())
+    lines = Markup("").join(_line(way, [point[name] for point in path]) for name, way in FAMILY_LINES.items())
     limit, zero = _y(1.0), _y(0.0)
     frame = Markup(
         '<line x1="{0}" x2="{1}" y1="{2}" y2="{2}" style="stroke:var(--rule)"/>'
@@ -133,13 +141,14 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "signed": signed, "sentence": sentence, "p_value": _p_value, "two": _two}
+    environment.filters |= {"number": number, "signed": signed, "sentence": sentence, "capitalized": capitalized}
+    environment.filters |= {"p_value": _p_value, "two": _two}
     return environment.get_template(TEMPLATE)
 
 
 def _p_value(value: float) -> str:
-    if value < NIGHTLY_LEVEL:
-        return f"< {NIGHTLY_LEVEL:.4f}"
+    if value < DAILY_LEVEL:
+        return f"< {DAILY_LEVEL:.4f}"
     return f"{value:.3f}" if value >= 0.001 else f"{value:.4f}"
 
 

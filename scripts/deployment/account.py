@@ -145,7 +145,7 @@ def spark(environment: Environment) -> Iterator[Line]:
     """Has SageMaker's own Spark image (with YARN) run our step? Nothing outside an account can show it."""
     name = "Spark"
     several = int(environment.defaults.get("AggregateInstanceCount", 1)) > 1
-    if environment.defaults.get("EventsPrefix", c.NO_EVENTS) == c.NO_EVENTS or not several:
+    if environment.defaults.get("EventsPrefix", c.NO_FOLDER) == c.NO_FOLDER or not several:
         yield Line(name, OK, "not used: AggregateInstanceCount is 1, or there is no play-by-play")
         return
     found = environment.deployed.client.list_processing_jobs(

@@ -60,7 +60,7 @@ def _needed(environment: Environment) -> dict[str, int]:
 
 def _runs(environment: Environment, step: str) -> bool:
     """Whether a run with the deployed defaults can come to the step: of the two aggregations at most one."""
-    events = environment.defaults.get("EventsPrefix", c.NO_EVENTS) != c.NO_EVENTS
+    events = environment.defaults.get("EventsPrefix", c.NO_FOLDER) != c.NO_FOLDER
     several = int(environment.defaults.get("AggregateInstanceCount", 1)) > 1
     return {"Aggregate": events and not several, "AggregateOnSpark": events and several}.get(step, True)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from pipeline.contract.code_version import DEFINITION_FILE
+from pipeline.contract.code_version import definition_file
+from pipeline.contract.workload import default_workload
 from pipeline.definition.service_rules import check_definition
 from scripts.deployment.environment import Environment
 from scripts.deployment.line import FAILED, OK, WARNING, Line
@@ -31,7 +32,7 @@ def definition(environment: Environment) -> Iterator[Line]:
         yield Line("definition", FAILED, str(found), f"npx cdk deploy -c env={environment.env}")
     tags = environment.deployed.client.list_tags(ResourceArn=environment.deployed.arn)["Tags"]
     deployed = next((tag["Value"] for tag in tags if tag["Key"] == "definition-hash"), "unknown")
-    ours = hashlib.sha256(DEFINITION_FILE.read_bytes()).hexdigest()
+    ours = hashlib.sha256(definition_file(default_workload()).read_bytes()).hexdigest()
     if deployed != ours:
         yield Line(
             "definition",

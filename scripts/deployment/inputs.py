@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.contract import names as c
+from pipeline.contract.workload import default_workload, load_spec
 from scripts.deployment.environment import Environment
 from scripts.deployment.line import FAILED, OK, Line
 
@@ -16,8 +17,8 @@ _READ = (".csv", ".csv.gz", ".parquet")
 def data(environment: Environment) -> Iterator[Line]:
     """Files of games and, where the deployment wants it, of play-by-play."""
     yield _below(environment, "data", str(environment.defaults["DataPrefix"]), "games")
-    events = str(environment.defaults.get("EventsPrefix", c.NO_EVENTS))
-    if events != c.NO_EVENTS:
+    events = str(environment.defaults.get("EventsPrefix", c.NO_FOLDER))
+    if events != c.NO_FOLDER:
         yield _below(environment, "play-by-play", events, "play_by_play")
 
 
@@ -45,7 +46,7 @@ def seeds(environment: Environment) -> Iterator[Line]:
     """The objects that the first run reads before any run has written them."""
     client = environment.client("s3")
     missing = []
-    for key in c.SEED_OBJECTS:
+    for key in load_spec(default_workload()).all_seed_objects:
         listed = client.list_objects_v2(Bucket=environment.artifact_bucket, Prefix=key, MaxKeys=1)
         if key not in [item["Key"] for item in listed.get("Contents", [])]:
             missing.append(key)
@@ -58,7 +59,7 @@ def seeds(environment: Environment) -> Iterator[Line]:
             environment.invoke("Approval"),
         )
     else:
-        yield Line("seed objects", OK, f"{len(c.SEED_OBJECTS)} are there")
+        yield Line("seed objects", OK, f"{len(load_spec(default_workload()).all_seed_objects)} are there")
 
 
 def outputs(environment: Environment) -> Iterator[Line]:

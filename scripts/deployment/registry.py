@@ -89,12 +89,12 @@ def metadata(environment: Environment) -> Iterator[Line]:
     known = newest.get("CustomerMetadataProperties", {})
     version = newest["ModelPackageVersion"]
     try:
-        loss = float(known[c.LOG_LOSS])
+        loss = float(known["loss"])
     except (KeyError, ValueError):
         yield Line(
             "metadata of versions",
             FAILED,
-            f"version {version} carries {c.LOG_LOSS}={known.get(c.LOG_LOSS)!r}: SageMaker did not fill in what "
+            f"version {version} carries loss={known.get('loss')!r}: SageMaker did not fill in what "
             "Register takes from evaluation.json",
             "pipeline/definition/model_steps.py: give these values by another way than Std:JsonGet",
         )

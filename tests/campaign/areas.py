@@ -36,7 +36,7 @@ from pipeline.contract.reason_text import readable
 from pipeline.local.store.faults import StoreError
 from pipeline.serving.app import make_app
 from pipeline.serving.forecaster import Forecaster, load_forecaster
-from pipeline.workloads.nba.data.games import BadData
+from pipeline.workloads.nba.game_data.games import BadData
 from pipeline.workloads.nba.serving.asked_games import BadRequestError
 
 MODELS_A_ROUND = 37

@@ -25,8 +25,9 @@ import pyarrow.parquet as pq
 from outcomes import Outcome, SilentlyWrongError, UnclearError
 
 from pipeline.ingest.row_counts import took_no_part
-from pipeline.workloads.nba.data.games import ValidatedGames, load_games
-from scripts.make_sample import COLUMNS, SAMPLE_AS_OF, write_sample
+from pipeline.workloads.nba.game_data.games import ValidatedGames, load_games
+from pipeline.workloads.nba.sample import COLUMNS, SAMPLE_AS_OF
+from pipeline.workloads.nba.sample import write as write_sample
 
 AS_OF = SAMPLE_AS_OF
 MISSING = ("", "na", "n/a", "#n/a", "nan", "nat", "<na>", "null", "none", "\\n", "(null)")

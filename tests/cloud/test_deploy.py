@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from deployments import ACCOUNT, IMAGE, SETTINGS, STACK, Cdk, Deployed
 
-from pipeline.contract import names as c
 from pipeline.contract.code_version import code_version
+from pipeline.contract.workload import load_spec
 
 pytestmark = pytest.mark.timeout(600)  # a deploy is in it
 
@@ -48,7 +48,7 @@ def test_the_deployed_definition_is_the_committed_one_with_constants_bound(root:
         "ArtifactBucket": deployed.outputs["ArtifactBucket"],
         "KmsKeyId": next(s["Arguments"]["OutputDataConfig"]["KmsKeyId"] for s in steps if s["Type"] == "Training"),
         "ModelPackageGroupName": deployed.outputs["ModelPackageGroup"],
-        "CodeVersion": code_version(),
+        "CodeVersion": code_version("nba"),
         "DefinitionHash": hashlib.sha256(file.read_bytes()).hexdigest(),
         "GitRevision": next(
             s["Arguments"]["CustomerMetadataProperties"]["git_revision"] for s in steps if s["Type"] == "RegisterModel"
@@ -170,8 +170,10 @@ def test_people_are_subscribed(deployed: Deployed) -> None:
 def test_the_first_run_finds_its_seed_objects(deployed: Deployed) -> None:
     """Written at the deploy by the function that CloudFormation really called."""
     s3, bucket = deployed.client("s3"), deployed.outputs["ArtifactBucket"]
-    found = {key: s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in c.SEED_OBJECTS}
-    assert found == c.SEED_OBJECTS
+    found = {
+        key: s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in load_spec("nba").all_seed_objects
+    }
+    assert found == load_spec("nba").all_seed_objects
 
 
 def test_buckets_keep_versions_and_refuse_the_public_and_plain_http(deployed: Deployed) -> None:

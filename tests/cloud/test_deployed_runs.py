@@ -207,14 +207,13 @@ def test_a_monitor_that_was_written_becomes_metrics(deployed: Deployed) -> None:
             "n_rows": 212,
             "scores": {
                 "log_loss": {"value": 0.7123, "expected": {"mean": 0.622}},
-                "brier": {"value": 0.26},
-                "calibration_error": {"value": 0.11},
             },
-            "evidence": {"loss": 1.31, "too_good": -0.4, "home_edge": 0.9, "team": 0.2},
+            "evidence": {"loss": 1.31, "leakage": -0.4, "rate": 0.9, "group": 0.2},
         },
         "features": {"enough": True, "drifted": []},
-        "scores": {"enough": False},
-        "data": {"days_since_newest": 1, "overdue_games": 0, "alarms": []},
+        "parts": {},
+        "primary_metric": "log_loss",
+        "data": {"days_since_newest": 1, "overdue_rows": 0, "alarms": []},
     }
     body = json.dumps(report).encode()
     bucket, name = deployed.outputs["ArtifactBucket"], deployed.outputs["PipelineName"]
@@ -226,7 +225,7 @@ def test_a_monitor_that_was_written_becomes_metrics(deployed: Deployed) -> None:
         return json.loads(found[-1]) if found else None
 
     published = eventually(line)
-    assert (published["PipelineName"], published["LiveLogLoss"], published["LossEvidence"]) == (name, 0.7123, 1.31)
+    assert (published["PipelineName"], published["LivePrimaryLoss"], published["LossEvidence"]) == (name, 0.7123, 1.31)
     assert published["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["PipelineName"]]
     watched = deployed.client("cloudwatch").describe_alarms(AlarmNames=[f"{name}-live-loss"])["MetricAlarms"]
     assert (watched[0]["Namespace"], watched[0]["MetricName"]) == ("ModelRetraining", "LossEvidence")

@@ -18,7 +18,7 @@ from emulated_run import AccountRun
 
 from pipeline.contract.registration import LAST_EVALUATED_KEY, REGISTERED_KEY
 from pipeline.local import workspace
-from scripts.make_sample import write_sample
+from pipeline.workloads.nba.sample import write as write_sample
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))  # where pytest finds it only with the tests of the commands
 from local_runs import run_local
@@ -130,7 +130,7 @@ def test_a_registered_version_is_announced_once_and_its_mail_holds_the_command_t
     mail = approvers.wait()
     known = local_package(store, 1)["CustomerMetadataProperties"]
     assert "version 1 waits for approval" in mail["Subject"]
-    assert f"{float(known['log_loss']):.4f}" in mail["Message"]
+    assert f"{float(known['loss']):.4f}" in mail["Message"]
     assert known["fingerprint"] in mail["Message"]
     assert champion(deployed) == {"version": None}
 

@@ -19,6 +19,7 @@ from cloud.emulated_operations import LAYERS
 from deployments import IMAGE, REGION, Deployed, Mailbox, eventually
 
 from pipeline.contract import names as c
+from pipeline.workloads.nba import columns as nba
 from scripts import check_deployment
 from scripts.check_deployment import CHECKS
 
@@ -83,7 +84,7 @@ def test_data_must_be_below_the_prefix(deployed: Deployed, check: Callable[..., 
 def test_a_missing_seed_is_written_by_the_command_that_is_named(
     deployed: Deployed, check: Callable[..., Lines]
 ) -> None:
-    key = f"{c.TEAM_GAMES_CHANNEL}/{c.AGGREGATED_FILE}"
+    key = f"{nba.TEAM_GAMES_CHANNEL}/{nba.AGGREGATED_FILE}"
     deployed.client("s3").delete_object(Bucket=deployed.outputs["ArtifactBucket"], Key=key)
     line = only(check("seed objects")["seed objects"], "failed")
     assert key in line["reason"]
@@ -307,7 +308,7 @@ def version(deployed: Deployed) -> Iterator[str]:
         ModelPackageGroupName=deployed.outputs["ModelPackageGroup"],
         ModelApprovalStatus="PendingManualApproval",
         InferenceSpecification={"Containers": [{"Image": IMAGE, "ModelDataUrl": f"s3://{bucket}/{key}"}]},
-        CustomerMetadataProperties={"log_loss": "0.62", "image": IMAGE},
+        CustomerMetadataProperties={"primary_metric": "log_loss", "loss": "0.62", "image": IMAGE},
     )
     yield made["ModelPackageArn"]
     sagemaker.update_model_package(ModelPackageArn=made["ModelPackageArn"], ModelApprovalStatus="Rejected")

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from deployments import ACCOUNT, IMAGE, Account, Cdk, Deployed, eventually
 
-from pipeline.contract import names as c
+from pipeline.contract.workload import load_spec
 
 pytestmark = pytest.mark.timeout(600)  # a deploy is in it
 
@@ -89,7 +89,9 @@ def test_of_prod_data_models_keys_and_logs_stay(root: Path, cdk: Cdk, deployed: 
     assert kept == {"buckets": 3, "groups": 1, "keys": 2, "logs": 2}, new
     s3 = account.client("s3")
     (artifacts,) = [bucket for bucket in new["buckets"] if "artifacts" in bucket]
-    assert {entry["Key"] for entry in s3.list_objects_v2(Bucket=artifacts)["Contents"]} >= set(c.SEED_OBJECTS)
+    assert {entry["Key"] for entry in s3.list_objects_v2(Bucket=artifacts)["Contents"]} >= set(
+        load_spec("nba").all_seed_objects
+    )
     assert s3.get_object(Bucket=data, Key="games/games.csv")["Body"].read() == b"kept"
 
 

@@ -14,8 +14,8 @@ import pytest
 from containers import Nights, every_night, hand_over, write_events
 
 from pipeline.local.launch.engine import EngineError, image_details, require_engine
+from pipeline.workloads.nba.sample import write as write_sample
 from scripts.build_image import build
-from scripts.make_sample import write_sample
 
 MADE_BASE = "retraining-base:bookworm"  # what .ci/base-image makes where none can be pulled
 

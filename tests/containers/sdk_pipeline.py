@@ -24,14 +24,16 @@ from sagemaker.mlops.workflow.condition_step import ConditionStep
 from sagemaker.mlops.workflow.pipeline import Pipeline
 
 from pipeline.contract import names as c
-from pipeline.contract import parameters as p
-from pipeline.definition.compile import P, build_steps
+from pipeline.contract.workload import load_spec, load_workload
+from pipeline.definition.compile import build_steps
+from pipeline.definition.job_requests import Variables
 from pipeline.local import workspace
 from pipeline.local.store.champion import note_registration, promote
 from pipeline.local.store.registry import Registry
 from pipeline.local.store.store import Store
 from pipeline.workloads.nba.spark.archive import write_archive
 
+VARIABLES = Variables(load_spec("nba"))
 BUCKETS = {"DataBucket": "data", "ArtifactBucket": "artifacts"}
 NO_TELEMETRY = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
 
@@ -98,7 +100,7 @@ def register(folder: Path, s3: Any, run: str) -> None:
 
 def one_night(session: Any, s3: Any, parameters: dict[str, str]) -> dict[str, Any]:
     """Run the pipeline, and say how it and its steps ended."""
-    typed = {name: type(P[name].default_value)(value) for name, value in parameters.items()}
+    typed = {name: type(VARIABLES[name].default_value)(value) for name, value in parameters.items()}
     execution = session.start_pipeline_execution("retraining", PipelineParameters=typed)
     run = execution.pipeline_execution_name
     steps = execution.step_execution.values()
@@ -134,7 +136,7 @@ def main() -> None:
     for prefix, folder in (("games", games), ("events", events)):
         for path in Path(folder).iterdir():
             s3.upload_file(str(path), "data", f"{prefix}/{path.name}")
-    for key, text in c.SEED_OBJECTS.items():
+    for key, text in load_spec("nba").all_seed_objects.items():
         s3.put_object(Bucket="artifacts", Key=key, Body=text.encode())
     write_archive(Path(work, "code.zip"))
     s3.upload_file(f"{work}/code.zip", "artifacts", "code/code.zip")
@@ -148,13 +150,13 @@ def main() -> None:
     }
     pipeline = Pipeline(
         name="retraining",
-        parameters=list(P.values()),
+        parameters=VARIABLES.all,
         pipeline_experiment_config=None,
-        steps=without_register(build_steps(), constants),
+        steps=without_register(build_steps(load_workload("nba"), VARIABLES), constants),
         sagemaker_session=session,
     )
     session.create_pipeline(pipeline, "the definition's steps")
-    machines = {m.name: "local" for m in p.MACHINES if m.name.endswith("InstanceType")}
+    machines = {name: "local" for name in VARIABLES.parameters.defaults if name.endswith("InstanceType")}
     always = json.loads(given) | machines | {"EventsPrefix": "events"}
     results = {}
     for decision, changed in NIGHTS.items():

@@ -27,16 +27,16 @@ def write_games(folder: Path) -> None:
 
 
 def test_it_works_as_nobody_without_network_under_a_memory_limit(image: str, ml: Path) -> None:
-    write_games(ml / "processing" / "input" / c.EVENTS_CHANNEL)
+    write_games(ml / "processing" / "input" / n.EVENTS_CHANNEL)
     limits = ("--network", "none", "--memory", "512m", "--memory-swap", "512m", "-v", f"{ml}:/opt/ml")
     done = run(*limits, image, "aggregate", "--memory-limit", "256MB", timeout=120)
     assert done.returncode == 0, done.stderr
-    found = json.loads((ml / "processing" / "output" / c.TEAM_GAMES_CHANNEL / c.AGGREGATED_FILE).read_text())
+    found = json.loads((ml / "processing" / "output" / n.TEAM_GAMES_CHANNEL / n.AGGREGATED_FILE).read_text())
     assert (found["n_games"], found["n_duplicates_collapsed"]) == (ROWS // 400, ROWS)
 
 
 def test_its_reason_is_left_where_sagemaker_reads_it(image: str, ml: Path) -> None:
-    folder = ml / "processing" / "input" / c.EVENTS_CHANNEL
+    folder = ml / "processing" / "input" / n.EVENTS_CHANNEL
     folder.mkdir(parents=True)
     (folder / "events.csv").write_text("game_id,date\n")
     done = run("--network", "none", "-v", f"{ml}:/opt/ml", image, "aggregate")

@@ -14,7 +14,7 @@ import pytest
 from containers import containers_of
 from inline_program import inline
 
-from pipeline.contract.code_version import code_version, image_files
+from pipeline.contract.code_version import image_content
 from pipeline.local.launch.launch_docker import DockerLauncher
 from pipeline.local.plan.plan import load_plan
 from pipeline.local.run.runner import run
@@ -91,7 +91,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def end_of(image: str, store: Store, step: dict[str, Any]) -> RunResult:
-    launcher = DockerLauncher(image, content=code_version(image_files()), grace_seconds=1)
+    launcher = DockerLauncher(image, content=image_content("nba"), grace_seconds=1)
     definition = {"Version": "2020-12-01", "Parameters": [], "Steps": [step]}
     return run(load_plan(definition, {}, {}), store, launcher, code=launcher.image_id)
 

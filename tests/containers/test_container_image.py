@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from containers import run
 
-from pipeline.contract.code_version import PACKAGE, image_files
+from pipeline.contract.code_version import PACKAGE, image_files, write_image_context
 from pipeline.jobs.entrypoint import COMMANDS
 from pipeline.local.launch.engine import CONTENT_LABEL, has_buildx, image_details
 from scripts.build_image import build
@@ -46,7 +46,7 @@ def test_no_compiler_no_installer_no_cache_is_left(image: str) -> None:
 
 def test_it_holds_the_named_files_of_the_package_and_no_others(image: str) -> None:
     found = in_image(image, "cd /opt/program/pipeline && find . -type f").split()
-    assert sorted(found) == sorted(f"./{path.relative_to(PACKAGE).as_posix()}" for path in image_files())
+    assert sorted(found) == sorted(f"./{path.relative_to(PACKAGE).as_posix()}" for path in image_files("nba"))
 
 
 def test_a_change_of_the_code_makes_the_last_layer_anew_and_no_other(
@@ -55,9 +55,10 @@ def test_a_change_of_the_code_makes_the_last_layer_anew_and_no_other(
     changed = tmp_path / "pipeline"
     shutil.copytree(PACKAGE, changed, ignore=shutil.ignore_patterns("__pycache__"))
     (changed / "evaluation" / "metrics.py").open("a").write("# changed\n")
-    monkeypatch.setattr("scripts.build_image.PACKAGE", changed)
-    monkeypatch.setattr("scripts.build_image.image_files", lambda: image_files(changed))
-    monkeypatch.setattr("scripts.build_image.code_version", lambda _files: "changed")
+    monkeypatch.setattr(
+        "scripts.build_image.write_image_context", lambda name, folder: write_image_context(name, folder, changed)
+    )
+    monkeypatch.setattr("scripts.build_image.image_content", lambda _workload: "changed")
     other = "retraining:test-changed"
     try:
         build(base=base, tag=other, network=None, quiet=True)

@@ -10,7 +10,7 @@ import pytest
 from containers import containers_of
 from inline_program import inline
 
-from pipeline.contract.code_version import code_version, image_files
+from pipeline.contract.code_version import image_content
 from pipeline.local.launch.engine import EngineError, image_details, require_image
 from pipeline.local.launch.launch_docker import DockerLauncher
 from pipeline.local.plan.plan import load_plan
@@ -59,7 +59,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def end_of(image: str, store: Store, step: dict[str, Any]) -> RunResult:
-    launcher = DockerLauncher(image, content=code_version(image_files()), grace_seconds=1)
+    launcher = DockerLauncher(image, content=image_content("nba"), grace_seconds=1)
     definition = {"Version": "2020-12-01", "Parameters": [], "Steps": [step]}
     return run(load_plan(definition, {}, {}), store, launcher, code=launcher.image_id)
 
@@ -135,7 +135,7 @@ def test_an_image_that_is_gone_is_not_looked_for_elsewhere(image: str, store: St
 
 
 def test_an_image_of_other_code_is_refused(image: str) -> None:
-    assert require_image(image, code_version(image_files())) == (image_details(image) or {})["Id"]
+    assert require_image(image, image_content("nba")) == (image_details(image) or {})["Id"]
     with pytest.raises(EngineError, match=f"the image {image} holds other code than this folder: make image"):
         require_image(image, "other")
     with pytest.raises(EngineError, match="there is no image retraining:never-built: make image"):

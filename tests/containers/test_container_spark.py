@@ -14,14 +14,14 @@ from containers import Nights, containers_of, write_events
 from containers import run as docker_run
 
 from infra.training.definition import all_steps
-from pipeline.contract import names as c
-from pipeline.contract.code_version import code_version, image_files
+from pipeline.contract.code_version import image_content
 from pipeline.local import workspace
 from pipeline.local.launch.launch_docker import DockerLauncher
 from pipeline.local.plan.plan import load_plan
 from pipeline.local.run.runner import run
 from pipeline.local.store.record import RunResult
 from pipeline.local.store.store import Store
+from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.play_by_play.aggregate import main as aggregate
 
 STEP = "AggregateOnSpark"
@@ -45,7 +45,7 @@ def end_of(image: str, spark_image: str, store: Store, events: Path) -> RunResul
     constants = workspace.constants(image, spark_image).items()
     used = {name: value for name, value in constants if f"${{{name}}}" in json.dumps(step)}
     plan = load_plan({**definition, "Steps": [step]}, used, chosen)
-    launcher = DockerLauncher(image, content=code_version(image_files()), grace_seconds=1)
+    launcher = DockerLauncher(image, content=image_content("nba"), grace_seconds=1)
     return run(plan, store, launcher, use_cache=False)
 
 
@@ -55,10 +55,10 @@ def test_two_workers_share_the_work_and_write_what_duckdb_writes(
     """In a container as a user whom the image does not know: Hadoop refuses to start for one without a name."""
     store = Store(in_containers.store)
     aggregate(["--input", str(world / "events"), "--output", str(tmp_path)])
-    written = store.object_path(f"s3://artifacts/team_games/{c.TEAM_GAMES_FILE}")
-    assert written.read_bytes() == (tmp_path / c.TEAM_GAMES_FILE).read_bytes()
+    written = store.object_path(f"s3://artifacts/team_games/{nba.TEAM_GAMES_FILE}")
+    assert written.read_bytes() == (tmp_path / nba.TEAM_GAMES_FILE).read_bytes()
     assert len(written.read_text().splitlines()) == 1 + 2 * 24
-    assert json.loads(written.with_name(c.AGGREGATED_FILE).read_text())["engine"] == "spark"
+    assert json.loads(written.with_name(nba.AGGREGATED_FILE).read_text())["engine"] == "spark"
     log = store.step_folder(in_containers.printed["no-new-data"]["execution_id"], STEP) / "logs" / "job.log"
     (line,) = [line for line in log.read_text().splitlines() if line.startswith("Spark's tasks by host: ")]
     tasks = dict(part.split() for part in line.partition(": ")[2].split(", "))
@@ -73,7 +73,7 @@ def test_bad_data_is_named_as_on_one_machine(image: str, spark_image: str, store
     result = end_of(image, spark_image, store, events)
     assert result.failure is not None
     assert result.failure.reason.startswith('algo-1: 1.csv: column "clock" is missing; found: game_id, date, period, ')
-    assert not store.object_path(f"s3://artifacts/team_games/{c.TEAM_GAMES_FILE}").exists()
+    assert not store.object_path(f"s3://artifacts/team_games/{nba.TEAM_GAMES_FILE}").exists()
     assert containers_of(store.root) == []
 
 
@@ -101,7 +101,7 @@ def test_a_worker_that_is_killed_fails_the_job_by_name(
     assert time.monotonic() - killed[0] < 60
     assert result.failure is not None
     assert result.failure.reason.startswith("algo-2: ended by signal SIGKILL")
-    assert not store.object_path(f"s3://artifacts/team_games/{c.TEAM_GAMES_FILE}").exists()
+    assert not store.object_path(f"s3://artifacts/team_games/{nba.TEAM_GAMES_FILE}").exists()
     assert containers_of(store.root) == []
 
 

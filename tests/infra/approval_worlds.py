@@ -27,6 +27,8 @@ from infra.approval.function import handler
 from infra.lambda_shared.objects import Objects
 from infra.lambda_shared.registry import Registry
 from pipeline.contract import names as c
+from pipeline.contract.metrics import metric_words
+from pipeline.contract.workload import load_spec
 
 GROUP = "nba-home-win"
 BUCKET = "artifacts"
@@ -43,6 +45,7 @@ VARIABLES = {
     "APPROVERS_TOPIC_ARN": APPROVERS,
 }
 EVALUATION = {
+    **metric_words(load_spec("nba")),
     "simulated": False,
     "reason": "better than the champion",
     "metrics": {
@@ -90,7 +93,8 @@ def request(version: int, status: str) -> dict[str, Any]:
             }
         },
         "CustomerMetadataProperties": {
-            "log_loss": "0.6212",
+            "primary_metric": "log_loss",
+            "loss": "0.6212",
             "calibration_error": "0.0182",
             "champion_version": "1",
             "difference_to_incumbent": "-0.0045",

@@ -140,7 +140,7 @@ def test_dashboard_shows_runs_models_data_and_every_alarm(prod: Template) -> Non
     for shown in (
         *("ExecutionSucceeded", "ExecutionFailed", "ExecutionDuration", "StepDuration", "Prepare", "Train"),
         *(
-            "LogLoss",
+            "PrimaryLoss",
             "CalibrationError",
             "candidate",
             "champion",
@@ -161,9 +161,9 @@ def test_dashboard_reads_the_metrics_that_the_approval_function_writes() -> None
     from infra.approval.function import metrics
 
     assert metrics.NAMESPACE == dashboard.MODEL_NAMESPACE
-    shown = json.dumps(dashboard.dashboard_body("p", "r", "b", []))
+    shown = json.dumps(dashboard.dashboard_body("nba", "p", "r", "b", []))
     for name in (
-        metrics.LOG_LOSS,
+        metrics.PRIMARY_LOSS,
         metrics.CALIBRATION_ERROR,
         metrics.EVALUATED_ROWS,
         metrics.ROLE,

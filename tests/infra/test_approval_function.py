@@ -221,13 +221,15 @@ def test_the_last_evaluation_is_published_when_it_is_due(
     event: Any,
     lines: int,
 ) -> None:
-    world.store("evaluated/last_evaluated.json", b'{"metrics": {"candidate": {"log_loss": 0.6}}}')
+    world.store(
+        "evaluated/last_evaluated.json", b'{"primary_metric": "log_loss", "metrics": {"candidate": {"log_loss": 0.6}}}'
+    )
     now = int(time.time()) + age + 0.5
     monkeypatch.setattr("time.time", lambda: now)
     world.deliver(event)
     logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     published = [line for line in logged if "_aws" in line]
-    assert [(line["PipelineName"], line["Role"], line["LogLoss"]) for line in published] == [
+    assert [(line["PipelineName"], line["Role"], line["PrimaryLoss"]) for line in published] == [
         ("retraining-test", "candidate", 0.6)
     ] * lines
     assert all(line["_aws"]["Timestamp"] == int(now) * 1000 + 500 for line in published)

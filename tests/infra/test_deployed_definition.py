@@ -46,7 +46,7 @@ def expected_constants(template: Template, root: Path) -> dict[str, str]:
         "ArtifactBucket": named("AWS::S3::Bucket", "StorageArtifacts", ""),
         "KmsKeyId": named("AWS::KMS::Key", "KeysData", "Arn"),
         "ModelPackageGroupName": "nba-home-win-prod",
-        "CodeVersion": code_version(),
+        "CodeVersion": code_version("nba"),
         "GitRevision": found.stdout.strip() or "unknown",
         "DefinitionHash": hashlib.sha256(
             (root / "pipeline" / "workloads" / "nba" / "definition.json").read_bytes()
@@ -191,20 +191,21 @@ def test_a_constant_that_is_not_bound_is_refused() -> None:
 
 
 def test_code_version_follows_content_and_names_only(tmp_path: Path) -> None:
-    for name in ("__init__.py", "requirements.txt", "ingest/files/read.py", "jobs/train.py", "serving/app.py"):
+    files = ("ingest/files/read.py", "jobs/train.py", "serving/app.py")
+    for name in ("__init__.py", "workloads/__init__.py", "requirements.txt", *files):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
-    before = code_version(package=tmp_path)
+    before = code_version("nba", tmp_path)
     (tmp_path / "jobs" / "train.pyc").write_text("compiled")
     (tmp_path / "other.py").write_text("runs in no step")
     (tmp_path / "serving" / "app.py").write_text("runs in no step")
-    assert code_version(package=tmp_path) == before
+    assert code_version("nba", tmp_path) == before
     (tmp_path / "jobs" / "train.py").write_text("changed")
-    assert code_version(package=tmp_path) != before
+    assert code_version("nba", tmp_path) != before
 
 
 def test_code_version_covers_what_a_local_run_counts() -> None:
-    names = {path.name for path in step_files()}
+    names = {path.name for path in step_files("nba")}
     assert {"prepare.py", "train.py", "evaluate.py", "predict.py", "franchises.csv", "requirements.txt"} <= names
 
 

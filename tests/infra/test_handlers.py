@@ -449,21 +449,26 @@ def test_an_approved_registration_asks_nobody(world: MotoWorld) -> None:
 
 
 def test_metrics_of_the_last_evaluation(world: MotoWorld, capsys: pytest.CaptureFixture[str]) -> None:
-    last_evaluated = {"fingerprint": "x", "metrics": {**EVALUATION["metrics"], "champion": None}}  # type: ignore[dict-item]
-    world.store("evaluated/last_evaluated.json", json.dumps(last_evaluated).encode())
+    marker = {
+        "fingerprint": "x",
+        "primary_metric": "log_loss",
+        "quality": {"skill": 0.01},
+        "metrics": {"candidate": EVALUATION["metrics"]["candidate"], "champion": None},
+    }  # type: ignore[dict-item]
+    world.store("evaluated/last_evaluated.json", json.dumps(marker).encode())
     world.deliver({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     (metric,) = [line for line in lines if "_aws" in line]
-    assert {name: metric[name] for name in ("PipelineName", "Role", "LogLoss", "CalibrationError")} == {
+    assert {name: metric[name] for name in ("PipelineName", "Role", "PrimaryLoss", "CalibrationError")} == {
         "PipelineName": "retraining-test",
         "Role": "candidate",
-        "LogLoss": 0.62,
+        "PrimaryLoss": 0.62,
         "CalibrationError": 0.02,
     }
     (directive,) = metric["_aws"]["CloudWatchMetrics"]
     assert directive["Namespace"] == "ModelRetraining"
     assert directive["Dimensions"] == [["PipelineName", "Role"]]
-    assert {m["Name"] for m in directive["Metrics"]} == {"LogLoss", "CalibrationError", "EvaluatedRows"}
+    assert {m["Name"] for m in directive["Metrics"]} == {"PrimaryLoss", "Skill", "CalibrationError", "EvaluatedRows"}
 
 
 def test_metrics_are_not_paid_for_every_hour(

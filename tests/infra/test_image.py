@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from synthesis import IMAGE, Synthesise, cdk_context
 
-from pipeline.contract.code_version import PACKAGE, image_files
+from pipeline.contract.code_version import PACKAGE, image_files, write_image_context
 
 Asset = tuple[Path, dict[str, Any]]
 
@@ -46,7 +46,7 @@ def statements(template: dict[str, Any], action: str) -> list[dict[str, Any]]:
 def test_the_asset_holds_what_the_image_holds_and_its_dockerfile(asset: Asset) -> None:
     folder, source = asset
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    expected = {path.relative_to(PACKAGE).as_posix() for path in image_files()}
+    expected = {path.relative_to(PACKAGE).as_posix() for path in image_files("nba")}
     assert files == expected | {"Dockerfile", ".dockerignore"}
     assert source["platform"] == "linux/amd64"
     assert source["dockerOutputs"] == ["type=docker"], (
@@ -70,7 +70,6 @@ def test_every_step_and_the_model_package_name_the_image_by_its_content(out: Pat
 
 def test_a_change_of_the_code_is_another_image(asset: Asset, root: Path, tmp_path: Path) -> None:
     """The tag is a digest of the files: a deploy without a change changes nothing."""
-    import shutil
 
     import aws_cdk as cdk
     from aws_cdk import aws_ecr_assets as ecr_assets
@@ -91,9 +90,8 @@ def test_a_change_of_the_code_is_another_image(asset: Asset, root: Path, tmp_pat
 
     copies = [tmp_path / name for name in ("same", "changed")]
     for copy in copies:
-        shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        write_image_context("nba", copy)
     (copies[1] / "evaluation" / "metrics.py").open("a").write("# changed\n")
-    (copies[0] / "workloads" / "nba" / "definition.json").write_text("{}")  # not in the image
     assert digest(copies[0]) == asset[1]["digest"]
     assert digest(copies[1]) != asset[1]["digest"]
 

@@ -35,20 +35,27 @@ def test_numbers_are_published_when_something_changed_and_once_a_day(
 
 def test_candidate_and_champion_have_a_line_each() -> None:
     scores = {"log_loss": 0.62, "calibration_error": 0.0, "n_rows": 1312, "brier": 0.2}
-    last_evaluated = {
-        "metrics": {"candidate": scores, "champion": {"log_loss": 0.63, "n_rows": None}, "baseline": scores}
+    marker = {
+        "primary_metric": "log_loss",
+        "metrics": {"candidate": scores, "champion": {"log_loss": 0.63, "n_rows": None}, "constant": scores},
     }
-    first, second = map(json.loads, metric_lines(last_evaluated, "p", 5))
-    metrics = [{"Name": "LogLoss", "Unit": "None"}, {"Name": "CalibrationError", "Unit": "None"}]
+    first, second = map(json.loads, metric_lines(marker, "p", 5))
+    metrics = [{"Name": "PrimaryLoss", "Unit": "None"}, {"Name": "CalibrationError", "Unit": "None"}]
     directive: dict[str, Any] = {"Namespace": "ModelRetraining", "Dimensions": [["PipelineName", "Role"]]}
     games = {"Name": "EvaluatedRows", "Unit": "Count"}
     assert first == {
         "_aws": {"Timestamp": 5, "CloudWatchMetrics": [{**directive, "Metrics": [*metrics, games]}]},
-        **{"PipelineName": "p", "Role": "candidate", "LogLoss": 0.62, "CalibrationError": 0.0, "EvaluatedRows": 1312},
+        **{
+            "PipelineName": "p",
+            "Role": "candidate",
+            "PrimaryLoss": 0.62,
+            "CalibrationError": 0.0,
+            "EvaluatedRows": 1312,
+        },
     }
     assert second == {
         "_aws": {"Timestamp": 5, "CloudWatchMetrics": [{**directive, "Metrics": metrics[:1]}]},
-        **{"PipelineName": "p", "Role": "champion", "LogLoss": 0.63},
+        **{"PipelineName": "p", "Role": "champion", "PrimaryLoss": 0.63},
     }
 
 

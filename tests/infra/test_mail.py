@@ -15,7 +15,8 @@ PLACE = Place("group", "bucket", "p", "alerts", "approvers", "aws", "eu-west-1",
 OPTIONS = "--aws --pipeline p --region eu-west-1"
 PACKAGE: dict[str, Any] = {"ModelPackageVersion": 3, "ModelPackageDescription": "a candidate"}
 CARRIED = {
-    "log_loss": "0.6212",
+    "primary_metric": "log_loss",
+    "loss": "0.6212",
     "n_rows": "1300",
     "difference_to_incumbent": "-0.0045",
     "difference_lower": "-0.0071",
@@ -31,7 +32,7 @@ def lines(known: dict[str, str] | None = None, evaluation: dict[str, Any] | None
 
 def test_a_version_of_which_nothing_is_known_is_announced() -> None:
     assert waiting({"ModelPackageVersion": 3}, None, PLACE) == Mail(
-        "[p] version 3 waits for approval: log loss -",
+        "[p] version 3 waits for approval: loss -",
         f"""Version 3 of group waits for your approval.
 
 
@@ -57,7 +58,7 @@ def test_the_numbers_that_a_package_carries() -> None:
         "a candidate",
         "",
         f"{'log loss':<20}{'0.6212':>26}",
-        f"{'games':<20}{'1,300':>26}",
+        f"{'rows':<20}{'1,300':>26}",
         "Log loss, candidate less champion (2): -0.0045 (95 % interval -0.0071 to -0.0019).",
         "evaluation.json could not be read: the champion's own numbers are in the report.",
         "",
@@ -74,9 +75,7 @@ def test_the_numbers_that_a_package_carries() -> None:
         "image: i",
         "",
     ]
-    assert "Log loss, candidate less champion (none): - (95 % interval - to -)." in lines(
-        {"difference_to_incumbent": ""}
-    )
+    assert "Loss, candidate less champion (none): - (95 % interval - to -)." in lines({"difference_to_incumbent": ""})
 
 
 def test_the_subject_has_the_log_loss() -> None:
@@ -113,7 +112,7 @@ def test_candidate_beside_champion_on_the_same_games() -> None:
     assert lines({}, EVALUATION)[10] == f"{'games':<20}{'1,300':>26}{'1,300':>26}{'1,312':>26}"
     assert lines({}, EVALUATION)[11:15] == [
         "",
-        "Log loss, Brier score and calibration error: lower is better. Basis: the champion's own record and its "
+        "Lower is better: log loss, Brier score, calibration error. Basis: the champion's own record and its "
         "shipped weights.",
         "Log loss, candidate less champion: -0.0045 (95 % interval -0.0071 to -0.0019) on 1,300 games, 2023-11-02 to "
         "2025-02-28.",
@@ -135,7 +134,7 @@ def test_without_a_champion_the_candidate_stands_beside_elo_on_the_evaluated_gam
 
 
 def test_simulated_games_are_called_so() -> None:
-    said = "These are simulated games: no real team, no real result."
+    said = "These games are simulated: none is real."
     assert said in lines({}, {**EVALUATION, "simulated": True})
     assert said not in lines({}, EVALUATION)
 

@@ -22,40 +22,37 @@ WRITTEN = datetime(2026, 11, 25, 9, 4, tzinfo=UTC).timestamp()
 REPORT: dict[str, Any] = {
     "as_of_date": "2026-11-25",
     "summary": "no alarm",
+    "primary_metric": "log_loss",
     "live": {
         "enough": True,
         "n_rows": 212,
         "scores": {
             "log_loss": {"value": 0.631, "expected": {"mean": 0.622}},
-            "brier": {"value": 0.219},
-            "calibration_error": {"value": 0.031},
         },
-        "evidence": {"loss": 0.4, "too_good": -0.2, "home_edge": 0.1, "team": 0.3},
+        "evidence": {"loss": 0.4, "leakage": -0.2, "rate": 0.1, "group": 0.3},
     },
     "features": {"enough": True, "drifted": ["season_games"]},
-    "scores": {"enough": True, "evidence": 1.2},
-    "data": {"days_since_newest": 1, "overdue_games": 0, "alarms": []},
+    "parts": {"scores": {"evidence": 1.2}},
+    "data": {"days_since_newest": 1, "overdue_rows": 0, "alarms": []},
 }
 THIN: dict[str, Any] = {
     **REPORT,
     "live": {"enough": False, "n_rows": 12},
     "features": {"enough": False},
-    "scores": {"enough": False},
+    "parts": {},
 }
 
 
 def test_every_number_has_its_metric() -> None:
     assert values_of(REPORT) == {
-        "LiveLogLoss": 0.631,
-        "ExpectedLogLoss": 0.622,
-        "LiveBrier": 0.219,
-        "LiveCalibrationError": 0.031,
+        "LivePrimaryLoss": 0.631,
+        "ExpectedPrimaryLoss": 0.622,
         "LiveRows": 212,
         "LossEvidence": 0.4,
         "DriftEvidence": 1.2,
         "DriftedFeatures": 1,
-        "DaysSinceNewestGame": 1,
-        "LateScores": 0,
+        "DaysSinceNewestRow": 1,
+        "LateLabels": 0,
         "DataFindings": 0,
         "MonitorFailures": 0.0,
     }
@@ -63,7 +60,7 @@ def test_every_number_has_its_metric() -> None:
 
 
 def test_thin_samples_publish_nothing_but_what_the_data_says() -> None:
-    assert set(values_of(THIN)) == {"DaysSinceNewestGame", "LateScores", "DataFindings", "MonitorFailures"}
+    assert set(values_of(THIN)) == {"DaysSinceNewestRow", "LateLabels", "DataFindings", "MonitorFailures"}
 
 
 def test_a_monitor_that_failed_says_only_that() -> None:
@@ -72,7 +69,7 @@ def test_a_monitor_that_failed_says_only_that() -> None:
 
 def test_the_line_is_in_the_embedded_format_with_the_pipelines_name_and_the_files_time() -> None:
     (line,) = monitor_lines(REPORT, "retraining-prod", WRITTEN)
-    counts = {"LiveRows", "DriftedFeatures", "DaysSinceNewestGame", "LateScores", "DataFindings", "MonitorFailures"}
+    counts = {"LiveRows", "DriftedFeatures", "DaysSinceNewestRow", "LateLabels", "DataFindings", "MonitorFailures"}
     values = values_of(REPORT)
     directive = {
         "Namespace": "ModelRetraining",
@@ -102,24 +99,24 @@ def test_a_back_test_is_not_published_as_todays_number(
 @pytest.mark.parametrize(
     ("evidence", "scores", "shown"),
     [
-        ({"loss": 0.4, "too_good": 0.9, "home_edge": 0.1, "team": 0.3}, {"evidence": 0.2}, 0.9),
-        ({"loss": 0.4, "too_good": 0.1, "home_edge": 0.9, "team": 0.3}, {"evidence": 0.2}, 0.9),
-        ({"loss": 2.0, "too_good": 0.1, "home_edge": 0.1, "team": 0.9}, {"evidence": 0.2}, 0.9),
-        ({"loss": 2.0, "too_good": -0.3}, {}, -0.3),
+        ({"loss": 0.4, "leakage": 0.9, "rate": 0.1, "group": 0.3}, {"evidence": 0.2}, 0.9),
+        ({"loss": 0.4, "leakage": 0.1, "rate": 0.9, "group": 0.3}, {"evidence": 0.2}, 0.9),
+        ({"loss": 2.0, "leakage": 0.1, "rate": 0.1, "group": 0.9}, {"evidence": 0.2}, 0.9),
+        ({"loss": 2.0, "leakage": -0.3}, {}, -0.3),
         ({"loss": 2.0}, {"evidence": 0.0}, 0.0),
-        ({"loss": 2.0}, {"evidence": None}, None),
+        ({"loss": 2.0}, {}, None),
     ],
 )
 def test_drift_is_the_greatest_evidence_but_that_of_the_loss(
     evidence: dict[str, float], scores: dict[str, float | None], shown: float | None
 ) -> None:
-    report = {**REPORT, "live": {**REPORT["live"], "evidence": evidence}, "scores": scores}
+    report = {**REPORT, "live": {**REPORT["live"], "evidence": evidence}, "parts": {"scores": scores} if scores else {}}
     assert values_of(report).get("DriftEvidence") == shown
 
 
 def test_what_the_data_lacks_is_counted() -> None:
-    report = {**THIN, "data": {"days_since_newest": 5, "overdue_games": 3, "alarms": ["late", "rewritten"]}}
-    values = {"MonitorFailures": 0.0, "DaysSinceNewestGame": 5, "LateScores": 3, "DataFindings": 2}
+    report = {**THIN, "data": {"days_since_newest": 5, "overdue_rows": 3, "alarms": ["late", "rewritten"]}}
+    values = {"MonitorFailures": 0.0, "DaysSinceNewestRow": 5, "LateLabels": 3, "DataFindings": 2}
     assert values_of(report) == values
 
 
@@ -214,6 +211,6 @@ def test_the_artifact_bucket_tells_eventbridge(prod: Template) -> None:
 def test_the_dashboard_shows_what_the_monitor_saw() -> None:
     from infra.alarms.dashboard import dashboard_body
 
-    shown = json.dumps(dashboard_body("p", "r", "b", []))
-    for metric in ("LiveLogLoss", "ExpectedLogLoss", *ALARMS.values()):
+    shown = json.dumps(dashboard_body("nba", "p", "r", "b", []))
+    for metric in ("LivePrimaryLoss", "ExpectedPrimaryLoss", *ALARMS.values()):
         assert f'"{metric}"' in shown or metric == "MonitorFailures", metric

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from sagemaker_emulation import REGION, taught
 
+from pipeline.contract.workload import load_spec
 from pipeline.evaluation.news import News, Tonight, judge_news, read_last_evaluated, read_last_registered
 
 HOURLY = {"source": "aws.events", "detail-type": "Scheduled Event", "time": "2025-03-01T07:00:00Z", "detail": {}}
@@ -53,7 +54,7 @@ def next_night(world: MotoWorld, folder: Path, fingerprint: str) -> News:
         if key.startswith("evaluated/"):
             (folder / key.removeprefix("evaluated/")).write_bytes(world.read(key) or b"")
     facts = {"fingerprint": fingerprint, "training_config_fingerprint": "training_config", "as_of_date": "2025-03-02"}
-    tonight = Tonight(facts, champion=False, trigger="schedule", min_days=30, limits={})
+    tonight = Tonight(facts, champion=False, trigger="schedule", min_days=30, limits={}, spec=load_spec("nba"))
     return judge_news(read_last_evaluated(folder), read_last_registered(folder), tonight)
 
 

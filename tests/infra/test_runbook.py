@@ -27,6 +27,6 @@ def test_every_alarm_that_a_deployment_may_have(synthesise: Synthesise, headings
 
 
 def test_every_step_and_run_that_can_fail(headings: str) -> None:
-    subjects = [f"step {step['Name']} failed" for step in all_steps(read_definition()["Steps"])]
+    subjects = [f"step {step['Name']} failed" for step in all_steps(read_definition("nba")["Steps"])]
     subjects += ["a run failed", "a run was stopped"]
     assert not [subject for subject in subjects if f'"{subject}"' not in headings]

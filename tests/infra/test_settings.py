@@ -94,7 +94,7 @@ def test_options_are_text_and_cdk_json_is_not() -> None:
         ("model_group", "NbaHomeWin", "lower-case letters, digits and hyphens"),
         ("instance_types", "Train=m5.large", "ml.m5.large for Train"),
         ("instance_types", "Trian=ml.m5.large", "did you mean Train"),
-        ("instance_counts", "Training=2", "counts of Aggregate, Train, not of Training (did you mean Train?)"),
+        ("instance_counts", "Training=2", "counts of Train, Aggregate, not of Training (did you mean Train?)"),
         ("instance_counts", "Train=0", "a whole number from 1 to 100 for Train, not '0'"),
         ("instance_counts", "Train=101", "a whole number from 1 to 100 for Train"),
         ("instance_counts", {"Train": 2.5}, "a whole number from 1 to 100 for Train"),

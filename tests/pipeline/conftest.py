@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pipeline.workloads.nba.data.games import ValidatedGames, load_games
+from pipeline.workloads.nba.game_data.games import ValidatedGames, load_games
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # Without these Chromium looks for its maker's hosts at every start.

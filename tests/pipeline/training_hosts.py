@@ -22,6 +22,7 @@ from pipeline.jobs.prepare import write_features
 from pipeline.workloads.nba.feature_names import LAYOUT
 from pipeline.workloads.nba.features import features_and_state
 from pipeline.workloads.nba.state_file import write_state
+from pipeline.workloads.nba.tables import feature_table
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0  # seconds until a job that hangs is a failed test
@@ -67,7 +68,7 @@ def write_training_input(folder: Path, games: pd.DataFrame, as_of: date, row_gro
         "time_zone": "UTC",
         **LAYOUT.as_metadata(),
     }
-    write_features(folder / c.FEATURES_FILE, features, facts | LAYOUT.as_metadata())
+    write_features(folder / c.FEATURES_FILE, feature_table(features), facts | LAYOUT.as_metadata())
     if row_group:
         table = pq.read_table(folder / c.FEATURES_FILE)
         pq.write_table(table, folder / c.FEATURES_FILE, row_group_size=row_group)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.make_sample import write_sample
+from pipeline.workloads.nba.sample import write as write_sample
 
 
 @pytest.fixture(scope="session")

@@ -20,9 +20,11 @@ from pipeline.backtest.run import Prepared, Settings, prepare, simulate
 from pipeline.backtest.simulate import NOBODY, Outcome
 from pipeline.contract import names as c
 from pipeline.contract import parameters
+from pipeline.contract.workload import load_spec
 from pipeline.workloads.nba import columns as n
 from scripts.backtest import main
 
+NBA = load_spec("nba")
 NIGHTLY = Policy(max_age=20)
 CLOSE = 1e-12
 
@@ -60,7 +62,7 @@ def real_nights(root: Path, store: Path, data: Path, days: list[date], chosen: d
 
 def replayed(data: Path, cache: Path, days: list[date], chosen: dict[str, str]) -> tuple[Prepared, Outcome]:
     """The same nights by the replay."""
-    overrides = {p.name: type(p.default)(chosen[p.name]) for p in parameters.ALL if p.name in chosen}
+    overrides = {p.name: type(p.default)(chosen[p.name]) for p in parameters.parameters_of(NBA).all if p.name in chosen}
     settings = Settings(data, days[0], days[-1], (REFERENCE, NIGHTLY), overrides, nights=tuple(days), jobs=1)
     prepared = prepare(settings, FitCache(cache))
     return prepared, simulate(prepared, settings.policies)

@@ -125,10 +125,10 @@ def test_numbers_that_a_version_does_not_carry_are_noticed(cloud: Cloud, environ
     client.create_model_package(
         ModelPackageGroupName=GROUP,
         ModelApprovalStatus="PendingManualApproval",
-        CustomerMetadataProperties={"log_loss": "Std:JsonGet"},
+        CustomerMetadataProperties={"loss": "Std:JsonGet"},
     )
     (line,) = registry.metadata(environment)
-    assert (line.status, "log_loss='Std:JsonGet'" in line.reason) == (FAILED, True)
+    assert (line.status, "loss='Std:JsonGet'" in line.reason) == (FAILED, True)
 
 
 def test_the_alarm_about_an_overdue_run_waits_or_went_off_too_early(cloud: Cloud, environment: Environment) -> None:

@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from pipeline.workloads.nba.data.games import ValidatedGames, load_games
+from pipeline.workloads.nba.game_data.games import ValidatedGames, load_games
+from pipeline.workloads.nba.sample import SAMPLE_AS_OF, SAMPLE_SEED
+from pipeline.workloads.nba.sample import write as write_sample
 from pipeline.workloads.nba.simulated_league import play_season
-from scripts.make_sample import SAMPLE_AS_OF, SAMPLE_SEED, main, write_sample
+from scripts.make_sample import main
 
 
 def read(folder: Path) -> dict[str, bytes]:

@@ -30,7 +30,7 @@ def champion(store: Path) -> dict[str, object]:
 
 
 def artifact(store: Path, version: int) -> bytes:
-    package = json.loads((store / "registry" / "nba-home-win" / f"{version}.json").read_text())
+    package = json.loads((store / "registry" / "model" / f"{version}.json").read_text())
     uri = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
     return (store / "objects" / uri.removeprefix("s3://")).read_bytes()
 
@@ -82,7 +82,7 @@ def test_refusals_say_what_there_is(root: Path, store: Path, tmp_path: Path) -> 
 
 def test_a_lost_artifact_is_not_promoted(root: Path, store: Path) -> None:
     review(root, store, "reject", "--version", "1", "--reason", "to start from no champion")
-    package = json.loads((store / "registry" / "nba-home-win" / "1.json").read_text())
+    package = json.loads((store / "registry" / "model" / "1.json").read_text())
     uri = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
     path = store / "objects" / uri.removeprefix("s3://")
     content = path.read_bytes()

@@ -25,7 +25,8 @@ def request(version: int) -> dict[str, Any]:
         },
         "CustomerMetadataProperties": {
             "as_of_date": "2025-03-01",
-            "log_loss": "0.6212",
+            "primary_metric": "log_loss",
+            "loss": "0.6212",
             "report": f"s3://{BUCKET}/runs/{version}/report.html",
         },
     }

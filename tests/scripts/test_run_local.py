@@ -103,9 +103,9 @@ def test_first_run_registers_version_1_for_approval(first: tuple[Path, Command])
         "NoAggregate": True,
         "NoSpark": True,
     }
-    package = json.loads((store / "registry" / "nba-home-win" / "1.json").read_text(encoding="utf-8"))
+    package = json.loads((store / "registry" / "model" / "1.json").read_text(encoding="utf-8"))
     lineage = package["CustomerMetadataProperties"]
-    assert float(lineage["log_loss"]) == outcome["metrics"]["candidate"]["log_loss"]
+    assert float(lineage["loss"]) == outcome["metrics"]["candidate"]["log_loss"]
     assert len(lineage["fingerprint"]) == len(lineage["definition_hash"]) == 64
     assert lineage["trigger"] == "drift again: 50", "in the characters that the registry takes"
     assert lineage["training_instances"] == "1"
@@ -127,7 +127,7 @@ def test_first_run_predicts_every_unplayed_game_with_elo(first: tuple[Path, Comm
         "as_of_date",
     }
     assert {(row["model"], row["champion_version"], row["as_of_date"]) for row in rows} == {
-        ("elo", "none", "2025-03-01")
+        ("fallback", "none", "2025-03-01")
     }
     assert all(0 < float(row["home_win_probability"]) < 1 for row in rows)
 
@@ -174,9 +174,9 @@ def test_as_of_date_hides_later_scores(root: Path, store: Path, league: Path, la
     """A run as of March 1 on data that know the weeks after it gives the candidate of that morning's data."""
     morning = run_local(root, store, league, ForceTraining="yes").json
     later = run_local(root, store, later_league, ForceTraining="yes").json
-    assert later["data"]["n_scores_hidden"] > 100
+    assert later["data"]["n_labels_hidden"] > 100
     assert later["metrics"] == morning["metrics"]
-    assert later["data"]["last_played_date"] == "2025-02-28"
+    assert later["data"]["last_labelled_date"] == "2025-02-28"
 
 
 def test_forced_training_on_known_data_is_cached(root: Path, store: Path, league: Path) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from local_runs import Command, run_command, run_local
 
-from pipeline.contract import names as c
+from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.columns import EVENT_COLUMNS
 
 
@@ -46,25 +46,22 @@ def test_events_are_aggregated_in_one_run_and_joined_in_the_next(
     first = run_local(root, store, league, "--events", str(events))
     assert first.code == 0, first.err
     assert statuses(first)["Aggregate"] == "Succeeded"
-    assert len(pd.read_csv(object_of(store, f"team_games/{c.TEAM_GAMES_FILE}"))) == 40
-    assert json.loads(object_of(store, f"team_games/{c.AGGREGATED_FILE}").read_text())["n_games"] == 20
-    assert first.json["play_by_play"] == {
-        "n_games": 20,
-        "n_games_left_out": 0,
-        "left_out": [],
-        "team_games": str(object_of(store, f"team_games/{c.TEAM_GAMES_FILE}")),
-    }
+    assert len(pd.read_csv(object_of(store, f"team_games/{nba.TEAM_GAMES_FILE}"))) == 40
+    assert json.loads(object_of(store, f"team_games/{nba.AGGREGATED_FILE}").read_text())["n_games"] == 20
+    extra = first.json["extra"]["team_games"]
+    assert (extra["step"], extra["n_games"], extra["n_games_left_out"]) == ("Aggregate", 20, 0)
+    assert extra["folder"] == str(object_of(store, "team_games"))
     run = first.json["execution_id"]
-    assert not list(object_of(store, f"runs/{run}").rglob(c.EVENT_FEATURES_FILE))
+    assert not list(object_of(store, f"runs/{run}").rglob(nba.EVENT_FEATURES_FILE))
     second = run_local(root, store, league, "--events", str(events))
     assert second.code == 0, second.err
     assert second.json["decision"] == "no-new-data"  # the model has no features of events
-    (joined,) = object_of(store, f"runs/{second.json['execution_id']}").rglob(c.EVENT_FEATURES_FILE)
+    (joined,) = object_of(store, f"runs/{second.json['execution_id']}").rglob(nba.EVENT_FEATURES_FILE)
     assert pd.read_parquet(joined)["free_throw_difference"].notna().all()
     without = run_local(root, store, league)
     assert without.code == 0, without.err
     assert statuses(without)["Aggregate"] == "Skipped"
-    assert without.json["play_by_play"] is None
+    assert without.json["extra"] == {}
     arguments = ["--data", str(league), "--store", str(store), "--events", str(events)]
     shown = run_command(root, tmp_path, "scripts.run_local", *arguments)
     assert "play-by-play" in shown.out
@@ -84,9 +81,9 @@ def test_two_machines_aggregate_with_spark_to_the_same_bytes(
             "Aggregate": "Succeeded" if count == 1 else "Skipped",
             "AggregateOnSpark": "Succeeded" if count == 2 else "Skipped",
         }
-        assert done.json["play_by_play"]["n_games"] == 20
-        rows[step] = object_of(store, f"team_games/{c.TEAM_GAMES_FILE}").read_bytes()
-        account = json.loads(object_of(store, f"team_games/{c.AGGREGATED_FILE}").read_text())
+        assert done.json["extra"]["team_games"]["n_games"] == 20
+        rows[step] = object_of(store, f"team_games/{nba.TEAM_GAMES_FILE}").read_bytes()
+        account = json.loads(object_of(store, f"team_games/{nba.AGGREGATED_FILE}").read_text())
         assert account["engine"] == {1: "duckdb", 2: "spark"}[count]
     assert rows["AggregateOnSpark"] == rows["Aggregate"]
     logs = store / "runs" / done.json["execution_id"] / "steps" / "AggregateOnSpark" / "logs"
@@ -99,7 +96,9 @@ def test_two_machines_aggregate_with_spark_to_the_same_bytes(
     assert done.code == 1
     assert done.json["failure"]["step"] == "AggregateOnSpark"
     assert done.json["failure"]["reason"].startswith('algo-1: events.csv: column "clock" is missing; found: game_id, ')
-    assert object_of(store, f"team_games/{c.TEAM_GAMES_FILE}").read_bytes() == rows["Aggregate"], "nothing was written"
+    assert object_of(store, f"team_games/{nba.TEAM_GAMES_FILE}").read_bytes() == rows["Aggregate"], (
+        "nothing was written"
+    )
     again = run_local(root, store, league, "--events", str(events), AggregateInstanceCount="2")
     (cached,) = [step["cached"] for step in again.json["steps"] if step["name"] == "AggregateOnSpark"]
     assert cached
@@ -170,4 +169,4 @@ def test_a_run_without_events_does_not_go_on_with_some(
     given = ["--resume", failed.json["execution_id"], "--store", str(store), "--events", str(events)]
     done = run_command(root, tmp_path, "scripts.run_local", *given)
     assert done.code == 2
-    assert "had no play-by-play: start a new run with --events" in done.err
+    assert "had no event files: start a new run with --events" in done.err

@@ -43,7 +43,7 @@ def test_several_hosts_train_the_candidate_that_one_trains(store: Path, runs: di
     assert found["log_loss"] == pytest.approx(expected["log_loss"], rel=0.001)
     assert found["n_rows"] == expected["n_rows"]
     version = done.json["model_package"]["version"]
-    package = json.loads((store / "registry" / "nba-home-win" / f"{version}.json").read_text(encoding="utf-8"))
+    package = json.loads((store / "registry" / "model" / f"{version}.json").read_text(encoding="utf-8"))
     assert package["CustomerMetadataProperties"]["training_instances"] == str(count)
     logs = list((store / "runs" / done.json["execution_id"]).glob("steps/Train/logs/*.log"))
     assert len(logs) == count

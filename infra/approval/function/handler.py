@@ -79,7 +79,7 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
 
 def follow(services: Services, outbox: Outbox, place: Place, event: Mapping[str, Any]) -> int | None:
     """Seeds, metrics, champion, notices of what waits; returns the version in use."""
-    services.objects.seed(c.SEED_OBJECTS)
+    services.objects.seed({**c.SEED_OBJECTS, **place.seeds})
     evaluated = services.objects.read(LAST_EVALUATED_KEY)
     detail = event.get("detail", {})
     named = detail.get("ModelPackageArn")

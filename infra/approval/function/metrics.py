@@ -1,4 +1,4 @@
-"""Candidate's and champion's numbers as CloudWatch metrics, through log lines in the embedded metric format.
+"""The numbers of candidate, champion and baseline as CloudWatch metrics, by log lines in the embedded metric format.
 
 Format: docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
@@ -13,14 +13,15 @@ from pipeline.contract import names as c
 
 NAMESPACE: Final = "ModelRetraining"
 PIPELINE_NAME: Final = "PipelineName"
-ROLE: Final = "Role"  # candidate or champion
-LOG_LOSS: Final = "LogLoss"
+ROLE: Final = "Role"  # candidate, champion or baseline
+PRIMARY_LOSS: Final = "PrimaryLoss"  # of the workload's primary metric
+SKILL: Final = "Skill"  # share of the baseline's loss that the candidate removes
 CALIBRATION_ERROR: Final = "CalibrationError"
 EVALUATED_ROWS: Final = "EvaluatedRows"
-METRICS: Final = {LOG_LOSS: c.LOG_LOSS, CALIBRATION_ERROR: c.CALIBRATION_ERROR, EVALUATED_ROWS: c.N_ROWS}
+METRICS: Final = {CALIBRATION_ERROR: "calibration_error", EVALUATED_ROWS: c.N_ROWS}
 DAILY_HOUR: Final = "12"  # UTC
 NEW_SECONDS: Final = 3900  # an hour, and some minutes in which the hourly event may be late
-ROLES: Final = (c.CANDIDATE, c.CHAMPION)
+ROLES: Final = (c.CANDIDATE, c.CHAMPION, c.BASELINE)
 
 
 def is_due(event: Mapping[str, Any], written: float | None, now: float) -> bool:
@@ -35,14 +36,17 @@ def is_due(event: Mapping[str, Any], written: float | None, now: float) -> bool:
 
 
 def metric_lines(evaluated: Mapping[str, Any], pipeline: str, milliseconds: int) -> Iterator[str]:
-    """A line for the candidate and one for the champion, from the last-evaluated record.
+    """A line for the candidate, the champion and the baseline, from the last-evaluated record.
 
     None before the first evaluation; no line for a champion that does not exist. `milliseconds` is the time of the
     values since 1970.
     """
     scores = evaluated.get("metrics") or {}
+    keys = {PRIMARY_LOSS: str(evaluated.get("primary_metric")), **METRICS}
     for role in ROLES:
-        known = {name: (scores.get(role) or {}).get(key) for name, key in METRICS.items()}
+        known = {name: (scores.get(role) or {}).get(key) for name, key in keys.items()}
+        if role == c.CANDIDATE:
+            known[SKILL] = (evaluated.get("quality") or {}).get("skill")
         values = {name: value for name, value in known.items() if value is not None}
         if values:
             yield json.dumps({"_aws": _directive(values, milliseconds), PIPELINE_NAME: pipeline, ROLE: role, **values})

@@ -1,8 +1,8 @@
-"""The nightly monitor's numbers as CloudWatch metrics, from monitor.json when it is written.
+"""The monitor's numbers as CloudWatch metrics, from monitor.json when it is written.
 
 A value is given the time at which the file was written: a notice that comes twice, or late, writes the same value to
-the same moment. What the monitor says nothing about (few games) is not published, and nothing is for a run that stood
-on another day, such as a back-test.
+the same moment. What the monitor says nothing about (few rows) is not published, and nothing is for a run of
+another day, such as a backtest.
 """
 
 from __future__ import annotations
@@ -16,24 +16,22 @@ from infra.approval.function.metrics import NAMESPACE, PIPELINE_NAME
 from pipeline.contract import names as c
 
 KEY: Final = f"{c.MONITOR_CHANNEL}/{c.MONITOR_FILE}"
-LIVE_LOG_LOSS: Final = "LiveLogLoss"
-EXPECTED_LOG_LOSS: Final = "ExpectedLogLoss"  # if the champion's own probabilities are right
-LIVE_BRIER: Final = "LiveBrier"
-LIVE_CALIBRATION_ERROR: Final = "LiveCalibrationError"
+LIVE_LOSS: Final = "LivePrimaryLoss"
+EXPECTED_LOSS: Final = "ExpectedPrimaryLoss"  # if the champion's own claim is right
 LIVE_ROWS: Final = "LiveRows"
 LOSS_EVIDENCE: Final = "LossEvidence"  # 1 is the limit
-DRIFT_EVIDENCE: Final = "DriftEvidence"  # the greatest of home edge, team, too good and scores; 1 is the limit
+DRIFT_EVIDENCE: Final = "DriftEvidence"  # the greatest of all other kinds; 1 is the limit
 DRIFTED_FEATURES: Final = "DriftedFeatures"
-DAYS_SINCE_NEWEST: Final = "DaysSinceNewestGame"
-LATE_SCORES: Final = "LateScores"
+DAYS_SINCE_NEWEST: Final = "DaysSinceNewestRow"
+LATE_LABELS: Final = "LateLabels"
 DATA_FINDINGS: Final = "DataFindings"
 MONITOR_FAILURES: Final = "MonitorFailures"
 ALL: Final = (
-    *(LIVE_LOG_LOSS, EXPECTED_LOG_LOSS, LIVE_BRIER, LIVE_CALIBRATION_ERROR, LIVE_ROWS, LOSS_EVIDENCE, DRIFT_EVIDENCE),
-    *(DRIFTED_FEATURES, DAYS_SINCE_NEWEST, LATE_SCORES, DATA_FINDINGS, MONITOR_FAILURES),
+    *(LIVE_LOSS, EXPECTED_LOSS, LIVE_ROWS, LOSS_EVIDENCE, DRIFT_EVIDENCE),
+    *(DRIFTED_FEATURES, DAYS_SINCE_NEWEST, LATE_LABELS, DATA_FINDINGS, MONITOR_FAILURES),
 )
 LIMIT: Final = 1.0  # of the evidences
-_COUNTS: Final = (LIVE_ROWS, DRIFTED_FEATURES, DAYS_SINCE_NEWEST, LATE_SCORES, DATA_FINDINGS, MONITOR_FAILURES)
+_COUNTS: Final = (LIVE_ROWS, DRIFTED_FEATURES, DAYS_SINCE_NEWEST, LATE_LABELS, DATA_FINDINGS, MONITOR_FAILURES)
 _MOST_DAYS_APART: Final = 2  # of the as-of date and the day of writing: time zones, and a run past midnight
 
 
@@ -64,28 +62,26 @@ def values_of(report: Mapping[str, Any]) -> dict[str, float]:
     values = {
         MONITOR_FAILURES: 0.0,
         DAYS_SINCE_NEWEST: data["days_since_newest"],
-        LATE_SCORES: data["overdue_games"],
+        LATE_LABELS: data["overdue_rows"],
         DATA_FINDINGS: len(data["alarms"]),
-        **_live(report[c.LIVE]),
+        **_live(report),
     }
-    others = [report[c.LIVE].get("evidence", {}).get(name) for name in ("too_good", "home_edge", "team")]
-    evidence = [value for value in (*others, report[c.SCORES].get("evidence")) if value is not None]
-    if evidence:
+    others = {name: value for name, value in report[c.LIVE].get("evidence", {}).items() if name != "loss"}
+    if evidence := [*others.values(), *(part["evidence"] for part in report["parts"].values())]:
         values[DRIFT_EVIDENCE] = max(evidence)
     if report[c.DRIFT]["enough"]:
         values[DRIFTED_FEATURES] = len(report[c.DRIFT]["drifted"])
     return values
 
 
-def _live(live: Mapping[str, Any]) -> dict[str, float]:
+def _live(report: Mapping[str, Any]) -> dict[str, float]:
+    live = report[c.LIVE]
     if not live["enough"]:
         return {}
-    scores = live["scores"]
+    loss = live["scores"][report["primary_metric"]]
     return {
-        LIVE_LOG_LOSS: scores[c.LOG_LOSS]["value"],
-        EXPECTED_LOG_LOSS: scores[c.LOG_LOSS]["expected"]["mean"],
-        LIVE_BRIER: scores[c.BRIER]["value"],
-        LIVE_CALIBRATION_ERROR: scores[c.CALIBRATION_ERROR]["value"],
+        LIVE_LOSS: loss["value"],
+        EXPECTED_LOSS: loss["expected"]["mean"],
         LIVE_ROWS: live["n_rows"],
         LOSS_EVIDENCE: live["evidence"]["loss"],
     }

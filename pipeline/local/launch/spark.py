@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from pipeline.contract.code_version import PACKAGE, code_version
-from pipeline.contract.names import NO_EVENTS
+from pipeline.contract.code_version import PACKAGE, digest_of
+from pipeline.contract.names import NO_FOLDER
 from pipeline.local.launch.engine import require_image
 from pipeline.local.plan.expressions import Value
 from pipeline.local.plan.parameters import PlanError
@@ -25,7 +25,7 @@ _COUNT: Final = "AggregateInstanceCount"
 
 def wants_spark(parameters: Mapping[str, Value]) -> bool:
     """Whether a run with these parameters aggregates play-by-play on a cluster."""
-    return parameters.get("EventsPrefix", NO_EVENTS) != NO_EVENTS and parameters.get(_COUNT, 1) != 1
+    return parameters.get("EventsPrefix", NO_FOLDER) != NO_FOLDER and parameters.get(_COUNT, 1) != 1
 
 
 def require_spark_here() -> None:
@@ -48,4 +48,4 @@ def require_spark_image(name: str) -> None:
 
 def spark_image_content() -> str:
     """Digest of the files that the image is built from."""
-    return code_version((SPARK_FOLDER / name for name in _IMAGE_FILES), SPARK_FOLDER)
+    return digest_of((SPARK_FOLDER / name for name in _IMAGE_FILES), SPARK_FOLDER)

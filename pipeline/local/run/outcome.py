@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contract import names as c
+from pipeline.contract.spec import Spec
+from pipeline.contract.workload import current_workload
 from pipeline.local.store.record import FAILED, STOPPED, SUCCEEDED, RunResult
 from pipeline.local.store.registry import Registry
 from pipeline.local.store.store import Store, join_uri
@@ -22,7 +24,7 @@ def describe_run(run: RunResult, store: Store) -> dict[str, Any]:
     prepared = _read(store, _output_uri(run, "Prepare", c.REPORT_CHANNEL, c.PREPARED_FILE)) or {}
     last_evaluated = _read(store, f"s3://{ARTIFACT_BUCKET}/{c.EVALUATED_CHANNEL}/{c.EVALUATED_FILE}") or {}
     monitor = _read(store, _output_uri(run, "Predict", c.MONITOR_CHANNEL, c.MONITOR_FILE))
-    decision = decide(run)
+    decision, spec = decide(run), current_workload().spec
     return {
         "execution_id": run.execution_id,
         "status": run.status,
@@ -41,6 +43,10 @@ def describe_run(run: RunResult, store: Store) -> dict[str, Any]:
             }
             for step in run.steps
         ],
+        "workload": spec.name,
+        "rows": spec.rows,
+        "baseline": spec.baseline,
+        "metric_words": evaluation.get("metric_words", {}),
         "metrics": evaluation.get("metrics", {}),
         "comparison": evaluation.get("comparison"),
         "last_evaluated": last_evaluated.get("summary"),
@@ -50,7 +56,7 @@ def describe_run(run: RunResult, store: Store) -> dict[str, Any]:
         "report": _report(run, store),
         "predictions": _existing(store, _output_uri(run, "Predict", c.PREDICTIONS_CHANNEL, c.PREDICTIONS_FILE)),
         "monitor": monitor and _monitor(monitor, run, store),
-        "play_by_play": _play_by_play(run, store),
+        "extra": _extra(run, store, spec),
     }
 
 
@@ -97,17 +103,18 @@ def _monitor(monitor: dict[str, Any], run: RunResult, store: Store) -> dict[str,
     }
 
 
-def _play_by_play(run: RunResult, store: Store) -> dict[str, Any] | None:
-    """What the run aggregated, on one machine or on a cluster, and where the next run's Prepare finds it."""
-    for step in ("Aggregate", "AggregateOnSpark"):
-        if account := _read(store, _output_uri(run, step, c.TEAM_GAMES_CHANNEL, c.AGGREGATED_FILE)):
-            return {
-                "n_games": account["n_games"] - account["n_games_left_out"],
-                "n_games_left_out": account["n_games_left_out"],
-                "left_out": account.get("left_out", []),
-                "team_games": _existing(store, _output_uri(run, step, c.TEAM_GAMES_CHANNEL, c.TEAM_GAMES_FILE)),
-            }
-    return None
+def _extra(run: RunResult, store: Store, spec: Spec) -> dict[str, Any]:
+    """What the workload's extra steps of this run say, by the channel that the next run's Prepare reads."""
+    found = {}
+    for key in spec.seed_objects:
+        channel, _, file = key.partition("/")
+        for step in run.steps:
+            outputs = step.properties.get("ProcessingOutputConfig", {}).get("Outputs", ())
+            named = outputs if isinstance(outputs, dict) else {o["OutputName"]: o for o in outputs}
+            if channel in named and (content := _read(store, _output_uri(run, step.name, channel, file))):
+                folder = str(store.object_path(named[channel]["S3Output"]["S3Uri"]))
+                found[channel] = {"step": step.name, "folder": folder, **content}
+    return found
 
 
 def _read(store: Store, uri: str | None) -> dict[str, Any] | None:

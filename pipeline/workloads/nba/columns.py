@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from pipeline.contract.names import ROW_ID, TARGET, TIME
-from pipeline.contract.spec import Column
+from pipeline.contract.spec import Column, ColumnType, Role
 
 GAME_ID: Final = "game_id"
 DATE: Final = "date"  # the local game day
@@ -37,8 +37,26 @@ _NEAR_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 # Names of a column that says the same in values of its own, which nobody reads.
 _TELLING: Final[Mapping[str, tuple[str, ...]]] = {PLAYOFF: ("season_type", "game_type", "game_stage", "season_stage")}
+_ROLES: Final[Mapping[str, tuple[Role, ColumnType]]] = {
+    GAME_ID: ("id", "text"),
+    DATE: ("time", "day"),
+    HOME_TEAM: ("group", "category"),
+    AWAY_TEAM: ("group", "category"),
+    SEASON: ("other", "integer"),
+    HOME_POINTS: ("other", "integer"),
+    AWAY_POINTS: ("other", "integer"),
+    NEUTRAL_SITE: ("other", "flag"),
+    PLAYOFF: ("other", "flag"),
+}
 COLUMNS: Final = tuple(
-    Column(name, name in REQUIRED_COLUMNS, _NEAR_NAMES.get(name, ()), _TELLING.get(name, ()), is_day=name == DATE)
+    Column(
+        name,
+        name in REQUIRED_COLUMNS,
+        _NEAR_NAMES.get(name, ()),
+        _TELLING.get(name, ()),
+        role=_ROLES[name][0],
+        type=_ROLES[name][1],
+    )
     for name in GAME_COLUMNS
 )
 # added by validation
@@ -76,3 +94,10 @@ ROLES: Final = {GAME_ID: ROW_ID, DATE: TIME, HOME_WON: TARGET}
 # --- columns that the features and predictions add -------------------------------------------------------------------
 P_ELO: Final = "p_elo"
 HOME_WIN_PROBABILITY: Final = "home_win_probability"
+
+# --- channels and files of the play-by-play ---------------------------------------------------------------------------
+EVENTS_CHANNEL: Final = "events"  # raw play-by-play files
+TEAM_GAMES_CHANNEL: Final = "team_games"  # one row a team and game, from events
+TEAM_GAMES_FILE: Final = "team_games.csv"
+AGGREGATED_FILE: Final = "aggregated.json"
+EVENT_FEATURES_FILE: Final = "event_features.parquet"

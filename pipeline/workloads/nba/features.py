@@ -11,12 +11,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import date
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import names as c
+from pipeline.contract.container import StepError
+from pipeline.contract.spec import Spec
+from pipeline.contract.workload import FeatureTables
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.elo import FIVE_THIRTY_EIGHT, BoolArray, FloatArray, IntArray, Schedule, win_probability
 from pipeline.workloads.nba.feature_names import FEATURES
@@ -31,6 +35,8 @@ from pipeline.workloads.nba.league import (
     replay,
 )
 from pipeline.workloads.nba.league_state import KnownGames, LeagueState, asked_league, days_since_epoch, state_of
+from pipeline.workloads.nba.state_file import write_state
+from pipeline.workloads.nba.tables import feature_table
 
 if TYPE_CHECKING:  # the steps that only name the features start half a second sooner without pandas
     import pandas as pd
@@ -41,8 +47,10 @@ __all__ = [
     "build_features",
     "compute_features",
     "feature_signature",
+    "features",
     "features_and_state",
     "features_of_asked",
+    "signature",
 ]
 
 KEY_COLUMNS = (n.GAME_ID, n.DATE, n.SEASON, n.HOME_TEAM, n.AWAY_TEAM, n.NEUTRAL_SITE, n.PLAYOFF)
@@ -57,6 +65,24 @@ def build_features(games: pd.DataFrame) -> pd.DataFrame:
     games = _sorted(games)
     schedule, playoff, points, _ = _schedule(games)
     return _frame(games, compute_features(schedule, playoff, points))
+
+
+def features(spec: Spec, rows: pd.DataFrame, as_of: date, parameters: Mapping[str, str]) -> FeatureTables:
+    """Features of the played games from FirstSeason on and of those to come, and the league's state for serving."""
+    first = int(parameters["FirstSeason"])
+    table, state = features_and_state(rows, as_of)
+    played = table[c.TARGET].notna()
+    labelled = table[played & (table[n.SEASON] >= first)]
+    if labelled.empty:
+        raise StepError(f"no played game from season {first} on: lower FirstSeason or put newer games under DataPrefix")
+    written = BytesIO()
+    write_state(written, state)
+    return FeatureTables(feature_table(labelled), feature_table(table[~played]), written.getvalue())
+
+
+def signature(spec: Spec) -> str:
+    """Changes with the code of the features."""
+    return feature_signature()
 
 
 def features_and_state(games: pd.DataFrame, as_of: date) -> tuple[pd.DataFrame, LeagueState]:

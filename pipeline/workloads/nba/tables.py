@@ -1,12 +1,23 @@
-"""Tables that core reads: features and results under core's names of columns."""
+"""Tables that core reads: rows, features and results under core's names of columns."""
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
+
 import pyarrow as pa
 
-from pipeline.workloads.nba.columns import HOME_POINTS, RESULT_COLUMNS, ROLES
+from pipeline.contract.names import ROW_ID, TARGET, TIME
+from pipeline.workloads.nba.columns import AWAY_POINTS, DATE, GAME_ID, HOME_POINTS, RESULT_COLUMNS, ROLES
 from pipeline.workloads.nba.feature_names import LAYOUT
+
+if TYPE_CHECKING:  # the server starts half a second sooner without pandas
+    import pandas as pd
+
+
+def with_core_columns(games: pd.DataFrame) -> pd.DataFrame:
+    """Validated games with core's id, time and target (1: a home win; NA if unplayed) beside their own columns."""
+    target = (games[HOME_POINTS] > games[AWAY_POINTS]).astype("Int8")
+    return games.assign(**{ROW_ID: games[GAME_ID], TIME: games[DATE], TARGET: target})
 
 
 def feature_table(features: pd.DataFrame) -> pa.Table:
@@ -16,6 +27,7 @@ def feature_table(features: pd.DataFrame) -> pa.Table:
 
 
 def result_table(games: pd.DataFrame) -> pa.Table:
-    """Who beat whom when: contract.RESULT_COLUMNS of the played games, with core's names for id and time."""
+    """Who beat whom when: RESULT_COLUMNS of the played games with core's names for id and time, and the target."""
     played = games.loc[games[HOME_POINTS].notna(), list(RESULT_COLUMNS)].rename(columns=ROLES)
-    return pa.Table.from_pandas(played, preserve_index=False).replace_schema_metadata(None)
+    won = (played[HOME_POINTS] > played[AWAY_POINTS]).astype("int8")
+    return pa.Table.from_pandas(played.assign(**{TARGET: won}), preserve_index=False).replace_schema_metadata(None)

@@ -12,7 +12,7 @@ from pipeline.backtest.faults import parse_injection
 from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.policies import Policy
 from pipeline.backtest.run import Prepared, Replay, Settings, prepare, replay
-from scripts.make_sample import write_sample
+from pipeline.workloads.nba.sample import write as write_sample
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,9 @@ from pipeline.backtest.policies import (
     parse_schedule,
     read_policies,
 )
+from pipeline.contract.workload import load_spec
+
+NBA = load_spec("nba")
 
 
 @pytest.mark.parametrize(
@@ -37,9 +40,9 @@ def test_schedules_are_read(text: str, schedule: Schedule) -> None:
 def test_a_block_is_the_product_of_its_lists_and_never_comes_first(tmp_path: Path) -> None:
     file = tmp_path / "policies.yaml"
     file.write_text('- train: [weekly, monthly]\n  gate: ["off", superior]\n- train: never\n- window: 3\n')
-    assert read_policies(file) == (
+    assert read_policies(NBA, file) == (
         REFERENCE,
-        default_policy(),
+        default_policy(NBA),
         Policy(train="weekly", gate="off"),
         Policy(train="weekly", gate="superior"),
         Policy(train="monthly", gate="off"),
@@ -49,7 +52,7 @@ def test_a_block_is_the_product_of_its_lists_and_never_comes_first(tmp_path: Pat
 
 
 def test_the_default_file_is_readable_and_names_differ() -> None:
-    names = [policy.name for policy in read_policies()]
+    names = [policy.name for policy in read_policies(NBA)]
     assert len(names) > 30
     assert len(set(names)) == len(names)
 
@@ -71,7 +74,7 @@ def test_what_cannot_be_is_refused_by_name(text: str, message: str, tmp_path: Pa
     file = tmp_path / "policies.yaml"
     file.write_text(text)
     with pytest.raises(PolicyError, match=message):
-        read_policies(file)
+        read_policies(NBA, file)
 
 
 def test_gates_are_the_parameters_with_other_numbers() -> None:

@@ -83,7 +83,7 @@ def test_decisions_are_those_of_the_gates_in_words(done: Replay) -> None:
                     "champion_age_days": night - int(prepared.world.nights[champion_night]),
                 }
             }
-        verdict = gates.judge_promotion(evaluation, limits)
+        verdict = gates.judge_promotion(prepared.settings.spec, evaluation, limits)
         assert verdict.promote == (promoted[t + 1] == candidate), verdict.reason
         decisions[verdict.promote] += 1
     assert min(decisions.values()) >= 2

@@ -11,10 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.contract import gates, parameters
+from pipeline.contract.workload import load_spec
+from pipeline.jobs.limits import default_limits
 from pipeline.local.plan.conditions import all_hold
 from pipeline.local.plan.expressions import Value
 
-LIMITS = {p.name: float(p.default) for p in parameters.EVALUATION if p.name in gates.GATE_PARAMETERS}
+NBA = load_spec("nba")
+LIMITS = default_limits(NBA)
 GOOD: dict[str, Any] = {
     "metrics": {
         "candidate": {"log_loss": 0.62, "calibration_error": 0.02, "accuracy": 0.65, "n_rows": 1312},
@@ -40,7 +43,7 @@ def changed(path: str, value: object) -> dict[str, Any]:
 
 
 def test_a_good_candidate_keeps_every_limit() -> None:
-    assert gates.failed_limits(GOOD, LIMITS) == ()
+    assert gates.failed_limits(NBA, GOOD, LIMITS) == ()
 
 
 @pytest.mark.parametrize(
@@ -48,31 +51,31 @@ def test_a_good_candidate_keeps_every_limit() -> None:
     [
         ("metrics.candidate.log_loss", 0.69, "log loss 0.69 is above the limit 0.68 (MaxLogLoss)"),
         ("metrics.candidate.calibration_error", 0.2, "calibration error 0.2 is above"),
-        ("quality.loss_above_baseline", 0.0001, "log loss above Elo-logistic 0.0001 is above the limit 0"),
+        ("quality.loss_above_baseline", 0.0001, "log loss above that of Elo-logistic 0.0001 is above the limit 0"),
         ("metrics.candidate.n_rows", 999, "games evaluated 999 is below the limit 1,000 (MinEvaluatedRows)"),
-        ("metrics.candidate.accuracy", 0.88, "accuracy 0.88 is above the limit 0.73 (MaxAccuracy): too good to be"),
+        ("metrics.candidate.accuracy", 0.88, "accuracy 0.88 is above the limit 0.73 (MaxAccuracy): suspected leakage"),
         (
             "quality.skill",
-            0.021,
-            "gain over Elo-logistic 0.021 is above the limit 0.02 (MaxSkill)",
+            0.031,
+            "skill 0.031 is above the limit 0.03 (MaxSkill): suspected leakage",
         ),
         ("metrics.candidate.log_loss", float("nan"), "log loss nan is above"),
     ],
 )
 def test_each_limit_fails_and_names_metric_value_and_limit(path: str, value: float, sentence: str) -> None:
-    (reason,) = gates.failed_limits(changed(path, value), LIMITS)
+    (reason,) = gates.failed_limits(NBA, changed(path, value), LIMITS)
     assert reason.startswith(sentence)
 
 
 @pytest.mark.parametrize("value", [None, "0.6", True])
 def test_a_value_that_is_no_number_is_refused(value: object) -> None:
     with pytest.raises(KeyError, match=r"metrics\.candidate\.log_loss"):
-        gates.failed_limits(changed("metrics.candidate.log_loss", value), LIMITS)
+        gates.failed_limits(NBA, changed("metrics.candidate.log_loss", value), LIMITS)
 
 
 def test_a_missing_value_is_refused() -> None:
     with pytest.raises(KeyError, match=r"has no metrics\.candidate\.log_loss"):
-        gates.failed_limits({**GOOD, "metrics": {"candidate": {}}}, LIMITS)
+        gates.failed_limits(NBA, {**GOOD, "metrics": {"candidate": {}}}, LIMITS)
 
 
 BETTER = "log loss -0.0010 against the champion (95 % upper bound +0.0019): better by at least 0.001"
@@ -120,9 +123,9 @@ NOT_BETTER = "log loss -0.0009 against the champion (95 % upper bound +0.0020): 
 def test_promotion(upper: float, improvement: float, age: int, promote: bool, reason: str) -> None:
     comparison = {"champion_exists": "yes", "champion_version": "7", "champion_age_days": age}
     evaluation = GOOD | {"comparison": {**comparison, "improvement": improvement, "difference": {"upper": upper}}}
-    assert gates.judge_promotion(evaluation, LIMITS) == gates.Promotion(promote, reason)
-    assert gates.decide(evaluation, LIMITS) == ("registered" if promote else "champion-kept")
-    assert gates.decide(evaluation, LIMITS | {"MaxLogLoss": 0.6}) == "failed"
+    assert gates.judge_promotion(NBA, evaluation, LIMITS) == gates.Promotion(promote, reason)
+    assert gates.decide(NBA, evaluation, LIMITS) == ("registered" if promote else "champion-kept")
+    assert gates.decide(NBA, evaluation, LIMITS | {"MaxLogLoss": 0.6}) == "failed"
 
 
 @pytest.mark.parametrize(
@@ -136,14 +139,14 @@ def test_promotion(upper: float, improvement: float, age: int, promote: bool, re
 def test_without_a_champion_to_compare_with_the_candidate_is_put_forward(version: dict[str, str], who: str) -> None:
     evaluation = GOOD | {"comparison": {"champion_exists": "no", **version}}
     promotion = gates.Promotion(True, f"{who}, and the candidate keeps every limit")
-    assert gates.judge_promotion(evaluation, LIMITS) == promotion
-    assert gates.decide(evaluation, LIMITS) == "registered"
+    assert gates.judge_promotion(NBA, evaluation, LIMITS) == promotion
+    assert gates.decide(NBA, evaluation, LIMITS) == "registered"
 
 
 class EvaluationScope:
     """What the conditions see: the parameters' defaults and one evaluation.json."""
 
-    parameters: Mapping[str, Value] = {p.name: p.default for p in parameters.ALL}
+    parameters: Mapping[str, Value] = {p.name: p.default for p in parameters.parameters_of(NBA).all}
 
     def __init__(self, evaluation: Mapping[str, Any]) -> None:
         self.evaluation = evaluation
@@ -166,7 +169,7 @@ near = st.sampled_from([-0.01, -0.0001, 0.0, 0.0001, 0.01])
 
 
 @given(
-    offsets=st.tuples(*[near for _ in gates.QUALITY_LIMITS]),
+    offsets=st.tuples(*[near for _ in gates.quality_limits(NBA)]),
     exists=st.booleans(),
     upper=near,
     improvement=near,
@@ -182,7 +185,7 @@ def test_conditions_and_sentences_agree(
 ) -> None:
     """The compiled conditions, evaluated as the runner does, decide as pipeline.contract.gates says near each limit."""
     evaluation = copy.deepcopy(GOOD)
-    for limit, offset in zip(gates.QUALITY_LIMITS, offsets, strict=True):
+    for limit, offset in zip(gates.quality_limits(NBA), offsets, strict=True):  # skill has two: the later one's value
         *parents, last = limit.path.split(".")
         node = evaluation
         for part in parents:
@@ -196,7 +199,7 @@ def test_conditions_and_sentences_agree(
     }
     conditions = {step["Name"]: step["Arguments"].get("Conditions") for step in definition["Steps"]}
     scope = EvaluationScope(evaluation)
-    passes = gates.failed_limits(evaluation, LIMITS) == ()
+    passes = gates.failed_limits(NBA, evaluation, LIMITS) == ()
     assert all_hold(conditions["QualityGate"], scope) is passes
-    better = gates.judge_promotion(evaluation, LIMITS).promote
+    better = gates.judge_promotion(NBA, evaluation, LIMITS).promote
     assert all_hold(conditions["BeatsChampion"], scope) is (passes and better), "nothing below a limit is registered"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.contract.code_version import DEFINITION_FILE
+from pipeline.contract.code_version import definition_file
 from pipeline.cost.night import jobs
 from pipeline.cost.prices import PRICES_FILE, PriceError, load_prices
 
@@ -25,7 +25,7 @@ def test_each_price_has_a_source_and_a_date_if_it_is_verified() -> None:
 
 def test_the_default_machines_have_verified_prices() -> None:
     """The lines that a default night consists of must not rest on memory."""
-    definition = json.loads(DEFINITION_FILE.read_text(encoding="utf-8"))
+    definition = json.loads(definition_file("nba").read_text(encoding="utf-8"))
     prices = load_prices()
     assert all(prices.machine(job.machine).price(job.kind).verified for job in jobs(definition))
 

@@ -16,9 +16,12 @@ import pytest
 from botocore.validate import ParamValidator
 
 from pipeline.contract import gates, parameters
+from pipeline.contract.spec import Limit
+from pipeline.contract.workload import load_spec
 from pipeline.definition.service_rules import check_definition
 from pipeline.local.plan.parameters import bind_constants
 
+NBA = load_spec("nba")
 CALLS = {"Processing": "CreateProcessingJob", "Training": "CreateTrainingJob", "RegisterModel": "CreateModelPackage"}
 NAMES = {"Processing": "ProcessingJobName", "Training": "TrainingJobName"}
 CONSTANTS = {
@@ -83,8 +86,10 @@ def test_committed_definition_is_what_the_sdk_compiles_offline_twice(root: Path)
         "import socket\n"
         "def refuse(*a, **k): raise OSError('no network in this test')\n"
         "socket.socket.connect = refuse; socket.getaddrinfo = refuse\n"
+        "from pipeline.contract.workload import load_workload\n"
         "from pipeline.definition.compile import compile_definition\n"
-        "first = compile_definition(); assert first == compile_definition()\n"
+        "nba = load_workload('nba')\n"
+        "first = compile_definition(nba); assert first == compile_definition(nba)\n"
         "import sys; sys.stdout.write(first)"
     )
     done = subprocess.run(
@@ -119,7 +124,7 @@ def test_sagemaker_takes_it_with_the_constants_bound_and_before(definition: dict
 
 def test_each_parameter_is_referenced_and_has_a_default(definition: dict[str, Any]) -> None:
     text = json.dumps(definition["Steps"])
-    assert [p["Name"] for p in definition["Parameters"]] == [p.name for p in parameters.ALL]
+    assert [p["Name"] for p in definition["Parameters"]] == [p.name for p in parameters.parameters_of(NBA).all]
     for parameter in definition["Parameters"]:
         assert f'"Get": "Parameters.{parameter["Name"]}"' in text, f"{parameter['Name']} is used by no step"
         assert "DefaultValue" in parameter
@@ -275,7 +280,7 @@ def test_conditions_are_the_gates_rules(steps: dict[str, dict[str, Any]]) -> Non
     """Each rule of pipeline.contract.gates stands in the definition with its path, operator and parameter."""
     operators = {"<=": "LessThanOrEqualTo", ">=": "GreaterThanOrEqualTo"}
 
-    def rendered(limit: gates.Limit) -> tuple[str, str, str]:
+    def rendered(limit: Limit) -> tuple[str, str, str]:
         return operators[limit.operator], limit.path, f"Parameters.{limit.parameter}"
 
     def found(condition: dict[str, Any]) -> tuple[str, str, Any]:
@@ -287,7 +292,7 @@ def test_conditions_are_the_gates_rules(steps: dict[str, dict[str, Any]]) -> Non
         )
 
     quality = steps["QualityGate"]["Arguments"]["Conditions"]
-    assert [found(c) for c in quality] == [rendered(limit) for limit in gates.QUALITY_LIMITS]
+    assert [found(c) for c in quality] == [rendered(limit) for limit in gates.quality_limits(NBA)]
     nobody = ("Equals", gates.CHAMPION_EXISTS_PATH, "no")
     beats = steps["BeatsChampion"]["Arguments"]["Conditions"]
     assert beats[: len(quality)] == quality, "where QualityGate fails the run, nothing is registered beside it"
@@ -319,7 +324,7 @@ def test_check_says_when_the_file_is_stale(root: Path, tmp_path: Path) -> None:
     stale.write_text("{}", encoding="utf-8")
     program = (
         "import pathlib, sys, pipeline.definition.compile as d\n"
-        f"d.DEFINITION_FILE = pathlib.Path({str(stale)!r})\n"
+        f"d.definition_file = lambda name: pathlib.Path({str(stale)!r})\n"
         "sys.exit(d.main(['--check']))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False)
@@ -333,5 +338,5 @@ def test_default_hyperparameters_are_the_models() -> None:
     from pipeline.training.model import Hyperparameters
 
     assert {
-        parameters.snake_case(p.name): p.default for p in parameters.HYPERPARAMETERS
+        parameters.snake_case(p.name): p.default for p in parameters.parameters_of(NBA).hyperparameters
     } == Hyperparameters().as_numbers()

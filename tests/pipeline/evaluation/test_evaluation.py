@@ -18,22 +18,25 @@ import pyarrow as pa
 import pytest
 
 from benchmarks import canaries
-from pipeline.contract import gates, parameters
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
+from pipeline.contract.workload import load_workload
 from pipeline.evaluation.evaluation import evaluate
+from pipeline.jobs.limits import default_limits
 from pipeline.training.artifact import Artifact, ModelCard, read_artifact, write_artifact
 from pipeline.training.champion import Champion, load_champion
 from pipeline.training.model import Hyperparameters, fit, predict
 from pipeline.training.walk_forward import feature_matrix, walk_forward
 from pipeline.workloads.nba import columns as nba
-from pipeline.workloads.nba.data.games import load_games
 from pipeline.workloads.nba.feature_names import LAYOUT
 from pipeline.workloads.nba.features import build_features, feature_signature
+from pipeline.workloads.nba.game_data.games import load_games
+from pipeline.workloads.nba.sample import write as write_sample
 from pipeline.workloads.nba.tables import feature_table, result_table
-from scripts.make_sample import write_sample
 
-LIMITS = {p.name: float(p.default) for p in parameters.EVALUATION if p.name in gates.GATE_PARAMETERS}
+WORKLOAD = load_workload("nba")
+NBA = WORKLOAD.spec
+LIMITS = default_limits(NBA)
 AS_OF = date(2025, 3, 1)
 REAL_AS_OF = date(2023, 7, 1)
 
@@ -94,7 +97,9 @@ def candidate(features: pa.Table) -> Artifact:
 def judged(
     candidate: Artifact, features: pa.Table, results: pa.Table, champion: Champion | None = None
 ) -> dict[str, Any]:
-    return evaluate(candidate, champion, features, results, feature_signature=feature_signature(), limits=LIMITS)
+    return evaluate(
+        WORKLOAD, candidate, champion, features, results, feature_signature=feature_signature(), limits=LIMITS
+    )
 
 
 def broken_limits(evaluation: dict[str, Any]) -> set[str]:
@@ -118,7 +123,7 @@ def test_a_leak_trips_the_too_good_gate(
     evaluation = judged(train(table), table, results)
     assert "MaxSkill" in broken_limits(evaluation), evaluation["quality"]
     assert evaluation["decision"] == "failed"
-    assert "too good to be true" in evaluation["reason"]
+    assert "suspected leakage" in evaluation["reason"]
 
 
 def test_leaks_of_form_and_moves_trip_the_accuracy_too(games: pd.DataFrame, results: pa.Table) -> None:
@@ -227,6 +232,7 @@ def test_a_worse_candidate_does_not_replace_the_champion(
         candidate.walk_forward.column_names.index(c.PREDICTION), c.PREDICTION, pa.array(flat)
     )
     evaluation = evaluate(
+        WORKLOAD,
         replace(candidate, walk_forward=worse),
         Champion("7", candidate, {}),
         features,
@@ -303,5 +309,5 @@ def test_a_broken_champion_is_named(tmp_path: Path, champion: str | None, words_
 
 
 def test_no_champion_is_none(tmp_path: Path) -> None:
-    (tmp_path / "champion.json").write_text(c.SEED_OBJECTS["champion/champion.json"])
+    (tmp_path / "champion.json").write_text(NBA.all_seed_objects["champion/champion.json"])
     assert load_champion(tmp_path) is None

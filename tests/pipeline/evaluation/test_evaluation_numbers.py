@@ -10,20 +10,24 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.contract import gates, parameters
+from pipeline.contract import gates
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
+from pipeline.contract.workload import load_workload
 from pipeline.evaluation import evaluation, metrics
-from pipeline.evaluation.evaluation import ChampionPredictions, Record
+from pipeline.evaluation.evaluation import ChampionPredictions, Evaluated
+from pipeline.jobs.limits import default_limits
 from pipeline.training.artifact import Artifact, ModelCard
 from pipeline.training.champion import Champion
 from pipeline.training.model import Hyperparameters, fit, importance, predict
 from pipeline.training.training_sets import feature_matrix
 from pipeline.workloads.nba import columns as nba
+from pipeline.workloads.nba.baseline import forecast as reference_forecast
 from pipeline.workloads.nba.feature_names import FEATURES, LAYOUT
-from pipeline.workloads.nba.reference import reference_forecast
 
-LIMITS = {p.name: float(p.default) for p in parameters.EVALUATION if p.name in gates.GATE_PARAMETERS}
+WORKLOAD = load_workload("nba")
+NBA = WORKLOAD.spec
+LIMITS = default_limits(NBA)
 SEED = 20_151_027
 N = 60
 CHANCE = np.random.default_rng(1)
@@ -51,6 +55,7 @@ RESULTS = pa.table(
         nba.HOME_POINTS: (100 + 10 * HOME_WON).astype(int),
         nba.AWAY_POINTS: [105] * N,
         nba.NEUTRAL_SITE: [False] * N,
+        c.TARGET: HOME_WON.astype(np.int8),
     }
 )
 RECORD = FEATURE_TABLE.select([c.ROW_ID, c.TIME, nba.SEASON, c.TARGET]).slice(BEGIN)
@@ -74,7 +79,7 @@ CARD = ModelCard(
     xgboost_version="",
 )
 ARTIFACT = Artifact(fit(feature_matrix(FEATURE_TABLE), HOME_WON, CONFIG, LAYOUT), CARD, RECORD)
-THE_RECORD = Record.of(RECORD, ELO)
+THE_RECORD = Evaluated.of(NBA, RECORD, ELO)
 
 
 def champion(**card: Any) -> Champion:
@@ -88,7 +93,7 @@ def scored(probabilities: list[float]) -> ChampionPredictions:
 
 
 def test_a_record_as_arrays() -> None:
-    assert THE_RECORD.game_id.tolist() == IDS[BEGIN:]
+    assert THE_RECORD.row_id.tolist() == IDS[BEGIN:]
     assert THE_RECORD.days.tolist() == [(day - date(1970, 1, 1)).days for day in DATES[BEGIN:]]
     assert THE_RECORD.target.tolist() == WON.tolist()
     expected = {"candidate": PREDICTION, "baseline": ELO, "constant": RECORD[c.P_CONSTANT].to_numpy()}
@@ -105,7 +110,7 @@ def test_days_of_dates_and_of_moments() -> None:
 
 def test_a_week_begins_on_monday() -> None:
     sunday, monday = ((date(2025, 3, day) - date(1970, 1, 1)).days for day in (2, 3))
-    weeks = replace(THE_RECORD, days=np.array([sunday - 6, sunday, monday, monday + 6])).weeks
+    weeks = replace(THE_RECORD, days=np.array([sunday - 6, sunday, monday, monday + 6])).blocks
     assert (weeks - weeks[0]).tolist() == [0, 0, 1, 1]
 
 
@@ -120,24 +125,24 @@ def test_a_champions_weights_count_from_the_day_that_they_have_not_seen(trained_
     shipped = predict(ARTIFACT.booster, feature_matrix(FEATURE_TABLE))[BEGIN:]
     own = np.concatenate([[np.nan, np.nan], 1 - PREDICTION[2:]])
     first = N - BEGIN - later
-    np.testing.assert_array_equal(found.probabilities, np.concatenate([own[:first], shipped[first:]]))
+    np.testing.assert_array_equal(found.predictions, np.concatenate([own[:first], shipped[first:]]))
     assert found.champion is version
     assert found.basis == (
-        f"version 7: its walk-forward predictions up to {trained_before}, "
+        f"version 7: its own walk-forward predictions up to {trained_before}, "
         f"its shipped weights on the {later} games since"
     )
 
 
 def test_a_champion_of_other_features_has_its_own_record_only() -> None:
     found = evaluation.champion_predictions(champion(), THE_RECORD, FEATURE_TABLE, "tomorrow")
-    np.testing.assert_array_equal(found.probabilities, np.concatenate([[np.nan, np.nan], 1 - PREDICTION[2:]]))
-    assert found.basis.startswith("the games of both records, because version 7 was trained on other features")
+    np.testing.assert_array_equal(found.predictions, np.concatenate([[np.nan, np.nan], 1 - PREDICTION[2:]]))
+    assert found.basis.startswith("the games that both have predicted, because version 7 was trained on other features")
     assert found.champion.version == "7"
 
 
 def difference(incumbent: Any, chosen: Any) -> metrics.Difference:
     losses = [metrics.log_losses(p[chosen], WON[chosen]) for p in (PREDICTION, incumbent)]
-    return metrics.paired_difference(*losses, THE_RECORD.weeks[chosen], seed=SEED)
+    return metrics.paired_difference(*losses, THE_RECORD.blocks[chosen], seed=SEED)
 
 
 def test_without_a_champion_the_candidate_is_compared_with_elo_logistic() -> None:
@@ -197,7 +202,7 @@ def test_a_champions_age_is_counted_to_the_candidates_morning(as_of: date, days:
 
 def judged(version: Champion | None, **limits: float) -> dict[str, Any]:
     return evaluation.evaluate(
-        ARTIFACT, version, FEATURE_TABLE, RESULTS, feature_signature="today", limits=LIMITS | limits
+        WORKLOAD, ARTIFACT, version, FEATURE_TABLE, RESULTS, feature_signature="today", limits=LIMITS | limits
     )
 
 
@@ -209,7 +214,7 @@ def test_an_evaluation_without_a_champion() -> None:
         "metrics": {"candidate": asdict(metrics.score(PREDICTION, WON))},
         "quality": {
             "loss_above_baseline": above.mean,
-            "skill": -above.mean,
+            "skill": -above.mean / metrics.log_losses(ELO, WON).mean(),
             "loss_above_baseline_interval": [above.lower, above.upper],
         },
     }
@@ -231,18 +236,19 @@ def test_an_evaluation_without_a_champion() -> None:
 def test_an_evaluation_with_a_champion() -> None:
     found, version = judged(champion()), champion()
     predictions = evaluation.champion_predictions(version, THE_RECORD, FEATURE_TABLE, "today")
-    p = predictions.probabilities[2:]
+    p = predictions.predictions[2:]
     assert found["metrics"]["champion"] == asdict(metrics.score(p, WON[2:]))
     assert found["comparison"] == asdict(evaluation.compare(THE_RECORD, predictions, date(2025, 3, 1)))
     assert found["reliability"]["champion"] == [asdict(one) for one in metrics.reliability_bins(p, WON[2:])]
-    everyone = THE_RECORD.predictions | {"champion": predictions.probabilities}
+    everyone = THE_RECORD.predictions | {"champion": predictions.predictions}
     assert found["monthly"] == evaluation.monthly(THE_RECORD, everyone)
     assert [row["champion"] is None for row in found["monthly"]] == [True, False], "none for two games of January"
 
 
 def test_a_candidate_without_a_record_is_refused() -> None:
-    with pytest.raises(StepError, match=r"walk-forward predictions are empty: no game to evaluate it on"):
+    with pytest.raises(StepError, match=r"no walk-forward predictions: no game to evaluate it on"):
         evaluation.evaluate(
+            WORKLOAD,
             replace(ARTIFACT, walk_forward=RECORD.slice(0, 0)),
             None,
             FEATURE_TABLE,
@@ -252,7 +258,7 @@ def test_a_candidate_without_a_record_is_refused() -> None:
         )
 
 
-EASY = {"MaxLogLoss": 9.0, "MaxCalibrationError": 9.0, "MaxLossAboveBaseline": 9.0, "MaxSkill": 9.0}
+EASY = {"MaxLogLoss": 9.0, "MaxCalibrationError": 9.0, "MaxLossAboveBaseline": 9.0, "MinSkill": -9.0, "MaxSkill": 9.0}
 PASSING = {**EASY, "MinEvaluatedRows": 38.0, "MaxAccuracy": 1.0}
 
 
@@ -267,7 +273,7 @@ PASSING = {**EASY, "MinEvaluatedRows": 38.0, "MaxAccuracy": 1.0}
 )
 def test_the_verdict_is_that_of_the_gates_and_is_worded_by_them(limits: dict[str, float], decision: str) -> None:
     found = judged(champion(), **limits)
-    promotion = gates.judge_promotion(found, LIMITS | limits)
+    promotion = gates.judge_promotion(NBA, found, LIMITS | limits)
     assert found["decision"] == decision
     assert found["quality"]["passed"] is (decision != "failed")
     words = "games evaluated 38 is below the limit 39 (MinEvaluatedRows): too few games to judge a model"
@@ -276,7 +282,7 @@ def test_the_verdict_is_that_of_the_gates_and_is_worded_by_them(limits: dict[str
     assert found["reason"] == (failed or promotion.reason)
     assert {name: found["promotion"][name] for name in ("promote", "reason")} == asdict(promotion)
     for rules, rows in (
-        (gates.QUALITY_LIMITS, found["quality"]["limits"]),
+        (gates.quality_limits(NBA), found["quality"]["limits"]),
         (gates.PROMOTION_LIMITS, found["promotion"]["limits"]),
     ):
         assert rows == [
@@ -286,7 +292,8 @@ def test_the_verdict_is_that_of_the_gates_and_is_worded_by_them(limits: dict[str
                 "value": gates.number_at(found, rule.path),
                 "operator": rule.operator,
                 "limit": (LIMITS | limits)[rule.parameter],
-                "holds": rule.holds(gates.number_at(found, rule.path), (LIMITS | limits)[rule.parameter]),
+                "why": rule.why,
+                "holds": gates.holds(rule, gates.number_at(found, rule.path), (LIMITS | limits)[rule.parameter]),
             }
             for rule in rules
         ]
@@ -295,7 +302,7 @@ def test_the_verdict_is_that_of_the_gates_and_is_worded_by_them(limits: dict[str
 def test_several_failed_limits_are_one_sentence() -> None:
     strict = PASSING | {"MaxLogLoss": 0.0, "MinEvaluatedRows": 99.0}
     found = judged(None, **strict)
-    first, second = gates.failed_limits(found, LIMITS | strict)
+    first, second = gates.failed_limits(NBA, found, LIMITS | strict)
     assert found["reason"] == f"{first}; {second}"
 
 
@@ -324,7 +331,7 @@ def test_months_of_ten_games_and_more() -> None:
 
 @pytest.mark.parametrize("games", [5, N, N + 1])
 def test_features_are_ranked_by_what_they_move_in_the_last_games(monkeypatch: pytest.MonkeyPatch, games: int) -> None:
-    monkeypatch.setattr(evaluation, "IMPORTANCE_GAMES", games)
+    monkeypatch.setattr(evaluation, "IMPORTANCE_ROWS", games)
     shares = importance(ARTIFACT.booster, feature_matrix(FEATURE_TABLE.slice(max(0, N - games))))
     rows = evaluation.feature_importance(ARTIFACT, FEATURE_TABLE)
     assert {row["feature"]: row["share"] for row in rows} == dict(zip(FEATURES, shares.tolist(), strict=True))

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.contract.names import METRICS
+from pipeline.contract.metrics import metrics_of
+from pipeline.contract.workload import load_spec
 from pipeline.evaluation.metrics import (
     Metrics,
     calibration_error,
@@ -41,7 +42,7 @@ def test_hand_values() -> None:
 
 
 def test_metrics_are_the_contracts() -> None:
-    assert tuple(Metrics.__dataclass_fields__) == METRICS
+    assert tuple(Metrics.__dataclass_fields__) == tuple(metric.key for metric in metrics_of(load_spec("nba")))
 
 
 def test_a_forecast_of_one_half_is_half_right() -> None:
@@ -144,5 +145,5 @@ def test_bootstrap_draws_weeks_not_games() -> None:
 
 
 def test_comparing_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="no games"):
+    with pytest.raises(ValueError, match="no rows"):
         paired_difference(np.array([]), np.array([]), np.array([], dtype=np.int64), seed=1)

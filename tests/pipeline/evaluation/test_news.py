@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from pipeline.contract import gates, parameters
 from pipeline.contract.container import StepError
+from pipeline.contract.workload import load_spec
 from pipeline.evaluation.news import Tonight, judge_news, read_last_evaluated, read_last_registered
+from pipeline.jobs.limits import default_limits
 
+NBA = load_spec("nba")
 FACTS = {"fingerprint": "new", "training_config_fingerprint": "training_config", "as_of_date": "2025-03-01"}
-LIMITS = {p.name: float(p.default) for p in parameters.EVALUATION if p.name in gates.GATE_PARAMETERS}
+LIMITS = default_limits(NBA)
 GOOD: dict[str, Any] = {
     "metrics": {"candidate": {"log_loss": 0.62, "calibration_error": 0.02, "accuracy": 0.65, "n_rows": 1312}},
     "quality": {"loss_above_baseline": -0.004, "skill": 0.004},
@@ -40,7 +42,15 @@ LOST = "was to be registered, but the registry does not have it"
 
 def tonight(**changed: Any) -> Tonight:
     return Tonight(
-        **{"facts": FACTS, "champion": True, "trigger": "schedule", "min_days": 30, "limits": LIMITS, **changed}
+        **{
+            "facts": FACTS,
+            "champion": True,
+            "trigger": "schedule",
+            "min_days": 30,
+            "limits": LIMITS,
+            "spec": NBA,
+            **changed,
+        }
     )
 
 

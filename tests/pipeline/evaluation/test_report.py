@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.contract.metrics import metric_words
+from pipeline.contract.workload import load_spec
 from pipeline.evaluation import report_figures
 from pipeline.evaluation.report import render
 
@@ -42,6 +44,7 @@ def limit(words: str, value: float, operator: str, bound: float, parameter: str)
         "operator": operator,
         "limit": bound,
         "parameter": parameter,
+        "why": "it says so",
         "holds": value <= bound if operator == "<=" else value >= bound,
     }
 
@@ -109,14 +112,14 @@ def data() -> dict[str, Any]:
         ],
         "n_rows_read": 14761,
         "n_rows": 14703,
-        "n_played": 14653,
+        "n_labelled": 14653,
         "n_modelled": 13423,
         "n_upcoming": 50,
         "n_duplicates_collapsed": 54,
         "n_bad_rows": 4,
-        "n_scores_hidden": 0,
+        "n_labels_hidden": 0,
         "first_date": "2013-10-29",
-        "last_played_date": "2025-02-28",
+        "last_labelled_date": "2025-02-28",
         "left_out": [{"name": "README.txt", "reason": "is no *.csv, *.csv.gz or *.parquet"}],
         "quarantine_rules": [
             {"rule": "played before 2025-03-01 but has no score", "n_rows": 3},
@@ -131,8 +134,12 @@ def data() -> dict[str, Any]:
                 "rule": "is not a whole number from 1 to 250",
             },
         ],
-        "seasons": [
-            {"season": y, "n_rows": 1230, "home_win_rate": 0.57 + 0.01 * math.sin(y)} for y in range(2014, 2026)
+        "tables": [
+            {
+                "title": "Seasons",
+                "columns": ["season", "games", "home wins"],
+                "rows": [[str(y), 1230, "57.1%"] for y in range(2014, 2026)],
+            }
         ],
         "notes": ["the newest played game is 1 days before the as-of date"],
     }
@@ -141,6 +148,7 @@ def data() -> dict[str, Any]:
 def first_evaluation() -> dict[str, Any]:
     """A run on simulated games that finds no champion and registers the candidate."""
     return {
+        **metric_words(load_spec("nba")),
         "summary": "log loss 0.6262 on 1,312 games (Elo-logistic 0.6307), as of 2025-03-01; registered",
         "decision": "registered",
         "reason": "there is no champion yet, and the candidate keeps every limit",
@@ -325,7 +333,7 @@ CASES = {"first": first_evaluation, "later": later_evaluation, "many": with_many
 def test_decision_and_reason_come_first(decision: str, headline: str) -> None:
     evaluation = later_evaluation() | {"decision": decision, "reason": "because the numbers say so"}
     page = Page(render(evaluation))
-    assert page.words[0] == f"{headline}, as of 2025-03-01"  # the title
+    assert page.words[0] == f"NBA home-win probability: {headline}, as of 2025-03-01"  # the title
     assert page.words[1:3] == [headline, "Because the numbers say so."]
 
 
@@ -390,7 +398,7 @@ def test_broken_limit_is_said_to_fail() -> None:
 
 def test_simulated_games_are_called_so_wherever_numbers_stand() -> None:
     page = render(first_evaluation())
-    assert "<title>Simulated games: " in page
+    assert "<title>Simulated games: NBA home-win probability: " in page
     headings = re.findall(r"<h[12]>.*?</h[12]>", page, re.DOTALL)
     assert len(headings) == 9
     assert all("simulated games" in heading for heading in headings)
@@ -449,7 +457,8 @@ def test_missing_metric_is_a_dash_and_missing_figures_are_explained() -> None:
     evaluation["reliability"]["candidate"] = []
     text = Page(render(evaluation)).text
     assert "AUC – – –" in text
-    for words in ("too few games for a reliability diagram", "No month has enough games", "No row broke a rule"):
+    assert "Do predictions come true" not in text
+    for words in ("No month has enough games", "No row broke a rule"):
         assert words in text
 
 
@@ -464,7 +473,10 @@ def test_no_label_of_an_axis_is_rounded() -> None:
     """Ticks stand at even distances, so their labels must too."""
     bars = [report_figures.Difference("Elo-logistic", -0.0045, -0.0071, end, 0.0, "limit") for end in (0.0002, 0.0111)]
     svgs = [report_figures.differences([bar], "") for bar in bars]
-    svgs += [report_figures.monthly(months(champion=True)[:n], "") for n in (1, 2, 12)]
+    svgs += [
+        report_figures.monthly(months(champion=True)[:n], "log loss", report_figures.names("Elo-logistic"), "")
+        for n in (1, 2, 12)
+    ]
     for svg in svgs:
         labels = re.findall(r"text-anchor: (?:middle|end)[^>]*>(−?0\.\d+)</text>", svg)
         numbers = [float(label.replace("−", "-")) for label in labels if label != "−0.0045"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pipeline.ingest.column_words import as_words, listed
 from pipeline.ingest.columns import match_columns
 from pipeline.workloads.nba.columns import COLUMNS, GAME_COLUMNS, REQUIRED_COLUMNS
-from pipeline.workloads.nba.data.games import BadData
+from pipeline.workloads.nba.game_data.games import BadData
 
 REQUIRED = list(REQUIRED_COLUMNS)
 

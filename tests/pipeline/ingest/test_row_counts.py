@@ -13,7 +13,7 @@ from pipeline.ingest.files.data_folder import LeftOut
 from pipeline.ingest.raw_rows import LineCounts
 from pipeline.ingest.row_counts import took_no_part
 from pipeline.workloads.nba.columns import COLUMNS
-from pipeline.workloads.nba.data.games import ValidatedGames
+from pipeline.workloads.nba.game_data.games import ValidatedGames
 
 ROWS = "date,season,home_team,away_team,home_points,away_points,attendance\n2021-01-01,2021,BOS,LAL,100,90,5\n1,2\n"
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from pipeline.ingest.values import MISSING, flag_of, given, whole_number
-from pipeline.workloads.nba.data.games import ValidatedGames
+from pipeline.workloads.nba.game_data.games import ValidatedGames
 from pipeline.workloads.nba.serving.asked_games import BadRequestError, Calendar, check_games
 from pipeline.workloads.nba.serving.teams import Teams
 

@@ -16,11 +16,12 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pytest
 
-from pipeline.contract import names as c
+from pipeline.contract.workload import load_spec
 from pipeline.jobs.prepare import fingerprint
-from pipeline.workloads.nba.data.game_rules import POINTS_RULE
+from pipeline.workloads.nba import columns as nba
+from pipeline.workloads.nba.game_data.game_rules import POINTS_RULE
 from pipeline.workloads.nba.play_by_play.event_features import COUNTED
-from scripts.make_sample import write_sample
+from pipeline.workloads.nba.sample import write as write_sample
 
 AS_OF = "2025-03-01"
 
@@ -34,7 +35,7 @@ def league(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 def prepare(base: Path, root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the step on what lies in `base`."""
-    for key, text in c.SEED_OBJECTS.items():
+    for key, text in load_spec("nba").all_seed_objects.items():
         path = base / "processing" / "input" / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -49,7 +50,7 @@ def prepare(base: Path, root: Path, *arguments: str) -> subprocess.CompletedProc
 
 
 def games_folder(base: Path) -> Path:
-    folder = base / "processing" / "input" / c.DATA_CHANNEL
+    folder = base / "processing" / "input" / "data"
     folder.mkdir(parents=True)
     return folder
 
@@ -86,7 +87,7 @@ def test_order_of_rows_and_files_changes_no_output_byte(root: Path, league: list
         done = prepare(base, root)
         assert done.returncode == 0, done.stderr
         prepared = json.loads((base / "processing/output/report/prepared.json").read_text())
-        results.append((outputs(base), prepared["fingerprint"], prepared["data"]["n_played"]))
+        results.append((outputs(base), prepared["fingerprint"], prepared["data"]["n_labelled"]))
     assert results[0] == results[1]
     assert prepared["has_new_data"] == "yes"
     assert prepared["data"]["n_duplicates_collapsed"] == 100
@@ -108,13 +109,13 @@ def test_play_by_play_adds_a_file_and_a_note_and_changes_nothing_else(
         results.append((outputs(base), files, prepared["fingerprint"], prepared["data"]["notes"]))
     without, with_events = results
     assert with_events[0] == without[0]
-    assert with_events[1] == without[1] | {c.EVENT_FEATURES_FILE}
+    assert with_events[1] == without[1] | {nba.EVENT_FEATURES_FILE}
     assert with_events[2] == without[2]
     assert with_events[3][: len(without[3])] == without[3]
     fits, contradicts = with_events[3][len(without[3]) :]
     assert fits == "play-by-play of 100 games, of which 99 fit a game played before the as-of date"
     assert contradicts.startswith("in 1 game(s) the play-by-play's points are not the final score: ")
-    features = pd.read_parquet(tmp_path / "with/processing/output/features" / c.EVENT_FEATURES_FILE)
+    features = pd.read_parquet(tmp_path / "with/processing/output/features" / nba.EVENT_FEATURES_FILE)
     assert features["net_efficiency_difference"].abs().max() > 0
     assert len(features) > 100  # the games to come of that season, too
 
@@ -130,7 +131,7 @@ def write_team_games(folder: Path, games: Path) -> None:
         rows.append({**counted, **home, "points": points[0], "opponent_points": points[1]})
         rows.append({**counted, **away, "points": points[1], "opponent_points": points[0]})
     folder.mkdir(parents=True)
-    pd.DataFrame(rows).to_csv(folder / c.TEAM_GAMES_FILE, index=False)
+    pd.DataFrame(rows).to_csv(folder / nba.TEAM_GAMES_FILE, index=False)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_a_broken_file_of_team_games_is_refused(
 ) -> None:
     as_given(league, games_folder(tmp_path))
     (tmp_path / "processing/input/team_games").mkdir()
-    (tmp_path / "processing/input/team_games" / c.TEAM_GAMES_FILE).write_text(text)
+    (tmp_path / "processing/input/team_games" / nba.TEAM_GAMES_FILE).write_text(text)
     assert prepare(tmp_path, root).returncode == 1
     message = (tmp_path / "output/message").read_text()
     assert reason in message
@@ -205,14 +206,14 @@ def test_today_is_the_default(root: Path, league: list[Path], tmp_path: Path) ->
     assert prepared["data"]["n_bad_rows"] > 0
 
 
-def test_fingerprint_is_of_games_training_config_and_code() -> None:
-    base = fingerprint("games", ["max_depth=3", "eta=0.1"], 2004, "code")
-    assert fingerprint("games", ["eta=0.10", "max_depth=3.0"], 2004, "code") == base
+def test_fingerprint_is_of_games_recipe_and_code() -> None:
+    base = fingerprint("games", ["max_depth=3", "eta=0.1"], {"FirstSeason": "2004"}, "code")
+    assert fingerprint("games", ["eta=0.10", "max_depth=3.0"], {"FirstSeason": "2004"}, "code") == base
     others = [
-        fingerprint("other", ["max_depth=3", "eta=0.1"], 2004, "code"),
-        fingerprint("games", ["max_depth=4", "eta=0.1"], 2004, "code"),
-        fingerprint("games", ["max_depth=3", "eta=0.1"], 2005, "code"),
-        fingerprint("games", ["max_depth=3", "eta=0.1"], 2004, "edited"),
+        fingerprint("other", ["max_depth=3", "eta=0.1"], {"FirstSeason": "2004"}, "code"),
+        fingerprint("games", ["max_depth=4", "eta=0.1"], {"FirstSeason": "2004"}, "code"),
+        fingerprint("games", ["max_depth=3", "eta=0.1"], {"FirstSeason": "2005"}, "code"),
+        fingerprint("games", ["max_depth=3", "eta=0.1"], {"FirstSeason": "2004"}, "edited"),
     ]
     assert len({base, *others}) == 5
 

@@ -20,6 +20,7 @@ import pytest
 from leagues import random_league
 
 from pipeline.contract import names as c
+from pipeline.contract.workload import load_workload
 from pipeline.monitoring.monitor import Night, monitor, without_nan
 from pipeline.monitoring.monitor_report import render_monitor
 from pipeline.training.artifact import Artifact, ModelCard, write_artifact
@@ -67,12 +68,12 @@ def case_of(games: pd.DataFrame) -> Case:
     played = features[features[c.TARGET].notna()]
     return Case(
         night=Night(
-            played=feature_table(played),
+            labelled=feature_table(played),
             upcoming=feature_table(features[features[c.TARGET].isna()]),
             results=result_table(games),
         ),
         champion=Champion("7", Artifact(booster, card, record), {"version": 7}),
-        prepared={"as_of_date": str(as_of), "simulated": False, "data": {"late_scores": []}},
+        prepared={"as_of_date": str(as_of), "simulated": False, "data": {"late_labels": []}},
     )
 
 
@@ -88,18 +89,18 @@ def case(league: pd.DataFrame) -> Case:
 
 def watched(case: Case, **changes: Any) -> dict[str, Any]:
     given = {"night": case.night, "champion": case.champion, "why_silent": "", "prepared": case.prepared, **changes}
-    return monitor(given["night"], given["champion"], given["why_silent"], given["prepared"])
+    return monitor(load_workload("nba"), given["night"], given["champion"], given["why_silent"], given["prepared"])
 
 
 def test_an_ordinary_night_has_numbers_and_no_alarm(case: Case) -> None:
     report = watched(case)
     assert report["alarms"] == []
     assert report[c.LIVE]["n_rows"] == GAMES - 50
-    assert set(report[c.LIVE]["evidence"]) == {"loss", "too_good", "home_edge", "team"}
-    assert report[c.LIVE]["scores"][c.LOG_LOSS]["as_claimed"]
+    assert set(report[c.LIVE]["evidence"]) == {"loss", "leakage", "rate", "group"}
+    assert report[c.LIVE]["scores"]["log_loss"]["as_claimed"]
     assert len(report[c.DRIFT]["rows"]) == len(FEATURES)
-    assert report[c.SCORES]["enough"]
-    assert report[c.DATA]["changed_games"] == 0
+    assert report["parts"]["scores"]["evidence"] < 1
+    assert report[c.DATA]["changed_rows"] == 0
     assert report["summary"].startswith("no alarm; champion 7: log loss 0.")
     assert json.loads(json.dumps(without_nan(report), allow_nan=False)) == without_nan(report)
 
@@ -117,21 +118,21 @@ def test_home_and_away_swapped_this_season_is_an_alarm(league: pd.DataFrame) -> 
     for one, other in sides:
         swapped.loc[late, one], swapped.loc[late, other] = games.loc[late, other], games.loc[late, one]
     report = watched(case_of(swapped))
-    assert any("home teams win at another rate" in alarm["what"] for alarm in report["alarms"])
+    assert any("a home win comes at another rate" in alarm["what"] for alarm in report["alarms"])
     assert report["summary"].startswith(report["alarms"][0]["what"])
 
 
 def test_without_a_champion_only_the_data_is_looked_at(case: Case) -> None:
     report = watched(case, champion=None, why_silent="no version is approved yet")
-    assert (report[c.LIVE]["enough"], report[c.DRIFT]["enough"], report[c.SCORES]["enough"]) == (False, False, False)
+    assert (report[c.LIVE]["enough"], report[c.DRIFT]["enough"], report["parts"]) == (False, False, {})
     assert report["summary"] == "no alarm; no version is approved yet"
     assert report[c.DATA]["days_since_newest"] == 1
 
 
 @pytest.mark.parametrize("n", [0, 20])
 def test_few_games_publish_nothing_and_raise_nothing(case: Case, n: int) -> None:
-    first = int(np.flatnonzero(case.night.played[nba.SEASON].to_numpy() == LIVE_SEASON)[0])
-    report = watched(case, night=replace(case.night, played=case.night.played.slice(0, first + n)))
+    first = int(np.flatnonzero(case.night.labelled[nba.SEASON].to_numpy() == LIVE_SEASON)[0])
+    report = watched(case, night=replace(case.night, labelled=case.night.labelled.slice(0, first + n)))
     assert report["alarms"] == []
     assert f"{n} games since its cut-off are too few to judge version 7" in report[c.LIVE]["skip_reason"]
     assert "evidence" not in report[c.LIVE]
@@ -139,12 +140,12 @@ def test_few_games_publish_nothing_and_raise_nothing(case: Case, n: int) -> None
 
 def test_a_rewritten_history_and_late_scores_are_data_alarms(case: Case) -> None:
     results = case.night.results
-    home, away = (results.column_names.index(name) for name in (nba.HOME_POINTS, nba.AWAY_POINTS))
-    flipped = results.set_column(home, nba.HOME_POINTS, results[away]).set_column(away, nba.AWAY_POINTS, results[home])
+    other = pa.array(1 - results[c.TARGET].to_numpy())
+    flipped = results.set_column(results.column_names.index(c.TARGET), c.TARGET, other)
     report = watched(case, night=replace(case.night, results=flipped))
-    assert any("gone or have another winner" in alarm["what"] for alarm in report["alarms"])
+    assert any("gone or have another label" in alarm["what"] for alarm in report["alarms"])
     day = pd.Timestamp(case.prepared["as_of_date"]) - pd.Timedelta(days=3)
-    late = {**case.prepared, "data": {"late_scores": [str(day.date())] * 9}}
+    late = {**case.prepared, "data": {"late_labels": [str(day.date())] * 9}}
     assert [alarm["part"] for alarm in watched(case, prepared=late)["alarms"]] == [c.DATA]
 
 
@@ -153,12 +154,12 @@ def test_a_back_test_of_an_earlier_day_does_not_take_the_games_since_for_lost(ca
     record = case.champion.artifact.walk_forward
     day = record[c.TIME].to_numpy()[100]
     played, results = (
-        table.filter(pa.array(table[c.TIME].to_numpy() < day)) for table in (case.night.played, case.night.results)
+        table.filter(pa.array(table[c.TIME].to_numpy() < day)) for table in (case.night.labelled, case.night.results)
     )
-    known = replace(case.night, played=played, results=results)
+    known = replace(case.night, labelled=played, results=results)
     as_of = str(day.astype("datetime64[D]"))
     report = watched(case, night=known, prepared={**case.prepared, "as_of_date": as_of})
-    assert report[c.DATA]["changed_games"] == 0
+    assert report[c.DATA]["changed_rows"] == 0
 
 
 # --- as Predict writes it ---------------------------------------------------------------------------------------------
@@ -170,7 +171,7 @@ def predict(case: Case, base: Path, root: Path, *, prepared: bool = True) -> sub
     facts = {"as_of_date": case.prepared["as_of_date"], "feature_signature": feature_signature()}
     upcoming = case.night.upcoming.replace_schema_metadata(facts | LAYOUT.as_metadata())
     pq.write_table(upcoming, inputs / c.UPCOMING_CHANNEL / c.UPCOMING_FILE)
-    pq.write_table(case.night.played, inputs / c.FEATURES_CHANNEL / c.FEATURES_FILE)
+    pq.write_table(case.night.labelled, inputs / c.FEATURES_CHANNEL / c.FEATURES_FILE)
     pq.write_table(case.night.results, inputs / c.FEATURES_CHANNEL / c.RESULTS_FILE)
     if prepared:
         (inputs / c.REPORT_CHANNEL / c.PREPARED_FILE).write_text(json.dumps(case.prepared))
@@ -220,7 +221,7 @@ def test_an_earlier_morning_is_not_predicted_by_a_champion_that_came_later(
     assert done.returncode == 0, done.stderr
     outputs = tmp_path / "processing" / "output"
     with (outputs / c.PREDICTIONS_CHANNEL / c.PREDICTIONS_FILE).open() as file:
-        assert {row[c.MODEL_USED] for row in csv.DictReader(file)} == {"elo"}
+        assert {row[c.MODEL_USED] for row in csv.DictReader(file)} == {"fallback"}
     report = json.loads((outputs / c.MONITOR_CHANNEL / c.MONITOR_FILE).read_text())
     assert "trained on 2099-01-01, after the morning of" in report[c.LIVE]["skip_reason"]
 
@@ -233,7 +234,7 @@ def page_of(case: Case, which: str) -> str:
         report[c.DRIFT]["drifted"] = ["<b>feature</b>"]
         report["alarms"] = [
             {"part": c.DRIFT, "what": "features do not look like those of earlier seasons: <b>feature</b>"},
-            {"part": c.DATA, "what": "14 games of the last 30 days should have a score and have none"},
+            {"part": c.DATA, "what": "14 games of the last 30 days should have a label and have none"},
         ]
         return render_monitor({**report, "simulated": True})
     if which == "silent":
@@ -242,7 +243,7 @@ def page_of(case: Case, which: str) -> str:
 
 
 def test_the_page_says_first_whether_there_is_an_alarm(case: Case) -> None:
-    assert "<span>All quiet</span>" in page_of(case, "quiet")
+    assert "<span>No alarm</span>" in page_of(case, "quiet")
     alarm = page_of(case, "alarm")
     assert "2 alarms" in alarm
     assert alarm.index("14 games of the last 30 days") < alarm.index("Live log loss")
@@ -254,7 +255,7 @@ def test_the_page_says_first_whether_there_is_an_alarm(case: Case) -> None:
 def test_every_feature_and_every_kind_of_evidence_is_on_the_page(case: Case) -> None:
     page = page_of(case, "quiet")
     assert all(f">{name}</th>" in page for name in FEATURES)
-    assert all(f"<strong>{name} " in page for name in ("Loss", "Too good", "Home edge", "One team", "Scores"))
+    assert all(f"<strong>{name} " in page for name in ("Loss", "Suspected leakage", "Rate", "One group", "Scores"))
 
 
 def test_text_from_data_is_escaped(case: Case) -> None:

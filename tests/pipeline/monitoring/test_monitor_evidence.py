@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.contract.spec import MonitorSpec
 from pipeline.monitoring import monitor_evidence as evidence
 from pipeline.monitoring.monitor_evidence import Forecasts, evidence_by_day, verdict
 
@@ -26,8 +27,10 @@ def league(n: int, *, seed: int = 1, shift: float = 0.0, slope: float = 1.0) -> 
         p=1 / (1 + np.exp(-claimed)),
         target=(rng.random(n) < truth).astype(np.float64),
         day=14_000 + np.arange(n) // 7,
-        home=TEAMS[home],
-        away=TEAMS[(home + 1 + rng.integers(len(TEAMS) - 1, size=n)) % len(TEAMS)],
+        groups=(
+            (TEAMS[home], 1.0),
+            (TEAMS[(home + 1 + rng.integers(len(TEAMS) - 1, size=n)) % len(TEAMS)], -1.0),
+        ),
     )
 
 
@@ -42,14 +45,15 @@ def test_a_tolerated_forecaster_has_evidence_of_at_most_one_against_it_in_expect
 ) -> None:
     """Exactly, by going through every outcome: this is what makes the nightly look safe (Ville's inequality)."""
     claimed = np.log(np.array(p)) - np.log1p(-np.array(p))
-    log_odds = shift * evidence.TOLERATED_SHIFT + (1 + slope * evidence.TOLERATED_SLOPE) * claimed
+    log_odds = shift * MonitorSpec().tolerated_shift + (1 + slope * MonitorSpec().tolerated_slope) * claimed
     truth = 1 / (1 + np.exp(-log_odds))
     expected = dict.fromkeys(evidence.FAMILIES, 0.0)
     for outcome in itertools.product((0.0, 1.0), repeat=len(p)):
         y = np.array(outcome)
         games = len(p)
         path = evidence_by_day(
-            Forecasts(np.array(p), y, np.full(games, 4), TEAMS[:games], TEAMS[1 : games + 1]), last_day_only=True
+            Forecasts(np.array(p), y, np.full(games, 4), ((TEAMS[:games], 1.0), (TEAMS[1 : games + 1], -1.0))),
+            last_day_only=True,
         )
         chance = float(np.where(y == 1.0, truth, 1 - truth).prod())
         for name, values in path.by_family.items():
@@ -65,9 +69,9 @@ def test_a_forecaster_that_is_right_is_left_alone_through_forty_seasons() -> Non
 @pytest.mark.parametrize(
     ("family", "fault"),
     [
-        (evidence.HOME_EDGE, {"shift": -0.7}),
+        (evidence.RATE, {"shift": -0.7}),
         (evidence.LOSS, {"slope": -0.3}),
-        (evidence.TOO_GOOD, {"slope": 3.0}),
+        (evidence.LEAKAGE, {"slope": 3.0}),
     ],
 )
 def test_each_way_of_being_wrong_is_found_and_named(family: str, fault: dict[str, float]) -> None:
@@ -79,24 +83,23 @@ def test_each_way_of_being_wrong_is_found_and_named(family: str, fault: dict[str
 
 def test_a_team_whose_results_are_doctored_is_named() -> None:
     games = league(900)
-    assert games.home is not None
-    assert games.away is not None
-    won = np.where(games.home == "MIA", 1.0, np.where(games.away == "MIA", 0.0, games.target))
+    (home, _), (away, _) = games.groups
+    won = np.where(home == "MIA", 1.0, np.where(away == "MIA", 0.0, games.target))
     said = verdict(replace(games, target=won))
-    assert evidence.TEAM in said.alarms
-    assert said.team == "MIA"
+    assert evidence.GROUP in said.alarms
+    assert said.group == "MIA"
 
 
 def test_a_fault_late_in_a_champions_life_is_found_as_fast_as_an_early_one() -> None:
     wrong = league(300, shift=-0.9, seed=5)
-    early = evidence_by_day(wrong).first_alarm(evidence.HOME_EDGE)
+    early = evidence_by_day(wrong).first_alarm(evidence.RATE)
     right = league(700, seed=6)
     both = Forecasts(
         np.concatenate([right.p, wrong.p]),
         np.concatenate([right.target, wrong.target]),
         np.concatenate([right.day, wrong.day + 100]),
     )
-    late = evidence_by_day(both).first_alarm(evidence.HOME_EDGE)
+    late = evidence_by_day(both).first_alarm(evidence.RATE)
     assert early is not None
     assert late is not None
     assert late - 100 - early <= 3  # days
@@ -109,8 +112,8 @@ def test_a_night_sees_only_what_was_known_by_then(n: int, seed: int) -> None:
     path = evidence_by_day(games)
     night = len(path.day) * 2 // 3
     known = int(path.n_rows[night])
-    arrays = (games.p, games.target, games.day, games.home, games.away)
-    so_far = Forecasts(*(array[:known] for array in arrays if array is not None))
+    groups = tuple((members[:known], sign) for members, sign in games.groups)
+    so_far = Forecasts(games.p[:known], games.target[:known], games.day[:known], groups)
     alone = evidence_by_day(so_far)
     for name, values in path.by_family.items():
         np.testing.assert_allclose(alone.by_family[name], values[: night + 1], rtol=1e-9, atol=1e-9)
@@ -124,7 +127,7 @@ def test_the_verdict_of_a_night_is_the_last_point_of_the_path() -> None:
 
 
 def test_few_games_say_nothing() -> None:
-    hopeless = league(evidence.MIN_GAMES - 1, slope=-5.0)
+    hopeless = league(MonitorSpec().min_rows - 1, slope=-5.0)
     said = verdict(hopeless)
     assert not said.enough
     assert not said.drift

@@ -23,10 +23,10 @@ from pipeline.training.artifact import Artifact, write_artifact
 from pipeline.training.model import predict
 from pipeline.training.model_files import write_digests
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba.data.games import load_games
 from pipeline.workloads.nba.features import build_features
+from pipeline.workloads.nba.game_data.games import load_games
+from pipeline.workloads.nba.sample import write as write_sample
 from pipeline.workloads.nba.serving.asked_games import BadRequestError
-from scripts.make_sample import write_sample
 
 
 def rows_of(games: pd.DataFrame, *columns: str) -> list[dict[str, Any]]:

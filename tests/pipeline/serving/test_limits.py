@@ -27,9 +27,9 @@ from pipeline.serving.bodies import rows_from_csv, rows_from_json
 from pipeline.serving.connections import LimitedConnection
 from pipeline.serving.forecaster import Answer
 from pipeline.training.artifact import write_artifact
-from pipeline.workloads.nba.data.games import load_games
+from pipeline.workloads.nba.game_data.games import load_games
+from pipeline.workloads.nba.sample import write as write_sample
 from pipeline.workloads.nba.serving.asked_games import MAX_GAMES, BadRequestError, TooManyGamesError
-from scripts.make_sample import write_sample
 
 HEADER = b"date,home_team,away_team\n"
 GAME = {"date": "2025-03-20", "home_team": "SIM01", "away_team": "SIM02"}

@@ -21,8 +21,9 @@ from pipeline.training.artifact import Artifact, read_artifact
 from pipeline.training.model import linear_coefficients, predict
 from pipeline.training.walk_forward import feature_matrix
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba.data.games import load_games
-from scripts.make_sample import SAMPLE_AS_OF, write_sample
+from pipeline.workloads.nba.game_data.games import load_games
+from pipeline.workloads.nba.sample import SAMPLE_AS_OF
+from pipeline.workloads.nba.sample import write as write_sample
 
 ENDLESS = {"boosting_rounds": "5000", "walk_forward_rows": "5000"}  # no host is done before the test has lost one
 QUICK = {"boosting_rounds": "10", "walk_forward_rows": "300"}

@@ -20,9 +20,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
-from pipeline.contract import names as c
 from pipeline.contract.container import StepError, processing_input, processing_output, run_step
-from pipeline.workloads.nba.play_by_play.event_account import account, refuse_bad_data
+from pipeline.workloads.nba import columns as nba
+from pipeline.workloads.nba.play_by_play.event_account import account, refuse_bad_data, summarise
 from pipeline.workloads.nba.play_by_play.event_sql import Engine, read_queries
 
 DUCKDB: Final = "duckdb"
@@ -61,9 +61,9 @@ def main(argv: Sequence[str]) -> None:
         define_queries(engine)
         found = account(engine)
         refuse_bad_data(found, *limits.values())
-        n_rows = write_team_games(engine, target / c.TEAM_GAMES_FILE)
-    found = {"engine": arguments.engine, "n_team_games": n_rows, **found}
-    (target / c.AGGREGATED_FILE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        n_rows = write_team_games(engine, target / nba.TEAM_GAMES_FILE)
+    found = {"engine": arguments.engine, "summary": summarise(found), "n_team_games": n_rows, **found}
+    (target / nba.AGGREGATED_FILE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     sys.stderr.write(
         f"{found['n_rows_read']:,} rows, {found['n_duplicates_collapsed']:,} of them repeated; "
         f"{found['n_games']:,} games, {found['n_games_left_out']:,} left out; {n_rows:,} rows of teams and games "
@@ -74,7 +74,7 @@ def main(argv: Sequence[str]) -> None:
 
 def _folder(output: str) -> Path:
     if not output:
-        return processing_output(c.TEAM_GAMES_CHANNEL)
+        return processing_output(nba.TEAM_GAMES_CHANNEL)
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -84,7 +84,7 @@ def open_engine(arguments: argparse.Namespace) -> AbstractContextManager[Engine]
     """The engine that the arguments ask for, with `raw_events` defined; to be closed. Raises StepError."""
     if "://" in arguments.input:
         return _open_spark(arguments.input, arguments.master)
-    folder = Path(arguments.input) if arguments.input else processing_input(c.EVENTS_CHANNEL)
+    folder = Path(arguments.input) if arguments.input else processing_input(nba.EVENTS_CHANNEL)
     if arguments.engine == SPARK:
         return _open_spark(folder, arguments.master)
     from pipeline.workloads.nba.play_by_play.aggregate_duckdb import open_duckdb  # noqa: PLC0415 (a cluster has no DuckDB)

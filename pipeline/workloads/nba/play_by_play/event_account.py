@@ -6,11 +6,14 @@ Standard library only, Python 3.9 of a Spark image.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pipeline.contract.container import StepError
+from pipeline.workloads.nba.columns import AGGREGATED_FILE
 from pipeline.workloads.nba.play_by_play.event_sql import Engine
 
+SHOWN: Final = 3  # names of entries that are not read
 EXAMPLES: Final = 20  # bad values and games that the report lists
 COUNTED_KINDS: Final = ("2pt", "3pt", "freethrow", "rebound", "turnover")
 RULES: Final = {
@@ -117,3 +120,12 @@ def _share(n_bad: int, n_rows: int, limit: float) -> str:
 
 def _first(bad: dict[str, Any]) -> str:
     return f'first: {bad["file"]}: {bad["column"]} "{bad["value"]}" {bad["rule"]} ({bad["rows"]:,} rows)'
+
+
+def summarise(found: Mapping[str, Any]) -> str:
+    """One sentence for people: games, and what took no part."""
+    left_out, names = found["n_games_left_out"], [item["name"] for item in found["left_out"]]
+    parts = [f"play-by-play of {found['n_games'] - left_out:,} games; the next run's Prepare joins it"]
+    parts += [f"{left_out:,} games left out ({AGGREGATED_FILE} says why)"] if left_out else []
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return "; ".join([*parts, *([f"not read: {', '.join(names[:SHOWN])}{more}"] if names else [])])

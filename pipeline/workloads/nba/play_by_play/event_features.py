@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.workloads.nba import columns as nba
-from pipeline.workloads.nba.data.franchises import franchise_of
+from pipeline.workloads.nba.game_data.franchises import franchise_of
 from pipeline.workloads.nba.history import History, IntArray
 
 FloatArray = NDArray[np.float64]

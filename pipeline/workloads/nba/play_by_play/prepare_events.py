@@ -26,7 +26,7 @@ def join_events(games: pd.DataFrame) -> list[str]:
 
     Without play-by-play nothing is written and nothing said. Raises StepError for a file that Aggregate did not write.
     """
-    path = processing_input(c.TEAM_GAMES_CHANNEL) / c.TEAM_GAMES_FILE
+    path = processing_input(n.TEAM_GAMES_CHANNEL) / n.TEAM_GAMES_FILE
     if not path.exists():
         return []
     team_games = read_team_games(path)
@@ -35,13 +35,13 @@ def join_events(games: pd.DataFrame) -> list[str]:
     with_events = set(games.loc[events.known[0::2], n.SEASON])
     rows = games[n.SEASON].isin(with_events).to_numpy()
     table = pd.concat([games[[n.GAME_ID, n.DATE, n.HOME_TEAM, n.AWAY_TEAM]], features], axis=1)[rows]
-    table.to_parquet(processing_output(c.FEATURES_CHANNEL) / c.EVENT_FEATURES_FILE, index=False)
+    table.to_parquet(processing_output(c.FEATURES_CHANNEL) / n.EVENT_FEATURES_FILE, index=False)
     return _notes(len(team_games) // 2, int(events.known.sum()) // 2, events.contradicting)
 
 
 def read_team_games(path: Path) -> pd.DataFrame:
     """The rows of team_games.csv; raises StepError that says how to make it anew."""
-    remedy = f"run Aggregate again, or remove {c.TEAM_GAMES_CHANNEL}/{path.name}"
+    remedy = f"run Aggregate again, or remove {n.TEAM_GAMES_CHANNEL}/{path.name}"
     try:
         found = pd.read_csv(path, dtype={n.DATE: "str", "team": "str", "opponent": "str"})
     except (ValueError, OSError) as error:

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from pipeline.ingest.values import DATE_RULE, FLAG_RULE, day_of, flag_of, given, season_of
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba.data.franchise_spans import FIRST_SEASON, LAST_SEASON
+from pipeline.workloads.nba.game_data.franchise_spans import FIRST_SEASON, LAST_SEASON
 from pipeline.workloads.nba.serving.teams import Teams, UnknownTeamError
 
 REQUIRED: Final = (n.DATE, n.HOME_TEAM, n.AWAY_TEAM)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from pipeline.workloads.nba.data.franchise_spans import CodeSpan, read_spans
+from pipeline.workloads.nba.game_data.franchise_spans import CodeSpan, read_spans
 
 
 class UnknownTeamError(ValueError):

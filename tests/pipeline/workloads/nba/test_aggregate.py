@@ -26,9 +26,9 @@ from pipeline.workloads.nba.play_by_play.aggregate import main
 def aggregate(folder: Path, *options: str) -> tuple[list[dict[str, str]], dict[str, Any]]:
     """Rows by column and the account."""
     main(["--input", str(folder), "--output", str(folder.parent / "out"), *options])
-    with (folder.parent / "out" / c.TEAM_GAMES_FILE).open(encoding="utf-8", newline="") as file:
+    with (folder.parent / "out" / nba.TEAM_GAMES_FILE).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    return rows, json.loads((folder.parent / "out" / c.AGGREGATED_FILE).read_text(encoding="utf-8"))
+    return rows, json.loads((folder.parent / "out" / nba.AGGREGATED_FILE).read_text(encoding="utf-8"))
 
 
 def test_a_game_counted_by_hand(tmp_path: Path) -> None:
@@ -268,12 +268,12 @@ def test_as_a_step_it_reads_and_writes_channels_and_leaves_its_reason(tmp_path: 
     failed = run()
     assert failed.returncode == 1
     assert "give the folder that holds the files" in (tmp_path / c.PROCESSING_FAILURE_FILE).read_text()
-    write_events(tmp_path / "processing/input" / c.EVENTS_CHANNEL, {"a.csv": a_game()})
+    write_events(tmp_path / "processing/input" / nba.EVENTS_CHANNEL, {"a.csv": a_game()})
     done = run()
     assert done.returncode == 0, done.stderr
     assert "24 rows, 0 of them repeated; 1 games, 0 left out; 2 rows of teams and games with duckdb" in done.stderr
-    assert (tmp_path / "processing/output" / c.TEAM_GAMES_CHANNEL / c.TEAM_GAMES_FILE).exists()
-    assert (tmp_path / "processing/output" / c.TEAM_GAMES_CHANNEL / c.AGGREGATED_FILE).exists()
+    assert (tmp_path / "processing/output" / nba.TEAM_GAMES_CHANNEL / nba.TEAM_GAMES_FILE).exists()
+    assert (tmp_path / "processing/output" / nba.TEAM_GAMES_CHANNEL / nba.AGGREGATED_FILE).exists()
 
 
 def test_it_works_under_a_memory_limit_and_leaves_nothing_behind(
@@ -321,7 +321,7 @@ def test_a_disk_that_is_full_is_named_and_no_half_file_is_left(tmp_path: Path) -
     command = ["prlimit", "--fsize=200", *aggregate]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert f"{tmp_path / c.TEAM_GAMES_FILE} cannot be written (File too large); make room there" in done.stderr
+    assert f"{tmp_path / nba.TEAM_GAMES_FILE} cannot be written (File too large); make room there" in done.stderr
     assert not list(tmp_path.glob("*team_games*"))
 
 
@@ -329,11 +329,11 @@ def test_a_disk_that_is_full_is_named_and_no_half_file_is_left(tmp_path: Path) -
 def real_team_games(real_events: Path, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     output = tmp_path_factory.mktemp("real")
     main(["--input", str(real_events), "--output", str(output)])
-    account = json.loads((output / c.AGGREGATED_FILE).read_text())
+    account = json.loads((output / nba.AGGREGATED_FILE).read_text())
     # Each event stands there exactly twice: in the files of both teams, or (16 games) twice in one of them.
     assert account["n_duplicates_collapsed"] == account["n_events"] == 436_365
     assert (account["n_games"], account["n_games_left_out"], account["n_bad_rows"]) == (1_230, 0, 0)
-    return pd.read_csv(output / c.TEAM_GAMES_FILE)
+    return pd.read_csv(output / nba.TEAM_GAMES_FILE)
 
 
 def test_points_of_events_are_the_final_scores_of_every_real_game(

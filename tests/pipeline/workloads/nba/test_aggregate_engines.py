@@ -22,6 +22,7 @@ from play_by_play import a_game, event, random_season, write_events
 
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
+from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.play_by_play import event_files
 from pipeline.workloads.nba.play_by_play.aggregate import define_queries, main
 from pipeline.workloads.nba.play_by_play.aggregate_duckdb import open_duckdb
@@ -61,9 +62,9 @@ def both(folder: Path, *options: str) -> dict[str, tuple[str, dict[str, Any]]]:
     for name, engine in ENGINES.items():
         output = folder.parent / name
         main(["--input", str(folder), "--output", str(output), *engine, *options])
-        account = json.loads((output / c.AGGREGATED_FILE).read_text(encoding="utf-8"))
+        account = json.loads((output / nba.AGGREGATED_FILE).read_text(encoding="utf-8"))
         assert account.pop("engine") == name
-        found[name] = ((output / c.TEAM_GAMES_FILE).read_text(encoding="utf-8"), account)
+        found[name] = ((output / nba.TEAM_GAMES_FILE).read_text(encoding="utf-8"), account)
     return found
 
 
@@ -91,7 +92,7 @@ def test_a_folder_that_only_the_cluster_can_look_into(tmp_path: Path) -> None:
     folder = write_events(tmp_path / "in", {"a.parquet": a_game()})
     write_events(folder / "more", {"b.csv": [*a_game(), *a_game(game_id="22200002")]})
     main(["--input", folder.as_uri(), "--output", str(tmp_path / "out"), "--master", "local[2]"])
-    account = json.loads((tmp_path / "out" / c.AGGREGATED_FILE).read_text(encoding="utf-8"))
+    account = json.loads((tmp_path / "out" / nba.AGGREGATED_FILE).read_text(encoding="utf-8"))
     assert (account["n_games"], account["n_duplicates_collapsed"]) == (2, 22)
     assert account["engine"] == "spark"
 
@@ -156,7 +157,7 @@ def test_a_cluster_of_two_worker_processes(tmp_path: Path) -> None:
     main(["--input", str(folder), "--output", str(tmp_path / "duckdb"), "--max-bad-row-share", "1"])
     cluster = ["--engine", "spark", "--master", "local-cluster[2,1,1024]"]
     main(["--input", str(folder), "--output", str(tmp_path / "cluster"), "--max-bad-row-share", "1", *cluster])
-    rows = [(tmp_path / name / c.TEAM_GAMES_FILE).read_text(encoding="utf-8") for name in ("duckdb", "cluster")]
+    rows = [(tmp_path / name / nba.TEAM_GAMES_FILE).read_text(encoding="utf-8") for name in ("duckdb", "cluster")]
     assert rows[0].splitlines() == rows[1].splitlines()
     assert len(rows[0].splitlines()) > 10
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.workloads.nba.data.franchise_spans import CodeSpan
+from pipeline.workloads.nba.game_data.franchise_spans import CodeSpan
 from pipeline.workloads.nba.serving.asked_games import AskedGame, BadRequestError, Calendar, check_games
 from pipeline.workloads.nba.serving.teams import Teams, UnknownTeamError
 

@@ -14,7 +14,6 @@ import pytest
 from event_csv import HEADER, LINES, PLAIN, READ, REFUSED, write_contents
 from play_by_play import a_game, event, write_events
 
-from pipeline.contract import names as c
 from pipeline.contract.container import StepError
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.play_by_play import event_lines
@@ -25,7 +24,7 @@ from pipeline.workloads.nba.play_by_play.event_lines import LinesError, count_li
 
 def account_of(folder: Path, *options: str) -> dict[str, Any]:
     main(["--input", str(folder), "--output", str(folder.parent / "out"), *options])
-    found: dict[str, Any] = json.loads((folder.parent / "out" / c.AGGREGATED_FILE).read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads((folder.parent / "out" / nba.AGGREGATED_FILE).read_text(encoding="utf-8"))
     return found
 
 

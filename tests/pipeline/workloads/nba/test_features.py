@@ -145,7 +145,7 @@ def test_elo_of_real_games_is_as_good_as_published(real_games: object) -> None:
     from pathlib import Path
 
     from pipeline.evaluation.metrics import log_losses
-    from pipeline.workloads.nba.data.games import load_games
+    from pipeline.workloads.nba.game_data.games import load_games
 
     as_of = date(2023, 7, 1)
     folder = Path(str(real_games))

@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.workloads.nba.data.franchise_spans import FRANCHISES_FILE, FranchisesError
-from pipeline.workloads.nba.data.franchises import (
+from pipeline.workloads.nba.game_data.franchise_spans import FRANCHISES_FILE, FranchisesError
+from pipeline.workloads.nba.game_data.franchises import (
     codes_of,
     franchise_of,
     is_known_code,
@@ -19,7 +19,7 @@ from pipeline.workloads.nba.data.franchises import (
     read_spans,
     seasons_of,
 )
-from pipeline.workloads.nba.data.games import load_games
+from pipeline.workloads.nba.game_data.games import load_games
 
 
 def resolve(*pairs: tuple[str, int]) -> list[str | None]:
@@ -138,7 +138,9 @@ LINE_2 = "AAA,AAA,NBA,2000,2005,A,"
 def test_a_mistake_in_the_file_is_named_by_line(tmp_path: Path, line: str, reason: str) -> None:
     path = tmp_path / "franchises.csv"
     path.write_text("\n".join(["code,franchise,league,first_season,last_season,name,also", LINE_2, line, ""]))
-    with pytest.raises(FranchisesError, match="^" + re.escape(f"pipeline/workloads/nba/data/franchises.csv, {reason}")):
+    with pytest.raises(
+        FranchisesError, match="^" + re.escape(f"pipeline/workloads/nba/game_data/franchises.csv, {reason}")
+    ):
         read_spans(path)
 
 
@@ -155,7 +157,7 @@ def test_a_file_that_is_no_table_is_named(tmp_path: Path, content: bytes | None,
     path = tmp_path / "franchises.csv"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(FranchisesError, match=rf"^pipeline/workloads/nba/data/franchises\.csv,? ?{reason}"):
+    with pytest.raises(FranchisesError, match=rf"^pipeline/workloads/nba/game_data/franchises\.csv,? ?{reason}"):
         read_spans(path)
 
 

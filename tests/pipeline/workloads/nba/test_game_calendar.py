@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.workloads.nba.data.game_calendar import REPLAYED, _in_order
-from pipeline.workloads.nba.data.games import BadData, ValidatedGames, load_games
+from pipeline.workloads.nba.game_data.game_calendar import REPLAYED, _in_order
+from pipeline.workloads.nba.game_data.games import BadData, ValidatedGames, load_games
 
 HEADER = "date,season,home_team,away_team,home_points,away_points\n"
 Load = Callable[..., ValidatedGames]

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from pipeline.workloads.nba.data.games import BadData, ValidatedGames
+from pipeline.workloads.nba.game_data.games import BadData, ValidatedGames
 
 Load = Callable[..., ValidatedGames]
 COLUMNS = "date,season,home_team,away_team,home_points,away_points"

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from pipeline.workloads.nba.columns import AWAY_FRANCHISE, GAME_COLUMNS, HOME_FRANCHISE
-from pipeline.workloads.nba.data.games import BadData, ValidatedGames, count_rules, games_fingerprint, load_games
+from pipeline.workloads.nba.game_data.games import BadData, ValidatedGames, count_rules, games_fingerprint, load_games
 
 HEADER = "date,season,home_team,away_team,home_points,away_points,neutral_site,playoff\n"
 Load = Callable[..., ValidatedGames]

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.workloads.nba.data.games import BadData, ValidatedGames, games_fingerprint
+from pipeline.workloads.nba.game_data.games import BadData, ValidatedGames, games_fingerprint
 
 HEADER = "date,season,home_team,away_team,home_points,away_points,neutral_site,playoff\n"
 GOOD = "2021-01-01,2021,BOS,LAL,100,90,false,false\n"
@@ -199,7 +199,7 @@ def test_a_nested_parquet_column_is_refused(load: Load) -> None:
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     from datetime import date
 
-    from pipeline.workloads.nba.data.games import load_games
+    from pipeline.workloads.nba.game_data.games import load_games
 
     with pytest.raises(BadData, match="nowhere is not a folder; give the folder that holds the files"):
         load_games(

@@ -19,8 +19,8 @@ from pipeline.ingest import csv_rows, parquet_rows, quarantine, read_rows, row_c
 from pipeline.ingest.files import csv_lines, limits
 from pipeline.ingest.files.parquet_pages import has_checksums
 from pipeline.workloads.nba.columns import COLUMNS
-from pipeline.workloads.nba.data import games
-from pipeline.workloads.nba.data.games import BadData, ValidatedGames, load_games
+from pipeline.workloads.nba.game_data import games
+from pipeline.workloads.nba.game_data.games import BadData, ValidatedGames, load_games
 
 HEADER = "date,season,home_team,away_team,home_points,away_points,neutral_site,playoff\n"
 GOOD = "2021-01-01,2021,BOS,LAL,100,90,false,false\n"

@@ -9,7 +9,7 @@ from itertools import permutations
 import pandas as pd
 import pytest
 
-from pipeline.workloads.nba.data.games import ValidatedGames, games_fingerprint
+from pipeline.workloads.nba.game_data.games import ValidatedGames, games_fingerprint
 
 HEADER = "date,season,home_team,away_team,home_points,away_points,neutral_site,playoff\n"
 ID_HEADER = "game_id," + HEADER

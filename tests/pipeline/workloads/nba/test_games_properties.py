@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.workloads.nba.columns import GAME_COLUMNS
-from pipeline.workloads.nba.data.games import BadData, ValidatedGames, games_fingerprint, load_games
+from pipeline.workloads.nba.game_data.games import BadData, ValidatedGames, games_fingerprint, load_games
 
 CODES = ("BOS", "LAL", "BRK", "BKN", "PHO", "PHX", "MIA", "XYZ")
 FAST = settings(max_examples=15, deadline=None)

@@ -9,7 +9,7 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from pipeline.workloads.nba.data.games import ValidatedGames, count_rules, describe
+from pipeline.workloads.nba.game_data.games import ValidatedGames, count_rules, describe
 
 HEADER = "date,season,home_team,away_team,home_points,away_points,neutral_site,playoff\n"
 GOOD = "2021-01-01,2021,BOS,LAL,100,90,false,false\n"
@@ -62,35 +62,35 @@ UNPLAYED = "is missing, yet the game was played before 2021-03-01; add the score
             "home_team",
             "XYZ",
             "is an unknown team: leave out a game of no league team; add a new team to "
-            "pipeline/workloads/nba/data/franchises.csv",
+            "pipeline/workloads/nba/game_data/franchises.csv",
         ),
         (
             "2021-01-15,2021,BOS,Lakers,100,90,,",
             "away_team",
             "Lakers",
             "is an unknown team: did you mean LAL (Los Angeles Lakers)? Correct it; leave out a game of no league "
-            "team; add a new team to pipeline/workloads/nba/data/franchises.csv",
+            "team; add a new team to pipeline/workloads/nba/game_data/franchises.csv",
         ),
         (
             "2021-01-15,2021,BOS,L\u0410L,100,90,,",  # a Cyrillic A
             "away_team",
             "L\\u0410L",
             "is an unknown team: did you mean LAL (Los Angeles Lakers)? Correct it; leave out a game of no league "
-            "team; add a new team to pipeline/workloads/nba/data/franchises.csv",
+            "team; add a new team to pipeline/workloads/nba/game_data/franchises.csv",
         ),
         (
             "2021-01-15,2021,Boston (10-3),LAL,100,90,,",
             "home_team",
             "Boston (10-3)",
             "is an unknown team: did you mean BOS (Boston Celtics)? Correct it; leave out a game of no league "
-            "team; add a new team to pipeline/workloads/nba/data/franchises.csv",
+            "team; add a new team to pipeline/workloads/nba/game_data/franchises.csv",
         ),
         (
             "2021-01-15,2021,BAL,LAL,100,90,,",
             "home_team",
             "BAL",
             "is no team of that season: it is of 1948 to 1955, 1964 to 1973; correct it or the season, or add this "
-            "season to pipeline/workloads/nba/data/franchises.csv",
+            "season to pipeline/workloads/nba/game_data/franchises.csv",
         ),
         ("2021-01-15,2021,BOS,LAL,100,90,maybe,", "neutral_site", "maybe", FLAG),
         ("2021-01-15,2021,BOS,LAL,100,90,,2", "playoff", "2", FLAG),

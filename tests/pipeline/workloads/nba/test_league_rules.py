@@ -7,8 +7,8 @@ from datetime import date
 
 import pytest
 
-from pipeline.workloads.nba.data import league_rules as rules
-from pipeline.workloads.nba.data.games import ValidatedGames
+from pipeline.workloads.nba.game_data import league_rules as rules
+from pipeline.workloads.nba.game_data.games import ValidatedGames
 
 HEADER = "date,season,home_team,away_team,home_points,away_points,game_id\n"
 Load = Callable[..., ValidatedGames]

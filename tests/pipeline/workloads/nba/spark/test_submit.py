@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipeline.contract import names as c
 from pipeline.local.launch.spark import COMMANDS
+from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.spark.archive import write_archive
 
 
@@ -21,7 +22,7 @@ class Job:
     def __init__(self, folder: Path, host: str = "algo-1") -> None:
         self.base = folder / "ml"
         (self.base / "config").mkdir(parents=True)
-        (self.base / "processing" / "input" / c.EVENTS_CHANNEL).mkdir(parents=True)
+        (self.base / "processing" / "input" / nba.EVENTS_CHANNEL).mkdir(parents=True)
         hosts = {"current_host": host, "hosts": ["algo-1", "algo-2"], "network_interface_name": c.LOOPBACK_INTERFACE}
         (self.base / "config" / "resourceconfig.json").write_text(json.dumps(hosts))
         self.archive = folder / "code.zip"

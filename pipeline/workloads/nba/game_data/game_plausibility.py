@@ -16,7 +16,7 @@ import pandas as pd
 
 from pipeline.ingest.quarantine import FILE, BadData
 from pipeline.workloads.nba.columns import AWAY_POINTS, DATE, HOME_FRANCHISE, HOME_POINTS, NEUTRAL_SITE, PLAYOFF, SEASON
-from pipeline.workloads.nba.data.league_rules import SHOT_CLOCK
+from pipeline.workloads.nba.game_data.league_rules import SHOT_CLOCK
 
 FEWEST_GAMES: Final = 20  # of which a share says something
 LOWEST_HOME_SHARE: Final = 0.54  # of a season (2021 and 2022, which spectators missed in part)

@@ -29,7 +29,7 @@ from pipeline.workloads.nba.columns import (
     PLAYOFF,
     SEASON,
 )
-from pipeline.workloads.nba.data.franchises import codes_of, franchise_of, spellings
+from pipeline.workloads.nba.game_data.franchises import codes_of, franchise_of, spellings
 
 BAD_NUMBER: Final = -1
 _NO_NUMBER: Final = -2

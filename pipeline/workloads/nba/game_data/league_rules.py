@@ -15,7 +15,7 @@ import pandas as pd
 
 from pipeline.ingest.row_rule import RowRule
 from pipeline.workloads.nba.columns import AWAY_POINTS, DATE, GAME_ID, HOME_POINTS, SEASON
-from pipeline.workloads.nba.data.franchise_spans import FIRST_SEASON, LAST_SEASON
+from pipeline.workloads.nba.game_data.franchise_spans import FIRST_SEASON, LAST_SEASON
 
 FIRST_MONTH: Final = 9  # of the year before the one that names the season
 LAST_MONTH: Final = 10

@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.contract import names as c
 from pipeline.monitoring.monitor_evidence import LIMIT
+from pipeline.workloads.nba import columns as n
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -27,6 +30,7 @@ NATURAL_CHANGE: Final = 2.0  # points: of a team's level within a season
 JUMP: Final = 15.0  # points: what is looked for
 MIN_GAMES_BEFORE: Final = 10
 MAX_GAMES_BEFORE: Final = 41
+MIN_SCORED_DAYS: Final = 7  # of games since the cut-off
 
 
 @dataclass(frozen=True)
@@ -99,3 +103,27 @@ def _team_evidence(day: IntArray, level: FloatArray, starts: IntArray, days: Int
         ratio = 0.5 * (np.log(natural / jumped) + gap**2 * (1 / natural - 1 / jumped))
         total[running] = np.logaddexp(total[running], np.where(since[running] > 0, ratio, 0.0))
     return total
+
+
+def parts(results: pa.Table, cut_off: int) -> dict[str, dict[str, Any]]:
+    """One team's points since day `cut_off`, in the newest season; nothing before a week of games."""
+    season = results[n.SEASON].to_numpy()
+    now = results.filter(pa.array(season == season[-1]))
+    points = [now[column].to_numpy().astype(np.float64) for column in (n.HOME_POINTS, n.AWAY_POINTS)]
+    sides = [np.array(now[column].to_pylist(), dtype=str) for column in (n.HOME_FRANCHISE, n.AWAY_FRANCHISE)]
+    days = now[c.TIME].to_numpy().astype("datetime64[D]").astype(np.int64)
+    path = score_evidence(Scores(days, *sides, *points), cut_off)
+    if len(path.day) < MIN_SCORED_DAYS:
+        return {}
+    evidence = float(path.evidence[-1])
+    what = f"the points of one team ({path.team}) are at another level than before"
+    meaning = "the points of one team at another level than before"
+    return {
+        "scores": {
+            "label": "Scores",
+            "meaning": meaning,
+            "evidence": evidence,
+            "team": path.team,
+            "alarms": [what] if evidence >= 1.0 else [],
+        }
+    }

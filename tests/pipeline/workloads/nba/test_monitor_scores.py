@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.monitoring.monitor_scores import Scores, score_evidence
+from pipeline.workloads.nba.monitor import Scores, score_evidence
 
 TEAMS = np.array([f"T{i:02}" for i in range(30)])
 

@@ -33,7 +33,7 @@ from pipeline.workloads.nba.columns import (
     PLAYOFF,
     SEASON,
 )
-from pipeline.workloads.nba.data.game_ids import KEY, ONE_GAME_A_DAY_SINCE, OWN_ID, SLOT, identify
+from pipeline.workloads.nba.game_data.game_ids import KEY, ONE_GAME_A_DAY_SINCE, OWN_ID, SLOT, identify
 
 # What two rows of one game must agree on; a franchise may go by two codes.
 CONTENT: Final = (DATE, SEASON, HOME_FRANCHISE, AWAY_FRANCHISE, HOME_POINTS, AWAY_POINTS, NEUTRAL_SITE, PLAYOFF)

@@ -32,26 +32,31 @@ FloatArray = NDArray[np.float64]
 _PLAYED: Final = (n.SEASON, n.HOME_FRANCHISE, n.AWAY_FRANCHISE, n.HOME_POINTS, n.AWAY_POINTS, n.NEUTRAL_SITE)
 
 
-def reference_forecast(results: pa.Table, game_ids: Sequence[str], since: date) -> FloatArray:
-    """Home-win probabilities of the shape (games,) for `game_ids`, each from earlier games only.
+def forecast(results: pa.Table, ids: Sequence[str], since: date) -> FloatArray:
+    """Home-win probabilities of the shape (games,) for `ids`, each from earlier games only.
 
     `results` has contract.RESULT_COLUMNS, played games in order of date, as far back as there are: all of them warm up
     the ratings, those from `since` on teach the regression. Raises StepError for a game that is not among
     them, or that has none before its month.
     """
-    rows = _rows(results, game_ids)
+    rows = _rows(results, ids)
     chances = elo_chances(results)
     home_won = (results[n.HOME_POINTS].to_numpy() > results[n.AWAY_POINTS].to_numpy()).astype(np.float64)
     day = results[c.TIME].to_numpy().astype("datetime64[D]")
     modelled = day >= np.datetime64(since)
     month = day[rows].astype("datetime64[M]").astype("datetime64[D]")
-    forecast = np.empty(rows.size)
+    predicted = np.empty(rows.size)
     for first_day in np.unique(month):
         past, now = modelled & (day < first_day), month == first_day
         if not past.any():
             raise StepError(f"no game was played before {first_day}: there is nothing to compare the candidate with")
-        forecast[now] = EloLogistic.fit(chances[past], home_won[past]).predict(chances[rows[now]])
-    return forecast
+        predicted[now] = EloLogistic.fit(chances[past], home_won[past]).predict(chances[rows[now]])
+    return predicted
+
+
+def fallback(upcoming: pa.Table) -> FloatArray:
+    """Elo's published formula, while no version is approved."""
+    return np.asarray(upcoming[n.P_ELO].to_numpy(), dtype=np.float64)
 
 
 def _rows(results: pa.Table, game_ids: Sequence[str]) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.ingest.column_words import latin
-from pipeline.workloads.nba.data.franchise_spans import (
+from pipeline.workloads.nba.game_data.franchise_spans import (
     FIRST_SEASON,
     LAST_SEASON,
     SIMULATED,

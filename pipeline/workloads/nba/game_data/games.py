@@ -51,11 +51,11 @@ from pipeline.workloads.nba.columns import (
     PLAYOFF,
     SEASON,
 )
-from pipeline.workloads.nba.data.game_calendar import find_calendar_violations
-from pipeline.workloads.nba.data.game_overlaps import MergedGames, merge_overlaps
-from pipeline.workloads.nba.data.game_plausibility import check_plausible
-from pipeline.workloads.nba.data.game_rules import LATE_SCORE, called_off, find_missing_scores, find_violations
-from pipeline.workloads.nba.data.parse_games import parse
+from pipeline.workloads.nba.game_data.game_calendar import find_calendar_violations
+from pipeline.workloads.nba.game_data.game_overlaps import MergedGames, merge_overlaps
+from pipeline.workloads.nba.game_data.game_plausibility import check_plausible
+from pipeline.workloads.nba.game_data.game_rules import LATE_SCORE, called_off, find_missing_scores, find_violations
+from pipeline.workloads.nba.game_data.parse_games import parse
 
 __all__ = [
     "BadData",

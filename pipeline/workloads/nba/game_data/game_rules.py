@@ -29,11 +29,17 @@ from pipeline.workloads.nba.columns import (
     PLAYOFF,
     SEASON,
 )
-from pipeline.workloads.nba.data.franchise_spans import FRANCHISES_PATH
-from pipeline.workloads.nba.data.franchises import FIRST_SEASON, LAST_SEASON, is_known_code, nearest_team, seasons_of
-from pipeline.workloads.nba.data.game_calendar import results_next_to
-from pipeline.workloads.nba.data.league_rules import MAX_POINTS, league_rules
-from pipeline.workloads.nba.data.parse_games import BAD_NUMBER
+from pipeline.workloads.nba.game_data.franchise_spans import FRANCHISES_PATH
+from pipeline.workloads.nba.game_data.franchises import (
+    FIRST_SEASON,
+    LAST_SEASON,
+    is_known_code,
+    nearest_team,
+    seasons_of,
+)
+from pipeline.workloads.nba.game_data.game_calendar import results_next_to
+from pipeline.workloads.nba.game_data.league_rules import MAX_POINTS, league_rules
+from pipeline.workloads.nba.game_data.parse_games import BAD_NUMBER
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------

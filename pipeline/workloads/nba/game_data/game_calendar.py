@@ -17,7 +17,7 @@ import pandas as pd
 
 from pipeline.ingest.quarantine import FILE, LINE, Breach, place, violations_of
 from pipeline.workloads.nba.columns import AWAY_FRANCHISE, AWAY_POINTS, DATE, HOME_FRANCHISE, HOME_POINTS, SEASON
-from pipeline.workloads.nba.data.game_ids import ONE_GAME_A_DAY_SINCE
+from pipeline.workloads.nba.game_data.game_ids import ONE_GAME_A_DAY_SINCE
 
 # The last minute of Atlanta against Miami was played again on 8 March 2008 (7 March in some sources), before the games
 # that both had on that day: the one day since 1984 on which a team is twice in the results.

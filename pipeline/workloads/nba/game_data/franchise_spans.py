@@ -16,7 +16,7 @@ from typing import Final
 from pipeline.contract.container import StepError
 
 FRANCHISES_FILE: Final = Path(__file__).with_name("franchises.csv")
-FRANCHISES_PATH: Final = "pipeline/workloads/nba/data/franchises.csv"  # where people find it: in the project
+FRANCHISES_PATH: Final = "pipeline/workloads/nba/game_data/franchises.csv"  # where people find it: in the project
 FIRST_SEASON: Final = 1900
 LAST_SEASON: Final = 2200
 SIMULATED: Final = "simulated"  # league of the teams that the sample invents

@@ -16,10 +16,11 @@ from leagues import random_league
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
 from pipeline.workloads.nba import columns as nba
+from pipeline.workloads.nba.baseline import elo_chances
+from pipeline.workloads.nba.baseline import forecast as reference_forecast
 from pipeline.workloads.nba.baselines import EloLogistic
-from pipeline.workloads.nba.data.games import load_games
 from pipeline.workloads.nba.features import build_features
-from pipeline.workloads.nba.reference import elo_chances, reference_forecast
+from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.tables import result_table
 
 SEEDS = st.integers(0, 2**32 - 1)

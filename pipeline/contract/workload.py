@@ -1,0 +1,197 @@
+"""The one interface between core and a workload: what core calls, and how it finds it. Standard library only.
+
+A workload is a folder of pipeline/workloads. Its `spec.py` is read everywhere; its other modules are imported when
+they are first needed, and core's own stand in for those that it does not have.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+
+from pipeline.contract.spec import Spec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from pipeline.ingest.validated import LoadRequest, ValidatedRows
+    from pipeline.serving.requests import RequestRows
+    from pipeline.training.artifact import Artifact
+
+    FloatArray = NDArray[np.float64]
+
+WORKLOADS: Final = Path(__file__).resolve().parents[1] / "workloads"
+CONFIGURATION: Final = WORKLOADS.parents[1] / "cdk.json"
+WORKLOAD_KEY: Final = "workload"  # in its context
+WORKLOAD_VARIABLE: Final = "WORKLOAD"  # which of several: definition.json says it to each job
+
+
+@dataclass(frozen=True)
+class FeatureTables:
+    """Core's columns (row_id, time, target) and the features; `labelled` in order of time, only known labels."""
+
+    labelled: pa.Table
+    upcoming: pa.Table
+    state: bytes | None = None  # what a server needs of the past
+
+
+class Data(Protocol):
+    """data.py: raw files to validated rows. Without it, the declared columns are read."""
+
+    def load(self, spec: Spec, request: LoadRequest) -> ValidatedRows:
+        """Raises BadData for data that must not be used."""
+
+    def results(self, rows: pd.DataFrame) -> pa.Table:
+        """What has happened, in order of time: core's columns and whatever the baseline and the monitor read."""
+
+    def summary(self, rows: pd.DataFrame, labelled: pa.Table) -> dict[str, Any]:
+        """What the data report says besides core's counts: `simulated`, `tables` (title, columns, rows)."""
+
+    def join_inputs(self, rows: pd.DataFrame) -> list[str]:
+        """Use what extra steps of the run before left, and say so in notes."""
+
+
+class Features(Protocol):
+    """features.py: validated rows to features of the past only. Without it, the declared features as they are."""
+
+    def features(self, spec: Spec, rows: pd.DataFrame, as_of: date, parameters: Mapping[str, str]) -> FeatureTables:
+        """Raises StepError where there is nothing to train on."""
+
+    def signature(self, spec: Spec) -> str:
+        """Changes when a feature is computed otherwise: weights fit the signature that they were trained on."""
+
+
+class Baseline(Protocol):
+    """baseline.py: what a candidate must beat, from validated rows and never from features."""
+
+    def forecast(self, results: pa.Table, ids: Sequence[str], since: date) -> FloatArray:
+        """One prediction for each id, each from labels known before its month; rows from `since` on may be fitted."""
+
+    def fallback(self, upcoming: pa.Table) -> FloatArray:
+        """One prediction for each upcoming row, while no version is approved."""
+
+
+class Monitor(Protocol):
+    """monitor.py: parts of the monitor besides core's."""
+
+    def parts(self, results: pa.Table, cut_off: int) -> Mapping[str, Mapping[str, Any]]:
+        """By name: `evidence` on the scale whose limit is 1, and `alarms` (sentences)."""
+
+
+class Serving(Protocol):
+    """serving.py: requests to rows of features, where they need more than the request's own columns."""
+
+    def open_model(self, spec: Spec, artifact: Artifact) -> RequestRows:
+        """Raises StepError for a model that cannot be served."""
+
+
+class SparkArchive(Protocol):
+    """spark/archive.py: the code of a workload's Spark step as one file."""
+
+    ARCHIVE_FILE: str
+
+    def write_archive(self, path: Path) -> None:
+        """The same bytes for the same code."""
+
+
+class Sample(Protocol):
+    """sample.py: simulated files, of which a later `as_of` only adds to the past."""
+
+    def write(self, folder: Path, as_of: date, seed: int = ...) -> Path:
+        """The folder."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A spec and its modules."""
+
+    spec: Spec
+
+    def module(self, name: str, default: str = "") -> ModuleType | None:
+        """The workload's module of that name, or core's `default`; None where there is neither."""
+        own = f"pipeline.workloads.{self.spec.name}.{name}"
+        if importlib.util.find_spec(own):
+            return importlib.import_module(own)
+        return importlib.import_module(default) if default else None
+
+    @cached_property
+    def data(self) -> Data:
+        return cast(Data, self.module("data", "pipeline.ingest.declared"))
+
+    @cached_property
+    def features(self) -> Features:
+        return cast(Features, self.module("features", "pipeline.training.declared_features"))
+
+    @cached_property
+    def baseline(self) -> Baseline:
+        return cast(Baseline, self.module("baseline"))
+
+    @cached_property
+    def monitor(self) -> Monitor | None:
+        return cast("Monitor | None", self.module("monitor"))
+
+    @cached_property
+    def serving(self) -> Serving:
+        return cast(Serving, self.module("serving"))
+
+    @cached_property
+    def spark_archive(self) -> SparkArchive:
+        return cast(SparkArchive, self.module("spark.archive"))
+
+    @cached_property
+    def sample(self) -> Sample:
+        return cast(Sample, self.module("sample"))
+
+
+def workload_names() -> list[str]:
+    """The workloads that are here."""
+    return sorted(path.parent.name for path in WORKLOADS.glob("*/spec.py"))
+
+
+def can_serve(name: str) -> bool:
+    """Whether an endpoint can answer for the workload."""
+    return any((WORKLOADS / name / part).exists() for part in ("serving.py", "serving"))
+
+
+def load_spec(name: str) -> Spec:
+    """The spec of a workload; raises ValueError for one that is not here."""
+    if name not in workload_names():
+        close = get_close_matches(name, workload_names(), n=1)
+        hint = f' (did you mean "{close[0]}"?)' if close else ""
+        raise ValueError(f'there is no workload "{name}"{hint}: there are {", ".join(workload_names())}')
+    return cast(Spec, importlib.import_module(f"pipeline.workloads.{name}.spec").SPEC)
+
+
+def load_workload(name: str) -> Workload:
+    """A workload; raises as `load_spec`."""
+    return Workload(load_spec(name))
+
+
+def configured_workload() -> str:
+    """The one that cdk.json names; in an image, which holds one only, that one."""
+    if not CONFIGURATION.exists():
+        return workload_names()[0]
+    return str(json.loads(CONFIGURATION.read_text(encoding="utf-8"))["context"][WORKLOAD_KEY])
+
+
+def default_workload() -> str:
+    """What the variable WORKLOAD names, or the configured one."""
+    return os.environ.get(WORKLOAD_VARIABLE) or configured_workload()
+
+
+def current_workload() -> Workload:
+    """The workload of this process; raises as `load_spec`."""
+    return load_workload(default_workload())

@@ -1,0 +1,186 @@
+"""Files of declared columns to validated rows: what a workload without a data.py of its own gets.
+
+Each value is read by its column's type and held against its allowed values or range. Rows of one id must say the same;
+one with a label replaces the same row without. Rows from the as-of morning on have not happened, and no label is there
+before its delay is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from pipeline.contract.names import ROW_ID, TARGET, TIME
+from pipeline.contract.spec import Column, Spec
+from pipeline.ingest.known import known_on
+from pipeline.ingest.quarantine import FILE, LINE, BadData, Breach, no_violations, violation_rows, violations_of
+from pipeline.ingest.raw_rows import RawGames
+from pipeline.ingest.read_rows import read_folder
+from pipeline.ingest.row_counts import reconcile_rows, refuse_bad_rows
+from pipeline.ingest.validated import LoadRequest, ValidatedRows
+from pipeline.ingest.values import DATE_RULE, FLAG_RULE, day_of, flag_of, given
+
+CONTRADICTION: Final = "contradicts another row of the same id"
+MOMENT_RULE: Final = "is not a local time written YYYY-MM-DD HH:MM, without a zone"
+_SECONDS: Final = "datetime64[s]"
+
+
+def load(spec: Spec, request: LoadRequest) -> ValidatedRows:
+    """Read and validate all files below the folder; raises BadData for data that must not be used."""
+    raw = read_folder(request.folder, spec.columns)
+    parsed, breaches = _parse(spec, raw.rows)
+    violations = violations_of(breaches, raw.rows)
+    sound = parsed.drop(index=violations.index.unique())
+    kept, contradictions, n_superseded = _merge(spec, sound)
+    found = violations_of([Breach(contradictions, spec.name_of("id"), CONTRADICTION)], raw.rows)
+    n_duplicates = len(sound) - len(kept) - len(contradictions) - n_superseded
+    files = reconcile_rows(
+        raw, parsed, kept, (violations, found), n_duplicates + n_superseded, pd.Index([], dtype="int64"), TIME
+    )
+    quarantine = pd.concat([_bad_lines(raw), violations, found]).reset_index(drop=True)
+    refuse_bad_rows(
+        files, quarantine, quarantine, request.max_bad_row_share, request.max_bad_row_share_of_file, "no late label"
+    )
+    rows = kept.drop(columns=[FILE, LINE]).sort_values([TIME, ROW_ID], ignore_index=True)
+    rows, n_hidden, n_labels_hidden = _as_known(spec, rows, request)
+    day = rows[TIME].to_numpy().astype("datetime64[D]")
+    due = known_on(day, np.datetime64(request.as_of), spec.label_delay_days) & rows[TARGET].isna().to_numpy()
+    n_labelled = int(rows[TARGET].notna().sum())
+    if n_labelled < max(request.min_rows, 1):
+        raise BadData(
+            f"{n_labelled:,} {spec.rows} have a label that is known on {request.as_of}, fewer than the minimum of "
+            f"{request.min_rows:,}; add older files, or lower MinRows",
+            quarantine,
+        )
+    return ValidatedRows(
+        rows=rows,
+        quarantine=quarantine,
+        files=files,
+        left_out=raw.left_out,
+        linked=raw.linked,
+        n_rows_read=sum(file.rows for file in files),
+        n_duplicates_collapsed=n_duplicates,
+        n_superseded=n_superseded,
+        n_bad_rows=sum(file.bad_rows for file in files),
+        n_labels_hidden=n_labels_hidden,
+        days_without_label=tuple(day[due].astype(object)),
+        notes=((f"{n_hidden:,} {spec.rows} from {request.as_of} on are not used",) if n_hidden else ()),
+    )
+
+
+def results(rows: pd.DataFrame) -> pa.Table:
+    """The labelled rows with all their columns."""
+    return pa.Table.from_pandas(rows[rows[TARGET].notna()], preserve_index=False).replace_schema_metadata(None)
+
+
+def summary(rows: pd.DataFrame, labelled: pa.Table) -> dict[str, Any]:
+    """Nothing besides core's counts; ids of simulated rows begin with SIM."""
+    return {"simulated": bool(rows[ROW_ID].str.startswith("SIM").any()), "tables": []}
+
+
+def join_inputs(rows: pd.DataFrame) -> list[str]:
+    """There is nothing to join."""
+    return []
+
+
+def _parse(spec: Spec, raw: pd.DataFrame) -> tuple[pd.DataFrame, list[Breach]]:
+    """Values by core's names for id, time and target and by their own for the others, and what breaks a rule."""
+    parsed = pd.DataFrame({FILE: raw[FILE], LINE: raw[LINE]}, index=raw.index)
+    breaches: list[Breach] = []
+    names = {"id": ROW_ID, "time": TIME, "target": TARGET}
+    for column in spec.columns:
+        texts = [given(text) for text in raw[column.name].cat.categories.astype(object).tolist()]
+        read, dtype, rule = _reader(column)
+        values = [read(text) if text else None for text in texts]
+        bad = np.array([bool(text) and value is None for text, value in zip(texts, values, strict=True)], dtype=bool)
+        missing = np.array([not text for text in texts], dtype=bool)
+        codes = raw[column.name].cat.codes.to_numpy()
+        may_lack = column.missing or column.role == "target" or not column.required
+        breaches.append(Breach(raw.index[bad[codes]], column.name, rule))
+        if not may_lack:
+            breaches.append(Breach(raw.index[missing[codes]], column.name, "is missing"))
+        parsed[names.get(column.role, column.name)] = pd.array(values, dtype=dtype).take(codes)
+    if ROW_ID not in parsed:
+        parsed[ROW_ID] = parsed[TIME].dt.strftime("%Y-%m-%dT%H:%M:%S").astype("str")
+    return parsed, breaches
+
+
+def _reader(column: Column) -> tuple[Callable[[str], Any], Any, str]:
+    """How a text of the column is read (None: it is wrong), the type of its values, and the rule in words."""
+    if column.type == "day":
+        return day_of, _SECONDS, DATE_RULE
+    if column.type == "moment":
+        return _moment, _SECONDS, MOMENT_RULE
+    if column.type == "flag":
+        return flag_of, "Float64", FLAG_RULE
+    if column.type in ("number", "integer"):
+        kind = "a whole number" if column.type == "integer" else "a number"
+        return lambda text: _number(column, text), "Float64", f"is not {kind}{_range(column)}"
+    if column.values:
+        return lambda text: text if text in column.values else None, "str", f"is none of {', '.join(column.values)}"
+    return lambda text: text, "str", ""
+
+
+def _number(column: Column, text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    low, high = (-np.inf if column.low is None else column.low), (np.inf if column.high is None else column.high)
+    fits = np.isfinite(number) and low <= number <= high and (column.type == "number" or number.is_integer())
+    return number if fits else None
+
+
+def _range(column: Column) -> str:
+    if column.low is None and column.high is None:
+        return ""
+    if column.high is None:
+        return f" from {column.low:g}"
+    return f" up to {column.high:g}" if column.low is None else f" from {column.low:g} to {column.high:g}"
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if found.tzinfo else found
+
+
+def _merge(spec: Spec, rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.Index[int], int]:
+    """One row an id; the index of rows that contradict each other; how many had no label where another has it."""
+    own = [name for name in rows.columns if name not in (FILE, LINE)]
+    unique = rows.drop_duplicates(own)
+    others = [name for name in own if name != TARGET]
+    labelled_first = unique.sort_values(TARGET, na_position="last", kind="stable")
+    without = labelled_first.duplicated(others) & labelled_first[TARGET].isna()
+    merged = unique.drop(index=without[without].index)
+    twice = merged.duplicated(ROW_ID, keep=False)
+    contradictions = rows[rows[ROW_ID].isin(merged.loc[twice, ROW_ID])].index
+    return merged[~twice], contradictions, int(without.sum())
+
+
+def _as_known(spec: Spec, rows: pd.DataFrame, request: LoadRequest) -> tuple[pd.DataFrame, int, int]:
+    """The rows as known on the as-of morning, how many had not happened, and how many labels were not known."""
+    morning = np.datetime64(request.as_of)
+    day = rows[TIME].to_numpy().astype("datetime64[D]")
+    happened = (day < morning) | spec.announced
+    hidden = rows[TARGET].notna().to_numpy() & ~known_on(day, morning, spec.label_delay_days)
+    rows = rows.assign(**{TARGET: rows[TARGET].mask(hidden)})
+    return rows[happened].reset_index(drop=True), int((~happened).sum()), int((hidden & happened).sum())
+
+
+def _bad_lines(raw: RawGames) -> pd.DataFrame:
+    tables = [
+        violation_rows(
+            file.name, file.bad.numbers, "", file.bad.texts, file.bad.rules, index=pd.RangeIndex(len(file.bad.texts))
+        )
+        for file in raw.files
+        if file.bad.n_lines
+    ]
+    return pd.concat(tables) if tables else no_violations()

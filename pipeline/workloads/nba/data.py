@@ -1,0 +1,62 @@
+"""Game files to core's rows (docs/data.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from pipeline.contract import names as c
+from pipeline.contract.spec import Spec
+from pipeline.ingest.validated import LoadRequest, ValidatedRows
+from pipeline.workloads.nba import columns as n
+from pipeline.workloads.nba.game_data.games import load_games
+from pipeline.workloads.nba.play_by_play.prepare_events import join_events
+from pipeline.workloads.nba.tables import result_table, with_core_columns
+
+
+def load(spec: Spec, request: LoadRequest) -> ValidatedRows:
+    """Every game as known on the as-of morning; raises BadData."""
+    found = load_games(
+        request.folder,
+        as_of=request.as_of,
+        today=request.today,
+        max_bad_row_share=request.max_bad_row_share,
+        max_bad_row_share_of_file=request.max_bad_row_share_of_file,
+        min_rows=request.min_rows,
+    )
+    return ValidatedRows(
+        rows=with_core_columns(found.games),
+        quarantine=found.quarantine,
+        files=found.files,
+        left_out=found.left_out,
+        linked=found.linked,
+        n_rows_read=found.n_rows_read,
+        n_duplicates_collapsed=found.n_duplicates_collapsed,
+        n_superseded=found.n_unplayed_superseded,
+        n_bad_rows=found.n_bad_rows,
+        n_labels_hidden=found.n_scores_hidden,
+        days_without_label=found.days_without_score,
+        notes=found.notes,
+    )
+
+
+def results(rows: pd.DataFrame) -> pa.Table:
+    """Who beat whom when."""
+    return result_table(rows)
+
+
+def summary(rows: pd.DataFrame, labelled: pa.Table) -> dict[str, Any]:
+    """The seasons that are modelled; simulated games carry the codes of no team."""
+    seasons = labelled.select([n.SEASON, c.TARGET]).to_pandas().groupby(n.SEASON)[c.TARGET]
+    lines = [[str(season), len(won), f"{won.mean():.1%}"] for season, won in seasons]
+    return {
+        "simulated": bool(rows[n.HOME_TEAM].str.startswith("SIM").any()),
+        "tables": [{"title": "Seasons", "columns": ["season", "games", "home wins"], "rows": lines}],
+    }
+
+
+def join_inputs(rows: pd.DataFrame) -> list[str]:
+    """Notes on the play-by-play that the run before aggregated, whose features are written beside the others."""
+    return join_events(rows)

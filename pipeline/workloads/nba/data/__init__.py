@@ -1,1 +1,0 @@
-"""Files of games to validated games."""

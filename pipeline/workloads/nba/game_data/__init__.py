@@ -1,0 +1,1 @@
+"""Game files to validated games: reading, rules, overlaps, the league's calendar."""

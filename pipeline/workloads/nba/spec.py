@@ -1,0 +1,81 @@
+"""The reference workload: the probability that the home team of an NBA game wins. Standard library only."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pipeline.contract.names import NO_FOLDER
+from pipeline.contract.spec import ExtraInput, Limit, MonitorSpec, Parameter, Spec
+from pipeline.workloads.nba.columns import AWAY_FRANCHISE, AWAY_TEAM, COLUMNS, HOME_FRANCHISE, HOME_TEAM
+
+_INSTANCE: Final = "instance type of"
+
+SPEC: Final = Spec(
+    name="nba",
+    title="NBA home-win probability",
+    row="game",
+    rows="games",
+    task="binary",
+    event="a home win",
+    prediction="home_win_probability",
+    columns=COLUMNS,
+    shown=(HOME_TEAM, AWAY_TEAM),
+    baseline="Elo-logistic",
+    baseline_meaning="two numbers fitted to Elo ratings that are made of results alone, not of the model's features",
+    fallback="Elo's formula",
+    time_zone="America/New_York",  # in which the league schedules its games
+    data_prefix="games",
+    deployed_as="retraining",
+    model_group="nba-home-win",
+    unit="week",  # the games of a week share teams in the same state
+    parameters=(
+        Parameter("FirstSeason", 2004, "first season to model; older games only warm up the ratings", for_prepare=True),
+        Parameter("EventsPrefix", NO_FOLDER, "folder of the play-by-play files below the data bucket, or none"),
+        Parameter("AggregateInstanceType", "ml.t3.medium", f"{_INSTANCE} Aggregate (only with EventsPrefix)"),
+        Parameter(
+            "AggregateInstanceCount",
+            1,
+            "instances for the play-by-play; 1: Aggregate, with DuckDB; more: AggregateOnSpark, on a Spark cluster",
+        ),
+        Parameter(
+            "AggregateOnSparkInstanceType",
+            "ml.m5.xlarge",
+            f"{_INSTANCE} AggregateOnSpark (Spark and YARN need 8 GB or more)",
+        ),
+    ),
+    defaults={
+        "WalkForwardRows": 1312,  # a season
+        "MaxLogLoss": 0.68,
+        "MaxAccuracy": 0.73,
+        "MaxSkill": 0.03,  # benchmarks/leak_gate.py
+        "MinEvaluatedRows": 1000,
+    },
+    limits=(
+        Limit(
+            "log loss",
+            "metrics.candidate.log_loss",
+            "<=",
+            "MaxLogLoss",
+            "the probabilities say little more than always the base rate",
+        ),
+        Limit(
+            "accuracy",
+            "metrics.candidate.accuracy",
+            "<=",
+            "MaxAccuracy",
+            "suspected leakage: look for a feature that sees the result before you raise this limit",
+        ),
+    ),
+    monitor=MonitorSpec(
+        period="season",
+        left_out="playoff",
+        groups={HOME_FRANCHISE: 1.0, AWAY_FRANCHISE: -1.0},
+        group_word="team",
+        yearly=True,
+    ),
+    inputs=(ExtraInput(channel="events", parameter="EventsPrefix"),),
+    commands={"aggregate": "pipeline.workloads.nba.play_by_play.aggregate"},
+    prepare_channels=("team_games",),
+    seed_objects={"team_games/aggregated.json": '{"engine": null}\n'},
+    constants=("SparkImageUri", "SparkCodeUri", "SparkCodeFile"),
+)
