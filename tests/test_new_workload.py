@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import csv
+import http.client
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -129,11 +134,50 @@ def test_two_workloads_deploy_side_by_side_and_one_has_no_spark(clone: Path) -> 
     assert "Aggregate" not in template
 
 
-def test_an_endpoint_that_could_not_answer_is_refused(clone: Path) -> None:
-    done = call(
-        clone, "app.py", "-c", "env=dev", "-c", "workload=river", "-c", "serving=serverless", "-o", "out-serving"
+def test_an_endpoint_is_synthesised_and_answers_as_the_batch_predicts(clone: Path, first: dict[str, Any]) -> None:
+    chosen = ("-c", "env=dev", "-c", "workload=river", "-c", "serving=serverless")
+    done = call(clone, "app.py", *chosen, "-o", "out-serving")
+    assert done.returncode == 0, done.stderr
+    (model,) = (clone / STORE / "objects/artifacts/champion").rglob("model.tar.gz")
+    with (clone / STORE / "objects/artifacts/predictions/predictions.csv").open(encoding="utf-8") as file:
+        predicted = list(csv.DictReader(file))
+    data = next((clone / STORE / "simulated" / "2025-06-01").glob("*.csv"))
+    with data.open(encoding="utf-8") as file:
+        read = {row["reading_id"]: row for row in csv.DictReader(file)}
+    asked = [{name: read[row["reading_id"]][name] for name in ("gauge", "rain", "warmth")} for row in predicted]
+    bodies = ({"readings": asked}, {"readings": [{"gauge": "east", "rain": 1}]}, {"readings": [{"rain": 1}]})
+    (_, good), *bad = asked_of_server(clone, model, bodies)
+    answers = good["predictions"]
+    for row, answer in zip(predicted, answers, strict=True):
+        for name in ("flow_forecast", "quantile_10", "quantile_90"):
+            assert answer[name] == pytest.approx(float(row[name]), rel=1e-5)
+    assert [status for status, _ in bad] == [400, 400]
+    assert 'gauge "east" is none of north, south, west' in bad[0][1]["error"]
+    assert "a reading needs gauge, rain; reading_id, day, warmth may be left out" in bad[1][1]["error"]
+
+
+def asked_of_server(clone: Path, model: Path, bodies: Iterable[Any]) -> list[tuple[int, Any]]:
+    """Status and answer of each body, from the real server."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "pipeline.serving.server", "--host", "127.0.0.1", "--port", str(port)]
+    server = subprocess.Popen(
+        [*command, "--model", str(model)], cwd=clone, env={**os.environ, "WORKLOAD": "river"}, stderr=subprocess.DEVNULL
     )
-    assert done.returncode == 2
-    assert (
-        "serving: 'serverless' cannot be used; allowed: off, because the workload river has no serving" in done.stderr
-    )
+    try:
+        for _ in range(100):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.2)
+        return [post(port, json.dumps(body).encode()) for body in bodies]
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def post(port: int, body: bytes) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("POST", "/invocations", body, {"content-type": "application/json"})
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read())

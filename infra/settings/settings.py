@@ -15,7 +15,7 @@ from infra.settings import setting_rules as rule
 from infra.settings.setting_rules import SettingError
 from infra.settings.tag_rules import ENVIRONMENT_TAG, PIPELINE_TAG
 from pipeline.contract.spec import Spec
-from pipeline.contract.workload import WORKLOAD_KEY, can_serve, default_workload, load_spec
+from pipeline.contract.workload import WORKLOAD_KEY, default_workload, load_spec
 
 ENVIRONMENT_KEY: Final = "env"
 ENVIRONMENTS_KEY: Final = "environments"
@@ -202,9 +202,6 @@ class Settings:
         if self.monthly_budget_usd and not self.alert_emails:
             reason = "at least one address, because monthly_budget_usd does nothing but tell these"
             raise SettingError(_wrong("alert_emails", (), reason))
-        if self.serving != "off" and not can_serve(self.workload):
-            reason = f"off, because the workload {self.workload} has no serving module"
-            raise SettingError(_wrong("serving", self.serving, reason))
         if self.serving != "off" and len(json.dumps(dict(self.tags))) > _TAGS_OF_ENDPOINT:
             reason = (
                 f"at most {_TAGS_OF_ENDPOINT} characters of JSON with serving: a Lambda function's variables have 4 KB"

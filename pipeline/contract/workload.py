@@ -94,7 +94,7 @@ class Monitor(Protocol):
 class Serving(Protocol):
     """serving.py: requests to rows of features, where they need more than the request's own columns."""
 
-    def open_model(self, spec: Spec, artifact: Artifact) -> RequestRows:
+    def open_model(self, spec: Spec, artifact: Artifact, version: str) -> RequestRows:
         """Raises StepError for a model that cannot be served."""
 
 
@@ -145,7 +145,7 @@ class Workload:
 
     @cached_property
     def serving(self) -> Serving:
-        return cast(Serving, self.module("serving"))
+        return cast(Serving, self.module("serving", "pipeline.serving.declared"))
 
     @cached_property
     def spark_archive(self) -> SparkArchive:
@@ -159,11 +159,6 @@ class Workload:
 def workload_names() -> list[str]:
     """The workloads that are here."""
     return sorted(path.parent.name for path in WORKLOADS.glob("*/spec.py"))
-
-
-def can_serve(name: str) -> bool:
-    """Whether an endpoint can answer for the workload."""
-    return any((WORKLOADS / name / part).exists() for part in ("serving.py", "serving"))
 
 
 def load_spec(name: str) -> Spec:

@@ -7,8 +7,6 @@ before its delay is over.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
@@ -16,18 +14,17 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.contract.names import ROW_ID, TARGET, TIME
-from pipeline.contract.spec import Column, Spec
+from pipeline.contract.spec import Spec
+from pipeline.ingest.column_values import reader_of
 from pipeline.ingest.known import known_on
 from pipeline.ingest.quarantine import FILE, LINE, BadData, Breach, no_violations, violation_rows, violations_of
 from pipeline.ingest.raw_rows import RawGames
 from pipeline.ingest.read_rows import read_folder
 from pipeline.ingest.row_counts import reconcile_rows, refuse_bad_rows
 from pipeline.ingest.validated import LoadRequest, ValidatedRows
-from pipeline.ingest.values import DATE_RULE, FLAG_RULE, day_of, flag_of, given
+from pipeline.ingest.values import given
 
 CONTRADICTION: Final = "contradicts another row of the same id"
-MOMENT_RULE: Final = "is not a local time written YYYY-MM-DD HH:MM, without a zone"
-_SECONDS: Final = "datetime64[s]"
 
 
 def load(spec: Spec, request: LoadRequest) -> ValidatedRows:
@@ -95,7 +92,7 @@ def _parse(spec: Spec, raw: pd.DataFrame) -> tuple[pd.DataFrame, list[Breach]]:
     names = {"id": ROW_ID, "time": TIME, "target": TARGET}
     for column in spec.columns:
         texts = [given(text) for text in raw[column.name].cat.categories.astype(object).tolist()]
-        read, dtype, rule = _reader(column)
+        read, dtype, rule = reader_of(column)
         values = [read(text) if text else None for text in texts]
         bad = np.array([bool(text) and value is None for text, value in zip(texts, values, strict=True)], dtype=bool)
         missing = np.array([not text for text in texts], dtype=bool)
@@ -108,48 +105,6 @@ def _parse(spec: Spec, raw: pd.DataFrame) -> tuple[pd.DataFrame, list[Breach]]:
     if ROW_ID not in parsed:
         parsed[ROW_ID] = parsed[TIME].dt.strftime("%Y-%m-%dT%H:%M:%S").astype("str")
     return parsed, breaches
-
-
-def _reader(column: Column) -> tuple[Callable[[str], Any], Any, str]:
-    """How a text of the column is read (None: it is wrong), the type of its values, and the rule in words."""
-    if column.type == "day":
-        return day_of, _SECONDS, DATE_RULE
-    if column.type == "moment":
-        return _moment, _SECONDS, MOMENT_RULE
-    if column.type == "flag":
-        return flag_of, "Float64", FLAG_RULE
-    if column.type in ("number", "integer"):
-        kind = "a whole number" if column.type == "integer" else "a number"
-        return lambda text: _number(column, text), "Float64", f"is not {kind}{_range(column)}"
-    if column.values:
-        return lambda text: text if text in column.values else None, "str", f"is none of {', '.join(column.values)}"
-    return lambda text: text, "str", ""
-
-
-def _number(column: Column, text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    low, high = (-np.inf if column.low is None else column.low), (np.inf if column.high is None else column.high)
-    fits = np.isfinite(number) and low <= number <= high and (column.type == "number" or number.is_integer())
-    return number if fits else None
-
-
-def _range(column: Column) -> str:
-    if column.low is None and column.high is None:
-        return ""
-    if column.high is None:
-        return f" from {column.low:g}"
-    return f" up to {column.high:g}" if column.low is None else f" from {column.low:g} to {column.high:g}"
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return None if found.tzinfo else found
 
 
 def _merge(spec: Spec, rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.Index[int], int]:

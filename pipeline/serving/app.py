@@ -20,7 +20,7 @@ from starlette.routing import Route
 from pipeline.contract.reason_text import printable
 from pipeline.serving.bodies import CSV, JSON, READERS, WRITERS
 from pipeline.serving.forecaster import Forecaster
-from pipeline.workloads.nba.serving.asked_games import MAX_GAMES, BadRequestError, TooManyGamesError
+from pipeline.serving.requests import BadRequestError, TooManyRowsError
 
 # SageMaker passes no more on to a real-time endpoint, and 4 MB to a serverless one.
 MAX_BODY_BYTES: Final = 6 * 1024 * 1024
@@ -31,8 +31,9 @@ _THREADS: Final = 2
 _LARGE_BYTES: Final = 64 * 1024
 
 
-def make_app(forecaster: Forecaster, *, max_body_bytes: int = MAX_BODY_BYTES, max_games: int = MAX_GAMES) -> Starlette:
+def make_app(forecaster: Forecaster, *, max_body_bytes: int = MAX_BODY_BYTES) -> Starlette:
     """The two routes over a forecaster. Every refusal is a JSON object with the reason under `error`."""
+    format = forecaster.requests.format
     small, large = anyio.CapacityLimiter(_THREADS), anyio.CapacityLimiter(1)
 
     async def ping(request: Request) -> Response:
@@ -46,7 +47,7 @@ def make_app(forecaster: Forecaster, *, max_body_bytes: int = MAX_BODY_BYTES, ma
         body = await _body(request, max_body_bytes)
 
         def work() -> bytes:
-            return WRITERS[answer_type](forecaster.answer(read(body, max_games)))
+            return WRITERS[answer_type](forecaster.answer(read(body, format)), format)
 
         # Small ones too: computed in the event loop, they would queue up behind each other while a batch is computed.
         threads = large if len(body) > _LARGE_BYTES else small
@@ -130,12 +131,12 @@ async def _refusal(request: Request, error: Exception) -> Response:
 
 
 async def _bad_request(request: Request, error: Exception) -> Response:
-    return _answer(413 if isinstance(error, TooManyGamesError) else 400, str(error) or "the body ended too early")
+    return _answer(413 if isinstance(error, TooManyRowsError) else 400, str(error) or "the body ended too early")
 
 
 async def _defect(request: Request, error: Exception) -> Response:
     """Starlette raises the error again, so that the traceback is in the log; the client gets none of it."""
-    return _answer(500, "a defect of the server: its log has the traceback")
+    return _answer(500, "an unexpected error; see the traceback in the server's log")
 
 
 def _answer(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -144,4 +145,4 @@ def _answer(status: int, reason: str, headers: Mapping[str, str] | None = None) 
     return Response(f"{content}\n", status, headers, JSON)
 
 
-__all__ = ["CSV", "JSON", "MAX_BODY_BYTES", "MAX_GAMES", "make_app"]
+__all__ = ["CSV", "JSON", "MAX_BODY_BYTES", "make_app"]

@@ -1,10 +1,10 @@
-"""A model with its league's state, answering for games to come with the features that Prepare computes."""
+"""A model that answers requests with the features that the workload makes of their rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,29 +12,24 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract import names as c
 from pipeline.contract.container import StepError
+from pipeline.contract.workload import Workload, current_workload
+from pipeline.serving.requests import RequestRows
 from pipeline.training.artifact import Artifact, read_artifact
-from pipeline.training.model import predict
-from pipeline.workloads.nba.elo import Schedule
-from pipeline.workloads.nba.feature_names import FEATURES
-from pipeline.workloads.nba.features import feature_signature, features_of_asked
-from pipeline.workloads.nba.league_state import EPOCH, KnownGames, LeagueState, days_since_epoch
-from pipeline.workloads.nba.serving.asked_games import AskedGame, Calendar, check_games
-from pipeline.workloads.nba.serving.teams import Teams
-from pipeline.workloads.nba.state_file import read_state
+from pipeline.training.model import predict, predict_quantiles
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Home-win probabilities in the order of the request, and what they rest on."""
+    """Predictions in the order of the request, and what they rest on."""
 
     rows: Sequence[Mapping[str, Any]]  # as they were asked
-    probabilities: NDArray[np.float64]
+    predictions: NDArray[np.float64]
     model_version: str
     state_date: date
     state_age_days: int
     stale: bool
+    quantiles: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)  # by column
 
 
 @dataclass(frozen=True)
@@ -45,38 +40,33 @@ class Forecaster:
     version: str
     stale_after_days: int
     now: Callable[[ZoneInfo], datetime] = datetime.now
+    workload: Workload = field(default_factory=current_workload)
     time_zone: ZoneInfo = field(init=False)
-    state: LeagueState = field(init=False)
-    teams: Teams = field(init=False)
-    calendar: Calendar = field(init=False)
+    requests: RequestRows = field(init=False)
 
     def __post_init__(self) -> None:
         """Raises StepError for a model that this code cannot serve."""
-        state = _state(self.artifact, self.version)
-        self.artifact.booster.set_param({"nthread": 1})  # a few rows at a time: threads would only wait for each other
+        requests = self.workload.serving.open_model(self.workload.spec, self.artifact, self.version)
+        # A few rows at a time: threads would only wait for each other.
+        for booster in filter(None, (self.artifact.booster, self.artifact.quantile_booster)):
+            booster.set_param({"nthread": 1})
         object.__setattr__(self, "time_zone", ZoneInfo(self.artifact.card.time_zone))
-        object.__setattr__(self, "state", state)
-        object.__setattr__(self, "teams", Teams(state.franchises))
-        object.__setattr__(self, "calendar", Calendar(state.as_of, state.last_season, _known_seasons(state)))
+        object.__setattr__(self, "requests", requests)
 
     def answer(self, rows: Sequence[Mapping[str, Any]]) -> Answer:
-        """Check and forecast; raises BadRequestError with the reason."""
-        probabilities = self.forecast(check_games(rows, self.teams, self.calendar))
-        # In the days of the games: on an American evening UTC is a day ahead.
-        age = (self.now(self.time_zone).date() - self.state.as_of).days
-        return Answer(rows, probabilities, self.version, self.state.as_of, age, age > self.stale_after_days)
-
-    def forecast(self, games: Sequence[AskedGame]) -> NDArray[np.float64]:
-        """Home-win probabilities of the shape (games,); a game that stands there twice counts once."""
-        distinct = {game: place for place, game in enumerate(dict.fromkeys(games))}
-        features = features_of_asked(self.state, _asked(list(distinct)))
-        matrix = np.stack([features[name] for name in FEATURES], axis=1)
-        return predict(self.artifact.booster, matrix)[[distinct[game] for game in games]]
+        """Check and predict; raises BadRequestError with the reason."""
+        X, quantile_booster = self.requests.matrix(rows), self.artifact.quantile_booster
+        found = predict_quantiles(quantile_booster, X).T if quantile_booster else ()
+        quantiles = dict(zip(self.artifact.card.layout.quantile_columns, found, strict=True))
+        # In the days of the rows: on an American evening UTC is a day ahead.
+        state_date = self.requests.state_date
+        age = (self.now(self.time_zone).date() - state_date).days
+        predictions = predict(self.artifact.booster, X)
+        return Answer(rows, predictions, self.version, state_date, age, age > self.stale_after_days, quantiles)
 
     def warm_up(self) -> None:
         """Answer once before the first request does: what is wrong shows at the start, and nobody waits for it."""
-        days = self.state.as_of + timedelta(days=1), self.state.as_of + timedelta(days=2)
-        self.forecast([AskedGame(day, 0, 1, self.state.last_season, False, False) for day in days])
+        self.answer(self.requests.warm_up())
 
 
 def load_forecaster(model: Path, version: str, stale_after_days: int) -> Forecaster:
@@ -84,42 +74,3 @@ def load_forecaster(model: Path, version: str, stale_after_days: int) -> Forecas
     if not model.exists():
         raise StepError(f"there is no model at {model}: give --model FOLDER, or the path of a model.tar.gz")
     return Forecaster(read_artifact(model), version, stale_after_days)
-
-
-def _state(artifact: Artifact, version: str) -> LeagueState:
-    card = artifact.card
-    if artifact.state is None:
-        raise StepError(
-            f"model version {version} (trained {card.as_of_date}) carries no {c.STATE_FILE}: it was made before models "
-            "could be served. Start a run with ForceTraining=yes and approve its version"
-        )
-    if tuple(card.features) != FEATURES or card.feature_signature != feature_signature():
-        raise StepError(
-            f"model version {version} was trained on other features (code {card.code_version[:12]}) than this code "
-            "computes: serve it with the image that trained it"
-        )
-    state = artifact.parsed_state(read_state)
-    if len(state.franchises) < 2:
-        raise StepError(f"the state of model version {version} knows no two teams")
-    return state
-
-
-def _known_seasons(state: LeagueState) -> dict[tuple[date, int, int], int]:
-    games = state.upcoming.schedule
-    columns = zip(games.day.tolist(), games.home.tolist(), games.away.tolist(), games.season.tolist(), strict=True)
-    return {
-        (EPOCH + timedelta(days=day), min(home, away), max(home, away)): season for day, home, away, season in columns
-    }
-
-
-def _asked(games: Sequence[AskedGame]) -> KnownGames:
-    day, home, away, season, neutral, playoff = zip(*games, strict=True)
-    schedule = Schedule(
-        home=np.array(home, dtype=np.int64),
-        away=np.array(away, dtype=np.int64),
-        day=np.array([days_since_epoch(one) for one in day], dtype=np.int64),
-        season=np.array(season, dtype=np.int64),
-        margin=np.zeros(len(games), dtype=np.int64),
-        neutral=np.array(neutral, dtype=np.bool_),
-    )
-    return KnownGames.to_come(schedule, np.array(playoff, dtype=np.bool_))

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
-from typing import Any, Protocol
+from difflib import get_close_matches
+from typing import Any, Final, Protocol
 
 from pipeline.training.training_sets import FeatureMatrix
+
+LONGEST_VALUE: Final = 100  # characters of a value
+SHOWN: Final = 3  # problems in one answer
 
 
 class BadRequestError(ValueError):
@@ -20,18 +26,73 @@ class TooManyRowsError(BadRequestError):
         super().__init__(f"more than {most:,} {rows}: ask in several requests")
 
 
+@dataclass(frozen=True)
+class RequestFormat:
+    """The columns of a request's rows and of the answer, and what the rows are called."""
+
+    row: str
+    rows: str
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    echoed: tuple[str, ...]  # columns that the answer repeats
+    prediction: str
+    example: Mapping[str, Any]
+    most: int = 10_000  # rows of one request
+
+    @property
+    def example_body(self) -> str:
+        """A body of JSON that is answered."""
+        return json.dumps({self.rows: [self.example]})
+
+    def check_columns(self, names: Sequence[str]) -> None:
+        """Raises BadRequestError for a column that is missing or unknown."""
+        columns = (*self.required, *self.optional)
+        for name in names:
+            if name not in columns:
+                short = name[:LONGEST_VALUE]
+                close = get_close_matches(short, columns, n=1)
+                hint = f'; did you mean "{close[0]}"?' if close else ""
+                raise BadRequestError(f'unknown column "{short}"{hint} The columns are {", ".join(columns)}')
+        missing = [name for name in self.required if name not in names]
+        if missing:
+            rest = f"; {', '.join(self.optional)} may be left out" if self.optional else ""
+            raise BadRequestError(f"no {missing[0]}: a {self.row} needs {', '.join(self.required)}{rest}")
+
+
 class RequestRows(Protocol):
     """A model's own view of requests."""
 
-    required: Sequence[str]  # columns of a request's row
-    optional: Sequence[str]
-    echoed: Sequence[str]  # columns that the answer repeats
-    most: int  # rows of one request
-    example: Mapping[str, Any]
-    state_date: date  # the morning that the model's state is of
+    @property
+    def format(self) -> RequestFormat:
+        """What a request looks like."""
+
+    @property
+    def state_date(self) -> date:
+        """The morning that the model's state is of."""
 
     def matrix(self, rows: Sequence[Mapping[str, Any]]) -> FeatureMatrix:
         """The features of the rows, in their order; raises BadRequestError naming row, column, value and rule."""
 
     def warm_up(self) -> Sequence[Mapping[str, Any]]:
         """Rows to be answered once before the first request."""
+
+
+def check_each(format: RequestFormat, rows: Sequence[Mapping[str, Any]], check: Any) -> list[Any]:  # noqa: ANN401
+    """`check` of each row; raises BadRequestError with the first few rows that it refuses."""
+    if not rows:
+        raise BadRequestError(f"there is no {format.row} in the request: ask for one at least")
+    checked: list[Any] = []
+    problems: list[str] = []
+    number = 0
+    for number, row in enumerate(rows, 1):
+        try:
+            format.check_columns(tuple(row))
+            checked.append(check(row))
+        except BadRequestError as problem:
+            problems.append(f"{format.row} {number}: {problem}")
+        if len(problems) == SHOWN:  # to find what may be meant takes longer than to answer
+            break
+    if problems:
+        more = f"; what follows {format.row} {number:,} was not looked at" if number < len(rows) else ""
+        raise BadRequestError("; ".join(problems) + more)
+    return checked

@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     sys.stderr.write(
-        f"model version {forecaster.version}, state of {forecaster.state.as_of}; listening on "
+        f"model version {forecaster.version}, state of {forecaster.requests.state_date}; listening on "
         f"{arguments.host}:{arguments.port}\n"
     )
     sys.setswitchinterval(SWITCH_SECONDS)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import date
 
 import numpy as np
@@ -16,20 +13,9 @@ from pipeline.contract import names as c
 from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import FeatureTables
+from pipeline.training.declared_layout import layout_of, signature
 
-
-def layout_of(spec: Spec) -> FeatureLayout:
-    """The columns of the role `feature`, and no others; numbers and flags without gaps have a linear part as well."""
-    columns = spec.of_role("feature")
-    linear = [column.name for column in columns if column.type != "category" and not column.missing]
-    rest = [column.name for column in columns if column.name not in linear]
-    return FeatureLayout(
-        (*linear, *rest),
-        n_linear=len(linear),
-        task=spec.task,
-        quantiles=spec.quantiles,
-        categories={column.name: column.values for column in columns if column.type == "category"},
-    )
+__all__ = ["features", "layout_of", "signature"]
 
 
 def features(spec: Spec, rows: pd.DataFrame, as_of: date, parameters: Mapping[str, str]) -> FeatureTables:
@@ -48,9 +34,3 @@ def table_of(spec: Spec, rows: pd.DataFrame, layout: FeatureLayout) -> pa.Table:
     named = dict.fromkeys([*keys, *spec.shown, *layout.features, *spec.monitor.groups])
     table = pa.Table.from_pandas(rows[list(named)], preserve_index=False)
     return table.replace_schema_metadata(layout.as_metadata())
-
-
-def signature(spec: Spec) -> str:
-    """Changes with the declaration of the columns."""
-    declared = json.dumps([asdict(column) for column in spec.columns], sort_keys=True)
-    return hashlib.sha256(declared.encode()).hexdigest()[:16]

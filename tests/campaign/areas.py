@@ -36,8 +36,8 @@ from pipeline.contract.reason_text import readable
 from pipeline.local.store.faults import StoreError
 from pipeline.serving.app import make_app
 from pipeline.serving.forecaster import Forecaster, load_forecaster
+from pipeline.serving.requests import BadRequestError
 from pipeline.workloads.nba.game_data.games import BadData
-from pipeline.workloads.nba.serving.asked_games import BadRequestError
 
 MODELS_A_ROUND = 37
 REQUESTS_OF_A_KIND = 5  # a round
@@ -158,7 +158,7 @@ def judge_answer(made: request_mutations.Question, status: int, body: bytes, for
         raise SilentlyWrongError(f"answers what is no question: {made.body[:300]!r}")
     rows = json.loads(body)["predictions"] if body.startswith(b"{") else csv.DictReader(io.StringIO(body.decode()))
     found = [float(row["home_win_probability"]) for row in rows]
-    right = forecaster.answer(games).probabilities.tolist()
+    right = forecaster.answer(games).predictions.tolist()
     if found != right:
         raise SilentlyWrongError(f"answers {found} and not {right} to {made.body[:300]!r}")
     return Outcome.RIGHT

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from pipeline.ingest.values import MISSING, flag_of, given, whole_number
+from pipeline.serving.requests import BadRequestError
 from pipeline.workloads.nba.game_data.games import ValidatedGames
-from pipeline.workloads.nba.serving.asked_games import BadRequestError, Calendar, check_games
+from pipeline.workloads.nba.serving.asked_games import Calendar, check_games
 from pipeline.workloads.nba.serving.teams import Teams
 
 Load = Callable[..., ValidatedGames]

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pipeline.serving.app import make_app
+from pipeline.workloads.nba.serving.asked_games import FORMAT
 
 BODY = b'{"games": [{"date": "2025-03-05", "home_team": "BOS", "away_team": "NYK"}]}'
 
 
 class Broken:
     """A forecaster with a defect."""
+
+    requests = SimpleNamespace(format=FORMAT)
 
     def answer(self, rows: Any) -> Any:
         raise RuntimeError("secret detail")
@@ -46,4 +50,4 @@ def test_a_defect_is_answered_without_its_details() -> None:
     with ThreadPoolExecutor(1) as apart:  # a browser of another test may keep an event loop in this thread
         start, body = apart.submit(lambda: asyncio.run(invoke())).result()
     assert start["status"] == 500
-    assert json.loads(body["body"]) == {"error": "a defect of the server: its log has the traceback"}
+    assert json.loads(body["body"]) == {"error": "an unexpected error; see the traceback in the server's log"}

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from pipeline.serving.bodies import answer_as_csv, answer_as_json, rows_from_csv, rows_from_json
 from pipeline.serving.forecaster import Answer
-from pipeline.workloads.nba.serving.asked_games import BadRequestError
+from pipeline.serving.requests import BadRequestError
+from pipeline.workloads.nba.serving.asked_games import FORMAT
 
 ROWS = [{"date": "2025-03-05", "home_team": "BOS", "away_team": "NYK"}] * 2
 
@@ -26,8 +27,10 @@ def answer(rows: list[dict[str, Any]], *probabilities: float) -> Answer:
 
 def test_both_formats_say_the_same() -> None:
     table = "date,home_team,away_team\r\n" + "2025-03-05,BOS,NYK\r\n" * 2
-    assert rows_from_csv(table.encode()) == rows_from_json(json.dumps({"games": ROWS}).encode()) == ROWS
-    assert rows_from_csv(b"\xef\xbb\xbf" + table.encode() + b"\r\n\r\n") == ROWS, "a mark before, empty lines behind"
+    assert rows_from_csv(table.encode(), FORMAT) == rows_from_json(json.dumps({"games": ROWS}).encode(), FORMAT) == ROWS
+    assert rows_from_csv(b"\xef\xbb\xbf" + table.encode() + b"\r\n\r\n", FORMAT) == ROWS, (
+        "a mark before, empty lines behind"
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,7 +54,7 @@ def test_both_formats_say_the_same() -> None:
 )
 def test_json_that_is_refused(body: bytes, words: str) -> None:
     with pytest.raises(BadRequestError) as refused:
-        rows_from_json(body)
+        rows_from_json(body, FORMAT)
     assert words in str(refused.value)
 
 
@@ -70,7 +73,7 @@ def test_json_that_is_refused(body: bytes, words: str) -> None:
 )
 def test_csv_that_is_refused(body: bytes, words: str) -> None:
     with pytest.raises(BadRequestError) as refused:
-        rows_from_csv(body)
+        rows_from_csv(body, FORMAT)
     assert words in str(refused.value)
 
 
@@ -79,19 +82,19 @@ def test_no_body_makes_a_defect(body: bytes) -> None:
     """Rows, or a reason; never another exception."""
     for read in (rows_from_json, rows_from_csv):
         try:
-            assert all(isinstance(row, dict) for row in read(body))
+            assert all(isinstance(row, dict) for row in read(body, FORMAT))
         except BadRequestError as error:
             assert str(error)
 
 
 def test_answers_carry_what_they_rest_on() -> None:
     rows = [{**row, "game_id": name, "playoff": True} for row, name in zip(ROWS, ("a", "\ud800"), strict=True)]
-    found = json.loads(answer_as_json(answer(rows, 0.625, 1 / 3)))
+    found = json.loads(answer_as_json(answer(rows, 0.625, 1 / 3), FORMAT))
     predictions = found.pop("predictions")
     assert found == {"model_version": "3", "state_date": "2025-03-01", "state_age_days": 4, "stale": False}
     assert [p["home_win_probability"] for p in predictions] == [0.625, 1 / 3]
     assert predictions[0] == {"game_id": "a", **ROWS[0], "home_win_probability": 0.625}
-    lines = list(csv.DictReader(io.StringIO(answer_as_csv(answer(rows, 0.625, 1 / 3)).decode())))
+    lines = list(csv.DictReader(io.StringIO(answer_as_csv(answer(rows, 0.625, 1 / 3), FORMAT).decode())))
     assert lines[0] == {
         "game_id": "a",
         **ROWS[0],

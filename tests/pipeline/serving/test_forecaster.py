@@ -19,6 +19,7 @@ from trained_models import SAMPLE_AS_OF, matrix, trained
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
 from pipeline.serving.forecaster import Forecaster, load_forecaster
+from pipeline.serving.requests import BadRequestError
 from pipeline.training.artifact import Artifact, write_artifact
 from pipeline.training.model import predict
 from pipeline.training.model_files import write_digests
@@ -26,7 +27,6 @@ from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.features import build_features
 from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.sample import write as write_sample
-from pipeline.workloads.nba.serving.asked_games import BadRequestError
 
 
 def rows_of(games: pd.DataFrame, *columns: str) -> list[dict[str, Any]]:
@@ -67,12 +67,12 @@ def assert_parity(forecaster: Forecaster, games: pd.DataFrame, every: int) -> No
     """All games at once, in another order, and some one by one."""
     to_come, expected = upcoming(games), predicted(forecaster, games)
     rows = rows_of(to_come, n.NEUTRAL_SITE, n.PLAYOFF)
-    np.testing.assert_allclose(forecaster.answer(rows).probabilities, expected, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(forecaster.answer(rows).predictions, expected, rtol=0, atol=1e-9)
     shuffled = np.random.default_rng(1).permutation(len(rows))
-    mixed = forecaster.answer([rows[i] for i in shuffled]).probabilities
+    mixed = forecaster.answer([rows[i] for i in shuffled]).predictions
     np.testing.assert_allclose(mixed, expected[shuffled], rtol=0, atol=1e-9)
     for row in range(0, len(rows), every):
-        alone = forecaster.answer([rows[row]]).probabilities[0]
+        alone = forecaster.answer([rows[row]]).predictions[0]
         assert alone == pytest.approx(expected[row], abs=1e-9), rows[row]
 
 
@@ -95,15 +95,15 @@ def test_games_that_no_schedule_knew_count_for_each_others_rest(sample: pd.DataF
     played = sample[sample[n.HOME_POINTS].notna()].reset_index(drop=True)
     without = Forecaster(trained(played, SAMPLE_AS_OF), "1", 7)
     rows = rows_of(upcoming(sample), n.NEUTRAL_SITE, n.PLAYOFF)
-    together = without.answer(rows).probabilities
+    together = without.answer(rows).predictions
     np.testing.assert_allclose(together, predicted(without, sample), rtol=0, atol=1e-9)
-    alone = np.array([without.answer([row]).probabilities[0] for row in rows])
+    alone = np.array([without.answer([row]).predictions[0] for row in rows])
     assert (np.abs(alone - together) > 1e-6).any(), "without the others of the week, some teams would be rested"
 
 
 def test_a_game_twice_is_one_game(forecaster: Forecaster, sample: pd.DataFrame) -> None:
     rows = rows_of(upcoming(sample))
-    once, twice = (forecaster.answer(games).probabilities for games in (rows, [*rows, *rows]))
+    once, twice = (forecaster.answer(games).predictions for games in (rows, [*rows, *rows]))
     assert (twice == np.concatenate([once, once])).all()
 
 
@@ -112,7 +112,7 @@ def test_where_a_game_is_played_and_what_it_is_for_count(forecaster: Forecaster)
     swapped = {**game, "home_team": "SIM02", "away_team": "SIM01"}
 
     def chance(row: dict[str, Any]) -> float:
-        return float(forecaster.answer([row]).probabilities[0])
+        return float(forecaster.answer([row]).predictions[0])
 
     assert len({chance(game), chance({**game, "playoff": True}), chance({**game, "neutral_site": True})}) == 3
     assert chance({**game, "neutral_site": True}) == pytest.approx(

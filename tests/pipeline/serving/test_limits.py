@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,11 @@ from pipeline.serving.app import make_app
 from pipeline.serving.bodies import rows_from_csv, rows_from_json
 from pipeline.serving.connections import LimitedConnection
 from pipeline.serving.forecaster import Answer
+from pipeline.serving.requests import BadRequestError, TooManyRowsError
 from pipeline.training.artifact import write_artifact
 from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.sample import write as write_sample
-from pipeline.workloads.nba.serving.asked_games import MAX_GAMES, BadRequestError, TooManyGamesError
+from pipeline.workloads.nba.serving.asked_games import FORMAT
 
 HEADER = b"date,home_team,away_team\n"
 GAME = {"date": "2025-03-20", "home_team": "SIM01", "away_team": "SIM02"}
@@ -59,7 +61,7 @@ def test_what_is_no_request_is_refused_in_a_short_sentence(name: str) -> None:
     kind, body = HARMFUL[name]
     began = time.process_time()
     with pytest.raises(BadRequestError) as refused:
-        rows = rows_from_csv(body) if kind == "text/csv" else rows_from_json(body)
+        rows = rows_from_csv(body, FORMAT) if kind == "text/csv" else rows_from_json(body, FORMAT)
         raise BadRequestError(f"for the rows: {rows[0]}") if len(rows) < 3 else AssertionError(name)
     assert len(str(refused.value)) < 400
     assert time.process_time() - began < 1
@@ -69,17 +71,17 @@ def test_what_is_no_request_is_refused_in_a_short_sentence(name: str) -> None:
 def test_as_many_games_as_allowed_are_read_with_all_columns_and_strange_names(end: str) -> None:
     columns = "date,home_team,away_team,neutral_site,playoff,season,game_id"
     line = '2025-03-20,SIM01,SIM02,false,false,2025,"a, {b}, [c], d"'
-    table = end.join([columns, *[line] * MAX_GAMES, ""]).encode()
-    rows = rows_from_csv(table)
-    assert len(rows) == MAX_GAMES
+    table = end.join([columns, *[line] * FORMAT.most, ""]).encode()
+    rows = rows_from_csv(table, FORMAT)
+    assert len(rows) == FORMAT.most
     assert rows[-1]["game_id"] == "a, {b}, [c], d"
-    assert rows_from_json(json.dumps({"games": list(rows)}).encode()) == rows
+    assert rows_from_json(json.dumps({"games": list(rows)}).encode(), FORMAT) == rows
     for body, read in (
         (table + line.encode(), rows_from_csv),
         (json.dumps({"games": [*rows, rows[0]]}).encode(), rows_from_json),
     ):
-        with pytest.raises(TooManyGamesError):
-            read(body)
+        with pytest.raises(TooManyRowsError):
+            read(body, FORMAT)
 
 
 # --- a real server ----------------------------------------------------------------------------------------------------
@@ -166,6 +168,8 @@ class Quick(LimitedConnection):
 
 class Long:
     """A forecaster whose answer is long."""
+
+    requests = SimpleNamespace(format=FORMAT)
 
     def answer(self, rows: Any) -> Answer:
         many = [{**rows[0], "game_id": "x" * 100}] * 60_000

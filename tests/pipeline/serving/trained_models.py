@@ -71,4 +71,4 @@ def write_good_model(folder: Path) -> Path:
 
 def answers(model: Path) -> np.ndarray:
     """Home-win probabilities of GAMES by a model, packed or not."""
-    return load_forecaster(model, "1", 7).answer(GAMES).probabilities
+    return load_forecaster(model, "1", 7).answer(GAMES).predictions

@@ -10,33 +10,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
 from pipeline.ingest.values import DATE_RULE, FLAG_RULE, day_of, flag_of, given, season_of
+from pipeline.serving.requests import LONGEST_VALUE, BadRequestError, RequestFormat, check_each
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.game_data.franchise_spans import FIRST_SEASON, LAST_SEASON
 from pipeline.workloads.nba.serving.teams import Teams, UnknownTeamError
+from pipeline.workloads.nba.spec import SPEC
 
 REQUIRED: Final = (n.DATE, n.HOME_TEAM, n.AWAY_TEAM)
 OPTIONAL: Final = (n.NEUTRAL_SITE, n.PLAYOFF, n.SEASON, n.GAME_ID)
-COLUMNS: Final = (*REQUIRED, *OPTIONAL)
 # The league's year turns in summer: a game from August on belongs to the season that is named by the next year.
 FIRST_MONTH: Final = 8
-MAX_GAMES: Final = 10_000  # of one request: about a tenth of a second of work, and an answer of 1.3 MB
-SHOWN: Final = 3  # problems in one answer
-LONGEST_VALUE: Final = 100  # characters
-
-
-class BadRequestError(ValueError):
-    """What is asked cannot be answered; the text says why and what to do."""
-
-
-class TooManyGamesError(BadRequestError):
-    """A body of more games than one request may have; found out before all of it is parsed."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__(f"more than {most:,} games: ask in several requests")
+FORMAT: Final = RequestFormat(  # 10,000 games are about a tenth of a second of work, and an answer of 1.3 MB
+    row=SPEC.row,
+    rows=SPEC.rows,
+    required=REQUIRED,
+    optional=OPTIONAL,
+    echoed=(n.GAME_ID, n.DATE, n.HOME_TEAM, n.AWAY_TEAM),
+    prediction=SPEC.prediction,
+    example={n.DATE: "2025-03-01", n.HOME_TEAM: "BOS", n.AWAY_TEAM: "NYK"},
+)
 
 
 class AskedGame(NamedTuple):
@@ -72,41 +67,12 @@ class Calendar:
 
 def check_games(rows: Sequence[Mapping[str, Any]], teams: Teams, calendar: Calendar) -> list[AskedGame]:
     """The games of a request in its order; raises BadRequestError naming game, column, value and rule."""
-    if not rows:
-        raise BadRequestError("there is no game in the request: ask for one at least")
-    games: list[AskedGame] = []
-    problems: list[str] = []
-    for number, row in enumerate(rows, 1):
-        try:
-            games.append(_game(row, teams, calendar))
-        except BadRequestError as problem:
-            problems.append(f"game {number}: {problem}")
-        if len(problems) == SHOWN:  # to find what may be meant takes longer than to answer
-            break
-    if problems:
-        more = f"; what follows game {number:,} was not looked at" if number < len(rows) else ""
-        raise BadRequestError("; ".join(problems) + more)
+    games: list[AskedGame] = check_each(FORMAT, rows, lambda row: _game(row, teams, calendar))
     _refuse_contradictions(games)
     return games
 
 
-def check_columns(names: Sequence[str]) -> None:
-    """Raises BadRequestError for a column that is missing or that nobody knows."""
-    for name in names:
-        if name not in COLUMNS:
-            name = name[:LONGEST_VALUE]  # noqa: PLW2901
-            close = get_close_matches(name, COLUMNS, n=1)
-            hint = f'; did you mean "{close[0]}"?' if close else ""
-            raise BadRequestError(f'unknown column "{name}"{hint} The columns are {", ".join(COLUMNS)}')
-    missing = [name for name in REQUIRED if name not in names]
-    if missing:
-        raise BadRequestError(
-            f"no {missing[0]}: a game needs {', '.join(REQUIRED)}; {', '.join(OPTIONAL)} may be left out"
-        )
-
-
 def _game(row: Mapping[str, Any], teams: Teams, calendar: Calendar) -> AskedGame:
-    check_columns(tuple(row))
     _text(row, n.GAME_ID)  # comes back as it was given
     day = day_of(_text(row, n.DATE))
     if day is None:
