@@ -1,4 +1,4 @@
-"""The buckets: games in, artifacts out, and the access logs of both."""
+"""The buckets: data in, artifacts out, and the access logs of both."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OLD_VERSION_DAYS = 30
 
 
 class Storage(Construct):
-    """`data` holds the games below the data prefix, `artifacts` what runs make and what is in use.
+    """`data` holds the rows below the data prefix, `artifacts` what runs make and what is in use.
 
     Encrypted with the customer key, versioned, TLS only, nothing public. Files of a run expire (`run_retention_days`);
     champion, last-evaluated record and predictions stay.

@@ -110,7 +110,7 @@ class Settings:
     serving_instance_type: str = _setting(rule.machine, "ml.m5.large", "machine of an endpoint with machines")
     serving_instance_count: int = _setting(rule.whole_number(1, 20), 1, "how many of them")
     serving_stale_after_days: int = _setting(
-        rule.whole_number(1, 3650), 7, "age in days from which answers say that the model's team state is stale"
+        rule.whole_number(1, 3650), 7, "age in days from which answers say that the model's state is stale"
     )
     log_retention_days: int = _setting(rule.retention_days, 365, "how long logs of the stack's own functions are kept")
     run_retention_days: int = _setting(

@@ -1,4 +1,4 @@
-"""What the jobs of a run may do: read games and champion, write their own artifacts. Not the registry."""
+"""What the jobs of a run may do: read data and champion, write their own artifacts. Not the registry."""
 
 from __future__ import annotations
 

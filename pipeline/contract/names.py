@@ -34,8 +34,8 @@ DATA_CHANNEL: Final = "data"  # raw input files
 CODE_CHANNEL: Final = "code"  # the step's own code, where its image is not ours
 CHAMPION_CHANNEL: Final = "champion"  # the approved version's artifact and champion.json
 EVALUATED_CHANNEL: Final = "evaluated"  # the last-evaluated record
-FEATURES_CHANNEL: Final = "features"  # features of played games, and their results
-UPCOMING_CHANNEL: Final = "upcoming"  # features of upcoming games
+FEATURES_CHANNEL: Final = "features"  # features of the labelled rows, and what has happened
+UPCOMING_CHANNEL: Final = "upcoming"  # features of the rows to be predicted
 REPORT_CHANNEL: Final = "report"  # data report and quarantine
 MODEL_CHANNEL: Final = "model"  # model.tar.gz
 EVALUATION_CHANNEL: Final = "evaluation"  # evaluation.json and report.html
@@ -74,7 +74,7 @@ FALLBACK: Final = "fallback"  # who predicts where no champion can
 CONSTANT: Final = "constant"  # who always predicts the mean of the targets before
 
 # parts of monitor.json, each of which can raise an alarm
-LIVE: Final = "live"  # the champion on games since its cut-off
+LIVE: Final = "live"  # the champion on rows since its cut-off
 DRIFT: Final = "features"  # features against the champion's training
 DATA: Final = "data"  # freshness and volume
 

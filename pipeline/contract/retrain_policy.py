@@ -11,7 +11,7 @@ AUTOMATIC: Final = ("schedule", "data")
 
 
 def training_is_due(*, no_champion: Truth, urgent: Truth, days_since_training: Any, min_days: Any) -> Truth:  # noqa: ANN401
-    """Whether new games may be trained on tonight: always without a champion or when it is urgent, else after a wait.
+    """Whether new rows may be trained on now: always without a champion or when it is urgent, else after a wait.
 
     Truths and numbers, or arrays of them of one shape. `days_since_training` counts from the last evaluated candidate,
     promoted or not: a candidate that lost is not trained again the next night.

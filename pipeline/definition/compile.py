@@ -1,10 +1,10 @@
 """The pipeline, compiled by the SageMaker SDK into definition.json.
 
-    Prepare                  raw files -> validated games -> features of played and upcoming games; data report
-    Predict                  the champion's probabilities for the upcoming games; monitor of champion, features, data
+    Prepare                  raw files -> validated rows -> features of labelled and upcoming rows; data report
+    Predict                  the champion's predictions for the upcoming rows; monitor of champion, features, data
     HasNewData?              nothing new and not forced: nothing is trained
       |- Train               walk-forward predictions + final model
-      `- Evaluate            candidate, champion and baselines on the same games
+      `- Evaluate            candidate, champion and baseline on the same rows
     QualityGate?             every limit holds
       `- else QualityGateFailed    names metric, value and limit
     BeatsChampion?           every limit holds, and the candidate is good enough to replace the champion

@@ -25,7 +25,7 @@ class Metrics:
 
     log_loss: float
     brier: float
-    accuracy: float  # share of games in which the likelier team won; a forecast of exactly one half counts one half
+    accuracy: float  # share of rows whose likelier outcome came; a forecast of exactly one half counts one half
     roc_auc: float  # NaN when all outcomes are alike
     calibration_error: float
     n_rows: int
@@ -33,7 +33,7 @@ class Metrics:
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Games of similar forecasts: mean forecast, share won with its 95 % Wilson interval."""
+    """Rows of similar predictions: mean prediction, observed share with its 95 % Wilson interval."""
 
     predicted: float
     observed: float
@@ -91,9 +91,9 @@ def scores(
 
 
 def score(p: FloatArray, y: FloatArray) -> Metrics:
-    """All metrics of probabilities `p` for outcomes `y` (0 or 1), both of the shape (games,).
+    """All metrics of probabilities `p` for outcomes `y` (0 or 1), both of the shape (rows,).
 
-    Raises ValueError when there is no game, the shapes differ or a probability lies outside 0 to 1 (a NaN does).
+    Raises ValueError when there is no row, the shapes differ or a probability lies outside 0 to 1 (a NaN does).
     """
     if len(p) == 0 or p.shape != y.shape:
         raise ValueError(f"cannot score {len(p):,} probabilities for {len(y):,} outcomes")
@@ -110,7 +110,7 @@ def score(p: FloatArray, y: FloatArray) -> Metrics:
 
 
 def roc_auc(p: FloatArray, y: FloatArray) -> float:
-    """Chance that a won game had the higher forecast than a lost one, ties one half (Mann-Whitney U)."""
+    """Chance that a row of outcome 1 had the higher prediction than one of 0, ties one half (Mann-Whitney U)."""
     won = int(y.sum())
     lost = len(y) - won
     if won == 0 or lost == 0:
@@ -119,11 +119,11 @@ def roc_auc(p: FloatArray, y: FloatArray) -> float:
 
 
 def calibration_error(p: FloatArray, y: FloatArray) -> float:
-    """Expected calibration error over five bins of equal counts: mean |mean forecast - share won|, weighted by games.
+    """Expected calibration error over five bins of equal counts: mean |mean prediction - share observed|, by rows.
 
-    Equal counts, because equal widths leave bins of a few games whose noise rules the sum (Nixon et al. 2019,
+    Equal counts, because equal widths leave bins of a few rows whose noise rules the sum (Nixon et al. 2019,
     "Measuring Calibration in Deep Learning"). Five rather than ten, because noise alone gives a perfect forecaster
-    0.023 on 1,312 games with five bins (95 % below 0.038), but 0.032 (0.045) with ten; a model that is really off by
+    0.023 on 1,312 rows with five bins (95 % below 0.038), but 0.032 (0.045) with ten; a model that is really off by
     0.05 shows it in both.
     """
     bins = reliability_bins(p, y, _CALIBRATION_BINS)
@@ -175,14 +175,14 @@ def paired_difference(
 
 
 def interval_of_mean(sums: FloatArray, counts: FloatArray, seed: int, n: int = 2_000) -> tuple[FloatArray, FloatArray]:
-    """Both ends of the 95 % percentile interval of a mean over games, from `n` bootstraps over weeks.
+    """Both ends of the 95 % percentile interval of a mean over rows, from `n` bootstraps over blocks.
 
-    `sums` of what is averaged, by week, have the shape (weeks,) or (weeks, comparisons), `counts` of games (weeks,);
+    `sums` of what is averaged, by block, have the shape (blocks,) or (blocks, comparisons), `counts` of rows (blocks,);
     the ends have the shape () or (comparisons,).
     """
     drawn = _times_drawn(len(counts), seed, n)
-    games = drawn @ counts
-    means = (drawn @ sums) / (games if sums.ndim == 1 else games[:, None])
+    rows = drawn @ counts
+    means = (drawn @ sums) / (rows if sums.ndim == 1 else rows[:, None])
     lower, upper = np.quantile(means, [0.025, 0.975], axis=0)
     return lower, upper
 

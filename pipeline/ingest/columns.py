@@ -121,13 +121,13 @@ def _refuse_missing(header: Sequence[str], positions: Mapping[str, int], name: s
     if delimiter:
         raise BadData(f"{message}; fields seem to be separated by {delimiter!r}: separate them by commas")
     if any(map(day_of, header)):
-        raise BadData(f"{message}; the first line seems to be a game: write the names of the columns above it")
+        raise BadData(f"{message}; the first line seems to be a row: write the names of the columns above it")
     close = closest(
         missing[0], [column for position, column in enumerate(header) if position not in positions.values()]
     )
     hint = f'did you mean "{revealed(close)}"? rename it' if close else "rename or add them"
     none = len(missing) == sum(column.required for column in declared) and not close
-    raise BadData(f"{message}; {hint}{', or move a file of anything else than games elsewhere' if none else ''}")
+    raise BadData(f"{message}; {hint}{', or move a file of anything else elsewhere' if none else ''}")
 
 
 def _refuse_nearly_optional(

@@ -1,4 +1,4 @@
-"""A CSV file of games to text: every line is accounted for, and Arrow reads those that are rows."""
+"""A CSV file to text: every line is accounted for, and Arrow reads those that are rows."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _words_of(texts: pa.Array) -> dict[int, str]:
 
 
 def _parse(lines: CsvLines, columns: Columns, n_columns: int) -> pa.Table:
-    """The columns of a game in the good rows, as text and under our names."""
+    """The declared columns of the good rows, as text and under our names."""
     names = [f"_{place}" for place in range(n_columns)]
     for column, place in columns.positions.items():
         names[place] = column
@@ -142,7 +142,7 @@ def _text(data: bytes, name: str) -> bytes:
     if not data.strip():
         raise BadData(f"{name} is empty (only blank lines); export it again or remove it")
     if (n_lines := data.count(b"\n")) > MAX_ROWS:
-        raise BadData(f"{name} has {n_lines:,} lines; more than {MAX_ROWS:,} rows are not read: remove what is no game")
+        raise BadData(f"{name} has {n_lines:,} lines; more than {MAX_ROWS:,} rows are not read: remove what is no data")
     return data
 
 
@@ -170,7 +170,7 @@ def _header(data: bytes, name: str, declared: Sequence[Column]) -> tuple[int, li
     if len(header) > MAX_COLUMNS:
         raise BadData(
             f"{name}, line {line + 1}: the header has {len(header):,} columns, and {MAX_COLUMNS:,} are read at most; "
-            "remove those that are no column of games"
+            "remove those that are not needed"
         )
     if not is_header(header, declared) and (above := _lines_above(data, declared)):
         raise BadData(f"{name}, line {line + 1 + above}: this seems to be the header: remove the lines above it")

@@ -1,4 +1,4 @@
-"""A Parquet file of games to text: typed columns are written as a CSV would hold them, so that one set of rules reads
+"""A Parquet file to text: typed columns are written as a CSV would hold them, so that one set of rules reads
 both."""
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ def _refuse_too_large(metadata: pq.FileMetaData, name: str, max_bytes: int) -> N
     if metadata.num_columns > MAX_COLUMNS:
         raise BadData(
             f"{name} has {metadata.num_columns:,} columns, and {MAX_COLUMNS:,} are read at most; "
-            "remove those that are no column of games"
+            "remove those that are not needed"
         )
     if metadata.num_rows > MAX_ROWS:
         raise BadData(
-            f"{name} has {metadata.num_rows:,} rows; more than {MAX_ROWS:,} are not read: remove what is no game"
+            f"{name} has {metadata.num_rows:,} rows; more than {MAX_ROWS:,} are not read: remove what is no data"
         )
     _refuse_bytes(
         sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)), name, max_bytes
@@ -80,12 +80,12 @@ def _refuse_bytes(n_bytes: int, name: str, max_bytes: int) -> None:
     if n_bytes > max_bytes:
         raise BadData(
             f"{name} unpacks to {n_bytes:,} bytes, and {max_bytes:,} are read at most; "
-            "remove columns that are no column of games"
+            "remove columns that are not needed"
         )
 
 
 def _read(data: bytes, schema: pa.Schema, columns: Columns, name: str) -> pa.Table:
-    """The columns of a game under our names. Text keeps its dictionary: a long one that repeats is in memory once."""
+    """The declared columns under our names. Text keeps its dictionary: a long one that repeats is in memory once."""
     given = {column: schema.names[place] for column, place in columns.positions.items()}
     texts = [column for column in given.values() if _is_text(schema.field(column).type)]
     try:
@@ -132,7 +132,7 @@ def _with_line_breaks(text: pa.Table) -> BadLines:
     if not where:
         return NO_BAD_LINES
     found = sorted(where)
-    rule = "has a line break within {}; write one game in a row, and each value on one line"
+    rule = "has a line break within {}; write each row, and each value, on one line"
     return BadLines(
         len(found),
         np.array(found, dtype=np.int64) + 1,
@@ -154,8 +154,8 @@ def _day_or_text(values: pa.ChunkedArray, column: str, name: str, *, is_day: boo
     if is_day and pa.types.is_timestamp(values.type) and values.type.tz:
         if values.type.tz.upper() in _UTC:
             raise BadData(
-                f"{name}: date is a time in UTC ({values.type}), and a day in UTC is often the day after the game's; "
-                "write the local day of the game, as a date or as text (YYYY-MM-DD)"
+                f"{name}: date is a time in UTC ({values.type}), and a day in UTC is often the next local day; "
+                "write the local day, as a date or as text (YYYY-MM-DD)"
             )
         values = pc.local_timestamp(values)
     try:

@@ -1,4 +1,4 @@
-"""Games as text: what each reader of a kind of file returns, and what all of them together are."""
+"""Rows as text: what each reader of a kind of file returns, and what all of them together are."""
 
 from __future__ import annotations
 

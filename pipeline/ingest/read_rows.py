@@ -25,9 +25,9 @@ from pipeline.ingest.raw_rows import RawFile, RawGames
 
 
 def read_folder(folder: Path, declared: Sequence[Column], max_bytes: int = MAX_BYTES) -> RawGames:
-    """Read every game file below `folder`; whatever else is there is named.
+    """Read every data file below `folder`; whatever else is there is named.
 
-    Raises BadData where there is no game file, one that cannot be read as a whole, or more than `max_bytes` unpacked.
+    Raises BadData where there is no data file, one that cannot be read as a whole, or more than `max_bytes` unpacked.
     """
     try:
         found = look_into(folder)
@@ -40,7 +40,7 @@ def read_folder(folder: Path, declared: Sequence[Column], max_bytes: int = MAX_B
     if not used:
         named = "; ".join(f"{item.name} {item.reason}" for item in left_out[:3])
         raise BadData(
-            f"there is no {KINDS} file under DataPrefix (locally: --data); put the game files there"
+            f"there is no {KINDS} file under DataPrefix (locally: --data); put the data files there"
             + (f" ({named})" if named else "")
         )
     files: list[RawFile] = []
@@ -49,7 +49,7 @@ def read_folder(folder: Path, declared: Sequence[Column], max_bytes: int = MAX_B
         max_bytes -= n_bytes
         files.append(raw)
     if (n_rows := sum(file.counts.rows for file in files)) > MAX_ROWS:
-        raise BadData(f"the game files have {n_rows:,} rows, and {MAX_ROWS:,} are read at most: remove what is no game")
+        raise BadData(f"the data files have {n_rows:,} rows, and {MAX_ROWS:,} are read at most: remove what is no data")
     return RawGames(_join(files), tuple(files), tuple(left_out), {**found.linked, **linked})
 
 
@@ -64,7 +64,7 @@ def _skip_reason(file: DataFile, declared: Sequence[Column]) -> str:
     if b"\t" in head.partition(b"\n")[0]:
         return "is separated by tabs: save it as CSV (comma-separated, UTF-8)"
     if is_header(head.partition(b"\n")[0].decode(errors="replace").split(","), declared):
-        return f"is no {KINDS}, and holds games: name it .csv"
+        return f"is no {KINDS}, and holds such rows: name it .csv"
     return f"is no {KINDS}"
 
 
@@ -74,7 +74,7 @@ def _join(files: Sequence[RawFile]) -> pd.DataFrame:
     if sum(n_bytes.values()) > MAX_TEXT_BYTES:
         name = max(n_bytes, key=n_bytes.__getitem__)
         raise BadData(
-            f"the different values of {name} in all game files take {n_bytes[name]:,} bytes, and all columns may take "
+            f"the different values of {name} in all data files take {n_bytes[name]:,} bytes, and all columns may take "
             f"{MAX_TEXT_BYTES:,}: correct what is no {name}"
         )
     rows: pd.DataFrame = table.to_pandas()
@@ -100,8 +100,8 @@ def _read_file(file: DataFile, declared: Sequence[Column], max_bytes: int) -> tu
         data = unzip(data, name, max_bytes)
     if len(data) > max_bytes:
         raise BadData(
-            f"{name} unpacks to more than is read: {MAX_BYTES:,} bytes of all game files together; "
-            "remove what is no game, or columns that are not read"
+            f"{name} unpacks to more than is read: {MAX_BYTES:,} bytes of all data files together; "
+            "remove what is no data, or columns that are not read"
         )
     if name.lower().endswith(".parquet"):
         return read_parquet(data, name, declared, max_bytes), len(data)

@@ -1,4 +1,4 @@
-"""A rule that each row of game data must meet by itself."""
+"""A rule that each row of data must meet by itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The day that it is where the games are played, and the morning that a run is as of. Standard library only."""
+"""The day that it is in the data's time zone, and the morning that a run is as of. Standard library only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a date, a whole number, a flag and a missing value are written in game data: CSV, Parquet and JSON alike.
+"""How a date, a whole number, a flag and a missing value are written in data: CSV, Parquet and JSON alike.
 
 Standard library only: a request to the server is read by the same rules.
 """
@@ -17,7 +17,7 @@ MISSING_RULE: Final = f"missing is written as nothing or {', '.join(MISSING[1:])
 DATE_RULE: Final = "is not a real date written YYYY-MM-DD"
 FLAG_RULE: Final = f"is not true or false: yes, no, t, f, 1, 0, 1.0 and 0.0 are read as well; {MISSING_RULE}"
 
-NOT_GIVEN: Final = -2  # of a flag: other rows of the game may know it
+NOT_GIVEN: Final = -2  # of a flag: other rows of the same id may know it
 
 _ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # The year first has one meaning, and so has a midnight of no zone: a day, as databases and pandas write it.

@@ -1,4 +1,4 @@
-"""Evaluate: candidate, champion and baselines on the same games; report; last_evaluated.json.
+"""Evaluate: candidate, champion and baseline on the same rows; report; last_evaluated.json.
 
 in   processing/input/model/model.tar.gz              the candidate (Train)
      processing/input/features/features.parquet       (Prepare)

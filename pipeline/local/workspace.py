@@ -28,6 +28,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 PIPELINE_NAME: Final = "retraining"
 DATA_BUCKET: Final = "data"
 ARTIFACT_BUCKET: Final = "artifacts"
+COPY_FOLDERS: Final = ("data", "events")  # of the data bucket: where copies of data folders are
 NO_IMAGE: Final = "local"  # stands for the image where jobs are child processes
 MODEL_PACKAGE_GROUP: Final = "model"  # a store holds one workload
 SPARK_CODE_FILE: Final = "spark_step.zip"
@@ -81,8 +82,8 @@ def put_spark_code(store: Store) -> None:
     store.move(temporary, store.object_path(SPARK_CODE))
 
 
-def data_prefix(source: Path, kind: str = "data") -> str:
-    """A prefix of its own for each source, so that runs on different games do not change each other's input."""
+def data_prefix(source: Path, kind: str = COPY_FOLDERS[0]) -> str:
+    """A prefix of its own for each source, so that runs on different data do not change each other's input."""
     whole = source.resolve()
     name = re.sub(r"[^\w.-]", "_", whole.name)[:LONGEST_NAME]  # as a key of S3 and as a file of this machine
     return f"{kind}/{name}-{hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]}"

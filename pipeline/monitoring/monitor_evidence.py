@@ -12,8 +12,8 @@ probabilities, so nothing else is needed. Against it stand named failure modes:
 For each the likelihood ratio of the rows, averaged over the alternatives, over the greatest that the tolerated
 forecasters reach (universal inference: Wasserman, Ramdas and Balakrishnan 2020), is an e-process: its expectation never
 exceeds one, however often it is looked at. A fault begins in some week that nobody knows, so one such process is begun
-each week of games and they are summed (a Shiryaev-Roberts e-detector: Shin, Ramdas and Rinaldo 2022). The sum crosses a
-limit of L by chance no more often than once in L weeks with rows on average, looked at daily or not.
+each week with rows, and they are summed (a Shiryaev-Roberts e-detector: Shin, Ramdas and Rinaldo 2022). The sum
+crosses a limit of L by chance no more often than once in L weeks with rows on average, looked at daily or not.
 
 Pure functions over arrays: `verdict` is for one run, `evidence_by_day` for every run of a span at once.
 """

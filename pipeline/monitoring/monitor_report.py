@@ -136,7 +136,7 @@ def _y(value: float) -> float:
 def _template() -> Template:
     environment = Environment(
         loader=FileSystemLoader([Path(__file__).parent, Path(report_words.__file__).parent]),  # the report's style
-        autoescape=True,  # team codes come from the data
+        autoescape=True,  # names of groups come from the data
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

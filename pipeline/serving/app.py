@@ -26,7 +26,7 @@ from pipeline.serving.requests import BadRequestError, TooManyRowsError
 MAX_BODY_BYTES: Final = 6 * 1024 * 1024
 MOST_READ_BYTES: Final = 10 * MAX_BODY_BYTES
 # Requests computed at a time. They share one interpreter: of eight, each waits for the others (half the throughput);
-# with one, a single game waits for whole batches. So large bodies wait for each other, and small ones never for them.
+# with one, a single row waits for whole batches. So large bodies wait for each other, and small ones never for them.
 _THREADS: Final = 2
 _LARGE_BYTES: Final = 64 * 1024
 

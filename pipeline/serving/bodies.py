@@ -19,9 +19,9 @@ PREDICTIONS_KEY: Final = "predictions"
 
 _LONGEST_LINE: Final = 64 * 1024  # characters of a line of CSV: seven values of at most a hundred each need fewer
 _LINE: Final = re.compile(r"[^\r\n]*+(?:\r\n?|\n)|[^\r\n]++")
-# Signs that part values and rows, for each game of a table: all seven columns have 8, the others may be in names.
+# Signs that part values and rows, for each row of a table: seven columns have 8, the others may be in names.
 _SIGNS_OF_A_ROW: Final = 16
-_LONGEST_ROW: Final = 8 * 1024  # characters of a game in JSON
+_LONGEST_ROW: Final = 8 * 1024  # characters of a row in JSON
 _DECODER: Final = json.JSONDecoder()
 _BLANKS: Final = "[ \t\r\n]*+"
 _OPENING: Final = rf"{_BLANKS}\{{{{{_BLANKS}{{key}}{_BLANKS}:{_BLANKS}\[{_BLANKS}"
@@ -53,7 +53,7 @@ def _rows(text: str, format: RequestFormat) -> Iterator[Any]:
         number += 1
         piece = text[place : place + _LONGEST_ROW]
         try:
-            game, length = _DECODER.raw_decode(piece)
+            row, length = _DECODER.raw_decode(piece)
         except ValueError as error:  # not JSON, or a number of thousands of digits
             long = f", or it has more than {_LONGEST_ROW:,} characters" if len(piece) == _LONGEST_ROW else ""
             raise BadRequestError(
@@ -61,7 +61,7 @@ def _rows(text: str, format: RequestFormat) -> Iterator[Any]:
             ) from None
         except RecursionError:
             raise BadRequestError(f"the body is nested too deeply; {_should(format)}") from None
-        yield game
+        yield row
         comma = _COMMA.match(text, place + length)
         more, place = comma is not None, comma.end() if comma else place + length
     if not opening or not _CLOSING.fullmatch(text, place):

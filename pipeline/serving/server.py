@@ -29,7 +29,7 @@ from pipeline.serving.forecaster import load_forecaster
 PORT_VARIABLE: Final = "SAGEMAKER_BIND_TO_PORT"  # set where several containers share a network
 DEFAULT_PORT: Final = 8080
 DEFAULT_STALE_AFTER_DAYS: Final = 7
-# A single game, asked for beside a batch of 10,000, waits for the interpreter many times, and each time so long: with
+# A single row, asked for beside a batch of 10,000, waits for the interpreter many times, and each time so long: with
 # Python's own 5 ms its median latency doubles (docs/serving.md).
 SWITCH_SECONDS: Final = 0.0005
 # SageMaker kills a container 30 s after it told it to stop; a request may take up to 60 s, ours take milliseconds.

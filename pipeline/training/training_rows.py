@@ -1,6 +1,6 @@
 """The rows that one host trains on: its own row groups of features.parquet, in memory or read again for each fit.
 
-Of n hosts, host r has the row groups r, r + n, r + 2n and so on: a share of every season, and of every checkpoint.
+Of n hosts, host r has the row groups r, r + n, r + 2n and so on: a share of every year, and of every checkpoint.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def test_after_a_fail_step_no_retry_is_offered() -> None:
     others = RUN.with_state(described("Failed"), [{}, {"Metadata": {"ProcessingJob": {}}}])
     assert step_failed(others, {"StepName": "S"}, "r", "t").text.endswith(RETRY)
     ended = RUN.with_state(described("Failed"), [{"Metadata": {}}, {"Metadata": {"Fail": {}}}])
-    remedy = "               with --param NAME=VALUE; the same games with the same limits are not judged twice\n"
+    remedy = "               with --param NAME=VALUE; the same data with the same limits is not judged twice\n"
     text = step_failed(ended, {"StepName": "S"}, "r", "t").text
     assert text.endswith(WHERE.replace("TITLE", "step S failed") + remedy)
 

@@ -72,7 +72,7 @@ def step_failed(run: Run, step: Mapping[str, Any], reason: str, trigger: str) ->
     ]
     # SageMaker refuses to retry a run that a Fail step has ended (dg/pipelines-build.html, Fail step).
     if any("Fail" in failed.get("Metadata", {}) for failed in run.failed_steps):
-        lines.append("               with --param NAME=VALUE; the same games with the same limits are not judged twice")
+        lines.append("               with --param NAME=VALUE; the same data with the same limits is not judged twice")
     else:
         lines += [
             "Go on from this step, with the same data and definition, when the run has ended:",

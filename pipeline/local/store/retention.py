@@ -21,7 +21,7 @@ from pipeline.local.store.locks import try_lock
 from pipeline.local.store.record import RunResult, readable_run, record_path
 from pipeline.local.store.registry import Registry
 from pipeline.local.store.store import STALE_SECONDS, Store, remove
-from pipeline.local.workspace import DATA_BUCKET
+from pipeline.local.workspace import COPY_FOLDERS, DATA_BUCKET
 
 KEPT_RUNS: Final = 60  # two months of nights
 _RUNS: Final = "runs"  # below a bucket: what belongs to one execution
@@ -142,7 +142,7 @@ def _unused_copies(store: Store, kept: Sequence[RunResult]) -> list[Path]:
     """Copies of data folders that none of the runs has read, and no run that is just beginning."""
     used = {str(run.parameters.get(name)) for run in kept for name in ("DataPrefix", "EventsPrefix")}
     bucket = store.root / "objects" / DATA_BUCKET
-    copies = (copy for kind in ("games", "events") for copy in _folders(bucket / kind) if _COPY.fullmatch(copy.name))
+    copies = (copy for kind in COPY_FOLDERS for copy in _folders(bucket / kind) if _COPY.fullmatch(copy.name))
     return [copy for copy in copies if copy.relative_to(bucket).as_posix() not in used and _age(copy) > STALE_SECONDS]
 
 

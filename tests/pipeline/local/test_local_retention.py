@@ -28,7 +28,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
 
 
-def night(store: Store, n: int, *, version: bool = False, prefix: str = "games/x-00000000") -> str:
+def night(store: Store, n: int, *, version: bool = False, prefix: str = "data/x-00000000") -> str:
     """What a run leaves: record, log, working files and, where it registered, a version."""
     execution_id = f"{n:012x}"
     folder = store.run_folder(execution_id)
@@ -39,7 +39,7 @@ def night(store: Store, n: int, *, version: bool = False, prefix: str = "games/x
     if n:  # the first is written as runs write it; to wait for the disk a thousand times would show nothing
         text = record_path(store, "0" * 12).read_text()
         text = text.replace("0" * 12, execution_id).replace('"started_at": 0.0', f'"started_at": {float(n)}')
-        record_path(store, execution_id).write_text(text.replace("games/x-00000000", prefix))
+        record_path(store, execution_id).write_text(text.replace("data/x-00000000", prefix))
     else:
         save_run(store, run)
     place = store.root / "objects" / "artifacts" / "runs" / execution_id
@@ -143,15 +143,15 @@ def test_files_of_a_run_without_a_record_go_when_they_are_old(store: Store) -> N
 
 
 def copies(store: Store) -> Iterator[str]:
-    yield from (path.name for path in (store.root / "objects/data/games").iterdir())
+    yield from (path.name for path in (store.root / "objects/data/data").iterdir())
 
 
 def test_copies_of_data_that_no_kept_run_has_read_go(store: Store) -> None:
-    night(store, 0, prefix="games/used-11111111")
-    night(store, 1, prefix="games/used-11111111")
+    night(store, 0, prefix="data/used-11111111")
+    night(store, 1, prefix="data/used-11111111")
     names = ("used-11111111", "unused-22222222", "beginning-33333333", "put by hand")
     for name in names:
-        folder = store.root / "objects/data/games" / name
+        folder = store.root / "objects/data/data" / name
         folder.mkdir(parents=True)
         (folder / "games.csv").write_text("x")
         if not name.startswith("beginning"):

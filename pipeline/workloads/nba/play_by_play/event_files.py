@@ -191,8 +191,8 @@ def _parquet_layout(found: Sequence[Column], name: str) -> tuple[str, ...]:
     for column in wanted.values():
         if column.name == "date" and column.kind == INSTANTS:
             raise StepError(
-                f"{name}: date is a time in UTC ({column.type}), and a day in UTC is often the day after the game's; "
-                "write the local day of the game, as a date or as text (YYYY-MM-DD)"
+                f"{name}: date is a time in UTC ({column.type}), and a day in UTC is often the next local day; "
+                "write the local day, as a date or as text (YYYY-MM-DD)"
             )
         days, floats = column.name == "date", column.name in _FLOATS_ALLOWED
         if column.kind not in (TEXT, WHOLE, *([DAYS] * days), *([FLOATS] * floats)):

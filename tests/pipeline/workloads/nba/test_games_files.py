@@ -56,8 +56,8 @@ def typed_frame() -> pd.DataFrame:
             "fields seem to be separated by ';': separate them by commas",
         ),
         ({"a.csv": "team,city\nBOS,Boston\n"},
-         "found: team, city; rename or add them, or move a file of anything else than games elsewhere"),
-        ({"a.csv": GOOD + OTHER}, "the first line seems to be a game: write the names of the columns above it"),
+         "found: team, city; rename or add them, or move a file of anything else elsewhere"),
+        ({"a.csv": GOOD + OTHER}, "the first line seems to be a row: write the names of the columns above it"),
         ({"a.csv": "Games of 2021\n\n" + HEADER + GOOD},
          "a.csv, line 3: this seems to be the header: remove the lines above it"),
         (
@@ -89,7 +89,7 @@ def typed_frame() -> pd.DataFrame:
          "a.csv, line 1: the header cannot be read (unexpected end of data); export it again"),
         ({"a.parquet": typed_frame().head(0)}, "a.parquet has columns and no rows; export it again or remove it"),
         ({"notes.txt": "hello", "_SUCCESS": "", ".hidden.csv": HEADER, "_tmp/a.csv": HEADER},
-         'there is no *.csv, *.csv.gz or *.parquet file under DataPrefix (locally: --data); put the game files there '
+         'there is no *.csv, *.csv.gz or *.parquet file under DataPrefix (locally: --data); put the data files there '
          '(.hidden.csv is hidden: its name starts with "." or "_"; _SUCCESS is hidden: its name starts with "." or '
          '"_"; _tmp/ is hidden: its name starts with "." or "_")'),
     ],
@@ -293,7 +293,7 @@ def test_parquet_says_the_same_as_csv(load: Load, frame: pd.DataFrame, tmp_path:
 
 def test_midnights_in_utc_are_not_taken_as_local_days(load: Load) -> None:
     frame = typed_frame().assign(date=lambda rows: rows["date"].dt.tz_localize("UTC"))
-    with pytest.raises(BadData, match=r"^a\.parquet: date is a time in UTC .*; write the local day of the game, as a"):
+    with pytest.raises(BadData, match=r"^a\.parquet: date is a time in UTC .*; write the local day, as a"):
         load({"a.parquet": frame})
 
 

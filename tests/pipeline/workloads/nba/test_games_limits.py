@@ -73,7 +73,7 @@ def test_too_much_text(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_rows, "MAX_TEXT_BYTES", 1_000)
     error = refusal(load, HEADER + GOOD + GOOD.replace("BOS", "x" * 1_000))
     assert str(error).startswith(
-        "the different values of home_team in all game files take 1,011 bytes, and all columns"
+        "the different values of home_team in all data files take 1,011 bytes, and all columns"
     )
 
 
@@ -216,7 +216,7 @@ def test_a_line_break_in_a_parquet_value_is_a_bad_row(load: Load) -> None:
     frame.loc[3, "home_team"] = "LAL\n2021-01-01,2021,BOS"
     loaded = load({"a.parquet": frame})
     assert loaded.quarantine[["line", "rule"]].to_numpy().tolist() == [
-        [4, "has a line break within home_team; write one game in a row, and each value on one line"]
+        [4, "has a line break within home_team; write each row, and each value, on one line"]
     ]
     assert len(loaded.games) == len(frame) - 1
 
