@@ -115,6 +115,7 @@ def test_invoked_from_the_asset_alone_as_lambda_does(asset: Path, tmp_path: Path
             "ARTIFACT_BUCKET": "asset-test",
             "PIPELINE_NAME": "retraining-test",
             "ALERTS_TOPIC_ARN": "arn:aws:sns:us-west-2:123456789012:alerts",
+            "SEED_OBJECTS": "{}",
             "APPROVERS_TOPIC_ARN": "arn:aws:sns:us-west-2:123456789012:approvers",
         }
         done = subprocess.run(

@@ -186,7 +186,7 @@ def parquet_of(**columns: Any) -> pd.DataFrame:
         ({"a.parquet": parquet_of().rename(columns={"team": "teams"})}, 'did you mean "teams"? rename it'),
         (
             {"a.parquet": parquet_of(date=pd.Timestamp("2022-10-19", tz="America/New_York"))},
-            "a.parquet: date is a time in UTC (timestamp with time zone), and a day in UTC is often the day after",
+            "a.parquet: date is a time in UTC (timestamp with time zone), and a day in UTC is often the next local day",
         ),
         ({"a.parquet": parquet_of(team=1.5)}, "a.parquet: team is of type double; write it as text"),
         ({"a.csv": b"game_id," * 2 + ",".join(nba.EVENT_COLUMNS).encode()}, 'column "game_id" stands twice'),
