@@ -124,3 +124,20 @@ def test_import_rules_hold(root: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+GENERATED = ("docs/reference.md", "docs/permissions.md", "docs/findings.md", "docs/cost.md", "docs/resources.md")
+
+
+@pytest.mark.parametrize("document", [name for name in DOCUMENTS if name not in GENERATED])
+def test_no_line_is_longer_than_an_editor_shows(root: Path, document: str) -> None:
+    """But for tables, headings and what a terminal printed."""
+    prose = re.sub(r"(?ms)^ *```.*?^ *```", "", text_of(root, document))
+    lines = [line for line in prose.splitlines() if not line.lstrip().startswith(("|", "#"))]
+    assert [line for line in lines if len(line) > 120] == []
+
+
+@pytest.mark.parametrize("document", [name for name in DOCUMENTS if name != "README.md"])
+def test_every_page_is_linked_from_another(root: Path, document: str) -> None:
+    others = [text_of(root, other) for other in DOCUMENTS if other != document]
+    assert any(Path(document).name in text for text in others)
