@@ -17,7 +17,8 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from benchmarks import scale_aggregation, scale_training
+from benchmarks import scale_training
+from benchmarks.nba import scale_aggregation
 
 # Each prints its tables; its argument is --full. It returns 2 where the real data is missing, else 0.
 PARTS: Final[dict[str, Callable[[bool], int]]] = {

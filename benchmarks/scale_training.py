@@ -30,10 +30,10 @@ from benchmarks.timed_process import Run, growth, timed
 from pipeline.contract import names as c
 from pipeline.jobs.prepare import MAX_ROW_GROUP, write_features
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba.feature_names import LAYOUT
 from pipeline.workloads.nba.features import features_and_state
 from pipeline.workloads.nba.game_data.games import load_games
-from pipeline.workloads.nba.state_file import write_state
+from pipeline.workloads.nba.team_state.feature_names import LAYOUT
+from pipeline.workloads.nba.team_state.state_file import write_state
 
 REAL_GAMES: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "games"
 AS_OF: Final = date(2023, 7, 1)

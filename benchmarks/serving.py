@@ -30,9 +30,9 @@ import numpy as np
 
 from pipeline.serving.app import JSON, MAX_BODY_BYTES
 from pipeline.training.artifact import read_artifact
-from pipeline.workloads.nba.elo import Schedule
-from pipeline.workloads.nba.league_state import LeagueState
-from pipeline.workloads.nba.state_file import read_state
+from pipeline.workloads.nba.team_state.elo import Schedule
+from pipeline.workloads.nba.team_state.league_state import LeagueState
+from pipeline.workloads.nba.team_state.state_file import read_state
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 REAL_GAMES: Final = ROOT.parent / "shared" / "data" / "games"

@@ -235,7 +235,7 @@ def as_object(done: Replay, report: Path, *, simulated: bool) -> Mapping[str, An
 
 def _show(done: Replay, report: Path, *, simulated: bool, as_json: bool) -> None:
     from pipeline.backtest.report import write_report  # noqa: PLC0415
-    from scripts.show_replay import show  # noqa: PLC0415
+    from scripts.output.backtest import show  # noqa: PLC0415
 
     write_report(report, done, simulated=simulated)
     if as_json:

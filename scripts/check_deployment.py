@@ -13,7 +13,7 @@ from typing import Final
 
 import click
 
-from scripts.aws import NAME_PREFIX, aws_options, connect, explained
+from scripts.cloud.connection import NAME_PREFIX, aws_options, connect, explained
 from scripts.deployment import (
     account,
     alarms,

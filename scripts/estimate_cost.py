@@ -33,7 +33,7 @@ from pipeline.cost.standing import SERVERLESS, Endpoint, Line, endpoint_line, re
 from pipeline.local import workspace
 from pipeline.local.store.record import SUCCEEDED, recent_runs
 from pipeline.local.store.store import Store
-from scripts.show_bill import Notes, as_object, page
+from scripts.output.cost import Notes, as_object, page
 
 # What changes no price, and need not be known yet.
 ANY: Final = (

@@ -24,8 +24,8 @@ from pipeline.local.store.champion import promote, read_champion, unusable
 from pipeline.local.store.faults import StoreError, explain
 from pipeline.local.store.registry import APPROVED, PENDING, REJECTED, Registry, RegistryError
 from pipeline.local.store.store import Store
-from scripts.aws import aws_options, explained
-from scripts.aws_review import AwsReview
+from scripts.cloud.connection import aws_options, explained
+from scripts.cloud.review import AwsReview
 
 version_option = click.option("--version", type=click.IntRange(min=1), help="Which version. Default: the newest.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")

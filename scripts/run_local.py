@@ -317,7 +317,7 @@ def main(
     if as_json:
         click.echo(json.dumps(outcome, indent=2))
     else:
-        from scripts.show_outcome import show  # noqa: PLC0415 - rich is needed for people only
+        from scripts.output.outcome import show  # noqa: PLC0415 - rich is needed for people only
 
         on_screen = not quiet and sys.stderr.isatty() and sys.stdout.isatty()
         other = default_workload() != configured_workload()

@@ -10,8 +10,8 @@ import json
 
 import click
 
-from scripts.aws import AwsError, Deployed, aws_options, connect, explained
-from scripts.execution import lines, newest, read
+from scripts.cloud.connection import AwsError, Deployed, aws_options, connect, explained
+from scripts.output.execution import lines, newest, read
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

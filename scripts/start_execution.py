@@ -18,8 +18,8 @@ import click
 from pipeline.contract.parameters import with_any_reason
 from pipeline.definition.service_rules import check_definition
 from pipeline.local.plan.parameters import PlanError, bind_parameters, declared_parameters
-from scripts.aws import Deployed, aws_options, connect, explained
-from scripts.execution import SUCCEEDED, Execution, lines, read
+from scripts.cloud.connection import Deployed, aws_options, connect, explained
+from scripts.output.execution import SUCCEEDED, Execution, lines, read
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.type_defs import ParameterTypeDef

@@ -20,7 +20,7 @@ from typing import Any
 import click
 
 from pipeline.definition.diff import Difference, compare
-from scripts.aws import Deployed, aws_options, connect, definition_of, explained
+from scripts.cloud.connection import Deployed, aws_options, connect, definition_of, explained
 
 DEFINITION = "pipeline/workloads/nba/definition.json"
 ROOT = Path(__file__).resolve().parents[1]

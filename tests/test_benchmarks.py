@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks.scale_aggregation import compare
+from benchmarks.nba.scale_aggregation import compare
 from pipeline.workloads.nba import columns as nba
 
 # The forecasts of another processor's XGBoost may differ in their last digits.
@@ -35,7 +35,7 @@ def signed_numbers(text: str) -> list[float]:
 def test_whether_features_of_events_help_is_what_the_document_says(root: Path) -> None:
     text = (root / "docs/scaling.md").read_text(encoding="utf-8")
     section = text.partition("## Do the features help?")[2].partition("\n## ")[0]
-    printed, documented = signed_numbers(run("event_features")), signed_numbers(section)
+    printed, documented = signed_numbers(run("nba.event_features")), signed_numbers(section)
     assert len(printed) == 3 * (4 * 2 + 3)  # difference and interval: four sets in two places, three shares of luck
     assert documented == pytest.approx(printed, abs=TOLERANCE)
     below, above = printed[1::3], printed[2::3]
@@ -44,7 +44,7 @@ def test_whether_features_of_events_help_is_what_the_document_says(root: Path) -
 
 @pytest.mark.usefixtures("real_games")
 def test_the_model_is_better_than_elo_in_each_season() -> None:
-    assert "kept: better in each season" in run("model_quality")
+    assert "kept: better in each season" in run("nba.model_quality")
 
 
 def test_the_pandas_that_duckdb_is_timed_against_does_the_same_work(real_events: Path, tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_the_pandas_that_duckdb_is_timed_against_does_the_same_work(real_events:
     table.to_parquet(damaged)
     for name, program in (
         ("step", "pipeline.workloads.nba.play_by_play.aggregate"),
-        ("reference", "benchmarks.pandas_team_games"),
+        ("reference", "benchmarks.nba.pandas_team_games"),
     ):
         folders = [str(events), str(output / name)]
         arguments = ["--input", folders[0], "--output", folders[1]] if name == "step" else folders

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from scripts.write_reference import commands, reference
+from scripts.writers.reference import commands, reference
 
 DOCUMENTS = ("README.md", *(f"docs/{path.name}" for path in (Path(__file__).parents[1] / "docs").glob("*.md")))
 
@@ -22,7 +22,7 @@ def text_of(root: Path, document: str) -> str:
 
 
 def test_reference_is_current(root: Path) -> None:
-    assert text_of(root, "docs/reference.md") == reference(), "run python -m scripts.write_reference"
+    assert text_of(root, "docs/reference.md") == reference(), "run python -m scripts.writers.reference"
 
 
 def test_every_command_is_in_the_reference(root: Path) -> None:

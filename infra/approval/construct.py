@@ -25,7 +25,7 @@ from infra.foundation.permissions import allow
 from infra.foundation.storage import RUNS_PREFIX
 from infra.lambda_shared import place
 from infra.settings.settings import Settings
-from pipeline.contract.registration import LAST_EVALUATED_KEY, REGISTERED_KEY
+from pipeline.contract.retrain_policy import LAST_EVALUATED_KEY, REGISTERED_KEY
 
 HANDLER: Final = "infra.approval.function.handler.handler"
 TIMEOUT: Final = cdk.Duration.minutes(2)

@@ -15,7 +15,7 @@ from infra.settings.settings import Settings
 from infra.training.image import Image
 from infra.training.spark import SparkCluster, SparkCode
 from pipeline.contract import names as c
-from pipeline.contract.registration import LAST_EVALUATED_KEY
+from pipeline.contract.retrain_policy import LAST_EVALUATED_KEY
 
 RUNS: Final = "runs"
 READ: Final = (RUNS, c.CHAMPION_CHANNEL, c.EVALUATED_CHANNEL)

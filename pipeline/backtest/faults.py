@@ -24,8 +24,8 @@ from pipeline.backtest.candidates import Tampering
 from pipeline.backtest.fits import CLEAN, Source
 from pipeline.backtest.world import EPOCH, ReplayError, World, digests_of
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba.feature_names import FEATURES
 from pipeline.workloads.nba.game_data.games import BadData, load_games
+from pipeline.workloads.nba.team_state.feature_names import FEATURES
 
 BAD_FEED, LEAK, BROKEN_FIT, BROKEN_WEIGHTS = "bad-feed", "leak", "broken-fit", "broken-weights"
 KINDS: Final = (BAD_FEED, LEAK, BROKEN_FIT, BROKEN_WEIGHTS)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pipeline.training import logistic, model
 from pipeline.training.lean_xgboost import xgb
 from pipeline.training.model import Hyperparameters
-from pipeline.workloads.nba import feature_names
+from pipeline.workloads.nba.team_state import feature_names
 
 
 def digest(*parts: str) -> str:

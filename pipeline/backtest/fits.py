@@ -23,7 +23,7 @@ from pipeline.backtest.fit_cache import FitCache, digest
 from pipeline.training.logistic import sigmoid
 from pipeline.training.model import Hyperparameters, fit, predict_log_odds
 from pipeline.training.training_sets import FeatureMatrix
-from pipeline.workloads.nba.feature_names import LAYOUT
+from pipeline.workloads.nba.team_state.feature_names import LAYOUT
 
 FloatArray = NDArray[np.float64]
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline.contract import names as c
-from pipeline.contract.reason_text import public_paths, readable
+from pipeline.contract.reasons import public_paths, readable
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

@@ -12,8 +12,7 @@ from typing import Any
 from pipeline.contract import gates
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
-from pipeline.contract.registration import is_unregistered
-from pipeline.contract.retrain_policy import AUTOMATIC, training_is_due
+from pipeline.contract.retrain_policy import AUTOMATIC, is_unregistered, training_is_due
 from pipeline.contract.spec import Spec
 
 

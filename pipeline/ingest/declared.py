@@ -15,14 +15,13 @@ import pyarrow as pa
 
 from pipeline.contract.names import ROW_ID, TARGET, TIME
 from pipeline.contract.spec import Spec
-from pipeline.ingest.column_values import reader_of
 from pipeline.ingest.known import known_on
 from pipeline.ingest.quarantine import FILE, LINE, BadData, Breach, no_violations, violation_rows, violations_of
 from pipeline.ingest.raw_rows import RawGames
 from pipeline.ingest.read_rows import read_folder
 from pipeline.ingest.row_counts import reconcile_rows, refuse_bad_rows
 from pipeline.ingest.validated import LoadRequest, ValidatedRows
-from pipeline.ingest.values import given
+from pipeline.ingest.values import given, reader_of
 
 CONTRADICTION: Final = "contradicts another row of the same id"
 

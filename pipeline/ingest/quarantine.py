@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.contract.reason_text import printable
+from pipeline.contract.reasons import printable
 from pipeline.ingest.column_words import revealed
 from pipeline.ingest.files.limits import LISTED_OF_TOO_MANY, MAX_VIOLATIONS
 
@@ -135,3 +135,21 @@ def count_rules(quarantine: pd.DataFrame) -> pd.Series[int]:
     each = quarantine[RULE].value_counts()
     counts = each.groupby(each.index.str.split(":").str[0]).sum()
     return counts.sort_index().sort_values(ascending=False, kind="stable")
+
+
+@dataclass(frozen=True)
+class RowRule:
+    """A rule: the column that is blamed, what is wrong with it in words, and which rows are right."""
+
+    column: str
+    text: str
+    holds: Callable[[pd.DataFrame], pd.Series[bool]]
+    remedy: Callable[[str], str] | None = None  # what to do about a value, in words
+
+    def of(self, values: pd.Series[str]) -> str | list[str]:
+        """The text for each bad value; remedies of the first hundred only, as some are slow to find."""
+        if self.remedy is None:
+            return self.text
+        remedies = {value: self.remedy(value) for value in values.drop_duplicates().head(100)}
+        texts = {value: f"{self.text}: {remedy}" for value, remedy in remedies.items() if remedy}
+        return [texts.get(value, self.text) for value in values]

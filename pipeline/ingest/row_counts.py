@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.contract.names import QUARANTINE_FILE
-from pipeline.contract.reason_text import printable
+from pipeline.contract.reasons import printable
 from pipeline.ingest.files.data_folder import LeftOut
 from pipeline.ingest.files.limits import MAX_VIOLATIONS
 from pipeline.ingest.quarantine import (

@@ -1,14 +1,18 @@
-"""How a date, a whole number, a flag and a missing value are written in data: CSV, Parquet and JSON alike.
+"""How a value is written in data: a date, a number, a flag, a declared column, and what is missing.
 
-Standard library only: a request to the server is read by the same rules.
+The same in CSV, Parquet and JSON. Standard library only: a request to the server is read by the same rules.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
-from datetime import date
-from typing import Final
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any, Final
+
+from pipeline.contract.spec import Column
 
 # What exports write for a value that is missing, in upper or lower case: pandas, R, SQL, Hive and MySQL (\\N), Excel,
 # editors of databases, and people, whose dashes may be of any kind and number.
@@ -79,3 +83,49 @@ def flag_of(text: str) -> int | None:
     word = text.lower()
     match = _FLAG.fullmatch(word)
     return int(match[1]) if match else _FLAGS.get(word)
+
+
+MOMENT_RULE: Final = "is not a local time written YYYY-MM-DD HH:MM, without a zone"
+_SECONDS: Final = "datetime64[s]"
+
+
+def reader_of(column: Column) -> tuple[Callable[[str], Any], Any, str]:
+    """How a text of the column is read (None: it is wrong), the type of its values, and the rule in words."""
+    if column.type == "day":
+        return day_of, _SECONDS, DATE_RULE
+    if column.type == "moment":
+        return _moment, _SECONDS, MOMENT_RULE
+    if column.type == "flag":
+        return flag_of, "Float64", FLAG_RULE
+    if column.type in ("number", "integer"):
+        kind = "a whole number" if column.type == "integer" else "a number"
+        return lambda text: _number(column, text), "Float64", f"is not {kind}{_range(column)}"
+    if column.values:
+        return lambda text: text if text in column.values else None, "str", f"is none of {', '.join(column.values)}"
+    return lambda text: text, "str", ""
+
+
+def _number(column: Column, text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    low, high = (-math.inf if column.low is None else column.low), (math.inf if column.high is None else column.high)
+    fits = math.isfinite(number) and low <= number <= high and (column.type == "number" or number.is_integer())
+    return number if fits else None
+
+
+def _range(column: Column) -> str:
+    if column.low is None and column.high is None:
+        return ""
+    if column.high is None:
+        return f" from {column.low:g}"
+    return f" up to {column.high:g}" if column.low is None else f" from {column.low:g} to {column.high:g}"
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if found.tzinfo else found

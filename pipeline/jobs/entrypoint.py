@@ -28,7 +28,7 @@ from types import FrameType
 from typing import Final
 
 from pipeline.contract import names as c
-from pipeline.contract.reason_text import readable, shorten
+from pipeline.contract.reasons import readable, shorten
 from pipeline.contract.workload import current_workload, workload_names
 
 COMMANDS: Final = {

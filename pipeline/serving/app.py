@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pipeline.contract.reason_text import printable
+from pipeline.contract.reasons import printable
 from pipeline.serving.bodies import CSV, JSON, READERS, WRITERS
 from pipeline.serving.forecaster import Forecaster
 from pipeline.serving.requests import BadRequestError, TooManyRowsError

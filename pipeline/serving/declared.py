@@ -12,8 +12,7 @@ import numpy as np
 from pipeline.contract.container import StepError
 from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.contract.spec import Column, Spec
-from pipeline.ingest.column_values import reader_of
-from pipeline.ingest.values import given
+from pipeline.ingest.values import given, reader_of
 from pipeline.serving.requests import LONGEST_VALUE, BadRequestError, RequestFormat, check_each
 from pipeline.training.artifact import Artifact
 from pipeline.training.declared_layout import layout_of, signature

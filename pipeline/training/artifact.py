@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
 from pipeline.contract.feature_layout import FeatureLayout
-from pipeline.contract.reason_text import printable
+from pipeline.contract.reasons import printable
 from pipeline.ingest.files.arrow_memory import arrow_reader
 from pipeline.training.lean_xgboost import xgb
 from pipeline.training.model_files import (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from scripts.aws import AwsError, Deployed
+from scripts.cloud.connection import AwsError, Deployed
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Final
 
 from scripts.deployment.environment import Environment
 from scripts.deployment.line import FAILED, OK, WARNING, Line
-from scripts.execution import SUCCEEDED, UNFINISHED, again, duration
+from scripts.output.execution import SUCCEEDED, UNFINISHED, again, duration
 from scripts.start_execution import follow
 
 REASON: Final = "check"

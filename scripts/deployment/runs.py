@@ -10,7 +10,7 @@ from infra.settings.schedule_expression import longest_gap_hours
 from infra.settings.setting_rules import RUN_HOURS
 from scripts.deployment.environment import Environment
 from scripts.deployment.line import FAILED, OK, WARNING, Line
-from scripts.execution import SUCCEEDED, UNFINISHED, Execution, again, read
+from scripts.output.execution import SUCCEEDED, UNFINISHED, Execution, again, read
 
 _LONGEST_RUN: Final = timedelta(hours=RUN_HOURS)
 

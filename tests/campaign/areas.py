@@ -32,7 +32,7 @@ from trained_models import answers, write_good_model
 from written_games import load, original, original_rows
 
 from pipeline.contract.container import StepError
-from pipeline.contract.reason_text import readable
+from pipeline.contract.reasons import readable
 from pipeline.local.store.faults import StoreError
 from pipeline.serving.app import make_app
 from pipeline.serving.forecaster import Forecaster, load_forecaster

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from deployments import IMAGE, Deployed, Mailbox, eventually
 from emulated_run import AccountRun
 
-from pipeline.contract.registration import LAST_EVALUATED_KEY, REGISTERED_KEY
+from pipeline.contract.retrain_policy import LAST_EVALUATED_KEY, REGISTERED_KEY
 from pipeline.local import workspace
 from pipeline.workloads.nba.sample import write as write_sample
 

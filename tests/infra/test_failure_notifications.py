@@ -26,7 +26,7 @@ from run_worlds import PIPELINE_ARN, VARIABLES, RunWorld
 from sagemaker_emulation import ACCOUNT, GENERIC_REASON, REGION, Run, taught
 
 from infra.failure_notifications.function import handler
-from pipeline.contract.failure_reason import failure_reason
+from pipeline.contract.reasons import failure_reason
 
 WORLDS = int(os.environ.get("WORLDS", "1000"))
 HOURLY = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}

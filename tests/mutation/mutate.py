@@ -26,8 +26,10 @@ SPINNER = re.compile("[\u2800-\u28ff]")
 MODULES: Mapping[str, tuple[str, ...]] = {
     "pipeline/contract/gates.py": ("tests/pipeline/contract/test_gates.py",),
     "pipeline/contract/promotion.py": ("tests/pipeline/contract/test_promotion.py",),
-    "pipeline/contract/retrain_policy.py": ("tests/pipeline/contract/test_retrain_policy.py",),
-    "pipeline/contract/registration.py": ("tests/pipeline/test_registration_rule.py",),
+    "pipeline/contract/retrain_policy.py": (
+        "tests/pipeline/contract/test_retrain_policy.py",
+        "tests/pipeline/contract/test_registration_rule.py",
+    ),
     "pipeline/evaluation/evaluation.py": ("tests/pipeline/evaluation/test_evaluation_numbers.py",),
     "pipeline/evaluation/news.py": ("tests/pipeline/evaluation/test_news.py",),
     "pipeline/local/store/registry.py": ("tests/pipeline/local/test_local_registry.py",),

@@ -12,7 +12,7 @@ import pytest
 from emulated_pipeline import GROUP, PIPELINE, Cloud, deployed_definition, emulated
 from sagemaker_emulation import ACCOUNT, REGION, Run
 
-from scripts.aws import connect
+from scripts.cloud.connection import connect
 from scripts.deployment import account, registry
 from scripts.deployment.environment import Environment
 from scripts.deployment.line import FAILED, OK, WARNING, Line

@@ -17,8 +17,8 @@ from pipeline.cost.prices import PriceError, load_prices
 from pipeline.local.store.record import RunResult, StepResult, save_run
 from pipeline.local.store.store import Store
 from scripts.estimate_cost import find_seconds, last_seconds, main
-from scripts.show_bill import night_table
-from scripts.write_reference import with_estimate
+from scripts.output.cost import night_table
+from scripts.writers.reference import with_estimate
 
 MAILED = ("-c", "env=prod", "-c", "alert_emails=oncall@example.com", "-c", "approver_emails=lead@example.com")
 
@@ -90,7 +90,7 @@ def test_every_machine_of_a_job_is_billed_and_said(definition: dict[str, Any]) -
 
 def test_the_page_shows_what_it_prints(root: Path) -> None:
     text = (root / "docs" / "cost.md").read_text(encoding="utf-8")
-    assert with_estimate(text) == text, "run python -m scripts.write_reference"
+    assert with_estimate(text) == text, "run python -m scripts.writers.reference"
     assert "  machine hours " in text
 
 

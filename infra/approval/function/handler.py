@@ -1,7 +1,7 @@
 """The function behind approvals: champion/ follows the registry, and approvers hear of a version that waits.
 
 It also notes beside the last-evaluated record that the registry has it: see
-pipeline.contract.registration.
+pipeline.contract.retrain_policy.
 
 Called by EventBridge (a model package changed; every hour, for events that were lost; the nightly monitor has
 written its numbers, which become metrics), and by CloudFormation at a deploy, so that the seed objects are there before
@@ -33,7 +33,7 @@ from infra.lambda_shared.place import OUTBOX_PREFIX, Context, Place
 from infra.lambda_shared.registry import PENDING, Registry
 from pipeline.contract import names as c
 from pipeline.contract.promotion import APPROVED, seconds
-from pipeline.contract.registration import LAST_EVALUATED_KEY, REGISTERED_KEY, is_unregistered, registration
+from pipeline.contract.retrain_policy import LAST_EVALUATED_KEY, REGISTERED_KEY, is_unregistered, registration
 
 _WAITING: Final = "waiting-"
 

@@ -33,7 +33,7 @@ from infra.lambda_shared.place import (
     RUNS_OUTBOX_PREFIX,
     Context,
 )
-from pipeline.contract.failure_reason import failure_reason, processing_job
+from pipeline.contract.reasons import failure_reason, processing_job
 
 # The hourly call looks at runs that were started in this time: longer than a run takes, with room for a day without
 # calls.

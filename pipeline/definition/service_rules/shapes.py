@@ -1,6 +1,6 @@
 """The service's own model of the requests and responses of a pipeline's steps: shapes.json, made from botocore's.
 
-`python -m scripts.write_service_shapes` writes it; a test makes it again and compares.
+`python -m scripts.writers.service_shapes` writes it; a test makes it again and compares.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.contract.names import PROCESSING_HOSTS_FILE, TRAINING_HOSTS_FILE
-from pipeline.contract.reason_text import shorten
+from pipeline.contract.reasons import shorten
 from pipeline.local.launch.reasons import last_lines
 from pipeline.local.store.store import remove
 

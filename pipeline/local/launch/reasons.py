@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 from pipeline.contract.names import PROCESSING_FAILURE_FILE, TRAINING_FAILURE_FILE
-from pipeline.contract.reason_text import shorten
+from pipeline.contract.reasons import shorten
 
 
 def left_message(step_type: str, base_dir: Path) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from pipeline.contract.names import FAIL_MESSAGE_CHARACTERS
-from pipeline.contract.reason_text import shorten
+from pipeline.contract.reasons import shorten
 from pipeline.local.launch.reasons import last_lines
 from pipeline.local.plan.conditions import all_hold
 from pipeline.local.plan.describe import execution_arn

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.contract.names import DEFAULT_BASE_DIR
-from pipeline.contract.reason_text import shorten
+from pipeline.contract.reasons import shorten
 from pipeline.local.launch.job import Job, JobOutcome, Launcher, LaunchFault, StopSignal
 from pipeline.local.plan.describe import describe_job, job_arn
 from pipeline.local.plan.plan import RetryPolicy, Step

@@ -21,7 +21,7 @@ from pipeline.contract.promotion import (
     read_approvals,
     update_approvals,
 )
-from pipeline.contract.registration import LAST_EVALUATED_KEY, REGISTERED_KEY, is_unregistered, registration
+from pipeline.contract.retrain_policy import LAST_EVALUATED_KEY, REGISTERED_KEY, is_unregistered, registration
 from pipeline.local.store.digests import file_digest
 from pipeline.local.store.faults import StoreError, shown
 from pipeline.local.store.locks import locked

@@ -22,10 +22,18 @@ from pipeline.contract.container import StepError
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import FeatureTables
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba.elo import FIVE_THIRTY_EIGHT, BoolArray, FloatArray, IntArray, Schedule, win_probability
-from pipeline.workloads.nba.feature_names import FEATURES
-from pipeline.workloads.nba.history import History
-from pipeline.workloads.nba.league import (
+from pipeline.workloads.nba.tables import feature_table
+from pipeline.workloads.nba.team_state.elo import (
+    FIVE_THIRTY_EIGHT,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Schedule,
+    win_probability,
+)
+from pipeline.workloads.nba.team_state.feature_names import FEATURES
+from pipeline.workloads.nba.team_state.history import History
+from pipeline.workloads.nba.team_state.league import (
     HUNDREDTHS,
     LEAGUE_GAMES,
     LEAGUE_HOME_GAMES,
@@ -34,9 +42,14 @@ from pipeline.workloads.nba.league import (
     league_history,
     replay,
 )
-from pipeline.workloads.nba.league_state import KnownGames, LeagueState, asked_league, days_since_epoch, state_of
-from pipeline.workloads.nba.state_file import write_state
-from pipeline.workloads.nba.tables import feature_table
+from pipeline.workloads.nba.team_state.league_state import (
+    KnownGames,
+    LeagueState,
+    asked_league,
+    days_since_epoch,
+    state_of,
+)
+from pipeline.workloads.nba.team_state.state_file import write_state
 
 if TYPE_CHECKING:  # the steps that only name the features start half a second sooner without pandas
     import pandas as pd

@@ -47,7 +47,7 @@ SPEC: Final = Spec(
         "WalkForwardRows": 1312,  # a season
         "MaxLogLoss": 0.68,
         "MaxAccuracy": 0.73,
-        "MaxSkill": 0.03,  # benchmarks/leak_gate.py
+        "MaxSkill": 0.03,  # benchmarks/nba/leak_gate.py
         "MinEvaluatedRows": 1000,
     },
     limits=(

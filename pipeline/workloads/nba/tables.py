@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pipeline.contract.names import ROW_ID, TARGET, TIME
 from pipeline.workloads.nba.columns import AWAY_POINTS, DATE, GAME_ID, HOME_POINTS, RESULT_COLUMNS, ROLES
-from pipeline.workloads.nba.feature_names import LAYOUT
+from pipeline.workloads.nba.team_state.feature_names import LAYOUT
 
 if TYPE_CHECKING:  # the server starts half a second sooner without pandas
     import pandas as pd

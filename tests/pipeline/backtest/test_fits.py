@@ -12,7 +12,7 @@ from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.fits import CLEAN, FitKey, Source, fit_all
 from pipeline.backtest.world import digests_of
 from pipeline.training.model import Hyperparameters, fit, predict
-from pipeline.workloads.nba.feature_names import FEATURES, LAYOUT
+from pipeline.workloads.nba.team_state.feature_names import FEATURES, LAYOUT
 
 CONFIG = Hyperparameters(boosting_rounds=3, min_child_weight=5.0)
 KEYS = [FitKey(0, end) for end in range(100, 200, 10)] + [FitKey(50, 150)]

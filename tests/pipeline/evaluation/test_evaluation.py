@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from benchmarks import canaries
+from benchmarks.nba import canaries
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
 from pipeline.contract.workload import load_workload
@@ -28,11 +28,11 @@ from pipeline.training.champion import Champion, load_champion
 from pipeline.training.model import Hyperparameters, fit, predict
 from pipeline.training.walk_forward import feature_matrix, walk_forward
 from pipeline.workloads.nba import columns as nba
-from pipeline.workloads.nba.feature_names import LAYOUT
 from pipeline.workloads.nba.features import build_features, feature_signature
 from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.sample import write as write_sample
 from pipeline.workloads.nba.tables import feature_table, result_table
+from pipeline.workloads.nba.team_state.feature_names import LAYOUT
 
 WORKLOAD = load_workload("nba")
 NBA = WORKLOAD.spec

@@ -23,7 +23,7 @@ from pipeline.training.model import Hyperparameters, fit, importance, predict
 from pipeline.training.training_sets import feature_matrix
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.baseline import forecast as reference_forecast
-from pipeline.workloads.nba.feature_names import FEATURES, LAYOUT
+from pipeline.workloads.nba.team_state.feature_names import FEATURES, LAYOUT
 
 WORKLOAD = load_workload("nba")
 NBA = WORKLOAD.spec

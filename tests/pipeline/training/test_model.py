@@ -11,7 +11,7 @@ import xgboost as xgb
 from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.training.logistic import sigmoid
 from pipeline.training.model import Hyperparameters, fit, importance, linear_coefficients, predict
-from pipeline.workloads.nba.feature_names import FEATURES, LAYOUT, LINEAR_FEATURES
+from pipeline.workloads.nba.team_state.feature_names import FEATURES, LAYOUT, LINEAR_FEATURES
 
 CONFIG = Hyperparameters(boosting_rounds=20, min_child_weight=5.0, learning_rate=0.2)
 

@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from leagues import random_league
 
-from benchmarks.canaries import missing_shift, post_game_ratings
+from benchmarks.nba.canaries import missing_shift, post_game_ratings
 from pipeline.contract import names as c
 from pipeline.evaluation.metrics import score
 from pipeline.training import walk_forward as module
 from pipeline.training.model import Hyperparameters, fit, predict
 from pipeline.training.walk_forward import constant, feature_matrix, walk_forward
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba.feature_names import LAYOUT
 from pipeline.workloads.nba.features import FEATURES, build_features
 from pipeline.workloads.nba.tables import feature_table
+from pipeline.workloads.nba.team_state.feature_names import LAYOUT
 
 CONFIG = Hyperparameters(boosting_rounds=10, min_child_weight=10.0)
 COLUMNS = [

@@ -14,8 +14,7 @@ from typing import Final
 
 import pandas as pd
 
-from pipeline.ingest.quarantine import RULE, Breach, violations_of
-from pipeline.ingest.row_rule import RowRule
+from pipeline.ingest.quarantine import RULE, Breach, RowRule, violations_of
 from pipeline.ingest.values import DATE_RULE, FLAG_RULE, MISSING_RULE
 from pipeline.workloads.nba.columns import (
     AWAY_FRANCHISE,

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.contract.reason_text import printable
+from pipeline.contract.reasons import printable
 from pipeline.ingest.files.data_folder import LeftOut
 from pipeline.ingest.files.limits import MAX_VIOLATIONS
 from pipeline.ingest.quarantine import (

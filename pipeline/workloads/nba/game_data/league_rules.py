@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from pipeline.ingest.row_rule import RowRule
+from pipeline.ingest.quarantine import RowRule
 from pipeline.workloads.nba.columns import AWAY_POINTS, DATE, GAME_ID, HOME_POINTS, SEASON
 from pipeline.workloads.nba.game_data.franchise_spans import FIRST_SEASON, LAST_SEASON
 

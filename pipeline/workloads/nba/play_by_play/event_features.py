@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.game_data.franchises import franchise_of
-from pipeline.workloads.nba.history import History, IntArray
+from pipeline.workloads.nba.team_state.history import History, IntArray
 
 FloatArray = NDArray[np.float64]
 

@@ -16,13 +16,13 @@ from pipeline.serving.requests import RequestFormat
 from pipeline.training.artifact import Artifact
 from pipeline.training.training_sets import FeatureMatrix
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba.elo import Schedule
-from pipeline.workloads.nba.feature_names import FEATURES
 from pipeline.workloads.nba.features import feature_signature, features_of_asked
-from pipeline.workloads.nba.league_state import EPOCH, KnownGames, LeagueState, days_since_epoch
 from pipeline.workloads.nba.serving.asked_games import FORMAT, AskedGame, Calendar, check_games
 from pipeline.workloads.nba.serving.teams import Teams
-from pipeline.workloads.nba.state_file import read_state
+from pipeline.workloads.nba.team_state.elo import Schedule
+from pipeline.workloads.nba.team_state.feature_names import FEATURES
+from pipeline.workloads.nba.team_state.league_state import EPOCH, KnownGames, LeagueState, days_since_epoch
+from pipeline.workloads.nba.team_state.state_file import read_state
 
 
 @dataclass(frozen=True)

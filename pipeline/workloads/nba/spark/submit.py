@@ -24,7 +24,7 @@ from types import FrameType
 from typing import Final
 
 from pipeline.contract import names as c
-from pipeline.contract.reason_text import shorten
+from pipeline.contract.reasons import shorten
 from pipeline.jobs.entrypoint import RUN_AS, base_dir, supervise
 
 SUBMIT: Final = "smspark-submit"

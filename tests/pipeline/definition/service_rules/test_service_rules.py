@@ -545,9 +545,9 @@ def test_characters_are_those_that_a_full_engine_of_patterns_takes(text: str, sh
 
 def test_the_table_is_that_of_the_installed_botocore() -> None:
     from pipeline.definition.service_rules.shapes import SHAPES_FILE
-    from scripts.write_service_shapes import table
+    from scripts.writers.service_shapes import table
 
-    stale = "run python -m scripts.write_service_shapes and commit the result"
+    stale = "run python -m scripts.writers.service_shapes and commit the result"
     assert SHAPES_FILE.read_text(encoding="utf-8") == table(), stale
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.workloads.nba.elo import Schedule, pre_game_elo, win_probability
-from pipeline.workloads.nba.margin_ratings import pre_game_margin_ratings
+from pipeline.workloads.nba.team_state.elo import Schedule, pre_game_elo, win_probability
+from pipeline.workloads.nba.team_state.margin_ratings import pre_game_margin_ratings
 
 
 def schedule(*games: tuple[int, int, int, int, int, bool]) -> Schedule:
@@ -93,6 +93,6 @@ def test_a_long_schedule_is_played_across_chunks(monkeypatch: pytest.MonkeyPatch
     )
     history = games.team_history()
     whole = (*pre_game_elo(games, history), pre_game_margin_ratings(games, history).home_edge)
-    monkeypatch.setattr("pipeline.workloads.nba.elo._CHUNK", 7)
+    monkeypatch.setattr("pipeline.workloads.nba.team_state.elo._CHUNK", 7)
     pieces = (*pre_game_elo(games, history), pre_game_margin_ratings(games, history).home_edge)
     assert all((a == b).all() for a, b in zip(whole, pieces, strict=True))

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from leagues import random_league
 
-from benchmarks.naive_features import naive_features, naive_frame, replay
+from benchmarks.nba.naive_features import naive_features, naive_frame, replay
 from pipeline.contract import names as c
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba import league as league_module
 from pipeline.workloads.nba.features import FEATURES, KEY_COLUMNS, build_features, feature_signature
+from pipeline.workloads.nba.team_state import league as league_module
 
 SCORED = [n.P_ELO, *FEATURES]
 SEEDS = st.integers(0, 10_000)

@@ -15,12 +15,12 @@ from leagues import random_league
 
 from pipeline.contract import names as c
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba.elo import Schedule
 from pipeline.workloads.nba.features import FEATURES, build_features, features_and_state, features_of_asked
 from pipeline.workloads.nba.game_data.games import load_games
-from pipeline.workloads.nba.league_state import KnownGames, LeagueState, days_since_epoch
 from pipeline.workloads.nba.sample import write as write_sample
-from pipeline.workloads.nba.state_file import read_state, write_state
+from pipeline.workloads.nba.team_state.elo import Schedule
+from pipeline.workloads.nba.team_state.league_state import KnownGames, LeagueState, days_since_epoch
+from pipeline.workloads.nba.team_state.state_file import read_state, write_state
 
 SCORED = [n.P_ELO, *FEATURES]
 SEEDS = st.integers(0, 10_000)

@@ -9,8 +9,8 @@ first seasons have one too; the champion is trained on games from 2004 on, as in
 The limits were set by theory (once in 520 weeks of games) and not moved; tolerances, PSI and the calendar's slack were
 chosen while looking at seasons 2005 to 2019. 2020 to 2023 are printed apart.
 
-python -m benchmarks.drift                    all tables (about six minutes of one core)
-python -m benchmarks.drift --quick            fewer seasons and faults
+python -m benchmarks.nba.drift                    all tables (about six minutes of one core)
+python -m benchmarks.nba.drift --quick            fewer seasons and faults
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.drift_faults import FAULTS, Fault, World, none
+from benchmarks.nba.drift_faults import FAULTS, Fault, World, none
 from pipeline.contract import names as c
 from pipeline.monitoring.monitor_data import DataDays, look_at_data
 from pipeline.monitoring.monitor_evidence import FAMILIES, Forecasts, evidence_by_day
@@ -39,14 +39,14 @@ from pipeline.training.model import Hyperparameters, fit, predict
 from pipeline.training.walk_forward import feature_matrix
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.baseline import forecast as reference_forecast
-from pipeline.workloads.nba.feature_names import LAYOUT
 from pipeline.workloads.nba.features import FEATURES
 from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.monitor import Scores, score_evidence
 from pipeline.workloads.nba.spec import SPEC
 from pipeline.workloads.nba.tables import feature_table, result_table
+from pipeline.workloads.nba.team_state.feature_names import LAYOUT
 
-REAL_DATA: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "games"
+REAL_DATA: Final = Path(__file__).resolve().parents[3] / "shared" / "data" / "games"
 AS_OF: Final = date(2023, 7, 1)  # after the last real game
 FIRST_SEASON: Final = 2004
 FIRST_BASELINE: Final = 1994

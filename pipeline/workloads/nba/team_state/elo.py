@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.workloads.nba.history import DAY_CONTINUES, NEW_SEASON, SAME_DAY, History
+from pipeline.workloads.nba.team_state.history import DAY_CONTINUES, NEW_SEASON, SAME_DAY, History
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

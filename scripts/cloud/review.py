@@ -13,7 +13,7 @@ import click
 from pipeline.contract import names as c
 from pipeline.contract.promotion import APPROVAL_ID, APPROVED, UnusablePackageError, artifact_uri, next_approval_id
 from pipeline.contract.service_text import description
-from scripts.aws import AwsError, Deployed, connect
+from scripts.cloud.connection import AwsError, Deployed, connect
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.literals import ModelApprovalStatusType

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.workloads.nba.elo import (
+from pipeline.workloads.nba.team_state.elo import (
     BoolArray,
     FloatArray,
     IntArray,
@@ -21,8 +21,8 @@ from pipeline.workloads.nba.elo import (
     elo_ratings,
     pre_game_elo,
 )
-from pipeline.workloads.nba.history import History
-from pipeline.workloads.nba.margin_ratings import (
+from pipeline.workloads.nba.team_state.history import History
+from pipeline.workloads.nba.team_state.margin_ratings import (
     MarginRatings,
     RunningMargins,
     pre_game_margin_ratings,

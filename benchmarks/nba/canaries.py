@@ -10,11 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba import league as league_module
-from pipeline.workloads.nba.elo import RunningRatings, Schedule, pre_game_elo, win_probability
 from pipeline.workloads.nba.features import build_features
-from pipeline.workloads.nba.history import History
-from pipeline.workloads.nba.margin_ratings import MarginRatings, RunningMargins, pre_game_margin_ratings
+from pipeline.workloads.nba.team_state import league as league_module
+from pipeline.workloads.nba.team_state.elo import RunningRatings, Schedule, pre_game_elo, win_probability
+from pipeline.workloads.nba.team_state.history import History
+from pipeline.workloads.nba.team_state.margin_ratings import MarginRatings, RunningMargins, pre_game_margin_ratings
 
 FloatArray = NDArray[np.float64]
 TYPICAL_SPREAD = 12.0  # points

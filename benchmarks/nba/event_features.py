@@ -7,7 +7,7 @@ Two questions, on that season's regular games. Features: each set is put beside 
 in its trees. Better margins: the same features, but with the margins of games with events less what threes and free
 throws above or below the league's usual rate made of them, which needs no weights to be learnt. Negative is better.
 
-python -m benchmarks.event_features
+python -m benchmarks.nba.event_features
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from pipeline.evaluation import metrics
 from pipeline.training.model import Hyperparameters
 from pipeline.training.walk_forward import walk_forward
 from pipeline.workloads.nba import columns as nba
-from pipeline.workloads.nba.feature_names import FEATURES, LINEAR_FEATURES
 from pipeline.workloads.nba.features import build_features
 from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.play_by_play import aggregate
@@ -40,8 +39,9 @@ from pipeline.workloads.nba.play_by_play.event_features import (
     event_features,
     match_events,
 )
+from pipeline.workloads.nba.team_state.feature_names import FEATURES, LINEAR_FEATURES
 
-REAL_DATA: Final = Path(__file__).resolve().parents[2] / "shared" / "data"
+REAL_DATA: Final = Path(__file__).resolve().parents[3] / "shared" / "data"
 AS_OF: Final = date(2023, 7, 1)
 FIRST_SEASON: Final = 2004
 SETS: Final = {

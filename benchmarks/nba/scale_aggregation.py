@@ -31,11 +31,11 @@ from pipeline.cost.night import Job, job_cost
 from pipeline.cost.prices import load_prices
 from pipeline.workloads.nba import columns as n
 
-REAL_EVENTS: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "play_by_play_2023"
+REAL_EVENTS: Final = Path(__file__).resolve().parents[3] / "shared" / "data" / "play_by_play_2023"
 SIZES: Final = (1, 10)
 FULL_SIZES: Final = (*SIZES, 100)
 STEP: Final = ("-m", "pipeline.workloads.nba.play_by_play.aggregate", "--input", "{input}", "--output", "{output}")
-PANDAS_PROGRAM: Final = ("-m", "benchmarks.pandas_team_games", "{input}", "{output}")
+PANDAS_PROGRAM: Final = ("-m", "benchmarks.nba.pandas_team_games", "{input}", "{output}")
 DUCKDB: Final = "DuckDB"
 SPARK: Final = "Spark, local[2]"
 PANDAS: Final = "pandas"

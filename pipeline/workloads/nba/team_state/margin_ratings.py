@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipeline.workloads.nba.elo import FloatArray, RunningRatings, Schedule, game_marks, rows_in_chunks
-from pipeline.workloads.nba.history import History
+from pipeline.workloads.nba.team_state.elo import FloatArray, RunningRatings, Schedule, game_marks, rows_in_chunks
+from pipeline.workloads.nba.team_state.history import History
 
 
 @dataclass(frozen=True)

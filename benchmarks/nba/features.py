@@ -2,7 +2,7 @@
 
 in   ../shared/data/games/     every NBA game; simulated games where it is missing
 
-python -m benchmarks.features [--quick]
+python -m benchmarks.nba.features [--quick]
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.naive_features import naive_features, naive_frame, replay
+from benchmarks.nba.naive_features import naive_features, naive_frame, replay
 from pipeline.workloads.nba import columns as nba
-from pipeline.workloads.nba.feature_names import FEATURES
 from pipeline.workloads.nba.features import build_features
 from pipeline.workloads.nba.game_data.games import load_games
+from pipeline.workloads.nba.team_state.feature_names import FEATURES
 
 IntArray = NDArray[np.int64]
 
-REAL_GAMES: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "games"
+REAL_GAMES: Final = Path(__file__).resolve().parents[3] / "shared" / "data" / "games"
 AS_OF: Final = date(2023, 7, 1)  # after the last real game
 SIZES: Final = (100_000, 1_000_000, 7_000_000)
 QUICK_SIZES: Final = (20_000, 100_000)
@@ -97,7 +97,7 @@ def growth(sizes: tuple[int, ...]) -> None:
     heads = ("games", "seconds", "games/s", "us/game", "peak MB", "kB/game", "net kB/game")
     print("".join(f"{head:>12}" for head in heads))
     for size in sizes:
-        command = [sys.executable, "-m", "benchmarks.features", "--child", str(size)]
+        command = [sys.executable, "-m", "benchmarks.nba.features", "--child", str(size)]
         found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         n, seconds, peak = found["games"], found["seconds"], found["peak_bytes"]
         net = peak - found["libraries_bytes"]

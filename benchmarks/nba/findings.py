@@ -6,7 +6,7 @@ out  docs/findings.md
 The numbers and the intervals are computed; so are the words that depend on them (whether an interval holds zero). The
 first run fits some 3,900 models (minutes); they are kept in the store, and a second run takes about a minute.
 
-python -m benchmarks.findings [--store .retrain/replay]
+python -m benchmarks.nba.findings [--store .retrain/replay]
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pipeline.backtest.run import Replay, Settings, replay
 from pipeline.contract.workload import load_spec
 from pipeline.evaluation.metrics import Difference
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+ROOT: Final = Path(__file__).resolve().parents[2]
 REAL_GAMES: Final = ROOT.parent / "shared" / "data" / "games"
 FINDINGS: Final = ROOT / "docs" / "findings.md"
 SPAN: Final = (date(2004, 10, 15), date(2023, 6, 30))
@@ -147,7 +147,7 @@ def _head(done: Replay) -> list[str]:
     return [
         "# Findings",
         "",
-        "Made by `python -m benchmarks.findings`; do not edit. Every night of "
+        "Made by `python -m benchmarks.nba.findings`; do not edit. Every night of "
         f"{SPAN[0]} to {SPAN[1]} was replayed ({len(done.prepared.world.nights):,} nights, "
         f"{int(service.n_rows.sum()):,} games, {len(done.results)} policies) by the pipeline's own code, from an empty "
         f"registry and with games from season {FIRST_SEASON} on to learn from. Differences are in log loss a game with "

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from pipeline.contract.console import job_log
-from pipeline.contract.failure_reason import failure_reason, processing_job
-from scripts.aws import AwsError, Deployed
+from pipeline.contract.reasons import failure_reason, processing_job
+from scripts.cloud.connection import AwsError, Deployed
 
 SUCCEEDED: Final = "Succeeded"
 UNFINISHED: Final = ("Executing", "Stopping")

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.workloads.nba.elo import Schedule
-from pipeline.workloads.nba.league_state import KnownGames, LeagueState
+from pipeline.workloads.nba.team_state.elo import Schedule
+from pipeline.workloads.nba.team_state.league_state import KnownGames, LeagueState
 
 _KEY: Final = b"league_state"
 _SCHEDULE: Final = tuple(field.name for field in fields(Schedule))

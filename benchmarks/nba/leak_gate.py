@@ -5,7 +5,7 @@ in   ../shared/data/games/     every NBA game; simulated games alone where it is
 Monthly refits through the pipeline's own walk-forward code, and the reference of Evaluate, from the first modelled
 season on: all windows of 1,312 games in a row. The limit must lie above each honest window and below each leaking one.
 
-python -m benchmarks.leak_gate
+python -m benchmarks.nba.leak_gate
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks import canaries
+from benchmarks.nba import canaries
 from pipeline.contract import names as c
 from pipeline.contract.parameters import parameters_of
 from pipeline.contract.workload import load_spec
@@ -36,7 +36,7 @@ from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.sample import write as write_sample
 from pipeline.workloads.nba.tables import feature_table, result_table
 
-REAL_GAMES: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "games"
+REAL_GAMES: Final = Path(__file__).resolve().parents[3] / "shared" / "data" / "games"
 REAL_AS_OF: Final = date(2023, 7, 1)  # after the last real game
 SAMPLE_AS_OF: Final = date.fromisoformat(c.SAMPLE_AS_OF)
 FIRST_SEASON: Final = 2004

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.contract.registration import is_unregistered, registration
+from pipeline.contract.retrain_policy import is_unregistered, registration
 
 MARKER = {"decision": "registered", "fingerprint": "f"}
 

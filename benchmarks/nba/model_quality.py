@@ -8,7 +8,7 @@ the ratings. Features, constants and hyperparameters were chosen on seasons up t
 idea is not that clean: to divide margins by their recent spread came from calibration slopes by season, 2020 to 2023
 among them; without it the gain over Elo-logistic there is about 0.001 smaller.
 
-python -m benchmarks.model_quality
+python -m benchmarks.nba.model_quality
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pipeline.workloads.nba.features import build_features
 from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.tables import feature_table, result_table
 
-REAL_DATA: Final = Path(__file__).resolve().parents[2] / "shared" / "data"
+REAL_DATA: Final = Path(__file__).resolve().parents[3] / "shared" / "data"
 AS_OF: Final = date(2023, 7, 1)  # after the last real game
 FIRST_SEASON: Final = 2004
 FIRST_COMPARED: Final = 2016  # 538's forecasts start there

@@ -7,7 +7,7 @@ Object strings: plain, but a text is a Python object, as it was in pandas until 
 out  team_games.csv      one row a team and game, with these columns of the step's and some of its own
      aggregated.json     what the step writes of the rows (not with --tuned)
 
-python -m benchmarks.pandas_team_games FOLDER OUTPUT [--tuned | --object-strings]
+python -m benchmarks.nba.pandas_team_games FOLDER OUTPUT [--tuned | --object-strings]
 """
 
 from __future__ import annotations

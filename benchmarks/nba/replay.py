@@ -7,7 +7,7 @@ second: the first time, when pairs of champion and candidate are compared, and o
 in CPU seconds, which do not depend on neighbours. Exit code 1 if fewer than 1,000 policies a second are simulated and
 scored with intervals once fits and pairs are known.
 
-python -m benchmarks.replay [--store .retrain/replay] [--policies 1000]
+python -m benchmarks.nba.replay [--store .retrain/replay] [--policies 1000]
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from pipeline.backtest.policies import REFERENCE, Policy
 from pipeline.backtest.results import differences
 from pipeline.backtest.run import Prepared, Settings, prepare, simulate
 from pipeline.training.model import fit
-from pipeline.workloads.nba.feature_names import LAYOUT
+from pipeline.workloads.nba.team_state.feature_names import LAYOUT
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+ROOT: Final = Path(__file__).resolve().parents[2]
 REAL_GAMES: Final = ROOT.parent / "shared" / "data" / "games"
 FIRST, LAST = date(2004, 10, 15), date(2019, 6, 30)
 TIMED_FITS: Final = 40

@@ -1,4 +1,9 @@
-"""A reason as people read it: no control characters, the paths that they know, and short enough with its remedy.
+"""Why a step failed, as people read it: one line without control characters, short enough with its remedy.
+
+SageMaker says the reason in several places. A step's FailureReason is the reason of a training job (which writes it)
+and of a Fail step. Of a processing job it says no more than "AlgorithmError: See job logs for more information"
+(aws/sagemaker-spark-container, test/integration/sagemaker/test_spark.py, asserts it of a live job): what the container
+wrote is the job's ExitMessage.
 
 Standard library only, and Python 3.9 of a Spark image.
 """
@@ -6,8 +11,9 @@ Standard library only, and Python 3.9 of a Spark image.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pipeline.contract.names import DEFAULT_BASE_DIR, PROCESSING_CONFIG_FILE, REASON_CHARACTERS
 
@@ -52,3 +58,27 @@ def public_paths(text: str, base_dir: Path) -> str:
 def readable(reason: str, base_dir: Path) -> str:
     """All of these."""
     return shorten(printable(public_paths(reason.strip(), base_dir)))
+
+
+_GENERIC: Final = "AlgorithmError"
+
+
+def processing_job(step: Mapping[str, Any]) -> str | None:
+    """The name of the processing job of a step as ListPipelineExecutionSteps gives it; None for any other step."""
+    arn = step.get("Metadata", {}).get("ProcessingJob", {}).get("Arn")
+    return str(arn).rsplit("/", maxsplit=1)[-1] if arn else None
+
+
+def failure_reason(step: Mapping[str, Any], exit_message: str | None = None) -> str:
+    """The reason of a failed step; `exit_message` is its processing job's. Empty where there is none.
+
+    What SageMaker itself says (a time limit, no capacity) is kept beside what the container said.
+    """
+    given = str(step.get("FailureReason") or "").strip()
+    told = str(step.get("Metadata", {}).get("Fail", {}).get("ErrorMessage") or "").strip()
+    if told:  # up to 3,072 characters, of which FailureReason keeps 1,024
+        return told if told.startswith(given) or not given else given
+    message = (exit_message or "").strip()
+    if not message:
+        return given
+    return message if not given or given.startswith(_GENERIC) else f"{message} (SageMaker: {given})"

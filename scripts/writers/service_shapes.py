@@ -1,6 +1,6 @@
 """Write the table of SageMaker's requests that the service's rules are checked with, from botocore's model.
 
-python -m scripts.write_service_shapes [--check]
+python -m scripts.writers.service_shapes [--check]
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def main(check: bool) -> None:
     if SHAPES_FILE.exists() and SHAPES_FILE.read_text(encoding="utf-8") == text:
         click.echo(f"{SHAPES_FILE.name} is up to date", err=True)
     elif check:
-        click.echo(f"{SHAPES_FILE.name} is stale: run python -m scripts.write_service_shapes", err=True)
+        click.echo(f"{SHAPES_FILE.name} is stale: run python -m scripts.writers.service_shapes", err=True)
         sys.exit(1)
     else:
         SHAPES_FILE.write_text(text, encoding="utf-8")

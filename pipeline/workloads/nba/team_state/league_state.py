@@ -14,9 +14,16 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.workloads.nba.elo import BoolArray, IntArray, Schedule, elo_ratings
-from pipeline.workloads.nba.league import LEAGUE_GAMES, LEAGUE_HOME_GAMES, TEAM_GAMES, League, Running, resume
-from pipeline.workloads.nba.margin_ratings import running_margins
+from pipeline.workloads.nba.team_state.elo import BoolArray, IntArray, Schedule, elo_ratings
+from pipeline.workloads.nba.team_state.league import (
+    LEAGUE_GAMES,
+    LEAGUE_HOME_GAMES,
+    TEAM_GAMES,
+    League,
+    Running,
+    resume,
+)
+from pipeline.workloads.nba.team_state.margin_ratings import running_margins
 
 EPOCH: Final = date(1970, 1, 1)
 

@@ -1,6 +1,6 @@
 """Write docs/reference.md (every command's help, every parameter and setting) and docs/cost.md's estimate.
 
-python -m scripts.write_reference [--check]
+python -m scripts.writers.reference [--check]
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from infra.settings.settings import Settings
 from pipeline.contract.parameters import parameters_of
 from pipeline.contract.workload import default_workload, load_spec
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+ROOT: Final = Path(__file__).resolve().parents[2]
 REFERENCE: Final = ROOT / "docs" / "reference.md"
 COST: Final = ROOT / "docs" / "cost.md"
 ESTIMATE: Final = ("-c", "env=prod", "--seconds-from", "committed")
@@ -76,7 +76,7 @@ def settings_table() -> list[str]:
 
 def reference() -> str:
     """The page's text."""
-    lines = ["# Reference", "", "Made by `python -m scripts.write_reference`; a test fails when it is stale.", ""]
+    lines = ["# Reference", "", "Made by `python -m scripts.writers.reference`; a test fails when it is stale.", ""]
     lines += ["## Pipeline parameters", ""]
     lines += ["Give them to a local run with `--param NAME=VALUE`, and to a deployed pipeline when it is started.", ""]
     for title, group in SECTIONS.items():
@@ -116,7 +116,7 @@ def main(check: bool) -> None:
             click.echo(f"{name} is up to date", err=True)
         elif check:
             stale = True
-            click.echo(f"{name} is stale: run python -m scripts.write_reference", err=True)
+            click.echo(f"{name} is stale: run python -m scripts.writers.reference", err=True)
         else:
             path.write_text(text, encoding="utf-8")
             click.echo(f"wrote {name}", err=True)
