@@ -55,7 +55,7 @@ def build(*, base: str | None, tag: str, network: str | None, quiet: bool, spark
 @click.option("--base", envvar="BASE_IMAGE", help="Base image with Python 3.11 to 3.13. Default: the Dockerfile's.")
 @click.option("--tag", help=f"Name of the image. Default: {IMAGE}, with --spark {SPARK_IMAGE}.")
 @click.option(
-    "--spark", is_flag=True, help="Build the image of AggregateOnSpark, from pipeline/workloads/nba/spark/Dockerfile."
+    "--spark", is_flag=True, help="Build the image of AggregateOnSpark, from the workload's spark/Dockerfile."
 )
 @click.option("--network", envvar="BUILD_NETWORK", help="Network of the build, e.g. host.")
 @click.option(

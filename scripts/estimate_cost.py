@@ -1,4 +1,4 @@
-"""Estimate what a night, a month and a season cost for the settings in cdk.json, with no account and no network.
+"""Estimate what a night, a month and a year cost for the settings in cdk.json, with no account and no network.
 
 python -m scripts.estimate_cost -c env=prod
 python -m scripts.estimate_cost -c env=prod -c instance_types=Train=ml.t3.medium --startup-seconds 467
@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import click
 
+from pipeline.contract.workload import default_workload, load_spec
 from pipeline.cost.estimate import Estimate, estimate
 from pipeline.cost.night import (
     SLOW_STARTUP_SECONDS,
@@ -40,7 +41,7 @@ ANY: Final = (
     f"image_uri=000000000000.dkr.ecr.us-east-1.amazonaws.com/any@sha256:{'0' * 64}",
     "alert_emails=any@example.com",
 )
-GAMES_GIB: Final = 0.01  # 76 seasons of results are 5 MiB
+DATA_GIB: Final = 0.01  # 76 years of the reference workload are 5 MiB
 IMAGE_GIB: Final = 0.3
 MAILS_A_MONTH: Final = 20
 REQUESTS_A_MONTH: Final = 10_000.0
@@ -110,7 +111,7 @@ def main(
     requests: float,
     as_json: bool,
 ) -> None:
-    """Estimate the bill: nights with and without training, what stands in the account, months, a season, a year.
+    """Estimate the bill: nights with and without training, what stands in the account, months, a year.
 
     List prices of us-east-1 from pipeline/cost/prices.json, before free tiers and taxes. Needs Node for the synthesis.
     Exit code 0; 2 for a setting that cannot be used, a machine without a price, or a local run that is not there.
@@ -188,7 +189,7 @@ def find_seconds(definition: Mapping[str, Any], wanted: str, store: Path | None)
         )
     if unknown := [step for step in missing if step not in committed]:
         raise PriceError(f"{', '.join(unknown)} was never measured: python -m benchmarks.job_needs --write")
-    measured = "the committed measurement on real games (pipeline/cost/job_needs.json)"
+    measured = "the committed measurement on the reference workload (pipeline/cost/job_needs.json)"
     if not local:
         return Seconds(committed, measured)
     origin = f"the last local runs in {store or workspace.last_store()}"
@@ -229,14 +230,20 @@ def bill(
             prices,
             custom_metrics=(len(METRICS) + 1) * len(ROLES) + 1 + len(monitor_metrics.ALL),
             metric_hours=METRIC_HOURS,
-            stored_gib=GAMES_GIB + kept_gib(deployed, measured_needs()),
+            stored_gib=DATA_GIB + kept_gib(deployed, measured_needs()),
             image_gib=image_gib,
             mails=MAILS_A_MONTH,
         ),
     ]
     defaults = {parameter["Name"]: parameter["DefaultValue"] for parameter in deployed.definition["Parameters"]}
     wait = float(defaults["MinDaysBetweenTrainings"])
-    return estimate(both, [line for line in standing if line.dollars > 0], deployed.runs_a_day, wait)
+    return estimate(
+        both,
+        [line for line in standing if line.dollars > 0],
+        deployed.runs_a_day,
+        wait,
+        spans=load_spec(default_workload()).spans,
+    )
 
 
 def kept_gib(deployed: Deployed, needs: Mapping[str, JobNeeds]) -> float:

@@ -1,10 +1,10 @@
 """Run the pipeline on this machine: the committed definition, no AWS, in child processes or in containers.
 
 python -m scripts.run_local                          the simulated sample
-python -m scripts.run_local --data games/            your games
+python -m scripts.run_local --data folder/           your data
 python -m scripts.run_local --param MaxDepth=2       any pipeline parameter
 python -m scripts.run_local --docker                 each job in a container of the image (SageMaker local mode)
-python -m scripts.run_local --data games/ --events play_by_play/    with play-by-play (docs/events.md)
+python -m scripts.run_local --data folder/ --events folder/    with what the workload's extra steps read
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def retrain(
 ) -> tuple[RunResult, Store]:
     """Run the pipeline on `data` (a file or folder; None: the store's sample) and return how it ended, and the store.
 
-    `events`: a file or folder of play-by-play, which Aggregate turns into one row a team and game. With `resume`, the
+    `events`: a file or folder of what the workload's extra steps read. With `resume`, the
     run of that id goes on; `data` and `events`, if given, are put in place of what it had (mended files). With
     `docker`, each job is a container of `image`, that of AggregateOnSpark of `spark_image`.
 
@@ -235,12 +235,12 @@ class JsonCommand(click.Command):
 @click.option(
     "--data",
     type=click.Path(exists=True, path_type=Path),
-    help="File or folder of games (CSV, gzipped CSV, Parquet). Default: a simulated sample.",
+    help="File or folder of data (CSV, gzipped CSV, Parquet). Default: a simulated sample.",
 )
 @click.option(
     "--events",
     type=click.Path(exists=True, path_type=Path),
-    help="File or folder of play-by-play events: aggregated in this run, joined in the next.",
+    help="File or folder of what the workload's extra steps read: used from the next run on.",
 )
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Override a pipeline parameter.")
 @click.option(

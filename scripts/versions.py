@@ -1,7 +1,7 @@
 """Versions of the pipeline's definition, deployed and in git: what there is, what changed, and the way back.
 
 python -m scripts.versions list
-python -m scripts.versions diff HEAD~1 pipeline/workloads/nba/definition.json      files and git revisions
+python -m scripts.versions diff HEAD~1 other.json             files and git revisions
 python -m scripts.versions diff 3 4                                  numbers: deployed versions
 python -m scripts.versions rollback 3
 """
@@ -19,10 +19,11 @@ from typing import Any
 
 import click
 
+from pipeline.contract.workload import default_workload
 from pipeline.definition.diff import Difference, compare
 from scripts.cloud.connection import Deployed, aws_options, connect, definition_of, explained
 
-DEFINITION = "pipeline/workloads/nba/definition.json"
+DEFINITION = f"pipeline/workloads/{default_workload()}/definition.json"
 ROOT = Path(__file__).resolve().parents[1]
 NEXT_DEPLOY = """\
 The repository still holds the other definition. CloudFormation does not see a roll-back: the next `cdk deploy` that
@@ -32,7 +33,7 @@ and deploy that."""
 
 
 def load_definition(source: str) -> dict[str, Any]:
-    """A definition from a JSON file, or from `pipeline/workloads/nba/definition.json` at a git revision.
+    """A definition from a JSON file, or from the workload's own at a git revision.
 
     Raises click.UsageError that says what to give instead.
     """
@@ -119,7 +120,7 @@ def _first_words(changes: list[str] | None) -> str:
 def diff(before: str, after: str, as_json: bool, pipeline: str | None, region: str | None, profile: str | None) -> None:
     """Say what differs between the definitions BEFORE and AFTER.
 
-    Each is a JSON file, a git revision (its pipeline/workloads/nba/definition.json) or a number: that version of the
+    Each is a JSON file, a git revision (the workload's definition.json in it) or a number: that version of the
     deployed pipeline. Without arguments: the last commit and the working tree. Exit code 0 when they say the
     same, 1 when they differ.
     """

@@ -77,7 +77,7 @@ class Settings:
     events_prefix: str = _setting(
         rule.events_prefix,
         "none",
-        "folder of the play-by-play files below the data bucket; none: there are none",
+        "folder below the data bucket of what the workload's extra steps read; none: there is none",
     )
     model_group: str = _setting(
         # IAM compares ARNs by case, and SageMaker has written those of groups in lower case (model-package/...).

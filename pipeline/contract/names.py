@@ -45,7 +45,9 @@ MONITOR_CHANNEL: Final = "monitor"  # the night's look at champion, features and
 FEATURES_FILE: Final = "features.parquet"
 RESULTS_FILE: Final = "results.parquet"
 UPCOMING_FILE: Final = "upcoming.parquet"
-STATE_FILE: Final = "state.parquet"  # the league on the as-of morning: beside the features, then within the model
+STATE_FILE: Final = (
+    "state.parquet"  # a workload's past on the as-of morning: beside the features, then within the model
+)
 PREPARED_FILE: Final = "prepared.json"
 QUARANTINE_FILE: Final = "quarantine.csv"
 MODEL_ARCHIVE: Final = "model.tar.gz"

@@ -85,6 +85,15 @@ class ExtraInput:
 
 
 @dataclass(frozen=True)
+class Span:
+    """A stretch of nights whose cost is estimated, and how many of them follow a day with new rows."""
+
+    name: str
+    nights: int
+    with_news: float
+
+
+@dataclass(frozen=True)
 class MonitorSpec:
     """What the monitor tolerates and compares with (docs/monitoring.md)."""
 
@@ -103,7 +112,7 @@ class MonitorSpec:
 
 @dataclass(frozen=True)
 class Spec:
-    """A workload. Words are English, in the middle of a sentence: "games", "a home win"."""
+    """A workload. Words are English, in the middle of a sentence: "customers", "a cancellation"."""
 
     name: str
     title: str
@@ -135,6 +144,7 @@ class Spec:
     prepare_channels: tuple[str, ...] = ()  # folders of the artifact bucket that Prepare reads besides core's
     seed_objects: Mapping[str, str] = field(default_factory=dict)  # which must exist before the first run
     constants: tuple[str, ...] = ()  # deployment constants of the extra steps
+    spans: tuple[Span, ...] = (Span("month", 30, 30), Span("year", 365, 365))  # of the cost estimate
 
     @property
     def all_seed_objects(self) -> dict[str, str]:

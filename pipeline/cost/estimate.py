@@ -1,4 +1,4 @@
-"""A month, a season and a year: how many nights bring news, and what nights and standing costs add up to."""
+"""What nights and standing costs add up to over the spans that a workload names."""
 
 from __future__ import annotations
 
@@ -6,19 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pipeline.contract.spec import Span
 from pipeline.cost.night import Nights
 from pipeline.cost.standing import Line
 
-# Medians of the seasons 2005 to 2019 in the real games: from the first to the last game 232 nights, 208 of them after a
-# day with games (163 of the regular season). Each such night brings news, and by default news are trained on.
-SEASON_NIGHTS: Final = 232
-SEASON_GAME_DAYS: Final = 208
 MONTH_NIGHTS: Final = 30
-YEAR_NIGHTS: Final = 365
 
 
 @dataclass(frozen=True)
-class Span:
+class SpanCost:
     """Some nights in a row. Dollars: of all runs, and of what stands in the account all the while."""
 
     name: str
@@ -40,7 +36,7 @@ class Estimate:
 
     nights: Nights
     standing: tuple[Line, ...]
-    spans: tuple[Span, ...]
+    spans: tuple[SpanCost, ...]
 
     @property
     def standing_dollars(self) -> float:
@@ -49,22 +45,21 @@ class Estimate:
 
 
 def estimate(
-    nights: Nights, standing: Sequence[Line], runs_a_day: float, min_days_between_trainings: float = 0
+    nights: Nights,
+    standing: Sequence[Line],
+    runs_a_day: float,
+    min_days_between_trainings: float = 0,
+    *,
+    spans: Sequence[Span],
 ) -> Estimate:
-    """Months in and out of season, a season and a year, for a schedule that runs, and trains at most, so often."""
-    in_season = MONTH_NIGHTS * SEASON_GAME_DAYS / SEASON_NIGHTS
-    wanted = (
-        ("month in season", MONTH_NIGHTS, in_season),
-        ("month out of season", MONTH_NIGHTS, 0.0),
-        ("season", SEASON_NIGHTS, float(SEASON_GAME_DAYS)),
-        ("year", YEAR_NIGHTS, float(SEASON_GAME_DAYS)),
-    )
+    """Each span, for a schedule that runs, and trains at most, so often; by default each night with news trains."""
     month = sum(line.dollars for line in standing)
-    spans = []
-    for name, count, news in wanted:
-        runs = count * runs_a_day
+    costs = []
+    for span in spans:
+        runs = span.nights * runs_a_day
         # news of several days wait for the next run, and for the least time between two trainings
-        trainings = min(news, runs, count / min_days_between_trainings if min_days_between_trainings > 0 else news)
+        waited = span.nights / min_days_between_trainings if min_days_between_trainings > 0 else span.with_news
+        trainings = min(span.with_news, runs, waited)
         dollars = trainings * nights.training.dollars + (runs - trainings) * nights.no_news.dollars
-        spans.append(Span(name, count, runs, trainings, dollars, month * count / MONTH_NIGHTS))
-    return Estimate(nights, tuple(standing), tuple(spans))
+        costs.append(SpanCost(span.name, span.nights, runs, trainings, dollars, month * span.nights / MONTH_NIGHTS))
+    return Estimate(nights, tuple(standing), tuple(costs))

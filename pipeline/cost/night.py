@@ -199,7 +199,7 @@ def _night(costs: Sequence[JobCost], prices: Prices) -> Night:
 
 @dataclass(frozen=True)
 class JobNeeds:
-    """What a step's program needs, measured on real games: wall and CPU seconds, memory and disk in MiB."""
+    """What a step's program needs, measured on the reference workload: wall and CPU seconds, memory and disk in MiB."""
 
     seconds: float
     cpu_seconds: float

@@ -16,7 +16,7 @@ HOURS_A_MONTH: Final = 730
 # An invocation of the function that keeps champion/ reads a few objects and lists a group.
 FUNCTION_SECONDS: Final = 3.0
 SERVERLESS: Final = "serverless"
-# A request of some games to the model of some MB: milliseconds of work; the rest is for what starts cold.
+# A request of some rows to the model of some MB: milliseconds of work; the rest is for what starts cold.
 REQUEST_SECONDS: Final = 0.1
 FREE: Final = {
     "AWS::IAM::Role": "IAM is free",
@@ -89,7 +89,7 @@ def usage_lines(
             f"{custom_metrics} custom metrics",
             "only hours with data count",
         ),
-        ("s3_gb_month", stored_gib, f"{stored_gib:.1f} GiB in buckets", "games, and files of runs until they expire"),
+        ("s3_gb_month", stored_gib, f"{stored_gib:.1f} GiB in buckets", "data, and files of runs until they expire"),
         ("image_gb_month", image_gib, f"{image_gib:.1f} GiB of image in ECR", "the steps' image, compressed"),
         ("mails_100k", mails / 1e5, f"{mails:.0f} mails", "failures, alarms, versions that wait"),
     ]

@@ -9,10 +9,7 @@
       `- else QualityGateFailed    names metric, value and limit
     BeatsChampion?           every limit holds, and the candidate is good enough to replace the champion
       `- Register
-    NoAggregate?             no play-by-play is given, or a cluster aggregates it
-      `- else Aggregate      play-by-play -> one row a team and game, for the next run's Prepare
-    NoSpark?                 no play-by-play is given, or one instance aggregates it
-      `- else AggregateOnSpark     the same on a Spark cluster of AggregateInstanceCount instances
+    a workload's extra steps (its steps.py)
 
 SageMaker takes no condition inside a condition, and no DependsOn on one. So all conditions are at the top level, and
 QualityGate and BeatsChampion wait for Evaluate because they read what it wrote. Where HasNewData is false, Evaluate
@@ -21,8 +18,8 @@ never starts, so they never start either, and the run succeeds.
 `python -m pipeline.definition` writes definition.json (`--check` only compares), without credentials or network, and
 spark/images.json: what else the SDK knows, where SageMaker's Spark image lies in each region.
 `${Name}` stands for a deployment constant (DEPLOYMENT_CONSTANTS), bound by CloudFormation in the cloud and by the
-runner on a laptop. Each step (model_steps.py, event_steps.py) is the plain request of its API call: nothing hidden in
-the SDK's defaults can change it.
+runner on a laptop. Each step (model_steps.py, a workload's steps.py) is the plain request of its API call: nothing
+hidden in the SDK's defaults can change it.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ _INVISIBLE: Final = ("Cf", "Cc")  # zero-width spaces, byte-order marks, control
 
 @lru_cache(maxsize=4096)
 def as_words(column: str) -> str:
-    """`Home Team`, `homeTeam` and `HOME-TEAM` -> `home_team`; invisible characters count for nothing."""
+    """`Unit Price`, `unitPrice` and `UNIT-PRICE` -> `unit_price`; invisible characters count for nothing."""
     text = unicodedata.normalize("NFKC", column)
     text = "".join(mark for mark in text if unicodedata.category(mark) not in _INVISIBLE)
     text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text.strip())

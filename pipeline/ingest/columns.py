@@ -1,8 +1,8 @@
 """A file's header to the declared columns: which column is which, and which are not used.
 
-Names are compared as words: `HOME_TEAM`, `Home Team` and `homeTeam` are home_team. An optional column may have a near
-name too (`is_playoff`, `playoffs`, `neutral`). Whatever is taken under another name is noted. What comes close to an
-optional column and is not one of these is refused, because a column that is not read in silence is lost.
+Names are compared as words: `UNIT_PRICE`, `Unit Price` and `unitPrice` are unit_price. An optional column may have a
+near name too. Whatever is taken under another name is noted. What comes close to an optional column and is not one of
+these is refused, because a column that is not read in silence is lost.
 """
 
 from __future__ import annotations

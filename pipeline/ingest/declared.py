@@ -17,7 +17,7 @@ from pipeline.contract.names import ROW_ID, TARGET, TIME
 from pipeline.contract.spec import Spec
 from pipeline.ingest.known import known_on
 from pipeline.ingest.quarantine import FILE, LINE, BadData, Breach, no_violations, violation_rows, violations_of
-from pipeline.ingest.raw_rows import RawGames
+from pipeline.ingest.raw_rows import RawRows
 from pipeline.ingest.read_rows import read_folder
 from pipeline.ingest.row_counts import reconcile_rows, refuse_bad_rows
 from pipeline.ingest.validated import LoadRequest, ValidatedRows
@@ -39,9 +39,7 @@ def load(spec: Spec, request: LoadRequest) -> ValidatedRows:
         raw, parsed, kept, (violations, found), n_duplicates + n_superseded, pd.Index([], dtype="int64"), TIME
     )
     quarantine = pd.concat([_bad_lines(raw), violations, found]).reset_index(drop=True)
-    refuse_bad_rows(
-        files, quarantine, quarantine, request.max_bad_row_share, request.max_bad_row_share_of_file, "no late label"
-    )
+    refuse_bad_rows(files, quarantine, quarantine, request.max_bad_row_share, request.max_bad_row_share_of_file)
     rows = kept.drop(columns=[FILE, LINE]).sort_values([TIME, ROW_ID], ignore_index=True)
     rows, n_hidden, n_labels_hidden = _as_known(spec, rows, request)
     day = rows[TIME].to_numpy().astype("datetime64[D]")
@@ -129,7 +127,7 @@ def _as_known(spec: Spec, rows: pd.DataFrame, request: LoadRequest) -> tuple[pd.
     return rows[happened].reset_index(drop=True), int((~happened).sum()), int((hidden & happened).sum())
 
 
-def _bad_lines(raw: RawGames) -> pd.DataFrame:
+def _bad_lines(raw: RawRows) -> pd.DataFrame:
     tables = [
         violation_rows(
             file.name, file.bad.numbers, "", file.bad.texts, file.bad.rules, index=pd.RangeIndex(len(file.bad.texts))

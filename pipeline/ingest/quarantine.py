@@ -121,7 +121,7 @@ def no_violations() -> pd.DataFrame:
 
 
 def describe(file: str, line: int, column: str, value: str, rule: str) -> str:
-    """A violation in words: `games_2020.csv, line 88: home_points "abc" is not a whole number from 1 to 250`."""
+    """A violation in words: `2020.csv, line 88: price "abc" is not a number from 1 to 250`."""
     return f'{place(file, line)}: {column} "{value}" {rule}' if column else f"{place(file, line)}: {rule}"
 
 

@@ -61,7 +61,7 @@ class RawFile:
 
 
 @dataclass(frozen=True)
-class RawGames:
+class RawRows:
     """All files: `rows` has FILE, LINE and the declared columns as categoricals of text, in the order of file and line.
 
     `linked`: where links to folders lead that are not below the data folder.

@@ -21,10 +21,10 @@ from pipeline.ingest.files.file_content import HEAD_BYTES, kind_of, unlike_its_n
 from pipeline.ingest.files.limits import MAX_BYTES, MAX_ROWS, MAX_TEXT_BYTES
 from pipeline.ingest.parquet_rows import read_parquet
 from pipeline.ingest.quarantine import FILE, LINE, BadData
-from pipeline.ingest.raw_rows import RawFile, RawGames
+from pipeline.ingest.raw_rows import RawFile, RawRows
 
 
-def read_folder(folder: Path, declared: Sequence[Column], max_bytes: int = MAX_BYTES) -> RawGames:
+def read_folder(folder: Path, declared: Sequence[Column], max_bytes: int = MAX_BYTES) -> RawRows:
     """Read every data file below `folder`; whatever else is there is named.
 
     Raises BadData where there is no data file, one that cannot be read as a whole, or more than `max_bytes` unpacked.
@@ -50,7 +50,7 @@ def read_folder(folder: Path, declared: Sequence[Column], max_bytes: int = MAX_B
         files.append(raw)
     if (n_rows := sum(file.counts.rows for file in files)) > MAX_ROWS:
         raise BadData(f"the data files have {n_rows:,} rows, and {MAX_ROWS:,} are read at most: remove what is no data")
-    return RawGames(_join(files), tuple(files), tuple(left_out), {**found.linked, **linked})
+    return RawRows(_join(files), tuple(files), tuple(left_out), {**found.linked, **linked})
 
 
 def _skip_reason(file: DataFile, declared: Sequence[Column]) -> str:

@@ -25,9 +25,8 @@ from pipeline.ingest.quarantine import (
     count_rules,
     describe,
 )
-from pipeline.ingest.raw_rows import LineCounts, RawGames
+from pipeline.ingest.raw_rows import LineCounts, RawRows
 
-GAMES_OF_A_DAY: Final = 15  # of 30 teams
 SHOWN: Final = 3  # names of each kind in the one line of what took no part
 
 
@@ -35,16 +34,16 @@ SHOWN: Final = 3  # names of each kind in the one line of what took no part
 class FileSummary:
     """What one file holds: lines, rows (bad ones too), first and last real date, and columns that are not used.
 
-    lines = header + rows + lines that continue a row + blank lines, and rows = games + replaced + bad_rows. A row is
-    replaced where another row is the same game: it says the same, or has the score.
+    lines = header + rows + lines that continue a row + blank lines, and rows = kept + replaced + bad_rows. A row is
+    replaced where another row has the same id: it says the same, or has the label.
     """
 
     name: str
     lines: LineCounts
-    games: int
+    kept: int
     replaced: int
     bad_rows: int
-    called_off: int  # of the bad rows: games that were never played, which no limit counts
+    called_off: int  # of the bad rows: what never happened, which no limit counts
     first_date: date | None
     last_date: date | None
     unused_columns: tuple[str, ...]
@@ -61,19 +60,19 @@ class FileSummary:
 
 
 def reconcile_rows(
-    raw: RawGames,
+    raw: RawRows,
     parsed: pd.DataFrame,
-    games: pd.DataFrame,
+    kept: pd.DataFrame,
     bad: Iterable[pd.DataFrame],
     n_replaced: int,
     called_off: pd.Index[int],
     time: str,
 ) -> tuple[FileSummary, ...]:
-    """The summary of each file; `games`, the tables of violations `bad` and `called_off` keep the index of `parsed`.
+    """The summary of each file; `kept`, the tables of violations `bad` and `called_off` keep the index of `parsed`.
 
     `time` names its column of days.
 
-    Raises AssertionError where a row is neither a game nor replaced nor bad, or more than one of these.
+    Raises AssertionError where a row is neither kept nor replaced nor bad, or more than one of these.
     """
     is_bad = np.zeros(len(parsed), dtype=np.bool_)
     for violations in bad:
@@ -81,14 +80,14 @@ def reconcile_rows(
     file_of_row = parsed[FILE].cat.codes.to_numpy()
     n_bad = np.bincount(file_of_row[is_bad], minlength=len(raw.files)).tolist()
     n_called_off = np.bincount(file_of_row[called_off], minlength=len(raw.files)).tolist()
-    n_rows = np.bincount(file_of_row[games.index], minlength=len(raw.files)).tolist()
+    n_rows = np.bincount(file_of_row[kept.index], minlength=len(raw.files)).tolist()
     of_file = parsed.groupby(FILE, observed=False)[time]
     first, last = of_file.min().tolist(), of_file.max().tolist()
     summaries = tuple(
         FileSummary(
             file.name,
             file.counts,
-            games=n_rows[number],
+            kept=n_rows[number],
             replaced=file.counts.rows - n_rows[number] - n_bad[number],
             bad_rows=n_bad[number] + file.counts.bad,
             called_off=n_called_off[number],
@@ -99,8 +98,8 @@ def reconcile_rows(
         for number, file in enumerate(raw.files)
     )
     replaced = [summary.replaced for summary in summaries]
-    if sum(replaced) != n_replaced or min(replaced) < 0 or is_bad[games.index].any():
-        raise AssertionError(f"{sum(replaced):,} rows are neither games nor bad, and {n_replaced:,} were replaced")
+    if sum(replaced) != n_replaced or min(replaced) < 0 or is_bad[kept.index].any():
+        raise AssertionError(f"{sum(replaced):,} rows are neither kept nor bad, and {n_replaced:,} were replaced")
     return summaries
 
 
@@ -110,12 +109,13 @@ def refuse_bad_rows(
     quarantine: pd.DataFrame,
     max_share: float,
     max_share_of_file: float,
-    late_rule: str,
+    late_rule: str = "",
+    max_late: int = 0,
 ) -> None:
     """Raises BadData where too many rows of all files, or of one, are bad.
 
     `judged`: the violations of `quarantine` that the limits count, of which the message names the first. `late_rule`
-    begins the rule of a value that is not there yet.
+    begins the rule of a value that is not there yet, of which a file may have `max_late`.
     """
     n_bad, n_rows = sum(file.counted for file in files), sum(file.rows for file in files)
     if n_bad > max_share * n_rows:
@@ -128,8 +128,8 @@ def refuse_bad_rows(
         if file.counted > max_share_of_file * file.rows:
             listed = judged[judged[FILE] == file.name]
             late = listed.loc[listed[RULE].str.startswith(late_rule), LINE].nunique()
-            if late <= GAMES_OF_A_DAY and file.counted - late <= max_share_of_file * file.rows:
-                continue  # a file a day is right although a score of its few games comes late
+            if late <= max_late and file.counted - late <= max_share_of_file * file.rows:
+                continue  # a file a day is right although a label of its few rows comes late
             raise BadData(
                 f"{file.name}: {_share(file.counted, file.rows, max_share_of_file)}; "
                 f"{_commonest(listed)}; correct the file ({QUARANTINE_FILE} lists every row), remove it, or raise "
@@ -138,7 +138,7 @@ def refuse_bad_rows(
             )
 
 
-def too_many_bad_rows(raw: RawGames, found: TooManyViolations | None, listed: pd.DataFrame) -> BadData:
+def too_many_bad_rows(raw: RawRows, found: TooManyViolations | None, listed: pd.DataFrame) -> BadData:
     """What to raise for more violations than are reported; `listed`: those that are."""
     n_lines = sum(file.counts.bad for file in raw.files)
     n_bad, n_rows = n_lines + (found.n_rows if found else 0), n_lines + len(raw.rows)

@@ -26,9 +26,8 @@ NOT_GIVEN: Final = -2  # of a flag: other rows of the same id may know it
 _ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # The year first has one meaning, and so has a midnight of no zone: a day, as databases and pandas write it.
 _DAY: Final = re.compile(r"([0-9]{4})([-/.])([0-9]{1,2})\2([0-9]{1,2})(?:[T ]0?0:00(?::00(?:\.0+)?)?)?")
-_SEASON: Final = re.compile(r"([0-9]{4})[-/]([0-9]{2}|[0-9]{4})")
 _DASHES: Final = "-\u2010\u2011\u2012\u2013\u2014\u2212"
-_HYPHEN: Final = str.maketrans(_DASHES, "-" * len(_DASHES))
+HYPHEN: Final = str.maketrans(_DASHES, "-" * len(_DASHES))
 _WHOLE: Final = re.compile(r"([0-9]{1,4})(\.0*)?")
 _FLAG: Final = re.compile(r"([01])(\.0*)?")
 _FLAGS: Final = {"": 0, "false": 0, "f": 0, "no": 0, "true": 1, "t": 1, "yes": 1}
@@ -56,20 +55,11 @@ def day_of(text: str) -> date | None:
     """The day that a text means: YYYY-MM-DD, or the same with other marks, without noughts, or at midnight."""
     if day := iso_date(text):
         return day
-    match = _DAY.fullmatch(text.translate(_HYPHEN))
+    match = _DAY.fullmatch(text.translate(HYPHEN))
     try:
         return date(int(match[1]), int(match[3]), int(match[4])) if match else None
     except ValueError:
         return None
-
-
-def season_of(text: str) -> int | None:
-    """The year in which a season ends: `2023`, `2023.0`, `2022-23` or `2022-2023`; None where the text is no season."""
-    match = _SEASON.fullmatch(text.translate(_HYPHEN))
-    if not match:
-        return whole_number(text)
-    last = int(match[1]) + 1
-    return last if str(last).endswith(match[2]) else None
 
 
 def whole_number(text: str) -> int | None:

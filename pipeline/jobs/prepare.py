@@ -111,7 +111,7 @@ def data_summary(validated: ValidatedRows, labelled: pd.DataFrame, n_modelled: i
                 "name": f.name,
                 "lines": asdict(f.lines),
                 "rows": f.rows,
-                "kept_rows": f.games,
+                "kept_rows": f.kept,
                 "replaced_rows": f.replaced,
                 "bad_rows": f.bad_rows,
                 "first_date": _text(f.first_date),

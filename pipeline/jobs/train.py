@@ -1,7 +1,7 @@
 """Train: walk-forward predictions, then the model that is shipped, fitted on every played row.
 
 in   input/data/features/features.parquet     features of played rows (Prepare)
-     input/data/features/state.parquet        the league on the as-of morning, passed on for serving
+     input/data/features/state.parquet        what a server needs of the past, passed on for serving
      input/config/hyperparameters.json        strings: the training config and walk_forward_rows
      input/config/resourceconfig.json         the job's hosts: several train together, each on its own row groups
 out  model/model.ubj, model.json, walk_forward.parquet, state.parquet, quantiles.ubj, SHA256SUMS

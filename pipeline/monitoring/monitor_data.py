@@ -1,7 +1,7 @@
 """Is the data as fresh and as much as it should be on this morning?
 
 What to expect is known from the rows announced, where the data lists them, and from earlier data where it does not: the
-same calendar days of earlier years, or the same days of earlier weeks. So an off-season is quiet, and data that stops
+same calendar days of earlier years, or the same days of earlier weeks. So a yearly break is quiet, and data that stops
 is not.
 """
 
@@ -24,7 +24,7 @@ VOLUME_DAYS: Final = 14
 YEARS: Final = 5
 WEEKS: Final = 8
 MIN_PERIODS: Final = 3
-SLACK_DAYS: Final = 7  # breaks and the ends of a season move by as much from year to year
+SLACK_DAYS: Final = 7  # breaks move by as much from year to year
 MIN_EXPECTED_ROWS: Final = 14
 MIN_VOLUME: Final = 0.5  # of the rows to expect in VOLUME_DAYS
 MAX_CHANGED_SHARE: Final = 0.05  # of the champion's walk-forward rows
@@ -81,7 +81,7 @@ def look_at_data(spec: Spec, days: DataDays, *, as_of: int, changed: int = 0, re
 def _expected(labelled: IntArray, begin: int, end: int, *, yearly: bool) -> float | None:
     """Rows to expect on the days [begin, end): median of the latest years or weeks; None where too few are known.
 
-    Of each year the quietest such stretch within SLACK_DAYS counts: breaks and the season's ends move.
+    Of each year the quietest such stretch within SLACK_DAYS counts: breaks move.
     """
     slack = SLACK_DAYS if yearly else 0
     shifts = np.rint(np.arange(1, YEARS + 1) * _YEAR).astype(np.int64) if yearly else 14 + 7 * np.arange(WEEKS)

@@ -146,7 +146,7 @@ def spark(environment: Environment) -> Iterator[Line]:
     name = "Spark"
     several = int(environment.defaults.get("AggregateInstanceCount", 1)) > 1
     if environment.defaults.get("EventsPrefix", c.NO_FOLDER) == c.NO_FOLDER or not several:
-        yield Line(name, OK, "not used: AggregateInstanceCount is 1, or there is no play-by-play")
+        yield Line(name, OK, "not used: AggregateInstanceCount is 1, or there is nothing to aggregate")
         return
     found = environment.deployed.client.list_processing_jobs(
         NameContains="AggregateOnSpark", SortBy="CreationTime", SortOrder="Descending", MaxResults=1

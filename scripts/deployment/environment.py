@@ -95,7 +95,7 @@ class Environment:
 
     @property
     def data_bucket(self) -> str:
-        """Where games are put."""
+        """Where the workload's files are put."""
         return self.outputs["DataBucket"]
 
     @property

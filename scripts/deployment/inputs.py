@@ -15,19 +15,20 @@ _READ = (".csv", ".csv.gz", ".parquet")
 
 
 def data(environment: Environment) -> Iterator[Line]:
-    """Files of games and, where the deployment wants it, of play-by-play."""
-    yield _below(environment, "data", str(environment.defaults["DataPrefix"]), "games")
-    events = str(environment.defaults.get("EventsPrefix", c.NO_FOLDER))
-    if events != c.NO_FOLDER:
-        yield _below(environment, "play-by-play", events, "play_by_play")
+    """The workload's files and, where the deployment wants them, those of its extra steps."""
+    yield _below(environment, "data", str(environment.defaults["DataPrefix"]))
+    for extra in load_spec(default_workload()).inputs:
+        prefix = str(environment.defaults.get(extra.parameter, c.NO_FOLDER))
+        if prefix != c.NO_FOLDER:
+            yield _below(environment, extra.channel, prefix)
 
 
-def _below(environment: Environment, name: str, prefix: str, folder: str) -> Line:
+def _below(environment: Environment, name: str, prefix: str) -> Line:
     bucket, region = environment.data_bucket, environment.deployed.region
     pages = environment.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
     found = [item for page in pages for item in page.get("Contents", [])]
     read = [item for item in found if item["Key"].lower().endswith(_READ) and item["Size"]]
-    copy = f"aws s3 cp {folder}/ s3://{bucket}/{prefix}/ --recursive --region {region}"
+    copy = f"aws s3 cp {prefix}/ s3://{bucket}/{prefix}/ --recursive --region {region}"
     if not found:
         return Line(name, FAILED, f"nothing is below s3://{bucket}/{prefix}/, so step Prepare cannot start", copy)
     if not read:

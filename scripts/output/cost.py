@@ -66,7 +66,7 @@ def standing_table(found: Estimate) -> list[str]:
 
 
 def span_table(found: Estimate) -> list[str]:
-    """Month, season, year."""
+    """What each span costs."""
     lines = [f"{'':<22}{'runs':>6}{'trainings':>11}{'runs cost':>11}{'standing':>10}{'together':>10}"]
     for span in found.spans:
         lines.append(

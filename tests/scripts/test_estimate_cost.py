@@ -16,6 +16,7 @@ from pipeline.cost.night import measured_seconds, nights
 from pipeline.cost.prices import PriceError, load_prices
 from pipeline.local.store.record import RunResult, StepResult, save_run
 from pipeline.local.store.store import Store
+from pipeline.workloads.nba.spec import SPEC
 from scripts.estimate_cost import find_seconds, last_seconds, main
 from scripts.output.cost import night_table
 from scripts.writers.reference import with_estimate
@@ -80,7 +81,7 @@ def test_every_machine_of_a_job_is_billed_and_said(definition: dict[str, Any]) -
         chosen = copy.deepcopy(definition)
         (parameter,) = [p for p in chosen["Parameters"] if p["Name"] == "TrainInstanceCount"]
         parameter["DefaultValue"] = count
-        found = estimate(nights(chosen, measured_seconds(), load_prices()), [], 1.0, 30.0)
+        found = estimate(nights(chosen, measured_seconds(), load_prices()), [], 1.0, 30.0, spans=SPEC.spans)
         (lines[count],) = [line for line in night_table(found) if line.startswith("  Train ")]
     dollars = {count: float(line.split()[2]) for count, line in lines.items()}
     assert dollars[2] == pytest.approx(2 * dollars[1], abs=1e-4)

@@ -11,20 +11,21 @@ from typing import Final
 
 from pipeline.contract.code_version import PACKAGE, digest_of
 from pipeline.contract.names import NO_FOLDER
+from pipeline.contract.workload import default_workload
 from pipeline.local.launch.engine import require_image
 from pipeline.local.plan.expressions import Value
 from pipeline.local.plan.parameters import PlanError
 
 SPARK_IMAGE: Final = "retraining-spark:local"
 SPARK_BUILD: Final = "make spark-image"
-SPARK_FOLDER: Final = PACKAGE / "workloads" / "nba" / "spark"
+SPARK_FOLDER: Final = PACKAGE / "workloads" / default_workload() / "spark"
 COMMANDS: Final = SPARK_FOLDER / "bin"  # holds what stands in for SageMaker's smspark-submit
 _IMAGE_FILES: Final = ("Dockerfile", "requirements.txt", "wheel/requirements.txt", "smspark_submit.py")
 _COUNT: Final = "AggregateInstanceCount"
 
 
 def wants_spark(parameters: Mapping[str, Value]) -> bool:
-    """Whether a run with these parameters aggregates play-by-play on a cluster."""
+    """Whether a run with these parameters aggregates its extra input on a cluster."""
     return parameters.get("EventsPrefix", NO_FOLDER) != NO_FOLDER and parameters.get(_COUNT, 1) != 1
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from pipeline.contract.names import NO_FOLDER
-from pipeline.contract.spec import ExtraInput, Limit, MonitorSpec, Parameter, Spec
+from pipeline.contract.spec import ExtraInput, Limit, MonitorSpec, Parameter, Span, Spec
 from pipeline.workloads.nba.columns import AWAY_FRANCHISE, AWAY_TEAM, COLUMNS, HOME_FRANCHISE, HOME_TEAM
 
 _INSTANCE: Final = "instance type of"
+# Medians of the seasons 2005 to 2019 in the real games: from the first to the last game 232 nights, 208 of them after a
+# day with games (163 of the regular season).
+_SEASON_NIGHTS: Final = 232
+_GAME_DAYS: Final = 208
 
 SPEC: Final = Spec(
     name="nba",
@@ -78,4 +82,10 @@ SPEC: Final = Spec(
     prepare_channels=("team_games",),
     seed_objects={"team_games/aggregated.json": '{"engine": null}\n'},
     constants=("SparkImageUri", "SparkCodeUri", "SparkCodeFile"),
+    spans=(
+        Span("month in season", 30, 30 * _GAME_DAYS / _SEASON_NIGHTS),
+        Span("month out of season", 30, 0),
+        Span("season", _SEASON_NIGHTS, _GAME_DAYS),
+        Span("year", 365, _GAME_DAYS),
+    ),
 )

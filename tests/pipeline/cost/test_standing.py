@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from pipeline.cost.estimate import SEASON_GAME_DAYS, SEASON_NIGHTS, estimate
+from pipeline.cost.estimate import estimate
 from pipeline.cost.night import Night, Nights
 from pipeline.cost.prices import PriceError, load_prices
 from pipeline.cost.standing import Endpoint, Line, endpoint_line, resource_lines, usage_lines
+from pipeline.workloads.nba.spec import SPEC
 
 PRICES = load_prices()
+SPANS = SPEC.spans
 
 
 def template(*resources: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +78,7 @@ def test_custom_metrics_are_charged_for_hours_with_data() -> None:
 
 def test_the_sums_of_months_season_and_year() -> None:
     both = Nights(no_news=Night((), 1.0), training=Night((), 3.0))
-    found = estimate(both, [Line("keys", 10.0, "", True)], runs_a_day=1)
+    found = estimate(both, [Line("keys", 10.0, "", True)], runs_a_day=1, spans=SPANS)
     spans = {span.name: span for span in found.spans}
     assert spans["month out of season"].dollars == pytest.approx(30 * 1 + 10)
     assert spans["season"].run_dollars == pytest.approx(208 * 3 + 24 * 1)
@@ -86,15 +88,16 @@ def test_the_sums_of_months_season_and_year() -> None:
 
 def test_fewer_runs_than_days_with_news_train_as_often_as_they_run() -> None:
     both = Nights(no_news=Night((), 1.0), training=Night((), 3.0))
-    weekly = {span.name: span for span in estimate(both, [], runs_a_day=1 / 7).spans}
+    weekly = {span.name: span for span in estimate(both, [], runs_a_day=1 / 7, spans=SPANS).spans}
     assert weekly["season"].run_dollars == pytest.approx(232 / 7 * 3)
-    off = {span.name: span for span in estimate(both, [], runs_a_day=0).spans}
+    off = {span.name: span for span in estimate(both, [], runs_a_day=0, spans=SPANS).spans}
     assert off["year"].dollars == 0
 
 
 def test_trainings_wait_for_the_least_time_between_two() -> None:
     both = Nights(no_news=Night((), 1.0), training=Night((), 3.0))
-    spans = {span.name: span for span in estimate(both, [], runs_a_day=1, min_days_between_trainings=30).spans}
+    found = estimate(both, [], runs_a_day=1, min_days_between_trainings=30, spans=SPANS)
+    spans = {span.name: span for span in found.spans}
     assert spans["month in season"].trainings == 1
     assert spans["month out of season"].trainings == 0
     assert spans["season"].trainings == pytest.approx(232 / 30)
@@ -105,5 +108,6 @@ def test_the_length_of_a_season_is_that_of_the_real_ones(real_games: Any) -> Non
 
     games = pd.concat(pd.read_csv(file, usecols=["season", "date"]) for file in sorted(real_games.glob("*.csv")))
     seasons = games[games.season.between(2005, 2019)].assign(date=lambda g: pd.to_datetime(g.date)).groupby("season")
-    assert seasons.date.nunique().median() == SEASON_GAME_DAYS
-    assert ((seasons.date.max() - seasons.date.min()).dt.days + 1).median() == SEASON_NIGHTS
+    (season,) = (span for span in SPANS if span.name == "season")
+    assert seasons.date.nunique().median() == season.with_news
+    assert ((seasons.date.max() - seasons.date.min()).dt.days + 1).median() == season.nights

@@ -33,7 +33,7 @@ from pipeline.ingest.quarantine import (
     no_violations,
     violation_rows,
 )
-from pipeline.ingest.raw_rows import RawFile, RawGames
+from pipeline.ingest.raw_rows import RawFile, RawRows
 from pipeline.ingest.read_rows import read_folder
 from pipeline.ingest.row_counts import FileSummary, reconcile_rows, refuse_bad_rows, too_many_bad_rows
 from pipeline.workloads.nba.columns import (
@@ -69,6 +69,7 @@ __all__ = [
 ]
 
 VALIDATED_COLUMNS: Final = (*GAME_COLUMNS, HOME_FRANCHISE, AWAY_FRANCHISE)
+GAMES_OF_A_DAY: Final = 15  # of 30 teams: so many scores of a file may come late
 _DTYPES: Final = {
     GAME_ID: "str",
     DATE: "datetime64[s]",
@@ -146,7 +147,7 @@ def load_games(
     files = reconcile_rows(raw, parsed, expected, found, n_replaced, never_played, DATE)
     counted = (bad_lines, violations, merged.violations, unscored.drop(index=never_played), impossible)
     judged = quarantine if never_played.empty else _sorted(pd.concat(counted))
-    refuse_bad_rows(files, judged, quarantine, max_bad_row_share, max_bad_row_share_of_file, LATE_SCORE)
+    refuse_bad_rows(files, judged, quarantine, max_bad_row_share, max_bad_row_share_of_file, LATE_SCORE, GAMES_OF_A_DAY)
     known = expected.astype(_DTYPES)[list(VALIDATED_COLUMNS)]
     unlikely = check_plausible(expected, quarantine)
     unlikely += _notes_on_called_off(len(never_played))
@@ -251,7 +252,7 @@ def _notes_on_ids(merged: MergedGames) -> list[str]:
 
 
 # --- the account of bad rows ------------------------------------------------------------------------------------------
-def _bad_lines(raw: RawGames) -> pd.DataFrame:
+def _bad_lines(raw: RawRows) -> pd.DataFrame:
     tables = [
         violation_rows(
             file.name, file.bad.numbers, "", file.bad.texts, file.bad.rules, index=pd.RangeIndex(len(file.bad.texts))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.ingest.quarantine import FILE, LINE
-from pipeline.ingest.values import NOT_GIVEN, day_of, flag_of, given, iso_date, season_of, whole_number
+from pipeline.ingest.values import HYPHEN, NOT_GIVEN, day_of, flag_of, given, iso_date, whole_number
 from pipeline.workloads.nba.columns import (
     AWAY_FRANCHISE,
     AWAY_POINTS,
@@ -38,6 +38,17 @@ _NUMERIC_ID: Final = re.compile(r"0*([0-9]+?)(?:\.0+)?")
 
 Texts = Sequence[str]
 Values = npt.NDArray[Any]
+
+_SEASON: Final = re.compile(r"([0-9]{4})[-/]([0-9]{2}|[0-9]{4})")
+
+
+def season_of(text: str) -> int | None:
+    """The year in which a season ends: `2023`, `2023.0`, `2022-23` or `2022-2023`; None where the text is no season."""
+    match = _SEASON.fullmatch(text.translate(HYPHEN))
+    if not match:
+        return whole_number(text)
+    last = int(match[1]) + 1
+    return last if str(last).endswith(match[2]) else None
 
 
 def parse(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

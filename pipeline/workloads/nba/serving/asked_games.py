@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final, NamedTuple
 
-from pipeline.ingest.values import DATE_RULE, FLAG_RULE, day_of, flag_of, given, season_of
+from pipeline.ingest.values import DATE_RULE, FLAG_RULE, day_of, flag_of, given
 from pipeline.serving.requests import LONGEST_VALUE, BadRequestError, RequestFormat, check_each
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.game_data.franchise_spans import FIRST_SEASON, LAST_SEASON
+from pipeline.workloads.nba.game_data.parse_games import season_of
 from pipeline.workloads.nba.serving.teams import Teams, UnknownTeamError
 from pipeline.workloads.nba.spec import SPEC
 
