@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.cost.night import Nights
-from pipeline.cost.standing import Line
+from pipeline.cost.fixed_costs import Line
+from pipeline.cost.run_cost import Nights
 
 # Medians of the seasons 2005 to 2019 in the real games: from the first to the last game 232 nights, 208 of them after a
 # day with games (163 of the regular season). Each such night brings news, and by default news are trained on.

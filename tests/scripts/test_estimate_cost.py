@@ -12,12 +12,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pipeline.cost.estimate import estimate
-from pipeline.cost.night import measured_seconds, nights
 from pipeline.cost.prices import PriceError, load_prices
-from pipeline.local.store.record import RunResult, StepResult, save_run
+from pipeline.cost.run_cost import measured_seconds, nights
+from pipeline.local.store.run_record import RunResult, StepResult, save_run
 from pipeline.local.store.store import Store
+from scripts.cost_report import night_table
 from scripts.estimate_cost import find_seconds, last_seconds, main
-from scripts.show_bill import night_table
 from scripts.write_reference import with_estimate
 
 MAILED = ("-c", "env=prod", "-c", "alert_emails=oncall@example.com", "-c", "approver_emails=lead@example.com")
