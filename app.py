@@ -18,8 +18,8 @@ from typing import Any, Final
 
 import aws_cdk as cdk
 
-from infra.settings.setting_rules import SettingError
 from infra.settings.settings import Settings
+from infra.settings.settings_validation import SettingError
 from infra.stack import RetrainingStack
 
 CONFIGURATION: Final = Path(__file__).with_name("cdk.json")

@@ -81,9 +81,9 @@ class ImplementAutomateModelRetrainingWithMlPipelines:
 
     def _run(self) -> dict[str, Any]:
         from pipeline.local.plan.parameters import PlanError  # noqa: PLC0415
-        from pipeline.local.run.outcome import describe_run  # noqa: PLC0415
-        from pipeline.local.store.faults import StoreError, explain  # noqa: PLC0415 - production needs nothing of the local run
-        from pipeline.local.store.record import RunError  # noqa: PLC0415
+        from pipeline.local.run.run_summary import describe_run  # noqa: PLC0415
+        from pipeline.local.store.run_record import RunError  # noqa: PLC0415
+        from pipeline.local.store.store_errors import StoreError, explain  # noqa: PLC0415 - production needs nothing of the local run
         from scripts.run_local import retrain  # noqa: PLC0415
 
         data, store = self.config["data"], self.config["store"]

@@ -18,20 +18,20 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
-from pipeline.cost.night import NEEDS_FILE, JobNeeds, job_cost, jobs
-from pipeline.cost.night import Job as BilledJob
 from pipeline.cost.prices import load_prices
-from pipeline.local import workspace
+from pipeline.cost.run_cost import NEEDS_FILE, JobNeeds, job_cost, jobs
+from pipeline.cost.run_cost import Job as BilledJob
+from pipeline.local import local_deployment
 from pipeline.local.launch.job import Job, JobOutcome
 from pipeline.local.launch.launch_process import ProcessLauncher
 from pipeline.local.plan.plan import load_plan
 from pipeline.local.run.runner import run
-from pipeline.local.store.champion import promote
-from pipeline.local.store.record import SUCCEEDED
+from pipeline.local.store.local_champion import promote
+from pipeline.local.store.run_record import SUCCEEDED
 from pipeline.local.store.store import Store
 
 CHAMPION_DAY, RUN_DAY = "2023-03-01", "2023-03-15"
-REAL_DATA = workspace.ROOT.parent / "shared" / "data"
+REAL_DATA = local_deployment.ROOT.parent / "shared" / "data"
 EVENTS_PREFIX = "play_by_play"
 # What a start must ask for so that a step runs which the defaults leave out. AggregateOnSpark's programs run here in
 # Spark's local mode, on the first host alone: its CPU seconds are those of all machines of a cluster together.
@@ -83,12 +83,12 @@ def measure(data: Path, events: Path, repeat: int) -> dict[str, JobNeeds]:
     """The median of some runs that train, in the middle of a season and with a champion of two weeks before."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
-        workspace.seed(store)
-        workspace.put_data(store, data, "games")
-        workspace.put_data(store, events, EVENTS_PREFIX)
-        workspace.put_spark_code(store)
+        local_deployment.seed(store)
+        local_deployment.put_data(store, data, "games")
+        local_deployment.put_data(store, events, EVENTS_PREFIX)
+        local_deployment.put_spark_code(store)
         run_once(store, AsOfDate=CHAMPION_DAY, ApprovalStatus="Approved")
-        promote(store, workspace.MODEL_PACKAGE_GROUP, workspace.ARTIFACT_BUCKET)
+        promote(store, local_deployment.MODEL_PACKAGE_GROUP, local_deployment.ARTIFACT_BUCKET)
         measured = [run_once(store, AsOfDate=RUN_DAY, ForceTraining="yes") for _ in range(repeat)]
         found = {step: median([needs[step] for needs in measured]) for step in measured[0]}
         for step, chosen in WITH_EVENTS.items():
@@ -99,8 +99,10 @@ def measure(data: Path, events: Path, repeat: int) -> dict[str, JobNeeds]:
 def run_once(store: Store, **chosen: str) -> dict[str, JobNeeds]:
     """One whole run, every step of it."""
     chosen = {"DataPrefix": "games", **chosen}
-    plan = load_plan(workspace.read_definition(), workspace.constants(), chosen, name=workspace.PIPELINE_NAME)
-    launcher = MeasuringLauncher(workspace.ROOT)
+    plan = load_plan(
+        local_deployment.read_definition(), local_deployment.constants(), chosen, name=local_deployment.PIPELINE_NAME
+    )
+    launcher = MeasuringLauncher(local_deployment.ROOT)
     outcome = run(plan, store, launcher, use_cache=False)
     if outcome.status != SUCCEEDED:
         raise SystemExit(f"the run failed: {outcome.failure}")
@@ -115,9 +117,9 @@ def median(needs: Sequence[JobNeeds]) -> JobNeeds:
 
 def every_job() -> list[BilledJob]:
     """The jobs of a run with the defaults, and those that WITH_EVENTS adds."""
-    found = {job.step: job for job in jobs(workspace.read_definition())}
+    found = {job.step: job for job in jobs(local_deployment.read_definition())}
     for chosen in WITH_EVENTS.values():
-        definition = workspace.read_definition()
+        definition = local_deployment.read_definition()
         for parameter in definition["Parameters"]:
             if parameter["Name"] in chosen:
                 value = chosen[parameter["Name"]]
@@ -170,7 +172,7 @@ def main() -> None:
             "steps": {step: asdict(own) for step, own in needs.items()},
         }
         NEEDS_FILE.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        print(f"wrote {NEEDS_FILE.relative_to(workspace.ROOT)}")
+        print(f"wrote {NEEDS_FILE.relative_to(local_deployment.ROOT)}")
 
 
 if __name__ == "__main__":

@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contract.code_version import image_content
-from pipeline.local.launch.engine import IMAGE, EngineError, require_compose, require_engine, require_image
+from pipeline.local.launch.container_runtime import IMAGE, EngineError, require_compose, require_engine, require_image
 from pipeline.local.launch.launch_process import ProcessLauncher
+from pipeline.local.local_deployment import DATA_BUCKET
 from pipeline.local.plan.plan import load_plan
 from pipeline.local.run.runner import run
 from pipeline.local.store.store import Store
-from pipeline.local.workspace import DATA_BUCKET
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_GAMES = ROOT.parent / "shared" / "data" / "games"

@@ -13,9 +13,9 @@ from infra.alarms.run_alarms import RunAlarms
 from infra.approval.construct import Approval
 from infra.endpoint.construct import Serving
 from infra.failure_notifications.construct import FailureNotifications
-from infra.foundation.keys import Keys
-from infra.foundation.people import People
+from infra.foundation.kms_keys import Keys
 from infra.foundation.storage import Storage
+from infra.foundation.user_policies import People
 from infra.settings.settings import Settings
 from infra.teardown.construct import Teardown
 from infra.training.construct import Training

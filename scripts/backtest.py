@@ -21,7 +21,7 @@ import click
 from pipeline.contract.parameters import parameters_of
 from pipeline.contract.spec import Value
 from pipeline.contract.workload import current_workload
-from pipeline.local import workspace
+from pipeline.local import local_deployment
 from pipeline.local.plan.parameters import PlanError
 from scripts.run_local import parse_parameters
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # the data libraries take a second: not for --help
 
     from pipeline.backtest.run import Replay, Settings
 
-REPLAY_STORE: Final = workspace.STORES / "backtest"
+REPLAY_STORE: Final = local_deployment.STORES / "backtest"
 SAMPLE_SPAN: Final = (date(2023, 10, 1), date(2025, 2, 28))
 DAY: Final = click.DateTime(formats=["%Y-%m-%d"])
 

@@ -18,7 +18,15 @@ import click
 
 from pipeline.contract.code_version import image_content, write_image_context
 from pipeline.contract.workload import default_workload
-from pipeline.local.launch.engine import BUILD, IMAGE, EngineError, build_command, image_details, push, require_engine
+from pipeline.local.launch.container_runtime import (
+    BUILD,
+    IMAGE,
+    EngineError,
+    build_command,
+    image_details,
+    push,
+    require_engine,
+)
 from pipeline.local.launch.spark import SPARK_BUILD, SPARK_FOLDER, SPARK_IMAGE, spark_image_content
 
 

@@ -15,22 +15,22 @@ import click
 
 from scripts.cloud.connection import NAME_PREFIX, aws_options, connect, explained
 from scripts.deployment import (
-    account,
     alarms,
     capacity,
-    deployed,
-    emails,
+    data,
+    emails_delivered,
     image,
-    inputs,
-    people,
+    last_run,
     registry,
-    run,
-    runs,
+    sample_emails,
+    service_behavior,
     serving,
-    starts,
+    stack,
+    started_run,
+    triggers,
 )
-from scripts.deployment.environment import Environment
-from scripts.deployment.line import EXIT_CODES, FAILED, WARNING, Line, worst
+from scripts.deployment.check_result import EXIT_CODES, FAILED, WARNING, Line, worst
+from scripts.deployment.deployed_environment import Environment
 
 UNEXPECTED: Final = (
     "python -m scripts.show_execution, and the newest version: python -m scripts.review_model list --aws"
@@ -38,30 +38,30 @@ UNEXPECTED: Final = (
 Check = Callable[[Environment], Iterator[Line]]
 # In the order of the first hour: what a run needs, what starts it, what it left, what follows it.
 CHECKS: Final[dict[str, Check]] = {
-    "stack": deployed.stack,
-    "definition": deployed.definition,
+    "stack": stack.stack,
+    "definition": stack.definition,
     "image": image.image,
     "quota": capacity.quotas,
-    "data": inputs.data,
-    "seed objects": inputs.seeds,
-    "subscriptions": people.subscriptions,
-    "schedule": starts.schedule,
-    "last run": runs.last_run,
-    "outputs": inputs.outputs,
+    "data": data.data,
+    "seed objects": data.seeds,
+    "subscriptions": emails_delivered.subscriptions,
+    "schedule": triggers.schedule,
+    "last run": last_run.last_run,
+    "outputs": data.outputs,
     "champion": registry.champion,
     "versions": registry.waiting,
     "endpoint": serving.endpoint,
     "alarms": alarms.alarms,
-    "emails": people.unsent,
-    "dead letters": starts.dead_letters,
-    "events": starts.rules,
+    "emails": emails_delivered.unsent,
+    "dead letters": triggers.dead_letters,
+    "events": triggers.rules,
     # what only an account can tell
     "metadata of versions": registry.metadata,
-    "user of containers": account.user_of_containers,
-    "start-up": account.start_up,
-    "calls of the service": account.calls,
-    "overdue alarm": account.watch_of_the_schedule,
-    "Spark": account.spark,
+    "user of containers": service_behavior.user_of_containers,
+    "start-up": service_behavior.start_up,
+    "calls of the service": service_behavior.calls,
+    "overdue alarm": service_behavior.watch_of_the_schedule,
+    "Spark": service_behavior.spark,
 }
 
 
@@ -99,8 +99,8 @@ def main(
         environment = Environment(connect(pipeline or (f"{NAME_PREFIX}{env}" if env else None), region, profile))
         _ = environment.stack  # without it there is nothing to check
         lines = [
-            *(emails.send(environment) if test_email else ()),
-            *(run.run(environment, interval) if start else ()),
+            *(sample_emails.send(environment) if test_email else ()),
+            *(started_run.run(environment, interval) if start else ()),
         ]
         lines += [line for name, check in CHECKS.items() for line in _checked(name, check, environment)]
     if as_json:

@@ -20,7 +20,9 @@ import click
 
 from pipeline.contract.workload import default_workload, load_spec
 from pipeline.cost.estimate import Estimate, estimate
-from pipeline.cost.night import (
+from pipeline.cost.fixed_costs import SERVERLESS, Endpoint, Line, endpoint_line, resource_lines, usage_lines
+from pipeline.cost.prices import PriceError, Prices, load_prices
+from pipeline.cost.run_cost import (
     SLOW_STARTUP_SECONDS,
     STARTUP_SECONDS,
     JobNeeds,
@@ -29,10 +31,8 @@ from pipeline.cost.night import (
     measured_seconds,
     nights,
 )
-from pipeline.cost.prices import PriceError, Prices, load_prices
-from pipeline.cost.standing import SERVERLESS, Endpoint, Line, endpoint_line, resource_lines, usage_lines
-from pipeline.local import workspace
-from pipeline.local.store.record import SUCCEEDED, recent_runs
+from pipeline.local import local_deployment
+from pipeline.local.store.run_record import SUCCEEDED, recent_runs
 from pipeline.local.store.store import Store
 from scripts.output.cost import Notes, as_object, page
 
@@ -120,7 +120,7 @@ def main(
         raise click.UsageError("the synthesis needs Node, and there is none: install version 22 or newer (nodejs.org)")
     if not find_spec("aws_cdk"):
         raise click.UsageError("the synthesis needs the CDK: make .venv/.all")
-    from infra.settings.setting_rules import SettingError  # noqa: PLC0415 - not for --help
+    from infra.settings.settings_validation import SettingError  # noqa: PLC0415 - not for --help
 
     try:
         deployed = synthesise(settings)
@@ -180,11 +180,11 @@ def find_seconds(definition: Mapping[str, Any], wanted: str, store: Path | None)
     """Each job's seconds; raises PriceError for a step without any, or without those that are wanted."""
     committed = measured_seconds()
     steps = [job.step for job in jobs(definition)]
-    local = {} if wanted == "committed" else last_seconds(store or workspace.last_store())
+    local = {} if wanted == "committed" else last_seconds(store or local_deployment.last_store())
     missing = [step for step in steps if step not in local]
     if wanted == "local-run" and missing:
         raise PriceError(
-            f"no local run in {store or workspace.last_store()} ran {', '.join(missing)} from beginning to end: "
+            f"no local run in {store or local_deployment.last_store()} ran {', '.join(missing)} from beginning to end: "
             "make run ARGS='--no-cache --param ForceTraining=yes'"
         )
     if unknown := [step for step in missing if step not in committed]:
@@ -192,7 +192,7 @@ def find_seconds(definition: Mapping[str, Any], wanted: str, store: Path | None)
     measured = "the committed measurement on the reference workload (pipeline/cost/job_needs.json)"
     if not local:
         return Seconds(committed, measured)
-    origin = f"the last local runs in {store or workspace.last_store()}"
+    origin = f"the last local runs in {store or local_deployment.last_store()}"
     origin += f", for {', '.join(missing)} {measured}" if missing else ""
     return Seconds({**committed, **local}, origin)
 

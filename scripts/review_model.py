@@ -18,12 +18,12 @@ from typing import Any, Final, NoReturn, Protocol
 import click
 
 from pipeline.contract import names as c
-from pipeline.local import workspace
-from pipeline.local.plan.describe import timestamp
-from pipeline.local.store.champion import promote, read_champion, unusable
-from pipeline.local.store.faults import StoreError, explain
+from pipeline.local import local_deployment
+from pipeline.local.plan.describe_responses import timestamp
+from pipeline.local.store.local_champion import promote, read_champion, unusable
 from pipeline.local.store.registry import APPROVED, PENDING, REJECTED, Registry, RegistryError
 from pipeline.local.store.store import Store
+from pipeline.local.store.store_errors import StoreError, explain
 from scripts.cloud.connection import aws_options, explained
 from scripts.cloud.review import AwsReview
 
@@ -116,7 +116,7 @@ class LocalReview:
     """The registry of a local store and its champion."""
 
     def __init__(self, folder: Path | None) -> None:
-        self.folder = folder or workspace.last_store()
+        self.folder = folder or local_deployment.last_store()
         if not (self.folder / "registry").is_dir():
             raise click.UsageError(f"{self.folder} is no store of local runs: make one with make run, or give --store")
         self.store = Store(self.folder)
@@ -140,7 +140,7 @@ class LocalReview:
     def champion(self) -> int | None:
         """The version in use."""
         try:
-            version: int | None = read_champion(self.store, workspace.ARTIFACT_BUCKET)["version"]
+            version: int | None = read_champion(self.store, local_deployment.ARTIFACT_BUCKET)["version"]
         except StoreError as error:
             click.echo(f"warning: {error}", err=True)
             return None
@@ -148,9 +148,9 @@ class LocalReview:
 
     def packages(self) -> tuple[dict[str, Any], ...]:
         """All versions that can be read, oldest first; those that cannot are named on stderr."""
-        for fault in self.registry.damaged(workspace.MODEL_PACKAGE_GROUP).values():
+        for fault in self.registry.damaged(local_deployment.MODEL_PACKAGE_GROUP).values():
             click.echo(f"warning: {fault}", err=True)
-        return self.registry.packages(workspace.MODEL_PACKAGE_GROUP)
+        return self.registry.packages(local_deployment.MODEL_PACKAGE_GROUP)
 
     def get(self, version: int | None) -> dict[str, Any]:
         """One version, or the newest; raises click.UsageError that lists what there is."""
@@ -158,7 +158,9 @@ class LocalReview:
         if not packages:
             raise click.UsageError(f"{self.name} has no registered version yet: {self.how_to_register}")
         try:
-            return self.registry.get(workspace.MODEL_PACKAGE_GROUP, version or int(packages[-1]["ModelPackageVersion"]))
+            return self.registry.get(
+                local_deployment.MODEL_PACKAGE_GROUP, version or int(packages[-1]["ModelPackageVersion"])
+            )
         except RegistryError as error:
             raise click.UsageError(str(error)) from error
 
@@ -169,9 +171,9 @@ class LocalReview:
         if problem:
             _refuse(f"{problem}. Nothing was changed; approve another version")
         decided = self.registry.set_approval(
-            workspace.MODEL_PACKAGE_GROUP, int(package["ModelPackageVersion"]), status, reason
+            local_deployment.MODEL_PACKAGE_GROUP, int(package["ModelPackageVersion"]), status, reason
         )
-        for passed_over in promote(self.store, workspace.MODEL_PACKAGE_GROUP, workspace.ARTIFACT_BUCKET):
+        for passed_over in promote(self.store, local_deployment.MODEL_PACKAGE_GROUP, local_deployment.ARTIFACT_BUCKET):
             click.echo(f"note: {passed_over}", err=True)
         return decided
 

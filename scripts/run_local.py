@@ -30,23 +30,23 @@ from pipeline.contract.workload import (
     default_workload,
     load_spec,
 )
-from pipeline.local import workspace
-from pipeline.local.launch.engine import IMAGE, EngineError
+from pipeline.local import local_deployment
+from pipeline.local.launch.container_runtime import IMAGE, EngineError
 from pipeline.local.launch.job import Launcher
 from pipeline.local.launch.launch_docker import DockerLauncher
 from pipeline.local.launch.launch_process import ProcessLauncher
 from pipeline.local.launch.spark import SPARK_IMAGE, require_spark_here, require_spark_image, wants_spark
 from pipeline.local.plan.parameters import PlanError
 from pipeline.local.plan.plan import load_plan
-from pipeline.local.run.outcome import describe_run
 from pipeline.local.run.progress import listener_for
+from pipeline.local.run.run_summary import describe_run
 from pipeline.local.run.runner import run
-from pipeline.local.store.champion import note_registration, promote
-from pipeline.local.store.faults import StoreError, StoreLostError, explain, is_text, shown
-from pipeline.local.store.record import FAILED, STOPPED, SUCCEEDED, RunError, RunResult, damaged_records, load_run
+from pipeline.local.store.local_champion import note_registration, promote
 from pipeline.local.store.registry import Registry
 from pipeline.local.store.retention import clean
+from pipeline.local.store.run_record import FAILED, STOPPED, SUCCEEDED, RunError, RunResult, damaged_records, load_run
 from pipeline.local.store.store import Store
+from pipeline.local.store.store_errors import StoreError, StoreLostError, explain, is_text, shown
 
 EXIT_CODES: Final = {SUCCEEDED: 0, FAILED: 1, STOPPED: 130}
 
@@ -64,8 +64,10 @@ class Place:
 
 def child_processes() -> Place:
     """The programs of this folder, as children of this process."""
-    launcher = ProcessLauncher(workspace.ROOT)
-    return Place(launcher, workspace.NO_IMAGE, workspace.step_code(), workspace.NO_IMAGE, require_spark_here)
+    launcher = ProcessLauncher(local_deployment.ROOT)
+    return Place(
+        launcher, local_deployment.NO_IMAGE, local_deployment.step_code(), local_deployment.NO_IMAGE, require_spark_here
+    )
 
 
 def containers(image: str, spark_image: str = SPARK_IMAGE) -> Place:
@@ -100,34 +102,34 @@ def retrain(
     place = containers(image, spark_image) if docker else child_processes()
     folder = store or _default_store(data, resume)
     opened = open_store(folder)
-    workspace.check_apart(opened, data, events)
-    workspace.seed(opened)
+    local_deployment.check_apart(opened, data, events)
+    local_deployment.seed(opened)
     chosen = dict(_previous(opened, resume, place).parameters if resume else parameters or {})
     source = data
     if not resume:
         if data is None:
             chosen.setdefault("AsOfDate", c.SAMPLE_AS_OF)
-        workspace.claim(opened, simulated=data is None)
+        local_deployment.claim(opened, simulated=data is None)
         source = data or sample(opened, str(chosen["AsOfDate"]))
-        chosen.setdefault("DataPrefix", workspace.data_prefix(source))
+        chosen.setdefault("DataPrefix", local_deployment.data_prefix(source))
         if events:
-            chosen.setdefault("EventsPrefix", workspace.data_prefix(events, "events"))
-    constants = workspace.constants(place.image, place.spark_image)
-    plan = load_plan(workspace.read_definition(), constants, chosen, name=workspace.PIPELINE_NAME)
+            chosen.setdefault("EventsPrefix", local_deployment.data_prefix(events, "events"))
+    constants = local_deployment.constants(place.image, place.spark_image)
+    plan = load_plan(local_deployment.read_definition(), constants, chosen, name=local_deployment.PIPELINE_NAME)
     if wants_spark(plan.parameters):
         place.require_spark()
-        workspace.put_spark_code(opened)
+        local_deployment.put_spark_code(opened)
     if source:
-        workspace.put_data(opened, source, str(plan.parameters["DataPrefix"]))
+        local_deployment.put_data(opened, source, str(plan.parameters["DataPrefix"]))
     if events:
         prefix = str(plan.parameters["EventsPrefix"])
         if prefix == c.NO_FOLDER:
             raise RunError(f"run {resume} had no event files: start a new run with --events")
-        workspace.put_data(opened, events, prefix)
-    workspace.remember_store(folder)
-    registry = (opened, workspace.MODEL_PACKAGE_GROUP, workspace.ARTIFACT_BUCKET)
+        local_deployment.put_data(opened, events, prefix)
+    local_deployment.remember_store(folder)
+    registry = (opened, local_deployment.MODEL_PACKAGE_GROUP, local_deployment.ARTIFACT_BUCKET)
     note_registration(*registry)  # by a run that was killed before it could
-    for fault in (*Registry(opened).damaged(workspace.MODEL_PACKAGE_GROUP).values(), *damaged_records(opened)):
+    for fault in (*Registry(opened).damaged(local_deployment.MODEL_PACKAGE_GROUP).values(), *damaged_records(opened)):
         click.echo(f"warning: {fault}", err=True)
     result = run(
         plan,
@@ -168,7 +170,7 @@ def _previous(store: Store, resume: str, place: Place) -> RunResult:
     """The run to go on with; raises RunError when it ran elsewhere: half of its results would be of other programs."""
     previous = load_run(store, resume)
     image = previous.constants["ImageUri"]
-    if image == workspace.NO_IMAGE != place.image:
+    if image == local_deployment.NO_IMAGE != place.image:
         raise RunError(f"run {resume} was not one in containers: resume it without --docker")
     if image != place.image:
         other = "" if image == IMAGE else f" --image {image}"
@@ -178,8 +180,8 @@ def _previous(store: Store, resume: str, place: Place) -> RunResult:
 
 def _default_store(data: Path | None, resume: str | None) -> Path:
     if resume:
-        return workspace.last_store()
-    return workspace.default_store() if data else workspace.sample_store()
+        return local_deployment.last_store()
+    return local_deployment.default_store() if data else local_deployment.sample_store()
 
 
 def sample(store: Store, as_of: str) -> Path:
@@ -246,8 +248,9 @@ class JsonCommand(click.Command):
 @click.option(
     "--store",
     type=click.Path(file_okay=False, path_type=Path),
-    help=f"Where models, runs and cache are kept. Default: {workspace.STORES}, for the sample "
-    f"{workspace.STORES / 'sample'}; of a workload that cdk.json does not name, below {workspace.STORES}/NAME.",
+    help=f"Where models, runs and cache are kept. Default: {local_deployment.STORES}, for the sample "
+    f"{local_deployment.STORES / 'sample'}; of a workload that cdk.json does not name, below "
+    f"{local_deployment.STORES}/NAME.",
 )
 @click.option("--docker", is_flag=True, help="Run each job in a container, in SageMaker local mode (see make image).")
 @click.option("--image", default=IMAGE, show_default=True, help="The image for --docker, built from this folder.")
@@ -317,7 +320,7 @@ def main(
     if as_json:
         click.echo(json.dumps(outcome, indent=2))
     else:
-        from scripts.output.outcome import show  # noqa: PLC0415 - rich is needed for people only
+        from scripts.output.run_summary import show  # noqa: PLC0415 - rich is needed for people only
 
         on_screen = not quiet and sys.stderr.isatty() and sys.stdout.isatty()
         other = default_workload() != configured_workload()

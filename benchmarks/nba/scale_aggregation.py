@@ -27,8 +27,8 @@ import pyarrow.parquet as pq
 
 from benchmarks.timed_process import Run, growth, timed
 from pipeline.contract.code_version import definition_file
-from pipeline.cost.night import Job, job_cost
 from pipeline.cost.prices import load_prices
+from pipeline.cost.run_cost import Job, job_cost
 from pipeline.workloads.nba import columns as n
 
 REAL_EVENTS: Final = Path(__file__).resolve().parents[3] / "shared" / "data" / "play_by_play_2023"

@@ -14,7 +14,7 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.foundation.keys import ENCRYPT_MESSAGES
+from infra.foundation.kms_keys import ENCRYPT_MESSAGES
 from infra.foundation.permissions import acknowledge, allow
 from infra.settings.settings import Settings
 

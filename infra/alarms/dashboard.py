@@ -10,7 +10,7 @@ from constructs import Construct
 
 from infra.alarms.alerts import Alerts
 from infra.alarms.run_alarms import NAMESPACE
-from infra.endpoint.function.endpoint_plan import VARIANT
+from infra.endpoint.function.desired_endpoint import VARIANT
 from infra.foundation.storage import Storage
 from infra.settings.settings import Settings
 from infra.training.definition import all_steps, read_definition

@@ -13,8 +13,8 @@ from infra.alarms.alerts import Alerts
 from infra.approval.construct import Approval
 from infra.lambda_shared.clock import CLOCK, NOW
 from infra.settings.schedule_expression import longest_gap_hours
-from infra.settings.setting_rules import RUN_HOURS
 from infra.settings.settings import Settings
+from infra.settings.settings_validation import RUN_HOURS
 
 NAMESPACE = "AWS/Sagemaker/ModelBuildingPipeline"
 HOUR = cdk.Duration.hours(1)

@@ -20,10 +20,10 @@ from constructs import Construct
 
 from infra.alarms.alerts import FIVE_MINUTES, Alerts
 from infra.approval.function import monitor_metrics
-from infra.foundation.function import handler_function
+from infra.foundation.lambda_function import handler_function
 from infra.foundation.permissions import allow
 from infra.foundation.storage import RUNS_PREFIX
-from infra.lambda_shared import place
+from infra.lambda_shared import environment
 from infra.settings.settings import Settings
 from pipeline.contract.retrain_policy import LAST_EVALUATED_KEY, REGISTERED_KEY
 
@@ -69,12 +69,12 @@ class Approval(Construct):
             role_description=f"{settings.pipeline_name}: copies the approved version's artifact, tells approvers",
             timeout=TIMEOUT,
             environment={
-                place.GROUP_VARIABLE: group_name,
-                place.BUCKET_VARIABLE: artifact_bucket.bucket_name,
-                place.PIPELINE_VARIABLE: settings.pipeline_name,
-                place.ALERTS_VARIABLE: alerts.topic.topic_arn,
-                place.APPROVERS_VARIABLE: self.approvers_topic.topic_arn,
-                place.SEEDS_VARIABLE: json.dumps(dict(settings.spec.seed_objects), sort_keys=True),
+                environment.GROUP_VARIABLE: group_name,
+                environment.BUCKET_VARIABLE: artifact_bucket.bucket_name,
+                environment.PIPELINE_VARIABLE: settings.pipeline_name,
+                environment.ALERTS_VARIABLE: alerts.topic.topic_arn,
+                environment.APPROVERS_VARIABLE: self.approvers_topic.topic_arn,
+                environment.SEEDS_VARIABLE: json.dumps(dict(settings.spec.seed_objects), sort_keys=True),
             },
             retry_attempts=2,
             on_failure=destinations.SqsDestination(undelivered),
@@ -151,15 +151,15 @@ def allow_objects(role: iam.Role, bucket: s3.IBucket, key: kms.IKey, seeds: Mapp
         bucket.arn_for_objects(key)
         for key in (
             f"{RUNS_PREFIX}*",
-            f"{place.CHAMPION_PREFIX}*",
-            f"{place.OUTBOX_PREFIX}*",
-            place.APPROVALS_KEY,
+            f"{environment.CHAMPION_PREFIX}*",
+            f"{environment.OUTBOX_PREFIX}*",
+            environment.APPROVALS_KEY,
             LAST_EVALUATED_KEY,
             REGISTERED_KEY,
             monitor_metrics.KEY,
         )
     )
-    others = sorted(key for key in seeds if not key.startswith(place.CHAMPION_PREFIX))
+    others = sorted(key for key in seeds if not key.startswith(environment.CHAMPION_PREFIX))
     allow(role, ["s3:GetObject"], [runs], why=_KEYS_COME)
     allow(role, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [kept], why=_KEYS_COME)
     allow(role, ["s3:GetObject", "s3:PutObject"], [outbox], why=_KEYS_COME)

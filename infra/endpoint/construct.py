@@ -20,11 +20,11 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.alarms.alerts import Alerts
-from infra.endpoint.function.endpoint_plan import SETTINGS_VARIABLE, VARIANT, EndpointSettings
+from infra.endpoint.function.desired_endpoint import SETTINGS_VARIABLE, VARIANT, EndpointSettings
 from infra.endpoint.roles import allow_endpoint_changes, endpoint_role
-from infra.foundation.function import handler_function
+from infra.foundation.lambda_function import handler_function
 from infra.foundation.permissions import allow
-from infra.lambda_shared.place import CHAMPION_PREFIX
+from infra.lambda_shared.environment import CHAMPION_PREFIX
 from infra.settings.settings import Settings
 from infra.training.image import Image
 from pipeline.contract import names as c

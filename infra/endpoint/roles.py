@@ -12,9 +12,9 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.endpoint.function.endpoint_plan import INSTANCE, PREFIX, EndpointSettings
+from infra.endpoint.function.desired_endpoint import INSTANCE, PREFIX, EndpointSettings
 from infra.foundation.permissions import allow, service_principal
-from infra.lambda_shared.place import CHAMPION_PREFIX, SERVING_OUTBOX_PREFIX
+from infra.lambda_shared.environment import CHAMPION_PREFIX, SERVING_OUTBOX_PREFIX
 from infra.settings.settings import Settings
 from infra.training.image import Image
 from infra.training.job_role import allow_image, allow_network_interfaces, allow_volume_grants

@@ -19,9 +19,9 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.alarms.alerts import FIVE_MINUTES, Alerts
-from infra.foundation.function import handler_function
+from infra.foundation.lambda_function import handler_function
 from infra.foundation.permissions import allow
-from infra.lambda_shared import place
+from infra.lambda_shared import environment
 from infra.settings.settings import Settings
 from infra.training.construct import Training
 
@@ -56,10 +56,10 @@ class FailureNotifications(Construct):
             role_description=f"{settings.pipeline_name}: looks at runs, sends emails about those that failed",
             timeout=TIMEOUT,
             environment={
-                place.BUCKET_VARIABLE: artifact_bucket.bucket_name,
-                place.PIPELINE_VARIABLE: settings.pipeline_name,
-                place.ENVIRONMENT_VARIABLE: settings.environment,
-                place.ALERTS_VARIABLE: alerts.topic.topic_arn,
+                environment.BUCKET_VARIABLE: artifact_bucket.bucket_name,
+                environment.PIPELINE_VARIABLE: settings.pipeline_name,
+                environment.ENVIRONMENT_VARIABLE: settings.environment,
+                environment.ALERTS_VARIABLE: alerts.topic.topic_arn,
             },
             retry_attempts=2,
             on_failure=destinations.SqsDestination(undelivered),
@@ -120,7 +120,7 @@ def allow_looking(role: iam.Role, training: Training) -> None:
 
 def allow_outbox(role: iam.Role, bucket: s3.IBucket, key: kms.IKey) -> None:
     """The emails of this function: see `infra.lambda_shared.outbox`."""
-    outbox = bucket.arn_for_objects(f"{place.RUNS_OUTBOX_PREFIX}*")
+    outbox = bucket.arn_for_objects(f"{environment.RUNS_OUTBOX_PREFIX}*")
     allow(
         role,
         ["s3:GetObject", "s3:PutObject"],

@@ -20,9 +20,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
+from infra.lambda_shared.bucket import Objects, Stored
 from infra.lambda_shared.clients import Sns
-from infra.lambda_shared.mail import Mail, message, subject
-from infra.lambda_shared.objects import Objects, Stored
+from infra.lambda_shared.emails import Mail, message, subject
 
 # A claim is another's until it is older than an invocation can be (the functions time out after two minutes).
 CLAIM_SECONDS: Final = 300

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
-from infra.settings import setting_rules as rule
-from infra.settings.setting_rules import SettingError
+from infra.settings import settings_validation as rule
+from infra.settings.settings_validation import SettingError
 from infra.settings.tag_rules import ENVIRONMENT_TAG, PIPELINE_TAG
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import WORKLOAD_KEY, default_workload, load_spec

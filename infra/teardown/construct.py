@@ -8,7 +8,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from constructs import Construct, IConstruct
 
-from infra.foundation.function import handler_function
+from infra.foundation.lambda_function import handler_function
 from infra.foundation.permissions import allow
 from infra.foundation.storage import Storage
 from infra.settings.settings import Settings

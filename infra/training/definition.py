@@ -15,8 +15,8 @@ from typing import Any
 
 import aws_cdk as cdk
 
-from infra.settings.setting_rules import SettingError, limit_defaults, steps_with
 from infra.settings.settings import Settings
+from infra.settings.settings_validation import SettingError, limit_defaults, steps_with
 from pipeline.contract.code_version import code_version, definition_file, git_revision
 from pipeline.contract.spec import Spec
 from pipeline.definition.service_rules import Finding, check_definition

@@ -15,13 +15,13 @@ from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
 from infra.alarms.alerts import FIVE_MINUTES, Alerts
-from infra.foundation.keys import ENCRYPT_MESSAGES
+from infra.foundation.kms_keys import ENCRYPT_MESSAGES
 from infra.foundation.permissions import allow, service_principal
 from infra.foundation.state_machine import alarm_on_failure, starting_role, state_machine, workflow_role
 from infra.foundation.storage import Storage
 from infra.settings.settings import Settings
 from infra.training.construct import Training
-from infra.triggers.start_gate import gate_definition
+from infra.triggers.single_run_workflow import gate_definition
 
 REQUEST_EVENT: Final = "retraining.requested"
 DELIVERY_ATTEMPTS: Final = 10

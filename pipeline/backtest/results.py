@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.backtest.policies import Policy
 from pipeline.backtest.service import Losses, Service
 from pipeline.backtest.simulate import Outcome
-from pipeline.cost.night import Nights
+from pipeline.cost.run_cost import Nights
 from pipeline.evaluation import metrics
 
 FloatArray = NDArray[np.float64]

@@ -28,7 +28,7 @@ from pipeline.contract.gates import gate_parameters
 from pipeline.contract.parameters import parameters_of, snake_case
 from pipeline.contract.spec import Spec, Value
 from pipeline.contract.workload import Workload, current_workload
-from pipeline.cost.night import Nights, default_nights
+from pipeline.cost.run_cost import Nights, default_nights
 from pipeline.training.model import Hyperparameters
 
 MOST_PROMOTIONS: Final = 120  # of the bound: more gain nothing that anybody could have known

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from pipeline.contract.spec import Span
-from pipeline.cost.night import Nights
-from pipeline.cost.standing import Line
+from pipeline.cost.fixed_costs import Line
+from pipeline.cost.run_cost import Nights
 
 MONTH_NIGHTS: Final = 30
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from pipeline.contract import names as c
 from pipeline.definition.service_rules.values import resolve
-from scripts.deployment.environment import Environment
-from scripts.deployment.line import FAILED, OK, WARNING, Line
+from scripts.deployment.check_result import FAILED, OK, WARNING, Line
+from scripts.deployment.deployed_environment import Environment
 
 _QUOTA: Final = {"Processing": "processing job usage", "Training": "training job usage"}
 _SERVICE: Final = "sagemaker"

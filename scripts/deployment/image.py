@@ -8,8 +8,8 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scripts.deployment.environment import Environment
-from scripts.deployment.line import FAILED, OK, Line
+from scripts.deployment.check_result import FAILED, OK, Line
+from scripts.deployment.deployed_environment import Environment
 
 DOCKER: Final = "application/vnd.docker.distribution.manifest.v2+json"
 OCI: Final = "application/vnd.oci.image.manifest.v1+json"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from infra.lambda_shared.place import APPROVALS_KEY
+from infra.lambda_shared.environment import APPROVALS_KEY
 from pipeline.contract import names as c
 from pipeline.contract.promotion import (
     UnusablePackageError,
@@ -16,8 +16,8 @@ from pipeline.contract.promotion import (
     update_approvals,
 )
 from pipeline.contract.workload import default_workload, load_spec
-from scripts.deployment.environment import Environment
-from scripts.deployment.line import FAILED, OK, WARNING, Line
+from scripts.deployment.check_result import FAILED, OK, WARNING, Line
+from scripts.deployment.deployed_environment import Environment
 
 _POINTER = f"{c.CHAMPION_CHANNEL}/{c.CHAMPION_FILE}"
 _WAITS_TOO_LONG_DAYS = 14

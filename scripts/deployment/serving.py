@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from infra.endpoint.function.endpoint_plan import EndpointSettings, Wanted
+from infra.endpoint.function.desired_endpoint import EndpointSettings, Wanted
 from pipeline.contract import names as c
-from scripts.deployment.environment import Environment
-from scripts.deployment.line import FAILED, OK, WARNING, Line
+from scripts.deployment.check_result import FAILED, OK, WARNING, Line
+from scripts.deployment.deployed_environment import Environment
 
 _CHANGING: Final = ("Creating", "Updating", "SystemUpdating", "RollingBack")
 

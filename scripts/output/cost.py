@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.cost.estimate import Estimate
-from pipeline.cost.night import SLOW_STARTUP_SECONDS, Night
 from pipeline.cost.prices import PRICES_FILE, Prices
+from pipeline.cost.run_cost import SLOW_STARTUP_SECONDS, Night
 
 
 @dataclass(frozen=True)

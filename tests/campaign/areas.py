@@ -33,7 +33,7 @@ from written_games import load, original, original_rows
 
 from pipeline.contract.container import StepError
 from pipeline.contract.reasons import readable
-from pipeline.local.store.faults import StoreError
+from pipeline.local.store.store_errors import StoreError
 from pipeline.serving.app import make_app
 from pipeline.serving.forecaster import Forecaster, load_forecaster
 from pipeline.serving.requests import BadRequestError

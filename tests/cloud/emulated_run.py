@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from deployments import IMAGE, Deployed
 from iam_emulation.account import keys_of
 
-from pipeline.local import workspace
+from pipeline.local import local_deployment
 
 JOBS = ("Processing", "Training")
 
@@ -35,7 +35,7 @@ class AccountRun:
         """The run begins; the games are in the data bucket."""
         name = deployed.outputs["PipelineName"]
         run = deployed.client("sagemaker").start_pipeline_execution(PipelineName=name)["PipelineExecutionArn"]
-        games = store / "objects" / workspace.DATA_BUCKET
+        games = store / "objects" / local_deployment.DATA_BUCKET
         for path in games.rglob("*"):
             if path.is_file():
                 key = path.relative_to(games).as_posix()
@@ -149,7 +149,10 @@ class AccountRun:
             return self.definition["Train"]["Arguments"]["OutputDataConfig"]["KmsKeyId"]
         if name in named or not isinstance(value, str):
             return named.get(name, value)
-        for local, output in ((workspace.ARTIFACT_BUCKET, "ArtifactBucket"), (workspace.DATA_BUCKET, "DataBucket")):
+        for local, output in (
+            (local_deployment.ARTIFACT_BUCKET, "ArtifactBucket"),
+            (local_deployment.DATA_BUCKET, "DataBucket"),
+        ):
             value = value.replace(f"s3://{local}/", f"s3://{self.deployed.outputs[output]}/")
         return value
 

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from deployments import ACCOUNT, IMAGE, REGION, Deployed, eventually
 
-from infra.endpoint.function.endpoint_plan import ATTEMPT
+from infra.endpoint.function.desired_endpoint import ATTEMPT
 
 pytestmark = pytest.mark.timeout(600)  # a deploy is in it
 

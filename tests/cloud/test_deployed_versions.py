@@ -17,7 +17,7 @@ from deployments import IMAGE, Deployed, Mailbox, eventually
 from emulated_run import AccountRun
 
 from pipeline.contract.retrain_policy import LAST_EVALUATED_KEY, REGISTERED_KEY
-from pipeline.local import workspace
+from pipeline.local import local_deployment
 from pipeline.workloads.nba.sample import write as write_sample
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))  # where pytest finds it only with the tests of the commands
@@ -50,7 +50,7 @@ def local_artifact(store: Path, version: int) -> bytes:
 
 def local_package(store: Path, version: int) -> dict[str, Any]:
     """What the local run registered."""
-    file = store / "registry" / workspace.MODEL_PACKAGE_GROUP / f"{version}.json"
+    file = store / "registry" / local_deployment.MODEL_PACKAGE_GROUP / f"{version}.json"
     return dict(json.loads(file.read_text(encoding="utf-8")))
 
 
@@ -161,7 +161,9 @@ def registered(deployed: Deployed) -> str | None:
 def test_a_version_that_waits_is_noted_for_the_next_night_and_not_put_into_service(
     deployed: Deployed, store: Path, approvers: Mailbox
 ) -> None:
-    last_evaluated = store / "objects" / workspace.ARTIFACT_BUCKET / LAST_EVALUATED_KEY  # of the second candidate
+    last_evaluated = (
+        store / "objects" / local_deployment.ARTIFACT_BUCKET / LAST_EVALUATED_KEY
+    )  # of the second candidate
     fingerprint = json.loads(last_evaluated.read_text(encoding="utf-8"))["fingerprint"]
     deployed.client("s3").upload_file(str(last_evaluated), deployed.outputs["ArtifactBucket"], LAST_EVALUATED_KEY)
     with pytest.raises(ClientError, match="customerMetadataProperties"):

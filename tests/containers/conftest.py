@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from containers import Nights, every_night, hand_over, write_events
 
-from pipeline.local.launch.engine import EngineError, image_details, require_engine
+from pipeline.local.launch.container_runtime import EngineError, image_details, require_engine
 from pipeline.workloads.nba.sample import write as write_sample
 from scripts.build_image import build
 

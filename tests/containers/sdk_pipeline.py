@@ -27,8 +27,8 @@ from pipeline.contract import names as c
 from pipeline.contract.workload import load_spec, load_workload
 from pipeline.definition.compile import build_steps
 from pipeline.definition.job_requests import Variables
-from pipeline.local import workspace
-from pipeline.local.store.champion import note_registration, promote
+from pipeline.local import local_deployment
+from pipeline.local.store.local_champion import note_registration, promote
 from pipeline.local.store.registry import Registry
 from pipeline.local.store.store import Store
 from pipeline.workloads.nba.spark.archive import write_archive
@@ -85,14 +85,14 @@ def register(folder: Path, s3: Any, run: str) -> None:
     evaluation = store.read_json(f"s3://artifacts/runs/{run}/evaluate/evaluation/evaluation.json")
     key = model.relative_to(store.object_path("s3://artifacts/")).as_posix()
     request = {
-        "ModelPackageGroupName": workspace.MODEL_PACKAGE_GROUP,
+        "ModelPackageGroupName": local_deployment.MODEL_PACKAGE_GROUP,
         "ModelApprovalStatus": "Approved",
         "InferenceSpecification": {"Containers": [{"ModelDataUrl": f"s3://artifacts/{key}"}]},
         "CustomerMetadataProperties": {"fingerprint": evaluation["fingerprint"]},
     }
     Registry(store).register(request, run)
-    note_registration(store, workspace.MODEL_PACKAGE_GROUP, "artifacts")
-    promote(store, workspace.MODEL_PACKAGE_GROUP, "artifacts")
+    note_registration(store, local_deployment.MODEL_PACKAGE_GROUP, "artifacts")
+    promote(store, local_deployment.MODEL_PACKAGE_GROUP, "artifacts")
     for channel in (c.CHAMPION_CHANNEL, c.EVALUATED_CHANNEL):
         for item in store.objects(f"s3://artifacts/{channel}/"):
             s3.upload_file(str(item.path), "artifacts", f"{channel}/{item.relative}")

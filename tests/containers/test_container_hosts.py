@@ -18,7 +18,7 @@ from pipeline.contract.code_version import image_content
 from pipeline.local.launch.launch_docker import DockerLauncher
 from pipeline.local.plan.plan import load_plan
 from pipeline.local.run.runner import run
-from pipeline.local.store.record import RunResult
+from pipeline.local.store.run_record import RunResult
 from pipeline.local.store.store import Store
 
 # What each host knows before its own lines of Python.

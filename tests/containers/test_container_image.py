@@ -14,7 +14,7 @@ from containers import run
 
 from pipeline.contract.code_version import PACKAGE, image_files, write_image_context
 from pipeline.jobs.entrypoint import COMMANDS
-from pipeline.local.launch.engine import CONTENT_LABEL, has_buildx, image_details
+from pipeline.local.launch.container_runtime import CONTENT_LABEL, has_buildx, image_details
 from scripts.build_image import build
 
 MAX_MEGABYTES = 700

@@ -11,11 +11,11 @@ from containers import containers_of
 from inline_program import inline
 
 from pipeline.contract.code_version import image_content
-from pipeline.local.launch.engine import EngineError, image_details, require_image
+from pipeline.local.launch.container_runtime import EngineError, image_details, require_image
 from pipeline.local.launch.launch_docker import DockerLauncher
 from pipeline.local.plan.plan import load_plan
 from pipeline.local.run.runner import run
-from pipeline.local.store.record import RunResult
+from pipeline.local.store.run_record import RunResult
 from pipeline.local.store.store import Store
 
 OUT = "/opt/ml/processing/output/out"

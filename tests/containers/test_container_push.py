@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.local.launch.engine import DOCKER_MANIFEST, EngineError, push, require_docker_manifest
+from pipeline.local.launch.container_runtime import DOCKER_MANIFEST, EngineError, push, require_docker_manifest
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"

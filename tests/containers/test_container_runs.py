@@ -15,7 +15,7 @@ from typing import Any
 
 from containers import SOMEBODY, Nights, command, containers_of, environment, outcome, run_local
 
-from pipeline.local.launch.engine import image_details
+from pipeline.local.launch.container_runtime import image_details
 from scripts.run_local import child_processes, containers
 
 

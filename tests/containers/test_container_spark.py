@@ -15,11 +15,11 @@ from containers import run as docker_run
 
 from infra.training.definition import all_steps
 from pipeline.contract.code_version import image_content
-from pipeline.local import workspace
+from pipeline.local import local_deployment
 from pipeline.local.launch.launch_docker import DockerLauncher
 from pipeline.local.plan.plan import load_plan
 from pipeline.local.run.runner import run
-from pipeline.local.store.record import RunResult
+from pipeline.local.store.run_record import RunResult
 from pipeline.local.store.store import Store
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.play_by_play.aggregate import main as aggregate
@@ -31,18 +31,18 @@ STEP = "AggregateOnSpark"
 def store(tmp_path: Path) -> Store:
     """In a folder with characters that a compose file or an address gives a meaning."""
     found = Store(tmp_path / "a store: #1 for $HOME?")
-    workspace.seed(found)
-    workspace.put_spark_code(found)
+    local_deployment.seed(found)
+    local_deployment.put_spark_code(found)
     return found
 
 
 def end_of(image: str, spark_image: str, store: Store, events: Path) -> RunResult:
     """The step of the committed definition on two hosts, and no other step."""
-    definition = workspace.read_definition()
+    definition = local_deployment.read_definition()
     (step,) = [step for step in all_steps(definition["Steps"]) if step["Name"] == STEP]
     chosen: dict[str, Any] = {"EventsPrefix": "events", "AggregateInstanceCount": 2}
-    workspace.put_data(store, events, "events")
-    constants = workspace.constants(image, spark_image).items()
+    local_deployment.put_data(store, events, "events")
+    constants = local_deployment.constants(image, spark_image).items()
     used = {name: value for name, value in constants if f"${{{name}}}" in json.dumps(step)}
     plan = load_plan({**definition, "Steps": [step]}, used, chosen)
     launcher = DockerLauncher(image, content=image_content("nba"), grace_seconds=1)

@@ -24,7 +24,7 @@ from moto.sns.models import sns_backends
 from sagemaker_emulation import ACCOUNT, REGION
 
 from infra.approval.function import handler
-from infra.lambda_shared.objects import Objects
+from infra.lambda_shared.bucket import Objects
 from infra.lambda_shared.registry import Registry
 from pipeline.contract import names as c
 from pipeline.contract.metrics import metric_words

@@ -14,7 +14,7 @@ from typing import Any
 from approval_worlds import ALERTS, APPROVERS, Killed, MemoryWorld, champion, refused
 
 from infra.approval.function import handler
-from infra.lambda_shared.place import APPROVALS_KEY
+from infra.lambda_shared.environment import APPROVALS_KEY
 from pipeline.contract.promotion import next_approval_id, read_approvals
 
 HOURLY = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}

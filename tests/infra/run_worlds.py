@@ -12,7 +12,7 @@ from approval_worlds import ALERTS, BUCKET, FUNCTION_ARN, PIPELINE, MemoryWorld,
 from sagemaker_emulation import ACCOUNT, GENERIC_REASON, REGION
 
 from infra.failure_notifications.function import handler
-from infra.lambda_shared.objects import Objects
+from infra.lambda_shared.bucket import Objects
 
 PIPELINE_ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:pipeline/{PIPELINE}"
 VARIABLES = {

@@ -11,9 +11,9 @@ from approval_worlds import FUNCTION_ARN, MemoryWorld
 from botocore.exceptions import ClientError
 
 from infra.endpoint.function import handler
+from infra.endpoint.function.desired_endpoint import SERVERLESS, EndpointSettings
 from infra.endpoint.function.endpoint_calls import Endpoints
-from infra.endpoint.function.endpoint_plan import SERVERLESS, EndpointSettings
-from infra.lambda_shared.objects import Objects
+from infra.lambda_shared.bucket import Objects
 
 SETTINGS = EndpointSettings(
     name="retraining-test",

@@ -18,7 +18,7 @@ from moto.server import ThreadedMotoServer
 from app import FLAGS
 from infra.alarms.alerts import Alerts
 from infra.approval.construct import HANDLER, Approval
-from infra.foundation.keys import Keys
+from infra.foundation.kms_keys import Keys
 from infra.foundation.storage import Storage
 from infra.settings.settings import Settings
 

@@ -19,7 +19,7 @@ from recording_client import RecordingClient
 
 from infra.approval.function import handler
 from infra.approval.function.handler import told_approval
-from infra.lambda_shared.objects import Objects
+from infra.lambda_shared.bucket import Objects
 
 APPROVED, PENDING, REJECTED = "Approved", "PendingManualApproval", "Rejected"
 TOLD = {

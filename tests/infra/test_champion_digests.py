@@ -18,8 +18,8 @@ from serving_worlds import SETTINGS, EndpointWorld, champion_json
 
 from infra.approval.function import handler
 from infra.endpoint.function import handler as serving
-from infra.endpoint.function.endpoint import ServingError
-from infra.endpoint.function.endpoint_plan import SETTINGS_VARIABLE
+from infra.endpoint.function.desired_endpoint import SETTINGS_VARIABLE
+from infra.endpoint.function.reconcile_endpoint import ServingError
 from pipeline.contract import names as c
 
 

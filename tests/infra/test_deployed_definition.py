@@ -14,8 +14,8 @@ import pytest
 from resolved_template import ACCOUNT, REGION, Resolver, Template, only, resources
 from synthesis import IMAGE, Synthesise
 
-from infra.settings.setting_rules import SettingError
 from infra.settings.settings import Settings
+from infra.settings.settings_validation import SettingError
 from infra.training.definition import all_steps, bound_body, deployed_definition
 from pipeline.contract.code_version import code_version, step_files
 

@@ -36,7 +36,7 @@ from moto.sagemaker.models import PAGINATION_MODEL
 from sagemaker_emulation import REGION, taught
 
 from infra.approval.function import handler
-from infra.lambda_shared.place import APPROVALS_KEY
+from infra.lambda_shared.environment import APPROVALS_KEY
 
 HOURLY = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
 PENDING, APPROVED, REJECTED = "PendingManualApproval", "Approved", "Rejected"

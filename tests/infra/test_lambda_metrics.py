@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from infra.approval.function.metrics import is_due, metric_lines
-from infra.lambda_shared.place import Place
+from infra.lambda_shared.environment import Place
 
 HOURLY = {"detail-type": "Scheduled Event", "time": "2026-01-02T11:31:00Z"}
 

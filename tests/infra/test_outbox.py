@@ -17,7 +17,7 @@ from approval_worlds import ALERTS, VARIABLES, Killed, MemoryWorld, refused
 from botocore.exceptions import ClientError
 from random_worlds import APPROVED, PENDING, REJECTED, connected, counted, invoke, play, settle
 
-from infra.lambda_shared.mail import Mail
+from infra.lambda_shared.emails import Mail
 from infra.lambda_shared.outbox import CLAIM_SECONDS, Outbox
 
 WORLDS = int(os.environ.get("WORLDS", "2000"))

@@ -12,7 +12,7 @@ from moto.events.models import EventPattern
 from resolved_template import Resolver, Template, only, resources
 from synthesis import Synthesise
 
-from infra.endpoint.function.endpoint_plan import EndpointSettings, Wanted
+from infra.endpoint.function.desired_endpoint import EndpointSettings, Wanted
 
 Recorded = Callable[[str], dict[str, Any]]
 ALARMS = ("endpoint-errors", "endpoint-slow", "serving-failed", "serving-undelivered")

@@ -21,8 +21,8 @@ from sagemaker_emulation import REGION, taught
 from serving_worlds import SETTINGS, EndpointWorld, champion_json, refused
 
 from infra.endpoint.function import handler
-from infra.endpoint.function.endpoint import ServingError
-from infra.endpoint.function.endpoint_plan import ATTEMPT, INSTANCE, SETTINGS_VARIABLE, Wanted
+from infra.endpoint.function.desired_endpoint import ATTEMPT, INSTANCE, SETTINGS_VARIABLE, Wanted
+from infra.endpoint.function.reconcile_endpoint import ServingError
 
 MACHINES = replace(SETTINGS, kind=INSTANCE)
 

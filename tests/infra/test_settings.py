@@ -12,8 +12,8 @@ from resolved_template import only
 from synthesis import IMAGE, Synthesise, cdk_context
 
 from infra.settings.schedule_expression import ScheduleError, longest_gap_hours, runs_a_day
-from infra.settings.setting_rules import LOG_RETENTION_DAYS, SettingError
 from infra.settings.settings import READERS, Settings
+from infra.settings.settings_validation import LOG_RETENTION_DAYS, SettingError
 from infra.settings.tag_rules import MAX_TAGS
 
 

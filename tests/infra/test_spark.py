@@ -13,8 +13,8 @@ from synthesis import Synthesise, cdk_context
 from test_deployed_definition import deployed, spark_code
 from test_stack_security import permitted
 
-from infra.settings.setting_rules import SettingError
 from infra.settings.settings import Settings
+from infra.settings.settings_validation import SettingError
 from infra.training.definition import all_steps
 from pipeline.contract.code_version import PACKAGE
 from pipeline.workloads.nba.spark.archive import archived_files

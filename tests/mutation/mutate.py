@@ -33,12 +33,15 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "pipeline/evaluation/evaluation.py": ("tests/pipeline/evaluation/test_evaluation_numbers.py",),
     "pipeline/evaluation/news.py": ("tests/pipeline/evaluation/test_news.py",),
     "pipeline/local/store/registry.py": ("tests/pipeline/local/test_local_registry.py",),
-    "pipeline/local/store/champion.py": ("tests/pipeline/local/test_local_champion.py",),
-    "infra/approval/function/handler.py": ("tests/infra/test_approval_function.py", "tests/infra/test_champion.py"),
+    "pipeline/local/store/local_champion.py": ("tests/pipeline/local/test_local_champion.py",),
+    "infra/approval/function/handler.py": (
+        "tests/infra/test_approval_function.py",
+        "tests/infra/test_reconcile_champion.py",
+    ),
     "infra/lambda_shared/registry.py": ("tests/infra/test_registry.py",),
     "infra/approval/function/monitor_metrics.py": ("tests/infra/test_monitor_metrics.py",),
-    "infra/lambda_shared/place.py": ("tests/infra/test_lambda_metrics.py",),
-    "infra/endpoint/function/endpoint_plan.py": ("tests/infra/test_endpoint_plan.py",),
+    "infra/lambda_shared/environment.py": ("tests/infra/test_lambda_metrics.py",),
+    "infra/endpoint/function/desired_endpoint.py": ("tests/infra/test_desired_endpoint.py",),
     "infra/teardown/function/handler.py": ("tests/infra/test_teardown_calls.py",),
 }
 

@@ -10,11 +10,11 @@ from botocore.exceptions import ClientError
 
 from infra.settings.schedule_expression import next_start
 from scripts.check_deployment import CHECKS, _checked
-from scripts.deployment.account import _of_roles, times
-from scripts.deployment.emails import SUBJECT_LIMIT, documented
-from scripts.deployment.line import EXIT_CODES, FAILED, OK, WARNING, Line, worst
-from scripts.deployment.people import overdue_emails
-from scripts.deployment.runs import overdue
+from scripts.deployment.check_result import EXIT_CODES, FAILED, OK, WARNING, Line, worst
+from scripts.deployment.emails_delivered import overdue_emails
+from scripts.deployment.last_run import overdue
+from scripts.deployment.sample_emails import SUBJECT_LIMIT, documented
+from scripts.deployment.service_behavior import _of_roles, times
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 

@@ -13,9 +13,9 @@ from emulated_pipeline import GROUP, PIPELINE, Cloud, deployed_definition, emula
 from sagemaker_emulation import ACCOUNT, REGION, Run
 
 from scripts.cloud.connection import connect
-from scripts.deployment import account, registry
-from scripts.deployment.environment import Environment
-from scripts.deployment.line import FAILED, OK, WARNING, Line
+from scripts.deployment import registry, service_behavior
+from scripts.deployment.check_result import FAILED, OK, WARNING, Line
+from scripts.deployment.deployed_environment import Environment
 
 PREPARE, TRAIN = "pipelines-abc-Prepare-x", "pipelines-abc-Train-x"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/jobs"
@@ -63,7 +63,7 @@ def a_run(cloud: Cloud) -> Run:
 
 
 def test_before_the_first_run_nothing_is_claimed(environment: Environment) -> None:
-    lines = [*account.user_of_containers(environment), *account.start_up(environment)]
+    lines = [*service_behavior.user_of_containers(environment), *service_behavior.start_up(environment)]
     assert [(line.status, line.reason) for line in lines] == [(OK, "no job has run yet")] * 2
 
 
@@ -78,14 +78,14 @@ def test_a_container_that_could_not_change_its_user_said_so(cloud: Cloud, enviro
     text = "running as root, because this container cannot change its user (no right)" if told else "reading games"
     event = {"timestamp": int(datetime.now(UTC).timestamp() * 1000), "message": text}
     logs.put_log_events(logGroupName=group, logStreamName=f"{PREPARE}/algo-1-1", logEvents=[event])
-    (line,) = account.user_of_containers(environment)
+    (line,) = service_behavior.user_of_containers(environment)
     assert line.status == (WARNING if told else OK)
     assert PREPARE in line.reason
 
 
 def test_each_jobs_start_up_is_told(cloud: Cloud, environment: Environment) -> None:
     a_run(cloud)
-    lines = [line.reason for line in account.start_up(environment)]
+    lines = [line.reason for line in service_behavior.start_up(environment)]
     assert [reason.partition(":")[0] for reason in lines] == ["Train"]  # moto says no times of a processing job
     assert "until it started" in lines[0]
 
@@ -95,7 +95,7 @@ def spark_lines(cloud: Cloud, definition: dict[str, Any], **defaults: Any) -> li
     for parameter in changed["Parameters"]:
         parameter["DefaultValue"] = defaults.get(parameter["Name"], parameter["DefaultValue"])
     cloud.client("sagemaker").update_pipeline(PipelineName=PIPELINE, PipelineDefinition=json.dumps(changed))
-    return list(account.spark(Environment(connect(PIPELINE, REGION, None))))
+    return list(service_behavior.spark(Environment(connect(PIPELINE, REGION, None))))
 
 
 def test_spark_is_asked_for_only_where_it_is_used(cloud: Cloud, definition: dict[str, Any]) -> None:
@@ -132,7 +132,7 @@ def test_numbers_that_a_version_does_not_carry_are_noticed(cloud: Cloud, environ
 
 
 def test_the_alarm_about_an_overdue_run_waits_or_went_off_too_early(cloud: Cloud, environment: Environment) -> None:
-    (line,) = account.watch_of_the_schedule(environment)
+    (line,) = service_behavior.watch_of_the_schedule(environment)
     assert (line.status, "the schedule is off" in line.reason) == (OK, True)
     client, name = cloud.client("cloudwatch"), f"{environment.name}-run-overdue"
     since = int(datetime.now(UTC).timestamp()) - 3 * 3600
@@ -151,5 +151,5 @@ def test_the_alarm_about_an_overdue_run_waits_or_went_off_too_early(cloud: Cloud
     )
     for state, status in (("OK", OK), ("ALARM", WARNING), ("INSUFFICIENT_DATA", WARNING)):
         client.set_alarm_state(AlarmName=name, StateValue=state, StateReason="as it is")
-        (line,) = account.watch_of_the_schedule(environment)
+        (line,) = service_behavior.watch_of_the_schedule(environment)
         assert (line.status, f"is {state}" in line.reason) == (status, True)

@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pipeline.cost.estimate import estimate
-from pipeline.cost.night import measured_seconds, nights
 from pipeline.cost.prices import PriceError, load_prices
-from pipeline.local.store.record import RunResult, StepResult, save_run
+from pipeline.cost.run_cost import measured_seconds, nights
+from pipeline.local.store.run_record import RunResult, StepResult, save_run
 from pipeline.local.store.store import Store
 from pipeline.workloads.nba.spec import SPEC
 from scripts.estimate_cost import find_seconds, last_seconds, main

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from local_runs import SMALL, Command, run_command, run_local
 
-from pipeline.local.store.record import RunResult
 from pipeline.local.store.registry import Registry, RegistryError
+from pipeline.local.store.run_record import RunResult
 from scripts.run_local import retrain
 
 METRICS = {"log_loss", "brier", "accuracy", "roc_auc", "calibration_error", "n_rows"}

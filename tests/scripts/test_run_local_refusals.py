@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from pipeline.local import workspace
+from pipeline.local import local_deployment
 from pipeline.local.store.store import Store
 from scripts import run_local
 
@@ -81,7 +81,7 @@ def test_a_data_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / "games.csv").write_text(GAMES)
     store = Store(tmp_path / "store")
-    assert workspace.put_data(store, tmp_path / name, workspace.data_prefix(tmp_path / name)) == 1
+    assert local_deployment.put_data(store, tmp_path / name, local_deployment.data_prefix(tmp_path / name)) == 1
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_damaged_files_are_named_before_anything_starts(
     games: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(tmp_path / "store")
-    version = store.root / "registry" / workspace.MODEL_PACKAGE_GROUP / "3.json"
+    version = store.root / "registry" / local_deployment.MODEL_PACKAGE_GROUP / "3.json"
     record = store.root / "runs" / "0123456789ab" / "run.json"
     for path in (version, record):
         path.parent.mkdir()

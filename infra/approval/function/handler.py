@@ -24,12 +24,12 @@ import boto3
 from infra.approval.function import monitor_metrics
 from infra.approval.function.metrics import is_due, metric_lines
 from infra.lambda_shared import cloudformation
-from infra.lambda_shared.champion import Reports, converge
+from infra.lambda_shared.bucket import Objects
 from infra.lambda_shared.clients import Sns
-from infra.lambda_shared.mail import problem, waiting, withdrawn
-from infra.lambda_shared.objects import Objects
+from infra.lambda_shared.emails import problem, waiting, withdrawn
+from infra.lambda_shared.environment import OUTBOX_PREFIX, Context, Place
 from infra.lambda_shared.outbox import Outbox
-from infra.lambda_shared.place import OUTBOX_PREFIX, Context, Place
+from infra.lambda_shared.reconcile_champion import Reports, converge
 from infra.lambda_shared.registry import PENDING, Registry
 from pipeline.contract import names as c
 from pipeline.contract.promotion import APPROVED, seconds

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from botocore.exceptions import ClientError
 from botocore.paginate import Paginator
 
-from infra.endpoint.function.endpoint_plan import Wanted
+from infra.endpoint.function.desired_endpoint import Wanted
 
 _VALIDATION: Final = ("ValidationException", "ValidationError")
 _BUSY: Final = ("in-progress", "in progress", "already existing")  # another invocation, or the service, was first

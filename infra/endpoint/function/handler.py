@@ -17,15 +17,15 @@ from typing import Any
 
 import boto3
 
-from infra.endpoint.function.endpoint import Failure, converge, remove_all
+from infra.endpoint.function.desired_endpoint import ATTEMPT, EndpointSettings
 from infra.endpoint.function.endpoint_calls import Endpoints
-from infra.endpoint.function.endpoint_plan import ATTEMPT, EndpointSettings
+from infra.endpoint.function.reconcile_endpoint import Failure, converge, remove_all
 from infra.lambda_shared import cloudformation
+from infra.lambda_shared.bucket import Objects
 from infra.lambda_shared.clients import Sns
-from infra.lambda_shared.mail import Mail
-from infra.lambda_shared.objects import Objects
+from infra.lambda_shared.emails import Mail
+from infra.lambda_shared.environment import SERVING_OUTBOX_PREFIX, Context
 from infra.lambda_shared.outbox import Outbox
-from infra.lambda_shared.place import SERVING_OUTBOX_PREFIX, Context
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,10 @@ import boto3
 from botocore.exceptions import ClientError
 from botocore.paginate import Paginator
 
-from infra.failure_notifications.function.run_mail import Run, run_failed, run_stopped, step_failed
+from infra.failure_notifications.function.failure_emails import Run, run_failed, run_stopped, step_failed
+from infra.lambda_shared.bucket import Objects
 from infra.lambda_shared.clients import Sns
-from infra.lambda_shared.objects import Objects
-from infra.lambda_shared.outbox import Outbox
-from infra.lambda_shared.place import (
+from infra.lambda_shared.environment import (
     ALERTS_VARIABLE,
     BUCKET_VARIABLE,
     ENVIRONMENT_VARIABLE,
@@ -33,6 +32,7 @@ from infra.lambda_shared.place import (
     RUNS_OUTBOX_PREFIX,
     Context,
 )
+from infra.lambda_shared.outbox import Outbox
 from pipeline.contract.reasons import failure_reason, processing_job
 
 # The hourly call looks at runs that were started in this time: longer than a run takes, with room for a day without

@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 
 from infra.lambda_shared import cloudformation
 from infra.lambda_shared.clients import Buckets, Runs
-from infra.lambda_shared.place import Context
+from infra.lambda_shared.environment import Context
 
 GOING: Final = ("DELETE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
 NO_WRITES: Final = "NoWritesWhileItGoes"

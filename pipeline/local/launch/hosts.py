@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.contract.names import PROCESSING_HOSTS_FILE, TRAINING_HOSTS_FILE
 from pipeline.contract.reasons import shorten
-from pipeline.local.launch.reasons import last_lines
+from pipeline.local.launch.exit_reason import last_lines
 from pipeline.local.store.store import remove
 
 if TYPE_CHECKING:

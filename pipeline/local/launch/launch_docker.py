@@ -17,12 +17,12 @@ from types import ModuleType
 from typing import Any, Final
 
 from pipeline.jobs.entrypoint import RUN_AS
-from pipeline.local.launch import engine
+from pipeline.local.launch import container_runtime
 from pipeline.local.launch.container_request import image_of, is_isolated, local_request
-from pipeline.local.launch.engine import EngineError
+from pipeline.local.launch.container_runtime import EngineError
+from pipeline.local.launch.exit_reason import exit_reason, last_lines, left_message
 from pipeline.local.launch.hosts import Host, hosts_of, log_size, said_by, show_log
 from pipeline.local.launch.job import Job, JobOutcome, LaunchFault
-from pipeline.local.launch.reasons import exit_reason, last_lines, left_message
 from pipeline.local.plan.plan import Step
 from pipeline.local.store.locks import try_lock
 from pipeline.local.store.store import remove
@@ -56,11 +56,11 @@ class DockerLauncher:
     """
 
     def __init__(self, image: str, *, content: str, grace_seconds: int = 3) -> None:
-        engine.require_engine()
-        engine.require_compose()
-        self.image_id = engine.require_image(image, content)
+        container_runtime.require_engine()
+        container_runtime.require_compose()
+        self.image_id = container_runtime.require_image(image, content)
         self.grace_seconds = grace_seconds
-        self._rootless = engine.is_rootless()
+        self._rootless = container_runtime.is_rootless()
         remove_orphans()
 
     def check(self, step: Step) -> None:
@@ -69,8 +69,8 @@ class DockerLauncher:
     def launch(self, job: Job) -> JobOutcome:
         """Runs the containers to their end, time limit or stop; raises LaunchFault where they could not be run."""
         image = image_of(job.request)
-        if engine.image_details(image) is None:  # compose would look for it in a registry
-            return JobOutcome("Failed", f"there is no image {image}: {engine.BUILD}")
+        if container_runtime.image_details(image) is None:  # compose would look for it in a registry
+            return JobOutcome("Failed", f"there is no image {image}: {container_runtime.BUILD}")
         local_mode = _local_mode()
         if job.stop.requested:  # while the SDK was imported
             return JobOutcome("Stopped", "stopped on request")
@@ -91,14 +91,14 @@ class DockerLauncher:
             request = local_request(job, base)
             try:
                 end = self._run(job, names, lambda: local_mode.run_job(job.step_type, job.name, request, settings))
-                states = {host: engine.container_state(name) for host, name in names.items()}
+                states = {host: container_runtime.container_state(name) for host, name in names.items()}
                 said = local_mode.compose_said(settings)
             except EngineError as error:
                 raise LaunchFault("SageMaker.JOB_INTERNAL_ERROR", str(error)) from error
             finally:
                 for name in reversed(names.values()):  # the first one's goes with the network of all
                     with suppress(EngineError):  # one that has died says so in the next call
-                        engine.remove(name)
+                        container_runtime.remove(name)
         if end.cause == "stopped":
             return JobOutcome("Stopped", "stopped on request")
         if end.cause == "timeout":
@@ -135,17 +135,17 @@ class DockerLauncher:
             causes.append("stopped" if job.stop.requested else "failed" if failed else "timeout")
             while not ended.is_set():  # it may not have been started yet
                 with suppress(EngineError):
-                    engine.stop(tuple(names.values()), self.grace_seconds)
+                    container_runtime.stop(tuple(names.values()), self.grace_seconds)
                 ended.wait(_LOOK_AGAIN_SECONDS)
 
         def follow(host: Host) -> None:
             last = False
-            while not engine.copy_log(names[host], host.log_path) and not last:
+            while not container_runtime.copy_log(names[host], host.log_path) and not last:
                 last = ended.wait(_LOOK_AGAIN_SECONDS)  # once more after the end, for a container that was very quick
 
         def notice(host: Host) -> None:
             with suppress(EngineError):  # one that has died says so to the next who asks
-                while (code := engine.wait_for(names[host])) is None and not ended.is_set():
+                while (code := container_runtime.wait_for(names[host])) is None and not ended.is_set():
                     ended.wait(_LOOK_AGAIN_SECONDS)
                 if code and not causes:
                     failed.append((host, code))
@@ -173,7 +173,9 @@ class DockerLauncher:
         return End(next(iter(causes), None), culprit, fault)
 
 
-def _outcome(job: Job, host: Host, state: engine.ContainerState, fault: Exception | None, start: int) -> JobOutcome:
+def _outcome(
+    job: Job, host: Host, state: container_runtime.ContainerState, fault: Exception | None, start: int
+) -> JobOutcome:
     message = left_message(job.step_type, host.base_dir)
     if state.exit_code == 0 and fault is None:
         return JobOutcome("Completed", message)
@@ -219,10 +221,10 @@ def _local_mode() -> ModuleType:
 
 def remove_orphans() -> None:
     """Remove this user's containers, networks and links whose run is no longer alive."""
-    found = engine.labelled(USER_LABEL, str(os.getuid()), RUN_LABEL)
+    found = container_runtime.labelled(USER_LABEL, str(os.getuid()), RUN_LABEL)
     for name, folder in reversed(found):  # the first of a job's containers, whose name is the shortest, has the network
         if not _alive(Path(folder)):
-            engine.remove(name)
+            container_runtime.remove(name)
     for link in Path(tempfile.gettempdir()).glob(f"{_LINKS}*/base"):
         with suppress(OSError):
             if link.is_symlink() and not _alive(_run_folder(link.readlink())):

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contract.names import BASE_DIR_VARIABLE, CLUSTER_PORT_VARIABLE, DEFAULT_BASE_DIR
+from pipeline.local.launch.exit_reason import exit_reason, last_lines, left_message
 from pipeline.local.launch.host_processes import HostProcesses, signal_group
 from pipeline.local.launch.hosts import Host, collect, hosts_of, lay_out, log_size, said_by, show_log
 from pipeline.local.launch.job import Job, JobOutcome, LaunchFault
-from pipeline.local.launch.reasons import exit_reason, last_lines, left_message
 from pipeline.local.launch.spark import COMMANDS
 from pipeline.local.plan.parameters import PlanError
 from pipeline.local.plan.plan import JOB_TYPES, Step

@@ -12,7 +12,7 @@ from typing import Final
 from pipeline.contract.code_version import PACKAGE, digest_of
 from pipeline.contract.names import NO_FOLDER
 from pipeline.contract.workload import default_workload
-from pipeline.local.launch.engine import require_image
+from pipeline.local.launch.container_runtime import require_image
 from pipeline.local.plan.expressions import Value
 from pipeline.local.plan.parameters import PlanError
 

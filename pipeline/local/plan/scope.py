@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipeline.local.plan.describe import execution_arn, pipeline_arn, timestamp
+from pipeline.local.plan.describe_responses import execution_arn, pipeline_arn, timestamp
 from pipeline.local.plan.expressions import ExpressionError, Value
 from pipeline.local.plan.plan import Plan
-from pipeline.local.store.record import RunResult
+from pipeline.local.store.run_record import RunResult
 from pipeline.local.store.store import Store, join_uri
 
 

@@ -18,8 +18,8 @@ from typing import Any
 from pipeline.local.launch.hosts import host_count
 from pipeline.local.run.staging import Output, Produced, inputs_of
 from pipeline.local.store.digests import DigestMemory, file_digest
-from pipeline.local.store.faults import naming
 from pipeline.local.store.store import Store, StoredObject, join_uri, remove
+from pipeline.local.store.store_errors import naming
 
 # The day is part of a key, so that an entry cannot be found again after its day has ended everywhere.
 _KEPT_SECONDS = 2 * 24 * 3600.0

@@ -12,17 +12,17 @@ from queue import SimpleQueue
 
 from pipeline.contract.names import FAIL_MESSAGE_CHARACTERS
 from pipeline.contract.reasons import shorten
-from pipeline.local.launch.reasons import last_lines
+from pipeline.local.launch.exit_reason import last_lines
 from pipeline.local.plan.conditions import all_hold
-from pipeline.local.plan.describe import execution_arn
+from pipeline.local.plan.describe_responses import execution_arn
 from pipeline.local.plan.expressions import ExpressionError, evaluate
 from pipeline.local.plan.plan import JOB_TYPES, STEP_TYPES, Plan, Step
 from pipeline.local.plan.scope import RunScope
 from pipeline.local.run.job_step import JobContext, JobResult, JobStep, new_job_name
 from pipeline.local.run.progress import Listener
 from pipeline.local.run.staging import StagingError
-from pipeline.local.store.faults import StoreError, explain
-from pipeline.local.store.record import (
+from pipeline.local.store.registry import Registry, RegistryError
+from pipeline.local.store.run_record import (
     EXECUTING,
     FAILED,
     NOT_STARTED,
@@ -34,7 +34,7 @@ from pipeline.local.store.record import (
     StepResult,
     save_run,
 )
-from pipeline.local.store.registry import Registry, RegistryError
+from pipeline.local.store.store_errors import StoreError, explain
 
 _LOG_LINES = 20
 

@@ -12,14 +12,14 @@ from typing import Any
 from pipeline.contract.names import DEFAULT_BASE_DIR
 from pipeline.contract.reasons import shorten
 from pipeline.local.launch.job import Job, JobOutcome, Launcher, LaunchFault, StopSignal
-from pipeline.local.plan.describe import describe_job, job_arn
+from pipeline.local.plan.describe_responses import describe_job, job_arn
 from pipeline.local.plan.plan import RetryPolicy, Step
 from pipeline.local.run.cache import Cache, cache_key
 from pipeline.local.run.staging import Produced, StagingError, find_inputs, inputs_of, outputs_of, produced, stage
 from pipeline.local.store.digests import DigestMemory
-from pipeline.local.store.faults import StoreError, explain
-from pipeline.local.store.record import FAILED, STOPPED, SUCCEEDED
+from pipeline.local.store.run_record import FAILED, STOPPED, SUCCEEDED
 from pipeline.local.store.store import Store, StoredObject, join_uri, remove
+from pipeline.local.store.store_errors import StoreError, explain
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from pipeline.local.store.record import (
+from pipeline.local.store.run_record import (
     EXECUTING,
     FAILED,
     NOT_STARTED,

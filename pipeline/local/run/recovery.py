@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.local.run.orphans import end_orphan
 from pipeline.local.store.locks import try_lock, wait_for_lock
-from pipeline.local.store.record import EXECUTING, STOPPED, DamagedRecordError, RunError, load_run, save_run
+from pipeline.local.store.run_record import EXECUTING, STOPPED, DamagedRecordError, RunError, load_run, save_run
 from pipeline.local.store.store import Store, remove
 
 KILLED = "the runner was killed"

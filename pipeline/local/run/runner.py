@@ -28,9 +28,9 @@ from pipeline.local.run.progress import Listener, Quiet
 from pipeline.local.run.recovery import RunLock, mark_killed_runs, mark_stopped
 from pipeline.local.run.staging import check as check_staging
 from pipeline.local.store.digests import DigestMemory
-from pipeline.local.store.faults import StoreLostError, explain
-from pipeline.local.store.record import EXECUTING, SUCCEEDED, RunError, RunResult, StepResult, load_run, save_run
+from pipeline.local.store.run_record import EXECUTING, SUCCEEDED, RunError, RunResult, StepResult, load_run, save_run
 from pipeline.local.store.store import Store
+from pipeline.local.store.store_errors import StoreLostError, explain
 
 
 def run(

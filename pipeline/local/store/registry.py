@@ -13,10 +13,10 @@ from typing import Any
 
 from pipeline.contract.promotion import APPROVAL_ID, next_approval_id, seconds
 from pipeline.contract.service_text import is_metadata_value
-from pipeline.local.plan.describe import LOCAL_ARN, timestamp
-from pipeline.local.store.faults import explain, naming, shown
+from pipeline.local.plan.describe_responses import LOCAL_ARN, timestamp
 from pipeline.local.store.locks import locked
 from pipeline.local.store.store import JsonObject, Store, sync_folder, write_through
+from pipeline.local.store.store_errors import explain, naming, shown
 
 PENDING = "PendingManualApproval"
 APPROVED = "Approved"

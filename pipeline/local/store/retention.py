@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.local.store.faults import StoreError
+from pipeline.local.local_deployment import COPY_FOLDERS, DATA_BUCKET
 from pipeline.local.store.locks import try_lock
-from pipeline.local.store.record import RunResult, readable_run, record_path
 from pipeline.local.store.registry import Registry
+from pipeline.local.store.run_record import RunResult, readable_run, record_path
 from pipeline.local.store.store import STALE_SECONDS, Store, remove
-from pipeline.local.workspace import COPY_FOLDERS, DATA_BUCKET
+from pipeline.local.store.store_errors import StoreError
 
 KEPT_RUNS: Final = 60  # two months of nights
 _RUNS: Final = "runs"  # below a bucket: what belongs to one execution

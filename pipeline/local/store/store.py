@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.local.store.faults import StoreError, naming
+from pipeline.local.store.store_errors import StoreError, naming
 
 ORIGINS_FILE = "origins.json"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.contract.code_version import definition_file
-from pipeline.cost.night import jobs
 from pipeline.cost.prices import PRICES_FILE, PriceError, load_prices
+from pipeline.cost.run_cost import jobs
 
 
 def test_each_price_has_a_source_and_a_date_if_it_is_verified() -> None:

@@ -17,9 +17,9 @@ from local_definitions import Json, Workbench, definition, get, output_uri, proc
 from pipeline.local.launch.job import Job, JobOutcome
 from pipeline.local.run.cache import Cache
 from pipeline.local.store import store as stores
-from pipeline.local.store.faults import StoreLostError, explain
-from pipeline.local.store.record import damaged_records, recent_runs
 from pipeline.local.store.registry import Registry
+from pipeline.local.store.run_record import damaged_records, recent_runs
+from pipeline.local.store.store_errors import StoreLostError, explain
 
 WRITES = ("open", "os.mkdir", "os.rename", "os.link", "os.truncate")
 

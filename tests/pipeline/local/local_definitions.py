@@ -14,7 +14,7 @@ from pipeline.local.launch.launch_process import ProcessLauncher
 from pipeline.local.plan.expressions import Value
 from pipeline.local.plan.plan import load_plan
 from pipeline.local.run.runner import run
-from pipeline.local.store.record import RunResult
+from pipeline.local.store.run_record import RunResult
 from pipeline.local.store.store import Store
 
 REPOSITORY = Path(__file__).resolve().parents[3]

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from pipeline.contract import names as c
-from pipeline.local.store.champion import note_registration, promote, read_champion
-from pipeline.local.store.faults import StoreError
+from pipeline.local.store.local_champion import note_registration, promote, read_champion
 from pipeline.local.store.registry import APPROVED, REJECTED, Registry
 from pipeline.local.store.store import Store
+from pipeline.local.store.store_errors import StoreError
 
 GROUP, BUCKET = "models", "artifacts"
 

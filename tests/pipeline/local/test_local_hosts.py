@@ -15,7 +15,7 @@ from local_definitions import Json, Workbench, definition, end_of, get, paramete
 from test_local_stop import alive, wait_for
 
 from pipeline.local.plan.parameters import PlanError
-from pipeline.local.store.record import RunResult
+from pipeline.local.store.run_record import RunResult
 
 # What each host does: its argument holds the lines of Python to run, with `here` (its name), `hosts` and `base`.
 HOST = """

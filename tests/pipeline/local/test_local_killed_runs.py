@@ -23,8 +23,8 @@ from local_definitions import (
 )
 
 from pipeline.local.run.cache import Cache
-from pipeline.local.store.record import load_run
 from pipeline.local.store.registry import Registry
+from pipeline.local.store.run_record import load_run
 
 KILLS = 30
 

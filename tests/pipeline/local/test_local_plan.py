@@ -23,7 +23,7 @@ from local_definitions import (
 from pipeline.local.plan.expressions import Value
 from pipeline.local.plan.parameters import PlanError
 from pipeline.local.plan.plan import load_plan
-from pipeline.local.store.record import RunError
+from pipeline.local.store.run_record import RunError
 
 PARAMETERS = [
     parameter("Rows", "Integer", 3),

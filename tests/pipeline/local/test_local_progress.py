@@ -8,7 +8,7 @@ import pty
 import select
 
 from pipeline.local.run.progress import Lines, LiveTable, Quiet, listener_for
-from pipeline.local.store.record import RunResult, StepResult
+from pipeline.local.store.run_record import RunResult, StepResult
 
 RUN = RunResult(
     execution_id="abc",

@@ -18,8 +18,8 @@ from local_definitions import (
     run_prefix,
 )
 
-from pipeline.local.store.record import RunError, load_run, save_run
 from pipeline.local.store.registry import Registry
+from pipeline.local.store.run_record import RunError, load_run, save_run
 
 
 def pipeline(bench: Workbench) -> Json:

@@ -12,11 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.local.run.recovery import RunLock
-from pipeline.local.store.faults import StoreError
-from pipeline.local.store.record import SUCCEEDED, RunResult, record_path, save_run
 from pipeline.local.store.registry import Registry
 from pipeline.local.store.retention import KEPT_RUNS, clean
+from pipeline.local.store.run_record import SUCCEEDED, RunResult, record_path, save_run
 from pipeline.local.store.store import STALE_SECONDS, Store
+from pipeline.local.store.store_errors import StoreError
 from scripts.clean import main
 
 PER_RUN = ("prepare/features/features.parquet", "prepare/report/prepared.json")

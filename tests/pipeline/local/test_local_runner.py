@@ -30,8 +30,8 @@ from local_definitions import (
 from pipeline.local.launch.job import Job, JobOutcome
 from pipeline.local.launch.launch_process import ProcessLauncher
 from pipeline.local.run.progress import Lines
-from pipeline.local.store.record import load_run
 from pipeline.local.store.registry import Registry
+from pipeline.local.store.run_record import load_run
 
 MODEL = get("Steps.Train.ModelArtifacts.S3ModelArtifacts")
 

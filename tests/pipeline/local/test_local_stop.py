@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from local_definitions import Json, Workbench, definition, end_of, processing
 
-from pipeline.local.store.record import RunError, load_run, recent_runs
+from pipeline.local.store.run_record import RunError, load_run, recent_runs
 
 
 def wait_for(path: Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from local_definitions import Workbench
 
-from pipeline.local.store.faults import StoreError
+from pipeline.local.store.store_errors import StoreError
 
 
 def names(bench: Workbench, uri: str) -> list[str]:

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from infra.settings.schedule_expression import longest_gap_hours
-from infra.settings.setting_rules import RUN_HOURS
-from scripts.deployment.environment import Environment
-from scripts.deployment.line import FAILED, OK, WARNING, Line
+from infra.settings.settings_validation import RUN_HOURS
+from scripts.deployment.check_result import FAILED, OK, WARNING, Line
+from scripts.deployment.deployed_environment import Environment
 from scripts.output.execution import SUCCEEDED, UNFINISHED, Execution, again, read
 
 _LONGEST_RUN: Final = timedelta(hours=RUN_HOURS)

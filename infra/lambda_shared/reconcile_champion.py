@@ -21,8 +21,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from infra.lambda_shared.objects import Objects, Stored
-from infra.lambda_shared.place import APPROVALS_KEY, CHAMPION_PREFIX
+from infra.lambda_shared.bucket import Objects, Stored
+from infra.lambda_shared.environment import APPROVALS_KEY, CHAMPION_PREFIX
 from infra.lambda_shared.registry import Registry
 from pipeline.contract import names as c
 from pipeline.contract.promotion import (

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from infra.lambda_shared.place import Place
+from infra.lambda_shared.environment import Place
 from pipeline.contract import names as c
 from pipeline.contract.console import s3_object
 

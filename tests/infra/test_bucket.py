@@ -12,8 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 from recording_client import RecordingClient, refusal
 
-from infra.lambda_shared import objects
-from infra.lambda_shared.objects import Objects, Stored
+from infra.lambda_shared import bucket
+from infra.lambda_shared.bucket import Objects, Stored
 
 WRITTEN = datetime(2026, 11, 25, tzinfo=UTC)
 NOTHING = Stored(None, None)
@@ -109,7 +109,7 @@ def test_what_lies_below_a_prefix_is_listed_page_by_page_and_removed_in_order() 
 
 
 def test_a_digest_is_of_all_parts_of_an_object(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objects, "_PART_BYTES", 4)
+    monkeypatch.setattr(bucket, "_PART_BYTES", 4)
     client = holding(b"0123456789")
     digest = hashlib.sha256(b"0123456789").hexdigest()
     assert Objects(client, "ours").sha256("s3://theirs/a/b") == digest
@@ -136,14 +136,14 @@ def test_a_model_is_never_read_at_once() -> None:
 def test_what_is_larger_than_any_model_has_no_digest(
     largest: int, known: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(objects, "_PART_BYTES", 4)
-    monkeypatch.setattr(objects, "_LARGEST_MODEL", largest)
+    monkeypatch.setattr(bucket, "_PART_BYTES", 4)
+    monkeypatch.setattr(bucket, "_LARGEST_MODEL", largest)
     assert (Objects(holding(b"0123456789"), "ours").sha256("s3://b/k") is not None) is known
 
 
 def test_a_model_has_a_gigabyte_and_is_read_by_the_megabyte() -> None:
     """A function has 256 MB and two minutes."""
-    assert (objects._LARGEST_MODEL, objects._PART_BYTES) == (2**30, 2**20)
+    assert (bucket._LARGEST_MODEL, bucket._PART_BYTES) == (2**30, 2**20)
 
 
 @pytest.mark.parametrize(("sha256", "copied"), [(None, True), (hashlib.sha256(b"m").hexdigest(), True), ("0", False)])

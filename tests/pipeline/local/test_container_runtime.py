@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.local.launch.engine import build_command
+from pipeline.local.launch.container_runtime import build_command
 
 SOCKET = "unix:///var/run/docker.sock"
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from scripts.deployment.environment import Environment
-from scripts.deployment.line import OK, Line
+from scripts.deployment.check_result import OK, Line
+from scripts.deployment.deployed_environment import Environment
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "mails.md"
 SUBJECT_LIMIT: Final = 99  # SNS takes fewer than 100 characters

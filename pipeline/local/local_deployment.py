@@ -21,8 +21,8 @@ from pipeline.ingest.files.data_folder import (
     not_uploaded_as_json,
 )
 from pipeline.local.store.digests import code_digest, file_digest
-from pipeline.local.store.faults import StoreError, is_text, naming, shown
 from pipeline.local.store.store import Store, remove, same_content
+from pipeline.local.store.store_errors import StoreError, is_text, naming, shown
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PIPELINE_NAME: Final = "retraining"

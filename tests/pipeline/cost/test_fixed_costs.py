@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from pipeline.cost.estimate import estimate
-from pipeline.cost.night import Night, Nights
+from pipeline.cost.fixed_costs import Endpoint, Line, endpoint_line, resource_lines, usage_lines
 from pipeline.cost.prices import PriceError, load_prices
-from pipeline.cost.standing import Endpoint, Line, endpoint_line, resource_lines, usage_lines
+from pipeline.cost.run_cost import Night, Nights
 from pipeline.workloads.nba.spec import SPEC
 
 PRICES = load_prices()
@@ -48,7 +48,7 @@ def test_a_function_costs_what_its_hourly_rule_calls() -> None:
 
 
 def test_a_resource_that_is_neither_priced_nor_free_is_refused() -> None:
-    with pytest.raises(PriceError, match=r"no price for AWS::EC2::NatGateway: add it to pipeline/cost/standing\.py"):
+    with pytest.raises(PriceError, match=r"no price for AWS::EC2::NatGateway: add it to pipeline/cost/fixed_costs\.py"):
         resource_lines(template({"Type": "AWS::EC2::NatGateway"}), PRICES)
 
 

@@ -9,10 +9,10 @@ from typing import Any
 from pipeline.contract import names as c
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import current_workload
-from pipeline.local.store.record import FAILED, STOPPED, SUCCEEDED, RunResult
+from pipeline.local.local_deployment import ARTIFACT_BUCKET, MODEL_PACKAGE_GROUP
 from pipeline.local.store.registry import Registry
+from pipeline.local.store.run_record import FAILED, STOPPED, SUCCEEDED, RunResult
 from pipeline.local.store.store import Store, join_uri
-from pipeline.local.workspace import ARTIFACT_BUCKET, MODEL_PACKAGE_GROUP
 
 
 def describe_run(run: RunResult, store: Store) -> dict[str, Any]:

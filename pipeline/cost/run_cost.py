@@ -1,6 +1,6 @@
 """Dollars and machine hours of a night: the jobs of definition.json, their measured seconds and the price table.
 
-    from pipeline.cost.night import default_nights
+    from pipeline.cost.run_cost import default_nights
 
     nights = default_nights()
     nights.no_news.dollars, nights.no_news.machine_hours      # Prepare and whatever else runs every night

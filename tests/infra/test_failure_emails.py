@@ -17,8 +17,8 @@ from run_worlds import VARIABLES, RunWorld
 from sagemaker_emulation import REGION
 
 from infra.failure_notifications.function import handler
-from infra.failure_notifications.function.run_mail import Run, run_failed, run_stopped, step_failed
-from infra.lambda_shared.mail import Mail
+from infra.failure_notifications.function.failure_emails import Run, run_failed, run_stopped, step_failed
+from infra.lambda_shared.emails import Mail
 
 ARN = "arn:aws:sagemaker:eu-west-1:111122223333:pipeline/p/execution/x1"
 RUN = Run(ARN, "p", "prod", "aws", "eu-west-1")

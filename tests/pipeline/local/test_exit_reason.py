@@ -8,8 +8,8 @@ import pytest
 from local_definitions import Workbench, definition, fail, join, json_get, processing, run_prefix
 
 from pipeline.contract import names as c
+from pipeline.local.launch.exit_reason import exit_reason, left_message
 from pipeline.local.launch.hosts import Host, said_by
-from pipeline.local.launch.reasons import exit_reason, left_message
 
 REMEDY = "; correct the file"
 LONG = "a.csv, line 2: " + "x" * 5000 + REMEDY

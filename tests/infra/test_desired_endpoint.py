@@ -10,10 +10,10 @@ from botocore.exceptions import ClientError
 from recording_client import RecordingClient, refusal
 from serving_worlds import SETTINGS
 
-from infra.endpoint.function.endpoint import Attempt, next_step
+from infra.endpoint.function.desired_endpoint import INSTANCE, SETTINGS_VARIABLE, EndpointSettings, Wanted
 from infra.endpoint.function.endpoint_calls import Endpoint, Endpoints
-from infra.endpoint.function.endpoint_plan import INSTANCE, SETTINGS_VARIABLE, EndpointSettings, Wanted
-from infra.lambda_shared.objects import Stored
+from infra.endpoint.function.reconcile_endpoint import Attempt, next_step
+from infra.lambda_shared.bucket import Stored
 
 CHAMPION: dict[str, Any] = {"version": 3, "artifact": "3/model.tar.gz", "lineage": {"image": "repository:1"}}
 MACHINES = replace(SETTINGS, kind=INSTANCE, subnets=("subnet-1",), security_groups=("sg-1",))

@@ -6,8 +6,8 @@ import uuid
 from collections.abc import Iterator
 from typing import Final
 
-from scripts.deployment.environment import Environment
-from scripts.deployment.line import FAILED, OK, WARNING, Line
+from scripts.deployment.check_result import FAILED, OK, WARNING, Line
+from scripts.deployment.deployed_environment import Environment
 from scripts.output.execution import SUCCEEDED, UNFINISHED, again, duration
 from scripts.start_execution import follow
 
@@ -64,4 +64,6 @@ def _token(environment: Environment, first: str, second: str) -> Line:
         PipelineExecutionArn=second, ClientRequestToken=str(uuid.uuid4())
     )
     reason = f"the same token with another parameter started a second run, {second.rsplit('/', 1)[-1]} (stopped)"
-    return Line("request token", FAILED, reason, "infra/triggers/start_gate.py: put the parameters into the token")
+    return Line(
+        "request token", FAILED, reason, "infra/triggers/single_run_workflow.py: put the parameters into the token"
+    )

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.local.plan.expressions import Value
-from pipeline.local.store.faults import explain, shown
 from pipeline.local.store.store import Store
+from pipeline.local.store.store_errors import explain, shown
 
 EXECUTING, SUCCEEDED, FAILED, STOPPED = "Executing", "Succeeded", "Failed", "Stopped"
 # Steps only: not reached because the run ended first; or on a side that a condition did not take.

@@ -17,9 +17,9 @@ from local_definitions import Workbench
 from pipeline.contract.container import run_step
 from pipeline.local.run.recovery import mark_killed_runs
 from pipeline.local.store import store as stores
-from pipeline.local.store.faults import StoreError, explain, shown
-from pipeline.local.store.record import DamagedRecordError, damaged_records, load_run, recent_runs, record_path
 from pipeline.local.store.registry import Registry, RegistryError
+from pipeline.local.store.run_record import DamagedRecordError, damaged_records, load_run, recent_runs, record_path
+from pipeline.local.store.store_errors import StoreError, explain, shown
 
 
 def assert_a_sentence(reason: str) -> None:

@@ -23,10 +23,10 @@ from pipeline.contract.promotion import (
 )
 from pipeline.contract.retrain_policy import LAST_EVALUATED_KEY, REGISTERED_KEY, is_unregistered, registration
 from pipeline.local.store.digests import file_digest
-from pipeline.local.store.faults import StoreError, shown
 from pipeline.local.store.locks import locked
 from pipeline.local.store.registry import Registry
 from pipeline.local.store.store import Store, remove
+from pipeline.local.store.store_errors import StoreError, shown
 
 
 def read_champion(store: Store, bucket: str) -> dict[str, Any]:

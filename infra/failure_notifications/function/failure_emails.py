@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from infra.lambda_shared.mail import Mail
+from infra.lambda_shared.emails import Mail
 from pipeline.contract.console import console, job_log
 
 _JOBS: Final = {  # kind in the step's metadata -> (page of the console, log group)

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pipeline.contract.code_version import definition_file
 from pipeline.contract.workload import default_workload
 from pipeline.definition.service_rules import check_definition
-from scripts.deployment.environment import Environment
-from scripts.deployment.line import FAILED, OK, WARNING, Line
+from scripts.deployment.check_result import FAILED, OK, WARNING, Line
+from scripts.deployment.deployed_environment import Environment
 
 
 def stack(environment: Environment) -> Iterator[Line]:

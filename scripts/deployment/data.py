@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline.contract import names as c
 from pipeline.contract.workload import default_workload, load_spec
-from scripts.deployment.environment import Environment
-from scripts.deployment.line import FAILED, OK, Line
+from scripts.deployment.check_result import FAILED, OK, Line
+from scripts.deployment.deployed_environment import Environment
 
 _READ = (".csv", ".csv.gz", ".parquet")
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from infra.lambda_shared.place import OUTBOX_PREFIX, RUNS_OUTBOX_PREFIX, SERVING_OUTBOX_PREFIX
-from scripts.deployment.environment import Environment
-from scripts.deployment.line import FAILED, OK, WARNING, Line
+from infra.lambda_shared.environment import OUTBOX_PREFIX, RUNS_OUTBOX_PREFIX, SERVING_OUTBOX_PREFIX
+from scripts.deployment.check_result import FAILED, OK, WARNING, Line
+from scripts.deployment.deployed_environment import Environment
 
 _OUTBOX: Final = OUTBOX_PREFIX.partition("/")[0] + "/"
 # Prefix of the notices: the construct whose function sends them.

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from approval_worlds import EVALUATION
 
-from infra.lambda_shared.mail import Mail, _number, message, problem, subject, waiting, withdrawn
-from infra.lambda_shared.place import Place
+from infra.lambda_shared.emails import Mail, _number, message, problem, subject, waiting, withdrawn
+from infra.lambda_shared.environment import Place
 
 PLACE = Place("group", "bucket", "p", "alerts", "approvers", "aws", "eu-west-1", "111122223333")
 OPTIONS = "--aws --pipeline p --region eu-west-1"

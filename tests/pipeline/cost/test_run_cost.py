@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.cost.night import (
+from pipeline.cost.prices import Machine, Price, PriceError, Prices, load_prices
+from pipeline.cost.run_cost import (
     REQUESTS_OF_A_JOB,
     REQUESTS_OF_A_RUN,
     SLOW_STARTUP_SECONDS,
@@ -20,7 +21,6 @@ from pipeline.cost.night import (
     measured_needs,
     nights,
 )
-from pipeline.cost.prices import Machine, Price, PriceError, Prices, load_prices
 
 HOUR = 3600.0
 PRICES = Prices(

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from pipeline.contract import names as c
 from pipeline.local.run.progress import describe
-from pipeline.local.store.record import NOT_STARTED, SKIPPED, RunResult
+from pipeline.local.store.run_record import NOT_STARTED, SKIPPED, RunResult
 
 NAMES: Final = {
     c.CANDIDATE: "candidate",

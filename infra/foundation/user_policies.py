@@ -17,7 +17,7 @@ from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 
 from infra.alarms.alerts import Alerts
-from infra.endpoint.function.endpoint_plan import ATTEMPT
+from infra.endpoint.function.desired_endpoint import ATTEMPT
 from infra.foundation.permissions import allow
 from infra.foundation.storage import RUNS_PREFIX, Storage
 from infra.settings.settings import Settings

@@ -19,10 +19,10 @@ from typing import Final
 
 from botocore.exceptions import ClientError
 
+from infra.endpoint.function.desired_endpoint import ATTEMPT, PREFIX, SERVERLESS, EndpointSettings, Wanted
 from infra.endpoint.function.endpoint_calls import Endpoint, Endpoints
-from infra.endpoint.function.endpoint_plan import ATTEMPT, PREFIX, SERVERLESS, EndpointSettings, Wanted
-from infra.lambda_shared.champion import POINTER
-from infra.lambda_shared.objects import Objects, Stored
+from infra.lambda_shared.bucket import Objects, Stored
+from infra.lambda_shared.reconcile_champion import POINTER
 
 SPARE_MS: Final = 20_000  # to answer CloudFormation before Lambda ends the function
 POLL_SECONDS: Final = 5.0

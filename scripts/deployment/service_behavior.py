@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from pipeline.contract import names as c
-from scripts.deployment.environment import Environment
-from scripts.deployment.line import FAILED, OK, WARNING, Line
+from scripts.deployment.check_result import FAILED, OK, WARNING, Line
+from scripts.deployment.deployed_environment import Environment
 
 _ROOT: Final = "running as root"  # what pipeline/jobs/entrypoint.py writes where it cannot change its user
 _PROCESSING_LOGS: Final = "/aws/sagemaker/ProcessingJobs"

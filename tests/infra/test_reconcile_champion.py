@@ -11,8 +11,8 @@ import pytest
 from approval_worlds import ALERTS, VARIABLES, MemoryWorld, champion, model
 from random_worlds import HOURLY, connected
 
-from infra.lambda_shared import champion as champions
-from infra.lambda_shared.champion import PromotionError
+from infra.lambda_shared import reconcile_champion as champions
+from infra.lambda_shared.reconcile_champion import PromotionError
 from pipeline.contract import names as c
 
 APPROVED, PENDING, REJECTED = "Approved", "PendingManualApproval", "Rejected"

@@ -67,7 +67,7 @@ def resource_lines(template: Mapping[str, Any], prices: Prices) -> list[Line]:
     lines = [line for kind, counted in _PRICED.items() if kind in by_type for line in counted(by_type[kind], prices)]
     unknown = {kind for kind in by_type if not kind.startswith("Custom::")} - {*_PRICED, *FREE, _FUNCTION}
     if unknown:
-        raise PriceError(f"no price for {', '.join(sorted(unknown))}: add it to pipeline/cost/standing.py")
+        raise PriceError(f"no price for {', '.join(sorted(unknown))}: add it to pipeline/cost/fixed_costs.py")
     if _FUNCTION in by_type:
         lines.append(_functions(by_type[_FUNCTION], by_type.get("AWS::Events::Rule", []), prices))
     return lines
