@@ -24,7 +24,7 @@ from pipeline.workloads.nba.features import features_and_state
 from pipeline.workloads.nba.state_file import write_state
 from pipeline.workloads.nba.tables import feature_table
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 60.0  # seconds until a job that hangs is a failed test
 
 
