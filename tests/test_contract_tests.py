@@ -196,11 +196,6 @@ FAULTS = {
         r"river/serving.py: flow_forecast of row SIM-\S+ one of 6 that are asked for, is .* served, and .* in batch",
         SERVING,
     ),
-    "features that the server does not make": Fault(
-        suite.served_predictions_equal_the_batch,
-        "river/serving.py: the upcoming readings cannot be served: model version 1 was trained on other features",
-        {"features.py": features("0.0")["features.py"] + "\ndef signature(spec):\n    return 'own'\n"},
-    ),
     "a past that depends on the day": Fault(
         suite.a_later_sample_only_adds,
         r"river/sample.py: as of 2025-01-20, \w+ of row SIM-\S+ is .* in the sample of 2025-03-01: its past must not",
