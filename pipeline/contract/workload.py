@@ -156,9 +156,15 @@ class Workload:
         return cast(Sample, self.module("sample"))
 
 
+def workload_folders() -> dict[str, Path]:
+    """The workloads that are here, by name: the folders of the package pipeline.workloads that have a spec.py."""
+    places = reversed(importlib.import_module("pipeline.workloads").__path__)  # a module comes from the first
+    return {path.parent.name: path.parent for place in places for path in Path(place).glob("*/spec.py")}
+
+
 def workload_names() -> list[str]:
-    """The workloads that are here."""
-    return sorted(path.parent.name for path in WORKLOADS.glob("*/spec.py"))
+    """Their names, in alphabetical order."""
+    return sorted(workload_folders())
 
 
 def load_spec(name: str) -> Spec:

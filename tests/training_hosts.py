@@ -24,7 +24,7 @@ from pipeline.workloads.nba.tables import feature_table
 from pipeline.workloads.nba.team_state.feature_names import LAYOUT
 from pipeline.workloads.nba.team_state.state_file import write_state
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 60.0  # seconds until a job that hangs is a failed test
 
 
