@@ -66,6 +66,7 @@ WALK_FORWARD_ROWS: Final = 600  # at most: enough to see a skill, few enough to 
 NO_SKILL: Final = 0.02
 # As docs/scaling.md: rounding, the draw of rows, and a quantile's leaf that is the mean of the hosts' own.
 HOST_TOLERANCE: Final = {"binary": 0.002, "regression": 0.02}
+MOST_SERVED: Final = 60  # rows, each of which is asked for alone, too
 ROWS_OF_DAMAGE: Final = 80  # of a file whose cells are damaged
 
 Days = NDArray[np.datetime64]
@@ -195,6 +196,10 @@ class Subject:
         with pytest.MonkeyPatch.context() as patch:
             lay_out(self.folder / "one-host", self.channel, patch, **self.settings)
             return train(Cluster())
+
+    @cached_property
+    def forecaster(self) -> Forecaster:
+        return Forecaster(self.artifact, "1", 7, workload=self.workload)
 
     @cached_property
     def results(self) -> pa.Table:
@@ -380,8 +385,8 @@ def saved_models_predict_the_same(s: Subject) -> None:
     if not np.array_equal(predict(again.booster, matrix), predict(s.artifact.booster, matrix)):
         s.fail("features.py", "the saved model predicts otherwise than the trained one")
     if again.quantile_booster and s.artifact.quantile_booster:
-        quantiles = [predict_quantiles(found.quantile_booster, matrix) for found in (again, s.artifact)]
-        if not np.array_equal(*quantiles):
+        trained = predict_quantiles(s.artifact.quantile_booster, matrix)
+        if not np.array_equal(predict_quantiles(again.quantile_booster, matrix), trained):
             s.fail("features.py", "the saved model predicts other quantiles than the trained one")
     if (again.card, again.walk_forward, again.state) != (s.artifact.card, s.artifact.walk_forward, s.artifact.state):
         s.fail("features.py", "the saved card, walk-forward predictions or state are not those of the trained model")
@@ -398,30 +403,35 @@ def saved_models_predict_the_same(s: Subject) -> None:
 
 
 def served_predictions_equal_the_batch(s: Subject) -> None:
-    """The server answers a request with the columns of the upcoming rows as Predict predicts these rows."""
+    """The server answers rows together, in another order and alone as Predict predicts the upcoming rows."""
     upcoming = s.tables.upcoming
     if not upcoming.num_rows:
         s.fail("sample.py", f"there is no upcoming {s.spec.row} on {AS_OF}: nothing would ever be predicted")
-    try:
-        forecaster = Forecaster(s.artifact, "1", 7, workload=s.workload)
-        format = forecaster.requests.format
-        asked = requests_of(s, ids_of(upcoming)[: format.most], (*format.required, *format.optional))
-        answer = forecaster.answer(READERS[JSON](bytearray(json.dumps({s.spec.rows: asked}).encode()), format))
-    except (StepError, BadRequestError) as error:
-        s.fail("serving.py", f"the upcoming {s.spec.rows} cannot be served: {error}")
-    upcoming = upcoming.slice(0, len(asked))
     matrix, booster = feature_matrix(upcoming), s.artifact.quantile_booster
     batch = {s.spec.prediction: predict(s.artifact.booster, matrix)}
     if booster:
         batch |= dict(zip(s.artifact.card.layout.quantile_columns, predict_quantiles(booster, matrix).T, strict=True))
-    for name, served in {s.spec.prediction: answer.predictions, **answer.quantiles}.items():
-        unequal = np.flatnonzero(~np.isclose(served, batch[name], rtol=1e-5, atol=1e-7))
-        if unequal.size:
-            at = int(unequal[0])
-            s.fail(
-                "serving.py",
-                f"{name} of row {ids_of(upcoming)[at]} is {served[at]} served, and {batch[name][at]} in batch",
-            )
+    rows = np.arange(min(upcoming.num_rows, MOST_SERVED))
+    for part in (rows, rows[::-1], *np.split(rows, len(rows))):
+        ids = ids_of(upcoming, part)
+        answered = answers(s, ids)
+        for name, served in answered.items():
+            unequal = np.flatnonzero(~np.isclose(served, batch[name][part], rtol=1e-5, atol=1e-7))
+            if unequal.size:
+                at = int(unequal[0])
+                found = f"{served[at]} served, and {batch[name][part][at]} in batch"
+                s.fail("serving.py", f"{name} of row {ids[at]}, one of {len(ids)} that are asked for, is {found}")
+
+
+def answers(s: Subject, ids: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """Predictions by column of the rows, from a body of JSON."""
+    try:
+        format = s.forecaster.requests.format
+        rows = requests_of(s, ids, (*format.required, *format.optional))
+        answer = s.forecaster.answer(READERS[JSON](bytearray(json.dumps({s.spec.rows: rows}).encode()), format))
+    except (StepError, BadRequestError) as error:
+        s.fail("serving.py", f"the upcoming {s.spec.rows} cannot be served: {error}")
+    return {s.spec.prediction: answer.predictions, **answer.quantiles}
 
 
 def requests_of(s: Subject, ids: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
@@ -450,7 +460,10 @@ def a_later_sample_only_adds(s: Subject) -> None:
     if rows_digest(past[0]) == rows_digest(past[1]):
         return
     tables = [pa.Table.from_pandas(rows, preserve_index=False) for rows in past]
-    found = difference(tables[0], tables[1], past[0].columns.drop(c.ROW_ID), ids_of(tables[0])) or "there are rows more"
+    found = (
+        difference(tables[0], tables[1], list(past[0].columns.drop(c.ROW_ID)), ids_of(tables[0]))
+        or "there are rows more"
+    )
     s.fail("sample.py", f"as of {earlier}, {found} in the sample of {AS_OF}: its past must not change")
 
 
@@ -559,8 +572,8 @@ def labels_wait_for_their_delay(s: Subject) -> None:
     walked = s.artifact.walk_forward
     if walked.num_rows == 0:
         s.fail("sample.py", "no month of the sample has 500 known rows before it: nothing is ever evaluated")
-    month = days_of(walked).astype("datetime64[M]").astype("datetime64[D]")
-    if (days_of(walked, c.TRAINED_BEFORE) > month - np.timedelta64(delay, "D")).any():
+    month: Days = days_of(walked).astype("datetime64[M]").astype("datetime64[D]")
+    if np.any(days_of(walked, c.TRAINED_BEFORE) + np.timedelta64(delay, "D") > month):
         s.fail("spec.py", f"a walk-forward prediction saw labels of the {delay} days before its month")
 
 

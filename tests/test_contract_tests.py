@@ -13,12 +13,14 @@ from typing import Any
 
 import contract_tests as suite
 import pytest
+import training_hosts
 from contract_tests import CHECKS, Subject, importable
 
 import pipeline.evaluation.metrics
 import pipeline.jobs.train
 import pipeline.training.model
 import pipeline.training.model_files
+from pipeline.training.walk_forward import checkpoints
 
 CORE = "from pipeline.contract.names import ROW_ID, TARGET, TIME\n"
 
@@ -97,7 +99,7 @@ def other_seeds(patch: pytest.MonkeyPatch) -> None:
 
 def hosts_that_predict_nothing(patch: pytest.MonkeyPatch) -> None:
     nothing = "import pipeline.training.walk_forward as w; w.predict = lambda booster, X: X[:, 0] * 0"
-    patch.setattr(suite, "start", partial(suite.start, prelude=nothing))
+    patch.setattr(suite, "start", partial(training_hosts.start, prelude=nothing))
 
 
 def no_digests(patch: pytest.MonkeyPatch) -> None:
@@ -115,8 +117,7 @@ def no_absolute_error(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_delay(patch: pytest.MonkeyPatch) -> None:
-    found = pipeline.jobs.train.checkpoints
-    patch.setattr(pipeline.jobs.train, "checkpoints", lambda days, n_rows, delay_days: found(days, n_rows))
+    patch.setattr(pipeline.jobs.train, "checkpoints", lambda days, n_rows, delay_days: checkpoints(days, n_rows))
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ FAULTS = {
     ),
     "a server that doubles the features": Fault(
         suite.served_predictions_equal_the_batch,
-        r"river/serving.py: flow_forecast of row SIM-\S+ is .* served, and .* in batch",
+        r"river/serving.py: flow_forecast of row SIM-\S+ one of 6 that are asked for, is .* served, and .* in batch",
         SERVING,
     ),
     "features that the server does not make": Fault(

@@ -76,11 +76,6 @@ def assert_parity(forecaster: Forecaster, games: pd.DataFrame, every: int) -> No
         assert alone == pytest.approx(expected[row], abs=1e-9), rows[row]
 
 
-def test_every_game_of_the_sample_is_served_as_predicted(forecaster: Forecaster, sample: pd.DataFrame) -> None:
-    assert len(upcoming(sample)) > 50
-    assert_parity(forecaster, sample, every=1)
-
-
 def test_every_real_game_is_served_as_predicted(real_games: Path) -> None:
     as_of = date(2023, 1, 10)
     games = load_games(real_games, as_of=as_of, today=date(2023, 7, 1), max_bad_row_share=0.01, min_rows=1_000).games
