@@ -29,7 +29,9 @@ from pipeline.contract.workload import (
     current_workload,
     default_workload,
     load_spec,
+    read_definition,
 )
+from pipeline.contract.workload_rules import WorkloadError
 from pipeline.local import workspace
 from pipeline.local.launch.engine import IMAGE, EngineError
 from pipeline.local.launch.job import Launcher
@@ -113,7 +115,7 @@ def retrain(
         if events:
             chosen.setdefault("EventsPrefix", workspace.data_prefix(events, "events"))
     constants = workspace.constants(place.image, place.spark_image)
-    plan = load_plan(workspace.read_definition(), constants, chosen, name=workspace.PIPELINE_NAME)
+    plan = load_plan(read_definition(default_workload()), constants, chosen, name=workspace.PIPELINE_NAME)
     if wants_spark(plan.parameters):
         place.require_spark()
         workspace.put_spark_code(opened)
@@ -285,7 +287,8 @@ def main(
     """
     try:
         os.environ[WORKLOAD_VARIABLE] = load_spec(workload or default_workload()).name
-    except ValueError as error:
+        read_definition(default_workload())
+    except WorkloadError as error:
         refuse(f"--workload: {error}", 2, as_json)
     if events and not current_workload().spec.inputs:
         refuse(f"--events: the workload {default_workload()} reads no event files", 2, as_json)
@@ -309,7 +312,7 @@ def main(
         )
     except StoreLostError as error:
         refuse(str(error), 1, as_json)
-    except (PlanError, RunError, StoreError, EngineError) as error:
+    except (PlanError, RunError, StoreError, EngineError, WorkloadError) as error:
         refuse(str(error), 2, as_json)
     except OSError as error:
         refuse(explain(error) if error.errno else str(error), 2, as_json)
