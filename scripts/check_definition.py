@@ -15,8 +15,8 @@ from typing import IO, Any
 import click
 
 from pipeline.contract.code_version import definition_file
+from pipeline.contract.rules.workload_rules import WorkloadError
 from pipeline.contract.workload import default_workload, read_definition
-from pipeline.contract.workload_rules import WorkloadError
 from pipeline.definition.service_rules import RULES, check_definition
 from pipeline.local.plan.parameters import PlanError, bind_parameters, declared_parameters
 from scripts.start_execution import parse_parameters

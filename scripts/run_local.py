@@ -23,6 +23,7 @@ import click
 from pipeline.contract import names as c
 from pipeline.contract.code_version import image_content
 from pipeline.contract.parameters import with_any_reason
+from pipeline.contract.rules.workload_rules import WorkloadError
 from pipeline.contract.workload import (
     WORKLOAD_VARIABLE,
     configured_workload,
@@ -31,7 +32,6 @@ from pipeline.contract.workload import (
     load_spec,
     read_definition,
 )
-from pipeline.contract.workload_rules import WorkloadError
 from pipeline.local import workspace
 from pipeline.local.launch.engine import IMAGE, EngineError
 from pipeline.local.launch.job import Launcher

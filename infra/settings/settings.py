@@ -14,9 +14,9 @@ from typing import Any, Final
 from infra.settings import setting_rules as rule
 from infra.settings.setting_rules import SettingError
 from infra.settings.tag_rules import ENVIRONMENT_TAG, PIPELINE_TAG
+from pipeline.contract.rules.workload_rules import WorkloadError
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import WORKLOAD_KEY, default_workload, load_spec, read_definition
-from pipeline.contract.workload_rules import WorkloadError
 
 ENVIRONMENT_KEY: Final = "env"
 ENVIRONMENTS_KEY: Final = "environments"

@@ -19,9 +19,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from pipeline.contract.code_version import definition_file
+from pipeline.contract.rules.spec_rules import hint
+from pipeline.contract.rules.workload_rules import WorkloadError, checked_spec, definition_problem
 from pipeline.contract.spec import Spec
-from pipeline.contract.spec_rules import hint
-from pipeline.contract.workload_rules import WorkloadError, checked_spec, definition_problem
 
 if TYPE_CHECKING:
     import numpy as np

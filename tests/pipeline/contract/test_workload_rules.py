@@ -11,8 +11,8 @@ import pytest
 from temporary_workloads import Edits, copy_of_river, importable
 
 from pipeline.contract.parameters import parameters_of
+from pipeline.contract.rules.workload_rules import WorkloadError, definition_problem
 from pipeline.contract.workload import load_spec, read_definition
-from pipeline.contract.workload_rules import WorkloadError, definition_problem
 from pipeline.definition.compile import main as compile_definitions
 
 

@@ -148,7 +148,7 @@ def _parameter_rules(spec: Spec) -> Iterator[str]:
     yield from (f'Parameter("{name}") is one of core\'s: rename it' for name in names if name in core)
     for name in names:
         if not re.fullmatch("[A-Z][A-Za-z0-9]*", name):
-            yield f'Parameter("{name}") is not a name such as FirstSeason'
+            yield f'Parameter("{name}") is not a name such as MinRows'
     for limit in spec.limits:
         if limit.parameter not in known and limit.parameter not in spec.defaults:
             meant = hint(limit.parameter, (*spec.defaults, *known))

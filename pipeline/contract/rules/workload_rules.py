@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contract.parameters import parameters_of
+from pipeline.contract.rules.spec_rules import hint, spec_problems
 from pipeline.contract.spec import Column, Limit, Parameter, Spec
-from pipeline.contract.spec_rules import hint, spec_problems
 
 Interfaces = Mapping[str, type]  # module -> what core calls of it
 
