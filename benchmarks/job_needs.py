@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
+from pipeline.contract.workload import read_definition
 from pipeline.cost.prices import load_prices
 from pipeline.cost.run_cost import NEEDS_FILE, JobNeeds, job_cost, jobs
 from pipeline.cost.run_cost import Job as BilledJob
@@ -99,9 +100,7 @@ def measure(data: Path, events: Path, repeat: int) -> dict[str, JobNeeds]:
 def run_once(store: Store, **chosen: str) -> dict[str, JobNeeds]:
     """One whole run, every step of it."""
     chosen = {"DataPrefix": "games", **chosen}
-    plan = load_plan(
-        local_deployment.read_definition(), local_deployment.constants(), chosen, name=local_deployment.PIPELINE_NAME
-    )
+    plan = load_plan(read_definition("nba"), local_deployment.constants(), chosen, name=local_deployment.PIPELINE_NAME)
     launcher = MeasuringLauncher(local_deployment.ROOT)
     outcome = run(plan, store, launcher, use_cache=False)
     if outcome.status != SUCCEEDED:
@@ -117,9 +116,9 @@ def median(needs: Sequence[JobNeeds]) -> JobNeeds:
 
 def every_job() -> list[BilledJob]:
     """The jobs of a run with the defaults, and those that WITH_EVENTS adds."""
-    found = {job.step: job for job in jobs(local_deployment.read_definition())}
+    found = {job.step: job for job in jobs(read_definition("nba"))}
     for chosen in WITH_EVENTS.values():
-        definition = local_deployment.read_definition()
+        definition = read_definition("nba")
         for parameter in definition["Parameters"]:
             if parameter["Name"] in chosen:
                 value = chosen[parameter["Name"]]

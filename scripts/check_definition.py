@@ -15,7 +15,8 @@ from typing import IO, Any
 import click
 
 from pipeline.contract.code_version import definition_file
-from pipeline.contract.workload import default_workload
+from pipeline.contract.rules.workload_rules import WorkloadError
+from pipeline.contract.workload import default_workload, read_definition
 from pipeline.definition.service_rules import RULES, check_definition
 from pipeline.local.plan.parameters import PlanError, bind_parameters, declared_parameters
 from scripts.start_execution import parse_parameters
@@ -33,14 +34,15 @@ def read(file: IO[str]) -> dict[str, Any]:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("file", type=click.File(encoding="utf-8"), default=str(definition_file(default_workload())))
+@click.argument("file", type=click.File(encoding="utf-8"), required=False)
 @click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="Check as if a start gave this value to a parameter."
 )
 @click.option("--rules", is_flag=True, help="List the rules and where AWS states them, and check nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object on stdout.")
-def main(file: IO[str], params: tuple[str, ...], rules: bool, as_json: bool) -> None:
-    """Check FILE, a pipeline definition (- for stdin), against what SageMaker refuses. Default: the project's own.
+def main(file: IO[str] | None, params: tuple[str, ...], rules: bool, as_json: bool) -> None:
+    """Check FILE, a pipeline definition (- for stdin), against what SageMaker refuses. Default: the project's own,
+    with the rules of its workload's folder.
 
     Names step, field, rule and the page of AWS's documentation that states the rule. Values that only a run knows
     (deployment constants, outputs of steps) are checked as far as they are known. Exit code 0: nothing is against it,
@@ -54,7 +56,10 @@ def main(file: IO[str], params: tuple[str, ...], rules: bool, as_json: bool) -> 
             else "\n".join(f"{r['name']}: {r['says']}\n    {r['source']}" for r in rows)
         )
         return
-    definition = read(file)
+    try:
+        definition = read(file) if file else read_definition(default_workload())
+    except WorkloadError as error:
+        raise click.UsageError(str(error)) from error
     try:
         chosen = parse_parameters(params)
         bound = bind_parameters(declared_parameters(definition), chosen) if chosen else {}
@@ -67,7 +72,8 @@ def main(file: IO[str], params: tuple[str, ...], rules: bool, as_json: bool) -> 
     else:
         for item in found:
             click.echo(str(item))
-    name = "the definition" if file.name == "<stdin>" else Path(file.name).name
+    path = Path(file.name) if file else definition_file(default_workload())
+    name = "the definition" if path.name == "<stdin>" else path.name
     many = "findings" if len(found) > 1 else "finding"
     verdict = (
         f"{len(found)} {many}: SageMaker would refuse {name}" if found else f"{name}: no finding ({len(RULES)} rules)"

@@ -23,12 +23,14 @@ import click
 from pipeline.contract import names as c
 from pipeline.contract.code_version import image_content
 from pipeline.contract.parameters import with_any_reason
+from pipeline.contract.rules.workload_rules import WorkloadError
 from pipeline.contract.workload import (
     WORKLOAD_VARIABLE,
     configured_workload,
     current_workload,
     default_workload,
     load_spec,
+    read_definition,
 )
 from pipeline.local import local_deployment
 from pipeline.local.launch.container_runtime import IMAGE, EngineError
@@ -115,7 +117,7 @@ def retrain(
         if events:
             chosen.setdefault("EventsPrefix", local_deployment.data_prefix(events, "events"))
     constants = local_deployment.constants(place.image, place.spark_image)
-    plan = load_plan(local_deployment.read_definition(), constants, chosen, name=local_deployment.PIPELINE_NAME)
+    plan = load_plan(read_definition(default_workload()), constants, chosen, name=local_deployment.PIPELINE_NAME)
     if wants_spark(plan.parameters):
         place.require_spark()
         local_deployment.put_spark_code(opened)
@@ -288,7 +290,8 @@ def main(
     """
     try:
         os.environ[WORKLOAD_VARIABLE] = load_spec(workload or default_workload()).name
-    except ValueError as error:
+        read_definition(default_workload())
+    except WorkloadError as error:
         refuse(f"--workload: {error}", 2, as_json)
     if events and not current_workload().spec.inputs:
         refuse(f"--events: the workload {default_workload()} reads no event files", 2, as_json)
@@ -312,7 +315,7 @@ def main(
         )
     except StoreLostError as error:
         refuse(str(error), 1, as_json)
-    except (PlanError, RunError, StoreError, EngineError) as error:
+    except (PlanError, RunError, StoreError, EngineError, WorkloadError) as error:
         refuse(str(error), 2, as_json)
     except OSError as error:
         refuse(explain(error) if error.errno else str(error), 2, as_json)

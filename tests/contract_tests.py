@@ -16,13 +16,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final, NoReturn
 
 import numpy as np
@@ -70,25 +68,6 @@ MOST_SERVED: Final = 60  # rows, each of which is asked for alone, too
 ROWS_OF_DAMAGE: Final = 80  # of a file whose cells are damaged
 
 Days = NDArray[np.datetime64]
-
-
-@contextmanager
-def importable(parent: Path) -> Iterator[None]:
-    """Let the folders of `parent` be workloads, before those of the same name, and forget their modules afterwards."""
-    packages = {f"pipeline.workloads.{folder.name}" for folder in parent.iterdir()}
-
-    def forgotten() -> dict[str, ModuleType]:
-        own = [name for name in sys.modules if ".".join(name.split(".")[:3]) in packages]
-        return {name: sys.modules.pop(name) for name in own}
-
-    before = forgotten()
-    pipeline.workloads.__path__.insert(0, str(parent))
-    try:
-        yield
-    finally:
-        pipeline.workloads.__path__.remove(str(parent))
-        forgotten()
-        sys.modules.update(before)
 
 
 def days_of(rows: pd.DataFrame | pa.Table, name: str = c.TIME) -> Days:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import itertools
 import re
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import contract_tests as suite
 import pytest
 import training_hosts
-from contract_tests import CHECKS, Subject, importable
+from contract_tests import CHECKS, Subject
+from temporary_workloads import Edits, copy_of_river, importable
 
 import pipeline.evaluation.metrics
 import pipeline.jobs.train
@@ -126,7 +125,7 @@ class Fault:
 
     check: Callable[[Subject], None]
     says: str
-    files: Mapping[str, str | tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    files: Edits = field(default_factory=dict)
     core: Callable[[pytest.MonkeyPatch], None] = lambda patch: None
 
 
@@ -244,23 +243,10 @@ FAULTS = {
 }
 
 
-def copy_of_river(root: Path, parent: Path, files: Mapping[str, Any]) -> Path:
-    """The workload with some of its files written or edited; an edit that finds nothing is an error."""
-    shutil.copytree(root / "tests" / "river", folder := parent / "river")
-    for name, edited in files.items():
-        edits = (("", edited),) if isinstance(edited, str) else edited
-        text = "" if isinstance(edited, str) else (folder / name).read_text(encoding="utf-8")
-        for old, new in edits:
-            assert old in text
-            text = text.replace(old, new)
-        (folder / name).write_text(text, encoding="utf-8")
-    return parent
-
-
 @pytest.fixture(scope="module")
-def sound(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
     folder = tmp_path_factory.mktemp("sound")
-    with importable(copy_of_river(root, folder / "workloads", {})):
+    with importable(copy_of_river(folder / "workloads", {})):
         yield Subject("river", folder / "work")
 
 
@@ -270,8 +256,8 @@ def test_a_sound_workload_passes(sound: Subject, check: Callable[[Subject], None
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_a_planted_fault_is_named(fault: Fault, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with importable(copy_of_river(root, tmp_path / "workloads", fault.files)):
+def test_a_planted_fault_is_named(fault: Fault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with importable(copy_of_river(tmp_path / "workloads", fault.files)):
         subject = Subject("river", tmp_path / "work")
         fault.core(monkeypatch)
         with pytest.raises(AssertionError) as told:

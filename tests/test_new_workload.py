@@ -64,7 +64,7 @@ class TestRiver(WorkloadLife):
     def test_an_unknown_workload_is_answered_with_the_one_that_was_meant(self, life: Life) -> None:
         done = life.call("-m", "scripts.run_local", "--workload", "rivr")
         assert done.returncode == 2
-        assert 'there is no workload "rivr" (did you mean "river"?)' in done.stderr
+        assert 'there is no workload "rivr"; did you mean "river"?' in done.stderr
 
     def test_two_workloads_deploy_side_by_side_and_one_has_no_spark(
         self, life: Life, stacks: dict[str, dict[str, Any]]
@@ -72,3 +72,40 @@ class TestRiver(WorkloadLife):
         assert not names_in(stacks["served"]) & names_in(life.synthesise(nba=("workload=nba",))["nba"])
         assert "Spark" not in json.dumps(stacks["served"])
         assert "Aggregate" not in json.dumps(stacks["served"])
+
+    @pytest.mark.parametrize(
+        ("old", "new", "says"),
+        [
+            (
+                '"regression"',
+                '"regresion"',
+                'river/spec.py: SPEC.task "regresion" is none of binary, regression; did you mean',
+            ),
+            (
+                '"MaxDepth": 3',
+                '"MaxDepth": 4',
+                "river/definition.json is stale: MaxDepth is 3, and 4 in spec.py: run python",
+            ),
+        ],
+    )
+    def test_a_broken_workload_is_refused_by_the_run_the_synthesis_and_the_check(
+        self, life: Life, clone: Path, old: str, new: str, says: str
+    ) -> None:
+        spec = clone / "pipeline" / "workloads" / "river" / "spec.py"
+        sound = spec.read_text(encoding="utf-8")
+        spec.write_text(sound.replace(old, new), encoding="utf-8")
+        try:
+            for command in (
+                ("-m", "scripts.run_local", "--workload", "river"),
+                (str(clone / "app.py"), "-c", "env=dev", "-c", "workload=river", "-o", "out-broken"),
+                (
+                    "-c",
+                    "import os; os.environ['WORKLOAD'] = 'river'; from scripts.check_definition import main; main([])",
+                ),
+            ):
+                done = life.call(*command)
+                assert done.returncode == 2, done.stdout
+                assert f"pipeline/workloads/{says}" in done.stderr
+                assert "Traceback" not in done.stderr
+        finally:
+            spec.write_text(sound, encoding="utf-8")

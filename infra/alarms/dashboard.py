@@ -13,9 +13,9 @@ from infra.alarms.run_alarms import NAMESPACE
 from infra.endpoint.function.desired_endpoint import VARIANT
 from infra.foundation.storage import Storage
 from infra.settings.settings import Settings
-from infra.training.definition import all_steps, read_definition
+from infra.training.definition import all_steps
 from pipeline.contract.metrics import metrics_of, primary_metric
-from pipeline.contract.workload import load_spec
+from pipeline.contract.workload import load_spec, read_definition
 
 # Published by the approval function: the last evaluated candidate, the champion, and what the nightly monitor saw.
 MODEL_NAMESPACE: Final = "ModelRetraining"

@@ -14,8 +14,9 @@ from typing import Any, Final
 from infra.settings import settings_validation as rule
 from infra.settings.settings_validation import SettingError
 from infra.settings.tag_rules import ENVIRONMENT_TAG, PIPELINE_TAG
+from pipeline.contract.rules.workload_rules import WorkloadError
 from pipeline.contract.spec import Spec
-from pipeline.contract.workload import WORKLOAD_KEY, default_workload, load_spec
+from pipeline.contract.workload import WORKLOAD_KEY, default_workload, load_spec, read_definition
 
 ENVIRONMENT_KEY: Final = "env"
 ENVIRONMENTS_KEY: Final = "environments"
@@ -146,7 +147,7 @@ class Settings:
     @property
     def pipeline_name(self) -> str:
         """Name of the pipeline in SageMaker."""
-        return f"{self.spec.deployed_as or f'retraining-{self.workload}'}-{self.environment}"
+        return f"{self.spec.deployment}-{self.environment}"
 
     @property
     def endpoint_name(self) -> str:
@@ -156,7 +157,7 @@ class Settings:
     @property
     def group_name(self) -> str:
         """Name of the model package group."""
-        return self.model_group or f"{self.spec.model_group or self.workload}-{self.environment}"
+        return self.model_group or f"{self.spec.group}-{self.environment}"
 
     @property
     def all_tags(self) -> dict[str, str]:
@@ -184,7 +185,11 @@ class Settings:
             if k not in (ENVIRONMENT_KEY, ENVIRONMENTS_KEY) and not re.search("[:@]", k)
         }
         wanted = {WORKLOAD_KEY: default_workload(), **base, **given}
-        spec = load_spec(_read(WORKLOAD_KEY, wanted[WORKLOAD_KEY], None))
+        try:
+            spec = load_spec(_read(WORKLOAD_KEY, wanted[WORKLOAD_KEY], None))
+            read_definition(spec.name)
+        except WorkloadError as error:
+            raise SettingError(str(error)) from error
         values = {key: _read(key, value, spec) for key, value in wanted.items()}
         settings = cls(environment=environment, **{"time_zone": spec.time_zone, **values})
         settings._check_together()

@@ -19,6 +19,7 @@ from infra.settings.settings import Settings
 from infra.settings.settings_validation import SettingError, limit_defaults, steps_with
 from pipeline.contract.code_version import code_version, definition_file, git_revision
 from pipeline.contract.spec import Spec
+from pipeline.contract.workload import read_definition
 from pipeline.definition.service_rules import Finding, check_definition
 from pipeline.definition.service_rules.instances import has_local_storage
 
@@ -47,12 +48,6 @@ class Versions:
             "DefinitionHash": self.definition_hash,
             "GitRevision": self.git_revision,
         }
-
-
-def read_definition(workload: str) -> dict[str, Any]:
-    """The committed definition of a workload."""
-    definition: dict[str, Any] = json.loads(definition_file(workload).read_text(encoding="utf-8"))
-    return definition
 
 
 def other_defaults(settings: Settings) -> dict[str, Any]:

@@ -143,6 +143,16 @@ class Spec:
     spans: tuple[Span, ...] = (Span("month", 30, 30), Span("year", 365, 365))  # of the cost estimate
 
     @property
+    def deployment(self) -> str:
+        """How the names of a deployment begin."""
+        return self.deployed_as or f"retraining-{self.name.replace('_', '-')}"
+
+    @property
+    def group(self) -> str:
+        """How the name of the model package group begins."""
+        return self.model_group or self.name.replace("_", "-")
+
+    @property
     def all_seed_objects(self) -> dict[str, str]:
         """Core's and the workload's: key in the artifact bucket -> content."""
         return {**SEED_OBJECTS, **self.seed_objects}

@@ -13,12 +13,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from difflib import get_close_matches
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
+from pipeline.contract.code_version import definition_file
+from pipeline.contract.rules.spec_rules import hint
+from pipeline.contract.rules.workload_rules import WorkloadError, checked_spec, definition_problem
 from pipeline.contract.spec import Spec
 
 if TYPE_CHECKING:
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
     from numpy.typing import NDArray
+    from sagemaker.mlops.workflow.condition_step import ConditionStep
 
+    from pipeline.definition.job_requests import Variables
     from pipeline.ingest.validated import LoadRequest, ValidatedRows
     from pipeline.serving.requests import RequestRows
     from pipeline.training.artifact import Artifact
@@ -78,7 +82,8 @@ class Baseline(Protocol):
     """baseline.py: what a candidate must beat, from validated rows and never from features."""
 
     def forecast(self, results: pa.Table, ids: Sequence[str], since: date) -> FloatArray:
-        """One prediction for each id, each from labels known before its month; rows from `since` on may be fitted."""
+        """One prediction for each id, each from labels known on its day at the latest, as the candidate's are on the
+        first of its month; rows from `since` on may be fitted."""
 
     def fallback(self, upcoming: pa.Table) -> FloatArray:
         """One prediction for each upcoming row, while no version is approved."""
@@ -112,6 +117,13 @@ class Sample(Protocol):
 
     def write(self, folder: Path, as_of: date, seed: int = ...) -> Path:
         """The folder."""
+
+
+class Steps(Protocol):
+    """steps.py: more steps of the pipeline."""
+
+    def extra_steps(self, v: Variables) -> Sequence[ConditionStep]:
+        """They follow Prepare, and no condition is inside another."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +165,21 @@ class Workload:
 
     @cached_property
     def sample(self) -> Sample:
-        return cast(Sample, self.module("sample"))
+        """Raises WorkloadError where there is none."""
+        if found := self.module("sample"):
+            return cast(Sample, found)
+        raise WorkloadError(f"the workload {self.spec.name} has no sample.py: name a folder of {self.spec.rows}")
+
+
+INTERFACES: Final[dict[str, type]] = {
+    "baseline": Baseline,
+    "data": Data,
+    "features": Features,
+    "monitor": Monitor,
+    "sample": Sample,
+    "serving": Serving,
+    "steps": Steps,
+}
 
 
 def workload_folders() -> dict[str, Path]:
@@ -168,12 +194,32 @@ def workload_names() -> list[str]:
 
 
 def load_spec(name: str) -> Spec:
-    """The spec of a workload; raises ValueError for one that is not here."""
-    if name not in workload_names():
-        close = get_close_matches(name, workload_names(), n=1)
-        hint = f' (did you mean "{close[0]}"?)' if close else ""
-        raise ValueError(f'there is no workload "{name}"{hint}: there are {", ".join(workload_names())}')
-    return cast(Spec, importlib.import_module(f"pipeline.workloads.{name}.spec").SPEC)
+    """The spec of a workload that is here and keeps the rules of workload_rules.py; raises WorkloadError otherwise."""
+    folder = workload_folders().get(name)
+    if folder is None:
+        names = workload_names()
+        raise WorkloadError(f'there is no workload "{name}"{hint(name, names)} There are {", ".join(names)}')
+    return _checked(folder)
+
+
+@cache
+def _checked(folder: Path) -> Spec:
+    return checked_spec(folder, INTERFACES)
+
+
+def read_definition(name: str) -> dict[str, Any]:
+    """The committed definition of a workload; raises WorkloadError for one that is missing or not its own."""
+    file, spec = definition_file(name), load_spec(name)
+    try:
+        definition: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        problem = definition_problem(spec, definition)
+    except FileNotFoundError:
+        problem = "is missing"
+    except ValueError as error:
+        problem = f"is not JSON ({error})"
+    if problem:
+        raise WorkloadError(f"pipeline/workloads/{name}/{file.name} {problem}: run python -m pipeline.definition")
+    return definition
 
 
 def load_workload(name: str) -> Workload:

@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.contract.code_version import definition_file
-from pipeline.contract.workload import default_workload
+from pipeline.contract.workload import default_workload, read_definition
 from pipeline.cost.prices import SECONDS_A_MONTH, Prices, load_prices
 
 NEEDS_FILE: Final = Path(__file__).with_name("job_needs.json")
@@ -223,5 +222,4 @@ def measured_seconds() -> dict[str, float]:
 
 def default_nights(startup_seconds: float = STARTUP_SECONDS) -> Nights:
     """Both kinds of nights for the committed definition, measurement and prices."""
-    definition = json.loads(definition_file(default_workload()).read_text(encoding="utf-8"))
-    return nights(definition, measured_seconds(), load_prices(), startup_seconds)
+    return nights(read_definition(default_workload()), measured_seconds(), load_prices(), startup_seconds)

@@ -52,6 +52,7 @@ from sagemaker.mlops.workflow.steps import Step
 from pipeline.contract import gates
 from pipeline.contract import names as c
 from pipeline.contract.code_version import definition_file
+from pipeline.contract.rules.workload_rules import WorkloadError
 from pipeline.contract.spec import Limit
 from pipeline.contract.workload import Workload, load_workload, workload_names
 from pipeline.definition.model_steps import evaluate_step, predict_step, prepare_step, register_step, train_step
@@ -177,14 +178,23 @@ def compiled_files(workload: Workload) -> dict[Path, str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write what is compiled for every workload; with `--check`, only say whether it is up to date (exit 1 if not)."""
+    """Write what is compiled for every workload; with `--check`, only say whether it is up to date (exit 1 if not).
+
+    A workload that breaks a rule of its folder is named, and the exit code is 1.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments not in ([], ["--check"]):
         sys.stderr.write("usage: python -m pipeline.definition [--check]\n")
         return 2
     stale = False
     for name in workload_names():
-        for path, text in compiled_files(load_workload(name)).items():
+        try:
+            files = compiled_files(load_workload(name))
+        except WorkloadError as error:
+            sys.stderr.write(f"{error}\n")
+            stale = True
+            continue
+        for path, text in files.items():
             stale |= _write(f"{name}/{path.name}", path, text, check=bool(arguments))
     return int(stale)
 

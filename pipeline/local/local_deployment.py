@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pipeline.contract import names as c
 from pipeline.contract.code_version import code_version, definition_file, git_revision, step_files
@@ -37,12 +36,6 @@ STORES: Final = Path(".retrain")
 LONGEST_NAME: Final = (
     60  # characters of a data folder's name in its prefix: with the digest, a file name on each system
 )
-
-
-def read_definition() -> dict[str, Any]:
-    """The committed definition."""
-    definition: dict[str, Any] = json.loads(definition_file(default_workload()).read_text(encoding="utf-8"))
-    return definition
 
 
 def step_code() -> str:

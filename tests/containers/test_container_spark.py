@@ -15,6 +15,7 @@ from containers import run as docker_run
 
 from infra.training.definition import all_steps
 from pipeline.contract.code_version import image_content
+from pipeline.contract.workload import read_definition
 from pipeline.local import local_deployment
 from pipeline.local.launch.launch_docker import DockerLauncher
 from pipeline.local.plan.plan import load_plan
@@ -38,7 +39,7 @@ def store(tmp_path: Path) -> Store:
 
 def end_of(image: str, spark_image: str, store: Store, events: Path) -> RunResult:
     """The step of the committed definition on two hosts, and no other step."""
-    definition = local_deployment.read_definition()
+    definition = read_definition("nba")
     (step,) = [step for step in all_steps(definition["Steps"]) if step["Name"] == STEP]
     chosen: dict[str, Any] = {"EventsPrefix": "events", "AggregateInstanceCount": 2}
     local_deployment.put_data(store, events, "events")

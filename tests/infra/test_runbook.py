@@ -9,7 +9,8 @@ import pytest
 from resolved_template import resources
 from synthesis import Synthesise
 
-from infra.training.definition import all_steps, read_definition
+from infra.training.definition import all_steps
+from pipeline.contract.workload import read_definition
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from pipeline.local.store.store_errors import StoreError
 
 KEPT_RUNS: Final = 60  # two months of nights
 _RUNS: Final = "runs"  # below a bucket: what belongs to one execution
-_COPY: Final = re.compile(r".+-[0-9a-f]{8}")  # as workspace.data_prefix names the copy of a folder
+_COPY: Final = re.compile(r".+-[0-9a-f]{8}")  # as local_deployment.data_prefix names the copy of a folder
 _EXECUTION: Final = re.compile(r"/execution/([^/]+)")
 
 

@@ -1,0 +1,316 @@
+"""A workload that breaks a rule of its folder is refused with the file, the name and the rule."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from temporary_workloads import Edits, copy_of_river, importable
+
+from pipeline.contract.parameters import parameters_of
+from pipeline.contract.rules.workload_rules import WorkloadError, definition_problem
+from pipeline.contract.workload import load_spec, read_definition
+from pipeline.definition.compile import main as compile_definitions
+
+
+def spec(old: str, new: str) -> Edits:
+    """A spec.py in which one text is another."""
+    return {"spec.py": ((old, new),)}
+
+
+IMPORT, TARGET = "import Column, ", 'Column("flow", role="target"'
+BINARY = (('"regression"', '"binary"'), ("    quantiles=(0.1, 0.9),\n", ""))
+HALF = "def features(spec, rows, as_of, parameters): ...\n"
+FEATURES = f"{HALF}def signature(spec): ...\n"
+MORE = "    shown="  # before which a field may be added
+
+
+def more(fields: str, names: str = "") -> Edits:
+    """A spec.py with more fields, for which more names are imported."""
+    return {"spec.py": ((MORE, f"{fields},\n{MORE}"), (IMPORT, f"{IMPORT}{names}"))}
+
+
+BROKEN: dict[str, tuple[Edits, str]] = {
+    # spec.py as a module
+    "a syntax error": (spec("SPEC = Spec(", "SPEC = Spec(" + "("), r"spec.py, line \d+: '\(' was never closed"),
+    "an import": (
+        spec("GAUGES = (", "import numpy\nGAUGES = ("),
+        "spec.py, line 5: imports numpy; spec.py may import",
+    ),
+    "an import of an import": (
+        {
+            **spec("GAUGES = (", "from pipeline.workloads.river.gauges import X\nGAUGES = ("),
+            "gauges.py": "import yaml\nX = 1\n",
+        },
+        "gauges.py, line 1: imports yaml; spec.py may import the standard library, pipeline.contract and files",
+    ),
+    "an import from core": (
+        spec("GAUGES = (", "from pipeline.ingest import known\nGAUGES = ("),
+        "spec.py, line 5: imports pipeline.ingest.known",
+    ),
+    "an exception": (spec("GAUGES = (", "1 / 0\nGAUGES = ("), "spec.py, line 5: ZeroDivisionError: division by zero"),
+    "an unknown field": (
+        spec("    shown=", "    shwon="),
+        r'spec.py, line 6: TypeError: .*shwon.*; did you mean "shown"\?',
+    ),
+    "an unknown field of a column": (
+        spec("missing=True", "mising=True"),
+        'spec.py, line 22: TypeError: .*; did you mean "missing"',
+    ),
+    "a missing field": (spec('    unit="day",\n', ""), "spec.py, line 6: TypeError: .* missing 1 required .*'unit'"),
+    "no SPEC": (spec("SPEC = ", "Spec_ = "), "spec.py: it defines no SPEC"),
+    "a SPEC of another case": (spec("SPEC = ", "spec = "), 'spec.py: it defines no SPEC; did you mean "spec"?'),
+    "a SPEC of another type": ({"spec.py": "SPEC = {}\nGAUGES = ()\n"}, "spec.py: SPEC is of the type dict, not Spec"),
+    # values and their types
+    "an unknown task": (spec('"regression"', '"regresion"'), 'SPEC.task "regresion" is none of .*mean "regression"'),
+    "an unknown role": (spec('role="time"', 'role="tiem"'), r'Column\("day"\).role "tiem" is none of .*mean "time"'),
+    "an unknown type": (
+        spec('type="category"', 'type="categry"'),
+        r'Column\("gauge"\).type "categry" .*mean "category"',
+    ),
+    "an unknown unit": (spec('unit="day"', 'unit="month"'), 'SPEC.unit "month" is none of row, day, week'),
+    "unknown claims": (spec('claims="day"', 'claims="dya"'), 'SPEC.monitor.claims "dya" is none of .*mean "day"'),
+    "a tuple without its comma": (
+        spec('shown=("gauge",)', 'shown=("gauge")'),
+        "SPEC.shown is 'gauge', not a tuple: a comma",
+    ),
+    "a number as text": (
+        spec("label_delay_days=2", 'label_delay_days="2"'),
+        "SPEC.label_delay_days is '2', not of the",
+    ),
+    "a list for a dict": (
+        spec('groups={"gauge": 1.0}', 'groups=["gauge"]'),
+        r"SPEC.monitor.groups is \['gauge'\], not a dict",
+    ),
+    "a group's sign as text": (
+        spec('{"gauge": 1.0}', '{"gauge": "1"}'),
+        r"""SPEC.monitor.groups\["gauge"\] is '1', not""",
+    ),
+    # names
+    "another name": (spec('name="river"', 'name="rivers"'), 'SPEC.name "rivers" is not the folder\'s name "river"'),
+    "a long name": (more(f'    deployed_as="{"a" * 38}"'), 'a deployment would be named "a{38}", which AWS does not'),
+    "a name with an underscore": (more('    deployed_as="my_river"'), 'named "my_river", which AWS does not allow'),
+    "a time zone": (spec('"UTC"', '"Europe/Berlim"'), 'SPEC.time_zone "Europe/Berlim" .*mean "Europe/Berlin"'),
+    "no folder": (spec('data_prefix="readings"', 'data_prefix="../x"'), 'SPEC.data_prefix "../x" is not a folder'),
+    "core's folder": (
+        spec('data_prefix="readings"', 'data_prefix="champion/x"'),
+        'SPEC.data_prefix "champion/x" is not a',
+    ),
+    "a prediction of an old name": (
+        spec('"flow_forecast"', '"flow"'),
+        'SPEC.prediction "flow" is not a name for a new',
+    ),
+    "shown": (spec('shown=("gauge",)', 'shown=("gage",)'), 'SPEC.shown names "gage", .*did you mean "gauge"'),
+    "groups": (spec('groups={"gauge"', 'groups={"gage"'), 'SPEC.monitor.groups names "gage", .*mean "gauge"'),
+    "a period": (spec("MonitorSpec(", 'MonitorSpec(period="year", '), 'SPEC.monitor.period names "year", which is no'),
+    "rows left out": (spec("MonitorSpec(", 'MonitorSpec(left_out="wet", '), 'SPEC.monitor.left_out names "wet", which'),
+    # columns
+    "a column twice": (spec('Column("warmth"', 'Column("rain"'), 'column "rain" is declared twice'),
+    "two ids": (
+        spec('Column("gauge", type="category", values=GAUGES)', 'Column("gauge", role="id", type="text")'),
+        "2 columns of the role id",
+    ),
+    "no time": (spec('role="time"', 'role="other"'), "there are 0 columns of the role time, and there must be 1"),
+    "no target": (
+        spec(TARGET, 'Column("flow", role="other"'),
+        "there are 0 columns of the role target, and there must",
+    ),
+    "two targets": (spec('Column("rain"', 'Column("rain", role="target"'), "there are 2 columns of the role target"),
+    "core's name": (
+        spec('Column("rain"', 'Column("time"'),
+        r'Column\("time"\) has the name of core\'s time, and the role',
+    ),
+    "an id that is a number": (
+        spec('role="id", type="text"', 'role="id"'),
+        r'Column\("reading_id"\) is the id, and of the',
+    ),
+    "a time that is a number": (
+        spec('role="time", type="day"', 'role="time"'),
+        r'Column\("day"\) is the time, and of the',
+    ),
+    "a binary target of numbers": (
+        {"spec.py": BINARY},
+        r'Column\("flow"\) is a binary target, not "flag", or a number',
+    ),
+    "a regression's flag": (
+        spec(f"{TARGET}, low=0, high=1000", f'{TARGET}, type="flag"'),
+        "is a regression target, not",
+    ),
+    "values of a number": (
+        spec('Column("rain",', 'Column("rain", values=("1",),'),
+        r'Column\("rain"\) has values, and the',
+    ),
+    "a category without values": (spec(", values=GAUGES", ""), r'Column\("gauge"\) is a category without values'),
+    "a value twice": (spec('"north", ', '"north", "south", '), r'Column\("gauge"\) lists a value twice: south'),
+    "a range of a category": (spec("values=GAUGES", "values=GAUGES, low=1"), r'Column\("gauge"\) has a range, and the'),
+    "low above high": (spec("low=-60", "low=61"), r'Column\("warmth"\) has low 61 above high 60'),
+    "a feature that is text": (
+        spec('type="category", values=GAUGES', 'type="text"'),
+        r'Column\("gauge"\) is a feature of the type text',
+    ),
+    "an optional feature": (
+        spec('Column("rain"', 'Column("rain", required=False'),
+        r'Column\("rain"\) may be left out: set missing',
+    ),
+    "no feature": (
+        {
+            "spec.py": (
+                (', type="category"', ', type="category", role="group"'),
+                ('"rain"', '"rain", role="other"'),
+                ('"warmth"', '"warmth", role="other"'),
+            )
+        },
+        "there is no column of the role feature: declare one, or make features in features.py",
+    ),
+    # task and time
+    "quantiles of a probability": (
+        {"spec.py": (BINARY[0], ("low=0, high=1000", "low=0, high=1"))},
+        "SPEC.quantiles are for a regression: a binary target has none",
+    ),
+    "quantiles that do not ascend": (
+        spec("(0.1, 0.9)", "(0.9, 0.1)"),
+        r"SPEC.quantiles \(0.9, 0.1\) do not ascend between",
+    ),
+    "a quantile of 1": (spec("(0.1, 0.9)", "(0.1, 1.0)"), r"SPEC.quantiles \(0.1, 1.0\) do not ascend between 0 and 1"),
+    "a negative delay": (spec("label_delay_days=2", "label_delay_days=-1"), "SPEC.label_delay_days -1 is below 0"),
+    # parameters and limits
+    "an unknown default": (spec('"MaxDepth"', '"MaxDept"'), 'SPEC.defaults give "MaxDept", .*did you mean "MaxDepth"'),
+    "a default of another type": (
+        spec('"MaxDepth": 3', '"MaxDepth": 3.0'),
+        r'SPEC.defaults\["MaxDepth"\] is 3.0, not int as 2',
+    ),
+    "a default that is no choice": (
+        spec('"MaxDepth": 3', '"ForceTraining": "maybe"'),
+        r'\["ForceTraining"\] is \'maybe\', not one of',
+    ),
+    "a parameter of core": (
+        more('    parameters=(Parameter("MaxDepth", 3, "x"),)', "Parameter, "),
+        r'Parameter\("MaxDepth"\) is one of core',
+    ),
+    "a parameter twice": (
+        more('    parameters=2 * (Parameter("Depth", 3, "x"),)', "Parameter, "),
+        r'Parameter\("Depth"\) is declared twice',
+    ),
+    "a parameter's name": (
+        more('    parameters=(Parameter("my-depth", 3, "x"),)', "Parameter, "),
+        r'Parameter\("my-depth"\) is not a name',
+    ),
+    "a limit's parameter": (
+        more('    limits=(Limit("error", "metrics.candidate.rmse", "<=", "MaxDpth", "x"),)', "Limit, "),
+        r'Limit\("error"\) is held against MaxDpth, which SPEC.defaults do not give; did you mean "MaxDepth"',
+    ),
+    "a limit's metric": (
+        more('    limits=(Limit("error", "metrics.candidate.rsme", "<=", "MinSkill", "x"),)', "Limit, "),
+        r'Limit\("error"\) looks at metrics.candidate.rsme; the metrics are .*; did you mean "rmse"',
+    ),
+    "a limit's operator": (
+        more('    limits=(Limit("error", "metrics.candidate.rmse", "<", "MinSkill", "x"),)', "Limit, "),
+        r'Limit\("error"\).operator "<" is none of <=, >=',
+    ),
+    "an input's parameter": (
+        more('    inputs=(ExtraInput("maps", "MapsPrefix"),)', "ExtraInput, "),
+        r'ExtraInput\("maps"\) names "MapsPrefix", no',
+    ),
+    "an input among the rows": (
+        more(
+            '    inputs=(ExtraInput("maps", "Maps"),),\n    parameters=(Parameter("Maps", "readings/maps", "x"),)',
+            "ExtraInput, Parameter, ",
+        ),
+        'SPEC.data_prefix "readings" and Maps "readings/maps" overlap',
+    ),
+    "core's channel": (
+        more('    prepare_channels=("champion",)'),
+        'SPEC.prepare_channels has "champion", which is core',
+    ),
+    "core's object": (
+        more('    seed_objects={"champion/champion.json": ""}'),
+        'SPEC.seed_objects has "champion/champion.json"',
+    ),
+    # the other modules
+    "no forecast": (
+        {"baseline.py": (("def forecast(", "def forecasts("),)},
+        r'baseline.py: it has no forecast\(results, ids, since\); did you mean "forecasts"',
+    ),
+    "no fallback": (
+        {"baseline.py": (("def fallback(", "def _fall("),)},
+        r"baseline.py: it has no fallback\(upcoming\)",
+    ),
+    "other arguments": (
+        {"baseline.py": (("ids: Sequence[str], since: date", "ids: Sequence[str]"),)},
+        r"baseline.py, line \d+: forecast\(.*\) should be forecast\(results, ids, since\)",
+    ),
+    "one argument more": (
+        {"sample.py": (("seed: int = 1)", "seed: int, size: int)"),)},
+        r"sample.py, line 10: write\(.*\) should be write",
+    ),
+    "a syntax error elsewhere": ({"features.py": "def features(:\n"}, "features.py, line 1: invalid syntax"),
+    "half a module": ({"features.py": HALF}, r"features.py: it has no signature\(spec\)"),
+    "a module's name": (
+        {"feature.py": FEATURES},
+        "features.py: it is missing; rename feature.py, which core does not",
+    ),
+}
+
+
+@pytest.mark.parametrize(("edits", "says"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_rule_is_named(edits: Edits, says: str, tmp_path: Path) -> None:
+    with importable(copy_of_river(tmp_path, edits)), pytest.raises(WorkloadError) as told:
+        load_spec("river")
+    assert re.match(f"pipeline/workloads/river/.*{says}", str(told.value)), str(told.value)
+
+
+def test_without_a_baseline(tmp_path: Path) -> None:
+    (copy_of_river(tmp_path, {}) / "river" / "baseline.py").rename(tmp_path / "river" / "basline.py")
+    with (
+        importable(tmp_path),
+        pytest.raises(WorkloadError, match=r"river/baseline.py: it is missing; rename basline.py"),
+    ):
+        load_spec("river")
+
+
+@pytest.mark.parametrize("name", ["River", "my-river", "2rivers"])
+def test_a_folder_that_is_no_package(name: str, tmp_path: Path) -> None:
+    (copy_of_river(tmp_path, {}) / "river").rename(tmp_path / name)
+    with importable(tmp_path), pytest.raises(WorkloadError, match=f"workloads/{name}: a workload's folder is a Python"):
+        load_spec(name)
+
+
+def test_a_sound_workload_and_its_other_forms_are_not_refused(tmp_path: Path) -> None:
+    own: Edits = {"features.py": f"from functools import partial\n{FEATURES}", "spec.py": (("low=-60, high=60, ", ""),)}
+    with importable(copy_of_river(tmp_path, own)):
+        assert load_spec("river").group == "river"
+    assert replace(load_spec("nba"), name="bike_demand", deployed_as="").deployment == "retraining-bike-demand"
+
+
+def test_an_unknown_workload_is_answered_with_the_one_that_was_meant() -> None:
+    with pytest.raises(WorkloadError, match='there is no workload "nbaa"; did you mean "nba"'):
+        load_spec("nbaa")
+
+
+def test_a_definition_that_is_missing_or_of_another_spec(tmp_path: Path) -> None:
+    with (
+        importable(copy_of_river(tmp_path, {})),
+        pytest.raises(WorkloadError, match=r"river/definition.json is missing: run python -m pipeline.definition"),
+    ):
+        read_definition("river")
+    nba = load_spec("nba")
+    definition = read_definition("nba")
+    assert definition_problem(nba, definition) == ""
+    assert definition_problem(nba, {}) == "is no pipeline definition"
+    deeper = replace(nba, defaults={**nba.defaults, "MaxDepth": 3})
+    assert definition_problem(deeper, definition) == "is stale: MaxDepth is 2, and 3 in spec.py"
+    fewer = json.loads(json.dumps(definition))
+    fewer["Parameters"].pop()
+    last = [*parameters_of(nba).defaults][-1]
+    assert definition_problem(nba, fewer).startswith(f"is stale: {last} is not there")
+
+
+def test_the_definition_command_names_it_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with importable(copy_of_river(tmp_path, spec('name="river"', 'name="rivers"'))):
+        assert compile_definitions(["--check"]) == 1
+    told = capsys.readouterr().err
+    assert 'pipeline/workloads/river/spec.py: SPEC.name "rivers"' in told
+    assert "nba/definition.json is up to date" in told
