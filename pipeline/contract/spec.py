@@ -36,11 +36,7 @@ class Column:
     low: float | None = None
     high: float | None = None
     missing: bool = False  # whether a row may have no value
-
-    @property
-    def is_day(self) -> bool:
-        """A local day: a time in UTC is none."""
-        return self.type == "day"
+    made: bool = False  # by the workload, of other rows: in requests, and not in files
 
 
 @dataclass(frozen=True)

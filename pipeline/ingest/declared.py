@@ -7,33 +7,40 @@ before its delay is over.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from pipeline.contract.names import ROW_ID, TARGET, TIME
-from pipeline.contract.spec import Spec
+from pipeline.contract.spec import Column, Spec
 from pipeline.ingest.known import known_on
+from pipeline.ingest.moments import id_of, moment_of
 from pipeline.ingest.quarantine import FILE, LINE, BadData, Breach, no_violations, violation_rows, violations_of
 from pipeline.ingest.raw_rows import RawRows
 from pipeline.ingest.read_rows import read_folder
 from pipeline.ingest.row_counts import reconcile_rows, refuse_bad_rows
 from pipeline.ingest.validated import LoadRequest, ValidatedRows
-from pipeline.ingest.values import given, reader_of
+from pipeline.ingest.values import day_of, given, reader_of
 
-CONTRADICTION: Final = "contradicts another row of the same id"
+CLOCKS_SET_BACK: Final = "; write times that clocks show twice with their offset from UTC"
 
 
 def load(spec: Spec, request: LoadRequest) -> ValidatedRows:
     """Read and validate all files below the folder; raises BadData for data that must not be used."""
-    raw = read_folder(request.folder, spec.columns)
-    parsed, breaches = _parse(spec, raw.rows)
+    columns = tuple(column for column in spec.columns if not column.made)
+    raw = read_folder(request.folder, columns)
+    parsed, breaches = _parse(columns, raw.rows, request.time_zone)
     violations = violations_of(breaches, raw.rows)
     sound = parsed.drop(index=violations.index.unique())
     kept, contradictions, n_superseded = _merge(spec, sound)
-    found = violations_of([Breach(contradictions, spec.name_of("id"), CONTRADICTION)], raw.rows)
+    key = (*spec.of_role("id"), *spec.of_role("time"))[0]
+    hint = CLOCKS_SET_BACK if key.type == "moment" else ""
+    rule = f"contradicts another row of the same {key.name}{hint}"
+    found = violations_of([Breach(contradictions, key.name, rule)], raw.rows)
     n_duplicates = len(sound) - len(kept) - len(contradictions) - n_superseded
     files = reconcile_rows(
         raw, parsed, kept, (violations, found), n_duplicates + n_superseded, pd.Index([], dtype="int64"), TIME
@@ -82,14 +89,14 @@ def join_inputs(rows: pd.DataFrame) -> list[str]:
     return []
 
 
-def _parse(spec: Spec, raw: pd.DataFrame) -> tuple[pd.DataFrame, list[Breach]]:
+def _parse(columns: Sequence[Column], raw: pd.DataFrame, time_zone: str) -> tuple[pd.DataFrame, list[Breach]]:
     """Values by core's names for id, time and target and by their own for the others, and what breaks a rule."""
     parsed = pd.DataFrame({FILE: raw[FILE], LINE: raw[LINE]}, index=raw.index)
     breaches: list[Breach] = []
     names = {"id": ROW_ID, "time": TIME, "target": TARGET}
-    for column in spec.columns:
+    for column in columns:
         texts = [given(text) for text in raw[column.name].cat.categories.astype(object).tolist()]
-        read, dtype, rule = reader_of(column)
+        read, dtype, rule = reader_of(column, time_zone)
         values = [read(text) if text else None for text in texts]
         bad = np.array([bool(text) and value is None for text, value in zip(texts, values, strict=True)], dtype=bool)
         missing = np.array([not text for text in texts], dtype=bool)
@@ -100,8 +107,20 @@ def _parse(spec: Spec, raw: pd.DataFrame) -> tuple[pd.DataFrame, list[Breach]]:
             breaches.append(Breach(raw.index[missing[codes]], column.name, "is missing"))
         parsed[names.get(column.role, column.name)] = pd.array(values, dtype=dtype).take(codes)
     if ROW_ID not in parsed:
-        parsed[ROW_ID] = parsed[TIME].dt.strftime("%Y-%m-%dT%H:%M:%S").astype("str")
+        (time,) = (column for column in columns if column.role == "time")
+        parsed[ROW_ID] = _ids(time, raw[time.name], ZoneInfo(time_zone))
     return parsed, breaches
+
+
+def _ids(time: Column, texts: pd.Series[Any], zone: ZoneInfo) -> Any:  # noqa: ANN401 - an array of pandas
+    """The rows' days or moments: what tells rows apart that have no id."""
+    categories = [given(text) for text in texts.cat.categories.astype(object).tolist()]
+    if time.type == "moment":
+        moments = [moment_of(text, zone) for text in categories]
+        ids = [id_of(moment) if moment else "" for moment in moments]
+    else:
+        ids = [str(day_of(text) or "") for text in categories]
+    return pd.array(ids, dtype="str").take(texts.cat.codes.to_numpy())
 
 
 def _merge(spec: Spec, rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.Index[int], int]:

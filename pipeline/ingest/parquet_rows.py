@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.contract.spec import Column
+from pipeline.contract.spec import Column, ColumnType
 from pipeline.ingest.columns import Columns, match_columns
 from pipeline.ingest.files.arrow_memory import arrow_reader
 from pipeline.ingest.files.csv_lines import BadLines
@@ -40,8 +40,8 @@ def read_parquet(data: bytes, name: str, declared: Sequence[Column], max_bytes: 
     table = _read(data, file.schema_arrow, columns, name)
     if not table.num_rows:
         raise BadData(f"{name} has columns and no rows; export it again or remove it")
-    days = {column.name for column in declared if column.is_day}
-    text = pa.table({c: _day_or_text(table[c], c, name, is_day=c in days) for c in columns.positions})
+    types = {column.name: column.type for column in declared}
+    text = pa.table({c: _column_as_text(table[c], c, name, types[c]) for c in columns.positions})
     _refuse_too_long(text, name, max_bytes)
     bad = _with_line_breaks(text)
     kept = np.ones(table.num_rows, dtype=np.bool_)
@@ -150,8 +150,8 @@ def _has_line_break(column: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.bool_)
 
 
-def _day_or_text(values: pa.ChunkedArray, column: str, name: str, *, is_day: bool) -> pa.ChunkedArray:
-    if is_day and pa.types.is_timestamp(values.type) and values.type.tz:
+def _column_as_text(values: pa.ChunkedArray, column: str, name: str, type: ColumnType) -> pa.ChunkedArray:
+    if type == "day" and pa.types.is_timestamp(values.type) and values.type.tz:
         if values.type.tz.upper() in _UTC:
             raise BadData(
                 f"{name}: date is a time in UTC ({values.type}), and a day in UTC is often the next local day; "
@@ -159,12 +159,12 @@ def _day_or_text(values: pa.ChunkedArray, column: str, name: str, *, is_day: boo
             )
         values = pc.local_timestamp(values)
     try:
-        return _as_text(values)
+        return _as_text(values, keep_midnight=type == "moment")
     except pa.ArrowException as error:
         raise BadData(f"{name}: {column} is of type {values.type}; write it as text") from error
 
 
-def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _as_text(column: pa.ChunkedArray, *, keep_midnight: bool) -> pa.ChunkedArray:
     if pa.types.is_dictionary(column.type):
         if _is_text(column.type.value_type):
             return pa.chunked_array([_words(chunk) for chunk in column.chunks], TEXT)
@@ -172,7 +172,7 @@ def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
     text = column.cast(pa.string())
-    if pa.types.is_timestamp(column.type):
+    if pa.types.is_timestamp(column.type) and not keep_midnight:
         # A day that was stored as its midnight; any other time of day stays, and breaks the rule for dates.
         text = pc.replace_substring_regex(text, r" 00:00:00(\.0+)?Z?$", "")
     return pc.fill_null(text, "").dictionary_encode().cast(TEXT)

@@ -131,9 +131,9 @@ def place(file: str, line: int | str) -> str:
 
 
 def count_rules(quarantine: pd.DataFrame) -> pd.Series[int]:
-    """How many violations each rule has, most first (then by text); what a rule says after a colon differs by row."""
+    """How many violations each rule has, most first (then by text); what follows a colon and a blank differs by row."""
     each = quarantine[RULE].value_counts()
-    counts = each.groupby(each.index.str.split(":").str[0]).sum()
+    counts = each.groupby(each.index.str.split(": ").str[0]).sum()
     return counts.sort_index().sort_values(ascending=False, kind="stable")
 
 

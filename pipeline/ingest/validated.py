@@ -25,6 +25,7 @@ class LoadRequest:
     max_bad_row_share: float = 1.0  # of all rows, 0 to 1
     max_bad_row_share_of_file: float = 1.0
     min_rows: int = 0  # with a known label
+    time_zone: str = "UTC"  # of the rows' days (IANA name)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ import unicodedata
 from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from pipeline.contract.spec import Column
+from pipeline.ingest.moments import moment_of, moment_rule
 
 # What exports write for a value that is missing, in upper or lower case: pandas, R, SQL, Hive and MySQL (\\N), Excel,
 # editors of databases, and people, whose dashes may be of any kind and number.
@@ -75,16 +77,19 @@ def flag_of(text: str) -> int | None:
     return int(match[1]) if match else _FLAGS.get(word)
 
 
-MOMENT_RULE: Final = "is not a local time written YYYY-MM-DD HH:MM, without a zone"
 _SECONDS: Final = "datetime64[s]"
 
 
-def reader_of(column: Column) -> tuple[Callable[[str], Any], Any, str]:
-    """How a text of the column is read (None: it is wrong), the type of its values, and the rule in words."""
+def reader_of(column: Column, time_zone: str) -> tuple[Callable[[str], Any], Any, str]:
+    """How a text of the column is read (None: it is wrong), the type of its values, and the rule in words.
+
+    A moment is read as the local time of `time_zone` (IANA name).
+    """
     if column.type == "day":
         return day_of, _SECONDS, DATE_RULE
     if column.type == "moment":
-        return _moment, _SECONDS, MOMENT_RULE
+        zone = ZoneInfo(time_zone)
+        return lambda text: _local_time(text, zone), _SECONDS, moment_rule(zone)
     if column.type == "flag":
         return flag_of, "Float64", FLAG_RULE
     if column.type in ("number", "integer"):
@@ -113,9 +118,6 @@ def _range(column: Column) -> str:
     return f" up to {column.high:g}" if column.low is None else f" from {column.low:g} to {column.high:g}"
 
 
-def _moment(text: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return None if found.tzinfo else found
+def _local_time(text: str, zone: ZoneInfo) -> datetime | None:
+    moment = moment_of(text, zone)
+    return moment.replace(tzinfo=None) if moment else None

@@ -103,7 +103,7 @@ def data_summary(validated: ValidatedRows, labelled: pd.DataFrame, n_modelled: i
     """Counts of the data report; JSON types only. `labelled` are the rows whose label is known."""
     quarantine = validated.quarantine
     rules = count_rules(quarantine)
-    examples = quarantine.groupby(quarantine["rule"].str.split(":").str[0], sort=False).head(EXAMPLES_OF_A_RULE)
+    examples = quarantine.groupby(quarantine["rule"].str.split(": ").str[0], sort=False).head(EXAMPLES_OF_A_RULE)
     newest = labelled[c.TIME].max().date()
     return {
         "files": [
@@ -173,6 +173,7 @@ def validate(workload: Workload, arguments: argparse.Namespace, as_of: date, tod
         max_bad_row_share=arguments.max_bad_row_share,
         max_bad_row_share_of_file=arguments.max_bad_row_share_of_file,
         min_rows=arguments.min_rows,
+        time_zone=arguments.time_zone,
     )
     try:
         validated = workload.data.load(workload.spec, request)

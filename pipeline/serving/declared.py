@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from pipeline.contract.container import StepError
 from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.contract.spec import Column, Spec
+from pipeline.contract.workload import Features, Workload
 from pipeline.ingest.values import given, reader_of
 from pipeline.serving.requests import LONGEST_VALUE, BadRequestError, RequestFormat, check_each
 from pipeline.training.artifact import Artifact
-from pipeline.training.declared_layout import layout_of, signature
+from pipeline.training.declared_layout import layout_of
 from pipeline.training.training_sets import FeatureMatrix
 
 
@@ -27,6 +28,7 @@ class DeclaredRequests:
     columns: Mapping[str, Column]
     layout: FeatureLayout
     state_date: date
+    time_zone: str
 
     def matrix(self, rows: Sequence[Mapping[str, Any]]) -> FeatureMatrix:
         """One line a row, in the layout's order; NaN where a value may be missing and is."""
@@ -46,7 +48,7 @@ class DeclaredRequests:
             if column.role == "feature" and not column.missing:
                 raise BadRequestError(f"{column.name} is missing")
             return None
-        read, _, rule = reader_of(column)
+        read, _, rule = reader_of(column, self.time_zone)
         found = read(text)
         if found is None:
             raise BadRequestError(f'{column.name} "{text}" {rule}')
@@ -65,7 +67,8 @@ class DeclaredRequests:
 def open_model(spec: Spec, artifact: Artifact, version: str) -> DeclaredRequests:
     """Raises StepError for a model of other columns than the declared ones."""
     card, layout = artifact.card, layout_of(spec)
-    if card.layout != layout or card.feature_signature != signature(spec):
+    features = Workload(spec).module("features", "pipeline.training.declared_layout")  # the latter without pandas
+    if card.layout != layout or card.feature_signature != cast(Features, features).signature(spec):
         raise StepError(
             f"model version {version} was trained on other features (code {card.code_version[:12]}) than this code "
             "computes: serve it with the image that trained it"
@@ -76,7 +79,7 @@ def open_model(spec: Spec, artifact: Artifact, version: str) -> DeclaredRequests
     echoed = tuple(name for name in columns if columns[name].role != "feature" or name in spec.shown)
     example = {name: _example(columns[name]) for name in required}
     format = RequestFormat(spec.row, spec.rows, required, optional, echoed, spec.prediction, example)
-    return DeclaredRequests(format, columns, layout, date.fromisoformat(card.as_of_date))
+    return DeclaredRequests(format, columns, layout, date.fromisoformat(card.as_of_date), card.time_zone)
 
 
 def _example(column: Column) -> str | float:

@@ -1,0 +1,50 @@
+"""Bike rentals of a city by the hour, predicted for the day that begins, with quantiles. Standard library only."""
+
+from pipeline.contract.spec import Column, MonitorSpec, Spec
+
+SPEC = Spec(
+    name="bike_demand",
+    title="Bike demand",
+    row="hour",
+    rows="hours",
+    task="regression",
+    event="the number of rentals",
+    prediction="rentals_forecast",
+    target_unit="rentals",
+    quantiles=(0.1, 0.9),
+    columns=(
+        Column("hour", role="time", type="moment"),
+        Column("rentals", role="target", type="integer", low=0),
+        Column("source", role="other", type="text", required=False, missing=True),
+        Column("hour_of_day", type="integer", low=0, high=23, made=True),
+        Column("weekday", type="integer", low=0, high=6, made=True),  # Monday is 0
+        Column("same_hour_day_before", low=0, missing=True, made=True),
+        Column("same_hour_week_before", low=0, missing=True, made=True),
+        Column("same_hour_four_weeks", low=0, missing=True, made=True),  # mean of those of 7, 14, 21 and 28 days before
+        Column("mean_day_before", low=0, missing=True, made=True),
+        Column("mean_week_before", low=0, missing=True, made=True),  # of all hours of the seven days before
+    ),
+    baseline="seasonal naive",
+    baseline_meaning="the rentals of the same hour of the week before",
+    time_zone="America/New_York",
+    data_prefix="rentals",
+    unit="day",  # weather and events move all hours of a day
+    defaults={
+        "WalkForwardRows": 182 * 24,
+        "MinRows": 90 * 24,
+        "MinEvaluatedRows": 28 * 24,
+        "BoostingRounds": 60,
+        "LearningRate": 0.1,
+        "MaxDepth": 5,
+        "MinChildWeight": 20.0,
+        "ColumnSample": 0.6,
+        "NonInferiorityMargin": 20.0,
+        "MinImprovement": 10.0,
+    },
+    monitor=MonitorSpec(
+        claims="day",
+        min_rows=30,  # days
+        window_rows=28 * 24,
+        min_window_rows=14 * 24,
+    ),
+)
