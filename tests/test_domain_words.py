@@ -18,7 +18,11 @@ PART = re.compile(rf"(?<=[a-z])({'|'.join(word.capitalize() for word in WORDS.sp
 
 def test_core_has_no_word_of_a_domain(root: Path) -> None:
     listed = subprocess.run(["git", "ls-files", *CORE], cwd=root, capture_output=True, text=True, check=True).stdout
-    files = [name for name in listed.split() if "backtest" not in name and name.endswith((".py", ".json", ".in")) and WORKLOADS not in name]
+    files = [
+        name
+        for name in listed.split()
+        if "backtest" not in name and name.endswith((".py", ".json", ".in")) and WORKLOADS not in name
+    ]
     assert len(files) > 150, "the files are looked for in the wrong place"
     found = []
     for name in files:
@@ -29,6 +33,14 @@ def test_core_has_no_word_of_a_domain(root: Path) -> None:
 
 
 def test_a_word_in_an_identifier_or_a_text_is_seen() -> None:
-    for line in ("n_games = 1", "class RawGames:", "HOME_TEAM", '"the home win"', "of a season,", "homeTeams", "aGameDay"):
+    for line in (
+        "n_games = 1",
+        "class RawGames:",
+        "HOME_TEAM",
+        '"the home win"',
+        "of a season,",
+        "homeTeams",
+        "aGameDay",
+    ):
         assert WORD.search(line) or PART.search(line), line
     assert not WORD.search("gamesome element chrome_path")
