@@ -19,7 +19,8 @@ class FeatureLayout:
     `categories`: the allowed values of each categorical feature; in the model's matrix a value is its index, and NaN
     where it is missing. Linear features are numbers without gaps. `intercept`: whether a classification's linear part
     has one; without, a row of zeros has even chances (a regression always has one). `quantiles`: of the target, to be
-    predicted besides its mean. Raises ValueError for a layout that no model can have.
+    predicted besides its mean; `low`, `high`: ends of the target, beyond which nothing is predicted. Raises ValueError
+    for a layout that no model can have.
     """
 
     features: tuple[str, ...]
@@ -28,6 +29,8 @@ class FeatureLayout:
     quantiles: tuple[float, ...] = ()
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     intercept: bool = True
+    low: float | None = None
+    high: float | None = None
 
     def __post_init__(self) -> None:
         if self.task not in ("binary", "regression"):

@@ -201,7 +201,8 @@ def decide(spec: Spec, evaluation: Mapping[str, Any], limits: Mapping[str, float
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value.is_integer() else f"{value:.6g}"  # six digits: 0.680004 is above 0.68
+    # six digits: 0.680004 is above 0.68
+    return f"{value:,.0f}" if value.is_integer() or abs(value) >= 100_000 else f"{value:.6g}"
 
 
 def _days(age: float) -> str:
@@ -209,4 +210,4 @@ def _days(age: float) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.4f}"
+    return f"{value:+.4f}" if abs(value) < 100 else f"{value:+,.1f}"

@@ -93,10 +93,11 @@ class Span:
 class MonitorSpec:
     """What the monitor tolerates and compares with (docs/monitoring.md)."""
 
-    min_rows: int = 50  # fewer decided rows say nothing
+    min_rows: int = 50  # fewer claims (of rows, days or weeks: see `claims`) say nothing
     window_rows: int = 100  # the newest, whose features are compared
     min_window_rows: int = 60
     period: str = ""  # column of the features whose earlier values are compared with; empty: windows
+    max_periods: int = 10  # compared with: windows that cover a year know its ups and downs
     left_out: str = ""  # flag of the features: rows that are not compared
     groups: Mapping[str, float] = field(default_factory=dict)  # column of the results -> 1, or -1 if against
     group_word: str = "group"

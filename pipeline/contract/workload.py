@@ -82,8 +82,10 @@ class Baseline(Protocol):
     """baseline.py: what a candidate must beat, from validated rows and never from features."""
 
     def forecast(self, results: pa.Table, ids: Sequence[str], since: date) -> FloatArray:
-        """One prediction for each id, each from labels known on its day at the latest, as the candidate's are on the
-        first of its month; rows from `since` on may be fitted."""
+        """One prediction for each id, each from labels known on the morning of its day.
+
+        Numbers fitted to labels are fitted to those known before the row's month, of rows from `since` on.
+        """
 
     def fallback(self, upcoming: pa.Table) -> FloatArray:
         """One prediction for each upcoming row, while no version is approved."""

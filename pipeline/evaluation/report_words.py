@@ -15,9 +15,11 @@ def number(value: float | None) -> str:
 
 
 def signed(value: float) -> str:
-    """A number with its sign, in print's minus: `−0.0045`, `+0.0020`; zero has none."""
+    """A number with its sign, in print's minus: `−0.0045`, `+0.0020`, `−596.7`; zero has none."""
     text = f"{value:+.4f}"
-    return text[1:] if float(text) == 0 else text.replace("-", "−")
+    if float(text) == 0:
+        return text[1:]
+    return ("+" if value > 0 else "−") + number(abs(float(value)))
 
 
 def sentence(text: str) -> str:

@@ -23,7 +23,7 @@ from pipeline.monitoring.claims import above_quantile, claimed_rows, residual_qu
 from pipeline.monitoring.monitor_data import DataDays, DataReport, look_at_data
 from pipeline.monitoring.monitor_evidence import GROUP, LEAKAGE, LOSS, RATE, Forecasts, evidence_by_day, verdict
 from pipeline.monitoring.monitor_features import LabelledRows, compare_features
-from pipeline.monitoring.monitor_live import Decided, LivePerformance, live_performance, quantities
+from pipeline.monitoring.monitor_live import Approved, Decided, LivePerformance, live_performance
 from pipeline.training.champion import Champion
 from pipeline.training.model import predict, predict_quantiles
 from pipeline.training.training_sets import feature_layout, feature_matrix
@@ -51,15 +51,16 @@ class Night:
     results: pa.Table  # what has happened, as the workload's data hook gives it
 
 
-def failure_modes(spec: Spec) -> dict[str, str]:
-    """The ways in which a champion can be wrong, in words."""
+def failure_modes(spec: Spec, group: str | None) -> dict[str, str]:
+    """The ways in which a champion can be wrong, in words; `group` is the likeliest, None where rows have none."""
     claim = f"{spec.event} comes" if spec.task == "binary" else f"{spec.event} is above its predicted quantiles"
-    return {
+    modes = {
         LOSS: "the champion is surprised more often than it claims",
         LEAKAGE: "the champion is surprised less often than can be: suspected leakage",
         RATE: f"{claim} at another rate than the champion claims",
-        GROUP: f"for one {spec.monitor.group_word} ({{group}}) {claim} at another rate than the champion claims",
+        GROUP: f"for one {spec.monitor.group_word} ({group}) {claim} at another rate than the champion claims",
     }
+    return {name: words for name, words in modes.items() if name != GROUP or group is not None}
 
 
 def monitor(
@@ -133,7 +134,7 @@ def live_rows(workload: Workload, night: Night, champion: Champion) -> Live:
     baseline = workload.baseline.forecast(night.results, ids, date.fromisoformat(card.trained_from)) if ids else target
     record = champion.artifact.walk_forward
     own = [np.asarray(record[name].to_numpy(), dtype=np.float64) for name in (c.PREDICTION, c.TARGET)]
-    approved = None if spec.task == "binary" else quantities(*own)
+    approved = None if spec.task == "binary" else Approved(own[0], own[1], _days(record))
     decided = Decided(spec.task, spec.unit, day, prediction, target, baseline, approved)
     rows = claimed_rows(spec, ids, day)
     place = {row: number for number, row in enumerate(night.results[c.ROW_ID].to_pylist())}
@@ -158,18 +159,20 @@ def _live(workload: Workload, night: Night, champion: Champion | None, why_silen
     live = live_rows(workload, night, champion)
     said, n_rows = verdict(live.claims, spec.monitor), len(live.decided.target)
     if not said.enough:
+        claims = spec.rows if spec.monitor.claims == "row" else f"{spec.monitor.claims}s"
         skip_reason = (
-            f"{said.n_rows} {spec.rows} since its cut-off are too few to judge version {champion.version} "
+            f"{said.n_rows} {claims} since its cut-off are too few to judge version {champion.version} "
             f"(at least {spec.monitor.min_rows})"
         )
         return {"enough": False, "skip_reason": skip_reason, "n_rows": n_rows, "found": []}
     path = evidence_by_day(live.claims, spec.monitor)
-    words = {name: text.format(group=said.group) for name, text in failure_modes(spec).items()}
+    words = failure_modes(spec, said.group)
     return {
         "enough": True,
         "skip_reason": "",
         "n_rows": n_rows,
         "n_claims": said.n_rows,
+        "claims": spec.monitor.claims,
         "evidence": dict(said.evidence),
         "failure_modes": words,
         "group": said.group,

@@ -33,7 +33,6 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 MIN_PERIODS: Final = 5
-MAX_PERIODS: Final = 10  # older ones say little
 YEARLY_LEVEL: Final = 0.05  # chance of a false alarm in a year of daily runs, over all features
 DAILY_LEVEL: Final = YEARLY_LEVEL / 365
 PSI_LIMIT: Final = 0.25
@@ -93,7 +92,9 @@ def compare_features(rows: LabelledRows, names: tuple[str, ...], cut_off: int, s
     if len(live) < least:
         return FeatureReport(len(live), 0, (), (), f"{len(live)} rows are too few to compare (at least {least})")
     past = (
-        _same_part(rows, kept, live, cut_off, least) if rows.period is not None else _windows(rows, kept, live, cut_off)
+        _same_part(rows, kept, live, cut_off, spec)
+        if rows.period is not None
+        else _windows(rows, kept, live, cut_off, spec.max_periods)
     )
     if len(past) < MIN_PERIODS:
         reason = f"{len(past)} comparable periods are too few (at least {MIN_PERIODS})"
@@ -117,22 +118,24 @@ def compare_features(rows: LabelledRows, names: tuple[str, ...], cut_off: int, s
     return FeatureReport(len(live), len(baseline), tuple(past), tuple(drifts))
 
 
-def _same_part(rows: LabelledRows, kept: IntArray, live: IntArray, cut_off: int, least: int) -> dict[int, IntArray]:
+def _same_part(
+    rows: LabelledRows, kept: IntArray, live: IntArray, cut_off: int, spec: MonitorSpec
+) -> dict[int, IntArray]:
     """Rows of the same numbers within earlier periods, by period; what the champion has not seen is left out."""
     assert rows.period is not None  # noqa: S101 - the caller's condition
     periods = rows.period[kept]
     number = np.arange(len(kept)) - np.searchsorted(periods, periods)  # row number within its period
     first, last = (int(number[np.searchsorted(kept, row)]) for row in (live[0], live[-1]))
     here = (number >= first) & (number <= last) & (rows.day[kept] < cut_off) & (periods < rows.period[live[0]])
-    enough = [int(p) for p in np.unique(periods[here]) if (periods[here] == p).sum() >= least]
-    return {p: kept[here & (periods == p)] for p in enough[-MAX_PERIODS:]}
+    enough = [int(p) for p in np.unique(periods[here]) if (periods[here] == p).sum() >= spec.min_window_rows]
+    return {p: kept[here & (periods == p)] for p in enough[-spec.max_periods :]}
 
 
-def _windows(rows: LabelledRows, kept: IntArray, live: IntArray, cut_off: int) -> dict[int, IntArray]:
+def _windows(rows: LabelledRows, kept: IntArray, live: IntArray, cut_off: int, max_periods: int) -> dict[int, IntArray]:
     """Windows of the length of the newest before the cut-off, latest last; the key is the number of a window."""
     seen = kept[rows.day[kept] < cut_off]
     length = len(live)
-    many = min(len(seen) // length, MAX_PERIODS)
+    many = min(len(seen) // length, max_periods)
     return {
         number: part for number, part in enumerate(np.split(seen[len(seen) - many * length :], many or 1)) if len(part)
     }

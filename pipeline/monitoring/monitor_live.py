@@ -27,6 +27,15 @@ _Z_95: Final = 1.959964
 
 
 @dataclass(frozen=True)
+class Approved:
+    """The champion's walk-forward predictions, whose like its later ones claim to be; arrays of the shape (rows,)."""
+
+    prediction: FloatArray
+    target: FloatArray
+    day: IntArray
+
+
+@dataclass(frozen=True)
 class Decided:
     """Rows decided since the cut-off, in order of day; arrays of the shape (rows,)."""
 
@@ -36,7 +45,7 @@ class Decided:
     prediction: FloatArray
     target: FloatArray
     baseline: FloatArray | None = None
-    approved: Mapping[str, FloatArray] | None = None  # quantity -> of each walk-forward row of the champion
+    approved: Approved | None = None  # of a regression
 
 
 @dataclass(frozen=True)
@@ -131,13 +140,19 @@ def quantities(prediction: FloatArray, target: FloatArray) -> dict[str, FloatArr
 
 def _regression(decided: Decided, losses: FloatArray) -> Quantities:
     now = quantities(decided.prediction, decided.target)
-    approved = decided.approved or now
-    return {name: (of_row, _as_approved(approved[name], len(of_row)), True) for name, of_row in now.items()}
+    approved = decided.approved or Approved(decided.prediction, decided.target, decided.day)
+    then, blocks = quantities(approved.prediction, approved.target), metrics.blocks_of(decided.unit, approved.day)
+    return {name: (of_row, _as_approved(then[name], blocks, len(of_row)), True) for name, of_row in now.items()}
 
 
-def _as_approved(approved: FloatArray, n: int) -> Expected:
-    """The mean of as many rows as there are now, if each is like those of the approved predictions."""
-    mean, deviation = float(approved.mean()), float(approved.std() / np.sqrt(n))
+def _as_approved(approved: FloatArray, blocks: IntArray, n: int) -> Expected:
+    """The mean of as many rows as there are now, if they and their blocks are like those of the approved predictions.
+
+    The rows of a block go together; and the approved ones are a sample, too.
+    """
+    mean = float(approved.mean())
+    sums = np.bincount(np.unique(blocks, return_inverse=True)[1], weights=approved - mean)
+    deviation = float(np.sqrt((sums**2).sum() / len(approved) * (1 / n + 1 / len(approved))))
     return Expected(mean, mean - _Z_95 * deviation, mean + _Z_95 * deviation)
 
 

@@ -18,7 +18,6 @@ from pipeline.contract import names as c
 from pipeline.evaluation import report_words
 from pipeline.evaluation.report_words import capitalized, number, sentence, signed
 from pipeline.monitoring.monitor_evidence import (
-    FAMILIES,
     GROUP,
     LEAKAGE,
     LOSS,
@@ -35,19 +34,18 @@ _LOWEST, _HIGHEST = -0.25, 1.5  # of the evidence that is drawn; what is beyond 
 
 @dataclass(frozen=True)
 class Family:
-    """A failure mode: name, colour and dashes in the figure, meaning."""
+    """A failure mode: name, colour and dashes in the figure."""
 
     name: str
     colour: str
     dashes: str
-    meaning: str
 
 
 FAMILY_LINES: Final = {
-    LOSS: Family("Loss", "candidate", "", "surprised more often than it claims, or the baseline is better"),
-    LEAKAGE: Family("Suspected leakage", "baseline", "7 3", "surprised less often than can be"),
-    RATE: Family("Rate", "champion", "3 3", "the event comes more or less often than claimed"),
-    GROUP: Family("One group", "constant", "9 3 2 3", "for one group it comes more or less often than claimed"),
+    LOSS: Family("Loss", "candidate", ""),
+    LEAKAGE: Family("Suspected leakage", "baseline", "7 3"),
+    RATE: Family("Rate", "champion", "3 3"),
+    GROUP: Family("One group", "constant", "9 3 2 3"),
 }
 RATE_WORDS: Final = {"label": "rate", "meaning": "Share of rows with the event.", "better": "", "unit": ""}
 
@@ -64,14 +62,15 @@ class Headline:
 def render_monitor(report: Mapping[str, Any]) -> str:
     """The page of monitor.json's content."""
     live = report[c.LIVE]
+    modes: Mapping[str, str] = live["failure_modes"] if live["enough"] else {}
     return _template().render(
         m=report,
         headline=headline(report),
         live=live,
         loss=report["metric_words"][report["primary_metric"]],
         scores=_scores(report) if live["enough"] else [],
-        families=[(FAMILY_LINES[name], live["evidence"][name]) for name in FAMILIES] if live["enough"] else [],
-        figure=evidence_figure(live["path"]) if live["enough"] else "",
+        families=[(FAMILY_LINES[name], live["evidence"][name], what) for name, what in modes.items()],
+        figure=evidence_figure(live["path"], tuple(modes)) if live["enough"] else "",
         drift=report[c.DRIFT],
         shown=SHOWN_FEATURES,
         data=report[c.DATA],
@@ -98,9 +97,9 @@ def headline(report: Mapping[str, Any]) -> Headline:
     return Headline("No alarm", "good", "The champion does as it claims, on data like what it was trained on.")
 
 
-def evidence_figure(path: Sequence[Mapping[str, Any]]) -> Markup:
-    """The evidence of each family by day, with the limit at 1; the same input gives the same bytes."""
-    lines = Markup("").join(_line(way, [point[name] for point in path]) for name, way in FAMILY_LINES.items())
+def evidence_figure(path: Sequence[Mapping[str, Any]], families: Sequence[str]) -> Markup:
+    """The evidence of each of the families by day, with the limit at 1; the same input gives the same bytes."""
+    lines = Markup("").join(_line(FAMILY_LINES[name], [point[name] for point in path]) for name in families)
     limit, zero = _y(1.0), _y(0.0)
     frame = Markup(
         '<line x1="{0}" x2="{1}" y1="{2}" y2="{2}" style="stroke:var(--rule)"/>'

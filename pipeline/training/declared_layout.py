@@ -15,12 +15,15 @@ def layout_of(spec: Spec) -> FeatureLayout:
     columns = spec.of_role("feature")
     linear = [column.name for column in columns if column.type != "category" and not column.missing]
     rest = [column.name for column in columns if column.name not in linear]
+    (target,) = spec.of_role("target")
     return FeatureLayout(
         (*linear, *rest),
         n_linear=len(linear),
         task=spec.task,
         quantiles=spec.quantiles,
         categories={column.name: column.values for column in columns if column.type == "category"},
+        low=target.low if spec.task == "regression" else None,
+        high=target.high if spec.task == "regression" else None,
     )
 
 

@@ -21,17 +21,26 @@ _ATTRIBUTE: Final = "linear_part"  # of the booster: JSON, so that one file hold
 
 @dataclass(frozen=True)
 class LinearPart:
-    """Coefficients of the shape (linear features,), the model's task, and how many numbers it predicts for a row."""
+    """Coefficients of the shape (linear features,), the model's task, and how many numbers it predicts for a row.
+
+    `low` and `high` are the ends of a regression's target.
+    """
 
     task: Task
     coefficients: FloatArray
     intercept: float = 0.0
     n_outputs: int = 1
+    low: float | None = None
+    high: float | None = None
 
     def margin(self, X: FeatureMatrix) -> FloatArray:
         """Log-odds or target by the linear part alone, of the shape (rows,) for `X` of the shape (rows, features)."""
         linear = X[:, : len(self.coefficients)].astype(np.float64)
         return np.asarray(linear @ self.coefficients + self.intercept)
+
+    def within_ends(self, predicted: FloatArray) -> FloatArray:
+        """The nearest numbers that the target can be."""
+        return np.clip(predicted, self.low, self.high)
 
     def store(self, booster: xgb.Booster) -> xgb.Booster:
         """Write it into the booster."""
@@ -60,7 +69,8 @@ def fit_linear(rows: TrainingSet, reducer: Reducer) -> LinearPart:
             yield np.column_stack([X, np.ones(len(y))]) if ones else X.astype(np.float64), y
 
     if layout.task == "regression":
-        return LinearPart("regression", *fit_least_squares(batches, layout.n_linear, _RIDGE, reducer))
+        fitted = fit_least_squares(batches, layout.n_linear, _RIDGE, reducer)
+        return LinearPart("regression", *fitted, low=layout.low, high=layout.high)
     coefficients = fit_logistic_in_batches(batches, layout.n_linear + ones, _RIDGE, reducer)
     intercept = float(coefficients[-1]) if ones else 0.0
     return LinearPart("binary", coefficients[: layout.n_linear], intercept)

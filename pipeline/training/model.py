@@ -161,8 +161,8 @@ def predict(booster: xgb.Booster, X: FeatureMatrix) -> FloatArray:
 
     Raises StepError where a linear feature has a missing value.
     """
-    margin = predict_log_odds(booster, X).astype(np.float64)
-    return sigmoid(margin) if LinearPart.of(booster).task == "binary" else margin
+    margin, linear = predict_log_odds(booster, X).astype(np.float64), LinearPart.of(booster)
+    return sigmoid(margin) if linear.task == "binary" else linear.within_ends(margin)
 
 
 def predict_log_odds(booster: xgb.Booster, X: FeatureMatrix) -> NDArray[np.float32]:
@@ -179,7 +179,7 @@ def predict_quantiles(quantile_booster: xgb.Booster, X: FeatureMatrix) -> FloatA
     if len(X) == 0:
         return np.empty((0, linear.n_outputs))
     trees = quantile_booster.predict(matrix).astype(np.float64)
-    return np.sort(linear.margin(X)[:, None] + trees.reshape(len(X), linear.n_outputs), axis=1)
+    return linear.within_ends(np.sort(linear.margin(X)[:, None] + trees.reshape(len(X), linear.n_outputs), axis=1))
 
 
 def importance(booster: xgb.Booster, X: FeatureMatrix) -> FloatArray:

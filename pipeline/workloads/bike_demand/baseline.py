@@ -14,7 +14,7 @@ from pipeline.contract.names import ROW_ID, TARGET, TIME
 def forecast(results: pa.Table, ids: Sequence[str], since: date) -> NDArray[np.float64]:
     rows = results.select([ROW_ID, TIME, TARGET]).to_pandas()
     time = rows[TIME].to_numpy().astype("datetime64[s]")
-    rows = rows.assign(hour_of_week=rows[TIME].dt.weekday * 24 + rows[TIME].dt.hour, time=time)
+    rows = rows.assign(hour_of_week=rows[TIME].dt.day_of_week * 24 + rows[TIME].dt.hour, time=time)
     asked = rows[[ROW_ID, "hour_of_week"]].assign(time=time - np.timedelta64(7, "D"))
     found = pd.merge_asof(asked, rows[["time", "hour_of_week", TARGET]], on="time", by="hour_of_week")
     predicted = found.set_index(ROW_ID).loc[list(ids), TARGET].fillna(0.0)

@@ -41,7 +41,7 @@ def with_lags(rows: pd.DataFrame) -> pd.DataFrame:
     by_day = mean(np.nansum(table, axis=1), (counts > 0).sum(axis=1))
     return rows.assign(
         hour_of_day=hour,
-        weekday=rows[TIME].dt.weekday,
+        weekday=rows[TIME].dt.day_of_week,
         same_hour_day_before=table[day - 1, hour],
         same_hour_week_before=table[day - 7, hour],
         same_hour_four_weeks=mean_of([table[day - lag, hour] for lag in (7, 14, 21, 28)]),

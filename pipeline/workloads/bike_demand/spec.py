@@ -43,8 +43,9 @@ SPEC = Spec(
     },
     monitor=MonitorSpec(
         claims="day",
-        min_rows=30,  # days
+        min_rows=14,  # days
         window_rows=28 * 24,
-        min_window_rows=14 * 24,
+        min_window_rows=28 * 24,
+        max_periods=13,  # a year of four weeks each
     ),
 )

@@ -19,8 +19,16 @@ from pipeline.training import training_rows
 from pipeline.training.artifact import Artifact, read_artifact, write_artifact
 from pipeline.training.distributed.cluster import Cluster
 from pipeline.training.logistic import sigmoid
-from pipeline.training.model import Hyperparameters, fit, importance, linear_coefficients, predict, predict_quantiles
-from pipeline.training.training_sets import feature_matrix
+from pipeline.training.model import (
+    Hyperparameters,
+    fit,
+    fit_quantiles,
+    importance,
+    linear_coefficients,
+    predict,
+    predict_quantiles,
+)
+from pipeline.training.training_sets import MemorySet, feature_matrix
 from pipeline.training.walk_forward import walk_forward
 
 QUANTILES = (0.1, 0.5, 0.9)
@@ -201,3 +209,14 @@ def test_a_training_job_keeps_to_the_label_delay_of_its_table(tmp_path: Path, mo
     day, target = table[c.TIME].to_numpy(), table[c.TARGET].to_numpy()
     means = [target[day < first - 45].mean() for first in month]
     assert numbers(artifact, c.P_CONSTANT) == pytest.approx(means)
+
+
+def test_nothing_is_predicted_beyond_the_ends_of_the_target() -> None:
+    table = rows()
+    matrix, y = feature_matrix(table), table[c.TARGET].to_numpy()
+    layout = replace(LAYOUT, low=45.0, high=55.0)
+    quantiles = fit_quantiles(MemorySet(matrix, y, layout), booster := fit(matrix, y, CONFIG, layout), CONFIG)
+    assert quantiles is not None
+    for predicted in (predict(booster, matrix), predict_quantiles(quantiles, matrix)):
+        assert (predicted.min(), predicted.max()) == (45.0, 55.0)
+    assert predict(fit(matrix, y, CONFIG, LAYOUT), matrix).min() < 45.0
