@@ -26,12 +26,11 @@ from pipeline.contract import names as c
 from pipeline.contract.parameters import parameters_of
 from pipeline.contract.spec import Column, MonitorSpec, Spec, Task, Unit
 from pipeline.ingest import declared
-from pipeline.ingest.column_values import reader_of
 from pipeline.ingest.files.data_folder import look_into
 from pipeline.ingest.quarantine import BadData
 from pipeline.ingest.read_rows import read_folder
 from pipeline.ingest.validated import LoadRequest
-from pipeline.ingest.values import flag_of, given
+from pipeline.ingest.values import flag_of, given, reader_of
 from pipeline.jobs.train import MAX_WALK_FORWARD_ROWS
 from pipeline.training.walk_forward import MIN_TRAINING_ROWS, checkpoints
 from scripts.workload_writer.telling import Baseline, find_baseline, find_leak

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import Any, Final
 
 from pipeline.contract.names import SAMPLE_AS_OF
-from pipeline.contract.reason_text import printable
+from pipeline.contract.reasons import printable
 from scripts.workload_writer.infer import Inferred
 
 _SAMPLE_DAYS: Final = 730  # that a sample spans
@@ -91,7 +91,7 @@ SAMPLE: Final = '''"""SIMULATED rows of the declared columns, for a run without 
 from datetime import date
 from pathlib import Path
 
-from pipeline.ingest.simulated import simulate
+from pipeline.workloads.simulated import simulate
 from pipeline.workloads.{name}.spec import SPEC
 
 

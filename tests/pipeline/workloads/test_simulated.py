@@ -10,8 +10,8 @@ import pytest
 
 from pipeline.contract.spec import Column, Spec, Task
 from pipeline.ingest.declared import load
-from pipeline.ingest.simulated import FILE, simulate
 from pipeline.ingest.validated import LoadRequest, ValidatedRows
+from pipeline.workloads.simulated import FILE, simulate
 
 COLUMNS = (
     Column("row", role="id", type="text"),
