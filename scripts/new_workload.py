@@ -27,13 +27,13 @@ from scripts.workload_writer.install import install
 from scripts.workload_writer.render import TEST, sources
 
 # Of the 63 characters that SageMaker gives to names, retraining-NAME-prod-vVERSION-DIGEST leaves as many.
-LONGEST_NAME: Final = 28
+LONGEST_NAME: Final = 26
 ROOT: Final = WORKLOADS.parents[1]
 
 
 def check_name(name: str, *, force: bool) -> None:
     """Raises Refusal for a name that no new folder can have."""
-    if not re.fullmatch("[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
+    if not re.fullmatch("[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or keyword.iskeyword(name):
         raise Refusal(f'"{name}" is no name of a workload: use lower-case letters, digits and _, and no word of Python')
     if len(name) > LONGEST_NAME:
         raise Refusal(f'"{name}" has {len(name)} characters, and names in AWS leave {LONGEST_NAME}: shorten it')
@@ -77,7 +77,8 @@ def words(found: Inferred, data: Path) -> list[str]:
         *(f"not used   {name}: {reason}" for name, reason in found.unused.items()),
         f"baseline   {spec.baseline}",
         f"time       a {spec.of_role('time')[0].type}, in {spec.time_zone}; unit of independence: {spec.unit}",
-        f"label      known {spec.label_delay_days} days after the row's day{'; rows to come' * spec.announced}",
+        f"label      known {spec.label_delay_days} days after the row's day",
+        f"predicts   rows without a label of {'the day of the run and later' if spec.announced else 'the last days'}",
         f"edit first, in pipeline/workloads/{spec.name}/spec.py:",
         "  columns     remove a feature that is known only after the row's time: the data does not say which are",
         "  low, high, values    what is outside is a bad row; above 1 % of bad rows a run fails",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import gzip
 import math
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -230,7 +231,10 @@ def _time(values: _Values) -> tuple[Column, NDArray[np.datetime64]]:
 def _labels(
     wish: Wish, days: NDArray[np.datetime64], labelled: NDArray[np.bool_], today: np.datetime64
 ) -> tuple[bool, int]:
-    """Whether rows are announced, and after how many days the newest label is there."""
+    """Whether rows are announced, and after how many days the newest label is there.
+
+    Where each past row has its label, the rows to be predicted can only be those to come.
+    """
     late = days > today
     if (late & labelled).any():
         raise Refusal(
@@ -240,7 +244,9 @@ def _labels(
     if not labelled.any():
         raise Refusal(f"--target {wish.target}: no row has a value")
     newest = min(np.nanmax(days), today - 1)
-    return bool(late.any()), max(0, int((newest - np.nanmax(days[labelled])).astype(int)))
+    delay = max(0, int((newest - np.nanmax(days[labelled])).astype(int)))
+    delay = delay if wish.label_delay is None else wish.label_delay
+    return bool(late.any()) or delay == 0, delay
 
 
 def _target(wish: Wish, values: _Values, days: NDArray[np.datetime64]) -> tuple[Column, Task]:
@@ -311,14 +317,14 @@ def _spec(wish: Wish, columns: tuple[Column, ...], task: Task, announced: bool, 
         rows="rows",
         task=task,
         event=wish.target if task == "binary" else f"the {wish.target}",
-        prediction=f"{wish.target}_{'probability' if task == 'binary' else 'forecast'}",
+        prediction=re.sub(r"\W|^(?=\d)", "_", f"{wish.target}_{'probability' if task == 'binary' else 'forecast'}"),
         columns=columns,
         baseline="",
         baseline_meaning="",
         time_zone="UTC",
         data_prefix=wish.name,
         unit="row",
-        label_delay_days=delay if wish.label_delay is None else wish.label_delay,
+        label_delay_days=delay,
         announced=announced,
         shown=(group.name,) if group else (),
         monitor=MonitorSpec(groups={group.name: 1.0}, group_word=group.name) if group else MonitorSpec(),

@@ -191,7 +191,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         ("my-flow", "use lower-case letters, digits and _"),
         ("class", "no word of Python"),
         ("nba", 'there is a workload "nba"'),
-        ("x" * 29, "has 29 characters, and names in AWS leave 28"),
+        ("x" * 27, "has 27 characters, and names in AWS leave 26"),
     ],
 )
 def test_a_name_that_cannot_be_one_is_refused(name: str, words: str, data: Path) -> None:
