@@ -49,6 +49,7 @@ TREES: Final[Mapping[str, int | float]] = {
     "LearningRate": 0.1,
     "MaxDepth": 3,
     "MinChildWeight": 10.0,
+    "Subsample": 1.0,
     "ColumnSample": 0.5,
     "RegLambda": 5.0,
 }
