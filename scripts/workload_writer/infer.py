@@ -31,7 +31,7 @@ from pipeline.ingest.files.data_folder import look_into
 from pipeline.ingest.quarantine import BadData
 from pipeline.ingest.read_rows import read_folder
 from pipeline.ingest.validated import LoadRequest
-from pipeline.ingest.values import flag_of, given, reader_of
+from pipeline.ingest.values import day_of, flag_of, given, reader_of
 from pipeline.jobs.train import MAX_WALK_FORWARD_ROWS
 from pipeline.training.walk_forward import MIN_TRAINING_ROWS, checkpoints
 from scripts.workload_writer.telling import Baseline, find_baseline, find_leak
@@ -147,8 +147,10 @@ class _Values:
 
     def read(self, column: Column) -> tuple[list[Any], str]:
         """The value of each text (None: missing or bad), and the most frequent bad text where too many are."""
-        read, _, _ = reader_of(column)
-        found = [read(text) if text else None for text in self.texts]
+        read, _, _ = reader_of(column, "UTC")
+        # A Parquet file's midnight, read as text, is a day.
+        midnight = " 00:00" if column.type == "moment" else ""
+        found = [read(text + midnight * (day_of(text) is not None)) if text else None for text in self.texts]
         bad = np.array([bool(text) and value is None for text, value in zip(self.texts, found, strict=True)])
         too_many = self.counts[bad].sum() > FEW * self.counts[self.texts != ""].sum()
         return found, str(self.texts[bad][self.counts[bad].argmax()]) if too_many else ""
