@@ -62,13 +62,11 @@ def rows_digest(rows: pd.DataFrame) -> str:
             or column.dtype == object
             or isinstance(column.dtype, pd.CategoricalDtype)
         ):
-            texts = pa.array(column.astype("str"), pa.large_string())
-            if texts.null_count:
-                digest.update(pc.is_valid(texts).to_numpy(zero_copy_only=False).tobytes())
-                texts = texts.fill_null("")
-            # The lengths tell ("ab", "c") from ("a", "bc").
-            digest.update(pc.binary_length(texts).to_numpy(zero_copy_only=False).astype("<i8").tobytes())
-            digest.update("".join(texts.to_pylist()).encode())
+            texts = pa.array(column.astype(str), pa.large_string())
+            # The lengths tell ("ab", "c") from ("a", "bc"), and a missing text from an empty one.
+            lengths = pc.fill_null(pc.binary_length(texts), -1)
+            digest.update(lengths.to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+            digest.update("".join(pc.fill_null(texts, "").to_pylist()).encode())
         else:
             values = pa.array(column)
             digest.update(pc.is_valid(values).to_numpy(zero_copy_only=False).tobytes())

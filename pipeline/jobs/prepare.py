@@ -232,7 +232,7 @@ def main(argv: Sequence[str]) -> None:
         "reason": news.reason,
         **facts,
         "last_evaluated": last,
-        "simulated": own["simulated"],
+        "simulated": own["simulated"] or any(f.name.startswith("SIMULATED") for f in validated.files),
         "training_config": dict(item.split("=", 1) for item in arguments.training_config),
         "data": {**data, "tables": own["tables"]},
     }

@@ -9,7 +9,8 @@ from decimal import Decimal
 import pandas as pd
 import pytest
 
-from pipeline.ingest.values import MISSING, flag_of, given, whole_number
+from pipeline.contract.spec import Column
+from pipeline.ingest.values import MISSING, flag_of, given, reader_of, whole_number
 from pipeline.serving.requests import BadRequestError
 from pipeline.workloads.nba.game_data.games import ValidatedGames
 from pipeline.workloads.nba.serving.asked_games import Calendar, check_games
@@ -72,3 +73,8 @@ def test_a_flag_is_the_same_in_every_source(load: Load, true: object) -> None:
         BadRequestError, match=r'playoff "1.5" is not true or false: .*missing is written as nothing or'
     ):
         check_games([{**asked, "playoff": 1.5}], teams, calendar)
+
+
+def test_a_range_is_said_with_all_its_digits() -> None:
+    _, _, rule = reader_of(Column("income", low=-1_234_567, high=0.25), "UTC")
+    assert rule == "is not a number from -1234567 to 0.25"

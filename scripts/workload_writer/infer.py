@@ -1,0 +1,400 @@
+"""What data files hold, as the spec of a workload: types, ranges, categories, task, time, sizes and margins.
+
+The files are read by the readers of a run, and the spec that comes out has validated them by the rules of a run.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import math
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline.contract import names as c
+from pipeline.contract.parameters import parameters_of
+from pipeline.contract.spec import Column, MonitorSpec, Spec, Task, Unit
+from pipeline.ingest import declared
+from pipeline.ingest.files.data_folder import look_into
+from pipeline.ingest.quarantine import BadData
+from pipeline.ingest.read_rows import read_folder
+from pipeline.ingest.validated import LoadRequest
+from pipeline.ingest.values import day_of, flag_of, given, reader_of
+from pipeline.jobs.train import MAX_WALK_FORWARD_ROWS
+from pipeline.training.walk_forward import MIN_TRAINING_ROWS, checkpoints
+from scripts.workload_writer.telling import Baseline, find_baseline, find_leak
+
+CATEGORIES: Final = 50  # different texts; more are no category
+ROWS_A_CATEGORY: Final = 5
+FEW: Final = 0.002  # share of a column's values that may be bad: they go to the quarantine
+MIN_EVALUATED: Final = 100
+FEWEST_BLOCKS: Final = 15  # days: an interval from fewer blocks says too little
+EVALUATED_DAYS: Final = 92  # of many rows a day; of fewer, a third of all rows, and 5,000 at most
+GROWS: Final = 0.95  # rank correlation with time from which a number has no upper end
+RESERVED: Final = (c.ROW_ID, c.TIME, c.TARGET, c.PREDICTION)
+TREES: Final[Mapping[str, int | float]] = {
+    "BoostingRounds": 200,
+    "LearningRate": 0.1,
+    "MinChildWeight": 10.0,
+    "Subsample": 1.0,
+    "ColumnSample": 0.5,
+    "RegLambda": 5.0,
+}
+
+
+class Refusal(Exception):  # noqa: N818 (a verdict on the data or the wish)
+    """Why no workload can be written: one sentence."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the command is told."""
+
+    name: str
+    data: Path
+    time: str
+    target: str
+    id: str = ""
+    task: Task | None = None
+    label_delay: int | None = None
+    group: str = ""
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """The spec that fits the data, and what its other files need to know."""
+
+    spec: Spec
+    unused: Mapping[str, str]  # column -> why
+    baseline: Baseline
+    mean: float
+    spread: float
+    rows: str  # in words: how many, from when to when, how many evaluated
+
+
+def infer(wish: Wish, today: date) -> Inferred:
+    """Raises Refusal, or BadData for files that cannot be read."""
+    with _as_folder(wish.data) as folder:
+        headers = _headers(folder)
+        _check_names(wish, headers)
+        everywhere = set.intersection(*map(set, headers))
+        names = list(dict.fromkeys(name for header in headers for name in header))
+        raw = read_folder(folder, [Column(name, name in everywhere, type="text") for name in names]).rows
+        values = {name: _Values.of(name, raw[name]) for name in names}
+        time, days = _time(values[wish.time])
+        _check_ids(wish, raw, values)
+        labelled = values[wish.target].given_rows
+        announced, delay = _labels(wish, days, labelled, np.datetime64(today))
+        target, task = _target(wish, values[wish.target], days)
+        columns, unused = [time, target], dict.fromkeys(wish.without, "left out, as you said")
+        if wish.id:
+            columns.insert(0, Column(wish.id, role="id", type="text"))
+        for name in names:
+            if name not in {wish.id, wish.time, wish.target, *unused}:
+                found = _feature(values[name], days, required=name in everywhere)
+                if isinstance(found, str) and name == wish.group:
+                    found = Column(name, role="group", type="text", missing=not values[name].given_rows.all())
+                if isinstance(found, str):
+                    unused[name] = found
+                else:
+                    columns.append(found)
+        spec = _spec(wish, tuple(columns), task, announced, delay)
+        if not spec.of_role("feature"):
+            why = "; ".join(f"{name}: {reason}" for name, reason in unused.items())
+            raise Refusal(f"no column can be a feature ({why}): add columns of numbers, flags or categories")
+        rows = declared.load(spec, LoadRequest(folder, today, today, 0.01, 0.2, min_rows=1)).rows
+    return _fitted(spec, rows[rows[c.TARGET].notna()].reset_index(drop=True), unused)
+
+
+@dataclass(frozen=True)
+class _Values:
+    """A column's different texts, how many rows have each, and which one each row has."""
+
+    name: str
+    texts: NDArray[np.object_]
+    counts: NDArray[np.int64]
+    codes: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, name: str, column: pd.Series[str]) -> _Values:
+        written = np.array([given(text) for text in column.cat.categories.astype(object)], dtype=object)
+        texts, merged = np.unique(written, return_inverse=True)
+        codes = merged[column.cat.codes.to_numpy()]
+        return cls(name, texts, np.bincount(codes, minlength=len(texts)), codes)
+
+    @property
+    def given_rows(self) -> NDArray[np.bool_]:
+        """Which rows have a value."""
+        return np.asarray((self.texts != "")[self.codes])
+
+    @property
+    def words(self) -> list[str]:
+        """The texts, without the missing one."""
+        return [text for text in self.texts if text]
+
+    def read(self, column: Column) -> tuple[list[Any], str]:
+        """The value of each text (None: missing or bad), and the most frequent bad text where too many are."""
+        read, _, _ = reader_of(column, "UTC")
+        # A Parquet file's midnight, read as text, is a day.
+        midnight = " 00:00" if column.type == "moment" else ""
+        found = [read(text + midnight * (day_of(text) is not None)) if text else None for text in self.texts]
+        bad = np.array([bool(text) and value is None for text, value in zip(self.texts, found, strict=True)])
+        too_many = self.counts[bad].sum() > FEW * self.counts[self.texts != ""].sum()
+        return found, str(self.texts[bad][self.counts[bad].argmax()]) if too_many else ""
+
+
+@contextmanager
+def _as_folder(data: Path) -> Iterator[Path]:
+    """The folder itself; of a file, one that holds it alone."""
+    if data.is_dir():
+        yield data
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / data.name).symlink_to(data.resolve())
+        yield Path(folder)
+
+
+def _headers(folder: Path) -> list[list[str]]:
+    """The columns of each file; raises BadData where no file can be read."""
+    found = []
+    for file in look_into(folder).files:
+        with suppress(OSError, ValueError, EOFError, StopIteration, csv.Error):
+            if file.name.lower().endswith(".parquet"):
+                found.append([str(name) for name in pq.read_schema(file.path).names])
+            elif file.is_data:
+                packed = file.name.lower().endswith(".gz")
+                with (gzip.open if packed else open)(file.path, "rt", encoding="utf-8-sig") as text:
+                    line = next(line for line in text if line.strip())
+                found.append([cell.strip() for cell in next(csv.reader([line]))])
+    if not found or any(len(header) < 2 for header in found):
+        read_folder(folder, [Column("time", type="text"), Column("target", type="text")])  # says what is wrong
+        raise BadData("the files have one column: a time, a target and features are needed")
+    return found
+
+
+def _check_names(wish: Wish, headers: Sequence[Sequence[str]]) -> None:
+    known = list(dict.fromkeys(name for header in headers for name in header))
+    options = {"--time": wish.time, "--target": wish.target, "--id": wish.id, "--group": wish.group}
+    named = [*options.items(), *(("--without", name) for name in wish.without)]
+    for option, name in named:
+        if name and name not in known:
+            close = get_close_matches(name.lower(), [one.lower() for one in known], n=1)
+            hint = next((f' (did you mean "{one}"?)' for one in known if close and one.lower() == close[0]), "")
+            raise Refusal(f'{option}: there is no column "{name}"{hint}: there are {", ".join(known)}')
+    twice = [name for name in (wish.id, wish.time, wish.target, *wish.without) if name]
+    if len(set(twice)) < len(twice):
+        raise Refusal("--id, --time, --target and --without name one column twice: give each its own")
+
+
+def _check_ids(wish: Wish, raw: pd.DataFrame, values: Mapping[str, _Values]) -> None:
+    """Rows that say the same are one; the label may be missing in one of them."""
+    others = [name for name in values if name != wish.target]
+    distinct = raw.drop_duplicates(others).index
+    key = wish.id or wish.time
+    codes = pd.Series(values[key].codes[distinct])
+    again = codes.duplicated(keep=False)
+    if wish.id and not values[key].given_rows.all():
+        raise Refusal(f"--id {key}: {(~values[key].given_rows).sum():,} rows have none: give each row its own")
+    if not again.any():
+        return
+    example, n = values[key].texts[codes[again].iloc[0]], int((codes == codes[again].iloc[0]).sum())
+    unique = [name for name in others if len(values[name].words) == len(raw) and name != key]
+    hint = f"--id {unique[0]} would do" if unique else "add a column that is different in each row, made of its keys"
+    if wish.id:
+        raise Refusal(f'--id {key}: "{example}" is in {n} rows that differ, and an id names one row: {hint}')
+    raise Refusal(f'without --id the time names a row, and {key} "{example}" is in {n} rows that differ: {hint}')
+
+
+def _time(values: _Values) -> tuple[Column, NDArray[np.datetime64]]:
+    """The time column, and the day of each row (NaT where it has none)."""
+    for column in (Column(values.name, role="time", type="day"), Column(values.name, role="time", type="moment")):
+        found, bad = values.read(column)
+        if not bad and values.words:
+            return column, np.array(found, dtype="datetime64[s]").astype("datetime64[D]")[values.codes]
+    shown = f'"{bad}" is' if bad else "nothing in it is"
+    raise Refusal(
+        f"--time {values.name}: {shown} no time: write YYYY-MM-DD, or YYYY-MM-DD HH:MM with or without a zone"
+    )
+
+
+def _labels(
+    wish: Wish, days: NDArray[np.datetime64], labelled: NDArray[np.bool_], today: np.datetime64
+) -> tuple[bool, int]:
+    """Whether rows are announced, and after how many days the newest label is there.
+
+    Where each past row has its label, the rows to be predicted can only be those to come.
+    """
+    late = days > today
+    if (late & labelled).any():
+        raise Refusal(
+            f"--time {wish.time}: {(late & labelled).sum():,} rows with a label are in the future, up to "
+            f"{days[late].max()}: is {wish.time} the time at which a row's features are known?"
+        )
+    if not labelled.any():
+        raise Refusal(f"--target {wish.target}: no row has a value")
+    newest = min(np.nanmax(days), today - 1)
+    delay = max(0, int((newest - np.nanmax(days[labelled])).astype(int)))
+    delay = delay if wish.label_delay is None else wish.label_delay
+    return bool(late.any()) or delay == 0, delay
+
+
+def _target(wish: Wish, values: _Values, days: NDArray[np.datetime64]) -> tuple[Column, Task]:
+    words, shown = values.words, ", ".join(f'"{word}"' for word in values.words[:5])
+    if len(words) < 2:
+        raise Refusal(f"--target {values.name}: every row has the value {shown}: there is nothing to predict")
+    flags = {flag_of(word) for word in words} == {0, 1}
+    if wish.task == "binary" and not flags:
+        raise Refusal(f"--target {values.name}: {shown} are not true and false: write 1 and 0, or leave --task out")
+    if flags and wish.task != "regression":
+        return Column(values.name, role="target", type="flag"), "binary"
+    column = _number(values, days)
+    if column is None:
+        raise Refusal(f"--target {values.name}: {shown} are neither numbers nor true and false: write 1 and 0")
+    return replace(column, role="target", missing=False), "regression"
+
+
+def _feature(values: _Values, days: NDArray[np.datetime64], *, required: bool) -> Column | str:
+    """The column, or why it is none."""
+    name, words = values.name, values.words
+    missing = not values.given_rows.all()
+    if not name or name in RESERVED or set(name) & set("[]<"):
+        return "no name that a feature can have: rename it"
+    if len(words) + missing < 2:
+        return "one value only" if words else "no value"
+    column = Column(name, required=required, missing=missing or not required)
+    if all(flag_of(word) is not None for word in words):
+        return replace(column, type="flag")
+    if number := _number(values, days):
+        return replace(column, type=number.type, low=number.low, high=number.high)
+    if len(words) <= min(CATEGORIES, len(values.codes) / ROWS_A_CATEGORY):
+        return replace(column, type="category", values=tuple(words))
+    return f"a text or a time of {len(words):,} different values"
+
+
+def _number(values: _Values, days: NDArray[np.datetime64]) -> Column | None:
+    """Type and range: as much beyond the data as they span, and no negative ones where there is none."""
+    found, bad = values.read(Column(values.name))
+    numbers = np.array(found, dtype=np.float64)
+    if bad or not np.isfinite(numbers).any():
+        return None
+    least, most = float(np.nanmin(numbers)), float(np.nanmax(numbers))
+    span = most - least or max(abs(most), 1.0)
+    step = 10.0 ** math.floor(math.log10(span))
+    low, high = math.floor((least - span) / step) * step, math.ceil((most + span) / step) * step
+    row = pd.DataFrame({"value": numbers[values.codes], "day": days.astype(np.int64)}).dropna()
+    grows = row["value"].rank().corr(row["day"].rank()) > GROWS
+    whole = bool((numbers[np.isfinite(numbers)] % 1 == 0).all())
+    return Column(
+        values.name,
+        type="integer" if whole else "number",
+        low=_plain(0.0 if least >= 0 and low < 0 else low),
+        high=None if grows else _plain(high),
+    )
+
+
+def _plain(number: float) -> float:
+    return int(number) if number.is_integer() else float(f"{number:.6g}")
+
+
+def _spec(wish: Wish, columns: tuple[Column, ...], task: Task, announced: bool, delay: int) -> Spec:
+    """All but what depends on validated rows."""
+    group = next((column for column in columns if column.name == wish.group), None)
+    return Spec(
+        name=wish.name,
+        title=wish.name.replace("_", " ").capitalize(),
+        row="row",
+        rows="rows",
+        task=task,
+        event=wish.target if task == "binary" else f"the {wish.target}",
+        prediction=re.sub(r"\W|^(?=\d)", "_", f"{wish.target}_{'probability' if task == 'binary' else 'forecast'}"),
+        columns=columns,
+        baseline="",
+        baseline_meaning="",
+        time_zone="UTC",
+        data_prefix=wish.name,
+        unit="row",
+        label_delay_days=delay,
+        announced=announced,
+        shown=(group.name,) if group else (),
+        monitor=MonitorSpec(groups={group.name: 1.0}, group_word=group.name) if group else MonitorSpec(),
+    )
+
+
+def _fitted(spec: Spec, rows: pd.DataFrame, unused: Mapping[str, str]) -> Inferred:
+    """Sizes, unit, baseline and margins, from the validated rows with a label, in order of time."""
+    names = [column.name for column in spec.of_role("feature")]
+    if leak := find_leak(rows, names):
+        target = spec.name_of("target")
+        raise Refusal(
+            f"column {leak[0]} {leak[1]} {target}, as if it were made of it: if it is known later than "
+            f"{spec.name_of('time')}, add --without {leak[0]}"
+        )
+    days = rows[c.TIME].to_numpy().astype("datetime64[D]")
+    recent = int(np.count_nonzero(days > days[-1] - EVALUATED_DAYS)) if len(rows) else 0
+    wanted = _rounded(min(len(rows) // 3, max(recent, 5_000), MAX_WALK_FORWARD_ROWS))
+    points = checkpoints(days, wanted, spec.label_delay_days)
+    n = sum(point.end - point.begin for point in points)
+    if n < MIN_EVALUATED:
+        raise Refusal(
+            f"{len(rows):,} rows with a known label from {days.min()} to {days.max()} are too few: "
+            f"{MIN_TRAINING_ROWS} before the first of a month and {MIN_EVALUATED} after it are needed"
+            if len(rows)
+            else "no row has a label that is known by now"
+        )
+    groups = [column.name for column in spec.columns if column.role in ("feature", "group") and column.type != "number"]
+    baseline = find_baseline(rows, groups, points[0].begin, spec.task)
+    target, words = spec.name_of("target"), "rate" if spec.task == "binary" else "mean"
+    by = f" by {baseline.by}" if baseline.by else ""
+    unit = _unit(days[points[0].begin :])
+    fitted = replace(
+        spec,
+        baseline=f"the {words} of {target}{by}",
+        baseline_meaning=f"the {words} of {target}{by}, in the labels known before the month",
+        unit=unit,
+        monitor=replace(spec.monitor, claims=unit),
+        defaults={
+            "MinRows": min(_rounded(len(rows) // 2), 10_000),
+            "WalkForwardRows": wanted,
+            "MinEvaluatedRows": min(_rounded(n // 2), 2_000),
+            **TREES,
+            **_bias_limit(spec, baseline.shift),
+            "NonInferiorityMargin": float(f"{0.005 * baseline.loss:.2g}"),
+            "MinImprovement": float(f"{0.0025 * baseline.loss:.2g}"),
+        },
+    )
+    y = rows[c.TARGET].to_numpy(dtype=np.float64)
+    seen = f"{len(rows):,} rows with a label, {days.min()} to {days.max()}; {n:,} of them evaluated"
+    return Inferred(fitted, unused, baseline, float(f"{y.mean():.3g}"), float(f"{y.std():.3g}"), seen)
+
+
+def _bias_limit(spec: Spec, shift: float) -> dict[str, float]:
+    """Core's limit, unless the target's mean has moved further: then each candidate would fail by it."""
+    name = "MaxCalibrationError" if spec.task == "binary" else "MaxRelativeBias"
+    return {name: math.ceil(100 * shift) / 100} if shift > float(parameters_of(spec).defaults[name]) else {}
+
+
+def _rounded(count: int) -> int:
+    """Down to two digits."""
+    step = int(10 ** max(0, len(str(count)) - 2))
+    return count // step * step
+
+
+def _unit(days: NDArray[np.datetime64]) -> Unit:
+    """Rows of a day depend on each other, and days in a row do; of few days, whole ones say too little."""
+    n_days = len(np.unique(days))
+    if n_days < FEWEST_BLOCKS:
+        return "row"
+    return "day" if len(days) >= 2 * n_days else "week"

@@ -1,0 +1,194 @@
+"""The source of a workload's files, from what was inferred: templates, and values as Python writes them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from datetime import date, timedelta
+from typing import Any, Final
+
+from pipeline.contract.names import SAMPLE_AS_OF
+from pipeline.contract.reasons import printable
+from scripts.workload_writer.infer import Inferred
+
+_SAMPLE_DAYS: Final = 730  # that a sample spans
+_SAMPLE_ROWS: Final = 8_000  # of fewer, two hosts make models too different to be compared
+_OTHERS: Final = {"name", "title", "columns", "unit", "defaults"}
+
+SPEC: Final = '''"""{title}. Standard library only.
+
+Written from {rows}.
+"""
+
+from typing import Final
+
+from pipeline.contract.spec import {imports}
+
+SPEC: Final = Spec(
+    name={name},
+    title={title_},
+    {words}
+    columns=(
+        {columns}
+        {unused}
+    ),
+    unit={unit},  # rows of one depend on each other: they are drawn together for the interval
+    defaults={{
+        "MinRows": {MinRows},  # fewer, and a file is missing
+        "WalkForwardRows": {WalkForwardRows},
+        "MinEvaluatedRows": {MinEvaluatedRows},
+        {trees}
+        "NonInferiorityMargin": {NonInferiorityMargin},  # 0.5 % of the baseline's loss
+        "MinImprovement": {MinImprovement},  # 0.25 % of it
+    }},
+)
+'''
+
+BASELINE: Final = '''"""What a candidate must beat: SPEC.baseline_meaning says what it is."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.contract.names import ROW_ID, TARGET, TIME
+from pipeline.ingest.known import known_on
+from pipeline.workloads.{name}.spec import SPEC
+
+MEAN: Final = {mean}  # of the labels that this was written from
+{constants}
+
+def forecast(results: pa.Table, ids: Sequence[str], since: date) -> NDArray[np.float64]:
+    """From labels known before each row's month; MEAN counts as one more, so that no rate is 0 or 1."""
+    rows = results.select([ROW_ID, TIME, {by}TARGET]).to_pandas().set_index(ROW_ID)
+    day = rows[TIME].to_numpy().astype("datetime64[D]")
+    asked = rows.loc[list(ids)]
+    month = asked[TIME].to_numpy().astype("datetime64[M]").astype("datetime64[D]")
+    predicted = np.empty(len(asked))
+    for first in np.unique(month):
+        past = rows.loc[known_on(day, first, SPEC.label_delay_days), :]
+        here = month == first
+        mean = (past[TARGET].sum() + MEAN) / (len(past) + 1)
+        {predict}
+    return predicted
+
+
+def fallback(upcoming: pa.Table) -> NDArray[np.float64]:
+    """The mean, while no version is approved."""
+    return np.full(upcoming.num_rows, MEAN)
+'''
+BY_GROUP: Final = """groups = past.groupby(BY)[TARGET].agg(["sum", "count"])
+        means = (groups["sum"] + PSEUDO_ROWS * mean) / (groups["count"] + PSEUDO_ROWS)
+        predicted[here] = asked.loc[here, BY].map(means).fillna(mean)"""
+
+SAMPLE: Final = '''"""SIMULATED rows of the declared columns, for a run without data: no row is real."""
+
+from datetime import date
+from pathlib import Path
+
+from pipeline.workloads.simulated import simulate
+from pipeline.workloads.{name}.spec import SPEC
+
+
+def write(folder: Path, as_of: date, seed: int = 1) -> Path:
+    """The target has the mean and the spread of the data that this was written from; nothing else is like it."""
+    since = date({year}, {month}, 1)
+    return simulate(SPEC, folder, as_of, seed, since=since, rows_a_day={rows_a_day}, mean={mean}, spread={spread})
+'''
+
+TEST: Final = '''"""What each workload must keep."""
+
+from contract_tests import contract_tests
+
+TestContract = contract_tests("{name}")
+'''
+
+
+def sources(found: Inferred) -> dict[str, str]:
+    """The text of each file of the workload's folder."""
+    spec, baseline = found.spec, found.baseline
+    kept = [one for one in _given(spec) if one.partition("=")[0] not in _OTHERS]
+    notes = {
+        "time_zone": "  # in which a day of the rows begins",
+        "label_delay_days": "  # days until a label is known",
+    }
+    monitored = "MonitorSpec, " if "MonitorSpec(" in "".join(kept) else ""
+    moved = dict.fromkeys(("MaxRelativeBias", "MaxCalibrationError"), "  # so far the target's mean has moved lately")
+    trees = [f'"{name}": {value},{moved.get(name, "")}' for name, value in spec.defaults.items() if name not in SPEC]
+    by = f"BY: Final = {_source(baseline.by)}\nPSEUDO_ROWS: Final = 20  # of the mean of all, in each group\n"
+    texts = {
+        "spec.py": SPEC.format(
+            **spec.defaults,
+            title=spec.title,
+            title_=_source(spec.title),
+            rows=found.rows,
+            imports=f"Column, {monitored}Spec",
+            name=_source(spec.name),
+            words="\n    ".join(f"{one},{notes.get(one.partition('=')[0], '')}" for one in kept),
+            columns="\n        ".join(f"{_source(column)}," for column in spec.columns),
+            unused="\n        ".join(printable(f"# not used: {one} ({why})") for one, why in found.unused.items()),
+            unit=_source(spec.unit),
+            trees="\n        ".join(trees),
+        ),
+        "baseline.py": BASELINE.format(
+            name=spec.name,
+            mean=found.mean,
+            constants=by if baseline.by else "",
+            by="BY, " if baseline.by else "",
+            predict=BY_GROUP if baseline.by else "predicted[here] = mean",
+        ),
+        "sample.py": _sample(found),
+    }
+    return {name: formatted(text) for name, text in texts.items()}
+
+
+def _sample(found: Inferred) -> str:
+    """As many rows as the limits want, in two years; without an id, a day has one row where it is the time."""
+    defaults, spec = found.spec.defaults, found.spec
+    n_rows = max(_SAMPLE_ROWS, 1.2 * max(int(defaults["MinRows"]), 2 * int(defaults["MinEvaluatedRows"])))
+    one_a_day = not spec.of_role("id") and spec.of_role("time")[0].type == "day"
+    rows_a_day = 1 if one_a_day else max(1, round(n_rows / _SAMPLE_DAYS))
+    days = max(_SAMPLE_DAYS, int(n_rows / rows_a_day)) + spec.label_delay_days
+    since = date.fromisoformat(SAMPLE_AS_OF) - timedelta(days)
+    return SAMPLE.format(
+        name=spec.name,
+        year=since.year,
+        month=since.month,
+        rows_a_day=rows_a_day,
+        mean=found.mean,
+        spread=found.spread,
+    )
+
+
+def _source(value: Any) -> str:  # noqa: ANN401 - any value of a spec
+    """The value as Python writes it; of a dataclass what differs from its defaults."""
+    if is_dataclass(value):
+        return f"{type(value).__name__}({', '.join(_given(value)).removeprefix('name=')})"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_source(key)}: {_source(item)}' for key, item in value.items())}}}"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_source, value))}{',' if len(value) == 1 else ''})"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+
+
+def _given(value: Any) -> list[str]:  # noqa: ANN401 - any dataclass
+    """`name=source` of each field that differs from its default."""
+    found = []
+    for one in fields(value):
+        default = one.default if one.default_factory is MISSING else one.default_factory()
+        if getattr(value, one.name) != default:
+            found.append(f"{one.name}={_source(getattr(value, one.name))}")
+    return found
+
+
+def formatted(text: str) -> str:
+    """As `ruff format` leaves it; as it is where ruff is not installed."""
+    command = [sys.executable, "-m", "ruff", "format", "--line-length", "120", "-"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    return done.stdout if done.returncode == 0 else text
