@@ -198,13 +198,16 @@ class WorkloadLife:
 
     @classmethod
     def plant_fault(cls, spec: Spec, rows: pd.DataFrame) -> None:
-        """Since the first morning one feature is stuck at its highest value, and the targets are not what they were."""
+        """Since the first morning one feature is stuck and targets are not what they were; the last are missing."""
         column, name = cls.planted_in(spec), spec.name_of("target")
         live = rows[spec.name_of("time")] >= cls.first
         rows.loc[live, column.name] = f"{column.high}"
         target = pd.to_numeric(rows.loc[live, name])
         changed = 1 - target if spec.task == "binary" else target / 2
         rows.loc[live, name] = changed.astype("str").replace("nan", "")
+        day, delay = pd.to_datetime(rows[spec.name_of("time")]), spec.label_delay_days
+        age = (pd.Timestamp(cls.later) - day).dt.days - delay
+        rows.loc[age.between(3, 10), name] = ""
         rows[column.name] = ["much", *rows[column.name].iloc[1:]]
 
     @pytest.fixture(scope="class")
@@ -325,7 +328,7 @@ class WorkloadLife:
         assert faulty["decision"] == c.NO_NEW_DATA
         written = life.folder / "faulty/objects/artifacts/monitor/monitor.json"
         alarms = json.loads(written.read_text(encoding="utf-8"))["alarms"]
-        assert {alarm["part"] for alarm in alarms} >= {c.LIVE, c.DRIFT}, alarms
+        assert {alarm["part"] for alarm in alarms} >= {c.LIVE, c.DRIFT, c.DATA}, alarms
         assert faulty["monitor"]["alarms"] == [alarm["what"] for alarm in alarms]
 
     def test_a_bad_value_is_named_by_file_line_column_and_rule(self, life: Life, faulty: dict[str, Any]) -> None:

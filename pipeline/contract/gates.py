@@ -210,4 +210,5 @@ def _days(age: float) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.4f}" if abs(value) < 100 else f"{value:+,.1f}"
+    text = f"{value:+.4f}" if abs(value) < 100 else f"{value:+,.1f}"
+    return text[1:] if float(text.replace(",", "")) == 0 else text
