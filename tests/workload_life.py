@@ -33,6 +33,7 @@ import pandas as pd
 import pytest
 
 from pipeline.contract import names as c
+from pipeline.contract.code_version import write_image_context
 from pipeline.contract.parameters import parameters_of
 from pipeline.contract.spec import Column, Spec
 from pipeline.contract.workload import Workload
@@ -42,6 +43,12 @@ SYNTHESISE = """
 import json, sys, app
 for out, options in json.loads(sys.argv[1]).items():
     app.build(app.read_context(options), out).synth()
+"""
+IN_THE_IMAGE = """
+from pipeline.jobs import evaluate, predict, prepare, train
+from pipeline.serving import server
+from pipeline.contract.workload import current_workload
+assert all(getattr(current_workload(), part) for part in ("data", "features", "baseline", "serving"))
 """
 NAMES = ("PipelineName", "ModelPackageGroupName", "DashboardName", "AlarmName", "FunctionName", "Name", "RoleName")
 OF_THE_REFERENCE = re.compile(r"\b(games?|teams?|elo|seasons?|nba|None|nan)\b")
@@ -355,6 +362,12 @@ class WorkloadLife:
         assert "AWS::SageMaker::Pipeline" in kinds["plain"]
         assert "Custom::Endpoint" in kinds["served"] - kinds["plain"]
         assert not {name for name in names_in(stacks["served"]) if OF_THE_REFERENCE.search(name)}
+
+    def test_the_image_holds_this_workload_alone_and_needs_no_other(self, life: Life, tmp_path: Path) -> None:
+        write_image_context(self.name, tmp_path / "pipeline", life.root / "pipeline")
+        assert [path.parent.name for path in tmp_path.glob("pipeline/workloads/*/spec.py")] == [self.name]
+        environment = {name: value for name, value in os.environ.items() if name != "WORKLOAD"}
+        subprocess.run([sys.executable, "-c", IN_THE_IMAGE], cwd=tmp_path, env=environment, check=True)
 
     def test_the_past_of_the_sample_never_changes(self, life: Life, tmp_path: Path) -> None:
         """As of a later morning there are the same rows, more labels, and more rows; the seed decides."""
