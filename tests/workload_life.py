@@ -372,11 +372,11 @@ class WorkloadLife:
     def test_the_past_of_the_sample_never_changes(self, life: Life, tmp_path: Path) -> None:
         """As of a later morning there are the same rows, more labels, and more rows; the seed decides."""
         target = life.spec.name_of("target")
-        before, again, after = (
-            read(life.workload.sample.write(tmp_path / name, date.fromisoformat(as_of)))
-            for name, as_of in (("before", self.first), ("again", self.first), ("after", self.later))
-        )
+        first, later = date.fromisoformat(self.first), date.fromisoformat(self.later)
+        write = life.workload.sample.write
+        before, again, after = (read(write(tmp_path / str(n), day)) for n, day in enumerate((first, first, later)))
         assert before.equals(again)
+        assert not before.equals(read(write(tmp_path / "other", first, 7)))
         then = after.reset_index(drop=True).iloc[: len(before)]
         before = before.reset_index(drop=True)
         unknown = before[target] == ""
