@@ -9,6 +9,7 @@ from typing import Any, Final
 from infra.lambda_shared.environment import Place
 from pipeline.contract import names as c
 from pipeline.contract.console import s3_object
+from pipeline.contract.gates import signed
 
 # docs.aws.amazon.com/sns/latest/api/API_Publish.html
 _SUBJECT_LENGTH: Final = 99  # ASCII without control characters, fewer than 100 characters
@@ -126,7 +127,7 @@ def _comparison(evaluation: Mapping[str, Any]) -> list[str]:
     words = evaluation["metric_words"]
     loss = words[evaluation["primary_metric"]]["label"]
     lower = [word["label"] for word in words.values() if word["better"] == "lower"]
-    difference = compared["difference"]
+    mean, low, high = (signed(compared["difference"][key]) for key in ("mean", "lower", "upper"))
     return [
         f"{'':<20}" + "".join(f"{title:>26}" for title in columns),
         *(
@@ -136,8 +137,8 @@ def _comparison(evaluation: Mapping[str, Any]) -> list[str]:
         "",
         f"Lower is better: {', '.join(lower)}. Basis: {compared['basis']}.",
         f"{loss.capitalize()}, candidate less {'champion' if challenged else evaluation['baseline']}: "
-        f"{difference['mean']:+.4f} (95 % interval {difference['lower']:+.4f} to {difference['upper']:+.4f}) on "
-        f"{compared['n_rows']:,} {evaluation['rows']}, {compared['first_date']} to {compared['last_date']}.",
+        f"{mean} (95 % interval {low} to {high}) on {compared['n_rows']:,} {evaluation['rows']}, "
+        f"{compared['first_date']} to {compared['last_date']}.",
         f"Why it was registered: {evaluation['reason']}.",
     ]
 

@@ -60,7 +60,7 @@ def summarise(evaluation: Mapping[str, Any]) -> str:
     label = f"simulated {rows}: " if evaluation["simulated"] else ""
     return (
         f"{label}{evaluation['metric_words'][key]['label']} {metrics[c.CANDIDATE][key]:.4g} on "
-        f"{metrics[c.CANDIDATE][c.N_ROWS]:,} {rows} ({champion if who == c.CHAMPION else evaluation['baseline']} "
+        f"{metrics[c.CANDIDATE][c.N_ROWS]:,} {rows} ({champion if who == c.CHAMPION else evaluation['baseline']}: "
         f"{metrics[who][key]:.4g}), as of {evaluation['as_of_date']}; {evaluation['decision']}: {evaluation['reason']}"
     )
 
