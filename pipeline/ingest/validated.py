@@ -63,6 +63,9 @@ def rows_digest(rows: pd.DataFrame) -> str:
             or isinstance(column.dtype, pd.CategoricalDtype)
         ):
             texts = pa.array(column.astype(str), pa.large_string())
+            if texts.null_count:
+                digest.update(pc.is_valid(texts).to_numpy(zero_copy_only=False).tobytes())
+                texts = pc.fill_null(texts, "")
             # The lengths tell ("ab", "c") from ("a", "bc").
             digest.update(pc.binary_length(texts).to_numpy(zero_copy_only=False).astype("<i8").tobytes())
             digest.update("".join(texts.to_pylist()).encode())
