@@ -98,7 +98,9 @@ class Subject:
         return folder if folder.exists() else self.workload.sample.write(folder, as_of)
 
     def load(self, folder: Path, as_of: date = AS_OF) -> ValidatedRows:
-        return self.workload.data.load(self.spec, LoadRequest(folder, as_of=as_of, today=AS_OF))
+        return self.workload.data.load(
+            self.spec, LoadRequest(folder, as_of=as_of, today=AS_OF, time_zone=self.spec.time_zone)
+        )
 
     def tables_of(self, rows: pd.DataFrame, as_of: date = AS_OF) -> FeatureTables:
         return self.workload.features.features(self.spec, rows, as_of, own_parameters(self.spec, ()))
