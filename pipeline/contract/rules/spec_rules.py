@@ -137,6 +137,7 @@ def _column(spec: Spec, column: Column, reads: bool, makes: bool) -> Iterator[tu
     low, high = (column.low, column.high) if None not in (column.low, column.high) else (0, 0)
     yield (low or 0) > (high or 0), f"has low {column.low} above high {column.high}"
     yield feature and kind in ("text", "day", "moment"), f"is a feature of the type {kind}: make numbers in features.py"
+    yield column.made and (feature or role != "feature"), "is made of other rows: a feature that features.py makes"
     yield feature and reads and not column.required and not column.missing, "may be left out: set missing=True, too"
 
 

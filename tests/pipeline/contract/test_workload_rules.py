@@ -155,6 +155,10 @@ BROKEN: dict[str, tuple[Edits, str]] = {
         spec('Column("rain"', 'Column("rain", required=False'),
         r'Column\("rain"\) may be left out: set missing',
     ),
+    "a feature that nothing makes": (
+        spec('Column("rain"', 'Column("rain", made=True'),
+        r'Column\("rain"\) is made of other rows: a feature that features.py makes',
+    ),
     "no feature": (
         {
             "spec.py": (

@@ -22,8 +22,6 @@ from pipeline.training.model import linear_coefficients, predict
 from pipeline.training.walk_forward import feature_matrix
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.game_data.games import load_games
-from pipeline.workloads.nba.sample import SAMPLE_AS_OF
-from pipeline.workloads.nba.sample import write as write_sample
 
 ENDLESS = {"boosting_rounds": "5000", "walk_forward_rows": "5000"}  # no host is done before the test has lost one
 QUICK = {"boosting_rounds": "10", "walk_forward_rows": "300"}
@@ -44,13 +42,11 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_training_input(tmp_path_factory.mktemp("small") / "input", games, date(2006, 1, 1))
 
 
-@pytest.fixture(scope="module", params=["sample", "real"])
-def inputs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The channel of the simulated sample, and of the real games."""
-    folder = tmp_path_factory.mktemp(request.param) / "games"
-    if request.param == "sample":
-        return loaded(write_sample(folder), SAMPLE_AS_OF)
-    folder.symlink_to(request.getfixturevalue("real_games"))
+@pytest.fixture(scope="module")
+def inputs(real_games: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The channel of the real games; the conformance suite (test_contract.py) trains on those of the sample."""
+    folder = tmp_path_factory.mktemp("real") / "games"
+    folder.symlink_to(real_games)
     return loaded(folder, date(2023, 7, 1))
 
 

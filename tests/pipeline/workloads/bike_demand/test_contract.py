@@ -1,4 +1,4 @@
-"""The conformance suite on the reference workload."""
+"""The conformance suite on the hourly regression."""
 
 from contract_tests import contract_tests
 

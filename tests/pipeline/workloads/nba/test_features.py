@@ -75,17 +75,6 @@ def test_editing_a_days_scores_changes_no_feature_of_that_day_or_earlier(seed: i
     assert bytes_of(build_features(games)[kept]) == bytes_of(build_features(edited)[kept])
 
 
-@property_test
-@given(seed=SEEDS, data=st.data())
-def test_appending_later_games_changes_no_earlier_feature(seed: int, data: st.DataObject) -> None:
-    games = random_league(seed, seasons=3, games=25)
-    days = sorted(games[n.DATE].unique())
-    day = data.draw(st.sampled_from(days[1:]))
-    earlier = games[games[n.DATE] < day].reset_index(drop=True)
-    whole = build_features(games).head(len(earlier))
-    assert bytes_of(build_features(earlier)) == bytes_of(whole)
-
-
 def test_a_days_scores_do_change_the_next_days_features(league: pd.DataFrame) -> None:
     edited = league.copy()
     edited.loc[100, n.HOME_POINTS] += 30
