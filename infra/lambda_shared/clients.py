@@ -15,7 +15,7 @@ class SageMaker(Protocol):
 
 
 class S3(Protocol):
-    """Objects."""
+    """Bucket."""
 
     def get_paginator(self, operation_name: str) -> Paginator[Any]: ...
     def get_object(self, **request: object) -> dict[str, Any]: ...

@@ -15,7 +15,7 @@ PENDING: Final = "PendingManualApproval"
 
 
 @dataclass(frozen=True)
-class Registry:
+class ModelRegistry:
     """One model package group."""
 
     client: SageMaker

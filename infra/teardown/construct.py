@@ -1,4 +1,4 @@
-"""What `cdk destroy` does not do by itself: stop runs, empty buckets, delete model versions."""
+"""What CloudFormation does not do at a deletion: stop runs, empty buckets, delete model versions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from constructs import Construct, IConstruct
 
-from infra.foundation.lambda_function import handler_function
+from infra.foundation.lambda_function import lambda_function
 from infra.foundation.permissions import allow
 from infra.foundation.storage import Storage
 from infra.settings.settings import Settings
@@ -20,9 +20,9 @@ ANSWER_TIMEOUT: Final = cdk.Duration.minutes(15)
 
 
 class Teardown(Construct):
-    """`emptied` is the custom resource whose removal does that; a stack whose data stays must not have one.
+    """`emptied` is the custom resource whose deletion does that; only with removal_policy=destroy.
 
-    A function of its own, because the one behind approvals, which works every day, should not be able to delete data.
+    A separate function, because the approval function, which runs every hour, should not be able to delete data.
     """
 
     def __init__(
@@ -36,12 +36,12 @@ class Teardown(Construct):
         key: kms.IKey,
     ) -> None:
         super().__init__(scope, construct_id)
-        made = handler_function(
+        made = lambda_function(
             self,
             settings=settings,
             key=key,
             handler=HANDLER,
-            description=f"{settings.pipeline_name}: called when the stack is deleted, empties what must be empty",
+            description=f"{settings.pipeline_name}: empties the buckets when the stack is deleted",
             role_description=f"{settings.pipeline_name}: deletes all data when the stack is deleted",
             timeout=TIMEOUT,
             retry_attempts=0,  # CloudFormation has its answer by then
@@ -66,7 +66,9 @@ class Teardown(Construct):
             why=everything,
         )
         allow(role, ["sagemaker:ListPipelineExecutions"], [training.pipeline_arn])
-        allow(role, ["sagemaker:StopPipelineExecution"], [executions], why="A run's id is made up when it starts.")
+        allow(
+            role, ["sagemaker:StopPipelineExecution"], [executions], why="The id of a run is generated when it starts."
+        )
         allow(
             role,
             ["sagemaker:ListModelPackages", "sagemaker:DeleteModelPackage"],
@@ -87,7 +89,7 @@ class Teardown(Construct):
         )
         self.emptied.node.add_dependency(role, training.group, training.pipeline, storage)
 
-    def goes_after(self, *parts: IConstruct) -> None:
-        """Let these be deleted before: they would start runs or write again."""
+    def delete_after(self, *parts: IConstruct) -> None:
+        """Let these be deleted first: they would start runs or write again."""
         for part in parts:
             part.node.add_dependency(self.emptied)

@@ -22,12 +22,12 @@ from infra.training.spark import spark_cluster
 
 PARALLEL_STEPS: Final = 2  # Predict beside Train
 _NAMED_AT_RUN_TIME: Final = (
-    "SageMaker makes up the names of a run's jobs, all beginning with pipelines-, when it starts them."
+    "SageMaker generates the names of a run's jobs, with the prefix pipelines-, when it starts them."
 )
 
 
 class Training(Construct):
-    """`pipeline`, its ARN, `group`, the model package group, and `image`, what steps run in."""
+    """`pipeline` and its ARN, `group` (the model package group), and `image` of the steps."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, settings: Settings, storage: Storage, key: kms.IKey
@@ -81,7 +81,7 @@ class Training(Construct):
         return self._stack.format_arn(service="sagemaker", resource=resource, resource_name=name)
 
     def _pipeline_role(self, settings: Settings, storage: Storage, key: kms.IKey) -> iam.Role:
-        """Starts jobs in the jobs' role, reads what conditions ask for, registers: approves nothing, trains nothing."""
+        """The pipeline's role: starts jobs with the jobs' role, reads property files, registers. It cannot approve."""
         role = iam.Role(
             self,
             "PipelineRole",
@@ -108,22 +108,22 @@ class Training(Construct):
             role,
             ["s3:GetObject"],
             [f"{artifacts}/{RUNS}/*"],
-            why="A run's files lie below its id, made up when it starts.",
+            why="Keys contain the id of a run, which is generated when it starts.",
         )
         # It writes nothing, and the jobs' own role makes the grants for their volumes.
         allow(role, ["kms:Decrypt"], [key.key_arn])
         return role
 
     def _allow_registration(self, role: iam.Role, settings: Settings) -> None:
-        """Register versions, which wait: who starts a run chooses its ApprovalStatus, and must not approve by that."""
+        """Register versions as pending: whoever starts a run chooses ApprovalStatus, and must not approve with it."""
         group = self.group.attr_model_package_group_arn
         packages = self._arn("model-package", f"{settings.group_name}/*")
-        numbered = "The registry numbers versions of the group when they are made."
+        numbered = "The registry numbers a version when it is registered."
         statuses = ["PendingManualApproval", *(["Approved"] if settings.approval == "automatic" else [])]
-        waits = {"StringEquals": {"sagemaker:ModelApprovalStatus": statuses}}
-        allow(role, ["sagemaker:CreateModelPackage"], [group, packages], why=numbered, conditions=waits)
+        pending = {"StringEquals": {"sagemaker:ModelApprovalStatus": statuses}}
+        allow(role, ["sagemaker:CreateModelPackage"], [group, packages], why=numbered, conditions=pending)
         allow(role, ["sagemaker:DescribeModelPackage", "sagemaker:AddTags"], [packages], why=numbered)
-        # The step asks for the first even where the group exists.
+        # The step calls the first even where the group exists.
         allow(role, ["sagemaker:CreateModelPackageGroup", "sagemaker:DescribeModelPackageGroup"], [group])
         # The registry looks up the image in the caller's name (AmazonSageMakerModelRegistryFullAccess has both).
         allow(role, ["ecr:BatchGetImage", "ecr:DescribeImages"], [self.image.repository_arn])

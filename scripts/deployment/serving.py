@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from infra.endpoint.function.desired_endpoint import EndpointSettings, Wanted
+from infra.endpoint.function.desired_endpoint import DesiredEndpoint, EndpointSettings
 from pipeline.contract import names as c
 from scripts.deployment.check_result import FAILED, OK, WARNING, Line
 from scripts.deployment.deployed_environment import Environment
@@ -26,10 +26,10 @@ def endpoint(environment: Environment) -> Iterator[Line]:
     """Its status, and the version that it serves against champion.json."""
     settings = endpoint_settings(environment)
     if settings is None:
-        yield Line("endpoint", OK, "none is wanted (serving=off)")
+        yield Line("endpoint", OK, "none is desired (serving=off)")
         return
     found = environment.json_object(f"{c.CHAMPION_CHANNEL}/{c.CHAMPION_FILE}")
-    wanted = Wanted.of(settings, found[0] if found else None)
+    desired = DesiredEndpoint.of(settings, found[0] if found else None)
     follow = environment.invoke("Serving")
     client = environment.deployed.client
     try:
@@ -37,10 +37,10 @@ def endpoint(environment: Environment) -> Iterator[Line]:
     except client.exceptions.ClientError as error:
         if error.response["Error"]["Code"] not in ("ValidationException", "ValidationError", "ResourceNotFound"):
             raise
-        if wanted is None:
+        if desired is None:
             yield Line("endpoint", OK, f"{settings.name} is made when a version is approved")
         else:
-            yield Line("endpoint", FAILED, f"{settings.name} is missing, version {wanted.version} is approved", follow)
+            yield Line("endpoint", FAILED, f"{settings.name} is missing, version {desired.version} is approved", follow)
         return
     status, config = described["EndpointStatus"], described["EndpointConfigName"]
     if status in _CHANGING:
@@ -50,8 +50,8 @@ def endpoint(environment: Environment) -> Iterator[Line]:
     elif status != "InService":
         reason = f"{settings.name} is {status}: {described.get('FailureReason', 'no reason is given')}"
         yield Line("endpoint", FAILED, reason, 'docs/runbook.md, "endpoint ... could not take version N"')
-    elif wanted is None or config != wanted.name:
-        version = wanted.version if wanted else "none"
+    elif desired is None or config != desired.name:
+        version = desired.version if desired else "none"
         yield Line("endpoint", FAILED, f"{settings.name} serves {config}, the champion is version {version}", follow)
     else:
-        yield Line("endpoint", OK, f"{settings.name} serves version {wanted.version}")
+        yield Line("endpoint", OK, f"{settings.name} serves version {desired.version}")

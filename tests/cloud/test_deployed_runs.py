@@ -24,7 +24,7 @@ RECORDED_RUN = "p4jn9xou8a8s"
 @pytest.fixture(scope="module")
 def gate(deployed: Deployed) -> str:
     """The workflow through which every automatic start goes."""
-    return deployed.resource("AWS::StepFunctions::StateMachine", "Gate")
+    return deployed.resource("AWS::StepFunctions::StateMachine", "TriggersWorkflow")
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from sagemaker_emulation import REGION
 
 from infra.failure_notifications.function import handler
 from infra.failure_notifications.function.failure_emails import Run, run_failed, run_stopped, step_failed
-from infra.lambda_shared.emails import Mail
+from infra.lambda_shared.emails import Email
 
 ARN = "arn:aws:sagemaker:eu-west-1:111122223333:pipeline/p/execution/x1"
 RUN = Run(ARN, "p", "prod", "aws", "eu-west-1")
@@ -41,7 +41,7 @@ def job(kind: str, name: str) -> dict[str, Any]:
 
 
 def test_a_step_of_which_nothing_is_known() -> None:
-    assert step_failed(RUN, {"StepName": "Train"}, "", "drift") == Mail(
+    assert step_failed(RUN, {"StepName": "Train"}, "", "drift") == Email(
         "[prod] p: step Train failed",
         f"""Step Train of pipeline p (environment prod) failed.
 
@@ -99,7 +99,7 @@ def described(status: str, **more: Any) -> dict[str, Any]:
 
 def test_a_run_that_failed_or_was_stopped() -> None:
     run = RUN.with_state(described("Failed", LastModifiedTime=NOON + timedelta(minutes=3)), [])
-    assert run_failed(run, "manual") == Mail(
+    assert run_failed(run, "manual") == Email(
         "[prod] p: a run failed",
         f"""A run of pipeline p (environment prod) failed, and no step of it did.
 
@@ -111,7 +111,7 @@ Started        2026-11-23T17:00:00Z
 Failed         2026-11-23T17:03:00Z, after 3.0 minutes
 {WHERE.replace("TITLE", "a run failed")}""",
     )
-    assert run_stopped(run, "manual") == Mail(
+    assert run_stopped(run, "manual") == Email(
         "[prod] p: a run was stopped",
         f"""A run of pipeline p (environment prod) was stopped before its end.
 Who stopped it knows why: CloudTrail records StopPipelineExecution.
@@ -134,7 +134,7 @@ def test_a_run_is_what_the_service_says() -> None:
 
 
 # --- which runs and steps ---------------------------------------------------------------------------------------------
-def services(**answers: Any) -> tuple[handler.Services, RecordingClient]:
+def services(**answers: Any) -> tuple[handler.RunServices, RecordingClient]:
     client = RecordingClient(**answers)
     made: Any = SimpleNamespace(sagemaker=client, clock=lambda: 1_000_000.0, pause=lambda _: None)
     return made, client
@@ -296,6 +296,6 @@ def test_a_run_that_cannot_be_read_does_not_keep_the_others_back(world: RunWorld
 
 
 def test_its_outbox_has_its_clock_and_its_pauses(world: RunWorld) -> None:
-    outbox = world.services.outbox()
-    assert (outbox.objects, outbox.client, outbox.prefix) == (world.services.objects, world, "outbox/runs/")
+    outbox = world.services.outbox("outbox/runs/")
+    assert (outbox.bucket, outbox.client, outbox.prefix) == (world.services.bucket, world, "outbox/runs/")
     assert (outbox.clock, outbox.pause) == (world.services.clock, world.services.pause)

@@ -21,7 +21,7 @@ from sagemaker_emulation import REGION, taught
 from serving_worlds import SETTINGS, EndpointWorld, champion_json, refused
 
 from infra.endpoint.function import handler
-from infra.endpoint.function.desired_endpoint import ATTEMPT, INSTANCE, SETTINGS_VARIABLE, Wanted
+from infra.endpoint.function.desired_endpoint import ATTEMPT, INSTANCE, SETTINGS_VARIABLE, DesiredEndpoint
 from infra.endpoint.function.reconcile_endpoint import ServingError
 
 MACHINES = replace(SETTINGS, kind=INSTANCE)
@@ -51,8 +51,8 @@ def world() -> Iterator[EndpointWorld]:
         yield one
 
 
-def wanted(version: int) -> Wanted:
-    found = Wanted.of(SETTINGS, json.loads(champion_json(version)))
+def wanted(version: int) -> DesiredEndpoint:
+    found = DesiredEndpoint.of(SETTINGS, json.loads(champion_json(version)))
     assert found
     return found
 
@@ -384,7 +384,7 @@ def remove(world: EndpointWorld, *, pauses: int = 10) -> list[str]:
     def left() -> int:
         return 60_000 if len(seen) < pauses else 0
 
-    endpoints, objects = world.services.endpoints, world.services.objects  # type: ignore[attr-defined]
+    endpoints, objects = world.services.endpoints, world.services.bucket  # type: ignore[attr-defined]
     handler.remove_all(endpoints, objects, milliseconds_left=left, pause=pause)
     return seen
 
