@@ -20,8 +20,8 @@ import click
 from pipeline.contract import names as c
 from pipeline.local import local_deployment
 from pipeline.local.plan.describe_responses import timestamp
-from pipeline.local.store.local_champion import promote, read_champion, unusable
-from pipeline.local.store.registry import APPROVED, PENDING, REJECTED, Registry, RegistryError
+from pipeline.local.store.local_champion import promote, read_champion, unusable_reason
+from pipeline.local.store.registry import APPROVED, PENDING, REJECTED, LocalRegistry, RegistryError
 from pipeline.local.store.store import Store
 from pipeline.local.store.store_errors import StoreError, explain
 from scripts.cloud.connection import aws_options, explained
@@ -61,8 +61,8 @@ class Review(Protocol):
         """Record a decision and make the champion what the registry now says."""
         ...
 
-    def place(self, uri: str) -> str:
-        """Where people find a file."""
+    def location(self, uri: str) -> str:
+        """Location of a file, for messages."""
         ...
 
 
@@ -120,7 +120,7 @@ class LocalReview:
         if not (self.folder / "registry").is_dir():
             raise click.UsageError(f"{self.folder} is no store of local runs: make one with make run, or give --store")
         self.store = Store(self.folder)
-        self.registry = Registry(self.store)
+        self.registry = LocalRegistry(self.store)
 
     @property
     def name(self) -> str:
@@ -132,8 +132,8 @@ class LocalReview:
         """What makes a version."""
         return "make run registers one"
 
-    def place(self, uri: str) -> str:
-        """Where a file of the store lies."""
+    def location(self, uri: str) -> str:
+        """Path of a file of the store."""
         return str(self.store.object_path(uri))
 
     @property
@@ -167,7 +167,7 @@ class LocalReview:
     def decide(self, version: int | None, status: str, reason: str | None) -> dict[str, Any]:
         """Record a decision and make the champion what the registry now says."""
         package = self.get(version)
-        problem = unusable(self.store, package) if status == APPROVED else None
+        problem = unusable_reason(self.store, package) if status == APPROVED else None
         if problem:
             _refuse(f"{problem}. Nothing was changed; approve another version")
         decided = self.registry.set_approval(
@@ -224,7 +224,7 @@ def show(review: Review, version: int | None, as_json: bool) -> None:
     click.echo(f"version {brief['version']}: {brief['status']}{', in use' if brief['champion'] else ''}")
     click.echo(str(package.get("ModelPackageDescription", "")))
     for name, value in sorted(package.get("CustomerMetadataProperties", {}).items()):
-        shown = review.place(value) if name == "report" else value
+        shown = review.location(value) if name == "report" else value
         click.echo(f"  {name.replace('_', ' ')}: {shown}")
 
 

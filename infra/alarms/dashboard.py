@@ -13,11 +13,11 @@ from infra.alarms.run_alarms import NAMESPACE
 from infra.endpoint.function.desired_endpoint import VARIANT
 from infra.foundation.storage import Storage
 from infra.settings.settings import Settings
-from infra.training.definition import all_steps
+from pipeline.contract.code_version import all_steps
 from pipeline.contract.metrics import metrics_of, primary_metric
 from pipeline.contract.workload import load_spec, read_definition
 
-# Published by the approval function: the last evaluated candidate, the champion, and what the nightly monitor saw.
+# Published by the approval function: the last evaluated candidate, the champion, and the monitor.
 MODEL_NAMESPACE: Final = "ModelRetraining"
 DAY: Final = 86400
 HALF_WIDTH: Final = 12

@@ -52,9 +52,9 @@ class Outbox:
     clock: Callable[[], float] = time.time
     pause: Callable[[float], None] = field(default=time.sleep)
 
-    def record(self, name: str, topic: str, mail: Email) -> None:
+    def record(self, name: str, topic: str, email: Email) -> None:
         """Keep an email to be sent, unless one of that name was recorded before."""
-        notice = Notice(topic, sns_subject(mail.subject), sns_message(mail.text))
+        notice = Notice(topic, sns_subject(email.subject), sns_message(email.text))
         self.bucket.write(self.prefix + name, _text(notice), over=S3Object(None, None))
 
     def names(self, prefix: str = "") -> dict[str, bool]:

@@ -115,7 +115,7 @@ class Training(Construct):
         return role
 
     def _allow_registration(self, role: iam.Role, settings: Settings) -> None:
-        """Register versions as pending: whoever starts a run chooses ApprovalStatus, and must not approve with it."""
+        """Register versions as pending: the start of a run can set ApprovalStatus, and must not approve."""
         group = self.group.attr_model_package_group_arn
         packages = self._arn("model-package", f"{settings.group_name}/*")
         numbered = "The registry numbers a version when it is registered."

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ import aws_cdk as cdk
 
 from infra.settings.settings import Settings
 from infra.settings.settings_validation import SettingError, limit_defaults, steps_with
-from pipeline.contract.code_version import code_version, definition_file, git_revision
+from pipeline.contract.code_version import all_steps, code_version, definition_file, git_revision
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import read_definition
 from pipeline.definition.service_rules import Finding, check_definition
@@ -122,15 +122,6 @@ def _cluster(step: Mapping[str, Any]) -> dict[str, Any] | None:
         "ClusterConfig"
     )
     return found
-
-
-def all_steps(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Every step, those in the branches of conditions included."""
-    for step in steps:
-        yield step
-        if step["Type"] == "Condition":
-            yield from all_steps(step["Arguments"]["IfSteps"])
-            yield from all_steps(step["Arguments"]["ElseSteps"])
 
 
 def bound_body(settings: Settings, constants: Mapping[str, str]) -> str:

@@ -97,7 +97,7 @@ def _allow_logs(role: iam.Role) -> None:
         role,
         ["cloudwatch:PutMetricData"],
         ["*"],
-        why="The action supports no resource-level permissions; the condition limits it to the namespaces of job metrics.",
+        why="The action supports no resource-level permissions; the condition names those of job metrics.",
         conditions={
             "StringEquals": {"cloudwatch:namespace": ["/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs"]}
         },

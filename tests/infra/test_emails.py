@@ -1,4 +1,4 @@
-"""What people read about versions, also where less is known than usual; docs/mails.md has the usual ones."""
+"""What people read about versions, also where less is known than usual; docs/emails.md has the usual ones."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_a_champion_that_left_and_a_problem() -> None:
     assert withdrawal_notice(3, ENVIRONMENT).subject == "[p] no champion: version 3 was withdrawn"
     told = problem_notice("version 3 is approved, but: no artifact: x", ENVIRONMENT)
     assert told.subject == "[p] version 3 is approved, but"
-    assert told.text.startswith("version 3 is approved, but: no artifact: x\n\nEverything else goes on.")
+    assert told.text.startswith("version 3 is approved, but: no artifact: x\n\nEverything else continues.")
     for mail in (withdrawal_notice(3, ENVIRONMENT), told):
         assert f"  python -m scripts.review_model list {OPTIONS}\n" in mail.text
 

@@ -27,10 +27,10 @@ WHERE = f"""Run            {ARN}
 Dashboard      {DASHBOARD}
 
 What to do:    docs/runbook.md, "TITLE"
-Look closer:   python -m scripts.show_execution {ARN}
+Details:       python -m scripts.show_execution {ARN}
 Run again:     python -m scripts.start_execution --pipeline p --region eu-west-1
 """
-RETRY = f"""Go on from this step, with the same data and definition, when the run has ended:
+RETRY = f"""Resume from this step, with the same data and definition, when the run has ended:
   aws sagemaker retry-pipeline-execution --region eu-west-1 --pipeline-execution-arn {ARN}
 """
 NOON = datetime(2026, 11, 23, 12, tzinfo=timezone(timedelta(hours=-5)))
@@ -51,8 +51,8 @@ SageMaker gave none: see the logs.
 Triggered by   drift
 Step started   at an unknown time
 Step ended     at an unknown time, after an unknown time
-Job            this step has none
-Logs           none: the reason above is all there is
+Job            none
+Logs           none: see the reason above
 {WHERE.replace("TITLE", "step Train failed")}{RETRY}""",
     )
 
@@ -88,7 +88,7 @@ def test_after_a_fail_step_no_retry_is_offered() -> None:
     others = RUN.with_state(described("Failed"), [{}, {"Metadata": {"ProcessingJob": {}}}])
     assert step_failed(others, {"StepName": "S"}, "r", "t").text.endswith(RETRY)
     ended = RUN.with_state(described("Failed"), [{"Metadata": {}}, {"Metadata": {"Fail": {}}}])
-    remedy = "               with --param NAME=VALUE; the same data with the same limits is not judged twice\n"
+    remedy = "               with --param NAME=VALUE; the same data with the same limits is not evaluated twice\n"
     text = step_failed(ended, {"StepName": "S"}, "r", "t").text
     assert text.endswith(WHERE.replace("TITLE", "step S failed") + remedy)
 
@@ -114,7 +114,7 @@ Failed         2026-11-23T17:03:00Z, after 3.0 minutes
     assert run_stopped(run, "manual") == Email(
         "[prod] p: a run was stopped",
         f"""A run of pipeline p (environment prod) was stopped before its end.
-Who stopped it knows why: CloudTrail records StopPipelineExecution.
+CloudTrail records who stopped it: event StopPipelineExecution.
 
 Triggered by   manual
 Started        2026-11-23T17:00:00Z

@@ -108,7 +108,7 @@ def test_the_endpoint_ends_at_the_champion(history: Any, between: Any, end: int 
             check_nothing_is_left_over(world)
         elif end in world.broken:
             assert serves(world) != end
-            assert any(f"could not take version {end}" in subject for _, subject, _ in world.mails)
+            assert any(f"could not be updated to version {end}" in subject for _, subject, _ in world.mails)
         else:
             assert serves(world) == end
             check_nothing_is_left_over(world)
@@ -237,7 +237,7 @@ def test_create_update_roll_back_withdraw(world: EndpointWorld) -> None:
     assert steps[17:21] == ["delete", "done", "done", "done"]
     ((topic, subject, text),) = world.mails
     assert (topic, "version 13" in subject) == (SETTINGS.alerts_topic, True)
-    assert "goes on serving retraining-test-v2-" in text
+    assert "still serves retraining-test-v2-" in text
     assert "did not answer the ping" in text
     check_nothing_is_left_over(world)
 
@@ -259,7 +259,7 @@ def test_the_mail_is_the_documented_one(world: EndpointWorld, root: Path) -> Non
     world.quiet()
     ((_, subject, text),) = world.mails
     shown = f"Subject: {subject}\n\n{text}".replace(wanted(13).name, "retraining-test-v13-DIGEST")
-    assert shown in (root / "docs" / "mails.md").read_text(encoding="utf-8")
+    assert shown in (root / "docs" / "emails.md").read_text(encoding="utf-8")
 
 
 def test_a_failed_version_is_tried_again_when_the_attempt_is_removed(world: EndpointWorld) -> None:

@@ -147,7 +147,7 @@ def test_a_piece_of_work_is_repeated_until_none_is_left(capsys: pytest.CaptureFi
 def test_with_less_than_20_seconds_left_it_ends_and_says_how_far_it_came() -> None:
     with pytest.raises(OutOfTimeError) as ended:
         left(19_999).repeat(lambda: 1000, "objects in b")
-    remedy = "run cdk destroy again, it goes on from there"
+    remedy = "run cdk destroy again: it resumes"
     assert str(ended.value) == f"there are still objects in b (1,000 seen to so far): {remedy}"
 
 

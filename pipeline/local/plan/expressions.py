@@ -68,7 +68,7 @@ def references(value: object) -> Iterator[str]:
 
 
 def evaluate(value: object, scope: Scope) -> Any:  # noqa: ANN401 (any JSON value comes in and goes out)
-    """`value` with each expression in it, at any depth, replaced by what it stands for; raises ExpressionError."""
+    """`value` with each expression in it, at any depth, replaced by its value; raises ExpressionError."""
     match function_of(value), value:
         case "Get", {"Get": str(path)}:
             return _get(path, scope)

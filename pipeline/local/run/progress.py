@@ -1,4 +1,4 @@
-"""Shows a run while it lasts: a live table in a terminal, plain lines elsewhere, nothing when asked to be quiet."""
+"""Shows the progress of a run: a live table in a terminal, plain lines elsewhere, nothing with --quiet."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _STYLES = {
 
 
 class Listener(Protocol):
-    """Told of each change of a run, always from the thread that runs it."""
+    """Called at each change of a run, always from the thread that runs it."""
 
     def run_started(self, run: RunResult) -> None:
-        """The run begins, or goes on."""
+        """The run starts, or is resumed."""
         ...
 
     def step_changed(self, run: RunResult, step: StepResult) -> None:
@@ -47,20 +47,20 @@ class Listener(Protocol):
         ...
 
 
-class Quiet:
-    """Says nothing."""
+class NoProgress:
+    """Prints nothing."""
 
     def run_started(self, run: RunResult) -> None:
-        """Says nothing."""
+        """Prints nothing."""
 
     def step_changed(self, run: RunResult, step: StepResult) -> None:
-        """Says nothing."""
+        """Prints nothing."""
 
     def run_ended(self, run: RunResult) -> None:
-        """Says nothing."""
+        """Prints nothing."""
 
 
-class Lines:
+class PlainProgress:
     """One plain line for each change, for pipes and logs."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -87,7 +87,7 @@ class Lines:
         self._stream.flush()
 
 
-class LiveTable:
+class LiveProgress:
     """A table of the steps that is redrawn in place; it stays on the screen when the run has ended."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -106,7 +106,7 @@ class LiveTable:
         self._live.start()
 
     def step_changed(self, run: RunResult, step: StepResult) -> None:
-        """Takes up the change; the next redraw shows it."""
+        """Keeps the change for the next redraw."""
         self._run = run
 
     def run_ended(self, run: RunResult) -> None:
@@ -134,7 +134,7 @@ class LiveTable:
 
 
 def describe(step: StepResult) -> str:
-    """A step's status, time and what is special about it, in one line; of a condition, what it found."""
+    """A step's status, time and notes in one line; of a condition, its outcome."""
     note = _note(step)
     untimed = step.started_at is None or step.reused or step.outcome is not None
     taken = "" if untimed else f" in {_elapsed(step.started_at or 0.0, step.ended_at)}"
@@ -148,7 +148,7 @@ def _end(step: StepResult) -> str:
 def _note(step: StepResult) -> str:
     notes = []
     if step.reused:
-        notes.append("kept from before")
+        notes.append("reused")
     if step.cached:
         notes.append("cached")
     if step.attempts > 1:
@@ -166,5 +166,5 @@ def listener_for(stream: TextIO | None = None, *, quiet: bool = False) -> Listen
     """The listener that suits the stream (default: stderr)."""
     stream = stream or sys.stderr
     if quiet:
-        return Quiet()
-    return LiveTable(stream) if stream.isatty() else Lines(stream)
+        return NoProgress()
+    return LiveProgress(stream) if stream.isatty() else PlainProgress(stream)
