@@ -247,7 +247,7 @@ def test_an_endpoint_that_could_not_be_created_waits_for_another_version(world: 
     world.quiet()
     assert (world.endpoint or {})["EndpointStatus"] == "Failed"
     assert len(world.mails) == 1
-    assert "answers nobody" in world.mails[0][2]
+    assert "does not answer requests" in world.mails[0][2]
     world.promote(1)
     world.quiet()
     assert serves(world) == 1
