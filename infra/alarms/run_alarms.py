@@ -34,20 +34,12 @@ class RunAlarms(Construct):
         approval: ModelApproval,
     ) -> None:
         super().__init__(scope, construct_id)
-        self._settings, self._pipeline_name, self._alerts = settings, pipeline_name, alerts
         if settings.enabled:
-            self.overdue = self._alarm_on_overdue(approval.function)
+            self.overdue = self._alarm_on_overdue(settings, pipeline_name, alerts, approval.function)
 
-    def _metric(self, name: str, period: cdk.Duration) -> cloudwatch.Metric:
-        return cloudwatch.Metric(
-            namespace=NAMESPACE,
-            metric_name=name,
-            dimensions_map={"PipelineName": self._pipeline_name},
-            period=period,
-            statistic="Sum",
-        )
-
-    def _alarm_on_overdue(self, function: lambda_.IFunction) -> cloudwatch.Alarm:
+    def _alarm_on_overdue(
+        self, settings: Settings, pipeline_name: str, alerts: Alerts, function: lambda_.IFunction
+    ) -> cloudwatch.Alarm:
         """No successful run for the longest time between two, and six hours for the run itself; missing data breaches.
 
         CloudWatch evaluates an alarm as soon as it is created, when no run can have succeeded yet. So hours before the
@@ -56,7 +48,6 @@ class RunAlarms(Construct):
         series have a value for every hour, and IF has none where the metric that it chooses has none (it breaches):
         docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
         """
-        settings = self._settings
         hours = math.ceil(longest_gap_hours(settings.schedule)) + RUN_HOURS
         began = cdk.CustomResource(
             self,
@@ -68,12 +59,19 @@ class RunAlarms(Construct):
             properties={"Schedule": settings.schedule, "TimeZone": settings.time_zone},
         )
         since = began.get_att_string(NOW)
+        succeeded = cloudwatch.Metric(
+            namespace=NAMESPACE,
+            metric_name="ExecutionSucceeded",
+            dimensions_map={"PipelineName": pipeline_name},
+            period=HOUR,
+            statistic="Sum",
+        )
         watched = cloudwatch.MathExpression(
             expression=f"IF(EPOCH(TIME_SERIES(1)) < {since}, 1, succeeded)",
-            using_metrics={"succeeded": self._metric("ExecutionSucceeded", HOUR)},
+            using_metrics={"succeeded": succeeded},
             period=HOUR,
         )
-        return self._alerts.alarm_on(
+        return alerts.alarm_on(
             "RunOverdue",
             watched,
             summary=f"No run has succeeded for {hours} hours.",

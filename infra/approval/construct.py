@@ -21,7 +21,7 @@ from constructs import Construct
 from infra.alarms.alerts import FIVE_MINUTES, Alerts
 from infra.approval.function import monitor_metrics
 from infra.foundation.lambda_function import lambda_function
-from infra.foundation.permissions import allow
+from infra.foundation.permissions import allow, allow_outbox, sagemaker_arn
 from infra.foundation.storage import RUNS_PREFIX
 from infra.lambda_shared import environment
 from infra.settings.settings import Settings
@@ -139,20 +139,17 @@ class ModelApproval(Construct):
 
 def allow_registry(role: iam.Role, group_name: str) -> None:
     """Read the group's packages; only people approve."""
-    packages = cdk.Stack.of(role).format_arn(
-        service="sagemaker", resource="model-package", resource_name=f"{group_name}/*"
-    )
+    packages = sagemaker_arn(role, "model-package", f"{group_name}/*")
     allow(role, ["sagemaker:ListModelPackages", "sagemaker:DescribeModelPackage"], [packages], why=_NUMBERED_LATER)
 
 
 def allow_objects(role: iam.Role, bucket: s3.IBucket, key: kms.IKey, seeds: Mapping[str, str]) -> None:
     """Read runs, the last-evaluated record, monitor; write champion/, outbox, approvals, registrations, all seeds."""
-    runs, champion, outbox, approvals, last_evaluated, registered, monitor = (
+    runs, champion, approvals, last_evaluated, registered, monitor = (
         bucket.arn_for_objects(key)
         for key in (
             f"{RUNS_PREFIX}*",
             f"{environment.CHAMPION_PREFIX}*",
-            f"{environment.OUTBOX_PREFIX}*",
             environment.APPROVALS_KEY,
             LAST_EVALUATED_KEY,
             REGISTERED_KEY,
@@ -162,9 +159,7 @@ def allow_objects(role: iam.Role, bucket: s3.IBucket, key: kms.IKey, seeds: Mapp
     others = sorted(key for key in seeds if not key.startswith(environment.CHAMPION_PREFIX))
     allow(role, ["s3:GetObject"], [runs], why=_NAMED_LATER)
     allow(role, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [champion], why=_NAMED_LATER)
-    allow(role, ["s3:GetObject", "s3:PutObject"], [outbox], why=_NAMED_LATER)
+    allow_outbox(role, bucket, key, environment.OUTBOX_PREFIX)
     allow(role, ["s3:PutObject"], [bucket.arn_for_objects(key) for key in others])
     allow(role, ["s3:GetObject", "s3:PutObject"], [approvals, registered])
     allow(role, ["s3:GetObject"], [last_evaluated, monitor])
-    allow(role, ["s3:ListBucket"], [bucket.bucket_arn])  # without it a missing object looks like a forbidden one
-    allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])

@@ -13,7 +13,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.endpoint.function.desired_endpoint import INSTANCE, PREFIX, EndpointSettings
-from infra.foundation.permissions import allow, service_principal
+from infra.foundation.permissions import allow, allow_outbox, sagemaker_arn, service_principal
 from infra.lambda_shared.environment import CHAMPION_PREFIX, SERVING_OUTBOX_PREFIX
 from infra.settings.settings import Settings
 from infra.training.image import Image
@@ -76,15 +76,10 @@ def allow_endpoint_changes(
     alarms: Sequence[cloudwatch.IAlarm],
 ) -> None:
     """Create, update and delete this endpoint with its models and configurations, and copy artifacts."""
-    stack = cdk.Stack.of(role)
-
-    def arn(resource: str, name: str) -> str:
-        return stack.format_arn(service="sagemaker", resource=resource, resource_name=name)
-
     models, configs, this = (
-        arn("model", f"{plan.own}*"),
-        arn("endpoint-config", f"{plan.own}*"),
-        arn("endpoint", plan.name),
+        sagemaker_arn(role, "model", f"{plan.own}*"),
+        sagemaker_arn(role, "endpoint-config", f"{plan.own}*"),
+        sagemaker_arn(role, "endpoint", plan.name),
     )
     allow(role, ["sagemaker:CreateModel", "sagemaker:DeleteModel", "sagemaker:AddTags"], [models], why=_NUMBERED_LATER)
     allow(
@@ -108,19 +103,10 @@ def allow_endpoint_changes(
     )
     passed = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
     allow(role, ["iam:PassRole"], [endpoint.role_arn], conditions=passed)
-    champion, copies, outbox = (
-        artifact_bucket.arn_for_objects(f"{prefix}*") for prefix in (CHAMPION_PREFIX, PREFIX, SERVING_OUTBOX_PREFIX)
-    )
+    champion, copies = (artifact_bucket.arn_for_objects(f"{prefix}*") for prefix in (CHAMPION_PREFIX, PREFIX))
     allow(role, ["s3:GetObject"], [champion], why=_NUMBERED_LATER)
     allow(role, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [copies], why=_NUMBERED_LATER)
-    allow(
-        role,
-        ["s3:GetObject", "s3:PutObject"],
-        [outbox],
-        why="Each email is an object, named when it is recorded.",
-    )
-    allow(role, ["s3:ListBucket"], [artifact_bucket.bucket_arn])
-    allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])
+    allow_outbox(role, artifact_bucket, key, SERVING_OUTBOX_PREFIX)
     if plan.kind == INSTANCE:  # SageMaker checks, in the caller's name, that it may use the key for the volumes
         allow_volume_grants(role, key)
         _allow_rollback(role, alarms)

@@ -20,7 +20,7 @@ from constructs import Construct
 
 from infra.alarms.alerts import FIVE_MINUTES, Alerts
 from infra.foundation.lambda_function import lambda_function
-from infra.foundation.permissions import allow
+from infra.foundation.permissions import allow, allow_outbox, sagemaker_arn
 from infra.lambda_shared import environment
 from infra.settings.settings import Settings
 from infra.training.construct import Training
@@ -66,7 +66,7 @@ class FailureNotifications(Construct):
         )
         self.function, self.role, log = made.function, made.role, made.log_group.log_group_name
         allow_reading_runs(self.role, training)
-        allow_outbox(self.role, artifact_bucket, key)
+        allow_outbox(self.role, artifact_bucket, key, environment.RUNS_OUTBOX_PREFIX)
         alerts.allow_publish(self.role)
         allow(self.role, ["sqs:SendMessage"], [undelivered.queue_arn])
         alerts.alarm_on(
@@ -109,23 +109,9 @@ def allow_reading_runs(role: iam.Role, training: Training) -> None:
         [f"{training.pipeline_arn}/execution/*"],
         why="SageMaker generates the id of an execution when it starts.",
     )
-    jobs = cdk.Stack.of(role).format_arn(service="sagemaker", resource="processing-job", resource_name="pipelines-*")
     allow(
         role,
         ["sagemaker:DescribeProcessingJob"],
-        [jobs],
+        [sagemaker_arn(role, "processing-job", "pipelines-*")],
         why="SageMaker generates the names of a run's jobs, with the prefix pipelines-.",
     )
-
-
-def allow_outbox(role: iam.Role, bucket: s3.IBucket, key: kms.IKey) -> None:
-    """The emails of this function: see `infra.lambda_shared.outbox`."""
-    outbox = bucket.arn_for_objects(f"{environment.RUNS_OUTBOX_PREFIX}*")
-    allow(
-        role,
-        ["s3:GetObject", "s3:PutObject"],
-        [outbox],
-        why="Each email is an object, named when it is recorded.",
-    )
-    allow(role, ["s3:ListBucket"], [bucket.bucket_arn])
-    allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
 from constructs import IConstruct
 
 
@@ -52,6 +54,19 @@ def service_principal(service: str) -> iam.ServicePrincipal:
     return iam.ServicePrincipal(
         f"{service}.amazonaws.com", conditions={operator: {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID}}
     )
+
+
+def allow_outbox(role: iam.Role, bucket: s3.IBucket, key: kms.IKey, prefix: str) -> None:
+    """Keep emails below a prefix (`infra.lambda_shared.outbox`), list the bucket and use its key."""
+    objects = [bucket.arn_for_objects(f"{prefix}*")]
+    allow(role, ["s3:GetObject", "s3:PutObject"], objects, why="Each email is an object, named when it is recorded.")
+    allow(role, ["s3:ListBucket"], [bucket.bucket_arn])  # without it a missing object looks like a forbidden one
+    allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])
+
+
+def sagemaker_arn(scope: IConstruct, resource: str, name: str) -> str:
+    """The ARN of a resource of SageMaker in the stack's account and region."""
+    return cdk.Stack.of(scope).format_arn(service="sagemaker", resource=resource, resource_name=name)
 
 
 def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:

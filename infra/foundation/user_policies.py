@@ -18,7 +18,7 @@ from constructs import Construct
 
 from infra.alarms.alerts import Alerts
 from infra.endpoint.function.desired_endpoint import ATTEMPT
-from infra.foundation.permissions import allow
+from infra.foundation.permissions import allow, sagemaker_arn
 from infra.foundation.storage import RUNS_PREFIX, Storage
 from infra.settings.settings import Settings
 from infra.training.construct import Training
@@ -98,7 +98,7 @@ class UserPolicies(Construct):
             [f"{pipeline}/execution/*"],
             why=_RUN_IDS_LATER,
         )
-        jobs = self._arn("processing-job", "pipelines-*")
+        jobs = sagemaker_arn(self, "processing-job", "pipelines-*")
         allow(policy, ["sagemaker:DescribeProcessingJob"], [jobs], why=_NAMED_AT_RUN_TIME)
         if self._settings.serving != "off":  # the runbook: retry a version that the endpoint could not be updated to
             allow(policy, ["s3:DeleteObject"], [self._storage.artifacts.arn_for_objects(ATTEMPT)])
@@ -143,9 +143,6 @@ class UserPolicies(Construct):
         stack = cdk.Stack.of(self)
         return f"{service}.{stack.region}.{stack.url_suffix}"
 
-    def _arn(self, resource: str, name: str) -> str:
-        return cdk.Stack.of(self).format_arn(service="sagemaker", resource=resource, resource_name=name)
-
     @property
     def _packages(self) -> str:
-        return self._arn("model-package", f"{self._settings.group_name}/*")
+        return sagemaker_arn(self, "model-package", f"{self._settings.group_name}/*")

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from infra.lambda_shared.clients import S3
+from infra.lambda_shared.clients import Boto3Client
 
 # 412: the condition does not hold; 409: another write to the same key is under way; 404: If-Match, but no object.
 _LOST_RACE: Final = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
@@ -54,7 +54,7 @@ class S3Object:
 class Bucket:
     """One bucket."""
 
-    client: S3
+    client: Boto3Client
     name: str
 
     def read(self, key: str, *, bucket: str | None = None, refused: bool = False) -> S3Object:

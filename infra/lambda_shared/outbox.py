@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Final
 
 from infra.lambda_shared.bucket import Bucket, S3Object
-from infra.lambda_shared.clients import Sns
+from infra.lambda_shared.clients import Boto3Client
 from infra.lambda_shared.emails import Email, sns_message, sns_subject
 
 # A claim is another's until it is older than an invocation can be (the functions time out after two minutes).
@@ -46,7 +46,7 @@ class Outbox:
     """The notices of one function, below `prefix`; `claim` is this invocation's own, even among retries."""
 
     bucket: Bucket
-    client: Sns
+    client: Boto3Client
     prefix: str
     claim: str = field(default_factory=lambda: uuid.uuid4().hex)
     clock: Callable[[], float] = time.time
@@ -120,7 +120,7 @@ class Services:
     """What each function that sends emails calls."""
 
     bucket: Bucket
-    sns: Sns
+    sns: Boto3Client
     clock: Callable[[], float] = time.time
     pause: Callable[[float], None] = time.sleep
 

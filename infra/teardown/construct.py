@@ -9,7 +9,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct, IConstruct
 
 from infra.foundation.lambda_function import lambda_function
-from infra.foundation.permissions import allow
+from infra.foundation.permissions import allow, sagemaker_arn
 from infra.foundation.storage import Storage
 from infra.settings.settings import Settings
 from infra.training.construct import Training
@@ -48,9 +48,9 @@ class Teardown(Construct):
         )
         buckets = storage.all
         stack = cdk.Stack.of(self)
-        group_name, runs = settings.group_name, f"{settings.pipeline_name}/execution/*"
-        packages = stack.format_arn(service="sagemaker", resource="model-package", resource_name=f"{group_name}/*")
-        executions = stack.format_arn(service="sagemaker", resource="pipeline", resource_name=runs)
+        group_name = settings.group_name
+        packages = sagemaker_arn(self, "model-package", f"{group_name}/*")
+        executions = sagemaker_arn(self, "pipeline", f"{settings.pipeline_name}/execution/*")
         everything = "All objects go with the stack: removal_policy is destroy."
         role = made.role
         allow(role, ["cloudformation:DescribeStacks"], [stack.stack_id])

@@ -10,7 +10,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from infra.foundation.permissions import allow, service_principal
+from infra.foundation.permissions import allow, sagemaker_arn, service_principal
 from infra.foundation.removal import removal
 from infra.foundation.storage import Storage
 from infra.settings.settings import Settings
@@ -33,7 +33,6 @@ class Training(Construct):
         self, scope: Construct, construct_id: str, *, settings: Settings, storage: Storage, key: kms.IKey
     ) -> None:
         super().__init__(scope, construct_id)
-        self._stack = cdk.Stack.of(self)
         self.group = sagemaker.CfnModelPackageGroup(
             self,
             "Group",
@@ -73,12 +72,7 @@ class Training(Construct):
             ],
         )
         self.pipeline.node.add_dependency(self.role, self.job_role, self.group)
-        self.pipeline_arn = self._stack.format_arn(
-            service="sagemaker", resource="pipeline", resource_name=self.pipeline.ref
-        )
-
-    def _arn(self, resource: str, name: str) -> str:
-        return self._stack.format_arn(service="sagemaker", resource=resource, resource_name=name)
+        self.pipeline_arn = sagemaker_arn(self, "pipeline", self.pipeline.ref)
 
     def _pipeline_role(self, settings: Settings, storage: Storage, key: kms.IKey) -> iam.Role:
         """The pipeline's role: starts jobs with the jobs' role, reads property files, registers. It cannot approve."""
@@ -92,7 +86,7 @@ class Training(Construct):
             allow(
                 role,
                 [f"sagemaker:{verb}{kind}Job" for verb in ("Create", "Describe", "Stop")] + ["sagemaker:AddTags"],
-                [self._arn(resource, "pipelines-*")],
+                [sagemaker_arn(self, resource, "pipelines-*")],
                 why=_NAMED_AT_RUN_TIME,
             )
         allow(
@@ -117,7 +111,7 @@ class Training(Construct):
     def _allow_registration(self, role: iam.Role, settings: Settings) -> None:
         """Register versions as pending: the start of a run can set ApprovalStatus, and must not approve."""
         group = self.group.attr_model_package_group_arn
-        packages = self._arn("model-package", f"{settings.group_name}/*")
+        packages = sagemaker_arn(self, "model-package", f"{settings.group_name}/*")
         numbered = "The registry numbers a version when it is registered."
         statuses = ["PendingManualApproval", *(["Approved"] if settings.approval == "automatic" else [])]
         pending = {"StringEquals": {"sagemaker:ModelApprovalStatus": statuses}}

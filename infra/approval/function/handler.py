@@ -46,9 +46,10 @@ class ApprovalServices(Services):
 @cache  # an execution environment serves many invocations
 def connect(group: str, bucket: str) -> ApprovalServices:
     """Clients of the region that the function runs in."""
-    sagemaker: Any = boto3.client("sagemaker")
     return ApprovalServices(
-        registry=ModelRegistry(sagemaker, group), bucket=Bucket(boto3.client("s3"), bucket), sns=boto3.client("sns")
+        registry=ModelRegistry(boto3.client("sagemaker"), group),
+        bucket=Bucket(boto3.client("s3"), bucket),
+        sns=boto3.client("sns"),
     )
 
 

@@ -4,30 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final
 
 from botocore.exceptions import ClientError
-from botocore.paginate import Paginator
 
 from infra.endpoint.function.desired_endpoint import DesiredEndpoint
+from infra.lambda_shared.clients import Boto3Client
 
 _VALIDATION: Final = ("ValidationException", "ValidationError")
 _BUSY: Final = ("in-progress", "in progress", "already existing")  # another invocation, or the service, was first
 _MISSING: Final = ("could not find", "not found")
-
-
-class SageMakerEndpoints(Protocol):
-    """The calls that are made."""
-
-    def get_paginator(self, operation_name: str) -> Paginator[Any]: ...
-    def create_model(self, **request: object) -> object: ...
-    def create_endpoint_config(self, **request: object) -> object: ...
-    def create_endpoint(self, **request: object) -> object: ...
-    def update_endpoint(self, **request: object) -> object: ...
-    def describe_endpoint(self, **request: object) -> dict[str, Any]: ...
-    def delete_endpoint(self, **request: object) -> object: ...
-    def delete_endpoint_config(self, **request: object) -> object: ...
-    def delete_model(self, **request: object) -> object: ...
 
 
 @dataclass(frozen=True)
@@ -44,7 +30,7 @@ class EndpointStatus:
 class Endpoints:
     """One endpoint by name, and what belongs to it."""
 
-    client: SageMakerEndpoints
+    client: Boto3Client
     name: str
     own: str  # prefix of the names of its models and configurations
 

@@ -36,9 +36,10 @@ class EndpointServices(Services):
 @cache
 def connect(name: str, own: str, bucket: str) -> EndpointServices:
     """Clients of the region that the function runs in."""
-    sagemaker: Any = boto3.client("sagemaker")
     return EndpointServices(
-        endpoints=Endpoints(sagemaker, name, own), bucket=Bucket(boto3.client("s3"), bucket), sns=boto3.client("sns")
+        endpoints=Endpoints(boto3.client("sagemaker"), name, own),
+        bucket=Bucket(boto3.client("s3"), bucket),
+        sns=boto3.client("sns"),
     )
 
 

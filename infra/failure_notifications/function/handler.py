@@ -14,14 +14,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import boto3
 from botocore.exceptions import ClientError
-from botocore.paginate import Paginator
 
 from infra.failure_notifications.function.failure_emails import Run, run_failed, run_stopped, step_failed
 from infra.lambda_shared.bucket import Bucket
+from infra.lambda_shared.clients import Boto3Client
 from infra.lambda_shared.environment import (
     ALERTS_VARIABLE,
     BUCKET_VARIABLE,
@@ -41,26 +41,19 @@ _ATTEMPTS: Final = 6  # to read the list of steps, until it shows the failure of
 _PAUSE_SECONDS: Final = 10.0
 
 
-class SageMakerRuns(Protocol):
-    """The calls that are made."""
-
-    def get_paginator(self, operation_name: str) -> Paginator[Any]: ...
-    def describe_pipeline_execution(self, **request: object) -> dict[str, Any]: ...
-    def describe_processing_job(self, **request: object) -> dict[str, Any]: ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class RunServices(Services):
     """SageMaker, besides what sends emails."""
 
-    sagemaker: SageMakerRuns
+    sagemaker: Boto3Client
 
 
 @cache
 def connect(bucket: str) -> RunServices:
     """Clients of the region that the function runs in."""
-    sagemaker: Any = boto3.client("sagemaker")
-    return RunServices(sagemaker=sagemaker, bucket=Bucket(boto3.client("s3"), bucket), sns=boto3.client("sns"))
+    return RunServices(
+        sagemaker=boto3.client("sagemaker"), bucket=Bucket(boto3.client("s3"), bucket), sns=boto3.client("sns")
+    )
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:

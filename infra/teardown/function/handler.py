@@ -21,7 +21,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from infra.lambda_shared import cloudformation
-from infra.lambda_shared.clients import Buckets, Runs
+from infra.lambda_shared.clients import Boto3Client
 from infra.lambda_shared.environment import LambdaContext
 
 DELETING: Final = ("DELETE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
@@ -63,8 +63,8 @@ def remove(event: Mapping[str, Any], context: LambdaContext) -> None:
         return
     contents = Contents.of(event["ResourceProperties"])
     partition = context.invoked_function_arn.split(":")[1]
-    s3: Any = boto3.client("s3", config=_RETRIES)
-    sagemaker: Any = boto3.client("sagemaker", config=_RETRIES)
+    s3: Boto3Client = boto3.client("s3", config=_RETRIES)
+    sagemaker: Boto3Client = boto3.client("sagemaker", config=_RETRIES)
     deadline = Deadline(context)
     deadline.repeat(
         partial(stop_runs, sagemaker, contents.pipeline), f"runs of {contents.pipeline} that have not stopped"
@@ -102,7 +102,7 @@ class Deadline:
                 )
 
 
-def stop_runs(sagemaker: Runs, pipeline: str) -> int:
+def stop_runs(sagemaker: Boto3Client, pipeline: str) -> int:
     """Stop all running executions: SageMaker deletes no pipeline that has one, and its jobs would write."""
     pages = sagemaker.get_paginator("list_pipeline_executions").paginate(PipelineName=pipeline)
     status = {
@@ -122,7 +122,7 @@ def stop_runs(sagemaker: Runs, pipeline: str) -> int:
     return len(status)
 
 
-def refuse_writes(s3: Buckets, bucket: str, partition: str) -> None:
+def refuse_writes(s3: Boto3Client, bucket: str, partition: str) -> None:
     """Deny new objects by the bucket's own policy: S3 delivers access logs late, and a late one would keep the bucket.
 
     The CDK's auto_delete_objects does the same (aws-cdk issue 26874).
@@ -150,7 +150,7 @@ def refuse_writes(s3: Buckets, bucket: str, partition: str) -> None:
     _log(bucket=bucket, writes="refused")
 
 
-def delete_objects(s3: Buckets, bucket: str) -> int:
+def delete_objects(s3: Boto3Client, bucket: str) -> int:
     """Delete up to a thousand versions and delete markers; raises RuntimeError that names one that S3 refuses."""
     page = s3.list_object_versions(Bucket=bucket)
     found = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
@@ -162,7 +162,7 @@ def delete_objects(s3: Buckets, bucket: str) -> int:
     return len(found)
 
 
-def delete_packages(sagemaker: Runs, group: str) -> int:
+def delete_packages(sagemaker: Boto3Client, group: str) -> int:
     """Delete the versions of one page: SageMaker deletes no group that has one."""
     page = sagemaker.list_model_packages(ModelPackageGroupName=group, MaxResults=100)["ModelPackageSummaryList"]
     for package in page:

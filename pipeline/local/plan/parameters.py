@@ -124,7 +124,7 @@ def _listing(parameters: Sequence[DeclaredParameter]) -> str:
 
 def bind_constants(definition: Mapping[str, Any], constants: Mapping[str, str]) -> dict[str, Any]:
     """The definition with each `${Name}` replaced; raises PlanError for missing constants and for unused ones."""
-    used = {name for text in _texts(definition) for name in _CONSTANT.findall(text)}
+    used = {name for text in texts(definition) for name in _CONSTANT.findall(text)}
     problems = []
     if missing := sorted(used - constants.keys()):
         problems.append(f"the definition needs a value for {', '.join(f'${{{name}}}' for name in missing)}")
@@ -136,15 +136,13 @@ def bind_constants(definition: Mapping[str, Any], constants: Mapping[str, str]) 
     return dict(bound)
 
 
-def _texts(value: object) -> Iterator[str]:
+def texts(value: object) -> Iterator[str]:
+    """All texts of a JSON value."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
+    elif isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from texts(item)
 
 
 def _substitute(value: Any, constants: Mapping[str, str]) -> Any:  # noqa: ANN401 (any JSON value)

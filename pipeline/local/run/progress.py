@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from pipeline.local.store.run_record import (
     EXECUTING,
@@ -31,36 +31,20 @@ _STYLES = {
 }
 
 
-class Listener(Protocol):
-    """Called at each change of a run, always from the thread that runs it."""
+class Listener:
+    """Called at each change of a run, always from the thread that runs it; this one prints nothing."""
 
     def run_started(self, run: RunResult) -> None:
         """The run starts, or is resumed."""
-        ...
 
     def step_changed(self, run: RunResult, step: StepResult) -> None:
         """A step has started, ended, or been skipped."""
-        ...
 
     def run_ended(self, run: RunResult) -> None:
         """The run has Succeeded, Failed or been Stopped."""
-        ...
 
 
-class NoProgress:
-    """Prints nothing."""
-
-    def run_started(self, run: RunResult) -> None:
-        """Prints nothing."""
-
-    def step_changed(self, run: RunResult, step: StepResult) -> None:
-        """Prints nothing."""
-
-    def run_ended(self, run: RunResult) -> None:
-        """Prints nothing."""
-
-
-class PlainProgress:
+class PlainProgress(Listener):
     """One plain line for each change, for pipes and logs."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -87,7 +71,7 @@ class PlainProgress:
         self._stream.flush()
 
 
-class LiveProgress:
+class LiveProgress(Listener):
     """A table of the steps that is redrawn in place; it stays on the screen when the run has ended."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -166,5 +150,5 @@ def listener_for(stream: TextIO | None = None, *, quiet: bool = False) -> Listen
     """The listener that suits the stream (default: stderr)."""
     stream = stream or sys.stderr
     if quiet:
-        return NoProgress()
+        return Listener()
     return LiveProgress(stream) if stream.isatty() else PlainProgress(stream)

@@ -24,7 +24,7 @@ from pipeline.local.plan.plan import JOB_TYPES, Plan, load_plan
 from pipeline.local.run.cache import Cache
 from pipeline.local.run.execution import Event, Execution, StopRequested
 from pipeline.local.run.job_step import JobContext
-from pipeline.local.run.progress import Listener, NoProgress
+from pipeline.local.run.progress import Listener
 from pipeline.local.run.recovery import RunLock, mark_killed_runs, mark_stopped
 from pipeline.local.run.staging import check as check_staging
 from pipeline.local.store.digests import DigestMemory
@@ -71,7 +71,7 @@ def run(
         context = JobContext(started.execution_id, store, launcher, DigestMemory(store), use_cache, code, day)
         workers = max_parallel or os.cpu_count() or 1
         try:
-            ended = Execution(plan, context, started, events, listener or NoProgress(), workers).run()
+            ended = Execution(plan, context, started, events, listener or Listener(), workers).run()
         except OSError as error:
             reason = explain(error, store.root)
             with suppress(OSError, RunError):

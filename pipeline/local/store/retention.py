@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.local.local_deployment import COPY_FOLDERS, DATA_BUCKET
+from pipeline.local.plan.parameters import texts
 from pipeline.local.store.locks import try_lock
 from pipeline.local.store.registry import LocalRegistry
 from pipeline.local.store.run_record import RunResult, readable_run, record_path
@@ -56,7 +57,7 @@ def clean(store: Store, *, keep: int = KEPT_RUNS, dry_run: bool = False) -> Remo
 
     Raises StoreError where the file of a version is damaged: what it refers to cannot be known.
     """
-    named = frozenset(_texts(_packages(store)))
+    named = frozenset(texts(_packages(store)))
     makers = {match[1] for text in named if (match := _EXECUTION.search(text))}
     runs = _runs(store)
     removal = Removal()
@@ -101,15 +102,6 @@ def _packages(store: Store) -> list[dict[str, Any]]:
             raise StoreError(f"nothing was removed, because what version refers to what is not known: {fault}")
         packages.extend(registry.packages(group))
     return packages
-
-
-def _texts(value: object) -> Iterator[str]:
-    """All texts of a JSON value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _texts(item)
 
 
 def _runs(store: Store) -> list[RunResult]:
