@@ -23,7 +23,7 @@ from infra.settings.settings_validation import SettingError
 from infra.stack import RetrainingStack
 
 CONFIGURATION: Final = Path(__file__).with_name("cdk.json")
-# Here and not in cdk.json, because the template must be the same whoever runs the app. The last two are what the
+# Here and not in cdk.json, because the template must be the same for each way to run the app. The last two are what the
 # command line asks for by itself.
 FLAGS: Final[Mapping[str, Any]] = {
     "@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy": True,
@@ -34,7 +34,7 @@ FLAGS: Final[Mapping[str, Any]] = {
 
 
 def build(context: Mapping[str, Any] | None = None, outdir: str | None = None) -> cdk.App:
-    """The app; `context` stands in for what the CDK CLI passes.
+    """The app; `context` replaces what the CDK CLI passes.
 
     Raises SettingError for a setting that cannot be used.
     """

@@ -81,7 +81,7 @@ class ImplementAutomateModelRetrainingWithMlPipelines:
 
     def _run(self) -> dict[str, Any]:
         from pipeline.local.plan.parameters import PlanError  # noqa: PLC0415
-        from pipeline.local.run.run_summary import describe_run  # noqa: PLC0415
+        from pipeline.local.run.run_summary import run_summary  # noqa: PLC0415
         from pipeline.local.store.run_record import RunError  # noqa: PLC0415
         from pipeline.local.store.store_errors import StoreError, explain  # noqa: PLC0415 - production needs nothing of the local run
         from scripts.run_local import retrain  # noqa: PLC0415
@@ -97,7 +97,7 @@ class ImplementAutomateModelRetrainingWithMlPipelines:
             raise RetrainingError(str(error)) from error
         except OSError as error:
             raise RetrainingError(explain(error) if error.errno else str(error)) from error
-        return describe_run(run, opened)
+        return run_summary(run, opened)
 
     def _connect(self) -> Any:  # noqa: ANN401 - boto3 makes its clients' classes at run time
         try:

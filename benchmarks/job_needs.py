@@ -20,8 +20,7 @@ from pathlib import Path
 
 from pipeline.contract.workload import read_definition
 from pipeline.cost.prices import load_prices
-from pipeline.cost.run_cost import NEEDS_FILE, JobNeeds, job_cost, jobs
-from pipeline.cost.run_cost import Job as BilledJob
+from pipeline.cost.run_cost import NEEDS_FILE, JobNeeds, PipelineJob, job_cost, jobs
 from pipeline.local import local_deployment
 from pipeline.local.launch.job import Job, JobOutcome
 from pipeline.local.launch.launch_process import ProcessLauncher
@@ -114,7 +113,7 @@ def median(needs: Sequence[JobNeeds]) -> JobNeeds:
     return JobNeeds(**{name: round(statistics.median(getattr(own, name) for own in needs), 2) for name in names})
 
 
-def every_job() -> list[BilledJob]:
+def every_job() -> list[PipelineJob]:
     """The jobs of a run with the defaults, and those that WITH_EVENTS adds."""
     found = {job.step: job for job in jobs(read_definition("nba"))}
     for chosen in WITH_EVENTS.values():
@@ -136,10 +135,10 @@ def show(needs: dict[str, JobNeeds]) -> None:
     for job in every_job():
         own = needs[job.step]
         enough = [
-            m for m in prices.machines.values() if m.memory_gib * 1024 >= 2 * own.peak_mib and job.kind in m.hourly
+            m for m in prices.instances.values() if m.memory_gib * 1024 >= 2 * own.peak_mib and job.kind in m.hourly
         ]
         costs = sorted(
-            (job_cost(replace(job, machine=m.name), own.cpu_seconds, prices).dollars, m.name) for m in enough
+            (job_cost(replace(job, instance=m.name), own.cpu_seconds, prices).dollars, m.name) for m in enough
         )
         choice = ", ".join(f"{name} ${dollars:.4f}" for dollars, name in costs[:3])
         print(

@@ -21,7 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contract.code_version import image_content
-from pipeline.local.launch.container_runtime import IMAGE, EngineError, require_compose, require_engine, require_image
+from pipeline.local.launch.container_runtime import (
+    IMAGE,
+    ContainerRuntimeError,
+    require_compose,
+    require_container_runtime,
+    require_image,
+)
 from pipeline.local.launch.launch_process import ProcessLauncher
 from pipeline.local.local_deployment import DATA_BUCKET
 from pipeline.local.plan.plan import load_plan
@@ -108,10 +114,10 @@ def runner_overhead(store: Path, repeat: int) -> tuple[float, float]:
 def beside_containers(folder: Path, data: list[str], repeat: int) -> None:
     """The same run embedded and in SageMaker local mode, in turns; says why not where containers cannot be run."""
     try:
-        require_engine()
+        require_container_runtime()
         require_compose()
         require_image(IMAGE, image_content("nba"))
-    except EngineError as error:
+    except ContainerRuntimeError as error:
         print(f"in containers: not measured: {error}")
         return
     options = ("--no-cache", "--param", "ForceTraining=yes")

@@ -1,4 +1,4 @@
-"""The stack: keys and buckets, the pipeline that works on them, who is told, what starts it, who approves, one page."""
+"""The stack: keys, buckets, the pipeline, notifications, triggers, approval, monitoring, the endpoint, a dashboard."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from constructs import Construct
 from infra.alarms.alerts import Alerts
 from infra.alarms.budget import Budget
 from infra.alarms.dashboard import Dashboard
-from infra.alarms.monitor import Monitor
+from infra.alarms.monitor import MonitorAlarms
 from infra.alarms.run_alarms import RunAlarms
-from infra.approval.construct import Approval
-from infra.endpoint.construct import Serving
+from infra.approval.construct import ModelApproval
+from infra.endpoint.construct import Endpoint
 from infra.failure_notifications.construct import FailureNotifications
-from infra.foundation.kms_keys import Keys
+from infra.foundation.kms_keys import KmsKeys
 from infra.foundation.storage import Storage
-from infra.foundation.user_policies import People
+from infra.foundation.user_policies import UserPolicies
 from infra.settings.settings import Settings
 from infra.teardown.construct import Teardown
 from infra.training.construct import Training
@@ -29,11 +29,11 @@ class RetrainingStack(cdk.Stack):
         super().__init__(
             scope,
             construct_id,
-            description="Retrains a model every night, and says why when it does not",
+            description="Retrains a model on a schedule, and emails the reason when a run fails",
             permissions_boundary=_boundary(settings),
             tags=settings.all_tags,
         )
-        keys = Keys(self, "Keys", settings=settings)
+        keys = KmsKeys(self, "Keys", settings=settings)
         storage = Storage(self, "Storage", settings=settings, key=keys.data)
         training = Training(self, "Training", settings=settings, storage=storage, key=keys.data)
         name = training.pipeline.ref
@@ -51,7 +51,7 @@ class RetrainingStack(cdk.Stack):
         triggers = Triggers(self, "Triggers", settings=settings, training=training, storage=storage, alerts=alerts)
         if settings.monthly_budget_usd:
             Budget(self, "Budget", settings=settings, alerts=alerts)
-        approval = Approval(
+        approval = ModelApproval(
             self,
             "Approval",
             settings=settings,
@@ -62,7 +62,7 @@ class RetrainingStack(cdk.Stack):
             alerts=alerts,
         )
         RunAlarms(self, "RunAlarms", settings=settings, pipeline_name=name, alerts=alerts, approval=approval)
-        Monitor(
+        MonitorAlarms(
             self,
             "Monitor",
             settings=settings,
@@ -74,7 +74,7 @@ class RetrainingStack(cdk.Stack):
         )
         serving = None
         if settings.serving != "off":
-            serving = Serving(
+            serving = Endpoint(
                 self,
                 "Serving",
                 settings=settings,
@@ -86,7 +86,7 @@ class RetrainingStack(cdk.Stack):
             )
         if not settings.retain:
             teardown = Teardown(self, "Teardown", settings=settings, storage=storage, training=training, key=keys.data)
-            teardown.goes_after(triggers, approval, *([serving] if serving else []))
+            teardown.delete_after(triggers, approval, *([serving] if serving else []))
         Dashboard(
             self,
             "Dashboard",
@@ -97,7 +97,7 @@ class RetrainingStack(cdk.Stack):
             endpoint_name=serving.endpoint_name if serving else None,
         )
 
-        people = People(
+        user_policies = UserPolicies(
             self,
             "People",
             settings=settings,
@@ -105,7 +105,7 @@ class RetrainingStack(cdk.Stack):
             storage=storage,
             key=keys.data,
             alerts=alerts,
-            workflows=[triggers.gate],
+            workflows=[triggers.workflow],
         )
         # Last, because a bucket that holds an object cannot be deleted when a first deployment is rolled back.
         approval.seeds.node.add_dependency(*(part for part in self.node.children if part not in (approval, serving)))
@@ -117,8 +117,8 @@ class RetrainingStack(cdk.Stack):
             "ModelPackageGroup": settings.group_name,
             "AlertsTopic": alerts.topic.topic_arn,
             "ApproversTopic": approval.approvers_topic.topic_arn,
-            "ApproverPolicy": people.approver.managed_policy_arn,
-            "OperatorPolicy": people.operator.managed_policy_arn,
+            "ApproverPolicy": user_policies.approver.managed_policy_arn,
+            "OperatorPolicy": user_policies.operator.managed_policy_arn,
             **({"EndpointName": serving.endpoint_name} if serving else {}),
         }.items():
             cdk.CfnOutput(self, output, value=value)

@@ -22,8 +22,7 @@ from pipeline.contract.parameters import parameters_of
 from pipeline.contract.spec import Value
 from pipeline.contract.workload import current_workload
 from pipeline.local import local_deployment
-from pipeline.local.plan.parameters import PlanError
-from scripts.run_local import parse_parameters
+from pipeline.local.plan.parameters import PlanError, parse_parameters
 
 if TYPE_CHECKING:  # the data libraries take a second: not for --help
     from rich.progress import Progress as Bars

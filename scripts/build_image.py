@@ -21,18 +21,18 @@ from pipeline.contract.workload import default_workload
 from pipeline.local.launch.container_runtime import (
     BUILD,
     IMAGE,
-    EngineError,
+    ContainerRuntimeError,
     build_command,
     image_details,
     push,
-    require_engine,
+    require_container_runtime,
 )
 from pipeline.local.launch.spark import SPARK_BUILD, SPARK_FOLDER, SPARK_IMAGE, spark_image_content
 
 
 def build(*, base: str | None, tag: str, network: str | None, quiet: bool, spark: bool = False) -> str:
-    """Build the image and return its id; raises EngineError when there is no engine or the build fails."""
-    require_engine()
+    """Build the image and return its id; raises ContainerRuntimeError when there is no engine or the build fails."""
+    require_container_runtime()
     workload = default_workload()
     content = spark_image_content() if spark else image_content(workload)
     with tempfile.TemporaryDirectory() as context:
@@ -50,7 +50,7 @@ def build(*, base: str | None, tag: str, network: str | None, quiet: bool, spark
         )
     if done.returncode != 0:
         sys.stderr.write(done.stdout or "")
-        raise EngineError(
+        raise ContainerRuntimeError(
             "the image could not be built; where the base image cannot be pulled, name one that is here: "
             f"BASE_IMAGE=name:tag {SPARK_BUILD if spark else BUILD}"
         )
@@ -85,7 +85,7 @@ def main(
     try:
         identifier = build(base=base, tag=tag, network=network, quiet=quiet, spark=spark)
         pushed = push(tag, repository) if repository else None
-    except EngineError as error:
+    except ContainerRuntimeError as error:
         raise click.ClickException(str(error)) from error
     details = image_details(tag) or {}
     click.echo(f"{tag} is {identifier}, {details.get('Size', 0) / 1e6:.0f} MB unpacked", err=True)

@@ -18,8 +18,7 @@ from pipeline.contract.code_version import definition_file
 from pipeline.contract.rules.workload_rules import WorkloadError
 from pipeline.contract.workload import default_workload, read_definition
 from pipeline.definition.service_rules import RULES, check_definition
-from pipeline.local.plan.parameters import PlanError, bind_parameters, declared_parameters
-from scripts.start_execution import parse_parameters
+from pipeline.local.plan.parameters import PlanError, bind_parameters, declared_parameters, parse_parameters
 
 
 def read(file: IO[str]) -> dict[str, Any]:

@@ -29,13 +29,13 @@ from scripts.deployment import (
     started_run,
     triggers,
 )
-from scripts.deployment.check_result import EXIT_CODES, FAILED, WARNING, Line, worst
-from scripts.deployment.deployed_environment import Environment
+from scripts.deployment.check_result import EXIT_CODES, FAILED, WARNING, CheckResult, worst
+from scripts.deployment.deployed_environment import DeployedEnvironment
 
 UNEXPECTED: Final = (
     "python -m scripts.show_execution, and the newest version: python -m scripts.review_model list --aws"
 )
-Check = Callable[[Environment], Iterator[Line]]
+Check = Callable[[DeployedEnvironment], Iterator[CheckResult]]
 # In the order of the first hour: what a run needs, what starts it, what it left, what follows it.
 CHECKS: Final[dict[str, Check]] = {
     "stack": stack.stack,
@@ -60,7 +60,7 @@ CHECKS: Final[dict[str, Check]] = {
     "user of containers": service_behavior.user_of_containers,
     "start-up": service_behavior.start_up,
     "calls of the service": service_behavior.calls,
-    "overdue alarm": service_behavior.watch_of_the_schedule,
+    "overdue alarm": service_behavior.overdue_alarm,
     "Spark": service_behavior.spark,
 }
 
@@ -96,7 +96,9 @@ def main(
     if env and pipeline:
         raise click.UsageError("--env and --pipeline name the same thing: give one of them")
     with explained():
-        environment = Environment(connect(pipeline or (f"{NAME_PREFIX}{env}" if env else None), region, profile))
+        environment = DeployedEnvironment(
+            connect(pipeline or (f"{NAME_PREFIX}{env}" if env else None), region, profile)
+        )
         _ = environment.stack  # without it there is nothing to check
         lines = [
             *(sample_emails.send(environment) if test_email else ()),
@@ -112,8 +114,8 @@ def main(
     sys.exit(EXIT_CODES[worst(lines)])
 
 
-def _checked(name: str, check: Check, environment: Environment) -> Iterator[Line]:
-    """The lines of a check; a call that is not allowed, or that the region does not know, is a line of its own."""
+def _checked(name: str, check: Check, environment: DeployedEnvironment) -> Iterator[CheckResult]:
+    """The lines of a check; a call that is not allowed, or that the region does not know, is a line too."""
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as all of boto3: when it is needed
 
     try:
@@ -124,11 +126,13 @@ def _checked(name: str, check: Check, environment: Environment) -> Iterator[Line
             raise
         reason = f"cannot be checked: {error.operation_name}: {answer['Code']}: {answer.get('Message', '')}"
         fix = "ask for the permission, or use another --profile" if "AccessDenied" in answer["Code"] else ""
-        yield Line(name, WARNING, " ".join(reason.split()), fix)
+        yield CheckResult(name, WARNING, " ".join(reason.split()), fix)
     except (KeyError, ValueError, TypeError) as error:
-        yield Line(name, FAILED, f"what it reads has another form than this project writes: {error!r}", UNEXPECTED)
+        yield CheckResult(
+            name, FAILED, f"what it reads has another form than this project writes: {error!r}", UNEXPECTED
+        )
     except (BotoCoreError, OSError) as error:
-        yield Line(name, WARNING, f"cannot be checked: {error}", "check the network, and --region")
+        yield CheckResult(name, WARNING, f"cannot be checked: {error}", "check the network, and --region")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Estimate what a night, a month and a year cost for the settings in cdk.json, with no account and no network.
+"""Estimate what a run, a month and a year cost for the settings in cdk.json, with no account and no network.
 
 python -m scripts.estimate_cost -c env=prod
 python -m scripts.estimate_cost -c env=prod -c instance_types=Train=ml.t3.medium --startup-seconds 467
@@ -20,7 +20,7 @@ import click
 
 from pipeline.contract.workload import default_workload, load_spec
 from pipeline.cost.estimate import Estimate, estimate
-from pipeline.cost.fixed_costs import SERVERLESS, Endpoint, Line, endpoint_line, resource_lines, usage_lines
+from pipeline.cost.fixed_costs import SERVERLESS, CostItem, EndpointSize, endpoint_item, resource_items, usage_items
 from pipeline.cost.prices import PriceError, Prices, load_prices
 from pipeline.cost.run_cost import (
     SLOW_STARTUP_SECONDS,
@@ -29,28 +29,28 @@ from pipeline.cost.run_cost import (
     jobs,
     measured_needs,
     measured_seconds,
-    nights,
+    run_costs,
 )
 from pipeline.local import local_deployment
 from pipeline.local.store.run_record import SUCCEEDED, recent_runs
 from pipeline.local.store.store import Store
-from scripts.output.cost import Notes, as_object, page
+from scripts.output.cost import EstimateBasis, as_object, page
 
-# What changes no price, and need not be known yet.
+# Settings that change no price.
 ANY: Final = (
     f"image_uri=000000000000.dkr.ecr.us-east-1.amazonaws.com/any@sha256:{'0' * 64}",
     "alert_emails=any@example.com",
 )
 DATA_GIB: Final = 0.01  # 76 years of the reference workload are 5 MiB
 IMAGE_GIB: Final = 0.3
-MAILS_A_MONTH: Final = 20
+EMAILS_A_MONTH: Final = 20
 REQUESTS_A_MONTH: Final = 10_000.0
 METRIC_HOURS: Final = 90.0  # once a day, when a candidate was evaluated, when a version is registered or approved
 
 
 @dataclass(frozen=True)
 class Seconds:
-    """Seconds of each job step on the measuring machine, and where they come from in words."""
+    """Seconds of each job step on the measuring machine, and their origin."""
 
     by_step: Mapping[str, float]
     origin: str
@@ -71,7 +71,7 @@ class Seconds:
     default=STARTUP_SECONDS,
     show_default=True,
     help="Seconds that SageMaker bills of each job before our program begins. "
-    f"{SLOW_STARTUP_SECONDS:.0f} stands for all of a slow start.",
+    f"{SLOW_STARTUP_SECONDS:.0f}: the whole of a slow start.",
 )
 @click.option(
     "--seconds-from",
@@ -90,8 +90,7 @@ class Seconds:
 @click.option(
     "--endpoint",
     metavar="KIND",
-    help="What another endpoint than that of the settings would cost: serverless, or an instance type such as "
-    "ml.m5.large.",
+    help="Estimate another endpoint than that of the settings: serverless, or an instance type such as ml.m5.large.",
 )
 @click.option(
     "--requests",
@@ -111,10 +110,10 @@ def main(
     requests: float,
     as_json: bool,
 ) -> None:
-    """Estimate the bill: nights with and without training, what stands in the account, months, a year.
+    """Estimate the cost: a run with and without training, the fixed monthly cost, and the spans of the workload.
 
     List prices of us-east-1 from pipeline/cost/prices.json, before free tiers and taxes. Needs Node for the synthesis.
-    Exit code 0; 2 for a setting that cannot be used, a machine without a price, or a local run that is not there.
+    Exit code 0; 2 for a setting that cannot be used, an instance type without a price, or a missing local run.
     """
     if not (os.environ.get("JSII_NODE") or shutil.which("node")):
         raise click.UsageError("the synthesis needs Node, and there is none: install version 22 or newer (nodejs.org)")
@@ -123,32 +122,32 @@ def main(
     from infra.settings.settings_validation import SettingError  # noqa: PLC0415 - not for --help
 
     try:
-        deployed = synthesise(settings)
-        seconds = find_seconds(deployed.definition, seconds_from, store)
+        stack = synthesise(settings)
+        seconds = find_seconds(stack.definition, seconds_from, store)
         prices = load_prices()
-        asked = replace(deployed.endpoint, kind=endpoint, count=1) if endpoint else deployed.endpoint
-        served = [endpoint_line(prices, asked, requests)] if asked.kind else []
-        found = bill(deployed, seconds, prices, served, startup_seconds=startup_seconds, image_gib=image_gib)
+        asked = replace(stack.endpoint, kind=endpoint, count=1) if endpoint else stack.endpoint
+        served = [endpoint_item(prices, asked, requests)] if asked.kind else []
+        found = cost_estimate(stack, seconds, prices, served, startup_seconds=startup_seconds, image_gib=image_gib)
     except (SettingError, PriceError) as error:
         raise click.UsageError(str(error)) from error
-    notes = Notes(deployed.environment, deployed.enabled, prices, seconds.origin, startup_seconds)
-    click.echo(json.dumps(as_object(found, notes), indent=2) if as_json else "\n".join(page(found, notes)))
+    basis = EstimateBasis(stack.environment, stack.enabled, prices, seconds.origin, startup_seconds)
+    click.echo(json.dumps(as_object(found, basis), indent=2) if as_json else "\n".join(page(found, basis)))
 
 
 @dataclass(frozen=True)
-class Deployed:
-    """What the settings make: the template, the definition, and how often a run starts by itself."""
+class SynthesizedStack:
+    """The stack of the settings: its template, the definition, and how often the schedule starts a run."""
 
     environment: str
     enabled: bool
     runs_a_day: float
     run_retention_days: int
-    endpoint: Endpoint
+    endpoint: EndpointSize
     template: Mapping[str, Any]
     definition: Mapping[str, Any]
 
 
-def synthesise(given: Sequence[str]) -> Deployed:
+def synthesise(given: Sequence[str]) -> SynthesizedStack:
     """Synthesise the stack with `-c` settings over cdk.json's; raises SettingError."""
     os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "18,20")
     from app import build, read_context  # noqa: PLC0415
@@ -161,12 +160,12 @@ def synthesise(given: Sequence[str]) -> Deployed:
     with tempfile.TemporaryDirectory() as folder:
         build(context, folder).synth()
         (template,) = Path(folder).glob("*.template.json")
-        return Deployed(
+        return SynthesizedStack(
             environment=settings.environment,
             enabled=settings.enabled,
             runs_a_day=runs_a_day(settings.schedule) if settings.enabled else 0.0,
             run_retention_days=settings.run_retention_days,
-            endpoint=Endpoint(
+            endpoint=EndpointSize(
                 kind={"serverless": SERVERLESS, "instance": settings.serving_instance_type}.get(settings.serving, ""),
                 memory_gib=settings.serving_memory_mb / 1024,
                 count=settings.serving_instance_count,
@@ -198,7 +197,7 @@ def find_seconds(definition: Mapping[str, Any], wanted: str, store: Path | None)
 
 
 def last_seconds(folder: Path) -> dict[str, float]:
-    """Seconds of each job in the newest run of a store that really ran it: neither cached nor kept from before."""
+    """Seconds of each job in the newest run of a store that ran it: neither cached nor reused."""
     if not (folder / "runs").is_dir():
         return {}
     found: dict[str, float] = {}
@@ -209,47 +208,47 @@ def last_seconds(folder: Path) -> dict[str, float]:
     return found
 
 
-def bill(
-    deployed: Deployed,
+def cost_estimate(
+    stack: SynthesizedStack,
     seconds: Seconds,
     prices: Prices,
-    served: Sequence[Line] = (),
+    served: Sequence[CostItem] = (),
     *,
     startup_seconds: float,
     image_gib: float = IMAGE_GIB,
 ) -> Estimate:
-    """The estimate; raises PriceError for a machine or a resource without a price."""
+    """The estimate; raises PriceError for an instance type or a resource without a price."""
     from infra.approval.function import monitor_metrics  # noqa: PLC0415 - boto3 is not imported for --help
     from infra.approval.function.metrics import METRICS, ROLES  # noqa: PLC0415
 
-    both = nights(deployed.definition, seconds.by_step, prices, startup_seconds)
-    standing = [
+    both = run_costs(stack.definition, seconds.by_step, prices, startup_seconds)
+    fixed_costs = [
         *served,
-        *resource_lines(deployed.template, prices),
-        *usage_lines(
+        *resource_items(stack.template, prices),
+        *usage_items(
             prices,
             custom_metrics=(len(METRICS) + 1) * len(ROLES) + 1 + len(monitor_metrics.ALL),
             metric_hours=METRIC_HOURS,
-            stored_gib=DATA_GIB + kept_gib(deployed, measured_needs()),
+            stored_gib=DATA_GIB + kept_gib(stack, measured_needs()),
             image_gib=image_gib,
-            mails=MAILS_A_MONTH,
+            emails=EMAILS_A_MONTH,
         ),
     ]
-    defaults = {parameter["Name"]: parameter["DefaultValue"] for parameter in deployed.definition["Parameters"]}
+    defaults = {parameter["Name"]: parameter["DefaultValue"] for parameter in stack.definition["Parameters"]}
     wait = float(defaults["MinDaysBetweenTrainings"])
     return estimate(
         both,
-        [line for line in standing if line.dollars > 0],
-        deployed.runs_a_day,
+        [line for line in fixed_costs if line.dollars > 0],
+        stack.runs_a_day,
         wait,
         spans=load_spec(default_workload()).spans,
     )
 
 
-def kept_gib(deployed: Deployed, needs: Mapping[str, JobNeeds]) -> float:
+def kept_gib(stack: SynthesizedStack, needs: Mapping[str, JobNeeds]) -> float:
     """All files of runs that have not expired, if every run trained (an upper bound)."""
-    of_a_run = sum(needs[job.step].disk_mib for job in jobs(deployed.definition)) / 1024
-    return of_a_run * deployed.runs_a_day * deployed.run_retention_days
+    of_a_run = sum(needs[job.step].disk_mib for job in jobs(stack.definition)) / 1024
+    return of_a_run * stack.runs_a_day * stack.run_retention_days
 
 
 if __name__ == "__main__":

@@ -13,15 +13,15 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
-from typing import Any, Final, NoReturn, Protocol
+from typing import Any, Final, NoReturn
 
 import click
 
 from pipeline.contract import names as c
 from pipeline.local import local_deployment
 from pipeline.local.plan.describe_responses import timestamp
-from pipeline.local.store.local_champion import promote, read_champion, unusable
-from pipeline.local.store.registry import APPROVED, PENDING, REJECTED, Registry, RegistryError
+from pipeline.local.store.local_champion import promote, read_champion, unusable_reason
+from pipeline.local.store.registry import APPROVED, PENDING, REJECTED, LocalRegistry, RegistryError
 from pipeline.local.store.store import Store
 from pipeline.local.store.store_errors import StoreError, explain
 from scripts.cloud.connection import aws_options, explained
@@ -31,43 +31,8 @@ version_option = click.option("--version", type=click.IntRange(min=1), help="Whi
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 
 
-class Review(Protocol):
-    """A registry and its champion, local or deployed."""
-
-    @property
-    def name(self) -> str:
-        """What is reviewed, for messages."""
-        ...
-
-    @property
-    def how_to_register(self) -> str:
-        """What makes a version."""
-        ...
-
-    @property
-    def champion(self) -> int | None:
-        """The version in use."""
-        ...
-
-    def packages(self) -> tuple[dict[str, Any], ...]:
-        """All versions, oldest first."""
-        ...
-
-    def get(self, version: int | None) -> dict[str, Any]:
-        """One version, or the newest."""
-        ...
-
-    def decide(self, version: int | None, status: str, reason: str | None) -> dict[str, Any]:
-        """Record a decision and make the champion what the registry now says."""
-        ...
-
-    def place(self, uri: str) -> str:
-        """Where people find a file."""
-        ...
-
-
 def reviewed(command: Callable[..., None]) -> Callable[..., None]:
-    """`--store`, or `--aws` with its options: the command gets a Review in their place."""
+    """`--store`, or `--aws` with its options: the command gets a LocalReview or an AwsReview."""
 
     @click.option(
         "--store",
@@ -120,7 +85,7 @@ class LocalReview:
         if not (self.folder / "registry").is_dir():
             raise click.UsageError(f"{self.folder} is no store of local runs: make one with make run, or give --store")
         self.store = Store(self.folder)
-        self.registry = Registry(self.store)
+        self.registry = LocalRegistry(self.store)
 
     @property
     def name(self) -> str:
@@ -132,8 +97,8 @@ class LocalReview:
         """What makes a version."""
         return "make run registers one"
 
-    def place(self, uri: str) -> str:
-        """Where a file of the store lies."""
+    def location(self, uri: str) -> str:
+        """Path of a file of the store."""
         return str(self.store.object_path(uri))
 
     @property
@@ -167,7 +132,7 @@ class LocalReview:
     def decide(self, version: int | None, status: str, reason: str | None) -> dict[str, Any]:
         """Record a decision and make the champion what the registry now says."""
         package = self.get(version)
-        problem = unusable(self.store, package) if status == APPROVED else None
+        problem = unusable_reason(self.store, package) if status == APPROVED else None
         if problem:
             _refuse(f"{problem}. Nothing was changed; approve another version")
         decided = self.registry.set_approval(
@@ -191,7 +156,7 @@ def main() -> None:
 @main.command("list")
 @reviewed
 @json_option
-def list_versions(review: Review, as_json: bool) -> None:
+def list_versions(review: LocalReview | AwsReview, as_json: bool) -> None:
     """List the versions, newest first, with what they scored."""
     packages, champion = review.packages()[::-1], review.champion
     if as_json:
@@ -214,7 +179,7 @@ def list_versions(review: Review, as_json: bool) -> None:
 @version_option
 @reviewed
 @json_option
-def show(review: Review, version: int | None, as_json: bool) -> None:
+def show(review: LocalReview | AwsReview, version: int | None, as_json: bool) -> None:
     """Show one version: what it scored against what, where it comes from, where its report is."""
     package = review.get(version)
     if as_json:
@@ -224,7 +189,7 @@ def show(review: Review, version: int | None, as_json: bool) -> None:
     click.echo(f"version {brief['version']}: {brief['status']}{', in use' if brief['champion'] else ''}")
     click.echo(str(package.get("ModelPackageDescription", "")))
     for name, value in sorted(package.get("CustomerMetadataProperties", {}).items()):
-        shown = review.place(value) if name == "report" else value
+        shown = review.location(value) if name == "report" else value
         click.echo(f"  {name.replace('_', ' ')}: {shown}")
 
 
@@ -232,7 +197,7 @@ def show(review: Review, version: int | None, as_json: bool) -> None:
 @version_option
 @click.option("--reason", help="Why; kept with the version. Required with --aws.")
 @reviewed
-def approve(review: Review, version: int | None, reason: str | None) -> None:
+def approve(review: LocalReview | AwsReview, version: int | None, reason: str | None) -> None:
     """Approve a version: it becomes the champion. An older one again: a roll-back."""
     before = review.champion
     package = review.decide(version, APPROVED, reason)
@@ -248,7 +213,7 @@ def approve(review: Review, version: int | None, reason: str | None) -> None:
 @version_option
 @click.option("--reason", required=True, help="Why; kept with the version.")
 @reviewed
-def reject(review: Review, version: int | None, reason: str) -> None:
+def reject(review: LocalReview | AwsReview, version: int | None, reason: str) -> None:
     """Reject a version. Where it is the champion, the one approved before it takes its place."""
     before = review.champion
     package = review.decide(version, REJECTED, reason)

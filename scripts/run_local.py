@@ -22,7 +22,6 @@ import click
 
 from pipeline.contract import names as c
 from pipeline.contract.code_version import image_content
-from pipeline.contract.parameters import with_any_reason
 from pipeline.contract.rules.workload_rules import WorkloadError
 from pipeline.contract.workload import (
     WORKLOAD_VARIABLE,
@@ -33,18 +32,18 @@ from pipeline.contract.workload import (
     read_definition,
 )
 from pipeline.local import local_deployment
-from pipeline.local.launch.container_runtime import IMAGE, EngineError
+from pipeline.local.launch.container_runtime import IMAGE, ContainerRuntimeError
 from pipeline.local.launch.job import Launcher
 from pipeline.local.launch.launch_docker import DockerLauncher
 from pipeline.local.launch.launch_process import ProcessLauncher
 from pipeline.local.launch.spark import SPARK_IMAGE, require_spark_here, require_spark_image, wants_spark
-from pipeline.local.plan.parameters import PlanError
+from pipeline.local.plan.parameters import PlanError, parse_parameters
 from pipeline.local.plan.plan import load_plan
 from pipeline.local.run.progress import listener_for
-from pipeline.local.run.run_summary import describe_run
+from pipeline.local.run.run_summary import run_summary
 from pipeline.local.run.runner import run
 from pipeline.local.store.local_champion import note_registration, promote
-from pipeline.local.store.registry import Registry
+from pipeline.local.store.registry import LocalRegistry
 from pipeline.local.store.retention import clean
 from pipeline.local.store.run_record import FAILED, STOPPED, SUCCEEDED, RunError, RunResult, damaged_records, load_run
 from pipeline.local.store.store import Store
@@ -54,28 +53,28 @@ EXIT_CODES: Final = {SUCCEEDED: 0, FAILED: 1, STOPPED: 130}
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where jobs run, the image that they name, and the digest of the code in them, which is part of each cache key."""
+class JobRuntime:
+    """The launcher of jobs, their image, and the digest of their code, which is part of each cache key."""
 
     launcher: Launcher
     image: str
     code: str
     spark_image: str
-    require_spark: Callable[[], None]  # raises PlanError or EngineError where Spark cannot run there
+    require_spark: Callable[[], None]  # raises PlanError or ContainerRuntimeError where Spark cannot run there
 
 
-def child_processes() -> Place:
+def child_processes() -> JobRuntime:
     """The programs of this folder, as children of this process."""
     launcher = ProcessLauncher(local_deployment.ROOT)
-    return Place(
+    return JobRuntime(
         launcher, local_deployment.NO_IMAGE, local_deployment.step_code(), local_deployment.NO_IMAGE, require_spark_here
     )
 
 
-def containers(image: str, spark_image: str = SPARK_IMAGE) -> Place:
-    """Containers of an image; raises EngineError where engine, compose or image are missing, or the image is stale."""
+def containers(image: str, spark_image: str = SPARK_IMAGE) -> JobRuntime:
+    """Containers of an image; raises ContainerRuntimeError without a runtime, or without a current image."""
     launcher = DockerLauncher(image, content=image_content(default_workload()))
-    return Place(launcher, image, launcher.image_id, spark_image, lambda: require_spark_image(spark_image))
+    return JobRuntime(launcher, image, launcher.image_id, spark_image, lambda: require_spark_image(spark_image))
 
 
 def retrain(
@@ -91,22 +90,22 @@ def retrain(
     image: str = IMAGE,
     spark_image: str = SPARK_IMAGE,
 ) -> tuple[RunResult, Store]:
-    """Run the pipeline on `data` (a file or folder; None: the store's sample) and return how it ended, and the store.
+    """Run the pipeline on `data` (a file or folder; None: the store's sample) and return its result and the store.
 
     `events`: a file or folder of what the workload's extra steps read. With `resume`, the
-    run of that id goes on; `data` and `events`, if given, are put in place of what it had (mended files). With
+    run of that id is resumed; `data` and `events`, if given, replace its data (fixed files). With
     `docker`, each job is a container of `image`, that of AggregateOnSpark of `spark_image`.
 
-    Raises PlanError for a parameter that does not exist or has the wrong type, RunError for a run that cannot be
-    resumed, FileNotFoundError for data that is not there, EngineError where containers cannot be run, StoreError or
-    OSError where the store cannot be used, StoreLostError once the run was under way.
+    Raises PlanError for an unknown parameter or one of the wrong type, RunError for a run that cannot be resumed,
+    FileNotFoundError for missing data, ContainerRuntimeError where containers cannot run, StoreError or OSError where
+    the store cannot be used, StoreLostError once the run has started.
     """
-    place = containers(image, spark_image) if docker else child_processes()
+    runtime = containers(image, spark_image) if docker else child_processes()
     folder = store or _default_store(data, resume)
     opened = open_store(folder)
     local_deployment.check_apart(opened, data, events)
     local_deployment.seed(opened)
-    chosen = dict(_previous(opened, resume, place).parameters if resume else parameters or {})
+    chosen = dict(_previous(opened, resume, runtime).parameters if resume else parameters or {})
     source = data
     if not resume:
         if data is None:
@@ -116,10 +115,10 @@ def retrain(
         chosen.setdefault("DataPrefix", local_deployment.data_prefix(source))
         if events:
             chosen.setdefault("EventsPrefix", local_deployment.data_prefix(events, "events"))
-    constants = local_deployment.constants(place.image, place.spark_image)
+    constants = local_deployment.constants(runtime.image, runtime.spark_image)
     plan = load_plan(read_definition(default_workload()), constants, chosen, name=local_deployment.PIPELINE_NAME)
     if wants_spark(plan.parameters):
-        place.require_spark()
+        runtime.require_spark()
         local_deployment.put_spark_code(opened)
     if source:
         local_deployment.put_data(opened, source, str(plan.parameters["DataPrefix"]))
@@ -131,16 +130,19 @@ def retrain(
     local_deployment.remember_store(folder)
     registry = (opened, local_deployment.MODEL_PACKAGE_GROUP, local_deployment.ARTIFACT_BUCKET)
     note_registration(*registry)  # by a run that was killed before it could
-    for fault in (*Registry(opened).damaged(local_deployment.MODEL_PACKAGE_GROUP).values(), *damaged_records(opened)):
+    for fault in (
+        *LocalRegistry(opened).damaged(local_deployment.MODEL_PACKAGE_GROUP).values(),
+        *damaged_records(opened),
+    ):
         click.echo(f"warning: {fault}", err=True)
     result = run(
         plan,
         opened,
-        place.launcher,
+        runtime.launcher,
         use_cache=use_cache,
         resume=resume,
         listener=listener_for(quiet=quiet),
-        code=place.code,
+        code=runtime.code,
     )
     try:
         note_registration(*registry)
@@ -149,11 +151,11 @@ def retrain(
     except (StoreError, OSError) as error:
         reason = explain(error) if isinstance(error, OSError) else str(error)
         raise StoreLostError(
-            f"run {result.execution_id} has {result.status}, but no champion follows: {reason}"
+            f"run {result.execution_id} has {result.status}, but the champion was not updated: {reason}"
         ) from error
     try:
         clean(opened)
-    except (StoreError, OSError) as error:  # it has no bearing on what the run came to
+    except (StoreError, OSError) as error:  # the result of the run is not affected
         click.echo(f"warning: old runs are kept: {explain(error) if isinstance(error, OSError) else error}", err=True)
     return result, opened
 
@@ -168,13 +170,13 @@ def open_store(folder: Path) -> Store:
         raise StoreError(f"{shown(folder)} cannot hold a store: {explain(error)}") from error
 
 
-def _previous(store: Store, resume: str, place: Place) -> RunResult:
-    """The run to go on with; raises RunError when it ran elsewhere: half of its results would be of other programs."""
+def _previous(store: Store, resume: str, runtime: JobRuntime) -> RunResult:
+    """The run to resume; raises RunError when it ran in another runtime: its results would be of other programs."""
     previous = load_run(store, resume)
     image = previous.constants["ImageUri"]
-    if image == local_deployment.NO_IMAGE != place.image:
+    if image == local_deployment.NO_IMAGE != runtime.image:
         raise RunError(f"run {resume} was not one in containers: resume it without --docker")
-    if image != place.image:
+    if image != runtime.image:
         other = "" if image == IMAGE else f" --image {image}"
         raise RunError(f"run {resume} was one in containers: resume it with --docker{other}")
     return previous
@@ -210,19 +212,8 @@ def sample(store: Store, as_of: str) -> Path:
     return folder
 
 
-def parse_parameters(items: Sequence[str]) -> dict[str, str]:
-    """`NAME=VALUE` items as a mapping; raises PlanError for one without `=`."""
-    parsed: dict[str, str] = {}
-    for item in items:
-        name, equals, value = item.partition("=")
-        if not equals:
-            raise PlanError(f'--param "{item}" is not NAME=VALUE')
-        parsed[name.strip()] = value
-    return with_any_reason(parsed)
-
-
 class JsonCommand(click.Command):
-    """With --json, says in JSON too what is wrong with its options."""
+    """With --json, prints errors of the options as JSON too."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Raises click.UsageError."""
@@ -262,11 +253,11 @@ class JsonCommand(click.Command):
     show_default=True,
     help="That of AggregateOnSpark for --docker (make spark-image).",
 )
-@click.option("--no-cache", is_flag=True, help="Run every step, even where its result is known.")
+@click.option("--no-cache", is_flag=True, help="Run every step, even where its result is cached.")
 @click.option(
     "--workload", metavar="NAME", help="Folder of pipeline/workloads. Default: that of cdk.json (context, workload)."
 )
-@click.option("--resume", metavar="RUN_ID", help="Go on with a failed or stopped run from the step that failed.")
+@click.option("--resume", metavar="RUN_ID", help="Resume a failed or stopped run from the step that failed.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
 def main(
@@ -286,7 +277,7 @@ def main(
     """Retrain on this machine without AWS: in child processes, or with --docker in containers.
 
     Exit code 0 when the run succeeded, 1 when it failed, 2 when it could not start, 130 when it was stopped. With
-    --json a refusal is an object too: {"error": "..."}.
+    --json an error is an object too: {"error": "..."}.
     """
     try:
         os.environ[WORKLOAD_VARIABLE] = load_spec(workload or default_workload()).name
@@ -299,7 +290,7 @@ def main(
         option = "--image" if image != IMAGE else "--spark-image"
         refuse(f"{option} is for containers: add --docker", 2, as_json)
     if resume and params:
-        refuse("--resume goes on with the run's own parameters: leave --param out", 2, as_json)
+        refuse("--resume keeps the run's parameters: omit --param", 2, as_json)
     try:
         result, opened = retrain(
             data=data,
@@ -315,11 +306,11 @@ def main(
         )
     except StoreLostError as error:
         refuse(str(error), 1, as_json)
-    except (PlanError, RunError, StoreError, EngineError, WorkloadError) as error:
+    except (PlanError, RunError, StoreError, ContainerRuntimeError, WorkloadError) as error:
         refuse(str(error), 2, as_json)
     except OSError as error:
         refuse(explain(error) if error.errno else str(error), 2, as_json)
-    outcome = describe_run(result, opened)
+    outcome = run_summary(result, opened)
     if as_json:
         click.echo(json.dumps(outcome, indent=2))
     else:
@@ -334,12 +325,12 @@ def main(
         again += ["--events", str(events)] if events else []
         again += ["--docker"] * docker + ["--image", image] * (image != IMAGE)
         again += ["--spark-image", spark_image] * (spark_image != SPARK_IMAGE)
-        explain_end(result, opened, data, store, again)
+        print_failure(result, opened, data, store, again)
     sys.exit(EXIT_CODES[result.status])
 
 
 def refuse(reason: str, code: int, as_json: bool) -> NoReturn:
-    """Say why there is no result: on stderr, and as the object that --json promises."""
+    """Print why there is no result: on stderr, and with --json as an object."""
     if as_json:
         click.echo(json.dumps({"error": reason}, indent=2))
     if code == EXIT_CODES[FAILED]:
@@ -348,10 +339,10 @@ def refuse(reason: str, code: int, as_json: bool) -> NoReturn:
     raise click.UsageError(reason)
 
 
-def explain_end(
+def print_failure(
     result: RunResult, store: Store, data: Path | None, given_store: Path | None, place: Sequence[str]
 ) -> None:
-    """Say on stderr why a run did not succeed and how to go on."""
+    """Print on stderr why a run did not succeed and how to resume it."""
     if result.failure:
         click.echo(f"\n{result.failure.step} failed: {result.failure.reason}", err=True)
         if result.failure.log_lines:
@@ -360,9 +351,9 @@ def explain_end(
         log = result.step(result.failure.step).log_path
         if log:
             click.echo(f"whole log: {store.root / log}", err=True)
-        if result.step(result.failure.step).type == "Fail":  # resumed, the same gate would say the same
+        if result.step(result.failure.step).type == "Fail":  # resumed, the same gate would fail again
             click.echo(
-                "look at the report; to accept what failed, give the command again with another value of the named "
+                "see the report; to accept the candidate, run the command again with another value of the named "
                 "parameter: --param NAME=VALUE",
                 err=True,
             )
@@ -371,7 +362,7 @@ def explain_end(
     command += place
     command += ["--data", str(data)] if data else []
     command += ["--store", str(given_store)] if given_store else []
-    click.echo(f"to go on from there: {shlex.join(command)}", err=True)
+    click.echo(f"to resume: {shlex.join(command)}", err=True)
 
 
 def python() -> str:

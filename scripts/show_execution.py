@@ -10,7 +10,7 @@ import json
 
 import click
 
-from scripts.cloud.connection import AwsError, Deployed, aws_options, connect, explained
+from scripts.cloud.connection import AwsError, DeployedPipeline, aws_options, connect, explained
 from scripts.output.execution import lines, newest, read
 
 
@@ -35,7 +35,7 @@ def main(arn: str | None, as_json: bool, pipeline: str | None, region: str | Non
     click.echo(json.dumps(execution.as_json(), indent=2) if as_json else "\n".join(lines(execution, deployed)))
 
 
-def _full(deployed: Deployed, arn: str) -> str:
+def _full(deployed: DeployedPipeline, arn: str) -> str:
     """The ARN of a run, also from its id alone."""
     return arn if arn.startswith("arn:") else f"{deployed.arn}/execution/{arn}"
 

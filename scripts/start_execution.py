@@ -1,4 +1,4 @@
-"""Start the deployed pipeline by hand, and wait for it if you like.
+"""Start the deployed pipeline, and optionally wait for its end.
 
 python -m scripts.start_execution --wait
 python -m scripts.start_execution --param AsOfDate=2025-03-01 --param ForceTraining=yes
@@ -10,32 +10,18 @@ import json
 import sys
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.contract.parameters import with_any_reason
 from pipeline.definition.service_rules import check_definition
-from pipeline.local.plan.parameters import PlanError, bind_parameters, declared_parameters
-from scripts.cloud.connection import Deployed, aws_options, connect, explained
-from scripts.output.execution import SUCCEEDED, Execution, lines, read
+from pipeline.local.plan.parameters import PlanError, bind_parameters, declared_parameters, parse_parameters
+from scripts.cloud.connection import DeployedPipeline, aws_options, connect, explained
+from scripts.output.execution import SUCCEEDED, PipelineExecution, lines, read
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.type_defs import ParameterTypeDef
-
-
-def parse_parameters(items: Sequence[str]) -> dict[str, str]:
-    """`NAME=VALUE` items as a mapping; raises click.UsageError for one without `=` and for a name given twice."""
-    parsed: dict[str, str] = {}
-    for item in items:
-        name, equals, value = item.partition("=")
-        if not equals:
-            raise click.UsageError(f'--param "{item}" is not NAME=VALUE')
-        if name.strip() in parsed:
-            raise click.UsageError(f"--param {name.strip()} is given twice")
-        parsed[name.strip()] = value
-    return with_any_reason(parsed)
 
 
 def check(definition: Mapping[str, Any], chosen: Mapping[str, str]) -> list[ParameterTypeDef]:
@@ -82,25 +68,28 @@ def main(
     Exit code 0 when it was started (with --wait: when it succeeded), 1 when it did not succeed, 2 when it could not be
     started.
     """
-    chosen = parse_parameters(params)
+    try:
+        chosen = parse_parameters(params)
+    except PlanError as error:
+        raise click.UsageError(str(error)) from error
     with explained():
         deployed = connect(pipeline, region, profile)
         arn = start(deployed, check(deployed.definition(version), chosen), version)
         click.echo(f"started {arn}", err=True)
         if not wait:
             click.echo(json.dumps({"arn": arn}, indent=2) if as_json else arn)
-            click.echo(f"to follow it: python -m scripts.show_execution {arn} --region {deployed.region}", err=True)
+            click.echo(f"to follow it: {deployed.show_command(arn)}", err=True)
             return
         try:
             execution = follow(deployed, arn, interval)
         except KeyboardInterrupt:
-            click.echo(f"the run goes on: python -m scripts.show_execution {arn} --region {deployed.region}", err=True)
+            click.echo(f"the run continues: {deployed.show_command(arn)}", err=True)
             sys.exit(130)
     click.echo(json.dumps(execution.as_json(), indent=2) if as_json else "\n".join(lines(execution, deployed)))
     sys.exit(0 if execution.status == SUCCEEDED else 1)
 
 
-def start(deployed: Deployed, parameters: list[ParameterTypeDef], version: int | None) -> str:
+def start(deployed: DeployedPipeline, parameters: list[ParameterTypeDef], version: int | None) -> str:
     """Start a run and return its ARN."""
     given: dict[str, Any] = {"PipelineVersionId": version} if version else {}
     # The token makes boto3's own retry of a request that got lost start one run, not two.
@@ -110,8 +99,8 @@ def start(deployed: Deployed, parameters: list[ParameterTypeDef], version: int |
     return started["PipelineExecutionArn"]
 
 
-def follow(deployed: Deployed, arn: str, interval: float) -> Execution:
-    """Say on stderr what changes, until the run ends."""
+def follow(deployed: DeployedPipeline, arn: str, interval: float) -> PipelineExecution:
+    """Print changes on stderr until the run ends."""
     known: dict[str, str] = {}
     while True:
         execution = read(deployed, arn)
@@ -119,7 +108,7 @@ def follow(deployed: Deployed, arn: str, interval: float) -> Execution:
             if known.get(step.name) != step.status:
                 known[step.name] = step.status
                 begun = step.status in ("Starting", "Executing")
-                click.echo(f"{step.name}: {step.status}" if begun else step.words(execution.changed), err=True)
+                click.echo(f"{step.name}: {step.status}" if begun else step.summary(execution.changed), err=True)
         if not execution.unfinished:
             return execution
         time.sleep(interval)

@@ -20,8 +20,8 @@ from typing import Any
 import click
 
 from pipeline.contract.workload import default_workload
-from pipeline.definition.diff import Difference, compare
-from scripts.cloud.connection import Deployed, aws_options, connect, definition_of, explained
+from pipeline.definition.diff import DefinitionChange, compare
+from scripts.cloud.connection import DeployedPipeline, aws_options, connect, definition_of, explained
 
 DEFINITION = f"pipeline/workloads/{default_workload()}/definition.json"
 ROOT = Path(__file__).resolve().parents[1]
@@ -94,7 +94,7 @@ def list_versions(limit: int, as_json: bool, pipeline: str | None, region: str |
     click.echo(f"version {rows[0]['version']} is what runs; diff A B says more")
 
 
-def _rows(deployed: Deployed, limit: int) -> list[dict[str, Any]]:
+def _rows(deployed: DeployedPipeline, limit: int) -> list[dict[str, Any]]:
     """Number, time and changes of the newest versions."""
     versions = deployed.versions()[: limit + 1]  # one more, to compare the last one shown with
     definitions = [deployed.definition(v["PipelineVersionId"]) for v in versions]
@@ -131,11 +131,11 @@ def diff(before: str, after: str, as_json: bool, pipeline: str | None, region: s
     raise SystemExit(1 if differences else 0)
 
 
-def _load(source: str, deployed: Callable[[], Deployed]) -> dict[str, Any]:
+def _load(source: str, deployed: Callable[[], DeployedPipeline]) -> dict[str, Any]:
     return deployed().definition(int(source)) if source.isdigit() else load_definition(source)
 
 
-def _say(differences: tuple[Difference, ...], *, as_json: bool = False) -> None:
+def _say(differences: tuple[DefinitionChange, ...], *, as_json: bool = False) -> None:
     if as_json:
         click.echo(json.dumps([d.as_json() for d in differences], indent=2))
     else:

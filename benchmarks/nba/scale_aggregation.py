@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from benchmarks.timed_process import Run, growth, timed
 from pipeline.contract.code_version import definition_file
 from pipeline.cost.prices import load_prices
-from pipeline.cost.run_cost import Job, job_cost
+from pipeline.cost.run_cost import PipelineJob, job_cost
 from pipeline.workloads.nba import columns as n
 
 REAL_EVENTS: Final = Path(__file__).resolve().parents[3] / "shared" / "data" / "play_by_play_2023"
@@ -188,7 +188,7 @@ def costs(found: dict[tuple[str, int], Run]) -> Iterator[str]:
     yield "| --- | --- | --- | --- |"
     for (name, times), run in found.items():
         for step, machine, count in JOBS.get(name, ()):
-            job = Job(step, "processing", machine, count, disks[step], always=True)
+            job = PipelineJob(step, "processing", machine, count, disks[step], always=True)
             dollars = job_cost(job, run.cpu_seconds, prices).dollars
             yield f"| {times} | `{step}` | {count} `{machine}` | ${dollars:.4f} |"
 

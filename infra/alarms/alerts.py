@@ -1,4 +1,4 @@
-"""The topic that mails people, the alarms that speak through it, and queues for what could not be delivered."""
+"""The alert topic with its email subscriptions, the alarms that publish to it, and the dead-letter queues."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEAD_LETTER_DAYS: Final = 14  # the most that SQS keeps a message
 
 
 class Alerts(Construct):
-    """`topic` mails the alert addresses, and alarms may publish to it.
+    """`topic` sends email to the alert addresses; alarms may publish to it.
 
     `alarm_on` and `dead_letters` are for every construct that can fail.
     """
@@ -61,18 +61,18 @@ class Alerts(Construct):
         construct_id: str,
         metric: cloudwatch.IMetric,
         *,
-        what: str,
-        todo: str,
+        summary: str,
+        action: str,
         threshold: float = 1,
         below: bool = False,
         periods: int = 1,
         missing_breaches: bool = False,
         missing_keeps: bool = False,
     ) -> cloudwatch.Alarm:
-        """An alarm at `threshold` or more (or, with `below`, under it) in all of some periods; it mails, and when over.
+        """An alarm at `threshold` or more (or, with `below`, under it) in all periods; it emails in ALARM and in OK.
 
-        `what` says in the mail what is wrong, `todo` what to do about it; the runbook has more under the alarm's name.
-        Without data it is over, or it breaches, or (`missing_keeps`) it stays as it is.
+        `summary` is the first sentence of the email, `action` what to do; the runbook has more under the alarm's name.
+        Missing data is not breaching, or breaching, or (`missing_keeps`) ignored.
         """
         comparison, missing = cloudwatch.ComparisonOperator, cloudwatch.TreatMissingData
         name, pipeline = _kebab(construct_id), self._settings.pipeline_name
@@ -80,7 +80,7 @@ class Alerts(Construct):
             self,
             construct_id,
             alarm_name=f"{pipeline}-{name}",
-            alarm_description=f'{what} {todo} More: docs/runbook.md, "{name}"; '
+            alarm_description=f'{summary} {action} More: docs/runbook.md, "{name}"; '
             f"commands take --pipeline {pipeline} --region {cdk.Aws.REGION}.",
             metric=metric,
             threshold=threshold,
@@ -95,17 +95,17 @@ class Alerts(Construct):
             if missing_keeps
             else missing.NOT_BREACHING,
         )
-        self.mail_on(alarm)
+        self.notify_on(alarm)
         return alarm
 
-    def mail_on(self, alarm: cloudwatch.AlarmBase) -> None:
-        """Let an alarm mail when it goes off and when it is over."""
+    def notify_on(self, alarm: cloudwatch.AlarmBase) -> None:
+        """Let an alarm send email when it goes into ALARM and when it returns to OK."""
         alarm.add_alarm_action(self._action)
         alarm.add_ok_action(self._action)
         self.alarms.append(alarm)
 
-    def dead_letters(self, scope: Construct, construct_id: str, *, what: str) -> sqs.Queue:
-        """An encrypted queue for what could not be delivered, with an alarm; `what` names it in the mail."""
+    def dead_letters(self, scope: Construct, construct_id: str, *, content: str) -> sqs.Queue:
+        """An encrypted dead-letter queue with an alarm; `content` describes its messages in the email."""
         queue = sqs.Queue(
             scope,
             construct_id,
@@ -119,9 +119,9 @@ class Alerts(Construct):
         self.alarm_on(
             f"{scope.node.id}{construct_id}",
             queue.metric_approximate_number_of_messages_visible(period=FIVE_MINUTES, statistic="Maximum"),
-            what=f"Not delivered: {what}.",
-            todo=f"Read the messages of queue {queue.queue_name} (ERROR_MESSAGE or the body says why), mend the cause, "
-            "start a run by hand if one is missing, then purge the queue: the alarm lasts until it is empty.",
+            summary=f"Not delivered: {content}.",
+            action=f"Read the messages of queue {queue.queue_name} (ERROR_MESSAGE or the body has the reason), fix the "
+            "cause, start a run manually if one is missing, then purge the queue: the alarm lasts until it is empty.",
         )
         return queue
 

@@ -1,6 +1,6 @@
-"""The budget: mails the alert addresses when the month's costs of this pipeline, spent or forecast, pass a limit.
+"""The budget: emails the alert addresses when the month's costs of this pipeline, actual or forecast, pass a limit.
 
-It counts what carries the tag `pipeline`, so that tag must be activated for cost allocation, once an account:
+It counts what carries the tag `pipeline`, so that tag must be activated for cost allocation, once per account:
 docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/activating-tags.html. Until then it counts nothing.
 """
 
@@ -17,7 +17,7 @@ from infra.alarms.alerts import Alerts
 from infra.settings.settings import Settings
 from infra.settings.tag_rules import PIPELINE_TAG
 
-# Of the budget: half of it spent is early enough to look, all of it forecast is early enough to act.
+# Of the budget: half of it spent is early enough to check, all of it forecast is early enough to act.
 SPENT_PERCENT: Final = (50, 100)
 FORECAST_PERCENT: Final = 100
 
@@ -45,7 +45,7 @@ class Budget(Construct):
             self,
             "Budget",
             budget={
-                "budgetName": f"{settings.pipeline_name}-{stack.region}",  # a budget's name is the whole account's
+                "budgetName": f"{settings.pipeline_name}-{stack.region}",  # unique in the account, not per region
                 "budgetType": "COST",
                 "timeUnit": "MONTHLY",
                 "budgetLimit": {"amount": settings.monthly_budget_usd, "unit": "USD"},

@@ -13,11 +13,11 @@ from infra.alarms.run_alarms import NAMESPACE
 from infra.endpoint.function.desired_endpoint import VARIANT
 from infra.foundation.storage import Storage
 from infra.settings.settings import Settings
-from infra.training.definition import all_steps
+from pipeline.contract.code_version import all_steps
 from pipeline.contract.metrics import metrics_of, primary_metric
 from pipeline.contract.workload import load_spec, read_definition
 
-# Published by the approval function: the last evaluated candidate, the champion, and what the nightly monitor saw.
+# Published by the approval function: the last evaluated candidate, the champion, and the monitor.
 MODEL_NAMESPACE: Final = "ModelRetraining"
 DAY: Final = 86400
 HALF_WIDTH: Final = 12
@@ -66,7 +66,7 @@ def dashboard_body(
     def model(name: str, role: str) -> list[Any]:
         return [MODEL_NAMESPACE, name, "PipelineName", pipeline, "Role", role, {"label": role, "stat": "Average"}]
 
-    def watched(name: str, label: str) -> list[Any]:
+    def monitored(name: str, label: str) -> list[Any]:
         return [MODEL_NAMESPACE, name, "PipelineName", pipeline, {"label": label, "stat": "Maximum"}]
 
     def roles(name: str) -> list[Any]:
@@ -105,15 +105,15 @@ def dashboard_body(
         ),
         *calibration,
         _graph(
-            f"Live {loss} of the champion, and what is expected of it",
+            f"Live {loss} of the champion, and its expected value",
             region,
-            [watched("LivePrimaryLoss", "live"), watched("ExpectedPrimaryLoss", "expected")],
+            [monitored("LivePrimaryLoss", "live"), monitored("ExpectedPrimaryLoss", "expected")],
             start="-P90D",
         ),
         _graph(
             "Evidence against the champion",
             region,
-            [watched("LossEvidence", "loss"), watched("DriftEvidence", "the greatest other")],
+            [monitored("LossEvidence", "loss"), monitored("DriftEvidence", "the greatest other")],
             start="-P90D",
             limit=1,
         ),
@@ -121,9 +121,9 @@ def dashboard_body(
             f"Drifted features, findings about the data, days since the newest {spec.row}",
             region,
             [
-                watched("DriftedFeatures", "drifted features"),
-                watched("DataFindings", "findings about the data"),
-                watched("DaysSinceNewestRow", f"days since the newest {spec.row}"),
+                monitored("DriftedFeatures", "drifted features"),
+                monitored("DataFindings", "findings about the data"),
+                monitored("DaysSinceNewestRow", f"days since the newest {spec.row}"),
             ],
             stat="Maximum",
             start="-P90D",

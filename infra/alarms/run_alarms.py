@@ -1,4 +1,4 @@
-"""The alarm about runs that do not come: none succeeded for too long."""
+"""The alarm on missing runs: none succeeded for too long."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.alarms.alerts import Alerts
-from infra.approval.construct import Approval
+from infra.approval.construct import ModelApproval
 from infra.lambda_shared.clock import CLOCK, NOW
 from infra.settings.schedule_expression import longest_gap_hours
 from infra.settings.settings import Settings
@@ -21,7 +21,7 @@ HOUR = cdk.Duration.hours(1)
 
 
 class RunAlarms(Construct):
-    """`overdue`, if the schedule is on."""
+    """`overdue`, if the schedule is enabled."""
 
     def __init__(
         self,
@@ -31,32 +31,23 @@ class RunAlarms(Construct):
         settings: Settings,
         pipeline_name: str,
         alerts: Alerts,
-        approval: Approval,
+        approval: ModelApproval,
     ) -> None:
         super().__init__(scope, construct_id)
-        self._settings, self._pipeline_name, self._alerts = settings, pipeline_name, alerts
         if settings.enabled:
-            self.overdue = self._alarm_on_overdue(approval.function)
+            self.overdue = self._alarm_on_overdue(settings, pipeline_name, alerts, approval.function)
 
-    def _metric(self, name: str, period: cdk.Duration) -> cloudwatch.Metric:
-        return cloudwatch.Metric(
-            namespace=NAMESPACE,
-            metric_name=name,
-            dimensions_map={"PipelineName": self._pipeline_name},
-            period=period,
-            statistic="Sum",
-        )
-
-    def _alarm_on_overdue(self, function: lambda_.IFunction) -> cloudwatch.Alarm:
+    def _alarm_on_overdue(
+        self, settings: Settings, pipeline_name: str, alerts: Alerts, function: lambda_.IFunction
+    ) -> cloudwatch.Alarm:
         """No successful run for the longest time between two, and six hours for the run itself; missing data breaches.
 
         CloudWatch evaluates an alarm as soon as it is created, when no run can have succeeded yet. So hours before the
-        schedule was created, changed or switched on count as good: CloudFormation asks a function for the time then,
+        schedule was created, changed or enabled count as good: CloudFormation asks a function for that time,
         and the alarm compares it with the time of each hour. As documented, TIME_SERIES of a number and EPOCH of a time
         series have a value for every hour, and IF has none where the metric that it chooses has none (it breaches):
         docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
         """
-        settings = self._settings
         hours = math.ceil(longest_gap_hours(settings.schedule)) + RUN_HOURS
         began = cdk.CustomResource(
             self,
@@ -68,17 +59,24 @@ class RunAlarms(Construct):
             properties={"Schedule": settings.schedule, "TimeZone": settings.time_zone},
         )
         since = began.get_att_string(NOW)
+        succeeded = cloudwatch.Metric(
+            namespace=NAMESPACE,
+            metric_name="ExecutionSucceeded",
+            dimensions_map={"PipelineName": pipeline_name},
+            period=HOUR,
+            statistic="Sum",
+        )
         watched = cloudwatch.MathExpression(
             expression=f"IF(EPOCH(TIME_SERIES(1)) < {since}, 1, succeeded)",
-            using_metrics={"succeeded": self._metric("ExecutionSucceeded", HOUR)},
+            using_metrics={"succeeded": succeeded},
             period=HOUR,
         )
-        return self._alerts.alarm_on(
+        return alerts.alarm_on(
             "RunOverdue",
             watched,
-            what=f"No run has succeeded for {hours} hours.",
-            todo="Is the schedule on, and did it fire (EventBridge Scheduler console)? Was a run stopped, or did it "
-            "fail (its email says why)? `python -m scripts.show_execution` shows the last run. "
+            summary=f"No run has succeeded for {hours} hours.",
+            action="Is the schedule enabled, and did it fire (EventBridge Scheduler console)? Was one stopped, or did "
+            "it fail (its email has the reason)? `python -m scripts.show_execution` shows the last run. "
             "Start one: python -m scripts.start_execution.",
             below=True,
             periods=hours,

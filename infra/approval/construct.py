@@ -1,4 +1,4 @@
-"""A version waits for approval, approvers are told, and champion/ follows what they decide."""
+"""Emails to approvers about versions that wait, and the function that makes champion/ follow the registry."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from constructs import Construct
 
 from infra.alarms.alerts import FIVE_MINUTES, Alerts
 from infra.approval.function import monitor_metrics
-from infra.foundation.lambda_function import handler_function
-from infra.foundation.permissions import allow
+from infra.foundation.lambda_function import lambda_function
+from infra.foundation.permissions import allow, allow_outbox, sagemaker_arn
 from infra.foundation.storage import RUNS_PREFIX
 from infra.lambda_shared import environment
 from infra.settings.settings import Settings
@@ -29,12 +29,12 @@ from pipeline.contract.retrain_policy import LAST_EVALUATED_KEY, REGISTERED_KEY
 
 HANDLER: Final = "infra.approval.function.handler.handler"
 TIMEOUT: Final = cdk.Duration.minutes(2)
-_VERSIONS_COME: Final = "The registry numbers versions of the group when they are made."
-_KEYS_COME: Final = "Files lie below a run's id or a version's number, which are made up when there is one."
+_NUMBERED_LATER: Final = "The registry numbers a version when it is registered."
+_NAMED_LATER: Final = "Keys contain the id of a run or the number of a version, which are assigned later."
 
 
-class Approval(Construct):
-    """`approvers_topic` tells of versions that wait, `function` puts the approved one into champion/."""
+class ModelApproval(Construct):
+    """`approvers_topic` notifies of versions that wait; `function` copies the approved one to champion/."""
 
     def __init__(
         self,
@@ -57,16 +57,16 @@ class Approval(Construct):
         undelivered = self.undelivered = alerts.dead_letters(
             self,
             "Undelivered",
-            what="a notice that a model package changed, so champion/ may differ from the registry, or that the "
-            "monitor has spoken, so that its metrics are missing",
+            content="an event that a model package changed, so champion/ may differ from the registry, or that the "
+            "monitor report was written, so its metrics are missing",
         )
-        made = handler_function(
+        made = lambda_function(
             self,
             settings=settings,
             key=key,
             handler=HANDLER,
-            description=f"{settings.pipeline_name}: champion/ follows the registry, approvers are told",
-            role_description=f"{settings.pipeline_name}: copies the approved version's artifact, tells approvers",
+            description=f"{settings.pipeline_name}: champion/ follows the registry, approvers get an email",
+            role_description=f"{settings.pipeline_name}: copies the approved version's artifact, notifies approvers",
             timeout=TIMEOUT,
             environment={
                 environment.GROUP_VARIABLE: group_name,
@@ -91,12 +91,12 @@ class Approval(Construct):
         alerts.alarm_on(
             "ApprovalFailed",
             self.function.metric_errors(period=FIVE_MINUTES, statistic="Sum"),
-            what="An approval or a rejection has not taken effect: the function that keeps champion/ failed.",
-            todo=f"Read its log, {log}: the error says what to mend; it tries again each hour.",
+            summary="An approval or a rejection has not taken effect: the function that updates champion/ failed.",
+            action=f"Read its log, {log}: the error says what to fix; it retries each hour.",
         )
 
     def _follow_registry(self, group_name: str, undelivered: sqs.Queue) -> None:
-        """Each change of a package of this group and, in case an event is lost or a package deleted, every hour."""
+        """On each change of a package of the group, and every hour in case an event is lost or a package deleted."""
         changed = events.EventPattern(
             source=["aws.sagemaker"],
             detail_type=["SageMaker Model Package State Change"],
@@ -120,7 +120,7 @@ class Approval(Construct):
         artifact_bucket: s3.IBucket,
         seeds: Mapping[str, str],
     ) -> None:
-        """The function itself is the custom resource: the first run finds seeds, an old registry its champion."""
+        """The function is also the custom resource: it writes seed objects and an existing champion."""
         self.seeds = cdk.CustomResource(
             self,
             "Champion",
@@ -128,7 +128,7 @@ class Approval(Construct):
             service_token=self.function.function_arn,
             service_timeout=cdk.Duration.minutes(5),
             properties={
-                # What it depends on: where one of these changes, CloudFormation calls the function again.
+                # CloudFormation calls the function again where one of these changes.
                 "Group": group_name,
                 "Bucket": artifact_bucket.bucket_name,
                 "Seeds": json.dumps(seeds, sort_keys=True),
@@ -138,21 +138,18 @@ class Approval(Construct):
 
 
 def allow_registry(role: iam.Role, group_name: str) -> None:
-    """Read the group's packages: to approve is for people."""
-    packages = cdk.Stack.of(role).format_arn(
-        service="sagemaker", resource="model-package", resource_name=f"{group_name}/*"
-    )
-    allow(role, ["sagemaker:ListModelPackages", "sagemaker:DescribeModelPackage"], [packages], why=_VERSIONS_COME)
+    """Read the group's packages; only people approve."""
+    packages = sagemaker_arn(role, "model-package", f"{group_name}/*")
+    allow(role, ["sagemaker:ListModelPackages", "sagemaker:DescribeModelPackage"], [packages], why=_NUMBERED_LATER)
 
 
 def allow_objects(role: iam.Role, bucket: s3.IBucket, key: kms.IKey, seeds: Mapping[str, str]) -> None:
     """Read runs, the last-evaluated record, monitor; write champion/, outbox, approvals, registrations, all seeds."""
-    runs, kept, outbox, approvals, last_evaluated, registered, watched = (
+    runs, champion, approvals, last_evaluated, registered, monitor = (
         bucket.arn_for_objects(key)
         for key in (
             f"{RUNS_PREFIX}*",
             f"{environment.CHAMPION_PREFIX}*",
-            f"{environment.OUTBOX_PREFIX}*",
             environment.APPROVALS_KEY,
             LAST_EVALUATED_KEY,
             REGISTERED_KEY,
@@ -160,11 +157,9 @@ def allow_objects(role: iam.Role, bucket: s3.IBucket, key: kms.IKey, seeds: Mapp
         )
     )
     others = sorted(key for key in seeds if not key.startswith(environment.CHAMPION_PREFIX))
-    allow(role, ["s3:GetObject"], [runs], why=_KEYS_COME)
-    allow(role, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [kept], why=_KEYS_COME)
-    allow(role, ["s3:GetObject", "s3:PutObject"], [outbox], why=_KEYS_COME)
+    allow(role, ["s3:GetObject"], [runs], why=_NAMED_LATER)
+    allow(role, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [champion], why=_NAMED_LATER)
+    allow_outbox(role, bucket, key, environment.OUTBOX_PREFIX)
     allow(role, ["s3:PutObject"], [bucket.arn_for_objects(key) for key in others])
     allow(role, ["s3:GetObject", "s3:PutObject"], [approvals, registered])
-    allow(role, ["s3:GetObject"], [last_evaluated, watched])
-    allow(role, ["s3:ListBucket"], [bucket.bucket_arn])  # without it a missing object looks like a forbidden one
-    allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])
+    allow(role, ["s3:GetObject"], [last_evaluated, monitor])

@@ -1,7 +1,7 @@
-"""An endpoint that serves the champion: off by default, serverless or with machines.
+"""An endpoint that serves the champion: off by default, serverless or on instances.
 
 The endpoint, its model and its configuration are not resources of the stack, because a promotion changes them and not a
-deployment: a function makes them, follows champion/, and takes them away when the deployment is to have none.
+deployment: a function creates them, follows champion/, and deletes them when the setting is off.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from constructs import Construct
 from infra.alarms.alerts import Alerts
 from infra.endpoint.function.desired_endpoint import SETTINGS_VARIABLE, VARIANT, EndpointSettings
 from infra.endpoint.roles import allow_endpoint_changes, endpoint_role
-from infra.foundation.lambda_function import handler_function
+from infra.foundation.lambda_function import lambda_function
 from infra.foundation.permissions import allow
 from infra.lambda_shared.environment import CHAMPION_PREFIX
 from infra.settings.settings import Settings
@@ -31,16 +31,16 @@ from pipeline.contract import names as c
 from pipeline.definition.service_rules.instances import has_local_storage
 
 HANDLER: Final = "infra.endpoint.function.handler.handler"
-# The alarms that roll an update back. A request takes milliseconds: a second is a machine that cannot cope.
+# The alarms that roll an update back. A request takes milliseconds: a second means an overloaded instance.
 MAX_LATENCY_MICROSECONDS: Final = 1_000_000
 MAX_ERRORS: Final = 5
-# A call takes seconds, but when the endpoint is to go, one waits until it is gone.
+# A call takes seconds, but a deletion waits until the endpoint is gone.
 TIMEOUT: Final = cdk.Duration.minutes(14)
 ANSWER_TIMEOUT: Final = cdk.Duration.minutes(15)
 ONE_MINUTE: Final = cdk.Duration.minutes(1)
 
 
-class Serving(Construct):
+class Endpoint(Construct):
     """`endpoint_name`, and `function`, which makes the endpoint follow champion/."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Serving(Construct):
         alerts: Alerts,
         after: Construct,
     ) -> None:
-        """`after` must be there first: it writes champion.json."""
+        """`after` must exist first: it writes champion.json."""
         super().__init__(scope, construct_id)
         self.endpoint_name = settings.endpoint_name
         self.metrics = self._metrics()
@@ -63,7 +63,7 @@ class Serving(Construct):
         undelivered = alerts.dead_letters(
             self,
             "Undelivered",
-            what="a notice that champion or endpoint changed, so the endpoint may be behind",
+            content="an event that champion or endpoint changed, so the endpoint may be out of date",
         )
         role = endpoint_role(
             self, settings=settings, image=image, artifact_bucket=artifact_bucket, key=key, alarms=alarms
@@ -112,16 +112,16 @@ class Serving(Construct):
                 "EndpointErrors",
                 self.metrics["Invocation5XXErrors"],
                 threshold=MAX_ERRORS,
-                what=f"The endpoint fails: {MAX_ERRORS} or more requests in a minute were answered with 5XX.",
-                todo=f"{look} An update of machines under way is rolled back by itself.",
+                summary=f"The endpoint fails: {MAX_ERRORS} or more requests in a minute were answered with 5XX.",
+                action=f"{look} A running update of instances is rolled back automatically.",
             ),
             alerts.alarm_on(
                 "EndpointSlow",
                 self.metrics["ModelLatency"],
                 threshold=MAX_LATENCY_MICROSECONDS,
                 periods=3,
-                what="The endpoint is slow: for three minutes, one answer in a hundred took a second or longer.",
-                todo=f"{look} Then give it more memory or machines (settings serving_*).",
+                summary="The endpoint is slow: for three minutes, its p99 latency was a second or more.",
+                action=f"{look} Then give it more memory or instances (settings serving_*).",
             ),
         ]
 
@@ -133,13 +133,13 @@ class Serving(Construct):
         alerts: Alerts,
         undelivered: sqs.Queue,
     ) -> None:
-        made = handler_function(
+        made = lambda_function(
             self,
             settings=settings,
             key=key,
             handler=HANDLER,
             description=f"{settings.pipeline_name}: the endpoint follows champion/",
-            role_description=f"{settings.pipeline_name}: makes, changes and removes the endpoint with the champion",
+            role_description=f"{settings.pipeline_name}: creates, updates and deletes the endpoint",
             timeout=TIMEOUT,
             environment={SETTINGS_VARIABLE: plan.as_text()},
             retry_attempts=2,
@@ -152,12 +152,12 @@ class Serving(Construct):
         alerts.alarm_on(
             "ServingFailed",
             self.function.metric_errors(period=cdk.Duration.minutes(5), statistic="Sum"),
-            what="The endpoint may be behind the champion: the function that changes it failed.",
-            todo=f"Read its log, {log}: the error says what to mend; it tries again each hour.",
+            summary="The endpoint may not serve the champion: the function that updates it failed.",
+            action=f"Read its log, {log}: the error says what to fix; it retries each hour.",
         )
 
     def _follow(self, artifact_bucket: s3.IBucket, undelivered: sqs.Queue) -> None:
-        """champion.json written, the endpoint's own changes and, in case an event is lost, every hour."""
+        """On champion.json, the endpoint's state changes and, in case an event is lost, every hour."""
         promoted = events.EventPattern(
             source=["aws.s3"],
             detail_type=["Object Created"],
@@ -172,11 +172,11 @@ class Serving(Construct):
             detail={"EndpointName": [self.endpoint_name]},
         )
         target = targets.LambdaFunction(self.function, dead_letter_queue=undelivered)
-        for name, pattern, what in (
+        for name, pattern, description in (
             ("Promoted", promoted, "champion.json was written: the endpoint follows"),
             ("EndpointChanged", changed, "The endpoint was created, updated, rolled back, deleted, or failed"),
         ):
-            events.Rule(self, name, description=what, event_pattern=pattern).add_target(target)
+            events.Rule(self, name, description=description, event_pattern=pattern).add_target(target)
         events.Rule(
             self,
             "EveryHour",
@@ -185,14 +185,14 @@ class Serving(Construct):
         ).add_target(target)
 
     def _at_deploy(self, plan: EndpointSettings, after: Construct, endpoint: iam.Role) -> None:
-        """The function itself is the custom resource: settings change the endpoint, and without Serving it goes."""
+        """The function is also the custom resource: it applies changed settings, and deletes the endpoint."""
         version = cdk.CustomResource(
             self,
             "Endpoint",
             resource_type="Custom::Endpoint",
             service_token=self.function.function_arn,
             service_timeout=ANSWER_TIMEOUT,
-            # Where it changes, CloudFormation calls the function again.
+            # CloudFormation calls the function again where it changes.
             properties={"Settings": plan.as_text()},
         )
         version.node.add_dependency(after, self.role, endpoint)

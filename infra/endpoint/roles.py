@@ -1,4 +1,4 @@
-"""Who may do what about the endpoint: the containers that serve, and the function that makes them."""
+"""Roles of the endpoint: that of its containers, and that of the function that updates it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.endpoint.function.desired_endpoint import INSTANCE, PREFIX, EndpointSettings
-from infra.foundation.permissions import allow, service_principal
+from infra.foundation.permissions import allow, allow_outbox, sagemaker_arn, service_principal
 from infra.lambda_shared.environment import CHAMPION_PREFIX, SERVING_OUTBOX_PREFIX
 from infra.settings.settings import Settings
 from infra.training.image import Image
 from infra.training.job_role import allow_image, allow_network_interfaces, allow_volume_grants
 
-_VERSIONS_COME: Final = "Models and configurations are named after versions, which come with promotions."
+_NUMBERED_LATER: Final = "Models and configurations are named after versions, which are numbered later."
 
 
 def endpoint_role(
@@ -38,7 +38,7 @@ def endpoint_role(
         assumed_by=service_principal("sagemaker"),
         description=f"Endpoint of {settings.pipeline_name}: reads the artifact that it serves",
     )
-    allow(role, ["s3:GetObject"], [artifact_bucket.arn_for_objects(f"{PREFIX}*")], why=_VERSIONS_COME)
+    allow(role, ["s3:GetObject"], [artifact_bucket.arn_for_objects(f"{PREFIX}*")], why=_NUMBERED_LATER)
     allow(role, ["kms:Decrypt", "kms:DescribeKey"], [key.key_arn])
     allow_image(role, image)
     logs = cdk.Stack.of(role).format_arn(
@@ -51,7 +51,7 @@ def endpoint_role(
         role,
         ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
         [logs],
-        why="SageMaker makes up the names of the log's streams.",
+        why="SageMaker generates the names of log streams.",
     )
     if settings.serving == INSTANCE:
         allow_volume_grants(role, key)
@@ -75,52 +75,38 @@ def allow_endpoint_changes(
     key: kms.IKey,
     alarms: Sequence[cloudwatch.IAlarm],
 ) -> None:
-    """Make, change and remove this endpoint with its models and configurations, and keep its copies of artifacts."""
-    stack = cdk.Stack.of(role)
-
-    def arn(resource: str, name: str) -> str:
-        return stack.format_arn(service="sagemaker", resource=resource, resource_name=name)
-
+    """Create, update and delete this endpoint with its models and configurations, and copy artifacts."""
     models, configs, this = (
-        arn("model", f"{plan.own}*"),
-        arn("endpoint-config", f"{plan.own}*"),
-        arn("endpoint", plan.name),
+        sagemaker_arn(role, "model", f"{plan.own}*"),
+        sagemaker_arn(role, "endpoint-config", f"{plan.own}*"),
+        sagemaker_arn(role, "endpoint", plan.name),
     )
-    allow(role, ["sagemaker:CreateModel", "sagemaker:DeleteModel", "sagemaker:AddTags"], [models], why=_VERSIONS_COME)
+    allow(role, ["sagemaker:CreateModel", "sagemaker:DeleteModel", "sagemaker:AddTags"], [models], why=_NUMBERED_LATER)
     allow(
         role,
         [f"sagemaker:{verb}EndpointConfig" for verb in ("Create", "Delete")] + ["sagemaker:AddTags"],
         [configs],
-        why=_VERSIONS_COME,
+        why=_NUMBERED_LATER,
     )
     allow(
         role,
         ["sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint"],
         [this, configs],  # the actions ask for both
-        why=_VERSIONS_COME,
+        why=_NUMBERED_LATER,
     )
     allow(role, ["sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint", "sagemaker:AddTags"], [this])
     allow(
         role,
         ["sagemaker:ListModels", "sagemaker:ListEndpointConfigs"],
         ["*"],
-        why="The actions know no resource; what is listed is filtered by the endpoint's name.",
+        why="The actions support no resource-level permissions; the list is filtered by the endpoint's name.",
     )
     passed = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
     allow(role, ["iam:PassRole"], [endpoint.role_arn], conditions=passed)
-    read, kept, outbox = (
-        artifact_bucket.arn_for_objects(f"{prefix}*") for prefix in (CHAMPION_PREFIX, PREFIX, SERVING_OUTBOX_PREFIX)
-    )
-    allow(role, ["s3:GetObject"], [read], why=_VERSIONS_COME)
-    allow(role, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [kept], why=_VERSIONS_COME)
-    allow(
-        role,
-        ["s3:GetObject", "s3:PutObject"],
-        [outbox],
-        why="Each email to be sent is an object, named when it is decided.",
-    )
-    allow(role, ["s3:ListBucket"], [artifact_bucket.bucket_arn])
-    allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])
+    champion, copies = (artifact_bucket.arn_for_objects(f"{prefix}*") for prefix in (CHAMPION_PREFIX, PREFIX))
+    allow(role, ["s3:GetObject"], [champion], why=_NUMBERED_LATER)
+    allow(role, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [copies], why=_NUMBERED_LATER)
+    allow_outbox(role, artifact_bucket, key, SERVING_OUTBOX_PREFIX)
     if plan.kind == INSTANCE:  # SageMaker checks, in the caller's name, that it may use the key for the volumes
         allow_volume_grants(role, key)
         _allow_rollback(role, alarms)

@@ -1,8 +1,8 @@
-"""Emails about failed steps and runs: the events that ask for one, and the function that writes it.
+"""Emails about failed steps and runs: the events, and the function that writes them.
 
-An event carries neither the reason of a processing step nor what triggered the run, comes late, twice or not at all,
-and an input transformer can neither look anything up nor set a subject. So a function looks at the run that an event
-names, and each hour at the runs of the last two days.
+An event has neither the reason of a processing step nor the trigger of the run, arrives late, twice or not at all, and
+an input transformer can neither look anything up nor set a subject. So a function reads the run that an event names,
+and each hour the runs of the last two days.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.alarms.alerts import FIVE_MINUTES, Alerts
-from infra.foundation.lambda_function import handler_function
-from infra.foundation.permissions import allow
+from infra.foundation.lambda_function import lambda_function
+from infra.foundation.permissions import allow, allow_outbox, sagemaker_arn
 from infra.lambda_shared import environment
 from infra.settings.settings import Settings
 from infra.training.construct import Training
@@ -46,14 +46,14 @@ class FailureNotifications(Construct):
         alerts: Alerts,
     ) -> None:
         super().__init__(scope, construct_id)
-        undelivered = alerts.dead_letters(self, "DeadLetters", what="an event about a failed run")
-        made = handler_function(
+        undelivered = alerts.dead_letters(self, "DeadLetters", content="an event about a failed run")
+        made = lambda_function(
             self,
             settings=settings,
             key=key,
             handler=HANDLER,
             description=f"{settings.pipeline_name}: emails about failed steps and runs",
-            role_description=f"{settings.pipeline_name}: looks at runs, sends emails about those that failed",
+            role_description=f"{settings.pipeline_name}: reads runs, sends emails about failures",
             timeout=TIMEOUT,
             environment={
                 environment.BUCKET_VARIABLE: artifact_bucket.bucket_name,
@@ -65,16 +65,16 @@ class FailureNotifications(Construct):
             on_failure=destinations.SqsDestination(undelivered),
         )
         self.function, self.role, log = made.function, made.role, made.log_group.log_group_name
-        allow_looking(self.role, training)
-        allow_outbox(self.role, artifact_bucket, key)
+        allow_reading_runs(self.role, training)
+        allow_outbox(self.role, artifact_bucket, key, environment.RUNS_OUTBOX_PREFIX)
         alerts.allow_publish(self.role)
         allow(self.role, ["sqs:SendMessage"], [undelivered.queue_arn])
         alerts.alarm_on(
             "NotificationFailed",
             self.function.metric_errors(period=FIVE_MINUTES, statistic="Sum"),
-            what="An email about a failed or stopped run could not be written yet.",
-            todo=f"Run `python -m scripts.show_execution` for the run's reason. The function's log, {log}, says why "
-            "there was no email; it tries again each hour.",
+            summary="An email about a failed or stopped run could not be sent yet.",
+            action=f"Run `python -m scripts.show_execution` for the run's reason. The function's log, {log}, has the "
+            "error; it retries each hour.",
         )
         target = targets.LambdaFunction(self.function, dead_letter_queue=undelivered)
         arn = [training.pipeline_arn]
@@ -85,7 +85,7 @@ class FailureNotifications(Construct):
         self.every_hour = events.Rule(
             self,
             "EveryHour",
-            description="Runs of the last two days are looked at, in case an event was lost",
+            description="Checks the runs of the last two days, in case an event was lost",
             schedule=events.Schedule.rate(cdk.Duration.hours(1)),
         )
         for rule in (self.step_failed, self.run_ended, self.every_hour):
@@ -96,7 +96,7 @@ class FailureNotifications(Construct):
         return events.Rule(self, name, event_pattern=pattern)
 
 
-def allow_looking(role: iam.Role, training: Training) -> None:
+def allow_reading_runs(role: iam.Role, training: Training) -> None:
     """Runs of this pipeline, their steps and parameters, and the processing jobs of pipelines."""
     allow(role, ["sagemaker:ListPipelineExecutions"], [training.pipeline_arn])
     allow(
@@ -107,25 +107,11 @@ def allow_looking(role: iam.Role, training: Training) -> None:
             "sagemaker:ListPipelineParametersForExecution",
         ],
         [f"{training.pipeline_arn}/execution/*"],
-        why="SageMaker makes up the id of an execution when it starts.",
+        why="SageMaker generates the id of an execution when it starts.",
     )
-    jobs = cdk.Stack.of(role).format_arn(service="sagemaker", resource="processing-job", resource_name="pipelines-*")
     allow(
         role,
         ["sagemaker:DescribeProcessingJob"],
-        [jobs],
-        why="SageMaker makes up the names of a run's jobs, all beginning with pipelines-.",
+        [sagemaker_arn(role, "processing-job", "pipelines-*")],
+        why="SageMaker generates the names of a run's jobs, with the prefix pipelines-.",
     )
-
-
-def allow_outbox(role: iam.Role, bucket: s3.IBucket, key: kms.IKey) -> None:
-    """The emails of this function: see `infra.lambda_shared.outbox`."""
-    outbox = bucket.arn_for_objects(f"{environment.RUNS_OUTBOX_PREFIX}*")
-    allow(
-        role,
-        ["s3:GetObject", "s3:PutObject"],
-        [outbox],
-        why="Each email to be sent is an object, named when it is decided.",
-    )
-    allow(role, ["s3:ListBucket"], [bucket.bucket_arn])
-    allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])

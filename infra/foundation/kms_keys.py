@@ -1,4 +1,4 @@
-"""The two customer keys: one for data and jobs, one for messages, which services of AWS must be able to use."""
+"""The two customer managed keys: one for data and jobs, one for topics and queues, which AWS services must use."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _USE: Final = (
 ENCRYPT_MESSAGES: Final = ("kms:Decrypt", "kms:GenerateDataKey")
 
 
-class Keys(Construct):
+class KmsKeys(Construct):
     """`data` encrypts buckets, job volumes and logs; `messages` encrypts topics and queues.
 
-    They are two because the key of topics and queues must let CloudWatch's alarms and EventBridge's dead letters in
-    (without that, mails silently stay away), and neither has any business with the data.
+    Two, because CloudWatch alarms and EventBridge dead letters must be able to use the key of topics and queues
+    (without that, no email is sent, and no error shown), and neither needs access to the data.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:

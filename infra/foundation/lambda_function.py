@@ -1,4 +1,4 @@
-"""A function of infra/lambda_shared, with a role and a log of its own."""
+"""A Lambda function with its own role and log group."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ SHARED_FOLDERS: Final = ("infra/lambda_shared", "pipeline/contract")  # what eve
 
 
 @dataclass(frozen=True)
-class HandlerFunction:
-    """The function, the role that it runs in, and where it logs."""
+class LambdaFunction:
+    """The function, its execution role and its log group."""
 
     function: lambda_.Function
     role: iam.Role
     log_group: logs.LogGroup
 
 
-def handler_function(
+def lambda_function(
     scope: Construct,
     *,
     settings: Settings,
@@ -42,17 +42,17 @@ def handler_function(
     timeout: cdk.Duration,
     environment: Mapping[str, str] | None = None,
     **options: Any,  # noqa: ANN401 - what lambda_.Function takes
-) -> HandlerFunction:
-    """`handler` (module.function) as a function of the scope, which may only write its own log: grant it the rest."""
+) -> LambdaFunction:
+    """`handler` (module.function) as a function whose role may only write its log: grant it the rest."""
     log_group = logs.LogGroup(scope, "Log", encryption_key=key, removal_policy=removal(settings))
     log: logs.CfnLogGroup = log_group.node.default_child  # type: ignore[assignment]
-    log.retention_in_days = settings.log_retention_days  # CDK's own enumeration has no way from a number
+    log.retention_in_days = settings.log_retention_days  # CDK's enumeration cannot be made from a number
     role = iam.Role(scope, "Role", assumed_by=service_principal("lambda"), description=role_description)
     allow(
         role,
         ["logs:CreateLogStream", "logs:PutLogEvents"],
         [log_group.log_group_arn],  # it ends in :*, its streams
-        why="Lambda makes up the names of the log's streams.",
+        why="Lambda generates the names of log streams.",
     )
     function = lambda_.Function(
         scope,
@@ -63,14 +63,14 @@ def handler_function(
         handler=handler,
         code=handler_code(),
         environment=dict(environment or {}),
-        role=role.without_policy_updates(),  # what it may do stands in our code, and nothing is added by the way
+        role=role.without_policy_updates(),  # CDK adds no statement to it
         timeout=timeout,
         memory_size=256,
         log_group=log_group,
         **options,
     )
     acknowledge(function, "AwsSolutions-L1", "Python 3.13 is the newest version that the project supports.")
-    return HandlerFunction(function, role, log_group)
+    return LambdaFunction(function, role, log_group)
 
 
 def handler_code() -> lambda_.Code:
@@ -83,7 +83,7 @@ def handler_code() -> lambda_.Code:
 
 
 def asset_patterns() -> list[str]:
-    """What is left out, as .dockerignore says it: everything, but the folders `function` and the shared ones."""
+    """Exclusions in the syntax of .dockerignore: everything but the folders `function` and the shared ones."""
     functions = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("infra/*/function"))
     patterns = ["*"]
     for package in ("infra", "pipeline", *(str(Path(folder).parent) for folder in functions)):

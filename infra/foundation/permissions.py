@@ -1,4 +1,4 @@
-"""Statements of roles: exact actions, and for a resource with a wildcard the reason why it cannot be exact.
+"""Policy statements: exact actions, and a reason for each wildcard in a resource.
 
 CDK's `grant_*` methods are not used for roles, because they grant `s3:GetObject*` and the like.
 """
@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
 from constructs import IConstruct
 
 
@@ -21,7 +23,7 @@ def allow(
     why: str | None = None,
     conditions: Mapping[str, Any] | None = None,
 ) -> None:
-    """Let the role do this (or those whom a managed policy is attached to).
+    """Add a statement to a role or a managed policy.
 
     `why` is the reason for a wildcard among the resources, and needed when there is one.
     Raises ValueError for a wildcard in an action, and for one in a resource without a reason.
@@ -40,22 +42,35 @@ def allow(
 
 # SageMaker: dg/security-confused-deputy-prevention.html; EventBridge and its Scheduler:
 # UserGuide/cross-service-confused-deputy-prevention.html; Step Functions: dg/procedure-create-iam-role.html.
-_NAMES_THE_ACCOUNT: Final = ("events", "sagemaker", "scheduler", "states")
+_SENDS_SOURCE_ACCOUNT: Final = ("events", "sagemaker", "scheduler", "states")
 
 
 def service_principal(service: str) -> iam.ServicePrincipal:
-    """A service that may take on a role, for resources of this account only: else it is a deputy for any account.
+    """A service that may assume a role, for resources of this account only (the confused deputy problem).
 
-    Where AWS does not document that the service names the account, it must be this one if it is named.
+    Where AWS does not document that the service sends the account, it is compared if it is sent.
     """
-    operator = "StringEquals" if service in _NAMES_THE_ACCOUNT else "StringEqualsIfExists"
+    operator = "StringEquals" if service in _SENDS_SOURCE_ACCOUNT else "StringEqualsIfExists"
     return iam.ServicePrincipal(
         f"{service}.amazonaws.com", conditions={operator: {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID}}
     )
 
 
+def allow_outbox(role: iam.Role, bucket: s3.IBucket, key: kms.IKey, prefix: str) -> None:
+    """Keep emails below a prefix (`infra.lambda_shared.outbox`), list the bucket and use its key."""
+    objects = [bucket.arn_for_objects(f"{prefix}*")]
+    allow(role, ["s3:GetObject", "s3:PutObject"], objects, why="Each email is an object, named when it is recorded.")
+    allow(role, ["s3:ListBucket"], [bucket.bucket_arn])  # without it a missing object looks like a forbidden one
+    allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])
+
+
+def sagemaker_arn(scope: IConstruct, resource: str, name: str) -> str:
+    """The ARN of a resource of SageMaker in the stack's account and region."""
+    return cdk.Stack.of(scope).format_arn(service="sagemaker", resource=resource, resource_name=name)
+
+
 def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:
-    """Say why a finding of cdk-nag on this construct is as it should be."""
+    """Suppress a finding of cdk-nag on this construct, with a reason."""
     cdk.Validations.of(construct).acknowledge(cdk.Acknowledgment(id=rule, reason=reason))
 
 

@@ -1,4 +1,4 @@
-"""What becomes of data, keys, logs and models when the stack, or one of them, goes."""
+"""The removal policy of data, keys, logs and models."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from infra.settings.settings import Settings
 
 
 def removal(settings: Settings) -> cdk.RemovalPolicy:
-    """Kept, or deleted, as the deployment chose; what a failed deployment has just created is deleted in both cases.
+    """Retain or destroy, by the setting; resources of a failed first deployment are deleted in both cases.
 
     Otherwise a first deployment that fails would leave buckets and keys behind, and the model package group, whose name
     is fixed, would refuse the second attempt.

@@ -1,4 +1,4 @@
-"""A Step Functions state machine from its definition as data, with a role of its own and a mail when it fails."""
+"""A Step Functions state machine from its definition, with its own role and an alarm on failure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def service_call(api: str) -> str:
 
 
 def workflow_role(scope: Construct, construct_id: str, *, description: str) -> iam.Role:
-    """A role that only workflows of this account may take on."""
+    """A role that only state machines of this account may assume."""
     return iam.Role(
         scope,
         construct_id,
@@ -53,7 +53,7 @@ def workflow_role(scope: Construct, construct_id: str, *, description: str) -> i
 
 
 def starting_role(scope: Construct, machine: stepfunctions.StateMachine) -> iam.IRole:
-    """The role in which rules of EventBridge start the workflow; their target adds nothing to it."""
+    """The role with which EventBridge rules start the workflow; CDK adds no statement to it."""
     role = iam.Role(
         scope,
         "EventsRole",
@@ -65,9 +65,9 @@ def starting_role(scope: Construct, machine: stepfunctions.StateMachine) -> iam.
 
 
 def alarm_on_failure(
-    alerts: Alerts, construct_id: str, machine: stepfunctions.StateMachine, *, what: str, todo: str
+    alerts: Alerts, construct_id: str, machine: stepfunctions.StateMachine, *, summary: str, action: str
 ) -> cloudwatch.Alarm:
-    """Mail when the workflow fails or times out."""
+    """Email when the workflow fails or times out."""
     both = cloudwatch.MathExpression(
         expression="SUM([failed, late])",
         using_metrics={
@@ -76,4 +76,4 @@ def alarm_on_failure(
         },
         period=FIVE_MINUTES,
     )
-    return alerts.alarm_on(construct_id, both, what=what, todo=todo)
+    return alerts.alarm_on(construct_id, both, summary=summary, action=action)

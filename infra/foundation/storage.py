@@ -17,7 +17,7 @@ OLD_VERSION_DAYS = 30
 
 
 class Storage(Construct):
-    """`data` holds the rows below the data prefix, `artifacts` what runs make and what is in use.
+    """`data` holds the rows below the data prefix, `artifacts` what runs write and the champion.
 
     Encrypted with the customer key, versioned, TLS only, nothing public. Files of a run expire (`run_retention_days`);
     champion, last-evaluated record and predictions stay.
@@ -35,26 +35,26 @@ class Storage(Construct):
         old_runs = s3.LifecycleRule(
             id="old-runs", prefix=RUNS_PREFIX, expiration=cdk.Duration.days(settings.run_retention_days)
         )
-        # EventBridge is told of new objects: a completion marker may start a run, the monitor's numbers become metrics.
-        self.data = self._bucket("Data", key, [old_versions], tell_eventbridge=True)
+        # EventBridge gets new objects: a completion marker may start a run, the monitor's numbers become metrics.
+        self.data = self._bucket("Data", key, [old_versions], notify_eventbridge=True)
         # The endpoint follows champion.json, too.
-        self.artifacts = self._bucket("Artifacts", key, [old_versions, old_runs], tell_eventbridge=True)
+        self.artifacts = self._bucket("Artifacts", key, [old_versions, old_runs], notify_eventbridge=True)
         self.all = (self.data, self.artifacts, self._logs)
         for bucket in self.all:
             if bucket.policy:
-                # It stays as long as its bucket, and goes with it: a bucket that stays must go on to refuse plain HTTP,
-                # one that goes must refuse to be written to again once it is empty.
+                # It lives as long as its bucket: a retained bucket must still refuse plain HTTP, a deleted one must
+                # refuse writes once it is empty.
                 bucket.policy.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
 
     def _bucket(
-        self, name: str, key: kms.IKey, rules: list[s3.LifecycleRule], *, tell_eventbridge: bool = False
+        self, name: str, key: kms.IKey, rules: list[s3.LifecycleRule], *, notify_eventbridge: bool = False
     ) -> s3.Bucket:
         bucket = s3.Bucket(
             self,
             name,
             encryption=s3.BucketEncryption.KMS,
             encryption_key=key,
-            bucket_key_enabled=True,  # one call to KMS for many objects: costs a hundredth
+            bucket_key_enabled=True,  # one call to KMS for many objects: a hundredth of the cost
             enforce_ssl=True,
             minimum_tls_version=1.2,
             versioned=True,
@@ -65,8 +65,8 @@ class Storage(Construct):
             server_access_logs_prefix=f"{name.lower()}/",
             removal_policy=self._removal,
         )
-        if tell_eventbridge:
-            # The property itself, because CDK's own way adds a function that changes the bucket after it is made.
+        if notify_eventbridge:
+            # The property itself: CDK's option adds a function that changes the bucket after its creation.
             cfn: s3.CfnBucket = bucket.node.default_child  # type: ignore[assignment]
             cfn.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
                 event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(event_bridge_enabled=True)
@@ -93,6 +93,6 @@ class Storage(Construct):
             removal_policy=self._removal,
         )
         acknowledge(
-            bucket, "AwsSolutions-S1", "It holds the access logs of the other buckets; logging its own would never end."
+            bucket, "AwsSolutions-S1", "It holds the access logs of the other buckets; logging them would never end."
         )
         return bucket

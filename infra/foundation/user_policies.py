@@ -1,7 +1,7 @@
-"""What a company attaches to its people: a policy for those who approve versions, one for those who run the pipeline.
+"""Managed policies for people: one for approvers of versions, one for operators of the pipeline.
 
-Neither includes the other: who starts runs and repairs them approves nothing, who approves starts nothing. Neither may
-change the deployment: that is the deployer's, with the roles of `cdk bootstrap`.
+Neither includes the other: an operator cannot approve, an approver cannot start runs. Neither may change the
+deployment, which needs the roles of `cdk bootstrap`.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from constructs import Construct
 
 from infra.alarms.alerts import Alerts
 from infra.endpoint.function.desired_endpoint import ATTEMPT
-from infra.foundation.permissions import allow
+from infra.foundation.permissions import allow, sagemaker_arn
 from infra.foundation.storage import RUNS_PREFIX, Storage
 from infra.settings.settings import Settings
 from infra.training.construct import Training
 from infra.training.job_role import job_logs
 from pipeline.contract import names as c
 
-_RUNS_COME: Final = "The id of a run is made up when it starts."
-_NAMED_AT_RUN_TIME: Final = "SageMaker makes up the names of a run's jobs, all beginning with pipelines-."
-_VERSIONS_COME: Final = "The registry numbers versions of the group when they are made."
-_KEYS_COME: Final = "Files lie below a run's id, which is made up when it starts."
+_RUN_IDS_LATER: Final = "The id of a run is generated when it starts."
+_NAMED_AT_RUN_TIME: Final = "SageMaker generates the names of a run's jobs, with the prefix pipelines-."
+_NUMBERED_LATER: Final = "The registry numbers a version when it is registered."
+_KEYS_LATER: Final = "Keys contain the id of a run, which is generated when it starts."
 
 
-class People(Construct):
-    """`approver` and `operator`, managed policies that the stack attaches to nobody."""
+class UserPolicies(Construct):
+    """`approver` and `operator`; the stack attaches them to no identity."""
 
     def __init__(
         self,
@@ -49,34 +49,34 @@ class People(Construct):
         super().__init__(scope, construct_id)
         self._settings, self._training, self._storage, self._key = settings, training, storage, key
         name = settings.pipeline_name
-        self.approver = self._policy("Approver", f"{name}: see versions and reports, approve, reject and withdraw")
-        self.operator = self._policy("Operator", f"{name}: start, stop, retry and look at runs; approve nothing")
+        self.approver = self._policy("Approver", f"{name}: read versions and reports, approve and reject")
+        self.operator = self._policy("Operator", f"{name}: start, stop, retry and read runs")
         for policy in (self.approver, self.operator):
             self._allow_reading(policy)
         self._allow_decisions(self.approver)
         self._allow_runs(self.operator)
-        self._allow_looking_closer(self.operator, alerts, workflows)
+        self._allow_diagnosis(self.operator, alerts, workflows)
 
     def _policy(self, construct_id: str, description: str) -> iam.ManagedPolicy:
         return iam.ManagedPolicy(self, construct_id, description=description)
 
     def _allow_reading(self, policy: iam.ManagedPolicy) -> None:
-        """Find the pipeline, and read reports and what is in use."""
+        """Find the pipeline, and read reports and the champion."""
         bucket = self._storage.artifacts
-        allow(policy, ["sagemaker:ListPipelines"], ["*"], why="The action knows no resource: it lists the account's.")
+        allow(policy, ["sagemaker:ListPipelines"], ["*"], why="The action supports no resource-level permissions.")
         allow(policy, ["sagemaker:DescribePipeline"], [self._training.pipeline_arn])
         prefixes = (RUNS_PREFIX, *(f"{channel}/" for channel in (c.CHAMPION_CHANNEL, c.MONITOR_CHANNEL)))
-        allow(policy, ["s3:GetObject"], [bucket.arn_for_objects(f"{prefix}*") for prefix in prefixes], why=_KEYS_COME)
+        allow(policy, ["s3:GetObject"], [bucket.arn_for_objects(f"{prefix}*") for prefix in prefixes], why=_KEYS_LATER)
         allow(policy, ["s3:ListBucket"], [bucket.bucket_arn])
-        # Not with the key itself: only as S3 decrypts what they may read.
+        # Only through S3, for objects that they may read.
         through_s3 = {"StringEquals": {"kms:ViaService": self._via("s3")}}
         allow(policy, ["kms:Decrypt"], [self._key.key_arn], conditions=through_s3)
 
     def _allow_decisions(self, policy: iam.ManagedPolicy) -> None:
         decisions = {"StringEquals": {"sagemaker:ModelApprovalStatus": ["Approved", "Rejected"]}}
         read = ["sagemaker:ListModelPackages", "sagemaker:DescribeModelPackage"]
-        allow(policy, read, [self._packages], why=_VERSIONS_COME)
-        allow(policy, ["sagemaker:UpdateModelPackage"], [self._packages], why=_VERSIONS_COME, conditions=decisions)
+        allow(policy, read, [self._packages], why=_NUMBERED_LATER)
+        allow(policy, ["sagemaker:UpdateModelPackage"], [self._packages], why=_NUMBERED_LATER, conditions=decisions)
 
     def _allow_runs(self, policy: iam.ManagedPolicy) -> None:
         pipeline = self._training.pipeline_arn
@@ -96,17 +96,17 @@ class People(Construct):
                 "sagemaker:RetryPipelineExecution",
             ],
             [f"{pipeline}/execution/*"],
-            why=_RUNS_COME,
+            why=_RUN_IDS_LATER,
         )
-        jobs = self._arn("processing-job", "pipelines-*")
+        jobs = sagemaker_arn(self, "processing-job", "pipelines-*")
         allow(policy, ["sagemaker:DescribeProcessingJob"], [jobs], why=_NAMED_AT_RUN_TIME)
-        if self._settings.serving != "off":  # the runbook: an endpoint that could not take a version tries it again
+        if self._settings.serving != "off":  # the runbook: retry a version that the endpoint could not be updated to
             allow(policy, ["s3:DeleteObject"], [self._storage.artifacts.arn_for_objects(ATTEMPT)])
 
-    def _allow_looking_closer(
+    def _allow_diagnosis(
         self, policy: iam.ManagedPolicy, alerts: Alerts, workflows: Sequence[stepfunctions.StateMachine]
     ) -> None:
-        """What the runbook sends to: why a workflow failed, logs, what was not delivered (to be read and removed)."""
+        """What the runbook uses: errors of workflows, logs, dead letters (to read and purge)."""
         allow(policy, ["states:ListExecutions"], [workflow.state_machine_arn for workflow in workflows])
         executions = [
             cdk.Stack.of(self).format_arn(
@@ -117,7 +117,7 @@ class People(Construct):
             )
             for workflow in workflows
         ]
-        allow(policy, ["states:DescribeExecution", "states:GetExecutionHistory"], executions, why=_RUNS_COME)
+        allow(policy, ["states:DescribeExecution", "states:GetExecutionHistory"], executions, why=_RUN_IDS_LATER)
         allow(
             policy,
             ["sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:PurgeQueue", "sqs:ReceiveMessage"],
@@ -143,9 +143,6 @@ class People(Construct):
         stack = cdk.Stack.of(self)
         return f"{service}.{stack.region}.{stack.url_suffix}"
 
-    def _arn(self, resource: str, name: str) -> str:
-        return cdk.Stack.of(self).format_arn(service="sagemaker", resource=resource, resource_name=name)
-
     @property
     def _packages(self) -> str:
-        return self._arn("model-package", f"{self._settings.group_name}/*")
+        return sagemaker_arn(self, "model-package", f"{self._settings.group_name}/*")

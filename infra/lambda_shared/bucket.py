@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from infra.lambda_shared.clients import S3
+from infra.lambda_shared.clients import Boto3Client
 
 # 412: the condition does not hold; 409: another write to the same key is under way; 404: If-Match, but no object.
 _LOST_RACE: Final = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
@@ -30,7 +30,7 @@ _REFUSED: Final = (
 
 
 @dataclass(frozen=True)
-class Stored:
+class S3Object:
     """An object's text, the ETag that a conditional write names, when it was written (seconds since 1970).
 
     All None where there is no object.
@@ -51,28 +51,28 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Objects:
+class Bucket:
     """One bucket."""
 
-    client: S3
-    bucket: str
+    client: Boto3Client
+    name: str
 
-    def read(self, key: str, *, bucket: str | None = None, refused: bool = False) -> Stored:
+    def read(self, key: str, *, bucket: str | None = None, refused: bool = False) -> S3Object:
         """An object of this bucket or of `bucket`; with `refused`, one that may not be read is missing."""
         try:
-            found = self.client.get_object(Bucket=bucket or self.bucket, Key=key)
+            found = self.client.get_object(Bucket=bucket or self.name, Key=key)
         except ClientError as error:
             if error.response["Error"]["Code"] in (_REFUSED if refused else _MISSING):
-                return Stored(None, None)
+                return S3Object(None, None)
             raise
-        return Stored(found["Body"].read().decode(errors="replace"), found["ETag"], found["LastModified"].timestamp())
+        return S3Object(found["Body"].read().decode(errors="replace"), found["ETag"], found["LastModified"].timestamp())
 
-    def write(self, key: str, text: str, *, over: Stored) -> bool:
+    def write(self, key: str, text: str, *, over: S3Object) -> bool:
         """Write only where the object still is what was read; says whether it was."""
         condition = {"IfMatch": over.etag} if over.etag else {"IfNoneMatch": "*"}
         try:
             self.client.put_object(
-                Bucket=self.bucket, Key=key, Body=text.encode(), ContentType="application/json", **condition
+                Bucket=self.name, Key=key, Body=text.encode(), ContentType="application/json", **condition
             )
         except ClientError as error:
             if error.response["Error"]["Code"] in _LOST_RACE:
@@ -82,12 +82,12 @@ class Objects:
 
     def put(self, key: str, text: str) -> None:
         """Write whatever is there."""
-        self.client.put_object(Bucket=self.bucket, Key=key, Body=text.encode(), ContentType="application/json")
+        self.client.put_object(Bucket=self.name, Key=key, Body=text.encode(), ContentType="application/json")
 
     def seed(self, objects: Mapping[str, str]) -> None:
         """Write those that are missing, and never over one that is there."""
         for key, text in objects.items():
-            self.write(key, text, over=Stored(None, None))
+            self.write(key, text, over=S3Object(None, None))
 
     def keys(self, prefix: str) -> set[str]:
         """The keys below a prefix."""
@@ -95,7 +95,7 @@ class Objects:
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """The keys below a prefix, and how many bytes each object has."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
         return {entry["Key"]: int(entry["Size"]) for page in pages for entry in page.get("Contents", ())}
 
     def sha256(self, uri: str) -> str | None:
@@ -117,7 +117,7 @@ class Objects:
 
     def holds(self, key: str, sha256: str | None) -> bool:
         """Whether an object of this bucket has that content; any is right where `sha256` is None."""
-        return sha256 is None or self.sha256(f"s3://{self.bucket}/{key}") == sha256
+        return sha256 is None or self.sha256(f"s3://{self.name}/{key}") == sha256
 
     def copy(self, uri: str, key: str, *, sha256: str | None = None) -> bool:
         """Copy an s3:// URI here, whole or not at all; False when it cannot be had or has another SHA-256."""
@@ -127,7 +127,7 @@ class Objects:
         try:
             self.client.copy_object(
                 CopySource={"Bucket": bucket, "Key": source},
-                Bucket=self.bucket,
+                Bucket=self.name,
                 Key=key,
                 TaggingDirective="REPLACE",  # to copy tags would need one more permission, and there are none
             )
@@ -140,4 +140,4 @@ class Objects:
     def remove(self, keys: Iterable[str]) -> None:
         """Remove objects; one that is gone is fine."""
         for key in sorted(keys):
-            self.client.delete_object(Bucket=self.bucket, Key=key)
+            self.client.delete_object(Bucket=self.name, Key=key)

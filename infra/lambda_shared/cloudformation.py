@@ -1,4 +1,4 @@
-"""Answers CloudFormation, which calls a function at a deploy as a custom resource.
+"""Responds to CloudFormation, which calls a function at a deploy as a custom resource.
 
 Protocol: docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requests.html and crpg-ref-responses.html
 """
@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from infra.lambda_shared.clock import CLOCK, NOW
 
-_REASON_LIMIT: Final = 1000  # the whole answer may have 4,096 bytes
+_REASON_LIMIT: Final = 1000  # the whole response may have 4,096 bytes
 # IAM is eventually consistent: a policy that CloudFormation has created may take some seconds to hold everywhere.
 # docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html: changes are not always immediately visible
 PROPAGATION_SECONDS: Final = 30.0
@@ -29,8 +29,8 @@ def is_deploy(event: Mapping[str, Any]) -> bool:
     return "RequestType" in event and "ResponseURL" in event
 
 
-def _once_permitted(work: Callable[[], object]) -> None:
-    """Do the work, which may be begun again, as often as IAM refuses it within the first half minute."""
+def _retry_while_denied(work: Callable[[], object]) -> None:
+    """Do the work, which must be idempotent; retry it while IAM denies it in the first half minute."""
     until = time.monotonic() + PROPAGATION_SECONDS
     while True:
         try:
@@ -47,22 +47,21 @@ def _is_denied(error: ClientError) -> bool:
     return error.response["Error"]["Code"] in _DENIED or _UNKNOWN_ROLE in str(error)
 
 
-def answer(
+def respond(
     event: Mapping[str, Any],
     *,
-    at_deploy: Callable[[], object] | None = None,
-    at_removal: Callable[[], object] | None = None,
+    on_deploy: Callable[[], object] | None = None,
+    on_delete: Callable[[], object] | None = None,
 ) -> dict[str, Any]:
-    """Do the work of a deploy, or of the custom resource's removal, and say how it went; returns what was answered.
+    """Do the work of a deploy, or of the custom resource's deletion, and send its status; returns the response.
 
-    The work must be such that it can be begun again.
-    An error is an answer, too: without one CloudFormation would wait for an hour.
+    The work must be idempotent. An error is a response too: without one CloudFormation would wait for an hour.
     """
     status, reason = "SUCCESS", ""
-    work = at_removal if event["RequestType"] == "Delete" else at_deploy
+    work = on_delete if event["RequestType"] == "Delete" else on_deploy
     try:
         if work and event.get("ResourceType") != CLOCK:
-            _once_permitted(work)
+            _retry_while_denied(work)
     except Exception as error:  # whatever it was, the deploy must show it
         status, reason = "FAILED", f"{type(error).__name__}: {error}"[:_REASON_LIMIT]
     body = {

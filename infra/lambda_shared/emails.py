@@ -1,4 +1,4 @@
-"""What approvers read: candidate beside champion, where the report is, and the two commands."""
+"""Emails about model versions, and what SNS takes as subject and message."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from infra.lambda_shared.environment import Place
+from infra.lambda_shared.environment import Environment
 from pipeline.contract import names as c
 from pipeline.contract.console import s3_object
 from pipeline.contract.gates import signed
@@ -17,33 +17,35 @@ _MESSAGE_BYTES: Final = 256 * 1024 - 2048  # of UTF-8, attributes and subject in
 
 
 @dataclass(frozen=True)
-class Mail:
+class Email:
     """A subject and a plain text."""
 
     subject: str
     text: str
 
 
-def subject(text: str) -> str:
+def sns_subject(text: str) -> str:
     """One line of printable ASCII as SNS takes it; the end is cut."""
     printable = "".join(ch if " " <= ch <= "~" else "?" for ch in text)
     return " ".join(printable.split())[:_SUBJECT_LENGTH].rstrip() or "(no subject)"
 
 
-def message(text: str) -> str:
+def sns_message(text: str) -> str:
     """The text, cut where SNS would refuse it."""
     encoded = text.encode(errors="replace")
     return text if len(encoded) <= _MESSAGE_BYTES else encoded[:_MESSAGE_BYTES].decode(errors="ignore") + "\n(cut)\n"
 
 
-def waiting(package: Mapping[str, Any], evaluation: Mapping[str, Any] | None, place: Place) -> Mail:
-    """The mail about a version that waits for approval.
+def approval_notice(
+    package: Mapping[str, Any], evaluation: Mapping[str, Any] | None, environment: Environment
+) -> Email:
+    """The email about a version that waits for approval.
 
     `evaluation` is evaluation.json; where it is missing, the numbers that the package carries are shown.
     """
     version, known = package["ModelPackageVersion"], package.get("CustomerMetadataProperties", {})
     lines = [
-        f"Version {version} of {place.group} waits for your approval.",
+        f"Version {version} of {environment.group} waits for your approval.",
         "",
         str(package.get("ModelPackageDescription", "")),
         *(
@@ -54,46 +56,46 @@ def waiting(package: Mapping[str, Any], evaluation: Mapping[str, Any] | None, pl
         "",
         *_scores(evaluation, known),
         "",
-        *_report(known.get("report"), place),
+        *_report(known.get("report"), environment),
         "",
         "To approve it (the next run then predicts with it):",
-        f"  {_command('approve', version, place)}",
+        f"  {_command('approve', version, environment)}",
         "To reject it:",
-        f"  {_command('reject', version, place)}",
+        f"  {_command('reject', version, environment)}",
         "",
         *(f"{name.replace('_', ' ')}: {known[name]}" for name in _LINEAGE if known.get(name)),
     ]
     loss = str(known.get("primary_metric", "loss")).replace("_", " ")
-    title = f"[{place.pipeline}] version {version} waits for approval: {loss} {_number(known.get('loss'))}"
-    return Mail(title, "\n".join(lines) + "\n")
+    title = f"[{environment.pipeline}] version {version} waits for approval: {loss} {_number(known.get('loss'))}"
+    return Email(title, "\n".join(lines) + "\n")
 
 
 _LINEAGE: Final = ("trigger", "execution", "as_of_date", "fingerprint", "git_revision", "definition_hash", "image")
 
 
-def withdrawn(version: int, place: Place) -> Mail:
-    """The email about a champion that left without a successor."""
-    return Mail(
-        f"[{place.pipeline}] no champion: version {version} was withdrawn",
-        f"Version {version} of {place.group} is not approved any more, and no other version was when it left.\n\n"
+def withdrawal_notice(version: int, environment: Environment) -> Email:
+    """The email about a champion that was withdrawn without a successor."""
+    return Email(
+        f"[{environment.pipeline}] no champion: version {version} was withdrawn",
+        f"Version {version} of {environment.group} is no longer approved, and no other version is approved.\n\n"
         "Until one is approved, predictions come from the workload's fallback (column model: fallback), and the next\n"
         "candidate is compared with the baseline alone.\n\n"
-        "To see what there is:\n"
-        f"  python -m scripts.review_model list {_options(place)}\n"
-        "To put a version into service:\n"
-        f'  python -m scripts.review_model approve --version N --reason "..." {_options(place)}\n',
+        "To list the versions:\n"
+        f"  python -m scripts.review_model list {_options(environment)}\n"
+        "To approve a version:\n"
+        f'  python -m scripts.review_model approve --version N --reason "..." {_options(environment)}\n',
     )
 
 
-def problem(text: str, place: Place) -> Mail:
-    """The email about something in the registry or in champion/ that a person must look at; told once."""
-    return Mail(
-        f"[{place.pipeline}] {text.partition(':')[0]}",
-        f"{text}\n\nEverything else goes on. This is told once.\n\n"
-        "To see the versions:\n"
-        f"  python -m scripts.review_model list {_options(place)}\n"
-        "To take a version out:\n"
-        f'  python -m scripts.review_model reject --version N --reason "..." {_options(place)}\n',
+def problem_notice(text: str, environment: Environment) -> Email:
+    """The email about something in the registry or in champion/ that a person must check; sent once."""
+    return Email(
+        f"[{environment.pipeline}] {text.partition(':')[0]}",
+        f"{text}\n\nEverything else continues. This email is sent once.\n\n"
+        "To list the versions:\n"
+        f"  python -m scripts.review_model list {_options(environment)}\n"
+        "To reject a version:\n"
+        f'  python -m scripts.review_model reject --version N --reason "..." {_options(environment)}\n',
     )
 
 
@@ -102,15 +104,15 @@ def _scores(evaluation: Mapping[str, Any] | None, known: Mapping[str, str]) -> l
         return _comparison(evaluation or {})
     except (KeyError, TypeError, ValueError, AttributeError):
         # Missing, or another program's file: the version is announced all the same.
-        return _carried(known)
+        return _package_metrics(known)
 
 
-def _command(verb: str, version: int, place: Place) -> str:
-    return f'python -m scripts.review_model {verb} --version {version} --reason "..." {_options(place)}'
+def _command(verb: str, version: int, environment: Environment) -> str:
+    return f'python -m scripts.review_model {verb} --version {version} --reason "..." {_options(environment)}'
 
 
-def _options(place: Place) -> str:
-    return f"--aws --pipeline {place.pipeline} --region {place.region}"
+def _options(environment: Environment) -> str:
+    return f"--aws --pipeline {environment.pipeline} --region {environment.region}"
 
 
 def _comparison(evaluation: Mapping[str, Any]) -> list[str]:
@@ -124,15 +126,15 @@ def _comparison(evaluation: Mapping[str, Any]) -> list[str]:
         incumbent: same_rows.get(c.CHAMPION),
         evaluation["baseline"]: same_rows.get(c.BASELINE) or evaluation["metrics"][c.BASELINE],
     }
-    words = evaluation["metric_words"]
-    loss = words[evaluation["primary_metric"]]["label"]
-    lower = [word["label"] for word in words.values() if word["better"] == "lower"]
+    metrics = evaluation["metric_words"]
+    loss = metrics[evaluation["primary_metric"]]["label"]
+    lower = [metric["label"] for metric in metrics.values() if metric["better"] == "lower"]
     mean, low, high = (signed(compared["difference"][key]) for key in ("mean", "lower", "upper"))
     return [
         f"{'':<20}" + "".join(f"{title:>26}" for title in columns),
         *(
-            f"{word['label']:<20}" + "".join(f"{_number((scores or {}).get(key)):>26}" for scores in columns.values())
-            for key, word in words.items()
+            f"{metric['label']:<20}" + "".join(f"{_number((scores or {}).get(key)):>26}" for scores in columns.values())
+            for key, metric in metrics.items()
         ),
         "",
         f"Lower is better: {', '.join(lower)}. Basis: {compared['basis']}.",
@@ -143,11 +145,11 @@ def _comparison(evaluation: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _carried(known: Mapping[str, str]) -> list[str]:
+def _package_metrics(known: Mapping[str, str]) -> list[str]:
     """The candidate's numbers as the package carries them."""
     loss = known.get("primary_metric", "loss").replace("_", " ")
-    shown = {"loss": loss, "baseline_loss": f"{loss} of baseline", "skill": "skill", c.N_ROWS: "rows"}
-    lines = [f"{words:<20}{_number(known[key]):>26}" for key, words in shown.items() if key in known]
+    labels = {"loss": loss, "baseline_loss": f"{loss} of baseline", "skill": "skill", c.N_ROWS: "rows"}
+    lines = [f"{label:<20}{_number(known[key]):>26}" for key, label in labels.items() if key in known]
     if "difference_to_incumbent" in known:
         numbers = [_number(known.get(f"difference_{end}")) for end in ("to_incumbent", "lower", "upper")]
         lines.append(
@@ -157,18 +159,18 @@ def _carried(known: Mapping[str, str]) -> list[str]:
     return [*lines, "evaluation.json could not be read: the champion's own numbers are in the report."]
 
 
-def _report(uri: str | None, place: Place) -> list[str]:
+def _report(uri: str | None, environment: Environment) -> list[str]:
     if not uri:
         return ["The package names no report."]
     return [
         "Report:",
-        f"  {s3_object(place.region, place.partition, uri)}",
-        f"  aws s3 cp {uri} . --region {place.region}",
+        f"  {s3_object(environment.region, environment.partition, uri)}",
+        f"  aws s3 cp {uri} . --region {environment.region}",
     ]
 
 
 def _number(value: object) -> str:
-    """Four decimals; whole numbers with thousands separators; a dash for what is not known."""
+    """Four decimals; whole numbers with thousands separators; a dash for what is unknown."""
     try:
         number = float(str(value))
     except ValueError:

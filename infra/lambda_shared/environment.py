@@ -1,6 +1,6 @@
-"""What the function works on: from its environment variables and from its own ARN.
+"""A function's environment: its environment variables and its own ARN.
 
-Without boto3: the stack takes names from here, and a synthesis should not load what it does not call.
+Without boto3: the stack imports the names, and a synthesis should not load what it does not call.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ SEEDS_VARIABLE: Final = "SEED_OBJECTS"  # JSON: those of the workload, besides c
 CHAMPION_PREFIX: Final = f"{c.CHAMPION_CHANNEL}/"
 OUTBOX_PREFIX: Final = "outbox/registry/"  # one object for each email of the function that follows the registry
 SERVING_OUTBOX_PREFIX: Final = "outbox/serving/"  # of the function that changes the endpoint
-RUNS_OUTBOX_PREFIX: Final = "outbox/runs/"  # of the function that tells of failed runs
+RUNS_OUTBOX_PREFIX: Final = "outbox/runs/"  # of the function that reports failed runs
 APPROVALS_KEY: Final = "approvals/approvals.json"  # when each version was approved
 
 
-class Context(Protocol):
+class LambdaContext(Protocol):
     """What is used of the context object that Lambda passes."""
 
     aws_request_id: str
@@ -36,8 +36,8 @@ class Context(Protocol):
 
 
 @dataclass(frozen=True)
-class Place:
-    """One deployment: its registry group, its artifact bucket, its pipeline and whom to tell."""
+class Environment:
+    """The deployment that a function belongs to."""
 
     group: str
     bucket: str
@@ -54,7 +54,7 @@ class Place:
         return f"arn:{self.partition}:sagemaker:{self.region}:{self.account}:model-package/{self.group}/{version}"
 
     @classmethod
-    def of(cls, variables: Mapping[str, str], context: Context) -> Place:
+    def of(cls, variables: Mapping[str, str], context: LambdaContext) -> Environment:
         """Raises KeyError for a variable that the deployment did not set."""
         _, partition, _, region, account, *_ = context.invoked_function_arn.split(":")
         return cls(

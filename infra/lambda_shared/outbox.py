@@ -1,4 +1,4 @@
-"""Emails that are neither lost nor sent twice: decide, record, send, mark.
+"""A transactional outbox: emails that are neither lost nor sent twice. Decide, record, send, mark.
 
 A notice is an object: recorded under its name (If-None-Match: a repeated decision records nothing), claimed
 by one invocation (If-Match: of two at once, one sends), sent, and emptied. Each invocation, the hourly one included,
@@ -20,9 +20,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
-from infra.lambda_shared.bucket import Objects, Stored
-from infra.lambda_shared.clients import Sns
-from infra.lambda_shared.emails import Mail, message, subject
+from infra.lambda_shared.bucket import Bucket, S3Object
+from infra.lambda_shared.clients import Boto3Client
+from infra.lambda_shared.emails import Email, sns_message, sns_subject
 
 # A claim is another's until it is older than an invocation can be (the functions time out after two minutes).
 CLAIM_SECONDS: Final = 300
@@ -45,21 +45,21 @@ class Notice:
 class Outbox:
     """The notices of one function, below `prefix`; `claim` is this invocation's own, even among retries."""
 
-    objects: Objects
-    client: Sns
+    bucket: Bucket
+    client: Boto3Client
     prefix: str
     claim: str = field(default_factory=lambda: uuid.uuid4().hex)
     clock: Callable[[], float] = time.time
     pause: Callable[[float], None] = field(default=time.sleep)
 
-    def record(self, name: str, topic: str, mail: Mail) -> None:
+    def record(self, name: str, topic: str, email: Email) -> None:
         """Keep an email to be sent, unless one of that name was recorded before."""
-        notice = Notice(topic, subject(mail.subject), message(mail.text))
-        self.objects.write(self.prefix + name, _text(notice), over=Stored(None, None))
+        notice = Notice(topic, sns_subject(email.subject), sns_message(email.text))
+        self.bucket.write(self.prefix + name, _text(notice), over=S3Object(None, None))
 
     def names(self, prefix: str = "") -> dict[str, bool]:
         """Each notice that was recorded, by name, and whether it is still to be sent."""
-        sizes = self.objects.sizes(self.prefix + prefix)
+        sizes = self.bucket.sizes(self.prefix + prefix)
         return {key.removeprefix(self.prefix): size > 0 for key, size in sizes.items()}
 
     def deliver(self, still_true: Callable[[str], bool] = lambda name: True) -> int:
@@ -76,12 +76,12 @@ class Outbox:
         return sent
 
     def _send(self, key: str) -> bool:
-        stored = self.objects.read(key)
+        stored = self.bucket.read(key)
         notice = _parse(stored)
-        if notice is None or self._is_of_another(notice):
+        if notice is None or self._claimed_by_another(notice):
             return False
         claimed = Notice(notice.topic, notice.subject, notice.text, self.claim, self.clock())
-        if not self.objects.write(key, _text(claimed), over=stored):
+        if not self.bucket.write(key, _text(claimed), over=stored):
             return False
         try:
             self.client.publish(TopicArn=notice.topic, Subject=notice.subject, Message=notice.text)
@@ -91,7 +91,7 @@ class Outbox:
         self._mark(key)
         return True
 
-    def _is_of_another(self, notice: Notice) -> bool:
+    def _claimed_by_another(self, notice: Notice) -> bool:
         fresh = 0 <= self.clock() - notice.claimed_at < CLAIM_SECONDS
         return bool(notice.claim) and notice.claim != self.claim and fresh
 
@@ -99,14 +99,14 @@ class Outbox:
         """So that the next invocation need not wait for the claim to age; where this fails, it waits."""
         free = Notice(notice.topic, notice.subject, notice.text)
         try:
-            self.objects.put(key, _text(free))
+            self.bucket.put(key, _text(free))
         except Exception as error:  # the first one is raised
             sys.stdout.write(f"{key} stays claimed for {CLAIM_SECONDS} s: {error}\n")
 
     def _mark(self, key: str) -> None:
         for tries in itertools.count(1):
             try:
-                self.objects.put(key, "")
+                self.bucket.put(key, "")
             except Exception:
                 if tries == _MARK_TRIES:
                     raise
@@ -115,11 +115,25 @@ class Outbox:
                 return
 
 
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """What each function that sends emails calls."""
+
+    bucket: Bucket
+    sns: Boto3Client
+    clock: Callable[[], float] = time.time
+    pause: Callable[[float], None] = time.sleep
+
+    def outbox(self, prefix: str) -> Outbox:
+        """The outbox of one invocation."""
+        return Outbox(self.bucket, self.sns, prefix, clock=self.clock, pause=self.pause)
+
+
 def _text(notice: Notice) -> str:
     return json.dumps(asdict(notice), indent=1)
 
 
-def _parse(stored: Stored) -> Notice | None:
+def _parse(stored: S3Object) -> Notice | None:
     """None where it was sent or removed meanwhile; raises ValueError for an object that is none of ours."""
     if not stored.text:
         return None

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from infra.lambda_shared.clients import SageMaker
+from infra.lambda_shared.clients import Boto3Client
 from pipeline.contract.promotion import APPROVED
 
 NEWEST: Final = 10  # packages among which a registration of the last hours is looked for
@@ -15,10 +15,10 @@ PENDING: Final = "PendingManualApproval"
 
 
 @dataclass(frozen=True)
-class Registry:
+class ModelRegistry:
     """One model package group."""
 
-    client: SageMaker
+    client: Boto3Client
     group: str
 
     def packages(self, *named: str) -> list[dict[str, Any]]:

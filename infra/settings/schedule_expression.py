@@ -1,4 +1,4 @@
-"""Schedule expressions of EventBridge Scheduler: is one valid, and how far apart may two runs lie?
+"""Schedule expressions of EventBridge Scheduler: validation, and the longest gap between two runs.
 
 Syntax: docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html. Standard library only.
 """
@@ -116,7 +116,7 @@ def _minutes(time: tuple[int, int]) -> int:
 
 
 def _values(text: str, field: _Field) -> frozenset[int]:
-    """The numbers that one field of a cron expression stands for."""
+    """The numbers that a field of a cron expression selects."""
     found: set[int] = set()
     for part in text.split(","):
         span, _, step = part.partition("/")

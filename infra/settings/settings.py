@@ -1,6 +1,6 @@
-"""The one settings object: an environment of cdk.json, overridden with `-c key=value`, validated before all else.
+"""The settings of a deployment: an environment of cdk.json, overridden with `-c key=value`, validated at synthesis.
 
-Reading it needs no network: what cannot be checked without an account (does the image exist?) is not checked here.
+No network: what needs an account (does the image exist?) is not validated here.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from pipeline.contract.workload import WORKLOAD_KEY, default_workload, load_spec
 ENVIRONMENT_KEY: Final = "env"
 ENVIRONMENTS_KEY: Final = "environments"
 ENVIRONMENTS: Final = ("dev", "prod")
-# What else the function of the endpoint is told takes up to 1.9 KB: docs.aws.amazon.com/lambda, quotas.
+# The other variables of the endpoint's function take up to 1.9 KB: docs.aws.amazon.com/lambda, quotas.
 _TAGS_OF_ENDPOINT: Final = 2000
 _EMAIL: Final = rule.matching(
     r"(?=.{1,254}$)(?=[^@]{1,64}@)[A-Za-z0-9_!#$%&'*+/=?^`{|}~-]+(\.[A-Za-z0-9_!#$%&'*+/=?^`{|}~-]+)*"
     r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9]",
-    "a mail address such as oncall@example.com",
+    "an email address such as oncall@example.com",
 )
 # The domain is the partition's: amazonaws.com, amazonaws.com.cn, ...
 _REPOSITORY: Final = r"[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+(\.[a-z0-9-]+)+/[a-z0-9._/-]+"
@@ -50,7 +50,7 @@ def _setting(read: Callable[..., Any], default: object, meaning: str) -> Any:  #
 
 @dataclass(frozen=True)
 class Settings:
-    """All that a deployment may choose; each field's meaning stands beside its default."""
+    """All settings of a deployment; each field has its meaning beside its default."""
 
     environment: str
     workload: str = _setting(rule.workload, "", "the folder of pipeline/workloads that is deployed")
@@ -60,25 +60,27 @@ class Settings:
     spark_image_uri: str = _setting(
         _IMAGE_OR_TAG, "", "an image in ECR for AggregateOnSpark; without it, SageMaker's own Spark image of the region"
     )
-    alert_emails: tuple[str, ...] = _setting(rule.several(_EMAIL), (), "who is mailed when something goes wrong")
-    approver_emails: tuple[str, ...] = _setting(
-        rule.several(_EMAIL), (), "who is mailed when a version waits for approval"
+    alert_emails: tuple[str, ...] = _setting(
+        rule.list_of(_EMAIL), (), "addresses that get emails about failures and alarms"
     )
-    schedule: str = _setting(rule.schedule, "cron(0 9 * * ? *)", "when it runs, in `time_zone`")
+    approver_emails: tuple[str, ...] = _setting(
+        rule.list_of(_EMAIL), (), "addresses that get emails about versions that wait for approval"
+    )
+    schedule: str = _setting(rule.schedule, "cron(0 9 * * ? *)", "schedule of the runs, in `time_zone`")
     time_zone: str = _setting(
         rule.time_zone, "", "time zone of the schedule and of the rows' days (IANA name); without it, the workload's"
     )
-    enabled: bool = _setting(rule.boolean, True, "whether the schedule is on")
+    enabled: bool = _setting(rule.boolean, True, "whether the schedule is enabled")
     data_arrival: bool = _setting(rule.boolean, False, "whether a completion marker below the data prefix starts a run")
     completion_marker: str = _setting(
         rule.matching(r"[A-Za-z0-9._-]{1,100}", "a file name such as _SUCCESS"),
         "_SUCCESS",
-        "the object whose arrival says that an export is complete",
+        "name of the object that marks a complete export",
     )
     events_prefix: str = _setting(
         rule.events_prefix,
         "none",
-        "folder below the data bucket of what the workload's extra steps read; none: there is none",
+        "folder in the data bucket of the files that the workload's extra steps read; none: no such files",
     )
     model_group: str = _setting(
         # IAM compares ARNs by case, and SageMaker has written those of groups in lower case (model-package/...).
@@ -89,35 +91,39 @@ class Settings:
     drift_trigger: bool = _setting(
         rule.boolean, True, "whether an alarm of the monitor (live loss, drift) starts a run, at most once a day"
     )
-    approval: str = _setting(rule.one_of("manual", "automatic"), "manual", "who approves a version that earns it")
+    approval: str = _setting(
+        rule.one_of("manual", "automatic"), "manual", "whether a version that replaces the champion needs approval"
+    )
     instance_types: Mapping[str, str] = _setting(
-        rule.instance_types, {}, "machines of the steps, e.g. Train=ml.m5.xlarge"
+        rule.instance_types, {}, "instance types of the steps, e.g. Train=ml.m5.xlarge"
     )
     instance_counts: Mapping[str, int] = _setting(
-        rule.instance_counts, {}, "how many machines a step has, e.g. Train=2; one without"
+        rule.instance_counts, {}, "instance counts of the steps, e.g. Train=2; default 1"
     )
     limits: Mapping[str, int | float] = _setting(
-        rule.limits, {}, "other limits than the pipeline's, e.g. MaxLogLoss=0.67"
+        rule.limits, {}, "limits that override the pipeline's, e.g. MaxLogLoss=0.67"
     )
     serving: str = _setting(
         rule.one_of("off", "serverless", "instance"), "off", "the endpoint that serves the champion, or none"
     )
     serving_memory_mb: int = _setting(
-        rule.one_number(*rule.SERVERLESS_MEMORY_MB), 2048, "memory of a serverless endpoint"
+        rule.number_among(*rule.SERVERLESS_MEMORY_MB), 2048, "memory of a serverless endpoint"
     )
     serving_max_concurrency: int = _setting(
-        rule.whole_number(1, 200), 5, "requests that a serverless endpoint answers at a time; more are throttled"
+        rule.whole_number(1, 200), 5, "concurrent requests of a serverless endpoint; more are throttled"
     )
-    serving_instance_type: str = _setting(rule.machine, "ml.m5.large", "machine of an endpoint with machines")
-    serving_instance_count: int = _setting(rule.whole_number(1, 20), 1, "how many of them")
+    serving_instance_type: str = _setting(
+        rule.endpoint_instance_type, "ml.m5.large", "instance type of an endpoint on instances"
+    )
+    serving_instance_count: int = _setting(rule.whole_number(1, 20), 1, "instance count of an endpoint on instances")
     serving_stale_after_days: int = _setting(
-        rule.whole_number(1, 3650), 7, "age in days from which answers say that the model's state is stale"
+        rule.whole_number(1, 3650), 7, "age in days from which responses mark the model's state as stale"
     )
-    log_retention_days: int = _setting(rule.retention_days, 365, "how long logs of the stack's own functions are kept")
+    log_retention_days: int = _setting(rule.retention_days, 365, "retention in days of the functions' logs")
     run_retention_days: int = _setting(
         rule.whole_number(7, 3650),
         365,
-        "how long files of a run are kept; a version older than that cannot be approved",
+        "retention in days of the files of a run; an older version cannot be approved",
     )
     removal_policy: str = _setting(
         rule.one_of("retain", "destroy"), "retain", "what `cdk destroy` does with data, models and keys"
@@ -125,17 +131,17 @@ class Settings:
     monthly_budget_usd: int = _setting(
         rule.whole_number(0, 1_000_000),
         0,
-        "dollars a month above which, spent or forecast, the alert addresses are mailed; 0: no budget",
+        "budget in US dollars a month, actual or forecast, that sends email to the alert addresses; 0: no budget",
     )
     subnet_ids: tuple[str, ...] = _setting(
-        rule.several(rule.matching("subnet-[0-9a-f]{8,17}", "subnet ids such as subnet-0123456789abcdef0"), most=16),
+        rule.list_of(rule.matching("subnet-[0-9a-f]{8,17}", "subnet ids such as subnet-0123456789abcdef0"), most=16),
         (),
-        "subnets that jobs run in; with security_group_ids, or not at all",
+        "subnets of the jobs; requires security_group_ids",
     )
     security_group_ids: tuple[str, ...] = _setting(
-        rule.several(rule.matching("sg-[0-9a-f]{8,17}", "security group ids such as sg-0123456789abcdef0"), most=5),
+        rule.list_of(rule.matching("sg-[0-9a-f]{8,17}", "security group ids such as sg-0123456789abcdef0"), most=5),
         (),
-        "security groups of jobs; with subnet_ids, or not at all",
+        "security groups of the jobs; requires subnet_ids",
     )
     permissions_boundary: str = _setting(
         rule.matching(r"arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/[\w+=,.@/-]+", "the ARN of an IAM policy"),
@@ -151,7 +157,7 @@ class Settings:
 
     @property
     def endpoint_name(self) -> str:
-        """Name of the endpoint, if there is one."""
+        """Name of the endpoint."""
         return self.pipeline_name
 
     @property
@@ -161,7 +167,7 @@ class Settings:
 
     @property
     def all_tags(self) -> dict[str, str]:
-        """Tags of every resource; `pipeline` is the one by which costs are told apart."""
+        """Tags of every resource; `pipeline` is the cost allocation tag."""
         return {ENVIRONMENT_TAG: self.environment, **self.tags, PIPELINE_TAG: self.pipeline_name}
 
     @property
@@ -202,10 +208,10 @@ class Settings:
 
     def _check_together(self) -> None:
         if self.environment == "prod" and self.enabled and not self.alert_emails:
-            reason = "at least one address, because prod runs by itself and must be able to say that it failed"
+            reason = "at least one address, because prod runs unattended and must report failures"
             raise SettingError(_wrong("alert_emails", (), f"{reason} (cdk.json, environments, prod)"))
         if self.monthly_budget_usd and not self.alert_emails:
-            reason = "at least one address, because monthly_budget_usd does nothing but tell these"
+            reason = "at least one address, because monthly_budget_usd only sends email to these"
             raise SettingError(_wrong("alert_emails", (), reason))
         if self.serving != "off" and len(json.dumps(dict(self.tags))) > _TAGS_OF_ENDPOINT:
             reason = (
@@ -214,7 +220,7 @@ class Settings:
             raise SettingError(_wrong("tags", dict(self.tags), reason))
         if bool(self.subnet_ids) != bool(self.security_group_ids):
             missing = "security_group_ids" if self.subnet_ids else "subnet_ids"
-            raise SettingError(_wrong(missing, "", "at least one, because the other half of the VPC is given"))
+            raise SettingError(_wrong(missing, "", "at least one, because the other setting of the VPC is given"))
 
 
 def _environment(environments: object, name: str) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
-"""What a setting may be: a reader from what cdk.json or `-c key=value` gives to the value, for each kind of setting.
+"""Validation of settings: for each kind of setting, a reader from a value of cdk.json or `-c key=value`.
 
-A reader raises SettingError with what is allowed; `infra.settings.settings` adds the key and the value.
+A reader raises SettingError with the allowed values; `infra.settings.settings` adds the key and the value.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def steps_with(spec: Spec, ending: str) -> tuple[str, ...]:
 
 
 UTC: Final = ("UTC", "Etc/UTC")
-_NO_PLACES: Final = ("Etc/", "SystemV/", "posix/", "right/")
+_NOT_GEOGRAPHIC: Final = ("Etc/", "SystemV/", "posix/", "right/")
 _SHARES: Final = ("MaxBadRowShare", "MaxBadRowShareOfFile", "MaxAccuracy", "MaxCalibrationError")
 
 
@@ -68,7 +68,7 @@ def suggestion(word: str, known: Sequence[str]) -> str:
 
 
 def one_of(*choices: str) -> Reader[str]:
-    """One of some words."""
+    """One of the choices."""
 
     def read(value: object) -> str:
         if value not in choices:
@@ -79,7 +79,7 @@ def one_of(*choices: str) -> Reader[str]:
 
 
 def matching(pattern: str, allowed: str) -> Reader[str]:
-    """Text of a pattern, in whole."""
+    """Text that matches a pattern in full."""
 
     def read(value: object) -> str:
         if not isinstance(value, str) or not re.fullmatch(pattern, value):
@@ -132,7 +132,7 @@ def whole_number(lowest: int, highest: int) -> Reader[int]:
     return read
 
 
-def one_number(*choices: int) -> Reader[int]:
+def number_among(*choices: int) -> Reader[int]:
     """One of some whole numbers."""
 
     def read(value: object) -> int:
@@ -143,7 +143,7 @@ def one_number(*choices: int) -> Reader[int]:
     return read
 
 
-def machine(value: object) -> str:
+def endpoint_instance_type(value: object) -> str:
     """An instance type of an endpoint, with a processor that the image runs on.
 
     docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariant.html (the list is the service model's).
@@ -158,11 +158,11 @@ def machine(value: object) -> str:
     return value
 
 
-retention_days: Final = one_number(*LOG_RETENTION_DAYS)
+retention_days: Final = number_among(*LOG_RETENTION_DAYS)
 
 
 def schedule(value: object) -> str:
-    """A schedule expression whose runs the alarm run-overdue can watch."""
+    """A schedule expression with gaps that the alarm run-overdue can cover."""
     try:
         gap = longest_gap_hours(str(value))
     except ScheduleError as error:
@@ -170,26 +170,26 @@ def schedule(value: object) -> str:
     if gap > LONGEST_GAP_HOURS:
         raise SettingError(
             f"a schedule with at most {LONGEST_GAP_HOURS} hours between two runs, such as {EXAMPLE}; this one has "
-            f"{gap:.0f}, and CloudWatch cannot watch that long for a run that is missing"
+            f"{gap:.0f}, and a CloudWatch alarm cannot look back further"
         )
     return str(value)
 
 
 def time_zone(value: object) -> str:
-    """An IANA time zone that is a place, or UTC.
+    """An IANA time zone of a region and city, or UTC.
 
-    Not the machine's own or none at all (localtime, posixrules, Factory), not an offset, whose sign is the opposite of
-    what people expect (Etc/GMT+5), and not an abbreviation, which knows no other rules than today's (EST, CET).
+    Not that of the host (localtime, posixrules, Factory), not an offset, whose sign is the opposite of what people
+    expect (Etc/GMT+5), and not an abbreviation, which has today's rules only (EST, CET).
     """
     name = str(value)
-    if name not in UTC and (name not in available_timezones() or "/" not in name or name.startswith(_NO_PLACES)):
+    if name not in UTC and (name not in available_timezones() or "/" not in name or name.startswith(_NOT_GEOGRAPHIC)):
         hint = suggestion(name, [zone for zone in sorted(available_timezones()) if "/" in zone])
-        raise SettingError(f"an IANA time zone that is a place, such as America/New_York, or UTC{hint}")
+        raise SettingError(f"an IANA time zone of a region and city, such as America/New_York, or UTC{hint}")
     return name
 
 
-def several(read_one: Reader[str], most: int | None = None) -> Reader[tuple[str, ...]]:
-    """A list, or text with commas; none of it twice, and no more than `most`."""
+def list_of(read_one: Reader[str], most: int | None = None) -> Reader[tuple[str, ...]]:
+    """A list, or text with commas, without duplicates, of at most `most` items."""
 
     def read(value: object) -> tuple[str, ...]:
         items = value.split(",") if isinstance(value, str) else value
@@ -206,7 +206,7 @@ def several(read_one: Reader[str], most: int | None = None) -> Reader[tuple[str,
     return read
 
 
-def pairs(value: object) -> dict[str, Any]:
+def mapping(value: object) -> dict[str, Any]:
     """An object, or text such as `a=1,b=2`."""
     if isinstance(value, Mapping):
         return dict(value)
@@ -221,7 +221,7 @@ def pairs(value: object) -> dict[str, Any]:
 
 def tags(value: object) -> dict[str, str]:
     """Tags for every resource."""
-    found = {str(name): str(item) for name, item in pairs(value).items()}
+    found = {str(name): str(item) for name, item in mapping(value).items()}
     if allowed := wrong_tags(found):
         raise SettingError(allowed)
     return found
@@ -232,7 +232,7 @@ def instance_types(spec: Spec) -> Reader[dict[str, str]]:
     steps = steps_with(spec, _TYPE)
 
     def read(value: object) -> dict[str, str]:
-        found = pairs(value)
+        found = mapping(value)
         for step, kind in found.items():
             if step not in steps:
                 raise SettingError(f"instance types of {', '.join(steps)}, not of {step}{suggestion(step, steps)}")
@@ -244,12 +244,12 @@ def instance_types(spec: Spec) -> Reader[dict[str, str]]:
 
 
 def instance_counts(spec: Spec) -> Reader[dict[str, int]]:
-    """How many instances some of the steps have."""
+    """The instance count of some of the steps."""
     steps = steps_with(spec, _COUNT)
 
     def read(value: object) -> dict[str, int]:
         counts: dict[str, int] = {}
-        for step, count in pairs(value).items():
+        for step, count in mapping(value).items():
             if step not in steps:
                 raise SettingError(f"counts of {', '.join(steps)}, not of {step}{suggestion(step, steps)}")
             try:
@@ -262,11 +262,11 @@ def instance_counts(spec: Spec) -> Reader[dict[str, int]]:
 
 
 def limits(spec: Spec) -> Reader[dict[str, int | float]]:
-    """Other limits than the workload's defaults."""
+    """Limits that override the workload's defaults."""
     known = limit_defaults(spec)
 
     def read(value: object) -> dict[str, int | float]:
-        return {name: _limit(known, name, item) for name, item in pairs(value).items()}
+        return {name: _limit(known, name, item) for name, item in mapping(value).items()}
 
     return read
 

@@ -1,4 +1,4 @@
-"""What the tags of a deployment may be: what IAM, SageMaker and CloudFormation all take.
+"""Validation of tags: what IAM, SageMaker and CloudFormation all accept.
 
 docs.aws.amazon.com/sagemaker/latest/APIReference/API_Tag.html
 docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Tag.html (no empty value)
@@ -16,7 +16,7 @@ MAX_NAME, MAX_VALUE = 128, 256
 PIPELINE_TAG: Final = "pipeline"
 ENVIRONMENT_TAG: Final = "environment"
 VERSION_TAGS: Final = ("code-version", "definition-hash", "git-revision")  # of the pipeline alone
-# `environment` may be said otherwise; by `pipeline` costs are told apart, and versions belong to the deploy.
+# `environment` may be overridden; `pipeline` is the cost allocation tag, and versions are set by the deploy.
 OWN: Final = (PIPELINE_TAG, ENVIRONMENT_TAG, *VERSION_TAGS)
 
 

@@ -1,4 +1,4 @@
-"""What `cdk destroy` does not do by itself: stop runs, empty buckets, delete model versions."""
+"""What CloudFormation does not do at a deletion: stop runs, empty buckets, delete model versions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from constructs import Construct, IConstruct
 
-from infra.foundation.lambda_function import handler_function
-from infra.foundation.permissions import allow
+from infra.foundation.lambda_function import lambda_function
+from infra.foundation.permissions import allow, sagemaker_arn
 from infra.foundation.storage import Storage
 from infra.settings.settings import Settings
 from infra.training.construct import Training
@@ -20,9 +20,9 @@ ANSWER_TIMEOUT: Final = cdk.Duration.minutes(15)
 
 
 class Teardown(Construct):
-    """`emptied` is the custom resource whose removal does that; a stack whose data stays must not have one.
+    """`emptied` is the custom resource whose deletion does that; only with removal_policy=destroy.
 
-    A function of its own, because the one behind approvals, which works every day, should not be able to delete data.
+    A separate function, because the approval function, which runs every hour, should not be able to delete data.
     """
 
     def __init__(
@@ -36,21 +36,21 @@ class Teardown(Construct):
         key: kms.IKey,
     ) -> None:
         super().__init__(scope, construct_id)
-        made = handler_function(
+        made = lambda_function(
             self,
             settings=settings,
             key=key,
             handler=HANDLER,
-            description=f"{settings.pipeline_name}: called when the stack is deleted, empties what must be empty",
+            description=f"{settings.pipeline_name}: empties the buckets when the stack is deleted",
             role_description=f"{settings.pipeline_name}: deletes all data when the stack is deleted",
             timeout=TIMEOUT,
             retry_attempts=0,  # CloudFormation has its answer by then
         )
         buckets = storage.all
         stack = cdk.Stack.of(self)
-        group_name, runs = settings.group_name, f"{settings.pipeline_name}/execution/*"
-        packages = stack.format_arn(service="sagemaker", resource="model-package", resource_name=f"{group_name}/*")
-        executions = stack.format_arn(service="sagemaker", resource="pipeline", resource_name=runs)
+        group_name = settings.group_name
+        packages = sagemaker_arn(self, "model-package", f"{group_name}/*")
+        executions = sagemaker_arn(self, "pipeline", f"{settings.pipeline_name}/execution/*")
         everything = "All objects go with the stack: removal_policy is destroy."
         role = made.role
         allow(role, ["cloudformation:DescribeStacks"], [stack.stack_id])
@@ -66,7 +66,9 @@ class Teardown(Construct):
             why=everything,
         )
         allow(role, ["sagemaker:ListPipelineExecutions"], [training.pipeline_arn])
-        allow(role, ["sagemaker:StopPipelineExecution"], [executions], why="A run's id is made up when it starts.")
+        allow(
+            role, ["sagemaker:StopPipelineExecution"], [executions], why="The id of a run is generated when it starts."
+        )
         allow(
             role,
             ["sagemaker:ListModelPackages", "sagemaker:DeleteModelPackage"],
@@ -87,7 +89,7 @@ class Teardown(Construct):
         )
         self.emptied.node.add_dependency(role, training.group, training.pipeline, storage)
 
-    def goes_after(self, *parts: IConstruct) -> None:
-        """Let these be deleted before: they would start runs or write again."""
+    def delete_after(self, *parts: IConstruct) -> None:
+        """Let these be deleted first: they would start runs or write again."""
         for part in parts:
             part.node.add_dependency(self.emptied)

@@ -10,7 +10,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from infra.foundation.permissions import allow, service_principal
+from infra.foundation.permissions import allow, sagemaker_arn, service_principal
 from infra.foundation.removal import removal
 from infra.foundation.storage import Storage
 from infra.settings.settings import Settings
@@ -22,18 +22,17 @@ from infra.training.spark import spark_cluster
 
 PARALLEL_STEPS: Final = 2  # Predict beside Train
 _NAMED_AT_RUN_TIME: Final = (
-    "SageMaker makes up the names of a run's jobs, all beginning with pipelines-, when it starts them."
+    "SageMaker generates the names of a run's jobs, with the prefix pipelines-, when it starts them."
 )
 
 
 class Training(Construct):
-    """`pipeline`, its ARN, `group`, the model package group, and `image`, what steps run in."""
+    """`pipeline` and its ARN, `group` (the model package group), and `image` of the steps."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, settings: Settings, storage: Storage, key: kms.IKey
     ) -> None:
         super().__init__(scope, construct_id)
-        self._stack = cdk.Stack.of(self)
         self.group = sagemaker.CfnModelPackageGroup(
             self,
             "Group",
@@ -73,15 +72,10 @@ class Training(Construct):
             ],
         )
         self.pipeline.node.add_dependency(self.role, self.job_role, self.group)
-        self.pipeline_arn = self._stack.format_arn(
-            service="sagemaker", resource="pipeline", resource_name=self.pipeline.ref
-        )
-
-    def _arn(self, resource: str, name: str) -> str:
-        return self._stack.format_arn(service="sagemaker", resource=resource, resource_name=name)
+        self.pipeline_arn = sagemaker_arn(self, "pipeline", self.pipeline.ref)
 
     def _pipeline_role(self, settings: Settings, storage: Storage, key: kms.IKey) -> iam.Role:
-        """Starts jobs in the jobs' role, reads what conditions ask for, registers: approves nothing, trains nothing."""
+        """The pipeline's role: starts jobs with the jobs' role, reads property files, registers. It cannot approve."""
         role = iam.Role(
             self,
             "PipelineRole",
@@ -92,7 +86,7 @@ class Training(Construct):
             allow(
                 role,
                 [f"sagemaker:{verb}{kind}Job" for verb in ("Create", "Describe", "Stop")] + ["sagemaker:AddTags"],
-                [self._arn(resource, "pipelines-*")],
+                [sagemaker_arn(self, resource, "pipelines-*")],
                 why=_NAMED_AT_RUN_TIME,
             )
         allow(
@@ -108,22 +102,22 @@ class Training(Construct):
             role,
             ["s3:GetObject"],
             [f"{artifacts}/{RUNS}/*"],
-            why="A run's files lie below its id, made up when it starts.",
+            why="Keys contain the id of a run, which is generated when it starts.",
         )
         # It writes nothing, and the jobs' own role makes the grants for their volumes.
         allow(role, ["kms:Decrypt"], [key.key_arn])
         return role
 
     def _allow_registration(self, role: iam.Role, settings: Settings) -> None:
-        """Register versions, which wait: who starts a run chooses its ApprovalStatus, and must not approve by that."""
+        """Register versions as pending: the start of a run can set ApprovalStatus, and must not approve."""
         group = self.group.attr_model_package_group_arn
-        packages = self._arn("model-package", f"{settings.group_name}/*")
-        numbered = "The registry numbers versions of the group when they are made."
+        packages = sagemaker_arn(self, "model-package", f"{settings.group_name}/*")
+        numbered = "The registry numbers a version when it is registered."
         statuses = ["PendingManualApproval", *(["Approved"] if settings.approval == "automatic" else [])]
-        waits = {"StringEquals": {"sagemaker:ModelApprovalStatus": statuses}}
-        allow(role, ["sagemaker:CreateModelPackage"], [group, packages], why=numbered, conditions=waits)
+        pending = {"StringEquals": {"sagemaker:ModelApprovalStatus": statuses}}
+        allow(role, ["sagemaker:CreateModelPackage"], [group, packages], why=numbered, conditions=pending)
         allow(role, ["sagemaker:DescribeModelPackage", "sagemaker:AddTags"], [packages], why=numbered)
-        # The step asks for the first even where the group exists.
+        # The step calls the first even where the group exists.
         allow(role, ["sagemaker:CreateModelPackageGroup", "sagemaker:DescribeModelPackageGroup"], [group])
         # The registry looks up the image in the caller's name (AmazonSageMakerModelRegistryFullAccess has both).
         allow(role, ["ecr:BatchGetImage", "ecr:DescribeImages"], [self.image.repository_arn])

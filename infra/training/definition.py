@@ -1,6 +1,6 @@
-"""The definition that is deployed: definition.json with the constants bound, and what the settings change.
+"""The deployed definition: definition.json with the constants bound and the settings applied.
 
-Nothing else differs from the committed file: the settings may give other defaults to some parameters (machines, limits,
+Nothing else differs from the committed file: the settings may change defaults of some parameters (instances, limits,
 approval), tag the jobs and put them into a VPC. CloudFormation binds the constants (`Fn::Sub`): it alone knows them.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ import aws_cdk as cdk
 
 from infra.settings.settings import Settings
 from infra.settings.settings_validation import SettingError, limit_defaults, steps_with
-from pipeline.contract.code_version import code_version, definition_file, git_revision
+from pipeline.contract.code_version import all_steps, code_version, definition_file, git_revision
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import read_definition
 from pipeline.definition.service_rules import Finding, check_definition
@@ -50,14 +50,14 @@ class Versions:
         }
 
 
-def other_defaults(settings: Settings) -> dict[str, Any]:
+def changed_defaults(settings: Settings) -> dict[str, Any]:
     """Parameter defaults that the settings change: name to value."""
     approved = {"ApprovalStatus": "Approved"} if settings.approval == "automatic" else {}
-    machines = {f"{step}InstanceType": machine for step, machine in settings.instance_types.items()}
+    types = {f"{step}InstanceType": kind for step, kind in settings.instance_types.items()}
     counts = {f"{step}InstanceCount": count for step, count in settings.instance_counts.items()}
     events = {extra.parameter: settings.events_prefix for extra in settings.spec.inputs}
     data = {**events, "TimeZone": settings.time_zone}
-    return {**data, **approved, **machines, **counts, **settings.limits}
+    return {**data, **approved, **types, **counts, **settings.limits}
 
 
 def deployed_definition(settings: Settings) -> dict[str, Any]:
@@ -92,14 +92,14 @@ def _setting_of(spec: Spec, found: Finding) -> str | None:
 
 def _with_settings(settings: Settings) -> dict[str, Any]:
     definition = read_definition(settings.workload)
-    changed = other_defaults(settings)
+    changed = changed_defaults(settings)
     for parameter in definition["Parameters"]:
         if parameter["Name"] in changed:
             parameter["DefaultValue"] = changed[parameter["Name"]]
-    machines = {parameter["Name"]: parameter["DefaultValue"] for parameter in definition["Parameters"]}
+    defaults = {parameter["Name"]: parameter["DefaultValue"] for parameter in definition["Parameters"]}
     for cluster in (_cluster(step) for step in all_steps(definition["Steps"])):
         # Hardware encrypts local storage, and SageMaker refuses a key for it: API_ResourceConfig, VolumeKmsKeyId.
-        if cluster and has_local_storage(machines[cluster["InstanceType"]["Get"].removeprefix("Parameters.")]):
+        if cluster and has_local_storage(defaults[cluster["InstanceType"]["Get"].removeprefix("Parameters.")]):
             del cluster["VolumeKmsKeyId"]
     if settings.tags or settings.monthly_budget_usd:
         for step in all_steps(definition["Steps"]):
@@ -116,21 +116,12 @@ def _with_settings(settings: Settings) -> dict[str, Any]:
 
 
 def _cluster(step: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The machines of a step's job; None where it has no job."""
+    """The instances of a step's job; None where it has no job."""
     arguments = step.get("Arguments", {})
     found: dict[str, Any] | None = arguments.get("ResourceConfig") or arguments.get("ProcessingResources", {}).get(
         "ClusterConfig"
     )
     return found
-
-
-def all_steps(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Every step, those in the branches of conditions included."""
-    for step in steps:
-        yield step
-        if step["Type"] == "Condition":
-            yield from all_steps(step["Arguments"]["IfSteps"])
-            yield from all_steps(step["Arguments"]["ElseSteps"])
 
 
 def bound_body(settings: Settings, constants: Mapping[str, str]) -> str:

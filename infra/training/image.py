@@ -1,4 +1,4 @@
-"""The image that every step runs in: built from pipeline/Dockerfile when the stack is deployed, or a prebuilt one."""
+"""The image of all steps: built from pipeline/Dockerfile at the deploy, or prebuilt."""
 
 from __future__ import annotations
 

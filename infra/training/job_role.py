@@ -1,4 +1,4 @@
-"""What the jobs of a run may do: read data and champion, write their own artifacts. Not the registry."""
+"""The role of the jobs: reads data and champion, writes the artifacts of the run. No access to the registry."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from pipeline.contract.retrain_policy import LAST_EVALUATED_KEY
 RUNS: Final = "runs"
 READ: Final = (RUNS, c.CHAMPION_CHANNEL, c.EVALUATED_CHANNEL)
 WRITTEN: Final = (RUNS, c.PREDICTIONS_CHANNEL, c.MONITOR_CHANNEL)
-# Of evaluated/ not the note that a candidate was registered: that is for those who see the registry.
+# Not evaluated/registered.json: the approval function writes it, which reads the registry.
 EVALUATED: Final = (LAST_EVALUATED_KEY, f"{c.EVALUATED_CHANNEL}/{c.REPORT_FILE}")
-_KEYS_ARE_DATA: Final = "The names of objects below the prefix are data: rows, files of a run."
+_KEYS_ARE_DATA: Final = "The keys below the prefix are not known in advance: data files, files of a run."
 
 
 def job_role(
@@ -63,7 +63,7 @@ def job_role(
 
 
 def allow_volume_grants(role: iam.Role, key: kms.IKey) -> None:
-    """Let SageMaker use the key for the volumes of machines that it starts in this role's name."""
+    """Let SageMaker use the key for the volumes of instances that it starts in this role's name."""
     allow(role, ["kms:CreateGrant"], [key.key_arn], conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}})
 
 
@@ -71,7 +71,12 @@ def allow_image(role: iam.Role, *images: Image) -> None:
     """Let SageMaker pull the images in this role's name."""
     pull = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
     allow(role, pull, [image.repository_arn for image in images])
-    allow(role, ["ecr:GetAuthorizationToken"], ["*"], why="The action knows no resource: a token is for the registry.")
+    allow(
+        role,
+        ["ecr:GetAuthorizationToken"],
+        ["*"],
+        why="The action supports no resource-level permissions: a token is for the registry.",
+    )
 
 
 def _allow_code(role: iam.Role, code: SparkCode) -> None:
@@ -86,13 +91,13 @@ def _allow_logs(role: iam.Role) -> None:
         role,
         ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
         job_logs(cdk.Stack.of(role)),
-        why="SageMaker names a log stream after the job, whose name it makes up when the job starts.",
+        why="Log streams are named after jobs, whose names are generated when they start.",
     )
     allow(
         role,
         ["cloudwatch:PutMetricData"],
         ["*"],
-        why="The action knows no resource; the condition holds it to the namespaces of job metrics.",
+        why="The action supports no resource-level permissions; the condition names those of job metrics.",
         conditions={
             "StringEquals": {"cloudwatch:namespace": ["/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs"]}
         },
@@ -128,5 +133,5 @@ def allow_network_interfaces(role: iam.Role) -> None:
             "ec2:DescribeVpcs",
         ],
         ["*"],
-        why="The job's network interface has no name before SageMaker makes it; the Describe actions know no resource.",
+        why="SageMaker creates the network interface when the job starts; the Describe actions support no resources.",
     )

@@ -1,4 +1,4 @@
-"""What a workload's Spark step runs in, and what it runs: SageMaker's own Spark image, and our code as an asset."""
+"""The image and the code of a workload's Spark step: SageMaker's Spark image, and our code as an asset."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from infra.settings.settings import Settings
 from infra.training.image import Image, image_in_ecr
 from pipeline.contract.workload import WORKLOADS, load_workload
 
-# Where AWS publishes no such image. The deployment must not fail there: nothing is pulled before a run wants a cluster.
+# Regions without the image: the deployment must not fail there, because only a run with a cluster pulls it.
 NO_ACCOUNT: Final = "000000000000"
 
 
@@ -38,7 +38,7 @@ class SparkCode:
 
 @dataclass(frozen=True)
 class SparkCluster:
-    """What a workload's Spark step needs of a deployment."""
+    """Image and code of a workload's Spark step."""
 
     image: Image
     code: SparkCode

@@ -1,4 +1,4 @@
-"""What starts a run without a person: the schedule, a finished export, an event that asks for it, drift."""
+"""Automatic triggers of a run: the schedule, a finished export, a request event, drift."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from infra.foundation.state_machine import alarm_on_failure, starting_role, stat
 from infra.foundation.storage import Storage
 from infra.settings.settings import Settings
 from infra.training.construct import Training
-from infra.triggers.single_run_workflow import gate_definition
+from infra.triggers.single_run_workflow import workflow_definition
 
 REQUEST_EVENT: Final = "retraining.requested"
 DELIVERY_ATTEMPTS: Final = 10
 DELIVERY_SECONDS: Final = 3600
-# EventBridge Scheduler fills it in; the same for each attempt to deliver, unlike <aws.scheduler.execution-id>.
+# EventBridge Scheduler fills it in; the same for each delivery attempt, unlike <aws.scheduler.execution-id>.
 # docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
 _SCHEDULED_TIME: Final = "<aws.scheduler.scheduled-time>"
-_BY_HAND: Final = "Then start the run by hand: python -m scripts.start_execution."
+_MANUAL_START: Final = "Then start the run manually: python -m scripts.start_execution."
 
 
 class Triggers(Construct):
-    """`schedule` (on or off), the rules `data_arrived` (if wanted), `requested`, `drifted`; all go through `gate`."""
+    """`schedule`, the rules `data_arrived`, `requested` and `drifted`; all start `workflow`."""
 
     def __init__(
         self,
@@ -47,8 +47,8 @@ class Triggers(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self._settings, self._alerts = settings, alerts
-        self._dead_letters = alerts.dead_letters(self, "DeadLetters", what="a trigger that should have started a run")
-        self._make_gate(training)
+        self._dead_letters = alerts.dead_letters(self, "DeadLetters", content="a trigger of a run")
+        self._make_workflow(training)
         self.group, self.schedule = self._make_schedule()
         self._alarm_on_schedule()
         self.requested = self._rule(
@@ -56,7 +56,7 @@ class Triggers(Construct):
             events.EventPattern(
                 account=[cdk.Aws.ACCOUNT_ID],
                 detail_type=[REQUEST_EVENT],
-                # Where an account holds several pipelines, the event may name the one that is meant.
+                # With several pipelines in an account, the event may name one.
                 detail={"reason": [{"exists": True}], "pipeline": [settings.pipeline_name, {"exists": False}]},
             ),
             events.EventField.from_path("$.detail.reason"),
@@ -64,18 +64,20 @@ class Triggers(Construct):
         if settings.data_arrival:
             self.data_arrived = self._rule("DataArrived", _marker_pattern(settings, storage), "data")
 
-    def _make_gate(self, training: Training) -> None:
-        role = workflow_role(self, "GateRole", description=f"Starts {self._settings.pipeline_name}, one run at a time")
+    def _make_workflow(self, training: Training) -> None:
+        role = workflow_role(
+            self, "WorkflowRole", description=f"Starts {self._settings.pipeline_name}, one run at a time"
+        )
         allow(role, ["sagemaker:ListPipelineExecutions", "sagemaker:StartPipelineExecution"], [training.pipeline_arn])
-        definition = gate_definition(pipeline=training.pipeline.ref)
-        self.gate = state_machine(self, "Gate", definition=definition, role=role)
-        self._events_role = starting_role(self, self.gate)
+        definition = workflow_definition(pipeline=training.pipeline.ref)
+        self.workflow = state_machine(self, "Workflow", definition=definition, role=role)
+        self._events_role = starting_role(self, self.workflow)
         alarm_on_failure(
             self._alerts,
             "FailedStart",
-            self.gate,
-            what="A trigger could not start a run, or waited six hours for another run to end.",
-            todo=f"The last execution of the workflow {self.gate.state_machine_arn} says why. {_BY_HAND}",
+            self.workflow,
+            summary="A trigger could not start a run, or waited six hours for another run to end.",
+            action=f"The last execution of {self.workflow.state_machine_arn} has the reason. {_MANUAL_START}",
         )
 
     def _make_schedule(self) -> tuple[scheduler.CfnScheduleGroup, scheduler.CfnSchedule]:
@@ -85,9 +87,9 @@ class Triggers(Construct):
             self,
             "SchedulerRole",
             assumed_by=service_principal("scheduler"),
-            description=f"Lets the schedule of {settings.pipeline_name} knock at the gate",
+            description=f"Lets the schedule of {settings.pipeline_name} start the workflow",
         )
-        allow(role, ["states:StartExecution"], [self.gate.state_machine_arn])
+        allow(role, ["states:StartExecution"], [self.workflow.state_machine_arn])
         allow(role, ["sqs:SendMessage"], [self._dead_letters.queue_arn])
         allow(role, list(ENCRYPT_MESSAGES), [self._alerts.key.key_arn])
         schedule = scheduler.CfnSchedule(
@@ -103,10 +105,10 @@ class Triggers(Construct):
             target={
                 "arn": f"arn:{cdk.Aws.PARTITION}:scheduler:::aws-sdk:sfn:startExecution",
                 "roleArn": role.role_arn,
-                # No name for the execution: a delivery that is repeated must find an open gate, which recognises it.
+                # No name for the execution: a repeated delivery must start the workflow, which recognises it.
                 "input": json.dumps(
                     {
-                        "StateMachineArn": self.gate.state_machine_arn,
+                        "StateMachineArn": self.workflow.state_machine_arn,
                         "Input": json.dumps({"id": _SCHEDULED_TIME, "reason": "schedule"}),
                     }
                 ),
@@ -123,11 +125,11 @@ class Triggers(Construct):
     def _alarm_on_schedule(self) -> None:
         for name, metric, what in (
             ("ScheduleFailed", "TargetErrorCount", "The schedule could not start a run."),
-            ("ScheduleDropped", "InvocationDroppedCount", "The schedule gave up starting a run."),
+            ("ScheduleDropped", "InvocationDroppedCount", "The schedule dropped a start after its retries."),
             (
-                "ScheduleNotKept",
+                "ScheduleDlqFailed",
                 "InvocationsFailedToBeSentToDeadLetterCount",
-                "A failed start could not be kept either.",
+                "A failed start could not be sent to the dead-letter queue.",
             ),
         ):
             self._alerts.alarm_on(
@@ -139,9 +141,9 @@ class Triggers(Construct):
                     period=FIVE_MINUTES,
                     statistic="Sum",
                 ),
-                what=what,
-                todo=f"The message in queue {self._dead_letters.queue_name} says why (permissions, throttling). "
-                f"{_BY_HAND}",
+                summary=what,
+                action=f"A message in {self._dead_letters.queue_name} has the reason (permissions, throttling). "
+                f"{_MANUAL_START}",
             )
 
     def on_drift(self, alarms: Sequence[cloudwatch.IAlarm]) -> None:
@@ -156,10 +158,10 @@ class Triggers(Construct):
 
     def _rule(self, name: str, pattern: events.EventPattern, reason: str, forced_on: str | None = None) -> events.Rule:
         forced = {"forced_on": forced_on} if forced_on else {}
-        knock = events.RuleTargetInput.from_object({"id": events.EventField.event_id, "reason": reason, **forced})
+        request = events.RuleTargetInput.from_object({"id": events.EventField.event_id, "reason": reason, **forced})
         target = targets.SfnStateMachine(
-            self.gate,
-            input=knock,
+            self.workflow,
+            input=request,
             role=self._events_role,
             dead_letter_queue=self._dead_letters,
             retry_attempts=DELIVERY_ATTEMPTS,

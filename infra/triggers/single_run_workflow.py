@@ -1,17 +1,17 @@
-"""The gate through which every automatic start goes, so that two triggers close together do not train twice.
+"""The workflow that every automatic trigger starts: one run at a time, so that two triggers do not train twice.
 
 The pipeline itself skips what is not new, but only once an earlier run has been *evaluated*: two runs at the same time
 would both train. SageMaker has no queue for runs and no limit of one at a time, so a Step Functions workflow asks:
 
     Look     the newest runs of the pipeline
-    Judge    a run with this request's name exists         -> done (delivered twice, or drift found twice in a day)
-             a run of this gate began after the request    -> done (it sees the same data), unless this one is forced
+    Judge    a run with this request's name exists         -> done (delivered twice, or drift twice in a day)
+             a run of this workflow began after it         -> done (it sees the same data), unless this one is forced
              a run is executing                            -> wait, look again
              otherwise                                     -> start
 
 Between looking and starting another request may start a run: so the start's ClientRequestToken is a hash of the newest
-run that was seen. Requests that saw the same state send the same token, and SageMaker starts one run for a token; who
-lost looks again, and is done. A run by hand asks nobody: whoever starts it means it, but the gate waits for it to end.
+run that was seen. Requests that saw the same state send the same token, and SageMaker starts one run for a token; the
+other looks again, and is done. A manual run does not go through the workflow, but the workflow waits for its end.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from infra.foundation.state_machine import States, service_call
 from pipeline.contract.names import YES
 from pipeline.contract.service_text import UNSPECIFIED
 
-AUTOMATIC: Final = "auto-"  # begins the display name of a run that the gate started
+AUTOMATIC: Final = "auto-"  # begins the display name of a run that the workflow started
 PAUSE_SECONDS: Final = 60
 # Longer than a run may take with all its retries; a request that waits longer than that is reported.
 TIMEOUT_SECONDS: Final = 6 * 3600
 MOST_TRIES: Final = 5
 LOOK_BACK: Final = 50
 NAME_LENGTH: Final = 76
-# A job's argument has 256 characters and one line. 128 of ours are at most 256 of Java's, and $trim makes one line.
+# A job's argument has at most 256 UTF-16 characters and one line: 128 of ours are at most 256, $trim makes one line.
 REASON_LENGTH: Final = 128
 _GIVEN: Final = "$states.input"
 _ID: Final = f"$string({_GIVEN}.id)"
@@ -42,7 +42,7 @@ _NEWEST_NAME: Final = "$.newest.PipelineExecutionDisplayName"
 _RETRY: Final = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 5, "MaxAttempts": 3, "BackoffRate": 3}]
 
 
-def gate_definition(*, pipeline: str) -> States:
+def workflow_definition(*, pipeline: str) -> States:
     """The workflow: `{"id": ..., "reason": ...}` in, at most one run started.
 
     With `"forced_on": <a time>` the run trains even if nothing is new, and there is one such run a day (UTC) at most:
@@ -151,7 +151,7 @@ def gate_definition(*, pipeline: str) -> States:
 
 
 def _request(name: str, parameters: list[dict[str, str]], *, forced: bool) -> dict[str, Any]:
-    """What is known of a request while it is judged; `name` is the run's, by which a second one is recognised.
+    """The state of a request; `name` is that of the run, by which a second delivery is recognised.
 
     A name has letters, digits and single hyphens between them (PipelineExecutionName: at most 82 characters).
     """

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.backtest.policies import Policy
 from pipeline.backtest.service import Losses, Service
 from pipeline.backtest.simulate import Outcome
-from pipeline.cost.run_cost import Nights
+from pipeline.cost.run_cost import RunCosts
 from pipeline.evaluation import metrics
 
 FloatArray = NDArray[np.float64]
@@ -63,16 +63,16 @@ def differences(
     return [metrics.Difference(*map(float, row)) for row in zip(means, lower, upper, strict=True)]
 
 
-def summarise(outcome: Outcome, losses: Losses, service: Service, nights: Nights) -> list[PolicyResult]:
+def summarise(outcome: Outcome, losses: Losses, service: Service, nights: RunCosts) -> list[PolicyResult]:
     """Every policy's result, in their order; the first policy is `never`."""
     against_never = differences(losses.log_loss, losses.log_loss[0], service)
     months = len(service.world.nights) / _DAYS_A_MONTH
-    extra_dollars = nights.training.dollars - nights.no_news.dollars
-    extra_hours = nights.training.machine_hours - nights.no_news.machine_hours
+    extra_dollars = nights.with_training.dollars - nights.without_training.dollars
+    extra_hours = nights.with_training.instance_hours - nights.without_training.instance_hours
     results = []
     for number, policy in enumerate(outcome.policies):
         counts = {name: int(values[number]) for name, values in outcome.counts.items()}
-        dollars = counts["runs"] * nights.no_news.dollars + counts["trainings"] * extra_dollars
+        dollars = counts["runs"] * nights.without_training.dollars + counts["trainings"] * extra_dollars
         results.append(
             PolicyResult(
                 policy=policy,
@@ -84,7 +84,8 @@ def summarise(outcome: Outcome, losses: Losses, service: Service, nights: Nights
                 promotions=tuple(_dates(service.world.nights[outcome.promoted[number] >= 0])),
                 oncall_mails_a_month=float(outcome.oncall_mails[number] / months),
                 approver_mails_a_month=float(outcome.approver_mails[number] / months),
-                machine_hours=counts["runs"] * nights.no_news.machine_hours + counts["trainings"] * extra_hours,
+                machine_hours=counts["runs"] * nights.without_training.instance_hours
+                + counts["trainings"] * extra_hours,
                 dollars=dollars,
                 dollars_a_month=dollars / months,
             )

@@ -28,7 +28,7 @@ from pipeline.contract.gates import gate_parameters
 from pipeline.contract.parameters import parameters_of, snake_case
 from pipeline.contract.spec import Spec, Value
 from pipeline.contract.workload import Workload, current_workload
-from pipeline.cost.run_cost import Nights, default_nights
+from pipeline.cost.run_cost import RunCosts, default_run_costs
 from pipeline.training.model import Hyperparameters
 
 MOST_PROMOTIONS: Final = 120  # of the bound: more gain nothing that anybody could have known
@@ -110,7 +110,7 @@ class Replay:
     results: tuple[PolicyResult, ...]
     bounds: tuple[Bound, ...]
     choice: Choice | None
-    nights: Nights
+    nights: RunCosts
 
 
 def prepare(settings: Settings, cache: FitCache, progress: Progress = silent) -> Prepared:
@@ -168,7 +168,7 @@ def replay(settings: Settings, cache: FitCache, progress: Progress = silent) -> 
     done = progress("scoring", 3)
     losses = prepared.service.losses(outcome)
     done(1)
-    nights = default_nights()
+    nights = default_run_costs()
     results = summarise(outcome, losses, prepared.service, nights)
     done(1)
     found = bound_of(prepared)

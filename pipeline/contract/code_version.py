@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 PACKAGE: Final = Path(__file__).resolve().parents[1]
 # Folders whose code runs in a step: the code version covers them. The image holds them and the server besides.
@@ -21,6 +21,14 @@ _LEFT_OUT: Final = ("definition.json", "spark", "steps.py")  # deployed beside t
 def definition_file(workload: str, package: Path = PACKAGE) -> Path:
     """The committed definition of a workload."""
     return package / "workloads" / workload / "definition.json"
+
+
+def all_steps(steps: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Every step of a definition, including those in branches of conditions."""
+    for step in steps:
+        yield step
+        for branch in ("IfSteps", "ElseSteps"):
+            yield from all_steps(step.get("Arguments", {}).get(branch, ()))
 
 
 def step_files(workload: str, package: Path = PACKAGE) -> tuple[Path, ...]:

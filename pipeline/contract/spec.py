@@ -82,11 +82,11 @@ class ExtraInput:
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of nights whose cost is estimated, and how many of them follow a day with new rows."""
+    """A span of days whose cost is estimated, and how many of them have new rows."""
 
     name: str
-    nights: int
-    with_news: float
+    days: int
+    days_with_new_data: float
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""What a run costs: a dated price table, the jobs of definition.json, and dollars and machine hours of a night."""
+"""What a run costs: a dated price table, the jobs of definition.json, and dollars and instance hours of a run."""

@@ -1,4 +1,4 @@
-"""What nights and standing costs add up to over the spans that a workload names."""
+"""The cost of runs and the fixed cost, over the spans of a workload."""
 
 from __future__ import annotations
 
@@ -7,59 +7,59 @@ from dataclasses import dataclass
 from typing import Final
 
 from pipeline.contract.spec import Span
-from pipeline.cost.fixed_costs import Line
-from pipeline.cost.run_cost import Nights
+from pipeline.cost.fixed_costs import CostItem
+from pipeline.cost.run_cost import RunCosts
 
-MONTH_NIGHTS: Final = 30
+DAYS_A_MONTH: Final = 30
 
 
 @dataclass(frozen=True)
 class SpanCost:
-    """Some nights in a row. Dollars: of all runs, and of what stands in the account all the while."""
+    """A span of days: the cost of its runs, and the fixed cost."""
 
     name: str
-    nights: int
+    days: int
     runs: float
     trainings: float
     run_dollars: float
-    standing_dollars: float
+    fixed_dollars: float
 
     @property
     def dollars(self) -> float:
-        """Together."""
-        return self.run_dollars + self.standing_dollars
+        """The total."""
+        return self.run_dollars + self.fixed_dollars
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The whole bill."""
+    """The estimate of a deployment."""
 
-    nights: Nights
-    standing: tuple[Line, ...]
+    run_costs: RunCosts
+    fixed_costs: tuple[CostItem, ...]
     spans: tuple[SpanCost, ...]
 
     @property
-    def standing_dollars(self) -> float:
-        """What stands there, a month."""
-        return sum(line.dollars for line in self.standing)
+    def fixed_dollars(self) -> float:
+        """Fixed cost a month."""
+        return sum(line.dollars for line in self.fixed_costs)
 
 
 def estimate(
-    nights: Nights,
-    standing: Sequence[Line],
+    run_costs: RunCosts,
+    fixed_costs: Sequence[CostItem],
     runs_a_day: float,
     min_days_between_trainings: float = 0,
     *,
     spans: Sequence[Span],
 ) -> Estimate:
-    """Each span, for a schedule that runs, and trains at most, so often; by default each night with news trains."""
-    month = sum(line.dollars for line in standing)
+    """Each span, for a schedule with so many runs; each day with new data trains, at most at the given interval."""
+    month = sum(line.dollars for line in fixed_costs)
     costs = []
     for span in spans:
-        runs = span.nights * runs_a_day
-        # news of several days wait for the next run, and for the least time between two trainings
-        waited = span.nights / min_days_between_trainings if min_days_between_trainings > 0 else span.with_news
-        trainings = min(span.with_news, runs, waited)
-        dollars = trainings * nights.training.dollars + (runs - trainings) * nights.no_news.dollars
-        costs.append(SpanCost(span.name, span.nights, runs, trainings, dollars, month * span.nights / MONTH_NIGHTS))
-    return Estimate(nights, tuple(standing), tuple(costs))
+        runs = span.days * runs_a_day
+        # new data of several days waits for the next run, and for the interval between two trainings
+        limit = span.days / min_days_between_trainings if min_days_between_trainings > 0 else span.days_with_new_data
+        trainings = min(span.days_with_new_data, runs, limit)
+        dollars = trainings * run_costs.with_training.dollars + (runs - trainings) * run_costs.without_training.dollars
+        costs.append(SpanCost(span.name, span.days, runs, trainings, dollars, month * span.days / DAYS_A_MONTH))
+    return Estimate(run_costs, tuple(fixed_costs), tuple(costs))

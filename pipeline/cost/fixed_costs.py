@@ -1,7 +1,7 @@
-"""What stands in the account costs each month, whether a run comes or not: counted in the synthesised template.
+"""The fixed monthly cost of the stack, with or without runs: counted in the synthesised template.
 
-Every type of resource is either priced here or free for a stated reason; one that is neither is refused, so that the
-bill cannot forget what the stack gains. Standard library only.
+Every type of resource is either priced here or free for a stated reason; any other is refused, so that the estimate
+cannot omit a new resource. Standard library only.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ FREE: Final = {
     "AWS::S3::BucketPolicy": "policies are free",
     "AWS::SNS::TopicPolicy": "policies are free",
     "AWS::SQS::QueuePolicy": "policies are free",
-    "AWS::SNS::Topic": "mails are counted, topics are not",
-    "AWS::SNS::Subscription": "mails are counted, subscriptions are not",
+    "AWS::SNS::Topic": "emails are counted, topics are not",
+    "AWS::SNS::Subscription": "emails are counted, subscriptions are not",
     "AWS::SQS::Queue": "holds only what could not be delivered",
     "AWS::SageMaker::Pipeline": "its jobs are counted",
     "AWS::SageMaker::ModelPackageGroup": "the registry is free",
@@ -47,16 +47,16 @@ _HOURLY: Final = ("rate(1 hour)", "cron(0 * * * ? *)")
 
 
 @dataclass(frozen=True)
-class Line:
-    """A line of the monthly bill."""
+class CostItem:
+    """An item of the monthly cost."""
 
-    what: str
+    name: str
     dollars: float
-    why: str
+    note: str
     verified: bool
 
 
-def resource_lines(template: Mapping[str, Any], prices: Prices) -> list[Line]:
+def resource_items(template: Mapping[str, Any], prices: Prices) -> list[CostItem]:
     """Keys, alarms, dashboards and functions of a synthesised template.
 
     Raises PriceError for a type of resource that is neither priced nor known to be free.
@@ -64,25 +64,25 @@ def resource_lines(template: Mapping[str, Any], prices: Prices) -> list[Line]:
     by_type: dict[str, list[Mapping[str, Any]]] = {}
     for resource in template["Resources"].values():
         by_type.setdefault(resource["Type"], []).append(resource.get("Properties", {}))
-    lines = [line for kind, counted in _PRICED.items() if kind in by_type for line in counted(by_type[kind], prices)]
+    items = [item for kind, priced in _PRICED.items() if kind in by_type for item in priced(by_type[kind], prices)]
     unknown = {kind for kind in by_type if not kind.startswith("Custom::")} - {*_PRICED, *FREE, _FUNCTION}
     if unknown:
         raise PriceError(f"no price for {', '.join(sorted(unknown))}: add it to pipeline/cost/fixed_costs.py")
     if _FUNCTION in by_type:
-        lines.append(_functions(by_type[_FUNCTION], by_type.get("AWS::Events::Rule", []), prices))
-    return lines
+        items.append(_function_item(by_type[_FUNCTION], by_type.get("AWS::Events::Rule", []), prices))
+    return items
 
 
-def usage_lines(
-    prices: Prices, *, custom_metrics: int, metric_hours: float, stored_gib: float, image_gib: float, mails: float
-) -> list[Line]:
+def usage_items(
+    prices: Prices, *, custom_metrics: int, metric_hours: float, stored_gib: float, image_gib: float, emails: float
+) -> list[CostItem]:
     """What is charged by use and not by resource, for one month.
 
     `metric_hours`: in how many hours of the month each custom metric gets a value; `stored_gib`: all buckets, once old
     runs expire as fast as new ones come.
     """
     share = min(1.0, metric_hours / HOURS_A_MONTH)
-    lines = [
+    items = [
         (
             "custom_metric_month",
             custom_metrics * share,
@@ -91,21 +91,21 @@ def usage_lines(
         ),
         ("s3_gb_month", stored_gib, f"{stored_gib:.1f} GiB in buckets", "data, and files of runs until they expire"),
         ("image_gb_month", image_gib, f"{image_gib:.1f} GiB of image in ECR", "the steps' image, compressed"),
-        ("mails_100k", mails / 1e5, f"{mails:.0f} mails", "failures, alarms, versions that wait"),
+        ("emails_100k", emails / 1e5, f"{emails:.0f} emails", "failures, alarms, versions that wait"),
     ]
-    return [Line(what, units * prices[key].usd, why, prices[key].verified) for key, units, what, why in lines]
+    return [CostItem(name, units * prices[key].usd, note, prices[key].verified) for key, units, name, note in items]
 
 
 @dataclass(frozen=True)
-class Endpoint:
-    """What serves the champion: `serverless`, an instance type, or nothing (an empty `kind`)."""
+class EndpointSize:
+    """The endpoint of the estimate: `serverless`, an instance type, or none (an empty `kind`)."""
 
     kind: str
     memory_gib: float = 2.0  # of a serverless one
     count: int = 1  # of instances
 
 
-def endpoint_line(prices: Prices, endpoint: Endpoint, requests: float) -> Line:
+def endpoint_item(prices: Prices, endpoint: EndpointSize, requests: float) -> CostItem:
     """An endpoint for one month: a serverless one by its requests, instances by the hour.
 
     Raises PriceError for a type that has no price for hosting.
@@ -113,12 +113,12 @@ def endpoint_line(prices: Prices, endpoint: Endpoint, requests: float) -> Line:
     if endpoint.kind == SERVERLESS:
         price = prices["serverless_gb_second"]
         dollars = requests * REQUEST_SECONDS * endpoint.memory_gib * price.usd
-        why = f"{requests:,.0f} requests of {REQUEST_SECONDS:g} s and {endpoint.memory_gib:g} GiB"
+        note = f"{requests:,.0f} requests of {REQUEST_SECONDS:g} s and {endpoint.memory_gib:g} GiB"
     else:
-        price = prices.machine(endpoint.kind).price("hosting")
-        dollars, why = endpoint.count * HOURS_A_MONTH * price.usd, f"{HOURS_A_MONTH} hours, asked or not"
+        price = prices.instance(endpoint.kind).price("hosting")
+        dollars, note = endpoint.count * HOURS_A_MONTH * price.usd, f"{HOURS_A_MONTH} hours, with or without requests"
     instances = f"{endpoint.count} times " if endpoint.count > 1 and endpoint.kind != SERVERLESS else ""
-    return Line(f"endpoint, {instances}{endpoint.kind}", dollars, why, price.verified)
+    return CostItem(f"endpoint, {instances}{endpoint.kind}", dollars, note, price.verified)
 
 
 def alarm_metrics(alarm: Mapping[str, Any]) -> int:
@@ -126,34 +126,36 @@ def alarm_metrics(alarm: Mapping[str, Any]) -> int:
     return sum("MetricStat" in metric for metric in alarm.get("Metrics", ())) or 1
 
 
-def _alarms(found: Sequence[Mapping[str, Any]], prices: Prices) -> list[Line]:
+def _alarm_items(found: Sequence[Mapping[str, Any]], prices: Prices) -> list[CostItem]:
     price, count = prices["alarm_metric_month"], sum(map(alarm_metrics, found))
-    why = f"{len(found)} alarms, charged for each metric that they read"
-    return [Line(f"{count} alarm metrics", count * price.usd, why, price.verified)]
+    note = f"{len(found)} alarms, charged for each metric that they read"
+    return [CostItem(f"{count} alarm metrics", count * price.usd, note, price.verified)]
 
 
-def _each(key: str, one: str, many: str, why: str) -> Callable[[Sequence[Mapping[str, Any]], Prices], list[Line]]:
-    def lines(found: Sequence[Mapping[str, Any]], prices: Prices) -> list[Line]:
-        what = f"{len(found)} {one if len(found) == 1 else many}"
-        return [Line(what, len(found) * prices[key].usd, why, prices[key].verified)]
+def _each(key: str, one: str, many: str, note: str) -> Callable[[Sequence[Mapping[str, Any]], Prices], list[CostItem]]:
+    def items(found: Sequence[Mapping[str, Any]], prices: Prices) -> list[CostItem]:
+        name = f"{len(found)} {one if len(found) == 1 else many}"
+        return [CostItem(name, len(found) * prices[key].usd, note, prices[key].verified)]
 
-    return lines
+    return items
 
 
-def _functions(found: Sequence[Mapping[str, Any]], rules: Sequence[Mapping[str, Any]], prices: Prices) -> Line:
+def _function_item(found: Sequence[Mapping[str, Any]], rules: Sequence[Mapping[str, Any]], prices: Prices) -> CostItem:
     hourly = sum(rule.get("ScheduleExpression") in _HOURLY for rule in rules)
     calls = hourly * HOURS_A_MONTH
     gib = max(int(function.get("MemorySize", 128)) for function in found) / 1024
     duration, requests = prices["function_arm_gb_second"], prices["function_requests_million"]
     dollars = calls * (FUNCTION_SECONDS * gib * duration.usd + requests.usd / 1e6)
-    what = f"{len(found)} function{'s' * (len(found) != 1)}"
-    return Line(what, dollars, f"{calls} calls of {FUNCTION_SECONDS:.0f} s", duration.verified and requests.verified)
+    name = f"{len(found)} function{'s' * (len(found) != 1)}"
+    return CostItem(
+        name, dollars, f"{calls} calls of {FUNCTION_SECONDS:.0f} s", duration.verified and requests.verified
+    )
 
 
-_PRICED: Final[Mapping[str, Callable[[Sequence[Mapping[str, Any]], Prices], list[Line]]]] = {
+_PRICED: Final[Mapping[str, Callable[[Sequence[Mapping[str, Any]], Prices], list[CostItem]]]] = {
     "AWS::CloudWatch::Dashboard": _each(
         "dashboard_month", "dashboard", "dashboards", "free where it is among the account's first three"
     ),
     "AWS::KMS::Key": _each("key_month", "key", "keys", "each of the first two yearly rotations adds as much again"),
-    "AWS::CloudWatch::Alarm": _alarms,
+    "AWS::CloudWatch::Alarm": _alarm_items,
 }

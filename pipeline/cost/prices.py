@@ -1,4 +1,4 @@
-"""The dated price table: list prices of one region, each with where it was read, when, and whether it was verified."""
+"""The dated price table: list prices of one region, each with its source, date, and whether it was verified."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECONDS_A_MONTH: Final = 30 * 24 * 3600
 
 
 class PriceError(ValueError):
-    """Something has no price; the message says what has one, and where to add it."""
+    """A missing price; the message lists the known ones, and where to add it."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Price:
 
 
 @dataclass(frozen=True)
-class Machine:
+class InstanceType:
     """An instance type. `speed`: the share of a core of the measuring machine that one of its vCPUs gives (at least).
 
     1 is that core. Hyperthreads of M5 and C5 share a core, so 0.7 and 0.8; a T3 without credits falls back to its
@@ -55,14 +55,14 @@ class Prices:
 
     region: str
     as_of: str
-    machines: Mapping[str, Machine]
+    instances: Mapping[str, InstanceType]
     prices: Mapping[str, Price]
 
-    def machine(self, name: str) -> Machine:
+    def instance(self, name: str) -> InstanceType:
         """An instance type; raises PriceError that names those of the table."""
-        if name not in self.machines:
-            raise PriceError(f"no price for machine {name}{_hint(name, self.machines)}: {_add_it()}")
-        return self.machines[name]
+        if name not in self.instances:
+            raise PriceError(f"no price for instance {name}{_hint(name, self.instances)}: {_add_it()}")
+        return self.instances[name]
 
     def __getitem__(self, name: str) -> Price:
         """The price of a unit, such as `key_month`."""
@@ -72,18 +72,18 @@ class Prices:
 def load_prices(path: Path = PRICES_FILE) -> Prices:
     """The committed table."""
     table = json.loads(path.read_text(encoding="utf-8"))
-    machines = {name: _machine(name, entry) for name, entry in table["machines"].items()}
+    instances = {name: _machine(name, entry) for name, entry in table["instances"].items()}
     return Prices(
-        table["region"], table["as_of"], machines, {name: Price(**entry) for name, entry in table["prices"].items()}
+        table["region"], table["as_of"], instances, {name: Price(**entry) for name, entry in table["prices"].items()}
     )
 
 
-def _machine(name: str, entry: Mapping[str, Any]) -> Machine:
+def _machine(name: str, entry: Mapping[str, Any]) -> InstanceType:
     hourly = {use: Price(**price) for use, price in entry["hourly"].items()}
-    return Machine(name, entry["vcpus"], entry["memory_gib"], entry["speed"], hourly)
+    return InstanceType(name, entry["vcpus"], entry["memory_gib"], entry["speed"], hourly)
 
 
-def _hint(name: str, known: Mapping[str, Machine]) -> str:
+def _hint(name: str, known: Mapping[str, InstanceType]) -> str:
     close = get_close_matches(name, known, n=1)
     return f" (did you mean {close[0]}?)" if close else f" (there are {', '.join(known)})"
 

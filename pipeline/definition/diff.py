@@ -12,7 +12,7 @@ Kind = Literal["added", "removed", "changed"]
 
 
 @dataclass(frozen=True)
-class Difference:
+class DefinitionChange:
     """One thing that differs: what it belongs to, which field, before and after (None: not there)."""
 
     kind: Kind
@@ -34,22 +34,22 @@ class Difference:
         return asdict(self)
 
 
-def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Difference, ...]:
+def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[DefinitionChange, ...]:
     """All differences: the definition's own fields, then parameters, then steps; empty when they say the same."""
     found = (*_own_fields(before, after), *_parameters(before, after), *_steps(before, after))
     if not found and before != after:  # 1 and "1" are the same words
-        return (Difference("changed", "definition", "JSON types", "other types", "the same words"),)
+        return (DefinitionChange("changed", "definition", "JSON types", "other types", "the same words"),)
     return found
 
 
-def _own_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Difference]:
+def _own_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[DefinitionChange]:
     def own(definition: Mapping[str, Any]) -> dict[str, str]:
         return {k: words(v) for k, v in definition.items() if k not in ("Parameters", "Steps")}
 
     yield from _mapping("definition", own(before), own(after))
 
 
-def _parameters(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Difference]:
+def _parameters(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[DefinitionChange]:
     def by_name(definition: Mapping[str, Any]) -> dict[str, dict[str, str]]:
         return {
             p["Name"]: {key: words(value) for key, value in p.items() if key != "Name"}
@@ -66,7 +66,7 @@ def _parameters(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator
             yield from _mapping(subject, old[name], new[name])
 
 
-def _steps(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Difference]:
+def _steps(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[DefinitionChange]:
     old, new = flat_steps(before), flat_steps(after)
     for name in [*old, *(n for n in new if n not in old)]:
         if name not in new or name not in old:
@@ -81,18 +81,22 @@ def _steps(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Diff
         )
     kept_old, kept_new = [n for n in old if n in new], [n for n in new if n in old]
     if kept_old != kept_new:
-        yield Difference("changed", "definition", "order of steps", ", ".join(kept_old), ", ".join(kept_new))
+        yield DefinitionChange("changed", "definition", "order of steps", ", ".join(kept_old), ", ".join(kept_new))
 
 
-def _whole(subject: str, value: str, *, added: bool) -> Difference:
-    return Difference("added", subject, "", None, value) if added else Difference("removed", subject, "", value, None)
+def _whole(subject: str, value: str, *, added: bool) -> DefinitionChange:
+    return (
+        DefinitionChange("added", subject, "", None, value)
+        if added
+        else DefinitionChange("removed", subject, "", value, None)
+    )
 
 
-def _mapping(subject: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Difference]:
+def _mapping(subject: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[DefinitionChange]:
     for field in [*old, *(f for f in new if f not in old)]:
         if field not in new:
-            yield Difference("removed", subject, field, old[field], None)
+            yield DefinitionChange("removed", subject, field, old[field], None)
         elif field not in old:
-            yield Difference("added", subject, field, None, new[field])
+            yield DefinitionChange("added", subject, field, None, new[field])
         elif old[field] != new[field]:
-            yield Difference("changed", subject, field, old[field], new[field])
+            yield DefinitionChange("changed", subject, field, old[field], new[field])

@@ -1,4 +1,4 @@
-"""Our pipeline on this machine: its definition, its deployment constants, the seed objects, the data in its place."""
+"""The pipeline's deployment on this machine: definition, deployment constants, seed objects, data, stores."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PIPELINE_NAME: Final = "retraining"
 DATA_BUCKET: Final = "data"
 ARTIFACT_BUCKET: Final = "artifacts"
 COPY_FOLDERS: Final = ("data", "events")  # of the data bucket: where copies of data folders are
-NO_IMAGE: Final = "local"  # stands for the image where jobs are child processes
+NO_IMAGE: Final = "local"  # in place of the image where jobs are child processes
 MODEL_PACKAGE_GROUP: Final = "model"  # a store holds one workload
 SPARK_CODE_FILE: Final = "spark_step.zip"
 SPARK_CODE: Final = f"s3://{ARTIFACT_BUCKET}/{c.CODE_CHANNEL}/{SPARK_CODE_FILE}"
@@ -76,7 +76,7 @@ def put_spark_code(store: Store) -> None:
 
 
 def data_prefix(source: Path, kind: str = COPY_FOLDERS[0]) -> str:
-    """A prefix of its own for each source, so that runs on different data do not change each other's input."""
+    """A separate prefix for each source, so that runs on different data do not change each other's input."""
     whole = source.resolve()
     name = re.sub(r"[^\w.-]", "_", whole.name)[:LONGEST_NAME]  # as a key of S3 and as a file of this machine
     return f"{kind}/{name}-{hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]}"

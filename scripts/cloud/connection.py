@@ -45,7 +45,7 @@ def aws_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @dataclass(frozen=True)
-class Deployed:
+class DeployedPipeline:
     """A deployed pipeline."""
 
     name: str
@@ -63,6 +63,27 @@ class Deployed:
     def options(self) -> str:
         """What names this pipeline on a command line."""
         return f"--pipeline {self.name} --region {self.region}"
+
+    @property
+    def start_command(self) -> str:
+        """The command that starts a run."""
+        return f"python -m scripts.start_execution --wait {self.options}"
+
+    def show_command(self, arn: str) -> str:
+        """The command that shows a run."""
+        return f"python -m scripts.show_execution {arn} --region {self.region}"
+
+    def packages(self, group: str) -> tuple[dict[str, Any], ...]:
+        """All versions of a model package group, described, oldest first."""
+        pages = self.client.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group)
+        arns = [entry["ModelPackageArn"] for page in pages for entry in page["ModelPackageSummaryList"]]
+        return tuple(sorted(map(self.package, arns), key=lambda package: int(package["ModelPackageVersion"])))
+
+    def package(self, arn: str) -> dict[str, Any]:
+        """A version, as DescribeModelPackage returns it."""
+        package = dict(self.client.describe_model_package(ModelPackageName=arn))
+        package.pop("ResponseMetadata", None)
+        return package
 
     def definition(self, version: int | None = None) -> dict[str, Any]:
         """The deployed definition, or that of a version; raises AwsError that lists the versions there are."""
@@ -108,14 +129,14 @@ def _ranges(numbers: list[str]) -> str:
     return f"{numbers[-1]} to {numbers[0]}" if len(numbers) > 1 else ", ".join(numbers) or "none"
 
 
-def connect(pipeline: str | None, region: str | None, profile: str | None) -> Deployed:
+def connect(pipeline: str | None, region: str | None, profile: str | None) -> DeployedPipeline:
     """The pipeline of that name or, without one, the only one of this project; raises AwsError."""
     import boto3  # noqa: PLC0415
 
     session = boto3.Session(profile_name=profile, region_name=region or os.environ.get("AWS_REGION") or None)
     client = session.client("sagemaker")
     found = _named(client, pipeline) if pipeline else _only(client)
-    return Deployed(found["PipelineName"], found["PipelineArn"], client.meta.region_name, client, session)
+    return DeployedPipeline(found["PipelineName"], found["PipelineArn"], client.meta.region_name, client, session)
 
 
 def _named(client: SageMakerClient, name: str) -> dict[str, str]:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import click
 
 from pipeline.contract import names as c
+from pipeline.contract.code_version import all_steps
 from pipeline.contract.promotion import APPROVAL_ID, APPROVED, UnusablePackageError, artifact_uri, next_approval_id
 from pipeline.contract.service_text import description
-from scripts.cloud.connection import AwsError, Deployed, connect
+from scripts.cloud.connection import AwsError, DeployedPipeline, connect
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.literals import ModelApprovalStatusType
@@ -23,9 +24,9 @@ POLL_SECONDS: Final = 0.5
 
 @dataclass(frozen=True)
 class AwsReview:
-    """One deployed pipeline; its definition says which group it registers into and where its champion lies."""
+    """One deployed pipeline; its definition names the group and the bucket of the champion."""
 
-    deployed: Deployed
+    deployed: DeployedPipeline
     patience: float  # seconds to wait until champion/ follows a decision
 
     @classmethod
@@ -50,7 +51,7 @@ class AwsReview:
     @cached_property
     def group(self) -> str:
         """The model package group that the pipeline registers into; raises AwsError when it registers nothing."""
-        for entry in _steps(self._definition["Steps"]):
+        for entry in all_steps(self._definition["Steps"]):
             if entry["Type"] == "RegisterModel":
                 return str(entry["Arguments"]["ModelPackageGroupName"])
         raise AwsError(f"{self.deployed.name} has no step that registers a model")
@@ -58,8 +59,8 @@ class AwsReview:
     @cached_property
     def _bucket(self) -> str:
         """The bucket that holds champion/: what a step reads as its channel of that name."""
-        for entry in _steps(self._definition["Steps"]):
-            for given in entry["Arguments"].get("ProcessingInputs", ()):
+        for entry in all_steps(self._definition["Steps"]):
+            for given in entry.get("Arguments", {}).get("ProcessingInputs", ()):
                 if given["InputName"] == c.CHAMPION_CHANNEL:
                     return str(given["S3Input"]["S3Uri"]).removeprefix("s3://").split("/")[0]
         raise AwsError(f"{self.deployed.name} has no step that reads {c.CHAMPION_CHANNEL}/")
@@ -77,15 +78,7 @@ class AwsReview:
 
     def packages(self) -> tuple[dict[str, Any], ...]:
         """All versions, oldest first."""
-        pages = self.deployed.client.get_paginator("list_model_packages").paginate(ModelPackageGroupName=self.group)
-        arns = [entry["ModelPackageArn"] for page in pages for entry in page["ModelPackageSummaryList"]]
-        described = [self._describe(arn) for arn in arns]
-        return tuple(sorted(described, key=lambda package: int(package["ModelPackageVersion"])))
-
-    def _describe(self, arn: str) -> dict[str, Any]:
-        package: dict[str, Any] = dict(self.deployed.client.describe_model_package(ModelPackageName=arn))
-        package.pop("ResponseMetadata", None)
-        return package
+        return self.deployed.packages(self.group)
 
     def get(self, version: int | None) -> dict[str, Any]:
         """One version, or the newest; raises AwsError that lists what there is."""
@@ -121,7 +114,7 @@ class AwsReview:
             **marked,
         )
         self._wait(number, status)
-        decided = self._describe(package["ModelPackageArn"])
+        decided = self.deployed.package(package["ModelPackageArn"])
         if decided["ModelApprovalStatus"] != status:
             raise click.ClickException(
                 f"your decision was recorded, but version {number} is {decided['ModelApprovalStatus']} now: another "
@@ -142,16 +135,6 @@ class AwsReview:
                 )
             time.sleep(min(POLL_SECONDS, self.patience))
 
-    def place(self, uri: str) -> str:
-        """Where people find a file."""
+    def location(self, uri: str) -> str:
+        """Location of a file, for messages."""
         return uri
-
-
-def _steps(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """All steps, those in branches included."""
-    found = []
-    for entry in entries:
-        found.append({"Arguments": {}, **entry})
-        for branch in ("IfSteps", "ElseSteps"):
-            found += _steps(entry.get("Arguments", {}).get(branch, []))
-    return found

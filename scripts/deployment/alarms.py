@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from scripts.deployment.check_result import FAILED, OK, WARNING, Line
-from scripts.deployment.deployed_environment import Environment
+from scripts.deployment.check_result import FAILED, OK, WARNING, CheckResult
+from scripts.deployment.deployed_environment import DeployedEnvironment
 
 
-def alarms(environment: Environment) -> Iterator[Line]:
+def alarms(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """A line for each alarm that is on, and one for all others."""
     found = _described(environment)
     on = [alarm for alarm in found if alarm["StateValue"] == "ALARM" and alarm.get("AlarmActions")]
@@ -17,21 +17,21 @@ def alarms(environment: Environment) -> Iterator[Line]:
         name = alarm["AlarmName"].removeprefix(f"{environment.name}-")
         since = alarm["StateUpdatedTimestamp"]
         reason = f"{name} is on since {since:%Y-%m-%d %H:%M}: {alarm.get('AlarmDescription') or alarm['StateReason']}"
-        yield Line("alarms", FAILED, " ".join(reason.split()), f'docs/runbook.md, "{name}"')
+        yield CheckResult("alarms", FAILED, " ".join(reason.split()), f'docs/runbook.md, "{name}"')
     muted = [a["AlarmName"] for a in found if a.get("AlarmActions") and not a.get("ActionsEnabled", True)]
     if muted:
         named = f"{' '.join(muted)} --region {environment.deployed.region}"
         command = f"aws cloudwatch enable-alarm-actions --alarm-names {named}"
-        yield Line("alarms", WARNING, f"{', '.join(muted)} sends no email: its actions are off", command)
+        yield CheckResult("alarms", WARNING, f"{', '.join(muted)} sends no email: its actions are off", command)
     waiting = sum(alarm["StateValue"] == "INSUFFICIENT_DATA" for alarm in found)
     if not found:
-        yield Line("alarms", FAILED, "the stack has no alarm", f"npx cdk deploy -c env={environment.env}")
+        yield CheckResult("alarms", FAILED, "the stack has no alarm", f"npx cdk deploy -c env={environment.env}")
     elif not on:
         more = f", {waiting} have no data yet" if waiting else ""
-        yield Line("alarms", OK, f"none of {len(found)} is on{more}")
+        yield CheckResult("alarms", OK, f"none of {len(found)} is on{more}")
 
 
-def _described(environment: Environment) -> list[dict[str, Any]]:
+def _described(environment: DeployedEnvironment) -> list[dict[str, Any]]:
     kinds = ["MetricAlarm", "CompositeAlarm"]
     pages = (
         environment.client("cloudwatch")

@@ -8,14 +8,14 @@ from typing import Any, Final
 
 from pipeline.contract import names as c
 from pipeline.definition.service_rules.values import resolve
-from scripts.deployment.check_result import FAILED, OK, WARNING, Line
-from scripts.deployment.deployed_environment import Environment
+from scripts.deployment.check_result import FAILED, OK, WARNING, CheckResult
+from scripts.deployment.deployed_environment import DeployedEnvironment
 
 _QUOTA: Final = {"Processing": "processing job usage", "Training": "training job usage"}
 _SERVICE: Final = "sagemaker"
 
 
-def quotas(environment: Environment) -> Iterator[Line]:
+def quotas(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """A line for each kind of instance that a run (and the endpoint) needs."""
     needed = _needed(environment)
     found = {quota["QuotaName"]: quota for quota in _listed(environment)}
@@ -23,21 +23,21 @@ def quotas(environment: Environment) -> Iterator[Line]:
         yield _line(environment, name, number, found.get(name))
 
 
-def _line(environment: Environment, name: str, number: int, quota: Mapping[str, Any] | None) -> Line:
+def _line(environment: DeployedEnvironment, name: str, number: int, quota: Mapping[str, Any] | None) -> CheckResult:
     region = environment.deployed.region
     if quota is None:
         look = f"aws service-quotas list-service-quotas --service-code {_SERVICE} --region {region}"
-        return Line("quota", WARNING, f'Service Quotas lists no "{name}", of which a run needs {number}', look)
+        return CheckResult("quota", WARNING, f'Service Quotas lists no "{name}", of which a run needs {number}', look)
     if quota["Value"] < number:
         request = (
             f"aws service-quotas request-service-quota-increase --service-code {_SERVICE} "
             f"--quota-code {quota['QuotaCode']} --desired-value {number} --region {region}"
         )
-        return Line("quota", FAILED, f"{name}: {quota['Value']:g}, a run needs {number}", request)
-    return Line("quota", OK, f"{name}: {quota['Value']:g}, a run needs {number}")
+        return CheckResult("quota", FAILED, f"{name}: {quota['Value']:g}, a run needs {number}", request)
+    return CheckResult("quota", OK, f"{name}: {quota['Value']:g}, a run needs {number}")
 
 
-def _needed(environment: Environment) -> dict[str, int]:
+def _needed(environment: DeployedEnvironment) -> dict[str, int]:
     """Names of quotas, and what a run with the deployed defaults needs of each at a time."""
     counts: dict[tuple[str, str], list[int]] = defaultdict(list)
     for step in environment.steps("Processing", "Training"):
@@ -58,19 +58,19 @@ def _needed(environment: Environment) -> dict[str, int]:
     return needed | _endpoint(environment)
 
 
-def _runs(environment: Environment, step: str) -> bool:
+def _runs(environment: DeployedEnvironment, step: str) -> bool:
     """Whether a run with the deployed defaults can come to the step: of the two aggregations at most one."""
     events = environment.defaults.get("EventsPrefix", c.NO_FOLDER) != c.NO_FOLDER
     several = int(environment.defaults.get("AggregateInstanceCount", 1)) > 1
     return {"Aggregate": events and not several, "AggregateOnSpark": events and several}.get(step, True)
 
 
-def _parallel_steps(environment: Environment) -> int:
+def _parallel_steps(environment: DeployedEnvironment) -> int:
     described = environment.deployed.client.describe_pipeline(PipelineName=environment.name)
     return int(described.get("ParallelismConfiguration", {}).get("MaxParallelExecutionSteps") or 50)
 
 
-def _endpoint(environment: Environment) -> dict[str, int]:
+def _endpoint(environment: DeployedEnvironment) -> dict[str, int]:
     from scripts.deployment.serving import endpoint_settings  # noqa: PLC0415 - only where there is an endpoint
 
     settings = endpoint_settings(environment)
@@ -80,7 +80,7 @@ def _endpoint(environment: Environment) -> dict[str, int]:
     return {f"{settings.instance_type} for endpoint usage": 2 * settings.instance_count}
 
 
-def _listed(environment: Environment) -> Iterator[Mapping[str, Any]]:
+def _listed(environment: DeployedEnvironment) -> Iterator[Mapping[str, Any]]:
     """The account's quotas; those that it never changed are listed as AWS's defaults."""
     client = environment.client("service-quotas")
     for call in ("list_aws_default_service_quotas", "list_service_quotas"):

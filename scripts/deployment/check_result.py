@@ -1,4 +1,4 @@
-"""What a check says: one line with its status, the reason, and the command that fixes it."""
+"""The result of a check: status, reason, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WORST_LAST: Final = (OK, WARNING, FAILED)
 
 
 @dataclass(frozen=True)
-class Line:
+class CheckResult:
     """The result of one check; `fix` is what to type, or what to do where no command does it."""
 
     check: str
@@ -32,6 +32,6 @@ class Line:
         return f"{self.status:<8} {self.check:<{width}}  {self.reason}{fix}"
 
 
-def worst(lines: list[Line]) -> str:
+def worst(lines: list[CheckResult]) -> str:
     """The worst status of some lines."""
     return max((line.status for line in lines), key=_WORST_LAST.index, default=OK)

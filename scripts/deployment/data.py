@@ -1,4 +1,4 @@
-"""What a run reads: data below the prefixes, and the objects that must exist before the first run."""
+"""Inputs of a run (data, seed objects) and its outputs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from pipeline.contract import names as c
 from pipeline.contract.workload import default_workload, load_spec
-from scripts.deployment.check_result import FAILED, OK, Line
-from scripts.deployment.deployed_environment import Environment
+from scripts.deployment.check_result import FAILED, OK, CheckResult
+from scripts.deployment.deployed_environment import DeployedEnvironment
 
 _READ = (".csv", ".csv.gz", ".parquet")
 
 
-def data(environment: Environment) -> Iterator[Line]:
+def data(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """The workload's files and, where the deployment wants them, those of its extra steps."""
     yield _below(environment, "data", str(environment.defaults["DataPrefix"]))
     for extra in load_spec(default_workload()).inputs:
@@ -23,17 +23,19 @@ def data(environment: Environment) -> Iterator[Line]:
             yield _below(environment, extra.channel, prefix)
 
 
-def _below(environment: Environment, name: str, prefix: str) -> Line:
+def _below(environment: DeployedEnvironment, name: str, prefix: str) -> CheckResult:
     bucket, region = environment.data_bucket, environment.deployed.region
     pages = environment.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
     found = [item for page in pages for item in page.get("Contents", [])]
     read = [item for item in found if item["Key"].lower().endswith(_READ) and item["Size"]]
     copy = f"aws s3 cp {prefix}/ s3://{bucket}/{prefix}/ --recursive --region {region}"
     if not found:
-        return Line(name, FAILED, f"nothing is below s3://{bucket}/{prefix}/, so step Prepare cannot start", copy)
+        return CheckResult(
+            name, FAILED, f"nothing is below s3://{bucket}/{prefix}/, so step Prepare cannot start", copy
+        )
     if not read:
-        return Line(name, FAILED, f"no CSV or Parquet file with content is below s3://{bucket}/{prefix}/", copy)
-    return Line(name, OK, _described(read, f"s3://{bucket}/{prefix}/"))
+        return CheckResult(name, FAILED, f"no CSV or Parquet file with content is below s3://{bucket}/{prefix}/", copy)
+    return CheckResult(name, OK, _described(read, f"s3://{bucket}/{prefix}/"))
 
 
 def _described(read: list[Mapping[str, Any]], place: str) -> str:
@@ -43,7 +45,7 @@ def _described(read: list[Mapping[str, Any]], place: str) -> str:
     return f"{len(read)} files ({size:,.1f} MB) below {place}, the newest put there {newest:%Y-%m-%d} ({days} days ago)"
 
 
-def seeds(environment: Environment) -> Iterator[Line]:
+def seeds(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """The objects that the first run reads before any run has written them."""
     client = environment.client("s3")
     missing = []
@@ -53,24 +55,24 @@ def seeds(environment: Environment) -> Iterator[Line]:
             missing.append(key)
     if missing:
         where = f"s3://{environment.artifact_bucket}/"
-        yield Line(
+        yield CheckResult(
             "seed objects",
             FAILED,
             f"{', '.join(missing)} is missing from {where}: SageMaker fails a job whose input prefix holds nothing",
             environment.invoke("Approval"),
         )
     else:
-        yield Line("seed objects", OK, f"{len(load_spec(default_workload()).all_seed_objects)} are there")
+        yield CheckResult("seed objects", OK, f"{len(load_spec(default_workload()).all_seed_objects)} are there")
 
 
-def outputs(environment: Environment) -> Iterator[Line]:
+def outputs(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """What the last successful run must have written, under the very keys that others read.
 
     Only an account can tell whether S3 output URIs are taken as they are: a key with two slashes shows it.
     """
     succeeded = [run for run in environment.runs if run["PipelineExecutionStatus"] == "Succeeded"]
     if not succeeded:
-        yield Line("outputs", OK, "no run has succeeded yet")
+        yield CheckResult("outputs", OK, "no run has succeeded yet")
         return
     client, bucket = environment.client("s3"), environment.artifact_bucket
     for key in (f"{c.PREDICTIONS_CHANNEL}/{c.PREDICTIONS_FILE}", f"{c.MONITOR_CHANNEL}/{c.MONITOR_FILE}"):
@@ -79,16 +81,13 @@ def outputs(environment: Environment) -> Iterator[Line]:
         written = next((item["LastModified"] for item in listed if item["Key"] == key), None)
         if any(item["Key"].startswith(f"{folder}//") for item in listed):
             reason = f"SageMaker wrote below s3://{bucket}/{folder}// (two slashes), where nothing reads"
-            yield Line(
+            yield CheckResult(
                 "outputs", FAILED, reason, "take the slash off the output's URI: pipeline/definition/job_requests.py"
             )
         elif written is None or written < succeeded[0]["StartTime"]:
             reason = f"the run that succeeded last did not write s3://{bucket}/{key}"
-            yield Line("outputs", FAILED, reason, _show(environment, succeeded[0]))
+            yield CheckResult(
+                "outputs", FAILED, reason, environment.deployed.show_command(succeeded[0]["PipelineExecutionArn"])
+            )
         else:
-            yield Line("outputs", OK, f"{key} was written {written:%Y-%m-%d %H:%M} UTC")
-
-
-def _show(environment: Environment, run: Mapping[str, Any]) -> str:
-    arn = run["PipelineExecutionArn"]
-    return f"python -m scripts.show_execution {arn} --region {environment.deployed.region}"
+            yield CheckResult("outputs", OK, f"{key} was written {written:%Y-%m-%d %H:%M} UTC")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from scripts.cloud.connection import AwsError, Deployed
+from pipeline.contract.code_version import all_steps
+from scripts.cloud.connection import AwsError, DeployedPipeline
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,10 @@ class Resource:
 
 
 @dataclass
-class Environment:
+class DeployedEnvironment:
     """One environment; everything is read when it is first asked for, and then once."""
 
-    deployed: Deployed
+    deployed: DeployedPipeline
 
     def client(self, service: str, region: str | None = None) -> Any:  # noqa: ANN401 - clients of many services
         """A client of a service in the environment's region, or another."""
@@ -87,11 +88,11 @@ class Environment:
 
     def steps(self, *types: str) -> list[dict[str, Any]]:
         """The steps of some types, those in branches included."""
-        return [step for step in _walk(self.definition["Steps"]) if step["Type"] in types]
+        return [step for step in all_steps(self.definition["Steps"]) if step["Type"] in types]
 
     def step(self, name: str) -> dict[str, Any] | None:
         """A step by its name."""
-        return next((step for step in _walk(self.definition["Steps"]) if step["Name"] == name), None)
+        return next((step for step in all_steps(self.definition["Steps"]) if step["Name"] == name), None)
 
     @property
     def data_bucket(self) -> str:
@@ -137,15 +138,4 @@ class Environment:
     @cached_property
     def packages(self) -> tuple[dict[str, Any], ...]:
         """All versions of the group, described, oldest first."""
-        client = self.deployed.client
-        pages = client.get_paginator("list_model_packages").paginate(ModelPackageGroupName=self.group)
-        arns = [entry["ModelPackageArn"] for page in pages for entry in page["ModelPackageSummaryList"]]
-        described = [dict(client.describe_model_package(ModelPackageName=arn)) for arn in arns]
-        return tuple(sorted(described, key=lambda package: int(package["ModelPackageVersion"])))
-
-
-def _walk(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for step in steps:
-        yield step
-        for branch in ("IfSteps", "ElseSteps"):
-            yield from _walk(step.get("Arguments", {}).get(branch, []))
+        return self.deployed.packages(self.group)

@@ -1,4 +1,4 @@
-"""Who is told: have the subscribers of the topics confirmed?"""
+"""Emails: have the subscribers confirmed, and was everything sent?"""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from infra.lambda_shared.environment import OUTBOX_PREFIX, RUNS_OUTBOX_PREFIX, SERVING_OUTBOX_PREFIX
-from scripts.deployment.check_result import FAILED, OK, WARNING, Line
-from scripts.deployment.deployed_environment import Environment
+from scripts.deployment.check_result import FAILED, OK, WARNING, CheckResult
+from scripts.deployment.deployed_environment import DeployedEnvironment
 
 _OUTBOX: Final = OUTBOX_PREFIX.partition("/")[0] + "/"
 # Prefix of the notices: the construct whose function sends them.
@@ -25,7 +25,7 @@ TOPICS: Final = {
 }
 
 
-def unsent(environment: Environment) -> Iterator[Line]:
+def unsent(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """Emails that were recorded and are not sent: the functions try again each hour."""
     pages = environment.client("s3").get_paginator("list_objects_v2")
     found = [
@@ -36,9 +36,9 @@ def unsent(environment: Environment) -> Iterator[Line]:
     if waiting := overdue_emails(found, datetime.now(UTC)):
         reason = f"{len(waiting)} emails were recorded and not sent for more than an hour: {', '.join(waiting[:3])}"
         sender = next((made for prefix, made in _SENDERS.items() if waiting[0].startswith(prefix)), "Approval")
-        yield Line("emails", FAILED, reason, f"{environment.invoke(sender)}, and read its log")
+        yield CheckResult("emails", FAILED, reason, f"{environment.invoke(sender)}, and read its log")
     else:
-        yield Line("emails", OK, "none waits to be sent for more than an hour")
+        yield CheckResult("emails", OK, "none waits to be sent for more than an hour")
 
 
 def overdue_emails(objects: Iterable[Mapping[str, Any]], now: datetime) -> list[str]:
@@ -46,7 +46,7 @@ def overdue_emails(objects: Iterable[Mapping[str, Any]], now: datetime) -> list[
     return [item["Key"] for item in objects if item["Size"] and now - item["LastModified"] > timedelta(hours=1)]
 
 
-def subscriptions(environment: Environment) -> Iterator[Line]:
+def subscriptions(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """A line for each topic."""
     for output, (what, setting) in TOPICS.items():
         topic = environment.outputs[output]
@@ -56,7 +56,7 @@ def subscriptions(environment: Environment) -> Iterator[Line]:
         confirmed = sorted(s["Endpoint"] for s in found if s["SubscriptionArn"] not in (PENDING, "Deleted"))
         name = f"subscriptions to {'alerts' if output == 'AlertsTopic' else 'approvals'}"
         if pending:
-            yield Line(
+            yield CheckResult(
                 name,
                 FAILED,
                 f"{', '.join(pending)} has not confirmed, so no email about {what} arrives",
@@ -64,11 +64,11 @@ def subscriptions(environment: Environment) -> Iterator[Line]:
                 f"--protocol email --notification-endpoint {pending[0]} --region {environment.deployed.region})",
             )
         elif not confirmed:
-            yield Line(
+            yield CheckResult(
                 name,
                 WARNING,
-                f"no address is told of {what}",
+                f"no address gets emails about {what}",
                 f"set {setting} of {environment.env} in cdk.json, then npx cdk deploy -c env={environment.env}",
             )
         else:
-            yield Line(name, OK, f"{', '.join(confirmed)} confirmed")
+            yield CheckResult(name, OK, f"{', '.join(confirmed)} confirmed")

@@ -8,8 +8,8 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scripts.deployment.check_result import FAILED, OK, Line
-from scripts.deployment.deployed_environment import Environment
+from scripts.deployment.check_result import FAILED, OK, CheckResult
+from scripts.deployment.deployed_environment import DeployedEnvironment
 
 DOCKER: Final = "application/vnd.docker.distribution.manifest.v2+json"
 OCI: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -24,7 +24,7 @@ _URI: Final = re.compile(
 _SECONDS: Final = 30
 
 
-def image(environment: Environment) -> Iterator[Line]:
+def image(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """Manifest and architecture of the image in the deployed definition."""
     uri = next(
         str(step["Arguments"]["AlgorithmSpecification"]["TrainingImage"]) for step in environment.steps("Training")
@@ -35,11 +35,11 @@ def image(environment: Environment) -> Iterator[Line]:
     )
     named = _URI.fullmatch(uri)
     if named is None:
-        yield Line("image", FAILED, f"{uri} is no image in ECR", again)
+        yield CheckResult("image", FAILED, f"{uri} is no image in ECR", again)
         return
     found = _fetch(environment, named)
     if found is None:
-        yield Line("image", FAILED, f"{uri} is not in the repository: every job would fail", again)
+        yield CheckResult("image", FAILED, f"{uri} is not in the repository: every job would fail", again)
         return
     media_type = found.get("imageManifestMediaType") or json.loads(found["imageManifest"]).get("mediaType")
     if media_type != DOCKER:
@@ -47,16 +47,16 @@ def image(environment: Environment) -> Iterator[Line]:
         reason = (
             f"{uri} is {kind} ({media_type}): jobs take it, but CreateModel and so Register and the endpoint refuse it"
         )
-        yield Line("image", FAILED, reason, again)
+        yield CheckResult("image", FAILED, reason, again)
         return
     architecture = _architecture(environment, named, json.loads(found["imageManifest"]))
     if architecture != "amd64":
-        yield Line("image", FAILED, f"{uri} is for {architecture}, the instances are amd64", again)
+        yield CheckResult("image", FAILED, f"{uri} is for {architecture}, the instances are amd64", again)
     else:
-        yield Line("image", OK, f"{uri}: Docker v2 manifest, amd64")
+        yield CheckResult("image", OK, f"{uri}: Docker v2 manifest, amd64")
 
 
-def _fetch(environment: Environment, named: re.Match[str]) -> dict[str, Any] | None:
+def _fetch(environment: DeployedEnvironment, named: re.Match[str]) -> dict[str, Any] | None:
     client = environment.client("ecr", named["region"])
     wanted = {"imageDigest": named["digest"]} if named["digest"] else {"imageTag": named["tag"] or "latest"}
     try:
@@ -71,8 +71,8 @@ def _fetch(environment: Environment, named: re.Match[str]) -> dict[str, Any] | N
     return dict(answer["images"][0]) if answer["images"] else None
 
 
-def _architecture(environment: Environment, named: re.Match[str], manifest: dict[str, Any]) -> str:
-    """As the image's own configuration says, which is a layer of its own."""
+def _architecture(environment: DeployedEnvironment, named: re.Match[str], manifest: dict[str, Any]) -> str:
+    """As the image's own configuration says, which is a separate blob."""
     url = environment.client("ecr", named["region"]).get_download_url_for_layer(
         registryId=named["account"], repositoryName=named["name"], layerDigest=manifest["config"]["digest"]
     )["downloadUrl"]

@@ -1,4 +1,4 @@
-"""Is the champion what the registry says, and its artifact there? Which versions wait?"""
+"""The champion against the registry, its artifact, and the versions that wait for approval."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from pipeline.contract.promotion import (
     update_approvals,
 )
 from pipeline.contract.workload import default_workload, load_spec
-from scripts.deployment.check_result import FAILED, OK, WARNING, Line
-from scripts.deployment.deployed_environment import Environment
+from scripts.deployment.check_result import FAILED, OK, WARNING, CheckResult
+from scripts.deployment.deployed_environment import DeployedEnvironment
 
 _POINTER = f"{c.CHAMPION_CHANNEL}/{c.CHAMPION_FILE}"
 _WAITS_TOO_LONG_DAYS = 14
 
 
-def champion(environment: Environment) -> Iterator[Line]:
+def champion(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """champion.json against the registry, and the artifact that it names."""
     found = environment.json_object(_POINTER)
     there = found[0].get("version") if found else None
@@ -31,18 +31,20 @@ def champion(environment: Environment) -> Iterator[Line]:
     follow = environment.invoke("Approval")
     if there != expected:
         reason = f"champion/ names version {there or 'none'}, the registry's choice is {expected or 'none'}"
-        yield Line("champion", FAILED, reason, follow)
+        yield CheckResult("champion", FAILED, reason, follow)
     elif found is None or expected is None:
         spec = load_spec(default_workload())
-        yield Line("champion", OK, f"no version is approved: the {spec.fallback or spec.baseline} baseline predicts")
+        yield CheckResult(
+            "champion", OK, f"no version is approved: the {spec.fallback or spec.baseline} baseline predicts"
+        )
     elif not _exists(environment, f"{c.CHAMPION_CHANNEL}/{found[0].get('artifact')}"):
         reason = f"champion/ names {found[0].get('artifact')}, which is not there: step Predict would fail"
-        yield Line("champion", FAILED, reason, follow)
+        yield CheckResult("champion", FAILED, reason, follow)
     else:
-        yield Line("champion", OK, f"version {expected}, as in the registry")
+        yield CheckResult("champion", OK, f"version {expected}, as in the registry")
 
 
-def _expected(environment: Environment, in_use: int | None) -> int | None:
+def _expected(environment: DeployedEnvironment, in_use: int | None) -> int | None:
     """The version that was approved last, of those whose artifact is there: below champion/, or where it was made."""
     recorded = environment.json_object(APPROVALS_KEY)
     known = read_approvals(recorded[0] if recorded else None)
@@ -54,7 +56,7 @@ def _expected(environment: Environment, in_use: int | None) -> int | None:
     return None
 
 
-def _artifact_exists(environment: Environment, package: Mapping[str, Any]) -> bool:
+def _artifact_exists(environment: DeployedEnvironment, package: Mapping[str, Any]) -> bool:
     try:
         bucket, _, key = artifact_uri(package).removeprefix("s3://").partition("/")
     except UnusablePackageError:
@@ -62,30 +64,30 @@ def _artifact_exists(environment: Environment, package: Mapping[str, Any]) -> bo
     return _exists(environment, key, bucket)
 
 
-def waiting(environment: Environment) -> Iterator[Line]:
+def waiting(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """Versions that wait for a decision, and whether they could still be approved."""
     pending = [p for p in environment.packages if p["ModelApprovalStatus"] == "PendingManualApproval"]
     options = f"--aws {environment.deployed.options}"
     if not pending:
-        yield Line("versions", OK, f"{len(environment.packages)} registered, none waits for approval")
+        yield CheckResult("versions", OK, f"{len(environment.packages)} registered, none waits for approval")
         return
     newest = pending[-1]
     days = (datetime.now(UTC) - newest["CreationTime"]).days
     reason = f"version {newest['ModelPackageVersion']} waits for approval since {newest['CreationTime']:%Y-%m-%d}"
     if not _artifact_exists(environment, newest):
         gone = f"{reason}, but its artifact is gone, so it cannot be approved"
-        yield Line("versions", WARNING, gone, f"python -m scripts.start_execution {environment.deployed.options}")
+        yield CheckResult("versions", WARNING, gone, environment.deployed.start_command)
     else:
         status = WARNING if days > _WAITS_TOO_LONG_DAYS else OK
-        yield Line(
+        yield CheckResult(
             "versions", status, reason, f"python -m scripts.review_model list {options}" if status == WARNING else ""
         )
 
 
-def metadata(environment: Environment) -> Iterator[Line]:
+def metadata(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """Only an account can tell whether JsonGet works in what Register writes: the newest version shows it."""
     if not environment.packages:
-        yield Line("metadata of versions", OK, "no version is registered yet")
+        yield CheckResult("metadata of versions", OK, "no version is registered yet")
         return
     newest = environment.packages[-1]
     known = newest.get("CustomerMetadataProperties", {})
@@ -93,7 +95,7 @@ def metadata(environment: Environment) -> Iterator[Line]:
     try:
         loss = float(known["loss"])
     except (KeyError, ValueError):
-        yield Line(
+        yield CheckResult(
             "metadata of versions",
             FAILED,
             f"version {version} carries loss={known.get('loss')!r}: SageMaker did not fill in what "
@@ -101,10 +103,10 @@ def metadata(environment: Environment) -> Iterator[Line]:
             "pipeline/definition/model_steps.py: give these values by another way than Std:JsonGet",
         )
     else:
-        yield Line("metadata of versions", OK, f"version {version} carries its numbers (log loss {loss:.4f})")
+        yield CheckResult("metadata of versions", OK, f"version {version} carries its numbers (log loss {loss:.4f})")
 
 
-def _exists(environment: Environment, key: str, bucket: str = "") -> bool:
+def _exists(environment: DeployedEnvironment, key: str, bucket: str = "") -> bool:
     listed = environment.client("s3").list_objects_v2(
         Bucket=bucket or environment.artifact_bucket, Prefix=key, MaxKeys=1
     )

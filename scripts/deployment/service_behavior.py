@@ -1,4 +1,4 @@
-"""What only an account can tell: how the service really behaves where its documentation leaves it open."""
+"""How the service behaves where its documentation does not specify it; only an account can show it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from pipeline.contract import names as c
-from scripts.deployment.check_result import FAILED, OK, WARNING, Line
-from scripts.deployment.deployed_environment import Environment
+from scripts.deployment.check_result import FAILED, OK, WARNING, CheckResult
+from scripts.deployment.deployed_environment import DeployedEnvironment
 
 _ROOT: Final = "running as root"  # what pipeline/jobs/entrypoint.py writes where it cannot change its user
 _PROCESSING_LOGS: Final = "/aws/sagemaker/ProcessingJobs"
@@ -25,7 +25,7 @@ _KEPT: Final = timedelta(days=90)  # CloudTrail's event history
 _SINCE: Final = re.compile(r"EPOCH\(TIME_SERIES\(1\)\) < (\d+)")
 
 
-def jobs(environment: Environment) -> dict[str, tuple[str, str]]:
+def jobs(environment: DeployedEnvironment) -> dict[str, tuple[str, str]]:
     """Step -> (kind, name) of the jobs of the newest run that has any."""
     for run in environment.runs:
         answer = environment.deployed.client.list_pipeline_execution_steps(
@@ -42,24 +42,26 @@ def jobs(environment: Environment) -> dict[str, tuple[str, str]]:
     return {}
 
 
-def user_of_containers(environment: Environment) -> Iterator[Line]:
+def user_of_containers(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """May a container change its user? Where it may not, the program runs as root and its log says so."""
     name = "user of containers"
     processing = [job for kind, job in jobs(environment).values() if kind == "ProcessingJob"]
     if not processing:
-        yield Line(name, OK, "no job has run yet")
+        yield CheckResult(name, OK, "no job has run yet")
         return
     found = environment.client("logs").filter_log_events(
         logGroupName=_PROCESSING_LOGS, logStreamNamePrefix=processing[0], filterPattern=f'"{_ROOT}"', limit=1
     )["events"]
     if found:
         reason = f"SageMaker does not let containers change their user: {processing[0]} ran as root"
-        yield Line(name, WARNING, reason, "nothing has to be done: the container has no network and one job's data")
+        yield CheckResult(
+            name, WARNING, reason, "nothing has to be done: the container has no network and one job's data"
+        )
     else:
-        yield Line(name, OK, f"{processing[0]} ran without root")
+        yield CheckResult(name, OK, f"{processing[0]} ran without root")
 
 
-def start_up(environment: Environment) -> Iterator[Line]:
+def start_up(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """What of a job's time is start-up, and for how much of it SageMaker bills."""
     client = environment.deployed.client
     for step, (kind, job) in jobs(environment).items():
@@ -69,9 +71,9 @@ def start_up(environment: Environment) -> Iterator[Line]:
             else client.describe_processing_job(ProcessingJobName=job)
         )
         if text := times(described, kind):
-            yield Line("start-up", OK, f"{step}: {text}")
+            yield CheckResult("start-up", OK, f"{step}: {text}")
     if not jobs(environment):
-        yield Line("start-up", OK, "no job has run yet")
+        yield CheckResult("start-up", OK, "no job has run yet")
 
 
 def times(job: Mapping[str, Any], kind: str) -> str:
@@ -81,13 +83,13 @@ def times(job: Mapping[str, Any], kind: str) -> str:
     if not (created and started and ended):
         return ""
     billed = job.get("BillableTimeInSeconds")
-    more = f", {billed} s billed" if billed is not None else " (its bill: Cost Explorer, by usage type, a day later)"
+    more = f", {billed} s billed" if billed is not None else " (its cost: Cost Explorer, by usage type, a day later)"
     return (
         f"{(started - created).total_seconds():.0f} s until it started, {(ended - started).total_seconds():.0f} s{more}"
     )
 
 
-def calls(environment: Environment) -> Iterator[Line]:
+def calls(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """Did SageMaker make the calls that our roles allow, and was one denied? From CloudTrail's event history."""
     job_role = next(step["Arguments"]["RoleArn"] for step in environment.steps("Training"))
     described = environment.deployed.client.describe_pipeline(PipelineName=environment.name)
@@ -103,7 +105,7 @@ def calls(environment: Environment) -> Iterator[Line]:
         yield from _of_roles(f"{service}:{action}", [json.loads(e["CloudTrailEvent"]) for e in answer["Events"]], roles)
 
 
-def _of_roles(action: str, events: list[dict[str, Any]], roles: Mapping[str, str]) -> Iterator[Line]:
+def _of_roles(action: str, events: list[dict[str, Any]], roles: Mapping[str, str]) -> Iterator[CheckResult]:
     made: dict[str, list[dict[str, Any]]] = {}
     for event in events:
         issuer = event.get("userIdentity", {}).get("sessionContext", {}).get("sessionIssuer", {}).get("arn")
@@ -113,20 +115,24 @@ def _of_roles(action: str, events: list[dict[str, Any]], roles: Mapping[str, str
         denied = [event for event in found if "AccessDenied" in str(event.get("errorCode", ""))]
         if denied:
             reason = f"{action} was denied to the role of the {role}: {denied[0].get('errorMessage', '')}"
-            yield Line("calls of the service", FAILED, reason.strip(), "npx cdk deploy restores the role's policies")
+            yield CheckResult(
+                "calls of the service", FAILED, reason.strip(), "npx cdk deploy restores the role's policies"
+            )
         else:
             reason = f"{action} is called in the name of the {role}: the permission is needed"
-            yield Line("calls of the service", OK, reason)
+            yield CheckResult("calls of the service", OK, reason)
     if not made:
-        yield Line("calls of the service", OK, f"{action} was not called in the name of our roles in the last 90 days")
+        yield CheckResult(
+            "calls of the service", OK, f"{action} was not called in the name of our roles in the last 90 days"
+        )
 
 
-def watch_of_the_schedule(environment: Environment) -> Iterator[Line]:
+def overdue_alarm(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """Does CloudWatch evaluate the expression by which the alarm about an overdue run knows since when it waits?"""
     name, alarm_name = "overdue alarm", f"{environment.name}-run-overdue"
     alarms = environment.client("cloudwatch").describe_alarms(AlarmNames=[alarm_name])["MetricAlarms"]
     if not alarms:
-        yield Line(name, OK, "the schedule is off, so no alarm waits for a run")
+        yield CheckResult(name, OK, "the schedule is off, so no alarm waits for a run")
         return
     alarm = alarms[0]
     expression = next(query["Expression"] for query in alarm["Metrics"] if "Expression" in query)
@@ -135,27 +141,27 @@ def watch_of_the_schedule(environment: Environment) -> Iterator[Line]:
     early = state == "ALARM" and now < since + period
     if early or (state == "INSUFFICIENT_DATA" and now > since + timedelta(hours=2)):
         reason = f"{alarm_name} is {state}, and no run can be overdue yet: {alarm.get('StateReason', '')}".strip()
-        fix = f"python -m scripts.start_execution --wait {environment.deployed.options}"
-        yield Line(name, WARNING, reason, fix)
+        fix = environment.deployed.start_command
+        yield CheckResult(name, WARNING, reason, fix)
     else:
-        yield Line(name, OK, f"{alarm_name} is {state}, and waits since {since:%Y-%m-%d %H:%M} UTC")
+        yield CheckResult(name, OK, f"{alarm_name} is {state}, and waits since {since:%Y-%m-%d %H:%M} UTC")
 
 
-def spark(environment: Environment) -> Iterator[Line]:
+def spark(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """Has SageMaker's own Spark image (with YARN) run our step? Nothing outside an account can show it."""
     name = "Spark"
     several = int(environment.defaults.get("AggregateInstanceCount", 1)) > 1
     if environment.defaults.get("EventsPrefix", c.NO_FOLDER) == c.NO_FOLDER or not several:
-        yield Line(name, OK, "not used: AggregateInstanceCount is 1, or there is nothing to aggregate")
+        yield CheckResult(name, OK, "not used: AggregateInstanceCount is 1, or there is nothing to aggregate")
         return
     found = environment.deployed.client.list_processing_jobs(
         NameContains="AggregateOnSpark", SortBy="CreationTime", SortOrder="Descending", MaxResults=1
     )["ProcessingJobSummaries"]
-    start = f"python -m scripts.start_execution --wait {environment.deployed.options}"
+    start = environment.deployed.start_command
     if not found:
-        yield Line(name, WARNING, "AggregateOnSpark has not run yet", start)
+        yield CheckResult(name, WARNING, "AggregateOnSpark has not run yet", start)
     elif found[0]["ProcessingJobStatus"] == "Failed":
         why = found[0].get("ExitMessage") or found[0].get("FailureReason", "no reason is given")
-        yield Line(name, FAILED, f"{found[0]['ProcessingJobName']} failed: {why}", "docs/scaling.md, Spark")
+        yield CheckResult(name, FAILED, f"{found[0]['ProcessingJobName']} failed: {why}", "docs/scaling.md, Spark")
     else:
-        yield Line(name, OK, f"{found[0]['ProcessingJobName']} is {found[0]['ProcessingJobStatus']}")
+        yield CheckResult(name, OK, f"{found[0]['ProcessingJobName']} is {found[0]['ProcessingJobStatus']}")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from infra.endpoint.function.desired_endpoint import EndpointSettings, Wanted
+from infra.endpoint.function.desired_endpoint import DesiredEndpoint, EndpointSettings
 from pipeline.contract import names as c
-from scripts.deployment.check_result import FAILED, OK, WARNING, Line
-from scripts.deployment.deployed_environment import Environment
+from scripts.deployment.check_result import FAILED, OK, WARNING, CheckResult
+from scripts.deployment.deployed_environment import DeployedEnvironment
 
 _CHANGING: Final = ("Creating", "Updating", "SystemUpdating", "RollingBack")
 
 
-def endpoint_settings(environment: Environment) -> EndpointSettings | None:
+def endpoint_settings(environment: DeployedEnvironment) -> EndpointSettings | None:
     """What the deployment set for the endpoint; None where it has none."""
     function = environment.function("Serving")
     if function is None:
@@ -22,14 +22,14 @@ def endpoint_settings(environment: Environment) -> EndpointSettings | None:
     return EndpointSettings.of(found["Environment"]["Variables"])
 
 
-def endpoint(environment: Environment) -> Iterator[Line]:
+def endpoint(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """Its status, and the version that it serves against champion.json."""
     settings = endpoint_settings(environment)
     if settings is None:
-        yield Line("endpoint", OK, "none is wanted (serving=off)")
+        yield CheckResult("endpoint", OK, "none is desired (serving=off)")
         return
     found = environment.json_object(f"{c.CHAMPION_CHANNEL}/{c.CHAMPION_FILE}")
-    wanted = Wanted.of(settings, found[0] if found else None)
+    desired = DesiredEndpoint.of(settings, found[0] if found else None)
     follow = environment.invoke("Serving")
     client = environment.deployed.client
     try:
@@ -37,21 +37,27 @@ def endpoint(environment: Environment) -> Iterator[Line]:
     except client.exceptions.ClientError as error:
         if error.response["Error"]["Code"] not in ("ValidationException", "ValidationError", "ResourceNotFound"):
             raise
-        if wanted is None:
-            yield Line("endpoint", OK, f"{settings.name} is made when a version is approved")
+        if desired is None:
+            yield CheckResult("endpoint", OK, f"{settings.name} is made when a version is approved")
         else:
-            yield Line("endpoint", FAILED, f"{settings.name} is missing, version {wanted.version} is approved", follow)
+            yield CheckResult(
+                "endpoint", FAILED, f"{settings.name} is missing, version {desired.version} is approved", follow
+            )
         return
     status, config = described["EndpointStatus"], described["EndpointConfigName"]
     if status in _CHANGING:
-        yield Line(
+        yield CheckResult(
             "endpoint", WARNING, f"{settings.name} is {status}", "python -m scripts.check_deployment, in ten minutes"
         )
     elif status != "InService":
         reason = f"{settings.name} is {status}: {described.get('FailureReason', 'no reason is given')}"
-        yield Line("endpoint", FAILED, reason, 'docs/runbook.md, "endpoint ... could not take version N"')
-    elif wanted is None or config != wanted.name:
-        version = wanted.version if wanted else "none"
-        yield Line("endpoint", FAILED, f"{settings.name} serves {config}, the champion is version {version}", follow)
+        yield CheckResult(
+            "endpoint", FAILED, reason, 'docs/runbook.md, "endpoint ... could not be updated to version N"'
+        )
+    elif desired is None or config != desired.name:
+        version = desired.version if desired else "none"
+        yield CheckResult(
+            "endpoint", FAILED, f"{settings.name} serves {config}, the champion is version {version}", follow
+        )
     else:
-        yield Line("endpoint", OK, f"{settings.name} serves version {wanted.version}")
+        yield CheckResult("endpoint", OK, f"{settings.name} serves version {desired.version}")

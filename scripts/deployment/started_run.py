@@ -6,22 +6,22 @@ import uuid
 from collections.abc import Iterator
 from typing import Final
 
-from scripts.deployment.check_result import FAILED, OK, WARNING, Line
-from scripts.deployment.deployed_environment import Environment
+from scripts.deployment.check_result import FAILED, OK, WARNING, CheckResult
+from scripts.deployment.deployed_environment import DeployedEnvironment
 from scripts.output.execution import SUCCEEDED, UNFINISHED, again, duration
 from scripts.start_execution import follow
 
 REASON: Final = "check"
 
 
-def run(environment: Environment, interval: float) -> Iterator[Line]:
+def run(environment: DeployedEnvironment, interval: float) -> Iterator[CheckResult]:
     """Start a run, ask again with its token and another parameter, and follow it to its end."""
     deployed, token = environment.deployed, str(uuid.uuid4())
     for other in environment.runs:
         if other["PipelineExecutionStatus"] in UNFINISHED:
             arn = other["PipelineExecutionArn"]
             reason = f"{arn.rsplit('/', 1)[-1]} is under way: none was started beside it"
-            yield Line("run", FAILED, reason, f"python -m scripts.show_execution {arn} --region {deployed.region}")
+            yield CheckResult("run", FAILED, reason, deployed.show_command(arn))
             return
     del environment.runs  # what was read before it starts
 
@@ -38,32 +38,32 @@ def run(environment: Environment, interval: float) -> Iterator[Line]:
         second = start(f"{REASON} again")
     except deployed.client.exceptions.ClientError as error:
         code = error.response["Error"]["Code"]
-        yield Line("request token", OK, f"the same token with another parameter is refused ({code})")
+        yield CheckResult("request token", OK, f"the same token with another parameter is refused ({code})")
     else:
         yield _token(environment, arn, second)
     try:
         execution = follow(deployed, arn, interval)
     except KeyboardInterrupt:
-        show = f"python -m scripts.show_execution {arn} --region {deployed.region}"
-        yield Line("run", WARNING, f"{arn.rsplit('/', 1)[-1]} goes on: it was not followed to its end", show)
+        show = deployed.show_command(arn)
+        yield CheckResult("run", WARNING, f"{arn.rsplit('/', 1)[-1]} goes on: it was not followed to its end", show)
         return
     ident, took = arn.rsplit("/", 1)[-1], duration(execution.started, execution.changed)
     if execution.status == SUCCEEDED:
-        yield Line("run", OK, f"{ident} Succeeded after {took}")
+        yield CheckResult("run", OK, f"{ident} Succeeded after {took}")
         return
     failed = next((step for step in execution.steps if step.status == "Failed"), None)
     reason = f"step {failed.name}: {failed.reason}" if failed else execution.reason or "no step says why"
-    yield Line("run", FAILED, f"{ident} {execution.status} after {took}: {reason}", again(execution, deployed))
+    yield CheckResult("run", FAILED, f"{ident} {execution.status} after {took}: {reason}", again(execution, deployed))
 
 
-def _token(environment: Environment, first: str, second: str) -> Line:
+def _token(environment: DeployedEnvironment, first: str, second: str) -> CheckResult:
     """Two deliveries of one request must be one run; a second one is stopped."""
     if second == first:
-        return Line("request token", OK, "the same token with another parameter starts no second run")
+        return CheckResult("request token", OK, "the same token with another parameter starts no second run")
     environment.deployed.client.stop_pipeline_execution(
         PipelineExecutionArn=second, ClientRequestToken=str(uuid.uuid4())
     )
     reason = f"the same token with another parameter started a second run, {second.rsplit('/', 1)[-1]} (stopped)"
-    return Line(
+    return CheckResult(
         "request token", FAILED, reason, "infra/triggers/single_run_workflow.py: put the parameters into the token"
     )

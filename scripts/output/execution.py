@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pipeline.contract.console import job_log
 from pipeline.contract.reasons import failure_reason, processing_job
-from scripts.cloud.connection import AwsError, Deployed
+from scripts.cloud.connection import AwsError, DeployedPipeline
 
 SUCCEEDED: Final = "Succeeded"
 UNFINISHED: Final = ("Executing", "Stopping")
@@ -23,7 +23,7 @@ LOG_GROUPS: Final = {
 
 
 @dataclass(frozen=True)
-class Step:
+class ExecutionStep:
     """One step of a run, as ListPipelineExecutionSteps gives it."""
 
     name: str
@@ -37,7 +37,7 @@ class Step:
     version: str | None  # that was registered
 
     @classmethod
-    def of(cls, entry: Mapping[str, Any], deployed: Deployed) -> Step:
+    def of(cls, entry: Mapping[str, Any], deployed: DeployedPipeline) -> ExecutionStep:
         """From the service's answer; a failed processing step needs one more, about its job."""
         metadata = entry.get("Metadata", {})
         return cls(
@@ -52,8 +52,8 @@ class Step:
             version=_version(metadata),
         )
 
-    def words(self, now: datetime) -> str:
-        """`Train: Succeeded after 4 min 12 s`; of a condition, what it found: `HasNewData: true`."""
+    def summary(self, now: datetime) -> str:
+        """`Train: Succeeded after 4 min 12 s`; of a condition, its outcome: `HasNewData: true`."""
         if self.outcome:
             return f"{self.name}: {self.outcome}"
         time = f" after {duration(self.started, self.ended or now)}" if self.started else ""
@@ -75,7 +75,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Execution:
+class PipelineExecution:
     """A run with its steps, oldest first."""
 
     arn: str
@@ -85,7 +85,7 @@ class Execution:
     changed: datetime
     version: int | None
     parameters: Mapping[str, str]
-    steps: tuple[Step, ...]
+    steps: tuple[ExecutionStep, ...]
 
     @property
     def unfinished(self) -> bool:
@@ -105,15 +105,15 @@ class Execution:
         }
 
 
-def read(deployed: Deployed, arn: str) -> Execution:
-    """A run as it stands now."""
+def read(deployed: DeployedPipeline, arn: str) -> PipelineExecution:
+    """The current state of a run."""
     client = deployed.client
     described = client.describe_pipeline_execution(PipelineExecutionArn=arn)
     steps = client.get_paginator("list_pipeline_execution_steps").paginate(
         PipelineExecutionArn=arn, SortOrder="Ascending"
     )
     parameters = client.get_paginator("list_pipeline_parameters_for_execution").paginate(PipelineExecutionArn=arn)
-    return Execution(
+    return PipelineExecution(
         arn=arn,
         status=described["PipelineExecutionStatus"],
         reason=described.get("FailureReason", ""),
@@ -121,11 +121,11 @@ def read(deployed: Deployed, arn: str) -> Execution:
         changed=described["LastModifiedTime"],
         version=described.get("PipelineVersionId"),
         parameters={p["Name"]: p["Value"] for page in parameters for p in page.get("PipelineParameters", [])},
-        steps=tuple(Step.of(entry, deployed) for page in steps for entry in page["PipelineExecutionSteps"]),
+        steps=tuple(ExecutionStep.of(entry, deployed) for page in steps for entry in page["PipelineExecutionSteps"]),
     )
 
 
-def newest(deployed: Deployed) -> str:
+def newest(deployed: DeployedPipeline) -> str:
     """The ARN of the run that was started last; raises AwsError when there is none."""
     runs = deployed.client.list_pipeline_executions(
         PipelineName=deployed.name, SortBy="CreationTime", SortOrder="Descending", MaxResults=1
@@ -136,7 +136,7 @@ def newest(deployed: Deployed) -> str:
     return runs[0]["PipelineExecutionArn"]
 
 
-def lines(execution: Execution, deployed: Deployed) -> Iterator[str]:
+def lines(execution: PipelineExecution, deployed: DeployedPipeline) -> Iterator[str]:
     """The run for people."""
     now = datetime.now(tz=UTC)
     end = now if execution.unfinished else execution.changed
@@ -149,7 +149,7 @@ def lines(execution: Execution, deployed: Deployed) -> Iterator[str]:
     if execution.parameters:
         yield "with " + ", ".join(f"{name}={value}" for name, value in sorted(execution.parameters.items()))
     for step in execution.steps:
-        yield f"  {step.words(now)}"
+        yield f"  {step.summary(now)}"
         yield from _detail(step)
     if execution.reason and not any(step.reason for step in execution.steps):
         yield f"reason: {execution.reason}"
@@ -157,13 +157,13 @@ def lines(execution: Execution, deployed: Deployed) -> Iterator[str]:
         yield f"to run it again: {again(execution, deployed)}"
 
 
-def again(execution: Execution, deployed: Deployed) -> str:
+def again(execution: PipelineExecution, deployed: DeployedPipeline) -> str:
     """The command that starts the same run."""
     chosen = [part for name, value in sorted(execution.parameters.items()) for part in ("--param", f"{name}={value}")]
     return shlex.join(["python", "-m", "scripts.start_execution", *chosen]) + f" {deployed.options} --wait"
 
 
-def _detail(step: Step) -> Iterator[str]:
+def _detail(step: ExecutionStep) -> Iterator[str]:
     if step.reason:
         yield f"    reason: {step.reason}"
     if step.log:
@@ -178,7 +178,7 @@ def duration(start: datetime, end: datetime) -> str:
     return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"
 
 
-def _exit_message(entry: Mapping[str, Any], deployed: Deployed) -> str | None:
+def _exit_message(entry: Mapping[str, Any], deployed: DeployedPipeline) -> str | None:
     """What the container of a processing step wrote; None where there is no job, or you may not read it."""
     job = processing_job(entry)
     if job is None:
@@ -189,7 +189,7 @@ def _exit_message(entry: Mapping[str, Any], deployed: Deployed) -> str | None:
         return None
 
 
-def _log(metadata: Mapping[str, Any], deployed: Deployed) -> str | None:
+def _log(metadata: Mapping[str, Any], deployed: DeployedPipeline) -> str | None:
     for kind, group in LOG_GROUPS.items():
         if kind in metadata:
             job = str(metadata[kind]["Arn"]).rsplit("/", maxsplit=1)[-1]

@@ -1,4 +1,4 @@
-"""A finished run as people see it in a terminal: decision, steps, metrics, and where to look next."""
+"""The summary of a run in a terminal: steps, metrics, decision, and the files that it wrote."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def show(
 ) -> None:
     """Print a run's outcome to stdout; `store` is the one that the user named, if any.
 
-    Where the live table of the steps stands on the same screen already, it is not repeated.
+    Without the steps where the live table has just shown them.
     """
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     if outcome["simulated"]:
@@ -46,7 +46,7 @@ def show(
 def _steps(run: RunResult) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("step")
-    table.add_column("how it ended")
+    table.add_column("status")
     for step in run.steps:
         if step.status not in (NOT_STARTED, SKIPPED):
             table.add_row(step.name, describe(step))
@@ -54,7 +54,7 @@ def _steps(run: RunResult) -> Table:
 
 
 def _metrics(outcome: dict[str, Any]) -> Table:
-    """Everybody's scores; where the champion has predicted fewer rows, the candidate's on those rows too."""
+    """All scores; where the champion has predicted fewer rows, the candidate's on those rows too."""
     words, comparison = outcome["metric_words"], outcome["comparison"]
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("out of sample")
@@ -83,7 +83,7 @@ def _where(outcome: dict[str, Any], approve_command: str) -> Table:
     if outcome["decision"] == c.NO_NEW_DATA and outcome["last_evaluated"]:
         table.add_row("last evaluated", outcome["last_evaluated"])
     if outcome["data"] and outcome["data"].get("took_no_part"):
-        table.add_row("took no part", Text(outcome["data"]["took_no_part"]))
+        table.add_row("not used", Text(outcome["data"]["took_no_part"]))
     for name in ("predictions", "report"):
         if outcome[name]:
             table.add_row(name, _short(outcome[name]))
@@ -104,6 +104,6 @@ def _where(outcome: dict[str, Any], approve_command: str) -> Table:
 
 
 def _short(path: str) -> str:
-    """A path relative to where the user stands, where that is shorter."""
+    """A path relative to the working directory, where that is shorter."""
     relative = os.path.relpath(path, Path.cwd())
     return relative if len(relative) < len(path) else path

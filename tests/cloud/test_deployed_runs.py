@@ -24,7 +24,7 @@ RECORDED_RUN = "p4jn9xou8a8s"
 @pytest.fixture(scope="module")
 def gate(deployed: Deployed) -> str:
     """The workflow through which every automatic start goes."""
-    return deployed.resource("AWS::StepFunctions::StateMachine", "Gate")
+    return deployed.resource("AWS::StepFunctions::StateMachine", "TriggersWorkflow")
 
 
 @pytest.fixture(autouse=True)
@@ -157,7 +157,7 @@ def test_a_failed_step_ends_as_the_documented_email_however_often_it_is_told(
     for told in (event, event, recorded(root, "run_failed", arn), event):
         deployed.put_event(told)
     mail = mailbox.wait()
-    documented = here((root / "docs" / "mails.md").read_text(encoding="utf-8"), arn)
+    documented = here((root / "docs" / "emails.md").read_text(encoding="utf-8"), arn)
     documented = documented.replace("[prod]", "[dev]").replace("environment prod", "environment dev")
     mails = {text.strip() for text in re.findall(r"```text\n(.*?)```", documented, re.DOTALL)}
     assert f"Subject: {mail['Subject']}\n\n{mail['Message'].strip()}" in mails

@@ -62,7 +62,7 @@ def test_an_operator_starts_stops_and_retries_runs_and_approves_nothing(root: Pa
 
 def test_an_operator_reads_why_a_workflow_failed_and_what_was_not_delivered(deployed: Deployed) -> None:
     states, sqs = deployed.person("stepfunctions", "Operator"), deployed.person("sqs", "Operator")
-    machine = deployed.resource("AWS::StepFunctions::StateMachine", "Gate")
+    machine = deployed.resource("AWS::StepFunctions::StateMachine", "TriggersWorkflow")
     given = json.dumps({"id": "a", "reason": "b"})
     begun = deployed.client("stepfunctions").start_execution(stateMachineArn=machine, input=given)["executionArn"]
     assert states.list_executions(stateMachineArn=machine)["executions"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from containers import Nights, every_night, hand_over, write_events
 
-from pipeline.local.launch.container_runtime import EngineError, image_details, require_engine
+from pipeline.local.launch.container_runtime import ContainerRuntimeError, image_details, require_container_runtime
 from pipeline.workloads.nba.sample import write as write_sample
 from scripts.build_image import build
 
@@ -24,9 +24,9 @@ MADE_BASE = "retraining-base:bookworm"  # what .ci/base-image makes where none c
 def base() -> str | None:
     """The base image to build on, None for the Dockerfile's own; skips without an engine."""
     try:
-        require_engine()
+        require_container_runtime()
         made = image_details(MADE_BASE)
-    except EngineError as error:
+    except ContainerRuntimeError as error:
         pytest.skip(f"containers cannot be run here: {error}")
     return os.environ.get("BASE_IMAGE") or (MADE_BASE if made else None)
 
@@ -37,7 +37,7 @@ def image(base: str | None) -> Iterator[str]:
     name = f"retraining-test:{os.getpid()}"
     try:
         build(base=base, tag=name, network=os.environ.get("BUILD_NETWORK"), quiet=True)
-    except EngineError as error:
+    except ContainerRuntimeError as error:
         if base is None and image_details("python:3.11-slim") is None:
             pytest.skip(f"the public base image cannot be pulled here (.ci/base-image makes one): {error}")
         raise

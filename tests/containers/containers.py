@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.local import local_deployment
 from pipeline.local.store.local_champion import promote
-from pipeline.local.store.registry import APPROVED, Registry
+from pipeline.local.store.registry import APPROVED, LocalRegistry
 from pipeline.local.store.store import Store
 from pipeline.workloads.nba import columns as nba
 
@@ -113,7 +113,7 @@ def every_night(store: Path, games: Path, events: Path, *options: str, by_root: 
         nights.owners.update(path.lstat().st_uid for path in store.rglob("*"))
         if decision == "registered":
             opened = Store(store)
-            Registry(opened).set_approval(local_deployment.MODEL_PACKAGE_GROUP, 1, APPROVED)
+            LocalRegistry(opened).set_approval(local_deployment.MODEL_PACKAGE_GROUP, 1, APPROVED)
             promote(opened, local_deployment.MODEL_PACKAGE_GROUP, local_deployment.ARTIFACT_BUCKET)
         hand_over(store.parent)
     return nights

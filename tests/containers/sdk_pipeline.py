@@ -29,7 +29,7 @@ from pipeline.definition.compile import build_steps
 from pipeline.definition.job_requests import Variables
 from pipeline.local import local_deployment
 from pipeline.local.store.local_champion import note_registration, promote
-from pipeline.local.store.registry import Registry
+from pipeline.local.store.registry import LocalRegistry
 from pipeline.local.store.store import Store
 from pipeline.workloads.nba.spark.archive import write_archive
 
@@ -90,7 +90,7 @@ def register(folder: Path, s3: Any, run: str) -> None:
         "InferenceSpecification": {"Containers": [{"ModelDataUrl": f"s3://artifacts/{key}"}]},
         "CustomerMetadataProperties": {"fingerprint": evaluation["fingerprint"]},
     }
-    Registry(store).register(request, run)
+    LocalRegistry(store).register(request, run)
     note_registration(store, local_deployment.MODEL_PACKAGE_GROUP, "artifacts")
     promote(store, local_deployment.MODEL_PACKAGE_GROUP, "artifacts")
     for channel in (c.CHAMPION_CHANNEL, c.EVALUATED_CHANNEL):

@@ -11,7 +11,7 @@ from containers import containers_of
 from inline_program import inline
 
 from pipeline.contract.code_version import image_content
-from pipeline.local.launch.container_runtime import EngineError, image_details, require_image
+from pipeline.local.launch.container_runtime import ContainerRuntimeError, image_details, require_image
 from pipeline.local.launch.launch_docker import DockerLauncher
 from pipeline.local.plan.plan import load_plan
 from pipeline.local.run.runner import run
@@ -136,7 +136,7 @@ def test_an_image_that_is_gone_is_not_looked_for_elsewhere(image: str, store: St
 
 def test_an_image_of_other_code_is_refused(image: str) -> None:
     assert require_image(image, image_content("nba")) == (image_details(image) or {})["Id"]
-    with pytest.raises(EngineError, match=f"the image {image} holds other code than this folder: make image"):
+    with pytest.raises(ContainerRuntimeError, match=f"the image {image} holds other code than this folder: make image"):
         require_image(image, "other")
-    with pytest.raises(EngineError, match="there is no image retraining:never-built: make image"):
+    with pytest.raises(ContainerRuntimeError, match="there is no image retraining:never-built: make image"):
         require_image("retraining:never-built", "any")

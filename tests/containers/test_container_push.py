@@ -16,7 +16,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.local.launch.container_runtime import DOCKER_MANIFEST, EngineError, push, require_docker_manifest
+from pipeline.local.launch.container_runtime import (
+    DOCKER_MANIFEST,
+    ContainerRuntimeError,
+    push,
+    require_docker_manifest,
+)
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -104,15 +109,15 @@ def test_oci_manifests_and_indexes_are_refused(registry: str, pushed: str) -> No
         other = json.dumps({"schemaVersion": 2, "mediaType": kind, **manifest}).encode()
         digest = f"sha256:{hashlib.sha256(other).hexdigest()}"
         ask(registry, digest, kind=kind, body=other)
-        with pytest.raises(EngineError, match="which SageMaker's CreateModel refuses"):
+        with pytest.raises(ContainerRuntimeError, match="which SageMaker's CreateModel refuses"):
             require_docker_manifest(f"{registry}/retraining@{digest}")
 
 
 def test_a_registry_that_is_not_there_is_named(pushed: str) -> None:
-    with pytest.raises(EngineError, match="refused"):
+    with pytest.raises(ContainerRuntimeError, match="refused"):
         push(NAME, "127.0.0.1:9/retraining")
 
 
 def test_an_image_that_was_never_built_is_named(pushed: str) -> None:
-    with pytest.raises(EngineError, match="there is no image retraining-never"):
+    with pytest.raises(ContainerRuntimeError, match="there is no image retraining-never"):
         push("retraining-never", "127.0.0.1:9/retraining")

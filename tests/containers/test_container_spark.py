@@ -13,8 +13,7 @@ import pytest
 from containers import Nights, containers_of, write_events
 from containers import run as docker_run
 
-from infra.training.definition import all_steps
-from pipeline.contract.code_version import image_content
+from pipeline.contract.code_version import all_steps, image_content
 from pipeline.contract.workload import read_definition
 from pipeline.local import local_deployment
 from pipeline.local.launch.launch_docker import DockerLauncher

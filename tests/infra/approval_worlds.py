@@ -24,8 +24,8 @@ from moto.sns.models import sns_backends
 from sagemaker_emulation import ACCOUNT, REGION
 
 from infra.approval.function import handler
-from infra.lambda_shared.bucket import Objects
-from infra.lambda_shared.registry import Registry
+from infra.lambda_shared.bucket import Bucket
+from infra.lambda_shared.registry import ModelRegistry
 from pipeline.contract import names as c
 from pipeline.contract.metrics import metric_words
 from pipeline.contract.workload import load_spec
@@ -216,7 +216,13 @@ class MemoryWorld(World):
         self.clock = datetime(2025, 3, 1, tzinfo=UTC)
         self.etags = itertools.count(1)
         self.fails: Callable[[str, str], None] = lambda when, call: None  # raises, before or after a call's effect
-        self.services = handler.Services(Registry(self, GROUP), Objects(self, BUCKET), self, self.now, lambda _: None)
+        self.services = handler.ApprovalServices(
+            registry=ModelRegistry(self, GROUP),
+            bucket=Bucket(self, BUCKET),
+            sns=self,
+            clock=self.now,
+            pause=lambda _: None,
+        )
 
     def now(self) -> float:
         """The function's clock."""
@@ -345,7 +351,7 @@ class MotoWorld(World):
         self.services = handler.connect(GROUP, BUCKET)
         self._putting = ""
         self.registered = 0
-        for client in (self.services.registry.client, self.services.objects.client):
+        for client in (self.services.registry.client, self.services.bucket.client):
             events = client.meta.events  # type: ignore[attr-defined]
             # The clients outlive the world: an id replaces the hook of the world before.
             for name, hook in (

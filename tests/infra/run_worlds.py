@@ -12,7 +12,7 @@ from approval_worlds import ALERTS, BUCKET, FUNCTION_ARN, PIPELINE, MemoryWorld,
 from sagemaker_emulation import ACCOUNT, GENERIC_REASON, REGION
 
 from infra.failure_notifications.function import handler
-from infra.lambda_shared.bucket import Objects
+from infra.lambda_shared.bucket import Bucket
 
 PIPELINE_ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:pipeline/{PIPELINE}"
 VARIABLES = {
@@ -31,8 +31,8 @@ class RunWorld(MemoryWorld):
         self.runs: dict[str, dict[str, Any]] = {}
         self.jobs: dict[str, str] = {}
         self.behind: set[str] = set()  # runs whose list of steps does not show the last failure yet
-        self.services = handler.Services(  # type: ignore[assignment]
-            self, Objects(self, BUCKET), self, self.now, self.pass_time
+        self.services = handler.RunServices(  # type: ignore[assignment]
+            sagemaker=self, bucket=Bucket(self, BUCKET), sns=self, clock=self.now, pause=self.pass_time
         )
 
     def begin(self) -> str:

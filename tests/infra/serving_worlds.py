@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from infra.endpoint.function import handler
 from infra.endpoint.function.desired_endpoint import SERVERLESS, EndpointSettings
 from infra.endpoint.function.endpoint_calls import Endpoints
-from infra.lambda_shared.bucket import Objects
+from infra.lambda_shared.bucket import Bucket
 
 SETTINGS = EndpointSettings(
     name="retraining-test",
@@ -55,8 +55,12 @@ class EndpointWorld(MemoryWorld):
         self.endpoint: dict[str, Any] | None = None
         self.target = ""
         self.updates: list[dict[str, Any]] = []
-        self.services = handler.Services(  # type: ignore[assignment]
-            Endpoints(self, SETTINGS.name, SETTINGS.own), Objects(self, SETTINGS.bucket), self, self.now, lambda _: None
+        self.services = handler.EndpointServices(  # type: ignore[assignment]
+            endpoints=Endpoints(self, SETTINGS.name, SETTINGS.own),
+            bucket=Bucket(self, SETTINGS.bucket),
+            sns=self,
+            clock=self.now,
+            pause=lambda _: None,
         )
         self.promote(None)
 

@@ -17,8 +17,8 @@ from moto.server import ThreadedMotoServer
 
 from app import FLAGS
 from infra.alarms.alerts import Alerts
-from infra.approval.construct import HANDLER, Approval
-from infra.foundation.kms_keys import Keys
+from infra.approval.construct import HANDLER, ModelApproval
+from infra.foundation.kms_keys import KmsKeys
 from infra.foundation.storage import Storage
 from infra.settings.settings import Settings
 
@@ -37,9 +37,9 @@ def assembly(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = Settings.from_context(
         {"image_uri": IMAGE, "approver_emails": "lead@example.com", "alert_emails": "oncall@example.com"}
     )
-    keys = Keys(stack, "Keys", settings=settings)
+    keys = KmsKeys(stack, "Keys", settings=settings)
     storage = Storage(stack, "Storage", settings=settings, key=keys.data)
-    Approval(
+    ModelApproval(
         stack,
         "Approval",
         settings=settings,

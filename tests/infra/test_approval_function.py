@@ -18,8 +18,8 @@ from random_worlds import HOURLY, connected
 from recording_client import RecordingClient
 
 from infra.approval.function import handler
-from infra.approval.function.handler import told_approval
-from infra.lambda_shared.bucket import Objects
+from infra.approval.function.handler import approval_of
+from infra.lambda_shared.bucket import Bucket
 
 APPROVED, PENDING, REJECTED = "Approved", "PendingManualApproval", "Rejected"
 TOLD = {
@@ -52,12 +52,12 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryWorld]:
     ],
 )
 def test_an_event_tells_of_an_approval(changed: dict[str, Any], told: dict[int, float]) -> None:
-    assert told_approval({**TOLD, **changed}) == told
+    assert approval_of({**TOLD, **changed}) == told
 
 
 @pytest.mark.parametrize("missing", TOLD)
 def test_an_event_without_a_part_tells_of_none(missing: str) -> None:
-    assert told_approval({name: value for name, value in TOLD.items() if name != missing}) == {}
+    assert approval_of({name: value for name, value in TOLD.items() if name != missing}) == {}
 
 
 def test_a_notice_is_named_after_version_and_time_of_registration(world: MemoryWorld) -> None:
@@ -121,7 +121,9 @@ def test_without_an_evaluation_a_version_is_announced(world: MemoryWorld, metric
 
 def test_emails_are_sent_also_where_a_version_cannot_be_put_into_its_place(world: MemoryWorld) -> None:
     world.register(PENDING)
-    world.services.outbox().record("other", ALERTS, handler.problem("a: b", SimpleNamespace(pipeline="p", region="r")))
+    world.services.outbox("outbox/registry/").record(
+        "other", ALERTS, handler.problem_notice("a: b", SimpleNamespace(pipeline="p", region="r"))
+    )
 
     def fail(when: str, call: str) -> None:
         if (when, call) == ("before", "describe_model_package"):
@@ -207,8 +209,8 @@ def test_the_function_works_on_its_own_group_and_bucket(world: MemoryWorld, monk
 
 
 def test_its_outbox_has_its_clock_and_its_pauses(world: MemoryWorld) -> None:
-    outbox = world.services.outbox()
-    assert (outbox.objects, outbox.client, outbox.prefix) == (world.services.objects, world, "outbox/registry/")
+    outbox = world.services.outbox("outbox/registry/")
+    assert (outbox.bucket, outbox.client, outbox.prefix) == (world.services.bucket, world, "outbox/registry/")
     assert (outbox.clock, outbox.pause) == (world.services.clock, world.services.pause)
 
 
@@ -255,8 +257,8 @@ def test_an_evaluation_is_read_from_its_own_bucket(uri: str | None, answer: byte
     package = {"ModelMetrics": {"ModelQuality": {"Statistics": {} if uri is None else {"S3Uri": uri}}}}
     if evaluation is ClientError:
         with pytest.raises(ClientError):
-            handler._evaluation(package, Objects(client, "ours"))
+            handler._evaluation(package, Bucket(client, "ours"))
     else:
-        assert handler._evaluation(package, Objects(client, "ours")) == evaluation
+        assert handler._evaluation(package, Bucket(client, "ours")) == evaluation
     complete = uri == "s3://theirs/a/e.json"
     assert client.requests == [("get_object", {"Bucket": "theirs", "Key": "a/e.json"})] * complete

@@ -13,10 +13,10 @@ from botocore.exceptions import ClientError
 from recording_client import RecordingClient, refusal
 
 from infra.lambda_shared import bucket
-from infra.lambda_shared.bucket import Objects, Stored
+from infra.lambda_shared.bucket import Bucket, S3Object
 
 WRITTEN = datetime(2026, 11, 25, tzinfo=UTC)
-NOTHING = Stored(None, None)
+NOTHING = S3Object(None, None)
 GONE = ["NoSuchKey", "404", "NotFound"]
 FOREIGN = ["AccessDenied", "403", "NoSuchBucket", "AllAccessDisabled", "PermanentRedirect", "InvalidRequest"]
 
@@ -28,16 +28,16 @@ def holding(body: bytes) -> RecordingClient:
 
 def test_an_object_is_read_with_its_etag_and_its_time() -> None:
     client = holding(b'{"a": 1}\xff')
-    found = Objects(client, "ours").read("k")
-    assert found == Stored('{"a": 1}�', '"e"', WRITTEN.timestamp())
-    assert Objects(client, "ours").read("k", bucket="theirs").etag == '"e"'
+    found = Bucket(client, "ours").read("k")
+    assert found == S3Object('{"a": 1}�', '"e"', WRITTEN.timestamp())
+    assert Bucket(client, "ours").read("k", bucket="theirs").etag == '"e"'
     assert client.requests == [("get_object", {"Bucket": bucket, "Key": "k"}) for bucket in ("ours", "theirs")]
 
 
 @pytest.mark.parametrize("code", [*GONE, *FOREIGN, "SlowDown"])
 def test_which_refusals_mean_that_there_is_nothing(code: str) -> None:
     client = RecordingClient(get_object=refusal(code), copy_object=refusal(code))
-    ours, uri = Objects(client, "ours"), "s3://theirs/k"
+    ours, uri = Bucket(client, "ours"), "s3://theirs/k"
     outcomes = []
     for read in (
         lambda: ours.read("k"),
@@ -61,34 +61,34 @@ def test_which_refusals_mean_that_there_is_nothing(code: str) -> None:
     ("text", "json"), [(None, None), ("", None), ("{", None), ("[1]", None), ("null", None), ('{"a": 1}', {"a": 1})]
 )
 def test_only_a_json_object_is_one(text: str | None, json: Any) -> None:
-    assert Stored(text, "e").json == json
+    assert S3Object(text, "e").json == json
 
 
 @pytest.mark.parametrize(
-    ("over", "condition"), [(NOTHING, {"IfNoneMatch": "*"}), (Stored("", '"e"'), {"IfMatch": '"e"'})]
+    ("over", "condition"), [(NOTHING, {"IfNoneMatch": "*"}), (S3Object("", '"e"'), {"IfMatch": '"e"'})]
 )
-def test_a_write_names_what_was_read(over: Stored, condition: dict[str, str]) -> None:
+def test_a_write_names_what_was_read(over: S3Object, condition: dict[str, str]) -> None:
     client = RecordingClient()
-    assert Objects(client, "ours").write("k", "é", over=over) is True
+    assert Bucket(client, "ours").write("k", "é", over=over) is True
     request = {"Bucket": "ours", "Key": "k", "Body": "é".encode(), "ContentType": "application/json"}
     assert client.requests == [("put_object", {**request, **condition})]
-    Objects(client, "ours").put("k", "é")
+    Bucket(client, "ours").put("k", "é")
     assert client.requests[1] == ("put_object", request)
 
 
 @pytest.mark.parametrize("code", ["PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"])
 def test_a_lost_race_is_no_error(code: str) -> None:
-    assert Objects(RecordingClient(put_object=refusal(code)), "ours").write("k", "", over=NOTHING) is False
+    assert Bucket(RecordingClient(put_object=refusal(code)), "ours").write("k", "", over=NOTHING) is False
 
 
 def test_any_other_refusal_of_a_write_is_one() -> None:
     with pytest.raises(ClientError):
-        Objects(RecordingClient(put_object=refusal("AccessDenied")), "ours").write("k", "", over=NOTHING)
+        Bucket(RecordingClient(put_object=refusal("AccessDenied")), "ours").write("k", "", over=NOTHING)
 
 
 def test_seeds_are_written_where_there_is_nothing() -> None:
     client = RecordingClient(put_object=refusal("PreconditionFailed"))
-    Objects(client, "ours").seed({"a": "1", "b": "2"})
+    Bucket(client, "ours").seed({"a": "1", "b": "2"})
     assert [(request["Key"], request["Body"], request["IfNoneMatch"]) for _, request in client.requests] == [
         ("a", b"1", "*"),
         ("b", b"2", "*"),
@@ -98,7 +98,7 @@ def test_seeds_are_written_where_there_is_nothing() -> None:
 def test_what_lies_below_a_prefix_is_listed_page_by_page_and_removed_in_order() -> None:
     pages = [{"Contents": [{"Key": "p/b", "Size": "2"}]}, {"Contents": [{"Key": "p/a", "Size": 0}]}, {}]
     client = RecordingClient(list_objects_v2=pages)
-    ours = Objects(client, "ours")
+    ours = Bucket(client, "ours")
     assert ours.sizes("p/") == {"p/b": 2, "p/a": 0}
     assert ours.keys("p/") == {"p/a", "p/b"}
     ours.remove({"p/b", "p/a"})
@@ -112,12 +112,12 @@ def test_a_digest_is_of_all_parts_of_an_object(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(bucket, "_PART_BYTES", 4)
     client = holding(b"0123456789")
     digest = hashlib.sha256(b"0123456789").hexdigest()
-    assert Objects(client, "ours").sha256("s3://theirs/a/b") == digest
+    assert Bucket(client, "ours").sha256("s3://theirs/a/b") == digest
     assert client.requests == [("get_object", {"Bucket": "theirs", "Key": "a/b"})]
-    assert Objects(client, "ours").holds("k", digest)
+    assert Bucket(client, "ours").holds("k", digest)
     assert client.requests[1] == ("get_object", {"Bucket": "ours", "Key": "k"})
-    assert not Objects(client, "ours").holds("k", "0" * 64)
-    assert Objects(RecordingClient(), "ours").holds("k", None), "without a digest any content is right"
+    assert not Bucket(client, "ours").holds("k", "0" * 64)
+    assert Bucket(RecordingClient(), "ours").holds("k", None), "without a digest any content is right"
 
 
 def test_a_model_is_never_read_at_once() -> None:
@@ -128,7 +128,7 @@ def test_a_model_is_never_read_at_once() -> None:
         return next(parts)
 
     client = RecordingClient(get_object={"Body": SimpleNamespace(read=read)})
-    assert Objects(client, "ours").sha256("s3://b/k") == hashlib.sha256(b"012").hexdigest()
+    assert Bucket(client, "ours").sha256("s3://b/k") == hashlib.sha256(b"012").hexdigest()
     assert sizes == [2**20] * 3
 
 
@@ -138,7 +138,7 @@ def test_what_is_larger_than_any_model_has_no_digest(
 ) -> None:
     monkeypatch.setattr(bucket, "_PART_BYTES", 4)
     monkeypatch.setattr(bucket, "_LARGEST_MODEL", largest)
-    assert (Objects(holding(b"0123456789"), "ours").sha256("s3://b/k") is not None) is known
+    assert (Bucket(holding(b"0123456789"), "ours").sha256("s3://b/k") is not None) is known
 
 
 def test_a_model_has_a_gigabyte_and_is_read_by_the_megabyte() -> None:
@@ -149,7 +149,7 @@ def test_a_model_has_a_gigabyte_and_is_read_by_the_megabyte() -> None:
 @pytest.mark.parametrize(("sha256", "copied"), [(None, True), (hashlib.sha256(b"m").hexdigest(), True), ("0", False)])
 def test_only_the_named_content_is_copied(sha256: str | None, copied: bool) -> None:
     client = holding(b"m")
-    assert Objects(client, "ours").copy("s3://theirs/a/b", "k", sha256=sha256) is copied
+    assert Bucket(client, "ours").copy("s3://theirs/a/b", "k", sha256=sha256) is copied
     copies = [request for operation, request in client.requests if operation == "copy_object"]
     source = {"Bucket": "theirs", "Key": "a/b"}
     assert copies == [{"CopySource": source, "Bucket": "ours", "Key": "k", "TaggingDirective": "REPLACE"}] * copied

@@ -9,7 +9,8 @@ from resolved_template import ACCOUNT, Resolver, Template, only, resources
 from synthesis import Synthesise
 
 from infra.settings.settings import Settings
-from infra.training.definition import all_steps, deployed_definition
+from infra.training.definition import deployed_definition
+from pipeline.contract.code_version import all_steps
 
 
 @pytest.fixture(scope="module")

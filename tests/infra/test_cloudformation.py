@@ -74,7 +74,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 def answer(work: Callable[[], object], kind: str = "Create") -> None:
-    cloudformation.answer({**EVENT, "RequestType": kind}, at_deploy=work, at_removal=work)
+    cloudformation.respond({**EVENT, "RequestType": kind}, on_deploy=work, on_delete=work)
 
 
 @pytest.mark.parametrize("error", DENIED, ids=str)
@@ -94,7 +94,7 @@ def test_one_that_only_asks_for_the_time_gets_it_and_nothing_is_done(
     monkeypatch.setattr("time.time", lambda: 1_700_000_000.9)
     done: list[int] = []
     event = {**EVENT, "ResourceType": CLOCK}
-    cloudformation.answer(event, at_deploy=lambda: done.append(1))
+    cloudformation.respond(event, on_deploy=lambda: done.append(1))
     assert [said["Data"] for said in answers] == [{"Now": "1700000000"}]
     assert not done
 
@@ -137,13 +137,13 @@ def test_the_answer_is_as_cloudformation_wants_it(monkeypatch: pytest.MonkeyPatc
         raise ValueError("x" * 2000)
 
     ids = {"StackId": "stackid", "RequestId": "requestid", "LogicalResourceId": "logicalresourceid"}
-    said = cloudformation.answer({**EVENT, "PhysicalResourceId": "physical"}, at_deploy=fail)
+    said = cloudformation.respond({**EVENT, "PhysicalResourceId": "physical"}, on_deploy=fail)
     reason = "ValueError: " + "x" * 988
     assert said == {"Status": "FAILED", "Reason": reason, "PhysicalResourceId": "physical", "Data": {"Now": "1"}, **ids}
     ((request, timeout),) = asked
     assert (request.full_url, request.method, timeout) == ("https://cloudformation.example/answer", "PUT", 30)
     assert (request.headers, json.loads(request.data)) == ({"Content-type": ""}, said)
-    done = cloudformation.answer(EVENT)
+    done = cloudformation.respond(EVENT)
     assert (done["Status"], done["Reason"], done["PhysicalResourceId"]) == ("SUCCESS", "", "logicalresourceid")
 
 
@@ -151,7 +151,7 @@ def test_the_answer_is_as_cloudformation_wants_it(monkeypatch: pytest.MonkeyPatc
 def test_a_removal_is_no_deploy(answers: list[dict[str, Any]], kind: str, done: str) -> None:
     seen: list[str] = []
     event = {**EVENT, "RequestType": kind, "ResourceType": "Custom::Champion"}
-    cloudformation.answer(event, at_deploy=lambda: seen.append("deploy"), at_removal=lambda: seen.append("removal"))
+    cloudformation.respond(event, on_deploy=lambda: seen.append("deploy"), on_delete=lambda: seen.append("removal"))
     assert seen == [done]
 
 

@@ -16,8 +16,8 @@ from synthesis import IMAGE, Synthesise
 
 from infra.settings.settings import Settings
 from infra.settings.settings_validation import SettingError
-from infra.training.definition import all_steps, bound_body, deployed_definition
-from pipeline.contract.code_version import code_version, step_files
+from infra.training.definition import bound_body, deployed_definition
+from pipeline.contract.code_version import all_steps, code_version, step_files
 
 
 def deployed(template: Template) -> dict[str, Any]:

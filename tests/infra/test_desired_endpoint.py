@@ -10,21 +10,21 @@ from botocore.exceptions import ClientError
 from recording_client import RecordingClient, refusal
 from serving_worlds import SETTINGS
 
-from infra.endpoint.function.desired_endpoint import INSTANCE, SETTINGS_VARIABLE, EndpointSettings, Wanted
-from infra.endpoint.function.endpoint_calls import Endpoint, Endpoints
+from infra.endpoint.function.desired_endpoint import INSTANCE, SETTINGS_VARIABLE, DesiredEndpoint, EndpointSettings
+from infra.endpoint.function.endpoint_calls import Endpoints, EndpointStatus
 from infra.endpoint.function.reconcile_endpoint import Attempt, next_step
-from infra.lambda_shared.bucket import Stored
+from infra.lambda_shared.bucket import S3Object
 
 CHAMPION: dict[str, Any] = {"version": 3, "artifact": "3/model.tar.gz", "lineage": {"image": "repository:1"}}
 MACHINES = replace(SETTINGS, kind=INSTANCE, subnets=("subnet-1",), security_groups=("sg-1",))
-WANTED, ON_MACHINES = Wanted(SETTINGS, CHAMPION), Wanted(MACHINES, CHAMPION)
+WANTED, ON_MACHINES = DesiredEndpoint(SETTINGS, CHAMPION), DesiredEndpoint(MACHINES, CHAMPION)
 TAGS = [{"Key": "pipeline", "Value": "retraining-test"}]
 
 
 @pytest.mark.parametrize("champion", [None, {}, {"version": None}])
 def test_without_a_version_nothing_is_wanted(champion: dict[str, Any] | None) -> None:
-    assert Wanted.of(SETTINGS, champion) is None
-    assert Wanted.of(SETTINGS, CHAMPION) == WANTED
+    assert DesiredEndpoint.of(SETTINGS, champion) is None
+    assert DesiredEndpoint.of(SETTINGS, CHAMPION) == WANTED
 
 
 def test_the_settings_are_what_the_deployment_wrote() -> None:
@@ -59,7 +59,7 @@ def test_an_endpoint_with_machines() -> None:
     model = ON_MACHINES.model()
     assert model["EnableNetworkIsolation"] is True
     assert model["VpcConfig"] == {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
-    assert "VpcConfig" not in Wanted(replace(MACHINES, subnets=()), CHAMPION).model()
+    assert "VpcConfig" not in DesiredEndpoint(replace(MACHINES, subnets=()), CHAMPION).model()
     variant = {"VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.m5.large"}
     variants = [{**variant, "InitialInstanceCount": 2, "InitialVariantWeight": 1.0}]
     config = {"EndpointConfigName": name, "ProductionVariants": variants, "Tags": TAGS}
@@ -74,7 +74,7 @@ def test_an_endpoint_with_machines() -> None:
     ],
 )
 def test_an_update_of_machines_is_watched_and_rolled_back(machines: int, routing: dict[str, Any]) -> None:
-    wanted = Wanted(replace(MACHINES, instance_count=machines), CHAMPION)
+    wanted = DesiredEndpoint(replace(MACHINES, instance_count=machines), CHAMPION)
     assert wanted.update()["DeploymentConfig"] == {
         "BlueGreenUpdatePolicy": {
             "TrafficRoutingConfiguration": {**routing, "WaitIntervalInSeconds": 300},
@@ -88,22 +88,25 @@ def test_an_update_of_machines_is_watched_and_rolled_back(machines: int, routing
 @pytest.mark.parametrize(
     "changed",
     [
-        Wanted(replace(SETTINGS, memory_mb=4096), CHAMPION),
-        Wanted(replace(SETTINGS, stale_after_days=8), CHAMPION),
-        Wanted(replace(SETTINGS, role="another"), CHAMPION),
-        Wanted(replace(SETTINGS, kms_key="another"), CHAMPION),
-        Wanted(SETTINGS, {**CHAMPION, "lineage": {"image": "repository:1", "fingerprint": "other games"}}),
-        Wanted(replace(MACHINES, subnets=("subnet-2",)), CHAMPION),
+        DesiredEndpoint(replace(SETTINGS, memory_mb=4096), CHAMPION),
+        DesiredEndpoint(replace(SETTINGS, stale_after_days=8), CHAMPION),
+        DesiredEndpoint(replace(SETTINGS, role="another"), CHAMPION),
+        DesiredEndpoint(replace(SETTINGS, kms_key="another"), CHAMPION),
+        DesiredEndpoint(SETTINGS, {**CHAMPION, "lineage": {"image": "repository:1", "fingerprint": "other games"}}),
+        DesiredEndpoint(replace(MACHINES, subnets=("subnet-2",)), CHAMPION),
     ],
     ids=["size", "environment", "role", "key", "lineage", "network"],
 )
-def test_another_wish_has_another_name(changed: Wanted) -> None:
+def test_another_wish_has_another_name(changed: DesiredEndpoint) -> None:
     assert changed.name not in (WANTED.name, ON_MACHINES.name)
 
 
 def test_the_same_wish_has_the_same_name() -> None:
     lineage = {"image": "i", "fingerprint": "f"}
-    names = {Wanted(SETTINGS, {**CHAMPION, "lineage": one}).name for one in (lineage, dict(reversed(lineage.items())))}
+    names = {
+        DesiredEndpoint(SETTINGS, {**CHAMPION, "lineage": one}).name
+        for one in (lineage, dict(reversed(lineage.items())))
+    }
     assert len(names) == 1
 
 
@@ -113,8 +116,8 @@ NO_ATTEMPT = Attempt()
 BEGAN, CLAIMED = Attempt(WANTED.name, began=True), Attempt(WANTED.name)
 
 
-def endpoint(config: str = OTHER, status: str = "InService", *, serverless: bool = True) -> Endpoint:
-    return Endpoint(config, status, serverless, "")
+def endpoint(config: str = OTHER, status: str = "InService", *, serverless: bool = True) -> EndpointStatus:
+    return EndpointStatus(config, status, serverless, "")
 
 
 @pytest.mark.parametrize(
@@ -141,14 +144,14 @@ def endpoint(config: str = OTHER, status: str = "InService", *, serverless: bool
         (ON_MACHINES, endpoint(serverless=False), NO_ATTEMPT, "update"),
     ],
 )
-def test_the_next_step(wanted: Wanted | None, there: Endpoint | None, tried: Attempt, step: str) -> None:
+def test_the_next_step(wanted: DesiredEndpoint | None, there: EndpointStatus | None, tried: Attempt, step: str) -> None:
     assert next_step(wanted, there, tried) == step
 
 
 def test_an_attempt_is_what_its_object_says() -> None:
     text = '{"config": "c", "began": true, "reported": true, "claim": "i", "of a later version": 1}'
-    assert Attempt.of(Stored(text, "e")) == Attempt("c", began=True, reported=True, claim="i")
-    assert Attempt.of(Stored("{", "e")) == Attempt.of(Stored(None, None)) == Attempt(None, False, False, "")
+    assert Attempt.of(S3Object(text, "e")) == Attempt("c", began=True, reported=True, claim="i")
+    assert Attempt.of(S3Object("{", "e")) == Attempt.of(S3Object(None, None)) == Attempt(None, False, False, "")
 
 
 # --- the calls --------------------------------------------------------------------------------------------------------
@@ -163,18 +166,18 @@ def endpoints(**answers: Any) -> tuple[Endpoints, RecordingClient]:
 @pytest.mark.parametrize(
     ("described", "found"),
     [
-        (DESCRIBED, Endpoint("c", "InService", False, "")),
-        ({**DESCRIBED, "ProductionVariants": [{"VariantName": "v"}]}, Endpoint("c", "InService", False, "")),
+        (DESCRIBED, EndpointStatus("c", "InService", False, "")),
+        ({**DESCRIBED, "ProductionVariants": [{"VariantName": "v"}]}, EndpointStatus("c", "InService", False, "")),
         (
             {**DESCRIBED, "ProductionVariants": [{"CurrentServerlessConfig": {"MaxConcurrency": 5}}]},
-            Endpoint("c", "InService", True, ""),
+            EndpointStatus("c", "InService", True, ""),
         ),
-        ({**DESCRIBED, "FailureReason": "no ping"}, Endpoint("c", "InService", False, "no ping")),
+        ({**DESCRIBED, "FailureReason": "no ping"}, EndpointStatus("c", "InService", False, "no ping")),
         (refusal("ValidationException", 'Could not find endpoint "e".'), None),
         (refusal("ValidationError", "Endpoint not found"), None),
     ],
 )
-def test_an_endpoint_as_it_is_described(described: Any, found: Endpoint | None) -> None:
+def test_an_endpoint_as_it_is_described(described: Any, found: EndpointStatus | None) -> None:
     ours, client = endpoints(describe_endpoint=described)
     assert ours.describe() == found
     assert client.requests == [("describe_endpoint", {"EndpointName": "e"})]

@@ -1,4 +1,4 @@
-"""What people read about versions, also where less is known than usual; docs/mails.md has the usual ones."""
+"""What people read about versions, also where less is known than usual; docs/emails.md has the usual ones."""
 
 from __future__ import annotations
 
@@ -8,10 +8,18 @@ from typing import Any
 import pytest
 from approval_worlds import EVALUATION
 
-from infra.lambda_shared.emails import Mail, _number, message, problem, subject, waiting, withdrawn
-from infra.lambda_shared.environment import Place
+from infra.lambda_shared.emails import (
+    Email,
+    _number,
+    approval_notice,
+    problem_notice,
+    sns_message,
+    sns_subject,
+    withdrawal_notice,
+)
+from infra.lambda_shared.environment import Environment
 
-PLACE = Place("group", "bucket", "p", "alerts", "approvers", "aws", "eu-west-1", "111122223333")
+ENVIRONMENT = Environment("group", "bucket", "p", "alerts", "approvers", "aws", "eu-west-1", "111122223333")
 OPTIONS = "--aws --pipeline p --region eu-west-1"
 PACKAGE: dict[str, Any] = {"ModelPackageVersion": 3, "ModelPackageDescription": "a candidate"}
 CARRIED = {
@@ -27,11 +35,11 @@ CARRIED = {
 
 def lines(known: dict[str, str] | None = None, evaluation: dict[str, Any] | None = None) -> list[str]:
     package = {**PACKAGE, "CustomerMetadataProperties": known} if known is not None else PACKAGE
-    return waiting(package, evaluation, PLACE).text.split("\n")
+    return approval_notice(package, evaluation, ENVIRONMENT).text.split("\n")
 
 
 def test_a_version_of_which_nothing_is_known_is_announced() -> None:
-    assert waiting({"ModelPackageVersion": 3}, None, PLACE) == Mail(
+    assert approval_notice({"ModelPackageVersion": 3}, None, ENVIRONMENT) == Email(
         "[p] version 3 waits for approval: loss -",
         f"""Version 3 of group waits for your approval.
 
@@ -79,7 +87,7 @@ def test_the_numbers_that_a_package_carries() -> None:
 
 
 def test_the_subject_has_the_log_loss() -> None:
-    mail = waiting({**PACKAGE, "CustomerMetadataProperties": CARRIED}, None, PLACE)
+    mail = approval_notice({**PACKAGE, "CustomerMetadataProperties": CARRIED}, None, ENVIRONMENT)
     assert mail.subject == "[p] version 3 waits for approval: log loss 0.6212"
 
 
@@ -166,11 +174,11 @@ def test_numbers(value: object, text: str) -> None:
 
 
 def test_a_champion_that_left_and_a_problem() -> None:
-    assert withdrawn(3, PLACE).subject == "[p] no champion: version 3 was withdrawn"
-    told = problem("version 3 is approved, but: no artifact: x", PLACE)
+    assert withdrawal_notice(3, ENVIRONMENT).subject == "[p] no champion: version 3 was withdrawn"
+    told = problem_notice("version 3 is approved, but: no artifact: x", ENVIRONMENT)
     assert told.subject == "[p] version 3 is approved, but"
-    assert told.text.startswith("version 3 is approved, but: no artifact: x\n\nEverything else goes on.")
-    for mail in (withdrawn(3, PLACE), told):
+    assert told.text.startswith("version 3 is approved, but: no artifact: x\n\nEverything else continues.")
+    for mail in (withdrawal_notice(3, ENVIRONMENT), told):
         assert f"  python -m scripts.review_model list {OPTIONS}\n" in mail.text
 
 
@@ -188,12 +196,12 @@ def test_a_champion_that_left_and_a_problem() -> None:
     ],
 )
 def test_a_subject_is_one_line_of_99_printable_characters(text: str, made: str) -> None:
-    assert subject(text) == made
+    assert sns_subject(text) == made
 
 
 def test_a_message_is_cut_where_sns_would_refuse_it() -> None:
     limit = 254 * 1024
-    assert message("x" * limit) == "x" * limit
-    assert message("x" * (limit + 1)) == "x" * limit + "\n(cut)\n"
-    assert message("x" * (limit - 1) + "é") == "x" * (limit - 1) + "\n(cut)\n", "no half character"
-    assert message("\ud800") == "\ud800"
+    assert sns_message("x" * limit) == "x" * limit
+    assert sns_message("x" * (limit + 1)) == "x" * limit + "\n(cut)\n"
+    assert sns_message("x" * (limit - 1) + "é") == "x" * (limit - 1) + "\n(cut)\n", "no half character"
+    assert sns_message("\ud800") == "\ud800"

@@ -18,7 +18,7 @@ from sagemaker_emulation import REGION
 
 from infra.failure_notifications.function import handler
 from infra.failure_notifications.function.failure_emails import Run, run_failed, run_stopped, step_failed
-from infra.lambda_shared.emails import Mail
+from infra.lambda_shared.emails import Email
 
 ARN = "arn:aws:sagemaker:eu-west-1:111122223333:pipeline/p/execution/x1"
 RUN = Run(ARN, "p", "prod", "aws", "eu-west-1")
@@ -27,10 +27,10 @@ WHERE = f"""Run            {ARN}
 Dashboard      {DASHBOARD}
 
 What to do:    docs/runbook.md, "TITLE"
-Look closer:   python -m scripts.show_execution {ARN}
+Details:       python -m scripts.show_execution {ARN}
 Run again:     python -m scripts.start_execution --pipeline p --region eu-west-1
 """
-RETRY = f"""Go on from this step, with the same data and definition, when the run has ended:
+RETRY = f"""Resume from this step, with the same data and definition, when the run has ended:
   aws sagemaker retry-pipeline-execution --region eu-west-1 --pipeline-execution-arn {ARN}
 """
 NOON = datetime(2026, 11, 23, 12, tzinfo=timezone(timedelta(hours=-5)))
@@ -41,7 +41,7 @@ def job(kind: str, name: str) -> dict[str, Any]:
 
 
 def test_a_step_of_which_nothing_is_known() -> None:
-    assert step_failed(RUN, {"StepName": "Train"}, "", "drift") == Mail(
+    assert step_failed(RUN, {"StepName": "Train"}, "", "drift") == Email(
         "[prod] p: step Train failed",
         f"""Step Train of pipeline p (environment prod) failed.
 
@@ -51,8 +51,8 @@ SageMaker gave none: see the logs.
 Triggered by   drift
 Step started   at an unknown time
 Step ended     at an unknown time, after an unknown time
-Job            this step has none
-Logs           none: the reason above is all there is
+Job            none
+Logs           none: see the reason above
 {WHERE.replace("TITLE", "step Train failed")}{RETRY}""",
     )
 
@@ -88,7 +88,7 @@ def test_after_a_fail_step_no_retry_is_offered() -> None:
     others = RUN.with_state(described("Failed"), [{}, {"Metadata": {"ProcessingJob": {}}}])
     assert step_failed(others, {"StepName": "S"}, "r", "t").text.endswith(RETRY)
     ended = RUN.with_state(described("Failed"), [{"Metadata": {}}, {"Metadata": {"Fail": {}}}])
-    remedy = "               with --param NAME=VALUE; the same data with the same limits is not judged twice\n"
+    remedy = "               with --param NAME=VALUE; the same data with the same limits is not evaluated twice\n"
     text = step_failed(ended, {"StepName": "S"}, "r", "t").text
     assert text.endswith(WHERE.replace("TITLE", "step S failed") + remedy)
 
@@ -99,7 +99,7 @@ def described(status: str, **more: Any) -> dict[str, Any]:
 
 def test_a_run_that_failed_or_was_stopped() -> None:
     run = RUN.with_state(described("Failed", LastModifiedTime=NOON + timedelta(minutes=3)), [])
-    assert run_failed(run, "manual") == Mail(
+    assert run_failed(run, "manual") == Email(
         "[prod] p: a run failed",
         f"""A run of pipeline p (environment prod) failed, and no step of it did.
 
@@ -111,10 +111,10 @@ Started        2026-11-23T17:00:00Z
 Failed         2026-11-23T17:03:00Z, after 3.0 minutes
 {WHERE.replace("TITLE", "a run failed")}""",
     )
-    assert run_stopped(run, "manual") == Mail(
+    assert run_stopped(run, "manual") == Email(
         "[prod] p: a run was stopped",
         f"""A run of pipeline p (environment prod) was stopped before its end.
-Who stopped it knows why: CloudTrail records StopPipelineExecution.
+CloudTrail records who stopped it: event StopPipelineExecution.
 
 Triggered by   manual
 Started        2026-11-23T17:00:00Z
@@ -134,7 +134,7 @@ def test_a_run_is_what_the_service_says() -> None:
 
 
 # --- which runs and steps ---------------------------------------------------------------------------------------------
-def services(**answers: Any) -> tuple[handler.Services, RecordingClient]:
+def services(**answers: Any) -> tuple[handler.RunServices, RecordingClient]:
     client = RecordingClient(**answers)
     made: Any = SimpleNamespace(sagemaker=client, clock=lambda: 1_000_000.0, pause=lambda _: None)
     return made, client
@@ -296,6 +296,6 @@ def test_a_run_that_cannot_be_read_does_not_keep_the_others_back(world: RunWorld
 
 
 def test_its_outbox_has_its_clock_and_its_pauses(world: RunWorld) -> None:
-    outbox = world.services.outbox()
-    assert (outbox.objects, outbox.client, outbox.prefix) == (world.services.objects, world, "outbox/runs/")
+    outbox = world.services.outbox("outbox/runs/")
+    assert (outbox.bucket, outbox.client, outbox.prefix) == (world.services.bucket, world, "outbox/runs/")
     assert (outbox.clock, outbox.pause) == (world.services.clock, world.services.pause)

@@ -187,7 +187,7 @@ def test_the_reason_of_training_stays_and_a_step_without_one_says_so(account: Ac
     assert "Triggered by   manual" in train
     assert "TrainingJobs$3FlogStreamNameFilter$3Dt-1" in train
     assert "SageMaker gave none" in register
-    assert "this step has none" in register
+    assert "Job            none" in register
 
 
 def test_a_fail_step_is_told_whole_and_offers_no_retry(account: Account) -> None:
@@ -227,7 +227,7 @@ SHOWN = {REGION: "us-east-1", ACCOUNT: "111122223333", "retraining-test": "retra
 
 
 def test_documented_emails_are_what_is_sent(account: Account, root: Path) -> None:
-    page = (root / "docs" / "mails.md").read_text(encoding="utf-8")
+    page = (root / "docs" / "emails.md").read_text(encoding="utf-8")
     start = datetime(2026, 11, 23, 9, 0, 14, tzinfo=UTC)
     bad = f"{BAD_DATA} (and 1,204 more bad rows: 4.1 % of all, limit MaxBadRowShare 0.01)"
     documented: tuple[Callable[[Run], None], ...] = (
@@ -246,7 +246,7 @@ def test_documented_emails_are_what_is_sent(account: Account, root: Path) -> Non
         for ours, theirs in {run.arn.rsplit("/", maxsplit=1)[-1]: "p4jn9xou8a8s", **SHOWN}.items():
             subject, text = subject.replace(ours, theirs), text.replace(ours, theirs)
         shown = f"```text\nSubject: {subject}\n\n{text.rstrip()}\n```"
-        assert shown in page, f"docs/mails.md does not show:\n{shown}"
+        assert shown in page, f"docs/emails.md does not show:\n{shown}"
 
 
 # --- one of each ----------------------------------------------------------------------------------------------------

@@ -414,7 +414,7 @@ SHOWN = {"retraining-test": "retraining-prod", "nba-home-win": "nba-home-win-pro
 
 
 def test_the_documented_emails_are_what_is_sent(root: Path) -> None:
-    page = (root / "docs" / "mails.md").read_text(encoding="utf-8")
+    page = (root / "docs" / "emails.md").read_text(encoding="utf-8")
     with memory_world() as world:
         world.register(PENDING)
         world.store("runs/run1/evaluation.json", json.dumps(EVALUATION).encode())
@@ -431,7 +431,7 @@ def test_the_documented_emails_are_what_is_sent(root: Path) -> None:
         shown = f"```text\nSubject: {subject}\n\n{text.rstrip()}\n```"
         for ours, theirs in SHOWN.items():
             shown = shown.replace(ours, theirs)
-        assert shown in page, f"docs/mails.md does not show:\n{shown}"
+        assert shown in page, f"docs/emails.md does not show:\n{shown}"
 
 
 def test_without_evaluation_the_mail_shows_what_the_package_carries(world: MotoWorld) -> None:

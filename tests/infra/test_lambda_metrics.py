@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from infra.approval.function.metrics import is_due, metric_lines
-from infra.lambda_shared.environment import Place
+from infra.lambda_shared.environment import Environment
 
 HOURLY = {"detail-type": "Scheduled Event", "time": "2026-01-02T11:31:00Z"}
 
@@ -67,8 +67,10 @@ def test_before_the_first_evaluation_there_is_no_line(last_evaluated: dict[str, 
 def test_the_place_is_the_functions_own() -> None:
     names = ("MODEL_PACKAGE_GROUP", "ARTIFACT_BUCKET", "PIPELINE_NAME", "ALERTS_TOPIC_ARN", "APPROVERS_TOPIC_ARN")
     context: Any = SimpleNamespace(invoked_function_arn="arn:aws-cn:lambda:cn-north-1:111122223333:function:f:alias")
-    place = Place.of({name: name.lower() for name in names}, context)
-    assert place == Place(*(name.lower() for name in names), "aws-cn", "cn-north-1", "111122223333")
-    assert place.package_arn(3) == ("arn:aws-cn:sagemaker:cn-north-1:111122223333:model-package/model_package_group/3")
+    environment = Environment.of({name: name.lower() for name in names}, context)
+    assert environment == Environment(*(name.lower() for name in names), "aws-cn", "cn-north-1", "111122223333")
+    assert environment.package_arn(3) == (
+        "arn:aws-cn:sagemaker:cn-north-1:111122223333:model-package/model_package_group/3"
+    )
     with pytest.raises(KeyError, match="ALERTS_TOPIC_ARN"):
-        Place.of({name: "" for name in names if name != "ALERTS_TOPIC_ARN"}, context)
+        Environment.of({name: "" for name in names if name != "ALERTS_TOPIC_ARN"}, context)

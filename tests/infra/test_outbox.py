@@ -17,7 +17,7 @@ from approval_worlds import ALERTS, VARIABLES, Killed, MemoryWorld, refused
 from botocore.exceptions import ClientError
 from random_worlds import APPROVED, PENDING, REJECTED, connected, counted, invoke, play, settle
 
-from infra.lambda_shared.emails import Mail
+from infra.lambda_shared.emails import Email
 from infra.lambda_shared.outbox import CLAIM_SECONDS, Outbox
 
 WORLDS = int(os.environ.get("WORLDS", "2000"))
@@ -88,12 +88,12 @@ def test_one_fault_at_each_call_in_turn(when: str) -> None:
 
 def outbox(world: MemoryWorld) -> Outbox:
     """Of one invocation."""
-    return world.services.outbox()
+    return world.services.outbox("outbox/registry/")
 
 
 def test_two_invocations_at_once_send_one_email() -> None:
     world = MemoryWorld()
-    outbox(world).record("a", ALERTS, Mail("subject", "text"))
+    outbox(world).record("a", ALERTS, Email("subject", "text"))
     for call in range(1, 6):
         world.interruptions[world.calls + call] = lambda: outbox(world).deliver()
     outbox(world).deliver()
@@ -103,14 +103,14 @@ def test_two_invocations_at_once_send_one_email() -> None:
 def test_a_repeated_decision_records_nothing() -> None:
     world = MemoryWorld()
     for _ in range(2):
-        outbox(world).record("a", ALERTS, Mail("subject", "text"))
+        outbox(world).record("a", ALERTS, Email("subject", "text"))
         outbox(world).deliver()
     assert len(world.mails) == 1
 
 
 def test_a_claim_of_a_process_that_ended_is_taken_over_when_it_is_old() -> None:
     world = MemoryWorld()
-    outbox(world).record("a", ALERTS, Mail("subject", "text"))
+    outbox(world).record("a", ALERTS, Email("subject", "text"))
 
     def die(when: str, call: str) -> None:
         if (when, call) == ("before", "publish"):
@@ -127,7 +127,7 @@ def test_a_claim_of_a_process_that_ended_is_taken_over_when_it_is_old() -> None:
 
 def test_a_mark_that_cannot_be_written_at_first_is_written() -> None:
     world = MemoryWorld()
-    outbox(world).record("a", ALERTS, Mail("subject", "text"))
+    outbox(world).record("a", ALERTS, Email("subject", "text"))
     left = 3
 
     def fail(when: str, call: str) -> None:
@@ -145,7 +145,7 @@ def test_a_mark_that_cannot_be_written_at_first_is_written() -> None:
 def test_one_email_that_cannot_be_sent_does_not_keep_the_others_back() -> None:
     world = MemoryWorld()
     for name in "abc":
-        outbox(world).record(name, ALERTS, Mail(name, "text"))
+        outbox(world).record(name, ALERTS, Email(name, "text"))
     world.store(outbox(world).prefix + "a", b"none of ours")
     with pytest.raises(ValueError, match="not a notice"):
         outbox(world).deliver()
@@ -195,7 +195,7 @@ def test_a_claim_is_its_own_among_retries_and_none_without_a_name() -> None:
 
 def test_a_notice_is_recorded_as_sns_takes_it_below_its_prefix() -> None:
     world = MemoryWorld()
-    outbox(world).record("a", ALERTS, Mail("two\nlines", "text"))
+    outbox(world).record("a", ALERTS, Email("two\nlines", "text"))
     notice = {"topic": ALERTS, "subject": "two?lines", "text": "text", "claim": "", "claimed_at": 0.0}
     assert (world.read("outbox/registry/a") or b"").decode() == json.dumps(notice, indent=1)
     assert outbox(world).deliver() == 1
@@ -209,7 +209,7 @@ def test_a_notice_is_recorded_as_sns_takes_it_below_its_prefix() -> None:
 def test_what_is_true_no_more_is_not_sent_and_what_is_sent_is_counted() -> None:
     world = MemoryWorld()
     for name in "cab":
-        outbox(world).record(name, ALERTS, Mail(name, "text"))
+        outbox(world).record(name, ALERTS, Email(name, "text"))
     assert outbox(world).deliver(lambda name: name != "b") == 2
     assert [sent for _, sent, _ in world.mails] == ["a", "c"]
     assert outbox(world).deliver() == 1
@@ -217,7 +217,7 @@ def test_what_is_true_no_more_is_not_sent_and_what_is_sent_is_counted() -> None:
 
 def test_a_mark_is_tried_for_24_seconds_and_then_the_error_is_raised() -> None:
     world, pauses = MemoryWorld(), list[float]()
-    outbox(world).record("a", ALERTS, Mail("subject", "text"))
+    outbox(world).record("a", ALERTS, Email("subject", "text"))
 
     def fail(when: str, call: str) -> None:
         if world.mails and (when, call) == ("before", "put_object"):
@@ -231,7 +231,7 @@ def test_a_mark_is_tried_for_24_seconds_and_then_the_error_is_raised() -> None:
 
 def test_after_an_error_of_sns_the_next_invocation_need_not_wait(capsys: pytest.CaptureFixture[str]) -> None:
     world = MemoryWorld()
-    outbox(world).record("a", ALERTS, Mail("subject", "text"))
+    outbox(world).record("a", ALERTS, Email("subject", "text"))
     recorded = world.read("outbox/registry/a")
     broken = {"publish"}
 
@@ -267,7 +267,7 @@ def test_an_object_that_is_no_notice_is_named_with_its_beginning(text: str) -> N
 @pytest.mark.parametrize("call", [2, 3], ids=["before it is read", "before it is claimed"])
 def test_a_notice_that_another_takes_meanwhile_is_not_sent_by_this_one(call: int) -> None:
     world = MemoryWorld()
-    outbox(world).record("a", ALERTS, Mail("subject", "text"))
+    outbox(world).record("a", ALERTS, Email("subject", "text"))
     world.interruptions[world.calls + call] = lambda: claimed(world, at=0)
     assert outbox(world).deliver() == 0
     assert world.mails == []

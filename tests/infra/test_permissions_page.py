@@ -26,7 +26,7 @@ def test_every_permission_has_a_reason_and_no_reason_is_left_over(everything: Te
 
 def test_a_permission_that_nothing_needs_is_found(everything: Template) -> None:
     """And an explanation of what calls show is one too many."""
-    name = next(name for name in everything["Resources"] if name.startswith("TriggersGateRoleDefaultPolicy"))
+    name = next(name for name in everything["Resources"] if name.startswith("TriggersWorkflowRoleDefaultPolicy"))
     policy = everything["Resources"][name]["Properties"]["PolicyDocument"]
     more = {"Effect": "Allow", "Action": "sagemaker:DeletePipeline", "Resource": "*"}
     changed = {**policy, "Statement": [*policy["Statement"], more]}
@@ -34,7 +34,7 @@ def test_a_permission_that_nothing_needs_is_found(everything: Template) -> None:
     resource["Properties"]["PolicyDocument"] = changed
     template = {**everything, "Resources": {**everything["Resources"], name: resource}}
     (fault,) = set(page.faults(template)) - set(page.faults(everything))
-    assert "nothing needs TriggersGateRole: sagemaker:DeletePipeline on *" in fault
+    assert "nothing needs TriggersWorkflowRole: sagemaker:DeletePipeline on *" in fault
 
 
 def test_the_page_is_current(root: Path, everything: Template) -> None:

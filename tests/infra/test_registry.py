@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 from recording_client import RecordingClient, refusal
 
-from infra.lambda_shared.registry import Registry
+from infra.lambda_shared.registry import ModelRegistry
 
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/ours/"
 
@@ -18,7 +18,7 @@ def package(version: int, **more: Any) -> dict[str, Any]:
     return {**described, **more}
 
 
-def registry(*versions: int, **described: dict[str, Any]) -> tuple[Registry, RecordingClient]:
+def registry(*versions: int, **described: dict[str, Any]) -> tuple[ModelRegistry, RecordingClient]:
     """Its list shows the versions, one a page; `described` has by version's name what differs from a usual one."""
     client = RecordingClient(
         list_model_packages=[{"ModelPackageSummaryList": [{"ModelPackageArn": f"{ARN}{n}"}]} for n in versions],
@@ -26,7 +26,7 @@ def registry(*versions: int, **described: dict[str, Any]) -> tuple[Registry, Rec
             int(ModelPackageName.rsplit("/")[-1]), **described.get(f"v{ModelPackageName.rsplit('/')[-1]}", {})
         ),
     )
-    return Registry(client, "ours"), client
+    return ModelRegistry(client, "ours"), client
 
 
 def versions(packages: list[dict[str, Any]]) -> list[int]:

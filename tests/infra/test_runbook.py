@@ -9,7 +9,7 @@ import pytest
 from resolved_template import resources
 from synthesis import Synthesise
 
-from infra.training.definition import all_steps
+from pipeline.contract.code_version import all_steps
 from pipeline.contract.workload import read_definition
 
 

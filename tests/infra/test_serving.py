@@ -12,7 +12,7 @@ from moto.events.models import EventPattern
 from resolved_template import Resolver, Template, only, resources
 from synthesis import Synthesise
 
-from infra.endpoint.function.desired_endpoint import EndpointSettings, Wanted
+from infra.endpoint.function.desired_endpoint import DesiredEndpoint, EndpointSettings
 
 Recorded = Callable[[str], dict[str, Any]]
 ALARMS = ("endpoint-errors", "endpoint-slow", "serving-failed", "serving-undelivered")
@@ -55,7 +55,7 @@ def test_the_function_is_told_what_the_settings_say(serverless: Template, machin
 def test_a_machine_with_local_storage_is_asked_for_without_a_key_for_it(synthesise: Synthesise) -> None:
     plan = plan_of(synthesise(env="prod", serving="instance", serving_instance_type="ml.g5.xlarge"))
     champion = {"version": 1, "artifact": "1/model.tar.gz", "lineage": {"image": "image"}}
-    assert "KmsKeyId" not in Wanted(plan, champion).config()
+    assert "KmsKeyId" not in DesiredEndpoint(plan, champion).config()
 
 
 def test_what_calls_it(serverless: Template, recorded: Recorded) -> None:

@@ -21,7 +21,7 @@ from sagemaker_emulation import REGION, taught
 from serving_worlds import SETTINGS, EndpointWorld, champion_json, refused
 
 from infra.endpoint.function import handler
-from infra.endpoint.function.desired_endpoint import ATTEMPT, INSTANCE, SETTINGS_VARIABLE, Wanted
+from infra.endpoint.function.desired_endpoint import ATTEMPT, INSTANCE, SETTINGS_VARIABLE, DesiredEndpoint
 from infra.endpoint.function.reconcile_endpoint import ServingError
 
 MACHINES = replace(SETTINGS, kind=INSTANCE)
@@ -51,8 +51,8 @@ def world() -> Iterator[EndpointWorld]:
         yield one
 
 
-def wanted(version: int) -> Wanted:
-    found = Wanted.of(SETTINGS, json.loads(champion_json(version)))
+def wanted(version: int) -> DesiredEndpoint:
+    found = DesiredEndpoint.of(SETTINGS, json.loads(champion_json(version)))
     assert found
     return found
 
@@ -108,7 +108,7 @@ def test_the_endpoint_ends_at_the_champion(history: Any, between: Any, end: int 
             check_nothing_is_left_over(world)
         elif end in world.broken:
             assert serves(world) != end
-            assert any(f"could not take version {end}" in subject for _, subject, _ in world.mails)
+            assert any(f"could not be updated to version {end}" in subject for _, subject, _ in world.mails)
         else:
             assert serves(world) == end
             check_nothing_is_left_over(world)
@@ -237,7 +237,7 @@ def test_create_update_roll_back_withdraw(world: EndpointWorld) -> None:
     assert steps[17:21] == ["delete", "done", "done", "done"]
     ((topic, subject, text),) = world.mails
     assert (topic, "version 13" in subject) == (SETTINGS.alerts_topic, True)
-    assert "goes on serving retraining-test-v2-" in text
+    assert "still serves retraining-test-v2-" in text
     assert "did not answer the ping" in text
     check_nothing_is_left_over(world)
 
@@ -247,7 +247,7 @@ def test_an_endpoint_that_could_not_be_created_waits_for_another_version(world: 
     world.quiet()
     assert (world.endpoint or {})["EndpointStatus"] == "Failed"
     assert len(world.mails) == 1
-    assert "answers nobody" in world.mails[0][2]
+    assert "does not answer requests" in world.mails[0][2]
     world.promote(1)
     world.quiet()
     assert serves(world) == 1
@@ -259,7 +259,7 @@ def test_the_mail_is_the_documented_one(world: EndpointWorld, root: Path) -> Non
     world.quiet()
     ((_, subject, text),) = world.mails
     shown = f"Subject: {subject}\n\n{text}".replace(wanted(13).name, "retraining-test-v13-DIGEST")
-    assert shown in (root / "docs" / "mails.md").read_text(encoding="utf-8")
+    assert shown in (root / "docs" / "emails.md").read_text(encoding="utf-8")
 
 
 def test_a_failed_version_is_tried_again_when_the_attempt_is_removed(world: EndpointWorld) -> None:
@@ -384,7 +384,7 @@ def remove(world: EndpointWorld, *, pauses: int = 10) -> list[str]:
     def left() -> int:
         return 60_000 if len(seen) < pauses else 0
 
-    endpoints, objects = world.services.endpoints, world.services.objects  # type: ignore[attr-defined]
+    endpoints, objects = world.services.endpoints, world.services.bucket  # type: ignore[attr-defined]
     handler.remove_all(endpoints, objects, milliseconds_left=left, pause=pause)
     return seen
 

@@ -1,4 +1,4 @@
-"""The gate: one run at a time, whatever comes when."""
+"""One run at a time, whatever comes when."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def runs(aws: None, monkeypatch: pytest.MonkeyPatch) -> Runs:
 
 
 @pytest.fixture
-def gate(prod: Template) -> dict[str, Any]:
+def workflow(prod: Template) -> dict[str, Any]:
     """The deployed workflow, waiting a second instead of a minute."""
-    _, machine = only(prod, "AWS::StepFunctions::StateMachine", "Gate")
+    _, machine = only(prod, "AWS::StepFunctions::StateMachine", "TriggersWorkflow")
     definition: dict[str, Any] = json.loads(Resolver(prod)(machine["DefinitionString"]))
     assert definition["States"]["Wait"]["Seconds"] == 60
     definition["States"]["Wait"]["Seconds"] = 1
@@ -37,30 +37,30 @@ def gate(prod: Template) -> dict[str, Any]:
 
 
 def request(name: str, reason: str = "schedule") -> dict[str, Any]:
-    """What a trigger hands to the gate."""
+    """What a trigger hands to the workflow."""
     return {"id": name, "reason": reason}
 
 
-def test_first_request_starts_the_first_run_with_its_reason(runs: Runs, gate: dict[str, Any]) -> None:
-    assert run_workflow(gate, request("a", "data"))["status"] == "SUCCEEDED"
+def test_first_request_starts_the_first_run_with_its_reason(runs: Runs, workflow: dict[str, Any]) -> None:
+    assert run_workflow(workflow, request("a", "data"))["status"] == "SUCCEEDED"
     (start,) = runs.starts
     assert start["PipelineParameters"] == [{"Name": "TriggerReason", "Value": "data"}]
     assert start["PipelineExecutionDisplayName"] == "auto-a"
     assert len(start["ClientRequestToken"]) >= 32, "SageMaker takes no shorter token"
 
 
-def test_a_request_delivered_twice_starts_one_run(runs: Runs, gate: dict[str, Any]) -> None:
+def test_a_request_delivered_twice_starts_one_run(runs: Runs, workflow: dict[str, Any]) -> None:
     for _ in range(2):
-        assert run_workflow(gate, request("a"))["status"] == "SUCCEEDED"
+        assert run_workflow(workflow, request("a"))["status"] == "SUCCEEDED"
     for run in runs.found:
         run["PipelineExecutionStatus"] = "Succeeded"
-    assert run_workflow(gate, request("a"))["status"] == "SUCCEEDED", "also when its run has ended"
+    assert run_workflow(workflow, request("a"))["status"] == "SUCCEEDED", "also when its run has ended"
     assert len(runs.starts) == 1
 
 
-def test_a_retried_delivery_of_the_schedule_starts_one_run(runs: Runs, gate: dict[str, Any]) -> None:
+def test_a_retried_delivery_of_the_schedule_starts_one_run(runs: Runs, workflow: dict[str, Any]) -> None:
     for _ in range(3):
-        assert run_workflow(gate, request("2026-11-27T09:00:00Z"))["status"] == "SUCCEEDED"
+        assert run_workflow(workflow, request("2026-11-27T09:00:00Z"))["status"] == "SUCCEEDED"
         runs.found[0]["PipelineExecutionStatus"] = "Failed"
     (start,) = runs.starts
     assert start["PipelineExecutionDisplayName"] == "auto-2026-11-27T09-00-00Z"
@@ -77,32 +77,32 @@ def test_a_retried_delivery_of_the_schedule_starts_one_run(runs: Runs, gate: dic
         (7, "7"),
     ],
 )
-def test_any_reason_starts_a_run(runs: Runs, gate: dict[str, Any], reason: Any, value: str) -> None:
+def test_any_reason_starts_a_run(runs: Runs, workflow: dict[str, Any], reason: Any, value: str) -> None:
     """The requests are checked against the service's model; one line of 256 UTF-16 units is what a job takes."""
-    assert run_workflow(gate, {"id": "a", "reason": reason})["status"] == "SUCCEEDED"
+    assert run_workflow(workflow, {"id": "a", "reason": reason})["status"] == "SUCCEEDED"
     (start,) = runs.starts
     assert start["PipelineParameters"] == [{"Name": "TriggerReason", "Value": value}]
     assert argument(value) == value
 
 
 @pytest.mark.parametrize("name", ["a", "2026-11-27T09:00:00Z", "--a__b--", "x" * 300, ("y" * 75) + ":z", 17])
-def test_any_request_has_a_name_that_the_service_takes(runs: Runs, gate: dict[str, Any], name: Any) -> None:
-    assert run_workflow(gate, {"id": name, "reason": "r"})["status"] == "SUCCEEDED"
+def test_any_request_has_a_name_that_the_service_takes(runs: Runs, workflow: dict[str, Any], name: Any) -> None:
+    assert run_workflow(workflow, {"id": name, "reason": "r"})["status"] == "SUCCEEDED"
     (start,) = runs.starts
     assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,81}", start["PipelineExecutionDisplayName"])
 
 
-def test_the_next_night_starts_a_run_of_its_own(runs: Runs, gate: dict[str, Any]) -> None:
+def test_the_next_night_starts_a_run_of_its_own(runs: Runs, workflow: dict[str, Any]) -> None:
     for night in ("a", "b"):
-        run_workflow(gate, request(night))
+        run_workflow(workflow, request(night))
         runs.found[0]["PipelineExecutionStatus"] = "Failed"
     assert len(runs.starts) == 2
 
 
 @pytest.mark.parametrize("status", ["Executing", "Stopping"])
-def test_a_request_waits_for_a_run_by_hand(runs: Runs, gate: dict[str, Any], status: str) -> None:
+def test_a_request_waits_for_a_run_by_hand(runs: Runs, workflow: dict[str, Any], status: str) -> None:
     by_hand = runs.begin(status=status)
-    execution = start_workflow(gate, request("a"))
+    execution = start_workflow(workflow, request("a"))
     time.sleep(1.5)
     assert not runs.starts
     by_hand["PipelineExecutionStatus"] = "Succeeded"
@@ -110,10 +110,10 @@ def test_a_request_waits_for_a_run_by_hand(runs: Runs, gate: dict[str, Any], sta
     assert len(runs.starts) == 1
 
 
-def test_a_run_by_hand_does_not_stand_in_for_a_request(runs: Runs, gate: dict[str, Any]) -> None:
+def test_a_run_by_hand_does_not_stand_in_for_a_request(runs: Runs, workflow: dict[str, Any]) -> None:
     """It may have been started for another day or other data."""
     blocking = runs.begin()
-    execution = start_workflow(gate, request("a"))
+    execution = start_workflow(workflow, request("a"))
     time.sleep(0.5)
     runs.begin(name="back-test", status="Succeeded")
     blocking["PipelineExecutionStatus"] = "Succeeded"
@@ -121,9 +121,9 @@ def test_a_run_by_hand_does_not_stand_in_for_a_request(runs: Runs, gate: dict[st
     assert len(runs.starts) == 1
 
 
-def test_requests_that_wait_for_the_same_run_start_one(runs: Runs, gate: dict[str, Any]) -> None:
+def test_requests_that_wait_for_the_same_run_start_one(runs: Runs, workflow: dict[str, Any]) -> None:
     blocking = runs.begin(name="auto-night")
-    executions = [start_workflow(gate, request(name, "data")) for name in "abc"]
+    executions = [start_workflow(workflow, request(name, "data")) for name in "abc"]
     time.sleep(0.5)
     blocking["PipelineExecutionStatus"] = "Succeeded"
     for execution in executions:
@@ -132,7 +132,7 @@ def test_requests_that_wait_for_the_same_run_start_one(runs: Runs, gate: dict[st
 
 
 def test_two_requests_that_look_at_the_same_time_start_one(
-    runs: Runs, gate: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    runs: Runs, workflow: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between looking and starting another run begins: the token was used, and the request finds itself covered."""
     look = runs.list_pipeline_executions
@@ -141,42 +141,42 @@ def test_two_requests_that_look_at_the_same_time_start_one(
     def look_and_be_overtaken(**wanted: Any) -> dict[str, Any]:
         seen = look(**wanted)
         for rival in rivals:  # the rival sees what this request saw, and is first to start
-            assert run_workflow(gate, rival)["status"] == "SUCCEEDED"
+            assert run_workflow(workflow, rival)["status"] == "SUCCEEDED"
         return seen
 
     monkeypatch.setattr(runs, "list_pipeline_executions", look_and_be_overtaken)
-    assert run_workflow(gate, request("a"))["status"] == "SUCCEEDED"
+    assert run_workflow(workflow, request("a"))["status"] == "SUCCEEDED"
     assert [start["PipelineExecutionDisplayName"] for start in runs.starts] == ["auto-rival"]
 
 
 DRIFT = {"id": "event", "reason": "drift", "forced_on": "2026-11-25T09:12:41Z"}
 
 
-def test_drift_starts_a_run_that_trains_even_if_nothing_is_new(runs: Runs, gate: dict[str, Any]) -> None:
-    assert run_workflow(gate, DRIFT)["status"] == "SUCCEEDED"
+def test_drift_starts_a_run_that_trains_even_if_nothing_is_new(runs: Runs, workflow: dict[str, Any]) -> None:
+    assert run_workflow(workflow, DRIFT)["status"] == "SUCCEEDED"
     (start,) = runs.starts
     given = {p["Name"]: p["Value"] for p in start["PipelineParameters"]}
     assert given == {"TriggerReason": "drift", "ForceTraining": "yes"}
     assert start["PipelineExecutionDisplayName"] == "auto-drift-2026-11-25"
 
 
-def test_drift_starts_at_most_one_run_a_day(runs: Runs, gate: dict[str, Any]) -> None:
+def test_drift_starts_at_most_one_run_a_day(runs: Runs, workflow: dict[str, Any]) -> None:
     """Whichever alarm it is, however often, and however the first one ended."""
     for hour, status in ((9, "Succeeded"), (10, "Failed"), (23, "Succeeded")):
         knock = {**DRIFT, "id": f"event-{hour}", "forced_on": f"2026-11-25T{hour:02}:12:41Z"}
-        assert run_workflow(gate, knock)["status"] == "SUCCEEDED"
+        assert run_workflow(workflow, knock)["status"] == "SUCCEEDED"
         runs.found[0]["PipelineExecutionStatus"] = status
     assert len(runs.starts) == 1
-    run_workflow(gate, {**DRIFT, "forced_on": "2026-11-26T00:12:41Z"})
+    run_workflow(workflow, {**DRIFT, "forced_on": "2026-11-26T00:12:41Z"})
     assert [start["PipelineExecutionDisplayName"] for start in runs.starts][-1] == "auto-drift-2026-11-26"
 
 
 def test_drift_waits_for_the_nightly_run_that_found_it_and_is_not_covered_by_another(
-    runs: Runs, gate: dict[str, Any]
+    runs: Runs, workflow: dict[str, Any]
 ) -> None:
     """A nightly run that began since may find nothing new and train nothing."""
     nightly = runs.begin(name="auto-night")
-    execution = start_workflow(gate, DRIFT)
+    execution = start_workflow(workflow, DRIFT)
     time.sleep(0.5)
     runs.begin(name="auto-data", status="Succeeded")
     assert not runs.starts
@@ -185,9 +185,9 @@ def test_drift_waits_for_the_nightly_run_that_found_it_and_is_not_covered_by_ano
     assert [start["PipelineExecutionDisplayName"] for start in runs.starts] == ["auto-drift-2026-11-25"]
 
 
-def test_a_nightly_request_is_covered_by_a_run_of_drift_that_began_since(runs: Runs, gate: dict[str, Any]) -> None:
+def test_a_nightly_request_is_covered_by_a_run_of_drift_that_began_since(runs: Runs, workflow: dict[str, Any]) -> None:
     blocking = runs.begin()
-    execution = start_workflow(gate, request("night"))
+    execution = start_workflow(workflow, request("night"))
     time.sleep(0.5)
     runs.begin(name="auto-drift-2026-11-25", status="Succeeded")
     blocking["PipelineExecutionStatus"] = "Succeeded"
@@ -196,7 +196,7 @@ def test_a_nightly_request_is_covered_by_a_run_of_drift_that_began_since(runs: R
 
 
 def test_a_start_that_is_refused_for_good_fails_with_its_reason(
-    runs: Runs, gate: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    runs: Runs, workflow: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(**_: Any) -> dict[str, Any]:
         error = {"Error": {"Code": "ResourceNotFound", "Message": "no such pipeline"}}
@@ -205,7 +205,7 @@ def test_a_start_that_is_refused_for_good_fails_with_its_reason(
         )
 
     monkeypatch.setattr(runs, "start_pipeline_execution", refuse)
-    gate["States"]["TriedEnough"]["Choices"][0]["NumericGreaterThanEquals"] = 2
-    ended = run_workflow(gate, request("a"))
+    workflow["States"]["TriedEnough"]["Choices"][0]["NumericGreaterThanEquals"] = 2
+    ended = run_workflow(workflow, request("a"))
     assert ended["status"] == "FAILED"
     assert "no such pipeline" in ended["cause"]

@@ -15,8 +15,7 @@ from test_stack_security import permitted
 
 from infra.settings.settings import Settings
 from infra.settings.settings_validation import SettingError
-from infra.training.definition import all_steps
-from pipeline.contract.code_version import PACKAGE
+from pipeline.contract.code_version import PACKAGE, all_steps
 from pipeline.workloads.nba.spark.archive import archived_files
 
 JOB = "TrainingJobRole"

@@ -126,7 +126,12 @@ def permitted(template: Template, role: str, action: str, resource: str) -> bool
 
 
 PACKAGE = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/nba-home-win-prod/3"
-JOB, PIPELINE, GATE, SCHEDULER = "TrainingJobRole", "TrainingPipelineRole", "TriggersGateRole", "TriggersSchedulerRole"
+JOB, PIPELINE, GATE, SCHEDULER = (
+    "TrainingJobRole",
+    "TrainingPipelineRole",
+    "TriggersWorkflowRole",
+    "TriggersSchedulerRole",
+)
 
 
 def test_jobs_and_pipeline_cannot_approve_a_model(prod: Template) -> None:

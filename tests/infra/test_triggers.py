@@ -45,8 +45,8 @@ def test_schedule_knocks_at_the_gate_of_this_pipeline(prod: Template) -> None:
     assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 10}
     given = json.loads(target["Input"])
     assert json.loads(given["Input"]) == {"id": "<aws.scheduler.scheduled-time>", "reason": "schedule"}
-    gate, machine = only(prod, "AWS::StepFunctions::StateMachine", "Gate")
-    assert given["StateMachineArn"] == Resolver(prod)({"Ref": gate})
+    workflow, machine = only(prod, "AWS::StepFunctions::StateMachine", "TriggersWorkflow")
+    assert given["StateMachineArn"] == Resolver(prod)({"Ref": workflow})
     states = json.loads(Resolver(prod)(machine["DefinitionString"]))["States"]
     _, pipeline = only(prod, "AWS::SageMaker::Pipeline")
     assert states["Start"]["Parameters"]["PipelineName"] == pipeline["PipelineName"]

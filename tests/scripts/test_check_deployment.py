@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from infra.settings.schedule_expression import next_start
 from scripts.check_deployment import CHECKS, _checked
-from scripts.deployment.check_result import EXIT_CODES, FAILED, OK, WARNING, Line, worst
+from scripts.deployment.check_result import EXIT_CODES, FAILED, OK, WARNING, CheckResult, worst
 from scripts.deployment.emails_delivered import overdue_emails
 from scripts.deployment.last_run import overdue
 from scripts.deployment.sample_emails import SUBJECT_LIMIT, documented
@@ -20,10 +20,10 @@ NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
 
 def test_the_worst_line_decides() -> None:
-    lines = [Line("a", OK, ""), Line("b", WARNING, ""), Line("c", OK, "")]
+    lines = [CheckResult("a", OK, ""), CheckResult("b", WARNING, ""), CheckResult("c", OK, "")]
     assert EXIT_CODES[worst([])] == EXIT_CODES[worst(lines[:1])] == 0
     assert EXIT_CODES[worst(lines)] == 3
-    assert EXIT_CODES[worst([*lines, Line("d", FAILED, "")])] == 1
+    assert EXIT_CODES[worst([*lines, CheckResult("d", FAILED, "")])] == 1
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_times_of_a_job() -> None:
     }
     assert times(training, "TrainingJob") == "81 s until it started, 12 s, 95 s billed"
     processing = {"CreationTime": NOW, "ProcessingStartTime": NOW, "ProcessingEndTime": NOW + timedelta(seconds=9)}
-    assert times(processing, "ProcessingJob").startswith("0 s until it started, 9 s (its bill: Cost Explorer")
+    assert times(processing, "ProcessingJob").startswith("0 s until it started, 9 s (its cost: Cost Explorer")
     assert times({"CreationTime": NOW}, "ProcessingJob") == ""
 
 

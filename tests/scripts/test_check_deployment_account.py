@@ -14,8 +14,8 @@ from sagemaker_emulation import ACCOUNT, REGION, Run
 
 from scripts.cloud.connection import connect
 from scripts.deployment import registry, service_behavior
-from scripts.deployment.check_result import FAILED, OK, WARNING, Line
-from scripts.deployment.deployed_environment import Environment
+from scripts.deployment.check_result import FAILED, OK, WARNING, CheckResult
+from scripts.deployment.deployed_environment import DeployedEnvironment
 
 PREPARE, TRAIN = "pipelines-abc-Prepare-x", "pipelines-abc-Train-x"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/jobs"
@@ -33,8 +33,8 @@ def cloud(root: Path, tmp_path: Path, definition: dict[str, Any], monkeypatch: p
 
 
 @pytest.fixture
-def environment(cloud: Cloud) -> Environment:
-    return Environment(connect(PIPELINE, REGION, None))
+def environment(cloud: Cloud) -> DeployedEnvironment:
+    return DeployedEnvironment(connect(PIPELINE, REGION, None))
 
 
 def a_run(cloud: Cloud) -> Run:
@@ -62,13 +62,15 @@ def a_run(cloud: Cloud) -> Run:
     return run
 
 
-def test_before_the_first_run_nothing_is_claimed(environment: Environment) -> None:
+def test_before_the_first_run_nothing_is_claimed(environment: DeployedEnvironment) -> None:
     lines = [*service_behavior.user_of_containers(environment), *service_behavior.start_up(environment)]
     assert [(line.status, line.reason) for line in lines] == [(OK, "no job has run yet")] * 2
 
 
 @pytest.mark.parametrize("told", [True, False])
-def test_a_container_that_could_not_change_its_user_said_so(cloud: Cloud, environment: Environment, told: bool) -> None:
+def test_a_container_that_could_not_change_its_user_said_so(
+    cloud: Cloud, environment: DeployedEnvironment, told: bool
+) -> None:
     a_run(cloud)
     logs, group = cloud.client("logs"), "/aws/sagemaker/ProcessingJobs"
     for name in logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]:
@@ -83,19 +85,19 @@ def test_a_container_that_could_not_change_its_user_said_so(cloud: Cloud, enviro
     assert PREPARE in line.reason
 
 
-def test_each_jobs_start_up_is_told(cloud: Cloud, environment: Environment) -> None:
+def test_each_jobs_start_up_is_told(cloud: Cloud, environment: DeployedEnvironment) -> None:
     a_run(cloud)
     lines = [line.reason for line in service_behavior.start_up(environment)]
     assert [reason.partition(":")[0] for reason in lines] == ["Train"]  # moto says no times of a processing job
     assert "until it started" in lines[0]
 
 
-def spark_lines(cloud: Cloud, definition: dict[str, Any], **defaults: Any) -> list[Line]:
+def spark_lines(cloud: Cloud, definition: dict[str, Any], **defaults: Any) -> list[CheckResult]:
     changed = deployed_definition(definition)
     for parameter in changed["Parameters"]:
         parameter["DefaultValue"] = defaults.get(parameter["Name"], parameter["DefaultValue"])
     cloud.client("sagemaker").update_pipeline(PipelineName=PIPELINE, PipelineDefinition=json.dumps(changed))
-    return list(service_behavior.spark(Environment(connect(PIPELINE, REGION, None))))
+    return list(service_behavior.spark(DeployedEnvironment(connect(PIPELINE, REGION, None))))
 
 
 def test_spark_is_asked_for_only_where_it_is_used(cloud: Cloud, definition: dict[str, Any]) -> None:
@@ -115,7 +117,7 @@ def test_spark_is_asked_for_only_where_it_is_used(cloud: Cloud, definition: dict
     assert (line.status, "pipelines-abc-AggregateOnSpark-x is Completed" in line.reason) == (OK, True)
 
 
-def test_numbers_that_a_version_does_not_carry_are_noticed(cloud: Cloud, environment: Environment) -> None:
+def test_numbers_that_a_version_does_not_carry_are_noticed(cloud: Cloud, environment: DeployedEnvironment) -> None:
     client = cloud.client("sagemaker")
     client.create_model_package_group(ModelPackageGroupName=GROUP)
     environment.__dict__["outputs"] = {"ModelPackageGroup": GROUP}
@@ -131,8 +133,10 @@ def test_numbers_that_a_version_does_not_carry_are_noticed(cloud: Cloud, environ
     assert (line.status, "loss='Std:JsonGet'" in line.reason) == (FAILED, True)
 
 
-def test_the_alarm_about_an_overdue_run_waits_or_went_off_too_early(cloud: Cloud, environment: Environment) -> None:
-    (line,) = service_behavior.watch_of_the_schedule(environment)
+def test_the_alarm_about_an_overdue_run_waits_or_went_off_too_early(
+    cloud: Cloud, environment: DeployedEnvironment
+) -> None:
+    (line,) = service_behavior.overdue_alarm(environment)
     assert (line.status, "the schedule is off" in line.reason) == (OK, True)
     client, name = cloud.client("cloudwatch"), f"{environment.name}-run-overdue"
     since = int(datetime.now(UTC).timestamp()) - 3 * 3600
@@ -151,5 +155,5 @@ def test_the_alarm_about_an_overdue_run_waits_or_went_off_too_early(cloud: Cloud
     )
     for state, status in (("OK", OK), ("ALARM", WARNING), ("INSUFFICIENT_DATA", WARNING)):
         client.set_alarm_state(AlarmName=name, StateValue=state, StateReason="as it is")
-        (line,) = service_behavior.watch_of_the_schedule(environment)
+        (line,) = service_behavior.overdue_alarm(environment)
         assert (line.status, f"is {state}" in line.reason) == (status, True)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from local_runs import SMALL, Command, run_command, run_local
 
-from pipeline.local.store.registry import Registry, RegistryError
+from pipeline.local.store.registry import LocalRegistry, RegistryError
 from pipeline.local.store.run_record import RunResult
 from scripts.run_local import retrain
 
@@ -225,7 +225,7 @@ def test_a_candidate_whose_registration_failed_is_found_again_the_next_night(
 
     monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as refusing:
-        refusing.setattr(Registry, "register", refuse)
+        refusing.setattr(LocalRegistry, "register", refuse)
         failed = retrain_here()
     assert (failed.status, failed.failure and failed.failure.step) == ("Failed", "Register")
     assert not (tmp_path / "new/objects/artifacts/evaluated/registered.json").exists()

@@ -88,7 +88,7 @@ def test_a_data_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     ("error", "words"),
     [
         (PermissionError(13, "Permission denied"), "permission denied; let this user read and write it"),
-        (OSError(28, "No space left on device"), "no space left on device; make room there"),
+        (OSError(28, "No space left on device"), "no space left on device; free disk space"),
         (OSError(30, "Read-only file system"), "read-only file system; name a place that can be written to"),
         (OSError(36, "File name too long"), "file name too long; give it a shorter name"),
     ],
@@ -123,7 +123,7 @@ def test_damaged_files_are_named_before_anything_starts(
     monkeypatch.setattr(run_local, "run", start)
     result = CliRunner().invoke(run_local.main, ["--data", str(games), "--store", str(store.root)])
     assert isinstance(result.exception, Started)
-    for path, what in ((version, "version 3 takes no part"), (record, "the run takes no part")):
+    for path, what in ((version, "version 3 is ignored"), (record, "the run is ignored")):
         assert f"warning: {path} is damaged" in result.stderr
         assert what in result.stderr
 

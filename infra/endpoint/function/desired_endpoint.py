@@ -1,4 +1,4 @@
-"""What the endpoint should be: from champion.json and the deployment's settings to names and requests. No calls."""
+"""The desired endpoint: names and requests from champion.json and the settings. Makes no calls."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ SETTINGS_VARIABLE: Final = "ENDPOINT"
 SERVERLESS: Final = "serverless"
 INSTANCE: Final = "instance"
 VARIANT: Final = "AllTraffic"
-PREFIX: Final = "serving/"  # copies of artifacts, which stay while champion/ has moved on and the endpoint has not
+PREFIX: Final = "serving/"  # copies of artifacts, kept until the endpoint has followed champion/
 ATTEMPT: Final = PREFIX + "attempt.json"
 _DIGITS: Final = 8
-# Blue/green: how long the new machines are watched, and the old ones kept, before the old ones go.
-_WATCH_SECONDS: Final = 300
+# Blue/green: how long the new instances are monitored, and the old ones kept.
+_BAKING_SECONDS: Final = 300
 _LONGEST_UPDATE_SECONDS: Final = 3600
 
 
@@ -61,14 +61,14 @@ class EndpointSettings:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """The champion on this endpoint; equal wishes have equal names, so that to make them twice is to make them once."""
+class DesiredEndpoint:
+    """The champion on this endpoint; equal states have equal names, so that creating them is idempotent."""
 
     settings: EndpointSettings
     metadata: Mapping[str, Any]
 
     @classmethod
-    def of(cls, settings: EndpointSettings, champion: Mapping[str, Any] | None) -> Wanted | None:
+    def of(cls, settings: EndpointSettings, champion: Mapping[str, Any] | None) -> DesiredEndpoint | None:
         """None where no version is in use."""
         return cls(settings, champion) if champion and champion.get("version") is not None else None
 
@@ -122,16 +122,16 @@ class Wanted:
         return {"EndpointName": self.settings.name, "EndpointConfigName": self.name, "Tags": self._tags()}
 
     def update(self) -> dict[str, Any]:
-        """UpdateEndpoint's request: blue/green with roll-back on alarms, where there are machines."""
+        """UpdateEndpoint's request: blue/green with roll-back on alarms, on instances."""
         request: dict[str, Any] = {"EndpointName": self.settings.name, "EndpointConfigName": self.name}
         if self.settings.kind == SERVERLESS:  # takes no deployment settings, and changes without a gap by itself
             return request
-        routing: dict[str, Any] = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": _WATCH_SECONDS}
+        routing: dict[str, Any] = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": _BAKING_SECONDS}
         if self.settings.instance_count > 1:
             routing |= {"Type": "CANARY", "CanarySize": {"Type": "INSTANCE_COUNT", "Value": 1}}
         policy = {
             "TrafficRoutingConfiguration": routing,
-            "TerminationWaitInSeconds": _WATCH_SECONDS,
+            "TerminationWaitInSeconds": _BAKING_SECONDS,
             "MaximumExecutionTimeoutInSeconds": _LONGEST_UPDATE_SECONDS,
         }
         alarms = [{"AlarmName": name} for name in self.settings.rollback_alarms]
@@ -160,7 +160,7 @@ class Wanted:
         }
 
     def _network(self) -> dict[str, Any]:
-        """Serverless endpoints know neither isolation nor VPCs (SageMaker's developer guide, feature exclusions)."""
+        """Serverless endpoints support neither isolation nor VPCs (SageMaker's developer guide, feature exclusions)."""
         if self.settings.kind == SERVERLESS:
             return {}
         vpc = {"Subnets": list(self.settings.subnets), "SecurityGroupIds": list(self.settings.security_groups)}

@@ -4,34 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final
 
 from botocore.exceptions import ClientError
-from botocore.paginate import Paginator
 
-from infra.endpoint.function.desired_endpoint import Wanted
+from infra.endpoint.function.desired_endpoint import DesiredEndpoint
+from infra.lambda_shared.clients import Boto3Client
 
 _VALIDATION: Final = ("ValidationException", "ValidationError")
 _BUSY: Final = ("in-progress", "in progress", "already existing")  # another invocation, or the service, was first
 _MISSING: Final = ("could not find", "not found")
 
 
-class SageMakerEndpoints(Protocol):
-    """The calls that are made."""
-
-    def get_paginator(self, operation_name: str) -> Paginator[Any]: ...
-    def create_model(self, **request: object) -> object: ...
-    def create_endpoint_config(self, **request: object) -> object: ...
-    def create_endpoint(self, **request: object) -> object: ...
-    def update_endpoint(self, **request: object) -> object: ...
-    def describe_endpoint(self, **request: object) -> dict[str, Any]: ...
-    def delete_endpoint(self, **request: object) -> object: ...
-    def delete_endpoint_config(self, **request: object) -> object: ...
-    def delete_model(self, **request: object) -> object: ...
-
-
 @dataclass(frozen=True)
-class Endpoint:
+class EndpointStatus:
     """As the service describes it."""
 
     config: str
@@ -44,11 +30,11 @@ class Endpoint:
 class Endpoints:
     """One endpoint by name, and what belongs to it."""
 
-    client: SageMakerEndpoints
+    client: Boto3Client
     name: str
     own: str  # prefix of the names of its models and configurations
 
-    def describe(self) -> Endpoint | None:
+    def describe(self) -> EndpointStatus | None:
         """The endpoint as it is; None where there is none."""
         try:
             found = self.client.describe_endpoint(EndpointName=self.name)
@@ -59,23 +45,23 @@ class Endpoints:
         variants = found.get("ProductionVariants") or []
         serverless = any(variant.get("CurrentServerlessConfig") for variant in variants)
         reason = str(found.get("FailureReason") or "")
-        return Endpoint(found["EndpointConfigName"], found["EndpointStatus"], serverless, reason)
+        return EndpointStatus(found["EndpointConfigName"], found["EndpointStatus"], serverless, reason)
 
-    def prepare(self, wanted: Wanted) -> None:
+    def prepare(self, desired: DesiredEndpoint) -> None:
         """Model and configuration, which may be there already."""
         for call, request in (
-            (self.client.create_model, wanted.model()),
-            (self.client.create_endpoint_config, wanted.config()),
+            (self.client.create_model, desired.model()),
+            (self.client.create_endpoint_config, desired.config()),
         ):
             _tolerating(("already existing",), call, **request)
 
-    def create(self, wanted: Wanted) -> bool:
+    def create(self, desired: DesiredEndpoint) -> bool:
         """Whether it began; False where somebody else was first."""
-        return _tolerating(_BUSY, self.client.create_endpoint, **wanted.endpoint())
+        return _tolerating(_BUSY, self.client.create_endpoint, **desired.endpoint())
 
-    def update(self, wanted: Wanted) -> bool:
+    def update(self, desired: DesiredEndpoint) -> bool:
         """The same for an update."""
-        return _tolerating(_BUSY, self.client.update_endpoint, **wanted.update())
+        return _tolerating(_BUSY, self.client.update_endpoint, **desired.update())
 
     def delete(self) -> bool:
         """Whether it began; False where it is gone, or busy."""

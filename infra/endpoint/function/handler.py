@@ -1,7 +1,7 @@
-"""The function behind serving: the endpoint follows champion/.
+"""The endpoint function: the endpoint follows champion/.
 
-Called by EventBridge (champion.json was written; the endpoint changed its state; every hour, to mend what a lost event
-left), and by CloudFormation at a deploy, at a change of the endpoint's settings, and when it is to go.
+Called by EventBridge (champion.json was written; the endpoint changed its state; every hour, for lost
+events), and by CloudFormation at a deploy, at a change of the endpoint's settings, and when it is deleted.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -19,60 +18,54 @@ import boto3
 
 from infra.endpoint.function.desired_endpoint import ATTEMPT, EndpointSettings
 from infra.endpoint.function.endpoint_calls import Endpoints
-from infra.endpoint.function.reconcile_endpoint import Failure, converge, remove_all
+from infra.endpoint.function.reconcile_endpoint import EndpointFailure, reconcile_endpoint, remove_all
 from infra.lambda_shared import cloudformation
-from infra.lambda_shared.bucket import Objects
-from infra.lambda_shared.clients import Sns
-from infra.lambda_shared.emails import Mail
-from infra.lambda_shared.environment import SERVING_OUTBOX_PREFIX, Context
-from infra.lambda_shared.outbox import Outbox
+from infra.lambda_shared.bucket import Bucket
+from infra.lambda_shared.emails import Email
+from infra.lambda_shared.environment import SERVING_OUTBOX_PREFIX, LambdaContext
+from infra.lambda_shared.outbox import Services
 
 
-@dataclass(frozen=True)
-class Services:
-    """What the function talks to."""
+@dataclass(frozen=True, kw_only=True)
+class EndpointServices(Services):
+    """The endpoint, besides what sends emails."""
 
     endpoints: Endpoints
-    objects: Objects
-    sns: Sns
-    clock: Callable[[], float] = time.time
-    pause: Callable[[float], None] = time.sleep
-
-    def outbox(self) -> Outbox:
-        """Of one invocation."""
-        return Outbox(self.objects, self.sns, SERVING_OUTBOX_PREFIX, clock=self.clock, pause=self.pause)
 
 
 @cache
-def connect(name: str, own: str, bucket: str) -> Services:
+def connect(name: str, own: str, bucket: str) -> EndpointServices:
     """Clients of the region that the function runs in."""
-    sagemaker: Any = boto3.client("sagemaker")
-    return Services(Endpoints(sagemaker, name, own), Objects(boto3.client("s3"), bucket), boto3.client("sns"))
+    return EndpointServices(
+        endpoints=Endpoints(boto3.client("sagemaker"), name, own),
+        bucket=Bucket(boto3.client("s3"), bucket),
+        sns=boto3.client("sns"),
+    )
 
 
-def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Lambda's entry. Raises what went wrong, so that Lambda tries again, counts an error and keeps the event."""
     settings = EndpointSettings.of(os.environ)
     services = connect(settings.name, settings.own, settings.bucket)
-    outbox = services.outbox()
+    outbox = services.outbox(SERVING_OUTBOX_PREFIX)
 
     def follow() -> str:
-        return converge(
+        return reconcile_endpoint(
             services.endpoints,
-            services.objects,
+            services.bucket,
             settings,
             claim=context.aws_request_id,
             on_failure=lambda failure: outbox.record(
-                f"failed-{failure.wanted.name}-{failure.attempt}", settings.alerts_topic, failed(failure)
+                f"failed-{failure.desired.name}-{failure.attempt}", settings.alerts_topic, failure_notice(failure)
             ),
         )
 
     def remove() -> None:
         left = context.get_remaining_time_in_millis
-        remove_all(services.endpoints, services.objects, milliseconds_left=left, pause=services.pause)
+        remove_all(services.endpoints, services.bucket, milliseconds_left=left, pause=services.pause)
 
     if cloudformation.is_deploy(event):
-        return cloudformation.answer(event, at_deploy=follow, at_removal=remove)
+        return cloudformation.respond(event, on_deploy=follow, on_delete=remove)
     try:
         step = follow()
     finally:
@@ -81,22 +74,22 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
     return {"endpoint": settings.name, "step": step}
 
 
-def failed(failure: Failure) -> Mail:
-    """The mail about a version that could not be put into service."""
-    wanted, endpoint = failure.wanted, failure.endpoint
-    name, version = wanted.settings.name, wanted.version
+def failure_notice(failure: EndpointFailure) -> Email:
+    """The email about a version that could not be put into service."""
+    desired, endpoint = failure.desired, failure.endpoint
+    name, version = desired.settings.name, desired.version
     if endpoint.status == "InService":
-        now = f"It was rolled back: the endpoint goes on serving {endpoint.config}."
+        now = f"It was rolled back: the endpoint still serves {endpoint.config}."
     else:
-        now = f"The endpoint is {endpoint.status} and answers nobody."
-    return Mail(
-        f"[{wanted.settings.pipeline}] endpoint {name} could not take version {version}",
-        f"Version {version} was to be served by endpoint {name}, as {wanted.name}.\n\n"
+        now = f"The endpoint is {endpoint.status} and does not answer requests."
+    return Email(
+        f"[{desired.settings.pipeline}] endpoint {name} could not be updated to version {version}",
+        f"Version {version} was to be served by endpoint {name}, as {desired.name}.\n\n"
         f"{now}\n"
         f"Reason given by SageMaker: {endpoint.reason or 'none'}\n\n"
-        f"It is not tried again by itself. Read the container's log, /aws/sagemaker/Endpoints/{name}.\n\n"
-        "To approve another version, see what there is:\n"
-        f"  python -m scripts.review_model list --aws --pipeline {wanted.settings.pipeline}\n"
-        "To try this one again (the next hourly check does it):\n"
-        f"  aws s3 rm s3://{wanted.settings.bucket}/{ATTEMPT}\n",
+        f"It is not retried automatically. Read the container's log, /aws/sagemaker/Endpoints/{name}.\n\n"
+        "To list the versions, and approve another one:\n"
+        f"  python -m scripts.review_model list --aws --pipeline {desired.settings.pipeline}\n"
+        "To retry this one at the next hourly check:\n"
+        f"  aws s3 rm s3://{desired.settings.bucket}/{ATTEMPT}\n",
     )

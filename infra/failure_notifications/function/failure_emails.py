@@ -1,4 +1,4 @@
-"""What people read when a step failed, or a run was stopped or failed without a failed step."""
+"""Emails about a failed step, and a run that was stopped or failed without a failed step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from infra.lambda_shared.emails import Mail
+from infra.lambda_shared.emails import Email
 from pipeline.contract.console import console, job_log
 
 _JOBS: Final = {  # kind in the step's metadata -> (page of the console, log group)
@@ -53,7 +53,7 @@ class Run:
         return f"[{self.environment}] {self.pipeline}: {what}"
 
 
-def step_failed(run: Run, step: Mapping[str, Any], reason: str, trigger: str) -> Mail:
+def step_failed(run: Run, step: Mapping[str, Any], reason: str, trigger: str) -> Email:
     """The email about a failed step; `step` is as ListPipelineExecutionSteps gives it."""
     name, what = step["StepName"], f"step {step['StepName']} failed"
     job, log = _links(run, step)
@@ -68,20 +68,22 @@ def step_failed(run: Run, step: Mapping[str, Any], reason: str, trigger: str) ->
         f"Step ended     {_time(step.get('EndTime'))}, after {_minutes(step.get('StartTime'), step.get('EndTime'))}",
         f"Job            {job}",
         f"Logs           {log}",
-        *_where(run, what),
+        *_next_steps(run, what),
     ]
     # SageMaker refuses to retry a run that a Fail step has ended (dg/pipelines-build.html, Fail step).
     if any("Fail" in failed.get("Metadata", {}) for failed in run.failed_steps):
-        lines.append("               with --param NAME=VALUE; the same data with the same limits is not judged twice")
+        lines.append(
+            "               with --param NAME=VALUE; the same data with the same limits is not evaluated twice"
+        )
     else:
         lines += [
-            "Go on from this step, with the same data and definition, when the run has ended:",
+            "Resume from this step, with the same data and definition, when the run has ended:",
             f"  aws sagemaker retry-pipeline-execution --region {run.region} --pipeline-execution-arn {run.arn}",
         ]
-    return Mail(run.title(what), "\n".join(lines) + "\n")
+    return Email(run.title(what), "\n".join(lines) + "\n")
 
 
-def run_failed(run: Run, trigger: str) -> Mail:
+def run_failed(run: Run, trigger: str) -> Email:
     """The email about a run that failed although no step did: its role, or the definition."""
     lines = [
         f"A run of pipeline {run.pipeline} (environment {run.environment}) failed, and no step of it did.",
@@ -90,21 +92,21 @@ def run_failed(run: Run, trigger: str) -> Mail:
         run.reason or "SageMaker gave none.",
         "",
         *_when(run, trigger, "Failed "),
-        *_where(run, "a run failed"),
+        *_next_steps(run, "a run failed"),
     ]
-    return Mail(run.title("a run failed"), "\n".join(lines) + "\n")
+    return Email(run.title("a run failed"), "\n".join(lines) + "\n")
 
 
-def run_stopped(run: Run, trigger: str) -> Mail:
-    """The email about a run that somebody stopped."""
+def run_stopped(run: Run, trigger: str) -> Email:
+    """The email about a stopped run."""
     lines = [
         f"A run of pipeline {run.pipeline} (environment {run.environment}) was stopped before its end.",
-        "Who stopped it knows why: CloudTrail records StopPipelineExecution.",
+        "CloudTrail records who stopped it: event StopPipelineExecution.",
         "",
         *_when(run, trigger, "Stopped"),
-        *_where(run, "a run was stopped"),
+        *_next_steps(run, "a run was stopped"),
     ]
-    return Mail(run.title("a run was stopped"), "\n".join(lines) + "\n")
+    return Email(run.title("a run was stopped"), "\n".join(lines) + "\n")
 
 
 def _when(run: Run, trigger: str, ended: str) -> list[str]:
@@ -116,15 +118,15 @@ def _when(run: Run, trigger: str, ended: str) -> list[str]:
     ]
 
 
-def _where(run: Run, what: str) -> list[str]:
-    """Where to look, and what to do: `what` is a heading of the runbook."""
+def _next_steps(run: Run, what: str) -> list[str]:
+    """Links and commands; `what` is a heading of the runbook."""
     dashboard = f"cloudwatch/home?region={run.region}#dashboards/dashboard/{run.pipeline}"
     return [
         f"Run            {run.arn}",
         f"Dashboard      {console(run.region, run.partition, dashboard)}",
         "",
         f'What to do:    docs/runbook.md, "{what}"',
-        f"Look closer:   python -m scripts.show_execution {run.arn}",
+        f"Details:       python -m scripts.show_execution {run.arn}",
         f"Run again:     python -m scripts.start_execution --pipeline {run.pipeline} --region {run.region}",
     ]
 
@@ -137,7 +139,7 @@ def _links(run: Run, step: Mapping[str, Any]) -> tuple[str, str]:
             job = str(metadata[kind]["Arn"]).rpartition("/")[2]
             where = f"sagemaker/home?region={run.region}#/{page}/{job}"
             return console(run.region, run.partition, where), job_log(run.region, run.partition, group, job)
-    return "this step has none", "none: the reason above is all there is"
+    return "none", "none: see the reason above"
 
 
 def _time(moment: datetime | None) -> str:

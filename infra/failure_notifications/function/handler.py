@@ -1,8 +1,8 @@
-"""The function behind failure emails: one for each failed step, one for a run that was stopped or failed without one.
+"""The failure function: an email for each failed step, and for a run that was stopped or failed without one.
 
 Called by EventBridge (a step failed, a run ended; every hour, for events that were lost). "SageMaker may send multiple
-events for each state change", in any order: so an event says only which run to look at. What is told comes from the
-service's own lists, under a name that is the failure's own (`infra.lambda_shared.outbox`).
+events for each state change", in any order: so an event only names the run. What an email says comes from the
+service's own lists; each failure has a name of its own (`infra.lambda_shared.outbox`).
 """
 
 from __future__ import annotations
@@ -11,73 +11,55 @@ import hashlib
 import json
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import boto3
 from botocore.exceptions import ClientError
-from botocore.paginate import Paginator
 
 from infra.failure_notifications.function.failure_emails import Run, run_failed, run_stopped, step_failed
-from infra.lambda_shared.bucket import Objects
-from infra.lambda_shared.clients import Sns
+from infra.lambda_shared.bucket import Bucket
+from infra.lambda_shared.clients import Boto3Client
 from infra.lambda_shared.environment import (
     ALERTS_VARIABLE,
     BUCKET_VARIABLE,
     ENVIRONMENT_VARIABLE,
     PIPELINE_VARIABLE,
     RUNS_OUTBOX_PREFIX,
-    Context,
+    LambdaContext,
 )
-from infra.lambda_shared.outbox import Outbox
+from infra.lambda_shared.outbox import Outbox, Services
 from pipeline.contract.reasons import failure_reason, processing_job
 
-# The hourly call looks at runs that were started in this time: longer than a run takes, with room for a day without
-# calls.
+# The hourly call reads runs that were started in this time: longer than a run takes, and a day without calls.
 LOOK_BACK_SECONDS: Final = 2 * 24 * 3600
-# "Failed, but no step did" is said of a run that ended so long ago: the list of steps may be behind.
+# "Failed, but no step did" is said only this long after the end: the list of steps may lag behind.
 SETTLED_SECONDS: Final = 600
-_LOOKS: Final = 6  # at the list of steps, until it shows the failure that an event tells of
+_ATTEMPTS: Final = 6  # to read the list of steps, until it shows the failure of the event
 _PAUSE_SECONDS: Final = 10.0
 
 
-class SageMakerRuns(Protocol):
-    """The calls that are made."""
+@dataclass(frozen=True, kw_only=True)
+class RunServices(Services):
+    """SageMaker, besides what sends emails."""
 
-    def get_paginator(self, operation_name: str) -> Paginator[Any]: ...
-    def describe_pipeline_execution(self, **request: object) -> dict[str, Any]: ...
-    def describe_processing_job(self, **request: object) -> dict[str, Any]: ...
-
-
-@dataclass(frozen=True)
-class Services:
-    """What the function talks to."""
-
-    sagemaker: SageMakerRuns
-    objects: Objects
-    sns: Sns
-    clock: Callable[[], float] = time.time
-    pause: Callable[[float], None] = time.sleep
-
-    def outbox(self) -> Outbox:
-        """Of one invocation."""
-        return Outbox(self.objects, self.sns, RUNS_OUTBOX_PREFIX, clock=self.clock, pause=self.pause)
+    sagemaker: Boto3Client
 
 
 @cache
-def connect(bucket: str) -> Services:
+def connect(bucket: str) -> RunServices:
     """Clients of the region that the function runs in."""
-    sagemaker: Any = boto3.client("sagemaker")
-    return Services(sagemaker, Objects(boto3.client("s3"), bucket), boto3.client("sns"))
+    return RunServices(
+        sagemaker=boto3.client("sagemaker"), bucket=Bucket(boto3.client("s3"), bucket), sns=boto3.client("sns")
+    )
 
 
-def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Lambda's entry. Raises what went wrong, so that Lambda tries again, counts an error and keeps the event."""
     services = connect(os.environ[BUCKET_VARIABLE])
-    outbox = services.outbox()
+    outbox = services.outbox(RUNS_OUTBOX_PREFIX)
     _, partition, _, region, *_ = context.invoked_function_arn.split(":")
     pipeline, environment = os.environ[PIPELINE_VARIABLE], os.environ[ENVIRONMENT_VARIABLE]
     detail = event.get("detail", {})
@@ -87,7 +69,7 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
         try:
             run = Run(arn, pipeline, environment, partition, region)
             _record(_read(services, run, detail.get("stepName")), services, outbox, os.environ[ALERTS_VARIABLE])
-        except Exception as error:  # the other runs are told of
+        except Exception as error:  # the other runs are reported
             errors.append(error)
     sent = outbox.deliver()
     sys.stdout.write(json.dumps({"run": named, "sent": sent}) + "\n")
@@ -96,8 +78,8 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
     return {"sent": sent}
 
 
-def _recent(services: Services, pipeline: str) -> Iterator[str]:
-    """The runs of which a failure may be untold."""
+def _recent(services: RunServices, pipeline: str) -> Iterator[str]:
+    """The runs that may have a failure without an email."""
     pages = services.sagemaker.get_paginator("list_pipeline_executions").paginate(
         PipelineName=pipeline, CreatedAfter=services.clock() - LOOK_BACK_SECONDS, SortOrder="Descending"
     )
@@ -107,10 +89,10 @@ def _recent(services: Services, pipeline: str) -> Iterator[str]:
                 yield summary["PipelineExecutionArn"]
 
 
-def _read(services: Services, run: Run, expected: str | None) -> Run:
+def _read(services: RunServices, run: Run, expected: str | None) -> Run:
     """The run as the service has it, as soon as it shows that the `expected` step has failed, or a minute later."""
     steps = _failed_steps(services, run.arn)
-    for _ in range(_LOOKS - 1):
+    for _ in range(_ATTEMPTS - 1):
         if expected is None or any(step["StepName"] == expected for step in steps):
             break
         services.pause(_PAUSE_SECONDS)
@@ -119,13 +101,13 @@ def _read(services: Services, run: Run, expected: str | None) -> Run:
     return run.with_state(described, steps)
 
 
-def _failed_steps(services: Services, arn: str) -> list[dict[str, Any]]:
+def _failed_steps(services: RunServices, arn: str) -> list[dict[str, Any]]:
     pages = services.sagemaker.get_paginator("list_pipeline_execution_steps").paginate(PipelineExecutionArn=arn)
     return [step for page in pages for step in page["PipelineExecutionSteps"] if step.get("StepStatus") == "Failed"]
 
 
-def _record(run: Run, services: Services, outbox: Outbox, topic: str) -> None:
-    """Record what is to be told of the run and is not told yet."""
+def _record(run: Run, services: RunServices, outbox: Outbox, topic: str) -> None:
+    """Record the emails about the run that are not recorded yet."""
     known = outbox.names(f"{run.id}-")
     for step in run.failed_steps:
         name = f"{run.id}-{step['StepName']}-{_attempt(step)}"
@@ -148,7 +130,7 @@ def _attempt(step: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:12]
 
 
-def _exit_message(services: Services, step: Mapping[str, Any]) -> str | None:
+def _exit_message(services: RunServices, step: Mapping[str, Any]) -> str | None:
     """What the step's container wrote; None where there is no processing job, or it cannot be read."""
     job = processing_job(step)
     if job is None:
@@ -162,7 +144,7 @@ def _exit_message(services: Services, step: Mapping[str, Any]) -> str | None:
     return message
 
 
-def _trigger(services: Services, arn: str) -> str:
+def _trigger(services: RunServices, arn: str) -> str:
     """What started the run; the parameter's default where none was given: only people start one without it."""
     pages = services.sagemaker.get_paginator("list_pipeline_parameters_for_execution").paginate(
         PipelineExecutionArn=arn

@@ -1,8 +1,8 @@
-"""The function that lets `cdk destroy` work by itself: runs are stopped, buckets emptied, model versions deleted.
+"""The teardown function: stops runs, empties buckets and deletes model versions, so that `cdk destroy` succeeds.
 
-There only with removal_policy=destroy. CloudFormation calls it as a custom resource, which it deletes before all that
-the function works on. It acts only while the stack itself goes (deleted, or rolled back from its first creation): a
-deployment that turns to removal_policy=retain deletes the custom resource too, and must delete nothing else.
+Only with removal_policy=destroy. CloudFormation calls it as a custom resource, which it deletes before those resources.
+It acts only while the stack itself is deleted, or rolled back from its first creation: a deploy that changes to
+removal_policy=retain deletes the custom resource too, and must delete nothing else.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from infra.lambda_shared import cloudformation
-from infra.lambda_shared.clients import Buckets, Runs
-from infra.lambda_shared.environment import Context
+from infra.lambda_shared.clients import Boto3Client
+from infra.lambda_shared.environment import LambdaContext
 
-GOING: Final = ("DELETE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
+DELETING: Final = ("DELETE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
 NO_WRITES: Final = "NoWritesWhileItGoes"
 _SPARE_MS: Final = 20_000  # to answer CloudFormation before Lambda ends the function
 _POLL_SECONDS: Final = 2.0
@@ -33,55 +33,57 @@ _RETRIES: Final = Config(retries={"mode": "standard", "max_attempts": 10})
 
 
 class OutOfTimeError(Exception):
-    """There is more to do than fits into one call."""
+    """More to delete than one invocation can."""
 
 
 @dataclass(frozen=True)
-class Going:
-    """What goes with the stack; buckets in this order, the one that gets the others' access logs last."""
+class Contents:
+    """What is deleted with the stack; the bucket of access logs comes last."""
 
     buckets: tuple[str, ...]
     group: str
     pipeline: str
 
     @classmethod
-    def of(cls, properties: Mapping[str, Any]) -> Going:
+    def of(cls, properties: Mapping[str, Any]) -> Contents:
         """From the custom resource's properties."""
         return cls(tuple(properties["Buckets"]), properties["Group"], properties["Pipeline"])
 
 
-def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Lambda's entry."""
-    return cloudformation.answer(event, at_removal=lambda: remove(event, context))
+    return cloudformation.respond(event, on_delete=lambda: remove(event, context))
 
 
-def remove(event: Mapping[str, Any], context: Context) -> None:
-    """Remove what would keep CloudFormation from deleting the stack's pipeline, buckets and group."""
+def remove(event: Mapping[str, Any], context: LambdaContext) -> None:
+    """Delete what keeps CloudFormation from deleting the stack's pipeline, buckets and group."""
     (stack,) = boto3.client("cloudformation").describe_stacks(StackName=event["StackId"])["Stacks"]
-    if stack["StackStatus"] not in GOING:
+    if stack["StackStatus"] not in DELETING:
         _log(everything="kept", stack=stack["StackStatus"])
         return
-    going = Going.of(event["ResourceProperties"])
+    contents = Contents.of(event["ResourceProperties"])
     partition = context.invoked_function_arn.split(":")[1]
-    s3: Any = boto3.client("s3", config=_RETRIES)
-    sagemaker: Any = boto3.client("sagemaker", config=_RETRIES)
-    left = Left(context)
-    left.until_none(partial(stop_runs, sagemaker, going.pipeline), f"runs of {going.pipeline} that have not stopped")
-    for bucket in going.buckets:
+    s3: Boto3Client = boto3.client("s3", config=_RETRIES)
+    sagemaker: Boto3Client = boto3.client("sagemaker", config=_RETRIES)
+    deadline = Deadline(context)
+    deadline.repeat(
+        partial(stop_runs, sagemaker, contents.pipeline), f"runs of {contents.pipeline} that have not stopped"
+    )
+    for bucket in contents.buckets:
         refuse_writes(s3, bucket, partition)
-    for bucket in going.buckets:
-        left.until_none(partial(delete_objects, s3, bucket), f"objects in {bucket}")
-    left.until_none(partial(delete_packages, sagemaker, going.group), f"model versions in {going.group}")
+    for bucket in contents.buckets:
+        deadline.repeat(partial(delete_objects, s3, bucket), f"objects in {bucket}")
+    deadline.repeat(partial(delete_packages, sagemaker, contents.group), f"model versions in {contents.group}")
 
 
 @dataclass(frozen=True)
-class Left:
-    """Repeats a piece of work until none is left, as long as there is time."""
+class Deadline:
+    """Repeats a unit of work until nothing is left, while there is time."""
 
-    context: Context
+    context: LambdaContext
 
-    def until_none(self, work: Callable[[], int], what: str) -> None:
-        """`work` does a piece and returns how many it found; raises OutOfTimeError."""
+    def repeat(self, work: Callable[[], int], what: str) -> None:
+        """`work` returns how many items it found; raises OutOfTimeError."""
         total = 0
         while True:
             try:
@@ -96,12 +98,12 @@ class Left:
                 return
             if self.context.get_remaining_time_in_millis() < _SPARE_MS:
                 raise OutOfTimeError(
-                    f"there are still {what} ({total:,} seen to so far): run cdk destroy again, it goes on from there"
+                    f"there are still {what} ({total:,} seen to so far): run cdk destroy again: it resumes"
                 )
 
 
-def stop_runs(sagemaker: Runs, pipeline: str) -> int:
-    """Stop all runs that go on: SageMaker deletes no pipeline that has one, and its jobs would write."""
+def stop_runs(sagemaker: Boto3Client, pipeline: str) -> int:
+    """Stop all running executions: SageMaker deletes no pipeline that has one, and its jobs would write."""
     pages = sagemaker.get_paginator("list_pipeline_executions").paginate(PipelineName=pipeline)
     status = {
         run["PipelineExecutionArn"]: run["PipelineExecutionStatus"]
@@ -120,7 +122,7 @@ def stop_runs(sagemaker: Runs, pipeline: str) -> int:
     return len(status)
 
 
-def refuse_writes(s3: Buckets, bucket: str, partition: str) -> None:
+def refuse_writes(s3: Boto3Client, bucket: str, partition: str) -> None:
     """Deny new objects by the bucket's own policy: S3 delivers access logs late, and a late one would keep the bucket.
 
     The CDK's auto_delete_objects does the same (aws-cdk issue 26874).
@@ -148,7 +150,7 @@ def refuse_writes(s3: Buckets, bucket: str, partition: str) -> None:
     _log(bucket=bucket, writes="refused")
 
 
-def delete_objects(s3: Buckets, bucket: str) -> int:
+def delete_objects(s3: Boto3Client, bucket: str) -> int:
     """Delete up to a thousand versions and delete markers; raises RuntimeError that names one that S3 refuses."""
     page = s3.list_object_versions(Bucket=bucket)
     found = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
@@ -160,7 +162,7 @@ def delete_objects(s3: Buckets, bucket: str) -> int:
     return len(found)
 
 
-def delete_packages(sagemaker: Runs, group: str) -> int:
+def delete_packages(sagemaker: Boto3Client, group: str) -> int:
     """Delete the versions of one page: SageMaker deletes no group that has one."""
     page = sagemaker.list_model_packages(ModelPackageGroupName=group, MaxResults=100)["ModelPackageSummaryList"]
     for package in page:
@@ -169,7 +171,7 @@ def delete_packages(sagemaker: Runs, group: str) -> int:
         except ClientError as error:
             if error.response["Error"]["Code"] not in _GONE:
                 raise
-            time.sleep(_POLL_SECONDS)  # deleted already: the list, an index, lags behind
+            time.sleep(_POLL_SECONDS)  # already deleted: the list is eventually consistent
     return len(page)
 
 

@@ -72,6 +72,6 @@ def image_of(request: Mapping[str, Any]) -> str:
 
 
 def is_isolated(request: Mapping[str, Any]) -> bool:
-    """Whether the job may not talk to anybody."""
+    """Whether the job has network isolation."""
     processing = (request.get("NetworkConfig") or {}).get("EnableNetworkIsolation")
     return bool(processing or request.get("EnableNetworkIsolation"))

@@ -1,4 +1,4 @@
-"""The container engine of this machine, through its own command."""
+"""The container runtime of this machine, through the docker command."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _SECONDS_TO_PUSH: Final = 1800.0
 DOCKER_MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
 
 
-class EngineError(Exception):
-    """The engine, compose or the image is not there or cannot be used; the message ends with what mends it."""
+class ContainerRuntimeError(Exception):
+    """The engine, compose or the image is not there or cannot be used; the message ends with the remedy."""
 
 
 def docker(*arguments: str, seconds: float = _SECONDS_TO_ANSWER) -> str:
-    """Standard output of a docker command; raises EngineError with what it said when it failed."""
+    """Standard output of a docker command; raises ContainerRuntimeError with what it said when it failed."""
     try:
         done = subprocess.run(
             ["docker", *arguments],  # noqa: S607 - docker as the user's shell finds it
@@ -35,38 +35,40 @@ def docker(*arguments: str, seconds: float = _SECONDS_TO_ANSWER) -> str:
             check=False,
         )
     except FileNotFoundError as error:
-        raise EngineError("docker was not found: install it (https://docs.docker.com/engine/install/)") from error
+        raise ContainerRuntimeError(
+            "docker was not found: install it (https://docs.docker.com/engine/install/)"
+        ) from error
     except subprocess.TimeoutExpired as error:
-        raise EngineError(
+        raise ContainerRuntimeError(
             f"the Docker engine has not answered for {error.timeout:.0f} s: restart it (sudo systemctl restart docker)"
         ) from error
     if done.returncode != 0:
-        raise EngineError(_remedy(done.stderr.strip() or done.stdout.strip()))
+        raise ContainerRuntimeError(_error_message(done.stderr.strip() or done.stdout.strip()))
     return done.stdout
 
 
-def _remedy(said: str) -> str:
-    last = said.splitlines()[-1] if said else "docker failed and said nothing"
-    if "permission denied" in said.lower() and ".sock" in said:
+def _error_message(output: str) -> str:
+    last = output.splitlines()[-1] if output else "docker failed without a message"
+    if "permission denied" in output.lower() and ".sock" in output:
         return "you may not use the Docker engine: sudo usermod -aG docker $USER, then log in again"
-    if re.search("cannot connect to the docker daemon|is the docker daemon running|error during connect", said, re.I):
+    if re.search("cannot connect to the docker daemon|is the docker daemon running|error during connect", output, re.I):
         return "no Docker engine is running: sudo systemctl start docker (or open Docker Desktop)"
     return last
 
 
-def require_engine() -> None:
-    """Raises EngineError when no engine answers."""
+def require_container_runtime() -> None:
+    """Raises ContainerRuntimeError when no engine answers."""
     docker("version", "--format", "{{.Server.Version}}")
 
 
 def require_compose() -> None:
-    """Raises EngineError when neither `docker compose` (2 or newer) nor `docker-compose` is there."""
+    """Raises ContainerRuntimeError when neither `docker compose` (2 or newer) nor `docker-compose` is there."""
     try:
         version = re.search(r"v?(\d+)\.", docker("compose", "version"))
-    except EngineError:
+    except ContainerRuntimeError:
         version = None
     if (version is None or int(version[1]) < 2) and shutil.which("docker-compose") is None:
-        raise EngineError(
+        raise ContainerRuntimeError(
             "Docker Compose was not found, and SageMaker local mode needs it: sudo apt-get install "
             "docker-compose-plugin (or docker-compose; see https://docs.docker.com/compose/install/)"
         )
@@ -75,7 +77,7 @@ def require_compose() -> None:
 def _inspected(name: str, kind: str = "container") -> Mapping[str, Any] | None:
     try:
         found: list[dict[str, Any]] = json.loads(docker(kind, "inspect", name))
-    except EngineError as error:
+    except ContainerRuntimeError as error:
         if f"no such {kind}" in str(error).lower():
             return None
         raise
@@ -88,15 +90,15 @@ def image_details(name: str) -> Mapping[str, Any] | None:
 
 
 def require_image(name: str, content: str, build: str = BUILD) -> str:
-    """The id of the image, if it was built from files with this digest; raises EngineError otherwise.
+    """The id of the image, if it was built from files with this digest; raises ContainerRuntimeError otherwise.
 
     `build`: the command that builds it.
     """
     details = image_details(name)
     if details is None:
-        raise EngineError(f"there is no image {name}: {build}")
+        raise ContainerRuntimeError(f"there is no image {name}: {build}")
     if (details["Config"].get("Labels") or {}).get(CONTENT_LABEL) != content:
-        raise EngineError(f"the image {name} holds other code than this folder: {build}")
+        raise ContainerRuntimeError(f"the image {name} holds other code than this folder: {build}")
     return str(details["Id"])
 
 
@@ -109,13 +111,13 @@ class ContainerState:
 
 
 def container_state(name: str) -> ContainerState | None:
-    """How a container has ended; None if there is no such one."""
+    """How a container has ended; None if it does not exist."""
     found = _inspected(name)
     return ContainerState(found["State"]["ExitCode"], found["State"]["OOMKilled"]) if found else None
 
 
 def stop(names: Sequence[str], grace_seconds: int) -> None:
-    """Sends SIGTERM to containers, and SIGKILL after the grace; raises EngineError if one of them is not there."""
+    """Sends SIGTERM, and SIGKILL after the grace period; raises ContainerRuntimeError if a container is missing."""
     docker("stop", "--time", str(grace_seconds), *names)
 
 
@@ -127,7 +129,7 @@ def wait_for(name: str) -> int | None:
         capture_output=True,
         check=False,
     )
-    # The command is content with a container that has not been started, too, and calls that exit code 0.
+    # The command also returns for a container that has not been started, with exit code 0.
     found = _inspected(name)
     return int(found["State"]["ExitCode"]) if found and found["State"]["Status"] in ("exited", "dead") else None
 
@@ -142,7 +144,7 @@ def remove(name: str) -> None:
 def copy_log(name: str, path: Path) -> bool:
     """Appends a container's output to a file while it runs; false if there was none.
 
-    The engine says nothing, and at once, of a container that is not there or has been made and not yet started.
+    The engine returns nothing for a container that does not exist or has not been started.
     """
     with path.open("ab") as log:
         start = log.tell()
@@ -176,19 +178,19 @@ def has_buildx() -> bool:
     """Whether BuildKit builds: it must be told to make Docker's format, where the builder before it knows no other."""
     try:
         return bool(docker("buildx", "version"))
-    except EngineError:
+    except ContainerRuntimeError:
         return False
 
 
 def push(name: str, repository: str) -> str:
     """Push an image that is here, tagged with its id; returns `repository@digest`, which names it for good.
 
-    Raises EngineError when that fails, or when the registry has anything but a Docker manifest: SageMaker's CreateModel
-    refuses OCI manifests and indexes of several images (aws/amazon-sagemaker-feedback issue 180).
+    Raises ContainerRuntimeError when that fails, or when the registry has anything but a Docker manifest: SageMaker's
+    CreateModel refuses OCI manifests and indexes of several images (aws/amazon-sagemaker-feedback issue 180).
     """
     details = image_details(name)
     if details is None:
-        raise EngineError(f"there is no image {name}: {BUILD}")
+        raise ContainerRuntimeError(f"there is no image {name}: {BUILD}")
     target = f"{repository}:{str(details['Id']).removeprefix('sha256:')[:12]}"
     docker("tag", name, target)
     docker("push", "--quiet", target, seconds=_SECONDS_TO_PUSH)
@@ -199,11 +201,11 @@ def push(name: str, repository: str) -> str:
 
 
 def require_docker_manifest(uri: str) -> None:
-    """Raises EngineError unless an image in a registry has a Docker manifest."""
+    """Raises ContainerRuntimeError unless an image in a registry has a Docker manifest."""
     plain_http = ("--insecure",) if re.match(r"(localhost|127\.0\.0\.1)[:/]", uri) else ()
     kind = json.loads(docker("manifest", "inspect", *plain_http, uri)).get("mediaType")
     if kind != DOCKER_MANIFEST:
-        raise EngineError(
+        raise ContainerRuntimeError(
             f"{uri} is of type {kind}, which SageMaker's CreateModel refuses: it wants {DOCKER_MANIFEST}. Build "
             "and push it with python -m scripts.build_image --push, or with docker buildx build --provenance=false "
             "--output type=docker"
@@ -215,5 +217,5 @@ def build_command(folder: str, *, base: str | None, tag: str, content: str, netw
     options = ["--build-arg", f"CONTENT={content}", "--platform", "linux/amd64", "--tag", tag]
     options += ["--build-arg", f"BASE_IMAGE={base}"] if base else []
     options += ["--network", network] if network else []
-    options += ["--output", "type=docker"] if has_buildx() else []  # recent engines make OCI images by themselves
+    options += ["--output", "type=docker"] if has_buildx() else []  # recent engines make OCI images by default
     return ["docker", "build", *options, folder]

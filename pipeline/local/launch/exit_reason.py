@@ -1,4 +1,4 @@
-"""Why a job's program ended: what it left for SageMaker to show, else its exit code and its last words."""
+"""Why a job's program ended: the message that it wrote, else its exit code and the last line of its log."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pipeline.contract.names import PROCESSING_FAILURE_FILE, TRAINING_FAILURE_FI
 from pipeline.contract.reasons import shorten
 
 
-def left_message(step_type: str, base_dir: Path) -> str | None:
-    """What the program left for SageMaker to show, without a traceback."""
+def written_message(step_type: str, base_dir: Path) -> str | None:
+    """The message that the program wrote for SageMaker, without a traceback."""
     path = base_dir / (TRAINING_FAILURE_FILE if step_type == "Training" else PROCESSING_FAILURE_FILE)
     try:
         text = path.read_text(errors="replace").strip()

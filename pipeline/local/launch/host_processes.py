@@ -10,21 +10,12 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
-from pipeline.local.launch.hosts import Host
+from pipeline.local.launch.hosts import Host, HostsResult
 from pipeline.local.launch.job import Job
 
 _STOP: Final = "stopped"
-
-
-@dataclass(frozen=True)
-class End:
-    """How it ended: `cause` is "stopped", "timeout" or None; `failed` the host that failed by itself, if one did."""
-
-    cause: str | None
-    failed: Host | None
 
 
 class HostProcesses:
@@ -38,7 +29,7 @@ class HostProcesses:
         self._failed: list[Host] = []  # by themselves, in order of time
         self._killing = False
 
-    def wait(self, job: Job) -> End:
+    def wait(self, job: Job) -> HostsResult:
         """Waits until all have ended."""
         for host, process in self._running.items():
             # A thread each: Popen's own wait with a time limit polls, and notices an end up to 50 ms late.
@@ -54,7 +45,7 @@ class HostProcesses:
                 if not self._failed or ending:
                     continue
             elif ending:
-                if event is None:  # the grace is over
+                if event is None:  # the grace period is over
                     self._signal_all(signal.SIGKILL)
                     deadline = None
                 continue
@@ -62,7 +53,7 @@ class HostProcesses:
                 cause = event or "timeout"
             ending, deadline = True, time.monotonic() + self._grace_seconds
             self._signal_all(signal.SIGTERM)
-        return End(cause, None if cause else self._culprit())
+        return HostsResult(cause, None if cause else self._culprit())
 
     def _report(self, host: Host, process: subprocess.Popen[bytes]) -> None:
         process.wait()
@@ -95,5 +86,5 @@ class HostProcesses:
 
 def signal_group(process_group: int, number: signal.Signals) -> None:
     """Sends a signal to a process group, if there still is one."""
-    with suppress(ProcessLookupError, PermissionError):  # nobody is left; macOS says the latter of a group of zombies
+    with suppress(ProcessLookupError, PermissionError):  # none is left; macOS raises the latter for zombies
         os.killpg(process_group, number)

@@ -30,6 +30,19 @@ class Host:
     log_path: Path
 
 
+@dataclass(frozen=True)
+class HostsResult:
+    """How the hosts of a job ended.
+
+    `cause` is "stopped", "timeout", "failed" (of containers: a host has, and the others were stopped) or None; `failed`
+    the host that failed first; `fault` an error of the SDK.
+    """
+
+    cause: str | None
+    failed: Host | None
+    fault: Exception | None = None
+
+
 def host_count(request: Mapping[str, Any]) -> int:
     """How many hosts a resolved request asks for."""
     return int(_cluster(request).get("InstanceCount", 1))
@@ -84,7 +97,7 @@ def collect(hosts: tuple[Host, ...], folders: Iterable[str]) -> str | None:
                 if target.exists() and not filecmp.cmp(path, target, shallow=False):
                     file = f"{folder}/{path.relative_to(source)}"
                     both = f"{first.name} and {host.name} both wrote {file}, and not the same"
-                    return f"{both}: let one host write it, or give each a name of its own"
+                    return f"{both}: let one host write it, or give each its own name"
                 target.parent.mkdir(parents=True, exist_ok=True)
                 path.replace(target)
         remove(host.base_dir)
@@ -99,7 +112,7 @@ def show_log(host: Host, first: Host) -> None:
             log.write("\n".join([f"the last lines of {host.name} (whole log: {host.log_path.name}):", *lines, ""]))
 
 
-def said_by(host: Host, hosts: tuple[Host, ...], reason: str) -> str:
+def with_host_name(host: Host, hosts: tuple[Host, ...], reason: str) -> str:
     """The reason with the name of the host that gave it, where there are several; a container may have put it there."""
     name = f"{host.name}: "
     return shorten(f"{name}{reason.removeprefix(name)}") if len(hosts) > 1 else reason

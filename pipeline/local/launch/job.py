@@ -1,4 +1,4 @@
-"""What the runner asks of a launcher: run one job's program in a prepared base directory."""
+"""The interface of a launcher: run one job's program in a prepared base directory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.local.plan.plan import Step
 
 
 class LaunchFault(Exception):  # noqa: N818 (retry policies speak of faults)
-    """A fault of the place where jobs run, not of the job's program: the only thing that retry policies apply to."""
+    """A fault of the runtime, not of the job's program: only these are retried."""
 
     def __init__(self, exception_type: str, message: str) -> None:
         super().__init__(message)
@@ -28,7 +28,7 @@ class StopSignal:
         self.requested = False
 
     def request(self) -> None:
-        """Makes the request, once, and tells those who subscribed."""
+        """Makes the request, once, and calls the subscribers."""
         with self._lock:
             self.requested, callbacks = True, self._callbacks
             self._callbacks = []
@@ -36,7 +36,7 @@ class StopSignal:
             callback()
 
     def subscribe(self, callback: Callable[[], None]) -> None:
-        """Has `callback` called at the request, at once if it was made already."""
+        """Calls `callback` at the request; immediately if it was made already."""
         with self._lock:
             if not self.requested:
                 self._callbacks.append(callback)
@@ -68,7 +68,7 @@ class JobOutcome:
 
 
 class Launcher(Protocol):
-    """A place where jobs run: child processes here; containers can follow."""
+    """Runs jobs: in child processes or in containers."""
 
     def check(self, step: Step) -> None:
         """Raises PlanError for a step that this launcher cannot run, before anything runs."""

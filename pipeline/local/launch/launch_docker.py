@@ -11,7 +11,6 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -19,9 +18,9 @@ from typing import Any, Final
 from pipeline.jobs.entrypoint import RUN_AS
 from pipeline.local.launch import container_runtime
 from pipeline.local.launch.container_request import image_of, is_isolated, local_request
-from pipeline.local.launch.container_runtime import EngineError
-from pipeline.local.launch.exit_reason import exit_reason, last_lines, left_message
-from pipeline.local.launch.hosts import Host, hosts_of, log_size, said_by, show_log
+from pipeline.local.launch.container_runtime import ContainerRuntimeError
+from pipeline.local.launch.exit_reason import exit_reason, last_lines, written_message
+from pipeline.local.launch.hosts import Host, HostsResult, hosts_of, log_size, show_log, with_host_name
 from pipeline.local.launch.job import Job, JobOutcome, LaunchFault
 from pipeline.local.plan.plan import Step
 from pipeline.local.store.locks import try_lock
@@ -35,28 +34,15 @@ _KILLED: Final = 137  # exit code of a container that SIGKILL has ended
 _import_lock = threading.Lock()
 
 
-@dataclass(frozen=True)
-class End:
-    """How a job's containers ended.
-
-    `cause` is "stopped", "timeout", "failed" (a host has, and the others were ended) or None; `failed` the host that
-    failed by itself; `fault` what the SDK said.
-    """
-
-    cause: str | None
-    failed: Host | None
-    fault: Exception | None
-
-
 class DockerLauncher:
     """Runs each job in containers, one a host; what must stop gets SIGTERM, and SIGKILL `grace_seconds` later.
 
-    Raises EngineError where there is no engine, no compose, or no image of this code. Removes what killed runs of this
+    Raises ContainerRuntimeError without an engine, compose, or an image of this code. Removes what killed runs of this
     user have left in the engine.
     """
 
     def __init__(self, image: str, *, content: str, grace_seconds: int = 3) -> None:
-        container_runtime.require_engine()
+        container_runtime.require_container_runtime()
         container_runtime.require_compose()
         self.image_id = container_runtime.require_image(image, content)
         self.grace_seconds = grace_seconds
@@ -93,11 +79,11 @@ class DockerLauncher:
                 end = self._run(job, names, lambda: local_mode.run_job(job.step_type, job.name, request, settings))
                 states = {host: container_runtime.container_state(name) for host, name in names.items()}
                 said = local_mode.compose_said(settings)
-            except EngineError as error:
+            except ContainerRuntimeError as error:
                 raise LaunchFault("SageMaker.JOB_INTERNAL_ERROR", str(error)) from error
             finally:
                 for name in reversed(names.values()):  # the first one's goes with the network of all
-                    with suppress(EngineError):  # one that has died says so in the next call
+                    with suppress(ContainerRuntimeError):  # one that has died says so in the next call
                         container_runtime.remove(name)
         if end.cause == "stopped":
             return JobOutcome("Stopped", "stopped on request")
@@ -113,14 +99,14 @@ class DockerLauncher:
         if outcome.status == "Completed":
             return outcome
         show_log(culprit, hosts[0])
-        return JobOutcome(outcome.status, said_by(culprit, hosts, outcome.message or ""))
+        return JobOutcome(outcome.status, with_host_name(culprit, hosts, outcome.message or ""))
 
     def _identity(self) -> dict[str, Any]:
-        if self._rootless:  # the container's root is the caller, and its other users are nobody's
+        if self._rootless:  # the container's root is the caller, and its other users are not mapped
             return {"user": "0:0", "environment": (f"{RUN_AS}=",)}
         return {"user": None if os.geteuid() == 0 else f"{os.geteuid()}:{os.getegid()}"}
 
-    def _run(self, job: Job, names: Mapping[Host, str], work: Callable[[], None]) -> End:
+    def _run(self, job: Job, names: Mapping[Host, str], work: Callable[[], None]) -> HostsResult:
         """Does the work; a stop, the time limit and the first host that fails end all containers."""
         wake, ended = threading.Event(), threading.Event()
         causes: list[str] = []
@@ -130,11 +116,11 @@ class DockerLauncher:
             wake.wait(job.timeout_seconds)
             if ended.is_set():
                 return
-            if failed:  # whoever else has failed by itself says so in this time
+            if failed:  # other hosts that failed by themselves are noticed in this time
                 ended.wait(_LOOK_AGAIN_SECONDS)
             causes.append("stopped" if job.stop.requested else "failed" if failed else "timeout")
             while not ended.is_set():  # it may not have been started yet
-                with suppress(EngineError):
+                with suppress(ContainerRuntimeError):
                     container_runtime.stop(tuple(names.values()), self.grace_seconds)
                 ended.wait(_LOOK_AGAIN_SECONDS)
 
@@ -144,7 +130,7 @@ class DockerLauncher:
                 last = ended.wait(_LOOK_AGAIN_SECONDS)  # once more after the end, for a container that was very quick
 
         def notice(host: Host) -> None:
-            with suppress(EngineError):  # one that has died says so to the next who asks
+            with suppress(ContainerRuntimeError):  # one that has died says so to the next who asks
                 while (code := container_runtime.wait_for(names[host])) is None and not ended.is_set():
                     ended.wait(_LOOK_AGAIN_SECONDS)
                 if code and not causes:
@@ -170,13 +156,13 @@ class DockerLauncher:
             thread.join()
         killed = (host for host, code in failed if code == _KILLED)  # before those that only noticed it
         culprit = next(killed, failed[0][0] if failed else None)
-        return End(next(iter(causes), None), culprit, fault)
+        return HostsResult(next(iter(causes), None), culprit, fault)
 
 
 def _outcome(
     job: Job, host: Host, state: container_runtime.ContainerState, fault: Exception | None, start: int
 ) -> JobOutcome:
-    message = left_message(job.step_type, host.base_dir)
+    message = written_message(job.step_type, host.base_dir)
     if state.exit_code == 0 and fault is None:
         return JobOutcome("Completed", message)
     if state.exit_code == 0:

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contract.names import BASE_DIR_VARIABLE, CLUSTER_PORT_VARIABLE, DEFAULT_BASE_DIR
-from pipeline.local.launch.exit_reason import exit_reason, last_lines, left_message
+from pipeline.local.launch.exit_reason import exit_reason, last_lines, written_message
 from pipeline.local.launch.host_processes import HostProcesses, signal_group
-from pipeline.local.launch.hosts import Host, collect, hosts_of, lay_out, log_size, said_by, show_log
+from pipeline.local.launch.hosts import Host, collect, hosts_of, lay_out, log_size, show_log, with_host_name
 from pipeline.local.launch.job import Job, JobOutcome, LaunchFault
 from pipeline.local.launch.spark import COMMANDS
 from pipeline.local.plan.parameters import PlanError
 from pipeline.local.plan.plan import JOB_TYPES, Step
-from pipeline.local.run.orphans import TEMPORARY, Hold, hold_step
+from pipeline.local.run.orphans import TEMPORARY, StepLock, lock_step
 from pipeline.local.run.staging import outputs_of
 from pipeline.local.store.store import remove
 
@@ -56,13 +56,13 @@ class ProcessLauncher:
     def launch(self, job: Job) -> JobOutcome:
         """Runs the program on each of the job's hosts to its end; raises LaunchFault where the system cannot start it.
 
-        Each host is a process with a base directory of its own. One that fails takes the others with it.
+        Each host is a process with its own base directory. Where one fails, the others are stopped.
         """
         hosts = hosts_of(job)
         job.log_path.parent.mkdir(parents=True, exist_ok=True)
         starts = {host: log_size(host.log_path) for host in hosts}
         try:
-            with hold_step(job.base_dir.parent) as hold:
+            with lock_step(job.base_dir.parent) as hold:
                 running = self._start_all(job, hosts, hold)
         except (FileNotFoundError, PermissionError) as error:
             return JobOutcome("Failed", f"cannot start {error.filename}: {error.strerror}")
@@ -78,14 +78,14 @@ class ProcessLauncher:
         if end.failed:
             code, lines = running[end.failed].returncode, last_lines(end.failed.log_path, 1, starts[end.failed])
             show_log(end.failed, hosts[0])
-            reason = left_message(job.step_type, end.failed.base_dir) or exit_reason(code, lines)
-            return JobOutcome("Failed", said_by(end.failed, hosts, reason))
+            reason = written_message(job.step_type, end.failed.base_dir) or exit_reason(code, lines)
+            return JobOutcome("Failed", with_host_name(end.failed, hosts, reason))
         folders = [output.folder for output in outputs_of(job.step_type, job.request, job.name)]
         if conflict := collect(hosts, folders):
             return JobOutcome("Failed", conflict)
-        return JobOutcome("Completed", left_message(job.step_type, job.base_dir))
+        return JobOutcome("Completed", written_message(job.step_type, job.base_dir))
 
-    def _start_all(self, job: Job, hosts: tuple[Host, ...], hold: Hold) -> dict[Host, subprocess.Popen[bytes]]:
+    def _start_all(self, job: Job, hosts: tuple[Host, ...], hold: StepLock) -> dict[Host, subprocess.Popen[bytes]]:
         lay_out(job, hosts)
         cluster = {CLUSTER_PORT_VARIABLE: str(_free_port())} if len(hosts) > 1 else {}
         running: dict[Host, subprocess.Popen[bytes]] = {}
@@ -129,7 +129,7 @@ class ProcessLauncher:
             **inherited,
             "PATH": os.pathsep.join(programs),  # smspark-submit's stand-in, and this environment's spark-submit
             "TZ": "UTC",  # a container's clock
-            "PYTHONUNBUFFERED": "1",  # the last lines before a kill are the ones somebody wants to read
+            "PYTHONUNBUFFERED": "1",  # keeps the last lines before a kill
             "PYTHONPATH": str(self.project_root),
             f"{job.step_type.upper()}_JOB_NAME": job.name,
             f"{job.step_type.upper()}_JOB_ARN": job.arn,
@@ -150,7 +150,7 @@ def localise(text: str, base_dir: Path) -> str:
 
 
 def _free_port() -> int:
-    """A port that nobody uses now; somebody else could take it before the hosts do, and they would say so."""
+    """A free port; if another program takes it before the hosts do, they fail with that error."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -42,7 +42,7 @@ class ContainerSettings:
 
     names: tuple[str, ...]  # of the containers; the first one's is that of their network, too
     output_dirs: tuple[Path, ...]  # where /opt/ml/output of each container goes
-    base_dir: Path  # where the job's inputs stand and its outputs go; no character that compose gives a meaning
+    base_dir: Path  # of the job's inputs and outputs; no character that compose gives a meaning
     labels: Mapping[str, str]
     user: str | None  # "uid:gid"; None: as the image starts
     environment: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ def adapted(content: Mapping[str, Any], settings: ContainerSettings) -> dict[str
             service["network_mode"] = "none"
     if alone:
         del changed["networks"]
-    else:  # a network of its own can be removed with it
+    else:  # a separate network can be removed with the job
         network = {"name": settings.names[0], "labels": dict(settings.labels), "internal": settings.isolated}
         changed["networks"][_NETWORK] = network
     return changed
@@ -112,7 +112,7 @@ class JobContainer(sdk_image._SageMakerContainer):  # type: ignore[misc]
     def _cleanup(self, dirs_to_delete: Any = None) -> None:
         settings, root = self.sagemaker_session.settings, Path(self.container_root)
         for host, folder in zip(self.hosts, settings.output_dirs, strict=True):
-            # The reason of a failure stands there, and the SDK would delete it.
+            # It has the reason of a failure, and the SDK would delete it.
             shutil.copytree(root / host / "output", folder, dirs_exist_ok=True)
         if (root / "model").is_dir():  # one folder, which all hosts see
             shutil.copytree(root / "model", settings.base_dir / "model", dirs_exist_ok=True)
@@ -142,7 +142,7 @@ logging.getLogger("sagemaker").setLevel(logging.ERROR)  # it narrates; what matt
 def run_job(step_type: str, name: str, request: Mapping[str, Any], settings: ContainerSettings) -> None:
     """Run a Processing or Training job whose request has file:// URIs to its end; raises RuntimeError if it failed.
 
-    Its outputs, its model and its output folder then stand below `settings.base_dir`.
+    Its outputs, its model and its output folder are then in `settings.base_dir`.
     """
     client = JobSession(settings).sagemaker_client
     if step_type == "Training":

@@ -1,4 +1,4 @@
-"""What AggregateOnSpark needs on this machine, found out before anything runs."""
+"""What AggregateOnSpark needs on this machine, checked before anything runs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def require_spark_here() -> None:
 
 
 def require_spark_image(name: str) -> None:
-    """Raises EngineError where the image for containers is missing, or was built from other files."""
+    """Raises ContainerRuntimeError where the image for containers is missing, or was built from other files."""
     require_image(name, spark_image_content(), SPARK_BUILD)
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipeline.local.plan.expressions import ExpressionError, Scope, evaluate
+from pipeline.local.plan.expressions import ExpressionError, evaluate
+
+if TYPE_CHECKING:
+    from pipeline.local.plan.scope import RunScope
 
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "Equals": operator.eq,
@@ -17,12 +20,12 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def all_hold(conditions: Sequence[Mapping[str, Any]], scope: Scope) -> bool:
+def all_hold(conditions: Sequence[Mapping[str, Any]], scope: RunScope) -> bool:
     """Whether every condition of the list holds; raises ExpressionError where one cannot be evaluated."""
     return all(holds(condition, scope) for condition in conditions)
 
 
-def holds(condition: Mapping[str, Any], scope: Scope) -> bool:
+def holds(condition: Mapping[str, Any], scope: RunScope) -> bool:
     """Whether one condition holds; raises ExpressionError where it cannot be evaluated."""
     kind = condition["Type"]
     if kind == "Not":

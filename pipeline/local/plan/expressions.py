@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.local.plan.scope import RunScope
 
 Value = str | int | float | bool
 
@@ -18,31 +21,6 @@ _NAME_MEMBERS = ("OutputName", "InputName", "ChannelName", "Name")
 
 class ExpressionError(Exception):
     """An expression that has no value; the message is the reason the step fails with."""
-
-
-class Scope(Protocol):
-    """Where expressions find their values."""
-
-    @property
-    def parameters(self) -> Mapping[str, Value]:
-        """Values of the pipeline parameters."""
-        ...
-
-    def execution(self, name: str) -> str | None:
-        """The execution variable `name`, or None if there is no such one."""
-        ...
-
-    def properties(self, step: str) -> Mapping[str, Any]:
-        """The Describe-shaped response of a step that has ended."""
-        ...
-
-    def property_file(self, step: str, name: str) -> str:
-        """The S3 location of a property file of a step that has ended."""
-        ...
-
-    def read_json(self, uri: str) -> object:
-        """The JSON document at an S3 location; raises FileNotFoundError or ValueError."""
-        ...
 
 
 def function_of(value: object) -> str | None:
@@ -67,8 +45,8 @@ def references(value: object) -> Iterator[str]:
             yield from references(item)
 
 
-def evaluate(value: object, scope: Scope) -> Any:  # noqa: ANN401 (any JSON value comes in and goes out)
-    """`value` with each expression in it, at any depth, replaced by what it stands for; raises ExpressionError."""
+def evaluate(value: object, scope: RunScope) -> Any:  # noqa: ANN401 (any JSON value comes in and goes out)
+    """`value` with each expression in it, at any depth, replaced by its value; raises ExpressionError."""
     match function_of(value), value:
         case "Get", {"Get": str(path)}:
             return _get(path, scope)
@@ -139,7 +117,7 @@ def _holding(value: object) -> str:
     return f"there is the value {value!r}"
 
 
-def _get(path: str, scope: Scope) -> object:
+def _get(path: str, scope: RunScope) -> object:
     kind, _, rest = path.partition(".")
     if kind == "Parameters" and rest in scope.parameters:
         return scope.parameters[rest]
@@ -151,7 +129,7 @@ def _get(path: str, scope: Scope) -> object:
     raise ExpressionError(f'"{path}" is not known to a local run')
 
 
-def _json_get(json_get: Mapping[str, Any], scope: Scope) -> Value:
+def _json_get(json_get: Mapping[str, Any], scope: RunScope) -> Value:
     uri, what = _json_location(json_get, scope)
     try:
         document = scope.read_json(uri)
@@ -165,7 +143,7 @@ def _json_get(json_get: Mapping[str, Any], scope: Scope) -> Value:
     return value
 
 
-def _json_location(json_get: Mapping[str, Any], scope: Scope) -> tuple[str, str]:
+def _json_location(json_get: Mapping[str, Any], scope: RunScope) -> tuple[str, str]:
     if "PropertyFile" not in json_get:
         uri = str(evaluate(json_get["S3Uri"], scope))
         return uri, uri

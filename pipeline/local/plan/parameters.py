@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.contract.parameters import prefix_conflict
+from pipeline.contract.parameters import prefix_conflict, with_any_reason
 from pipeline.local.plan.expressions import Value
 
 _CONSTANT = re.compile(r"\$\{([A-Za-z0-9_:.]+)\}")
@@ -20,7 +20,7 @@ class PlanError(Exception):
 
 
 @dataclass(frozen=True)
-class Parameter:
+class DeclaredParameter:
     """A pipeline parameter as the definition declares it."""
 
     name: str
@@ -29,10 +29,10 @@ class Parameter:
     allowed: tuple[str, ...] = ()  # empty: any value
 
 
-def declared_parameters(definition: Mapping[str, Any]) -> tuple[Parameter, ...]:
+def declared_parameters(definition: Mapping[str, Any]) -> tuple[DeclaredParameter, ...]:
     """The parameters of a definition, in its order."""
     return tuple(
-        Parameter(
+        DeclaredParameter(
             name=entry["Name"],
             type=entry["Type"],
             default=entry.get("DefaultValue"),
@@ -42,18 +42,31 @@ def declared_parameters(definition: Mapping[str, Any]) -> tuple[Parameter, ...]:
     )
 
 
-def _meant(name: str, known: Iterable[str]) -> str:
+def _suggestion(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     return f' (did you mean "{close[0]}"?)' if close else ""
 
 
-def bind_parameters(parameters: Sequence[Parameter], overrides: Mapping[str, Value]) -> dict[str, Value]:
+def parse_parameters(items: Sequence[str]) -> dict[str, str]:
+    """`NAME=VALUE` items as a mapping; raises PlanError for one without `=` and for a name given twice."""
+    parsed: dict[str, str] = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise PlanError(f'--param "{item}" is not NAME=VALUE')
+        if name.strip() in parsed:
+            raise PlanError(f"--param {name.strip()} is given twice")
+        parsed[name.strip()] = value
+    return with_any_reason(parsed)
+
+
+def bind_parameters(parameters: Sequence[DeclaredParameter], overrides: Mapping[str, Value]) -> dict[str, Value]:
     """A value for each parameter; text is read as the parameter's type, as StartPipelineExecution does.
 
     Raises PlanError for an unknown name, a value of the wrong type or outside the enumeration, and a missing value.
     """
     known = {parameter.name: parameter for parameter in parameters}
-    problems = [f'there is no parameter "{name}"{_meant(name, known)}' for name in overrides if name not in known]
+    problems = [f'there is no parameter "{name}"{_suggestion(name, known)}' for name in overrides if name not in known]
     bound: dict[str, Value] = {}
     for parameter in parameters:
         value = overrides.get(parameter.name, parameter.default)
@@ -72,7 +85,7 @@ def bind_parameters(parameters: Sequence[Parameter], overrides: Mapping[str, Val
     return bound
 
 
-def _typed(parameter: Parameter, value: Value) -> Value:
+def _typed(parameter: DeclaredParameter, value: Value) -> Value:
     """`value` as the type of `parameter`; raises ValueError that names both."""
     if parameter.allowed and value not in parameter.allowed:
         raise ValueError(f'parameter "{parameter.name}" is one of {", ".join(parameter.allowed)}, not {value!r}')
@@ -98,7 +111,7 @@ def _read(type_name: str, value: Value) -> Value | None:
     return number if math.isfinite(number) else None
 
 
-def _listing(parameters: Sequence[Parameter]) -> str:
+def _listing(parameters: Sequence[DeclaredParameter]) -> str:
     if not parameters:
         return "The pipeline has no parameters."
     lines = [
@@ -111,7 +124,7 @@ def _listing(parameters: Sequence[Parameter]) -> str:
 
 def bind_constants(definition: Mapping[str, Any], constants: Mapping[str, str]) -> dict[str, Any]:
     """The definition with each `${Name}` replaced; raises PlanError for missing constants and for unused ones."""
-    used = {name for text in _texts(definition) for name in _CONSTANT.findall(text)}
+    used = {name for text in texts(definition) for name in _CONSTANT.findall(text)}
     problems = []
     if missing := sorted(used - constants.keys()):
         problems.append(f"the definition needs a value for {', '.join(f'${{{name}}}' for name in missing)}")
@@ -123,15 +136,13 @@ def bind_constants(definition: Mapping[str, Any], constants: Mapping[str, str]) 
     return dict(bound)
 
 
-def _texts(value: object) -> Iterator[str]:
+def texts(value: object) -> Iterator[str]:
+    """All texts of a JSON value."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
+    elif isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from texts(item)
 
 
 def _substitute(value: Any, constants: Mapping[str, str]) -> Any:  # noqa: ANN401 (any JSON value)

@@ -41,7 +41,7 @@ class PropertyFile:
 
 @dataclass(frozen=True)
 class Branch:
-    """The side of a Condition step that a step stands on."""
+    """The branch of a Condition step that a step is in."""
 
     condition: str
     outcome: bool
@@ -164,7 +164,7 @@ def _retry_policy(entry: dict[str, Any]) -> RetryPolicy:
 
 
 def _in_order(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """The steps, each after its predecessors and otherwise in the definition's order; there are no circles."""
+    """The steps, each after its predecessors and otherwise in the definition's order; there are no cycles."""
     ordered: dict[str, Step] = {}
     waiting = list(steps)
     while waiting:

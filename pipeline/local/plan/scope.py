@@ -49,7 +49,9 @@ class RunScope:
         for output in self.properties(step).get("ProcessingOutputConfig", {}).get("Outputs", []):
             if output["OutputName"] == file.output_name:
                 return join_uri(output["S3Output"]["S3Uri"], file.path)
-        raise ExpressionError(f'property file "{name}" stands in output "{file.output_name}", which step {step} lacks')
+        raise ExpressionError(
+            f'property file "{name}" is in output "{file.output_name}", which is not one of step {step}'
+        )
 
     def read_json(self, uri: str) -> object:
         """The JSON document at an S3 location; raises FileNotFoundError or ValueError."""

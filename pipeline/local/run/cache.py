@@ -24,8 +24,8 @@ from pipeline.local.store.store_errors import naming
 # The day is part of a key, so that an entry cannot be found again after its day has ended everywhere.
 _KEPT_SECONDS = 2 * 24 * 3600.0
 
-# What says who may work, where, for how long, and where results go: on this machine none of it changes a result.
-_LEFT_OUT = {
+# Permissions, resources, time limits and output locations: they do not change a result on this machine.
+_EXCLUDED = {
     "RoleArn",
     "Tags",
     "StoppingCondition",
@@ -75,7 +75,7 @@ def cache_key(
 
     `code` is the digest of the code that steps run, and `day` the UTC date, because a step may look at the calendar.
     """
-    visible = {name: value for name, value in request.items() if name not in _LEFT_OUT}
+    visible = {name: value for name, value in request.items() if name not in _EXCLUDED}
     inputs = [(item.name, item.folder, digests.of_all(found[item.name])) for item in inputs_of(request)]
     visible.pop("ProcessingInputs", None)
     visible["InputDataConfig"] = [
@@ -125,13 +125,13 @@ class Cache:
         return tuple(written)
 
     def save(self, key: str, execution_id: str, message: str | None, produced: tuple[Produced, ...]) -> None:
-        """Stores copies of a job's files; the entry appears whole. An entry that stands there already is replaced."""
+        """Stores copies of a job's files; the entry appears whole. An existing entry is replaced."""
         building = self._store.temporary()
         try:
             self._build(building, execution_id, message, produced)
             self._publish(building, self._root / key)
         except OSError:
-            remove(building)  # the disk may be full: it must not hold what nobody finds
+            remove(building)  # the disk may be full: it must not hold unreachable files
             raise
 
     def _build(self, building: Path, execution_id: str, message: str | None, produced: tuple[Produced, ...]) -> None:

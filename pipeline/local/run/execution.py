@@ -1,4 +1,4 @@
-"""One run in progress: which step may start, what its end means for the others, and the run's record on the way."""
+"""One run in progress: starts steps when their predecessors have succeeded, and keeps the run's record."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from pipeline.local.plan.describe_responses import execution_arn
 from pipeline.local.plan.expressions import ExpressionError, evaluate
 from pipeline.local.plan.plan import JOB_TYPES, STEP_TYPES, Plan, Step
 from pipeline.local.plan.scope import RunScope
-from pipeline.local.run.job_step import JobContext, JobResult, JobStep, new_job_name
+from pipeline.local.run.job_step import JobContext, JobResult, JobRun, new_job_name
 from pipeline.local.run.progress import Listener
 from pipeline.local.run.staging import StagingError
-from pipeline.local.store.registry import Registry, RegistryError
+from pipeline.local.store.registry import LocalRegistry, RegistryError
 from pipeline.local.store.run_record import (
     EXECUTING,
     FAILED,
@@ -29,7 +29,7 @@ from pipeline.local.store.run_record import (
     SKIPPED,
     STOPPED,
     SUCCEEDED,
-    Failure,
+    RunFailure,
     RunResult,
     StepResult,
     save_run,
@@ -40,27 +40,27 @@ _LOG_LINES = 20
 
 
 @dataclass(frozen=True)
-class JobEnded:
-    """A job's thread says how the job ended."""
+class JobFinished:
+    """A job has ended."""
 
     step: str
     result: JobResult
 
 
 @dataclass(frozen=True)
-class JobWaits:
-    """A job could not be started, and is tried again: why, and when."""
+class JobRetryScheduled:
+    """A job could not be started, and will be retried."""
 
     step: str
     reason: str
 
 
 @dataclass(frozen=True)
-class StopAsked:
-    """Somebody wants the run to stop."""
+class StopRequested:
+    """A request to stop the run."""
 
 
-Event = JobEnded | JobWaits | StopAsked
+Event = JobFinished | JobRetryScheduled | StopRequested
 
 
 class Execution:
@@ -78,7 +78,7 @@ class Execution:
         self._plan, self._context, self._listener = plan, context, listener
         self._max_parallel = max_parallel
         self._run = record
-        self._jobs: dict[str, JobStep] = {}
+        self._jobs: dict[str, JobRun] = {}
         self._end_status: str | None = None  # set when nothing new may start
         self._events = events
 
@@ -100,10 +100,10 @@ class Execution:
         return self._run
 
     def _handle(self, event: Event) -> None:
-        if isinstance(event, StopAsked):
+        if isinstance(event, StopRequested):
             self._end(STOPPED)
             return
-        if isinstance(event, JobWaits):
+        if isinstance(event, JobRetryScheduled):
             self._change(replace(self._run.step(event.step), reason=event.reason))
             return
         del self._jobs[event.step]
@@ -165,7 +165,7 @@ class Execution:
             if step.type in JOB_TYPES:
                 self._start_job(step, started)
             else:
-                self._finish(self._own_work(step, started))
+                self._finish(self._run_inline(step, started))
         except (ExpressionError, RegistryError, StagingError, StoreError) as error:
             self._finish(replace(started, status=FAILED, reason=str(error)))
         except OSError as error:
@@ -175,8 +175,12 @@ class Execution:
         name = new_job_name(self._run.execution_id, step.name)
         request = evaluate(step.arguments, self._scope(name))
         try:
-            job = JobStep(
-                self._context, step, request, name, lambda why: self._events.put(JobWaits(step.name, shorten(why)))
+            job = JobRun(
+                self._context,
+                step,
+                request,
+                name,
+                lambda why: self._events.put(JobRetryScheduled(step.name, shorten(why))),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ExpressionError(f"the request is not one of a {step.type} job: {error!r}") from error
@@ -184,8 +188,8 @@ class Execution:
         threading.Thread(target=self._work, args=(step.name, job), name=step.name, daemon=True).start()
         self._jobs[step.name] = job
 
-    def _work(self, name: str, job: JobStep) -> None:
-        """The body of a job's thread: whatever happens, the runner hears of an end."""
+    def _work(self, name: str, job: JobRun) -> None:
+        """The body of a job's thread; always sends JobFinished."""
         try:
             result = job.run()
         except Exception as error:
@@ -195,12 +199,12 @@ class Execution:
                 with log.open("a") as text:
                     traceback.print_exc(file=text)
             result = JobResult(FAILED, f"the local runner failed: {type(error).__name__}: {error}")
-        self._events.put(JobEnded(name, result))
+        self._events.put(JobFinished(name, result))
 
     def _log(self, step: str) -> Path:
         return self._context.store.step_folder(self._run.execution_id, step) / "logs" / "job.log"
 
-    def _own_work(self, step: Step, started: StepResult) -> StepResult:
+    def _run_inline(self, step: Step, started: StepResult) -> StepResult:
         """A Condition, Fail or RegisterModel step; returns its end."""
         scope = self._scope()
         if step.type == "Condition":
@@ -212,7 +216,7 @@ class Execution:
             return replace(started, status=FAILED, reason=shorten(reason, FAIL_MESSAGE_CHARACTERS))
         if step.type == "RegisterModel":
             arn = execution_arn(self._run.pipeline_name, self._run.execution_id)
-            package = Registry(self._context.store).register(request, f"{arn}/step/{step.name}")
+            package = LocalRegistry(self._context.store).register(request, f"{arn}/step/{step.name}")
             return replace(started, status=SUCCEEDED, properties=package)
         raise ExpressionError(f"type {step.type} is none of {', '.join(STEP_TYPES)}")
 
@@ -225,23 +229,23 @@ class Execution:
             lines: tuple[str, ...] = ()
             if result.log_path:
                 lines = last_lines(self._context.store.root / result.log_path, _LOG_LINES)
-            failure = Failure(result.name, result.reason or "no reason given", lines)
+            failure = RunFailure(result.name, result.reason or "no reason given", lines)
             self._run = replace(self._run, failure=failure)
         self._change(result)
         if result.status == FAILED:
             self._end(FAILED)
 
     def _end(self, status: str) -> None:
-        """Lets nothing new start, and stops what runs. The first cause gives the run its status."""
+        """Starts nothing more, and stops running jobs. The first cause sets the run's status."""
         self._end_status = self._end_status or status
         self._stop_jobs()
 
     def _abandon(self) -> None:
-        """Ends the jobs when the runner itself cannot go on, and waits for them."""
+        """Stops the jobs when the runner itself fails, and waits for them."""
         self._stop_jobs()
         while self._jobs:
             event = self._events.get()
-            if isinstance(event, JobEnded):
+            if isinstance(event, JobFinished):
                 del self._jobs[event.step]
 
     def _stop_jobs(self) -> None:

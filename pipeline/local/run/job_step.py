@@ -37,7 +37,7 @@ class JobContext:
 
 @dataclass(frozen=True)
 class JobResult:
-    """How a job step ended."""
+    """The result of a job step."""
 
     status: str
     reason: str | None = None
@@ -52,15 +52,15 @@ def new_job_name(execution_id: str, step: str) -> str:
     return f"pipelines-{execution_id}-{step[:32]}-{os.urandom(5).hex()}"
 
 
-class JobStep:
-    """One step on its way; the runner calls `run` in a thread."""
+class JobRun:
+    """One job step; the runner calls `run` in a thread."""
 
     def __init__(
-        self, context: JobContext, step: Step, request: dict[str, Any], job_name: str, waits: Callable[[str], None]
+        self, context: JobContext, step: Step, request: dict[str, Any], job_name: str, on_retry: Callable[[str], None]
     ) -> None:
-        """`waits` is told why the step has not begun, and when it is tried again."""
+        """`on_retry` is called with the reason and the delay of a retry."""
         self._context, self._step, self._request, self._job_name = context, step, request, job_name
-        self._waits = waits
+        self._on_retry = on_retry
         self._inputs = inputs_of(request)
         self._outputs = outputs_of(step.type, request, job_name)
         self._folder = context.store.step_folder(context.execution_id, step.name)
@@ -129,7 +129,7 @@ class JobStep:
             )
             return self._context.launcher.launch(self._job())
 
-        outcome, attempts = with_retries(attempt, self._step.retry_policies, self.stop, self._waits)
+        outcome, attempts = with_retries(attempt, self._step.retry_policies, self.stop, self._on_retry)
         if outcome.status != "Completed":
             status = STOPPED if outcome.status == "Stopped" else FAILED
             self._collect(produced(base_dir, tuple(output for output in self._outputs if output.continuous)))
@@ -138,7 +138,7 @@ class JobStep:
         if unchanged:
             self._cache.save(key, self._context.execution_id, outcome.message, files)
         written = self._collect(files)
-        remove(base_dir)  # its outputs are in the store; a failed step's folder stays for whoever looks into it
+        remove(base_dir)  # its outputs are in the store; a failed step's folder is kept for diagnosis
         properties = self._properties(outcome.message, started_at)
         return JobResult(SUCCEEDED, None, False, attempts, written, properties)
 
@@ -178,7 +178,7 @@ def with_retries(
     attempt: Callable[[], JobOutcome],
     policies: tuple[RetryPolicy, ...],
     stop: StopSignal,
-    waits: Callable[[str], None],
+    on_retry: Callable[[str], None],
 ) -> tuple[JobOutcome, int]:
     """Makes attempts until one has an outcome or its fault's policy is used up; returns it and the number of attempts.
 
@@ -201,7 +201,7 @@ def with_retries(
                 return JobOutcome("Failed", f"{fault.exception_type}: {fault} (attempts: {attempts})"), attempts
             used[policy] = retries + 1
             seconds = policy.interval_seconds * policy.backoff_rate**retries
-            waits(f"{fault.exception_type}: {fault}; tried again in {seconds:g} s")
+            on_retry(f"{fault.exception_type}: {fault}; retry in {seconds:g} s")
             wake.wait(seconds)
     return JobOutcome("Stopped", "stopped on request"), attempts
 

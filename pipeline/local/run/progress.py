@@ -1,10 +1,10 @@
-"""Shows a run while it lasts: a live table in a terminal, plain lines elsewhere, nothing when asked to be quiet."""
+"""Shows the progress of a run: a live table in a terminal, plain lines elsewhere, nothing with --quiet."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from pipeline.local.store.run_record import (
     EXECUTING,
@@ -31,36 +31,20 @@ _STYLES = {
 }
 
 
-class Listener(Protocol):
-    """Told of each change of a run, always from the thread that runs it."""
+class Listener:
+    """Called at each change of a run, always from the thread that runs it; this one prints nothing."""
 
     def run_started(self, run: RunResult) -> None:
-        """The run begins, or goes on."""
-        ...
+        """The run starts, or is resumed."""
 
     def step_changed(self, run: RunResult, step: StepResult) -> None:
         """A step has started, ended, or been skipped."""
-        ...
 
     def run_ended(self, run: RunResult) -> None:
         """The run has Succeeded, Failed or been Stopped."""
-        ...
 
 
-class Quiet:
-    """Says nothing."""
-
-    def run_started(self, run: RunResult) -> None:
-        """Says nothing."""
-
-    def step_changed(self, run: RunResult, step: StepResult) -> None:
-        """Says nothing."""
-
-    def run_ended(self, run: RunResult) -> None:
-        """Says nothing."""
-
-
-class Lines:
+class PlainProgress(Listener):
     """One plain line for each change, for pipes and logs."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -87,7 +71,7 @@ class Lines:
         self._stream.flush()
 
 
-class LiveTable:
+class LiveProgress(Listener):
     """A table of the steps that is redrawn in place; it stays on the screen when the run has ended."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -106,7 +90,7 @@ class LiveTable:
         self._live.start()
 
     def step_changed(self, run: RunResult, step: StepResult) -> None:
-        """Takes up the change; the next redraw shows it."""
+        """Keeps the change for the next redraw."""
         self._run = run
 
     def run_ended(self, run: RunResult) -> None:
@@ -134,7 +118,7 @@ class LiveTable:
 
 
 def describe(step: StepResult) -> str:
-    """A step's status, time and what is special about it, in one line; of a condition, what it found."""
+    """A step's status, time and notes in one line; of a condition, its outcome."""
     note = _note(step)
     untimed = step.started_at is None or step.reused or step.outcome is not None
     taken = "" if untimed else f" in {_elapsed(step.started_at or 0.0, step.ended_at)}"
@@ -148,7 +132,7 @@ def _end(step: StepResult) -> str:
 def _note(step: StepResult) -> str:
     notes = []
     if step.reused:
-        notes.append("kept from before")
+        notes.append("reused")
     if step.cached:
         notes.append("cached")
     if step.attempts > 1:
@@ -166,5 +150,5 @@ def listener_for(stream: TextIO | None = None, *, quiet: bool = False) -> Listen
     """The listener that suits the stream (default: stderr)."""
     stream = stream or sys.stderr
     if quiet:
-        return Quiet()
-    return LiveTable(stream) if stream.isatty() else Lines(stream)
+        return Listener()
+    return LiveProgress(stream) if stream.isatty() else PlainProgress(stream)

@@ -1,4 +1,4 @@
-"""Which runs are alive, and what to do about those that were killed."""
+"""Detects runs that were killed, and marks them as stopped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SECONDS_FOR_LOCK = 2.0
 
 
 class RunLock:
-    """Shows other processes that a run is alive; the operating system lets go of it when this process dies.
+    """Shows other processes that a run is alive; the operating system releases it when this process ends.
 
     A run that leaves the block without `withdraw` counts as killed.
     """
@@ -46,7 +46,7 @@ class RunLock:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Lets go of the lock."""
+        """Releases the lock."""
         os.close(self._descriptor)
 
 
@@ -84,7 +84,7 @@ def _mark_killed(store: Store, execution_id: str) -> bool:
 
 
 def mark_stopped(store: Store, execution_id: str, reason: str) -> bool:
-    """Says of a run that executes no longer that it was stopped; false if its record has an end already.
+    """Marks a run that no longer executes as stopped; false if its record has an end already.
 
     Raises RunError where there is no record, or it is damaged.
     """

@@ -1,4 +1,4 @@
-"""What a run of our pipeline came to: the object that `run_local --json` prints."""
+"""The summary of a run: the object that `run_local --json` prints."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pipeline.contract import names as c
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import current_workload
 from pipeline.local.local_deployment import ARTIFACT_BUCKET, MODEL_PACKAGE_GROUP
-from pipeline.local.store.registry import Registry
+from pipeline.local.store.registry import LocalRegistry
 from pipeline.local.store.run_record import FAILED, STOPPED, SUCCEEDED, RunResult
 from pipeline.local.store.store import Store, join_uri
 
 
-def describe_run(run: RunResult, store: Store) -> dict[str, Any]:
+def run_summary(run: RunResult, store: Store) -> dict[str, Any]:
     """Execution, decision, steps, metrics, package, failure, report, predictions, monitor, events; JSON types only.
 
     `metrics` is what this run evaluated; `last_evaluated` the last evaluation, for a run that trained nothing.
@@ -90,11 +90,11 @@ def _output_uri(run: RunResult, step: str, channel: str, file: str) -> str | Non
 
 
 def _monitor(monitor: dict[str, Any], run: RunResult, store: Store) -> dict[str, Any]:
-    """What the night's monitor says in a sentence, what it alarms about, and its page, kept beside the run's record."""
+    """The monitor's summary, its alarms, and its report, copied beside the run's record."""
     page = _existing(store, _output_uri(run, "Predict", c.MONITOR_CHANNEL, c.MONITOR_REPORT_FILE))
     kept = store.run_folder(run.execution_id) / c.MONITOR_REPORT_FILE
     if page and "failure" not in monitor:
-        with suppress(OSError):  # the run has ended: what it came to is said, with or without this copy
+        with suppress(OSError):  # the run has ended; the copy is optional
             store.copy(Path(page), kept)
     return {
         "summary": monitor["summary"],
@@ -104,7 +104,7 @@ def _monitor(monitor: dict[str, Any], run: RunResult, store: Store) -> dict[str,
 
 
 def _extra(run: RunResult, store: Store, spec: Spec) -> dict[str, Any]:
-    """What the workload's extra steps of this run say, by the channel that the next run's Prepare reads."""
+    """Summaries of the workload's extra steps, by the channel that the next run's Prepare reads."""
     found = {}
     for key in spec.seed_objects:
         channel, _, file = key.partition("/")
@@ -132,7 +132,7 @@ def _existing(store: Store, uri: str | None) -> str | None:
 
 def _model_package(run: RunResult, store: Store) -> dict[str, Any] | None:
     arn = run.step("Register").properties.get("ModelPackageArn")
-    for package in Registry(store).packages(MODEL_PACKAGE_GROUP):
+    for package in LocalRegistry(store).packages(MODEL_PACKAGE_GROUP):
         if arn is not None and package["ModelPackageArn"] == arn:
             return {
                 "version": package["ModelPackageVersion"],

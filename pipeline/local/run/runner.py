@@ -1,8 +1,8 @@
 """Runs a plan on this machine: starts each step when those it depends on have succeeded, independent ones in parallel.
 
 As in SageMaker Pipelines, nothing new starts once a step has failed; steps that are still running are stopped. A step
-that depends on one that a condition left out is left out too. Conditions, Fail and RegisterModel are the runner's own
-work; jobs go to a launcher.
+that depends on one that a condition left out is left out too. Conditions, Fail and RegisterModel run in
+the runner itself; jobs go to a launcher.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pipeline.local.launch.job import Launcher
 from pipeline.local.plan.plan import JOB_TYPES, Plan, load_plan
 from pipeline.local.run.cache import Cache
-from pipeline.local.run.execution import Event, Execution, StopAsked
+from pipeline.local.run.execution import Event, Execution, StopRequested
 from pipeline.local.run.job_step import JobContext
-from pipeline.local.run.progress import Listener, Quiet
+from pipeline.local.run.progress import Listener
 from pipeline.local.run.recovery import RunLock, mark_killed_runs, mark_stopped
 from pipeline.local.run.staging import check as check_staging
 from pipeline.local.store.digests import DigestMemory
@@ -44,7 +44,7 @@ def run(
     max_parallel: int | None = None,
     code: str = "",
 ) -> RunResult:
-    """Runs a plan, or with `resume` goes on with the run of that execution id, and returns how it ended.
+    """Runs a plan, or resumes the run of that execution id, and returns its result.
 
     `code` is the digest of the code that the steps run (see `digests.code_digest`); it is part of each cache key. A
     resumed run keeps its own parameters and constants, and the steps that had succeeded. With `use_cache` false,
@@ -71,7 +71,7 @@ def run(
         context = JobContext(started.execution_id, store, launcher, DigestMemory(store), use_cache, code, day)
         workers = max_parallel or os.cpu_count() or 1
         try:
-            ended = Execution(plan, context, started, events, listener or Quiet(), workers).run()
+            ended = Execution(plan, context, started, events, listener or Listener(), workers).run()
         except OSError as error:
             reason = explain(error, store.root)
             with suppress(OSError, RunError):
@@ -83,7 +83,7 @@ def run(
 
 
 def _day(parameters: Mapping[str, object]) -> str:
-    """What `today` means to the run's jobs: results of another day are no answer."""
+    """The day of the run's jobs, part of each cache key."""
     try:
         return datetime.now(ZoneInfo(str(parameters.get("TimeZone", "UTC")))).date().isoformat()
     except (ZoneInfoNotFoundError, ValueError, OSError):  # Prepare says what is wrong with it
@@ -114,7 +114,7 @@ def _existing(store: Store, execution_id: str) -> str:
 
 
 def _resumed(plan: Plan, store: Store, previous: RunResult) -> RunResult:
-    """The record of a run that goes on: what had succeeded, and still has its outputs, is kept. Raises RunError."""
+    """The record of a resumed run: steps that succeeded and still have their outputs are kept. Raises RunError."""
     if previous.status == SUCCEEDED:
         raise RunError(f"run {previous.execution_id} has succeeded: there is nothing to resume; start a new run")
     if previous.definition_sha256 != plan.definition_sha256:
@@ -137,7 +137,7 @@ def _resumed(plan: Plan, store: Store, previous: RunResult) -> RunResult:
 
 @contextmanager
 def _signals(events: SimpleQueue[Event]) -> Iterator[None]:
-    """Turns signals that end a program into requests to stop. Only the main thread may: elsewhere nothing is changed.
+    """Turns SIGINT, SIGTERM and SIGHUP into requests to stop; only in the main thread.
 
     SIGHUP (the terminal is gone) counts too, unless it is ignored, as under nohup.
     """
@@ -146,7 +146,7 @@ def _signals(events: SimpleQueue[Event]) -> Iterator[None]:
         return
 
     def ask(_number: int, _frame: FrameType | None) -> None:
-        events.put(StopAsked())
+        events.put(StopRequested())
 
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:

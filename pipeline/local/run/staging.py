@@ -204,7 +204,7 @@ def _write_config(store: Store, base_dir: Path, job_name: str, request: Mapping[
 
 
 def _with_local_places(store: Store, request: Mapping[str, Any]) -> dict[str, Any]:
-    """The request with paths of this machine in place of S3 locations: a job names them to people."""
+    """The request with paths of this machine in place of S3 locations: a job names them in messages."""
     local: dict[str, Any] = copy.deepcopy(dict(request))
     entries = [entry["S3Input"] for entry in local.get("ProcessingInputs", [])]
     entries += [entry["S3Output"] for entry in local.get("ProcessingOutputConfig", {}).get("Outputs", [])]
@@ -236,7 +236,7 @@ def _regular_files(folder: Path) -> list[tuple[str, Path]]:
 def pack(folder: Path, archive: Path) -> None:
     """Packs a folder into a tar.gz of which each byte depends on the files' names and content alone."""
     archive.parent.mkdir(parents=True, exist_ok=True)
-    # Level 1: a model of a few megabytes stays on this disk; nobody pays for its transfer.
+    # Level 1: a model of a few megabytes stays on this diskand is not transferred.
     with (
         archive.open("wb") as raw,
         gzip.GzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0) as packed,

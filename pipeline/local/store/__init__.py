@@ -1,1 +1,1 @@
-"""The folder that stands in for S3, the model registry and the history of runs."""
+"""The folder that replaces S3, the model registry and the history of runs."""

@@ -36,7 +36,7 @@ class DigestMemory:
         known = self._known.pop(key, None)
         digest = known or file_digest(item.path)
         if time.time_ns() - item.mtime_ns > _SETTLED_NS:
-            self._known[key] = digest  # the last used stand last, and stay longest
+            self._known[key] = digest  # the last used are last, and are kept longest
             self._changed = self._changed or known is None
         return digest
 

@@ -1,4 +1,4 @@
-"""Tells the next run what the registry holds, as a function does in the cloud: the champion, the last registration."""
+"""Makes champion/ and evaluated/registered.json follow the local registry, as the approval function does in AWS."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pipeline.contract.promotion import (
 from pipeline.contract.retrain_policy import LAST_EVALUATED_KEY, REGISTERED_KEY, is_unregistered, registration
 from pipeline.local.store.digests import file_digest
 from pipeline.local.store.locks import locked
-from pipeline.local.store.registry import Registry
+from pipeline.local.store.registry import LocalRegistry
 from pipeline.local.store.store import Store, remove
 from pipeline.local.store.store_errors import StoreError, shown
 
@@ -44,7 +44,7 @@ def note_registration(store: Store, group: str, bucket: str) -> None:
     """Write evaluated/registered.json if the candidate that was to be registered is in the registry; idempotent."""
     last_evaluated, noted = (_read(store, f"s3://{bucket}/{key}") for key in (LAST_EVALUATED_KEY, REGISTERED_KEY))
     if last_evaluated and is_unregistered(last_evaluated, noted):
-        found = registration(last_evaluated, reversed(Registry(store).packages(group)))
+        found = registration(last_evaluated, reversed(LocalRegistry(store).packages(group)))
         if found:
             store.write_json(store.object_path(f"s3://{bucket}/{REGISTERED_KEY}"), found)
 
@@ -73,20 +73,20 @@ def _follow_approvals(
     return approvals
 
 
-def unusable(store: Store, package: Mapping[str, Any]) -> str | None:
-    """Why a version's model cannot be the champion; None where it can."""
+def unusable_reason(store: Store, package: Mapping[str, Any]) -> str | None:
+    """Why a version cannot be the champion; None where it can."""
     version = package["ModelPackageVersion"]
     try:
         source = store.object_path(artifact_uri(package))
     except UnusablePackageError as error:
         return f"version {version} cannot be the champion: {error}"
     if not source.is_file():
-        return f"version {version} has lost its artifact {source}: put it back, or reject that version"
+        return f"version {version} has lost its artifact {source}: restore it, or reject that version"
     sha256 = artifact_sha256(package)
     if sha256 not in (None, file_digest(source)):
         return (
             f"version {version}'s artifact {source} is not the one that was evaluated (its SHA-256 is not "
-            f"{str(sha256)[:12]}...): put it back, or reject that version"
+            f"{str(sha256)[:12]}...): restore it, or reject that version"
         )
     return None
 
@@ -108,7 +108,7 @@ def promote(store: Store, group: str, bucket: str) -> list[str]:
     pointer = store.object_path(f"{prefix}/{c.CHAMPION_FILE}")
     problems: list[str] = []
     with locked(store.root / "registry" / ".champion.lock"):
-        registry = Registry(store)
+        registry = LocalRegistry(store)
         packages = registry.packages(group)
         before: dict[str, Any] = dict(NO_CHAMPION)
         with suppress(StoreError):  # a damaged one is replaced
@@ -119,7 +119,7 @@ def promote(store: Store, group: str, bucket: str) -> list[str]:
             return problems  # whether it is still approved cannot be read: an older one must not take its place
         metadata: dict[str, Any] = dict(NO_CHAMPION)
         for package in approved:
-            problem = unusable(store, package)
+            problem = unusable_reason(store, package)
             if problem is None:
                 metadata = champion_metadata(package)
                 store.copy(

@@ -32,7 +32,7 @@ class RegistryError(Exception):
     """A registration or review that is refused; the message says why and what exists."""
 
 
-class Registry:
+class LocalRegistry:
     """The model packages of a store, by group and version."""
 
     def __init__(self, store: Store) -> None:
@@ -162,7 +162,7 @@ def _read(path: Path) -> JsonObject | str:
     except (ValueError, KeyError, TypeError) as error:
         what = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
         return (
-            f"{shown(path)} is damaged ({what}): version {path.stem} takes no part; put the file back from a backup, "
+            f"{shown(path)} is damaged ({what}): version {path.stem} is ignored; restore the file from a backup, "
             "or remove it to give the version up"
         )
     return package

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.local.local_deployment import COPY_FOLDERS, DATA_BUCKET
+from pipeline.local.plan.parameters import texts
 from pipeline.local.store.locks import try_lock
-from pipeline.local.store.registry import Registry
+from pipeline.local.store.registry import LocalRegistry
 from pipeline.local.store.run_record import RunResult, readable_run, record_path
 from pipeline.local.store.store import STALE_SECONDS, Store, remove
 from pipeline.local.store.store_errors import StoreError
 
-KEPT_RUNS: Final = 60  # two months of nights
+KEPT_RUNS: Final = 60  # two months of nightly runs
 _RUNS: Final = "runs"  # below a bucket: what belongs to one execution
 _COPY: Final = re.compile(r".+-[0-9a-f]{8}")  # as local_deployment.data_prefix names the copy of a folder
 _EXECUTION: Final = re.compile(r"/execution/([^/]+)")
@@ -56,7 +57,7 @@ def clean(store: Store, *, keep: int = KEPT_RUNS, dry_run: bool = False) -> Remo
 
     Raises StoreError where the file of a version is damaged: what it refers to cannot be known.
     """
-    named = frozenset(_texts(_packages(store)))
+    named = frozenset(texts(_packages(store)))
     makers = {match[1] for text in named if (match := _EXECUTION.search(text))}
     runs = _runs(store)
     removal = Removal()
@@ -94,7 +95,7 @@ def _clean_run(
 
 
 def _packages(store: Store) -> list[dict[str, Any]]:
-    registry = Registry(store)
+    registry = LocalRegistry(store)
     packages: list[dict[str, Any]] = []
     for group in registry.groups():
         for fault in registry.damaged(group).values():
@@ -103,17 +104,8 @@ def _packages(store: Store) -> list[dict[str, Any]]:
     return packages
 
 
-def _texts(value: object) -> Iterator[str]:
-    """All texts of a JSON value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _texts(item)
-
-
 def _runs(store: Store) -> list[RunResult]:
-    """The runs whose records can be read, newest first; one that cannot is kept, for whoever repairs it."""
+    """The runs with a readable record, newest first; the others are kept."""
     found = (readable_run(store, path.name) for path in (store.root / "runs").iterdir())
     return sorted((run for run in found if run), key=lambda run: run.started_at, reverse=True)
 
@@ -165,7 +157,7 @@ def _files_below(path: Path) -> Iterator[Path]:
 
 
 def _discard(store: Store, path: Path) -> None:
-    """Removes it so that what is left of it is no half: it leaves its place in one step."""
+    """Removes it atomically: it is renamed first."""
     outgoing = store.temporary()
     try:
         path.rename(outgoing)

@@ -1,4 +1,4 @@
-"""What is known of a run, while it lasts and afterwards: the content of its run.json."""
+"""The record of a run: the content of its run.json."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOT_STARTED, SKIPPED = "NotStarted", "Skipped"
 
 
 class RunError(Exception):
-    """A run that cannot be found or resumed; the message says why and what there is."""
+    """A run that cannot be found or resumed; the message says why and lists recent runs."""
 
 
 class DamagedRecordError(RunError):
@@ -51,7 +51,7 @@ class StepResult:
 
 
 @dataclass(frozen=True)
-class Failure:
+class RunFailure:
     """Why a run failed."""
 
     step: str
@@ -73,7 +73,7 @@ class RunResult:
     ended_at: float | None = None
     resumed: int = 0  # how often
     steps: tuple[StepResult, ...] = ()
-    failure: Failure | None = None
+    failure: RunFailure | None = None
 
     def step(self, name: str) -> StepResult:
         """The state of one step."""
@@ -112,7 +112,7 @@ def load_run(store: Store, execution_id: str) -> RunResult:
         raise DamagedRecordError(explain(error)) from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise DamagedRecordError(
-            f"{shown(path)} is damaged ({type(error).__name__}: {error}): the run takes no part; remove its folder, or "
+            f"{shown(path)} is damaged ({type(error).__name__}: {error}): the run is ignored; remove its folder, or "
             "put the file back from a backup"
         ) from error
 
@@ -122,7 +122,7 @@ def _parsed(data: bytes) -> RunResult:
     steps = tuple(_step_result(entry) for entry in content.pop("steps"))
     failure = content.pop("failure")
     if failure is not None:
-        failure = Failure(failure["step"], failure["reason"], tuple(failure["log_lines"]))
+        failure = RunFailure(failure["step"], failure["reason"], tuple(failure["log_lines"]))
     run = RunResult(**content, steps=steps, failure=failure)
     if run.status not in (EXECUTING, SUCCEEDED, FAILED, STOPPED):
         raise ValueError(f"its status is {run.status!r}")

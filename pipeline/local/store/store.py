@@ -1,4 +1,4 @@
-"""The folder that stands in for S3, the model registry and the run history of a local run.
+"""The folder that replaces S3, the model registry and the run history of a local run.
 
     objects/<bucket>/<key>           what S3 would hold
     registry/<group>/<version>.json  model packages
@@ -73,7 +73,7 @@ class Store:
 
     # --- writing ------------------------------------------------------------------------------------------------------
     def temporary(self) -> Path:
-        """A path in tmp/ that nobody else uses; nothing is there yet."""
+        """A unique path in tmp/; nothing exists there yet."""
         return self.root / "tmp" / f"{os.getpid()}-{time.time_ns():x}-{next(self._serial)}"
 
     def write(self, path: Path, data: bytes, *, durable: bool = False) -> None:
@@ -138,7 +138,7 @@ class Store:
         return self.root / "objects" / bucket / key.strip("/")
 
     def origin(self, uri: str) -> Path:
-        """The file or folder that people gave for `uri`, or else the one that holds it here."""
+        """The file or folder that the user gave for `uri`, else the one in the store."""
         try:
             given = json.loads((self.root / ORIGINS_FILE).read_text(encoding="utf-8"))
             return Path(given[uri.rstrip("/")])
@@ -146,7 +146,7 @@ class Store:
             return self.object_path(uri)
 
     def note_origin(self, uri: str, source: Path) -> None:
-        """Remember what people gave for `uri`, so that a message can name it."""
+        """Record what the user gave for `uri`, so that messages can name it."""
         path = self.root / ORIGINS_FILE
         try:
             given = json.loads(path.read_text(encoding="utf-8"))
@@ -215,7 +215,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Removes a file or a whole folder as far as it can be; another run may be at it too."""
+    """Removes a file or a folder, as far as possible; another run may be removing it too."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -1,4 +1,4 @@
-"""What the file system refuses, in a sentence: the path, why, and what to do."""
+"""Errors of the file system in a sentence: path, reason, remedy."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Final
 
 from pipeline.contract.names import REASON_CHARACTERS
 
-_ROOM: Final = "make room there (python -m scripts.clean removes what no version needs), then give the command again"
-_ALLOW: Final = "let this user read and write it, or name another place (--store, --data)"
+_FREE_SPACE: Final = "free disk space (python -m scripts.clean removes what no version needs) and run the command again"
+_ALLOW: Final = "let this user read and write it, or use another path (--store, --data)"
 _REMEDIES: Final[Mapping[int, str]] = {
-    errno.ENOSPC: _ROOM,
-    errno.EDQUOT: _ROOM,
+    errno.ENOSPC: _FREE_SPACE,
+    errno.EDQUOT: _FREE_SPACE,
     errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
-    errno.EROFS: "name a place that can be written to (--store)",
+    errno.EROFS: "use a writable path (--store)",
     errno.EACCES: _ALLOW,
     errno.EPERM: _ALLOW,
     errno.ENAMETOOLONG: "give it a shorter name",
@@ -25,14 +25,14 @@ _REMEDIES: Final[Mapping[int, str]] = {
     errno.EINVAL: "give it a name that this file system takes",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.ENFILE: "close other programs: this machine has no open file left",
-    errno.EIO: "look at the disk (dmesg), and name another place (--store)",
-    errno.ENOENT: "put it back, or leave it out",
+    errno.EIO: "look at the disk (dmesg), and use another path (--store)",
+    errno.ENOENT: "restore it, or omit it",
     errno.ENOTDIR: "a part of this path is a file: move that file away",
     errno.EISDIR: "it is a folder where a file should be: move it away",
     errno.ELOOP: "a link leads to itself there: remove it",
     errno.ESTALE: "mount the network drive again",
 }
-_OTHERWISE: Final = "see that it can be read and written, then give the command again"
+_OTHERWISE: Final = "see that it can be read and written, then run the command again"
 
 
 class StoreError(Exception):
@@ -43,9 +43,9 @@ class StoreLostError(StoreError):
     """The same while a run was under way; the run can be resumed."""
 
 
-def explain(error: OSError, place: Path | None = None) -> str:
-    """The error in one sentence: path (or `place`, where the error names none), reason, remedy."""
-    name = error.filename2 or error.filename or place
+def explain(error: OSError, path: Path | None = None) -> str:
+    """The error in one sentence: path (or `path`, where the error has none), reason, remedy."""
+    name = error.filename2 or error.filename or path
     where = f"{shown(name)}: " if isinstance(name, str | bytes | os.PathLike) else ""
     reason = (error.strerror or type(error).__name__).lower()
     return f"{where}{reason}; {_REMEDIES.get(error.errno or 0, _OTHERWISE)}"

@@ -16,7 +16,7 @@ from pipeline.cost.run_cost import jobs
 def test_each_price_has_a_source_and_a_date_if_it_is_verified() -> None:
     prices = load_prices()
     date.fromisoformat(prices.as_of)
-    each = [*prices.prices.values(), *(price for m in prices.machines.values() for price in m.hourly.values())]
+    each = [*prices.prices.values(), *(price for m in prices.instances.values() for price in m.hourly.values())]
     for price in each:
         assert price.usd > 0
         assert price.source
@@ -27,14 +27,14 @@ def test_the_default_machines_have_verified_prices() -> None:
     """The lines that a default night consists of must not rest on memory."""
     definition = json.loads(definition_file("nba").read_text(encoding="utf-8"))
     prices = load_prices()
-    assert all(prices.machine(job.machine).price(job.kind).verified for job in jobs(definition))
+    assert all(prices.instance(job.instance).price(job.kind).verified for job in jobs(definition))
 
 
 def test_a_machine_without_a_price_is_named_with_the_nearest_one() -> None:
     with pytest.raises(PriceError, match=r"ml\.m5\.larg \(did you mean ml\.m5\.large\?\): add it to pipeline/cost/"):
-        load_prices().machine("ml.m5.larg")
+        load_prices().instance("ml.m5.larg")
     with pytest.raises(PriceError, match=r"ml\.t2\.medium has no price for training"):
-        load_prices().machine("ml.t2.medium").price("training")
+        load_prices().instance("ml.t2.medium").price("training")
 
 
 @pytest.mark.parametrize("use", ["processing", "training"])
@@ -44,7 +44,7 @@ def test_sagemaker_knows_the_machines(use: str) -> None:
 
     shape = {"processing": "ProcessingInstanceType", "training": "TrainingInstanceType"}[use]
     allowed = botocore.session.get_session().get_service_model("sagemaker").shape_for(shape).enum
-    assert {name for name, machine in load_prices().machines.items() if use in machine.hourly} <= set(allowed)
+    assert {name for name, machine in load_prices().instances.items() if use in machine.hourly} <= set(allowed)
 
 
 def test_the_table_is_read_from_any_file(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a night costs: which jobs run, what is billed of them, and the sums."""
+"""What a run costs: which jobs run, what is billed of them, and the sums."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.cost.prices import Machine, Price, PriceError, Prices, load_prices
+from pipeline.cost.prices import InstanceType, Price, PriceError, Prices, load_prices
 from pipeline.cost.run_cost import (
     REQUESTS_OF_A_JOB,
     REQUESTS_OF_A_RUN,
     SLOW_STARTUP_SECONDS,
-    Job,
-    Nights,
-    default_nights,
+    PipelineJob,
+    RunCosts,
+    default_run_costs,
     job_cost,
     jobs,
     measured_needs,
-    nights,
+    run_costs,
 )
 
 HOUR = 3600.0
 PRICES = Prices(
     region="nowhere",
     as_of="2026-01-01",
-    machines={
-        "slow": Machine("slow", 2, 4, 0.5, {"processing": Price(1.0, True, "2026", "here")}),
-        "quick": Machine("quick", 2, 4, 1.0, {"training": Price(3.0, True, "2026", "here")}),
+    instances={
+        "slow": InstanceType("slow", 2, 4, 0.5, {"processing": Price(1.0, True, "2026", "here")}),
+        "quick": InstanceType("quick", 2, 4, 1.0, {"training": Price(3.0, True, "2026", "here")}),
     },
     prices={
         "processing_storage_gb_month": Price(0.72, True, "2026", "here"),  # 0.001 a GB and hour
@@ -49,9 +49,9 @@ def training(name: str, machine: Any) -> dict[str, Any]:
 
 
 DEFINITION = {
-    "Parameters": [{"Name": "Machine", "DefaultValue": "slow"}],
+    "Parameters": [{"Name": "InstanceType", "DefaultValue": "slow"}],
     "Steps": [
-        processing("Always", {"Get": "Parameters.Machine"}),
+        processing("Always", {"Get": "Parameters.InstanceType"}),
         {
             "Name": "IsNew",
             "Type": "Condition",
@@ -67,13 +67,13 @@ DEFINITION = {
 
 def test_jobs_behind_a_condition_do_not_run_every_night() -> None:
     assert jobs(DEFINITION) == (
-        Job("Always", "processing", "slow", 1, 10, always=True),
-        Job("Fit", "training", "quick", 2, 10, always=False),
+        PipelineJob("Always", "processing", "slow", 1, 10, always=True),
+        PipelineJob("Fit", "training", "quick", 2, 10, always=False),
     )
 
 
 UNKNOWN = {"Type": "Equals", "LeftValue": {"Std:JsonGet": {"Path": "x"}}, "RightValue": "yes"}
-IS_SLOW = {"Type": "Equals", "LeftValue": {"Get": "Parameters.Machine"}, "RightValue": "slow"}
+IS_SLOW = {"Type": "Equals", "LeftValue": {"Get": "Parameters.InstanceType"}, "RightValue": "slow"}
 IS_MANY = {"Type": "GreaterThanOrEqualTo", "LeftValue": {"Get": "Parameters.Count"}, "RightValue": 2}
 
 
@@ -98,7 +98,7 @@ def test_a_condition_on_parameters_is_decided_by_their_defaults(
 ) -> None:
     branches = {"IfSteps": [processing("If", "slow")], "ElseSteps": [processing("Else", "slow")]}
     step = {"Name": "Which", "Type": "Condition", "Arguments": {"Conditions": conditions, **branches}}
-    defaults = [{"Name": "Machine", "DefaultValue": machine}, {"Name": "Count", "DefaultValue": count}]
+    defaults = [{"Name": "InstanceType", "DefaultValue": machine}, {"Name": "Count", "DefaultValue": count}]
     found = jobs({"Parameters": defaults, "Steps": [step]})
     expected = {"if": ["If"], "else": ["Else"], "undecided": ["If", "Else"]}[sides]
     assert [job.step for job in found] == expected
@@ -106,39 +106,39 @@ def test_a_condition_on_parameters_is_decided_by_their_defaults(
 
 
 def test_the_sums_by_hand() -> None:
-    found = nights(DEFINITION, {"Always": HOUR / 2, "Fit": HOUR}, PRICES, startup_seconds=HOUR)
+    found = run_costs(DEFINITION, {"Always": HOUR / 2, "Fit": HOUR}, PRICES, startup_seconds=HOUR)
     # Always: 1 h of start-up and 0.5 h of work at half the speed: 2 h at $1, and 10 GB for 2 h at $0.001
     run, job = sum(REQUESTS_OF_A_RUN.values()), sum(REQUESTS_OF_A_JOB.values())  # each unit is $1 here
-    assert found.no_news.dollars == pytest.approx(2.02 + run + job)
-    assert found.no_news.machine_hours == pytest.approx(2)
-    # Fit: 1 h and 1 h on two machines: 4 h at $3, and 2 times 10 GB for 2 h at $0.002
-    assert found.training.dollars == pytest.approx(2.02 + 12.08 + run + 3 * job)  # on three machines
-    assert found.training.machine_hours == pytest.approx(2 + 4)
+    assert found.without_training.dollars == pytest.approx(2.02 + run + job)
+    assert found.without_training.instance_hours == pytest.approx(2)
+    # Fit: 1 h and 1 h on two instances: 4 h at $3, and 2 times 10 GB for 2 h at $0.002
+    assert found.with_training.dollars == pytest.approx(2.02 + 12.08 + run + 3 * job)  # on three instances
+    assert found.with_training.instance_hours == pytest.approx(2 + 4)
 
 
 def test_a_machine_without_a_price_for_the_kind_of_job_is_refused() -> None:
     with pytest.raises(PriceError, match="slow has no price for training"):
-        job_cost(Job("Fit", "training", "slow", 1, 10, always=True), 1.0, PRICES)
+        job_cost(PipelineJob("Fit", "training", "slow", 1, 10, always=True), 1.0, PRICES)
 
 
 @given(
     st.floats(0, 1e5),
     st.floats(0, 1e5),
     st.sampled_from(
-        [(m, kind) for m, machine in load_prices().machines.items() for kind in machine.hourly if kind != "hosting"]
+        [(m, kind) for m, machine in load_prices().instances.items() for kind in machine.hourly if kind != "hosting"]
     ),
 )
 def test_more_seconds_never_cost_less(seconds: float, more: float, machine: tuple[str, str]) -> None:
     name, kind = machine
-    job = Job("Step", kind, name, 1, 10, always=True)
+    job = PipelineJob("Step", kind, name, 1, 10, always=True)
     assert job_cost(job, seconds + more, load_prices()).dollars >= job_cost(job, seconds, load_prices()).dollars
 
 
-def every_job(definition: dict[str, Any]) -> dict[str, Job]:
+def every_job(definition: dict[str, Any]) -> dict[str, PipelineJob]:
     """Those of a start with the defaults, and those of play-by-play on one machine and on several."""
     found = {job.step: job for job in jobs(definition)}
-    for machines in (1, 2):
-        chosen = {"EventsPrefix": "play_by_play", "AggregateInstanceCount": machines}
+    for instances in (1, 2):
+        chosen = {"EventsPrefix": "play_by_play", "AggregateInstanceCount": instances}
         parameters = [{**p, "DefaultValue": chosen.get(p["Name"], p["DefaultValue"])} for p in definition["Parameters"]]
         found |= {job.step: job for job in jobs({**definition, "Parameters": parameters})}
     return found
@@ -153,13 +153,15 @@ def test_every_job_has_twice_the_memory_it_needs_and_its_files_fit(definition: d
     needs = measured_needs()
     for job in every_job(definition).values():
         own = needs[job.step]
-        assert load_prices().machine(job.machine).memory_gib * 1024 >= 2 * own.peak_mib
+        assert load_prices().instance(job.instance).memory_gib * 1024 >= 2 * own.peak_mib
         assert job.volume_gb * 1024 >= 20 * own.disk_mib
 
 
-@pytest.mark.parametrize("found", [default_nights(), default_nights(SLOW_STARTUP_SECONDS)], ids=["usual", "slow start"])
-def test_the_aim_is_kept(found: Nights) -> None:
+@pytest.mark.parametrize(
+    "found", [default_run_costs(), default_run_costs(SLOW_STARTUP_SECONDS)], ids=["usual", "slow start"]
+)
+def test_the_aim_is_kept(found: RunCosts) -> None:
     """At most $0.02 without news and $0.06 with training, even if all the waiting were billed."""
-    assert found.no_news.dollars <= 0.02
-    assert found.no_news.dollars < found.training.dollars <= 0.06
-    assert {cost.job.step for cost in found.no_news.jobs} == {"Prepare", "Predict"}
+    assert found.without_training.dollars <= 0.02
+    assert found.without_training.dollars < found.with_training.dollars <= 0.06
+    assert {cost.job.step for cost in found.without_training.jobs} == {"Prepare", "Predict"}

@@ -17,7 +17,7 @@ from local_definitions import Json, Workbench, definition, get, output_uri, proc
 from pipeline.local.launch.job import Job, JobOutcome
 from pipeline.local.run.cache import Cache
 from pipeline.local.store import store as stores
-from pipeline.local.store.registry import Registry
+from pipeline.local.store.registry import LocalRegistry
 from pipeline.local.store.run_record import damaged_records, recent_runs
 from pipeline.local.store.store_errors import StoreLostError, explain
 
@@ -131,7 +131,7 @@ def run_with_fault(bench: Workbench, at: int, number: int, *, use_cache: bool) -
 
 def assert_whole(bench: Workbench) -> None:
     """Nothing of the store is damaged, half-done or left over."""
-    registry = Registry(bench.store)
+    registry = LocalRegistry(bench.store)
     assert not registry.damaged("models")
     for package in registry.packages("models"):
         assert bench.store.object_path(package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]).is_file()

@@ -8,8 +8,8 @@ import pytest
 from local_definitions import Workbench, definition, fail, join, json_get, processing, run_prefix
 
 from pipeline.contract import names as c
-from pipeline.local.launch.exit_reason import exit_reason, left_message
-from pipeline.local.launch.hosts import Host, said_by
+from pipeline.local.launch.exit_reason import exit_reason, written_message
+from pipeline.local.launch.hosts import Host, with_host_name
 
 REMEDY = "; correct the file"
 LONG = "a.csv, line 2: " + "x" * 5000 + REMEDY
@@ -19,7 +19,7 @@ LONG = "a.csv, line 2: " + "x" * 5000 + REMEDY
 def test_of_what_a_program_left(tmp_path: Path, step: str, file: str) -> None:
     (tmp_path / file).parent.mkdir(parents=True)
     (tmp_path / file).write_text(LONG)
-    reason = left_message(step, tmp_path)
+    reason = written_message(step, tmp_path)
     assert reason is not None
     fits(reason, c.REASON_CHARACTERS, "a.csv, line 2: x")
 
@@ -30,7 +30,7 @@ def test_of_its_last_words(tmp_path: Path) -> None:
 
 def test_of_one_of_several_hosts(tmp_path: Path) -> None:
     hosts = tuple(Host(f"algo-{n}", tmp_path, tmp_path / "log") for n in (1, 2))
-    fits(said_by(hosts[1], hosts, LONG), c.REASON_CHARACTERS, "algo-2: a.csv")
+    fits(with_host_name(hosts[1], hosts, LONG), c.REASON_CHARACTERS, "algo-2: a.csv")
 
 
 def test_of_a_step_that_fails_the_run(bench: Workbench) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.contract import names as c
 from pipeline.local.store.local_champion import note_registration, promote, read_champion
-from pipeline.local.store.registry import APPROVED, REJECTED, Registry
+from pipeline.local.store.registry import APPROVED, REJECTED, LocalRegistry
 from pipeline.local.store.store import Store
 from pipeline.local.store.store_errors import StoreError
 
@@ -43,11 +43,11 @@ def register(store: Store, version: int) -> None:
         "InferenceSpecification": {"Containers": [{"Image": "image", "ModelDataUrl": uri(version)}]},
         "CustomerMetadataProperties": {c.MODEL_SHA256: hashlib.sha256(model(version)).hexdigest()},
     }
-    assert Registry(store).register(request, f"run{version}")["ModelPackageVersion"] == version
+    assert LocalRegistry(store).register(request, f"run{version}")["ModelPackageVersion"] == version
 
 
 def decide(store: Store, version: int, status: str) -> None:
-    Registry(store).set_approval(GROUP, version, status)
+    LocalRegistry(store).set_approval(GROUP, version, status)
     promote(store, GROUP, BUCKET)
 
 
@@ -69,11 +69,11 @@ def test_the_champions_digest_is_that_of_the_evaluated_model(store: Store) -> No
 
 def test_a_version_of_other_bytes_is_not_promoted(store: Store) -> None:
     store.object_path(uri(2)).write_bytes(model(1))
-    Registry(store).set_approval(GROUP, 2, APPROVED)
+    LocalRegistry(store).set_approval(GROUP, 2, APPROVED)
     (problem,) = promote(store, GROUP, BUCKET)
     assert problem == (
         f"version 2's artifact {store.object_path(uri(2))} is not the one that was evaluated (its SHA-256 is not "
-        f"{hashlib.sha256(model(2)).hexdigest()[:12]}...): put it back, or reject that version"
+        f"{hashlib.sha256(model(2)).hexdigest()[:12]}...): restore it, or reject that version"
     )
     assert in_use(store) == (1, model(1))
 
@@ -168,7 +168,7 @@ def test_the_registrys_folder(store: Store) -> None:
 
 
 def test_a_promotion_survives_a_power_failure(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    Registry(store).set_approval(GROUP, 2, APPROVED)
+    LocalRegistry(store).set_approval(GROUP, 2, APPROVED)
     synced: list[Path] = []
     monkeypatch.setattr("pipeline.local.store.store.sync_folder", synced.append)
     promote(store, GROUP, BUCKET)

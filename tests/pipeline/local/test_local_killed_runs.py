@@ -23,7 +23,7 @@ from local_definitions import (
 )
 
 from pipeline.local.run.cache import Cache
-from pipeline.local.store.registry import Registry
+from pipeline.local.store.registry import LocalRegistry
 from pipeline.local.store.run_record import load_run
 
 KILLS = 30
@@ -51,7 +51,7 @@ def pipeline() -> Json:
 def check_store(bench: Workbench) -> None:
     """Everything that the store shows is whole."""
     root = bench.store.root
-    packages = Registry(bench.store).packages("models")
+    packages = LocalRegistry(bench.store).packages("models")
     assert [package["ModelPackageVersion"] for package in packages] == list(range(1, len(packages) + 1))
     for package in packages:
         model = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
@@ -82,12 +82,12 @@ def test_a_run_killed_at_any_moment_leaves_a_store_that_the_next_can_use(bench: 
     records = [load_run(bench.store, path.parent.name) for path in (bench.store.root / "runs").glob("*/run.json")]
     assert all(run.status in {"Succeeded", "Stopped"} for run in records)
     stopped = [run for run in records if run.status == "Stopped"]
-    before = len(Registry(bench.store).packages("models"))
+    before = len(LocalRegistry(bench.store).packages("models"))
     fresh = [run for run in stopped if run.step("Register").status != "Succeeded"]
     for run in stopped[:3]:
         resumed = bench.run(pipeline(), resume=run.execution_id)
         assert resumed.status == "Succeeded", resumed.failure
-    assert len(Registry(bench.store).packages("models")) <= before + len(fresh)
+    assert len(LocalRegistry(bench.store).packages("models")) <= before + len(fresh)
     check_store(bench)
 
 
@@ -110,7 +110,7 @@ def test_four_runs_at_once_on_one_store_all_end_right(bench: Workbench) -> None:
     ends = [end_of(runner) for runner in runners]
     assert [status for _, status in ends] == ["Succeeded"] * 4
     assert len({execution_id for execution_id, _ in ends}) == 4
-    packages = Registry(bench.store).packages("models")
+    packages = LocalRegistry(bench.store).packages("models")
     assert [package["ModelPackageVersion"] for package in packages] == [1, 2, 3, 4]
     makers = {package["MetadataProperties"]["GeneratedBy"].split("/")[-3] for package in packages}
     assert makers == {execution_id for execution_id, _ in ends}

@@ -11,7 +11,7 @@ import pytest
 from local_definitions import Json, Workbench
 
 from pipeline.contract.promotion import APPROVAL_ID
-from pipeline.local.store.registry import APPROVED, PENDING, REJECTED, Registry, RegistryError
+from pipeline.local.store.registry import APPROVED, PENDING, REJECTED, LocalRegistry, RegistryError
 
 MODEL = "s3://artifacts/m/model.tar.gz"
 
@@ -22,12 +22,12 @@ def request(**more: object) -> Json:
 
 
 @pytest.fixture
-def registry(bench: Workbench) -> Registry:
+def registry(bench: Workbench) -> LocalRegistry:
     bench.put(MODEL, "model")
-    return Registry(bench.store)
+    return LocalRegistry(bench.store)
 
 
-def test_a_package_is_described_as_the_service_describes_it(registry: Registry) -> None:
+def test_a_package_is_described_as_the_service_describes_it(registry: LocalRegistry) -> None:
     metrics = {"ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": "s3://a/e.json"}}}
     package = registry.register(request(ModelMetrics=metrics, Tags=[{"Key": "a", "Value": "b"}]), "run-1")
     assert package["ModelPackageArn"] == "arn:aws:sagemaker:local-store:000000000000:model-package/models/1"
@@ -40,7 +40,7 @@ def test_a_package_is_described_as_the_service_describes_it(registry: Registry) 
     assert registry.groups() == ("models",)
 
 
-def test_the_description_has_the_services_members(registry: Registry) -> None:
+def test_the_description_has_the_services_members(registry: LocalRegistry) -> None:
     botocore_loaders = pytest.importorskip("botocore.loaders")
     shapes = botocore_loaders.Loader().load_service_model("sagemaker", "service-2")["shapes"]
     package = registry.register(request(CustomerMetadataProperties={"a": "b"}), "run-1")
@@ -52,12 +52,12 @@ def test_the_description_has_the_services_members(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("value", ["drift, again", "", "x" * 257, 1])
-def test_metadata_that_the_service_refuses_is_refused(registry: Registry, value: object) -> None:
+def test_metadata_that_the_service_refuses_is_refused(registry: LocalRegistry, value: object) -> None:
     with pytest.raises(RegistryError, match="CustomerMetadataProperties trigger"):
         registry.register(request(CustomerMetadataProperties={"trigger": value}), "run-1")
 
 
-def test_registrations_at_once_get_each_their_version(registry: Registry) -> None:
+def test_registrations_at_once_get_each_their_version(registry: LocalRegistry) -> None:
     barrier = threading.Barrier(8)
 
     def add(n: int) -> None:
@@ -75,7 +75,7 @@ def test_registrations_at_once_get_each_their_version(registry: Registry) -> Non
     assert len({package["MetadataProperties"]["GeneratedBy"] for package in packages}) == 40
 
 
-def test_a_review_is_recorded_and_can_change(registry: Registry) -> None:
+def test_a_review_is_recorded_and_can_change(registry: LocalRegistry) -> None:
     registry.register(request(), "run-1")
     rejected = registry.set_approval("models", 1, REJECTED, "calibration drifts")
     assert (rejected["ModelApprovalStatus"], rejected["ApprovalDescription"]) == (REJECTED, "calibration drifts")
@@ -94,13 +94,13 @@ def test_a_review_is_recorded_and_can_change(registry: Registry) -> None:
         ({"InferenceSpecification": {"Containers": [{"ModelDataUrl": "s3://a/none"}]}}, "Could not find model data"),
     ],
 )
-def test_what_the_service_would_refuse_is_refused(registry: Registry, change: Json, message: str) -> None:
+def test_what_the_service_would_refuse_is_refused(registry: LocalRegistry, change: Json, message: str) -> None:
     with pytest.raises(RegistryError, match=message):
         registry.register(request(**change), "run-1")
     assert registry.packages("models") == ()
 
 
-def test_an_unknown_version_lists_those_there_are(registry: Registry) -> None:
+def test_an_unknown_version_lists_those_there_are(registry: LocalRegistry) -> None:
     registry.register(request(), "run-1")
     with pytest.raises(RegistryError, match="models has no version 7; it has 1"):
         registry.set_approval("models", 7, APPROVED)
@@ -119,7 +119,7 @@ def change(bench: Workbench, **members: object) -> None:
     version_file(bench).write_text(json.dumps(kept))
 
 
-def test_a_file_of_the_registry_is_for_people_too(registry: Registry, bench: Workbench) -> None:
+def test_a_file_of_the_registry_is_for_people_too(registry: LocalRegistry, bench: Workbench) -> None:
     package = registry.register(request(ModelApprovalStatus=APPROVED, MetadataProperties={"CommitId": "c"}), "run-1")
     assert package["ModelApprovalStatus"] == APPROVED
     assert package["MetadataProperties"] == {"CommitId": "c", "GeneratedBy": "run-1"}
@@ -127,13 +127,13 @@ def test_a_file_of_the_registry_is_for_people_too(registry: Registry, bench: Wor
 
 
 @pytest.mark.parametrize("specification", [None, {}, {"Containers": []}, {"Containers": [{"Image": "i"}]}])
-def test_a_package_without_an_artifact_of_its_own_is_registered(registry: Registry, specification: object) -> None:
+def test_a_package_without_an_artifact_of_its_own_is_registered(registry: LocalRegistry, specification: object) -> None:
     wanted = {"ModelPackageGroupName": "models", "InferenceSpecification": specification}
     given = {name: value for name, value in wanted.items() if value is not None}
     assert registry.register(given, "run-1")["ModelPackageVersion"] == 1
 
 
-def test_a_step_that_registers_again_gets_its_version(registry: Registry, bench: Workbench) -> None:
+def test_a_step_that_registers_again_gets_its_version(registry: LocalRegistry, bench: Workbench) -> None:
     registry.register(request(), "run-1")
     change(bench, MetadataProperties=None)
     second = registry.register(request(), "run-2")
@@ -143,7 +143,7 @@ def test_a_step_that_registers_again_gets_its_version(registry: Registry, bench:
 
 
 def test_a_write_that_fails_names_the_version_and_leaves_nothing(
-    registry: Registry, bench: Workbench, monkeypatch: pytest.MonkeyPatch
+    registry: LocalRegistry, bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -155,7 +155,7 @@ def test_a_write_that_fails_names_the_version_and_leaves_nothing(
     assert list((bench.store.root / "tmp").iterdir()) == []
 
 
-def test_a_review_counts_approvals_and_keeps_what_was_known(registry: Registry) -> None:
+def test_a_review_counts_approvals_and_keeps_what_was_known(registry: LocalRegistry) -> None:
     registry.register(request(CustomerMetadataProperties={"a": "b"}), "run-1")
     assert registry.set_approval("models", 1, REJECTED)["CustomerMetadataProperties"] == {"a": "b"}
     registry.register(request(), "run-2")
@@ -166,7 +166,7 @@ def test_a_review_counts_approvals_and_keeps_what_was_known(registry: Registry) 
     assert registry.set_approval("models", 2, PENDING)["ModelApprovalStatus"] == PENDING
 
 
-def test_no_review_is_earlier_than_the_one_before_it(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_review_is_earlier_than_the_one_before_it(registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     registry.register(request(), "run-1")
     registry.register(request(), "run-2")
     for clock, version, at in ((0.5, 1, "00.500"), (0.5, 2, "00.501"), (0.2, 1, "00.502"), (0.6, 1, "00.600")):
@@ -176,7 +176,7 @@ def test_no_review_is_earlier_than_the_one_before_it(registry: Registry, monkeyp
 
 
 def test_a_review_survives_a_power_failure(
-    registry: Registry, bench: Workbench, monkeypatch: pytest.MonkeyPatch
+    registry: LocalRegistry, bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry.register(request(), "run-1")
     synced: list[Path] = []
@@ -185,7 +185,7 @@ def test_a_review_survives_a_power_failure(
     assert synced == [version_file(bench).parent]
 
 
-def test_a_status_that_does_not_exist_is_refused(registry: Registry) -> None:
+def test_a_status_that_does_not_exist_is_refused(registry: LocalRegistry) -> None:
     registry.register(request(), "run-1")
     with pytest.raises(RegistryError, match="'Maybe' is not one of PendingManualApproval, Approved, Rejected"):
         registry.set_approval("models", 1, "Maybe")
@@ -201,13 +201,13 @@ def test_a_status_that_does_not_exist_is_refused(registry: Registry) -> None:
     ],
 )
 def test_a_damaged_version_takes_no_part_and_is_named(
-    registry: Registry, bench: Workbench, members: Json, what: str
+    registry: LocalRegistry, bench: Workbench, members: Json, what: str
 ) -> None:
     registry.register(request(), "run-1")
     registry.register(request(), "run-2")
     change(bench, **members)
     sentence = (
-        f"{version_file(bench)} is damaged ({what}): version 1 takes no part; put the file back from a backup, "
+        f"{version_file(bench)} is damaged ({what}): version 1 is ignored; restore the file from a backup, "
         "or remove it to give the version up"
     )
     assert registry.damaged("models") == {1: sentence}
@@ -217,7 +217,7 @@ def test_a_damaged_version_takes_no_part_and_is_named(
     assert str(caught.value) == sentence
 
 
-def test_a_file_that_is_no_json_or_cannot_be_read_is_damaged(registry: Registry, bench: Workbench) -> None:
+def test_a_file_that_is_no_json_or_cannot_be_read_is_damaged(registry: LocalRegistry, bench: Workbench) -> None:
     registry.register(request(), "run-1")
     version_file(bench).write_text("{")
     assert "is damaged (Expecting property name" in registry.damaged("models")[1]

@@ -18,7 +18,7 @@ from local_definitions import (
     run_prefix,
 )
 
-from pipeline.local.store.registry import Registry
+from pipeline.local.store.registry import LocalRegistry
 from pipeline.local.store.run_record import RunError, load_run, save_run
 
 
@@ -55,7 +55,7 @@ def test_resume_goes_on_with_the_failed_step_and_the_runs_own_parameters(bench: 
     assert bench.text("s3://out/fragile/x") == "model.tar.gz=hello"
     assert (bench.ran("First"), bench.ran("Fragile")) == (1, 2)
     assert [step.name for step in resumed.steps if step.reused] == ["First", "If", "Register"]
-    assert len(Registry(bench.store).packages("models")) == 1
+    assert len(LocalRegistry(bench.store).packages("models")) == 1
 
 
 def test_a_step_whose_outputs_are_gone_runs_again_with_those_after_it(bench: Workbench) -> None:
@@ -66,7 +66,7 @@ def test_a_step_whose_outputs_are_gone_runs_again_with_those_after_it(bench: Wor
     assert resumed.status == "Succeeded"
     assert bench.ran("First") == 2
     assert [step.name for step in resumed.steps if step.reused] == ["If"]  # it needs no output
-    assert len(Registry(bench.store).packages("models")) == 1  # the same run and step: the same version
+    assert len(LocalRegistry(bench.store).packages("models")) == 1  # the same run and step: the same version
 
 
 def test_what_cannot_be_resumed_is_refused(bench: Workbench) -> None:
@@ -93,5 +93,5 @@ def test_a_run_killed_after_it_registered_does_not_register_twice(bench: Workben
     assert resumed.status == "Succeeded"
     assert not resumed.step("Register").reused
     assert resumed.step("Register").properties["ModelPackageVersion"] == 1
-    assert len(Registry(bench.store).packages("models")) == 1
+    assert len(LocalRegistry(bench.store).packages("models")) == 1
     assert load_run(bench.store, failed.execution_id) == resumed

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.local.run.recovery import RunLock
-from pipeline.local.store.registry import Registry
+from pipeline.local.store.registry import LocalRegistry
 from pipeline.local.store.retention import KEPT_RUNS, clean
 from pipeline.local.store.run_record import SUCCEEDED, RunResult, record_path, save_run
 from pipeline.local.store.store import STALE_SECONDS, Store
@@ -59,7 +59,7 @@ def register(store: Store, execution_id: str) -> None:
         "ModelMetrics": {"ModelQuality": {"Statistics": {"S3Uri": f"{uri}/{TRAINED[1]}"}}},
         "CustomerMetadataProperties": {"report": f"{uri}/{TRAINED[2]}"},
     }
-    Registry(store).register(request, f"arn:aws:sagemaker:x:y:pipeline/p/execution/{execution_id}/step/Register")
+    LocalRegistry(store).register(request, f"arn:aws:sagemaker:x:y:pipeline/p/execution/{execution_id}/step/Register")
 
 
 def files(store: Store) -> set[str]:

@@ -13,7 +13,7 @@ from local_definitions import Json, Workbench, definition, processing
 from pipeline.local.launch.job import Job, JobOutcome, LaunchFault, StopSignal
 from pipeline.local.plan.plan import Step, _retry_policy
 from pipeline.local.run.job_step import with_retries
-from pipeline.local.run.progress import Lines, describe
+from pipeline.local.run.progress import PlainProgress, describe
 
 
 @dataclass
@@ -58,11 +58,11 @@ def test_a_fault_is_retried_with_growing_waits(bench: Workbench) -> None:
 def test_a_wait_is_told_at_once_with_its_cause(bench: Workbench) -> None:
     step = processing("A", [], retries=[policy(CAPACITY, attempts=3)])
     told = io.StringIO()
-    result = bench.run(definition(step), launcher=FaultyLauncher([CAPACITY]), listener=Lines(told))
+    result = bench.run(definition(step), launcher=FaultyLauncher([CAPACITY]), listener=PlainProgress(told))
     assert (result.status, result.steps[0].reason) == ("Succeeded", None)
-    assert f"A: {CAPACITY}: no machine; tried again in 0.02 s\n" in told.getvalue()
-    waiting = replace(result.steps[0], status="Executing", reason="no machine; tried again in 60 s")
-    assert "tried again in 60 s" in describe(waiting)
+    assert f"A: {CAPACITY}: no machine; retry in 0.02 s\n" in told.getvalue()
+    waiting = replace(result.steps[0], status="Executing", reason="no machine; retry in 60 s")
+    assert "retry in 60 s" in describe(waiting)
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,8 @@ from local_definitions import (
 
 from pipeline.local.launch.job import Job, JobOutcome
 from pipeline.local.launch.launch_process import ProcessLauncher
-from pipeline.local.run.progress import Lines
-from pipeline.local.store.registry import Registry
+from pipeline.local.run.progress import PlainProgress
+from pipeline.local.store.registry import LocalRegistry
 from pipeline.local.store.run_record import load_run
 
 MODEL = get("Steps.Train.ModelArtifacts.S3ModelArtifacts")
@@ -94,7 +94,7 @@ def test_training_pipeline_registers_a_model(bench: Workbench) -> None:
         "Register": "Succeeded",
         "TooBad": "Skipped",
     }
-    package = Registry(bench.store).get("models", 1)
+    package = LocalRegistry(bench.store).get("models", 1)
     assert package == result.step("Register").properties
     assert package["CustomerMetadataProperties"]["auc"] == "0.7"
     artifact = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
@@ -117,7 +117,7 @@ def test_fail_step_says_the_values(bench: Workbench) -> None:
     assert result.failure is not None
     assert (result.failure.step, result.failure.reason) == ("TooBad", "auc 0.7 is below 0.8")
     assert statuses(result)["Register"] == "Skipped"
-    assert Registry(bench.store).packages("models") == ()
+    assert LocalRegistry(bench.store).packages("models") == ()
 
 
 def test_untaken_branch_skips_the_condition_that_reads_it_and_the_run_succeeds(bench: Workbench) -> None:
@@ -357,7 +357,7 @@ def test_registering_a_model_that_is_not_there_fails(bench: Workbench) -> None:
 def test_plain_lines_tell_the_run(bench: Workbench) -> None:
     stream = io.StringIO()
     bench.put("s3://data/raw/a.csv", "1")
-    result = bench.run(training_pipeline(), {"MinAuc": 0.9}, listener=Lines(stream))
+    result = bench.run(training_pipeline(), {"MinAuc": 0.9}, listener=PlainProgress(stream))
     lines = stream.getvalue().splitlines()
     assert lines[0] == f"run {result.execution_id} of test"
     assert lines[1] == "Prepare: started"

@@ -10,7 +10,7 @@ import sys
 import pytest
 from local_definitions import Workbench
 
-from pipeline.local.store.registry import Registry
+from pipeline.local.store.registry import LocalRegistry
 
 pytest.importorskip("sagemaker")
 
@@ -113,7 +113,7 @@ def test_a_definition_of_the_sdk_runs_as_it_comes(bench: Workbench) -> None:
     constants = {"ImageUri": "image", "Bucket": "artifacts"}
     result = run(load_plan(pipeline, constants, {}), bench.store, bench.launcher)
     assert result.status == "Succeeded", result.failure
-    package = Registry(bench.store).get("models", 1)
+    package = LocalRegistry(bench.store).get("models", 1)
     assert package["CustomerMetadataProperties"] == {"auc": "0.75"}
     assert bench.text(f"s3://artifacts/{result.execution_id}/look/word.txt") == "hello"
     result = run(load_plan(pipeline, constants, {"Limit": 0.9}), bench.store, bench.launcher)

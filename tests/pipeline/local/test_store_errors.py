@@ -17,7 +17,7 @@ from local_definitions import Workbench
 from pipeline.contract.container import run_step
 from pipeline.local.run.recovery import mark_killed_runs
 from pipeline.local.store import store as stores
-from pipeline.local.store.registry import Registry, RegistryError
+from pipeline.local.store.registry import LocalRegistry, RegistryError
 from pipeline.local.store.run_record import DamagedRecordError, damaged_records, load_run, recent_runs, record_path
 from pipeline.local.store.store_errors import StoreError, explain, shown
 
@@ -61,7 +61,7 @@ def test_a_damaged_version_is_named_and_blocks_only_itself(bench: Workbench, dat
     launcher: Any = InProcess()
     for _ in range(3):
         assert bench.run(pipeline(), launcher=launcher).status == "Succeeded"
-    registry = Registry(bench.store)
+    registry = LocalRegistry(bench.store)
     path = bench.store.root / "registry" / "models" / "2.json"
     path.write_bytes(data)
     assert [package["ModelPackageVersion"] for package in registry.packages("models")] == [1, 3]
@@ -119,7 +119,7 @@ def test_what_was_written_is_on_the_disk_before_it_has_its_name(
     for path in (package, record_path(bench.store, result.execution_id)):
         assert path.stat().st_ino in synced
         assert path.parent.stat().st_ino in folders
-    Registry(bench.store).set_approval("models", 1, "Approved")
+    LocalRegistry(bench.store).set_approval("models", 1, "Approved")
     assert package.stat().st_ino in synced
 
 
@@ -154,4 +154,4 @@ def test_a_copy_that_does_not_fit_names_what_was_to_be_written(
     target = bench.store.object_path("s3://data/games/x.csv")
     with failing(bench.store.root, 1, errno.ENOSPC, monkeypatch), pytest.raises(OSError, match="No space") as caught:
         bench.store.copy(tmp_path / "source", target)
-    assert explain(caught.value).startswith(f"{target}: no space left on device; make room there")
+    assert explain(caught.value).startswith(f"{target}: no space left on device; free disk space")
