@@ -9,6 +9,7 @@ from typing import Any, Final
 from infra.lambda_shared.environment import Place
 from pipeline.contract import names as c
 from pipeline.contract.console import s3_object
+from pipeline.contract.gates import signed
 
 # docs.aws.amazon.com/sns/latest/api/API_Publish.html
 _SUBJECT_LENGTH: Final = 99  # ASCII without control characters, fewer than 100 characters
@@ -127,16 +128,19 @@ def _comparison(evaluation: Mapping[str, Any]) -> list[str]:
     loss = words[evaluation["primary_metric"]]["label"]
     lower = [word["label"] for word in words.values() if word["better"] == "lower"]
     difference = compared["difference"]
+    mean, lower_end, upper = (signed(difference[end]) for end in ("mean", "lower", "upper"))
+    width = max(20, *(len(word["label"]) + 2 for word in words.values()))
     return [
-        f"{'':<20}" + "".join(f"{title:>26}" for title in columns),
+        f"{'':<{width}}" + "".join(f"{title:>26}" for title in columns),
         *(
-            f"{word['label']:<20}" + "".join(f"{_number((scores or {}).get(key)):>26}" for scores in columns.values())
+            f"{word['label']:<{width}}"
+            + "".join(f"{_number((scores or {}).get(key)):>26}" for scores in columns.values())
             for key, word in words.items()
         ),
         "",
         f"Lower is better: {', '.join(lower)}. Basis: {compared['basis']}.",
         f"{loss.capitalize()}, candidate less {'champion' if challenged else evaluation['baseline']}: "
-        f"{difference['mean']:+.4f} (95 % interval {difference['lower']:+.4f} to {difference['upper']:+.4f}) on "
+        f"{mean} (95 % interval {lower_end} to {upper}) on "
         f"{compared['n_rows']:,} {evaluation['rows']}, {compared['first_date']} to {compared['last_date']}.",
         f"Why it was registered: {evaluation['reason']}.",
     ]
@@ -167,9 +171,11 @@ def _report(uri: str | None, place: Place) -> list[str]:
 
 
 def _number(value: object) -> str:
-    """Four decimals; whole numbers with thousands separators; a dash for what is not known."""
+    """Four decimals, one from a hundred on; whole numbers with thousands separators; a dash for what is not known."""
     try:
         number = float(str(value))
     except ValueError:
         return "-"
-    return f"{number:,.0f}" if number.is_integer() and abs(number) > 1 else f"{number:.4f}"
+    if number.is_integer() and abs(number) > 1:
+        return f"{number:,.0f}"
+    return f"{number:.4f}" if abs(number) < 100 else f"{number:,.1f}"

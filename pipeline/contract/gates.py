@@ -172,7 +172,7 @@ def judge_promotion(spec: Spec, evaluation: Mapping[str, Any], limits: Mapping[s
     _, age, max_age = check(OLD)
     promote = replaces(lambda limit: check(limit)[0])
     difference = (
-        f"{primary_metric(spec).label} {_signed(-improvement)} against the champion (95 % upper bound {_signed(upper)}"
+        f"{primary_metric(spec).label} {signed(-improvement)} against the champion (95 % upper bound {signed(upper)}"
     )
     if not promote and not not_worse:
         return Promotion(False, f"{difference}, margin {_number(margin)}): it may be worse, so the champion stays")
@@ -209,5 +209,6 @@ def _days(age: float) -> str:
     return "1 day" if age == 1 else f"{age:,.0f} days"
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
+    """A difference of two losses."""
     return f"{value:+.4f}" if abs(value) < 100 else f"{value:+,.1f}"
