@@ -130,10 +130,12 @@ def _comparison(evaluation: Mapping[str, Any]) -> list[str]:
     loss = metrics[evaluation["primary_metric"]]["label"]
     lower = [metric["label"] for metric in metrics.values() if metric["better"] == "lower"]
     mean, low, high = (signed(compared["difference"][key]) for key in ("mean", "lower", "upper"))
+    width = max(20, *(len(metric["label"]) + 2 for metric in metrics.values()))
     return [
-        f"{'':<20}" + "".join(f"{title:>26}" for title in columns),
+        f"{'':<{width}}" + "".join(f"{title:>26}" for title in columns),
         *(
-            f"{metric['label']:<20}" + "".join(f"{_number((scores or {}).get(key)):>26}" for scores in columns.values())
+            f"{metric['label']:<{width}}"
+            + "".join(f"{_number((scores or {}).get(key)):>26}" for scores in columns.values())
             for key, metric in metrics.items()
         ),
         "",
@@ -170,9 +172,11 @@ def _report(uri: str | None, environment: Environment) -> list[str]:
 
 
 def _number(value: object) -> str:
-    """Four decimals; whole numbers with thousands separators; a dash for what is unknown."""
+    """Four decimals, one from a hundred on; whole numbers with thousands separators; a dash for what is not known."""
     try:
         number = float(str(value))
     except ValueError:
         return "-"
-    return f"{number:,.0f}" if number.is_integer() and abs(number) > 1 else f"{number:.4f}"
+    if number.is_integer() and abs(number) > 1:
+        return f"{number:,.0f}"
+    return f"{number:.4f}" if abs(number) < 100 else f"{number:,.1f}"

@@ -23,6 +23,11 @@ def primary_metric(spec: Spec) -> Metric:
     return metrics_of(spec)[0]
 
 
+def short(value: float) -> str:
+    """Four significant digits, and whole from a thousand on."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 def metric_words(spec: Spec) -> dict[str, Any]:
     """The fields by which evaluation.json and monitor.json name themselves."""
     return {

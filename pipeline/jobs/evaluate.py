@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 
 from pipeline.contract import names as c
 from pipeline.contract.container import code_version, processing_input, processing_output, run_step
+from pipeline.contract.metrics import short
 from pipeline.contract.service_text import description, metadata_value
 from pipeline.contract.workload import current_workload
 from pipeline.evaluation.evaluation import evaluate
@@ -58,10 +59,11 @@ def summarise(evaluation: Mapping[str, Any]) -> str:
     champion = f"champion {evaluation['comparison']['champion_version']}"
     rows = evaluation["rows"]
     label = f"simulated {rows}: " if evaluation["simulated"] else ""
+    candidate, other = (short(metrics[name][key]) for name in (c.CANDIDATE, who))
     return (
-        f"{label}{evaluation['metric_words'][key]['label']} {metrics[c.CANDIDATE][key]:.4g} on "
+        f"{label}{evaluation['metric_words'][key]['label']} {candidate} on "
         f"{metrics[c.CANDIDATE][c.N_ROWS]:,} {rows} ({champion if who == c.CHAMPION else evaluation['baseline']}: "
-        f"{metrics[who][key]:.4g}), as of {evaluation['as_of_date']}; {evaluation['decision']}: {evaluation['reason']}"
+        f"{other}), as of {evaluation['as_of_date']}; {evaluation['decision']}: {evaluation['reason']}"
     )
 
 

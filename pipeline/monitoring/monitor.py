@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.contract import names as c
-from pipeline.contract.metrics import metric_words
+from pipeline.contract.metrics import metric_words, short
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import Workload
 from pipeline.monitoring.claims import above_quantile, claimed_rows, residual_quantiles
@@ -110,8 +110,8 @@ def summarise(report: Mapping[str, Any]) -> str:
     loss = live["scores"][key]
     return (
         f"{label}no alarm; champion {report['champion_version']}: {report['metric_words'][key]['label']} "
-        f"{loss['value']:.4g} on {live['n_rows']:,} {report['rows']} since {report['trained_before']} "
-        f"({loss['expected']['mean']:.4g} expected of it)"
+        f"{short(loss['value'])} on {live['n_rows']:,} {report['rows']} since {report['trained_before']} "
+        f"({short(loss['expected']['mean'])} expected of it)"
     )
 
 

@@ -21,7 +21,8 @@ DAYS_BEFORE: Final = 28  # that the features look back at
 
 def features(spec: Spec, rows: pd.DataFrame, as_of: date, parameters: Mapping[str, str]) -> FeatureTables:
     """Of the hours with a label, but for the first four weeks, and of those to be predicted."""
-    after_the_first = rows[TIME] >= rows[TIME].min().normalize() + pd.Timedelta(days=DAYS_BEFORE)
+    first = rows.loc[rows[TARGET].notna(), TIME].min().normalize()
+    after_the_first = rows[TIME] >= first + pd.Timedelta(days=DAYS_BEFORE)
     return declared_features.features(spec, with_lags(rows)[after_the_first], as_of, parameters)
 
 
@@ -29,6 +30,7 @@ def with_lags(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with the features that are made of earlier days.
 
     By local time: an hour that the clocks showed twice counts with the mean of both, one that they skipped is missing.
+    Where four weeks know nothing of an hour, the mean of that hour on all days before stands in, or of all hours.
     """
     day = rows[TIME].to_numpy().astype("datetime64[D]").astype(np.int64)
     day, hour = day - day.min() + DAYS_BEFORE, rows[TIME].dt.hour.to_numpy()
@@ -39,12 +41,16 @@ def with_lags(rows: pd.DataFrame) -> pd.DataFrame:
     np.add.at(sums, (day[known], hour[known]), target[known])
     table = mean(sums, counts)  # (days, hours)
     by_day = mean(np.nansum(table, axis=1), (counts > 0).sum(axis=1))
+    four_weeks = mean_of([table[day - lag, hour] for lag in (7, 14, 21, 28)])
+    earlier_sums, earlier_counts = (np.cumsum(values, axis=0) - values for values in (sums, counts))
+    of_hour = mean(earlier_sums, earlier_counts)[day, hour]
+    of_all = mean(earlier_sums.sum(axis=1), earlier_counts.sum(axis=1))[day]
     return rows.assign(
         hour_of_day=hour,
         weekday=rows[TIME].dt.day_of_week,
         same_hour_day_before=table[day - 1, hour],
         same_hour_week_before=table[day - 7, hour],
-        same_hour_four_weeks=mean_of([table[day - lag, hour] for lag in (7, 14, 21, 28)]),
+        same_hour_four_weeks=np.where(np.isnan(four_weeks), np.where(np.isnan(of_hour), of_all, of_hour), four_weeks),
         mean_day_before=by_day[day - 1],
         mean_week_before=mean_of([by_day[day - lag] for lag in range(1, 8)]),
     )

@@ -20,7 +20,7 @@ SPEC = Spec(
         Column("weekday", type="integer", low=0, high=6, made=True),  # Monday is 0
         Column("same_hour_day_before", low=0, missing=True, made=True),
         Column("same_hour_week_before", low=0, missing=True, made=True),
-        Column("same_hour_four_weeks", low=0, missing=True, made=True),  # mean of those of 7, 14, 21 and 28 days before
+        Column("same_hour_four_weeks", low=0, made=True),  # mean of those of 7, 14, 21 and 28 days before
         Column("mean_day_before", low=0, missing=True, made=True),
         Column("mean_week_before", low=0, missing=True, made=True),  # of all hours of the seven days before
     ),
@@ -33,9 +33,9 @@ SPEC = Spec(
         "WalkForwardRows": 182 * 24,
         "MinRows": 90 * 24,
         "MinEvaluatedRows": 28 * 24,
-        "BoostingRounds": 60,
+        "BoostingRounds": 30,
         "LearningRate": 0.1,
-        "MaxDepth": 5,
+        "MaxDepth": 4,
         "MinChildWeight": 20.0,
         "ColumnSample": 0.6,
         "NonInferiorityMargin": 20.0,

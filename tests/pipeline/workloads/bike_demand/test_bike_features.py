@@ -82,8 +82,18 @@ def test_missing_hours_are_missing_features_and_stop_nothing() -> None:
     rows = hours(date(2025, 1, 1), 120)
     gap = rows[~rows[TIME].between("2025-02-01", "2025-03-15 23:00")].reset_index(drop=True)
     made = at(with_lags(gap), "2025-03-16 12:00")
-    assert made[[name for name in LAGS if name not in ("hour_of_day", "weekday")]].isna().all()
+    unknown = ["same_hour_day_before", "same_hour_week_before", "mean_day_before", "mean_week_before"]
+    assert made[unknown].isna().all()
+    noons = gap[(gap[TIME].dt.hour == 12) & (gap[TIME] < "2025-02-01")]
+    assert made["same_hour_four_weeks"] == pytest.approx(noons[TARGET].mean()), "a linear feature has no gaps"
     assert at(with_lags(gap), "2025-03-24 12:00")[LAGS].notna().all()
+
+
+def test_an_hour_that_never_was_before_has_the_mean_of_all_hours_before() -> None:
+    rows = hours(date(2025, 5, 1), 40)
+    rows = rows[(rows[TIME].dt.hour != 3) | (rows[TIME] >= "2025-06-05")].reset_index(drop=True)
+    made = at(with_lags(rows), "2025-06-05 03:00")
+    assert made["same_hour_four_weeks"] == pytest.approx(rows[rows[TIME] < "2025-06-05"][TARGET].mean())
 
 
 def test_the_first_four_weeks_are_not_trained_on() -> None:
