@@ -37,7 +37,6 @@ from pipeline.contract.code_version import write_image_context
 from pipeline.contract.parameters import parameters_of
 from pipeline.contract.spec import Column, Spec
 from pipeline.contract.workload import Workload
-from pipeline.ingest.validated import LoadRequest
 
 SYNTHESISE = """
 import json, sys, app
@@ -368,43 +367,6 @@ class WorkloadLife:
         assert [path.parent.name for path in tmp_path.glob("pipeline/workloads/*/spec.py")] == [self.name]
         environment = {name: value for name, value in os.environ.items() if name != "WORKLOAD"}
         subprocess.run([sys.executable, "-c", IN_THE_IMAGE], cwd=tmp_path, env=environment, check=True)
-
-    def test_the_past_of_the_sample_never_changes(self, life: Life, tmp_path: Path) -> None:
-        """As of a later morning there are the same rows, more labels, and more rows; the seed decides."""
-        target = life.spec.name_of("target")
-        first, later = date.fromisoformat(self.first), date.fromisoformat(self.later)
-        write = life.workload.sample.write
-        before, again, after = (read(write(tmp_path / str(n), day)) for n, day in enumerate((first, first, later)))
-        assert before.equals(again)
-        assert not before.equals(read(write(tmp_path / "other", first, 7)))
-        then = after.reset_index(drop=True).iloc[: len(before)]
-        before = before.reset_index(drop=True)
-        unknown = before[target] == ""
-        assert unknown.any()
-        assert (then.loc[unknown, target] != "").all()
-        assert then.assign(**{target: then[target].mask(unknown, "")}).equals(before)
-
-    def test_neither_features_nor_baseline_see_what_came_later(self, life: Life, tmp_path: Path) -> None:
-        """Of the rows that were labelled on the first morning, both are the same when they are made weeks later."""
-        folder, workload, spec = tmp_path / "data", life.workload, life.spec
-        workload.sample.write(folder, date.fromisoformat(self.later))
-        parameters = {p.name: str(p.default) for p in spec.parameters if p.for_prepare}
-        made, forecasts = [], []
-        ids: list[str] = []
-        for as_of in map(date.fromisoformat, (self.first, self.later)):
-            request = LoadRequest(
-                folder, as_of=as_of, today=as_of, max_bad_row_share=0, max_bad_row_share_of_file=0, min_rows=1
-            )
-            rows = workload.data.load(spec, request).rows
-            labelled = workload.features.features(spec, rows, as_of, parameters).labelled.to_pandas()
-            made.append(labelled.set_index(c.ROW_ID))
-            ids = ids or labelled[c.ROW_ID].tolist()[-500:]
-            since = labelled[c.TIME].min().date()
-            forecasts.append(workload.baseline.forecast(workload.data.results(rows), ids, since))
-        then, now = made
-        assert len(now) > len(then)
-        pd.testing.assert_frame_equal(now.loc[then.index], then)
-        assert forecasts[0] == pytest.approx(forecasts[1])
 
     def test_every_page_speaks_of_this_workload_alone(
         self, life: Life, registered: dict[str, Any], compared: dict[str, Any], failed: dict[str, Any], approved: str

@@ -1,4 +1,4 @@
-"""The conformance suite on the classification with late labels."""
+"""The conformance suite on customer churn."""
 
 from contract_tests import contract_tests
 
