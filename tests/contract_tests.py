@@ -46,6 +46,7 @@ from pipeline.ingest.known import known_on
 from pipeline.ingest.quarantine import BadData
 from pipeline.ingest.validated import LoadRequest, ValidatedRows, rows_digest
 from pipeline.jobs import evaluate, prepare
+from pipeline.jobs import predict as predict_job
 from pipeline.jobs.prepare import own_parameters
 from pipeline.jobs.train import train
 from pipeline.serving.bodies import JSON, READERS
@@ -161,16 +162,17 @@ class Subject:
             patch.setenv(WORKLOAD_VARIABLE, self.name)
             yield base / "processing" / "output"
 
-    @cached_property
-    def prepared(self) -> Path:
+    def prepared(self, as_of: date = AS_OF) -> Path:
         """The outputs of Prepare."""
-        seeds = self.folder / "seeds"
+        seeds, name = self.folder / "seeds", f"prepare-{as_of}"
+        if (self.folder / name).exists():
+            return self.folder / name / "processing" / "output"
         for key, text in self.spec.all_seed_objects.items():
             (seeds / key).parent.mkdir(parents=True, exist_ok=True)
             (seeds / key).write_text(text, encoding="utf-8")
         inputs = {c.DATA_CHANNEL: self.sample_of(AS_OF), **{folder.name: folder for folder in seeds.iterdir()}}
-        with self.job("prepare", inputs) as outputs:
-            prepare.main(["--as-of", str(AS_OF), "--min-rows", "0"])
+        with self.job(name, inputs) as outputs:
+            prepare.main(["--as-of", str(as_of), "--min-rows", "0"])
         return outputs
 
     @cached_property
@@ -178,22 +180,30 @@ class Subject:
         """Trained in this process, as on one host."""
         return self.trained("one-host")
 
-    def trained(self, name: str) -> Artifact:
+    def trained(self, name: str, as_of: date = AS_OF) -> Artifact:
         with pytest.MonkeyPatch.context() as patch:
-            lay_out(self.folder / name, self.prepared / c.FEATURES_CHANNEL, patch, **self.settings)
+            lay_out(self.folder / name, self.prepared(as_of) / c.FEATURES_CHANNEL, patch, **self.settings)
             return train(Cluster())
 
-    @cached_property
-    def evaluation(self) -> dict[str, Any]:
-        """evaluation.json of the model, whose champion is itself."""
-        files, champion = self.folder / "evaluated", self.folder / "champion"
-        write_artifact(files, self.artifact)
+    def as_champion(self, name: str, artifact: Artifact) -> Path:
+        """A folder with the artifact as the version in use."""
+        files, champion = self.folder / f"{name}-files", self.folder / name
+        write_artifact(files, artifact)
         champion.mkdir()
         with tarfile.open(champion / c.MODEL_ARCHIVE, "w:gz") as tar:
             for path in files.iterdir():
                 tar.add(path, path.name)
         (champion / c.CHAMPION_FILE).write_text('{"version": 1}', encoding="utf-8")
-        made = {name: self.prepared / name for name in (c.FEATURES_CHANNEL, c.REPORT_CHANNEL)}
+        return champion
+
+    def made(self, *channels: str) -> dict[str, Path]:
+        """Outputs of Prepare as inputs of the steps after it."""
+        return {channel: self.prepared() / channel for channel in channels}
+
+    @cached_property
+    def evaluation(self) -> dict[str, Any]:
+        """evaluation.json of the model, whose champion is itself."""
+        champion, made = self.as_champion("itself", self.artifact), self.made(c.FEATURES_CHANNEL, c.REPORT_CHANNEL)
         with self.job("evaluate", {**made, c.CHAMPION_CHANNEL: champion, c.MODEL_CHANNEL: champion}) as outputs:
             evaluate.main([])
         found: dict[str, Any] = json.loads((outputs / c.EVALUATION_CHANNEL / c.EVALUATION_FILE).read_text())
@@ -363,7 +373,9 @@ def write_cells(path: Path, lines: Sequence[Sequence[str]]) -> None:
 
 def two_hosts_train_as_one(s: Subject) -> None:
     """The same rows, checkpoints and constants, and the loss of one host within the documented tolerance."""
-    hosts = start(s.folder / "hosts", s.prepared / c.FEATURES_CHANNEL, ("algo-1", "algo-2"), training_config=s.settings)
+    hosts = start(
+        s.folder / "hosts", s.prepared() / c.FEATURES_CHANNEL, ("algo-1", "algo-2"), training_config=s.settings
+    )
     assert finish(hosts) == [0, 0], [host.log for host in hosts]
     together = read_artifact(hosts[0].base / c.MODEL_CHANNEL)
     kept = [c.ROW_ID, c.TARGET, c.P_CONSTANT, c.TRAINED_BEFORE]
@@ -488,6 +500,23 @@ def limits_and_metrics_are_in_the_evaluation(s: Subject) -> None:
         s.fail("features.py", f"a model compared with itself differs: {found['comparison']}")
 
 
+def predictions_and_monitor_are_written(s: Subject) -> None:
+    """Predict, with a champion of an earlier morning, writes a line for each upcoming row and a whole monitor."""
+    champion = s.as_champion("earlier", s.trained("earlier-host", s.cut))
+    made = s.made(c.UPCOMING_CHANNEL, c.FEATURES_CHANNEL, c.REPORT_CHANNEL)
+    with s.job("predict", {**made, c.CHAMPION_CHANNEL: champion}) as outputs:
+        predict_job.main([])
+    header, *lines = read_cells(outputs / c.PREDICTIONS_CHANNEL / c.PREDICTIONS_FILE)
+    models = {line[header.index(c.MODEL_USED)] for line in lines}
+    if [line[0] for line in lines] != ids_of(s.tables.upcoming) or models != {c.CHAMPION}:
+        s.fail("features.py", f"{len(lines)} predictions by {models} for {s.tables.upcoming.num_rows} upcoming rows")
+    report = json.loads((outputs / c.MONITOR_CHANNEL / c.MONITOR_FILE).read_text(encoding="utf-8"))
+    if "failure" in report:
+        s.fail("spec.py", f"the monitor cannot be computed, and Predict goes on without it: {report['failure']}")
+    if not report[c.LIVE].get(c.N_ROWS):
+        s.fail("spec.py", f"the monitor judges no row since {s.cut}: {report['summary']}")
+
+
 def damages(column: Column) -> Iterator[tuple[str, str]]:
     """What may be wrong with a cell of the column, and such a cell."""
     if column.type in ("number", "integer", "flag", "day", "moment"):
@@ -589,6 +618,7 @@ CHECKS: Final[tuple[Callable[[Subject], None], ...]] = (
     served_predictions_equal_the_batch,
     a_later_sample_only_adds,
     limits_and_metrics_are_in_the_evaluation,
+    predictions_and_monitor_are_written,
     bad_columns_are_refused,
     only_features_are_features,
     labels_wait_for_their_delay,

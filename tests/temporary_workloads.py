@@ -45,5 +45,6 @@ def copy_of_river(parent: Path, files: Edits) -> Path:
         for old, new in edits:
             assert old in text
             text = text.replace(old, new)
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
     return parent

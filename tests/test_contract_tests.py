@@ -210,6 +210,14 @@ FAULTS = {
         "river/spec.py: the report shows absolute_error, which the candidate's metrics do not have",
         core=no_absolute_error,
     ),
+    "a group that the results do not have": Fault(
+        suite.predictions_and_monitor_are_written,
+        "river/spec.py: the monitor cannot be computed, and Predict goes on without it: KeyError: .*gauge",
+        {
+            "data.py": data()["data.py"]
+            + "\ndef results(rows):\n    return declared.results(rows).drop_columns('gauge')\n"
+        },
+    ),
     "a range that is not checked": Fault(
         suite.bad_columns_are_refused,
         r'river/data.py: flow "-1" \(below its range\) in line 8 is not in quarantine.csv',

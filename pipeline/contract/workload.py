@@ -200,7 +200,9 @@ def load_spec(name: str) -> Spec:
     folder = workload_folders().get(name)
     if folder is None:
         names = workload_names()
-        raise WorkloadError(f'there is no workload "{name}"{hint(name, names)} There are {", ".join(names)}')
+        if (WORKLOADS / name).is_dir():
+            raise WorkloadError(f"pipeline/workloads/{name} has no spec.py: it says what the workload is")
+        raise WorkloadError(f'there is no workload "{name}"{hint(name, names) or ":"} there are {", ".join(names)}')
     return _checked(folder)
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from difflib import get_close_matches
+from functools import cache
 from itertools import pairwise
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 from zoneinfo import available_timezones
@@ -24,6 +25,7 @@ LONGEST_NAME: Final = 37
 _CORE_COLUMNS: Final = {c.ROW_ID: "id", c.TIME: "time", c.TARGET: "target"}
 _CORE_CHANNELS: Final = (c.DATA_CHANNEL, c.CHAMPION_CHANNEL, c.EVALUATED_CHANNEL)
 _CORE_FOLDERS: Final = (c.NO_FOLDER, *(key.split("/")[0] for key in c.SEED_OBJECTS))
+_time_zones, _type_hints = cache(available_timezones), cache(get_type_hints)
 _FOLDER: Final = r"(?!.*\.\.)[\w.-]+(/[\w.-]+)*"
 
 
@@ -43,7 +45,7 @@ def _types(value: Any, kind: Any, where: str) -> Iterator[str]:  # noqa: ANN401 
     """What is of another type than its field is declared with."""
     origin, inner = get_origin(kind), get_args(kind)
     if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, kind):
-        hints = get_type_hints(kind)
+        hints = _type_hints(kind)
         for field in fields(kind):
             yield from _types(getattr(value, field.name), hints[field.name], f"{where}.{field.name}")
     elif origin is Literal and value not in inner:
@@ -76,8 +78,8 @@ def _rules(folder: str, spec: Spec, modules: set[str]) -> Iterator[str]:
     if not re.fullmatch("[A-Za-z](-?[A-Za-z0-9])*", spec.deployment) or len(spec.deployment) > LONGEST_NAME:
         rule = f"letters, digits and single hyphens, at most {LONGEST_NAME}: rename the folder, or set deployed_as"
         yield f'a deployment would be named "{spec.deployment}", which AWS does not allow: {rule}'
-    if spec.time_zone not in available_timezones():
-        yield f'SPEC.time_zone "{spec.time_zone}" is no IANA time zone{hint(spec.time_zone, available_timezones())}'
+    if spec.time_zone not in _time_zones():
+        yield f'SPEC.time_zone "{spec.time_zone}" is no IANA time zone{hint(spec.time_zone, _time_zones())}'
     if spec.label_delay_days < 0:
         yield f"SPEC.label_delay_days {spec.label_delay_days} is below 0: no label is known before its row"
     if spec.quantiles and spec.task == "binary":

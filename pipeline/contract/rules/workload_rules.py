@@ -54,7 +54,7 @@ def _rules(folder: Path, interfaces: Interfaces) -> Iterator[str]:
     """Each broken rule, after the place below pipeline/workloads/<name>; those before it hold."""
     if not re.fullmatch("[a-z][a-z0-9_]*", folder.name):
         yield ": a workload's folder is a Python package: lower-case letters, digits and _, a letter first"
-    for place, problem in _imports(folder, folder / "spec.py"):
+    for place, problem in _imports(folder, folder / "spec.py", set()):
         yield f"/{place}: {problem}"
     try:
         module = importlib.import_module(f"pipeline.workloads.{folder.name}.spec")
@@ -87,25 +87,31 @@ def _tree(path: Path) -> ast.Module | SyntaxError:
         return error
 
 
-def _imports(folder: Path, path: Path) -> Iterator[tuple[str, str]]:
+def _imports(folder: Path, path: Path, seen: set[Path]) -> Iterator[tuple[str, str]]:
     """What spec.py and the files of the folder that it imports may not import: the stack and Lambda have no more."""
-    tree, package = _tree(path), f"pipeline.workloads.{folder.name}"
-    if isinstance(tree, SyntaxError):
-        yield f"{path.name}, line {tree.lineno}", f"{tree.msg}"
+    if path in seen or not path.exists():
         return
+    seen.add(path)
+    tree, place = _tree(path), path.relative_to(folder).as_posix()
+    if isinstance(tree, SyntaxError):
+        yield f"{place}, line {tree.lineno}", tree.msg
+        return
+    package = ".".join(("pipeline", "workloads", folder.name, *path.relative_to(folder).parts[:-1]))
     for node in ast.walk(tree):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
         if isinstance(node, ast.ImportFrom):
-            module = f"{package}.{node.module or ''}".rstrip(".") if node.level else f"{node.module}"
-            names = [f"{module}.{name}" for name in names]
+            above = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            names = [".".join(filter(None, (above, node.module, name))) for name in names]
         for name in names:
-            inside = name.removeprefix(f"{package}.")
-            if inside != name:
-                used = folder / f"{inside.split('.')[0]}.py"
-                yield from _imports(folder, used) if used.exists() and used != path else ()
+            root, _, inside = name.partition(f"pipeline.workloads.{folder.name}.")
+            if inside and not root:
+                parts = inside.split(".")
+                for used in (folder.joinpath(*parts[:end]) for end in range(1, len(parts) + 1)):
+                    yield from _imports(folder, used.with_suffix(".py"), seen)
+                    yield from _imports(folder, used / "__init__.py", seen)
             elif name.split(".")[0] not in sys.stdlib_module_names and not f"{name}.".startswith("pipeline.contract."):
                 may = "the standard library, pipeline.contract and files of this folder that do the same"
-                yield f"{path.name}, line {getattr(node, 'lineno', 0)}", f"imports {name}; spec.py may import {may}"
+                yield f"{place}, line {getattr(node, 'lineno', 0)}", f"imports {name}; spec.py may import {may}"
 
 
 def _modules(folder: Path, own: set[str], interfaces: Interfaces) -> Iterator[tuple[str, str]]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from temporary_workloads import Edits, copy_of_river, importable
 
 from pipeline.contract.parameters import parameters_of
+from pipeline.contract.rules.spec_rules import spec_problems
 from pipeline.contract.rules.workload_rules import WorkloadError, definition_problem
+from pipeline.contract.spec import ExtraInput, Limit, MonitorSpec, Parameter
 from pipeline.contract.workload import load_spec, read_definition
 from pipeline.definition.compile import main as compile_definitions
 
@@ -46,6 +49,14 @@ BROKEN: dict[str, tuple[Edits, str]] = {
             "gauges.py": "import yaml\nX = 1\n",
         },
         "gauges.py, line 1: imports yaml; spec.py may import the standard library, pipeline.contract and files",
+    ),
+    "an import in a folder": (
+        {
+            **spec("GAUGES = (", "from .places.far import X\nGAUGES = ("),
+            "places/__init__.py": "",
+            "places/far.py": "from ..spec import GAUGES\nfrom ..places import far\nimport pandas as pd\nX = 1\n",
+        },
+        "places/far.py, line 3: imports pandas; spec.py may import",
     ),
     "an import from core": (
         spec("GAUGES = (", "from pipeline.ingest import known\nGAUGES = ("),
@@ -264,6 +275,30 @@ def test_a_broken_rule_is_named(edits: Edits, says: str, tmp_path: Path) -> None
     with importable(copy_of_river(tmp_path, edits)), pytest.raises(WorkloadError) as told:
         load_spec("river")
     assert re.match(f"pipeline/workloads/river/.*{says}", str(told.value)), str(told.value)
+
+
+JUNK = (None, "", 0, -1, 1.5, float("nan"), (), ("x",), (None,), {}, {"x": 1}, {"x": "y"}, True, [1], "a" * 300)
+LIMIT, PARAMETER = Limit("error", "a.b", "<=", "MinSkill", "x"), Parameter("Depth", 1, "x")
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=repr)
+def test_whatever_a_field_holds_the_rules_say_what_is_wrong(junk: Any) -> None:
+    """Never by an exception of their own."""
+    churn = load_spec("churn")
+    specs = [replace(churn, **{field.name: junk}) for field in fields(churn)]
+    specs += [replace(churn, monitor=replace(churn.monitor, **{field.name: junk})) for field in fields(MonitorSpec)]
+    wholes: dict[str, Any] = {"limits": LIMIT, "parameters": PARAMETER, "inputs": ExtraInput("maps", "Depth")}
+    for name, whole in wholes.items():
+        given: list[Any] = [replace(whole, **{field.name: junk}) for field in fields(whole)]
+        changes: list[dict[str, Any]] = [{name: (one,)} for one in given]
+        specs += [replace(churn, **change) for change in changes]
+    for column in churn.columns:
+        others = tuple(one for one in churn.columns if one != column)
+        made = [replace(column, **{field.name: junk}) for field in fields(column)]
+        specs += [replace(churn, columns=(*others, one)) for one in made]
+    told = [list(spec_problems("churn", spec, set())) for spec in specs]
+    assert all(isinstance(problem, str) for problems in told for problem in problems)
+    assert sum(map(bool, told)) > len(specs) / 3
 
 
 def test_without_a_baseline(tmp_path: Path) -> None:
