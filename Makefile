@@ -1,5 +1,6 @@
 # make run [WORKLOAD=name] [DATA=folder] [ARGS="--param MaxDepth=2"]   retrain locally: no AWS, no Docker
 # make run-docker [DATA=folder] [ARGS=...]              the same in containers: SageMaker local mode; needs Docker
+# make new-workload ARGS="churn2 --from data/ ..."      write a workload from your data files (docs/workloads.md)
 # make image                                           build the container image (BASE_IMAGE=name:tag for another base)
 # make spark-image                                     build what AggregateOnSpark runs in, for make run-docker
 # make test                                            every test
@@ -21,7 +22,7 @@ UV := $(BIN)/uv pip
 export PYTHONDONTWRITEBYTECODE :=
 export WORKLOAD
 
-.PHONY: setup run run-docker image spark-image test mutation permissions check lock clean
+.PHONY: setup run run-docker new-workload image spark-image test mutation permissions check lock clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -30,6 +31,9 @@ run: .venv/.run
 run-docker: .venv/.all
 	@$(BIN)/python -m scripts.build_image --quiet
 	@$(BIN)/python -m scripts.run_local --docker $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+new-workload: .venv/.all
+	@$(BIN)/python -m scripts.new_workload $(ARGS)
 
 image: .venv/.run
 	@$(BIN)/python -m scripts.build_image $(ARGS)

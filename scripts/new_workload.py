@@ -130,7 +130,9 @@ def main(
     try:
         check_name(name, force=force)
         if not dry_run and find_spec("sagemaker") is None:
-            raise Refusal("the definition is compiled by the SageMaker SDK, which is not installed: run make setup")
+            raise Refusal(
+                "the definition needs the SageMaker SDK, which is not installed: run make setup, then this again"
+            )
         today = datetime.now(UTC).date()
         found = infer(Wish(name, data, time, target, key, task, label_delay, group, without), today)
         files = sources(found)

@@ -45,8 +45,9 @@ EVALUATED_DAYS: Final = 92  # of many rows a day; of fewer, a third of all rows,
 GROWS: Final = 0.95  # rank correlation with time from which a number has no upper end
 RESERVED: Final = (c.ROW_ID, c.TIME, c.TARGET, c.PREDICTION)
 TREES: Final[Mapping[str, int | float]] = {
-    "BoostingRounds": 200,
+    "BoostingRounds": 150,
     "LearningRate": 0.1,
+    "MaxDepth": 3,
     "MinChildWeight": 10.0,
     "Subsample": 1.0,
     "ColumnSample": 0.5,

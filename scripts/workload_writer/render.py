@@ -15,7 +15,6 @@ from pipeline.contract.reasons import printable
 from scripts.workload_writer.infer import Inferred
 
 _SAMPLE_DAYS: Final = 730  # that a sample spans
-_SAMPLE_ROWS: Final = 8_000  # of fewer, two hosts make models too different to be compared
 _OTHERS: Final = {"name", "title", "columns", "unit", "defaults"}
 
 SPEC: Final = '''"""{title}. Standard library only.
@@ -92,8 +91,7 @@ SAMPLE: Final = '''"""SIMULATED rows of the declared columns, for a run without 
 from datetime import date
 from pathlib import Path
 
-from pipeline.workloads.simulated import simulate
-from pipeline.workloads.{name}.spec import SPEC
+{imports}
 
 
 def write(folder: Path, as_of: date, seed: int = 1) -> Path:
@@ -151,13 +149,17 @@ def sources(found: Inferred) -> dict[str, str]:
 def _sample(found: Inferred) -> str:
     """As many rows as the limits want, in two years; without an id, a day has one row where it is the time."""
     defaults, spec = found.spec.defaults, found.spec
-    n_rows = max(_SAMPLE_ROWS, 1.2 * max(int(defaults["MinRows"]), 2 * int(defaults["MinEvaluatedRows"])))
+    n_rows = 1.2 * max(int(defaults["MinRows"]), 2 * int(defaults["MinEvaluatedRows"]) + 1000)
     one_a_day = not spec.of_role("id") and spec.of_role("time")[0].type == "day"
     rows_a_day = 1 if one_a_day else max(1, round(n_rows / _SAMPLE_DAYS))
     days = max(_SAMPLE_DAYS, int(n_rows / rows_a_day)) + spec.label_delay_days
     since = date.fromisoformat(SAMPLE_AS_OF) - timedelta(days)
+    imports = (
+        f"from pipeline.workloads.{spec.name}.spec import SPEC",
+        "from pipeline.workloads.simulated import simulate",
+    )
     return SAMPLE.format(
-        name=spec.name,
+        imports="\n".join(sorted(imports)),
         year=since.year,
         month=since.month,
         rows_a_day=rows_a_day,
