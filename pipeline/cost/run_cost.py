@@ -220,6 +220,7 @@ def measured_seconds() -> dict[str, float]:
     return {step: needs.cpu_seconds for step, needs in measured_needs().items()}
 
 
-def default_nights(startup_seconds: float = STARTUP_SECONDS) -> Nights:
+def default_nights(startup_seconds: float = STARTUP_SECONDS, workload: str | None = None) -> Nights:
     """Both kinds of nights for the committed definition, measurement and prices."""
-    return nights(read_definition(default_workload()), measured_seconds(), load_prices(), startup_seconds)
+    definition = read_definition(workload or default_workload())
+    return nights(definition, measured_seconds(), load_prices(), startup_seconds)
