@@ -220,8 +220,9 @@ def _with_data(data: Path | None, last: datetime | None, act: Callable[[Path], B
     workload = current_workload()
     click.echo(f"generating simulated {workload.spec.rows} (no real ones were given: see --data)", err=True)
     day = last.date() if last else SAMPLE_SPAN[1]
+    labelled = day + timedelta(days=1 + workload.spec.label_delay_days)  # the morning on which its label is known
     with tempfile.TemporaryDirectory() as name:
-        return act(workload.sample.write(Path(name) / "rows", date.fromordinal(day.toordinal() + 1)))
+        return act(workload.sample.write(Path(name) / "rows", labelled))
 
 
 def as_object(done: Backtest, report: Path, *, simulated: bool) -> Mapping[str, Any]:
