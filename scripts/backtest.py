@@ -1,8 +1,8 @@
 """Backtest: what would each policy of retraining have done, night by night, with only what was known then?
 
 python -m scripts.backtest                                          the simulated sample, its last 17 months
-python -m scripts.backtest --data games/ --from 2010-10-01 --to 2023-06-30
-python -m scripts.backtest --data games/ --inject leak@2015-01-10 --policies mine.yaml --report page.html
+python -m scripts.backtest --data rows/ --from 2010-10-01 --to 2023-06-30
+python -m scripts.backtest --data rows/ --inject leak@2015-01-10 --policies mine.yaml --report page.html
 python -m scripts.backtest --workload river                         another workload's sample
 """
 
@@ -120,7 +120,7 @@ def run_with_progress(settings: Settings, store: Path, *, quiet: bool) -> Backte
     "--choose-until",
     type=int,
     metavar="PERIOD",
-    help="Choose a policy on the periods (seasons, years) up to this one and score it on the later ones. Default: two "
+    help="Choose a policy on the periods (such as years) up to this one and score it on the later ones. Default: two "
     "thirds of them.",
 )
 @click.option(

@@ -7,11 +7,7 @@ second: the first time, when pairs of champion and candidate are compared, and o
 in CPU seconds, which do not depend on neighbours. Exit code 1 if fewer than 1,000 policies a second are simulated and
 scored with intervals once fits and pairs are known.
 
-<<<<<<<< HEAD:benchmarks/nba/replay.py
-python -m benchmarks.nba.replay [--store .retrain/replay] [--policies 1000]
-========
 python -m benchmarks.nba.backtest [--store .retrain/backtest] [--policies 1000]
->>>>>>>> 44e2ead (The backtest knows no domain: any workload, binary or regression, with the labels known each night):benchmarks/backtest.py
 """
 
 from __future__ import annotations
@@ -32,10 +28,6 @@ from pipeline.backtest.policies import REFERENCE, Policy
 from pipeline.backtest.results import differences
 from pipeline.backtest.run import Prepared, Settings, prepare, simulate
 from pipeline.training.model import fit
-<<<<<<<< HEAD:benchmarks/nba/replay.py
-from pipeline.workloads.nba.team_state.feature_names import LAYOUT
-========
->>>>>>>> 44e2ead (The backtest knows no domain: any workload, binary or regression, with the labels known each night):benchmarks/backtest.py
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 REAL_GAMES: Final = ROOT.parent / "shared" / "data" / "games"

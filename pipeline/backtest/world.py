@@ -86,7 +86,7 @@ class World:
 
     @cached_property
     def period(self) -> IntArray:
-        """The period that the workload's monitor declares (a season, say), or the calendar year; ascending."""
+        """The period that the workload's monitor declares, or the calendar year; ascending."""
         name = self.spec.monitor.period
         if name:
             return np.asarray(self.features[name].to_numpy().astype(np.int64))
