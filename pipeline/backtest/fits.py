@@ -112,15 +112,6 @@ class Fits:
         return booster
 
 
-@dataclass(frozen=True)
-class _Task:
-    """What a worker needs, all of it picklable."""
-
-    rows: tuple[int, ...]
-    keys: tuple[FitKey, ...]
-    names: tuple[str, ...]  # of the fits in the cache
-
-
 def fit_all(
     keys: Iterable[FitKey],
     sources: Mapping[str, Source],
@@ -168,15 +159,8 @@ def _fill(
     inputs = {name: _keep_input(cache, source) for name, source in sources.items()}
     shape = (1 + len(clean.layout.quantiles), len(keys), len(clean.target))
     np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=shape).flush()
-    tasks = [
-        _Task(
-            tuple(range(start, min(start + _CHUNK, len(keys)))),
-            tuple(keys[start : start + _CHUNK]),
-            tuple(names[start : start + _CHUNK]),
-        )
-        for start in range(0, len(keys), _CHUNK)
-    ]
-    arguments = (inputs, clean.layout, partial, hyperparameters, cache.folder)
+    tasks = [range(start, min(start + _CHUNK, len(keys))) for start in range(0, len(keys), _CHUNK)]
+    arguments = (keys, names, inputs, clean.layout, partial, hyperparameters, cache.folder)
     n_workers = min(jobs or os.cpu_count() or 1, len(tasks))
     try:
         if n_workers == 1:
@@ -217,10 +201,18 @@ _worker: dict[str, Any] = {}
 
 
 def _start_worker(
-    inputs: Mapping[str, str], layout: FeatureLayout, matrix: Path, hyperparameters: Hyperparameters, folder: Path
+    keys: Sequence[FitKey],
+    names: Sequence[str],
+    inputs: Mapping[str, str],
+    layout: FeatureLayout,
+    matrix: Path,
+    hyperparameters: Hyperparameters,
+    folder: Path,
 ) -> None:
     cache = FitCache(folder)
     _worker.update(
+        keys=keys,
+        names=names,
         sources={name: Source(**(cache.load_arrays("rows", key) or {}), layout=layout) for name, key in inputs.items()},
         matrix=np.load(matrix, mmap_mode="r+"),
         hyperparameters=hyperparameters,
@@ -228,30 +220,30 @@ def _start_worker(
     )
 
 
-def _work(task: _Task) -> int:
+def _work(numbers: range) -> int:
+    """Make the fits of these numbers and their rows of the matrix; returns how many."""
     matrix = _worker["matrix"]
-    for row, key, name in zip(task.rows, task.keys, task.names, strict=True):
+    for number in numbers:
+        key: FitKey = _worker["keys"][number]
         taught, scored = (_worker["sources"][source] for source in (key.taught, key.scored))
+        rows = MemorySet(taught.X[key.begin : key.end], taught.target[key.begin : key.end], taught.layout)
+        booster, quantile_booster = _fitted(_worker["names"][number], rows)
         later = scored.X[key.end :]
-        booster, quantile_booster = _fitted(name, taught, slice(key.begin, key.end))
-        matrix[0, row, key.end :] = predict_log_odds(booster, later)
+        matrix[0, number, key.end :] = predict_log_odds(booster, later)
         if quantile_booster:
-            matrix[1:, row, key.end :] = predict_quantiles(quantile_booster, later).T
+            matrix[1:, number, key.end :] = predict_quantiles(quantile_booster, later).T
     matrix.flush()
-    return len(task.rows)
+    return len(numbers)
 
 
-def _fitted(name: str, source: Source, rows: slice) -> tuple[xgb.Booster, xgb.Booster | None]:
+def _fitted(name: str, rows: MemorySet) -> tuple[xgb.Booster, xgb.Booster | None]:
     """The fit of that name and that of its quantiles, from the cache or made now."""
     cache, config = _worker["cache"], _worker["hyperparameters"]
-    booster = cache.load(name)
+    booster, quantile_booster = cache.load(name), cache.load(f"{name}-quantiles")
     if booster is None:
-        booster = fit(source.X[rows], source.target[rows], config, source.layout)
+        booster = fit(rows.X, rows.y, config, rows.layout)
         cache.save(name, booster)
-    if not source.layout.quantiles:
-        return booster, None
-    quantile_booster = cache.load(f"{name}-quantiles")
-    if quantile_booster is None:
-        quantile_booster = fit_quantiles(MemorySet(source.X[rows], source.target[rows], source.layout), booster, config)
+    if rows.layout.quantiles and quantile_booster is None:
+        quantile_booster = fit_quantiles(rows, booster, config)
         cache.save(f"{name}-quantiles", quantile_booster)
     return booster, quantile_booster

@@ -11,6 +11,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
+from pipeline import evaluation
 from pipeline.backtest import figures
 from pipeline.backtest.fit_cache import write_atomically
 from pipeline.backtest.policies import NIGHTLY_STATE, default_policy
@@ -20,7 +21,8 @@ from pipeline.contract.metrics import metrics_of, primary_metric
 from pipeline.contract.spec import Metric, Spec
 from pipeline.evaluation.report_words import capitalized, number, signed
 
-TEMPLATE: Final = "report.html.j2"
+TEMPLATE: Final = "backtest.html.j2"
+STYLE: Final = Path(evaluation.__file__).parent  # of all reports
 _MOST_ROWS: Final = 8
 
 
@@ -41,7 +43,7 @@ def write_report(file: Path, done: Backtest, *, simulated: bool) -> None:
 def render(done: Backtest, *, simulated: bool) -> str:
     """The page's text."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader([Path(__file__).parent, STYLE]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
