@@ -33,6 +33,7 @@ IntArray = NDArray[np.int64]
 Days = NDArray[np.datetime64]
 
 EPOCH = date(1970, 1, 1)
+_CHECKED_NIGHTS = 3
 
 
 class BacktestError(Exception):
@@ -154,6 +155,24 @@ class World:
         place = {row: n for n, row in enumerate(row for table in tables for row in table[c.ROW_ID].to_pylist())}
         return np.concatenate([feature_matrix(table) for table in tables])[[place[row] for row in self.ids]]
 
+    def check_features(self) -> None:
+        """Raises BacktestError where a feature of training is another on the morning that predicts its row.
+
+        Looks at the rows of a few nights: a night's features take as long as Prepare.
+        """
+        nights = np.unique(self.first_run[np.isin(self.first_run, self.nights)])
+        for night in nights[np.linspace(0, len(nights) - 1, min(len(nights), _CHECKED_NIGHTS)).astype(np.int64)]:
+            rows, found = self.first_run == night, self.features_on(int(night))
+            other = (self.X[rows] != found[rows]) & ~(np.isnan(self.X[rows]) & np.isnan(found[rows]))
+            if other.any():
+                row, feature = (int(n[0]) for n in np.nonzero(other))
+                at = np.flatnonzero(rows)[row]
+                raise BacktestError(
+                    f"{self.layout.features[feature]} of {self.spec.row} {self.ids[at]} is {self.X[at, feature]:g} in "
+                    f"training, but {found[at, feature]:g} on the morning that predicts it: let no feature use a label "
+                    f"before it is known ({self.spec.label_delay_days} day(s) after its row; see label_columns)"
+                )
+
 
 def prediction_lag(spec: Spec) -> int:
     """Days between a row's day and the first run that predicts it.
@@ -178,7 +197,8 @@ def load_world(
     """Load and validate `data` with the production code and compute its features.
 
     Nights are every day from `first` to `last`, or the given ones. Raises BadData where production refuses the data,
-    BacktestError where the span is empty or starts before production would have anything to train on.
+    BacktestError where the span is empty or starts before production would have anything to train on, or a feature
+    uses labels before they are known.
     """
     spec = workload.spec
     if last < first:
@@ -206,4 +226,5 @@ def load_world(
         raise BacktestError(
             f"the column {spec.monitor.period} falls from one {spec.row} to a later one: it is no period"
         )
+    world.check_features()
     return world

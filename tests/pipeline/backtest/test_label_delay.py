@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,14 +16,15 @@ import pytest
 from pipeline.backtest.candidates import ALL_PERIODS, build_calendar
 from pipeline.backtest.judgements import Alarms
 from pipeline.backtest.run import Backtest
-from pipeline.backtest.world import World
+from pipeline.backtest.world import BacktestError, World
 from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.contract.names import ROW_ID, TARGET, TIME
-from pipeline.contract.spec import MonitorSpec
-from pipeline.contract.workload import Workload, load_spec
+from pipeline.contract.spec import MonitorSpec, Spec
+from pipeline.contract.workload import FeatureTables, Workload, load_spec
 
 DELAY = 40  # more than a month: a checkpoint of walk-forward predictions misses a whole one
 FIRST = date(2022, 12, 1)
+LAST = FIRST + timedelta(days=400)
 PER_DAY = 3
 
 
@@ -86,3 +89,28 @@ def test_an_alarm_waits_for_the_labels(done: Backtest) -> None:
         return next(night for night in nights if alarms.on(champion, night, None))
 
     assert first_alarm(7) == first_alarm(0) + 7
+
+
+def with_sums(lag: int) -> World:
+    """One feature: the sum of all labels of days that are `lag` days back or more, as far as they are known."""
+    spec = replace(load_spec("nba"), label_delay_days=DELAY, label_columns=(), monitor=MonitorSpec())
+
+    def features(spec: Spec, rows: pd.DataFrame, as_of: date, parameters: Mapping[str, str]) -> FeatureTables:
+        of_day = rows.groupby(TIME)[TARGET].sum().cumsum().shift(lag, fill_value=0.0)
+        made = pa.Table.from_pandas(rows.assign(x=rows[TIME].map(of_day)), preserve_index=False)
+        table = made.replace_schema_metadata(FeatureLayout(("x",)).as_metadata())
+        labelled = rows[TARGET].notna().to_numpy()
+        return FeatureTables(table.filter(pa.array(labelled)), table.filter(pa.array(~labelled)))
+
+    workload = Workload(spec)
+    workload.__dict__["features"] = SimpleNamespace(features=features)  # in place of its module
+    days = np.datetime64(FIRST, "s") + np.repeat(np.arange(400), PER_DAY).astype("timedelta64[D]")
+    rows = pd.DataFrame({ROW_ID: [str(n) for n in range(len(days))], TIME: days, TARGET: np.arange(len(days)) % 2.0})
+    nights = (np.datetime64(FIRST) + np.arange(300, 400)).astype(np.int64)
+    return World(workload, {}, rows, features(spec, rows, LAST, {}).labelled, nights)
+
+
+def test_a_feature_that_uses_labels_before_they_are_known_is_refused() -> None:
+    with_sums(DELAY).check_features()
+    with pytest.raises(BacktestError, match=r"x of game .* on the morning that predicts it"):
+        with_sums(DELAY - 1).check_features()
