@@ -35,7 +35,7 @@ _FIRST_HORIZON = 400  # days: most champions are replaced by then, and evidence 
 
 
 class Judgements:
-    """Quality of each candidate, and the difference of each pair that anybody has asked for."""
+    """Quality of each candidate, and the difference of each pair that a policy compared."""
 
     def __init__(self, world: World, calendar: Calendar, fits: Fits, cache: FitCache) -> None:
         self.world, self.calendar, self.fits, self._cache = world, calendar, fits, cache

@@ -20,7 +20,7 @@ from pipeline.backtest.oracle_bound import Bound, bounds
 from pipeline.backtest.policies import Policy, default_policy
 from pipeline.backtest.results import Choice, PolicyResult, choose, summarise
 from pipeline.backtest.service import Service
-from pipeline.backtest.simulate import NOBODY, Outcome, Simulation
+from pipeline.backtest.simulate import NO_CHAMPION, Outcome, Simulation
 from pipeline.backtest.world import BacktestError, World, load_world
 from pipeline.contract.gates import gate_parameters
 from pipeline.contract.parameters import parameters_of, snake_case
@@ -29,7 +29,7 @@ from pipeline.contract.workload import Workload, current_workload
 from pipeline.cost.run_cost import Nights, default_nights
 from pipeline.training.model import Hyperparameters
 
-MOST_PROMOTIONS: Final = 120  # of the bound: more gain nothing that anybody could have known
+MOST_PROMOTIONS: Final = 120  # of the bound: more gain nothing that could have been known
 
 
 @dataclass(frozen=True)
@@ -204,8 +204,7 @@ def bound_of(prepared: Prepared) -> list[Bound]:
     serves = start < len(service.days)
     numbers, start = numbers[serves], start[serves]
     order = np.argsort(start, kind="stable")
-    champion = np.full((len(numbers), len(world.nights)), 0, dtype=np.int32)
-    champion += numbers[order][:, None].astype(np.int32)
+    champion = np.repeat(numbers[order].astype(np.int32)[:, None], len(world.nights), axis=1)
     every = Outcome((Policy(),) * len(numbers), champion, champion, {})
-    nobody = Outcome((Policy(),), np.full((1, len(world.nights)), NOBODY, np.int32), champion[:1], {})
-    return bounds(service.losses(every), start[order], service.losses(nobody)[0], MOST_PROMOTIONS)
+    without = Outcome((Policy(),), np.full((1, len(world.nights)), NO_CHAMPION, np.int32), champion[:1], {})
+    return bounds(service.losses(every), start[order], service.losses(without)[0], MOST_PROMOTIONS)

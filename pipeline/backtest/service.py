@@ -16,7 +16,7 @@ from pipeline.backtest.fit_cache import digest
 from pipeline.backtest.fits import predictions_of
 from pipeline.backtest.judgements import Judgements
 from pipeline.backtest.policies import STATE_OF_MODEL
-from pipeline.backtest.simulate import NOBODY, Outcome
+from pipeline.backtest.simulate import NO_CHAMPION, Outcome
 from pipeline.contract.code_version import code_version
 from pipeline.evaluation.metrics import blocks_of, row_losses
 from pipeline.training.model import predict_log_odds
@@ -96,7 +96,7 @@ class Service:
 
     def _predictions(self, champion: int, state: int, begin: int, end: int) -> FloatArray:
         """A champion's predictions for the rows [begin, end); NaN for those that it was trained on."""
-        if champion == NOBODY:
+        if champion == NO_CHAMPION:
             return self.world.fallback[begin:end]
         candidate = self.calendar.candidates[champion]
         found = np.full(end - begin, np.nan)
@@ -133,7 +133,7 @@ class Service:
     def _during_outage(self, champion: int, day: int) -> FloatArray:
         begin = self.begin + int(self._first[day])
         end = begin + int(self.n_rows[day])
-        if champion == NOBODY:
+        if champion == NO_CHAMPION:
             return self.world.fallback[begin:end]
         return self._on_old_state(champion, int(self.last_good_night[self.night[day]]), begin, end)
 

@@ -25,7 +25,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
-NOBODY: Final = -1  # no champion: Predict uses the workload's fallback
+NO_CHAMPION: Final = -1  # no champion: Predict uses the workload's fallback
 LONG_AGO: Final = -(10**9)
 COUNTS: Final = (
     "runs",
@@ -46,8 +46,8 @@ class Outcome:
     """What happened; arrays of the shape (policies, nights) or, by count, (policies,)."""
 
     policies: tuple[Policy, ...]
-    champion: NDArray[np.int32]  # candidate in service for the rows that each night predicts; NOBODY: none
-    promoted: NDArray[np.int32]  # candidate that goes into service on a night; NOBODY: none
+    champion: NDArray[np.int32]  # candidate in service for the rows that each night predicts; NO_CHAMPION: none
+    promoted: NDArray[np.int32]  # candidate that goes into service on a night; NO_CHAMPION: none
     counts: Mapping[str, IntArray]
 
     @property
@@ -118,15 +118,15 @@ class Simulation:
         windows = sorted(calendar.of_night)
         self._of_night = np.stack([calendar.of_night[w] for w in windows])
         self._window = np.searchsorted(windows, self.rules.window)
-        self.champion = np.full(n, NOBODY, dtype=np.int64)
+        self.champion = np.full(n, NO_CHAMPION, dtype=np.int64)
         self.champion_night = np.full(n, LONG_AGO)
-        self.evaluated = np.full(n, NOBODY, dtype=np.int64)
+        self.evaluated = np.full(n, NO_CHAMPION, dtype=np.int64)
         self.trained_night = np.full(n, LONG_AGO)
         self.trained_rows = np.zeros(n, dtype=np.int64)
         self.trained_period = np.full(n, LONG_AGO)
         self.last_registered = np.full(n, LONG_AGO)
-        self.in_service = np.full((n_nights, n), NOBODY, dtype=np.int32)
-        self.arriving = np.full((n_nights, n), NOBODY, dtype=np.int32)
+        self.in_service = np.full((n_nights, n), NO_CHAMPION, dtype=np.int32)
+        self.arriving = np.full((n_nights, n), NO_CHAMPION, dtype=np.int32)
         self.arriving_night = np.zeros((n_nights, n), dtype=np.int64)
         self.counts = {name: np.zeros(n, dtype=np.int64) for name in COUNTS}
 

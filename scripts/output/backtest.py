@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipeline.backtest.results import PolicyResult
     from pipeline.backtest.run import Backtest
 
-_WIDE = 200  # columns where the output is no terminal: a table that is cut helps nobody
+_WIDE = 200  # columns where the output is no terminal: a table that is cut is useless
 
 
 def show(done: Backtest, report: Path, *, simulated: bool) -> None:

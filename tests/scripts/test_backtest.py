@@ -17,7 +17,7 @@ from local_runs import SMALL, Command, run_command
 from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.policies import REFERENCE, Policy
 from pipeline.backtest.run import Prepared, Settings, prepare, simulate
-from pipeline.backtest.simulate import NOBODY, Outcome
+from pipeline.backtest.simulate import NO_CHAMPION, Outcome
 from pipeline.contract import names as c
 from pipeline.contract import parameters
 from pipeline.contract.workload import load_spec
@@ -80,8 +80,8 @@ def assert_same_numbers(prepared: Prepared, outcome: Outcome, nights: list[Night
         for name in ("loss_above_baseline", "loss_above_baseline_interval"):
             assert numbers["quality"][name] == pytest.approx(real["quality"][name], abs=CLOSE)
         assert bool(prepared.passes[candidate]) == real["quality"]["passed"]
-        assert (champion != NOBODY) == (real["comparison"]["champion_exists"] == "yes")
-        if champion != NOBODY:
+        assert (champion != NO_CHAMPION) == (real["comparison"]["champion_exists"] == "yes")
+        if champion != NO_CHAMPION:
             pair = judgements.pair(champion, candidate)
             assert pair is not None
             ours = {"mean": pair.mean, "lower": pair.lower, "upper": pair.upper}

@@ -1,4 +1,4 @@
-"""Fits are made once, whoever makes them, and survive a kill."""
+"""Fits are made once, in any number of processes, and survive a kill."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _stop_after(made: list[int], n: int) -> None:
     made.append(1)
 
 
-def test_a_damaged_fit_is_made_anew(source: Source, tmp_path: Path) -> None:
+def test_a_damaged_fit_is_made_again(source: Source, tmp_path: Path) -> None:
     cache = FitCache(tmp_path)
     before = np.asarray(fit_all(KEYS, {CLEAN: source}, CONFIG, cache, jobs=1).matrix)
     next(tmp_path.glob("fits/*/*.ubj")).write_bytes(b"half a mod")

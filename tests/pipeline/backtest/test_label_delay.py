@@ -1,4 +1,4 @@
-"""A label that is known late: nobody trains on it, judges by it or raises an alarm for it before its day."""
+"""A label that is known late: no training, evaluation or alarm uses it before its day."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.backtest.run import Backtest, Prepared, simulate
-from pipeline.backtest.simulate import NOBODY, Outcome
+from pipeline.backtest.simulate import NO_CHAMPION, Outcome
 from pipeline.contract import gates
 from pipeline.evaluation.metrics import log_losses
 
@@ -42,7 +42,7 @@ def test_schedules_train_as_often_as_they_say(done: Backtest) -> None:
 def test_nothing_in_service_has_seen_the_games_of_its_day(done: Backtest) -> None:
     ends = np.array([candidate.end for candidate in done.prepared.calendar.candidates])
     champion = done.outcome.champion
-    assert (champion[:, 0] == NOBODY).all()
+    assert (champion[:, 0] == NO_CHAMPION).all()
     known = np.broadcast_to(done.prepared.world.known, champion.shape)
     assert (ends[champion[champion >= 0]] <= known[champion >= 0]).all()
 
@@ -64,7 +64,7 @@ def test_decisions_are_those_of_the_gates_in_words(done: Backtest) -> None:
     limits = prepared.settings.limits
     promoted = done.outcome.promoted[number]
     champion_night, decisions = -1, {True: 0, False: 0}
-    evaluated = NOBODY
+    evaluated = NO_CHAMPION
     for t, night in enumerate(prepared.world.nights[:-1].tolist()):
         champion, candidate = int(done.outcome.champion[number, t]), int(prepared.calendar.of_night[0][t])
         champion_night = t - 1 if promoted[t] >= 0 else champion_night
@@ -72,7 +72,7 @@ def test_decisions_are_those_of_the_gates_in_words(done: Backtest) -> None:
             continue
         evaluated = candidate
         evaluation: dict[str, object] = {"comparison": {"champion_exists": "no"}}
-        if champion != NOBODY:
+        if champion != NO_CHAMPION:
             pair = prepared.judgements.pair(champion, candidate)
             assert pair is not None
             evaluation = {
