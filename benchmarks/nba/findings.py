@@ -6,7 +6,7 @@ out  docs/findings.md
 The numbers and the intervals are computed; so are the words that depend on them (whether an interval holds zero). The
 first run fits some 3,900 models (minutes); they are kept in the store, and a second run takes about a minute.
 
-python -m benchmarks.nba.findings [--store .retrain/replay]
+python -m benchmarks.nba.findings [--store .retrain/backtest]
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pipeline.backtest.faults import KINDS, parse_injection
 from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.policies import REFERENCE, STATE_OF_MODEL, Policy, default_policy, read_policies
 from pipeline.backtest.results import differences
-from pipeline.backtest.run import Replay, Settings, replay
+from pipeline.backtest.run import Backtest, Settings, run_backtest
 from pipeline.contract.workload import load_spec
 from pipeline.evaluation.metrics import Difference
 
@@ -59,7 +59,7 @@ CONTRASTS: Final = (
     Contrast("weights every 30 days, not never", Policy(train="monthly"), REFERENCE),
     Contrast("weights every night, not every 30 days", Policy(train="nightly"), Policy(train="monthly")),
     Contrast("weights every week, not every 30 days", Policy(train="weekly"), Policy(train="monthly")),
-    Contrast("weights every season, not every 30 days", Policy(train="each-season"), Policy(train="monthly")),
+    Contrast("weights every season, not every 30 days", Policy(train="each-period"), Policy(train="monthly")),
     Contrast(
         "state every night, not every 30 days (weights every 30 days in both)",
         Policy(train="monthly"),
@@ -67,8 +67,8 @@ CONTRASTS: Final = (
     ),
     Contrast(
         "state every night, not every season (weights every season in both)",
-        Policy(train="each-season"),
-        Policy(train="each-season", state=STATE_OF_MODEL),
+        Policy(train="each-period"),
+        Policy(train="each-period", state=STATE_OF_MODEL),
     ),
     Contrast(
         "state every night and weights never, not both every week",
@@ -84,37 +84,37 @@ CONTRASTS: Final = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Replay, write the page; exit code 2 where the real games are missing."""
+    """Run, write the page; exit code 2 where the real games are missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--store", type=Path, default=ROOT / ".retrain" / "replay")
+    parser.add_argument("--store", type=Path, default=ROOT / ".retrain" / "backtest")
     arguments = parser.parse_args(argv)
     if not REAL_GAMES.exists():
         print("real games not found at ../shared/data", file=sys.stderr)
         return 2
     cache = FitCache(arguments.store)
-    whole = replay(settings(SPAN, read_policies(load_spec("nba"))), cache)
-    print("replayed every season", file=sys.stderr)
-    sound = replay(settings(FAULT_SPAN, WATCHED), cache)
-    hurt = {kind: replay(settings(FAULT_SPAN, WATCHED, f"{kind}@{FAULT_DAYS}"), cache) for kind in KINDS}
+    whole = run_backtest(settings(SPAN, read_policies(load_spec("nba"))), cache)
+    print("every season is done", file=sys.stderr)
+    sound = run_backtest(settings(FAULT_SPAN, WATCHED), cache)
+    hurt = {kind: run_backtest(settings(FAULT_SPAN, WATCHED, f"{kind}@{FAULT_DAYS}"), cache) for kind in KINDS}
     FINDINGS.write_text(page(whole, sound, hurt), encoding="utf-8")
     print(f"wrote {FINDINGS.relative_to(ROOT)}", file=sys.stderr)
     return 0
 
 
 def settings(span: tuple[date, date], policies: tuple[Policy, ...], *injections: str) -> Settings:
-    """A replay of the real games."""
+    """A backtest of the real games."""
     chosen = tuple(parse_injection(text) for text in injections)
     return Settings(REAL_GAMES, *span, policies, {"FirstSeason": FIRST_SEASON}, chosen)
 
 
-def number_of(done: Replay, policy: Policy) -> int:
+def number_of(done: Backtest, policy: Policy) -> int:
     """The policy's place among the results."""
     return done.outcome.policies.index(policy)
 
 
-def difference(done: Replay, policy: Policy, against: Policy) -> Difference:
+def difference(done: Backtest, policy: Policy, against: Policy) -> Difference:
     """The first one's log loss minus the other's."""
-    rows = done.losses.log_loss
+    rows = done.losses
     return differences(rows[[number_of(done, policy)]], rows[number_of(done, against)], done.prepared.service)[0]
 
 
@@ -130,14 +130,14 @@ def interval(d: Difference, digits: int = 4) -> str:
     return f"{d.mean:+.{digits}f} ({d.lower:+.{digits}f} to {d.upper:+.{digits}f})"
 
 
-def page(whole: Replay, sound: Replay, hurt: dict[str, Replay]) -> str:
+def page(whole: Backtest, sound: Backtest, hurt: dict[str, Backtest]) -> str:
     """docs/findings.md."""
     return (
         "\n".join([*_head(whole), *_contrasts(whole), *_policies(whole), *_choice(whole), *_faults(sound, hurt)]) + "\n"
     )
 
 
-def _head(done: Replay) -> list[str]:
+def _head(done: Backtest) -> list[str]:
     n, nightly = number_of(done, DEFAULT), number_of(done, Policy(train="nightly"))
     ours, every = done.results[n], done.results[nightly]
     gain = ours.difference
@@ -148,7 +148,7 @@ def _head(done: Replay) -> list[str]:
         "# Findings",
         "",
         "Made by `python -m benchmarks.nba.findings`; do not edit. Every night of "
-        f"{SPAN[0]} to {SPAN[1]} was replayed ({len(done.prepared.world.nights):,} nights, "
+        f"{SPAN[0]} to {SPAN[1]} was simulated ({len(done.prepared.world.nights):,} nights, "
         f"{int(service.n_rows.sum()):,} games, {len(done.results)} policies) by the pipeline's own code, from an empty "
         f"registry and with games from season {FIRST_SEASON} on to learn from. Differences are in log loss a game with "
         "95 % intervals (bootstrap over weeks); negative is better.",
@@ -159,18 +159,18 @@ def _head(done: Replay) -> list[str]:
         f"- The nightly state is worth {-frozen.mean:.4f} ({-frozen.upper:.4f} to {-frozen.lower:.4f}) against a state of the "
         "model's training.",
         f"- The weights are worth {-gain.mean:.4f} ({-gain.upper:.4f} to {-gain.lower:.4f}) against never training again "
-        f"in {len(set(service.season.tolist()))} seasons: {abs(frozen.mean / gain.mean):.0f} times less than the state.",
+        f"in {len(set(service.period.tolist()))} seasons: {abs(frozen.mean / gain.mean):.0f} times less than the state.",
         f"- Training every night instead of every 30 days changes the loss by {interval(nothing, 5)}: {verdict(nothing)}. It trains "
         f"{every.counts['trainings']:,} times instead of {ours.counts['trainings']:,}, and fails the quality gate "
-        f"{every.counts['failed_gate']} times instead of {ours.counts['failed_gate']}, each a mail to who is on call "
-        f"({every.oncall_mails_a_month:.2f} a month instead of {ours.oncall_mails_a_month:.2f}).",
-        f"- Jobs cost ${ours.dollars_a_month:.2f} a month instead of ${every.dollars_a_month:.2f}: what stands in the account "
-        "costs more than either, so mails and trust decide, not dollars.",
+        f"{every.counts['failed_gate']} times instead of {ours.counts['failed_gate']}, each an email to who is on call "
+        f"({every.oncall_emails_a_month:.2f} a month instead of {ours.oncall_emails_a_month:.2f}).",
+        f"- Jobs cost ${ours.dollars_a_month:.2f} a month instead of ${every.dollars_a_month:.2f}: the fixed costs of the account "
+        "costs more than either, so emails and trust decide, not dollars.",
         "",
     ]
 
 
-def _contrasts(done: Replay) -> list[str]:
+def _contrasts(done: Backtest) -> list[str]:
     lines = ["## What each part is worth", "", "| | difference | |", "| --- | --- | --- |"]
     for contrast in CONTRASTS:
         d = difference(done, contrast.policy, contrast.against)
@@ -178,24 +178,24 @@ def _contrasts(done: Replay) -> list[str]:
     return [*lines, ""]
 
 
-def _policies(done: Replay) -> list[str]:
+def _policies(done: Backtest) -> list[str]:
     lines = [
         "## Policies",
         "",
-        "Over all seasons, lowest log loss first; for looking, not for choosing. *Failed* and *rejected* count candidates, the mails",
+        "Over all seasons, lowest log loss first; for looking, not for choosing. *Failed* and *rejected* count candidates, the emails",
         "are those to who is on call and to approvers, a month.",
         "",
-        "| policy | log loss | against never | calibration error | trained | failed | rejected | in service | mails | $ a month |",
+        "| policy | log loss | against never | calibration error | trained | failed | rejected | in service | emails | $ a month |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     groups = alike(done)
-    for number in sorted(groups, key=lambda n: done.results[n].scores.log_loss):
+    for number in sorted(groups, key=lambda n: done.results[n].loss):
         r = done.results[number]
         counts = r.counts
         lines.append(
-            f"| {r.name} | {r.scores.log_loss:.4f} | {interval(r.difference)} | {r.scores.calibration_error:.4f} | "
+            f"| {r.name} | {r.loss:.4f} | {interval(r.difference)} | {r.scores['calibration_error']:.4f} | "
             f"{counts['trainings']:,} | {counts['failed_gate']} | {counts['kept'] + counts['refused']:,} | "
-            f"{counts['approved']:,} | {r.oncall_mails_a_month:.2f} + {r.approver_mails_a_month:.2f} | "
+            f"{counts['approved']:,} | {r.oncall_emails_a_month:.2f} + {r.approver_emails_a_month:.2f} | "
             f"{r.dollars_a_month:.2f} |"
         )
     games = float(done.prepared.service.n_rows.sum())
@@ -209,7 +209,7 @@ def _policies(done: Replay) -> list[str]:
         + "; ".join(f"*{done.results[n].name}* and {', '.join(others)}" for n, others in groups.items() if others)
         + ".",
         "",
-        f"Hindsight, which knows every result, reaches {words} promotions: the bound for any schedule with these candidates on nightly",
+        f"The best schedules, found when every result was known, reach {words} promotions: the bound for any schedule with these candidates on nightly",
         "state. What is left above it is small: better schedules are not where a better forecast comes from.",
         "",
         f"A policy that trains only on drift trained {drift.counts['trainings']} time(s) in all these seasons: the monitor looks for "
@@ -217,12 +217,12 @@ def _policies(done: Replay) -> list[str]:
         "",
         "With the gate *superior* or a strict approver little is ever promoted. A candidate and a champion of one training config differ only on "
         "the games since the champion's cut-off, so the proof that is asked for rarely exists; a slow approver costs nothing "
-        "measurable, but each night without an answer is another mail when training is nightly.",
+        "measurable, but each night without an answer is another email when training is nightly.",
         "",
     ]
 
 
-def alike(done: Replay) -> dict[int, list[str]]:
+def alike(done: Backtest) -> dict[int, list[str]]:
     """The first policy of each kind, and the names of those that did the same in all respects."""
     groups: dict[tuple[object, ...], int] = {}
     found: dict[int, list[str]] = {}
@@ -236,14 +236,14 @@ def alike(done: Replay) -> dict[int, list[str]]:
     return found
 
 
-def _choice(done: Replay) -> list[str]:
+def _choice(done: Backtest) -> list[str]:
     choice = done.choice
     if choice is None:
         return []
     lines = [
         "## Chosen on earlier seasons, scored on later ones",
         "",
-        f"Seasons up to {choice.last_season} ({choice.n_earlier:,} games) chose; the later ones ({choice.n_later:,} games) scored.",
+        f"Seasons up to {choice.last_period} ({choice.n_earlier:,} games) chose; the later ones ({choice.n_later:,} games) scored.",
         "",
         "| on the later seasons | rule | log loss | against never | against the best of the earlier ones | place |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -253,7 +253,7 @@ def _choice(done: Replay) -> list[str]:
     rows += [("the default", choice.default)] if choice.default else []
     for why, pick in rows:
         lines.append(
-            f"| {pick.name} | {why} | {pick.log_loss:.4f} | {interval(pick.against_never)} | "
+            f"| {pick.name} | {why} | {pick.loss:.4f} | {interval(pick.against_never)} | "
             f"{interval(pick.against_best)} | {pick.rank} of {len(done.results)} |"
         )
     return [
@@ -269,7 +269,7 @@ def _choice(done: Replay) -> list[str]:
     ]
 
 
-def _faults(sound: Replay, hurt: dict[str, Replay]) -> list[str]:
+def _faults(sound: Backtest, hurt: dict[str, Backtest]) -> list[str]:
     lines = [
         "## With faults",
         "",
@@ -285,7 +285,7 @@ def _faults(sound: Replay, hurt: dict[str, Replay]) -> list[str]:
             if number == 0:
                 continue
             counts = done.results[number].counts
-            added = done.losses.log_loss[number] - sound.losses.log_loss[number]
+            added = done.losses[number] - sound.losses[number]
             cost = float(added.sum() / done.prepared.service.n_rows.sum())
             lines.append(
                 f"| {kind} | {policy.name} | {counts['false_promotions']} | {counts['missed_promotions']} | "
@@ -305,7 +305,7 @@ def _faults(sound: Replay, hurt: dict[str, Replay]) -> list[str]:
     ]
 
 
-def days_faulty(done: Replay, policy: Policy) -> int:
+def days_faulty(done: Backtest, policy: Policy) -> int:
     """Days on which a faulty version was in service."""
     champion = done.outcome.champion[number_of(done, policy)]
     faulty = np.array([candidate.fault != "" for candidate in done.prepared.calendar.candidates])

@@ -1,4 +1,4 @@
-"""Each night's candidate: what Train would have made of the games known then, by window of seasons."""
+"""Each night's candidate: what Train would have made of the labels known then, by window of periods."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pipeline.training.walk_forward import checkpoints
 
 IntArray = NDArray[np.int64]
 
-ALL_SEASONS: Final = 0
+ALL_PERIODS: Final = 0
 
 
 @dataclass(frozen=True)
-class RecordPart:
-    """Games [begin, end) of a record, predicted by one checkpoint."""
+class WalkForwardPart:
+    """Rows [begin, end) of a candidate's walk-forward predictions, predicted by the fit of one checkpoint."""
 
     begin: int
     end: int
@@ -29,13 +29,21 @@ class RecordPart:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A training set, the fit that is shipped and the fits of the record. `fault` names what was wrong with it."""
+    """A training set, the fit that is shipped and those of its walk-forward predictions.
+
+    `fault` names what was wrong with it.
+    """
 
     begin: int
     end: int
     shipped: FitKey
-    record: tuple[RecordPart, ...]
+    walk_forward: tuple[WalkForwardPart, ...]
     fault: str = ""
+
+    @property
+    def first(self) -> int:
+        """The first row of its walk-forward predictions; `end` where it has none."""
+        return self.walk_forward[0].begin if self.walk_forward else self.end
 
 
 @dataclass(frozen=True)
@@ -49,14 +57,14 @@ class Calendar:
         """Every fit that is needed."""
         for candidate in self.candidates:
             yield candidate.shipped
-            yield from (part.fit for part in candidate.record)
+            yield from (part.fit for part in candidate.walk_forward)
 
 
 @dataclass(frozen=True)
 class Tampering:
-    """A fault of training on the nights [first, last]: what Train is taught, what its record is scored on.
+    """A fault of training on the nights [first, last]: what Train is taught, what its predictions are made on.
 
-    `only_weights`: the record is as it should be, the shipped fit is not.
+    `only_weights`: the walk-forward predictions are as they should be, the shipped fit is not.
     """
 
     name: str
@@ -72,10 +80,9 @@ class Tampering:
 
 
 def build_calendar(world: World, windows: Iterable[int], n_rows: int, tampering: Sequence[Tampering] = ()) -> Calendar:
-    """The candidates of every night for each window (so many seasons, or ALL_SEASONS)."""
+    """The candidates of every night for each window (so many periods, or ALL_PERIODS)."""
     candidates: dict[Candidate, int] = {}
     of_night: dict[int, IntArray] = {}
-    month = world.month
     known_candidates: dict[tuple[int, int, str], int] = {}
     for window in sorted(set(windows)):
         nights = np.empty(len(world.nights), dtype=np.int64)
@@ -84,7 +91,7 @@ def build_calendar(world: World, windows: Iterable[int], n_rows: int, tampering:
             begin = _window_start(world, window, end)
             where = (begin, end, fault.name if fault else "")
             if where not in known_candidates:
-                candidate = _candidate(month, begin, end, n_rows, fault)
+                candidate = _candidate(world, begin, end, n_rows, fault)
                 known_candidates[where] = candidates.setdefault(candidate, len(candidates))
             nights[position] = known_candidates[where]
         of_night[window] = nights
@@ -92,22 +99,25 @@ def build_calendar(world: World, windows: Iterable[int], n_rows: int, tampering:
 
 
 def _window_start(world: World, window: int, end: int) -> int:
-    if window == ALL_SEASONS or end == 0:
+    if window == ALL_PERIODS or end == 0:
         return 0
-    return int(np.searchsorted(world.season, world.season[end - 1] - window + 1))
+    return int(np.searchsorted(world.period, world.period[end - 1] - window + 1))
 
 
-def _candidate(month: NDArray[np.datetime64], begin: int, end: int, n_rows: int, fault: Tampering | None) -> Candidate:
+def _candidate(world: World, begin: int, end: int, n_rows: int, fault: Tampering | None) -> Candidate:
     taught, scored = (fault.taught, fault.scored) if fault else (CLEAN, CLEAN)
-    on_record = (CLEAN, CLEAN) if fault and fault.only_weights else (taught, scored)
+    in_walk_forward = (CLEAN, CLEAN) if fault and fault.only_weights else (taught, scored)
+    points = checkpoints(world.labels.days[begin:end], n_rows, world.spec.label_delay_days)
     return Candidate(
         begin,
         end,
-        # the games that the shipped weights will meet are not played yet: their features are always as they should be
+        # the rows that the shipped weights will meet have no label yet: their features are always as they should be
         shipped=FitKey(begin, end, taught, CLEAN),
-        record=tuple(
-            RecordPart(begin + point.begin, begin + point.end, FitKey(begin, begin + point.fit_end, *on_record))
-            for point in checkpoints(month[begin:end], n_rows)
+        walk_forward=tuple(
+            WalkForwardPart(
+                begin + point.begin, begin + point.end, FitKey(begin, begin + point.fit_end, *in_walk_forward)
+            )
+            for point in points
         ),
         fault=fault.name if fault else "",
     )

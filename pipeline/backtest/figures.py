@@ -1,4 +1,4 @@
-"""The pictures of a replay: loss over time, dollars against loss, promotions. SVG, as in the run's report."""
+"""The pictures of a backtest: loss over time, dollars against loss, promotions. SVG, as in the run's report."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipeline.backtest.faults import Injection
 from pipeline.contract import names as c
 from pipeline.evaluation.report_figures import COLOURS, INK, MUTED, svg
+from pipeline.evaluation.report_words import capitalized
 
 FloatArray = NDArray[np.float64]
 Days = NDArray[np.datetime64]
@@ -35,7 +36,7 @@ _FAULT: Final = COLOURS[c.CHAMPION]
 
 @dataclass(frozen=True)
 class Line:
-    """What a policy has saved against `never` since the first day, in nats, after each day."""
+    """The loss that a policy has saved against `never` since the first day, after each day."""
 
     name: str
     saved: FloatArray
@@ -43,10 +44,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Dot:
-    """A policy by its price and its loss; `label` says who it is, where it is one of the few that matter."""
+    """A policy by its price and its loss; `label` is its name, where it is one of the few that matter."""
 
     dollars: float
-    log_loss: float
+    loss: float
     lower: float
     upper: float
     label: str
@@ -62,8 +63,10 @@ class Row:
     faulty: NDArray[np.bool_]
 
 
-def saved_over_time(days: Days, lines: Sequence[Line], injections: Sequence[Injection], title: str) -> Markup:
-    """Summed log loss saved against `never`: a line that rises is a policy that earns."""
+def saved_over_time(
+    days: Days, lines: Sequence[Line], injections: Sequence[Injection], title: str, loss: str
+) -> Markup:
+    """Summed loss saved against `never`: a line that rises is a policy that earns."""
 
     def draw(figure: Figure) -> None:
         axes = figure.add_axes((0.11, 0.1, 0.86, 0.84 - 0.062 * len(lines)))
@@ -72,28 +75,28 @@ def saved_over_time(days: Days, lines: Sequence[Line], injections: Sequence[Inje
             axes.plot(days, line.saved, color=colour, linestyle=dashes, linewidth=1.6, label=line.name)
         _faults(axes, injections)
         _dates(axes)
-        axes.set_title("Log loss saved against never retraining, summed")
+        axes.set_title(f"{capitalized(loss)} saved against never retraining, summed")
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1.09), ncols=1)
 
     return svg("saved", title, 2.9 + 0.2 * len(lines), draw)
 
 
-def dollars_against_loss(dots: Sequence[Dot], bound: float | None, title: str) -> Markup:
+def dollars_against_loss(dots: Sequence[Dot], bound: float | None, title: str, loss: str) -> Markup:
     """Each policy by price and loss; bars are 95 % intervals of the difference to never retraining."""
 
     def draw(figure: Figure) -> None:
         axes = figure.add_axes((0.15, 0.15, 0.82, 0.75))
         for dot in dots:
             colour = COLOURS[c.CANDIDATE] if dot.highlighted else COLOURS[c.CONSTANT]
-            axes.plot(dot.dollars, dot.log_loss, color=colour, marker="o" if dot.highlighted else ".", linestyle="")
+            axes.plot(dot.dollars, dot.loss, color=colour, marker="o" if dot.highlighted else ".", linestyle="")
             if dot.highlighted:
                 axes.plot([dot.dollars] * 2, [dot.lower, dot.upper], color=colour, linewidth=1, alpha=0.6)
         _labels(axes, [dot for dot in dots if dot.label])
         if bound is not None:
             axes.axhline(bound, color=COLOURS[c.BASELINE], linewidth=1.2, linestyle=(0, (2, 1.5)))
-            axes.annotate("hindsight", (0.01, bound), (0, -9), xycoords=("axes fraction", "data"),
+            axes.annotate("oracle bound", (0.01, bound), (0, -9), xycoords=("axes fraction", "data"),
                           textcoords="offset points", color=COLOURS[c.BASELINE])  # fmt: skip
-        axes.set_title("Log loss of what was in service (lower is better)")
+        axes.set_title(f"{capitalized(loss)} of what was in service (lower is better)")
         axes.set_xlabel("dollars a month, jobs only")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
         axes.margins(0.12)
@@ -106,12 +109,12 @@ def _labels(axes: Axes, dots: Sequence[Dot]) -> None:
     low, high = axes.get_ylim()
     step, last = 0.055 * (high - low), -np.inf
     middle = sum(axes.get_xlim()) / 2
-    for dot in sorted(dots, key=lambda dot: dot.log_loss):
-        y = max(dot.log_loss, last + step)
+    for dot in sorted(dots, key=lambda dot: dot.loss):
+        y = max(dot.loss, last + step)
         last = y
         right = dot.dollars <= middle
-        away = (8 if right else -8, (y - dot.log_loss) / step * 11)
-        axes.annotate(dot.label, (dot.dollars, dot.log_loss), away, textcoords="offset points",
+        away = (8 if right else -8, (y - dot.loss) / step * 11)
+        axes.annotate(dot.label, (dot.dollars, dot.loss), away, textcoords="offset points",
                       ha="left" if right else "right", va="center", fontsize=8.5)  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Fitted models and their predictions on disk, by content: `fits/<key>.ubj` and `matrices/<key>.npy`.
 
-A write is complete or absent, so a replay that is killed goes on where it stopped, and two at once do no harm.
+A write is complete or absent, so an interrupted backtest resumes where it stopped, and two at once do no harm.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.training import logistic, model
+from pipeline.training import linear, logistic, model, training_sets
 from pipeline.training.lean_xgboost import xgb
 from pipeline.training.model import Hyperparameters
-from pipeline.workloads.nba.team_state import feature_names
 
 
 def digest(*parts: str) -> str:
@@ -30,7 +29,8 @@ def digest(*parts: str) -> str:
 
 def fit_code() -> str:
     """Digest of all that `fit` and `predict` are made of: its source files and the versions beneath."""
-    sources = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in (model, logistic, feature_names)]
+    modules = (model, linear, logistic, training_sets)
+    sources = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in modules]
     return digest(*(_without_words(source) for source in sources), xgb.__version__, np.__version__)
 
 
@@ -50,12 +50,12 @@ class FitCache:
         self.folder = folder
         self._code = fit_code()
 
-    def key(self, games_digest: str, hyperparameters: Hyperparameters) -> str:
-        """The key of a fit: equal for equal games, training config and code."""
-        return digest(games_digest, json.dumps(hyperparameters.as_numbers(), sort_keys=True), self._code)
+    def key(self, rows_digest: str, hyperparameters: Hyperparameters) -> str:
+        """The key of a fit: equal for equal rows, training config and code."""
+        return digest(rows_digest, json.dumps(hyperparameters.as_numbers(), sort_keys=True), self._code)
 
     def path(self, key: str) -> Path:
-        """Where the fit lies, whether or not it is there."""
+        """The file of a fit, whether or not it exists."""
         return self.folder / "fits" / key[:2] / f"{key[2:]}.ubj"
 
     def load(self, key: str) -> xgb.Booster | None:
@@ -69,11 +69,11 @@ class FitCache:
         return booster
 
     def save(self, key: str, booster: xgb.Booster) -> None:
-        """Put the fit in its place."""
+        """Keep the fit."""
         write_atomically(self.path(key), bytes(booster.save_raw("ubj")))
 
     def matrix(self, name: str, key: str) -> Path:
-        """Where a matrix lies, whether or not it is there."""
+        """The file of a matrix, whether or not it exists."""
         return self.folder / "matrices" / f"{name}-{key[:24]}.npy"
 
     def load_arrays(self, name: str, key: str) -> Mapping[str, NDArray[Any]] | None:

@@ -1,4 +1,8 @@
-"""What the gates see of a candidate, and of a candidate beside a champion: Evaluate's own functions, memoised."""
+"""What gates and monitor see, by the functions of Evaluate and of the monitor, memoised.
+
+Judgements: a candidate, and a candidate beside a champion. Alarms: on which nights the monitor's evidence is against a
+champion.
+"""
 
 from __future__ import annotations
 
@@ -18,69 +22,69 @@ from pipeline.contract import names as c
 from pipeline.contract.code_version import code_version
 from pipeline.evaluation.evaluation import Evaluated, candidate_numbers, difference_on, out_of_sample
 from pipeline.evaluation.metrics import Difference
+from pipeline.monitoring import monitor_evidence
+from pipeline.monitoring.claims import claims_of, residual_quantiles
+from pipeline.monitoring.monitor import groups_of
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
-_RECORDS_KEPT = 4_096
+_PREDICTIONS_KEPT = 4_096
+_FIRST_HORIZON = 400  # days: most champions are replaced by then, and evidence over years takes seconds
 
 
 class Judgements:
-    """Quality of each candidate, and the difference of each pair that anybody has asked for."""
+    """Quality of each candidate, and the difference of each pair that a policy compared."""
 
     def __init__(self, world: World, calendar: Calendar, fits: Fits, cache: FitCache) -> None:
         self.world, self.calendar, self.fits, self._cache = world, calendar, fits, cache
-        self._ids = world.features[c.ROW_ID].to_numpy()
-        self._reference: dict[int, FloatArray] = {}
+        self._ids = np.array(world.ids, dtype=object)
+        self._baseline: dict[int, FloatArray] = {}
         self._slot = np.full(len(calendar.candidates), -1, dtype=np.int64)  # of a champion among the pairs' rows
         self._pairs = np.full((2, 16, len(calendar.candidates)), np.nan)
         self._n_slots = 0
         self._new_pairs = 0
-        self.record = lru_cache(_RECORDS_KEPT)(self._record)
-        self._key = digest(code_version(world.workload.spec.name), fits.digest, *(str(x) for x in calendar.candidates))
+        self.evaluated = lru_cache(_PREDICTIONS_KEPT)(self._evaluated)
+        self._key = digest(code_version(world.spec.name), fits.digest, *(str(x) for x in calendar.candidates))
         self._load_pairs()
 
-    # --- records ------------------------------------------------------------------------------------------------------
-    def _record(self, number: int) -> Evaluated:
-        """The candidate's walk-forward record, and the reference for the same games."""
+    # --- walk-forward predictions -------------------------------------------------------------------------------------
+    def _evaluated(self, number: int) -> Evaluated:
+        """The candidate's walk-forward predictions, and the baseline's for the same rows."""
         candidate = self.calendar.candidates[number]
-        first, end = self.bounds(candidate)
-        parts = [self.fits.probabilities(self.fits.row(p.fit), p.begin, p.end) for p in candidate.record]
+        rows = slice(candidate.first, candidate.end)
+        parts = [(self.fits.row(p.fit), p.begin, p.end) for p in candidate.walk_forward]
+        quantiles = [self.fits.quantiles(*part) for part in parts]
         return Evaluated(
-            spec=self.world.workload.spec,
-            row_id=self._ids[first:end],
-            days=self.world.day[first:end],
-            target=self.world.target[first:end],
+            spec=self.world.spec,
+            row_id=self._ids[rows],
+            days=self.world.day[rows],
+            target=self.world.target[rows],
             predictions={
-                c.CANDIDATE: np.concatenate(parts) if parts else np.empty(0),
-                c.BASELINE: self._reference_of(candidate)[first:end],
+                c.CANDIDATE: np.concatenate([np.empty(0), *(self.fits.predictions(*part) for part in parts)]),
+                c.BASELINE: self._baseline_of(candidate)[rows],
             },
+            quantiles={q: np.concatenate([part[q] for part in quantiles]) for q in (quantiles[0] if parts else ())},
         )
 
-    @staticmethod
-    def bounds(candidate: Candidate) -> tuple[int, int]:
-        """First game of the record, and the one after its last."""
-        return (candidate.record[0].begin if candidate.record else candidate.end), candidate.end
-
-    def _reference_of(self, candidate: Candidate) -> FloatArray:
+    def _baseline_of(self, candidate: Candidate) -> FloatArray:
         if candidate.begin == 0:
-            return self.world.reference
-        if candidate.begin not in self._reference:
-            alike = [self.bounds(other) for other in self.calendar.candidates if other.begin == candidate.begin]
-            first, last = min(b for b, _ in alike), max(e for _, e in alike)
-            season = int(self.world.season[candidate.begin])
-            self._reference[candidate.begin] = self.world.reference_from(season, first, last)
-        return self._reference[candidate.begin]
+            return self.world.baseline
+        if candidate.begin not in self._baseline:
+            alike = [other for other in self.calendar.candidates if other.begin == candidate.begin]
+            first, last = min(other.first for other in alike), max(other.end for other in alike)
+            self._baseline[candidate.begin] = self.world.baseline_from(candidate.begin, first, last)
+        return self._baseline[candidate.begin]
 
     # --- the quality gate ---------------------------------------------------------------------------------------------
     def numbers(self, number: int) -> dict[str, Any]:
-        """The part of evaluation.json that the quality gate reads; raises ValueError where the record is empty."""
-        return candidate_numbers(self.record(number))
+        """The part of evaluation.json that the quality gate reads; raises ValueError where there is no row."""
+        return candidate_numbers(self.evaluated(number))
 
     def passes(self, limits: Mapping[str, float], progress: Progress = lambda _: None) -> BoolArray:
-        """Whether each candidate keeps every quality limit; one without a record fails, as Evaluate does."""
-        spec = self.world.workload.spec
+        """Whether each candidate keeps every quality limit; one without predictions fails, as in Evaluate."""
+        spec = self.world.spec
         quality = {limit.parameter: limits[limit.parameter] for limit in gates.quality_limits(spec)}
         key = digest(self._key, str(sorted(quality.items())))
         known = self._cache.load_arrays("quality", key)
@@ -89,34 +93,32 @@ class Judgements:
             return known["passes"].astype(np.bool_)
         passes = np.zeros(len(self.calendar.candidates), dtype=np.bool_)
         for number, candidate in enumerate(self.calendar.candidates):
-            passes[number] = bool(candidate.record) and not gates.failed_limits(spec, self.numbers(number), quality)
+            passes[number] = bool(candidate.walk_forward) and not gates.failed_limits(
+                spec, self.numbers(number), quality
+            )
             progress(1)
         self._cache.save_arrays("quality", key, {"passes": passes})
         return passes
 
     # --- the promotion gate -------------------------------------------------------------------------------------------
     def pair(self, champion: int, candidate: int) -> Difference | None:
-        """The candidate's log loss minus the champion's; None where the champion has predicted none of the games."""
-        record = self.record(candidate)
+        """The candidate's loss minus the champion's; None where the champion has predicted none of the rows."""
         incumbent = self._champion_on(champion, candidate)
         known = np.isfinite(incumbent)
-        return difference_on(record, incumbent, known) if known.any() else None
+        return difference_on(self.evaluated(candidate), incumbent, known) if known.any() else None
 
     def _champion_on(self, champion: int, candidate: int) -> FloatArray:
-        """The champion's probability for each game of the candidate's record, by Evaluate's rule."""
-        incumbent = self.calendar.candidates[champion]
-        first, end = self.bounds(self.calendar.candidates[candidate])
-        own = np.full(end - first, np.nan)
-        own_first, own_end = self.bounds(incumbent)
-        begin, stop = max(first, own_first), min(end, own_end)
+        """The champion's prediction for each row of the candidate's walk-forward predictions, by Evaluate's rule."""
+        incumbent, judged = self.calendar.candidates[champion], self.calendar.candidates[candidate]
+        first, end = judged.first, judged.end
+        own, shipped = np.full((2, end - first), np.nan)
+        begin, stop = max(first, incumbent.first), min(end, incumbent.end)
         if begin < stop:
-            own[begin - first : stop - first] = self.record(champion).predictions[c.CANDIDATE][
-                begin - own_first : stop - own_first
-            ]
-        shipped = np.full(end - first, np.nan)
+            predicted = self.evaluated(champion).predictions[c.CANDIDATE]
+            own[begin - first : stop - first] = predicted[begin - incumbent.first : stop - incumbent.first]
         begin = max(first, incumbent.end)
         if begin < end:
-            shipped[begin - first :] = self.fits.probabilities(self.fits.row(incumbent.shipped), begin, end)
+            shipped[begin - first :] = self.fits.predictions(self.fits.row(incumbent.shipped), begin, end)
         cut_off = int(self.world.day[incumbent.end - 1]) + 1
         return out_of_sample(own, shipped, self.world.day[first:end], cut_off)
 
@@ -129,7 +131,7 @@ class Judgements:
             slot, candidate = int(slots[at]), int(candidates[at])
             if np.isnan(self._pairs[0, slot, candidate]):
                 difference = self.pair(int(champions[at]), candidate)
-                # without a game in common Evaluate takes the champion for none, and any candidate replaces it
+                # without a row in common Evaluate takes the champion for none, and any candidate replaces it
                 self._pairs[:, slot, candidate] = (difference.mean, difference.upper) if difference else -np.inf
                 self._new_pairs += 1
         return self._pairs[0, slots, candidates], self._pairs[1, slots, candidates]
@@ -150,7 +152,7 @@ class Judgements:
         self._pairs[:, self._slot[known["champion"]], known["candidate"]] = known["values"]
 
     def save(self) -> None:
-        """Keep the pairs for the next replay of the same games and code."""
+        """Keep the pairs for the next backtest of the same rows and code."""
         if not self._new_pairs:
             return
         champions = np.flatnonzero(self._slot >= 0)
@@ -163,3 +165,58 @@ class Judgements:
             {"champion": champion_of[slot], "candidate": candidate, "values": self._pairs[:, slot, candidate]},
         )
         self._new_pairs = 0
+
+
+class Alarms:
+    """Whether the monitor raises an alarm, for each champion and night, from the labels known since its cut-off."""
+
+    def __init__(self, judgements: Judgements) -> None:
+        self._judgements, self._world = judgements, judgements.world
+        self._groups = groups_of(self._world.spec, self._world.results_of_rows)
+        self._known: dict[int, tuple[int, monitor_evidence.EvidencePath | None]] = {}
+
+    def on(self, champion: int, night: int, family: str | None) -> bool:
+        """Whether the evidence that the run of `night` (a day) knows is beyond the limit; of any family, if None."""
+        last_known = night - self._world.spec.label_delay_days
+        path = self._path(champion, last_known)
+        if path is None:
+            return False
+        position = int(np.searchsorted(path.day, last_known)) - 1
+        return bool(position >= 0 and path.alarm(family)[position])
+
+    def _path(self, champion: int, end: int) -> monitor_evidence.EvidencePath | None:
+        """The evidence of rows before the day `end`, and of some later days, which are not looked at yet."""
+        begin = self._judgements.calendar.candidates[champion].end
+        start = int(self._world.day[begin - 1]) + 1
+        until, path = self._known.get(champion, (start, None))
+        if until < end:
+            until = max(end, start + _FIRST_HORIZON, start + 2 * (until - start))
+            path = self._evidence(champion, begin, int(np.searchsorted(self._world.day, until)))
+            self._known[champion] = (until, path)
+        return path
+
+    def _evidence(self, champion: int, begin: int, end: int) -> monitor_evidence.EvidencePath | None:
+        if begin >= end:
+            return None
+        world, fits, rows = self._world, self._judgements.fits, slice(begin, end)
+        candidate = self._judgements.calendar.candidates[champion]
+        fit = fits.row(candidate.shipped)
+        prediction, quantiles = fits.predictions(fit, begin, end), fits.quantiles(fit, begin, end)
+        baseline = None
+        if world.spec.task == "binary":
+            whole = candidate.begin == 0
+            baseline = world.baseline[rows] if whole else world.baseline_from(candidate.begin, begin, end)[rows]
+        elif not quantiles:
+            own = self._judgements.evaluated(champion)
+            quantiles = residual_quantiles(prediction, own.target - own.predictions[c.CANDIDATE])
+        claims = claims_of(
+            world.spec,
+            world.ids[rows],
+            world.day[rows],
+            prediction,
+            world.target[rows],
+            tuple((names[rows], sign) for names, sign in self._groups),
+            baseline=baseline,
+            quantiles=quantiles,
+        )
+        return monitor_evidence.evidence_by_day(claims, world.spec.monitor)

@@ -1,4 +1,4 @@
-"""Policies of retraining: when to train, what to let through, who approves, how fresh the state is.
+"""Policies of retraining: when to train, what to let through, who approves, how fresh the features' state is.
 
 A file of policies is YAML: a list of blocks, each field a value or a list of values; the product of a block's lists are
 its policies. `pipeline/backtest/policies.yaml` is the default, and explains the fields.
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import yaml
 
-from pipeline.backtest.candidates import ALL_SEASONS
+from pipeline.backtest.candidates import ALL_PERIODS
 from pipeline.contract.parameters import parameters_of
 from pipeline.contract.spec import Spec
 
@@ -28,7 +28,7 @@ GATES: Final = (STANDARD, OFF, NON_INFERIOR, SUPERIOR)
 IMMEDIATE, STRICT = "immediate", "strict"
 NIGHTLY_STATE, STATE_OF_MODEL = "nightly", "with-model"
 STATES: Final = (NIGHTLY_STATE, STATE_OF_MODEL)
-ON_DRIFT, ON_LOSS, EACH_SEASON = "on-drift", "on-loss", "each-season"
+ON_DRIFT, ON_LOSS, EACH_PERIOD = "on-drift", "on-loss", "each-period"
 _DAYS: Final = {"nightly": 1.0, "weekly": 7.0, "monthly": 30.0, "never": NEVER}
 
 
@@ -38,30 +38,30 @@ class PolicyError(ValueError):
 
 @dataclass(frozen=True)
 class Schedule:
-    """When new games are trained on: the first of these that holds, or without a champion always."""
+    """When new rows are trained on: the first of these that holds, or without a champion always."""
 
     min_days: float = NEVER  # days since the last training
-    min_rows: float = NEVER  # games played since the last training
-    each_season: bool = False  # the first games of a season have been played
+    min_rows: float = NEVER  # labels since the last training
+    each_period: bool = False  # the first labels of a period are known
     on_drift: bool = False  # the monitor's evidence against the champion is beyond its limit
     on_loss: bool = False  # the same, of its family `loss` only
 
 
 def parse_schedule(text: str) -> Schedule:
-    """`monthly`, `every 200 games`, `each-season + on-drift`, ...; raises PolicyError."""
+    """`monthly`, `every 200 rows`, `each-period + on-drift`, ...; raises PolicyError."""
     schedule = Schedule()
     for part in (piece.strip() for piece in text.split("+")):
-        every = re.fullmatch(r"every (\d+) (days|games)", part)
+        every = re.fullmatch(r"every (\d+) (days|rows)", part)
         if part in _DAYS:
             schedule = replace(schedule, min_days=min(schedule.min_days, _DAYS[part]))
         elif every and every[2] == "days":
             schedule = replace(schedule, min_days=min(schedule.min_days, float(every[1])))
         elif every:
             schedule = replace(schedule, min_rows=float(every[1]))
-        elif part in (EACH_SEASON, ON_DRIFT, ON_LOSS):
+        elif part in (EACH_PERIOD, ON_DRIFT, ON_LOSS):
             schedule = replace(schedule, **{part.replace("-", "_"): True})
         else:
-            known = [*_DAYS, "every N days", "every N games", EACH_SEASON, ON_DRIFT, ON_LOSS]
+            known = [*_DAYS, "every N days", "every N rows", EACH_PERIOD, ON_DRIFT, ON_LOSS]
             raise PolicyError(f'train "{text}": "{part}" is none of {", ".join(known)} (join several with +)')
     return schedule
 
@@ -71,10 +71,10 @@ class Policy:
     """One policy; raises PolicyError for a value that is not possible. Gate numbers left out are the parameters'."""
 
     train: str = "nightly"
-    window: int = ALL_SEASONS  # the last so many seasons; 0: all
+    window: int = ALL_PERIODS  # the last so many periods; 0: all
     gate: str = STANDARD
-    margin: float | None = None  # NonInferiorityMargin
-    improvement: float | None = None  # MinImprovement
+    margin: float | None = None  # so many times NonInferiorityMargin
+    improvement: float | None = None  # so many times MinImprovement
     max_age: float | None = None  # MaxChampionAgeDays
     approver: str = IMMEDIATE
     state: str = NIGHTLY_STATE
@@ -85,7 +85,7 @@ class Policy:
         _choice("state", self.state, STATES)
         _ = self.delay_days
         if isinstance(self.window, bool) or not isinstance(self.window, int) or self.window < 0:
-            raise PolicyError(f'window "{self.window}" is not a whole number of seasons (0: all)')
+            raise PolicyError(f'window "{self.window}" is not a whole number of periods (0: all)')
         for name in ("margin", "improvement", "max_age"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
@@ -111,12 +111,12 @@ class Policy:
         """What is special about it, in words."""
         parts = [self.train]
         if self.window:
-            parts.append(f"last {self.window} seasons")
+            parts.append(f"last {self.window} periods")
         if self.gate != STANDARD:
             parts.append(f"gate {self.gate}")
         parts += [
-            f"{word} {getattr(self, field):g}"
-            for field, word in (("margin", "margin"), ("improvement", "improvement"), ("max_age", "max age"))
+            f"{word}{getattr(self, field):g}"
+            for field, word in (("margin", "margin x"), ("improvement", "improvement x"), ("max_age", "max age "))
             if getattr(self, field) is not None
         ]
         if self.approver != IMMEDIATE:
@@ -134,12 +134,13 @@ class Policy:
             limits |= {"NonInferiorityMargin": math.inf}
         if self.gate == SUPERIOR:
             limits |= {"NonInferiorityMargin": 0.0, "MaxChampionAgeDays": math.inf}
-        given = {
-            "NonInferiorityMargin": self.margin,
-            "MinImprovement": self.improvement,
-            "MaxChampionAgeDays": self.max_age,
-        }
-        return limits | {name: float(value) for name, value in given.items() if value is not None}
+        if self.margin is not None:
+            limits["NonInferiorityMargin"] = self.margin * defaults["NonInferiorityMargin"]
+        if self.improvement is not None:
+            limits["MinImprovement"] = self.improvement * defaults["MinImprovement"]
+        if self.max_age is not None:
+            limits["MaxChampionAgeDays"] = self.max_age
+        return limits
 
 
 def _choice(field: str, value: str, choices: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""A replay as one HTML page that loads nothing: what to choose, what it costs, and what it rests on."""
+"""A backtest as one HTML page that loads nothing: what to choose, what it costs, and what it rests on."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
+from pipeline import evaluation
 from pipeline.backtest import figures
 from pipeline.backtest.fit_cache import write_atomically
 from pipeline.backtest.policies import NIGHTLY_STATE, default_policy
 from pipeline.backtest.results import PolicyResult
-from pipeline.backtest.run import Replay
-from pipeline.evaluation.report_words import number, sentence, signed
+from pipeline.backtest.run import Backtest
+from pipeline.contract.metrics import metrics_of, primary_metric
+from pipeline.contract.spec import Metric, Spec
+from pipeline.evaluation.report_words import capitalized, number, signed
 
-TEMPLATE: Final = "report.html.j2"
+TEMPLATE: Final = "backtest.html.j2"
+STYLE: Final = Path(evaluation.__file__).parent  # of all reports
 _MOST_ROWS: Final = 8
 
 
@@ -27,51 +31,62 @@ class BoundRow:
     """The bound with so many promotions, and how much better it is than `never`."""
 
     promotions: int
-    log_loss: float
+    loss: float
     against_never: float
 
 
-def write_report(file: Path, done: Replay, *, simulated: bool) -> None:
+def write_report(file: Path, done: Backtest, *, simulated: bool) -> None:
     """Write the page, whole or not at all."""
     write_atomically(file, render(done, simulated=simulated).encode())
 
 
-def render(done: Replay, *, simulated: bool) -> str:
+def render(done: Backtest, *, simulated: bool) -> str:
     """The page's text."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader([Path(__file__).parent, STYLE]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "signed": signed, "sentence": sentence}
-    settings, service = done.prepared.settings, done.prepared.service
+    environment.filters |= {"number": number, "signed": signed, "capitalized": capitalized}
+    settings, service, spec = done.prepared.settings, done.prepared.service, done.prepared.settings.spec
     shown = pictured(done)
     return environment.get_template(TEMPLATE).render(
         settings=settings,
+        rows=spec.rows,
+        row=spec.row,
+        period=done.prepared.world.period_word,
+        loss=primary_metric(spec).label,
+        metrics=shown_metrics(spec),
+        unit={"row": "days"}.get(spec.unit, f"{spec.unit}s"),
         simulated=simulated,
-        results=sorted(done.results, key=lambda result: result.scores.log_loss),
-        default=default_policy(done.prepared.settings.spec).name,
+        results=sorted(done.results, key=lambda result: result.loss),
+        default=default_policy(spec).name,
         choice=done.choice,
         bounds=bound_rows(done),
-        seasons=sorted({int(season) for season in service.season}),
+        periods=sorted({int(period) for period in service.period}),
         shown=[done.results[n] for n in shown],
         n_rows=int(service.n_rows.sum()),
         n_nights=len(done.prepared.world.nights),
         n_candidates=len(done.prepared.calendar.candidates),
-        refusal=done.prepared.injury.refusal,
+        refusal=done.prepared.faults.refusal,
         limits=settings.limits,
         overrides=settings.overrides,
         nights=done.nights,
-        **_figures(done, shown, " (simulated games)" if simulated else ""),
+        **_figures(done, shown, f" (simulated {spec.rows})" if simulated else ""),
     )
 
 
-def pictured(done: Replay) -> list[int]:
+def shown_metrics(spec: Spec) -> list[Metric]:
+    """The metrics of a table of policies: those that are better when lower, but not of quantiles."""
+    return [m for m in metrics_of(spec) if m.better == "lower" and m.key not in ("quantile_loss", "coverage_error")]
+
+
+def pictured(done: Backtest) -> list[int]:
     """The few policies that the pictures show: the default, the chosen one, the best, and others that differ."""
     names = [result.name for result in done.results]
-    ranked = sorted(range(len(names)), key=lambda n: done.results[n].scores.log_loss)
+    ranked = sorted(range(len(names)), key=lambda n: done.results[n].loss)
     wanted = [
         default_policy(done.prepared.settings.spec).name,
         *([done.choice.best.name, done.choice.cheapest.name] if done.choice else []),
@@ -88,47 +103,49 @@ def pictured(done: Replay) -> list[int]:
     return found[: figures.MOST_LINES]
 
 
-def bound_rows(done: Replay) -> list[BoundRow]:
+def bound_rows(done: Backtest) -> list[BoundRow]:
     """The bound at a few counts of promotions."""
-    games = float(done.prepared.service.n_rows.sum())
-    never = float(done.losses.log_loss[0].sum())
-    seasons = len(set(done.prepared.service.season.tolist()))
-    counts = sorted({1, seasons, 6 * seasons, done.bounds[-1].promotions})
+    n_rows = float(done.prepared.service.n_rows.sum())
+    never = float(done.losses[0].sum())
+    periods = len(set(done.prepared.service.period.tolist()))
+    counts = sorted({1, periods, 6 * periods, done.bounds[-1].promotions})
     return [
-        BoundRow(b.promotions, b.loss / games, (b.loss - never) / games) for b in done.bounds if b.promotions in counts
+        BoundRow(b.promotions, b.loss / n_rows, (b.loss - never) / n_rows)
+        for b in done.bounds
+        if b.promotions in counts
     ]
 
 
-def _figures(done: Replay, shown: Sequence[int], source: str) -> dict[str, Any]:
+def _figures(done: Backtest, shown: Sequence[int], source: str) -> dict[str, Any]:
     settings, service = done.prepared.settings, done.prepared.service
     days = service.days.astype("datetime64[D]")
-    never = done.losses.log_loss[0]
-    lines = [figures.Line(done.results[n].name, np.cumsum(never - done.losses.log_loss[n])) for n in shown]
+    loss = primary_metric(settings.spec).label
+    lines = [figures.Line(done.results[n].name, np.cumsum(done.losses[0] - done.losses[n])) for n in shown]
     span = (str(settings.first), str(settings.last))
     rows = [_row(done, n) for n in list(dict.fromkeys([0, *shown]))[:_MOST_ROWS]]
     return {
-        "saved_figure": figures.saved_over_time(days, lines, settings.injections, f"Loss over time{source}"),
+        "saved_figure": figures.saved_over_time(days, lines, settings.injections, f"Loss over time{source}", loss),
         "dollars_figure": figures.dollars_against_loss(
-            _dots(done, shown), _affordable_bound(done), f"Dollars against loss{source}"
+            _dots(done, shown), _affordable_bound(done), f"Dollars against loss{source}", loss
         ),
         "promotions_figure": figures.promotions(rows, settings.injections, span, f"Promotions{source}"),
     }
 
 
-def _affordable_bound(done: Replay) -> float | None:
-    """The bound for one promotion a season."""
-    seasons = len(set(done.prepared.service.season.tolist()))
-    found = [b for b in done.bounds if b.promotions <= seasons]
+def _affordable_bound(done: Backtest) -> float | None:
+    """The bound for one promotion a period."""
+    periods = len(set(done.prepared.service.period.tolist()))
+    found = [b for b in done.bounds if b.promotions <= periods]
     return found[-1].loss / float(done.prepared.service.n_rows.sum()) if found else None
 
 
-def _dots(done: Replay, shown: Sequence[int]) -> list[figures.Dot]:
-    """Policies on nightly state only: those whose state waits lie far above, and are in the table."""
-    never = done.results[0].scores.log_loss
+def _dots(done: Backtest, shown: Sequence[int]) -> list[figures.Dot]:
+    """Policies on nightly state only: those with an older state are far above, and in the table."""
+    never = done.results[0].loss
     return [
         figures.Dot(
             dollars=result.dollars_a_month,
-            log_loss=result.scores.log_loss,
+            loss=result.loss,
             lower=never + result.difference.lower,
             upper=never + result.difference.upper,
             label=result.name if n in shown or n == 0 else "",
@@ -139,7 +156,7 @@ def _dots(done: Replay, shown: Sequence[int]) -> list[figures.Dot]:
     ]
 
 
-def _row(done: Replay, n: int) -> figures.Row:
+def _row(done: Backtest, n: int) -> figures.Row:
     result: PolicyResult = done.results[n]
     promoted: NDArray[np.int32] = done.outcome.promoted[n]
     versions = promoted[promoted >= 0].tolist()

@@ -1,4 +1,14 @@
-"""The numbers of each policy: scores of what was in service, interval against `never`, counts, mails, dollars."""
+"""The numbers of each policy, and which one to choose: on earlier periods, scored on later ones.
+
+Two rules of choice, both fixed by the earlier periods alone:
+
+    best      the lowest loss
+    cheapest  of the policies that the earlier periods cannot tell from the best (the interval of the difference reaches
+              zero, and its upper bound keeps the pipeline's own margin), the cheapest in dollars; at equal dollars that
+              with fewer emails, then the better one
+
+"Cannot tell from" is not "as good as": docs/findings.md shows what the second rule has cost on real data.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.backtest.policies import Policy
-from pipeline.backtest.service import Losses, Service
+from pipeline.backtest.service import Service
 from pipeline.backtest.simulate import Outcome
+from pipeline.contract.metrics import primary_metric
 from pipeline.cost.run_cost import RunCosts
 from pipeline.evaluation import metrics
 
@@ -25,37 +36,38 @@ _DAYS_A_MONTH: Final = 365.25 / 12
 
 @dataclass(frozen=True)
 class PolicyResult:
-    """One policy over the whole span. Differences are in log loss a game, `never`'s subtracted: negative is better."""
+    """One policy over the whole span. Differences are in loss a row, `never`'s subtracted: negative is better."""
 
     policy: Policy
     name: str
-    scores: metrics.Metrics
+    loss: float  # the mean of the task's primary metric
+    scores: Mapping[str, float | int | None]  # the task's metrics, but those of quantiles
     difference: metrics.Difference
-    by_season: Mapping[int, float]  # log loss
+    by_period: Mapping[int, float]  # loss
     counts: Mapping[str, int]
     promotions: tuple[str, ...]  # the days from which a version was in service
-    oncall_mails_a_month: float
-    approver_mails_a_month: float
+    oncall_emails_a_month: float
+    approver_emails_a_month: float
     machine_hours: float
     dollars: float
     dollars_a_month: float
 
     def as_json(self) -> dict[str, Any]:
         """The result with plain types."""
-        return {**asdict(self), "by_season": {str(k): v for k, v in self.by_season.items()}}
+        return {**asdict(self), "by_period": {str(k): v for k, v in self.by_period.items()}}
 
 
 def differences(
-    log_loss: FloatArray, baseline: FloatArray, service: Service, days: BoolArray | None = None
+    losses: FloatArray, baseline: FloatArray, service: Service, days: BoolArray | None = None
 ) -> list[metrics.Difference]:
-    """Mean difference a game to `baseline` with its 95 % interval, for many policies at once.
+    """Mean difference a row to `baseline` with its 95 % interval, for many policies at once.
 
-    `log_loss` has the shape (policies, days), `baseline` (days,); `days` chooses some.
+    `losses` has the shape (policies, days), `baseline` (days,); `days` chooses some.
     """
     chosen = np.ones(len(service.days), dtype=np.bool_) if days is None else days
-    _, week = np.unique(service.weeks[chosen], return_inverse=True)
-    difference = (log_loss - baseline)[:, chosen]
-    starts = np.flatnonzero(np.diff(week, prepend=-1))  # the days are in order
+    _, block = np.unique(service.blocks[chosen], return_inverse=True)
+    difference = (losses - baseline)[:, chosen]
+    starts = np.flatnonzero(np.diff(block, prepend=-1))  # the days are in order
     sums = np.add.reduceat(difference, starts, axis=1)
     counts = np.add.reduceat(service.n_rows[chosen], starts).astype(np.float64)
     lower, upper = metrics.interval_of_mean(sums.T, counts, BOOTSTRAP_SEED)
@@ -63,27 +75,30 @@ def differences(
     return [metrics.Difference(*map(float, row)) for row in zip(means, lower, upper, strict=True)]
 
 
-def summarise(outcome: Outcome, losses: Losses, service: Service, nights: RunCosts) -> list[PolicyResult]:
+def summarise(outcome: Outcome, losses: FloatArray, service: Service, nights: RunCosts) -> list[PolicyResult]:
     """Every policy's result, in their order; the first policy is `never`."""
-    against_never = differences(losses.log_loss, losses.log_loss[0], service)
+    against_never = differences(losses, losses[0], service)
     months = len(service.world.nights) / _DAYS_A_MONTH
     extra_dollars = nights.with_training.dollars - nights.without_training.dollars
     extra_hours = nights.with_training.instance_hours - nights.without_training.instance_hours
+    spec = service.world.spec
     results = []
     for number, policy in enumerate(outcome.policies):
         counts = {name: int(values[number]) for name, values in outcome.counts.items()}
         dollars = counts["runs"] * nights.without_training.dollars + counts["trainings"] * extra_dollars
+        scores = metrics.scores(spec.task, service.predictions(outcome, number), service.target)
         results.append(
             PolicyResult(
                 policy=policy,
                 name=policy.name,
-                scores=metrics.score(service.probabilities(outcome, number), service.target),
+                loss=float(scores[primary_metric(spec).key] or 0.0),
+                scores=scores,
                 difference=against_never[number],
-                by_season=_by_season(losses.log_loss[number], service),
+                by_period=_by_period(losses[number], service),
                 counts=counts,
                 promotions=tuple(_dates(service.world.nights[outcome.promoted[number] >= 0])),
-                oncall_mails_a_month=float(outcome.oncall_mails[number] / months),
-                approver_mails_a_month=float(outcome.approver_mails[number] / months),
+                oncall_emails_a_month=float(outcome.oncall_emails[number] / months),
+                approver_emails_a_month=float(outcome.approver_emails[number] / months),
                 machine_hours=counts["runs"] * nights.without_training.instance_hours
                 + counts["trainings"] * extra_hours,
                 dollars=dollars,
@@ -93,12 +108,78 @@ def summarise(outcome: Outcome, losses: Losses, service: Service, nights: RunCos
     return results
 
 
-def _by_season(log_loss: FloatArray, service: Service) -> dict[int, float]:
-    seasons, position = np.unique(service.season, return_inverse=True)
-    sums = np.bincount(position, weights=log_loss)
-    games = np.bincount(position, weights=service.n_rows)
-    return {int(season): float(total / n) for season, total, n in zip(seasons, sums, games, strict=True)}
+def _by_period(losses: FloatArray, service: Service) -> dict[int, float]:
+    periods, position = np.unique(service.period, return_inverse=True)
+    sums = np.bincount(position, weights=losses)
+    rows = np.bincount(position, weights=service.n_rows)
+    return {int(period): float(total / n) for period, total, n in zip(periods, sums, rows, strict=True)}
 
 
 def _dates(days: IntArray) -> list[str]:
     return [str(day) for day in days.astype("datetime64[D]")]
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A policy on the later periods: loss, differences to never and to the best of the earlier ones, rank."""
+
+    name: str
+    loss: float
+    against_never: metrics.Difference
+    against_best: metrics.Difference
+    rank: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen on the periods up to `last_period`; every number of a pick is of the later periods."""
+
+    last_period: int
+    n_earlier: int
+    n_later: int
+    n_eligible: int  # policies that the earlier periods cannot tell from the best
+    best: Pick
+    cheapest: Pick
+    default: Pick | None  # the pipeline's own policy, whatever the earlier periods say
+
+
+def choose(
+    results: list[PolicyResult],
+    losses: FloatArray,
+    service: Service,
+    last_period: int,
+    *,
+    margin: float,
+    default: str = "",
+) -> Choice | None:
+    """Choose on the periods up to `last_period`; None where the span has none before or none after."""
+    earlier: BoolArray = service.period <= last_period
+    if earlier.all() or not earlier.any():
+        return None
+    rows = service.n_rows
+    on_earlier = losses[:, earlier].sum(axis=1) / rows[earlier].sum()
+    on_later = losses[:, ~earlier].sum(axis=1) / rows[~earlier].sum()
+    best = int(on_earlier.argmin())
+    to_best = differences(losses, losses[best], service, earlier)
+    eligible = [n for n, d in enumerate(to_best) if n == best or (d.lower <= 0.0 and d.upper <= margin)]
+
+    def cost(number: int) -> tuple[float, float, float]:
+        result = results[number]
+        emails = result.oncall_emails_a_month + result.approver_emails_a_month
+        return result.dollars, emails, float(on_earlier[number])
+
+    def pick(number: int) -> Pick:
+        never, of_best = (differences(losses[[number]], losses[n], service, ~earlier)[0] for n in (0, best))
+        rank = int((on_later < on_later[number]).sum()) + 1
+        return Pick(results[number].name, float(on_later[number]), never, of_best, rank)
+
+    defaults = [number for number, result in enumerate(results) if result.name == default]
+    return Choice(
+        last_period=last_period,
+        n_earlier=int(rows[earlier].sum()),
+        n_later=int(rows[~earlier].sum()),
+        n_eligible=len(eligible),
+        best=pick(best),
+        cheapest=pick(min(eligible, key=cost)),
+        default=pick(defaults[0]) if defaults else None,
+    )

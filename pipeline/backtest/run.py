@@ -1,4 +1,4 @@
-"""A whole replay: load, fit, judge, simulate, score. What `python -m scripts.backtest` and the tests call."""
+"""A whole backtest: load, fit, judge, simulate, score. What `python -m scripts.backtest` and the tests call."""
 
 from __future__ import annotations
 
@@ -11,19 +11,17 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.backtest.alarms import Alarms
-from pipeline.backtest.candidates import ALL_SEASONS, Calendar, build_calendar
-from pipeline.backtest.choice import Choice, choose
-from pipeline.backtest.faults import Injection, Injury, injure
+from pipeline.backtest.candidates import ALL_PERIODS, Calendar, build_calendar
+from pipeline.backtest.faults import Faults, Injection, inject
 from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.fits import CLEAN, Fits, Source, fit_all
-from pipeline.backtest.hindsight import Bound, bounds
-from pipeline.backtest.judgements import Judgements
+from pipeline.backtest.judgements import Alarms, Judgements
+from pipeline.backtest.oracle_bound import Bound, bounds
 from pipeline.backtest.policies import Policy, default_policy
-from pipeline.backtest.results import PolicyResult, summarise
-from pipeline.backtest.service import Losses, Service
-from pipeline.backtest.simulate import NOBODY, Outcome, Simulation
-from pipeline.backtest.world import ReplayError, World, load_world
+from pipeline.backtest.results import Choice, PolicyResult, choose, summarise
+from pipeline.backtest.service import Service
+from pipeline.backtest.simulate import NO_CHAMPION, Outcome, Simulation
+from pipeline.backtest.world import BacktestError, World, load_world
 from pipeline.contract.gates import gate_parameters
 from pipeline.contract.parameters import parameters_of, snake_case
 from pipeline.contract.spec import Spec, Value
@@ -31,12 +29,12 @@ from pipeline.contract.workload import Workload, current_workload
 from pipeline.cost.run_cost import RunCosts, default_run_costs
 from pipeline.training.model import Hyperparameters
 
-MOST_PROMOTIONS: Final = 120  # of the bound: more gain nothing that anybody could have known
+MOST_PROMOTIONS: Final = 120  # of the bound: more gain nothing that could have been known
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is replayed; `overrides` are pipeline parameters, checked and typed."""
+    """What is tested; `overrides` are pipeline parameters, checked and typed."""
 
     data: Path
     first: date
@@ -44,7 +42,7 @@ class Settings:
     policies: tuple[Policy, ...]
     overrides: Mapping[str, Value] = field(default_factory=dict)
     injections: tuple[Injection, ...] = ()
-    choose_until: int | None = None  # last of the earlier seasons; None: two thirds of the seasons
+    choose_until: int | None = None  # last of the earlier periods; None: two thirds of the periods
     nights: tuple[date, ...] | None = None  # None: every day of the span
     jobs: int | None = None
     workload: Workload = field(default_factory=current_workload)
@@ -59,6 +57,11 @@ class Settings:
         if name in self.overrides:
             return self.overrides[name]
         return parameters_of(self.spec).defaults[name]
+
+    @property
+    def own_parameters(self) -> dict[str, str]:
+        """The workload's parameters that its features are told."""
+        return {p.name: str(self.parameter(p.name)) for p in self.spec.parameters if p.for_prepare}
 
     @property
     def limits(self) -> dict[str, float]:
@@ -97,16 +100,16 @@ class Prepared:
     passes: NDArray[np.bool_]
     alarms: Alarms
     service: Service
-    injury: Injury
+    faults: Faults
 
 
 @dataclass(frozen=True)
-class Replay:
+class Backtest:
     """How it ended."""
 
     prepared: Prepared
     outcome: Outcome
-    losses: Losses
+    losses: NDArray[np.float64]  # (policies, days), summed over a day's rows
     results: tuple[PolicyResult, ...]
     bounds: tuple[Bound, ...]
     choice: Choice | None
@@ -114,22 +117,23 @@ class Replay:
 
 
 def prepare(settings: Settings, cache: FitCache, progress: Progress = silent) -> Prepared:
-    """Load the games, fit every candidate that the policies may ask for, and judge each alone."""
+    """Load the rows, fit every candidate that the policies may ask for, and judge each alone."""
     world = load_world(
         settings.workload,
         settings.data,
         first=settings.first,
         last=settings.last,
-        first_season=int(settings.parameter("FirstSeason")),
+        parameters=settings.own_parameters,
         max_bad_row_share=float(settings.parameter("MaxBadRowShare")),
         min_rows=int(settings.parameter("MinRows")),
-        nights=list(settings.nights) if settings.nights else None,
+        nights=settings.nights,
     )
-    injury = injure(world, settings.data, settings.injections, settings.parameter("MaxBadRowShare"))
-    windows = {policy.window for policy in settings.policies} | {ALL_SEASONS}
+    faults = inject(world, settings.data, settings.injections, settings.parameter("MaxBadRowShare"))
+    windows = {policy.window for policy in settings.policies} | {ALL_PERIODS}
     n_rows = int(settings.parameter("WalkForwardRows"))
-    calendar = build_calendar(world, windows, n_rows, injury.tampering)
-    sources = {CLEAN: Source(world.X, world.target, world.prefix_digests), **injury.sources}
+    calendar = build_calendar(world, windows, n_rows, faults.tampering)
+    clean = Source(world.X, world.target, world.layout)
+    sources = {CLEAN: clean, **faults.sources}
     keys = set(calendar.fit_keys())
     fits = fit_all(
         keys,
@@ -141,34 +145,32 @@ def prepare(settings: Settings, cache: FitCache, progress: Progress = silent) ->
     )
     judgements = Judgements(world, calendar, fits, cache)
     passes = judgements.passes(settings.limits, progress("judging", len(calendar.candidates)))
-    service = Service(world, calendar, fits, sources, settings.hyperparameters, cache, injury.feed_refused)
-    return Prepared(settings, world, calendar, fits, judgements, passes, Alarms(world, calendar, fits), service, injury)
+    service = Service(judgements, clean.digests[-1], faults.refused)
+    return Prepared(settings, world, calendar, fits, judgements, passes, Alarms(judgements), service, faults)
 
 
 def simulate(prepared: Prepared, policies: Sequence[Policy], progress: Progress = silent) -> Outcome:
     """Every policy through every night."""
     simulation = Simulation(
         policies,
-        prepared.world,
-        prepared.calendar,
         prepared.judgements,
         prepared.passes,
         prepared.alarms,
         prepared.settings.limits,
-        prepared.injury.feed_refused,
+        prepared.faults.refused,
     )
     return simulation.run(progress("nights", len(prepared.world.nights)))
 
 
-def replay(settings: Settings, cache: FitCache, progress: Progress = silent) -> Replay:
-    """Everything, in order. Raises ReplayError, BadData or ValueError for what cannot be replayed."""
+def run_backtest(settings: Settings, cache: FitCache, progress: Progress = silent) -> Backtest:
+    """Everything, in order. Raises BacktestError, BadData, StepError or ValueError for what cannot be tested."""
     prepared = prepare(settings, cache, progress)
     outcome = simulate(prepared, settings.policies, progress)
     prepared.judgements.save()
     done = progress("scoring", 3)
     losses = prepared.service.losses(outcome)
     done(1)
-    nights = default_run_costs()
+    nights = default_run_costs(workload=settings.spec.name)
     results = summarise(outcome, losses, prepared.service, nights)
     done(1)
     found = bound_of(prepared)
@@ -177,23 +179,23 @@ def replay(settings: Settings, cache: FitCache, progress: Progress = silent) -> 
     until = settings.choose_until if settings.choose_until is not None else two_thirds(prepared.service)
     choice = choose(results, losses, prepared.service, until, margin=margin, default=default_policy(settings.spec).name)
     if choice is None and settings.choose_until is not None:
-        seasons = np.unique(prepared.service.season)
-        raise ReplayError(
-            f"--choose-until {until} leaves nothing to score: the span has the seasons {seasons[0]} to {seasons[-1]}"
+        periods = np.unique(prepared.service.period)
+        raise BacktestError(
+            f"--choose-until {until} leaves nothing to score: the span has the periods {periods[0]} to {periods[-1]}"
         )
-    return Replay(prepared, outcome, losses, tuple(results), tuple(found), choice, nights)
+    return Backtest(prepared, outcome, losses, tuple(results), tuple(found), choice, nights)
 
 
 def two_thirds(service: Service) -> int:
-    """The last of the first two thirds of the seasons."""
-    seasons = np.unique(service.season)
-    return int(seasons[max(0, len(seasons) * 2 // 3 - 1)])
+    """The last of the first two thirds of the periods."""
+    periods = np.unique(service.period)
+    return int(periods[max(0, len(periods) * 2 // 3 - 1)])
 
 
 def bound_of(prepared: Prepared) -> list[Bound]:
-    """The bound over the candidates of all seasons on nightly state, without any fault."""
+    """The bound over the candidates of all periods on nightly state, without any fault."""
     service, world = prepared.service, prepared.world
-    of_night = prepared.calendar.of_night[ALL_SEASONS]
+    of_night = prepared.calendar.of_night[ALL_PERIODS]
     numbers, first_night = np.unique(of_night, return_index=True)
     sound = np.array([not prepared.calendar.candidates[n].fault for n in numbers.tolist()])
     numbers, first_night = numbers[sound], first_night[sound]
@@ -202,8 +204,7 @@ def bound_of(prepared: Prepared) -> list[Bound]:
     serves = start < len(service.days)
     numbers, start = numbers[serves], start[serves]
     order = np.argsort(start, kind="stable")
-    champion = np.full((len(numbers), len(world.nights)), 0, dtype=np.int32)
-    champion += numbers[order][:, None].astype(np.int32)
+    champion = np.repeat(numbers[order].astype(np.int32)[:, None], len(world.nights), axis=1)
     every = Outcome((Policy(),) * len(numbers), champion, champion, {})
-    nobody = Outcome((Policy(),), np.full((1, len(world.nights)), NOBODY, np.int32), champion[:1], {})
-    return bounds(service.losses(every).log_loss, start[order], service.losses(nobody).log_loss[0], MOST_PROMOTIONS)
+    without = Outcome((Policy(),), np.full((1, len(world.nights)), NO_CHAMPION, np.int32), champion[:1], {})
+    return bounds(service.losses(every), start[order], service.losses(without)[0], MOST_PROMOTIONS)

@@ -1,7 +1,7 @@
 """Every policy through every night: what Prepare, Train, Evaluate, the gates, an approver and Predict would have done.
 
 One loop over the nights, in which each line is an array over the policies. A night is that of the definition: Predict
-uses the champion of the morning; new games are trained on where that is due; the last-evaluated record
+uses the champion of the morning; new labels are trained on where that is due; the last-evaluated record
 is written whatever the gates say; a version registered and approved today is in service from the next night on.
 """
 
@@ -14,11 +14,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.backtest.alarms import Alarms
-from pipeline.backtest.candidates import Calendar
-from pipeline.backtest.judgements import Judgements
+from pipeline.backtest.judgements import Alarms, Judgements
 from pipeline.backtest.policies import OFF, STRICT, Policy
-from pipeline.backtest.world import World
 from pipeline.contract import gates
 from pipeline.contract.retrain_policy import training_is_due
 from pipeline.contract.spec import Limit
@@ -28,7 +25,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
-NOBODY: Final = -1  # no champion: Predict takes Elo
+NO_CHAMPION: Final = -1  # no champion: Predict uses the workload's fallback
 LONG_AGO: Final = -(10**9)
 COUNTS: Final = (
     "runs",
@@ -49,17 +46,17 @@ class Outcome:
     """What happened; arrays of the shape (policies, nights) or, by count, (policies,)."""
 
     policies: tuple[Policy, ...]
-    champion: NDArray[np.int32]  # candidate in service for the games of each night's day; NOBODY: none
-    promoted: NDArray[np.int32]  # candidate that goes into service on a night; NOBODY: none
+    champion: NDArray[np.int32]  # candidate in service for the rows that each night predicts; NO_CHAMPION: none
+    promoted: NDArray[np.int32]  # candidate that goes into service on a night; NO_CHAMPION: none
     counts: Mapping[str, IntArray]
 
     @property
-    def oncall_mails(self) -> IntArray:
+    def oncall_emails(self) -> IntArray:
         """Failed runs."""
         return self.counts["failed_prepare"] + self.counts["failed_gate"]
 
     @property
-    def approver_mails(self) -> IntArray:
+    def approver_emails(self) -> IntArray:
         """Versions that waited for approval."""
         return self.counts["registered"]
 
@@ -71,7 +68,7 @@ class _Rules:
     window: IntArray
     min_days: FloatArray
     min_rows: FloatArray
-    each_season: BoolArray
+    each_period: BoolArray
     alarmed: Mapping[int, str | None]  # policies that listen to the monitor, and to which family
     gate_off: BoolArray
     strict: BoolArray
@@ -86,7 +83,7 @@ class _Rules:
             window=np.array([policy.window for policy in policies]),
             min_days=np.array([s.min_days for s in schedules]),
             min_rows=np.array([s.min_rows for s in schedules]),
-            each_season=np.array([s.each_season for s in schedules]),
+            each_period=np.array([s.each_period for s in schedules]),
             alarmed={n: None if s.on_drift else LOSS for n, s in enumerate(schedules) if s.on_drift or s.on_loss},
             gate_off=np.array([policy.gate == OFF for policy in policies]),
             strict=np.array([policy.approver == STRICT for policy in policies]),
@@ -103,40 +100,33 @@ class Simulation:
     def __init__(
         self,
         policies: Sequence[Policy],
-        world: World,
-        calendar: Calendar,
         judgements: Judgements,
         passes: BoolArray,
         alarms: Alarms,
         limits: Mapping[str, float],
-        feed_refused: BoolArray | None = None,
+        refused: BoolArray,
     ) -> None:
-        """`passes`: whether each candidate keeps the quality limits; `feed_refused`: of the shape (nights,)."""
-        n, n_nights = len(policies), len(world.nights)
+        """`passes`: whether each candidate keeps the quality limits; `refused`: nights whose data Prepare refuses."""
+        calendar = judgements.calendar
+        n, n_nights = len(policies), len(judgements.world.nights)
         self.policies = tuple(policies)
-        self.world, self.calendar, self.judgements, self.passes, self.alarms = (
-            world,
-            calendar,
-            judgements,
-            passes,
-            alarms,
-        )
+        self.world, self.judgements, self.passes, self.alarms = judgements.world, judgements, passes, alarms
         self.rules = _Rules.of(policies, limits)
-        self.refused = np.zeros(n_nights, dtype=np.bool_) if feed_refused is None else feed_refused
+        self.refused = refused
         self.faulty = np.array([candidate.fault != "" for candidate in calendar.candidates])
         self.any_fault = bool(self.faulty.any())
         windows = sorted(calendar.of_night)
         self._of_night = np.stack([calendar.of_night[w] for w in windows])
         self._window = np.searchsorted(windows, self.rules.window)
-        self.champion = np.full(n, NOBODY, dtype=np.int64)
+        self.champion = np.full(n, NO_CHAMPION, dtype=np.int64)
         self.champion_night = np.full(n, LONG_AGO)
-        self.evaluated = np.full(n, NOBODY, dtype=np.int64)
+        self.evaluated = np.full(n, NO_CHAMPION, dtype=np.int64)
         self.trained_night = np.full(n, LONG_AGO)
-        self.trained_games = np.zeros(n, dtype=np.int64)
-        self.trained_season = np.full(n, LONG_AGO)
+        self.trained_rows = np.zeros(n, dtype=np.int64)
+        self.trained_period = np.full(n, LONG_AGO)
         self.last_registered = np.full(n, LONG_AGO)
-        self.in_service = np.full((n_nights, n), NOBODY, dtype=np.int32)
-        self.arriving = np.full((n_nights, n), NOBODY, dtype=np.int32)
+        self.in_service = np.full((n_nights, n), NO_CHAMPION, dtype=np.int32)
+        self.arriving = np.full((n_nights, n), NO_CHAMPION, dtype=np.int32)
         self.arriving_night = np.zeros((n_nights, n), dtype=np.int64)
         self.counts = {name: np.zeros(n, dtype=np.int64) for name in COUNTS}
 
@@ -178,9 +168,9 @@ class Simulation:
 
     def _due(self, t: int, new: BoolArray) -> BoolArray:
         known = int(self.world.known[t])
-        urgent = known - self.trained_games >= self.rules.min_rows
+        urgent = known - self.trained_rows >= self.rules.min_rows
         if known:
-            urgent |= self.rules.each_season & (self.trained_season != self.world.season[known - 1])
+            urgent |= self.rules.each_period & (self.trained_period != self.world.period[known - 1])
         night = int(self.world.nights[t])
         for policy, family in self.rules.alarmed.items():
             if new[policy] and self.champion[policy] >= 0:
@@ -196,18 +186,16 @@ class Simulation:
         """Train, Evaluate and the quality gate of the policies `who`."""
         known, night = int(self.world.known[t]), int(self.world.nights[t])
         self.evaluated[who] = candidate
-        self.trained_night[who], self.trained_games[who] = night, known
-        self.trained_season[who] = self.world.season[known - 1]
+        self.trained_night[who], self.trained_rows[who] = night, known
+        self.trained_period[who] = self.world.period[known - 1]
         self.counts["trainings"][who] += 1
         passed = self.passes[candidate] | self.rules.gate_off[who]
         self.counts["failed_gate"][who[~passed]] += 1
         self._promote(t, who[passed], candidate[passed])
         if self.any_fault:
             champion = self.champion[who]
-            robbed = (
-                (champion >= 0) & self.faulty[champion] & ~self.faulty[candidate] & (self.last_registered[who] != t)
-            )
-            self.counts["missed_promotions"][who[robbed]] += 1
+            sound = (champion >= 0) & self.faulty[champion] & ~self.faulty[candidate]
+            self.counts["missed_promotions"][who[sound & (self.last_registered[who] != t)]] += 1
 
     def _promote(self, t: int, who: IntArray, candidate: IntArray) -> None:
         """The promotion gate, the registration and the approver."""

@@ -1,15 +1,15 @@
-"""What a replay knows: games and features, loaded once, and how much of them each night knew.
+"""What a backtest knows: rows and features, loaded once, and how many labels each nightly run knew.
 
-A feature of a game uses earlier days only (tests/pipeline/workloads/nba/test_features.py), so the features that a run
-on the morning of a day computes for the games before it are the first rows of the features of all games, and those for
-that day's games are the rows that follow. `tests/scripts/test_backtest.py` holds this against real runs.
+A feature of a row uses what was known before it, so the features that a run computes for its labelled rows are the
+first ones of the features of all rows, and those of the rows that it predicts are among those that follow.
+`tests/scripts/test_backtest.py` and `tests/test_new_workload.py` hold this against real runs.
 """
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -19,97 +19,168 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.contract import names as c
+from pipeline.contract.feature_layout import FeatureLayout
+from pipeline.contract.spec import Spec
 from pipeline.contract.workload import Workload
-from pipeline.training.training_sets import FeatureMatrix
-from pipeline.training.walk_forward import feature_matrix
-from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba.features import build_features
-from pipeline.workloads.nba.game_data.games import load_games
-from pipeline.workloads.nba.tables import feature_table, result_table
+from pipeline.ingest.known import hide_labels, known_on
+from pipeline.ingest.validated import LoadRequest
+from pipeline.monitoring.monitor import rows_of
+from pipeline.training.training_rows import Labels
+from pipeline.training.training_sets import FeatureMatrix, feature_layout, feature_matrix
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+Days = NDArray[np.datetime64]
 
 EPOCH = date(1970, 1, 1)
+_CHECKED_NIGHTS = 3
 
 
-class ReplayError(Exception):
-    """A span or data that cannot be replayed; the text says what to do."""
+class BacktestError(Exception):
+    """A span or data that cannot be used; the text says what to do."""
 
 
 @dataclass(frozen=True)
 class World:
-    """Played games of the modelled seasons in order of date, each array of the shape (games, ...)."""
+    """The labelled rows of a workload in order of time; arrays of the shape (rows, ...)."""
 
-    games: pd.DataFrame  # every validated game, older ones and unplayed ones too
-    features: pa.Table  # of the modelled games: the columns of `build_features`
-    X: FeatureMatrix
-    target: FloatArray
-    p_elo: FloatArray  # what Predict says without a champion
-    day: IntArray  # days since 1970-01-01
-    season: IntArray
-    nights: IntArray  # mornings on which a run starts, ascending
-    first_season: int
     workload: Workload
+    parameters: Mapping[str, str]  # the workload's own, which its features are told
+    rows: pd.DataFrame  # every validated row, without a label too
+    features: pa.Table  # of the labelled rows
+    nights: IntArray  # mornings of the nightly runs, ascending, in days since 1970-01-01
 
     @property
-    def month(self) -> NDArray[np.datetime64]:
-        """First day of each game's month."""
-        return self.day.astype("datetime64[D]").astype("datetime64[M]").astype("datetime64[D]")
+    def spec(self) -> Spec:
+        """What the workload declares."""
+        return self.workload.spec
+
+    @cached_property
+    def labels(self) -> Labels:
+        """Days and targets; raises ValueError where the rows are not in order of time."""
+        return Labels.of(self.features)
+
+    @property
+    def target(self) -> FloatArray:
+        """The targets."""
+        return self.labels.targets
+
+    @cached_property
+    def X(self) -> FeatureMatrix:  # noqa: N802
+        """The model's input."""
+        return feature_matrix(self.features)
+
+    @cached_property
+    def layout(self) -> FeatureLayout:
+        """The model's columns."""
+        return feature_layout(self.features.schema)
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """The rows' ids."""
+        return list(self.features[c.ROW_ID].to_pylist())
+
+    @cached_property
+    def day(self) -> IntArray:
+        """Days since 1970-01-01."""
+        return self.labels.days.astype(np.int64)
+
+    @cached_property
+    def period(self) -> IntArray:
+        """The period that the workload's monitor declares, or the calendar year; ascending."""
+        name = self.spec.monitor.period
+        if name:
+            return np.asarray(self.features[name].to_numpy().astype(np.int64))
+        return self.labels.days.astype("datetime64[Y]").astype(np.int64) + 1970
+
+    @property
+    def period_word(self) -> str:
+        """What people call a period."""
+        return self.spec.monitor.period or "year"
 
     @cached_property
     def known(self) -> IntArray:
-        """How many modelled games were played before each night."""
-        return np.searchsorted(self.day, self.nights, side="left")
+        """How many labels each night's run knew."""
+        days, delay = self.labels.days, self.spec.label_delay_days
+        return np.array([np.count_nonzero(known_on(days, t, delay)) for t in self.nights.astype("datetime64[D]")])
 
     @cached_property
-    def game_night(self) -> IntArray:
-        """Position of the latest night at or before each game's day: its run predicts the game; -1 before the first."""
-        return np.searchsorted(self.nights, self.day, side="right") - 1
+    def first_run(self) -> IntArray:
+        """Day of the first run that predicts each row."""
+        return self.day + prediction_lag(self.spec)
 
     @cached_property
-    def reference(self) -> FloatArray:
-        """Elo-logistic's probability for each game that has one (NaN in the first month)."""
-        return self.reference_from(self.first_season, 0, len(self.day))
+    def row_night(self) -> IntArray:
+        """Position of the night whose run predicts each row: the latest up to its first run; -1 before the first."""
+        return np.searchsorted(self.nights, self.first_run, side="right") - 1
 
-    def reference_from(self, first_season: int, begin: int, end: int) -> FloatArray:
-        """The reference of Evaluate for the games [begin, end), fitted on games from `first_season` on."""
-        month = self.month
-        first = int(np.searchsorted(self.season, first_season))
-        start = max(begin, int(np.searchsorted(month, month[first], side="right")))
-        forecast = np.full(len(self.day), np.nan)
-        if start < end:
-            ids = self.features[c.ROW_ID].slice(start, end - start).to_pylist()
-            forecast[start:end] = self.workload.baseline.forecast(
-                self.results, ids, date.fromordinal(EPOCH.toordinal() + int(self.day[first]))
-            )
-        return forecast
+    @cached_property
+    def fallback(self) -> FloatArray:
+        """What Predict says without a champion, which is not told the target."""
+        place, target = self.features.column_names.index(c.TARGET), self.features[c.TARGET]
+        unlabelled = self.features.set_column(place, c.TARGET, pa.nulls(len(target), target.type))
+        return self.workload.baseline.fallback(unlabelled)
 
     @cached_property
     def results(self) -> pa.Table:
-        """The result of every played game, older seasons too, as Prepare hands it to Evaluate."""
-        return result_table(self.games)
+        """What has happened, older rows too, as Prepare hands it to Evaluate."""
+        return self.workload.data.results(self.rows)
 
     @cached_property
-    def modelled_results(self) -> pa.Table:
-        """The results of the modelled games, in their order."""
-        row_of = {game: row for row, game in enumerate(self.results[c.ROW_ID].to_pylist())}
-        return self.results.take([row_of[game] for game in self.features[c.ROW_ID].to_pylist()])
+    def results_of_rows(self) -> pa.Table:
+        """The results of the rows, in their order."""
+        return rows_of(self.results, self.ids)
+
+    def baseline_from(self, first: int, begin: int, end: int) -> FloatArray:
+        """The baseline for the rows [begin, end), fitted on rows from `first` on: NaN in months without a label yet."""
+        days = self.labels.days
+        month = days.astype("datetime64[M]").astype("datetime64[D]")
+        start = max(begin, int(np.searchsorted(known_on(days[first], month, self.spec.label_delay_days), True)))
+        forecast = np.full(len(days), np.nan)
+        if start < end:
+            since = days[first].astype(object)
+            forecast[start:end] = self.workload.baseline.forecast(self.results, self.ids[start:end], since)
+        return forecast
 
     @cached_property
-    def prefix_digests(self) -> list[str]:
-        """For each count of games the digest of their features and outcomes: what a fit on them depends on."""
-        return digests_of(self.X, self.target)
+    def baseline(self) -> FloatArray:
+        """The baseline for every row that has one."""
+        return self.baseline_from(0, 0, len(self.day))
+
+    def features_on(self, morning: int) -> FeatureMatrix:
+        """The features of all rows as a run on that morning (a day) would compute them, later rows as upcoming ones."""
+        known = hide_labels(self.spec, self.rows, np.datetime64(morning, "D"))
+        found = self.workload.features.features(self.spec, known, EPOCH + timedelta(morning), self.parameters)
+        tables = (found.labelled, found.upcoming)
+        place = {row: n for n, row in enumerate(row for table in tables for row in table[c.ROW_ID].to_pylist())}
+        return np.concatenate([feature_matrix(table) for table in tables])[[place[row] for row in self.ids]]
+
+    def check_features(self) -> None:
+        """Raises BacktestError where a feature of training is another on the morning that predicts its row.
+
+        Looks at the rows of a few nights: a night's features take as long as Prepare.
+        """
+        nights = np.unique(self.first_run[np.isin(self.first_run, self.nights)])
+        for night in nights[np.linspace(0, len(nights) - 1, min(len(nights), _CHECKED_NIGHTS)).astype(np.int64)]:
+            rows, found = self.first_run == night, self.features_on(int(night))
+            other = (self.X[rows] != found[rows]) & ~(np.isnan(self.X[rows]) & np.isnan(found[rows]))
+            if other.any():
+                row, feature = (int(n[0]) for n in np.nonzero(other))
+                at = np.flatnonzero(rows)[row]
+                raise BacktestError(
+                    f"{self.layout.features[feature]} of {self.spec.row} {self.ids[at]} is {self.X[at, feature]:g} in "
+                    f"training, but {found[at, feature]:g} on the morning that predicts it: let no feature use a label "
+                    f"before it is known ({self.spec.label_delay_days} day(s) after its row; see label_columns)"
+                )
 
 
-def digests_of(X: FeatureMatrix, target: FloatArray) -> list[str]:
-    """Digest of the first 0, 1, ... games: equal where the fits on them are equal."""
-    running = hashlib.sha256()
-    digests = [running.hexdigest()]
-    for row, won in zip(np.ascontiguousarray(X), target, strict=True):
-        running.update(row.tobytes() + (b"1" if won else b"0"))
-        digests.append(running.hexdigest())
-    return digests
+def prediction_lag(spec: Spec) -> int:
+    """Days between a row's day and the first run that predicts it.
+
+    One where a row exists only when its day is over and still has no label; none where rows are announced, or where
+    only requests to the endpoint can come before the label.
+    """
+    return int(spec.label_delay_days > 0 and not spec.announced)
 
 
 def load_world(
@@ -118,49 +189,42 @@ def load_world(
     *,
     first: date,
     last: date,
-    first_season: int,
+    parameters: Mapping[str, str],
     max_bad_row_share: float,
     min_rows: int,
-    nights: list[date] | None = None,
+    nights: tuple[date, ...] | None = None,
 ) -> World:
     """Load and validate `data` with the production code and compute its features.
 
     Nights are every day from `first` to `last`, or the given ones. Raises BadData where production refuses the data,
-    ReplayError where the span is empty or starts before production would have anything to train on.
+    BacktestError where the span is empty or starts before production would have anything to train on, or a feature
+    uses labels before they are known.
     """
+    spec = workload.spec
     if last < first:
-        raise ReplayError(f"--to {last} is before --from {first}")
-    as_of = date.fromordinal(last.toordinal() + 1)
-    games = load_games(
-        data, as_of=as_of, today=datetime.now(UTC).date(), max_bad_row_share=max_bad_row_share, min_rows=min_rows
-    ).games
-    features = build_features(games)
-    modelled = features[features[c.TARGET].notna() & (features[n.SEASON] >= first_season)]
-    table = feature_table(modelled)
-    days = table[c.TIME].to_numpy().astype("datetime64[D]").astype(np.int64)
-    start = (first - EPOCH).days
-    before = int(((games[n.DATE] < pd.Timestamp(first)) & games[n.HOME_POINTS].notna()).sum())
-    if before < min_rows:
-        raise ReplayError(
-            f"only {before:,} games were played before --from {first}, fewer than MinRows {min_rows:,}: start later"
+        raise BacktestError(f"--to {last} is before --from {first}")
+    # the morning on which the label of the last row that the span predicts is known
+    as_of = last + timedelta(days=1 + spec.label_delay_days - prediction_lag(spec))
+    request = LoadRequest(data, as_of, datetime.now(UTC).date(), max_bad_row_share=max_bad_row_share, min_rows=min_rows)
+    rows = workload.data.load(spec, request).rows
+    features = workload.features.features(spec, rows, as_of, parameters).labelled
+    span = np.arange((first - EPOCH).days, (last - EPOCH).days + 1)
+    chosen = np.array([(night - EPOCH).days for night in nights]) if nights else span
+    world = World(workload, parameters, rows, features, chosen)
+    n_known = int(hide_labels(spec, rows, np.datetime64(first))[c.TARGET].notna().sum())
+    if n_known < min_rows:
+        raise BacktestError(
+            f"only {n_known:,} {spec.rows} had a label before --from {first}, fewer than MinRows {min_rows:,}: start "
+            "later"
         )
-    if not (days < start).any():
-        raise ReplayError(
-            f"no game of season {first_season} or later was played before --from {first}: start later, or lower "
-            "FirstSeason (--param FirstSeason=...)"
+    if not world.known[0]:
+        own = "".join(f", or change {name} (--param {name}=...)" for name in parameters)
+        raise BacktestError(f"no {spec.row} to train on had a label before --from {first}: start later{own}")
+    if not (world.first_run >= span[0]).any():
+        raise BacktestError(f"no {spec.row} from {first} to {last} has a label: choose a span with {spec.rows}")
+    if (np.diff(world.period) < 0).any():
+        raise BacktestError(
+            f"the column {spec.monitor.period} falls from one {spec.row} to a later one: it is no period"
         )
-    if not (days >= start).any():
-        raise ReplayError(f"no game was played from {first} to {last}: choose a span with games")
-    span = np.arange(start, (last - EPOCH).days + 1)
-    return World(
-        games=games,
-        features=table,
-        X=feature_matrix(table),
-        target=table[c.TARGET].to_numpy().astype(np.float64),
-        p_elo=table[n.P_ELO].to_numpy().astype(np.float64),
-        day=days,
-        season=table[n.SEASON].to_numpy().astype(np.int64),
-        nights=np.array([(night - EPOCH).days for night in nights]) if nights else span,
-        first_season=first_season,
-        workload=workload,
-    )
+    world.check_features()
+    return world

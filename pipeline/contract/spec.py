@@ -130,6 +130,7 @@ class Spec:
     target_unit: str = ""
     quantiles: tuple[float, ...] = ()
     label_delay_days: int = 0
+    label_columns: tuple[str, ...] = ()  # besides the target: other columns of the rows that tell it
     announced: bool = False  # whether rows of the as-of day and later are known before they happen
     shown: tuple[str, ...] = ()  # columns of the features that the predictions repeat, besides id and time
     parameters: tuple[Parameter, ...] = ()

@@ -30,12 +30,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sagemaker.mlops.workflow.condition_step import ConditionStep
 
+    from pipeline.contract.feature_layout import FeatureLayout
     from pipeline.definition.job_requests import Variables
     from pipeline.ingest.validated import LoadRequest, ValidatedRows
     from pipeline.serving.requests import RequestRows
     from pipeline.training.artifact import Artifact
 
     FloatArray = NDArray[np.float64]
+    FeatureMatrix = NDArray[np.float32]
 
 WORKLOADS: Final = Path(__file__).resolve().parents[1] / "workloads"
 CONFIGURATION: Final = WORKLOADS.parents[1] / "cdk.json"
@@ -98,6 +100,13 @@ class Monitor(Protocol):
         """By name: `evidence` on the scale whose limit is 1, and `alarms` (sentences)."""
 
 
+class Backtest(Protocol):
+    """backtest.py: a fault of the workload's own kind. Without it, the first number leaks the target."""
+
+    def leak(self, features: FeatureMatrix, layout: FeatureLayout, results: pa.Table) -> FeatureMatrix:
+        """The model's input with each row's own outcome in it; `results` are of the same rows."""
+
+
 class Serving(Protocol):
     """serving.py: requests to rows of features, where they need more than the request's own columns."""
 
@@ -156,6 +165,10 @@ class Workload:
     @cached_property
     def monitor(self) -> Monitor | None:
         return cast("Monitor | None", self.module("monitor"))
+
+    @cached_property
+    def backtest(self) -> Backtest | None:
+        return cast("Backtest | None", self.module("backtest"))
 
     @cached_property
     def serving(self) -> Serving:

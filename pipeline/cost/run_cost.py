@@ -222,6 +222,7 @@ def measured_seconds() -> dict[str, float]:
     return {step: needs.cpu_seconds for step, needs in measured_needs().items()}
 
 
-def default_run_costs(startup_seconds: float = STARTUP_SECONDS) -> RunCosts:
+def default_run_costs(startup_seconds: float = STARTUP_SECONDS, workload: str | None = None) -> RunCosts:
     """A run without and with training, for the committed definition, measurement and prices."""
-    return run_costs(read_definition(default_workload()), measured_seconds(), load_prices(), startup_seconds)
+    definition = read_definition(workload or default_workload())
+    return run_costs(definition, measured_seconds(), load_prices(), startup_seconds)

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from pipeline.contract.names import ROW_ID, TARGET, TIME
 from pipeline.contract.spec import Column, Spec
-from pipeline.ingest.known import known_on
+from pipeline.ingest.known import hide_labels, known_on
 from pipeline.ingest.moments import id_of, moment_of
 from pipeline.ingest.quarantine import FILE, LINE, BadData, Breach, no_violations, violation_rows, violations_of
 from pipeline.ingest.raw_rows import RawRows
@@ -141,9 +141,9 @@ def _as_known(spec: Spec, rows: pd.DataFrame, request: LoadRequest) -> tuple[pd.
     morning = np.datetime64(request.as_of)
     day = rows[TIME].to_numpy().astype("datetime64[D]")
     happened = (day < morning) | spec.announced
-    hidden = rows[TARGET].notna().to_numpy() & ~known_on(day, morning, spec.label_delay_days)
-    rows = rows.assign(**{TARGET: rows[TARGET].mask(hidden)})
-    return rows[happened].reset_index(drop=True), int((~happened).sum()), int((hidden & happened).sum())
+    known = hide_labels(spec, rows, morning)
+    n_labels_hidden = int((rows[TARGET].notna() & known[TARGET].isna() & happened).sum())
+    return known[happened].reset_index(drop=True), int((~happened).sum()), n_labels_hidden
 
 
 def _bad_lines(raw: RawRows) -> pd.DataFrame:

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.contract.names import TARGET, TIME
+from pipeline.contract.spec import Spec
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Days = NDArray[np.datetime64]
 
@@ -15,3 +23,9 @@ def known_on(day: Days, morning: Days | np.datetime64, delay_days: int = 0) -> N
     of behaviour (churn) is known 31 mornings after it.
     """
     return np.asarray(day + np.timedelta64(delay_days, "D") < morning)
+
+
+def hide_labels(spec: Spec, rows: pd.DataFrame, morning: np.datetime64) -> pd.DataFrame:
+    """The rows as known on that morning: without labels, and other columns that tell them, that were not known."""
+    hidden = ~known_on(rows[TIME].to_numpy().astype("datetime64[D]"), morning, spec.label_delay_days)
+    return rows.assign(**{name: rows[name].mask(hidden) for name in (TARGET, *spec.label_columns)})

@@ -16,11 +16,34 @@ from numpy.typing import NDArray
 
 from pipeline.contract.spec import Spec
 from pipeline.evaluation.metrics import blocks_of
+from pipeline.monitoring.monitor_evidence import Forecasts, Groups
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 RESIDUAL_QUANTILES: Final = (0.1, 0.9)
+
+
+def claims_of(
+    spec: Spec,
+    ids: Sequence[str],
+    day: IntArray,
+    prediction: FloatArray,
+    target: FloatArray,
+    groups: Groups,
+    *,
+    baseline: FloatArray | None,
+    quantiles: Mapping[float, FloatArray],
+) -> Forecasts:
+    """What decided rows claimed: a binary prediction itself, beside the baseline's; else one of its `quantiles`."""
+    rows = claimed_rows(spec, ids, day)
+    members = tuple((names[rows], sign) for names, sign in groups)
+    if spec.task == "binary":
+        return Forecasts(
+            prediction[rows], target[rows], day[rows], members, None if baseline is None else baseline[rows]
+        )
+    p, came = above_quantile(ids, target, quantiles)
+    return Forecasts(p[rows], came[rows], day[rows], members)
 
 
 def claimed_rows(spec: Spec, ids: Sequence[str], day: IntArray) -> IntArray:

@@ -6,7 +6,7 @@ Everything here is a pure function of the champion, the run's features and Prepa
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any, Final
@@ -19,9 +19,9 @@ from pipeline.contract import names as c
 from pipeline.contract.metrics import metric_words, short
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import Workload
-from pipeline.monitoring.claims import above_quantile, claimed_rows, residual_quantiles
+from pipeline.monitoring.claims import claims_of, residual_quantiles
 from pipeline.monitoring.monitor_data import DataDays, DataReport, look_at_data
-from pipeline.monitoring.monitor_evidence import GROUP, LEAKAGE, LOSS, RATE, Forecasts, evidence_by_day, verdict
+from pipeline.monitoring.monitor_evidence import GROUP, LEAKAGE, LOSS, RATE, Forecasts, Groups, evidence_by_day, verdict
 from pipeline.monitoring.monitor_features import LabelledRows, compare_features
 from pipeline.monitoring.monitor_live import Approved, Decided, LivePerformance, live_performance
 from pipeline.training.champion import Champion
@@ -136,20 +136,28 @@ def live_rows(workload: Workload, night: Night, champion: Champion) -> Live:
     own = [np.asarray(record[name].to_numpy(), dtype=np.float64) for name in (c.PREDICTION, c.TARGET)]
     approved = None if spec.task == "binary" else Approved(own[0], own[1], _days(record))
     decided = Decided(spec.task, spec.unit, day, prediction, target, baseline, approved)
-    rows = claimed_rows(spec, ids, day)
-    place = {row: number for number, row in enumerate(night.results[c.ROW_ID].to_pylist())}
-    results = night.results.take(pa.array([place[ids[row]] for row in rows.tolist()], pa.int64()))
-    groups = tuple((_texts(results, column), sign) for column, sign in spec.monitor.groups.items())
-    if spec.task == "binary":
-        return Live(decided, Forecasts(prediction[rows], target[rows], day[rows], groups, baseline[rows]))
+    groups = groups_of(spec, rows_of(night.results, ids))
     quantile_booster = champion.artifact.quantile_booster
     if quantile_booster:
         predicted = predict_quantiles(quantile_booster, feature_matrix(since)).T
         quantiles = dict(zip(card.layout.quantiles, predicted, strict=True))
     else:
-        quantiles = residual_quantiles(prediction, own[1] - own[0])
-    p, came = above_quantile(ids, target, quantiles)
-    return Live(decided, Forecasts(p[rows], came[rows], day[rows], groups))
+        quantiles = {} if spec.task == "binary" else residual_quantiles(prediction, own[1] - own[0])
+    claims = claims_of(spec, ids, day, prediction, target, groups, baseline=baseline, quantiles=quantiles)
+    return Live(decided, claims)
+
+
+def rows_of(results: pa.Table, ids: Sequence[str]) -> pa.Table:
+    """The results of these rows, in their order."""
+    place = {row: number for number, row in enumerate(results[c.ROW_ID].to_pylist())}
+    return results.take(pa.array([place[row] for row in ids], pa.int64()))
+
+
+def groups_of(spec: Spec, results: pa.Table) -> Groups:
+    """The groups whose events are watched, of each row."""
+    return tuple(
+        (np.array(results[column].to_pylist(), dtype=str), sign) for column, sign in spec.monitor.groups.items()
+    )
 
 
 def _live(workload: Workload, night: Night, champion: Champion | None, why_silent: str) -> dict[str, Any]:
@@ -251,10 +259,6 @@ def _changed(results: pa.Table, champion: Champion, as_of: int) -> tuple[int, in
 def _days(table: pa.Table) -> IntArray:
     days: IntArray = table[c.TIME].to_numpy().astype("datetime64[D]").astype(np.int64)
     return days
-
-
-def _texts(table: pa.Table, column: str) -> NDArray[Any]:
-    return np.array(table[column].to_pylist(), dtype=str)
 
 
 def _number_of(day: str) -> int:

@@ -31,6 +31,7 @@ from pipeline.contract.spec import MonitorSpec
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+Groups = tuple[tuple[NDArray[Any], float], ...]  # members by row, and 1, or -1 if the event is against them
 
 LOSS: Final = "loss"
 LEAKAGE: Final = "leakage"
@@ -62,7 +63,7 @@ class Forecasts:
     p: FloatArray  # claimed probability of the event
     target: FloatArray  # 1 or 0
     day: IntArray  # days since 1970-01-01
-    groups: tuple[tuple[NDArray[Any], float], ...] = ()  # members by row, and 1, or -1 if the event is against them
+    groups: Groups = ()
     p_reference: FloatArray | None = None  # the baseline's probabilities: one more alternative of `loss`
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The table of a replay, for people."""
+"""The table of a backtest, for people."""
 
 from __future__ import annotations
 
@@ -10,27 +10,29 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.contract.metrics import primary_metric
+
 if TYPE_CHECKING:
     from pipeline.backtest.results import PolicyResult
-    from pipeline.backtest.run import Replay
+    from pipeline.backtest.run import Backtest
 
-_WIDE = 200  # columns where the output is no terminal: a table that is cut helps nobody
+_WIDE = 200  # columns where the output is no terminal: a table that is cut is useless
 
 
-def show(done: Replay, report: Path, *, simulated: bool) -> None:
-    """Print the table, the bound, the choice and where the report lies, on stdout."""
+def show(done: Backtest, report: Path, *, simulated: bool) -> None:
+    """Print the table, the bound, the choice and the report's path, on stdout."""
     console = Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
     if simulated:
-        click.echo("simulated games: no team, no result is real")
+        click.echo(f"simulated {done.prepared.settings.spec.rows}: none of them is real")
     for injection in done.prepared.settings.injections:
         click.echo(f"injected: {injection}")
     console.print(table(done))
-    games = int(done.prepared.service.n_rows.sum())
+    n_rows = int(done.prepared.service.n_rows.sum())
     last = done.bounds[-1]
     few = done.bounds[min(12, len(done.bounds) - 1)]
     click.echo(
-        f"hindsight  log loss {few.loss / games:.4f} with {few.promotions} promotions, {last.loss / games:.4f} with "
-        f"{last.promotions}: nobody could have chosen so"
+        f"bound      {_loss(done)} {few.loss / n_rows:.4f} with {few.promotions} promotions, {last.loss / n_rows:.4f} "
+        f"with {last.promotions}: the best schedules, found when all labels were known"
     )
     if done.choice:
         for line in choice_lines(done):
@@ -38,57 +40,60 @@ def show(done: Replay, report: Path, *, simulated: bool) -> None:
     click.echo(f"report     {report}")
 
 
-def table(done: Replay) -> Table:
-    """One row a policy, the lowest log loss first."""
+def _loss(done: Backtest) -> str:
+    return primary_metric(done.prepared.settings.spec).label
+
+
+def table(done: Backtest) -> Table:
+    """One row a policy, the lowest loss first."""
     faults = bool(done.prepared.settings.injections)
     made = Table(box=None, pad_edge=False, header_style="dim")
     made.add_column("policy", overflow="fold")
-    names = ["log loss", "against never", "Brier", "calib.", "trained", "failed", "kept", "registered", "in service"]
-    names += ["false", "missed"] if faults else []
-    for name in [*names, "mails/month", "hours", "$/month"]:
+    names = [_loss(done), "against never", "trained", "failed", "kept"]
+    names += ["registered", "in service", *(["false", "missed"] if faults else []), "emails/month", "hours", "$/month"]
+    for name in names:
         made.add_column(name, justify="right")
-    for result in sorted(done.results, key=lambda result: result.scores.log_loss):
+    for result in sorted(done.results, key=lambda result: result.loss):
         made.add_row(*_cells(result, faults=faults))
     return made
 
 
 def _cells(result: PolicyResult, *, faults: bool) -> list[str]:
     counts, d = result.counts, result.difference
-    mails = result.oncall_mails_a_month + result.approver_mails_a_month
+    emails = result.oncall_emails_a_month + result.approver_emails_a_month
     extra = [str(counts["false_promotions"]), str(counts["missed_promotions"])] if faults else []
     return [
         result.name,
-        f"{result.scores.log_loss:.4f}",
+        f"{result.loss:.4f}",
         f"{d.mean:+.4f} ({d.lower:+.4f} {d.upper:+.4f})",
-        f"{result.scores.brier:.4f}",
-        f"{result.scores.calibration_error:.4f}",
         f"{counts['trainings']:,}",
         f"{counts['failed_prepare'] + counts['failed_gate']:,}",
         f"{counts['kept'] + counts['refused']:,}",
         f"{counts['registered']:,}",
         f"{counts['approved']:,}",
         *extra,
-        f"{mails:.1f}",
+        f"{emails:.1f}",
         f"{result.machine_hours:,.0f}",
         f"{result.dollars_a_month:.2f}",
     ]
 
 
-def choice_lines(done: Replay) -> list[str]:
-    """What was chosen on which seasons, and what it was worth on the others."""
+def choice_lines(done: Backtest) -> list[str]:
+    """What was chosen on which periods, and what it was worth on the others."""
     choice = done.choice
     if choice is None:
         return []
     rows = [("best on the earlier", choice.best), (f"cheapest of {choice.n_eligible} like it", choice.cheapest)]
     rows += [("the default", choice.default)] if choice.default else []
+    words, period = done.prepared.settings.spec.rows, done.prepared.world.period_word
     lines = [
-        f"chosen on the seasons up to {choice.last_season} ({choice.n_earlier:,} games), scored on the later ones "
-        f"({choice.n_later:,} games):"
+        f"chosen on the {period}s up to {choice.last_period} ({choice.n_earlier:,} {words}), scored on the later ones "
+        f"({choice.n_later:,} {words}):"
     ]
     for why, pick in rows:
         d = pick.against_never
         lines.append(
-            f"  {why:<24}{pick.name}: log loss {pick.log_loss:.4f}, against never {d.mean:+.4f} "
+            f"  {why:<24}{pick.name}: {_loss(done)} {pick.loss:.4f}, against never {d.mean:+.4f} "
             f"({d.lower:+.4f} to {d.upper:+.4f}), place {pick.rank} of {len(done.results)}"
         )
     return lines

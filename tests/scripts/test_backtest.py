@@ -1,4 +1,4 @@
-"""A replayed night is a real night: the same numbers as `run_local` with that as-of date, in child processes."""
+"""A night of a backtest is a real night: the same numbers as `run_local` with that as-of date, in child processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from local_runs import SMALL, Command, run_command
 from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.policies import REFERENCE, Policy
 from pipeline.backtest.run import Prepared, Settings, prepare, simulate
-from pipeline.backtest.simulate import NOBODY, Outcome
+from pipeline.backtest.simulate import NO_CHAMPION, Outcome
 from pipeline.contract import names as c
 from pipeline.contract import parameters
 from pipeline.contract.workload import load_spec
@@ -60,8 +60,8 @@ def real_nights(root: Path, store: Path, data: Path, days: list[date], chosen: d
     return nights
 
 
-def replayed(data: Path, cache: Path, days: list[date], chosen: dict[str, str]) -> tuple[Prepared, Outcome]:
-    """The same nights by the replay."""
+def backtested(data: Path, cache: Path, days: list[date], chosen: dict[str, str]) -> tuple[Prepared, Outcome]:
+    """The same nights by the backtest."""
     overrides = {p.name: type(p.default)(chosen[p.name]) for p in parameters.parameters_of(NBA).all if p.name in chosen}
     settings = Settings(data, days[0], days[-1], (REFERENCE, NIGHTLY), overrides, nights=tuple(days), jobs=1)
     prepared = prepare(settings, FitCache(cache))
@@ -80,8 +80,8 @@ def assert_same_numbers(prepared: Prepared, outcome: Outcome, nights: list[Night
         for name in ("loss_above_baseline", "loss_above_baseline_interval"):
             assert numbers["quality"][name] == pytest.approx(real["quality"][name], abs=CLOSE)
         assert bool(prepared.passes[candidate]) == real["quality"]["passed"]
-        assert (champion != NOBODY) == (real["comparison"]["champion_exists"] == "yes")
-        if champion != NOBODY:
+        assert (champion != NO_CHAMPION) == (real["comparison"]["champion_exists"] == "yes")
+        if champion != NO_CHAMPION:
             pair = judgements.pair(champion, candidate)
             assert pair is not None
             ours = {"mean": pair.mean, "lower": pair.lower, "upper": pair.upper}
@@ -98,8 +98,8 @@ def assert_same_predictions(prepared: Prepared, outcome: Outcome, night: Night, 
     service, world = prepared.service, prepared.world
     p = dict(
         zip(
-            world.features[c.ROW_ID].to_pylist()[service.begin :],
-            service.probabilities(outcome, 1).tolist(),
+            world.ids[service.begin :],
+            service.predictions(outcome, 1).tolist(),
             strict=True,
         )
     )
@@ -109,26 +109,26 @@ def assert_same_predictions(prepared: Prepared, outcome: Outcome, night: Night, 
         assert float(row[n.HOME_WIN_PROBABILITY]) == np.round(p[row[n.GAME_ID]], 4)
 
 
-def test_replayed_nights_of_the_simulated_league_are_real_nights(root: Path, league: Path, tmp_path: Path) -> None:
+def test_nights_of_the_simulated_league_are_real_nights(root: Path, league: Path, tmp_path: Path) -> None:
     days = [date(2025, 1, 3), date(2025, 1, 10), date(2025, 1, 31)]
     chosen = {name: value for name, value in SMALL.items() if name != "AsOfDate"} | {"MaxChampionAgeDays": "20"}
     nights = real_nights(root, tmp_path / "store", league, days, chosen)
-    prepared, outcome = replayed(league, tmp_path / "cache", days, chosen)
+    prepared, outcome = backtested(league, tmp_path / "cache", days, chosen)
     assert_same_numbers(prepared, outcome, nights)
     decisions = [night.evaluation["decision"] for night in nights]
     assert {c.REGISTERED, c.CHAMPION_KEPT} <= set(decisions), "the nights should show both decisions"
 
 
-def test_replayed_nights_of_real_games_are_real_nights(root: Path, real_games: Path, tmp_path: Path) -> None:
+def test_nights_of_real_games_are_real_nights(root: Path, real_games: Path, tmp_path: Path) -> None:
     days = [date(2015, 1, 15), date(2015, 3, 2)]
     chosen = {"MaxChampionAgeDays": "20"}
     nights = real_nights(root, tmp_path / "store", real_games, days, chosen)
-    prepared, outcome = replayed(real_games, tmp_path / "cache", days, chosen)
+    prepared, outcome = backtested(real_games, tmp_path / "cache", days, chosen)
     assert_same_numbers(prepared, outcome, nights)
 
 
-def replay_command(root: Path, folder: Path, data: Path, *arguments: str) -> Command:
-    """A short replay of the league with few policies, as a user types it."""
+def backtest_command(root: Path, folder: Path, data: Path, *arguments: str) -> Command:
+    """A short backtest of the league with few policies, as a user types it."""
     policies = folder / "policies.yaml"
     policies.write_text("- train: [weekly, monthly]\n", encoding="utf-8")
     params = [part for name, value in SMALL.items() if name != "AsOfDate" for part in ("--param", f"{name}={value}")]
@@ -138,25 +138,25 @@ def replay_command(root: Path, folder: Path, data: Path, *arguments: str) -> Com
 
 def test_the_command_prints_json_or_a_table_and_writes_the_report(root: Path, league: Path, tmp_path: Path) -> None:
     span = ("--from", "2025-02-01", "--to", "2025-02-28")
-    done = replay_command(root, tmp_path, league, *span, "--json", "--report", str(tmp_path / "page.html"))
+    done = backtest_command(root, tmp_path, league, *span, "--json", "--report", str(tmp_path / "page.html"))
     assert done.code == 0, done.err
     assert [policy["name"] for policy in done.json["policies"]] == ["never", "monthly", "weekly"]
     assert done.json["policies"][2]["counts"]["runs"] == 28
     assert (tmp_path / "page.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     fits = {path: path.stat().st_mtime_ns for path in (tmp_path / "store" / "fits").rglob("*.ubj")}
-    again = replay_command(root, tmp_path, league, *span)
+    again = backtest_command(root, tmp_path, league, *span)
     assert again.code == 0, again.err
-    assert all(word in again.out for word in ("never", "weekly", "monthly", "hindsight", "report"))
+    assert all(word in again.out for word in ("never", "weekly", "monthly", "bound", "report"))
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "store" / "fits").rglob("*.ubj")} == fits
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--from", "2025-02-01"), "give the span of your games"),
+        (("--from", "2025-02-01"), "give the span of your data"),
         (("--from", "2025-02-01", "--to", "2025-01-01"), "is before --from"),
         (("--from", "2025-02-01", "--to", "2025-02-10", "--inject", "flood@2025-02-02"), "KIND one of bad-feed"),
-        (("--from", "2025-02-01", "--to", "2025-02-10", "--param", "DataPrefix=x"), "a replay knows FirstSeason"),
+        (("--from", "2025-02-01", "--to", "2025-02-10", "--param", "DataPrefix=x"), "a backtest knows FirstSeason"),
         (("--from", "2025-02-01", "--to", "2025-02-10", "--param", "MaxDepth=deep"), "is not of type int"),
         (("--from", "1999-02-01", "--to", "2025-02-10"), "start later"),
     ],

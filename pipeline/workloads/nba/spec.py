@@ -6,7 +6,15 @@ from typing import Final
 
 from pipeline.contract.names import NO_FOLDER
 from pipeline.contract.spec import ExtraInput, Limit, MonitorSpec, Parameter, Span, Spec
-from pipeline.workloads.nba.columns import AWAY_FRANCHISE, AWAY_TEAM, COLUMNS, HOME_FRANCHISE, HOME_TEAM
+from pipeline.workloads.nba.columns import (
+    AWAY_FRANCHISE,
+    AWAY_POINTS,
+    AWAY_TEAM,
+    COLUMNS,
+    HOME_FRANCHISE,
+    HOME_POINTS,
+    HOME_TEAM,
+)
 
 _INSTANCE: Final = "instance type of"
 # Medians of the seasons 2005 to 2019 in the real games: from the first to the last game 232 nights, 208 of them after a
@@ -23,6 +31,7 @@ SPEC: Final = Spec(
     event="a home win",
     prediction="home_win_probability",
     columns=COLUMNS,
+    label_columns=(HOME_POINTS, AWAY_POINTS),
     shown=(HOME_TEAM, AWAY_TEAM),
     baseline="Elo-logistic",
     baseline_meaning="two numbers fitted to Elo ratings that are made of results alone, not of the model's features",

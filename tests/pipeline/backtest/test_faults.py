@@ -1,4 +1,4 @@
-"""Faults in a replay: what the gates stop, what slips through, and how it is counted."""
+"""Faults in a backtest: what the gates stop, what slips through, and how it is counted."""
 
 from __future__ import annotations
 
@@ -6,28 +6,30 @@ from datetime import date
 
 import numpy as np
 import pytest
-from replayed_league import Make
+from tested_league import Make
 
 from pipeline.backtest.faults import Injection, parse_injection
 from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.policies import REFERENCE, Policy
-from pipeline.backtest.run import Replay, replay
-from pipeline.backtest.world import ReplayError
+from pipeline.backtest.run import Backtest, run_backtest
+from pipeline.backtest.world import BacktestError
 
 WATCHED = (REFERENCE, Policy(), Policy(gate="off"))
 
 
-def injected(settings: Make, cache: FitCache, *texts: str) -> Replay:
-    return replay(settings(*texts, policies=WATCHED), cache)
+def injected(settings: Make, cache: FitCache, *texts: str) -> Backtest:
+    return run_backtest(settings(*texts, policies=WATCHED), cache)
 
 
-def test_a_refused_feed_is_a_mail_a_night_and_an_older_forecast(settings: Make, cache: FitCache, done: Replay) -> None:
+def test_a_refused_feed_is_a_mail_a_night_and_an_older_forecast(
+    settings: Make, cache: FitCache, done: Backtest
+) -> None:
     hurt = injected(settings, cache, "bad-feed@2025-01-20..2025-01-22")
-    assert "away_points" in hurt.prepared.injury.refusal
+    assert "away_points" in hurt.prepared.faults.refusal
     assert (hurt.outcome.counts["failed_prepare"] == 3).all()
-    assert (hurt.outcome.oncall_mails >= 3).all()
+    assert (hurt.outcome.oncall_emails >= 3).all()
     assert hurt.outcome.counts["missed_promotions"][1] > 0
-    before, after = (r.prepared.service.probabilities(r.outcome, 0) for r in (done, hurt))
+    before, after = (r.prepared.service.predictions(r.outcome, 0) for r in (done, hurt))
     day = done.prepared.world.day[done.prepared.service.begin :].astype("datetime64[D]")
     first, last = np.datetime64("2025-01-20"), np.datetime64("2025-01-22")
     during = (day > first) & (day <= last)  # the state of the first morning is as old as the last good one's
@@ -42,7 +44,7 @@ def test_gates_stop_a_leak_and_a_broken_fit(settings: Make, cache: FitCache) -> 
         assert (never, gated) == (0, 0), fault
         assert ungated > 5, fault
         assert hurt.outcome.counts["failed_gate"][1] > 5, fault
-    assert hurt.losses.log_loss[2].sum() > hurt.losses.log_loss[1].sum() + 0.5
+    assert hurt.losses[2].sum() > hurt.losses[1].sum() + 0.5
 
 
 def test_broken_weights_pass_gates_that_judge_the_record(settings: Make, cache: FitCache) -> None:
@@ -62,11 +64,11 @@ def test_broken_weights_pass_gates_that_judge_the_record(settings: Make, cache: 
     ],
 )
 def test_what_cannot_be_injected_is_refused(text: str, message: str) -> None:
-    with pytest.raises(ReplayError, match=message):
+    with pytest.raises(BacktestError, match=message):
         parse_injection(text)
 
 
 def test_a_fault_lasts_two_weeks_unless_said(settings: Make, cache: FitCache) -> None:
     assert parse_injection("leak@2025-01-01") == Injection("leak", date(2025, 1, 1), date(2025, 1, 14))
-    with pytest.raises(ReplayError, match="no night of the replay"):
+    with pytest.raises(BacktestError, match="no night of the backtest"):
         injected(settings, cache, "leak@2019-01-01")

@@ -1,7 +1,8 @@
-"""Fits are made once, whoever makes them, and survive a kill."""
+"""Fits are made once, in any number of processes, and survive a kill."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 from pipeline.backtest import fits as module
 from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.fits import CLEAN, FitKey, Source, fit_all
-from pipeline.backtest.world import digests_of
-from pipeline.training.model import Hyperparameters, fit, predict
+from pipeline.contract.feature_layout import FeatureLayout
+from pipeline.training.model import Hyperparameters, fit, fit_quantiles, predict, predict_quantiles
+from pipeline.training.training_sets import MemorySet
 from pipeline.workloads.nba.team_state.feature_names import FEATURES, LAYOUT
 
 CONFIG = Hyperparameters(boosting_rounds=3, min_child_weight=5.0)
@@ -23,7 +25,7 @@ def source() -> Source:
     rng = np.random.default_rng(7)
     features = rng.normal(size=(300, len(FEATURES))).astype(np.float32)
     target = (rng.random(300) < 0.6).astype(np.float64)
-    return Source(features, target, digests_of(features, target))
+    return Source(features, target, LAYOUT)
 
 
 def test_the_matrix_holds_what_the_model_predicts(source: Source, tmp_path: Path) -> None:
@@ -31,7 +33,27 @@ def test_the_matrix_holds_what_the_model_predicts(source: Source, tmp_path: Path
     for key in KEYS:
         booster = fit(source.X[key.begin : key.end], source.target[key.begin : key.end], CONFIG, LAYOUT)
         expected = predict(booster, source.X[key.end :])
-        assert (fits.probabilities(fits.row(key), key.end, 300) == expected).all(), key
+        assert (fits.predictions(fits.row(key), key.end, 300) == expected).all(), key
+
+
+def test_a_regression_has_its_targets_and_their_quantiles(tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    inputs = rng.normal(size=(120, 2)).astype(np.float32)
+    layout = FeatureLayout(("rain", "warmth"), n_linear=1, task="regression", quantiles=(0.1, 0.9))
+    source = Source(inputs, 40.0 + 5.0 * inputs[:, 0] + rng.normal(size=120), layout)
+    fits = fit_all([FitKey(10, 60)], {CLEAN: source}, CONFIG, FitCache(tmp_path), jobs=1)
+    rows = MemorySet(inputs[10:60], source.target[10:60], layout)
+    booster = fit(rows.X, rows.y, CONFIG, layout)
+    assert (fits.predictions(0, 60, 120) == predict(booster, inputs[60:])).all()
+    quantile_booster = fit_quantiles(rows, booster, CONFIG)
+    assert quantile_booster
+    found = fits.quantiles(0, 60, 120)
+    assert list(found) == [0.1, 0.9]
+    assert np.allclose(
+        np.stack(list(found.values()), axis=1), predict_quantiles(quantile_booster, inputs[60:]), rtol=1e-6
+    )
+    again = fit_all([FitKey(10, 60), FitKey(10, 70)], {CLEAN: source}, CONFIG, FitCache(tmp_path), jobs=1)
+    assert (again.matrix[:, 0, 60:] == fits.matrix[:, 0, 60:]).all(), "from the cache as it was"
 
 
 def test_processes_change_nothing(source: Source, tmp_path: Path) -> None:
@@ -45,7 +67,7 @@ def test_processes_change_nothing(source: Source, tmp_path: Path) -> None:
     assert (np.asarray(one.matrix) == np.asarray(two.matrix)).all()
 
 
-def test_an_interrupted_replay_goes_on_where_it_stopped(
+def test_an_interrupted_backtest_resumes_where_it_stopped(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache, made = FitCache(tmp_path), []
@@ -69,7 +91,7 @@ def _stop_after(made: list[int], n: int) -> None:
     made.append(1)
 
 
-def test_a_damaged_fit_is_made_anew(source: Source, tmp_path: Path) -> None:
+def test_a_damaged_fit_is_made_again(source: Source, tmp_path: Path) -> None:
     cache = FitCache(tmp_path)
     before = np.asarray(fit_all(KEYS, {CLEAN: source}, CONFIG, cache, jobs=1).matrix)
     next(tmp_path.glob("fits/*/*.ubj")).write_bytes(b"half a mod")
@@ -78,12 +100,14 @@ def test_a_damaged_fit_is_made_anew(source: Source, tmp_path: Path) -> None:
     assert (np.asarray(fit_all(KEYS, {CLEAN: source}, CONFIG, cache, jobs=1).matrix) == before).all()
 
 
-def test_other_games_or_configs_are_other_fits(source: Source, tmp_path: Path) -> None:
+def test_other_rows_layouts_or_configs_are_other_fits(source: Source, tmp_path: Path) -> None:
     cache = FitCache(tmp_path)
     other = source.target.copy()
     other[120] = 1 - other[120]
-    digests = digests_of(source.X, other)
+    digests = Source(source.X, other, LAYOUT).digests
     assert digests[:121] == source.digests[:121]
     assert all(a != b for a, b in zip(digests[121:], source.digests[121:], strict=True))
-    assert cache.key("games", CONFIG) != cache.key("games", Hyperparameters(boosting_rounds=4))
-    assert cache.key("games", CONFIG) != cache.key("other games", CONFIG)
+    other_layout = replace(LAYOUT, intercept=True)
+    assert Source(source.X, source.target, other_layout).digests[-1] != source.digests[-1]
+    assert cache.key("rows", CONFIG) != cache.key("rows", Hyperparameters(boosting_rounds=4))
+    assert cache.key("rows", CONFIG) != cache.key("other rows", CONFIG)

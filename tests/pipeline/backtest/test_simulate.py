@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.backtest.run import Prepared, Replay, simulate
-from pipeline.backtest.simulate import NOBODY, Outcome
+from pipeline.backtest.run import Backtest, Prepared, simulate
+from pipeline.backtest.simulate import NO_CHAMPION, Outcome
 from pipeline.contract import gates
 from pipeline.evaluation.metrics import log_losses
 
@@ -14,11 +14,11 @@ def number_of(outcome: Outcome, name: str) -> int:
     return [policy.name for policy in outcome.policies].index(name)
 
 
-def trainings(done: Replay, name: str) -> int:
+def trainings(done: Backtest, name: str) -> int:
     return int(done.outcome.counts["trainings"][number_of(done.outcome, name)])
 
 
-def test_every_candidate_is_failed_kept_or_registered(done: Replay) -> None:
+def test_every_candidate_is_failed_kept_or_registered(done: Backtest) -> None:
     counts = done.outcome.counts
     assert (counts["trainings"] == counts["failed_gate"] + counts["kept"] + counts["registered"]).all()
     assert (counts["registered"] == counts["refused"] + counts["approved"]).all()
@@ -27,7 +27,7 @@ def test_every_candidate_is_failed_kept_or_registered(done: Replay) -> None:
     assert not counts["missed_promotions"].any()
 
 
-def test_schedules_train_as_often_as_they_say(done: Replay) -> None:
+def test_schedules_train_as_often_as_they_say(done: Backtest) -> None:
     world = done.prepared.world
     news = int((np.diff(world.known) > 0).sum()) + 1  # the first night has something new, too
     assert trainings(done, "never") == 1
@@ -35,19 +35,19 @@ def test_schedules_train_as_often_as_they_say(done: Replay) -> None:
     weeks = (world.nights[-1] - world.nights[0]) / 7
     assert weeks - 2 <= trainings(done, "weekly") <= weeks + 1
     games = (world.known[-1] - world.known[0]) / 100
-    assert games - 2 <= trainings(done, "every 100 games") <= games + 1
+    assert games - 2 <= trainings(done, "every 100 rows") <= games + 1
     assert trainings(done, "monthly + on-drift") == 3  # a healthy model: the monitor says nothing
 
 
-def test_nothing_in_service_has_seen_the_games_of_its_day(done: Replay) -> None:
+def test_nothing_in_service_has_seen_the_games_of_its_day(done: Backtest) -> None:
     ends = np.array([candidate.end for candidate in done.prepared.calendar.candidates])
     champion = done.outcome.champion
-    assert (champion[:, 0] == NOBODY).all()
+    assert (champion[:, 0] == NO_CHAMPION).all()
     known = np.broadcast_to(done.prepared.world.known, champion.shape)
     assert (ends[champion[champion >= 0]] <= known[champion >= 0]).all()
 
 
-def test_an_approval_takes_the_approvers_time(done: Replay) -> None:
+def test_an_approval_takes_the_approvers_time(done: Backtest) -> None:
     late, soon = (
         done.outcome.champion[number_of(done.outcome, n)] for n in ("nightly, approved after 5 days", "nightly")
     )
@@ -58,13 +58,13 @@ def test_an_approval_takes_the_approvers_time(done: Replay) -> None:
     )
 
 
-def test_decisions_are_those_of_the_gates_in_words(done: Replay) -> None:
+def test_decisions_are_those_of_the_gates_in_words(done: Backtest) -> None:
     """Each night of the nightly policy again, with `gates.judge_promotion` on one evaluation at a time."""
     prepared, number = done.prepared, number_of(done.outcome, "nightly")
     limits = prepared.settings.limits
     promoted = done.outcome.promoted[number]
     champion_night, decisions = -1, {True: 0, False: 0}
-    evaluated = NOBODY
+    evaluated = NO_CHAMPION
     for t, night in enumerate(prepared.world.nights[:-1].tolist()):
         champion, candidate = int(done.outcome.champion[number, t]), int(prepared.calendar.of_night[0][t])
         champion_night = t - 1 if promoted[t] >= 0 else champion_night
@@ -72,7 +72,7 @@ def test_decisions_are_those_of_the_gates_in_words(done: Replay) -> None:
             continue
         evaluated = candidate
         evaluation: dict[str, object] = {"comparison": {"champion_exists": "no"}}
-        if champion != NOBODY:
+        if champion != NO_CHAMPION:
             pair = prepared.judgements.pair(champion, candidate)
             assert pair is not None
             evaluation = {
@@ -89,33 +89,32 @@ def test_decisions_are_those_of_the_gates_in_words(done: Replay) -> None:
     assert min(decisions.values()) >= 2
 
 
-def test_simulating_again_says_the_same(prepared: Prepared, done: Replay) -> None:
+def test_simulating_again_says_the_same(prepared: Prepared, done: Backtest) -> None:
     again = simulate(prepared, done.outcome.policies)
     assert (again.champion == done.outcome.champion).all()
     one = simulate(prepared, done.outcome.policies[2:3])
     assert (one.champion[0] == done.outcome.champion[2]).all()
 
 
-def test_losses_by_day_are_those_of_the_probabilities(done: Replay) -> None:
+def test_losses_by_day_are_those_of_the_predictions(done: Backtest) -> None:
     service = done.prepared.service
     for number, result in enumerate(done.results):
-        p = service.probabilities(done.outcome, number)
-        assert np.isclose(log_losses(p, service.target).sum(), done.losses.log_loss[number].sum())
-        assert np.isclose(((p - service.target) ** 2).sum(), done.losses.brier[number].sum())
-        assert result.scores.n_rows == len(p)
+        p = service.predictions(done.outcome, number)
+        assert np.isclose(log_losses(p, service.target).sum(), done.losses[number].sum())
+        assert result.scores["n_rows"] == len(p)
 
 
-def test_state_that_waits_for_the_model_is_another_forecast_of_the_same_champion(done: Replay) -> None:
+def test_state_that_waits_for_the_model_is_another_forecast_of_the_same_champion(done: Backtest) -> None:
     fresh, stale = (number_of(done.outcome, n) for n in ("weekly", "weekly, state with the model"))
     assert (done.outcome.champion[fresh] == done.outcome.champion[stale]).all()
-    p, q = (done.prepared.service.probabilities(done.outcome, n) for n in (fresh, stale))
-    served = done.outcome.champion[fresh, done.prepared.world.game_night[done.prepared.service.begin :]] >= 0
+    p, q = (done.prepared.service.predictions(done.outcome, n) for n in (fresh, stale))
+    served = done.outcome.champion[fresh, done.prepared.world.row_night[done.prepared.service.begin :]] >= 0
     assert (p[~served] == q[~served]).all()
     assert (p[served] != q[served]).mean() > 0.5
 
 
-def test_hindsight_bounds_every_policy_on_fresh_state(done: Replay) -> None:
+def test_the_oracle_bound_bounds_every_policy_on_fresh_state(done: Backtest) -> None:
     least = done.bounds[-1].loss
     for number, policy in enumerate(done.outcome.policies):
         if policy.window == 0:
-            assert done.losses.log_loss[number].sum() >= least - 1e-9
+            assert done.losses[number].sum() >= least - 1e-9

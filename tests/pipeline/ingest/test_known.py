@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.ingest.known import known_on
+from pipeline.contract.workload import load_spec
+from pipeline.ingest.known import hide_labels, known_on
 
 DAYS = np.array(["2024-02-28", "2024-02-29", "2024-03-01"], dtype="datetime64[D]")
 
@@ -27,3 +31,13 @@ def test_what_is_known_stays_known_and_a_longer_delay_hides_more(delay: int, lat
     assert (now <= known_on(DAYS, morning + 1, delay)).all()
     assert (known_on(DAYS, morning, delay + 1) <= now).all()
     assert now[1] == (later > delay)
+
+
+def test_a_column_that_tells_the_label_is_hidden_with_it() -> None:
+    spec = replace(load_spec("nba"), label_delay_days=1, label_columns=("score",))
+    rows = pd.DataFrame({"time": DAYS, "target": [1.0, 0.0, 1.0], "score": [9, 3, 8], "rain": [1, 2, 3]})
+    known = hide_labels(spec, rows, np.datetime64("2024-03-01"))
+    assert known["target"].notna().tolist() == [True, False, False]
+    assert known["score"].notna().tolist() == [True, False, False]
+    assert known["rain"].tolist() == [1, 2, 3]
+    assert rows["target"].notna().all()

@@ -28,8 +28,8 @@ NBA = load_spec("nba")
         ("nightly", Schedule(min_days=1)),
         ("never", Schedule(min_days=NEVER)),
         ("every 90 days", Schedule(min_days=90)),
-        ("every 200 games", Schedule(min_rows=200)),
-        ("each-season + on-drift", Schedule(each_season=True, on_drift=True)),
+        ("every 200 rows", Schedule(min_rows=200)),
+        ("each-period + on-drift", Schedule(each_period=True, on_drift=True)),
         ("monthly + on-loss + every 10 days", Schedule(min_days=10, on_loss=True)),
     ],
 )
@@ -64,7 +64,7 @@ def test_the_default_file_is_readable_and_names_differ() -> None:
         ("- trains: weekly", r'there is no field "trains": there are train, window'),
         ("- gate: strong", r'gate "strong" is none of standard, off'),
         ("- approver: soon", r'approver "soon" is none of immediate, strict, after N days'),
-        ("- window: -1", r'window "-1" is not a whole number of seasons'),
+        ("- window: -1", r'window "-1" is not a whole number of periods'),
         ("- margin: much", r'margin "much" is not a number'),
         ("train: weekly", "not a list of policies"),
         ("- [", "cannot be read as YAML"),
@@ -82,4 +82,9 @@ def test_gates_are_the_parameters_with_other_numbers() -> None:
     assert Policy().limits(defaults) == defaults
     assert Policy(gate="superior").limits(defaults)["NonInferiorityMargin"] == 0
     assert Policy(gate="non-inferior").limits(defaults) == {**defaults, "MinImprovement": -math.inf}
-    assert Policy(gate="off", margin=0.5).limits(defaults)["NonInferiorityMargin"] == 0.5
+    assert Policy(gate="off", margin=0.5).limits(defaults)["NonInferiorityMargin"] == 0.001
+    assert Policy(improvement=3.0, max_age=7).limits(defaults) == {
+        **defaults,
+        "MinImprovement": 0.003,
+        "MaxChampionAgeDays": 7,
+    }

@@ -1,13 +1,13 @@
-"""How fast a replay is: fits once, then policies by the thousand, over fifteen seasons of real games.
+"""How fast a backtest is: fits once, then policies by the thousand, over fifteen seasons of real games.
 
-in   ../shared/data/games/      every NBA game, seasons 2005 to 2019 replayed
+in   ../shared/data/games/      every NBA game, seasons 2005 to 2019
 
-Prints what the fits cost (a sample of them is timed, on one core), seconds of a replay with cached fits, and policies a
+Prints what the fits cost (a sample of them is timed, on one core), seconds of one with cached fits, and policies a
 second: the first time, when pairs of champion and candidate are compared, and once they are known. Policies are timed
 in CPU seconds, which do not depend on neighbours. Exit code 1 if fewer than 1,000 policies a second are simulated and
 scored with intervals once fits and pairs are known.
 
-python -m benchmarks.nba.replay [--store .retrain/replay] [--policies 1000]
+python -m benchmarks.nba.backtest [--store .retrain/backtest] [--policies 1000]
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from pipeline.backtest.policies import REFERENCE, Policy
 from pipeline.backtest.results import differences
 from pipeline.backtest.run import Prepared, Settings, prepare, simulate
 from pipeline.training.model import fit
-from pipeline.workloads.nba.team_state.feature_names import LAYOUT
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 REAL_GAMES: Final = ROOT.parent / "shared" / "data" / "games"
@@ -39,10 +38,8 @@ WANTED: Final = 1_000
 
 def policies(n: int) -> tuple[Policy, ...]:
     """`n` policies that all differ: schedule, gate, age, approver."""
-    trains = ["nightly", *(f"every {days} days" for days in range(5, 95, 5)), "every 500 games", "each-season"]
-    grid = itertools.product(
-        (1, 7, 30, 90, 365), (0.0005, 0.002, 0.005), ("immediate", "after 7 days", "strict"), trains
-    )
+    trains = ["nightly", *(f"every {days} days" for days in range(5, 95, 5)), "every 500 rows", "each-period"]
+    grid = itertools.product((1, 7, 30, 90, 365), (0.25, 1.0, 2.5), ("immediate", "after 7 days", "strict"), trains)
     made = [Policy(train=t, max_age=a, margin=m, approver=who) for a, m, who, t in grid]
     if n - 1 > len(made):
         raise SystemExit(f"--policies {n}: there are {len(made) + 1}")
@@ -50,26 +47,26 @@ def policies(n: int) -> tuple[Policy, ...]:
 
 
 def seconds_of_fits(prepared: Prepared) -> float:
-    """What all fits of the replay take on one core, from a sample of them."""
+    """What all fits of the backtest take on one core, from a sample of them."""
     world, keys = prepared.world, prepared.fits.keys
     sample = [keys[int(n)] for n in np.linspace(0, len(keys) - 1, TIMED_FITS)]
     start = time.process_time()
     for key in sample:
-        games = slice(key.begin, key.end)
-        fit(world.X[games], world.target[games], prepared.settings.hyperparameters, LAYOUT)
+        rows = slice(key.begin, key.end)
+        fit(world.X[rows], world.target[rows], prepared.settings.hyperparameters, world.layout)
     return (time.process_time() - start) / len(sample) * len(keys)
 
 
 def score(prepared: Prepared, chosen: tuple[Policy, ...]) -> int:
-    """Simulate, log loss, Brier and intervals against never; returns how many policies."""
+    """Simulate, loss and intervals against never; returns how many policies."""
     losses = prepared.service.losses(simulate(prepared, chosen))
-    return len(differences(losses.log_loss, losses.log_loss[0], prepared.service))
+    return len(differences(losses, losses[0], prepared.service))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Time it and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--store", type=Path, default=ROOT / ".retrain" / "replay")
+    parser.add_argument("--store", type=Path, default=ROOT / ".retrain" / "backtest")
     parser.add_argument("--policies", type=int, default=900)
     arguments = parser.parse_args(argv)
     if not REAL_GAMES.exists():
@@ -99,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"policies, first time:         {cold:7.1f} s of CPU, {n / cold:,.0f} a second")
     known = f"{n / warm:,.0f} a second ({on_the_clock:.1f} s on the clock)"
     print(f"policies, pairs known:        {warm:7.1f} s of CPU, {known}")
-    print(f"a replay of {n:,} policies with everything cached costs {(again + warm) / fitting:.3f} of the fitting")
+    print(f"a backtest of {n:,} policies with everything cached costs {(again + warm) / fitting:.3f} of the fitting")
     kept = n / warm >= WANTED
     print(f"{'kept' if kept else 'BROKEN'}: at least {WANTED:,} policies a second")
     return 0 if kept else 1

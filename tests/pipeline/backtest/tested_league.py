@@ -1,4 +1,4 @@
-"""What the tests of the replay replay: span, parameters and policies."""
+"""What the tests of the backtest run: span, parameters and policies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ POLICIES = (
     REFERENCE,
     Policy(),
     Policy(train="weekly"),
-    Policy(train="every 100 games"),
+    Policy(train="every 100 rows"),
     Policy(approver="after 5 days"),
     Policy(approver="strict"),
     Policy(gate="off"),

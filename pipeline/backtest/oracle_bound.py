@@ -1,4 +1,4 @@
-"""The best that any policy could have done with these candidates, had it known all results: a bound, not a policy.
+"""The best that any policy could have done with these candidates, had it known all labels: a bound, not a policy.
 
 A candidate may be promoted only on the night it was made, and serves from the next night until another one does. The
 dynamic programme runs over the same losses as the policies' scores; with m promotions allowed,

@@ -1,23 +1,21 @@
-"""The page says what was chosen, on which seasons, and loads nothing; the choice rule is what it says."""
+"""The page says what was chosen, on which periods, and loads nothing; the choice rule is what it says."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import numpy as np
-from replayed_league import Make
+from tested_league import Make
 
-from pipeline.backtest.choice import choose
 from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.policies import REFERENCE, Policy
 from pipeline.backtest.report import render
-from pipeline.backtest.results import differences
-from pipeline.backtest.run import Replay, replay
+from pipeline.backtest.results import choose, differences
+from pipeline.backtest.run import Backtest, run_backtest
 from pipeline.evaluation import metrics
 
 
-def test_the_page_is_self_contained_and_names_every_policy(done: Replay) -> None:
+def test_the_page_is_self_contained_and_names_every_policy(done: Backtest) -> None:
     page = render(done, simulated=True)
     assert "default-src 'none'" in page
     assert not re.search(r"<script|<link[^>]+href=\"http|src=|@import|url\((?!#)", page)
@@ -29,17 +27,17 @@ def test_the_page_is_self_contained_and_names_every_policy(done: Replay) -> None
 
 
 def test_faults_stand_on_the_page_with_prepares_own_words(settings: Make, cache: FitCache) -> None:
-    hurt = replay(settings("bad-feed@2025-01-20..2025-01-20", policies=(REFERENCE, Policy())), cache)
+    hurt = run_backtest(settings("bad-feed@2025-01-20..2025-01-20", policies=(REFERENCE, Policy())), cache)
     page = render(hurt, simulated=False)
     assert "bad-feed</strong> from 2025-01-20" in page
     assert "away_points" in page
     assert "Missed" in page
 
 
-def test_intervals_against_never_are_the_pipelines_own(done: Replay) -> None:
+def test_intervals_against_never_are_the_pipelines_own(done: Backtest) -> None:
     service = done.prepared.service
     for number, result in enumerate(done.results):
-        losses = [metrics.log_losses(service.probabilities(done.outcome, n), service.target) for n in (number, 0)]
+        losses = [metrics.log_losses(service.predictions(done.outcome, n), service.target) for n in (number, 0)]
         weeks = (service.world.day[service.begin :] + 3) // 7
         alone = metrics.paired_difference(losses[0], losses[1], weeks, seed=20_041_102)
         assert np.allclose(
@@ -49,35 +47,33 @@ def test_intervals_against_never_are_the_pipelines_own(done: Replay) -> None:
         )
 
 
-def test_the_choice_is_made_on_earlier_games_only(done: Replay) -> None:
-    """The later seasons' losses are replaced by nonsense: the choice stays, its score does not."""
+def test_the_choice_is_made_on_earlier_rows_only(done: Backtest) -> None:
+    """The later periods' losses are replaced by nonsense: the choice stays, its score does not."""
     service, losses = done.prepared.service, done.losses
     half = len(service.days) // 2
-    service.season[half:] += 1
+    service.period[half:] += 1
     try:
-        season = int(service.season[0])
-        choice = choose(list(done.results), losses, service, season, margin=0.002, default="nightly")
-        nonsense = losses.log_loss.copy()
+        period = int(service.period[0])
+        choice = choose(list(done.results), losses, service, period, margin=0.002, default="nightly")
+        nonsense = losses.copy()
         nonsense[:, half:] = np.random.default_rng(1).random(nonsense[:, half:].shape)
-        other = choose(
-            list(done.results), replace(losses, log_loss=nonsense), service, season, margin=0.002, default="nightly"
-        )
+        other = choose(list(done.results), nonsense, service, period, margin=0.002, default="nightly")
         assert choice is not None
         assert other is not None
         names = [(c.best.name, c.cheapest.name, c.n_eligible) for c in (choice, other)]
         assert names[0] == names[1]
-        assert choice.best.log_loss != other.best.log_loss
+        assert choice.best.loss != other.best.loss
         assert choice.default is not None
         assert choice.default.name == "nightly"
-        early = service.season <= season
-        to_best = differences(losses.log_loss, losses.log_loss[_number(done, choice.best.name)], service, early)
+        early = service.period <= period
+        to_best = differences(losses, losses[_number(done, choice.best.name)], service, early)
         chosen = done.results[_number(done, choice.cheapest.name)]
         for number, (result, gap) in enumerate(zip(done.results, to_best, strict=True)):
             if gap.lower <= 0 and gap.upper <= 0.002:
                 assert chosen.dollars <= result.dollars, number
     finally:
-        service.season[half:] -= 1
+        service.period[half:] -= 1
 
 
-def _number(done: Replay, name: str) -> int:
+def _number(done: Backtest, name: str) -> int:
     return [result.name for result in done.results].index(name)
