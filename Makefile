@@ -8,7 +8,7 @@
 # make check                                           formatting, lint, types, import rules, stale definition, SageMaker's rules
 # make mutation [ONLY=gates]                           change the code that decides, one thing at a time: do tests notice?
 # make permissions                                    measure which permission is needed by what; write docs/permissions.md
-# make lock                                            solve the requirements anew (after editing a requirements.in)
+# make lock                                            solve the requirements again (after editing a requirements.in)
 # make clean                                           remove the environment and the local store
 
 PYTHON ?= python3

@@ -55,7 +55,7 @@ class Dashboard(Construct):
 def dashboard_body(
     workload: str, pipeline: str, region: str, data_bucket: str, alarms: list[str], endpoint: str | None = None
 ) -> dict[str, Any]:
-    """The widgets; model numbers are looked at over ninety days, runs over thirty."""
+    """The widgets; model metrics cover ninety days, runs thirty."""
     steps = [
         s["Name"] for s in all_steps(read_definition(workload)["Steps"]) if s["Type"] in ("Processing", "Training")
     ]

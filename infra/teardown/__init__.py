@@ -1,1 +1,1 @@
-"""What makes `cdk destroy` work by itself."""
+"""Stops runs and empties buckets when the stack is deleted."""

@@ -43,7 +43,7 @@ def _newest(environment: DeployedEnvironment, run: PipelineExecution, now: datet
     if run.status == SUCCEEDED:
         return CheckResult("last run", OK, f"{began}, Succeeded")
     failed = next((step for step in run.steps if step.status == "Failed"), None)
-    reason = f"step {failed.name}: {failed.reason}" if failed else run.reason or "no step says why"
+    reason = f"step {failed.name}: {failed.reason}" if failed else run.reason or "no step has a reason"
     return CheckResult(
         "last run", FAILED, f"{began}, {run.status}: {reason}", f"{show}; {again(run, environment.deployed)}"
     )

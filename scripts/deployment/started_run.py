@@ -1,4 +1,4 @@
-"""A run that is started as a check: followed to its end, and a second request with its token."""
+"""Starts a run as a check, follows it to its end, and sends a second request with its token."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def run(environment: DeployedEnvironment, interval: float) -> Iterator[CheckResu
     for other in environment.runs:
         if other["PipelineExecutionStatus"] in UNFINISHED:
             arn = other["PipelineExecutionArn"]
-            reason = f"{arn.rsplit('/', 1)[-1]} is under way: none was started beside it"
+            reason = f"{arn.rsplit('/', 1)[-1]} is still running: no other was started"
             yield CheckResult("run", FAILED, reason, deployed.show_command(arn))
             return
     del environment.runs  # what was read before it starts
@@ -45,14 +45,14 @@ def run(environment: DeployedEnvironment, interval: float) -> Iterator[CheckResu
         execution = follow(deployed, arn, interval)
     except KeyboardInterrupt:
         show = deployed.show_command(arn)
-        yield CheckResult("run", WARNING, f"{arn.rsplit('/', 1)[-1]} goes on: it was not followed to its end", show)
+        yield CheckResult("run", WARNING, f"{arn.rsplit('/', 1)[-1]} still runs: it was not followed to its end", show)
         return
     ident, took = arn.rsplit("/", 1)[-1], duration(execution.started, execution.changed)
     if execution.status == SUCCEEDED:
         yield CheckResult("run", OK, f"{ident} Succeeded after {took}")
         return
     failed = next((step for step in execution.steps if step.status == "Failed"), None)
-    reason = f"step {failed.name}: {failed.reason}" if failed else execution.reason or "no step says why"
+    reason = f"step {failed.name}: {failed.reason}" if failed else execution.reason or "no step has a reason"
     yield CheckResult("run", FAILED, f"{ident} {execution.status} after {took}: {reason}", again(execution, deployed))
 
 

@@ -57,7 +57,7 @@ def rules(environment: DeployedEnvironment) -> Iterator[CheckResult]:
                 "its target's permissions: npx cdk deploy restores them; the dead letters below say why",
             )
     if names:
-        yield CheckResult("events", OK, f"{len(names)} rules looked at")
+        yield CheckResult("events", OK, f"{len(names)} rules checked")
 
 
 def dead_letters(environment: DeployedEnvironment) -> Iterator[CheckResult]:
@@ -73,7 +73,7 @@ def dead_letters(environment: DeployedEnvironment) -> Iterator[CheckResult]:
             yield CheckResult(
                 "dead letters",
                 FAILED,
-                f"{name} holds {held} undelivered: ERROR_MESSAGE or the body says why, docs/runbook.md what to do",
+                f"{name} holds {held} undelivered: ERROR_MESSAGE or the body has the reason, docs/runbook.md a fix",
                 f"aws sqs receive-message --queue-url {url} --message-attribute-names All --region {region}; when that "
                 f"is fixed: aws sqs purge-queue --queue-url {url} --region {region}",
             )

@@ -279,7 +279,7 @@ def test_a_run_that_succeeds_is_not_started_beside_another(root: Path, deployed:
     beside = checking(root, deployed)
     out, err = beside.communicate(timeout=120)
     (run,) = [line for line in json.loads(out)["lines"] if line["check"] == "run"]
-    assert (run["status"], "is under way" in run["reason"]) == ("failed", True), err
+    assert (run["status"], "is still running" in run["reason"]) == ("failed", True), err
     deployed.end_run(arn)
     out, err = process.communicate(timeout=120)
     (run,) = [line for line in json.loads(out)["lines"] if line["check"] == "run"]

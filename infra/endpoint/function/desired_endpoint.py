@@ -124,7 +124,7 @@ class DesiredEndpoint:
     def update(self) -> dict[str, Any]:
         """UpdateEndpoint's request: blue/green with roll-back on alarms, on instances."""
         request: dict[str, Any] = {"EndpointName": self.settings.name, "EndpointConfigName": self.name}
-        if self.settings.kind == SERVERLESS:  # takes no deployment settings, and changes without a gap by itself
+        if self.settings.kind == SERVERLESS:  # takes no deployment settings, and updates without a gap
             return request
         routing: dict[str, Any] = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": _BAKING_SECONDS}
         if self.settings.instance_count > 1:

@@ -56,7 +56,7 @@ class Endpoints:
             _tolerating(("already existing",), call, **request)
 
     def create(self, desired: DesiredEndpoint) -> bool:
-        """Whether it began; False where somebody else was first."""
+        """Whether it began; False where another call was first."""
         return _tolerating(_BUSY, self.client.create_endpoint, **desired.endpoint())
 
     def update(self, desired: DesiredEndpoint) -> bool:

@@ -84,7 +84,7 @@ def lay_out(job: Job, hosts: tuple[Host, ...]) -> None:
 
 
 def collect(hosts: tuple[Host, ...], folders: Iterable[str]) -> str | None:
-    """Moves what further hosts wrote to the first one's folders; says why not where two wrote one file differently.
+    """Moves what further hosts wrote to the first one's folders; returns an error where two wrote one file differently.
 
     In SageMaker all hosts write to one place, and which of two files stays is chance.
     """

@@ -90,7 +90,7 @@ def load_plan(
 ) -> Plan:
     """Binds a definition and checks it as SageMaker would (pipeline.definition.service_rules).
 
-    Raises PlanError that says why not.
+    Raises PlanError with the reason.
 
     `name` is the pipeline's name, which a definition does not hold; the execution variable PipelineName shows it.
     """
