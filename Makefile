@@ -3,7 +3,7 @@
 # make new-workload ARGS="churn2 --from data/ ..."      write a workload from your data files (docs/workloads.md)
 # make image                                           build the container image (BASE_IMAGE=name:tag for another base)
 # make spark-image                                     build what AggregateOnSpark runs in, for make run-docker
-# make test                                            every test
+# make test [WORKLOAD=name]                            every test; of one workload its own
 # make setup                                           what a deploy and the operator's commands need, and nothing else
 # make check                                           formatting, lint, types, import rules, stale definition, SageMaker's rules
 # make mutation [ONLY=gates]                           change the code that decides, one thing at a time: do tests notice?
@@ -44,7 +44,7 @@ spark-image: .venv/.run
 setup: .venv/.all node_modules/.installed
 
 test: setup
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 $(if $(WORKLOAD),tests/pipeline/workloads/$(WORKLOAD)) $(ARGS)
 
 mutation: setup
 	@$(BIN)/python tests/mutation/mutate.py $(ONLY)
