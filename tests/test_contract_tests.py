@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import contract_tests as suite
 import pytest
 import training_hosts
-from contract_tests import CHECKS, Subject
+from contract_tests import CHECKS, declaration_checks, sameness_checks, time_checks
+from contract_tests.subject import Subject
 from temporary_workloads import Edits, copy_of_river, importable
 
 import pipeline.evaluation.metrics
@@ -98,7 +98,7 @@ def other_seeds(patch: pytest.MonkeyPatch) -> None:
 
 def hosts_that_predict_nothing(patch: pytest.MonkeyPatch) -> None:
     nothing = "import pipeline.training.walk_forward as w; w.predict = lambda booster, X: X[:, 0] * 0"
-    patch.setattr(suite, "start", partial(training_hosts.start, prelude=nothing))
+    patch.setattr(sameness_checks, "start", partial(training_hosts.start, prelude=nothing))
 
 
 def no_digests(patch: pytest.MonkeyPatch) -> None:
@@ -131,87 +131,87 @@ class Fault:
 
 FAULTS = {
     "a mean over all rows": Fault(
-        suite.features_do_not_see_the_future,
+        time_checks.features_do_not_see_the_future,
         r"river/features.py: the feature warmth of row SIM-\S+ is .* once later labels and rows than of 2024-08-01 are",
         features("rows['rain'] - rows['rain'].mean()"),
     ),
     "yesterday's label, which is known a day later": Fault(
-        suite.features_do_not_see_the_future,
+        time_checks.features_do_not_see_the_future,
         r"river/features.py: the feature warmth of row SIM-\S+ is .* once later labels and rows than of 2024-08-01 are",
         features("rows.groupby('gauge')[TARGET].shift(1)"),
     ),
     "a baseline of the whole month": Fault(
-        suite.baseline_does_not_see_the_future,
+        time_checks.baseline_does_not_see_the_future,
         r"river/baseline.py: the forecast of row SIM-\S+ is .* when labels change that are known after",
         {"baseline.py": (("known_on(day, first, SPEC", "known_on(day, first + np.timedelta64(31, 'D'), SPEC"),)},
     ),
     "a fallback of one value": Fault(
-        suite.baseline_does_not_see_the_future,
+        time_checks.baseline_does_not_see_the_future,
         r"river/baseline.py: fallback gives \(1,\) values for 6 rows",
         {"baseline.py": (("np.full(upcoming.num_rows", "np.full(1"),)},
     ),
     "the row's own label": Fault(
-        suite.permuted_labels_lose_the_skill,
+        time_checks.permuted_labels_lose_the_skill,
         r"river/features.py: with permuted labels the skill is [89]\d\.\d%: a feature sees the row's own label",
         features("rows[TARGET]"),
     ),
     "a sample of noise": Fault(
-        suite.permuted_labels_lose_the_skill,
+        time_checks.permuted_labels_lose_the_skill,
         r"river/sample.py: the model removes -?\d\.\d% of the constant's loss: the sample teaches it nothing",
         {"sample.py": (("30 + 20 * number + 1.5 * rain - 0.5 * warmth", "100"),)},
     ),
     "a feature that is drawn": Fault(
-        suite.features_are_deterministic,
+        sameness_checks.features_are_deterministic,
         "river/features.py: the same rows gave other features the second time",
         features("np.random.default_rng().normal(size=len(rows))"),
     ),
     "the order of a set": Fault(
-        suite.features_are_deterministic,
+        sameness_checks.features_are_deterministic,
         "river/features.py: another process .* made other features of the same rows",
         features("rows[ROW_ID].map({row: number for number, row in enumerate(set(rows[ROW_ID]))})"),
     ),
     "training without a seed": Fault(
-        suite.training_is_deterministic, "training twice on the same features gave other", core=other_seeds
+        sameness_checks.training_is_deterministic, "training twice on the same features gave other", core=other_seeds
     ),
     "the first line of the first file": Fault(
-        suite.order_does_not_matter,
+        sameness_checks.order_does_not_matter,
         "river/data.py: the rows depend on the order of lines or files",
         data(
             "found.rows.assign(rain=float(min(request.folder.glob('*.csv')).read_text().splitlines()[1].split(',')[3]))"
         ),
     ),
     "hosts that predict nothing": Fault(
-        suite.two_hosts_train_as_one,
+        sameness_checks.two_hosts_train_as_one,
         "two hosts' walk-forward predictions lose .*, and one's",
         core=hosts_that_predict_nothing,
     ),
     "digests that are not compared": Fault(
-        suite.saved_models_predict_the_same,
+        sameness_checks.saved_models_predict_the_same,
         "model.json was changed, and read all the same: its digest is not verified",
         core=no_digests,
     ),
     "a server that doubles the features": Fault(
-        suite.served_predictions_equal_the_batch,
+        sameness_checks.served_predictions_equal_the_batch,
         r"river/serving.py: flow_forecast of row SIM-\S+ one of 6 that are asked for, is .* served, and .* in batch",
         SERVING,
     ),
     "a past that depends on the day": Fault(
-        suite.a_later_sample_only_adds,
+        time_checks.a_later_sample_only_adds,
         r"river/sample.py: as of 2025-01-20, \w+ of row SIM-\S+ is .* in the sample of 2025-03-01: its past must not",
         {"sample.py": (("default_rng(seed)", "default_rng(as_of.toordinal())"),)},
     ),
     "a limit on a number that is not there": Fault(
-        suite.limits_and_metrics_are_in_the_evaluation,
+        declaration_checks.limits_and_metrics_are_in_the_evaluation,
         "river/spec.py: a limit compares a number that is not there: evaluation.json has no quality.gain",
         {"spec.py": LIMIT},
     ),
     "a metric that is not computed": Fault(
-        suite.limits_and_metrics_are_in_the_evaluation,
+        declaration_checks.limits_and_metrics_are_in_the_evaluation,
         "river/spec.py: the report shows absolute_error, which the candidate's metrics do not have",
         core=no_absolute_error,
     ),
     "a group that the results do not have": Fault(
-        suite.predictions_and_monitor_are_written,
+        declaration_checks.predictions_and_monitor_are_written,
         "river/spec.py: the monitor cannot be computed, and Predict goes on without it: KeyError: .*gauge",
         {
             "data.py": data()["data.py"]
@@ -219,32 +219,32 @@ FAULTS = {
         },
     ),
     "a range that is not checked": Fault(
-        suite.bad_columns_are_refused,
+        declaration_checks.bad_columns_are_refused,
         r'river/data.py: flow "-1" \(below its range\) in line 8 is not in quarantine.csv',
         data(spec="columns(spec, low=None, high=None)"),
     ),
     "a column that may be missing": Fault(
-        suite.bad_columns_are_refused,
+        declaration_checks.bad_columns_are_refused,
         "river/data.py: readings.csv without the column flow is not refused by name, but: 0 readings",
         data(spec="replace(spec, columns=tuple(replace(c, required=c.name != 'flow') for c in spec.columns))"),
     ),
     "the id in other values": Fault(
-        suite.only_features_are_features,
+        declaration_checks.only_features_are_features,
         "river/features.py: the feature warmth is row_id in other values",
         features("pd.factorize(rows[ROW_ID])[0]"),
     ),
     "the target by its name": Fault(
-        suite.only_features_are_features,
+        declaration_checks.only_features_are_features,
         "river/features.py: target has the role target, and is a feature",
         TARGET_AS_FEATURE,
     ),
     "a label before its delay": Fault(
-        suite.labels_wait_for_their_delay,
+        time_checks.labels_wait_for_their_delay,
         "river/data.py: load: has a label of 2024-07-30 on 2024-08-01, 2 days are not over",
         data(spec="replace(spec, label_delay_days=0)"),
     ),
     "walk-forward predictions without the delay": Fault(
-        suite.labels_wait_for_their_delay,
+        time_checks.labels_wait_for_their_delay,
         "a walk-forward prediction saw labels of the 2 days before its month",
         core=no_delay,
     ),
