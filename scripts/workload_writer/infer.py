@@ -107,8 +107,13 @@ def infer(wish: Wish, today: date) -> Inferred:
         if not spec.of_role("feature"):
             why = "; ".join(f"{name}: {reason}" for name, reason in unused.items())
             raise Refusal(f"no column can be a feature ({why}): add columns of numbers, flags or categories")
-        rows = declared.load(spec, LoadRequest(folder, today, today, 0.01, 0.2, min_rows=1)).rows
+        rows = declared.load(spec, LoadRequest(folder, today, today, *_bad_row_shares(spec), min_rows=1)).rows
     return _fitted(spec, rows[rows[c.TARGET].notna()].reset_index(drop=True), unused)
+
+
+def _bad_row_shares(spec: Spec) -> tuple[float, float]:
+    defaults = parameters_of(spec).defaults
+    return float(defaults["MaxBadRowShare"]), float(defaults["MaxBadRowShareOfFile"])
 
 
 @contextmanager
