@@ -22,7 +22,8 @@ from pipeline.contract.spec import Task
 from pipeline.contract.workload import WORKLOADS
 from pipeline.ingest.quarantine import BadData
 from scripts.run_local import JsonCommand, python, refuse
-from scripts.workload_writer.infer import Inferred, Refusal, Wish, infer
+from scripts.workload_writer.columns import Refusal
+from scripts.workload_writer.infer import Inferred, Wish, infer
 from scripts.workload_writer.install import install
 from scripts.workload_writer.render import TEST, sources
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -31,19 +31,14 @@ from pipeline.ingest.files.data_folder import look_into
 from pipeline.ingest.quarantine import BadData
 from pipeline.ingest.read_rows import read_folder
 from pipeline.ingest.validated import LoadRequest
-from pipeline.ingest.values import day_of, flag_of, given, reader_of
 from pipeline.jobs.train import MAX_WALK_FORWARD_ROWS
 from pipeline.training.walk_forward import MIN_TRAINING_ROWS, checkpoints
+from scripts.workload_writer.columns import Refusal, Values, feature_column, target_column, time_column
 from scripts.workload_writer.telling import Baseline, find_baseline, find_leak
 
-CATEGORIES: Final = 50  # different texts; more are no category
-ROWS_A_CATEGORY: Final = 5
-FEW: Final = 0.002  # share of a column's values that may be bad: they go to the quarantine
 MIN_EVALUATED: Final = 100
 FEWEST_BLOCKS: Final = 15  # days: an interval from fewer blocks says too little
 EVALUATED_DAYS: Final = 92  # of many rows a day; of fewer, a third of all rows, and 5,000 at most
-GROWS: Final = 0.95  # rank correlation with time from which a number has no upper end
-RESERVED: Final = (c.ROW_ID, c.TIME, c.TARGET, c.PREDICTION)
 TREES: Final[Mapping[str, int | float]] = {
     "BoostingRounds": 150,
     "LearningRate": 0.1,
@@ -53,10 +48,6 @@ TREES: Final[Mapping[str, int | float]] = {
     "ColumnSample": 0.5,
     "RegLambda": 5.0,
 }
-
-
-class Refusal(Exception):  # noqa: N818 (a verdict on the data or the wish)
-    """Why no workload can be written: one sentence."""
 
 
 @dataclass(frozen=True)
@@ -89,23 +80,23 @@ class Inferred:
 def infer(wish: Wish, today: date) -> Inferred:
     """Raises Refusal, or BadData for files that cannot be read."""
     with _as_folder(wish.data) as folder:
-        headers = _headers(folder)
+        headers = _headers(folder, wish)
         _check_names(wish, headers)
         everywhere = set.intersection(*map(set, headers))
         names = list(dict.fromkeys(name for header in headers for name in header))
         raw = read_folder(folder, [Column(name, name in everywhere, type="text") for name in names]).rows
-        values = {name: _Values.of(name, raw[name]) for name in names}
-        time, days = _time(values[wish.time])
+        values = {name: Values.of(name, raw[name]) for name in names}
+        time, days = time_column(values[wish.time])
         _check_ids(wish, raw, values)
         labelled = values[wish.target].given_rows
         announced, delay = _labels(wish, days, labelled, np.datetime64(today))
-        target, task = _target(wish, values[wish.target], days)
+        target, task = target_column(values[wish.target], days, wish.task)
         columns, unused = [time, target], dict.fromkeys(wish.without, "left out, as you said")
         if wish.id:
             columns.insert(0, Column(wish.id, role="id", type="text"))
         for name in names:
             if name not in {wish.id, wish.time, wish.target, *unused}:
-                found = _feature(values[name], days, required=name in everywhere)
+                found = feature_column(values[name], days, required=name in everywhere)
                 if isinstance(found, str) and name == wish.group:
                     found = Column(name, role="group", type="text", missing=not values[name].given_rows.all())
                 if isinstance(found, str):
@@ -116,45 +107,13 @@ def infer(wish: Wish, today: date) -> Inferred:
         if not spec.of_role("feature"):
             why = "; ".join(f"{name}: {reason}" for name, reason in unused.items())
             raise Refusal(f"no column can be a feature ({why}): add columns of numbers, flags or categories")
-        rows = declared.load(spec, LoadRequest(folder, today, today, 0.01, 0.2, min_rows=1)).rows
+        rows = declared.load(spec, LoadRequest(folder, today, today, *_bad_row_shares(spec), min_rows=1)).rows
     return _fitted(spec, rows[rows[c.TARGET].notna()].reset_index(drop=True), unused)
 
 
-@dataclass(frozen=True)
-class _Values:
-    """A column's different texts, how many rows have each, and which one each row has."""
-
-    name: str
-    texts: NDArray[np.object_]
-    counts: NDArray[np.int64]
-    codes: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, name: str, column: pd.Series[str]) -> _Values:
-        written = np.array([given(text) for text in column.cat.categories.astype(object)], dtype=object)
-        texts, merged = np.unique(written, return_inverse=True)
-        codes = merged[column.cat.codes.to_numpy()]
-        return cls(name, texts, np.bincount(codes, minlength=len(texts)), codes)
-
-    @property
-    def given_rows(self) -> NDArray[np.bool_]:
-        """Which rows have a value."""
-        return np.asarray((self.texts != "")[self.codes])
-
-    @property
-    def words(self) -> list[str]:
-        """The texts, without the missing one."""
-        return [text for text in self.texts if text]
-
-    def read(self, column: Column) -> tuple[list[Any], str]:
-        """The value of each text (None: missing or bad), and the most frequent bad text where too many are."""
-        read, _, _ = reader_of(column, "UTC")
-        # A Parquet file's midnight, read as text, is a day.
-        midnight = " 00:00" if column.type == "moment" else ""
-        found = [read(text + midnight * (day_of(text) is not None)) if text else None for text in self.texts]
-        bad = np.array([bool(text) and value is None for text, value in zip(self.texts, found, strict=True)])
-        too_many = self.counts[bad].sum() > FEW * self.counts[self.texts != ""].sum()
-        return found, str(self.texts[bad][self.counts[bad].argmax()]) if too_many else ""
+def _bad_row_shares(spec: Spec) -> tuple[float, float]:
+    defaults = parameters_of(spec).defaults
+    return float(defaults["MaxBadRowShare"]), float(defaults["MaxBadRowShareOfFile"])
 
 
 @contextmanager
@@ -168,7 +127,7 @@ def _as_folder(data: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _headers(folder: Path) -> list[list[str]]:
+def _headers(folder: Path, wish: Wish) -> list[list[str]]:
     """The columns of each file; raises BadData where no file can be read."""
     found = []
     for file in look_into(folder).files:
@@ -181,7 +140,7 @@ def _headers(folder: Path) -> list[list[str]]:
                     line = next(line for line in text if line.strip())
                 found.append([cell.strip() for cell in next(csv.reader([line]))])
     if not found or any(len(header) < 2 for header in found):
-        read_folder(folder, [Column("time", type="text"), Column("target", type="text")])  # says what is wrong
+        read_folder(folder, [Column(name, type="text") for name in (wish.time, wish.target)])  # says what is wrong
         raise BadData("the files have one column: a time, a target and features are needed")
     return found
 
@@ -200,7 +159,7 @@ def _check_names(wish: Wish, headers: Sequence[Sequence[str]]) -> None:
         raise Refusal("--id, --time, --target and --without name one column twice: give each its own")
 
 
-def _check_ids(wish: Wish, raw: pd.DataFrame, values: Mapping[str, _Values]) -> None:
+def _check_ids(wish: Wish, raw: pd.DataFrame, values: Mapping[str, Values]) -> None:
     """Rows that say the same are one; the label may be missing in one of them."""
     others = [name for name in values if name != wish.target]
     distinct = raw.drop_duplicates(others).index
@@ -219,18 +178,6 @@ def _check_ids(wish: Wish, raw: pd.DataFrame, values: Mapping[str, _Values]) -> 
     raise Refusal(f'without --id the time names a row, and {key} "{example}" is in {n} rows that differ: {hint}')
 
 
-def _time(values: _Values) -> tuple[Column, NDArray[np.datetime64]]:
-    """The time column, and the day of each row (NaT where it has none)."""
-    for column in (Column(values.name, role="time", type="day"), Column(values.name, role="time", type="moment")):
-        found, bad = values.read(column)
-        if not bad and values.words:
-            return column, np.array(found, dtype="datetime64[s]").astype("datetime64[D]")[values.codes]
-    shown = f'"{bad}" is' if bad else "nothing in it is"
-    raise Refusal(
-        f"--time {values.name}: {shown} no time: write YYYY-MM-DD, or YYYY-MM-DD HH:MM with or without a zone"
-    )
-
-
 def _labels(
     wish: Wish, days: NDArray[np.datetime64], labelled: NDArray[np.bool_], today: np.datetime64
 ) -> tuple[bool, int]:
@@ -246,68 +193,10 @@ def _labels(
         )
     if not labelled.any():
         raise Refusal(f"--target {wish.target}: no row has a value")
-    newest = min(np.nanmax(days), today - 1)
+    newest = min(np.nanmax(days[~late]), today - 1)
     delay = max(0, int((newest - np.nanmax(days[labelled])).astype(int)))
     delay = delay if wish.label_delay is None else wish.label_delay
     return bool(late.any()) or delay == 0, delay
-
-
-def _target(wish: Wish, values: _Values, days: NDArray[np.datetime64]) -> tuple[Column, Task]:
-    words, shown = values.words, ", ".join(f'"{word}"' for word in values.words[:5])
-    if len(words) < 2:
-        raise Refusal(f"--target {values.name}: every row has the value {shown}: there is nothing to predict")
-    flags = {flag_of(word) for word in words} == {0, 1}
-    if wish.task == "binary" and not flags:
-        raise Refusal(f"--target {values.name}: {shown} are not true and false: write 1 and 0, or leave --task out")
-    if flags and wish.task != "regression":
-        return Column(values.name, role="target", type="flag"), "binary"
-    column = _number(values, days)
-    if column is None:
-        raise Refusal(f"--target {values.name}: {shown} are neither numbers nor true and false: write 1 and 0")
-    return replace(column, role="target", missing=False), "regression"
-
-
-def _feature(values: _Values, days: NDArray[np.datetime64], *, required: bool) -> Column | str:
-    """The column, or why it is none."""
-    name, words = values.name, values.words
-    missing = not values.given_rows.all()
-    if not name or name in RESERVED or set(name) & set("[]<"):
-        return "no name that a feature can have: rename it"
-    if len(words) + missing < 2:
-        return "one value only" if words else "no value"
-    column = Column(name, required=required, missing=missing or not required)
-    if all(flag_of(word) is not None for word in words):
-        return replace(column, type="flag")
-    if number := _number(values, days):
-        return replace(column, type=number.type, low=number.low, high=number.high)
-    if len(words) <= min(CATEGORIES, len(values.codes) / ROWS_A_CATEGORY):
-        return replace(column, type="category", values=tuple(words))
-    return f"a text or a time of {len(words):,} different values"
-
-
-def _number(values: _Values, days: NDArray[np.datetime64]) -> Column | None:
-    """Type and range: as much beyond the data as they span, and no negative ones where there is none."""
-    found, bad = values.read(Column(values.name))
-    numbers = np.array(found, dtype=np.float64)
-    if bad or not np.isfinite(numbers).any():
-        return None
-    least, most = float(np.nanmin(numbers)), float(np.nanmax(numbers))
-    span = most - least or max(abs(most), 1.0)
-    step = 10.0 ** math.floor(math.log10(span))
-    low, high = math.floor((least - span) / step) * step, math.ceil((most + span) / step) * step
-    row = pd.DataFrame({"value": numbers[values.codes], "day": days.astype(np.int64)}).dropna()
-    grows = row["value"].rank().corr(row["day"].rank()) > GROWS
-    whole = bool((numbers[np.isfinite(numbers)] % 1 == 0).all())
-    return Column(
-        values.name,
-        type="integer" if whole else "number",
-        low=_plain(0.0 if least >= 0 and low < 0 else low),
-        high=None if grows else _plain(high),
-    )
-
-
-def _plain(number: float) -> float:
-    return int(number) if number.is_integer() else float(f"{number:.6g}")
 
 
 def _spec(wish: Wish, columns: tuple[Column, ...], task: Task, announced: bool, delay: int) -> Spec:
@@ -356,7 +245,7 @@ def _fitted(spec: Spec, rows: pd.DataFrame, unused: Mapping[str, str]) -> Inferr
             else "no row has a label that is known by now"
         )
     groups = [column.name for column in spec.columns if column.role in ("feature", "group") and column.type != "number"]
-    baseline = find_baseline(rows, groups, points[0].begin, spec.task)
+    baseline = find_baseline(rows[: points[0].fit_end], rows[points[0].begin :], groups, spec.task)
     target, words = spec.name_of("target"), "rate" if spec.task == "binary" else "mean"
     by = f" by {baseline.by}" if baseline.by else ""
     unit = _unit(days[points[0].begin :])

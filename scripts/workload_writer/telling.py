@@ -53,11 +53,10 @@ def find_leak(rows: pd.DataFrame, columns: Sequence[str]) -> tuple[str, str] | N
     return None
 
 
-def find_baseline(rows: pd.DataFrame, columns: Sequence[str], n_past: int, task: Task) -> Baseline:
-    """The column whose means in the first `n_past` rows predict the other rows best."""
-    past, later = rows.iloc[:n_past], rows.iloc[n_past:]
+def find_baseline(past: pd.DataFrame, later: pd.DataFrame, columns: Sequence[str], task: Task) -> Baseline:
+    """The column whose means in the rows of the past predict the later rows best."""
     y = later[TARGET].to_numpy(dtype=np.float64)
-    mean = float((past[TARGET].sum() + rows[TARGET].mean()) / (len(past) + 1))
+    mean = float((past[TARGET].sum() + later[TARGET].mean()) / (len(past) + 1))
 
     def judged(by: str, predicted: FloatArray) -> Baseline:
         shift = abs(float((predicted - y).mean())) / (1.0 if task == "binary" else float(y.std()) or 1.0)

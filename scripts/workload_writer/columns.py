@@ -1,0 +1,138 @@
+"""One column of text as what it may be: a time, a target or a feature, with its type, range or categories."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.contract import names as c
+from pipeline.contract.spec import Column, Task
+from pipeline.ingest.values import day_of, flag_of, given, reader_of
+
+CATEGORIES: Final = 50  # different texts; more are no category
+ROWS_A_CATEGORY: Final = 5
+FEW: Final = 0.002  # share of a column's values that may be bad: they go to the quarantine
+GROWS: Final = 0.95  # rank correlation with time from which a number has no upper end
+RESERVED: Final = (c.ROW_ID, c.TIME, c.TARGET, c.PREDICTION)
+
+
+class Refusal(Exception):  # noqa: N818 (a verdict on the data or the wish)
+    """Why no workload can be written: one sentence."""
+
+
+@dataclass(frozen=True)
+class Values:
+    """A column's different texts, how many rows have each, and which one each row has."""
+
+    name: str
+    texts: NDArray[np.object_]
+    counts: NDArray[np.int64]
+    codes: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, name: str, column: pd.Series[str]) -> Values:
+        written = np.array([given(text) for text in column.cat.categories.astype(object)], dtype=object)
+        texts, merged = np.unique(written, return_inverse=True)
+        codes = merged[column.cat.codes.to_numpy()]
+        return cls(name, texts, np.bincount(codes, minlength=len(texts)), codes)
+
+    @property
+    def given_rows(self) -> NDArray[np.bool_]:
+        """Which rows have a value."""
+        return np.asarray((self.texts != "")[self.codes])
+
+    @property
+    def words(self) -> list[str]:
+        """The texts, without the missing one."""
+        return [text for text in self.texts if text]
+
+    def read(self, column: Column) -> tuple[list[Any], str]:
+        """The value of each text (None: missing or bad), and the most frequent bad text where too many are."""
+        read, _, _ = reader_of(column, "UTC")
+        # A Parquet file's midnight, read as text, is a day.
+        midnight = " 00:00" if column.type == "moment" else ""
+        found = [read(text + midnight * (day_of(text) is not None)) if text else None for text in self.texts]
+        bad = np.array([bool(text) and value is None for text, value in zip(self.texts, found, strict=True)])
+        too_many = self.counts[bad].sum() > FEW * self.counts[self.texts != ""].sum()
+        return found, str(self.texts[bad][self.counts[bad].argmax()]) if too_many else ""
+
+
+def time_column(values: Values) -> tuple[Column, NDArray[np.datetime64]]:
+    """The time column, and the day of each row (NaT where it has none)."""
+    for column in (Column(values.name, role="time", type="day"), Column(values.name, role="time", type="moment")):
+        found, bad = values.read(column)
+        if not bad and values.words:
+            return column, np.array(found, dtype="datetime64[s]").astype("datetime64[D]")[values.codes]
+    shown = f'"{bad}" is' if bad else "nothing in it is"
+    raise Refusal(
+        f"--time {values.name}: {shown} no time: write YYYY-MM-DD, or YYYY-MM-DD HH:MM with or without a zone"
+    )
+
+
+def target_column(values: Values, days: NDArray[np.datetime64], task: Task | None) -> tuple[Column, Task]:
+    words, shown = values.words, ", ".join(f'"{word}"' for word in values.words[:5])
+    if len(words) < 2:
+        raise Refusal(f"--target {values.name}: every row has the value {shown}: there is nothing to predict")
+    flags = {flag_of(word) for word in words} == {0, 1}
+    if task == "binary" and not flags:
+        raise Refusal(f"--target {values.name}: {shown} are not true and false: write 1 and 0, or leave --task out")
+    if flags and task != "regression":
+        return Column(values.name, role="target", type="flag"), "binary"
+    column = _number(values, days)
+    if column is None:
+        raise Refusal(f"--target {values.name}: {shown} are neither numbers nor true and false: write 1 and 0")
+    return replace(column, role="target", missing=False), "regression"
+
+
+def feature_column(values: Values, days: NDArray[np.datetime64], *, required: bool) -> Column | str:
+    """The column, or why it is none."""
+    words, missing = values.words, not values.given_rows.all()
+    if not values.name or values.name in RESERVED or set(values.name) & set("[]<"):
+        return "no name that a feature can have: rename it"
+    if len(words) + missing < 2:
+        return "one value only" if words else "no value"
+    column = Column(values.name, required=required, missing=missing or not required)
+    if all(flag_of(word) is not None for word in words):
+        return replace(column, type="flag")
+    if number := _number(values, days):
+        return replace(column, type=number.type, low=number.low, high=number.high)
+    if len(words) <= min(CATEGORIES, len(values.codes) / ROWS_A_CATEGORY):
+        return replace(column, type="category", values=tuple(words))
+    return _unlike_any(values)
+
+
+def _unlike_any(values: Values) -> str:
+    read, bad = values.read(Column(values.name))
+    if 2 * sum(value is not None for value in read) > len(values.words):
+        return f'numbers, but "{bad}" in too many rows: write nothing where there is no value'
+    return f"a text or a time of {len(values.words):,} different values"
+
+
+def _number(values: Values, days: NDArray[np.datetime64]) -> Column | None:
+    """Type and range: as much beyond the data as they span, and no negative ones where there is none."""
+    found, bad = values.read(Column(values.name))
+    numbers = np.array(found, dtype=np.float64)
+    if bad or not np.isfinite(numbers).any():
+        return None
+    least, most = float(np.nanmin(numbers)), float(np.nanmax(numbers))
+    span = most - least or max(abs(most), 1.0)
+    step = 10.0 ** math.floor(math.log10(span))
+    low, high = math.floor((least - span) / step) * step, math.ceil((most + span) / step) * step
+    row = pd.DataFrame({"value": numbers[values.codes], "day": days.astype(np.int64)}).dropna()
+    grows = row["value"].rank().corr(row["day"].rank()) > GROWS
+    whole = bool((numbers[np.isfinite(numbers)] % 1 == 0).all())
+    return Column(
+        values.name,
+        type="integer" if whole else "number",
+        low=_plain(0.0 if least >= 0 and low < 0 else low),
+        high=None if grows else _plain(high),
+    )
+
+
+def _plain(number: float) -> float:
+    return int(number) if number.is_integer() else float(f"{number:.6g}")

@@ -1,0 +1,87 @@
+"""What is inferred of data files: time, ranges, what may be missing, sizes and limits that fit the data."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from churn_files import churn_rows
+
+from pipeline.contract.spec import Column
+from scripts.workload_writer.infer import Inferred, Wish, infer
+
+TODAY = date(2026, 3, 1)
+
+
+def of_churn(folder: Path, rows: pd.DataFrame, target: str = "churned") -> Inferred:
+    rows.to_csv(folder / "rows.csv", index=False)
+    return infer(Wish("flow", folder / "rows.csv", "day", target, id="customer"), TODAY)
+
+
+def column(found: Inferred, name: str) -> Column:
+    return next(column for column in found.spec.columns if column.name == name)
+
+
+@pytest.fixture(scope="module")
+def readings(tmp_path_factory: pytest.TempPathFactory) -> Inferred:
+    """A year of hours in Parquet, in UTC, told apart by their time: a level that jumps, and a counter that grows."""
+    folder, n, rng = tmp_path_factory.mktemp("readings"), 8760, np.random.default_rng(1)
+    at, wind = pd.date_range("2025-01-01", periods=n, freq="h", tz="UTC"), rng.normal(size=n)
+    level = 2e9 + 1e8 * wind + 1e8 * rng.normal(size=n) + 4e8 * (np.arange(n) > n - 1500)
+    counter = np.arange(n) * 5 + rng.integers(0, 9, n)
+    pd.DataFrame({"at": at, "wind": wind, "counter": counter, "level": level}).to_parquet(folder / "rows.parquet")
+    return infer(Wish("flow", folder, "at", "level"), TODAY)
+
+
+def test_rows_without_an_id_are_told_apart_by_their_time(readings: Inferred) -> None:
+    assert [(c.role, c.type) for c in readings.spec.columns][:2] == [("time", "moment"), ("target", "number")]
+    assert readings.spec.unit == "day"
+    assert (readings.spec.announced, readings.spec.label_delay_days) == (True, 0)
+
+
+def test_a_range_leaves_room_and_what_grows_with_time_has_no_upper_end(readings: Inferred) -> None:
+    wind, counter = column(readings, "wind"), column(readings, "counter")
+    assert wind.low is not None and wind.high is not None and wind.low < -7 and wind.high > 7
+    assert (counter.type, counter.low, counter.high) == ("integer", 0, None)
+
+
+def test_margins_are_in_units_of_the_loss_and_a_moved_mean_raises_the_limit_of_bias(readings: Inferred) -> None:
+    defaults = readings.spec.defaults
+    assert defaults["NonInferiorityMargin"] == pytest.approx(0.005 * readings.baseline.loss, rel=0.05)
+    assert readings.baseline.loss > 1e16
+    assert float(defaults["MaxRelativeBias"]) > 0.1
+
+
+def test_rows_to_come_are_announced_and_do_not_lengthen_the_delay(tmp_path: Path) -> None:
+    rows = churn_rows()
+    later = rows.tail(9).assign(day="2026-04-05", churned="", customer=[f"N{number}" for number in range(9)])
+    found = of_churn(tmp_path, pd.concat([rows, later])).spec
+    assert (found.announced, found.label_delay_days) == (True, 30)
+    assert "MaxCalibrationError" not in found.defaults
+
+
+def test_a_column_that_one_file_does_not_have_may_be_left_out(tmp_path: Path) -> None:
+    rows = churn_rows()
+    rows.head(900).drop(columns="fee").to_csv(tmp_path / "a.csv", index=False)
+    rows.tail(-900).to_csv(tmp_path / "b.csv", index=False)
+    found = infer(Wish("flow", tmp_path, "day", "churned", id="customer"), TODAY)
+    fee = column(found, "fee")
+    assert (fee.required, fee.missing) == (False, True)
+
+
+def test_a_bad_value_in_a_thousand_is_for_the_quarantine_and_more_are_named(tmp_path: Path) -> None:
+    rows = churn_rows()
+    few, many = (np.where(np.arange(len(rows)) % every == 7, "?", rows["fee"].astype(str)) for every in (1000, 50))
+    found = of_churn(tmp_path, rows.assign(few=few, many=many))
+    assert column(found, "few").type == "number"
+    assert found.unused["many"] == 'numbers, but "?" in too many rows: write nothing where there is no value'
+
+
+def test_a_group_of_many_values_is_no_feature(tmp_path: Path) -> None:
+    rows = churn_rows().assign(shop=lambda rows: "shop " + (rows.index % 400).astype(str))
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    found = infer(Wish("flow", tmp_path, "day", "churned", id="customer", group="shop"), TODAY)
+    assert (column(found, "shop").role, found.spec.monitor.groups) == ("group", {"shop": 1.0})
