@@ -18,15 +18,7 @@ PART = re.compile(rf"(?<=[a-z])({'|'.join(word.capitalize() for word in WORDS.sp
 
 def test_core_has_no_word_of_a_domain(root: Path) -> None:
     listed = subprocess.run(["git", "ls-files", *CORE], cwd=root, capture_output=True, text=True, check=True).stdout
-<<<<<<< HEAD
-    files = [
-        name
-        for name in listed.split()
-        if "backtest" not in name and name.endswith((".py", ".json", ".in")) and WORKLOADS not in name
-    ]
-=======
     files = [name for name in listed.split() if name.endswith((".py", ".json", ".in")) and WORKLOADS not in name]
->>>>>>> fde144a (The test of core's words reads the backtest too)
     assert len(files) > 150, "the files are looked for in the wrong place"
     found = []
     for name in files:

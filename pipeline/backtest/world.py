@@ -205,7 +205,14 @@ def load_world(
         raise BacktestError(f"--to {last} is before --from {first}")
     # the morning on which the label of the last row that the span predicts is known
     as_of = last + timedelta(days=1 + spec.label_delay_days - prediction_lag(spec))
-    request = LoadRequest(data, as_of, datetime.now(UTC).date(), max_bad_row_share=max_bad_row_share, min_rows=min_rows)
+    request = LoadRequest(
+        data,
+        as_of=as_of,
+        today=datetime.now(UTC).date(),
+        time_zone=spec.time_zone,
+        max_bad_row_share=max_bad_row_share,
+        min_rows=min_rows,
+    )
     rows = workload.data.load(spec, request).rows
     features = workload.features.features(spec, rows, as_of, parameters).labelled
     span = np.arange((first - EPOCH).days, (last - EPOCH).days + 1)
