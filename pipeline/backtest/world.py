@@ -148,12 +148,17 @@ class World:
         return self.baseline_from(0, 0, len(self.day))
 
     def features_on(self, morning: int) -> FeatureMatrix:
-        """The features of all rows as a run on that morning (a day) would compute them, later rows as upcoming ones."""
+        """The features of all rows as a run on that morning (a day) would compute them, later rows as upcoming ones.
+
+        NaN for a row of which the workload makes none then.
+        """
         known = hide_labels(self.spec, self.rows, np.datetime64(morning, "D"))
         found = self.workload.features.features(self.spec, known, EPOCH + timedelta(morning), self.parameters)
-        tables = (found.labelled, found.upcoming)
-        place = {row: n for n, row in enumerate(row for table in tables for row in table[c.ROW_ID].to_pylist())}
-        return np.concatenate([feature_matrix(table) for table in tables])[[place[row] for row in self.ids]]
+        made, place = np.full_like(self.X, np.nan), {row: n for n, row in enumerate(self.ids)}
+        for table in (found.labelled, found.upcoming):
+            rows = np.array([place.get(row, -1) for row in table[c.ROW_ID].to_pylist()], dtype=np.int64)
+            made[rows[rows >= 0]] = feature_matrix(table)[rows >= 0]
+        return made
 
     def check_features(self) -> None:
         """Raises BacktestError where a feature of training is another on the morning that predicts its row.
