@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from workload_life import Life, WorkloadLife, names_in
+from workload_life import OF_THE_REFERENCE, Life, WorkloadLife, names_in, words_of
 
 import pipeline.workloads
 
@@ -54,6 +54,31 @@ class TestRiver(WorkloadLife):
         assert all(float(row["quantile_10"]) < float(row["quantile_90"]) for row in life.predictions())
         monitor = json.loads((life.store / "objects/artifacts/monitor/monitor.json").read_text(encoding="utf-8"))
         assert monitor["live"]["n_rows"] == 3 * monitor["live"]["n_claims"], "one claim a day"
+
+    def test_a_backtest_chooses_a_policy_and_survives_injected_faults(self, life: Life, tmp_path: Path) -> None:
+        policies = tmp_path / "policies.yaml"
+        policies.write_text("- train: [nightly, each-period, on-drift]\n- gate: 'off'\n", encoding="utf-8")
+        span = ("--from", "2024-12-15", "--to", "2025-01-12", "--inject", "leak@2024-12-20..2024-12-22")
+        faults = ("--inject", "bad-feed@2024-12-28..2024-12-29", "--inject", "broken-fit@2025-01-05..2025-01-07")
+        out = ("--policies", str(policies), "--report", str(tmp_path / "page.html"), "--store", str(tmp_path / "store"))
+        given = ("--workload", "river", *span, *faults, *out, "--jobs", "1", "--quiet", "--json")
+        done = life.call("-m", "scripts.backtest", *given)
+        assert done.returncode == 0, done.stderr
+        result = json.loads(done.stdout)
+        policy = {row["name"]: row for row in result["policies"]}
+        assert result["choice"]["last_period"] == 2024
+        assert result["choice"]["best"]["name"] in policy
+        assert result["n_rows"] == 3 * 29
+        assert policy["nightly"]["counts"]["false_promotions"] == 0
+        assert policy["nightly"]["counts"]["failed_prepare"] == 2
+        assert policy["nightly, gate off"]["counts"]["false_promotions"] == 6
+        assert policy["nightly"]["loss"] == policy["nightly"]["scores"]["squared_error"]
+        assert policy["nightly, gate off"]["loss"] > policy["nightly"]["loss"]
+        page = words_of((tmp_path / "page.html").read_text(encoding="utf-8"))
+        assert "Year by year" in page
+        assert "Squared error" in page
+        assert "warmth" in page, "Prepare's words about the export without its last column"
+        assert not OF_THE_REFERENCE.findall(page)
 
     def test_bad_requests_are_answered_by_the_declaration(self, life: Life, approved: str) -> None:
         bad = life.ask([{"readings": [{"gauge": "east", "rain": 1}]}, {"readings": [{"rain": 1}]}])

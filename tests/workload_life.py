@@ -23,7 +23,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from pipeline.backtest.candidates import ALL_PERIODS
+from pipeline.backtest.fit_cache import FitCache
+from pipeline.backtest.policies import REFERENCE, Policy
+from pipeline.backtest.run import Settings, prepare, simulate
+from pipeline.backtest.world import prediction_lag
 from pipeline.contract import names as c
 from pipeline.contract.code_version import write_image_context
 from pipeline.contract.parameters import parameters_of
@@ -355,6 +360,30 @@ class WorkloadLife:
         for row, found in zip(of_champion, answer["predictions"], strict=True):
             for name in numbers:
                 assert found[name] == pytest.approx(float(row[name]), rel=1e-5, abs=6e-5)
+
+    def test_the_nights_of_a_backtest_are_these_runs(
+        self, life: Life, registered: dict[str, Any], compared: dict[str, Any], tmp_path: Path
+    ) -> None:
+        """From files with later labels, which no night knows before their time."""
+        spec, nights = life.spec, (date.fromisoformat(self.first), date.fromisoformat(self.later))
+        files = life.workload.sample.write(tmp_path / "rows", nights[1] + timedelta(spec.label_delay_days + 1))
+        settings = Settings(files, *nights, (REFERENCE, Policy()), nights=nights, jobs=1, workload=life.workload)
+        prepared = prepare(settings, FitCache(tmp_path / "fits"))
+        candidates, judgements = prepared.calendar.of_night[ALL_PERIODS].tolist(), prepared.judgements
+        for candidate, run in zip(candidates, (registered, compared), strict=True):
+            ours = judgements.numbers(candidate)["metrics"][c.CANDIDATE]
+            assert ours == pytest.approx(run["metrics"][c.CANDIDATE], rel=1e-6)
+        pair = judgements.pair(*candidates)
+        assert pair is not None
+        assert asdict(pair) == pytest.approx(compared["comparison"]["difference"], rel=1e-6, abs=1e-9)
+        outcome, service = simulate(prepared, settings.policies), prepared.service
+        served = dict(zip(prepared.world.ids[service.begin :], service.predictions(outcome, 1), strict=True))
+        seen_first = str(nights[1] - timedelta(prediction_lag(spec)))
+        new = [row for row in life.predictions() if row[spec.name_of("time")].startswith(seen_first)]
+        assert new
+        for row in new:
+            ours = served[row[spec.name_of("id")]]
+            assert ours == pytest.approx(float(row[spec.prediction]), rel=1e-5, abs=6e-5)
 
     def test_the_stack_is_synthesised_with_an_endpoint_and_without(self, stacks: dict[str, dict[str, Any]]) -> None:
         kinds = {out: {resource["Type"] for resource in resources.values()} for out, resources in stacks.items()}

@@ -109,8 +109,12 @@ def _refusal_of(workload: Workload, data: Path, day: date, max_bad_row_share: fl
             folder.mkdir()
             shutil.copy(data, folder)
         (folder / f"export_{day}.csv").write_text(",".join(columns[:-1]) + "\n" + "," * (len(columns) - 2) + "\n")
+        spec = workload.spec
+        request = LoadRequest(
+            folder, as_of=day, today=day, time_zone=spec.time_zone, max_bad_row_share=max_bad_row_share
+        )
         try:
-            workload.data.load(workload.spec, LoadRequest(folder, day, day, max_bad_row_share))
+            workload.data.load(spec, request)
         except BadData as refusal:
             return str(refusal)
     raise BacktestError("Prepare accepts the bad feed: there would be no fault")

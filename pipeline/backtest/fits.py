@@ -33,7 +33,7 @@ FloatArray = NDArray[np.float64]
 CLEAN: Final = "clean"
 _CHUNK: Final = 24  # fits that a worker does between two reports
 _DAY_SECONDS: Final = 86_400
-Progress = Callable[[int], None]
+Advance = Callable[[int], None]  # told how many more are done
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def fit_all(
     cache: FitCache,
     *,
     jobs: int | None = None,
-    progress: Progress = lambda _: None,
+    progress: Advance = lambda _: None,
 ) -> Fits:
     """Fit what the cache does not hold, in parallel, and return the matrix; `progress` is told of each fit done."""
     wanted = sorted(set(keys), key=lambda key: (key.taught, key.scored, key.begin, key.end))
@@ -150,7 +150,7 @@ def _fill(
     cache: FitCache,
     *,
     jobs: int | None,
-    progress: Progress,
+    progress: Advance,
 ) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     _forget_abandoned(target.parent)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.backtest.candidates import Calendar, Candidate
 from pipeline.backtest.fit_cache import FitCache, digest
-from pipeline.backtest.fits import Fits, Progress
+from pipeline.backtest.fits import Advance, Fits
 from pipeline.backtest.world import World
 from pipeline.contract import gates
 from pipeline.contract import names as c
@@ -82,7 +82,7 @@ class Judgements:
         """The part of evaluation.json that the quality gate reads; raises ValueError where there is no row."""
         return candidate_numbers(self.evaluated(number))
 
-    def passes(self, limits: Mapping[str, float], progress: Progress = lambda _: None) -> BoolArray:
+    def passes(self, limits: Mapping[str, float], progress: Advance = lambda _: None) -> BoolArray:
         """Whether each candidate keeps every quality limit; one without predictions fails, as in Evaluate."""
         spec = self.world.spec
         quality = {limit.parameter: limits[limit.parameter] for limit in gates.quality_limits(spec)}

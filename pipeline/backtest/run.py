@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.backtest.candidates import ALL_PERIODS, Calendar, build_calendar
 from pipeline.backtest.faults import Faults, Injection, inject
 from pipeline.backtest.fit_cache import FitCache
-from pipeline.backtest.fits import CLEAN, Fits, Source, fit_all
+from pipeline.backtest.fits import CLEAN, Advance, Fits, Source, fit_all
 from pipeline.backtest.judgements import Alarms, Judgements
 from pipeline.backtest.oracle_bound import Bound, bounds
 from pipeline.backtest.policies import Policy, default_policy
@@ -75,15 +75,10 @@ class Settings:
         return Hyperparameters.from_strings({key: str(self.parameter(name)) for key, name in names.items()})
 
 
-class Progress(Protocol):
-    """Told of each stage: what it is called and how many parts it has; returns what is to be told of parts done."""
-
-    def __call__(self, stage: str, total: int) -> Callable[[int], None]:
-        """Start a stage."""
-        ...
+Progress = Callable[[str, int], Advance]  # told a stage's name and how many parts it has
 
 
-def silent(stage: str, total: int) -> Callable[[int], None]:
+def silent(stage: str, total: int) -> Advance:
     """Progress that says nothing."""
     return lambda _: None
 

@@ -148,12 +148,17 @@ class World:
         return self.baseline_from(0, 0, len(self.day))
 
     def features_on(self, morning: int) -> FeatureMatrix:
-        """The features of all rows as a run on that morning (a day) would compute them, later rows as upcoming ones."""
+        """The features of all rows as a run on that morning (a day) would compute them, later rows as upcoming ones.
+
+        NaN for a row of which the workload makes none then.
+        """
         known = hide_labels(self.spec, self.rows, np.datetime64(morning, "D"))
         found = self.workload.features.features(self.spec, known, EPOCH + timedelta(morning), self.parameters)
-        tables = (found.labelled, found.upcoming)
-        place = {row: n for n, row in enumerate(row for table in tables for row in table[c.ROW_ID].to_pylist())}
-        return np.concatenate([feature_matrix(table) for table in tables])[[place[row] for row in self.ids]]
+        made, place = np.full_like(self.X, np.nan), {row: n for n, row in enumerate(self.ids)}
+        for table in (found.labelled, found.upcoming):
+            rows = np.array([place.get(row, -1) for row in table[c.ROW_ID].to_pylist()], dtype=np.int64)
+            made[rows[rows >= 0]] = feature_matrix(table)[rows >= 0]
+        return made
 
     def check_features(self) -> None:
         """Raises BacktestError where a feature of training is another on the morning that predicts its row.
@@ -205,7 +210,14 @@ def load_world(
         raise BacktestError(f"--to {last} is before --from {first}")
     # the morning on which the label of the last row that the span predicts is known
     as_of = last + timedelta(days=1 + spec.label_delay_days - prediction_lag(spec))
-    request = LoadRequest(data, as_of, datetime.now(UTC).date(), max_bad_row_share=max_bad_row_share, min_rows=min_rows)
+    request = LoadRequest(
+        data,
+        as_of=as_of,
+        today=datetime.now(UTC).date(),
+        time_zone=spec.time_zone,
+        max_bad_row_share=max_bad_row_share,
+        min_rows=min_rows,
+    )
     rows = workload.data.load(spec, request).rows
     features = workload.features.features(spec, rows, as_of, parameters).labelled
     span = np.arange((first - EPOCH).days, (last - EPOCH).days + 1)

@@ -15,7 +15,8 @@ from typing import Any, Final
 PACKAGE: Final = Path(__file__).resolve().parents[1]
 # Folders whose code runs in a step: the code version covers them. The image holds them and the server besides.
 STEP_FOLDERS: Final = ("contract", "evaluation", "ingest", "jobs", "monitoring", "training")
-_LEFT_OUT: Final = ("definition.json", "spark", "steps.py")  # deployed beside the image: the definition and its parts
+# Deployed beside the image: the definition and its parts. And what only a backtest reads.
+_LEFT_OUT: Final = ("definition.json", "spark", "steps.py", "backtest.py")
 
 
 def definition_file(workload: str, package: Path = PACKAGE) -> Path:

@@ -187,6 +187,7 @@ class Workload:
 
 
 INTERFACES: Final[dict[str, type]] = {
+    "backtest": Backtest,
     "baseline": Baseline,
     "data": Data,
     "features": Features,
