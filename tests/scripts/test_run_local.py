@@ -208,7 +208,7 @@ def test_gate_fails_the_run_and_names_metric_value_and_limit(
     again = run_local(root, store, league, MaxLogLoss="0.5")
     assert again.json["decision"] == "no-new-data", "a night later, nothing is trained for the same failure again"
     assert again.json["reason"].endswith(f"was below the quality limits: {broken}")
-    assert "give the command again with another value of the named parameter: --param NAME=VALUE" in done.err
+    assert "run the command again with another value of the named parameter: --param NAME=VALUE" in done.err
     accepted = run_local(root, store, league)
     assert accepted.json["decision"] == "registered", "what the advice says, works"
     assert "would be today" in prepared_reason(store, accepted.json)
