@@ -279,7 +279,7 @@ def test_bad_data_fails_with_file_and_reason_and_resume_takes_mended_data(
         (("--param", "MaxDepth"), "is not NAME=VALUE"),
         (("--data", "nowhere"), "nowhere"),
         (("--resume", "0123456789ab"), "there is no run 0123456789ab"),
-        (("--resume", "0123456789ab", "--param", "MaxDepth=2"), "leave --param out"),
+        (("--resume", "0123456789ab", "--param", "MaxDepth=2"), "omit --param"),
         (("--frobnicate",), "--frobnicate"),
     ],
 )
