@@ -208,7 +208,7 @@ def test_gate_fails_the_run_and_names_metric_value_and_limit(
     again = run_local(root, store, league, MaxLogLoss="0.5")
     assert again.json["decision"] == "no-new-data", "a night later, nothing is trained for the same failure again"
     assert again.json["reason"].endswith(f"was below the quality limits: {broken}")
-    assert "give the command again with another value of the named parameter: --param NAME=VALUE" in done.err
+    assert "run the command again with another value of the named parameter: --param NAME=VALUE" in done.err
     accepted = run_local(root, store, league)
     assert accepted.json["decision"] == "registered", "what the advice says, works"
     assert "would be today" in prepared_reason(store, accepted.json)
@@ -279,7 +279,7 @@ def test_bad_data_fails_with_file_and_reason_and_resume_takes_mended_data(
         (("--param", "MaxDepth"), "is not NAME=VALUE"),
         (("--data", "nowhere"), "nowhere"),
         (("--resume", "0123456789ab"), "there is no run 0123456789ab"),
-        (("--resume", "0123456789ab", "--param", "MaxDepth=2"), "leave --param out"),
+        (("--resume", "0123456789ab", "--param", "MaxDepth=2"), "omit --param"),
         (("--frobnicate",), "--frobnicate"),
     ],
 )

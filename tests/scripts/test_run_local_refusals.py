@@ -89,7 +89,7 @@ def test_a_data_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     [
         (PermissionError(13, "Permission denied"), "permission denied; let this user read and write it"),
         (OSError(28, "No space left on device"), "no space left on device; free disk space"),
-        (OSError(30, "Read-only file system"), "read-only file system; name a place that can be written to"),
+        (OSError(30, "Read-only file system"), "read-only file system; use a writable path"),
         (OSError(36, "File name too long"), "file name too long; give it a shorter name"),
     ],
 )

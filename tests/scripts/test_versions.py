@@ -53,6 +53,7 @@ def test_git_revisions(root: Path, changed: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     for folder in ("pipeline", "scripts"):
         shutil.copytree(root / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(root / "cdk.json", copy)  # names the workload
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com"]
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
         subprocess.run([*git, *command], cwd=copy, check=True)
