@@ -414,11 +414,13 @@ def answers(s: Subject, ids: Sequence[str]) -> dict[str, NDArray[np.float64]]:
 
 
 def requests_of(s: Subject, ids: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows' own columns as JSON has them; without the missing ones."""
+    """The rows' own columns, and those made of other rows, as JSON has them; without the missing ones."""
     core = {s.spec.name_of("id"): c.ROW_ID, s.spec.name_of("time"): c.TIME}
     types = {column.name: column.type for column in s.spec.columns}
     rows = s.rows.set_index(s.rows[c.ROW_ID]).loc[list(ids)]
-    columns = {name: rows[name if name in rows else core[name]] for name in names if name in rows or name in core}
+    made = s.tables.upcoming.to_pandas().set_index(c.ROW_ID).loc[list(ids)]
+    known = {**made, **rows, **{name: rows[own] for name, own in core.items()}}
+    columns = {name: known[name] for name in names if name in known}
 
     def text(name: str, value: Any) -> Any:
         if isinstance(value, pd.Timestamp):

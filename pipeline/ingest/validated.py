@@ -64,8 +64,9 @@ def rows_digest(rows: pd.DataFrame) -> str:
         ):
             texts = pa.array(column.astype(str), pa.large_string())
             # The lengths tell ("ab", "c") from ("a", "bc").
-            digest.update(pc.binary_length(texts).to_numpy(zero_copy_only=False).astype("<i8").tobytes())
-            digest.update("".join(texts.to_pylist()).encode())
+            lengths = pc.fill_null(pc.binary_length(texts), -1)  # a missing text is another than an empty one
+            digest.update(lengths.to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+            digest.update("".join(pc.fill_null(texts, "").to_pylist()).encode())
         else:
             values = pa.array(column)
             digest.update(pc.is_valid(values).to_numpy(zero_copy_only=False).tobytes())
