@@ -39,8 +39,8 @@ SPEC = Spec(
         "MaxDepth": 4,
         "MinChildWeight": 20.0,
         "ColumnSample": 0.6,
-        "NonInferiorityMargin": 20.0,
-        "MinImprovement": 10.0,
+        "NonInferiorityMargin": 50.0,
+        "MinImprovement": 25.0,
     },
     monitor=MonitorSpec(
         claims="day",
