@@ -55,12 +55,14 @@ check: .venv/.all
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pipeline.definition --check
-	$(BIN)/python -m scripts.check_definition
+	for spec in pipeline/workloads/*/spec.py; do \
+		WORKLOAD=$$(basename $$(dirname $$spec)) $(BIN)/python -m scripts.check_definition || exit 1; \
+	done
 
 lock: .venv/.uv
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		requirements.in -o requirements.txt
-	for folder in pipeline pipeline/local pipeline/workloads/nba/spark pipeline/workloads/nba/spark/wheel; do \
+	for folder in $$(find pipeline -name requirements.in -exec dirname {} \;); do \
 		$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 			-c requirements.txt $$folder/requirements.in -o $$folder/requirements.txt || exit 1; \
 	done

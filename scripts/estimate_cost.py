@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import click
 
-from pipeline.contract.workload import default_workload, load_spec
+from pipeline.contract.workload import WORKLOAD_KEY, WORKLOAD_VARIABLE, default_workload, load_spec
 from pipeline.cost.estimate import Estimate, estimate
 from pipeline.cost.fixed_costs import SERVERLESS, Endpoint, Line, endpoint_line, resource_lines, usage_lines
 from pipeline.cost.prices import PriceError, Prices, load_prices
@@ -131,7 +131,7 @@ def main(
         found = bill(deployed, seconds, prices, served, startup_seconds=startup_seconds, image_gib=image_gib)
     except (SettingError, PriceError) as error:
         raise click.UsageError(str(error)) from error
-    notes = Notes(deployed.environment, deployed.enabled, prices, seconds.origin, startup_seconds)
+    notes = Notes(deployed.pipeline, deployed.enabled, prices, seconds.origin, startup_seconds)
     click.echo(json.dumps(as_object(found, notes), indent=2) if as_json else "\n".join(page(found, notes)))
 
 
@@ -139,7 +139,7 @@ def main(
 class Deployed:
     """What the settings make: the template, the definition, and how often a run starts by itself."""
 
-    environment: str
+    pipeline: str
     enabled: bool
     runs_a_day: float
     run_retention_days: int
@@ -156,13 +156,14 @@ def synthesise(given: Sequence[str]) -> Deployed:
     from infra.settings.settings import Settings  # noqa: PLC0415
     from infra.training.definition import deployed_definition  # noqa: PLC0415
 
-    context = read_context([*ANY, *given])
+    context = read_context([*ANY, f"{WORKLOAD_KEY}={default_workload()}", *given])
     settings = Settings.from_context(context)
+    os.environ[WORKLOAD_VARIABLE] = settings.workload  # whose store and spans are looked at
     with tempfile.TemporaryDirectory() as folder:
         build(context, folder).synth()
         (template,) = Path(folder).glob("*.template.json")
         return Deployed(
-            environment=settings.environment,
+            pipeline=settings.pipeline_name,
             enabled=settings.enabled,
             runs_a_day=runs_a_day(settings.schedule) if settings.enabled else 0.0,
             run_retention_days=settings.run_retention_days,

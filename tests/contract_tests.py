@@ -465,7 +465,7 @@ def limits_and_metrics_are_in_the_evaluation(s: Subject) -> None:
         s.fail("features.py", f"a model compared with itself differs by {numbers['comparison']['difference']['mean']}")
     facts = {"as_of_date": str(AS_OF), "trigger": "", "versions": {}, "training_config": s.settings, "fingerprint": "f"}
     labelled, own = s.rows[s.rows[c.TARGET].notna()], s.workload.data.summary(s.rows, s.tables.labelled)
-    data = {**data_summary(s.validated, labelled, len(labelled), AS_OF), "tables": own["tables"]}
+    data = {**data_summary(s.spec, s.validated, labelled, len(labelled), AS_OF), "tables": own["tables"]}
     assert s.spec.title in render({**facts, **numbers, "simulated": own["simulated"], "data": data, "summary": ""})
 
 

@@ -76,8 +76,8 @@ def test_every_option_of_a_step_or_a_benchmark_exists(root: Path, document: str)
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_parameter_of_the_pipeline_exists(root: Path, document: str) -> None:
-    definition = json.loads(text_of(root, "pipeline/workloads/nba/definition.json"))
-    known = {parameter["Name"] for parameter in definition["Parameters"]} | {"NAME"}
+    definitions = (json.loads(path.read_text("utf-8")) for path in root.glob("pipeline/workloads/*/definition.json"))
+    known = {parameter["Name"] for definition in definitions for parameter in definition["Parameters"]} | {"NAME"}
     text = text_of(root, document)
     named = set(re.findall(r"--param (\w+)=", text))
     named |= set(re.findall(r"`([A-Z][A-Za-z]+(?:InstanceCount|InstanceType))`", text))

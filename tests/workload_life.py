@@ -33,15 +33,21 @@ import pandas as pd
 import pytest
 
 from pipeline.contract import names as c
+from pipeline.contract.code_version import write_image_context
 from pipeline.contract.parameters import parameters_of
 from pipeline.contract.spec import Column, Spec
 from pipeline.contract.workload import Workload
-from pipeline.ingest.validated import LoadRequest
 
 SYNTHESISE = """
 import json, sys, app
 for out, options in json.loads(sys.argv[1]).items():
     app.build(app.read_context(options), out).synth()
+"""
+IN_THE_IMAGE = """
+from pipeline.jobs import evaluate, predict, prepare, train
+from pipeline.serving import server
+from pipeline.contract.workload import current_workload
+assert all(getattr(current_workload(), part) for part in ("data", "features", "baseline", "serving"))
 """
 NAMES = ("PipelineName", "ModelPackageGroupName", "DashboardName", "AlarmName", "FunctionName", "Name", "RoleName")
 OF_THE_REFERENCE = re.compile(r"\b(games?|teams?|elo|seasons?|nba|None|nan)\b")
@@ -182,7 +188,6 @@ class WorkloadLife:
     name: str
     first = c.SAMPLE_AS_OF
     later: str
-    rows_to_score = "in files"  # or "made by the workload"
 
     @classmethod
     def planted_in(cls, spec: Spec) -> Column:
@@ -199,13 +204,16 @@ class WorkloadLife:
 
     @classmethod
     def plant_fault(cls, spec: Spec, rows: pd.DataFrame) -> None:
-        """Since the first morning one feature is stuck at its highest value, and the targets are not what they were."""
+        """Since the first morning one feature is stuck and targets are not what they were; the last are missing."""
         column, name = cls.planted_in(spec), spec.name_of("target")
         live = rows[spec.name_of("time")] >= cls.first
         rows.loc[live, column.name] = f"{column.high}"
         target = pd.to_numeric(rows.loc[live, name])
         changed = 1 - target if spec.task == "binary" else target / 2
         rows.loc[live, name] = changed.astype("str").replace("nan", "")
+        day, delay = pd.to_datetime(rows[spec.name_of("time")]), spec.label_delay_days
+        age = (pd.Timestamp(cls.later) - day).dt.days - delay
+        rows.loc[age.between(3, 10), name] = ""
         rows[column.name] = ["much", *rows[column.name].iloc[1:]]
 
     @classmethod
@@ -337,7 +345,7 @@ class WorkloadLife:
         assert faulty["decision"] == c.NO_NEW_DATA
         written = life.folder / "faulty/objects/artifacts/monitor/monitor.json"
         alarms = json.loads(written.read_text(encoding="utf-8"))["alarms"]
-        assert {alarm["part"] for alarm in alarms} >= {c.LIVE, c.DRIFT}, alarms
+        assert {alarm["part"] for alarm in alarms} >= {c.LIVE, c.DRIFT, c.DATA}, alarms
         assert faulty["monitor"]["alarms"] == [alarm["what"] for alarm in alarms]
 
     def test_a_bad_value_is_named_by_file_line_column_and_rule(self, life: Life, faulty: dict[str, Any]) -> None:
@@ -361,40 +369,11 @@ class WorkloadLife:
         assert "Custom::Endpoint" in kinds["served"] - kinds["plain"]
         assert not {name for name in names_in(stacks["served"]) if OF_THE_REFERENCE.search(name)}
 
-    def test_the_past_of_the_sample_never_changes(self, life: Life, tmp_path: Path) -> None:
-        """As of a later morning there are the same rows, more labels, and more rows; the seed decides."""
-        target = life.spec.name_of("target")
-        before, again, after = (
-            read(life.workload.sample.write(tmp_path / name, date.fromisoformat(as_of)))
-            for name, as_of in (("before", self.first), ("again", self.first), ("after", self.later))
-        )
-        assert before.equals(again)
-        then = after.reset_index(drop=True).iloc[: len(before)]
-        before = before.reset_index(drop=True)
-        unknown = before[target] == ""
-        assert unknown.any() == (self.rows_to_score == "in files")
-        assert (then.loc[unknown, target] != "").all()
-        assert then.assign(**{target: then[target].mask(unknown, "")}).equals(before)
-
-    def test_neither_features_nor_baseline_see_what_came_later(self, life: Life, tmp_path: Path) -> None:
-        """Of the rows that were labelled on the first morning, both are the same when they are made weeks later."""
-        folder, workload, spec = tmp_path / "data", life.workload, life.spec
-        workload.sample.write(folder, date.fromisoformat(self.later))
-        parameters = {p.name: str(p.default) for p in spec.parameters if p.for_prepare}
-        made, forecasts = [], []
-        ids: list[str] = []
-        for as_of in map(date.fromisoformat, (self.first, self.later)):
-            request = LoadRequest(folder, as_of, as_of, 0, 0, min_rows=1, time_zone=spec.time_zone)
-            rows = workload.data.load(spec, request).rows
-            labelled = workload.features.features(spec, rows, as_of, parameters).labelled.to_pandas()
-            made.append(labelled.set_index(c.ROW_ID))
-            ids = ids or labelled[c.ROW_ID].tolist()[-500:]
-            since = labelled[c.TIME].min().date()
-            forecasts.append(workload.baseline.forecast(workload.data.results(rows), ids, since))
-        then, now = made
-        assert len(now) > len(then)
-        pd.testing.assert_frame_equal(now.loc[then.index], then)
-        assert forecasts[0] == pytest.approx(forecasts[1])
+    def test_the_image_holds_this_workload_alone_and_needs_no_other(self, life: Life, tmp_path: Path) -> None:
+        write_image_context(self.name, tmp_path / "pipeline", life.root / "pipeline")
+        assert [path.parent.name for path in tmp_path.glob("pipeline/workloads/*/spec.py")] == [self.name]
+        environment = {name: value for name, value in os.environ.items() if name != "WORKLOAD"}
+        subprocess.run([sys.executable, "-c", IN_THE_IMAGE], cwd=tmp_path, env=environment, check=True)
 
     def test_every_page_speaks_of_this_workload_alone(
         self, life: Life, registered: dict[str, Any], compared: dict[str, Any], failed: dict[str, Any], approved: str

@@ -127,8 +127,7 @@ def _comparison(evaluation: Mapping[str, Any]) -> list[str]:
     words = evaluation["metric_words"]
     loss = words[evaluation["primary_metric"]]["label"]
     lower = [word["label"] for word in words.values() if word["better"] == "lower"]
-    difference = compared["difference"]
-    mean, lower_end, upper = (signed(difference[end]) for end in ("mean", "lower", "upper"))
+    mean, low, high = (signed(compared["difference"][key]) for key in ("mean", "lower", "upper"))
     width = max(20, *(len(word["label"]) + 2 for word in words.values()))
     return [
         f"{'':<{width}}" + "".join(f"{title:>26}" for title in columns),
@@ -140,8 +139,8 @@ def _comparison(evaluation: Mapping[str, Any]) -> list[str]:
         "",
         f"Lower is better: {', '.join(lower)}. Basis: {compared['basis']}.",
         f"{loss.capitalize()}, candidate less {'champion' if challenged else evaluation['baseline']}: "
-        f"{mean} (95 % interval {lower_end} to {upper}) on "
-        f"{compared['n_rows']:,} {evaluation['rows']}, {compared['first_date']} to {compared['last_date']}.",
+        f"{mean} (95 % interval {low} to {high}) on {compared['n_rows']:,} {evaluation['rows']}, "
+        f"{compared['first_date']} to {compared['last_date']}.",
         f"Why it was registered: {evaluation['reason']}.",
     ]
 

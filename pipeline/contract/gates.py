@@ -210,5 +210,6 @@ def _days(age: float) -> str:
 
 
 def signed(value: float) -> str:
-    """A difference of two losses."""
-    return f"{value:+.4f}" if abs(value) < 100 else f"{value:+,.1f}"
+    """Four decimals with their sign, fewer of a large number; zero has none."""
+    text = f"{value:+.4f}" if abs(value) < 100 else f"{value:+,.1f}"
+    return text[1:] if float(text.replace(",", "")) == 0 else text

@@ -90,7 +90,9 @@ def _figures(evaluation: Mapping[str, Any]) -> dict[str, str]:
         "differences_figure": figures.differences(
             _differences(evaluation), f"Difference of the candidate in {loss} with its 95 % interval{source}"
         ),
-        "reliability_figure": figures.reliability(bins, evaluation["event"], f"Reliability diagram{source}")
+        "reliability_figure": figures.reliability(
+            bins, evaluation["event"], evaluation["rows"], f"Reliability diagram{source}"
+        )
         if bins[c.CANDIDATE]
         else "",
         "monthly_figure": figures.monthly(rows, loss, names, f"{capitalized(loss)} by month and model{source}")

@@ -86,10 +86,10 @@ class Difference:
 
 def names(baseline: str) -> dict[str, str]:
     """What each of those who predict is called."""
-    return {c.CANDIDATE: "Candidate", c.CHAMPION: "Champion", c.BASELINE: baseline, c.CONSTANT: "Constant"}
+    return {c.CANDIDATE: "Candidate", c.CHAMPION: "Champion", c.BASELINE: capitalized(baseline), c.CONSTANT: "Constant"}
 
 
-def reliability(bins: Mapping[str, Sequence[Mapping[str, Any]] | None], event: str, title: str) -> Markup:
+def reliability(bins: Mapping[str, Sequence[Mapping[str, Any]] | None], event: str, rows: str, title: str) -> Markup:
     """Reliability diagram: observed share against the prediction, by bin and who, with intervals."""
 
     def draw(figure: Figure) -> None:
@@ -101,7 +101,9 @@ def reliability(bins: Mapping[str, Sequence[Mapping[str, Any]] | None], event: s
         axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:.0f} %"))
         axes.tick_params(labelbottom=False)
         axes.legend(loc="lower right", reverse=True)
-        _draw_bin_sizes(figure.add_axes((0.115, 0.135, 0.815, 0.14), sharex=axes), bins.get(c.CANDIDATE) or (), event)
+        below = figure.add_axes((0.115, 0.135, 0.815, 0.14), sharex=axes)
+        _draw_bin_sizes(below, bins.get(c.CANDIDATE) or (), rows)
+        below.set_xlabel(f"Predicted probability of {event}")
 
     return svg("reliability", title, 3.7, draw)
 
@@ -128,12 +130,11 @@ def _draw_bins(axes: Axes, who: str, bins: Sequence[Mapping[str, Any]]) -> None:
     )
 
 
-def _draw_bin_sizes(axes: Axes, bins: Sequence[Mapping[str, Any]], event: str) -> None:
+def _draw_bin_sizes(axes: Axes, bins: Sequence[Mapping[str, Any]], rows: str) -> None:
     axes.bar([b["predicted"] for b in bins], [b["n_rows"] for b in bins], width=0.035, color=COLOURS[c.CANDIDATE])
     axes.set_yticks([max((b["n_rows"] for b in bins), default=0)])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:.0f} %"))
-    axes.set_title("Rows", pad=3)
-    axes.set_xlabel(f"Predicted probability of {event}")
+    axes.set_title(capitalized(rows), pad=3)
 
 
 def monthly(rows: Sequence[Mapping[str, Any]], loss: str, called: Mapping[str, str], title: str) -> Markup:

@@ -62,7 +62,7 @@ def summarise(evaluation: Mapping[str, Any]) -> str:
     candidate, other = (short(metrics[name][key]) for name in (c.CANDIDATE, who))
     return (
         f"{label}{evaluation['metric_words'][key]['label']} {candidate} on "
-        f"{metrics[c.CANDIDATE][c.N_ROWS]:,} {rows} ({champion if who == c.CHAMPION else evaluation['baseline']} "
+        f"{metrics[c.CANDIDATE][c.N_ROWS]:,} {rows} ({champion if who == c.CHAMPION else evaluation['baseline']}: "
         f"{other}), as of {evaluation['as_of_date']}; {evaluation['decision']}: {evaluation['reason']}"
     )
 

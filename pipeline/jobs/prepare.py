@@ -99,12 +99,16 @@ def _canonical(item: str) -> str:
         return item
 
 
-def data_summary(validated: ValidatedRows, labelled: pd.DataFrame, n_modelled: int, as_of: date) -> dict[str, Any]:
+def data_summary(
+    spec: Spec, validated: ValidatedRows, labelled: pd.DataFrame, n_modelled: int, as_of: date
+) -> dict[str, Any]:
     """Counts of the data report; JSON types only. `labelled` are the rows whose label is known."""
     quarantine = validated.quarantine
     rules = count_rules(quarantine)
     examples = quarantine.groupby(quarantine["rule"].str.split(": ").str[0], sort=False).head(EXAMPLES_OF_A_RULE)
     newest = labelled[c.TIME].max().date()
+    days = (as_of - newest).days
+    late_since = as_of - timedelta(days=spec.label_delay_days + LATE_LABEL_DAYS)
     return {
         "files": [
             {
@@ -131,15 +135,14 @@ def data_summary(validated: ValidatedRows, labelled: pd.DataFrame, n_modelled: i
         "n_superseded": validated.n_superseded,
         "n_bad_rows": validated.n_bad_rows,
         "n_labels_hidden": validated.n_labels_hidden,
-        "late_labels": [
-            str(day) for day in validated.days_without_label if day >= as_of - timedelta(days=LATE_LABEL_DAYS)
-        ],
+        "late_labels": [str(day) for day in validated.days_without_label if day >= late_since],
         "first_date": str(labelled[c.TIME].min().date()),
         "last_labelled_date": str(newest),
         "quarantine_rules": [{"rule": str(rule), "n_rows": int(n)} for rule, n in rules.items()],
         "quarantine_examples": examples.astype(str).to_dict("records"),
         "notes": [
-            f"the newest labelled row is of {newest}, {(as_of - newest).days:,} day(s) before the as-of date",
+            f"the newest labelled {spec.row} is of {newest}, {days} day{'s' * (days != 1)} before the as-of date"
+            + (f" (a label takes {spec.label_delay_days})" if spec.label_delay_days else ""),
             *validated.notes,
             *(f"{name} is a link to {target}, which is read too" for name, target in validated.linked.items()),
         ],
@@ -224,7 +227,7 @@ def main(argv: Sequence[str]) -> None:
         (features / c.STATE_FILE).write_bytes(tables.state)
     pq.write_table(workload.data.results(validated.rows), features / c.RESULTS_FILE)
     write_features(processing_output(c.UPCOMING_CHANNEL) / c.UPCOMING_FILE, tables.upcoming, facts)
-    data = data_summary(validated, labelled, tables.labelled.num_rows, as_of)
+    data = data_summary(spec, validated, labelled, tables.labelled.num_rows, as_of)
     data["notes"] += workload.data.join_inputs(validated.rows)
     own = workload.data.summary(validated.rows, tables.labelled)
     prepared: dict[str, Any] = {

@@ -206,13 +206,16 @@ def _features(spec: Spec, labelled: pa.Table, champion: Champion | None, why_sil
         period=labelled[by.period].to_numpy().astype(np.int64) if by.period else None,
         left_out=labelled[by.left_out].to_numpy().astype(np.bool_) if by.left_out else None,
     )
-    names, cut_off = feature_layout(labelled.schema).features, _number_of(champion.artifact.card.trained_before)
-    report = compare_features(rows, names, cut_off, by)
+    layout, cut_off = feature_layout(labelled.schema), _number_of(champion.artifact.card.trained_before)
+    report = compare_features(rows, layout.features, cut_off, by)
     drifted = report.drifted
     what = f"features do not look like those of earlier periods: {', '.join(drifted)}"
     return {
         **asdict(report),
-        "rows": [asdict(row) for row in report.rows],
+        "rows": [
+            asdict(row) | ({"mean": None, "baseline_mean": None} if row.feature in layout.categories else {})
+            for row in report.rows
+        ],
         "enough": not report.skip_reason,
         "drifted": list(drifted),
         "found": [Alarm(c.DRIFT, what)] if drifted else [],

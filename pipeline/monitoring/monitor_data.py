@@ -97,10 +97,12 @@ def _judge(spec: Spec, report: DataReport, *, announced: bool, recorded: int) ->
     """`announced`: the data lists rows to come, so that a day without any is known to be one."""
     alarms, expected, rows = [], report.expected_recent or 0, spec.rows
     if report.overdue_rows > MAX_OVERDUE_ROWS:
-        alarms.append(f"{report.overdue_rows} {rows} of the last {OVERDUE_DAYS} days should have a label and have none")
+        alarms.append(
+            f"{report.overdue_rows} {rows} should have got a label in the last {OVERDUE_DAYS} days and have none"
+        )
     elif not announced and (report.expected_since or 0) >= MIN_EXPECTED_ROWS:
         alarms.append(
-            f"the newest {spec.row} is {report.days_since_newest} days old, and earlier periods had "
+            f"the newest labelled {spec.row} is {report.days_since_newest} days old, and earlier periods had "
             f"{report.expected_since:.0f} {rows} in these days"
         )
     elif not announced and expected >= MIN_EXPECTED_ROWS and report.recent_rows < MIN_VOLUME * expected:

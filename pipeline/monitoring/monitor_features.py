@@ -90,7 +90,7 @@ def compare_features(rows: LabelledRows, names: tuple[str, ...], cut_off: int, s
         newest = newest[rows.period[newest] == rows.period[newest[-1]]]
     live = newest[-spec.window_rows :]
     if len(live) < least:
-        return FeatureReport(len(live), 0, (), (), f"{len(live)} rows are too few to compare (at least {least})")
+        return FeatureReport(len(live), 0, (), (), f"{len(live)} since the cut-off are too few (at least {least})")
     past = (
         _same_part(rows, kept, live, cut_off, spec)
         if rows.period is not None
@@ -108,8 +108,8 @@ def compare_features(rows: LabelledRows, names: tuple[str, ...], cut_off: int, s
             psi=psi,
             ks=ks,
             p_value=float(p),
-            mean=float(rows.X[live, i].mean(dtype=np.float64)),
-            baseline_mean=float(rows.X[baseline, i].mean(dtype=np.float64)),
+            mean=_mean(rows.X[live, i]),
+            baseline_mean=_mean(rows.X[baseline, i]),
             drifted=bool(psi >= PSI_LIMIT and p < DAILY_LEVEL),
         )
         for i, (name, (psi, ks, _), p) in enumerate(zip(names, found, p_values, strict=True))
@@ -156,6 +156,12 @@ def _compare(window: NDArray[np.float32], periods: list[NDArray[np.float32]]) ->
     return psi(window, baseline), distance, float(kolmogorov(_scaled(distance, len(window), len(baseline)) / unit))
 
 
+def _mean(values: NDArray[np.float32]) -> float:
+    """Of the values that are given; NaN where none is."""
+    given = values[~np.isnan(values)]
+    return float(given.mean(dtype=np.float64)) if len(given) else float("nan")
+
+
 def _scaled(distance: float, n: int, m: int) -> float:
     return float(distance * np.sqrt(n * m / (n + m)))
 
@@ -171,11 +177,13 @@ def ks_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 def psi(window: NDArray[np.float32], baseline: NDArray[np.float32]) -> float:
     """Population stability index: sum of (share - baseline share) ln(share / baseline share) over the bins.
 
-    Bins are the baseline's deciles; of a feature with few values, the values. Half a row is added to each bin, so that
-    an empty one gives a large number and not infinity.
+    Bins are the baseline's deciles; of a feature with few values, the values; and one of the rows without a value. Half
+    a row is added to each bin, so that an empty one gives a large number and not infinity.
     """
-    edges = np.unique(np.quantile(baseline, np.linspace(0, 1, _BINS + 1)[1:-1]))
-    counts = [np.bincount(np.searchsorted(edges, x, side="left"), minlength=len(edges) + 1) for x in (window, baseline)]
+    given = baseline[~np.isnan(baseline)]
+    edges = np.unique(np.quantile(given, np.linspace(0, 1, _BINS + 1)[1:-1])) if len(given) else given
+    bins = [np.where(np.isnan(x), len(edges) + 1, np.searchsorted(edges, x, side="left")) for x in (window, baseline)]
+    counts = [np.bincount(numbers, minlength=len(edges) + 2) for numbers in bins]
     filled = (counts[0] + counts[1]) > 0  # a feature that is constant has one bin
     now, then = ((count[filled] + 0.5) / (count[filled] + 0.5).sum() for count in counts)
     return float(((now - then) * np.log(now / then)).sum())

@@ -47,7 +47,6 @@ FAMILY_LINES: Final = {
     RATE: Family("Rate", "champion", "3 3"),
     GROUP: Family("One group", "constant", "9 3 2 3"),
 }
-RATE_WORDS: Final = {"label": "rate", "meaning": "Share of rows with the event.", "better": "", "unit": ""}
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,11 @@ def render_monitor(report: Mapping[str, Any]) -> str:
 
 def _scores(report: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     """The words and the numbers of each live score."""
-    words = {**report["metric_words"], "rate": {**RATE_WORDS, "label": f"share with {report['event']}"}}
+    meaning = f"Of the {report['rows']} decided since the cut-off."
+    words = {
+        **report["metric_words"],
+        "rate": {"label": f"share with {report['event']}", "meaning": meaning, "unit": ""},
+    }
     return [(words[name], score) for name, score in report[c.LIVE]["scores"].items()]
 
 

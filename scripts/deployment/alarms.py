@@ -25,7 +25,7 @@ def alarms(environment: Environment) -> Iterator[Line]:
         yield Line("alarms", WARNING, f"{', '.join(muted)} sends no email: its actions are off", command)
     waiting = sum(alarm["StateValue"] == "INSUFFICIENT_DATA" for alarm in found)
     if not found:
-        yield Line("alarms", FAILED, "the stack has no alarm", f"npx cdk deploy -c env={environment.env}")
+        yield Line("alarms", FAILED, "the stack has no alarm", environment.deploy)
     elif not on:
         more = f", {waiting} have no data yet" if waiting else ""
         yield Line("alarms", OK, f"none of {len(found)} is on{more}")

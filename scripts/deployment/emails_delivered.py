@@ -68,7 +68,7 @@ def subscriptions(environment: Environment) -> Iterator[Line]:
                 name,
                 WARNING,
                 f"no address is told of {what}",
-                f"set {setting} of {environment.env} in cdk.json, then npx cdk deploy -c env={environment.env}",
+                f"set {setting} of {environment.env} in cdk.json, then {environment.deploy}",
             )
         else:
             yield Line(name, OK, f"{', '.join(confirmed)} confirmed")

@@ -15,7 +15,6 @@ from pipeline.contract.promotion import (
     read_approvals,
     update_approvals,
 )
-from pipeline.contract.workload import default_workload, load_spec
 from scripts.deployment.check_result import FAILED, OK, WARNING, Line
 from scripts.deployment.deployed_environment import Environment
 
@@ -33,7 +32,7 @@ def champion(environment: Environment) -> Iterator[Line]:
         reason = f"champion/ names version {there or 'none'}, the registry's choice is {expected or 'none'}"
         yield Line("champion", FAILED, reason, follow)
     elif found is None or expected is None:
-        spec = load_spec(default_workload())
+        spec = environment.spec
         yield Line("champion", OK, f"no version is approved: the {spec.fallback or spec.baseline} baseline predicts")
     elif not _exists(environment, f"{c.CHAMPION_CHANNEL}/{found[0].get('artifact')}"):
         reason = f"champion/ names {found[0].get('artifact')}, which is not there: step Predict would fail"

@@ -14,7 +14,7 @@ from pipeline.cost.run_cost import SLOW_STARTUP_SECONDS, Night
 class Notes:
     """What an estimate rests on."""
 
-    environment: str
+    pipeline: str
     enabled: bool
     prices: Prices
     origin: str
@@ -23,7 +23,7 @@ class Notes:
 
 def page(found: Estimate, notes: Notes) -> list[str]:
     """The estimate for people."""
-    title = f"retraining-{notes.environment} in {notes.prices.region}, US dollars, list prices of {notes.prices.as_of}"
+    title = f"{notes.pipeline} in {notes.prices.region}, US dollars, list prices of {notes.prices.as_of}"
     return [
         title,
         "",
@@ -101,7 +101,7 @@ def as_object(found: Estimate, notes: Notes) -> dict[str, Any]:
         return {"dollars": one.dollars, "machine_hours": one.machine_hours, "jobs": jobs_of_it}
 
     return {
-        "environment": notes.environment,
+        "pipeline": notes.pipeline,
         "region": notes.prices.region,
         "prices_as_of": notes.prices.as_of,
         "startup_seconds": notes.startup_seconds,

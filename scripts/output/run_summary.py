@@ -40,7 +40,7 @@ def show(
     if outcome["metrics"]:
         console.print(_metrics(outcome), "")
     console.print(Text(str(outcome["decision"] or run.status), style="bold") + Text(f": {outcome['reason']}"))
-    option = f" --store {shlex.quote(str(store))}" if store else ""
+    option = f" --store {shlex.quote(_short(str(store)))}" if store else ""
     console.print(_where(outcome, f"{review_command} approve --version {{}}{option}"))
 
 

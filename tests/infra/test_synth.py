@@ -70,7 +70,8 @@ def test_the_app_alone_makes_what_the_cli_has_it_make(root: Path, tmp_path: Path
     if not shutil.which("node") or not cli.exists():
         pytest.skip("the CDK CLI is not installed: npm ci")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("CDK_")} | {"CDK_HOME": str(tmp_path)}
-    app, options = [sys.executable, "app.py"], ["-c", "env=prod", "-c", "alert_emails=oncall@example.com"]
+    chosen = ("env=prod", "alert_emails=oncall@example.com", "workload=churn")
+    app, options = [sys.executable, "app.py"], [part for item in chosen for part in ("-c", item)]
     by_cli = [str(cli), "synth", "--quiet", "--no-notices", "--app", " ".join(app)]
     for command, out in ((app, "alone"), (by_cli, "cli")):
         full = [*command, *options, "--output", str(tmp_path / out)]
@@ -81,7 +82,7 @@ def test_the_app_alone_makes_what_the_cli_has_it_make(root: Path, tmp_path: Path
         for out in ("alone", "cli")
     )
     assert alone == cli_made
-    assert "retraining-prod.template.json" in alone
+    assert "retraining-churn-prod.template.json" in alone
 
 
 def test_prod_with_nobody_to_tell_is_refused_as_it_is_delivered(root: Path, tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pipeline.workloads.churn.spec import CHANNELS, PAYMENTS, PLANS, SPEC
 
@@ -29,17 +30,19 @@ def write(folder: Path, as_of: date, seed: int = SAMPLE_SEED) -> Path:
     days = (as_of - FIRST_DAY).days
     if days < 1:
         raise ValueError(f"{as_of} is before the first simulated contract; give a day after {FIRST_DAY}")
-    contracts = pd.concat([contracts_of(FIRST_DAY + timedelta(n), seed) for n in range(days)])
-    newest_known = as_of - timedelta(SPEC.label_delay_days + 1)
-    contracts["cancelled"] = contracts["cancelled"].mask(contracts["day"] > newest_known)
+    each = [contracts_of(FIRST_DAY + timedelta(n), seed) for n in range(days)]
+    contracts = pd.DataFrame({name: np.concatenate([columns[name] for columns in each]) for name in each[0]})
+    unknown = contracts["day"] >= str(as_of - timedelta(SPEC.label_delay_days))
+    contracts["cancelled"] = contracts["cancelled"].mask(unknown)
+    contracts = contracts.astype(dict.fromkeys(("active_days", "satisfaction", "cancelled"), "Int64"))
     folder.mkdir(parents=True, exist_ok=True)
-    for year, part in contracts.groupby([day.year for day in contracts["day"]]):
+    for year, part in contracts.groupby(contracts["day"].str[:4]):
         part.to_csv(folder / f"contracts_{year}.csv", index=False, lineterminator="\n")
     return folder
 
 
-def contracts_of(day: date, seed: int) -> pd.DataFrame:
-    """The contracts that renew 30 days after `day`, with what becomes of them."""
+def contracts_of(day: date, seed: int) -> dict[str, NDArray[Any]]:
+    """The contracts that renew 30 days after `day`, with what becomes of them: column -> (contracts,)."""
     rng = np.random.default_rng([seed, day.toordinal()])
     n = int(rng.poisson(CONTRACTS_A_DAY))
     years_on = (day - FIRST_DAY).days / 365.25
@@ -68,9 +71,9 @@ def contracts_of(day: date, seed: int) -> pd.DataFrame:
     )
     cancelled = rng.random(n) < 1 / (1 + np.exp(-log_odds))
     counted, answered = rng.random(n) < 0.7, rng.random(n) < 0.35
-    columns = {
-        "contract_id": [f"SIM-{day:%Y%m%d}-{number:02d}" for number in range(n)],
-        "day": day,
+    return {
+        "contract_id": np.array([f"SIM-{day:%Y%m%d}-{number:02d}" for number in range(n)], dtype=object),
+        "day": np.full(n, str(day), dtype=object),
         "plan": np.array(PLANS)[plan],
         "channel": np.array(CHANNELS)[channel],
         "payment": np.array(PAYMENTS)[payment],
@@ -78,9 +81,8 @@ def contracts_of(day: date, seed: int) -> pd.DataFrame:
         "monthly_fee": np.round(np.array(FEES)[plan] * rng.normal(1, 0.05, n), 2),
         "price_change": price_change,
         "tickets": tickets,
-        "active_days": pd.arrays.IntegerArray(active_days, ~counted),
+        "active_days": np.where(counted, active_days, np.nan),
         "usage_trend": np.where(counted, np.round(usage_trend, 3), np.nan),
-        "satisfaction": pd.arrays.IntegerArray(np.clip(np.rint(7.5 + 1.6 * mood), 0, 10).astype(np.int64), ~answered),
-        "cancelled": pd.array(cancelled.astype(np.int64), dtype="Int64"),
+        "satisfaction": np.where(answered, np.clip(np.rint(7.5 + 1.6 * mood), 0, 10), np.nan),
+        "cancelled": cancelled.astype(np.float64),
     }
-    return pd.DataFrame(columns)

@@ -234,7 +234,7 @@ def page_of(case: Case, which: str) -> str:
         report[c.DRIFT]["drifted"] = ["<b>feature</b>"]
         report["alarms"] = [
             {"part": c.DRIFT, "what": "features do not look like those of earlier seasons: <b>feature</b>"},
-            {"part": c.DATA, "what": "14 games of the last 30 days should have a label and have none"},
+            {"part": c.DATA, "what": "14 games should have got a label in the last 30 days and have none"},
         ]
         return render_monitor({**report, "simulated": True})
     if which == "silent":
@@ -246,7 +246,7 @@ def test_the_page_says_first_whether_there_is_an_alarm(case: Case) -> None:
     assert "<span>No alarm</span>" in page_of(case, "quiet")
     alarm = page_of(case, "alarm")
     assert "2 alarms" in alarm
-    assert alarm.index("14 games of the last 30 days") < alarm.index("Live log loss")
+    assert alarm.index("14 games should have got a label") < alarm.index("Live log loss")
     assert "Simulated games." in alarm
     assert "too early to judge" in page_of(case, "silent")
     assert "No version is approved yet." in page_of(case, "silent")

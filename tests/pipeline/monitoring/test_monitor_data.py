@@ -46,7 +46,7 @@ def test_a_feed_that_stops_is_called_within_five_days() -> None:
     assert called[0] <= 5
     assert called == list(range(called[0], 30))
     report = look(stopped, NONE, NONE, as_of=number("2020-01-20"))
-    assert "the newest game is 11 days old" in report.alarms[0]
+    assert "the newest labelled game is 11 days old" in report.alarms[0]
 
 
 def test_a_schedule_says_better_than_the_calendar_whether_games_are_due() -> None:
@@ -61,7 +61,7 @@ def test_scores_that_are_late_are_counted_after_a_day_of_grace() -> None:
     late = np.repeat(np.arange(number("2020-01-10"), as_of), 7)
     report = look(known, np.array([as_of + 1]), late, as_of=as_of)
     assert report.overdue_rows == 14
-    assert report.alarms == ("14 games of the last 30 days should have a label and have none",)
+    assert report.alarms == ("14 games should have got a label in the last 30 days and have none",)
     assert not look(known, np.array([as_of]), late[late == as_of - 1], as_of=as_of).alarms
     old = np.full(101, number("2019-03-01"))
     assert look(known, np.array([as_of]), old, as_of=as_of).overdue_rows == 0

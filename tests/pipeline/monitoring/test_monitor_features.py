@@ -78,7 +78,7 @@ def test_seasons_that_differ_by_themselves_are_allowed_for() -> None:
 
 def test_few_games_few_seasons_and_playoffs_say_why_nothing_is_said() -> None:
     few = seasons(played=MONITOR.min_window_rows - 1)
-    assert "59 rows are too few" in compared(few, NAMES, cut_off(few)).skip_reason
+    assert "59 since the cut-off are too few" in compared(few, NAMES, cut_off(few)).skip_reason
     young = seasons(first=2009)
     assert "3 comparable periods are too few" in compared(young, NAMES, cut_off(young)).skip_reason
     games = seasons()
@@ -108,6 +108,19 @@ def test_psi_is_nothing_for_equals_and_large_for_strangers() -> None:
     assert psi(values[:2_500], values[2_500:]) < 0.02
     assert psi(values + 1, values) > 0.25
     assert psi(np.zeros(50, np.float32), np.zeros(500, np.float32)) == pytest.approx(0)
+
+
+def test_rows_without_a_value_are_a_bin_of_their_own() -> None:
+    """A feature that is given less often has drifted, as has one whose given values moved."""
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=10_000).astype(np.float32)
+    values[rng.random(10_000) < 0.3] = np.nan
+    emptied = values[:2_500].copy()
+    emptied[rng.random(2_500) < 0.5] = np.nan
+    assert psi(values[:2_500], values[2_500:]) < 0.02
+    assert psi(emptied, values[2_500:]) > 0.25
+    assert psi(values[:2_500] + 1, values[2_500:]) > 0.25
+    assert ks_distance(emptied, values[2_500:]) > 0.3
 
 
 def test_holm_is_the_textbook_s() -> None:

@@ -20,7 +20,6 @@ YESTERDAY, TODAY = "same_hour_day_before=table[day - 1, hour]", "same_hour_day_b
 
 class TestLife(WorkloadLife):
     name, later = "bike_demand", "2025-06-01"
-    rows_to_score = "made by the workload"
 
     @classmethod
     def planted_in(cls, spec: Spec) -> Column:
@@ -32,9 +31,10 @@ class TestLife(WorkloadLife):
 
     @classmethod
     def plant_fault(cls, spec: Spec, rows: pd.DataFrame) -> None:
-        """Since the first morning every other day counts ten times: the lags say nothing of the day any more."""
+        """Since the first morning every other day counts ten times, and lags mislead; a day has no labels."""
         spoilt = (rows["hour"] >= cls.first) & (rows["hour"].str[9].astype(int) % 2 == 0)
         rows.loc[spoilt, "rentals"] = (10 * rows.loc[spoilt, "rentals"].astype(int)).astype(str)
+        rows.loc[rows["hour"].str.startswith("2025-05-27"), "rentals"] = ""
         rows["rentals"] = ["much", *rows["rentals"].iloc[1:]]
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The conformance suite on the reference workload."""
+"""The conformance suite on customer churn."""
 
 from contract_tests import contract_tests
 
