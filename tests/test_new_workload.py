@@ -84,7 +84,7 @@ class TestRiver(WorkloadLife):
         bad = life.ask([{"readings": [{"gauge": "east", "rain": 1}]}, {"readings": [{"rain": 1}]}])
         assert [status for status, _ in bad] == [400, 400]
         assert 'gauge "east" is none of north, south, west' in bad[0][1]["error"]
-        assert "a reading needs gauge, rain; reading_id, day, warmth may be left out" in bad[1][1]["error"]
+        assert "each reading needs gauge, rain; reading_id, day, warmth may be left out" in bad[1][1]["error"]
 
     def test_an_unknown_workload_is_answered_with_the_one_that_was_meant(self, life: Life) -> None:
         done = life.call("-m", "scripts.run_local", "--workload", "rivr")

@@ -69,7 +69,7 @@ def _binary(spec: Spec) -> tuple[Metric, ...]:
             "roc_auc",
             "AUC",
             "higher",
-            f"How often a {spec.row} with {spec.event} had a higher probability than one without; 0.5 is guessing.",
+            f"How often {spec.rows} with {spec.event} had a higher probability than those without; 0.5 is guessing.",
         ),
         Metric(
             "calibration_error",

@@ -56,7 +56,7 @@ class RequestFormat:
         missing = [name for name in self.required if name not in names]
         if missing:
             rest = f"; {', '.join(self.optional)} may be left out" if self.optional else ""
-            raise BadRequestError(f"no {missing[0]}: a {self.row} needs {', '.join(self.required)}{rest}")
+            raise BadRequestError(f"no {missing[0]}: each {self.row} needs {', '.join(self.required)}{rest}")
 
 
 class RequestRows(Protocol):

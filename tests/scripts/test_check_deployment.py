@@ -12,7 +12,9 @@ from botocore.exceptions import ClientError
 from infra.settings.schedule_expression import next_start
 from pipeline.contract.workload import read_definition
 from scripts.check_deployment import CHECKS, _checked
+from scripts.cloud.connection import DeployedPipeline
 from scripts.deployment.check_result import EXIT_CODES, FAILED, OK, WARNING, CheckResult, worst
+from scripts.deployment.deployed_environment import DeployedEnvironment
 from scripts.deployment.emails_delivered import overdue_emails
 from scripts.deployment.last_run import overdue
 from scripts.deployment.sample_emails import SUBJECT_LIMIT, documented

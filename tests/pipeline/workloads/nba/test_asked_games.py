@@ -98,7 +98,7 @@ def test_a_season_that_is_over_is_refused() -> None:
 @pytest.mark.parametrize("column", ["date", "home_team", "away_team"])
 def test_a_missing_column_is_named(column: str) -> None:
     row = {name: value for name, value in GAME.items() if name != column}
-    with pytest.raises(BadRequestError, match=f"no {column}: a game needs date, home_team, away_team"):
+    with pytest.raises(BadRequestError, match=f"no {column}: each game needs date, home_team, away_team"):
         check_games([row], TEAMS, CALENDAR)
 
 
