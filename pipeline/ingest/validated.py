@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
@@ -25,7 +25,7 @@ class LoadRequest:
     max_bad_row_share: float = 1.0  # of all rows, 0 to 1
     max_bad_row_share_of_file: float = 1.0
     min_rows: int = 0  # with a known label
-    time_zone: str = "UTC"  # of the rows' days (IANA name)
+    time_zone: str = field(kw_only=True)  # of the rows' days (IANA name)
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.contract.container import StepError
 from pipeline.contract.feature_layout import Task
 from pipeline.training.lean_xgboost import xgb
 from pipeline.training.logistic import Batches, FloatArray, Reducer, fit_logistic_in_batches
 from pipeline.training.training_sets import FeatureMatrix, TrainingSet
+
+Precision = TypeVar("Precision", np.float32, np.float64)
 
 _RIDGE: Final = 1.0
 _ATTRIBUTE: Final = "linear_part"  # of the booster: JSON, so that one file holds the whole model
@@ -38,7 +41,7 @@ class LinearPart:
         linear = X[:, : len(self.coefficients)].astype(np.float64)
         return np.asarray(linear @ self.coefficients + self.intercept)
 
-    def within_ends(self, predicted: FloatArray) -> FloatArray:
+    def within_ends(self, predicted: NDArray[Precision]) -> NDArray[Precision]:
         """The nearest numbers that the target can be."""
         return np.clip(predicted, self.low, self.high)
 

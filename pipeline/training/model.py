@@ -161,8 +161,8 @@ def predict(booster: xgb.Booster, X: FeatureMatrix) -> FloatArray:
 
     Raises StepError where a linear feature has a missing value.
     """
-    margin, linear = predict_log_odds(booster, X).astype(np.float64), LinearPart.of(booster)
-    return sigmoid(margin) if linear.task == "binary" else linear.within_ends(margin)
+    margin = predict_log_odds(booster, X).astype(np.float64)
+    return sigmoid(margin) if LinearPart.of(booster).task == "binary" else margin
 
 
 def predict_log_odds(booster: xgb.Booster, X: FeatureMatrix) -> NDArray[np.float32]:
@@ -170,7 +170,7 @@ def predict_log_odds(booster: xgb.Booster, X: FeatureMatrix) -> NDArray[np.float
     matrix = _matrix(booster, X, base_margin=True)  # even of nothing: hosts that train together agree on its columns
     if len(X) == 0:
         return np.empty(0, dtype=np.float32)
-    return np.asarray(booster.predict(matrix, output_margin=True), dtype=np.float32)
+    return LinearPart.of(booster).within_ends(np.asarray(booster.predict(matrix, output_margin=True), dtype=np.float32))
 
 
 def predict_quantiles(quantile_booster: xgb.Booster, X: FeatureMatrix) -> FloatArray:

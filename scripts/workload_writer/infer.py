@@ -107,7 +107,8 @@ def infer(wish: Wish, today: date) -> Inferred:
         if not spec.of_role("feature"):
             why = "; ".join(f"{name}: {reason}" for name, reason in unused.items())
             raise Refusal(f"no column can be a feature ({why}): add columns of numbers, flags or categories")
-        rows = declared.load(spec, LoadRequest(folder, today, today, *_bad_row_shares(spec), min_rows=1)).rows
+        request = LoadRequest(folder, today, today, *_bad_row_shares(spec), min_rows=1, time_zone=spec.time_zone)
+        rows = declared.load(spec, request).rows
     return _fitted(spec, rows[rows[c.TARGET].notna()].reset_index(drop=True), unused)
 
 

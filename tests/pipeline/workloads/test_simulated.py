@@ -40,7 +40,7 @@ def write(folder: Path, rows: Spec, as_of: date) -> pd.DataFrame:
 
 
 def loaded(folder: Path, rows: Spec, as_of: date) -> ValidatedRows:
-    return load(rows, LoadRequest(folder, as_of, as_of, max_bad_row_share=0.0, max_bad_row_share_of_file=0.0))
+    return load(rows, LoadRequest(folder, as_of, as_of, 0.0, 0.0, time_zone=rows.time_zone))
 
 
 @pytest.mark.parametrize("task", ["binary", "regression"])
