@@ -18,6 +18,7 @@ from typing import Any, Final, get_args
 
 import click
 
+from pipeline.contract.rules.spec_rules import LONGEST_NAME
 from pipeline.contract.spec import Task
 from pipeline.contract.workload import WORKLOADS
 from pipeline.ingest.quarantine import BadData
@@ -28,7 +29,7 @@ from scripts.workload_writer.install import install
 from scripts.workload_writer.render import TEST, sources
 
 # Of the 63 characters that SageMaker gives to names, retraining-NAME-prod-vVERSION-DIGEST leaves as many.
-LONGEST_NAME: Final = 26
+LONGEST: Final = LONGEST_NAME - len("retraining-")
 ROOT: Final = WORKLOADS.parents[1]
 
 
@@ -36,8 +37,8 @@ def check_name(name: str, *, force: bool) -> None:
     """Raises Refusal for a name that no new folder can have."""
     if not re.fullmatch("[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or keyword.iskeyword(name):
         raise Refusal(f'"{name}" is no name of a workload: use lower-case letters, digits and _, and no word of Python')
-    if len(name) > LONGEST_NAME:
-        raise Refusal(f'"{name}" has {len(name)} characters, and names in AWS leave {LONGEST_NAME}: shorten it')
+    if len(name) > LONGEST:
+        raise Refusal(f'"{name}" has {len(name)} characters, and names in AWS leave {LONGEST}: shorten it')
     if not force and (WORKLOADS / name).exists():
         raise Refusal(f'there is a workload "{name}": choose another name, or replace it with --force')
 

@@ -105,7 +105,7 @@ def test_what_the_data_say_is_inferred(written: dict[str, Any]) -> None:
 
 def test_the_folder_is_whole_and_what_it_replaced_is_kept(clone: Path, written: dict[str, Any]) -> None:
     assert set(begun(clone)) == {
-        *("__init__.py", "spec.py", "baseline.py", "sample.py", "definition.json", "test_contract.py")
+        *("__init__.py", "spec.py", "baseline.py", "sample.py", "definition.json", f"test_{NAME}_contract.py")
     }
     (kept,) = (clone / ".retrain" / "replaced").rglob("notes.txt")
     assert kept.read_text(encoding="utf-8") == "mine\n"
