@@ -126,7 +126,7 @@ def _person(account: Account, name: str, policy: str) -> str:
 
 @pytest.fixture(scope="session")
 def redeployed(cdk: Cdk, deployed: Deployed, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The stack deployed again from a copy of the project in which one default of definition.json is another."""
+    """The stack deployed again from a copy of the project in which one default is another, also in definition.json."""
     project = tmp_path_factory.mktemp("projects") / "changed"
     for part in ("infra", "pipeline"):
         shutil.copytree(root / part, project / part, ignore=shutil.ignore_patterns("__pycache__"))
@@ -135,7 +135,11 @@ def redeployed(cdk: Cdk, deployed: Deployed, root: Path, tmp_path_factory: pytes
     file = project / "pipeline" / "workloads" / "nba" / "definition.json"
     definition = json.loads(file.read_text(encoding="utf-8"))
     depth = next(p for p in definition["Parameters"] if p["Name"] == "MaxDepth")
+    parameters = project / "pipeline" / "contract" / "parameters.py"
+    text, declared = parameters.read_text(encoding="utf-8"), f'Parameter("MaxDepth", {depth["DefaultValue"]}, '
+    assert declared in text
     depth["DefaultValue"] += 1
+    parameters.write_text(text.replace(declared, f'Parameter("MaxDepth", {depth["DefaultValue"]}, '), encoding="utf-8")
     file.write_text(json.dumps(definition), encoding="utf-8")
     assert "(no changes)" not in cdk.deploy(project)
     return project
