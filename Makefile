@@ -59,7 +59,9 @@ check: .venv/.all
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pipeline.definition --check
-	$(BIN)/python -m scripts.check_definition
+	for spec in pipeline/workloads/*/spec.py; do \
+		WORKLOAD=$$(basename $$(dirname $$spec)) $(BIN)/python -m scripts.check_definition || exit 1; \
+	done
 
 lock: .venv/.uv
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -14,7 +14,6 @@ from typing import IO, Any
 
 import click
 
-from pipeline.contract.code_version import definition_file
 from pipeline.contract.rules.workload_rules import WorkloadError
 from pipeline.contract.workload import default_workload, read_definition
 from pipeline.definition.service_rules import RULES, check_definition
@@ -71,8 +70,8 @@ def main(file: IO[str] | None, params: tuple[str, ...], rules: bool, as_json: bo
     else:
         for item in found:
             click.echo(str(item))
-    path = Path(file.name) if file else definition_file(default_workload())
-    name = "the definition" if path.name == "<stdin>" else path.name
+    name = Path(file.name).name if file else f"{default_workload()}/definition.json"
+    name = "the definition" if name == "<stdin>" else name
     many = "findings" if len(found) > 1 else "finding"
     verdict = (
         f"{len(found)} {many}: SageMaker would refuse {name}" if found else f"{name}: no finding ({len(RULES)} rules)"

@@ -13,7 +13,8 @@ from typing import Final
 
 import click
 
-from scripts.cloud.connection import NAME_PREFIX, aws_options, connect, explained
+from pipeline.contract.workload import current_workload
+from scripts.cloud.connection import aws_options, connect, explained
 from scripts.deployment import (
     alarms,
     capacity,
@@ -66,7 +67,10 @@ CHECKS: Final[dict[str, Check]] = {
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--env", help=f"Environment: the pipeline {NAME_PREFIX}<env>. Default: the only one there is.")
+@click.option(
+    "--env",
+    help="Environment, of the workload of cdk.json or of the variable WORKLOAD. Default: the only pipeline there is.",
+)
 @click.option("--run", "start", is_flag=True, help="First start a run, and follow it to its end: costs some cents.")
 @click.option("--test-email", is_flag=True, help="First send one of each email, marked as a test.")
 @click.option(
@@ -97,7 +101,7 @@ def main(
         raise click.UsageError("--env and --pipeline name the same thing: give one of them")
     with explained():
         environment = DeployedEnvironment(
-            connect(pipeline or (f"{NAME_PREFIX}{env}" if env else None), region, profile)
+            connect(pipeline or (f"{current_workload().spec.deployment}-{env}" if env else None), region, profile)
         )
         _ = environment.stack  # without it there is nothing to check
         lines = [

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import click
 
-from pipeline.contract.workload import default_workload, load_spec
+from pipeline.contract.workload import WORKLOAD_KEY, WORKLOAD_VARIABLE, default_workload, load_spec
 from pipeline.cost.estimate import Estimate, estimate
 from pipeline.cost.fixed_costs import SERVERLESS, CostItem, EndpointSize, endpoint_item, resource_items, usage_items
 from pipeline.cost.prices import PriceError, Prices, load_prices
@@ -130,7 +130,7 @@ def main(
         found = cost_estimate(stack, seconds, prices, served, startup_seconds=startup_seconds, image_gib=image_gib)
     except (SettingError, PriceError) as error:
         raise click.UsageError(str(error)) from error
-    basis = EstimateBasis(stack.environment, stack.enabled, prices, seconds.origin, startup_seconds)
+    basis = EstimateBasis(stack.pipeline, stack.enabled, prices, seconds.origin, startup_seconds)
     click.echo(json.dumps(as_object(found, basis), indent=2) if as_json else "\n".join(page(found, basis)))
 
 
@@ -138,7 +138,7 @@ def main(
 class SynthesizedStack:
     """The stack of the settings: its template, the definition, and how often the schedule starts a run."""
 
-    environment: str
+    pipeline: str
     enabled: bool
     runs_a_day: float
     run_retention_days: int
@@ -155,13 +155,14 @@ def synthesise(given: Sequence[str]) -> SynthesizedStack:
     from infra.settings.settings import Settings  # noqa: PLC0415
     from infra.training.definition import deployed_definition  # noqa: PLC0415
 
-    context = read_context([*ANY, *given])
+    context = read_context([*ANY, f"{WORKLOAD_KEY}={default_workload()}", *given])
     settings = Settings.from_context(context)
+    os.environ[WORKLOAD_VARIABLE] = settings.workload  # whose store and spans are looked at
     with tempfile.TemporaryDirectory() as folder:
         build(context, folder).synth()
         (template,) = Path(folder).glob("*.template.json")
         return SynthesizedStack(
-            environment=settings.environment,
+            pipeline=settings.pipeline_name,
             enabled=settings.enabled,
             runs_a_day=runs_a_day(settings.schedule) if settings.enabled else 0.0,
             run_retention_days=settings.run_retention_days,

@@ -25,7 +25,7 @@ def alarms(environment: DeployedEnvironment) -> Iterator[CheckResult]:
         yield CheckResult("alarms", WARNING, f"{', '.join(muted)} sends no email: its actions are off", command)
     waiting = sum(alarm["StateValue"] == "INSUFFICIENT_DATA" for alarm in found)
     if not found:
-        yield CheckResult("alarms", FAILED, "the stack has no alarm", f"npx cdk deploy -c env={environment.env}")
+        yield CheckResult("alarms", FAILED, "the stack has no alarm", environment.deploy)
     elif not on:
         more = f", {waiting} have no data yet" if waiting else ""
         yield CheckResult("alarms", OK, f"none of {len(found)} is on{more}")

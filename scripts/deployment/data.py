@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.contract import names as c
-from pipeline.contract.workload import default_workload, load_spec
 from scripts.deployment.check_result import FAILED, OK, CheckResult
 from scripts.deployment.deployed_environment import DeployedEnvironment
 
@@ -17,7 +16,7 @@ _READ = (".csv", ".csv.gz", ".parquet")
 def data(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """The workload's files and, where the deployment wants them, those of its extra steps."""
     yield _below(environment, "data", str(environment.defaults["DataPrefix"]))
-    for extra in load_spec(default_workload()).inputs:
+    for extra in environment.spec.inputs:
         prefix = str(environment.defaults.get(extra.parameter, c.NO_FOLDER))
         if prefix != c.NO_FOLDER:
             yield _below(environment, extra.channel, prefix)
@@ -49,7 +48,7 @@ def seeds(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """The objects that the first run reads before any run has written them."""
     client = environment.client("s3")
     missing = []
-    for key in load_spec(default_workload()).all_seed_objects:
+    for key in environment.spec.all_seed_objects:
         listed = client.list_objects_v2(Bucket=environment.artifact_bucket, Prefix=key, MaxKeys=1)
         if key not in [item["Key"] for item in listed.get("Contents", [])]:
             missing.append(key)
@@ -62,7 +61,7 @@ def seeds(environment: DeployedEnvironment) -> Iterator[CheckResult]:
             environment.invoke("Approval"),
         )
     else:
-        yield CheckResult("seed objects", OK, f"{len(load_spec(default_workload()).all_seed_objects)} are there")
+        yield CheckResult("seed objects", OK, f"{len(environment.spec.all_seed_objects)} are there")
 
 
 def outputs(environment: DeployedEnvironment) -> Iterator[CheckResult]:

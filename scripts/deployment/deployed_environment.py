@@ -9,6 +9,14 @@ from functools import cached_property
 from typing import Any
 
 from pipeline.contract.code_version import all_steps
+from pipeline.contract.spec import Spec
+from pipeline.contract.workload import (
+    WORKLOAD_KEY,
+    WORKLOAD_VARIABLE,
+    configured_workload,
+    default_workload,
+    load_spec,
+)
 from scripts.cloud.connection import AwsError, DeployedPipeline
 
 
@@ -42,6 +50,23 @@ class DeployedEnvironment:
         return self.name.rpartition("-")[2]
 
     @cached_property
+    def workload(self) -> str:
+        """What the deployed definition tells its jobs; the default one where it tells them none."""
+        told = (step["Arguments"].get("Environment", {}) for step in self.steps("Processing", "Training"))
+        return next((str(names[WORKLOAD_VARIABLE]) for names in told if WORKLOAD_VARIABLE in names), default_workload())
+
+    @property
+    def spec(self) -> Spec:
+        """The spec of the deployed workload."""
+        return load_spec(self.workload)
+
+    @property
+    def deploy(self) -> str:
+        """The command that deploys it again."""
+        other = f" -c {WORKLOAD_KEY}={self.workload}" if self.workload != configured_workload() else ""
+        return f"npx cdk deploy -c env={self.env}{other}"
+
+    @cached_property
     def stack(self) -> Mapping[str, Any]:
         """As CloudFormation describes it; raises AwsError where there is none."""
         client = self.client("cloudformation")
@@ -52,7 +77,7 @@ class DeployedEnvironment:
                 raise
             raise AwsError(
                 f"there is no stack {self.name} in {self.deployed.region}: the pipeline was not deployed by this "
-                f"project, or its stack is gone. Deploy it: npx cdk deploy -c env={self.env}"
+                f"project, or its stack is gone. Deploy it: {self.deploy}"
             ) from error
         return stack
 

@@ -68,7 +68,7 @@ def subscriptions(environment: DeployedEnvironment) -> Iterator[CheckResult]:
                 name,
                 WARNING,
                 f"no address gets emails about {what}",
-                f"set {setting} of {environment.env} in cdk.json, then npx cdk deploy -c env={environment.env}",
+                f"set {setting} of {environment.env} in cdk.json, then {environment.deploy}",
             )
         else:
             yield CheckResult(name, OK, f"{', '.join(confirmed)} confirmed")

@@ -30,7 +30,7 @@ def image(environment: DeployedEnvironment) -> Iterator[CheckResult]:
         str(step["Arguments"]["AlgorithmSpecification"]["TrainingImage"]) for step in environment.steps("Training")
     )
     again = (
-        f"npx cdk deploy -c env={environment.env} builds and pushes it as SageMaker takes it; "
+        f"{environment.deploy} builds and pushes it as SageMaker takes it; "
         "a prebuilt one (image_uri): python -m scripts.build_image --push REPOSITORY"
     )
     named = _URI.fullmatch(uri)

@@ -15,7 +15,6 @@ from pipeline.contract.promotion import (
     read_approvals,
     update_approvals,
 )
-from pipeline.contract.workload import default_workload, load_spec
 from scripts.deployment.check_result import FAILED, OK, WARNING, CheckResult
 from scripts.deployment.deployed_environment import DeployedEnvironment
 
@@ -33,7 +32,7 @@ def champion(environment: DeployedEnvironment) -> Iterator[CheckResult]:
         reason = f"champion/ names version {there or 'none'}, the registry's choice is {expected or 'none'}"
         yield CheckResult("champion", FAILED, reason, follow)
     elif found is None or expected is None:
-        spec = load_spec(default_workload())
+        spec = environment.spec
         yield CheckResult(
             "champion", OK, f"no version is approved: the {spec.fallback or spec.baseline} baseline predicts"
         )

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator
 
 from pipeline.contract.code_version import definition_file
-from pipeline.contract.workload import default_workload
 from pipeline.definition.service_rules import check_definition
 from scripts.deployment.check_result import FAILED, OK, WARNING, CheckResult
 from scripts.deployment.deployed_environment import DeployedEnvironment
@@ -15,7 +14,7 @@ from scripts.deployment.deployed_environment import DeployedEnvironment
 def stack(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """The stack's status."""
     found = environment.stack
-    status, deploy = found["StackStatus"], f"npx cdk deploy -c env={environment.env}"
+    status, deploy = found["StackStatus"], environment.deploy
     when = f"{found.get('LastUpdatedTime') or found['CreationTime']:%Y-%m-%d %H:%M} UTC"
     if status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         yield CheckResult("stack", OK, f"{environment.name} in {environment.deployed.region} is {status} since {when}")
@@ -29,16 +28,16 @@ def stack(environment: DeployedEnvironment) -> Iterator[CheckResult]:
 def definition(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """SageMaker's rules, applied to the definition as it is deployed, and the checkout that it came from."""
     for found in check_definition(environment.definition):
-        yield CheckResult("definition", FAILED, str(found), f"npx cdk deploy -c env={environment.env}")
+        yield CheckResult("definition", FAILED, str(found), environment.deploy)
     tags = environment.deployed.client.list_tags(ResourceArn=environment.deployed.arn)["Tags"]
     deployed = next((tag["Value"] for tag in tags if tag["Key"] == "definition-hash"), "unknown")
-    ours = hashlib.sha256(definition_file(default_workload()).read_bytes()).hexdigest()
+    ours = hashlib.sha256(definition_file(environment.workload).read_bytes()).hexdigest()
     if deployed != ours:
         yield CheckResult(
             "definition",
             WARNING,
             f"deployed is definition {deployed[:12]}, this checkout has {ours[:12]}",
-            f"npx cdk deploy -c env={environment.env}, or git checkout the revision that the tag git-revision names",
+            f"{environment.deploy}, or git checkout the revision that the tag git-revision names",
         )
     else:
         yield CheckResult("definition", OK, f"{ours[:12]}, as in this checkout, and SageMaker's rules hold")

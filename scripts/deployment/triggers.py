@@ -22,7 +22,7 @@ def schedule(environment: DeployedEnvironment) -> Iterator[CheckResult]:
             "schedule",
             WARNING,
             f"{expression} is disabled, so no run starts automatically",
-            f'set "enabled": true of {environment.env} in cdk.json, then npx cdk deploy -c env={environment.env}',
+            f'set "enabled": true of {environment.env} in cdk.json, then {environment.deploy}',
         )
         return
     coming = next_start(expression, ZoneInfo(zone), datetime.now(UTC))

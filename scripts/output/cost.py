@@ -14,7 +14,7 @@ from pipeline.cost.run_cost import SLOW_STARTUP_SECONDS, RunCost
 class EstimateBasis:
     """The inputs of an estimate."""
 
-    environment: str
+    pipeline: str
     enabled: bool
     prices: Prices
     origin: str
@@ -23,7 +23,7 @@ class EstimateBasis:
 
 def page(found: Estimate, basis: EstimateBasis) -> list[str]:
     """The estimate for people."""
-    title = f"retraining-{basis.environment} in {basis.prices.region}, US dollars, list prices of {basis.prices.as_of}"
+    title = f"{basis.pipeline} in {basis.prices.region}, US dollars, list prices of {basis.prices.as_of}"
     return [
         title,
         "",
@@ -101,7 +101,7 @@ def as_object(found: Estimate, basis: EstimateBasis) -> dict[str, Any]:
         return {"dollars": one.dollars, "instance_hours": one.instance_hours, "jobs": jobs_of_it}
 
     return {
-        "environment": basis.environment,
+        "pipeline": basis.pipeline,
         "region": basis.prices.region,
         "prices_as_of": basis.prices.as_of,
         "startup_seconds": basis.startup_seconds,

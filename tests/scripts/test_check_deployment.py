@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from botocore.exceptions import ClientError
 
 from infra.settings.schedule_expression import next_start
+from pipeline.contract.workload import read_definition
 from scripts.check_deployment import CHECKS, _checked
+from scripts.cloud.connection import DeployedPipeline
 from scripts.deployment.check_result import EXIT_CODES, FAILED, OK, WARNING, CheckResult, worst
+from scripts.deployment.deployed_environment import DeployedEnvironment
 from scripts.deployment.emails_delivered import overdue_emails
 from scripts.deployment.last_run import overdue
 from scripts.deployment.sample_emails import SUBJECT_LIMIT, documented
@@ -40,6 +44,25 @@ def test_the_next_start_is_that_of_the_schedules_own_zone(expression: str, zone:
     found = next_start(expression, ZoneInfo(zone), NOW)
     assert found is not None
     assert f"{found:%Y-%m-%d %H:%M}" == expected
+
+
+class Known(DeployedPipeline):
+    """A pipeline whose deployed definition is a committed one."""
+
+    def definition(self, version: int | None = None) -> dict[str, Any]:
+        return read_definition("churn" if "churn" in self.name else "nba")
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "deploy"),
+    [
+        ("retraining-prod", "games", "npx cdk deploy -c env=prod"),
+        ("retraining-churn-dev", "customers", "npx cdk deploy -c env=dev -c workload=churn"),
+    ],
+)
+def test_the_deployed_definition_says_of_which_workload_it_is(name: str, rows: str, deploy: str) -> None:
+    environment = DeployedEnvironment(Known(name, "", "", None, None))  # type: ignore[arg-type] # no client is called
+    assert (environment.spec.rows, environment.deploy) == (rows, deploy)
 
 
 def test_a_rate_counts_from_its_creation() -> None:
