@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.contract.container import StepError
 from pipeline.contract.names import ROW_ID, TARGET, TIME
 from pipeline.ingest.known import known_on
-from pipeline.workloads.churn.spec import CHANNELS, PLANS, SPEC
+from pipeline.workloads.churn.spec import SPEC
 
 FloatArray = NDArray[np.float64]
 
@@ -23,8 +23,8 @@ USUAL_RATE: Final = 0.25  # while no version is approved
 
 def forecast(results: pa.Table, ids: Sequence[str], since: date) -> FloatArray:
     """Cancellation probabilities of the shape (ids,); raises StepError for an id without a label known before it."""
-    rows = results.select([ROW_ID, TIME, TARGET]).to_pandas().set_index(ROW_ID)
-    rows["segment"] = _segments(results)
+    rows = results.select([ROW_ID, TIME, TARGET, "plan", "channel"]).to_pandas().set_index(ROW_ID)
+    rows["segment"] = rows["plan"] + " " + rows["channel"]
     day = rows[TIME].to_numpy().astype("datetime64[D]")
     asked = rows.loc[list(ids)]
     month = asked[TIME].to_numpy().astype("datetime64[M]").astype("datetime64[D]")
@@ -33,20 +33,13 @@ def forecast(results: pa.Table, ids: Sequence[str], since: date) -> FloatArray:
         past = rows[known_on(day, first, SPEC.label_delay_days)]
         if past.empty:
             raise StepError(f"no cancellation was known before {first}: there is nothing to compare the candidate with")
-        sums = (
-            past.groupby("segment")[TARGET].agg(["sum", "count"]).reindex(range(len(PLANS) * len(CHANNELS))).fillna(0)
-        )
-        rates = (sums["sum"] + PRIOR_ROWS * past[TARGET].mean()) / (sums["count"] + PRIOR_ROWS)
+        rate, segments = past[TARGET].mean(), past.groupby("segment")[TARGET].agg(["sum", "count"])
+        rates = (segments["sum"] + PRIOR_ROWS * rate) / (segments["count"] + PRIOR_ROWS)
         here = month == first
-        predicted[here] = rates.to_numpy()[asked.loc[here, "segment"]]
+        predicted[here] = asked.loc[here, "segment"].map(rates).fillna(rate)
     return predicted
 
 
 def fallback(upcoming: pa.Table) -> FloatArray:
     """The usual rate of cancellations."""
     return np.full(upcoming.num_rows, USUAL_RATE)
-
-
-def _segments(results: pa.Table) -> NDArray[np.int64]:
-    plan, channel = (results[name].to_pylist() for name in ("plan", "channel"))
-    return np.array([PLANS.index(p) * len(CHANNELS) + CHANNELS.index(c) for p, c in zip(plan, channel, strict=True)])

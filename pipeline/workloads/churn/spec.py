@@ -33,9 +33,7 @@ SPEC: Final = Spec(
         Column("monthly_fee", low=0, high=1000),
         Column("price_change", low=-1, high=1),  # of the renewed contract, as a share of the fee
         Column("tickets", type="integer", low=0, high=200),  # to the help desk in 90 days
-        Column(
-            "active_days", type="integer", low=0, high=30, missing=True
-        ),  # of the last 30; not all agree to be counted
+        Column("active_days", type="integer", low=0, high=30, missing=True),  # of those who let their use be counted
         Column("usage_trend", low=-10, high=10, missing=True),  # log of this month's use over that of three months ago
         Column("satisfaction", type="integer", low=0, high=10, missing=True),  # of those who answered the survey
     ),
