@@ -38,6 +38,8 @@ from scripts.workload_writer.telling import Baseline, find_baseline, find_leak
 
 MIN_EVALUATED: Final = 100
 FEWEST_BLOCKS: Final = 15  # days: an interval from fewer blocks says too little
+WINDOW_DAYS: Final = 28
+LEAST_CLAIMS: Final[Mapping[Unit, int]] = {"row": 50, "day": 14, "week": 10}  # that the monitor judges a champion on
 EVALUATED_DAYS: Final = 92  # of many rows a day; of fewer, a third of all rows, and 5,000 at most
 TREES: Final[Mapping[str, int | float]] = {
     "BoostingRounds": 150,
@@ -255,7 +257,7 @@ def _fitted(spec: Spec, rows: pd.DataFrame, unused: Mapping[str, str]) -> Inferr
         baseline=f"the {words} of {target}{by}",
         baseline_meaning=f"the {words} of {target}{by}, in the labels known before the month",
         unit=unit,
-        monitor=replace(spec.monitor, claims=unit),
+        monitor=_monitor(spec.monitor, unit, days),
         defaults={
             "MinRows": min(_rounded(len(rows) // 2), 10_000),
             "WalkForwardRows": wanted,
@@ -269,6 +271,20 @@ def _fitted(spec: Spec, rows: pd.DataFrame, unused: Mapping[str, str]) -> Inferr
     y = rows[c.TARGET].to_numpy(dtype=np.float64)
     seen = f"{len(rows):,} rows with a label, {days.min()} to {days.max()}; {n:,} of them evaluated"
     return Inferred(fitted, unused, baseline, float(f"{y.mean():.3g}"), float(f"{y.std():.3g}"), seen)
+
+
+def _monitor(monitor: MonitorSpec, unit: Unit, days: NDArray[np.datetime64]) -> MonitorSpec:
+    """Features of four weeks against those of a year, where there are so many rows: shorter ones see a cycle drift."""
+    recent = int(np.count_nonzero(days > days[-1] - WINDOW_DAYS))
+    window = max(monitor.window_rows, _rounded(min(recent, len(days) // 10)))
+    return replace(
+        monitor,
+        claims=unit,
+        min_rows=LEAST_CLAIMS[unit],
+        window_rows=window,
+        min_window_rows=max(monitor.min_window_rows, window // 2),
+        max_periods=13,
+    )
 
 
 def _bias_limit(spec: Spec, shift: float) -> dict[str, float]:

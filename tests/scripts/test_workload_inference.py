@@ -48,6 +48,11 @@ def test_a_range_leaves_room_and_what_grows_with_time_has_no_upper_end(readings:
     assert (counter.type, counter.low, counter.high) == ("integer", 0, None)
 
 
+def test_the_monitor_compares_four_weeks_and_waits_for_few_claims(readings: Inferred) -> None:
+    monitor = readings.spec.monitor
+    assert (monitor.claims, monitor.min_rows, monitor.window_rows) == ("day", 14, 670)  # 28 days of 24 hours
+
+
 def test_margins_are_in_units_of_the_loss_and_a_moved_mean_raises_the_limit_of_bias(readings: Inferred) -> None:
     defaults = readings.spec.defaults
     assert defaults["NonInferiorityMargin"] == pytest.approx(0.005 * readings.baseline.loss, rel=0.05)
