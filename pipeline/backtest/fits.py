@@ -65,20 +65,20 @@ class Source:
         return digests
 
 
-def predictions_of(task: Task, margin: NDArray[np.float32]) -> FloatArray:
-    """Predictions exactly as `model.predict` gives them, from what XGBoost gives (float32)."""
-    exact = margin.astype(np.float64)
+def predictions_of(task: Task, kept: NDArray[Any]) -> FloatArray:
+    """Predictions exactly as `model.predict` gives them, from what `predict_log_odds` gave."""
+    exact = kept.astype(np.float64)
     return sigmoid(exact) if task == "binary" else exact
 
 
 class Fits:
-    """The matrix of predictions (1 + quantiles, fits, rows): XGBoost's margins, then each quantile of the target."""
+    """The matrix (1 + quantiles, fits, rows): what `predict_log_odds` gives, then each quantile of the target."""
 
     def __init__(
         self,
         keys: Sequence[FitKey],
         names: Sequence[str],
-        matrix: NDArray[np.float32],
+        matrix: NDArray[Any],
         layout: FeatureLayout,
         cache: FitCache,
         digest: str,
@@ -101,8 +101,7 @@ class Fits:
 
     def quantiles(self, row: int, begin: int, end: int) -> dict[float, FloatArray]:
         """A fit's quantiles of the target for the rows [begin, end)."""
-        found = self.matrix[1:, row, begin:end].astype(np.float64)
-        return dict(zip(self.layout.quantiles, found, strict=True))
+        return dict(zip(self.layout.quantiles, self.matrix[1:, row, begin:end], strict=True))
 
     def booster(self, row: int) -> xgb.Booster:
         """The fit itself; raises FileNotFoundError where it was removed from the cache."""
@@ -127,7 +126,7 @@ def fit_all(
     clean = sources[CLEAN]
     scored = [sources[name].digests[-1] for name in sorted({key.scored for key in wanted})]
     whole = digest(str(len(clean.target)), *scored, *names)
-    target = cache.matrix("predictions", whole)
+    target = cache.matrix("kept", whole)
     if not target.exists():
         _fill(target, wanted, names, sources, hyperparameters, cache, jobs=jobs, progress=progress)
     else:
@@ -158,7 +157,8 @@ def _fill(
     clean = sources[CLEAN]
     inputs = {name: _keep_input(cache, source) for name, source in sources.items()}
     shape = (1 + len(clean.layout.quantiles), len(keys), len(clean.target))
-    np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=shape).flush()
+    dtype = np.float64 if clean.layout.quantiles else np.float32  # XGBoost has no more, and a quantile is a sum
+    np.lib.format.open_memmap(partial, mode="w+", dtype=dtype, shape=shape).flush()
     tasks = [range(start, min(start + _CHUNK, len(keys))) for start in range(0, len(keys), _CHUNK)]
     arguments = (keys, names, inputs, clean.layout, partial, hyperparameters, cache.folder)
     n_workers = min(jobs or os.cpu_count() or 1, len(tasks))

@@ -114,11 +114,11 @@ class Service:
         """The champion's predictions for the rows [begin, end) on the state of that morning (a day)."""
         row, cache = self.fits.row(self.calendar.candidates[champion].shipped), self.fits.cache
         key = digest(self.fits.names[row], self._key, str((morning, begin, end)))
-        known = cache.load_arrays("old-state", key)
+        known = cache.load_arrays("state", key)
         if known is None:
-            known = {"margin": predict_log_odds(self.fits.booster(row), self._features_on(morning)[begin:end])}
-            cache.save_arrays("old-state", key, known)
-        return predictions_of(self.world.spec.task, known["margin"])
+            known = {"kept": predict_log_odds(self.fits.booster(row), self._features_on(morning)[begin:end])}
+            cache.save_arrays("state", key, known)
+        return predictions_of(self.world.spec.task, known["kept"])
 
     def _features_on(self, morning: int) -> FeatureMatrix:
         if morning not in self._old_features:
