@@ -42,16 +42,6 @@ def service_call(api: str) -> str:
     return f"arn:{cdk.Aws.PARTITION}:states:::{api}"
 
 
-def workflow_role(scope: Construct, construct_id: str, *, description: str) -> iam.Role:
-    """A role that only state machines of this account may assume."""
-    return iam.Role(
-        scope,
-        construct_id,
-        assumed_by=service_principal("states"),
-        description=description,
-    )
-
-
 def starting_role(scope: Construct, machine: stepfunctions.StateMachine) -> iam.IRole:
     """The role with which EventBridge rules start the workflow; CDK adds no statement to it."""
     role = iam.Role(

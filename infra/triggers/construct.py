@@ -17,7 +17,7 @@ from constructs import Construct
 from infra.alarms.alerts import FIVE_MINUTES, Alerts
 from infra.foundation.kms_keys import ENCRYPT_MESSAGES
 from infra.foundation.permissions import allow, service_principal
-from infra.foundation.state_machine import alarm_on_failure, starting_role, state_machine, workflow_role
+from infra.foundation.state_machine import alarm_on_failure, starting_role, state_machine
 from infra.foundation.storage import Storage
 from infra.settings.settings import Settings
 from infra.training.construct import Training
@@ -65,8 +65,11 @@ class Triggers(Construct):
             self.data_arrived = self._rule("DataArrived", _marker_pattern(settings, storage), "data")
 
     def _make_workflow(self, training: Training) -> None:
-        role = workflow_role(
-            self, "WorkflowRole", description=f"Starts {self._settings.pipeline_name}, one run at a time"
+        role = iam.Role(
+            self,
+            "WorkflowRole",
+            assumed_by=service_principal("states"),
+            description=f"Starts {self._settings.pipeline_name}, one run at a time",
         )
         allow(role, ["sagemaker:ListPipelineExecutions", "sagemaker:StartPipelineExecution"], [training.pipeline_arn])
         definition = workflow_definition(pipeline=training.pipeline.ref)

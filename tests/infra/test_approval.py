@@ -74,7 +74,7 @@ def test_the_asset_is_the_functions_and_what_they_share(asset: Path, root: Path)
     """No construct, no step, no bytecode: a change of those must not deploy the functions again."""
     folders = [f"infra/{name}/function" for name in FUNCTIONS] + ["infra/lambda_shared", "pipeline/contract"]
     packages = {"infra/__init__.py", "pipeline/__init__.py", *(f"infra/{name}/__init__.py" for name in FUNCTIONS)}
-    sources = {str(path.relative_to(root)) for folder in folders for path in (root / folder).glob("*.py")}
+    sources = {str(path.relative_to(root)) for folder in folders for path in (root / folder).rglob("*.py")}
     assert {str(path.relative_to(asset)) for path in asset.rglob("*") if path.is_file()} == sources | packages
 
 

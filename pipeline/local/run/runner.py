@@ -60,7 +60,7 @@ def run(
     Cache(store).prune()
     started = _new_run(plan) if resume is None else None
     events: SimpleQueue[Event] = SimpleQueue()
-    execution_id = started.execution_id if started else _existing(store, str(resume))
+    execution_id = started.execution_id if started else load_run(store, str(resume)).execution_id
     with RunLock(store, execution_id) as lock, _signals(events):
         if started is None:
             started = _resumed(plan, store, load_run(store, str(resume)))
@@ -107,10 +107,6 @@ def _new_run(plan: Plan) -> RunResult:
         started_at=time.time(),
         steps=tuple(StepResult(step.name, step.type) for step in plan.steps),
     )
-
-
-def _existing(store: Store, execution_id: str) -> str:
-    return load_run(store, execution_id).execution_id
 
 
 def _resumed(plan: Plan, store: Store, previous: RunResult) -> RunResult:
