@@ -24,7 +24,7 @@ from pipeline.contract.workload import WORKLOADS
 from pipeline.ingest.quarantine import BadData
 from scripts.run_local import JsonCommand, python, refuse
 from scripts.workload_writer.columns import Refusal
-from scripts.workload_writer.infer import Inferred, Wish, infer
+from scripts.workload_writer.infer import Inferred, Options, infer
 from scripts.workload_writer.install import install
 from scripts.workload_writer.render import TEST, sources
 
@@ -136,7 +136,7 @@ def main(
                 "the definition needs the SageMaker SDK, which is not installed: run make setup, then this again"
             )
         today = datetime.now(UTC).date()
-        found = infer(Wish(name, data, time, target, key, task, label_delay, group, without), today)
+        found = infer(Options(name, data, time, target, key, task, label_delay, group, without), today)
         files = sources(found)
         written = [] if dry_run else install(ROOT, name, files, TEST.format(name=name))
     except (Refusal, BadData, OSError) as error:

@@ -20,7 +20,7 @@ from pipeline.contract.spec import Column, Spec
 from pipeline.ingest.known import known_on
 
 FILE: Final = "SIMULATED.csv"  # a file of this name makes every report say that its rows are simulated
-_TELLING: Final = 5  # features that the target depends on
+_INFORMATIVE: Final = 5  # features that the target depends on
 _ANNOUNCED_DAYS: Final = 7
 _MISSING: Final = 0.05
 _STRENGTH: Final = 1.2  # of the features together, in log-odds
@@ -71,8 +71,8 @@ def _month(spec: Spec, month: np.datetime64, seed: int, rows_a_day: int, mean: f
             values, effect = _draw(column, rng, len(day))
             columns[column.name] = np.where(rng.random(len(day)) < _MISSING, "", values) if column.missing else values
             effects += [effect] if column.role == "feature" else []
-    weights = 0.8 ** np.arange(len(effects[:_TELLING]))
-    score = np.stack(effects[:_TELLING], axis=1) @ weights / math.sqrt(float(weights @ weights))
+    weights = 0.8 ** np.arange(len(effects[:_INFORMATIVE]))
+    score = np.stack(effects[:_INFORMATIVE], axis=1) @ weights / math.sqrt(float(weights @ weights))
     (target,) = spec.of_role("target")
     if spec.task == "binary":
         log_odds = math.log(mean / (1 - mean)) + _STRENGTH * score

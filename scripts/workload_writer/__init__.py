@@ -1,1 +1,1 @@
-"""From data files to the folder of a workload: what they hold (infer, telling), and its source (render, install)."""
+"""From data files to a workload: what they hold (columns, univariate, infer), and its folder (render, install)."""

@@ -34,7 +34,7 @@ from pipeline.ingest.validated import LoadRequest
 from pipeline.jobs.train import MAX_WALK_FORWARD_ROWS
 from pipeline.training.walk_forward import MIN_TRAINING_ROWS, checkpoints
 from scripts.workload_writer.columns import Refusal, Values, feature_column, target_column, time_column
-from scripts.workload_writer.telling import Baseline, find_baseline, find_leak
+from scripts.workload_writer.univariate import Baseline, find_baseline, find_leak
 
 MIN_EVALUATED: Final = 100
 FEWEST_BLOCKS: Final = 15  # days: an interval from fewer blocks says too little
@@ -53,7 +53,7 @@ TREES: Final[Mapping[str, int | float]] = {
 
 
 @dataclass(frozen=True)
-class Wish:
+class Options:
     """What the command is told."""
 
     name: str
@@ -79,33 +79,33 @@ class Inferred:
     rows: str  # in words: how many, from when to when, how many evaluated
 
 
-def infer(wish: Wish, today: date) -> Inferred:
+def infer(options: Options, today: date) -> Inferred:
     """Raises Refusal, or BadData for files that cannot be read."""
-    with _as_folder(wish.data) as folder:
-        headers = _headers(folder, wish)
-        _check_names(wish, headers)
+    with _as_folder(options.data) as folder:
+        headers = _headers(folder, options)
+        _check_names(options, headers)
         everywhere = set.intersection(*map(set, headers))
         names = list(dict.fromkeys(name for header in headers for name in header))
         raw = read_folder(folder, [Column(name, name in everywhere, type="text") for name in names]).rows
         values = {name: Values.of(name, raw[name]) for name in names}
-        time, days = time_column(values[wish.time])
-        _check_ids(wish, raw, values)
-        labelled = values[wish.target].given_rows
-        announced, delay = _labels(wish, days, labelled, np.datetime64(today))
-        target, task = target_column(values[wish.target], days, wish.task)
-        columns, unused = [time, target], dict.fromkeys(wish.without, "left out, as you said")
-        if wish.id:
-            columns.insert(0, Column(wish.id, role="id", type="text"))
+        time, days = time_column(values[options.time])
+        _check_ids(options, raw, values)
+        labelled = values[options.target].given_rows
+        announced, delay = _labels(options, days, labelled, np.datetime64(today))
+        target, task = target_column(values[options.target], days, options.task)
+        columns, unused = [time, target], dict.fromkeys(options.without, "left out, as you said")
+        if options.id:
+            columns.insert(0, Column(options.id, role="id", type="text"))
         for name in names:
-            if name not in {wish.id, wish.time, wish.target, *unused}:
+            if name not in {options.id, options.time, options.target, *unused}:
                 found = feature_column(values[name], days, required=name in everywhere)
-                if isinstance(found, str) and name == wish.group:
+                if isinstance(found, str) and name == options.group:
                     found = Column(name, role="group", type="text", missing=not values[name].given_rows.all())
                 if isinstance(found, str):
                     unused[name] = found
                 else:
                     columns.append(found)
-        spec = _spec(wish, tuple(columns), task, announced, delay)
+        spec = _spec(options, tuple(columns), task, announced, delay)
         if not spec.of_role("feature"):
             why = "; ".join(f"{name}: {reason}" for name, reason in unused.items())
             raise Refusal(f"no column can be a feature ({why}): add columns of numbers, flags or categories")
@@ -130,7 +130,7 @@ def _as_folder(data: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _headers(folder: Path, wish: Wish) -> list[list[str]]:
+def _headers(folder: Path, options: Options) -> list[list[str]]:
     """The columns of each file; raises BadData where no file can be read."""
     found = []
     for file in look_into(folder).files:
@@ -143,46 +143,46 @@ def _headers(folder: Path, wish: Wish) -> list[list[str]]:
                     line = next(line for line in text if line.strip())
                 found.append([cell.strip() for cell in next(csv.reader([line]))])
     if not found or any(len(header) < 2 for header in found):
-        read_folder(folder, [Column(name, type="text") for name in (wish.time, wish.target)])  # says what is wrong
+        read_folder(folder, [Column(name, type="text") for name in (options.time, options.target)])
         raise BadData("the files have one column: a time, a target and features are needed")
     return found
 
 
-def _check_names(wish: Wish, headers: Sequence[Sequence[str]]) -> None:
+def _check_names(options: Options, headers: Sequence[Sequence[str]]) -> None:
     known = list(dict.fromkeys(name for header in headers for name in header))
-    options = {"--time": wish.time, "--target": wish.target, "--id": wish.id, "--group": wish.group}
-    named = [*options.items(), *(("--without", name) for name in wish.without)]
+    named = [("--time", options.time), ("--target", options.target), ("--id", options.id), ("--group", options.group)]
+    named += [("--without", name) for name in options.without]
     for option, name in named:
         if name and name not in known:
             close = get_close_matches(name.lower(), [one.lower() for one in known], n=1)
             hint = next((f' (did you mean "{one}"?)' for one in known if close and one.lower() == close[0]), "")
             raise Refusal(f'{option}: there is no column "{name}"{hint}: there are {", ".join(known)}')
-    twice = [name for name in (wish.id, wish.time, wish.target, *wish.without) if name]
+    twice = [name for name in (options.id, options.time, options.target, *options.without) if name]
     if len(set(twice)) < len(twice):
         raise Refusal("--id, --time, --target and --without name one column twice: give each its own")
 
 
-def _check_ids(wish: Wish, raw: pd.DataFrame, values: Mapping[str, Values]) -> None:
+def _check_ids(options: Options, raw: pd.DataFrame, values: Mapping[str, Values]) -> None:
     """Rows that say the same are one; the label may be missing in one of them."""
-    others = [name for name in values if name != wish.target]
+    others = [name for name in values if name != options.target]
     distinct = raw.drop_duplicates(others).index
-    key = wish.id or wish.time
+    key = options.id or options.time
     codes = pd.Series(values[key].codes[distinct])
     again = codes.duplicated(keep=False)
-    if wish.id and not values[key].given_rows.all():
+    if options.id and not values[key].given_rows.all():
         raise Refusal(f"--id {key}: {(~values[key].given_rows).sum():,} rows have none: give each row its own")
     if not again.any():
         return
     example, n = values[key].texts[codes[again].iloc[0]], int((codes == codes[again].iloc[0]).sum())
     unique = [name for name in others if len(values[name].words) == len(raw) and name != key]
     hint = f"--id {unique[0]} would do" if unique else "add a column that is different in each row, made of its keys"
-    if wish.id:
+    if options.id:
         raise Refusal(f'--id {key}: "{example}" is in {n} rows that differ, and an id names one row: {hint}')
     raise Refusal(f'without --id the time names a row, and {key} "{example}" is in {n} rows that differ: {hint}')
 
 
 def _labels(
-    wish: Wish, days: NDArray[np.datetime64], labelled: NDArray[np.bool_], today: np.datetime64
+    options: Options, days: NDArray[np.datetime64], labelled: NDArray[np.bool_], today: np.datetime64
 ) -> tuple[bool, int]:
     """Whether rows are announced, and after how many days the newest label is there.
 
@@ -191,33 +191,33 @@ def _labels(
     late = days > today
     if (late & labelled).any():
         raise Refusal(
-            f"--time {wish.time}: {(late & labelled).sum():,} rows with a label are in the future, up to "
-            f"{days[late].max()}: is {wish.time} the time at which a row's features are known?"
+            f"--time {options.time}: {(late & labelled).sum():,} rows with a label are in the future, up to "
+            f"{days[late].max()}: is {options.time} the time at which a row's features are known?"
         )
     if not labelled.any():
-        raise Refusal(f"--target {wish.target}: no row has a value")
+        raise Refusal(f"--target {options.target}: no row has a value")
     newest = min(np.nanmax(days[~late]), today - 1)
     delay = max(0, int((newest - np.nanmax(days[labelled])).astype(int)))
-    delay = delay if wish.label_delay is None else wish.label_delay
+    delay = delay if options.label_delay is None else options.label_delay
     return bool(late.any()) or delay == 0, delay
 
 
-def _spec(wish: Wish, columns: tuple[Column, ...], task: Task, announced: bool, delay: int) -> Spec:
+def _spec(options: Options, columns: tuple[Column, ...], task: Task, announced: bool, delay: int) -> Spec:
     """All but what depends on validated rows."""
-    group = next((column for column in columns if column.name == wish.group), None)
+    group = next((column for column in columns if column.name == options.group), None)
     return Spec(
-        name=wish.name,
-        title=wish.name.replace("_", " ").capitalize(),
+        name=options.name,
+        title=options.name.replace("_", " ").capitalize(),
         row="row",
         rows="rows",
         task=task,
-        event=wish.target if task == "binary" else f"the {wish.target}",
-        prediction=re.sub(r"\W|^(?=\d)", "_", f"{wish.target}_{'probability' if task == 'binary' else 'forecast'}"),
+        event=options.target if task == "binary" else f"the {options.target}",
+        prediction=re.sub(r"\W|^(?=\d)", "_", f"{options.target}_{'probability' if task == 'binary' else 'forecast'}"),
         columns=columns,
         baseline="",
         baseline_meaning="",
         time_zone="UTC",
-        data_prefix=wish.name,
+        data_prefix=options.name,
         unit="row",
         label_delay_days=delay,
         announced=announced,

@@ -11,14 +11,14 @@ import pytest
 from churn_files import churn_rows
 
 from pipeline.contract.spec import Column
-from scripts.workload_writer.infer import Inferred, Wish, infer
+from scripts.workload_writer.infer import Inferred, Options, infer
 
 TODAY = date(2026, 3, 1)
 
 
 def of_churn(folder: Path, rows: pd.DataFrame, target: str = "churned") -> Inferred:
     rows.to_csv(folder / "rows.csv", index=False)
-    return infer(Wish("flow", folder / "rows.csv", "day", target, id="customer"), TODAY)
+    return infer(Options("flow", folder / "rows.csv", "day", target, id="customer"), TODAY)
 
 
 def column(found: Inferred, name: str) -> Column:
@@ -33,7 +33,7 @@ def readings(tmp_path_factory: pytest.TempPathFactory) -> Inferred:
     level = 2e9 + 1e8 * wind + 1e8 * rng.normal(size=n) + 4e8 * (np.arange(n) > n - 1500)
     counter = np.arange(n) * 5 + rng.integers(0, 9, n)
     pd.DataFrame({"at": at, "wind": wind, "counter": counter, "level": level}).to_parquet(folder / "rows.parquet")
-    return infer(Wish("flow", folder, "at", "level"), TODAY)
+    return infer(Options("flow", folder, "at", "level"), TODAY)
 
 
 def test_rows_without_an_id_are_told_apart_by_their_time(readings: Inferred) -> None:
@@ -72,7 +72,7 @@ def test_a_column_that_one_file_does_not_have_may_be_left_out(tmp_path: Path) ->
     rows = churn_rows()
     rows.head(900).drop(columns="fee").to_csv(tmp_path / "a.csv", index=False)
     rows.tail(-900).to_csv(tmp_path / "b.csv", index=False)
-    found = infer(Wish("flow", tmp_path, "day", "churned", id="customer"), TODAY)
+    found = infer(Options("flow", tmp_path, "day", "churned", id="customer"), TODAY)
     fee = column(found, "fee")
     assert (fee.required, fee.missing) == (False, True)
 
@@ -88,5 +88,5 @@ def test_a_bad_value_in_a_thousand_is_for_the_quarantine_and_more_are_named(tmp_
 def test_a_group_of_many_values_is_no_feature(tmp_path: Path) -> None:
     rows = churn_rows().assign(shop=lambda rows: "shop " + (rows.index % 400).astype(str))
     rows.to_csv(tmp_path / "rows.csv", index=False)
-    found = infer(Wish("flow", tmp_path, "day", "churned", id="customer", group="shop"), TODAY)
+    found = infer(Options("flow", tmp_path, "day", "churned", id="customer", group="shop"), TODAY)
     assert (column(found, "shop").role, found.spec.monitor.groups) == ("group", {"shop": 1.0})
