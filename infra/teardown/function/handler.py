@@ -29,7 +29,7 @@ NO_WRITES: Final = "NoWritesWhileItGoes"
 _SPARE_MS: Final = 20_000  # to answer CloudFormation before Lambda ends the function
 _POLL_SECONDS: Final = 2.0
 _GONE: Final = ("NoSuchBucket", "ResourceNotFound", "ValidationException", "ValidationError")
-_RETRIES: Final = Config(retries={"mode": "standard", "max_attempts": 10})
+_MAX_ATTEMPTS: Final = 10
 
 
 class OutOfTimeError(Exception):
@@ -63,8 +63,9 @@ def remove(event: Mapping[str, Any], context: LambdaContext) -> None:
         return
     contents = Contents.of(event["ResourceProperties"])
     partition = context.invoked_function_arn.split(":")[1]
-    s3: Boto3Client = boto3.client("s3", config=_RETRIES)
-    sagemaker: Boto3Client = boto3.client("sagemaker", config=_RETRIES)
+    retrying = Config(retries={"mode": "standard", "max_attempts": _MAX_ATTEMPTS})  # a client changes its config
+    s3: Boto3Client = boto3.client("s3", config=retrying)
+    sagemaker: Boto3Client = boto3.client("sagemaker", config=retrying)
     deadline = Deadline(context)
     deadline.repeat(
         partial(stop_runs, sagemaker, contents.pipeline), f"runs of {contents.pipeline} that have not stopped"

@@ -196,7 +196,7 @@ def test_two_hosts_may_write_the_same_and_not_different_things_to_a_file(bench: 
         assert result.status == status
     assert reason_of(result) == (
         "algo-1 and algo-2 both wrote processing/out/file, and not the same: "
-        "let one host write it, or give each a name of its own"
+        "let one host write it, or give each its own name"
     )
 
 
