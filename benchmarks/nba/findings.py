@@ -165,7 +165,7 @@ def _head(done: Backtest) -> list[str]:
         f"{every.counts['failed_gate']} times instead of {ours.counts['failed_gate']}, each an email to who is on call "
         f"({every.oncall_emails_a_month:.2f} a month instead of {ours.oncall_emails_a_month:.2f}).",
         f"- Jobs cost ${ours.dollars_a_month:.2f} a month instead of ${every.dollars_a_month:.2f}: the fixed costs of the account "
-        "costs more than either, so emails and trust decide, not dollars.",
+        "are more than either, so emails and trust decide, not dollars.",
         "",
     ]
 
