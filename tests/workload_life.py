@@ -197,7 +197,8 @@ class WorkloadLife:
     @classmethod
     def planted_in(cls, spec: Spec) -> Column:
         """The feature whose values are changed: the first number that always has a value."""
-        return next(column for column in spec.of_role("feature") if column.type == "number" and not column.missing)
+        numbers = (column for column in spec.of_role("feature") if column.type in ("number", "integer"))
+        return next(column for column in numbers if not column.missing)
 
     @classmethod
     def plant_leak(cls, spec: Spec, rows: pd.DataFrame) -> None:

@@ -80,8 +80,9 @@ def bad_columns_are_refused(s: Subject) -> None:
     """A missing column is refused by file and name, a bad cell by file, line, column, value and rule."""
     source = s.csv_files()[0]
     header, *lines = read_cells(source)
-    lines = lines[:ROWS_OF_DAMAGE]
     here = [column for column in s.spec.columns if column.name in header]
+    planned = [(column, kind, text) for column in here for kind, text in damages(column)]
+    lines = lines[: max(ROWS_OF_DAMAGE, len(planned) + 1)]
     for column in here:
         if column.required:
             place, at = s.folder / "missing" / column.name, header.index(column.name)
@@ -93,7 +94,6 @@ def bad_columns_are_refused(s: Subject) -> None:
                 says = str(error)
             if source.name not in says or column.name not in says:
                 s.fail("data.py", f"{source.name} without the column {column.name} is not refused by name, but: {says}")
-    planned = [(column, kind, text) for column in here for kind, text in damages(column)]
     for line, (column, _, text) in zip(lines[1:], planned, strict=False):
         line[header.index(column.name)] = text
     write_cells(s.folder / "damaged" / source.name, [header, *lines])
