@@ -25,9 +25,10 @@ ANOTHER_USER = 12345
 def program(root: Path, tmp_path: Path) -> Path:
     """A copy of the entry point with steps of the test's own: prepare reads its program from the environment."""
     package = tmp_path / "pipeline"
-    (package / "jobs").mkdir(parents=True)
+    for folder in ("jobs", "workloads"):
+        (package / folder).mkdir(parents=True)
     shutil.copytree(root / "pipeline" / "contract", package / "contract")
-    for name in ("__init__.py", "jobs/__init__.py", "jobs/entrypoint.py"):
+    for name in ("__init__.py", "jobs/__init__.py", "jobs/entrypoint.py", "workloads/__init__.py"):
         shutil.copy(root / "pipeline" / name, package / name)
     for step in ("prepare", "train"):
         (package / "jobs" / f"{step}.py").write_text("import os\nexec(os.environ['STEP'])\n")

@@ -166,8 +166,8 @@ def test_a_file_whose_rows_are_bad_is_refused_where_all_together_are_few(load: L
 def test_each_row_of_each_file_is_accounted_for(load: Load) -> None:
     loaded = load({"a.csv": HEADER + GOOD + OTHER + "\n1,2\n", "b.csv": HEADER + GOOD + OTHER.replace("90", "x")})
     a, b = loaded.files
-    assert (a.games, a.replaced, a.bad_rows, a.lines.blank, a.lines.lines) == (2, 0, 1, 1, 5)
-    assert (b.games, b.replaced, b.bad_rows, b.rows) == (0, 1, 1, 2)
+    assert (a.kept, a.replaced, a.bad_rows, a.lines.blank, a.lines.lines) == (2, 0, 1, 1, 5)
+    assert (b.kept, b.replaced, b.bad_rows, b.rows) == (0, 1, 1, 2)
 
 
 @pytest.mark.parametrize("keep", [1, 30, -1])
