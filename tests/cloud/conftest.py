@@ -135,11 +135,13 @@ def redeployed(cdk: Cdk, deployed: Deployed, root: Path, tmp_path_factory: pytes
     file = project / "pipeline" / "workloads" / "nba" / "definition.json"
     definition = json.loads(file.read_text(encoding="utf-8"))
     depth = next(p for p in definition["Parameters"] if p["Name"] == "MaxDepth")
-    parameters = project / "pipeline" / "contract" / "parameters.py"
-    text, declared = parameters.read_text(encoding="utf-8"), f'Parameter("MaxDepth", {depth["DefaultValue"]}, '
-    assert declared in text
     depth["DefaultValue"] += 1
-    parameters.write_text(text.replace(declared, f'Parameter("MaxDepth", {depth["DefaultValue"]}, '), encoding="utf-8")
+    spec = project / "pipeline" / "workloads" / "nba" / "spec.py"
+    text, declared = spec.read_text(encoding="utf-8"), "    defaults={\n"
+    assert declared in text
+    spec.write_text(
+        text.replace(declared, f'{declared}        "MaxDepth": {depth["DefaultValue"]},\n'), encoding="utf-8"
+    )
     file.write_text(json.dumps(definition), encoding="utf-8")
     assert "(no changes)" not in cdk.deploy(project)
     return project
