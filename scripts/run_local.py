@@ -321,7 +321,9 @@ def main(
         shown_store = store or (opened.root if other else None)
         show(outcome, result, f"{python()} -m scripts.review_model", shown_store, progress_shown=on_screen)
     if result.status != SUCCEEDED:
-        again = ["--workload", workload] if workload else []
+        # also where the variable named it, as `make run WORKLOAD=` does: the next shell does not have it
+        other = default_workload() != configured_workload()
+        again = ["--workload", default_workload()] if workload or other else []
         again += ["--events", str(events)] if events else []
         again += ["--docker"] * docker + ["--image", image] * (image != IMAGE)
         again += ["--spark-image", spark_image] * (spark_image != SPARK_IMAGE)

@@ -140,3 +140,15 @@ def test_bad_data_is_named_with_places_that_can_be_opened_and_nothing_a_terminal
     assert place and pd.read_csv(place[1])["value"].tolist() == [r"\x1b[2J\x07BOS"]
     assert "/base/processing/" not in reason
     assert "\x1b[2J" not in result.stderr and r"\x1b[2J\x07BOS" in result.stderr
+
+
+def test_how_to_resume_names_the_workload_that_only_a_variable_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKLOAD", "churn")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "rows.csv").write_text("contract_id\n1\n")
+    arguments = ["--data", str(tmp_path / "data"), "--store", str(tmp_path / "store"), "--quiet"]
+    result = CliRunner().invoke(run_local.main, arguments)
+    assert result.exit_code == 1
+    assert re.search(r"to resume: .* --resume \w+ --workload churn --data ", result.stderr)
