@@ -32,7 +32,8 @@ RULES: Final = {
 def account(engine: Engine) -> dict[str, Any]:
     """What was read and what of it is not used, in JSON types: rows read = events + repeats + bad rows + others.
 
-    Of each file: lines = 1 + rows + blank lines + continued lines, and rows = events (repeats too) + bad rows + others.
+    Of each file: lines = header (1) + rows + blank lines + continued lines, and rows = kept + collapsed + bad rows +
+    others. An event is kept in the first file (by name) that has it, and collapsed where it is repeated.
     Raises StepError where a line is no row.
     """
     files, others = _rows_by_file(engine)
@@ -43,6 +44,8 @@ def account(engine: Engine) -> dict[str, Any]:
     n_events, n_copies, n_bad = int(n_events or 0), int(n_copies or 0), int(n_bad or 0)
     games = list(engine.rows("SELECT game_id, left_out FROM games ORDER BY game_id"))
     left_out = [game for game in games if game[1]]
+    bad_rows = _count_bad_rows(engine, files) if n_bad else []
+    _tell_kept_from_collapsed(engine, files)
     return {
         "left_out": [{"name": item.name, "reason": item.reason} for item in engine.files.left_out],
         "n_rows_read": n_copies + n_bad + sum(others.values()),
@@ -52,7 +55,7 @@ def account(engine: Engine) -> dict[str, Any]:
         "n_rows_not_counted": dict(sorted(others.items())),
         "n_games": len(games),
         "n_games_left_out": len(left_out),
-        "bad_rows": _count_bad_rows(engine, files) if n_bad else [],
+        "bad_rows": bad_rows,
         "games_left_out": [{"game_id": game_id, "rule": rule} for game_id, rule in left_out[:EXAMPLES]],
         "files": [{"name": name, **counts} for name, counts in sorted(files.items())],
     }
@@ -60,13 +63,16 @@ def account(engine: Engine) -> dict[str, Any]:
 
 def _rows_by_file(engine: Engine) -> tuple[dict[str, dict[str, Any]], Counter[str]]:
     """The lines and rows of each file by its name, and the rows of each kind that is not counted."""
-    files = {file.name: {"rows": 0, "events": 0, "bad_rows": 0, "not_counted": 0} for file in engine.files.files}
+    files = {
+        file.name: {"rows": 0, "kept": 0, "collapsed": 0, "bad_rows": 0, "not_counted": 0}
+        for file in engine.files.files
+    }
     others = Counter[str]()
     for address, kind, n in engine.rows("SELECT file, kind, n_rows FROM file_rows"):
         counts = files[engine.files.name_of(address)]
         counts["rows"] += int(n)
         if kind in (None, "", *COUNTED_KINDS):
-            counts["events"] += int(n)  # bad ones are taken off later
+            counts["collapsed"] += int(n)  # bad ones and those that are kept are taken off later
         else:
             counts["not_counted"] += int(n)
             others[kind] += int(n)
@@ -88,8 +94,19 @@ def _count_bad_rows(engine: Engine, files: dict[str, dict[str, Any]]) -> list[di
             examples.append(example)
         files[name].setdefault("first_bad_row", example)
         files[name]["bad_rows"] += int(n)
-        files[name]["events"] -= int(n)
+        files[name]["collapsed"] -= int(n)
     return examples
+
+
+def _tell_kept_from_collapsed(engine: Engine, files: dict[str, dict[str, Any]]) -> None:
+    """Raises AssertionError where a file keeps more events than it has rows of them."""
+    for address, n in engine.rows("SELECT file, COUNT(*) FROM events WHERE play > 0 GROUP BY file"):
+        counts = files[engine.files.name_of(address)]
+        counts["kept"] += int(n)
+        counts["collapsed"] -= int(n)
+    wrong = next((name for name, counts in files.items() if counts["collapsed"] < 0), None)
+    if wrong is not None:
+        raise AssertionError(f"{wrong}: more events are kept than it has rows of them: {files[wrong]}")
 
 
 def refuse_bad_data(found: dict[str, Any], max_share: float, max_share_of_file: float) -> None:

@@ -79,7 +79,8 @@ SELECT
 FROM typed_events
 
 -- table: events
--- One row an event, however many files it stands in (`copies`); rows that contradict each other stay apart.
+-- One row an event, however many files it stands in (`copies`); rows that contradict each other stay apart. `file`: in
+-- which of them it counts, the first by name.
 SELECT
     game_id,
     day,
@@ -88,7 +89,8 @@ SELECT
     action_number,
     team,
     CASE WHEN broken IS NULL THEN play ELSE 0 END AS play,
-    COUNT(*) AS copies
+    COUNT(*) AS copies,
+    MIN(file) AS file
 FROM read_events
 GROUP BY 1, 2, 3, 4, 5, 6, 7
 

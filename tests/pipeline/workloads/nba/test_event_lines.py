@@ -7,6 +7,7 @@ import io
 import json
 import random
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def account_of(folder: Path, *options: str) -> dict[str, Any]:
 
 def test_lines_of_every_kind_are_accounted_for(tmp_path: Path) -> None:
     found = account_of(write_contents(tmp_path / "in", {name: content for name, (content, _) in READ.items()}))
-    files = {file.pop("name"): file for file in found["files"]}
+    files = {file["name"]: file for file in found["files"]}
     lines = {
         name: (file["lines"], file["blank_lines"], file["continued_lines"], file["rows"])
         for name, file in files.items()
@@ -38,9 +39,40 @@ def test_lines_of_every_kind_are_accounted_for(tmp_path: Path) -> None:
     assert lines == {
         name: (n, blank, continued, n - blank - continued - 1) for name, (_, (n, blank, continued)) in READ.items()
     }
-    for file in files.values():
-        assert file["rows"] == file["events"] + file["bad_rows"] + file["not_counted"]
-    assert sum(file["rows"] for file in files.values()) == found["n_rows_read"]
+    check_sums(found)
+    # all of them hold the same events, and the first by name keeps them
+    kept = {name: file["kept"] for name, file in files.items() if file["kept"]}
+    assert kept == {min(name for name in READ if not name.startswith("header_")): found["n_events"]}
+
+
+def check_sums(found: Mapping[str, Any]) -> None:
+    for file in found["files"]:
+        rows = file["kept"] + file["collapsed"] + file["bad_rows"] + file["not_counted"]
+        assert file["rows"] == rows
+        assert file.get("lines", 1 + rows) == 1 + rows + file.get("blank_lines", 0) + file.get("continued_lines", 0)
+    for total, part in (
+        ("n_rows_read", "rows"),
+        ("n_events", "kept"),
+        ("n_duplicates_collapsed", "collapsed"),
+        ("n_bad_rows", "bad_rows"),
+    ):
+        assert sum(file[part] for file in found["files"]) == found[total]
+
+
+def test_an_event_is_kept_once_and_each_repeat_is_told_by_its_file(tmp_path: Path) -> None:
+    game, bad = a_game(), event(500, "2pt", "HOM", "?", game_id="9")
+    files = {"b.csv": [*game[:9], *game[:3], bad], "a.csv": game[3:6], "c/a.parquet": [*game, bad]}
+    for name, rows in files.items():
+        write_events(tmp_path / "in" / Path(name).parent, {Path(name).name: rows})
+    found = account_of(tmp_path / "in", "--max-bad-row-share", "1")
+    check_sums(found)
+    # the fifth event is a foul, which nothing counts
+    parts = ("kept", "collapsed", "bad_rows", "not_counted")
+    assert {file["name"]: tuple(file[part] for part in parts) for file in found["files"]} == {
+        "a.csv": (2, 0, 0, 1),
+        "b.csv": (6, 5, 1, 1),
+        "c/a.parquet": (14, 8, 1, 2),
+    }
 
 
 @pytest.mark.parametrize(("name", "case"), REFUSED.items(), ids=REFUSED)
@@ -75,7 +107,14 @@ def test_a_file_of_a_few_bad_rows_among_many_good_ones_is_named(tmp_path: Path) 
     )
     found = account_of(folder, "--max-bad-row-share-of-file", "0.25")
     by_name = {file["name"]: file for file in found["files"]}
-    assert by_name["0.parquet"] == {"name": "0.parquet", "rows": 24, "events": 22, "bad_rows": 0, "not_counted": 2}
+    assert by_name["0.parquet"] == {
+        "name": "0.parquet",
+        "rows": 24,
+        "kept": 22,
+        "collapsed": 0,
+        "bad_rows": 0,
+        "not_counted": 2,
+    }
     assert by_name["more.csv"]["bad_rows"] == found["n_bad_rows"] == 5
 
 
