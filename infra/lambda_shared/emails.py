@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from infra.lambda_shared.console import s3_object
 from infra.lambda_shared.environment import Environment
 from pipeline.contract import names as c
-from pipeline.contract.console import s3_object
 from pipeline.contract.gates import signed
 
 # docs.aws.amazon.com/sns/latest/api/API_Publish.html

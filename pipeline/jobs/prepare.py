@@ -47,9 +47,9 @@ from pipeline.evaluation.news import Tonight, judge_news, read_last_evaluated, r
 from pipeline.ingest.quarantine import BadData, count_rules
 from pipeline.ingest.row_counts import took_no_part
 from pipeline.ingest.spreadsheet_text import safe_columns
-from pipeline.ingest.today import parse_as_of, today_in
 from pipeline.ingest.validated import LoadRequest, ValidatedRows, rows_digest
 from pipeline.jobs.limits import parse_limits
+from pipeline.jobs.today import parse_as_of, today_in
 from pipeline.training.champion import read_metadata
 
 EXAMPLES_OF_A_RULE = 2  # in the report; quarantine.csv holds every violation

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from pipeline.contract.console import job_log
+from infra.lambda_shared.console import job_log
 from pipeline.contract.reasons import failure_reason, processing_job
 from scripts.cloud.connection import AwsError, DeployedPipeline
 

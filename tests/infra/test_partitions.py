@@ -9,7 +9,7 @@ import pytest
 from resolved_template import ACCOUNT, Resolver, Template
 from synthesis import Synthesise
 
-from pipeline.contract.console import console
+from infra.lambda_shared.console import console
 
 PARTITIONS = {
     "aws": ("us-east-1", "amazonaws.com", "console.aws.amazon.com"),

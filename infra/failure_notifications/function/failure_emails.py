@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from infra.lambda_shared.console import console, job_log
 from infra.lambda_shared.emails import Email
-from pipeline.contract.console import console, job_log
 
 _JOBS: Final = {  # kind in the step's metadata -> (page of the console, log group)
     "ProcessingJob": ("processing-jobs", "/aws/sagemaker/ProcessingJobs"),

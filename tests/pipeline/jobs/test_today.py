@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from pipeline.contract.container import StepError
-from pipeline.ingest.today import parse_as_of, today_in
+from pipeline.jobs.today import parse_as_of, today_in
 
 NEW_YORK = "America/New_York"
 
