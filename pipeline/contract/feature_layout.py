@@ -6,7 +6,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Task = Literal["binary", "regression"]
 _METADATA_KEY: Final = "feature_layout"
@@ -71,3 +74,12 @@ class FeatureLayout:
         lists = {name: tuple(fields[name]) for name in ("features", "quantiles")}
         categories = {name: tuple(values) for name, values in fields["categories"].items()}
         return cls(**{**fields, **lists, "categories": categories})
+
+
+@dataclass(frozen=True)
+class FeatureTables:
+    """Core's columns (row_id, time, target) and the features; `labelled` in order of time, only known labels."""
+
+    labelled: pa.Table
+    upcoming: pa.Table
+    state: bytes | None = None  # what a server needs of the past

@@ -11,8 +11,9 @@ import numpy as np
 
 from pipeline.contract.container import StepError
 from pipeline.contract.feature_layout import FeatureLayout
+from pipeline.contract.hooks import Features
 from pipeline.contract.spec import Column, Spec
-from pipeline.contract.workload import Features, Workload
+from pipeline.contract.workload import Workload
 from pipeline.ingest.values import given, reader_of
 from pipeline.serving.requests import LONGEST_VALUE, BadRequestError, RequestFormat, check_each
 from pipeline.training.artifact import Artifact

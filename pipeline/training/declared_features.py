@@ -10,9 +10,8 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.contract import names as c
-from pipeline.contract.feature_layout import FeatureLayout
+from pipeline.contract.feature_layout import FeatureLayout, FeatureTables
 from pipeline.contract.spec import Spec
-from pipeline.contract.workload import FeatureTables
 from pipeline.training.declared_layout import layout_of, signature
 
 __all__ = ["features", "layout_of", "signature"]

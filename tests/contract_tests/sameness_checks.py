@@ -28,7 +28,7 @@ from contract_tests.subject import (
 )
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
-from pipeline.contract.workload import FeatureTables
+from pipeline.contract.feature_layout import FeatureTables
 from pipeline.evaluation.metrics import row_losses
 from pipeline.ingest.validated import rows_digest
 from pipeline.serving.bodies import JSON, READERS

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from training_hosts import lay_out
 
 from pipeline.contract import names as c
+from pipeline.contract.feature_layout import FeatureTables
 from pipeline.contract.parameters import HYPERPARAMETERS, parameters_of, snake_case
 from pipeline.contract.spec import Spec
-from pipeline.contract.workload import WORKLOAD_VARIABLE, FeatureTables, Workload, load_workload
+from pipeline.contract.workload import WORKLOAD_VARIABLE, Workload, load_workload
 from pipeline.evaluation.metrics import row_losses
 from pipeline.ingest.known import known_on
 from pipeline.ingest.validated import LoadRequest, ValidatedRows

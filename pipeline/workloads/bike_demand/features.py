@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.contract.feature_layout import FeatureTables
 from pipeline.contract.names import TARGET, TIME
 from pipeline.contract.spec import Spec
-from pipeline.contract.workload import FeatureTables
 from pipeline.training import declared_features, declared_layout
 
 DAYS_BEFORE: Final = 28  # that the features look back at

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
+from pipeline.contract.feature_layout import FeatureTables
 from pipeline.contract.spec import Spec
-from pipeline.contract.workload import FeatureTables
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.tables import feature_table
 from pipeline.workloads.nba.team_state.elo import (

@@ -17,10 +17,10 @@ from pipeline.backtest.candidates import ALL_PERIODS, build_calendar
 from pipeline.backtest.judgements import Alarms
 from pipeline.backtest.run import Backtest
 from pipeline.backtest.world import BacktestError, World
-from pipeline.contract.feature_layout import FeatureLayout
+from pipeline.contract.feature_layout import FeatureLayout, FeatureTables
 from pipeline.contract.names import ROW_ID, TARGET, TIME
 from pipeline.contract.spec import MonitorSpec, Spec
-from pipeline.contract.workload import FeatureTables, Workload, load_spec
+from pipeline.contract.workload import Workload, load_spec
 
 DELAY = 40  # more than a month: a checkpoint of walk-forward predictions misses a whole one
 FIRST = date(2022, 12, 1)
