@@ -25,7 +25,7 @@ QUANTILES: Final = {0.1: -1.2815515655, 0.9: 1.2815515655}  # of the normal dist
 
 
 @dataclass(frozen=True)
-class World:
+class CorrelatedHours:
     """How hours depend on each other, and what is wrong with the predictor."""
 
     day_share: float  # of the variance, that all hours of a day have in common
@@ -33,7 +33,7 @@ class World:
     shift: float = 0.0  # of all targets, in standard deviations
 
 
-def half_year(world: World, claims: Unit, seed: int) -> EvidencePath:
+def half_year(world: CorrelatedHours, claims: Unit, seed: int) -> EvidencePath:
     """The evidence after each day, of one claim for each `row`, or one for each `day`."""
     rng = np.random.default_rng(seed)
     weather = rng.normal(size=DAYS)
@@ -49,7 +49,7 @@ def half_year(world: World, claims: Unit, seed: int) -> EvidencePath:
     return evidence_by_day(Forecasts(p[rows], came[rows], day[rows]), spec.monitor)
 
 
-def first_alarms(world: World, claims: Unit, n: int = HALF_YEARS) -> list[int | None]:
+def first_alarms(world: CorrelatedHours, claims: Unit, n: int = HALF_YEARS) -> list[int | None]:
     """The first day of each half-year on which an alarm is raised; None where none is."""
     return [half_year(world, claims, seed).first_alarm() for seed in range(n)]
 
@@ -58,8 +58,8 @@ def main() -> None:
     """Print how many half-years have an alarm, and when."""
     print(f"{HALF_YEARS} half-years of {DAYS} days; half-years with an alarm (median day of the first)")
     print(f"{'the day has':<14}{'persistence':>12}{'fault':>8}{'a claim each hour':>22}{'a claim each day':>22}")
-    shares = [World(share) for share in (0.0, 0.25, 0.5, 0.75)]
-    for world in (*shares, World(0.75, persistence=0.3), World(0.75, shift=1.0)):
+    shares = [CorrelatedHours(share) for share in (0.0, 0.25, 0.5, 0.75)]
+    for world in (*shares, CorrelatedHours(0.75, persistence=0.3), CorrelatedHours(0.75, shift=1.0)):
         cells = []
         for claims in UNITS:
             found = [day for day in first_alarms(world, claims) if day is not None]

@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.timed_process import Run, growth, timed
+from benchmarks.timed_process import TimedRun, growth, timed
 from pipeline.contract import names as c
 from pipeline.jobs.prepare import MAX_ROW_GROUP, write_features
 from pipeline.workloads.nba import columns as n
@@ -69,7 +69,7 @@ def main(full: bool) -> int:
     if not REAL_GAMES.is_dir():
         print("real games not found at ../shared/data", file=sys.stderr)
         return 2
-    found: dict[tuple[Way, int], Run] = {}
+    found: dict[tuple[Way, int], TimedRun] = {}
     print("| times | games | hosts | games lie | seconds | CPU seconds | games/s | peak MB, all hosts |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as temporary:
@@ -136,7 +136,7 @@ def repeat(source: Path, folder: Path, times: int) -> None:
     writer.close()
 
 
-def train(channel: Path, folder: Path, way: Way) -> tuple[Run, str]:
+def train(channel: Path, folder: Path, way: Way) -> tuple[TimedRun, str]:
     """One training job, and where its games lay; raises CalledProcessError where it fails."""
     shutil.rmtree(folder, ignore_errors=True)
     names = [f"algo-{number + 1}" for number in range(way.hosts)]
@@ -176,7 +176,7 @@ def run_hosts(folder: Path, names: list[str]) -> int:
     return max(map(abs, codes))
 
 
-def ratios(found: dict[tuple[Way, int], Run]) -> Iterator[str]:
+def ratios(found: dict[tuple[Way, int], TimedRun]) -> Iterator[str]:
     """What each way takes at each size, in times of one host in memory."""
     for (way, times), run in found.items():
         one = found[WAYS[0], times]

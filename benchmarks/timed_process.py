@@ -19,7 +19,7 @@ _EVERY_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True)
-class Run:
+class TimedRun:
     """Of a process and its children: seconds, CPU seconds, and their highest resident memory together, in bytes.
 
     Memory is looked at every 50 ms; what a process takes in its last ones is not seen.
@@ -32,7 +32,7 @@ class Run:
 
 def timed(
     command: Sequence[str], *, environment: Mapping[str, str] | None = None, memory_limit: int | None = None
-) -> Run:
+) -> TimedRun:
     """Run `command`; raises CalledProcessError, with what it wrote to stderr, where it fails.
 
     `memory_limit`, in bytes, is the kernel's (RLIMIT_DATA: the heap and every private mapping that can be written). A
@@ -59,7 +59,7 @@ def timed(
     # What the kernel counted is exact, but leaves out children that nobody waited for, such as Spark's Java process.
     # Its own ru_maxrss is of no use: Linux counts the memory of the process that started it, which is this one.
     counted = ended[2].ru_utime + ended[2].ru_stime
-    return Run(seconds, max(counted, sum(cpu.values())), peak)
+    return TimedRun(seconds, max(counted, sum(cpu.values())), peak)
 
 
 def _family(pid: int) -> Iterator[int]:
@@ -90,7 +90,7 @@ def _cpu_seconds(pid: int) -> float:
     return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def growth(found: Mapping[tuple[str, int], Run], unit: str) -> Iterator[str]:
+def growth(found: Mapping[tuple[str, int], TimedRun], unit: str) -> Iterator[str]:
     """What a unit of the data costs at each size, in what it costs at one; `found` is by name and size.
 
     1 is linear, below 1 the start-up is shared.

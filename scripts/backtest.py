@@ -30,7 +30,7 @@ from pipeline.local.plan.parameters import PlanError, parse_parameters
 if TYPE_CHECKING:  # the data libraries take a second: not for --help
     from rich.progress import Progress as Bars
 
-    from pipeline.backtest.run import Backtest, Settings
+    from pipeline.backtest.run import BacktestResult, BacktestSettings
 
 BACKTEST_STORE: Final = local_deployment.STORES / "backtest"
 SAMPLE_SPAN: Final = (date(2023, 10, 1), date.fromisoformat(SAMPLE_AS_OF) - timedelta(days=1))
@@ -67,7 +67,7 @@ class RichProgress:
         return lambda done: self._bars.advance(task, done)
 
 
-def run_with_progress(settings: Settings, store: Path, *, quiet: bool) -> Backtest:
+def run_with_progress(settings: BacktestSettings, store: Path, *, quiet: bool) -> BacktestResult:
     """A backtest with a progress bar on a terminal."""
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import (  # noqa: PLC0415
@@ -190,10 +190,10 @@ def _settings_from(
     params: Sequence[str],
     choose_until: int | None,
     jobs: int | None,
-) -> Callable[[Path], Settings]:
+) -> Callable[[Path], BacktestSettings]:
     from pipeline.backtest.faults import parse_injection  # noqa: PLC0415
     from pipeline.backtest.policies import DEFAULT_FILE, read_policies  # noqa: PLC0415
-    from pipeline.backtest.run import Settings  # noqa: PLC0415
+    from pipeline.backtest.run import BacktestSettings  # noqa: PLC0415
 
     chosen = {
         "first": first.date() if first else SAMPLE_SPAN[0],
@@ -205,15 +205,15 @@ def _settings_from(
         "jobs": jobs,
     }
 
-    def settings(folder: Path) -> Settings:
-        made = Settings(data=folder, **chosen)  # type: ignore[arg-type]
+    def settings(folder: Path) -> BacktestSettings:
+        made = BacktestSettings(data=folder, **chosen)  # type: ignore[arg-type]
         _ = made.hyperparameters  # refused before anything is computed
         return made
 
     return settings
 
 
-def _with_data(data: Path | None, last: datetime | None, act: Callable[[Path], Backtest]) -> Backtest:
+def _with_data(data: Path | None, last: datetime | None, act: Callable[[Path], BacktestResult]) -> BacktestResult:
     if data is not None:
         return act(data)
     workload = current_workload()
@@ -224,7 +224,7 @@ def _with_data(data: Path | None, last: datetime | None, act: Callable[[Path], B
         return act(workload.sample.write(Path(name) / "rows", labelled))
 
 
-def as_object(done: Backtest, report: Path, *, simulated: bool) -> Mapping[str, Any]:
+def as_object(done: BacktestResult, report: Path, *, simulated: bool) -> Mapping[str, Any]:
     """What --json prints."""
     from dataclasses import asdict  # noqa: PLC0415
 
@@ -244,7 +244,7 @@ def as_object(done: Backtest, report: Path, *, simulated: bool) -> Mapping[str, 
     }
 
 
-def _show(done: Backtest, report: Path, *, simulated: bool, as_json: bool) -> None:
+def _show(done: BacktestResult, report: Path, *, simulated: bool, as_json: bool) -> None:
     from pipeline.backtest.report import write_report  # noqa: PLC0415
     from scripts.output.backtest import show  # noqa: PLC0415
 

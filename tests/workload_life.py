@@ -35,7 +35,7 @@ import pytest
 from pipeline.backtest.candidates import ALL_PERIODS
 from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.policies import REFERENCE, Policy
-from pipeline.backtest.run import Settings, prepare, simulate
+from pipeline.backtest.run import BacktestSettings, prepare, simulate
 from pipeline.backtest.world import prediction_lag
 from pipeline.contract import names as c
 from pipeline.contract.code_version import write_image_context
@@ -375,7 +375,9 @@ class WorkloadLife:
         """From files with later labels, which no night knows before their time."""
         spec, nights = life.spec, (date.fromisoformat(self.first), date.fromisoformat(self.later))
         files = life.workload.sample.write(tmp_path / "rows", nights[1] + timedelta(spec.label_delay_days + 1))
-        settings = Settings(files, *nights, (REFERENCE, Policy()), nights=nights, jobs=1, workload=life.workload)
+        settings = BacktestSettings(
+            files, *nights, (REFERENCE, Policy()), nights=nights, jobs=1, workload=life.workload
+        )
         prepared = prepare(settings, FitCache(tmp_path / "fits"))
         candidates, judgements = prepared.calendar.of_night[ALL_PERIODS].tolist(), prepared.judgements
         for candidate, run in zip(candidates, (registered, compared), strict=True):

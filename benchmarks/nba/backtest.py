@@ -26,7 +26,7 @@ import numpy as np
 from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.policies import REFERENCE, Policy
 from pipeline.backtest.results import differences
-from pipeline.backtest.run import Prepared, Settings, prepare, simulate
+from pipeline.backtest.run import BacktestSettings, Prepared, prepare, simulate
 from pipeline.training.model import fit
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     chosen = policies(arguments.policies)
     cache = FitCache(arguments.store)
-    settings = Settings(REAL_GAMES, FIRST, LAST, chosen, {"FirstSeason": 2000})
+    settings = BacktestSettings(REAL_GAMES, FIRST, LAST, chosen, {"FirstSeason": 2000})
     start = time.perf_counter()
     prepare(settings, cache)
     first = time.perf_counter() - start

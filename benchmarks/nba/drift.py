@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.nba.drift_faults import FAULTS, Fault, World, none
+from benchmarks.nba.drift_faults import FAULTS, Fault, FaultyData, none
 from pipeline.contract import names as c
 from pipeline.monitoring.monitor_data import DataDays, look_at_data
 from pipeline.monitoring.monitor_evidence import FAMILIES, Forecasts, evidence_by_day
@@ -61,7 +61,7 @@ IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Season:
+class TestedSeason:
     """All played games up to a season's end as arrays, and which of them are the season's."""
 
     X: NDArray[np.float32]
@@ -81,7 +81,7 @@ class Season:
         return np.flatnonzero(self.season == self.number)
 
 
-def season_of(world: World, number: int) -> Season:
+def season_of(world: FaultyData, number: int) -> TestedSeason:
     """The arrays of one season."""
     played = world.games[nba.HOME_POINTS].notna().to_numpy()
     kept = (
@@ -91,7 +91,7 @@ def season_of(world: World, number: int) -> Season:
     own = games[games[nba.SEASON] == number]
     known = world.games[played & (world.games[nba.SEASON] <= number).to_numpy()]
     results = result_table(known)
-    return Season(
+    return TestedSeason(
         X=feature_matrix(feature_table(features)),
         day=games[nba.DATE].to_numpy().astype("datetime64[D]").astype(np.int64),
         season=games[nba.SEASON].to_numpy().astype(np.int64),
@@ -105,13 +105,15 @@ def season_of(world: World, number: int) -> Season:
     )
 
 
-def champion_of(season: Season, cut_off: int) -> xgb.Booster:
+def champion_of(season: TestedSeason, cut_off: int) -> xgb.Booster:
     """The shipped weights of a champion that has seen the games before day `cut_off`."""
     known = (season.day < cut_off) & (season.season >= FIRST_SEASON)
     return fit(season.X[known], season.target[known], Hyperparameters(), LAYOUT)
 
 
-def alarms(season: Season, champion: xgb.Booster, cut_off: int, since: int, until: int) -> Iterator[tuple[int, str]]:
+def alarms(
+    season: TestedSeason, champion: xgb.Booster, cut_off: int, since: int, until: int
+) -> Iterator[tuple[int, str]]:
     """(day, part) of every alarm after the games of days [since, until), with a champion of `cut_off`."""
     rows = season.rows
     live = rows[season.day[rows] >= cut_off]
@@ -136,7 +138,7 @@ def alarms(season: Season, champion: xgb.Booster, cut_off: int, since: int, unti
             yield day, f"{c.DRIFT} ({drifted[0]})"
 
 
-def print_false_alarms(world: World, numbers: range) -> None:
+def print_false_alarms(world: FaultyData, numbers: range) -> None:
     """Per season the parts that called, and on how many mornings, for both kinds of champion."""
     print(f"{'season':>6} {'mornings':>9}  champion of before the season     champion of each month")
     totals: list[Counter[str]] = [Counter(), Counter()]

@@ -24,34 +24,34 @@ OF_STATE: Final = tuple(name for name in FEATURES if not name.startswith(OF_SCHE
 
 
 @dataclass(frozen=True)
-class World:
+class FaultyData:
     """Validated games and the features that are computed of them, in the same order."""
 
     games: pd.DataFrame
     features: pd.DataFrame
 
 
-Fault = Callable[[pd.DataFrame, pd.Timestamp], World]
+Fault = Callable[[pd.DataFrame, pd.Timestamp], FaultyData]
 
 
-def none(games: pd.DataFrame, _: pd.Timestamp) -> World:
+def none(games: pd.DataFrame, _: pd.Timestamp) -> FaultyData:
     """Nothing is wrong."""
-    return World(games, build_features(games))
+    return FaultyData(games, build_features(games))
 
 
-def swapped(games: pd.DataFrame, since: pd.Timestamp) -> World:
+def swapped(games: pd.DataFrame, since: pd.Timestamp) -> FaultyData:
     """The feed names the home team as the away team, with its points."""
     wrong = games.copy()
     late = games[n.DATE] >= since
     for one, other in SIDES:
         wrong.loc[late, one], wrong.loc[late, other] = games.loc[late, other], games.loc[late, one]
-    return World(wrong, build_features(wrong))
+    return FaultyData(wrong, build_features(wrong))
 
 
 def scaled(factor: float) -> Fault:
     """The points of one team are multiplied."""
 
-    def fault(games: pd.DataFrame, since: pd.Timestamp) -> World:
+    def fault(games: pd.DataFrame, since: pd.Timestamp) -> FaultyData:
         wrong = games.copy()
         late = (games[n.DATE] >= since) & games[n.HOME_POINTS].notna()
         teams = np.unique(games.loc[late, n.HOME_FRANCHISE].astype(str))
@@ -61,24 +61,24 @@ def scaled(factor: float) -> Fault:
             wrong.loc[rows, points] = np.rint(games.loc[rows, points].to_numpy(dtype=float) * factor).astype(int)
         tied = late & (wrong[n.HOME_POINTS] == wrong[n.AWAY_POINTS])
         wrong.loc[tied, n.HOME_POINTS] += 1
-        return World(wrong, build_features(wrong))
+        return FaultyData(wrong, build_features(wrong))
 
     return fault
 
 
-def frozen(games: pd.DataFrame, since: pd.Timestamp) -> World:
+def frozen(games: pd.DataFrame, since: pd.Timestamp) -> FaultyData:
     """Scores arrive, but no team's state moves any more: every feature of state is that of `since`."""
     unplayed = games.copy()
     unplayed.loc[games[n.DATE] >= since, [n.HOME_POINTS, n.AWAY_POINTS]] = pd.NA
-    return World(games, _with_state_of(build_features(games), build_features(unplayed), games[n.DATE] >= since))
+    return FaultyData(games, _with_state_of(build_features(games), build_features(unplayed), games[n.DATE] >= since))
 
 
-def sees_its_own_game(games: pd.DataFrame, since: pd.Timestamp) -> World:
+def sees_its_own_game(games: pd.DataFrame, since: pd.Timestamp) -> FaultyData:
     """State off by one game into the future: ratings and form stand as they are after the game (a leak)."""
-    return World(games, _off_by_one(games, since, games[n.DATE] + pd.Timedelta(days=1)))
+    return FaultyData(games, _off_by_one(games, since, games[n.DATE] + pd.Timedelta(days=1)))
 
 
-def misses_the_last_game(games: pd.DataFrame, since: pd.Timestamp) -> World:
+def misses_the_last_game(games: pd.DataFrame, since: pd.Timestamp) -> FaultyData:
     """State off by one game into the past: the last game of each team does not count yet."""
     rows = pd.DataFrame(
         {
@@ -88,7 +88,7 @@ def misses_the_last_game(games: pd.DataFrame, since: pd.Timestamp) -> World:
         }
     )
     previous = rows.groupby(["team", "season"])["day"].shift(1).fillna(rows["day"]).to_numpy()
-    return World(games, _off_by_one(games, since, pd.Series(previous.reshape(-1, 2).min(axis=1), games.index)))
+    return FaultyData(games, _off_by_one(games, since, pd.Series(previous.reshape(-1, 2).min(axis=1), games.index)))
 
 
 def _off_by_one(games: pd.DataFrame, since: pd.Timestamp, as_seen_on: pd.Series[pd.Timestamp]) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from pipeline.backtest.faults import KINDS, parse_injection
 from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.policies import REFERENCE, STATE_OF_MODEL, Policy, default_policy, read_policies
 from pipeline.backtest.results import differences
-from pipeline.backtest.run import Backtest, Settings, run_backtest
+from pipeline.backtest.run import BacktestResult, BacktestSettings, run_backtest
 from pipeline.contract.workload import load_spec
 from pipeline.evaluation.metrics import Difference
 
@@ -101,18 +101,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def settings(span: tuple[date, date], policies: tuple[Policy, ...], *injections: str) -> Settings:
+def settings(span: tuple[date, date], policies: tuple[Policy, ...], *injections: str) -> BacktestSettings:
     """A backtest of the real games."""
     chosen = tuple(parse_injection(text) for text in injections)
-    return Settings(REAL_GAMES, *span, policies, {"FirstSeason": FIRST_SEASON}, chosen)
+    return BacktestSettings(REAL_GAMES, *span, policies, {"FirstSeason": FIRST_SEASON}, chosen)
 
 
-def number_of(done: Backtest, policy: Policy) -> int:
+def number_of(done: BacktestResult, policy: Policy) -> int:
     """The policy's place among the results."""
     return done.outcome.policies.index(policy)
 
 
-def difference(done: Backtest, policy: Policy, against: Policy) -> Difference:
+def difference(done: BacktestResult, policy: Policy, against: Policy) -> Difference:
     """The first one's log loss minus the other's."""
     rows = done.losses
     return differences(rows[[number_of(done, policy)]], rows[number_of(done, against)], done.prepared.service)[0]
@@ -130,14 +130,14 @@ def interval(d: Difference, digits: int = 4) -> str:
     return f"{d.mean:+.{digits}f} ({d.lower:+.{digits}f} to {d.upper:+.{digits}f})"
 
 
-def page(whole: Backtest, sound: Backtest, hurt: dict[str, Backtest]) -> str:
+def page(whole: BacktestResult, sound: BacktestResult, hurt: dict[str, BacktestResult]) -> str:
     """docs/findings.md."""
     return (
         "\n".join([*_head(whole), *_contrasts(whole), *_policies(whole), *_choice(whole), *_faults(sound, hurt)]) + "\n"
     )
 
 
-def _head(done: Backtest) -> list[str]:
+def _head(done: BacktestResult) -> list[str]:
     n, nightly = number_of(done, DEFAULT), number_of(done, Policy(train="nightly"))
     ours, every = done.results[n], done.results[nightly]
     gain = ours.difference
@@ -170,7 +170,7 @@ def _head(done: Backtest) -> list[str]:
     ]
 
 
-def _contrasts(done: Backtest) -> list[str]:
+def _contrasts(done: BacktestResult) -> list[str]:
     lines = ["## What each part is worth", "", "| | difference | |", "| --- | --- | --- |"]
     for contrast in CONTRASTS:
         d = difference(done, contrast.policy, contrast.against)
@@ -178,7 +178,7 @@ def _contrasts(done: Backtest) -> list[str]:
     return [*lines, ""]
 
 
-def _policies(done: Backtest) -> list[str]:
+def _policies(done: BacktestResult) -> list[str]:
     lines = [
         "## Policies",
         "",
@@ -222,7 +222,7 @@ def _policies(done: Backtest) -> list[str]:
     ]
 
 
-def alike(done: Backtest) -> dict[int, list[str]]:
+def alike(done: BacktestResult) -> dict[int, list[str]]:
     """The first policy of each kind, and the names of those that did the same in all respects."""
     groups: dict[tuple[object, ...], int] = {}
     found: dict[int, list[str]] = {}
@@ -236,7 +236,7 @@ def alike(done: Backtest) -> dict[int, list[str]]:
     return found
 
 
-def _choice(done: Backtest) -> list[str]:
+def _choice(done: BacktestResult) -> list[str]:
     choice = done.choice
     if choice is None:
         return []
@@ -269,7 +269,7 @@ def _choice(done: Backtest) -> list[str]:
     ]
 
 
-def _faults(sound: Backtest, hurt: dict[str, Backtest]) -> list[str]:
+def _faults(sound: BacktestResult, hurt: dict[str, BacktestResult]) -> list[str]:
     lines = [
         "## With faults",
         "",
@@ -305,7 +305,7 @@ def _faults(sound: Backtest, hurt: dict[str, Backtest]) -> list[str]:
     ]
 
 
-def days_faulty(done: Backtest, policy: Policy) -> int:
+def days_faulty(done: BacktestResult, policy: Policy) -> int:
     """Days on which a faulty version was in service."""
     champion = done.outcome.champion[number_of(done, policy)]
     faulty = np.array([candidate.fault != "" for candidate in done.prepared.calendar.candidates])

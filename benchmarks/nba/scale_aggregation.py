@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks.timed_process import Run, growth, timed
+from benchmarks.timed_process import TimedRun, growth, timed
 from pipeline.contract.code_version import definition_file
 from pipeline.cost.prices import load_prices
 from pipeline.cost.run_cost import PipelineJob, job_cost
@@ -59,7 +59,7 @@ JOBS: Final = {
 
 
 @dataclass(frozen=True)
-class Engine:
+class MeasuredEngine:
     """A program that aggregates; `{input}` and `{output}` in its arguments are the folders."""
 
     name: str
@@ -67,22 +67,22 @@ class Engine:
     largest: int = FULL_SIZES[-1]
     memory_limit: int | None = None
 
-    def run(self, source: Path, target: Path) -> Run:
+    def run(self, source: Path, target: Path) -> TimedRun:
         """Aggregate the files of `source` into `target`."""
         filled = [argument.format(input=source, output=target) for argument in self.arguments]
         return timed([sys.executable, *filled], memory_limit=self.memory_limit)
 
 
 ENGINES: Final = (
-    Engine(DUCKDB, STEP),
+    MeasuredEngine(DUCKDB, STEP),
     *(
-        Engine(f"DuckDB, {limit}", (*STEP, "--memory-limit", limit), largest, memory_limit=hard)
+        MeasuredEngine(f"DuckDB, {limit}", (*STEP, "--memory-limit", limit), largest, memory_limit=hard)
         for limit, hard, largest in LIMITS
     ),
-    Engine(SPARK, (*STEP, "--engine", "spark", "--master", "local[2]")),
-    Engine(PANDAS, PANDAS_PROGRAM, largest=10),
-    Engine("pandas, object strings", (*PANDAS_PROGRAM, "--object-strings"), largest=1),
-    Engine("pandas, tuned", (*PANDAS_PROGRAM, "--tuned"), largest=10),
+    MeasuredEngine(SPARK, (*STEP, "--engine", "spark", "--master", "local[2]")),
+    MeasuredEngine(PANDAS, PANDAS_PROGRAM, largest=10),
+    MeasuredEngine("pandas, object strings", (*PANDAS_PROGRAM, "--object-strings"), largest=1),
+    MeasuredEngine("pandas, tuned", (*PANDAS_PROGRAM, "--tuned"), largest=10),
 )
 
 
@@ -91,7 +91,7 @@ def main(full: bool) -> int:
     if not REAL_EVENTS.is_dir():
         print("real play-by-play not found at ../shared/data", file=sys.stderr)
         return 2
-    found: dict[tuple[str, int], Run] = {}
+    found: dict[tuple[str, int], TimedRun] = {}
     print("| times | rows | engine | seconds | CPU seconds | rows/s | peak MB |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     # From here on the disk's cache holds all libraries: the first program would pay for them alone.
@@ -132,7 +132,7 @@ def write_seasons(folder: Path, times: int) -> int:
     return sum(pq.read_metadata(path).num_rows for path in folder.iterdir())
 
 
-def measure(folder: Path, output: Path, times: int, rows: int) -> Iterator[tuple[str, Run]]:
+def measure(folder: Path, output: Path, times: int, rows: int) -> Iterator[tuple[str, TimedRun]]:
     """Each engine's run, printed as it ends."""
     for engine in ENGINES:
         if times > engine.largest:
@@ -145,7 +145,7 @@ def measure(folder: Path, output: Path, times: int, rows: int) -> Iterator[tuple
         yield engine.name, run
 
 
-def ratios(found: dict[tuple[str, int], Run]) -> Iterator[str]:
+def ratios(found: dict[tuple[str, int], TimedRun]) -> Iterator[str]:
     """What each engine takes, in DuckDB's times, at each size."""
     for (name, times), run in found.items():
         duck = found[DUCKDB, times]
@@ -178,7 +178,7 @@ def again(folder: Path, output: Path, pause_seconds: int) -> str:
     )
 
 
-def costs(found: dict[tuple[str, int], Run]) -> Iterator[str]:
+def costs(found: dict[tuple[str, int], TimedRun]) -> Iterator[str]:
     """Dollars of a night's job, as a table: start-up, and the CPU seconds above as if one core did the work.
 
     As in the estimate of the bill, the machines of a cluster each take as long as one: no gain is promised.

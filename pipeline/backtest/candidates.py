@@ -47,7 +47,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Calendar:
+class CandidateCalendar:
     """All candidates, and which one each night has: `of_night` by window, of the shape (nights,)."""
 
     candidates: tuple[Candidate, ...]
@@ -79,7 +79,9 @@ class Tampering:
         return self.first <= night <= self.last
 
 
-def build_calendar(world: World, windows: Iterable[int], n_rows: int, tampering: Sequence[Tampering] = ()) -> Calendar:
+def build_calendar(
+    world: World, windows: Iterable[int], n_rows: int, tampering: Sequence[Tampering] = ()
+) -> CandidateCalendar:
     """The candidates of every night for each window (so many periods, or ALL_PERIODS)."""
     candidates: dict[Candidate, int] = {}
     of_night: dict[int, IntArray] = {}
@@ -95,7 +97,7 @@ def build_calendar(world: World, windows: Iterable[int], n_rows: int, tampering:
                 known_candidates[where] = candidates.setdefault(candidate, len(candidates))
             nights[position] = known_candidates[where]
         of_night[window] = nights
-    return Calendar(tuple(candidates), of_night)
+    return CandidateCalendar(tuple(candidates), of_night)
 
 
 def _window_start(world: World, window: int, end: int) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.backtest.candidates import Calendar, Candidate
+from pipeline.backtest.candidates import Candidate, CandidateCalendar
 from pipeline.backtest.fit_cache import FitCache, digest
 from pipeline.backtest.fits import Advance, Fits
 from pipeline.backtest.world import World
@@ -37,7 +37,7 @@ _FIRST_HORIZON = 400  # days: most champions are replaced by then, and evidence 
 class Judgements:
     """Quality of each candidate, and the difference of each pair that a policy compared."""
 
-    def __init__(self, world: World, calendar: Calendar, fits: Fits, cache: FitCache) -> None:
+    def __init__(self, world: World, calendar: CandidateCalendar, fits: Fits, cache: FitCache) -> None:
         self.world, self.calendar, self.fits, self._cache = world, calendar, fits, cache
         self._ids = np.array(world.ids, dtype=object)
         self._baseline: dict[int, FloatArray] = {}

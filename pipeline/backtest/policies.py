@@ -37,7 +37,7 @@ class PolicyError(ValueError):
 
 
 @dataclass(frozen=True)
-class Schedule:
+class RetrainSchedule:
     """When new rows are trained on: the first of these that holds, or without a champion always."""
 
     min_days: float = NEVER  # days since the last training
@@ -47,9 +47,9 @@ class Schedule:
     on_loss: bool = False  # the same, of its family `loss` only
 
 
-def parse_schedule(text: str) -> Schedule:
+def parse_schedule(text: str) -> RetrainSchedule:
     """`monthly`, `every 200 rows`, `each-period + on-drift`, ...; raises PolicyError."""
-    schedule = Schedule()
+    schedule = RetrainSchedule()
     for part in (piece.strip() for piece in text.split("+")):
         every = re.fullmatch(r"every (\d+) (days|rows)", part)
         if part in _DAYS:
@@ -92,7 +92,7 @@ class Policy:
                 raise PolicyError(f'{name} "{value}" is not a number')
 
     @property
-    def schedule(self) -> Schedule:
+    def schedule(self) -> RetrainSchedule:
         """When it trains."""
         return parse_schedule(self.train)
 

@@ -16,7 +16,7 @@ from pipeline.backtest import figures
 from pipeline.backtest.fit_cache import write_atomically
 from pipeline.backtest.policies import NIGHTLY_STATE, default_policy
 from pipeline.backtest.results import PolicyResult
-from pipeline.backtest.run import Backtest
+from pipeline.backtest.run import BacktestResult
 from pipeline.contract.metrics import metrics_of, primary_metric
 from pipeline.contract.spec import Metric, Spec
 from pipeline.evaluation.report_words import capitalized, number, signed
@@ -35,12 +35,12 @@ class BoundRow:
     against_never: float
 
 
-def write_report(file: Path, done: Backtest, *, simulated: bool) -> None:
+def write_report(file: Path, done: BacktestResult, *, simulated: bool) -> None:
     """Write the page, whole or not at all."""
     write_atomically(file, render(done, simulated=simulated).encode())
 
 
-def render(done: Backtest, *, simulated: bool) -> str:
+def render(done: BacktestResult, *, simulated: bool) -> str:
     """The page's text."""
     environment = Environment(
         loader=FileSystemLoader([Path(__file__).parent, STYLE]),
@@ -83,7 +83,7 @@ def shown_metrics(spec: Spec) -> list[Metric]:
     return [m for m in metrics_of(spec) if m.better == "lower" and m.key not in ("quantile_loss", "coverage_error")]
 
 
-def pictured(done: Backtest) -> list[int]:
+def pictured(done: BacktestResult) -> list[int]:
     """The few policies that the pictures show: the default, the chosen one, the best, and others that differ."""
     names = [result.name for result in done.results]
     ranked = sorted(range(len(names)), key=lambda n: done.results[n].loss)
@@ -103,7 +103,7 @@ def pictured(done: Backtest) -> list[int]:
     return found[: figures.MOST_LINES]
 
 
-def bound_rows(done: Backtest) -> list[BoundRow]:
+def bound_rows(done: BacktestResult) -> list[BoundRow]:
     """The bound at a few counts of promotions."""
     n_rows = float(done.prepared.service.n_rows.sum())
     never = float(done.losses[0].sum())
@@ -116,7 +116,7 @@ def bound_rows(done: Backtest) -> list[BoundRow]:
     ]
 
 
-def _figures(done: Backtest, shown: Sequence[int], source: str) -> dict[str, Any]:
+def _figures(done: BacktestResult, shown: Sequence[int], source: str) -> dict[str, Any]:
     settings, service = done.prepared.settings, done.prepared.service
     days = service.days.astype("datetime64[D]")
     loss = primary_metric(settings.spec).label
@@ -132,14 +132,14 @@ def _figures(done: Backtest, shown: Sequence[int], source: str) -> dict[str, Any
     }
 
 
-def _affordable_bound(done: Backtest) -> float | None:
+def _affordable_bound(done: BacktestResult) -> float | None:
     """The bound for one promotion a period."""
     periods = len(set(done.prepared.service.period.tolist()))
     found = [b for b in done.bounds if b.promotions <= periods]
     return found[-1].loss / float(done.prepared.service.n_rows.sum()) if found else None
 
 
-def _dots(done: Backtest, shown: Sequence[int]) -> list[figures.Dot]:
+def _dots(done: BacktestResult, shown: Sequence[int]) -> list[figures.Dot]:
     """Policies on nightly state only: those with an older state are far above, and in the table."""
     never = done.results[0].loss
     return [
@@ -156,7 +156,7 @@ def _dots(done: Backtest, shown: Sequence[int]) -> list[figures.Dot]:
     ]
 
 
-def _row(done: Backtest, n: int) -> figures.Row:
+def _row(done: BacktestResult, n: int) -> figures.Row:
     result: PolicyResult = done.results[n]
     promoted: NDArray[np.int32] = done.outcome.promoted[n]
     versions = promoted[promoted >= 0].tolist()

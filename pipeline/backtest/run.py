@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.backtest.candidates import ALL_PERIODS, Calendar, build_calendar
+from pipeline.backtest.candidates import ALL_PERIODS, CandidateCalendar, build_calendar
 from pipeline.backtest.faults import Faults, Injection, inject
 from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.fits import CLEAN, Advance, Fits, Source, fit_all
@@ -33,7 +33,7 @@ MOST_PROMOTIONS: Final = 120  # of the bound: more gain nothing that could have 
 
 
 @dataclass(frozen=True)
-class Settings:
+class BacktestSettings:
     """What is tested; `overrides` are pipeline parameters, checked and typed."""
 
     data: Path
@@ -87,9 +87,9 @@ def silent(stage: str, total: int) -> Advance:
 class Prepared:
     """Everything that policies share: after this, they cost microseconds a night."""
 
-    settings: Settings
+    settings: BacktestSettings
     world: World
-    calendar: Calendar
+    calendar: CandidateCalendar
     fits: Fits
     judgements: Judgements
     passes: NDArray[np.bool_]
@@ -99,7 +99,7 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Backtest:
+class BacktestResult:
     """How it ended."""
 
     prepared: Prepared
@@ -111,7 +111,7 @@ class Backtest:
     nights: RunCosts
 
 
-def prepare(settings: Settings, cache: FitCache, progress: Progress = silent) -> Prepared:
+def prepare(settings: BacktestSettings, cache: FitCache, progress: Progress = silent) -> Prepared:
     """Load the rows, fit every candidate that the policies may ask for, and judge each alone."""
     world = load_world(
         settings.workload,
@@ -157,7 +157,7 @@ def simulate(prepared: Prepared, policies: Sequence[Policy], progress: Progress 
     return simulation.run(progress("nights", len(prepared.world.nights)))
 
 
-def run_backtest(settings: Settings, cache: FitCache, progress: Progress = silent) -> Backtest:
+def run_backtest(settings: BacktestSettings, cache: FitCache, progress: Progress = silent) -> BacktestResult:
     """Everything, in order. Raises BacktestError, BadData, StepError or ValueError for what cannot be tested."""
     prepared = prepare(settings, cache, progress)
     outcome = simulate(prepared, settings.policies, progress)
@@ -178,7 +178,7 @@ def run_backtest(settings: Settings, cache: FitCache, progress: Progress = silen
         raise BacktestError(
             f"--choose-until {until} leaves nothing to score: the span has the periods {periods[0]} to {periods[-1]}"
         )
-    return Backtest(prepared, outcome, losses, tuple(results), tuple(found), choice, nights)
+    return BacktestResult(prepared, outcome, losses, tuple(results), tuple(found), choice, nights)
 
 
 def two_thirds(service: Service) -> int:

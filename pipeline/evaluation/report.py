@@ -114,12 +114,12 @@ def _metric_rows(metrics: Mapping[str, Mapping[str, Any]], columns: Sequence[Map
     return rows
 
 
-def _differences(evaluation: Mapping[str, Any]) -> list[figures.Difference]:
+def _differences(evaluation: Mapping[str, Any]) -> list[figures.DrawnDifference]:
     """Candidate against the champion, if there is one, and against the baseline, each with its limit."""
     quality, comparison = evaluation["quality"], evaluation["comparison"]
     limits = {row["parameter"]: row["limit"] for row in (*quality["limits"], *promotion_limits(evaluation))}
     lower, upper = quality["loss_above_baseline_interval"]
-    above_baseline = figures.Difference(
+    above_baseline = figures.DrawnDifference(
         evaluation["baseline"],
         quality["loss_above_baseline"],
         lower,
@@ -132,7 +132,7 @@ def _differences(evaluation: Mapping[str, Any]) -> list[figures.Difference]:
     gap = comparison["difference"]
     margin = limits.get(gates.NON_INFERIOR.parameter)
     return [
-        figures.Difference("the champion", gap["mean"], gap["lower"], gap["upper"], margin, "margin"),
+        figures.DrawnDifference("the champion", gap["mean"], gap["lower"], gap["upper"], margin, "margin"),
         above_baseline,
     ]
 

@@ -73,7 +73,7 @@ _WITHOUT_METADATA: Final = {"Date": None, "Creator": None, "Format": None, "Type
 
 
 @dataclass(frozen=True)
-class Difference:
+class DrawnDifference:
     """Mean loss of the candidate minus somebody's, with its 95 % interval and the highest value allowed, if any."""
 
     against: str
@@ -167,7 +167,7 @@ def monthly(rows: Sequence[Mapping[str, Any]], loss: str, called: Mapping[str, s
     return svg("monthly", title, 3.7, draw)
 
 
-def differences(rows: Sequence[Difference], title: str) -> Markup:
+def differences(rows: Sequence[DrawnDifference], title: str) -> Markup:
     """A dot with its interval for each difference, on one axis with zero and each one's limit drawn."""
     height = 0.55 + 0.92 * len(rows)
 
@@ -187,14 +187,14 @@ def differences(rows: Sequence[Difference], title: str) -> Markup:
     return svg("differences", title, height, draw)
 
 
-def _span(rows: Sequence[Difference]) -> tuple[float, float]:
+def _span(rows: Sequence[DrawnDifference]) -> tuple[float, float]:
     """Both ends of the axis: all intervals, limits and zero, with room beside them."""
     ends = [0.0, *(v for row in rows for v in (row.lower, row.upper, row.limit) if v is not None)]
     room = 0.08 * (max(ends) - min(ends)) or 0.001
     return min(ends) - room, max(ends) + room
 
 
-def _draw_difference(axes: Axes, position: int, row: Difference) -> None:
+def _draw_difference(axes: Axes, position: int, row: DrawnDifference) -> None:
     colour = COLOURS[c.CANDIDATE]
     axes.plot([row.lower, row.upper], [position, position], color=colour, linewidth=3, solid_capstyle="butt")
     axes.plot(row.mean, position, color=colour, marker="o", markersize=8)

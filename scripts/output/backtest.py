@@ -14,12 +14,12 @@ from pipeline.contract.metrics import primary_metric
 
 if TYPE_CHECKING:
     from pipeline.backtest.results import PolicyResult
-    from pipeline.backtest.run import Backtest
+    from pipeline.backtest.run import BacktestResult
 
 _WIDE = 200  # columns where the output is no terminal: a table that is cut is useless
 
 
-def show(done: Backtest, report: Path, *, simulated: bool) -> None:
+def show(done: BacktestResult, report: Path, *, simulated: bool) -> None:
     """Print the table, the bound, the choice and the report's path, on stdout."""
     console = Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
     if simulated:
@@ -40,11 +40,11 @@ def show(done: Backtest, report: Path, *, simulated: bool) -> None:
     click.echo(f"report     {report}")
 
 
-def _loss(done: Backtest) -> str:
+def _loss(done: BacktestResult) -> str:
     return primary_metric(done.prepared.settings.spec).label
 
 
-def table(done: Backtest) -> Table:
+def table(done: BacktestResult) -> Table:
     """One row a policy, the lowest loss first."""
     faults = bool(done.prepared.settings.injections)
     made = Table(box=None, pad_edge=False, header_style="dim")
@@ -78,7 +78,7 @@ def _cells(result: PolicyResult, *, faults: bool) -> list[str]:
     ]
 
 
-def choice_lines(done: Backtest) -> list[str]:
+def choice_lines(done: BacktestResult) -> list[str]:
     """What was chosen on which periods, and what it was worth on the others."""
     choice = done.choice
     if choice is None:

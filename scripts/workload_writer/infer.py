@@ -34,7 +34,7 @@ from pipeline.ingest.validated import LoadRequest
 from pipeline.jobs.train import MAX_WALK_FORWARD_ROWS
 from pipeline.training.walk_forward import MIN_TRAINING_ROWS, checkpoints
 from scripts.workload_writer.columns import Refusal, Values, feature_column, target_column, time_column
-from scripts.workload_writer.univariate import Baseline, find_baseline, find_leak
+from scripts.workload_writer.univariate import UnivariateBaseline, find_baseline, find_leak
 
 MIN_EVALUATED: Final = 100
 FEWEST_BLOCKS: Final = 15  # days: an interval from fewer blocks says too little
@@ -73,7 +73,7 @@ class Inferred:
 
     spec: Spec
     unused: Mapping[str, str]  # column -> why
-    baseline: Baseline
+    baseline: UnivariateBaseline
     mean: float
     spread: float
     rows: str  # in words: how many, from when to when, how many evaluated

@@ -22,7 +22,7 @@ FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Baseline:
+class UnivariateBaseline:
     """The column whose means predict best (empty: none does better than one mean), and how they did.
 
     `shift`: how far the mean of the later targets is from that of their predictions, of a regression as a share of the
@@ -53,14 +53,14 @@ def find_leak(rows: pd.DataFrame, columns: Sequence[str]) -> tuple[str, str] | N
     return None
 
 
-def find_baseline(past: pd.DataFrame, later: pd.DataFrame, columns: Sequence[str], task: Task) -> Baseline:
+def find_baseline(past: pd.DataFrame, later: pd.DataFrame, columns: Sequence[str], task: Task) -> UnivariateBaseline:
     """The column whose means in the rows of the past predict the later rows best."""
     y = later[TARGET].to_numpy(dtype=np.float64)
     mean = float((past[TARGET].sum() + later[TARGET].mean()) / (len(past) + 1))
 
-    def judged(by: str, predicted: FloatArray) -> Baseline:
+    def judged(by: str, predicted: FloatArray) -> UnivariateBaseline:
         shift = abs(float((predicted - y).mean())) / (1.0 if task == "binary" else float(y.std()) or 1.0)
-        return Baseline(by, float(row_losses(task, predicted, y).mean()), shift)
+        return UnivariateBaseline(by, float(row_losses(task, predicted, y).mean()), shift)
 
     best = judged("", np.full(len(y), mean))
     for name in columns:

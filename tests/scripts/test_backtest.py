@@ -16,7 +16,7 @@ from local_runs import SMALL, Command, run_command
 
 from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.policies import REFERENCE, Policy
-from pipeline.backtest.run import Prepared, Settings, prepare, simulate
+from pipeline.backtest.run import BacktestSettings, Prepared, prepare, simulate
 from pipeline.backtest.simulate import NO_CHAMPION, Outcome
 from pipeline.contract import names as c
 from pipeline.contract import parameters
@@ -63,7 +63,7 @@ def real_nights(root: Path, store: Path, data: Path, days: list[date], chosen: d
 def backtested(data: Path, cache: Path, days: list[date], chosen: dict[str, str]) -> tuple[Prepared, Outcome]:
     """The same nights by the backtest."""
     overrides = {p.name: type(p.default)(chosen[p.name]) for p in parameters.parameters_of(NBA).all if p.name in chosen}
-    settings = Settings(data, days[0], days[-1], (REFERENCE, NIGHTLY), overrides, nights=tuple(days), jobs=1)
+    settings = BacktestSettings(data, days[0], days[-1], (REFERENCE, NIGHTLY), overrides, nights=tuple(days), jobs=1)
     prepared = prepare(settings, FitCache(cache))
     return prepared, simulate(prepared, settings.policies)
 

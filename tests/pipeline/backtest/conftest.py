@@ -11,7 +11,7 @@ from tested_league import FIRST, LAST, POLICIES, SMALL, Make
 from pipeline.backtest.faults import parse_injection
 from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.policies import Policy
-from pipeline.backtest.run import Backtest, Prepared, Settings, prepare, run_backtest
+from pipeline.backtest.run import BacktestResult, BacktestSettings, Prepared, prepare, run_backtest
 from pipeline.workloads.nba.sample import write as write_sample
 
 
@@ -28,9 +28,9 @@ def games(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def settings(games: Path) -> Make:
     """Settings of a backtest of the small league, with faults if wanted."""
 
-    def make(*injections: str, policies: tuple[Policy, ...] = POLICIES, first: date = FIRST) -> Settings:
+    def make(*injections: str, policies: tuple[Policy, ...] = POLICIES, first: date = FIRST) -> BacktestSettings:
         chosen = tuple(parse_injection(text) for text in injections)
-        return Settings(games, first, LAST, policies, SMALL, chosen, jobs=1)
+        return BacktestSettings(games, first, LAST, policies, SMALL, chosen, jobs=1)
 
     return make
 
@@ -42,13 +42,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> FitCache:
 
 
 @pytest.fixture(scope="session")
-def done(settings: Make, cache: FitCache) -> Backtest:
+def done(settings: Make, cache: FitCache) -> BacktestResult:
     """The backtest without faults."""
     return run_backtest(settings(), cache)
 
 
 @pytest.fixture(scope="session")
-def prepared(settings: Make, cache: FitCache, done: Backtest) -> Prepared:
+def prepared(settings: Make, cache: FitCache, done: BacktestResult) -> Prepared:
     """What its policies share."""
     assert done.results
     return prepare(settings(), cache)

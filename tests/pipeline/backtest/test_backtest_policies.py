@@ -12,7 +12,7 @@ from pipeline.backtest.policies import (
     REFERENCE,
     Policy,
     PolicyError,
-    Schedule,
+    RetrainSchedule,
     default_policy,
     parse_schedule,
     read_policies,
@@ -25,15 +25,15 @@ NBA = load_spec("nba")
 @pytest.mark.parametrize(
     ("text", "schedule"),
     [
-        ("nightly", Schedule(min_days=1)),
-        ("never", Schedule(min_days=NEVER)),
-        ("every 90 days", Schedule(min_days=90)),
-        ("every 200 rows", Schedule(min_rows=200)),
-        ("each-period + on-drift", Schedule(each_period=True, on_drift=True)),
-        ("monthly + on-loss + every 10 days", Schedule(min_days=10, on_loss=True)),
+        ("nightly", RetrainSchedule(min_days=1)),
+        ("never", RetrainSchedule(min_days=NEVER)),
+        ("every 90 days", RetrainSchedule(min_days=90)),
+        ("every 200 rows", RetrainSchedule(min_rows=200)),
+        ("each-period + on-drift", RetrainSchedule(each_period=True, on_drift=True)),
+        ("monthly + on-loss + every 10 days", RetrainSchedule(min_days=10, on_loss=True)),
     ],
 )
-def test_schedules_are_read(text: str, schedule: Schedule) -> None:
+def test_schedules_are_read(text: str, schedule: RetrainSchedule) -> None:
     assert parse_schedule(text) == schedule
 
 

@@ -11,11 +11,11 @@ from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.policies import REFERENCE, Policy
 from pipeline.backtest.report import render
 from pipeline.backtest.results import choose, differences
-from pipeline.backtest.run import Backtest, run_backtest
+from pipeline.backtest.run import BacktestResult, run_backtest
 from pipeline.evaluation import metrics
 
 
-def test_the_page_is_self_contained_and_names_every_policy(done: Backtest) -> None:
+def test_the_page_is_self_contained_and_names_every_policy(done: BacktestResult) -> None:
     page = render(done, simulated=True)
     assert "default-src 'none'" in page
     assert not re.search(r"<script|<link[^>]+href=\"http|src=|@import|url\((?!#)", page)
@@ -34,7 +34,7 @@ def test_faults_stand_on_the_page_with_prepares_own_words(settings: Make, cache:
     assert "Missed" in page
 
 
-def test_intervals_against_never_are_the_pipelines_own(done: Backtest) -> None:
+def test_intervals_against_never_are_the_pipelines_own(done: BacktestResult) -> None:
     service = done.prepared.service
     for number, result in enumerate(done.results):
         losses = [metrics.log_losses(service.predictions(done.outcome, n), service.target) for n in (number, 0)]
@@ -47,7 +47,7 @@ def test_intervals_against_never_are_the_pipelines_own(done: Backtest) -> None:
         )
 
 
-def test_the_choice_is_made_on_earlier_rows_only(done: Backtest) -> None:
+def test_the_choice_is_made_on_earlier_rows_only(done: BacktestResult) -> None:
     """The later periods' losses are replaced by nonsense: the choice stays, its score does not."""
     service, losses = done.prepared.service, done.losses
     half = len(service.days) // 2
@@ -75,5 +75,5 @@ def test_the_choice_is_made_on_earlier_rows_only(done: Backtest) -> None:
         service.period[half:] -= 1
 
 
-def _number(done: Backtest, name: str) -> int:
+def _number(done: BacktestResult, name: str) -> int:
     return [result.name for result in done.results].index(name)

@@ -11,18 +11,18 @@ from tested_league import Make
 from pipeline.backtest.faults import Injection, parse_injection
 from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.policies import REFERENCE, Policy
-from pipeline.backtest.run import Backtest, run_backtest
+from pipeline.backtest.run import BacktestResult, run_backtest
 from pipeline.backtest.world import BacktestError
 
 WATCHED = (REFERENCE, Policy(), Policy(gate="off"))
 
 
-def injected(settings: Make, cache: FitCache, *texts: str) -> Backtest:
+def injected(settings: Make, cache: FitCache, *texts: str) -> BacktestResult:
     return run_backtest(settings(*texts, policies=WATCHED), cache)
 
 
 def test_a_refused_feed_is_a_mail_a_night_and_an_older_forecast(
-    settings: Make, cache: FitCache, done: Backtest
+    settings: Make, cache: FitCache, done: BacktestResult
 ) -> None:
     hurt = injected(settings, cache, "bad-feed@2025-01-20..2025-01-22")
     assert "away_points" in hurt.prepared.faults.refusal

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.backtest.candidates import ALL_PERIODS, build_calendar
 from pipeline.backtest.judgements import Alarms
-from pipeline.backtest.run import Backtest
+from pipeline.backtest.run import BacktestResult
 from pipeline.backtest.world import BacktestError, World
 from pipeline.contract.feature_layout import FeatureLayout, FeatureTables
 from pipeline.contract.names import ROW_ID, TARGET, TIME
@@ -71,7 +71,7 @@ def test_a_row_is_predicted_by_the_first_run_that_sees_it(announced: bool, lag: 
     assert (simulated.nights[simulated.row_night[served]] == expected[served]).all()
 
 
-def test_an_alarm_waits_for_the_labels(done: Backtest) -> None:
+def test_an_alarm_waits_for_the_labels(done: BacktestResult) -> None:
     """Every result since the first champion turned round: the same alarm comes as many days later as labels do."""
     judgements, outcome = done.prepared.judgements, done.outcome
     champion = int(outcome.champion[1][outcome.champion[1] >= 0][0])

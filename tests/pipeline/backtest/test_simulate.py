@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.backtest.run import Backtest, Prepared, simulate
+from pipeline.backtest.run import BacktestResult, Prepared, simulate
 from pipeline.backtest.simulate import NO_CHAMPION, Outcome
 from pipeline.contract import gates
 from pipeline.evaluation.metrics import log_losses
@@ -14,11 +14,11 @@ def number_of(outcome: Outcome, name: str) -> int:
     return [policy.name for policy in outcome.policies].index(name)
 
 
-def trainings(done: Backtest, name: str) -> int:
+def trainings(done: BacktestResult, name: str) -> int:
     return int(done.outcome.counts["trainings"][number_of(done.outcome, name)])
 
 
-def test_every_candidate_is_failed_kept_or_registered(done: Backtest) -> None:
+def test_every_candidate_is_failed_kept_or_registered(done: BacktestResult) -> None:
     counts = done.outcome.counts
     assert (counts["trainings"] == counts["failed_gate"] + counts["kept"] + counts["registered"]).all()
     assert (counts["registered"] == counts["refused"] + counts["approved"]).all()
@@ -27,7 +27,7 @@ def test_every_candidate_is_failed_kept_or_registered(done: Backtest) -> None:
     assert not counts["missed_promotions"].any()
 
 
-def test_schedules_train_as_often_as_they_say(done: Backtest) -> None:
+def test_schedules_train_as_often_as_they_say(done: BacktestResult) -> None:
     world = done.prepared.world
     news = int((np.diff(world.known) > 0).sum()) + 1  # the first night has something new, too
     assert trainings(done, "never") == 1
@@ -39,7 +39,7 @@ def test_schedules_train_as_often_as_they_say(done: Backtest) -> None:
     assert trainings(done, "monthly + on-drift") == 3  # a healthy model: the monitor says nothing
 
 
-def test_nothing_in_service_has_seen_the_games_of_its_day(done: Backtest) -> None:
+def test_nothing_in_service_has_seen_the_games_of_its_day(done: BacktestResult) -> None:
     ends = np.array([candidate.end for candidate in done.prepared.calendar.candidates])
     champion = done.outcome.champion
     assert (champion[:, 0] == NO_CHAMPION).all()
@@ -47,7 +47,7 @@ def test_nothing_in_service_has_seen_the_games_of_its_day(done: Backtest) -> Non
     assert (ends[champion[champion >= 0]] <= known[champion >= 0]).all()
 
 
-def test_an_approval_takes_the_approvers_time(done: Backtest) -> None:
+def test_an_approval_takes_the_approvers_time(done: BacktestResult) -> None:
     late, soon = (
         done.outcome.champion[number_of(done.outcome, n)] for n in ("nightly, approved after 5 days", "nightly")
     )
@@ -58,7 +58,7 @@ def test_an_approval_takes_the_approvers_time(done: Backtest) -> None:
     )
 
 
-def test_decisions_are_those_of_the_gates_in_words(done: Backtest) -> None:
+def test_decisions_are_those_of_the_gates_in_words(done: BacktestResult) -> None:
     """Each night of the nightly policy again, with `gates.judge_promotion` on one evaluation at a time."""
     prepared, number = done.prepared, number_of(done.outcome, "nightly")
     limits = prepared.settings.limits
@@ -89,14 +89,14 @@ def test_decisions_are_those_of_the_gates_in_words(done: Backtest) -> None:
     assert min(decisions.values()) >= 2
 
 
-def test_simulating_again_says_the_same(prepared: Prepared, done: Backtest) -> None:
+def test_simulating_again_says_the_same(prepared: Prepared, done: BacktestResult) -> None:
     again = simulate(prepared, done.outcome.policies)
     assert (again.champion == done.outcome.champion).all()
     one = simulate(prepared, done.outcome.policies[2:3])
     assert (one.champion[0] == done.outcome.champion[2]).all()
 
 
-def test_losses_by_day_are_those_of_the_predictions(done: Backtest) -> None:
+def test_losses_by_day_are_those_of_the_predictions(done: BacktestResult) -> None:
     service = done.prepared.service
     for number, result in enumerate(done.results):
         p = service.predictions(done.outcome, number)
@@ -104,7 +104,7 @@ def test_losses_by_day_are_those_of_the_predictions(done: Backtest) -> None:
         assert result.scores["n_rows"] == len(p)
 
 
-def test_state_that_waits_for_the_model_is_another_forecast_of_the_same_champion(done: Backtest) -> None:
+def test_state_that_waits_for_the_model_is_another_forecast_of_the_same_champion(done: BacktestResult) -> None:
     fresh, stale = (number_of(done.outcome, n) for n in ("weekly", "weekly, state with the model"))
     assert (done.outcome.champion[fresh] == done.outcome.champion[stale]).all()
     p, q = (done.prepared.service.predictions(done.outcome, n) for n in (fresh, stale))
@@ -113,7 +113,7 @@ def test_state_that_waits_for_the_model_is_another_forecast_of_the_same_champion
     assert (p[served] != q[served]).mean() > 0.5
 
 
-def test_the_oracle_bound_bounds_every_policy_on_fresh_state(done: Backtest) -> None:
+def test_the_oracle_bound_bounds_every_policy_on_fresh_state(done: BacktestResult) -> None:
     least = done.bounds[-1].loss
     for number, policy in enumerate(done.outcome.policies):
         if policy.window == 0:

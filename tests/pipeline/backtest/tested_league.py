@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date
 
 from pipeline.backtest.policies import REFERENCE, Policy
-from pipeline.backtest.run import Settings
+from pipeline.backtest.run import BacktestSettings
 
 FIRST, LAST = date(2024, 12, 20), date(2025, 2, 28)
 SMALL = {"WalkForwardRows": 600, "MinEvaluatedRows": 400, "BoostingRounds": 5, "MaxChampionAgeDays": 20}
@@ -22,4 +22,4 @@ POLICIES = (
     Policy(train="monthly + on-drift"),
     Policy(train="weekly", window=2),
 )
-Make = Callable[..., Settings]
+Make = Callable[..., BacktestSettings]

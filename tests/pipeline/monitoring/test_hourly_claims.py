@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from benchmarks.hourly_claims import World, first_alarms
+from benchmarks.hourly_claims import CorrelatedHours, first_alarms
 
 N = 8
 
 
 def test_a_right_predictor_is_accused_by_the_hour_and_not_by_the_day() -> None:
-    right = World(day_share=0.75)
+    right = CorrelatedHours(day_share=0.75)
     assert None not in first_alarms(right, "row", N)
     assert first_alarms(right, "day", N) == [None] * N
 
 
 def test_a_wrong_one_is_found_by_one_claim_a_day() -> None:
-    assert None not in first_alarms(World(day_share=0.75, shift=1.0), "day", N)
+    assert None not in first_alarms(CorrelatedHours(day_share=0.75, shift=1.0), "day", N)

@@ -117,13 +117,13 @@ class DuckDB:
         while batch := found.fetchmany(_BATCH):
             yield from batch
 
-    def _parquet_columns(self, paths: Sequence[Path]) -> dict[Path, list[event_files.Column]]:
+    def _parquet_columns(self, paths: Sequence[Path]) -> dict[Path, list[event_files.ParquetColumn]]:
         """The columns of Parquet files, asked for all at once; raises CorruptFile."""
         for path in paths:
             _compare_checksums(path)
         return self._columns_of(paths)
 
-    def _columns_of(self, paths: Sequence[Path]) -> dict[Path, list[event_files.Column]]:
+    def _columns_of(self, paths: Sequence[Path]) -> dict[Path, list[event_files.ParquetColumn]]:
         sql = f"""
             SELECT file_name, name, duckdb_type, COALESCE(num_children, 0) FROM parquet_schema({_literal(paths)})
             ORDER BY file_name, column_id
@@ -135,7 +135,9 @@ class DuckDB:
                 raise event_files.CorruptFile(paths[0], str(error)) from error
             return {path: columns for one in paths for path, columns in self._columns_of([one]).items()}
         return {
-            Path(file): [event_files.Column(name, _kind(type_), type_.lower()) for name, type_ in _top_level(schema)]
+            Path(file): [
+                event_files.ParquetColumn(name, _kind(type_), type_.lower()) for name, type_ in _top_level(schema)
+            ]
             for file, schema in itertools.groupby(found, key=operator.itemgetter(0))
         }
 

@@ -162,11 +162,11 @@ class Spark:
             frames = [self._read([*map(_address, paths)], kind, *more[1:]) for (kind, *more), paths in layouts]
         functools.reduce(DataFrame.unionByName, frames).createOrReplaceTempView("raw_events")
 
-    def _parquet_columns(self, paths: Sequence[Path]) -> dict[Path, list[event_files.Column]]:
+    def _parquet_columns(self, paths: Sequence[Path]) -> dict[Path, list[event_files.ParquetColumn]]:
         """The columns of Parquet files, by Spark's own library, in the driver (a cluster has no pyarrow)."""
         return {path: self._columns_of(path) for path in paths}
 
-    def _columns_of(self, path: Path) -> list[event_files.Column]:
+    def _columns_of(self, path: Path) -> list[event_files.ParquetColumn]:
         jvm: Any = self._session._jvm
         hadoop, parquet = jvm.org.apache.hadoop, jvm.org.apache.parquet
         configuration = self._session._jsc.hadoopConfiguration()
@@ -235,15 +235,15 @@ def _address(path: Path) -> str:
     return "file://" + re.sub(r"([][{}*?\\])", r"\\\1", str(path.absolute()))
 
 
-def _column(field: Any) -> event_files.Column:  # noqa: ANN401 (a Java object)
+def _column(field: Any) -> event_files.ParquetColumn:  # noqa: ANN401 (a Java object)
     """A field of a Parquet schema (parquet.apache.org/docs/file-format/types)."""
     name = str(field.getName())
     if not field.isPrimitive():
-        return event_files.Column(name, event_files.OTHER, "group")
+        return event_files.ParquetColumn(name, event_files.OTHER, "group")
     annotation = field.getLogicalTypeAnnotation()
     stored = str(field.asPrimitiveType().getPrimitiveTypeName().toString())
     logical = "" if annotation is None else str(annotation.toString())
     if logical.startswith("TIMESTAMP") and logical.endswith("true)"):  # "adjusted to UTC"
-        return event_files.Column(name, event_files.INSTANTS, f"{stored} {logical}")
+        return event_files.ParquetColumn(name, event_files.INSTANTS, f"{stored} {logical}")
     kind = _PARQUET_KINDS.get((stored, logical.partition("(")[0]), event_files.OTHER)
-    return event_files.Column(name, kind, f"{stored} {logical}".strip())
+    return event_files.ParquetColumn(name, kind, f"{stored} {logical}".strip())

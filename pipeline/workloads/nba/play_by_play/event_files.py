@@ -46,7 +46,7 @@ class CorruptFile(Exception):  # noqa: N818 (it is about the file)
 
 
 @dataclass(frozen=True)
-class Column:
+class ParquetColumn:
     """A column of a Parquet file: its name, its kind (above), and its type as the library writes it."""
 
     name: str
@@ -54,7 +54,7 @@ class Column:
     type: str
 
 
-Columns = Callable[[Sequence[Path]], Mapping[Path, Sequence[Column]]]
+Columns = Callable[[Sequence[Path]], Mapping[Path, Sequence[ParquetColumn]]]
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def _parquet_layouts(names: Mapping[Path, str], columns: Columns) -> dict[str, t
     return {name: _parquet_layout(found[path], name) for path, name in names.items()}
 
 
-def _parquet_layout(found: Sequence[Column], name: str) -> tuple[str, ...]:
+def _parquet_layout(found: Sequence[ParquetColumn], name: str) -> tuple[str, ...]:
     check_columns([column.name for column in found], name)
     wanted = {column.name: column for column in found if column.name in n.EVENT_COLUMNS}
     for column in wanted.values():

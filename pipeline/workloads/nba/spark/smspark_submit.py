@@ -62,7 +62,7 @@ class ClusterError(Exception):
 
 
 @dataclass(frozen=True)
-class Hosts:
+class SparkHosts:
     """Who takes part, as the job's resourceconfig.json says."""
 
     current: str
@@ -70,7 +70,7 @@ class Hosts:
     one_machine: bool
 
     @classmethod
-    def read(cls) -> Hosts:
+    def read(cls) -> SparkHosts:
         """From the job's folder."""
         found = json.loads((BASE / "config" / "resourceconfig.json").read_text(encoding="utf-8"))
         return cls(
@@ -91,7 +91,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
     given = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is ended
-    hosts = Hosts.read()
+    hosts = SparkHosts.read()
     program = [*(["--py-files", given.py_files] if given.py_files else []), given.file, *given.arguments]
     try:
         if hosts.current != hosts.first:
@@ -125,7 +125,7 @@ def submit(
     return 0
 
 
-def drive(hosts: Hosts, program: Sequence[str]) -> int:
+def drive(hosts: SparkHosts, program: Sequence[str]) -> int:
     """The first host: master, worker, and the program once every worker is there."""
     variables = environment()
     with daemon("master", ["Master", "--host", hosts.first, "--port", str(MASTER_PORT)], variables) as master:
@@ -150,7 +150,7 @@ def drive(hosts: Hosts, program: Sequence[str]) -> int:
             return submit(master_url(hosts), hosts.first, program, variables, all_cores)
 
 
-def work(hosts: Hosts) -> int:
+def work(hosts: SparkHosts) -> int:
     """Another host: a worker, until the first host has gone."""
     wait_for(lambda: reachable(hosts.first, MASTER_PORT), f"host {hosts.first} did not start Spark's master")
     with worker(hosts, environment()) as process:
@@ -161,12 +161,12 @@ def work(hosts: Hosts) -> int:
     return 0
 
 
-def worker(hosts: Hosts, variables: dict[str, str]) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
+def worker(hosts: SparkHosts, variables: dict[str, str]) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
     """A worker of this host."""
     return daemon("worker", ["Worker", "--host", hosts.current, master_url(hosts)], variables)
 
 
-def master_url(hosts: Hosts) -> str:
+def master_url(hosts: SparkHosts) -> str:
     """Where workers and program find the master."""
     return f"spark://{hosts.first}:{MASTER_PORT}"
 
