@@ -3,6 +3,7 @@
 # make new-workload ARGS="churn2 --from data/ ..."      write a workload from your data files (docs/workloads.md)
 # make image                                           build the container image (BASE_IMAGE=name:tag for another base)
 # make spark-image                                     build what AggregateOnSpark runs in, for make run-docker
+# make targets-image                                   build the whole pipeline as one image (docs/targets.md)
 # make test [WORKLOAD=name]                            every test; of one workload its own
 # make setup                                           what a deploy and the operator's commands need, and nothing else
 # make check                                           formatting, lint, types, import rules, stale definition, SageMaker's rules
@@ -22,7 +23,7 @@ UV := $(BIN)/uv pip
 export PYTHONDONTWRITEBYTECODE :=
 export WORKLOAD
 
-.PHONY: setup run run-docker new-workload image spark-image test mutation permissions check lock clean
+.PHONY: setup run run-docker new-workload image spark-image targets-image test mutation permissions check lock clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -40,6 +41,9 @@ image: .venv/.run
 
 spark-image: .venv/.run
 	@$(BIN)/python -m scripts.build_image --spark $(ARGS)
+
+targets-image: .venv/.run
+	@$(BIN)/python -m targets.image $(ARGS)
 
 setup: .venv/.all node_modules/.installed
 

@@ -38,21 +38,38 @@ def build(*, base: str | None, tag: str, network: str | None, quiet: bool, spark
     with tempfile.TemporaryDirectory() as context:
         if not spark:
             write_image_context(workload, Path(context))
-        folder = str(SPARK_FOLDER) if spark else context
-        command = [*build_command(folder, base=base, tag=tag, content=content, network=network)]
-        done = subprocess.run(
-            command,
-            env={**os.environ, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"},  # SageMaker takes images, not indexes of them
-            stdout=subprocess.PIPE if quiet else sys.stderr,
-            stderr=subprocess.STDOUT if quiet else sys.stderr,
-            text=True,
-            check=False,
+        folder = SPARK_FOLDER if spark else Path(context)
+        return build_folder(
+            folder,
+            base=base,
+            tag=tag,
+            content=content,
+            network=network,
+            quiet=quiet,
+            command=SPARK_BUILD if spark else BUILD,
         )
+
+
+def build_folder(
+    folder: Path, *, base: str | None, tag: str, content: str, network: str | None, quiet: bool, command: str = BUILD
+) -> str:
+    """Build the Dockerfile of a folder and return the image's id; raises ContainerRuntimeError when that fails.
+
+    `command`: what the user repeats after a failure.
+    """
+    done = subprocess.run(
+        [*build_command(str(folder), base=base, tag=tag, content=content, network=network)],
+        env={**os.environ, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"},  # SageMaker takes images, not indexes of them
+        stdout=subprocess.PIPE if quiet else sys.stderr,
+        stderr=subprocess.STDOUT if quiet else sys.stderr,
+        text=True,
+        check=False,
+    )
     if done.returncode != 0:
         sys.stderr.write(done.stdout or "")
         raise ContainerRuntimeError(
             "the image could not be built; where the base image cannot be pulled, name one that is here: "
-            f"BASE_IMAGE=name:tag {SPARK_BUILD if spark else BUILD}"
+            f"BASE_IMAGE=name:tag {command}"
         )
     details = image_details(tag)
     assert details is not None, tag  # noqa: S101 - it was just built

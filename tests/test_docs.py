@@ -41,7 +41,7 @@ def source_of(root: Path, module: str) -> Path:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_module_and_make_target_exists(root: Path, document: str) -> None:
     text = text_of(root, document)
-    for module in set(re.findall(r"python -m ((?:scripts|benchmarks|pipeline)\.[\w.]+\w)", text)):
+    for module in set(re.findall(r"python -m ((?:scripts|benchmarks|pipeline|targets)\.[\w.]+\w)", text)):
         assert source_of(root, module).is_file(), module
     targets = set(re.findall(r"(?:\$ |`)make (\w[\w-]*)", text))
     makefile = text_of(root, "Makefile")
@@ -67,7 +67,7 @@ def test_every_command_line_is_understood(root: Path, document: str) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_option_of_a_step_or_a_benchmark_exists(root: Path, document: str) -> None:
     """Each option of each `python -m benchmarks...` and `python -m pipeline...` stands in the module's own code."""
-    lines = re.findall(r"python -m ((?:benchmarks|pipeline)\.[\w.]+\w)([^`#\n]*)", text_of(root, document))
+    lines = re.findall(r"python -m ((?:benchmarks|pipeline|targets)\.[\w.]+\w)([^`#\n]*)", text_of(root, document))
     for module, arguments in lines:
         code = source_of(root, module).read_text(encoding="utf-8")
         for option in re.findall(r"--[\w-]+", arguments):

@@ -16,6 +16,7 @@ from containers import Nights, every_night, hand_over, write_events
 from pipeline.local.launch.container_runtime import ContainerRuntimeError, image_details, require_container_runtime
 from pipeline.workloads.nba.sample import write as write_sample
 from scripts.build_image import build
+from targets.image import build_targets
 
 MADE_BASE = "retraining-base:bookworm"  # what .ci/base-image makes where none can be pulled
 
@@ -51,6 +52,15 @@ def spark_image(base: str | None) -> Iterator[str]:
     """The image that stands in for SageMaker's Spark image, under a name of this process."""
     name = f"retraining-spark-test:{os.getpid()}"
     build(base=base, tag=name, network=os.environ.get("BUILD_NETWORK"), quiet=True, spark=True)
+    yield name
+    subprocess.run(["docker", "rmi", "--no-prune", name], capture_output=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def targets_image(image: str) -> Iterator[str]:
+    """The image of the whole pipeline on that of the steps, under a name of this process."""
+    name = f"retraining-targets-test:{os.getpid()}"
+    build_targets(steps_image=image, tag=name, network=os.environ.get("BUILD_NETWORK"), quiet=True)
     yield name
     subprocess.run(["docker", "rmi", "--no-prune", name], capture_output=True, check=False)
 
