@@ -1,4 +1,4 @@
-"""Review registered versions: list, show, approve, reject. An approval makes the version champion.
+"""Review registered versions: list, show, approve, reject, history. An approval makes the version champion.
 
 python -m scripts.review_model list
 python -m scripts.review_model approve --version 1 --reason "better in every month"
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from pipeline.contract import names as c
+from pipeline.contract.history.versions import VersionEvent, services
 from pipeline.local import local_deployment
 from pipeline.local.plan.describe_responses import timestamp
 from pipeline.local.store.local_champion import promote, read_champion, unusable_reason
@@ -26,6 +28,8 @@ from pipeline.local.store.store import Store
 from pipeline.local.store.store_errors import StoreError, explain
 from scripts.cloud.connection import aws_options, explained
 from scripts.cloud.review import AwsReview
+from scripts.history.local import local_versions
+from scripts.history.words import service_lines
 
 version_option = click.option("--version", type=click.IntRange(min=1), help="Which version. Default: the newest.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
@@ -110,6 +114,11 @@ class LocalReview:
             click.echo(f"warning: {error}", err=True)
             return None
         return version
+
+    def history(self) -> tuple[list[VersionEvent], list[str]]:
+        """What happened to versions, oldest first, and what could not be read."""
+        events, _, faults = local_versions(self.store)
+        return events, faults
 
     def packages(self) -> tuple[dict[str, Any], ...]:
         """All versions that can be read, oldest first; those that cannot are named on stderr."""
@@ -221,6 +230,21 @@ def reject(review: LocalReview | AwsReview, version: int | None, reason: str) ->
     after = review.champion
     if before != after:
         click.echo(f"version {after} is the champion again" if after else "no version is in use now: approve another")
+
+
+@main.command()
+@reviewed
+@json_option
+def history(review: LocalReview | AwsReview, as_json: bool) -> None:
+    """Show which version was in service when, who approved it and why it went; newest first."""
+    events, faults = review.history()
+    for fault in faults:
+        click.echo(f"warning: {fault}", err=True)
+    found = services(events)
+    if as_json:
+        click.echo(json.dumps([asdict(service) for service in found], indent=2))
+        return
+    click.echo("\n".join(service_lines(found)))
 
 
 _STATUSES: Final = {PENDING: "pending", APPROVED: "approved", REJECTED: "rejected"}

@@ -203,9 +203,10 @@ def main(argv: Sequence[str]) -> None:
     parameters = own_parameters(spec, arguments.parameters)
     tables = workload.features.features(spec, validated.rows, as_of, parameters)
     labelled = validated.rows[validated.rows[c.TARGET].notna()]
+    rows = rows_digest(labelled)
     facts = {
         "as_of_date": str(as_of),
-        "fingerprint": fingerprint(rows_digest(labelled), arguments.training_config, parameters, code_version()),
+        "fingerprint": fingerprint(rows, arguments.training_config, parameters, code_version()),
         "training_config_fingerprint": fingerprint("", arguments.training_config, parameters, code_version()),
         "feature_signature": workload.features.signature(spec),
         "time_zone": arguments.time_zone,
@@ -234,6 +235,8 @@ def main(argv: Sequence[str]) -> None:
         "has_new_data": c.YES if news.train else c.NO,
         "reason": news.reason,
         **facts,
+        "data_fingerprint": rows,
+        "code_version": code_version(),
         "last_evaluated": last,
         "simulated": own["simulated"] or any(f.name.startswith("SIMULATED") for f in validated.files),
         "training_config": dict(item.split("=", 1) for item in arguments.training_config),

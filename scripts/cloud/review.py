@@ -12,6 +12,7 @@ import click
 
 from pipeline.contract import names as c
 from pipeline.contract.code_version import all_steps
+from pipeline.contract.history.versions import HISTORY_KEY, VersionEvent, read_events
 from pipeline.contract.promotion import APPROVAL_ID, APPROVED, UnusablePackageError, artifact_uri, next_approval_id
 from pipeline.contract.service_text import description
 from scripts.cloud.connection import AwsError, DeployedPipeline, connect
@@ -45,21 +46,21 @@ class AwsReview:
         return f"a run registers one: python -m scripts.start_execution {self.deployed.options}"
 
     @cached_property
-    def _definition(self) -> dict[str, Any]:
+    def definition(self) -> dict[str, Any]:
         return self.deployed.definition()
 
     @cached_property
     def group(self) -> str:
         """The model package group that the pipeline registers into; raises AwsError when it registers nothing."""
-        for entry in all_steps(self._definition["Steps"]):
+        for entry in all_steps(self.definition["Steps"]):
             if entry["Type"] == "RegisterModel":
                 return str(entry["Arguments"]["ModelPackageGroupName"])
         raise AwsError(f"{self.deployed.name} has no step that registers a model")
 
     @cached_property
-    def _bucket(self) -> str:
+    def bucket(self) -> str:
         """The bucket that holds champion/: what a step reads as its channel of that name."""
-        for entry in all_steps(self._definition["Steps"]):
+        for entry in all_steps(self.definition["Steps"]):
             for given in entry.get("Arguments", {}).get("ProcessingInputs", ()):
                 if given["InputName"] == c.CHAMPION_CHANNEL:
                     return str(given["S3Input"]["S3Uri"]).removeprefix("s3://").split("/")[0]
@@ -68,13 +69,24 @@ class AwsReview:
     @property
     def champion(self) -> int | None:
         """The version in use; None also where champion.json is missing or damaged, which the function repairs."""
-        s3 = self.deployed.session.client("s3", region_name=self.deployed.region)
         try:
-            found = s3.get_object(Bucket=self._bucket, Key=f"{c.CHAMPION_CHANNEL}/{c.CHAMPION_FILE}")
-            version: int | None = json.loads(found["Body"].read())["version"]
-        except (s3.exceptions.NoSuchKey, ValueError, TypeError, KeyError):
+            text = self.read_text(f"{c.CHAMPION_CHANNEL}/{c.CHAMPION_FILE}")
+            version: int | None = json.loads(text)["version"]
+        except (ValueError, TypeError, KeyError):
             return None
         return version
+
+    def history(self) -> tuple[list[VersionEvent], list[str]]:
+        """What happened to versions, oldest first, and what could not be read."""
+        return read_events(self.read_text(HISTORY_KEY), HISTORY_KEY)
+
+    def read_text(self, key: str) -> str:
+        """An object of the artifact bucket as text; empty where there is none yet."""
+        s3 = self.deployed.session.client("s3", region_name=self.deployed.region)
+        try:
+            return str(s3.get_object(Bucket=self.bucket, Key=key)["Body"].read().decode(errors="replace"))
+        except s3.exceptions.NoSuchKey:
+            return ""
 
     def packages(self) -> tuple[dict[str, Any], ...]:
         """All versions, oldest first."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.local.run.orphans import end_orphan
+from pipeline.local.store.history import note_run
 from pipeline.local.store.locks import try_lock, wait_for_lock
 from pipeline.local.store.run_record import EXECUTING, STOPPED, DamagedRecordError, RunError, load_run, save_run
 from pipeline.local.store.store import Store, remove
@@ -96,5 +97,7 @@ def mark_stopped(store: Store, execution_id: str, reason: str) -> bool:
         replace(step, status=STOPPED, ended_at=now, reason=reason) if step.status == EXECUTING else step
         for step in run.steps
     )
-    save_run(store, replace(run, status=STOPPED, ended_at=now, steps=steps))
+    stopped = replace(run, status=STOPPED, ended_at=now, steps=steps)
+    save_run(store, stopped)
+    note_run(store, stopped)
     return True

@@ -10,9 +10,10 @@ from pipeline.contract import names as c
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import current_workload
 from pipeline.local.local_deployment import ARTIFACT_BUCKET, MODEL_PACKAGE_GROUP
+from pipeline.local.store.history import decide, output_uri
 from pipeline.local.store.registry import LocalRegistry
-from pipeline.local.store.run_record import FAILED, STOPPED, SUCCEEDED, RunResult
-from pipeline.local.store.store import Store, join_uri
+from pipeline.local.store.run_record import RunResult
+from pipeline.local.store.store import Store
 
 
 def run_summary(run: RunResult, store: Store) -> dict[str, Any]:
@@ -20,10 +21,10 @@ def run_summary(run: RunResult, store: Store) -> dict[str, Any]:
 
     `metrics` is what this run evaluated; `last_evaluated` the last evaluation, for a run that trained nothing.
     """
-    evaluation = _read(store, _output_uri(run, "Evaluate", c.EVALUATION_CHANNEL, c.EVALUATION_FILE)) or {}
-    prepared = _read(store, _output_uri(run, "Prepare", c.REPORT_CHANNEL, c.PREPARED_FILE)) or {}
+    evaluation = _read(store, output_uri(run, "Evaluate", c.EVALUATION_CHANNEL, c.EVALUATION_FILE)) or {}
+    prepared = _read(store, output_uri(run, "Prepare", c.REPORT_CHANNEL, c.PREPARED_FILE)) or {}
     last_evaluated = _read(store, f"s3://{ARTIFACT_BUCKET}/{c.EVALUATED_CHANNEL}/{c.EVALUATED_FILE}") or {}
-    monitor = _read(store, _output_uri(run, "Predict", c.MONITOR_CHANNEL, c.MONITOR_FILE))
+    monitor = _read(store, output_uri(run, "Predict", c.MONITOR_CHANNEL, c.MONITOR_FILE))
     decision, spec = decide(run), current_workload().spec
     return {
         "execution_id": run.execution_id,
@@ -54,21 +55,10 @@ def run_summary(run: RunResult, store: Store) -> dict[str, Any]:
         "model_package": _model_package(run, store),
         "failure": None if run.failure is None else {"step": run.failure.step, "reason": run.failure.reason},
         "report": _report(run, store),
-        "predictions": _existing(store, _output_uri(run, "Predict", c.PREDICTIONS_CHANNEL, c.PREDICTIONS_FILE)),
+        "predictions": _existing(store, output_uri(run, "Predict", c.PREDICTIONS_CHANNEL, c.PREDICTIONS_FILE)),
         "monitor": monitor and _monitor(monitor, run, store),
         "extra": _extra(run, store, spec),
     }
-
-
-def decide(run: RunResult) -> str | None:
-    """registered, champion-kept, no-new-data or failed; None for a run that was stopped."""
-    if run.status == FAILED:
-        return c.FAILED
-    if run.status == STOPPED:
-        return None
-    if run.step("Register").status == SUCCEEDED:
-        return c.REGISTERED
-    return c.NO_NEW_DATA if run.step("HasNewData").outcome is False else c.CHAMPION_KEPT
 
 
 def _reason(run: RunResult, decision: str | None, evaluation: dict[str, Any], prepared: dict[str, Any]) -> str:
@@ -81,17 +71,9 @@ def _reason(run: RunResult, decision: str | None, evaluation: dict[str, Any], pr
     return str(evaluation.get("reason", ""))
 
 
-def _output_uri(run: RunResult, step: str, channel: str, file: str) -> str | None:
-    outputs = run.step(step).properties.get("ProcessingOutputConfig", {}).get("Outputs", ())
-    if run.step(step).status != SUCCEEDED:
-        return None
-    found = outputs[channel] if isinstance(outputs, dict) else {o["OutputName"]: o for o in outputs}[channel]
-    return join_uri(found["S3Output"]["S3Uri"], file)
-
-
 def _monitor(monitor: dict[str, Any], run: RunResult, store: Store) -> dict[str, Any]:
     """The monitor's summary, its alarms, and its report, copied beside the run's record."""
-    page = _existing(store, _output_uri(run, "Predict", c.MONITOR_CHANNEL, c.MONITOR_REPORT_FILE))
+    page = _existing(store, output_uri(run, "Predict", c.MONITOR_CHANNEL, c.MONITOR_REPORT_FILE))
     kept = store.run_folder(run.execution_id) / c.MONITOR_REPORT_FILE
     if page and "failure" not in monitor:
         with suppress(OSError):  # the run has ended; the copy is optional
@@ -111,7 +93,7 @@ def _extra(run: RunResult, store: Store, spec: Spec) -> dict[str, Any]:
         for step in run.steps:
             outputs = step.properties.get("ProcessingOutputConfig", {}).get("Outputs", ())
             named = outputs if isinstance(outputs, dict) else {o["OutputName"]: o for o in outputs}
-            if channel in named and (content := _read(store, _output_uri(run, step.name, channel, file))):
+            if channel in named and (content := _read(store, output_uri(run, step.name, channel, file))):
                 folder = str(store.object_path(named[channel]["S3Output"]["S3Uri"]))
                 found[channel] = {"step": step.name, "folder": folder, **content}
     return found
@@ -144,7 +126,7 @@ def _model_package(run: RunResult, store: Store) -> dict[str, Any] | None:
 
 def _report(run: RunResult, store: Store) -> str | None:
     """This run's report, or the newest one where it evaluated nothing; kept beside the run's record."""
-    source = _existing(store, _output_uri(run, "Evaluate", c.EVALUATION_CHANNEL, c.REPORT_FILE)) or _existing(
+    source = _existing(store, output_uri(run, "Evaluate", c.EVALUATION_CHANNEL, c.REPORT_FILE)) or _existing(
         store, f"s3://{ARTIFACT_BUCKET}/{c.EVALUATED_CHANNEL}/{c.REPORT_FILE}"
     )
     if source is None:

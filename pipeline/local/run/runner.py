@@ -28,9 +28,11 @@ from pipeline.local.run.progress import Listener
 from pipeline.local.run.recovery import RunLock, mark_killed_runs, mark_stopped
 from pipeline.local.run.staging import check as check_staging
 from pipeline.local.store.digests import DigestMemory
+from pipeline.local.store.history import note_run
 from pipeline.local.store.run_record import EXECUTING, SUCCEEDED, RunError, RunResult, StepResult, load_run, save_run
 from pipeline.local.store.store import Store
 from pipeline.local.store.store_errors import StoreLostError, explain
+from pipeline.local.store.user import user_name
 
 
 def run(
@@ -77,6 +79,7 @@ def run(
             with suppress(OSError, RunError):
                 mark_stopped(store, execution_id, reason)
             raise StoreLostError(f"run {execution_id} has stopped: {reason}") from error
+        note_run(store, ended)
         context.digests.save()
         lock.withdraw()
     return ended
@@ -105,6 +108,7 @@ def _new_run(plan: Plan) -> RunResult:
         constants=plan.constants,
         parameters=plan.parameters,
         started_at=time.time(),
+        started_by=user_name(),
         steps=tuple(StepResult(step.name, step.type) for step in plan.steps),
     )
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from pipeline.contract import names as c
+from pipeline.contract.history.versions import as_lines, new_events, read_events
 from pipeline.contract.promotion import (
     NO_CHAMPION,
     Approval,
@@ -23,6 +26,7 @@ from pipeline.contract.promotion import (
 )
 from pipeline.contract.retrain_policy import LAST_EVALUATED_KEY, REGISTERED_KEY, is_unregistered, registration
 from pipeline.local.store.digests import file_digest
+from pipeline.local.store.history import append, read_text
 from pipeline.local.store.locks import locked
 from pipeline.local.store.registry import LocalRegistry
 from pipeline.local.store.store import Store, remove
@@ -71,6 +75,20 @@ def _follow_approvals(
     if approvals != known:
         store.write_json(path, approvals_as_json(approvals), durable=True)
     return approvals
+
+
+def versions_file(store: Store, group: str) -> Path:
+    """The history of decisions and of what was in service."""
+    return store.root / "registry" / f".{group}.history.jsonl"
+
+
+def note_versions(store: Store, group: str, packages: Iterable[Mapping[str, Any]], version: int | None) -> None:
+    """Append what the registry and champion.json say now and the history does not."""
+    path = versions_file(store, group)
+    known, _ = read_events(read_text(path), str(path))
+    found = new_events(known, packages, version, time.time())
+    if found:
+        append(path, as_lines(found))
 
 
 def unusable_reason(store: Store, package: Mapping[str, Any]) -> str | None:
@@ -128,6 +146,7 @@ def promote(store: Store, group: str, bucket: str) -> list[str]:
                 break
             problems.append(problem)
         store.write_json(pointer, metadata, durable=True)
+        note_versions(store, group, packages, metadata["version"])
         for entry in pointer.parent.iterdir():
             if entry.name not in (c.CHAMPION_FILE, str(metadata["version"])):
                 remove(entry)

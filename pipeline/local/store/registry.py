@@ -17,6 +17,7 @@ from pipeline.local.plan.describe_responses import LOCAL_ARN, timestamp
 from pipeline.local.store.locks import locked
 from pipeline.local.store.store import JsonObject, Store, sync_folder, write_through
 from pipeline.local.store.store_errors import explain, naming, shown
+from pipeline.local.store.user import user_name
 
 PENDING = "PendingManualApproval"
 APPROVED = "Approved"
@@ -124,7 +125,7 @@ class LocalRegistry:
         return package
 
     def set_approval(self, group: str, version: int, status: str, reason: str | None = None) -> JsonObject:
-        """Records a review: the status, when it was given and, if there is one, the reason; returns the package.
+        """Records a review: status, time, user and, if there is one, the reason; returns the package.
 
         No review is earlier than the one before it, even where the machine's clock was set back.
         """
@@ -137,6 +138,7 @@ class LocalRegistry:
                 **self.get(group, version),
                 "ModelApprovalStatus": status,
                 "LastModifiedTime": timestamp(max(time.time(), last + 0.001)),
+                "LastModifiedBy": {"UserProfileName": user_name()},
             }
             package.pop("ApprovalDescription", None)
             if status == APPROVED:

@@ -3,7 +3,7 @@
 A nightly run leaves some megabytes, and the copy of a data folder stays when that folder is no longer used. Of an older
 run its record, logs and working files go, and below `objects/<bucket>/runs/<execution id>/` each object that no version
 names. A version's model, evaluation and report stay for as long as its entry in the registry does, and so does the
-record of the run that made it. Runs that execute are left alone.
+record of the run that made it. Each run keeps its line in history.jsonl. Runs that execute are left alone.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from pipeline.local.local_deployment import COPY_FOLDERS, DATA_BUCKET
 from pipeline.local.plan.parameters import texts
+from pipeline.local.store.history import keep_entries
 from pipeline.local.store.locks import try_lock
 from pipeline.local.store.registry import LocalRegistry
 from pipeline.local.store.run_record import RunResult, readable_run, record_path
@@ -59,6 +60,8 @@ def clean(store: Store, *, keep: int = KEPT_RUNS, dry_run: bool = False) -> Remo
     """
     named = frozenset(texts(_packages(store)))
     makers = {match[1] for text in named if (match := _EXECUTION.search(text))}
+    if not dry_run:
+        keep_entries(store)
     runs = _runs(store)
     removal = Removal()
     kept, old = runs[:keep], [run.execution_id for run in runs[keep:]]

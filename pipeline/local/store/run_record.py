@@ -74,6 +74,7 @@ class RunResult:
     resumed: int = 0  # how often
     steps: tuple[StepResult, ...] = ()
     failure: RunFailure | None = None
+    started_by: str = ""  # the user; not known of older runs
 
     def step(self, name: str) -> StepResult:
         """The state of one step."""

@@ -3,6 +3,7 @@
     objects/<bucket>/<key>           what S3 would hold
     registry/<group>/<version>.json  model packages
     runs/<execution id>/             run.json, lock, steps/<Step>/{base,logs}
+    history.jsonl                    a line for each run that has ended
     executing/<execution id>         a marker for each run that has not ended
     cache/                           content-addressed step results
     tmp/                             files on their way to one of the others

@@ -164,7 +164,7 @@ def test_the_registrys_folder(store: Store) -> None:
     """Runs of two versions of this code lock the same files, and read the same record."""
     assert {path.name for path in store.root.iterdir()} == {"cache", "executing", "objects", "registry", "runs", "tmp"}
     names = {path.name for path in (store.root / "registry").iterdir()}
-    assert names == {GROUP, f".{GROUP}.lock", ".champion.lock", f".{GROUP}.approvals.json"}
+    assert names == {GROUP, f".{GROUP}.lock", ".champion.lock", f".{GROUP}.approvals.json", f".{GROUP}.history.jsonl"}
 
 
 def test_a_promotion_survives_a_power_failure(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,14 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.local.run.recovery import RunLock
+from pipeline.local.store.history import HISTORY_FILE
 from pipeline.local.store.registry import LocalRegistry
 from pipeline.local.store.retention import KEPT_RUNS, clean
 from pipeline.local.store.run_record import SUCCEEDED, RunResult, record_path, save_run
 from pipeline.local.store.store import STALE_SECONDS, Store
 from pipeline.local.store.store_errors import StoreError
 from scripts.clean import main
+from scripts.history.local import local_history
 
 PER_RUN = ("prepare/features/features.parquet", "prepare/report/prepared.json")
 TRAINED = ("train/model.tar.gz", "evaluate/evaluation.json", "evaluate/report.html")
@@ -108,7 +110,7 @@ def test_runs_that_execute_are_left_alone(store: Store) -> None:
     with RunLock(store, executing):
         before = files(store)
         assert clean(store, keep=1).paths == []
-        assert files(store) == before
+        assert files(store) - {HISTORY_FILE} == before
     assert clean(store, keep=1).runs == 1
 
 
@@ -175,7 +177,8 @@ def test_a_removal_that_is_interrupted_is_finished_by_the_next(store: Store, mon
         clean(store, keep=0)
     monkeypatch.undo()
     clean(store, keep=0)
-    assert files(store) == set()
+    assert files(store) == {HISTORY_FILE}, "of each run a line is left"
+    assert {entry.run_id for entry in local_history(store).runs} == {f"{n:012x}" for n in range(3)}
 
 
 def test_the_command(store: Store) -> None:

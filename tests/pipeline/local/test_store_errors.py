@@ -47,8 +47,9 @@ def test_each_write_of_a_run_may_fail(bench: Workbench, number: int, use_cache: 
     assert at > 30
     assert outcomes["failed"] > 10
     assert outcomes["lost"] > 3
-    # A result that cannot be put into the cache has been made all the same; and the last run had no fault.
-    assert outcomes["unharmed"] <= 3, "a write whose failure goes unnoticed"
+    # A result that cannot be put into the cache has been made all the same, the next clean-up appends a line that the
+    # history lacks, and the last run had no fault.
+    assert outcomes["unharmed"] <= 4, "a write whose failure goes unnoticed"
 
 
 # --- damaged files ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Runs and versions of the past: where they are read from, as text, as a page."""

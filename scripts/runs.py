@@ -1,0 +1,156 @@
+"""The runs of the past: a list, one run, two beside each other, a page; of a local store or (--aws) in the cloud.
+
+python -m scripts.runs list --since 30d --status Failed
+python -m scripts.runs show 6f350a072f03
+python -m scripts.runs compare 6f350a072f03 694d3db9f2e7
+python -m scripts.runs report
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+
+import click
+
+from pipeline.contract import names as c
+from pipeline.contract.history.runs import changes
+from pipeline.local import local_deployment
+from pipeline.local.store.run_record import EXECUTING, FAILED, STOPPED, SUCCEEDED
+from pipeline.local.store.store import Store
+from pipeline.local.store.store_errors import StoreError, explain
+from scripts.cloud.connection import aws_options, connect, explained
+from scripts.cloud.review import AwsReview
+from scripts.history import words
+from scripts.history.cloud import cloud_history
+from scripts.history.history import Filters, RunHistory, Since
+from scripts.history.local import local_history
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+PAGE = 50
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where runs are read from: a local store, or a deployed pipeline."""
+
+    store: Store | None
+    review: AwsReview | None
+
+    def read(self, filters: Filters | None = None, limit: int = PAGE) -> RunHistory:
+        """The runs; of a deployed pipeline no more than are needed. Faults are named on stderr."""
+        if self.review:
+            history = cloud_history(self.review, since=filters.since if filters else None, limit=limit)
+        else:
+            assert self.store is not None  # noqa: S101 - one of the two is given
+            history = local_history(self.store)
+        for fault in history.faults:
+            click.echo(f"warning: {fault}", err=True)
+        return history
+
+
+def sourced(command: Callable[..., None]) -> Callable[..., None]:
+    """`--store`, or `--aws` with its options: the command gets a Source."""
+
+    @click.option(
+        "--store",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="The local store. Default: that of the last run.",
+    )
+    @click.option("--aws", is_flag=True, help="The runs of the deployed pipeline, not of a local store.")
+    @aws_options
+    @wraps(command)
+    def with_source(
+        *,
+        store: Path | None,
+        aws: bool,
+        pipeline: str | None,
+        region: str | None,
+        profile: str | None,
+        **options: object,
+    ) -> None:
+        if aws and store:
+            raise click.UsageError("--store is a local store, --aws the deployed pipeline: give one of them")
+        if not aws and (pipeline or region or profile):
+            raise click.UsageError("--pipeline, --region and --profile go with --aws")
+        if aws:
+            with explained():
+                command(Source(None, AwsReview(connect(pipeline, region, profile), 0)), **options)
+            return
+        folder = store or local_deployment.last_store()
+        if not (folder / "registry").is_dir():
+            raise click.UsageError(f"{folder} is no store of local runs: make one with make run, or give --store")
+        try:
+            command(Source(Store(folder), None), **options)
+        except (StoreError, OSError) as error:
+            raise click.UsageError(explain(error) if isinstance(error, OSError) else str(error)) from error
+
+    return with_source
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Show the runs of the past, of a local store or (--aws) of the deployed pipeline.
+
+    Exit code 0, also when a run failed or a record is damaged (it is named on stderr); 2 when nothing could be read.
+    """
+
+
+@main.command("list")
+@click.option("--since", type=Since(), help="Only runs from that day on (UTC), or of the last N days: 30d.")
+@click.option("--status", type=click.Choice([SUCCEEDED, FAILED, STOPPED, EXECUTING]), help="Only runs of that status.")
+@click.option(
+    "--decision",
+    type=click.Choice([c.REGISTERED, c.CHAMPION_KEPT, c.NO_NEW_DATA, c.FAILED]),
+    help="Only runs that ended in that decision.",
+)
+@click.option("--limit", type=click.IntRange(min=1), default=PAGE, show_default=True, help="The newest so many.")
+@sourced
+@json_option
+def list_runs(
+    source: Source, since: float | None, status: str | None, decision: str | None, limit: int, as_json: bool
+) -> None:
+    """List runs, newest first: when, why, result, losses, version, what changed since the run before."""
+    filters = Filters(since, status, decision)
+    history = source.read(filters, limit)
+    found = [run for run in history.runs if filters.keep(run)]
+    rows = list(history.rows(found[:limit]))
+    click.echo(json.dumps(rows, indent=2) if as_json else "\n".join(words.table(rows)))
+    if len(found) > limit:
+        click.echo(f"the newest {limit:,} of {len(found):,}: --limit shows more", err=True)
+    if not rows:
+        click.echo(f"no run in {history.name}{' is like that' if history.runs else ' yet'}", err=True)
+
+
+@main.command()
+@click.argument("run_id")
+@sourced
+@json_option
+def show(source: Source, run_id: str, as_json: bool) -> None:
+    """Show the run RUN_ID, of which the beginning is enough, and what changed since the run before."""
+    history = source.read()
+    run = history.find(run_id)
+    click.echo(json.dumps(next(history.rows([run])), indent=2) if as_json else "\n".join(words.shown(history, run)))
+
+
+@main.command()
+@click.argument("first")
+@click.argument("second")
+@sourced
+@json_option
+def compare(source: Source, first: str, second: str, as_json: bool) -> None:
+    """Show the runs FIRST and SECOND beside each other, and what changed from one to the other."""
+    history = source.read()
+    one, other = history.find(first), history.find(second)
+    if as_json:
+        rows = list(history.rows([one, other]))
+        click.echo(json.dumps({"first": rows[0], "second": rows[1], "changed": changes(one, other)}, indent=2))
+        return
+    click.echo("\n".join(words.compared(history, one, other)))
+
+
+if __name__ == "__main__":
+    main()
