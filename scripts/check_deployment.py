@@ -19,11 +19,10 @@ from scripts.deployment import (
     alarms,
     capacity,
     data,
-    emails_delivered,
+    emails,
     image,
     last_run,
     registry,
-    sample_emails,
     service_behavior,
     serving,
     stack,
@@ -45,7 +44,7 @@ CHECKS: Final[dict[str, Check]] = {
     "quota": capacity.quotas,
     "data": data.data,
     "seed objects": data.seeds,
-    "subscriptions": emails_delivered.subscriptions,
+    "subscriptions": emails.subscriptions,
     "schedule": triggers.schedule,
     "last run": last_run.last_run,
     "outputs": data.outputs,
@@ -53,7 +52,7 @@ CHECKS: Final[dict[str, Check]] = {
     "versions": registry.waiting,
     "endpoint": serving.endpoint,
     "alarms": alarms.alarms,
-    "emails": emails_delivered.unsent,
+    "emails": emails.unsent,
     "dead letters": triggers.dead_letters,
     "events": triggers.rules,
     # what only an account can tell
@@ -105,7 +104,7 @@ def main(
         )
         _ = environment.stack  # without it there is nothing to check
         lines = [
-            *(sample_emails.send(environment) if test_email else ()),
+            *(emails.send(environment) if test_email else ()),
             *(started_run.run(environment, interval) if start else ()),
         ]
         lines += [line for name, check in CHECKS.items() for line in _checked(name, check, environment)]

@@ -15,9 +15,8 @@ from scripts.check_deployment import CHECKS, _checked
 from scripts.cloud.connection import DeployedPipeline
 from scripts.deployment.check_result import EXIT_CODES, FAILED, OK, WARNING, CheckResult, worst
 from scripts.deployment.deployed_environment import DeployedEnvironment
-from scripts.deployment.emails_delivered import overdue_emails
+from scripts.deployment.emails import SUBJECT_LIMIT, documented, overdue_emails
 from scripts.deployment.last_run import overdue
-from scripts.deployment.sample_emails import SUBJECT_LIMIT, documented
 from scripts.deployment.service_behavior import _of_roles, times
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)

@@ -1,11 +1,14 @@
-"""Emails: have the subscribers confirmed, and was everything sent?"""
+"""Emails: have the subscribers confirmed, was everything sent, and one of each as a test (docs/emails.md)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
+from infra.lambda_shared.emails import Email
 from infra.lambda_shared.environment import OUTBOX_PREFIX, RUNS_OUTBOX_PREFIX, SERVING_OUTBOX_PREFIX
 from scripts.deployment.check_result import FAILED, OK, WARNING, CheckResult
 from scripts.deployment.deployed_environment import DeployedEnvironment
@@ -23,6 +26,10 @@ TOPICS: Final = {
     "AlertsTopic": ("failures and alarms", "alert_emails"),
     "ApproversTopic": ("versions that wait for approval", "approver_emails"),
 }
+PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "emails.md"
+SUBJECT_LIMIT: Final = 99  # SNS takes fewer than 100 characters
+_MARK: Final = "[TEST]"
+_FOR_APPROVERS: Final = "waits for approval"
 
 
 def unsent(environment: DeployedEnvironment) -> Iterator[CheckResult]:
@@ -72,3 +79,36 @@ def subscriptions(environment: DeployedEnvironment) -> Iterator[CheckResult]:
             )
         else:
             yield CheckResult(name, OK, f"{', '.join(confirmed)} confirmed")
+
+
+def documented() -> list[Email]:
+    """Every email of docs/emails.md; a test compares them with those of the deployed functions."""
+    blocks = re.findall(r"```text\nSubject: ([^\n]*)\n\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    return [Email(subject, text) for subject, text in blocks]
+
+
+def send(environment: DeployedEnvironment) -> Iterator[CheckResult]:
+    """Publish them, and one as an alarm sends it; each line has the time."""
+    client = environment.client("sns")
+    for email in [*documented(), _alarm(environment)]:
+        approvers = _FOR_APPROVERS in email.subject
+        topic = environment.outputs["ApproversTopic" if approvers else "AlertsTopic"]
+        now = datetime.now(UTC)
+        client.publish(TopicArn=topic, Subject=f"{_MARK} {email.subject}"[:SUBJECT_LIMIT], Message=_marked(email, now))
+        to = "approvers" if approvers else "alerts"
+        yield CheckResult("test email", OK, f'sent {now:%H:%M:%S} UTC to {to}: "{_MARK} {email.subject}"')
+
+
+def _alarm(environment: DeployedEnvironment) -> Email:
+    name = f"{environment.name}-notification-failed"
+    return Email(
+        f'ALARM: "{name}" in {environment.deployed.region}',
+        f"CloudWatch writes these emails itself; the alarm's description says what to do. Alarm: {name}\n",
+    )
+
+
+def _marked(email: Email, now: datetime) -> str:
+    return (
+        f"THIS IS A TEST, sent {now:%Y-%m-%d %H:%M:%S} UTC by python -m scripts.check_deployment --test-email.\n"
+        "No action is needed: the rest is an example.\n\n" + email.text
+    )
