@@ -12,8 +12,11 @@ from datetime import date
 from functools import partial
 from typing import Final
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from pipeline.ingest.known import known_on
 from pipeline.ingest.quarantine import RULE, Breach, RowRule, violations_of
 from pipeline.ingest.values import DATE_RULE, FLAG_RULE, MISSING_RULE
 from pipeline.workloads.nba.columns import (
@@ -55,9 +58,14 @@ def find_violations(parsed: pd.DataFrame, raw: pd.DataFrame, *, last_score_day: 
     return violations_of(breaches, raw)
 
 
+def played_before(days: pd.Series, morning: date) -> NDArray[np.bool_]:
+    """Whether games of these days were played, so that their scores are known on that morning."""
+    return known_on(days.to_numpy().astype("datetime64[D]"), np.datetime64(morning))
+
+
 def find_missing_scores(games: pd.DataFrame, raw: pd.DataFrame, *, as_of: date) -> pd.DataFrame:
     """Check that each game before `as_of` has a score, once overlapping files are merged: another may have had it."""
-    late = games.index[games[HOME_POINTS].isna() & (games[DATE] < pd.Timestamp(as_of))]
+    late = games.index[games[HOME_POINTS].isna() & played_before(games[DATE], as_of)]
     text = f"{LATE_SCORE} the game was played before {as_of}; add the score, or remove a game that was called off"
     near = results_next_to(games, raw).reindex(late)
     other_day = "is missing, and {} has a score of the same teams: if it is that game's, correct the day; else " + (
@@ -73,7 +81,7 @@ def called_off(games: pd.DataFrame, unscored: pd.DataFrame, *, as_of: date) -> p
     A score that is late comes within LATE_DAYS. Where more than half of a season's past games have none, the scores
     are lost; where a neighbouring day has one, the day is wrong.
     """
-    past = games[games[DATE] < pd.Timestamp(as_of)]
+    past = games[played_before(games[DATE], as_of)]
     lost = past[HOME_POINTS].isna().groupby(past[SEASON]).transform("mean") > LOST_SHARE
     old = past[DATE] < pd.Timestamp(as_of) - pd.Timedelta(days=LATE_DAYS)
     plain = unscored.index[unscored[RULE].str.startswith(LATE_SCORE)]

@@ -54,7 +54,13 @@ from pipeline.workloads.nba.columns import (
 from pipeline.workloads.nba.game_data.game_calendar import find_calendar_violations
 from pipeline.workloads.nba.game_data.game_overlaps import MergedGames, merge_overlaps
 from pipeline.workloads.nba.game_data.game_plausibility import check_plausible
-from pipeline.workloads.nba.game_data.game_rules import LATE_SCORE, called_off, find_missing_scores, find_violations
+from pipeline.workloads.nba.game_data.game_rules import (
+    LATE_SCORE,
+    called_off,
+    find_missing_scores,
+    find_violations,
+    played_before,
+)
 from pipeline.workloads.nba.game_data.parse_games import parse
 
 __all__ = [
@@ -203,17 +209,16 @@ def games_fingerprint(games: pd.DataFrame) -> str:
 def as_known_on(games: pd.DataFrame, as_of: date) -> tuple[pd.DataFrame, int]:
     """The games as they were known on the morning of `as_of`: later scores are hidden; and how many those are."""
     known = games.copy()
-    hidden = known[HOME_POINTS].notna() & (known[DATE] >= pd.Timestamp(as_of))
+    hidden = known[HOME_POINTS].notna() & ~played_before(known[DATE], as_of)
     known.loc[hidden, [HOME_POINTS, AWAY_POINTS]] = pd.NA
     return known, int(hidden.sum())
 
 
 def _days_without_score(unscored: pd.DataFrame, contradicted: pd.DataFrame, as_of: date) -> tuple[date, ...]:
     """One day a game, sorted; of rows that contradict each other none is believed: their game has no score either."""
-    sides = [contradicted[column].astype(str) for column in (HOME_FRANCHISE, AWAY_FRANCHISE)]
-    pairs = {
-        (day, *sorted(pair)) for day, *pair in zip(contradicted[DATE], *sides, strict=True) if day < pd.Timestamp(as_of)
-    }
+    past = contradicted[played_before(contradicted[DATE], as_of)]
+    sides = [past[column].astype(str) for column in (HOME_FRANCHISE, AWAY_FRANCHISE)]
+    pairs = {(day, *sorted(pair)) for day, *pair in zip(past[DATE], *sides, strict=True)}
     return tuple(sorted([*(day.date() for day in unscored[DATE]), *(day.date() for day, *_ in pairs)]))
 
 
