@@ -19,6 +19,7 @@ from pipeline.contract import names as c
 from pipeline.contract.metrics import metric_words, short
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import Workload
+from pipeline.ingest.known import known_on
 from pipeline.monitoring.claims import claims_of, residual_quantiles
 from pipeline.monitoring.monitor_data import DataDays, DataReport, look_at_data
 from pipeline.monitoring.monitor_evidence import GROUP, LEAKAGE, LOSS, RATE, Forecasts, Groups, evidence_by_day, verdict
@@ -238,20 +239,21 @@ def _parts(workload: Workload, night: Night, champion: Champion | None) -> dict[
 
 
 def _data(spec: Spec, night: Night, champion: Champion | None, prepared: Mapping[str, Any], as_of: int) -> DataReport:
-    changed, recorded = _changed(night.results, champion, as_of) if champion else (0, 0)
+    changed, recorded = _changed(spec, night.results, champion, as_of) if champion else (0, 0)
     late = np.array([_number_of(day) for day in prepared["data"].get("late_labels", [])], dtype=np.int64)
     days = DataDays(_days(night.results), _days(night.upcoming), late)
     return look_at_data(spec, days, as_of=as_of, changed=changed, recorded=recorded)
 
 
-def _changed(results: pa.Table, champion: Champion, as_of: int) -> tuple[int, int]:
+def _changed(spec: Spec, results: pa.Table, champion: Champion, as_of: int) -> tuple[int, int]:
     """How many of the champion's walk-forward rows are gone, or have another label now; and how many it has.
 
-    Rows from day `as_of` on do not count: in a backtest of an earlier day they have not happened yet.
+    Rows whose label is not known on day `as_of` do not count: a run as of an earlier day cannot have it.
     """
     now = dict(zip(results[c.ROW_ID].to_pylist(), results[c.TARGET].to_pylist(), strict=True))
     record = champion.artifact.walk_forward
-    record = record.filter(pa.array(_days(record) < as_of))
+    days = record[c.TIME].to_numpy().astype("datetime64[D]")
+    record = record.filter(pa.array(known_on(days, np.datetime64(as_of, "D"), spec.label_delay_days)))
     then = zip(record[c.ROW_ID].to_pylist(), record[c.TARGET].to_pylist(), strict=True)
     return sum(now.get(row) != label for row, label in then), record.num_rows
 

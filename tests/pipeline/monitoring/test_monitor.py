@@ -20,7 +20,7 @@ import pytest
 from leagues import random_league
 
 from pipeline.contract import names as c
-from pipeline.contract.workload import load_workload
+from pipeline.contract.workload import Workload, load_workload
 from pipeline.monitoring.monitor import Night, monitor, without_nan
 from pipeline.monitoring.monitor_report import render_monitor
 from pipeline.training.artifact import Artifact, ModelCard, write_artifact
@@ -149,16 +149,21 @@ def test_a_rewritten_history_and_late_scores_are_data_alarms(case: Case) -> None
     assert [alarm["part"] for alarm in watched(case, prepared=late)["alarms"]] == [c.DATA]
 
 
-def test_a_back_test_of_an_earlier_day_does_not_take_the_games_since_for_lost(case: Case) -> None:
-    """The champion of the store was trained later than the day that the run stands on."""
+@pytest.mark.parametrize("delay", [0, 30])
+def test_a_run_as_of_an_earlier_day_does_not_take_labels_that_are_not_known_yet_for_lost(
+    case: Case, delay: int
+) -> None:
+    """The champion of the store was trained later than the run's as-of day."""
     record = case.champion.artifact.walk_forward
     day = record[c.TIME].to_numpy()[100]
     played, results = (
-        table.filter(pa.array(table[c.TIME].to_numpy() < day)) for table in (case.night.labelled, case.night.results)
+        table.filter(pa.array(table[c.TIME].to_numpy() < day - np.timedelta64(delay, "D")))
+        for table in (case.night.labelled, case.night.results)
     )
     known = replace(case.night, labelled=played, results=results)
     as_of = str(day.astype("datetime64[D]"))
-    report = watched(case, night=known, prepared={**case.prepared, "as_of_date": as_of})
+    workload = Workload(replace(load_workload("nba").spec, label_delay_days=delay))
+    report = monitor(workload, known, case.champion, "", {**case.prepared, "as_of_date": as_of})
     assert report[c.DATA]["changed_rows"] == 0
 
 
