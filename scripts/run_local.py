@@ -327,7 +327,7 @@ def main(
         again += ["--events", str(events)] if events else []
         again += ["--docker"] * docker + ["--image", image] * (image != IMAGE)
         again += ["--spark-image", spark_image] * (spark_image != SPARK_IMAGE)
-        print_failure(result, opened, data, store, again)
+        print_failure(result, opened, data, store, again, reason=as_json)  # stdout has it for people
     sys.exit(EXIT_CODES[result.status])
 
 
@@ -342,14 +342,16 @@ def refuse(reason: str, code: int, as_json: bool) -> NoReturn:
 
 
 def print_failure(
-    result: RunResult, store: Store, data: Path | None, given_store: Path | None, place: Sequence[str]
+    result: RunResult, store: Store, data: Path | None, given_store: Path | None, place: Sequence[str], *, reason: bool
 ) -> None:
-    """Print on stderr why a run did not succeed and how to resume it."""
+    """Print on stderr how to resume a run that did not succeed, and with `reason` why it did not."""
     if result.failure:
-        click.echo(f"\n{result.failure.step} failed: {result.failure.reason}", err=True)
-        if result.failure.log_lines:
-            click.echo("last lines of its log:", err=True)
-            click.echo("".join(f"  {line}\n" for line in result.failure.log_lines), nl=False, err=True)
+        if reason:
+            click.echo(f"\n{result.failure.step} failed: {result.failure.reason}", err=True)
+        # A step that gives its own reason logs it, too.
+        if lines := [line for line in result.failure.log_lines if line.strip() not in result.failure.reason]:
+            click.echo(f"last lines of the log of {result.failure.step}:", err=True)
+            click.echo("".join(f"  {line}\n" for line in lines), nl=False, err=True)
         log = result.step(result.failure.step).log_path
         if log:
             click.echo(f"whole log: {store.root / log}", err=True)

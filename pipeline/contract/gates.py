@@ -8,12 +8,13 @@ agree.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from pipeline.contract.metrics import primary_metric
+from pipeline.contract.metrics import primary_metric, short
 from pipeline.contract.names import CHAMPION_KEPT, FAILED, NO, REGISTERED
 from pipeline.contract.spec import Limit, Spec
 
@@ -28,9 +29,15 @@ def holds(limit: Limit, value: float, bound: float) -> bool:
 
 
 def describe(limit: Limit, value: float, bound: float) -> str:
-    """The failing limit in words, e.g. `log loss 0.7012 is above the limit 0.68 (MaxLogLoss): ...`."""
+    """The failing limit in words, e.g. `log loss 0.7012 is above the limit 0.68 (MaxLogLoss): ...`.
+
+    Where a number of four digits would keep the limit, they say how far it is from it: `log loss is 4e-06 above ...`.
+    """
     side = "above" if limit.operator == "<=" else "below"
-    return f"{limit.words} {_number(value)} is {side} the limit {_number(bound)} ({limit.parameter}): {limit.why}"
+    shown = f"{limit.words} {short(value)} is"
+    if math.isfinite(value) and holds(limit, float(short(value).replace(",", "")), bound):
+        shown = f"{limit.words} is {abs(value - bound):.1g}"
+    return f"{shown} {side} the limit {_number(bound)} ({limit.parameter}): {limit.why}"
 
 
 def quality_limits(spec: Spec) -> tuple[Limit, ...]:
@@ -201,7 +208,7 @@ def decide(spec: Spec, evaluation: Mapping[str, Any], limits: Mapping[str, float
 
 
 def _number(value: float) -> str:
-    # six digits: 0.680004 is above 0.68
+    """A limit as it was set."""
     return f"{value:,.0f}" if value.is_integer() or abs(value) >= 100_000 else f"{value:.6g}"
 
 

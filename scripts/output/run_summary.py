@@ -50,7 +50,7 @@ def _steps(run: RunResult) -> Table:
     table.add_column("status")
     for step in run.steps:
         if step.status not in (NOT_STARTED, SKIPPED):
-            table.add_row(step.name, describe(step))
+            table.add_row(step.name, describe(step, run))
     return table
 
 

@@ -201,7 +201,7 @@ def test_gate_fails_the_run_and_names_metric_value_and_limit(
     assert (outcomes(outcome)["QualityGate"], outcomes(outcome)["BeatsChampion"]) == (False, False)
     value = outcome["metrics"]["candidate"]["log_loss"]
     broken = outcome["failure"]["reason"].removeprefix("The candidate is below the quality limits: ")
-    assert broken.startswith(f"log loss {value:.6g} is above the limit 0.5 (MaxLogLoss)")
+    assert broken.startswith(f"log loss {value:.4g} is above the limit 0.5 (MaxLogLoss)")
     assert outcome["model_package"] is None
     assert Path(outcome["report"]).is_file()
     assert "--resume" not in done.err, "the same gate would say the same"

@@ -138,6 +138,10 @@ def test_bad_data_is_named_with_places_that_can_be_opened_and_nothing_a_terminal
     reason = json.loads(result.stdout)["failure"]["reason"]
     place = re.search(r"\((\S+) lists every row\)", reason)
     assert place and pd.read_csv(place[1])["value"].tolist() == [r"\x1b[2J\x07BOS"]
+    shown = CliRunner().invoke(run_local.main, ["--data", str(games), "--store", str(tmp_path / "store")])
+    assert " ".join(shown.output.split()).count("is an unknown team") == 1, (
+        "once in a terminal, which shows both streams"
+    )
     assert "/base/processing/" not in reason
     assert "\x1b[2J" not in result.stderr and r"\x1b[2J\x07BOS" in result.stderr
 

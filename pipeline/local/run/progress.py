@@ -112,14 +112,17 @@ class LiveProgress(Listener):
         for step in run.steps if run else ():
             untimed = step.started_at is None or step.outcome is not None
             time_taken = "" if untimed else _elapsed(step.started_at or 0.0, step.ended_at)
-            note = _note(step)
+            note = _note(step, run)
             table.add_row(step.name, Text(_end(step), style=_STYLES[step.status]), time_taken, Text(note, style="dim"))
         return table
 
 
-def describe(step: StepResult) -> str:
-    """A step's status, time and notes in one line; of a condition, its outcome."""
-    note = _note(step)
+def describe(step: StepResult, run: RunResult | None = None) -> str:
+    """A step's status, time and notes in one line; of a condition, its outcome.
+
+    Without the reason of a failure, which is said once, at the end; with `run`, with that of a second step that failed.
+    """
+    note = _note(step, run)
     untimed = step.started_at is None or step.reused or step.outcome is not None
     taken = "" if untimed else f" in {_elapsed(step.started_at or 0.0, step.ended_at)}"
     return f"{_end(step)}{taken}{f' ({note})' if note else ''}"
@@ -129,7 +132,7 @@ def _end(step: StepResult) -> str:
     return step.status if step.outcome is None else "true" if step.outcome else "false"
 
 
-def _note(step: StepResult) -> str:
+def _note(step: StepResult, run: RunResult | None) -> str:
     notes = []
     if step.reused:
         notes.append("reused")
@@ -137,7 +140,8 @@ def _note(step: StepResult) -> str:
         notes.append("cached")
     if step.attempts > 1:
         notes.append(f"{step.attempts} attempts")
-    if step.reason and step.status in {EXECUTING, FAILED, STOPPED}:
+    failed_too = step.status == FAILED and run is not None and (run.failure is None or run.failure.step != step.name)
+    if step.reason and (step.status in {EXECUTING, STOPPED} or failed_too):
         notes.append(step.reason)
     return ", ".join(notes)
 

@@ -50,6 +50,8 @@ def test_a_good_candidate_keeps_every_limit() -> None:
     ("path", "value", "sentence"),
     [
         ("metrics.candidate.log_loss", 0.69, "log loss 0.69 is above the limit 0.68 (MaxLogLoss)"),
+        ("metrics.candidate.log_loss", 0.6931523, "log loss 0.6932 is above the limit 0.68 (MaxLogLoss)"),
+        ("metrics.candidate.log_loss", 0.680004, "log loss is 4e-06 above the limit 0.68 (MaxLogLoss)"),
         ("metrics.candidate.calibration_error", 0.2, "calibration error 0.2 is above"),
         ("quality.loss_above_baseline", 0.0001, "log loss above that of Elo-logistic 0.0001 is above the limit 0"),
         ("metrics.candidate.n_rows", 999, "games evaluated 999 is below the limit 1,000 (MinEvaluatedRows)"),

@@ -64,7 +64,7 @@ def test_a_pipe_gets_plain_lines() -> None:
     assert stream.getvalue() == (
         "Prepare: Succeeded in 1.2 s (cached)\n"
         "Gate: false\n"
-        "Train: Failed in 2.0 s (2 attempts, no [bold]data[/bold])\n"
+        "Train: Failed in 2.0 s (2 attempts)\n"
         "run abc Failed after 3.0 s\n"
     )
 
