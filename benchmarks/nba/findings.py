@@ -33,7 +33,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 REAL_GAMES: Final = ROOT.parent / "shared" / "data" / "games"
 FINDINGS: Final = ROOT / "docs" / "findings.md"
 SPAN: Final = (date(2004, 10, 15), date(2023, 6, 30))
-FIRST_SEASON: Final = 2000  # five seasons to learn from before the first night
+FIRST_SEASON: Final = 2000  # five seasons to learn from before the first run
 FAULT_SPAN: Final = (date(2014, 10, 1), date(2015, 6, 30))
 FAULT_DAYS: Final = "2015-01-05..2015-02-10"  # longer than the wait between two trainings, so that each policy meets it
 DEFAULT: Final = default_policy(load_spec("nba"))
@@ -57,21 +57,21 @@ class Contrast:
 
 CONTRASTS: Final = (
     Contrast("weights every 30 days, not never", Policy(train="monthly"), REFERENCE),
-    Contrast("weights every night, not every 30 days", Policy(train="nightly"), Policy(train="monthly")),
+    Contrast("weights nightly, not every 30 days", Policy(train="nightly"), Policy(train="monthly")),
     Contrast("weights every week, not every 30 days", Policy(train="weekly"), Policy(train="monthly")),
     Contrast("weights every season, not every 30 days", Policy(train="each-period"), Policy(train="monthly")),
     Contrast(
-        "state every night, not every 30 days (weights every 30 days in both)",
+        "state nightly, not every 30 days (weights every 30 days in both)",
         Policy(train="monthly"),
         Policy(train="monthly", state=STATE_OF_MODEL),
     ),
     Contrast(
-        "state every night, not every season (weights every season in both)",
+        "state nightly, not every season (weights every season in both)",
         Policy(train="each-period"),
         Policy(train="each-period", state=STATE_OF_MODEL),
     ),
     Contrast(
-        "state every night and weights never, not both every week",
+        "state nightly and weights never, not both every week",
         REFERENCE,
         Policy(train="weekly", state=STATE_OF_MODEL),
     ),
@@ -147,20 +147,20 @@ def _head(done: BacktestResult) -> list[str]:
     return [
         "# Findings",
         "",
-        "Made by `python -m benchmarks.nba.findings`; do not edit. Every night of "
-        f"{SPAN[0]} to {SPAN[1]} was simulated ({len(done.prepared.world.nights):,} nights, "
+        "Made by `python -m benchmarks.nba.findings`; do not edit. Every nightly run of "
+        f"{SPAN[0]} to {SPAN[1]} was simulated ({len(done.prepared.world.nights):,} runs, "
         f"{int(service.n_rows.sum()):,} games, {len(done.results)} policies) by the pipeline's own code, from an empty "
         f"registry and with games from season {FIRST_SEASON} on to learn from. Differences are in log loss a game with "
         "95 % intervals (bootstrap over weeks); negative is better.",
         "",
-        "**Refresh the team state every night, and the weights every 30 days.** That is the default: Prepare and Predict run",
+        "**Refresh the team state in every nightly run, and the weights every 30 days.** That is the default: Prepare and Predict run",
         "nightly, `MinDaysBetweenTrainings` is 30.",
         "",
         f"- The nightly state is worth {-frozen.mean:.4f} ({-frozen.upper:.4f} to {-frozen.lower:.4f}) against a state of the "
         "model's training.",
         f"- The weights are worth {-gain.mean:.4f} ({-gain.upper:.4f} to {-gain.lower:.4f}) against never training again "
         f"in {len(set(service.period.tolist()))} seasons: {abs(frozen.mean / gain.mean):.0f} times less than the state.",
-        f"- Training every night instead of every 30 days changes the loss by {interval(nothing, 5)}: {verdict(nothing)}. It trains "
+        f"- Training in every nightly run instead of every 30 days changes the loss by {interval(nothing, 5)}: {verdict(nothing)}. It trains "
         f"{every.counts['trainings']:,} times instead of {ours.counts['trainings']:,}, and fails the quality gate "
         f"{every.counts['failed_gate']} times instead of {ours.counts['failed_gate']}, each an email to who is on call "
         f"({every.oncall_emails_a_month:.2f} a month instead of {ours.oncall_emails_a_month:.2f}).",
@@ -217,7 +217,7 @@ def _policies(done: BacktestResult) -> list[str]:
         "",
         "With the gate *superior* or a strict approver little is ever promoted. A candidate and a champion of one training config differ only on "
         "the games since the champion's cut-off, so the proof that is asked for rarely exists; a slow approver costs nothing "
-        "measurable, but each night without an answer is another email when training is nightly.",
+        "measurable, but each day without an answer is another email when training is nightly.",
         "",
     ]
 
@@ -273,8 +273,8 @@ def _faults(sound: BacktestResult, hurt: dict[str, BacktestResult]) -> list[str]
     lines = [
         "## With faults",
         "",
-        f"Season 2015, a fault from {FAULT_DAYS.replace('..', ' to ')}. *False*: faulty versions that were approved. *Missed*: nights "
-        "on which training was due but the feed was refused, and sound candidates that lost to a faulty champion. *Cost*: log loss "
+        f"Season 2015, a fault from {FAULT_DAYS.replace('..', ' to ')}. *False*: faulty versions that were approved. *Missed*: runs "
+        "in which training was due but the feed was refused, and sound candidates that lost to a faulty champion. *Cost*: log loss "
         "a game over the season beyond that of the same policy without the fault.",
         "",
         "| fault | policy | false | missed | failed runs | cost |",
@@ -299,7 +299,7 @@ def _faults(sound: BacktestResult, hurt: dict[str, BacktestResult]) -> list[str]
         "",
         "The gates stop a leak and a broken fit; without a gate every one of them goes into service. They cannot see shipped weights "
         "that are broken while the record is sound: only what happens afterwards shows it. Such weights were in service on "
-        f"{slow} days with the wait of 30 days, on {nightly} with a training every night (which also made more of them), and on {fast} "
+        f"{slow} days with the wait of 30 days, on {nightly} with nightly training (which also made more of them), and on {fast} "
         f"where the monitor's alarm starts a training: {sooner}. Weights of random outcomes say little more than the base rate, "
         "which is a claim that holds; the evidence against them comes from the reference alone, and takes weeks.",
     ]

@@ -1,4 +1,4 @@
-"""Links into the AWS console. Standard library only, because a Lambda function puts them into mails, too."""
+"""Links into the AWS console. Standard library only, because a Lambda function puts them into emails, too."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def s3_object(region: str, partition: str, uri: str) -> str:
 
 
 def job_log(region: str, partition: str, log_group: str, job: str) -> str:
-    """The log streams of a job: one a machine, such as `<job>/algo-2-1764047000`.
+    """The log streams of a job: one for each instance, such as `<job>/algo-2-1764047000`.
 
     CloudWatch's fragment wants its parts quoted twice, with $ in place of %.
     """

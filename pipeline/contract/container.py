@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline.contract import names as c
-from pipeline.contract.reasons import public_paths, readable
+from pipeline.contract.reasons import public_paths, readable, unexpected
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -56,8 +56,8 @@ def run_step(
 ) -> int:
     """Run a step's `main`; on an exception write the reason where SageMaker reads it. Returns the exit code.
 
-    A StepError's text is the reason as it is. Anything else is a defect: the traceback goes to the log, and the reason
-    names the exception and says where to look.
+    A StepError's text is the reason as it is. Of anything else the traceback goes to the log, and the reason names the
+    exception and says where to look.
     """
     try:
         main(argv)
@@ -75,8 +75,8 @@ def reason_of(error: BaseException) -> str:
         return f"{path}: {os.strerror(error.errno).lower()}; make room there, or give the job a larger volume"
     traceback.print_exception(type(error), error, error.__traceback__)  # as Python 3.9 of a Spark image wants it
     if isinstance(error, MemoryError):
-        return f"memory ran out ({error}): choose a larger machine"
-    return f"{type(error).__name__}: {error} (a defect: the traceback is in the step's log)"
+        return f"memory ran out ({error}): choose a larger instance"
+    return unexpected(error)
 
 
 def fail(reason: str, failure_file: str) -> int:

@@ -82,3 +82,8 @@ def failure_reason(step: Mapping[str, Any], exit_message: str | None = None) -> 
     if not message:
         return given
     return message if not given or given.startswith(_GENERIC) else f"{message} (SageMaker: {given})"
+
+
+def unexpected(error: BaseException) -> str:
+    """What people read of an exception that the code did not foresee; its traceback is printed besides."""
+    return f"{type(error).__name__}: {error} (unexpected error: see the traceback in the step's log)"

@@ -159,8 +159,8 @@ def stable_input(channel: str) -> str:
 
 
 @dataclass(frozen=True)
-class Machines:
-    """Where a processing job runs, if not as all others do: on one machine, in the project's image, with no network."""
+class Instances:
+    """Where a processing job runs; by default on one instance, in the project's image, without network."""
 
     image: str = "${ImageUri}"
     entrypoint: Sequence[str] = ()
@@ -171,7 +171,7 @@ class Machines:
     network: Mapping[str, bool] = field(default_factory=lambda: {"EnableNetworkIsolation": True})
 
 
-ONE_MACHINE: Final = Machines()
+ONE_INSTANCE: Final = Instances()
 
 
 def processing_step(
@@ -183,20 +183,20 @@ def processing_step(
     arguments: Iterable[Any] = (),
     environment: Mapping[str, str] | None = None,
     property_files: Sequence[PropertyFile] = (),
-    machines: Machines = ONE_MACHINE,
+    instances: Instances = ONE_INSTANCE,
 ) -> JobStep:
     """A processing job; inputs and outputs map channel to URI."""
     request: dict[str, Any] = {
         "RoleArn": "${ExecutionRoleArn}",
         "AppSpecification": {
-            "ImageUri": machines.image,
-            "ContainerEntrypoint": list(machines.entrypoint or (*ENTRYPOINT, name.lower())),
+            "ImageUri": instances.image,
+            "ContainerEntrypoint": list(instances.entrypoint or (*ENTRYPOINT, name.lower())),
         },
         "ProcessingResources": {
             "ClusterConfig": {
                 "InstanceType": v[f"{name}InstanceType"],
-                "InstanceCount": machines.count,
-                "VolumeSizeInGB": machines.volume_gb,
+                "InstanceCount": instances.count,
+                "VolumeSizeInGB": instances.volume_gb,
                 "VolumeKmsKeyId": "${KmsKeyId}",
             }
         },
@@ -205,8 +205,8 @@ def processing_step(
             "KmsKeyId": "${KmsKeyId}",
             "Outputs": [_processing_output(channel, uri) for channel, uri in outputs.items()],
         },
-        "StoppingCondition": {"MaxRuntimeInSeconds": machines.max_runtime_seconds},
-        "NetworkConfig": dict(machines.network),
+        "StoppingCondition": {"MaxRuntimeInSeconds": instances.max_runtime_seconds},
+        "NetworkConfig": dict(instances.network),
     }
     if arguments := list(arguments):
         request["AppSpecification"]["ContainerArguments"] = arguments

@@ -112,8 +112,8 @@ def train_step(v: Variables, prepare: JobStep) -> JobStep:
             "VolumeKmsKeyId": "${KmsKeyId}",
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": MAX_RUNTIME_SECONDS},
-        "EnableNetworkIsolation": True,  # but for the job's own machines (API_CreateTrainingJob)
-        "EnableInterContainerTrafficEncryption": True,  # changes nothing for one machine
+        "EnableNetworkIsolation": True,  # but for the job's own instances (API_CreateTrainingJob)
+        "EnableInterContainerTrafficEncryption": True,  # changes nothing for one instance
         "Environment": {WORKLOAD_VARIABLE: v.spec.name, "CODE_VERSION": "${CodeVersion}"},
     }
     return JobStep("Train", StepTypeEnum.TRAINING, request, describe_shape="DescribeTrainingJobResponse")

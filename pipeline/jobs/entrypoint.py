@@ -28,7 +28,7 @@ from types import FrameType
 from typing import Final
 
 from pipeline.contract import names as c
-from pipeline.contract.reasons import readable, shorten
+from pipeline.contract.reasons import readable, shorten, unexpected
 from pipeline.contract.workload import current_workload, workload_names
 
 COMMANDS: Final = {
@@ -68,7 +68,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
     module = known_commands()[command]
     if command == "serve":  # replaces this process: a server may start workers, which import its main module again
         if not _exists(module):
-            sys.stderr.write(f"this image was built without {module}: there is nothing to serve with; build it anew\n")
+            sys.stderr.write(f"this image was built without {module}: there is nothing to serve with; build it again\n")
             return 1
         os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - no shell
     sys.argv = [module, *arguments]
@@ -82,7 +82,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
         return end.code or 0
     except BaseException as error:
         traceback.print_exc()
-        write_failure(command, f"{type(error).__name__}: {error} (a defect: the traceback is in the step's log)")
+        write_failure(command, unexpected(error))
         return 1
     return 0
 
@@ -129,7 +129,7 @@ def _start(command: list[str], user: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command)
     hand_over(base_dir(), user)
     if not may_read(base_dir() / c.MODEL_CHANNEL, user):  # an endpoint's model is mounted read-only
-        sys.stderr.write("running as root, because nobody else may read the model's folder\n")
+        sys.stderr.write("running as root, because no other user may read the model's folder\n")
         return subprocess.Popen(command)
     try:
         return subprocess.Popen(command, user=user, group=user, extra_groups=[])
@@ -170,7 +170,7 @@ def _ended(code: int) -> str:
     if code >= 0:
         return f"exit code {code}: the step's log says why"
     name = signal.Signals(-code).name
-    memory = ", which the system sends when memory runs out: choose a larger machine" if name == "SIGKILL" else ""
+    memory = ", which the system sends when memory runs out: choose a larger instance" if name == "SIGKILL" else ""
     return f"ended by signal {name}{memory}"
 
 

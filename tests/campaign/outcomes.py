@@ -66,8 +66,10 @@ _REMEDY = re.compile(
     r"are read|from \d+ to \d+|its teams are|needs|the columns are|there are|YYYY-MM-DD)\b",  # or which value is one
     re.IGNORECASE,
 )
-_OF_PROGRAMS = re.compile(r"Traceback|a defect|\b[A-Z]\w+(?:Error|Exception|Warning)\b|\bArrow[A-Z]\w+| at 0x|\.py\b")
-_QUOTED = re.compile(r"\((?!a defect)[^()]*\)|\"[^\"]*\"")  # the cause in a library's words, and values
+_OF_PROGRAMS = re.compile(
+    r"Traceback|unexpected error|\b[A-Z]\w+(?:Error|Exception|Warning)\b|\bArrow[A-Z]\w+| at 0x|\.py\b"
+)
+_QUOTED = re.compile(r"\((?!unexpected error)[^()]*\)|\"[^\"]*\"")  # the cause in a library's words, and values
 
 
 def faults_of(reason: str, must_name: Iterable[str] = ()) -> list[str]:

@@ -24,7 +24,7 @@ CLEAR = 'games.csv, line 8: home_points "abc" is not a whole number; correct the
         (f"{CLEAR} \x1b[31m", "control characters"),
         ("games.csv, line 8 is bad. Correct the file", "several sentences"),
         ("games.csv, line 8: ValueError, correct the file", "speaks of programs"),
-        ("games.csv, line 8: KeyError: 'x' (a defect: see the log)", "speaks of programs"),
+        ("games.csv, line 8: KeyError: 'x' (unexpected error: see the log)", "speaks of programs"),
         ('games.csv, line 8: home_points "add" is a word', "has no remedy"),
         ("line 8 is bad; correct the file", "does not name games.csv"),
         ("games.csv is bad; correct the file", "does not name line 8|row 7"),

@@ -1,4 +1,4 @@
-"""The steps for play-by-play, of which at most one runs: Aggregate on one machine, AggregateOnSpark on a cluster."""
+"""The steps for play-by-play, of which at most one runs: Aggregate on one instance, AggregateOnSpark on a cluster."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from pipeline.contract import names as c
 from pipeline.definition.job_requests import (
     PROCESSING,
     REGION,
+    Instances,
     JobStep,
-    Machines,
     Variables,
     processing_step,
     stable_output,
@@ -33,7 +33,7 @@ from pipeline.workloads.nba.spec import SPEC
 
 # A hundred seasons of event files (3.4 GB), and what DuckDB writes to disk of them (docs/scaling.md).
 AGGREGATE_VOLUME_GB: Final = 20
-# Each machine of the cluster holds all event files, and what Spark spills.
+# Each instance of the cluster holds all event files, and what Spark spills.
 SPARK_VOLUME_GB: Final = 100
 SPARK_VERSION: Final = "3.5"  # the newest that SageMaker has an image of, and that of pyspark in requirements.in
 SPARK_MAX_RUNTIME_SECONDS: Final = 3 * 3600
@@ -60,7 +60,7 @@ def extra_steps(v: Variables) -> list[ConditionStep]:
         unless(
             "NoAggregate",
             ConditionGreaterThanOrEqualTo(left=instances, right=2),
-            aggregate_step(v, "Aggregate", machines=Machines(volume_gb=AGGREGATE_VOLUME_GB)),
+            aggregate_step(v, "Aggregate", instances=Instances(volume_gb=AGGREGATE_VOLUME_GB)),
         ),
         unless("NoSpark", ConditionLessThanOrEqualTo(left=instances, right=1), spark_step(v)),
     ]
@@ -72,7 +72,7 @@ def aggregate_step(
     *,
     inputs: Mapping[str, Any] | None = None,
     arguments: Sequence[Any] = (),
-    machines: Machines,
+    instances: Instances,
 ) -> JobStep:
     """Play-by-play to one row a team and game."""
     return processing_step(
@@ -84,7 +84,7 @@ def aggregate_step(
         },
         outputs={TEAM_GAMES_CHANNEL: stable_output(TEAM_GAMES_CHANNEL)},
         arguments=[*arguments, *v.options(LIMITS)],
-        machines=machines,
+        instances=instances,
     )
 
 
@@ -101,7 +101,7 @@ def spark_step(v: Variables) -> JobStep:
         "AggregateOnSpark",
         inputs={c.CODE_CHANNEL: "${SparkCodeUri}"},
         arguments=["--engine", "spark"],
-        machines=Machines(
+        instances=Instances(
             image="${SparkImageUri}",
             entrypoint=("python3", f"{PROCESSING}/input/{c.CODE_CHANNEL}/${{SparkCodeFile}}"),
             count=v["AggregateInstanceCount"],

@@ -1,4 +1,4 @@
-"""The default engine of Aggregate: DuckDB, in the project's image, on one machine.
+"""The default engine of Aggregate: DuckDB, in the project's image, on one instance.
 
 It works out of core: what does not fit under `memory_limit` goes to a temporary folder, removed when the engine closes.
 """
@@ -39,7 +39,7 @@ _BATCH: Final = 10_000  # rows that are Python objects at a time
 def open_duckdb(folder: Path, *, memory_limit: str = "") -> Iterator[DuckDB]:
     """The engine with `raw_events` read from the event files of `folder`; closed afterwards.
 
-    `memory_limit` as DuckDB writes it (`1GB`; empty: 80 % of the machine's). Raises StepError for what DuckDB cannot
+    `memory_limit` as DuckDB writes it (`1GB`; empty: 80 % of the instance's). Raises StepError for what DuckDB cannot
     read, and where the limit is too low.
     """
     with _orderly_end(), tempfile.TemporaryDirectory(prefix="duckdb-") as temporary:
@@ -62,8 +62,8 @@ def open_duckdb(folder: Path, *, memory_limit: str = "") -> Iterator[DuckDB]:
                     "(AGGREGATE_VOLUME_GB in pipeline/definition/event_steps.py)"
                 ) from error
             raise StepError(
-                f"DuckDB needs more than {memory_limit or 'this machine has'} ({_first_line(error)}); raise "
-                "--memory-limit, or take a machine with more memory"
+                f"DuckDB needs more than {memory_limit or 'this instance has'} ({_first_line(error)}); raise "
+                "--memory-limit, or take an instance with more memory"
             ) from error
         except duckdb.Error as error:
             engine.files.refuse_bad_lines(str(error))

@@ -1,4 +1,4 @@
-"""The engine of Aggregate for more than one machine: Spark, which runs the same queries.
+"""The engine of Aggregate for more than one instance: Spark, which runs the same queries.
 
 On this machine `local[*]`; in SageMaker Processing's own Spark image whatever `smspark-submit` gives. pyspark is in
 that image and in the development environment, not in the project's image.
@@ -25,7 +25,7 @@ from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.play_by_play import event_files
 from pipeline.workloads.nba.play_by_play.event_sql import Query
 
-# One machine needs neither 200 partitions (Spark's default, a hundred times slower on a season) nor a page to watch.
+# One instance needs neither 200 partitions (Spark's default, a hundred times slower on a season) nor a page to watch.
 # With its default of 1 GB it would write to disk at ten seasons.
 _LOCAL: Final = {
     "spark.driver.memory": "2g",
@@ -49,7 +49,7 @@ _PARQUET_KINDS: Final = {
     ("INT64", "TIMESTAMP"): event_files.DAYS,
     ("INT96", ""): event_files.DAYS,
 }
-# Signs in Spark's errors that the machines are to blame, not the files, and what they mean.
+# Signs in Spark's errors that the instances are to blame, not the files, and what they mean.
 _LOST: Final = {
     "OutOfMemoryError": "out of memory",
     "No space left on device": "disk full",
@@ -58,8 +58,8 @@ _LOST: Final = {
     "SparkContext was shut down": "the cluster went down",
     "LiveListenerBus is stopped": "no master of a cluster answered",
 }
-LARGER_MACHINES: Final = (
-    "choose larger machines (AggregateOnSparkInstanceType) or more of them (AggregateInstanceCount)"
+LARGER_INSTANCES: Final = (
+    "choose larger instances (AggregateOnSparkInstanceType) or more of them (AggregateInstanceCount)"
 )
 
 
@@ -67,7 +67,7 @@ LARGER_MACHINES: Final = (
 def open_spark(where: Path | str, *, master: str = "") -> Iterator[Spark]:
     """The engine with `raw_events` defined; the session, and with it Java's process, is stopped afterwards.
 
-    `where`: the folder of the event files, which every machine of the cluster has under the same path, or the URI of
+    `where`: the folder of the event files, which every instance of the cluster has under the same path, or the URI of
     one that the cluster can read. `master` empty: that of spark-submit. Raises StepError for what Spark cannot read,
     where it does not start, and where it dies.
     """
@@ -102,11 +102,11 @@ def on_session(session: SparkSession, where: Path | str) -> Iterator[Spark]:
         raise _why(error, engine.files) from error
     except (Py4JNetworkError, ConnectionError) as error:
         reason = "Spark's driver has ended, which it does for want of memory most often"
-        raise StepError(f"{reason}; {LARGER_MACHINES}") from error
+        raise StepError(f"{reason}; {LARGER_INSTANCES}") from error
 
 
 def _tasks_by_host(session: SparkSession) -> str:
-    """`algo-1 60, algo-2 58`: whether the whole cluster worked, or one machine of it."""
+    """`algo-1 60, algo-2 58`: whether the whole cluster worked, or one instance of it."""
     executors: Any = session.sparkContext._jsc.sc().statusStore().executorList(False)
     tasks: dict[str, int] = {}
     for number in range(executors.size()):
@@ -117,10 +117,10 @@ def _tasks_by_host(session: SparkSession) -> str:
 
 
 def _why(error: Exception, files: event_files.EventFiles) -> StepError:
-    """What an error of Spark means: a machine that could not do the work, or a file that cannot be read."""
+    """What an error of Spark means: an instance that could not do the work, or a file that cannot be read."""
     line = _first_line(error)
     if lost := next((sign for sign in _LOST if sign in str(error)), None):
-        return StepError(f"Spark could not do the work ({_LOST[lost]}: {line}); {LARGER_MACHINES}")
+        return StepError(f"Spark could not do the work ({_LOST[lost]}: {line}); {LARGER_INSTANCES}")
     files.refuse_bad_lines(str(error))
     return StepError(f"Spark cannot read the event files: {line}; export them again")
 

@@ -27,7 +27,7 @@ class Query:
 
 
 class Engine(Protocol):
-    """What runs SQL: DuckDB on one machine, Spark on a cluster. `raw_events` is defined from the start."""
+    """What runs SQL: DuckDB on one instance, Spark on a cluster. `raw_events` is defined from the start."""
 
     @property
     def files(self) -> EventFiles:

@@ -29,7 +29,7 @@ from pipeline.jobs.entrypoint import RUN_AS, base_dir, supervise
 
 SUBMIT: Final = "smspark-submit"
 STEP: Final = "pipeline/workloads/nba/play_by_play/aggregate.py"
-MACHINES: Final = "choose larger machines (AggregateOnSparkInstanceType) or more of them (AggregateInstanceCount)"
+INSTANCES: Final = "choose larger instances (AggregateOnSparkInstanceType) or more of them (AggregateInstanceCount)"
 _ARCHIVE: Final = Path(__file__).parents[4]  # this file's path goes on inside it
 
 
@@ -75,7 +75,7 @@ def _reason(left: Path, code: int) -> str:
         return left.read_text(encoding="utf-8")
     said = base_dir() / c.PROCESSING_FAILURE_FILE
     if code == 128 + signal.SIGKILL or (said.exists() and "exit status 137" in said.read_text(encoding="utf-8")):
-        return f"Spark's driver was killed, which the system does when memory runs out: {MACHINES}"
+        return f"Spark's driver was killed, which the system does when memory runs out: {INSTANCES}"
     if said.exists():
         return said.read_text(encoding="utf-8")
     return f"{SUBMIT} ended with exit code {code}: the step's log says why"
