@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -70,7 +71,7 @@ class LocalRegistry:
                 raise RegistryError(f"Could not find model data at {uri}")
 
     def _create(self, group: str, version: int, request: Mapping[str, Any], generated_by: str) -> JsonObject | None:
-        """Writes a version unless it exists; the link makes it appear whole and at most once."""
+        """Writes a version unless it exists; it appears whole and at most once."""
         package = {
             **{name: value for name, value in request.items() if name not in _NOT_DESCRIBED},
             "ModelPackageGroupName": group,
@@ -88,7 +89,7 @@ class LocalRegistry:
         try:
             with naming(path):
                 write_through(temporary, (json.dumps(package, indent=1) + "\n").encode())
-            os.link(temporary, path)
+            _claim(temporary, path, self._root / f".{group}.lock")
             sync_folder(folder)
         except FileExistsError:
             return None
@@ -148,6 +149,19 @@ class LocalRegistry:
                 package["ApprovalDescription"] = reason
             self._store.write_json(self._root / group / f"{version}.json", package, durable=True)
         return package
+
+
+def _claim(temporary: Path, path: Path, lock: Path) -> None:
+    """Gives a file its name; raises FileExistsError where another has it. Without hard links (FUSE, SMB) by a lock."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+            raise
+        with locked(lock):
+            if path.exists():
+                raise FileExistsError(path) from error
+            temporary.replace(path)
 
 
 def _read(path: Path) -> JsonObject | str:

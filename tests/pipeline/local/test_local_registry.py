@@ -57,7 +57,15 @@ def test_metadata_that_the_service_refuses_is_refused(registry: LocalRegistry, v
         registry.register(request(CustomerMetadataProperties={"trigger": value}), "run-1")
 
 
-def test_registrations_at_once_get_each_their_version(registry: LocalRegistry) -> None:
+@pytest.mark.parametrize("links", [True, False])  # mounted object stores and Windows shares have no hard links
+def test_registrations_at_once_get_each_their_version(
+    registry: LocalRegistry, links: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr("os.link", refuse)
     barrier = threading.Barrier(8)
 
     def add(n: int) -> None:
