@@ -6,6 +6,7 @@
 - ListPipelineExecutionSteps, and ListPipelineExecutions newest first with MaxResults
 - CreateModelPackage refuses metadata that the service's model refuses
 - UpdateModelPackage keeps the metadata that it is not given (moto forgets it), and DeleteModelPackage
+- ModelCard of CreateModelPackage, UpdateModelPackage and DescribeModelPackage, refused as the service's schema says
 - UpdateEndpoint
 - a processing job that fails: what its container wrote is its ExitMessage, and FailureReason is `GENERIC_REASON`; both
   are cut where the service cuts them
@@ -26,6 +27,7 @@ from typing import Any
 
 import regex
 from botocore.loaders import Loader
+from model_card_schema import refusals
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
 from moto.sagemaker.exceptions import ValidationError
@@ -153,6 +155,9 @@ def teach() -> None:
     _wrap(SageMakerModelBackend, "update_model_package", _update_model_package)
     _wrap(ModelPackage, "modifications_done", _modifications_done)
     _wrap(ModelPackage, "__init__", _new_package)
+    _wrap(ModelPackage, "gen_response_object", _described_package)
+    _wrap(SageMakerResponse, "create_model_package", _create_with_card)
+    _wrap(SageMakerResponse, "update_model_package", _update_with_card)
     for name, action in _ACTIONS.items():
         _set(SageMakerResponse, name, action)
 
@@ -234,6 +239,33 @@ def _update_model_package(self: SageMakerModelBackend, original: Callable[..., A
     reason = given["approval_description"] or package.approval_description
     changed = {"customer_metadata_properties": metadata, "model_approval_status": status}
     return _told(original(self, **{**given, **changed, "approval_description": reason}))
+
+
+def _create_with_card(self: SageMakerResponse, original: Callable[..., Any]) -> Any:
+    card = _card(self)
+    created = original(self)
+    self.sagemaker_backend.describe_model_package(created.result["ModelPackageArn"]).model_card = card
+    return created
+
+
+def _update_with_card(self: SageMakerResponse, original: Callable[..., Any]) -> Any:
+    card = _card(self)
+    if card:
+        package = self.sagemaker_backend.describe_model_package(self._get_param("ModelPackageArn"))
+        package.model_card = {**(getattr(package, "model_card", None) or {}), **card}
+    return original(self)
+
+
+def _card(response: SageMakerResponse) -> dict[str, str] | None:
+    card: dict[str, str] | None = response._get_param("ModelCard")
+    if card and (refused := refusals(card)):
+        raise ValidationError(f"Model card content is invalid: {refused[0]}")
+    return card
+
+
+def _described_package(self: ModelPackage, original: Callable[..., Any]) -> dict[str, Any]:
+    card = getattr(self, "model_card", None)
+    return {**original(self), **({"ModelCard": card} if card else {})}
 
 
 _last_time = datetime.min

@@ -74,6 +74,7 @@ class ModelApproval(Construct):
                 environment.PIPELINE_VARIABLE: settings.pipeline_name,
                 environment.ALERTS_VARIABLE: alerts.topic.topic_arn,
                 environment.APPROVERS_VARIABLE: self.approvers_topic.topic_arn,
+                environment.CONTACT_VARIABLE: settings.model_contact,
                 environment.SEEDS_VARIABLE: json.dumps(dict(settings.spec.seed_objects), sort_keys=True),
             },
             retry_attempts=2,
@@ -81,6 +82,7 @@ class ModelApproval(Construct):
         )
         self.function, self.role, log = made.function, made.role, made.log_group.log_group_name
         allow_registry(self.role, group_name)
+        allow_cards(self.role, group_name)
         seeds = settings.spec.all_seed_objects
         allow_objects(self.role, artifact_bucket, key, seeds)
         for topic in (alerts.topic, self.approvers_topic):
@@ -138,9 +140,16 @@ class ModelApproval(Construct):
 
 
 def allow_registry(role: iam.Role, group_name: str) -> None:
-    """Read the group's packages; only people approve."""
+    """Read the group's packages."""
     packages = sagemaker_arn(role, "model-package", f"{group_name}/*")
     allow(role, ["sagemaker:ListModelPackages", "sagemaker:DescribeModelPackage"], [packages], why=_NUMBERED_LATER)
+
+
+def allow_cards(role: iam.Role, group_name: str) -> None:
+    """Write model cards, with a request that names no approval status: only people approve."""
+    packages = sagemaker_arn(role, "model-package", f"{group_name}/*")
+    undecided = {"Null": {"sagemaker:ModelApprovalStatus": "true"}}
+    allow(role, ["sagemaker:UpdateModelPackage"], [packages], why=_NUMBERED_LATER, conditions=undecided)
 
 
 def allow_objects(role: iam.Role, bucket: s3.IBucket, key: kms.IKey, seeds: Mapping[str, str]) -> None:

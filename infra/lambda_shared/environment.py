@@ -18,6 +18,7 @@ PIPELINE_VARIABLE: Final = "PIPELINE_NAME"
 ENVIRONMENT_VARIABLE: Final = "ENVIRONMENT"
 ALERTS_VARIABLE: Final = "ALERTS_TOPIC_ARN"
 APPROVERS_VARIABLE: Final = "APPROVERS_TOPIC_ARN"
+CONTACT_VARIABLE: Final = "MODEL_CONTACT"  # in model cards; may be empty
 SEEDS_VARIABLE: Final = "SEED_OBJECTS"  # JSON: those of the workload, besides core's
 CHAMPION_PREFIX: Final = f"{c.CHAMPION_CHANNEL}/"
 OUTBOX_PREFIX: Final = "outbox/registry/"  # one object for each email of the function that follows the registry
@@ -47,6 +48,7 @@ class Environment:
     partition: str
     region: str
     account: str
+    contact: str = ""
     seeds: Mapping[str, str] = field(default_factory=dict)  # key in the artifact bucket -> content
 
     def package_arn(self, version: int) -> str:
@@ -66,5 +68,6 @@ class Environment:
             partition=partition,
             region=region,
             account=account,
+            contact=variables.get(CONTACT_VARIABLE, ""),
             seeds=json.loads(variables.get(SEEDS_VARIABLE, "{}")),
         )

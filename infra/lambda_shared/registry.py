@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -48,6 +49,11 @@ class ModelRegistry:
         listed = [summary["ModelPackageArn"] for page in pages for summary in page["ModelPackageSummaryList"]]
         described = [self.describe(arn) for arn in ([named] if named else []) + listed]
         return [package for package in described if package and package["ModelPackageStatus"] == "Completed"]
+
+    def write_card(self, package: Mapping[str, Any], card: Mapping[str, str]) -> None:
+        """Give a package its model card; where SageMaker has made an empty one, the status stays what it is."""
+        content = {"ModelCardContent": card["ModelCardContent"]} if package.get("ModelCard") else dict(card)
+        self.client.update_model_package(ModelPackageArn=package["ModelPackageArn"], ModelCard=content)
 
     def describe(self, arn: str) -> dict[str, Any] | None:
         """A package; None when it was deleted, or is of another group (which the function may not even ask about)."""

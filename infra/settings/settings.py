@@ -66,6 +66,11 @@ class Settings:
     approver_emails: tuple[str, ...] = _setting(
         rule.list_of(_EMAIL), (), "addresses that get emails about versions that wait for approval"
     )
+    model_contact: str = _setting(
+        rule.matching(r"[ -~]{1,256}", "a name or address of 1 to 256 ASCII characters"),
+        "",
+        "who answers for the model, in model cards; without it, the workload's",
+    )
     schedule: str = _setting(rule.schedule, "cron(0 9 * * ? *)", "schedule of the runs, in `time_zone`")
     time_zone: str = _setting(
         rule.time_zone, "", "time zone of the schedule and of the rows' days (IANA name); without it, the workload's"

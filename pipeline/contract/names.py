@@ -65,6 +65,7 @@ REPORT_FILE: Final = "report.html"
 PREDICTIONS_FILE: Final = "predictions.csv"
 MONITOR_FILE: Final = "monitor.json"
 MONITOR_REPORT_FILE: Final = "monitor.html"
+MODEL_CARD_PAGE: Final = "model_card.html"  # of a local run, beside its report
 
 N_ROWS: Final = "n_rows"  # a count in evaluation.json, beside the metrics of the task (metrics.py)
 

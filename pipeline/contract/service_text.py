@@ -35,14 +35,17 @@ def is_metadata_value(text: str) -> bool:
 
 def description(text: str) -> str:
     """A ModelPackageDescription or an ApprovalDescription: one line of at most 1,024 printable characters."""
-    kept = "".join(ch if _is(ch, _DESCRIPTION) else " " for ch in text)
-    return _shortened(kept, DESCRIPTION_LENGTH)
+    return one_line(text, DESCRIPTION_LENGTH)
 
 
 def argument(text: str) -> str:
     """An argument of a container: one line of 1 to 256 characters."""
-    kept = "".join(ch if _is(ch, _DESCRIPTION) else " " for ch in text)
-    return _shortened(kept, ARGUMENT_LENGTH) or UNSPECIFIED
+    return one_line(text, ARGUMENT_LENGTH) or UNSPECIFIED
+
+
+def one_line(text: str, length: int) -> str:
+    """One line of at most so many printable characters."""
+    return _shortened("".join(ch if _is(ch, _DESCRIPTION) else " " for ch in text), length)
 
 
 def _is(character: str, categories: frozenset[str]) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from pipeline.contract.names import SEED_OBJECTS
 
@@ -15,7 +15,10 @@ Task = Literal["binary", "regression"]
 Role = Literal["id", "time", "target", "group", "feature", "other"]
 ColumnType = Literal["number", "integer", "flag", "category", "text", "day", "moment"]
 Unit = Literal["row", "day", "week"]
+Risk = Literal["Unknown", "Low", "Medium", "High"]
 Value = str | int | float
+
+USE_CHARACTERS: Final = 2048  # of a text of the model card
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,17 @@ class MonitorSpec:
 
 
 @dataclass(frozen=True)
+class UseSpec:
+    """What the model card says of the use (docs/model-card.md); each text is one line."""
+
+    intended: str = ""  # the decisions that the predictions support
+    excluded: str = ""  # what they are not for
+    risk: Risk = "Unknown"  # of a wrong decision, as the company rates it
+    risk_reason: str = ""
+    contact: str = ""  # who answers for the model; the setting model_contact of a deployment precedes it
+
+
+@dataclass(frozen=True)
 class Spec:
     """A workload. Words are English, in the middle of a sentence: "customers", "a cancellation"."""
 
@@ -137,6 +151,7 @@ class Spec:
     defaults: Mapping[str, Value] = field(default_factory=dict)  # of core's parameters
     limits: tuple[Limit, ...] = ()  # besides core's
     monitor: MonitorSpec = MonitorSpec()
+    use: UseSpec = UseSpec()
     inputs: tuple[ExtraInput, ...] = ()
     commands: Mapping[str, str] = field(default_factory=dict)  # of the image: command -> module
     prepare_channels: tuple[str, ...] = ()  # folders of the artifact bucket that Prepare reads besides core's

@@ -238,6 +238,7 @@ def evaluate(
     numbers = candidate_numbers(rows)
     evaluation: dict[str, Any] = {
         **metric_words(spec),
+        "use": asdict(spec.use),
         "metrics": {who: rows.scores(who, p) for who, p in predictions.items()},
         "quality": numbers["quality"],
         "comparison": asdict(compare(rows, scored, as_of=date.fromisoformat(candidate.card.as_of_date))),

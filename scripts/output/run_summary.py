@@ -98,6 +98,8 @@ def _where(outcome: dict[str, Any], approve_command: str) -> Table:
         table.add_row("", _short(extra["folder"]))
     package = outcome["model_package"]
     if package:
+        if outcome["model_card"]:
+            table.add_row("model card", _short(outcome["model_card"]))
         table.add_row("model", f"version {package['version']}, {package['approval_status']}")
         if package["approval_status"] == "PendingManualApproval":
             table.add_row("to approve", approve_command.format(package["version"]))

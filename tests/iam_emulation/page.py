@@ -17,7 +17,14 @@ from iam_emulation.permissions import Permission, Template, granted, without_has
 EVIDENCE = Path(__file__).with_name("evidence.json")
 REQUIRED = Path(__file__).with_name("required_by_aws.yaml")
 PAGE = "docs/permissions.md"
-_OPERATORS = {"StringEquals": "is", "ArnEquals": "is", "Bool": "is", "ArnLike": "is like"}
+_OPERATORS = {
+    "StringEquals": "is",
+    "ArnEquals": "is",
+    "Bool": "is",
+    "ArnLike": "is like",
+    "StringLike": "is like",
+    "Null": "",
+}
 HEAD = """# Who may do what, and why
 
 Made by the tests (`make permissions`); a test fails when it is stale. It shows the stack with every option that brings
@@ -127,7 +134,8 @@ def _only_if(permission: Permission) -> str:
     for operator, keys in block.items():
         for key, values in keys.items():
             shown = " or ".join(map(str, values)) if isinstance(values, list) else str(values)
-            terms.append(f"`{key}` {_OPERATORS[operator]} `{without_hash(shown)}`")
+            is_named = f"`{key}` {_OPERATORS[operator]} `{without_hash(shown)}`"
+            terms.append(f"no `{key}` is named" if operator == "Null" else is_named)
     return "; ".join(terms)
 
 

@@ -11,13 +11,14 @@ import io
 import itertools
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
+from model_card_schema import refusals
 from moto.s3.models import s3_backends
 from moto.sagemaker.models import sagemaker_backends
 from moto.sns.models import sns_backends
@@ -46,7 +47,29 @@ VARIABLES = {
 }
 EVALUATION = {
     **metric_words(load_spec("nba")),
+    "use": asdict(load_spec("nba").use),
     "simulated": False,
+    "as_of_date": "2025-03-01",
+    "fingerprint": "games1",
+    "summary": "log loss 0.6212 on 1,300 games",
+    "decision": "registered",
+    "training_config": {"max_depth": "2", "learning_rate": "0.03"},
+    "data": {"first_date": "2013-10-22", "last_labelled_date": "2025-02-28", "n_modelled": 15360},
+    "quality": {
+        "reason": "every limit holds",
+        "limits": [
+            {
+                "words": "log loss",
+                "parameter": "MaxLogLoss",
+                "why": "little more than the base rate",
+                "value": 0.62,
+                "operator": "<=",
+                "limit": 0.68,
+                "holds": True,
+            }
+        ],
+    },
+    "promotion": {"reason": "better than the champion", "limits": []},
     "reason": "better than the champion",
     "metrics": {
         who: {
@@ -300,6 +323,15 @@ class MemoryWorld(World):
         if version not in self.packages:
             raise refused("ValidationException")
         return copy.copy(self.packages[version])
+
+    @_call
+    def update_model_package(self, *, ModelPackageArn: str, ModelCard: dict[str, str]) -> None:  # noqa: N803
+        if why := refusals(ModelCard):
+            raise refused(f"ValidationException: {why[0]}")
+        package = self.packages[int(ModelPackageArn.rsplit("/", maxsplit=1)[-1])]
+        self.clock += timedelta(seconds=1)
+        card = {**package.get("ModelCard", {}), **ModelCard}
+        package |= {"ModelCard": card, "LastModifiedTime": self.clock}
 
     @_call
     def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803

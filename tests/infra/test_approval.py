@@ -116,6 +116,7 @@ def test_invoked_from_the_asset_alone_as_lambda_does(asset: Path, tmp_path: Path
             "PIPELINE_NAME": "retraining-test",
             "ALERTS_TOPIC_ARN": "arn:aws:sns:us-west-2:123456789012:alerts",
             "SEED_OBJECTS": "{}",
+            "MODEL_CONTACT": "",
             "APPROVERS_TOPIC_ARN": "arn:aws:sns:us-west-2:123456789012:approvers",
         }
         done = subprocess.run(
@@ -150,7 +151,8 @@ def listed(value: Any) -> list[Any]:
 def test_the_role_can_do_this_and_nothing_else(resources: dict[str, dict[str, Any]]) -> None:
     actions = {action for statement in statements(resources) for action in listed(statement["Action"])}
     assert actions == {
-        *("sagemaker:ListModelPackages", "sagemaker:DescribeModelPackage"),  # to approve is for people
+        *("sagemaker:ListModelPackages", "sagemaker:DescribeModelPackage"),
+        "sagemaker:UpdateModelPackage",  # without a status: to approve is for people
         *("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket"),
         *("kms:Decrypt", "kms:GenerateDataKey", "sns:Publish", "sqs:SendMessage"),
         *("logs:CreateLogStream", "logs:PutLogEvents"),

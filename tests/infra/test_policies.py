@@ -282,6 +282,12 @@ def test_an_approver_decides_and_changes_nothing_else_of_a_version(everything: T
         assert decide(approver, Request("sagemaker:UpdateModelPackage", PACKAGE, context)).allowed is allowed
 
 
+@pytest.mark.parametrize("status", ["", "Approved", "Rejected", "PendingManualApproval"])
+def test_the_function_writes_model_cards_and_decides_about_no_version(everything: Template, status: str) -> None:
+    context = {"sagemaker_ModelApprovalStatus": status} if status else {}
+    assert may(everything, "ApprovalRole", "sagemaker:UpdateModelPackage", PACKAGE, **context) is not bool(status)
+
+
 def test_people_read_what_runs_wrote_and_no_games(everything: Template) -> None:
     artifacts, data = (arn(everything, "AWS::S3::Bucket", marked) for marked in ("Artifacts", "StorageData"))
     for name in ("Approver", "Operator"):

@@ -75,6 +75,8 @@ def test_options_are_text_and_cdk_json_is_not() -> None:
         ("alert_emails", "oncall", "email address"),
         ("alert_emails", 5, "list"),
         ("approver_emails", ["a@b"], "email address"),
+        ("model_contact", "two\nlines", "1 to 256 ASCII characters"),
+        ("model_contact", "x" * 257, "1 to 256 ASCII characters"),
         ("schedule", "every night", "neither cron"),
         ("schedule", "cron(0 25 * * ? *)", "hours: '25' is not from 0 to 23"),
         ("schedule", "cron(0 9 * * * *)", "exactly one of day-of-month and day-of-week must be ?"),

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from local_runs import SMALL, Command, run_command, run_local
+from model_card_schema import refusals
 
 from pipeline.local.store.registry import LocalRegistry, RegistryError
 from pipeline.local.store.run_record import RunResult
@@ -90,6 +91,10 @@ def test_first_run_registers_version_1_for_approval(first: tuple[Path, Command])
     assert outcome["metrics"]["candidate"]["n_rows"] == 600
     assert outcome["metrics"]["candidate"]["log_loss"] < outcome["metrics"]["constant"]["log_loss"]
     assert Path(outcome["report"]).read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    page = Path(outcome["model_card"]).read_text(encoding="utf-8")
+    assert "<title>Model card: model, version 1</title>" in page
+    package = json.loads((store / "registry" / "model" / "1.json").read_text(encoding="utf-8"))
+    assert refusals(package["ModelCard"]) == []
     monitor = outcome["monitor"]
     assert monitor["summary"] == "simulated games: no alarm; no version is approved yet"
     assert monitor["alarms"] == []

@@ -22,6 +22,7 @@ import boto3
 
 from infra.approval.function import monitor_metrics
 from infra.approval.function.metrics import is_due, metric_lines
+from infra.approval.function.model_cards import log_line, write_cards
 from infra.lambda_shared import cloudformation
 from infra.lambda_shared.bucket import Bucket
 from infra.lambda_shared.emails import approval_notice, problem_notice, withdrawal_notice
@@ -97,6 +98,8 @@ def follow(
         services.registry, services.bucket, notifier, named=named, renewed=approval_of(detail)
     )
     record_approval_notices(packages, services, outbox, environment)
+    if not cloudformation.is_deploy(event):  # a card must fail no deploy
+        write_model_cards(packages, services, outbox, environment)
     _log(json.dumps({"champion": version, "named": named}))
     return version
 
@@ -136,6 +139,20 @@ def record_approval_notices(
             environment.approvers_topic,
             approval_notice(package, _evaluation(package, services.bucket), environment),
         )
+
+
+def write_model_cards(
+    packages: list[dict[str, Any]], services: ApprovalServices, outbox: Outbox, environment: Environment
+) -> None:
+    """Write the cards that are missing, and tell once of each that is refused."""
+    refused = write_cards(
+        packages, services.registry, lambda package: _evaluation(package, services.bucket), environment.contact
+    )
+    if refused:
+        _log(log_line(refused))
+    for version, reason in refused.items():
+        text = f"version {version} has no model card: it could not be written ({reason})"
+        outbox.record(f"problem-card-{version}", environment.alerts_topic, problem_notice(text, environment))
 
 
 def _notice_name(package: Mapping[str, Any]) -> str:

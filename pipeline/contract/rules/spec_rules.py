@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from itertools import pairwise
@@ -17,7 +17,8 @@ from zoneinfo import available_timezones
 from pipeline.contract import names as c
 from pipeline.contract.metrics import metrics_of
 from pipeline.contract.parameters import parameters_of, prefix_conflict
-from pipeline.contract.spec import Column, Spec
+from pipeline.contract.service_text import one_line
+from pipeline.contract.spec import USE_CHARACTERS, Column, Spec
 
 # With -prod, version and digest an endpoint's names still have the 63 characters that SageMaker allows:
 # docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpointConfig.html
@@ -89,8 +90,18 @@ def _rules(folder: str, spec: Spec, modules: set[str]) -> Iterator[str]:
     if not re.fullmatch(_FOLDER, spec.data_prefix, re.ASCII) or spec.data_prefix.split("/")[0] in _CORE_FOLDERS:
         core = ", ".join(_CORE_FOLDERS)
         yield f'SPEC.data_prefix "{spec.data_prefix}" is not a folder such as "rows" ({core} are core\'s)'
+    yield from _use_rules(spec)
     yield from _column_rules(spec, reads, makes)
     yield from _parameter_rules(spec)
+
+
+def _use_rules(spec: Spec) -> Iterator[str]:
+    for field, text in asdict(spec.use).items():
+        if text != one_line(text, USE_CHARACTERS):
+            yield f"SPEC.use.{field} is not one line of at most {USE_CHARACTERS:,} printable characters"
+    if (spec.use.risk == "Unknown") == bool(spec.use.risk_reason):
+        needs = "has a reason, and no rating" if spec.use.risk_reason else "needs a risk_reason: who is hurt, and how?"
+        yield f'SPEC.use.risk "{spec.use.risk}" {needs}'
 
 
 def _column_rules(spec: Spec, reads: bool, makes: bool) -> Iterator[str]:

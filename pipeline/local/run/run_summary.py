@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from pipeline.contract import names as c
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import current_workload
 from pipeline.local.local_deployment import ARTIFACT_BUCKET, MODEL_PACKAGE_GROUP
+from pipeline.local.run.model_card_page import render_card
 from pipeline.local.store.history import decide, output_uri
 from pipeline.local.store.registry import LocalRegistry
-from pipeline.local.store.run_record import RunResult
+from pipeline.local.store.run_record import SUCCEEDED, RunResult
 from pipeline.local.store.store import Store
 
 
@@ -53,6 +55,7 @@ def run_summary(run: RunResult, store: Store) -> dict[str, Any]:
         "last_evaluated": last_evaluated.get("summary"),
         "data": prepared.get("data"),
         "model_package": _model_package(run, store),
+        "model_card": _model_card(run, store),
         "failure": None if run.failure is None else {"step": run.failure.step, "reason": run.failure.reason},
         "report": _report(run, store),
         "predictions": _existing(store, output_uri(run, "Predict", c.PREDICTIONS_CHANNEL, c.PREDICTIONS_FILE)),
@@ -122,6 +125,17 @@ def _model_package(run: RunResult, store: Store) -> dict[str, Any] | None:
                 "arn": arn,
             }
     return None
+
+
+def _model_card(run: RunResult, store: Store) -> str | None:
+    """The card of the version that this run registered, as a page beside the run's record."""
+    registered = run.step("Register").properties
+    if run.step("Register").status != SUCCEEDED or "ModelCard" not in registered:
+        return None
+    target = store.run_folder(run.execution_id) / c.MODEL_CARD_PAGE
+    with suppress(OSError):
+        store.write(target, render_card(json.loads(registered["ModelCard"]["ModelCardContent"])).encode())
+    return str(target) if target.is_file() else None
 
 
 def _report(run: RunResult, store: Store) -> str | None:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pipeline.contract.model_card import package_card
 from pipeline.contract.promotion import APPROVAL_ID, next_approval_id, seconds
 from pipeline.contract.service_text import is_metadata_value
 from pipeline.local.plan.describe_responses import LOCAL_ARN, timestamp
@@ -82,6 +83,7 @@ class LocalRegistry:
             "CreationTime": timestamp(time.time()),
             "MetadataProperties": {**request.get("MetadataProperties", {}), "GeneratedBy": generated_by},
         }
+        self._add_card(package)
         folder = self._root / group
         folder.mkdir(exist_ok=True)
         path = folder / f"{version}.json"
@@ -97,6 +99,12 @@ class LocalRegistry:
             with suppress(OSError):
                 temporary.unlink()
         return package
+
+    def _add_card(self, package: JsonObject) -> None:
+        """The card that the function behind approvals writes in the cloud; none without a run's evaluation.json."""
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            evaluation: Any = self._store.read_json(package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"])
+            package["ModelCard"] = package_card(package, evaluation)
 
     def packages(self, group: str) -> tuple[JsonObject, ...]:
         """The packages of a group that can be read, oldest first; none for a group that does not exist."""

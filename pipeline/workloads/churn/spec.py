@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipeline.contract.spec import Column, MonitorSpec, Spec
+from pipeline.contract.spec import Column, MonitorSpec, Spec, UseSpec
 
 PLANS: Final = ("basic", "standard", "premium")
 CHANNELS: Final = ("web", "shop", "partner")
@@ -42,6 +42,12 @@ SPEC: Final = Spec(
     "the month",
     time_zone="UTC",
     data_prefix="customers",
+    use=UseSpec(
+        intended="Choosing the customers whom an adviser calls, with an offer, before their contract renews.",
+        excluded="prices, refusals of service, and offers that depend on who a customer is",
+        risk="Low",
+        risk_reason="A customer who is missed gets no call, and one who is called in vain may say no.",
+    ),
     unit="week",
     label_delay_days=30,
     shown=("plan",),

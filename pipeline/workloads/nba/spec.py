@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pipeline.contract.names import NO_FOLDER
-from pipeline.contract.spec import ExtraInput, Limit, MonitorSpec, Parameter, Span, Spec
+from pipeline.contract.spec import ExtraInput, Limit, MonitorSpec, Parameter, Span, Spec, UseSpec
 from pipeline.workloads.nba.columns import (
     AWAY_FRANCHISE,
     AWAY_POINTS,
@@ -40,6 +40,12 @@ SPEC: Final = Spec(
     data_prefix="games",
     deployed_as="retraining",
     model_group="nba-home-win",
+    use=UseSpec(
+        intended="Previews and discussions of the day's games by people who know that a probability is no certainty.",
+        excluded="betting with money that may not be lost, and judging players, coaches or referees",
+        risk="Low",
+        risk_reason="A wrong probability decides about no person; it misleads a reader about a game.",
+    ),
     unit="week",  # the games of a week share teams in the same state
     parameters=(
         Parameter("FirstSeason", 2004, "first season to model; older games only warm up the ratings", for_prepare=True),

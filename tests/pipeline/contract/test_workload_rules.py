@@ -124,6 +124,22 @@ BROKEN: dict[str, tuple[Edits, str]] = {
         spec('Column("gauge", type="category", values=GAUGES)', 'Column("gauge", role="id", type="text")'),
         "2 columns of the role id",
     ),
+    "a use of two lines": (
+        more('    use=UseSpec(intended="a\\nb")', "UseSpec, "),
+        "SPEC.use.intended is not one line of at",
+    ),
+    "a risk without a reason": (
+        more('    use=UseSpec(risk="High")', "UseSpec, "),
+        'SPEC.use.risk "High" needs a risk_reason',
+    ),
+    "a reason without a risk": (
+        more('    use=UseSpec(risk_reason="a")', "UseSpec, "),
+        'risk "Unknown" has a reason, and no',
+    ),
+    "an unknown risk": (
+        more('    use=UseSpec(risk="high")', "UseSpec, "),
+        'SPEC.use.risk "high" is none of .*; did you mean "High"',
+    ),
     "no time": (spec('role="time"', 'role="other"'), "there are 0 columns of the role time, and there must be 1"),
     "no target": (
         spec(TARGET, 'Column("flow", role="other"'),
