@@ -471,7 +471,9 @@ def test_margin_is_drawn_and_without_one_nothing_is() -> None:
 
 def test_no_label_of_an_axis_is_rounded() -> None:
     """Ticks stand at even distances, so their labels must too."""
-    bars = [report_figures.Difference("Elo-logistic", -0.0045, -0.0071, end, 0.0, "limit") for end in (0.0002, 0.0111)]
+    bars = [
+        report_figures.DrawnDifference("Elo-logistic", -0.0045, -0.0071, end, 0.0, "limit") for end in (0.0002, 0.0111)
+    ]
     svgs = [report_figures.differences([bar], "") for bar in bars]
     svgs += [
         report_figures.monthly(months(champion=True)[:n], "log loss", report_figures.names("Elo-logistic"), "")
