@@ -47,15 +47,18 @@ import json, time
 from datetime import date
 from pathlib import Path
 from pipeline.training.artifact import read_artifact
-from pipeline.contract.container import StepError, processing_input, processing_output
+from pipeline.contract import names as c
+from pipeline.contract.container import StepError, processing_input
+from pipeline.contract.workload import current_workload
 from pipeline.jobs.prepare import parse_arguments, validate
+workload = current_workload()
 start, spent = time.perf_counter(), time.process_time()
 day, said = date(2026, 1, 1), "read"
 try:
-    if (model := processing_input("games") / "model.tar.gz").exists():
+    if (model := processing_input(c.DATA_CHANNEL) / "model.tar.gz").exists():
         read_artifact(model)
     else:
-        validate(parse_arguments([]), day, day, processing_output("report"))
+        validate(workload, parse_arguments(workload.spec, []), day, day)
 except StepError as error:
     said = str(error)
 peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
@@ -270,7 +273,7 @@ def csv_file(parts: Callable[[], Iterable[bytes]]) -> Callable[[Path], None]:
 def within(name: str, make: Callable[[Path], None]) -> bool:
     """Whether an input stays within the bound, which counts the processor's seconds."""
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "processing" / "input" / "games"
+        folder = Path(place) / "processing" / "input" / c.DATA_CHANNEL
         folder.mkdir(parents=True)
         make(folder)
         environment = {**os.environ, c.BASE_DIR_VARIABLE: place, "PYTHONPATH": str(ROOT)}

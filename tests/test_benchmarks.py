@@ -19,9 +19,10 @@ from pipeline.workloads.nba import columns as nba
 TOLERANCE = 3e-4
 
 
-def run(name: str) -> str:
+def run(name: str, *arguments: str) -> str:
     """What a benchmark prints, run as a user runs it."""
-    done = subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", f"benchmarks.{name}", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -45,6 +46,10 @@ def test_whether_features_of_events_help_is_what_the_document_says(root: Path) -
 @pytest.mark.usefixtures("real_games")
 def test_the_model_is_better_than_elo_in_each_season() -> None:
     assert "kept: better in each season" in run("nba.model_quality")
+
+
+def test_the_bounds_of_input_are_still_measured() -> None:
+    assert "5,000 columns, and 1,000 are read at most" in run("bounds", "--only", "5,000 columns")
 
 
 def test_the_pandas_that_duckdb_is_timed_against_does_the_same_work(real_events: Path, tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 from pipeline.contract.spec import Column
@@ -38,19 +40,27 @@ def match_columns(header: Sequence[str], name: str, declared: Sequence[Column]) 
 
     Raises BadData where a required column is missing, two columns could be one, or an optional one is nearly there.
     """
-    positions = _exactly(header, name, declared)
+    try:
+        return _match(tuple(header), tuple(declared))
+    except BadData as error:
+        raise BadData(f"{name}: {error}") from None
+
+
+@lru_cache(maxsize=64)  # thousands of files may have one header
+def _match(header: tuple[str, ...], declared: tuple[Column, ...]) -> Columns:
+    positions = _exactly(header, declared)
     for find in (_as_words, _nearly):
         for column, found in find(header, positions, declared).items():
             if len(found) > 1:
                 names = " and ".join(f'"{header[position]}"' for position in found)
-                raise BadData(f'{name}: columns {names} could both be {column}; name one of them "{column}"')
+                raise BadData(f'columns {names} could both be {column}; name one of them "{column}"')
             positions[column] = found[0]
     unused = [position for position in range(len(header)) if position not in positions.values()]
-    _refuse_missing(header, positions, name, declared)
-    _refuse_nearly_optional(header, unused, positions, name, declared)
+    _refuse_missing(header, positions, declared)
+    _refuse_nearly_optional(header, unused, positions, declared)
     renamed = [(header[positions[column]], column) for column in _names(declared) if column in positions]
     return Columns(
-        positions,
+        MappingProxyType(positions),
         unused=tuple(header[position] for position in unused),
         renamed=tuple((given, column) for given, column in renamed if given != column),
     )
@@ -65,10 +75,10 @@ def _names(declared: Iterable[Column]) -> list[str]:
     return [column.name for column in declared]
 
 
-def _exactly(header: Sequence[str], name: str, declared: Sequence[Column]) -> dict[str, int]:
+def _exactly(header: Sequence[str], declared: Sequence[Column]) -> dict[str, int]:
     for column in header:
         if column in _names(declared) and header.count(column) > 1:
-            raise BadData(f'{name}: column "{column}" stands twice in the header ({listed(header)}); remove one')
+            raise BadData(f'column "{column}" stands twice in the header ({listed(header)}); remove one')
     return {column: header.index(column) for column in _names(declared) if column in header}
 
 
@@ -107,13 +117,13 @@ def _bare(column: str) -> str:
     return words.removesuffix("s")
 
 
-def _refuse_missing(header: Sequence[str], positions: Mapping[str, int], name: str, declared: Sequence[Column]) -> None:
+def _refuse_missing(header: Sequence[str], positions: Mapping[str, int], declared: Sequence[Column]) -> None:
     missing = [column.name for column in declared if column.required and column.name not in positions]
     if not missing:
         return
-    message = f'{name}: column "{missing[0]}" is missing; found: {listed(header)}'
+    message = f'column "{missing[0]}" is missing; found: {listed(header)}'
     if len(missing) > 1:
-        message = f"{name}: columns {', '.join(missing)} are missing; found: {listed(header)}"
+        message = f"columns {', '.join(missing)} are missing; found: {listed(header)}"
     only = header[0] if len(header) == 1 else ""
     delimiter = next(
         (mark for mark in (";", "\t", "|") if mark in only), " " if is_header(only.split(), declared) else ""
@@ -131,18 +141,18 @@ def _refuse_missing(header: Sequence[str], positions: Mapping[str, int], name: s
 
 
 def _refuse_nearly_optional(
-    header: Sequence[str], unused: Iterable[int], positions: Mapping[str, int], name: str, declared: Sequence[Column]
+    header: Sequence[str], unused: Iterable[int], positions: Mapping[str, int], declared: Sequence[Column]
 ) -> None:
     for column, telling_names in ((one.name, one.telling_names) for one in declared if not one.required):
         close = "" if column in positions else closest(column, [header[position] for position in unused], _CLOSE)
         telling = [header[position] for position in unused if as_words(header[position]) in telling_names]
         if telling and column not in positions:
             raise BadData(
-                f'{name}: column "{telling[0]}" may say what {column} says, which is not in the header; add {column} '
+                f'column "{telling[0]}" may say what {column} says, which is not in the header; add {column} '
                 f"(true or false), or rename {telling[0]}"
             )
         if close:
             raise BadData(
-                f'{name}: column "{revealed(close)}" is nearly {column}, which is not in the header; rename it to '
+                f'column "{revealed(close)}" is nearly {column}, which is not in the header; rename it to '
                 f"{column}, or to something else"
             )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from pipeline.contract.spec import Column
+from pipeline.ingest.column_words import as_words
 from pipeline.ingest.columns import Columns, is_header, letters_of, match_columns
 from pipeline.ingest.files.arrow_memory import arrow_reader
 from pipeline.ingest.files.csv_lines import CONTINUED, HEADER, CsvLines, QuotesError, first_line, sort_lines
@@ -25,7 +27,8 @@ from pipeline.ingest.quarantine import BadData
 from pipeline.ingest.raw_rows import TEXT, LineCounts, RawFile, declared_columns
 
 _BLOCK: Final = 16 << 20  # bytes that Arrow parses at a time, all columns of them; more than any line has
-_LOOKED_AT: Final = 1_000  # distinct texts of a column that may be names of columns
+_FEW_BYTES: Final = 4 << 10  # of rows that are split here: Arrow's reader takes a millisecond to start
+_FEW_TEXTS: Final = 30
 _FEW_NAMES: Final = 4  # in a row that may be a header
 _TITLE_LINES: Final = 20
 _CHUNK: Final = 1 << 20  # bytes that are decoded at a time: text may take four times as much memory as UTF-8
@@ -81,9 +84,10 @@ def _headers_among(
     """Rows (by position) that repeat the header, as in files that were joined; refuses one with columns elsewhere."""
     letters = list(map(letters_of, header))
     same, n_names = np.ones(table.num_rows, dtype=np.bool_), np.zeros(table.num_rows, dtype=np.int64)
+    names = _pattern_of(header[place] for place in columns.positions.values())
     for column, place in columns.positions.items():
         values = table[column].combine_chunks()
-        words = {code: word for code, word in _words_of(values.dictionary).items() if word in letters}
+        words = {code: word for code, word in _words_of(values.dictionary, names).items() if word in letters}
         if words:
             codes = values.indices.to_numpy()
             n_names += np.isin(codes, list(words))
@@ -100,10 +104,21 @@ def _headers_among(
     return np.flatnonzero(same)
 
 
-def _words_of(texts: pa.Array) -> dict[int, str]:
-    """By their place: texts that can be names of columns, as letters; of very many the first."""
-    found = np.flatnonzero(np.asarray(pc.match_substring_regex(texts, "[A-Za-z]{4}"), dtype=np.bool_))[:_LOOKED_AT]
-    return dict(zip(found.tolist(), map(letters_of, texts.take(pa.array(found)).to_pylist()), strict=True))
+def _pattern_of(names: Iterable[str]) -> str:
+    """A regular expression, for Arrow, of texts that are one of the names as words."""
+    between = r"[\W_]*"
+    words = (between.join(map(re.escape, as_words(name).split("_"))) for name in names)
+    return f"^{between}({'|'.join(words)}){between}$"
+
+
+def _words_of(texts: pa.Array, names: str) -> dict[int, str]:
+    """By their place: texts that can be `names` of columns, as letters."""
+    if len(texts) > _FEW_TEXTS:  # of fewer each is looked at: Arrow's function would take longer to start
+        found = np.asarray(pc.match_substring_regex(texts, names, ignore_case=True), dtype=np.bool_)
+        places = np.flatnonzero(found).tolist()
+    else:
+        places = list(range(len(texts)))
+    return dict(zip(places, map(letters_of, texts.take(pa.array(places, pa.int64())).to_pylist()), strict=True))
 
 
 def _parse(lines: CsvLines, columns: Columns, n_columns: int) -> pa.Table:
@@ -113,6 +128,8 @@ def _parse(lines: CsvLines, columns: Columns, n_columns: int) -> pa.Table:
         names[place] = column
     if not len(lines.starts):
         return pa.table({column: pa.array([], TEXT) for column in columns.positions})
+    if len(lines.rows) <= _FEW_BYTES and b'"' not in (few := bytes(lines.rows)):
+        return _split(few, columns)
     block = len(lines.rows) if (lines.kinds == CONTINUED).any() else min(len(lines.rows), _BLOCK)
     return pa_csv.read_csv(
         arrow_reader(lines.rows),
@@ -125,6 +142,12 @@ def _parse(lines: CsvLines, columns: Columns, n_columns: int) -> pa.Table:
             strings_can_be_null=False,
         ),
     )
+
+
+def _split(rows: bytes, columns: Columns) -> pa.Table:
+    """The same of rows without quotation marks, all of which have the header's number of fields."""
+    fields = list(zip(*(line.split(",") for line in rows.decode().split("\n") if line), strict=True))
+    return pa.table({column: pa.array(fields[place], TEXT) for column, place in columns.positions.items()})
 
 
 def _text(data: bytes, name: str) -> bytes:

@@ -75,6 +75,8 @@ class RawRows:
 
 def declared_columns(table: pa.Table, declared: Sequence[Column]) -> pa.Table:
     """The declared columns in their order, as TEXT; an absent optional column is empty."""
+    names, given = [column.name for column in declared], set(table.column_names)
+    if names == table.column_names:
+        return table
     empty = pa.repeat("", table.num_rows).dictionary_encode().cast(TEXT)
-    names = [column.name for column in declared]
-    return pa.table({name: table[name] if name in table.column_names else empty for name in names})
+    return pa.table({name: table[name] if name in given else empty for name in names})

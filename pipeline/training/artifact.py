@@ -35,6 +35,7 @@ from pipeline.training.model_files import (
     sha256_of,
     write_digests,
 )
+from pipeline.training.ubjson import check_ubjson
 
 _T = TypeVar("_T")
 
@@ -167,6 +168,7 @@ def _parsed(name: str, data: Content, parse: Callable[[Content], _T]) -> _T:
 def _booster(data: Content) -> xgb.Booster:
     if not data.startswith(b"{L"):  # UBJSON as XGBoost writes it; as JSON, a text of few bytes may take any memory
         raise ValueError("it is not in XGBoost's binary format (UBJSON)")
+    check_ubjson(data)
     booster = xgb.Booster()
     booster.load_model(data if isinstance(data, bytearray) else bytearray(data))
     return booster
