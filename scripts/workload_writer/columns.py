@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -18,6 +20,23 @@ CATEGORIES: Final = 50  # different texts; more are no category
 ROWS_A_CATEGORY: Final = 5
 FEW: Final = 0.002  # share of a column's values that may be bad: they go to the quarantine
 GROWS: Final = 0.95  # rank correlation with time from which a number has no upper end
+# Numbers and times written as the data contract does not read them: what they are, and what to write.
+_NUMBER: Final = r"[-+]?\d[\d.,']*"
+_WRITTEN_OTHERWISE: Final = (
+    (r"[-+]?\d{1,3}([,']\d{3})+(\.\d+)?", "numbers with thousands separators", "leave the separators out"),
+    (r"[-+]?[\d.']*\d,\d+", "numbers with a decimal comma", "write a point"),
+    (rf"{_NUMBER} ?%", "percentages", "write the number alone"),
+    (
+        rf"{_NUMBER} ?[^\d\W]{{1,5}}|{_NUMBER} ?[€$£¥]|[€$£¥] ?{_NUMBER}|[A-Z]{{3}} {_NUMBER}",
+        "amounts with a unit",
+        "write the number alone",
+    ),
+    (
+        r"\d{4}-\d\d?-\d\d?.*|\d\d?[/.-]\d\d?[/.-](\d\d){1,2}.*",
+        "times",
+        "write what matters of them as a number, such as days since then",
+    ),
+)
 RESERVED: Final = (c.ROW_ID, c.TIME, c.TARGET, c.PREDICTION)
 
 
@@ -85,7 +104,8 @@ def target_column(values: Values, days: NDArray[np.datetime64], task: Task | Non
         return Column(values.name, role="target", type="flag"), "binary"
     column = _number(values, days)
     if column is None:
-        raise Refusal(f"--target {values.name}: {shown} are neither numbers nor true and false: write 1 and 0")
+        problem = written_otherwise(words) or f"{shown} are neither numbers nor true and false: write 1 and 0"
+        raise Refusal(f"--target {values.name}: {problem}")
     return replace(column, role="target", missing=False), "regression"
 
 
@@ -108,9 +128,21 @@ def feature_column(values: Values, days: NDArray[np.datetime64], *, required: bo
 
 def _unlike_any(values: Values) -> str:
     read, bad = values.read(Column(values.name))
+    others = [text for text, value in zip(values.texts, read, strict=True) if text and value is None]
+    if problem := written_otherwise(others):
+        return problem
     if 2 * sum(value is not None for value in read) > len(values.words):
         return f'numbers, but "{bad}" in too many rows: write nothing where there is no value'
     return f"a text or a time of {len(values.words):,} different values"
+
+
+def written_otherwise(texts: Sequence[str]) -> str:
+    """What most of the texts are and what to write in their place; empty where they are no numbers and no times."""
+    for pattern, kind, remedy in _WRITTEN_OTHERWISE:
+        found = [text for text in texts if re.fullmatch(pattern, text)]
+        if 2 * len(found) > len(texts):
+            return f'{kind}, such as "{found[0]}": {remedy}'
+    return ""
 
 
 def _number(values: Values, days: NDArray[np.datetime64]) -> Column | None:

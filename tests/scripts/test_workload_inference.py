@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from churn_files import churn_rows
 
 from pipeline.contract.spec import Column
+from scripts.workload_writer.columns import Refusal, Values, feature_column, target_column
 from scripts.workload_writer.infer import Inferred, Options, infer
 
 TODAY = date(2026, 3, 1)
@@ -90,3 +92,33 @@ def test_a_group_of_many_values_is_no_feature(tmp_path: Path) -> None:
     rows.to_csv(tmp_path / "rows.csv", index=False)
     found = infer(Options("flow", tmp_path, "day", "churned", id="customer", group="shop"), TODAY)
     assert (column(found, "shop").role, found.spec.monitor.groups) == ("group", {"shop": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [
+        (lambda n: f"{n},{n % 10}", 'numbers with a decimal comma, such as "100,0": write a point'),
+        (lambda n: f"1.{n},{n % 10}0", 'numbers with a decimal comma, such as "1.100,00": write a point'),
+        (lambda n: f"{n},000.50", 'numbers with thousands separators, such as "100,000.50": leave the separators out'),
+        (lambda n: f"{n},500" if n > 600 else f"{n}", 'numbers with thousands separators, such as "601,500": leave'),
+        (lambda n: f"{n / 10}%", 'percentages, such as "10.0%": write the number alone'),
+        (lambda n: f"€{n}", 'amounts with a unit, such as "€100": write the number alone'),
+        (lambda n: f"EUR {n},5", 'amounts with a unit, such as "EUR 100,5": write'),
+        (lambda n: f"{n} kWh", 'amounts with a unit, such as "100 kWh": write'),
+        (lambda n: f"2{n}-05-01", 'times, such as "2100-05-01": write what matters of them as a number'),
+        (lambda n: f"{n % 28 + 1}/12/2{n}", 'times, such as "1/12/2'),
+        (lambda n: f"{n}" if n > 300 else f"n{n}", 'numbers, but "n100" in too many rows'),
+        (lambda n: f"flat {n}", "a text or a time of 900 different values"),
+    ],
+)
+def test_what_is_written_as_no_number_is_said_with_what_to_write(write: Callable[[int], str], reason: str) -> None:
+    texts = pd.Series([write(n) for n in range(100, 1000)], dtype="category")
+    found = feature_column(Values.of("size", texts), np.zeros(900, dtype="datetime64[D]"), required=True)
+    assert isinstance(found, str)
+    assert found.startswith(reason)
+
+
+def test_a_target_with_a_decimal_comma_is_said_to_be_one() -> None:
+    texts = Values.of("size", pd.Series(["1,5", "2,25", "3,0"], dtype="category"))
+    with pytest.raises(Refusal, match='--target size: numbers with a decimal comma, such as "1,5": write a point'):
+        target_column(texts, np.zeros(3, dtype="datetime64[D]"), None)
