@@ -34,8 +34,8 @@ import pytest
 
 from pipeline.backtest.candidates import ALL_PERIODS
 from pipeline.backtest.fit_cache import FitCache
-from pipeline.backtest.policies import REFERENCE, Policy
-from pipeline.backtest.run import BacktestSettings, prepare, simulate
+from pipeline.backtest.policies import REFERENCE, Policy, default_policy
+from pipeline.backtest.run import BacktestSettings, prepare, run_backtest, simulate
 from pipeline.backtest.world import prediction_lag
 from pipeline.contract import names as c
 from pipeline.contract.code_version import write_image_context
@@ -368,6 +368,21 @@ class WorkloadLife:
         for row, found in zip(of_champion, answer["predictions"], strict=True):
             for name in numbers:
                 assert found[name] == pytest.approx(float(row[name]), rel=1e-5, abs=6e-5)
+
+    def test_a_backtest_chooses_a_policy(self, life: Life, tmp_path: Path) -> None:
+        """On the year before, and scores it on the days since: three runs are enough for both."""
+        last = date.fromisoformat(self.first)
+        nights = (date(last.year - 1, 12, 1), date(last.year, 1, 1), last)
+        files = life.workload.sample.write(tmp_path / "rows", last + timedelta(life.spec.label_delay_days + 1))
+        policies = (REFERENCE, default_policy(life.spec), Policy(train="nightly"))
+        settings = BacktestSettings(files, nights[0], last, policies, nights=nights, jobs=1, workload=life.workload)
+        choice = run_backtest(settings, FitCache(tmp_path / "fits")).choice
+        assert choice is not None
+        assert choice.last_period == last.year - 1
+        assert min(choice.n_earlier, choice.n_later) > 0
+        assert {choice.best.name, choice.cheapest.name} <= {policy.name for policy in policies}
+        assert choice.default is not None
+        assert choice.default.name == policies[1].name
 
     def test_the_nights_of_a_backtest_are_these_runs(
         self, life: Life, registered: dict[str, Any], compared: dict[str, Any], tmp_path: Path
