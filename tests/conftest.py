@@ -81,7 +81,16 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 TOGETHER = ("tests/containers/", "tests/cloud/")  # share one image and the engine; share one deployment
 # What takes longest comes first, so that no worker is alone with it at the end.
-FIRST = (*TOGETHER, *(f"tests/{name}.py" for name in ("scripts/test_run_local", "scripts/test_run_local_events")))
+FIRST = (
+    *TOGETHER,
+    "tests/test_new_workload.py",
+    *(
+        f"tests/pipeline/workloads/{name}.py"
+        for name in ("nba/test_contract", "bike_demand/test_life", "churn/test_life")
+    ),
+    *(f"tests/scripts/{name}.py" for name in ("test_run_local", "test_run_local_events", "test_new_workload_command")),
+    "tests/test_contract_tests.py",
+)
 
 
 class ByFile(LoadScopeScheduling):

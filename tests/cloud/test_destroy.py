@@ -12,8 +12,6 @@ import pytest
 from botocore.exceptions import ClientError
 from deployments import ACCOUNT, IMAGE, Account, Cdk, Deployed, eventually
 
-from pipeline.contract.workload import load_spec
-
 pytestmark = pytest.mark.timeout(600)  # a deploy is in it
 
 KINDS = {
@@ -71,28 +69,6 @@ class LateLogs(Thread):
             except ClientError as error:
                 self.refused = error.response["Error"]["Code"]
             time.sleep(0.02)
-
-
-def test_of_prod_data_models_keys_and_logs_stay(root: Path, cdk: Cdk, deployed: Deployed) -> None:
-    """Even if the stack was first made to keep nothing. Beside dev, which is as it was afterwards."""
-    account = deployed.account
-    before = remains(account)
-    cdk.deploy(root, "prod", removal_policy="destroy", serving="off")
-    (data,) = [b for b in remains(account)["buckets"] if b not in before["buckets"] and "storagedata" in b]
-    account.client("s3").put_object(Bucket=data, Key="games/games.csv", Body=b"kept")
-    cdk.deploy(root, "prod", serving="off")  # now it has no function any more that could erase
-    assert len(remains(account)["functions"]) == len(before["functions"]) + 2  # no third one, that could erase
-    cdk.destroy(root, "prod")
-    stays = {kind: some[:] for kind, some in remains(account).items()}
-    new = {kind: [one for one in some if one not in before[kind]] for kind, some in stays.items()}
-    kept = {kind: len(some) for kind, some in new.items() if some}
-    assert kept == {"buckets": 3, "groups": 1, "keys": 2, "logs": 2}, new
-    s3 = account.client("s3")
-    (artifacts,) = [bucket for bucket in new["buckets"] if "artifacts" in bucket]
-    assert {entry["Key"] for entry in s3.list_objects_v2(Bucket=artifacts)["Contents"]} >= set(
-        load_spec("nba").all_seed_objects
-    )
-    assert s3.get_object(Bucket=data, Key="games/games.csv")["Body"].read() == b"kept"
 
 
 def fill(deployed: Deployed) -> None:

@@ -67,16 +67,6 @@ def test_two_workers_share_the_work_and_write_what_duckdb_writes(
     assert containers_of(store.root) == []
 
 
-def test_bad_data_is_named_as_on_one_machine(image: str, spark_image: str, store: Store, tmp_path: Path) -> None:
-    events = write_events(tmp_path / "events", 2)
-    (events / "1.csv").write_text((events / "1.csv").read_text().replace("clock", "time", 1))
-    result = end_of(image, spark_image, store, events)
-    assert result.failure is not None
-    assert result.failure.reason.startswith('algo-1: 1.csv: column "clock" is missing; found: game_id, date, period, ')
-    assert not store.object_path(f"s3://artifacts/team_games/{nba.TEAM_GAMES_FILE}").exists()
-    assert containers_of(store.root) == []
-
-
 def test_a_worker_that_is_killed_fails_the_job_by_name(
     image: str, spark_image: str, store: Store, tmp_path: Path
 ) -> None:

@@ -1,10 +1,11 @@
-"""A first `cdk deploy` that fails is rolled back, and can simply be repeated, also with removal_policy=retain."""
+"""`cdk deploy` of prod: one that fails is rolled back and can be repeated; `cdk destroy` keeps what prod keeps."""
 
 from __future__ import annotations
 
 import io
 import json
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ from botocore.exceptions import ClientError
 from deployments import ACCOUNT, REGION, Account, Cdk, Deployed, eventually
 from test_destroy import remains
 
-from pipeline.contract import names as c
+from pipeline.contract.workload import load_spec
 
 pytestmark = pytest.mark.timeout(600)  # deploys are in it
-STACK, GROUP, BUDGET = "retraining-prod", "nba-home-win-prod", f"retraining-prod-{REGION}"
+STACK, BUDGET = "retraining-prod", f"retraining-prod-{REGION}"
 # Writes an object into a bucket of its stack, as the seeds are written.
 WRITER = """
 import json, urllib.request, boto3
@@ -30,27 +31,55 @@ def handler(event, context):
 """
 
 
-def test_a_failed_first_deploy_leaves_nothing_and_is_repeated(root: Path, cdk: Cdk, deployed: Deployed) -> None:
+@dataclass(frozen=True)
+class Prod:
+    """Prod beside dev, made by a second first deploy, to keep nothing; and what there was of the account before."""
+
+    before: dict[str, list[str]]
+    said: str  # by the deploy that failed
+    failed: str  # status after it
+    left: dict[str, list[str]]  # by it
+    status: str
+
+
+@pytest.fixture(scope="module")
+def prod(root: Path, cdk: Cdk, deployed: Deployed) -> Prod:
     """With what fails in practice: a budget of that name is in the account, and the group's name is fixed."""
     account = deployed.account
     budgets, before = account.client("budgets"), remains(account)
     limit = {"BudgetName": BUDGET, "BudgetType": "COST", "TimeUnit": "MONTHLY"}
     budgets.create_budget(AccountId=ACCOUNT, Budget={**limit, "BudgetLimit": {"Amount": "1", "Unit": "USD"}})
-    said = cdk.deploy(root, "prod", serving="off", code=1)
-    assert "DuplicateRecordException" in said
-    assert status(account) == "ROLLBACK_COMPLETE"
+    said, failed = cdk.deploy(root, "prod", serving="off", code=1), status(account)
     budgets.delete_budget(AccountId=ACCOUNT, BudgetName=BUDGET)
-    assert remains(account) == before, "neither bucket, key, log nor group"
+    left = remains(account)
+    cdk.deploy(root, "prod", removal_policy="destroy", serving="off")
+    return Prod(before, said, failed, left, status(account))
 
-    cdk.deploy(root, "prod", serving="off")
-    assert status(account) == "CREATE_COMPLETE"
-    (stack,) = account.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-    s3 = account.client("s3")
-    for key, text in c.SEED_OBJECTS.items():
-        assert s3.get_object(Bucket=outputs["ArtifactBucket"], Key=key)["Body"].read().decode() == text
+
+def test_a_failed_first_deploy_leaves_nothing_and_is_repeated(prod: Prod) -> None:
+    assert "DuplicateRecordException" in prod.said
+    assert prod.failed == "ROLLBACK_COMPLETE"
+    assert prod.left == prod.before, "neither bucket, key, log nor group"
+    assert prod.status == "CREATE_COMPLETE"
+
+
+def test_of_prod_data_models_keys_and_logs_stay(root: Path, cdk: Cdk, deployed: Deployed, prod: Prod) -> None:
+    """Even if the stack was first made to keep nothing. Beside dev, which is as it was afterwards."""
+    account, before = deployed.account, prod.before
+    (data,) = [b for b in remains(account)["buckets"] if b not in before["buckets"] and "storagedata" in b]
+    account.client("s3").put_object(Bucket=data, Key="games/games.csv", Body=b"kept")
+    cdk.deploy(root, "prod", serving="off")  # now it has no function any more that could erase
+    assert len(remains(account)["functions"]) == len(before["functions"]) + 2  # no third one, that could erase
     cdk.destroy(root, "prod")
-    account.client("sagemaker").delete_model_package_group(ModelPackageGroupName=GROUP)  # retained: not our subject
+    stays = {kind: some[:] for kind, some in remains(account).items()}
+    new = {kind: [one for one in some if one not in before[kind]] for kind, some in stays.items()}
+    kept = {kind: len(some) for kind, some in new.items() if some}
+    assert kept == {"buckets": 3, "groups": 1, "keys": 2, "logs": 2}, new
+    s3 = account.client("s3")
+    (artifacts,) = [bucket for bucket in new["buckets"] if "artifacts" in bucket]
+    for key, text in load_spec("nba").all_seed_objects.items():
+        assert s3.get_object(Bucket=artifacts, Key=key)["Body"].read().decode() == text
+    assert s3.get_object(Bucket=data, Key="games/games.csv")["Body"].read() == b"kept"
 
 
 def status(account: Account, stack: str = STACK) -> str:
