@@ -40,7 +40,6 @@ from pipeline.contract.promotion import (
 POINTER: Final = CHAMPION_PREFIX + c.CHAMPION_FILE
 MAX_ROUNDS: Final = 20  # each round but the last saw another call's change
 WITHDRAWN: Final = "withdrawn"  # in champion.json: the version that left, and an id of its leaving
-Package = Mapping[str, Any]
 
 
 class PromotionError(Exception):

@@ -37,7 +37,6 @@ class InstanceType:
     """
 
     name: str
-    vcpus: int
     memory_gib: float
     speed: float
     hourly: Mapping[str, Price]
@@ -80,7 +79,7 @@ def load_prices(path: Path = PRICES_FILE) -> Prices:
 
 def _machine(name: str, entry: Mapping[str, Any]) -> InstanceType:
     hourly = {use: Price(**price) for use, price in entry["hourly"].items()}
-    return InstanceType(name, entry["vcpus"], entry["memory_gib"], entry["speed"], hourly)
+    return InstanceType(name, entry["memory_gib"], entry["speed"], hourly)
 
 
 def _hint(name: str, known: Mapping[str, InstanceType]) -> str:

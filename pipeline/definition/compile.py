@@ -17,7 +17,7 @@ never starts, so they never start either, and the run succeeds.
 
 `python -m pipeline.definition` writes definition.json (`--check` only compares), without credentials or network, and
 spark/images.json: what else the SDK knows, where SageMaker's Spark image lies in each region.
-`${Name}` stands for a deployment constant (DEPLOYMENT_CONSTANTS), bound by CloudFormation in the cloud and by the
+`${Name}` is a deployment constant, bound by CloudFormation in the cloud and by the
 runner on a laptop. Each step (model_steps.py, a workload's steps.py) is the plain request of its API call: nothing
 hidden in the SDK's defaults can change it.
 """
@@ -29,7 +29,6 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 from pipeline.definition.job_requests import REGION, JobStep, Variables  # isort: skip - sets what the SDK reads when it is imported
 
@@ -56,18 +55,6 @@ from pipeline.contract.rules.workload_rules import WorkloadError
 from pipeline.contract.spec import Limit
 from pipeline.contract.workload import Workload, load_workload, workload_names
 from pipeline.definition.model_steps import evaluate_step, predict_step, prepare_step, register_step, train_step
-
-DEPLOYMENT_CONSTANTS: Final = (
-    "ExecutionRoleArn",
-    "ImageUri",
-    "DataBucket",
-    "ArtifactBucket",
-    "KmsKeyId",
-    "ModelPackageGroupName",
-    "CodeVersion",
-    "GitRevision",
-    "DefinitionHash",
-)
 
 
 def condition(v: Variables, evaluate: JobStep, evaluation: PropertyFile, limit: Limit) -> Condition:

@@ -19,10 +19,9 @@ from pipeline.contract.names import ROW_ID, TARGET, TIME
 from pipeline.contract.spec import Column, Spec
 from pipeline.ingest.known import hide_labels, known_on
 from pipeline.ingest.moments import id_of, moment_of
-from pipeline.ingest.quarantine import FILE, LINE, BadData, Breach, no_violations, violation_rows, violations_of
-from pipeline.ingest.raw_rows import RawRows
+from pipeline.ingest.quarantine import FILE, LINE, BadData, Breach, violations_of
 from pipeline.ingest.read_rows import read_folder
-from pipeline.ingest.row_counts import reconcile_rows, refuse_bad_rows
+from pipeline.ingest.row_counts import lines_in_quarantine, reconcile_rows, refuse_bad_rows
 from pipeline.ingest.validated import LoadRequest, ValidatedRows
 from pipeline.ingest.values import day_of, given, reader_of
 
@@ -45,7 +44,7 @@ def load(spec: Spec, request: LoadRequest) -> ValidatedRows:
     files = reconcile_rows(
         raw, parsed, kept, (violations, found), n_duplicates + n_superseded, pd.Index([], dtype="int64"), TIME
     )
-    quarantine = pd.concat([_bad_lines(raw), violations, found]).reset_index(drop=True)
+    quarantine = pd.concat([lines_in_quarantine(raw), violations, found]).reset_index(drop=True)
     refuse_bad_rows(files, quarantine, quarantine, request.max_bad_row_share, request.max_bad_row_share_of_file)
     rows = kept.drop(columns=[FILE, LINE]).sort_values([TIME, ROW_ID], ignore_index=True)
     rows, n_hidden, n_labels_hidden = _as_known(spec, rows, request)
@@ -144,14 +143,3 @@ def _as_known(spec: Spec, rows: pd.DataFrame, request: LoadRequest) -> tuple[pd.
     known = hide_labels(spec, rows, morning)
     n_labels_hidden = int((rows[TARGET].notna() & known[TARGET].isna() & happened).sum())
     return known[happened].reset_index(drop=True), int((~happened).sum()), n_labels_hidden
-
-
-def _bad_lines(raw: RawRows) -> pd.DataFrame:
-    tables = [
-        violation_rows(
-            file.name, file.bad.numbers, "", file.bad.texts, file.bad.rules, index=pd.RangeIndex(len(file.bad.texts))
-        )
-        for file in raw.files
-        if file.bad.n_lines
-    ]
-    return pd.concat(tables) if tables else no_violations()

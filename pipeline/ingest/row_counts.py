@@ -24,6 +24,8 @@ from pipeline.ingest.quarantine import (
     TooManyViolations,
     count_rules,
     describe,
+    no_violations,
+    violation_rows,
 )
 from pipeline.ingest.raw_rows import LineCounts, RawRows
 
@@ -179,3 +181,15 @@ def took_no_part(files: Sequence[FileSummary], left_out: Sequence[LeftOut]) -> s
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
+
+
+def lines_in_quarantine(raw: RawRows) -> pd.DataFrame:
+    """The lines that are no rows, as QUARANTINE_COLUMNS."""
+    tables = [
+        violation_rows(
+            file.name, file.bad.numbers, "", file.bad.texts, file.bad.rules, index=pd.RangeIndex(len(file.bad.texts))
+        )
+        for file in raw.files
+        if file.bad.n_lines
+    ]
+    return pd.concat(tables) if tables else no_violations()

@@ -1,7 +1,7 @@
 """Text of CSV files that people open in a spreadsheet, which would run a foreign feed's cell such as `=HYPERLINK(...)`.
 
 A text that a spreadsheet takes for a formula gets an apostrophe in front, and so does one that begins with an
-apostrophe: whoever takes one leading apostrophe away has every text back. Plain numbers stay as they are.
+apostrophe: without its first apostrophe such a text is what it was. Plain numbers stay as they are.
 """
 
 from __future__ import annotations
@@ -30,8 +30,3 @@ def _safe(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     )
     mark, nothing = pa.scalar("'", texts.type), pa.scalar("", texts.type)
     return pc.if_else(live, pc.binary_join_element_wise(mark, texts, nothing), texts)
-
-
-def as_given(text: str) -> str:
-    """What a text was before it was made safe."""
-    return text.removeprefix("'")

@@ -106,7 +106,7 @@ def assert_same_predictions(prepared: Prepared, outcome: Outcome, night: Night, 
     today = [row for row in night.predictions if row[n.DATE] == str(night.day)]
     assert len(today) == int((world.day == world.nights[position]).sum()) > 0
     for row in today:
-        assert float(row[n.HOME_WIN_PROBABILITY]) == np.round(p[row[n.GAME_ID]], 4)
+        assert float(row[load_spec("nba").prediction]) == np.round(p[row[n.GAME_ID]], 4)
 
 
 def test_nights_of_the_simulated_league_are_real_nights(root: Path, league: Path, tmp_path: Path) -> None:

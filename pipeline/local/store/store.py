@@ -172,15 +172,6 @@ class Store:
                     found.append(_stored(sibling, path.parent))
         return tuple(sorted(found, key=lambda item: item.relative))
 
-    def upload(self, source: Path, uri: str) -> None:
-        """Copies a file, or every file below a folder, to objects below `uri`; what did not change is left alone."""
-        files = [source] if source.is_file() else [path for path in sorted(source.rglob("*")) if path.is_file()]
-        base = source.parent if source.is_file() else source
-        for path in files:
-            target = self.object_path(join_uri(uri, path.relative_to(base).as_posix()))
-            if not same_content(path, target):
-                self.copy(path, target)
-
     def read_json(self, uri: str) -> object:
         """The parsed JSON object at `uri`; raises FileNotFoundError, or ValueError for content that is not JSON."""
         return json.loads(self.object_path(uri).read_bytes())

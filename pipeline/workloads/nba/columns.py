@@ -93,7 +93,6 @@ RESULT_COLUMNS: Final = (
 ROLES: Final = {GAME_ID: ROW_ID, DATE: TIME, HOME_WON: TARGET}
 # --- columns that the features and predictions add -------------------------------------------------------------------
 P_ELO: Final = "p_elo"
-HOME_WIN_PROBABILITY: Final = "home_win_probability"
 
 # --- channels and files of the play-by-play ---------------------------------------------------------------------------
 EVENTS_CHANNEL: Final = "events"  # raw play-by-play files

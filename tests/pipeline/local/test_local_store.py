@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from local_definitions import Workbench
 
@@ -42,22 +40,6 @@ def test_an_object_cannot_be_below_another(bench: Workbench) -> None:
     bench.put("s3://data/x", "1")
     with pytest.raises(StoreError, match="a file and a folder of one name"):
         bench.put("s3://data/x/y", "2")
-
-
-def test_upload_copies_what_changed_and_nothing_else(bench: Workbench, tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    (source / "deep").mkdir(parents=True)
-    (source / "a.csv").write_text("1")
-    (source / "deep" / "b.csv").write_text("2")
-    bench.store.upload(source, "s3://data/games")
-    before = bench.store.object_path("s3://data/games/a.csv").stat()
-    (source / "deep" / "b.csv").write_text("3")
-    bench.store.upload(source, "s3://data/games/")
-    assert bench.store.object_path("s3://data/games/a.csv").stat().st_ino == before.st_ino
-    assert bench.text("s3://data/games/deep/b.csv") == "3"
-    bench.store.upload(source / "a.csv", "s3://data/single")
-    assert bench.text("s3://data/single/a.csv") == "1"
-    assert list((bench.store.root / "tmp").iterdir()) == []
 
 
 def test_stale_temporary_files_are_swept(bench: Workbench) -> None:

@@ -30,12 +30,16 @@ from pipeline.ingest.quarantine import (
     TooManyViolations,
     count_rules,
     describe,
-    no_violations,
-    violation_rows,
 )
-from pipeline.ingest.raw_rows import RawFile, RawRows
+from pipeline.ingest.raw_rows import RawFile
 from pipeline.ingest.read_rows import read_folder
-from pipeline.ingest.row_counts import FileSummary, reconcile_rows, refuse_bad_rows, too_many_bad_rows
+from pipeline.ingest.row_counts import (
+    FileSummary,
+    lines_in_quarantine,
+    reconcile_rows,
+    refuse_bad_rows,
+    too_many_bad_rows,
+)
 from pipeline.workloads.nba.columns import (
     AWAY_FRANCHISE,
     AWAY_POINTS,
@@ -130,7 +134,7 @@ def load_games(
     or fewer than `min_rows` games were played before `as_of`.
     """
     raw = read_folder(folder, COLUMNS)
-    bad_lines = _bad_lines(raw)
+    bad_lines = lines_in_quarantine(raw)
     if sum(file.counts.bad for file in raw.files) > MAX_VIOLATIONS:
         raise too_many_bad_rows(raw, None, bad_lines)
     parsed, spellings = parse(raw.rows)
@@ -257,15 +261,6 @@ def _notes_on_ids(merged: MergedGames) -> list[str]:
 
 
 # --- the account of bad rows ------------------------------------------------------------------------------------------
-def _bad_lines(raw: RawRows) -> pd.DataFrame:
-    tables = [
-        violation_rows(
-            file.name, file.bad.numbers, "", file.bad.texts, file.bad.rules, index=pd.RangeIndex(len(file.bad.texts))
-        )
-        for file in raw.files
-        if file.bad.n_lines
-    ]
-    return pd.concat(tables) if tables else no_violations()
 
 
 def _sorted(found: pd.DataFrame) -> pd.DataFrame:
