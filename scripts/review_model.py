@@ -20,6 +20,7 @@ import click
 
 from pipeline.contract import names as c
 from pipeline.contract.history.versions import VersionEvent, services
+from pipeline.contract.metrics import decimal
 from pipeline.local import local_deployment
 from pipeline.local.plan.describe_responses import timestamp
 from pipeline.local.store.local_champion import promote, read_champion, unusable_reason
@@ -174,12 +175,12 @@ def list_versions(review: LocalReview | AwsReview, as_json: bool) -> None:
     if not packages:
         click.echo(f"{review.name} has no registered version yet: {review.how_to_register}")
         return
-    click.echo(f"{'version':>7}  {'status':<22}{'as of':<12}{'log loss':>8}  registered")
+    click.echo(f"{'version':>7}  {'status':<22}{'as of':<12}{'loss':>8}  registered")
     for package in packages:
         brief = _brief(package, champion)
         click.echo(
             f"{brief['version']:>7}  {brief['status'] + (' *' if brief['champion'] else ''):<22}"
-            f"{brief['as_of_date']:<12}{float(brief['loss']):>8.4f}  {brief['registered']}"
+            f"{brief['as_of_date']:<12}{_score(brief['loss']):>8}  {brief['registered']}"
         )
     click.echo("* in use" if champion else "none is in use: approve one")
 
@@ -198,7 +199,7 @@ def show(review: LocalReview | AwsReview, version: int | None, as_json: bool) ->
     click.echo(f"version {brief['version']}: {brief['status']}{', in use' if brief['champion'] else ''}")
     click.echo(str(package.get("ModelPackageDescription", "")))
     for name, value in sorted(package.get("CustomerMetadataProperties", {}).items()):
-        shown = review.location(value) if name == "report" else value
+        shown = review.location(value) if name == "report" else _score(value) if name in _SCORES else value
         click.echo(f"  {name.replace('_', ' ')}: {shown}")
 
 
@@ -247,6 +248,14 @@ def history(review: LocalReview | AwsReview, as_json: bool) -> None:
     click.echo("\n".join(service_lines(found)))
 
 
+_SCORES: Final = (
+    "loss",
+    "baseline_loss",
+    "skill",
+    "difference_to_incumbent",
+    "difference_lower",
+    "difference_upper",
+)
 _STATUSES: Final = {PENDING: "pending", APPROVED: "approved", REJECTED: "rejected"}
 
 
@@ -260,6 +269,13 @@ def _brief(package: dict[str, Any], champion: int | None) -> dict[str, Any]:
         "loss": known.get("loss", "nan"),
         "registered": _time(package["CreationTime"]),
     }
+
+
+def _score(text: str) -> str:
+    try:
+        return decimal(float(text))
+    except ValueError:
+        return text
 
 
 def _time(moment: object) -> str:

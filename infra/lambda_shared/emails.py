@@ -9,7 +9,7 @@ from typing import Any, Final
 from infra.lambda_shared.console import s3_object
 from infra.lambda_shared.environment import Environment
 from pipeline.contract import names as c
-from pipeline.contract.gates import signed
+from pipeline.contract.metrics import decimal, signed
 
 # docs.aws.amazon.com/sns/latest/api/API_Publish.html
 _SUBJECT_LENGTH: Final = 99  # ASCII without control characters, fewer than 100 characters
@@ -172,11 +172,11 @@ def _report(uri: str | None, environment: Environment) -> list[str]:
 
 
 def _number(value: object) -> str:
-    """Four decimals, one from a hundred on; whole numbers with thousands separators; a dash for what is not known."""
+    """At most four significant digits; whole numbers with thousands separators; a dash for what is not known."""
     try:
         number = float(str(value))
     except ValueError:
         return "-"
     if number.is_integer() and abs(number) > 1:
         return f"{number:,.0f}"
-    return f"{number:.4f}" if abs(number) < 100 else f"{number:,.1f}"
+    return decimal(number)

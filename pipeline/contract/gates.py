@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from pipeline.contract.metrics import primary_metric, short
+from pipeline.contract.metrics import primary_metric, short, signed
 from pipeline.contract.names import CHAMPION_KEPT, FAILED, NO, REGISTERED
 from pipeline.contract.spec import Limit, Spec
 
@@ -214,9 +214,3 @@ def _number(value: float) -> str:
 
 def _days(age: float) -> str:
     return "1 day" if age == 1 else f"{age:,.0f} days"
-
-
-def signed(value: float) -> str:
-    """Four decimals with their sign, fewer of a large number; zero has none."""
-    text = f"{value:+.4f}" if abs(value) < 100 else f"{value:+,.1f}"
-    return text[1:] if float(text.replace(",", "")) == 0 else text

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import math
 
+from pipeline.contract import metrics
+from pipeline.contract.metrics import decimal
+
 
 def number(value: float | None) -> str:
     """A count as `1,312`, any other number as `0.6262`, in print's minus; a dash where there is none."""
     if value is None or math.isnan(value):
         return "–"
-    whole = isinstance(value, int) or abs(value) >= 1000 or (value.is_integer() and abs(value) >= 10)
-    text = f"{value:,.0f}" if whole else f"{value:.4f}" if abs(value) < 10 else f"{value:.4g}"
-    return text.replace("-", "−")
+    whole = isinstance(value, int) or (value.is_integer() and abs(value) >= 10)
+    return (f"{value:,.0f}" if whole else decimal(value)).replace("-", "−")
 
 
 def signed(value: float) -> str:
     """A number with its sign, in print's minus: `−0.0045`, `+0.0020`, `−596.7`; zero has none."""
-    text = f"{value:+.4f}"
-    if float(text) == 0:
-        return text[1:]
-    return ("+" if value > 0 else "−") + number(abs(float(value)))
+    return metrics.signed(float(value)).replace("-", "−")
 
 
 def sentence(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from infra.lambda_shared.environment import APPROVALS_KEY
 from pipeline.contract import names as c
+from pipeline.contract.metrics import decimal
 from pipeline.contract.promotion import (
     UnusablePackageError,
     artifact_uri,
@@ -102,7 +103,7 @@ def metadata(environment: DeployedEnvironment) -> Iterator[CheckResult]:
             "pipeline/definition/model_steps.py: give these values by another way than Std:JsonGet",
         )
     else:
-        yield CheckResult("metadata of versions", OK, f"version {version} carries its numbers (log loss {loss:.4f})")
+        yield CheckResult("metadata of versions", OK, f"version {version} carries its numbers (loss {decimal(loss)})")
 
 
 def _exists(environment: DeployedEnvironment, key: str, bucket: str = "") -> bool:

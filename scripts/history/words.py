@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.contract.history.runs import RunEntry, changes
 from pipeline.contract.history.versions import Service, VersionEvent
+from pipeline.contract.metrics import decimal
 from pipeline.contract.promotion import APPROVED
 from scripts.history.history import RunHistory
 from scripts.output.execution import duration as between
@@ -19,8 +20,8 @@ def moment(seconds: float | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """Four decimals, or four digits of a number from ten on."""
-    return "-" if value is None else f"{value:.4f}" if abs(value) < 10 else f"{value:.4g}"
+    """At most four significant digits."""
+    return "-" if value is None else decimal(value)
 
 
 def lasting(run: RunEntry) -> str:

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.contract.metrics import primary_metric
+from pipeline.contract.metrics import decimal, primary_metric, signed
 
 if TYPE_CHECKING:
     from pipeline.backtest.results import PolicyResult
@@ -31,8 +31,8 @@ def show(done: BacktestResult, report: Path, *, simulated: bool) -> None:
     last = done.bounds[-1]
     few = done.bounds[min(12, len(done.bounds) - 1)]
     click.echo(
-        f"bound      {_loss(done)} {few.loss / n_rows:.4f} with {few.promotions} promotions, {last.loss / n_rows:.4f} "
-        f"with {last.promotions}: the best schedules, found when all labels were known"
+        f"bound      {_loss(done)} {decimal(few.loss / n_rows)} with {few.promotions} promotions, "
+        f"{decimal(last.loss / n_rows)} with {last.promotions}: the best schedules, found when all labels were known"
     )
     if done.choice:
         for line in choice_lines(done):
@@ -64,8 +64,8 @@ def _cells(result: PolicyResult, *, faults: bool) -> list[str]:
     extra = [str(counts["false_promotions"]), str(counts["missed_promotions"])] if faults else []
     return [
         result.name,
-        f"{result.loss:.4f}",
-        f"{d.mean:+.4f} ({d.lower:+.4f} {d.upper:+.4f})",
+        decimal(result.loss),
+        f"{signed(d.mean)} ({signed(d.lower)} {signed(d.upper)})",
         f"{counts['trainings']:,}",
         f"{counts['failed_prepare'] + counts['failed_gate']:,}",
         f"{counts['kept'] + counts['refused']:,}",
@@ -93,7 +93,7 @@ def choice_lines(done: BacktestResult) -> list[str]:
     for why, pick in rows:
         d = pick.against_never
         lines.append(
-            f"  {why:<24}{pick.name}: {_loss(done)} {pick.loss:.4f}, against never {d.mean:+.4f} "
-            f"({d.lower:+.4f} to {d.upper:+.4f}), place {pick.rank} of {len(done.results)}"
+            f"  {why:<24}{pick.name}: {_loss(done)} {decimal(pick.loss)}, against never {signed(d.mean)} "
+            f"({signed(d.lower)} to {signed(d.upper)}), place {pick.rank} of {len(done.results)}"
         )
     return lines

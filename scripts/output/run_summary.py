@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.contract import names as c
-from pipeline.contract.metrics import short
+from pipeline.contract.metrics import decimal
 from pipeline.local.run.progress import describe
 from pipeline.local.store.run_record import NOT_STARTED, SKIPPED, RunResult
 
@@ -71,10 +71,10 @@ def _metrics(outcome: dict[str, Any]) -> Table:
 
 
 def _number(value: float | None) -> str:
-    """At most four significant digits, whole from a thousand on; counts whole."""
+    """At most four significant digits; counts whole."""
     if value is None:
         return "-"
-    return f"{value:,}" if isinstance(value, int) else short(value) if abs(value) >= 1 else f"{value:.4f}"
+    return f"{value:,}" if isinstance(value, int) else decimal(value)
 
 
 def _where(outcome: dict[str, Any], approve_command: str) -> Table:

@@ -27,8 +27,8 @@ PRICES = Prices(
     region="nowhere",
     as_of="2026-01-01",
     instances={
-        "slow": InstanceType("slow", 2, 4, 0.5, {"processing": Price(1.0, True, "2026", "here")}),
-        "quick": InstanceType("quick", 2, 4, 1.0, {"training": Price(3.0, True, "2026", "here")}),
+        "slow": InstanceType("slow", 4, 0.5, {"processing": Price(1.0, True, "2026", "here")}),
+        "quick": InstanceType("quick", 4, 1.0, {"training": Price(3.0, True, "2026", "here")}),
     },
     prices={
         "processing_storage_gb_month": Price(0.72, True, "2026", "here"),  # 0.001 a GB and hour
