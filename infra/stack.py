@@ -48,7 +48,9 @@ class RetrainingStack(cdk.Stack):
             key=keys.data,
             alerts=alerts,
         )
-        triggers = Triggers(self, "Triggers", settings=settings, training=training, storage=storage, alerts=alerts)
+        triggers = Triggers(
+            self, "Triggers", settings=settings, training=training, storage=storage, key=keys.data, alerts=alerts
+        )
         if settings.monthly_budget_usd:
             Budget(self, "Budget", settings=settings, alerts=alerts)
         approval = ModelApproval(

@@ -10,14 +10,15 @@ import json
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cost.run_limit import LIMIT_TAG, check_run_cost
 from pipeline.definition.service_rules import check_definition
 from pipeline.local.plan.parameters import PlanError, bind_parameters, declared_parameters, parse_parameters
-from scripts.cloud.connection import DeployedPipeline, aws_options, connect, explained
+from scripts.cloud.connection import AwsError, DeployedPipeline, aws_options, connect, explained
 from scripts.output.execution import SUCCEEDED, PipelineExecution, lines, read
 
 if TYPE_CHECKING:
@@ -38,6 +39,15 @@ def check(definition: Mapping[str, Any], chosen: Mapping[str, str]) -> list[Para
     if refused:
         raise click.UsageError("\n".join(["a run with these parameters would fail:", *refused]))
     return [{"Name": name, "Value": _text(bound[name])} for name in chosen]
+
+
+def cost_refusal(
+    deployed: DeployedPipeline, definition: Mapping[str, Any], parameters: Sequence[ParameterTypeDef]
+) -> str | None:
+    """Why a run may not start: its estimate is above the deployment's `max_run_usd`, or not known. None: it may."""
+    limit = deployed.tags().get(LIMIT_TAG)
+    given = {parameter["Name"]: parameter["Value"] for parameter in parameters}
+    return check_run_cost(deployed.client, deployed.name, definition, given, float(limit)) if limit else None
 
 
 def _text(value: object) -> str:
@@ -74,7 +84,11 @@ def main(
         raise click.UsageError(str(error)) from error
     with explained():
         deployed = connect(pipeline, region, profile)
-        arn = start(deployed, check(deployed.definition(version), chosen), version)
+        definition = deployed.definition(version)
+        parameters = check(definition, chosen)
+        if refused := cost_refusal(deployed, definition, parameters):
+            raise AwsError(f"not started: {refused}")
+        arn = start(deployed, parameters, version)
         click.echo(f"started {arn}", err=True)
         if not wait:
             click.echo(json.dumps({"arn": arn}, indent=2) if as_json else arn)

@@ -19,7 +19,7 @@ from infra.foundation.removal import removal
 from infra.settings.settings import Settings
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-SHARED_FOLDERS: Final = ("infra/lambda_shared", "pipeline/contract")  # what every function may import
+SHARED_FOLDERS: Final = ("infra/lambda_shared", "pipeline/contract", "pipeline/cost")  # what every function may import
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ class UserPolicies(Construct):
             policy,
             [
                 *("sagemaker:StartPipelineExecution", "sagemaker:ListPipelineExecutions"),
-                "sagemaker:ListPipelineVersions",
+                *("sagemaker:ListPipelineVersions", "sagemaker:ListTags"),  # a tag has the limit of what a run may cost
             ],
             [pipeline],
         )

@@ -19,6 +19,7 @@ ENVIRONMENT_VARIABLE: Final = "ENVIRONMENT"
 ALERTS_VARIABLE: Final = "ALERTS_TOPIC_ARN"
 APPROVERS_VARIABLE: Final = "APPROVERS_TOPIC_ARN"
 CONTACT_VARIABLE: Final = "MODEL_CONTACT"  # in model cards; may be empty
+LIMIT_VARIABLE: Final = "MAX_RUN_USD"
 SEEDS_VARIABLE: Final = "SEED_OBJECTS"  # JSON: those of the workload, besides core's
 CHAMPION_PREFIX: Final = f"{c.CHAMPION_CHANNEL}/"
 OUTBOX_PREFIX: Final = "outbox/registry/"  # one object for each email of the function that follows the registry

@@ -138,6 +138,12 @@ class Settings:
         0,
         "budget in US dollars a month, actual or forecast, that sends email to the alert addresses; 0: no budget",
     )
+    max_run_usd: float = _setting(
+        rule.dollars(1_000_000),
+        0.0,
+        "most that a run may be estimated to cost in US dollars: above it, no start, neither automatic nor by "
+        "`start_execution`; 0: no limit",
+    )
     subnet_ids: tuple[str, ...] = _setting(
         rule.list_of(rule.matching("subnet-[0-9a-f]{8,17}", "subnet ids such as subnet-0123456789abcdef0"), most=16),
         (),

@@ -132,6 +132,21 @@ def whole_number(lowest: int, highest: int) -> Reader[int]:
     return read
 
 
+def dollars(highest: int) -> Reader[float]:
+    """An amount of US dollars; a run costs some cents."""
+
+    def read(value: object) -> float:
+        if (
+            isinstance(value, bool)
+            or not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,4})?", str(value))
+            or float(str(value)) > highest
+        ):
+            raise SettingError(f"dollars from 0 to {highest}, such as 2.50")
+        return float(str(value))
+
+    return read
+
+
 def number_among(*choices: int) -> Reader[int]:
     """One of some whole numbers."""
 

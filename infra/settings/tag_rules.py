@@ -11,13 +11,15 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Final
 
+from pipeline.cost.run_limit import LIMIT_TAG
+
 MAX_TAGS: Final = 50
 MAX_NAME, MAX_VALUE = 128, 256
 PIPELINE_TAG: Final = "pipeline"
 ENVIRONMENT_TAG: Final = "environment"
 VERSION_TAGS: Final = ("code-version", "definition-hash", "git-revision")  # of the pipeline alone
 # `environment` may be overridden; `pipeline` is the cost allocation tag, and versions are set by the deploy.
-OWN: Final = (PIPELINE_TAG, ENVIRONMENT_TAG, *VERSION_TAGS)
+OWN: Final = (PIPELINE_TAG, ENVIRONMENT_TAG, *VERSION_TAGS, LIMIT_TAG)
 
 
 def wrong_tags(tags: Mapping[str, str]) -> str | None:

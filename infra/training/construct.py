@@ -19,6 +19,7 @@ from infra.training.definition import Versions, bound_body
 from infra.training.image import step_image
 from infra.training.job_role import RUNS, job_role
 from infra.training.spark import spark_cluster
+from pipeline.cost.run_limit import LIMIT_TAG
 
 PARALLEL_STEPS: Final = 2  # Predict beside Train
 _NAMED_AT_RUN_TIME: Final = (
@@ -66,10 +67,7 @@ class Training(Construct):
             pipeline_definition={"PipelineDefinitionBody": bound_body(settings, constants)},
             role_arn=self.role.role_arn,
             parallelism_configuration={"MaxParallelExecutionSteps": PARALLEL_STEPS},
-            tags=[
-                cdk.CfnTag(key=tag, value=value)
-                for tag, value in zip(VERSION_TAGS, versions.as_constants().values(), strict=True)
-            ],
+            tags=[cdk.CfnTag(key=tag, value=value) for tag, value in _own_tags(settings, versions).items()],
         )
         self.pipeline.node.add_dependency(self.role, self.job_role, self.group)
         self.pipeline_arn = sagemaker_arn(self, "pipeline", self.pipeline.ref)
@@ -121,3 +119,9 @@ class Training(Construct):
         allow(role, ["sagemaker:CreateModelPackageGroup", "sagemaker:DescribeModelPackageGroup"], [group])
         # The registry looks up the image in the caller's name (AmazonSageMakerModelRegistryFullAccess has both).
         allow(role, ["ecr:BatchGetImage", "ecr:DescribeImages"], [self.image.repository_arn])
+
+
+def _own_tags(settings: Settings, versions: Versions) -> dict[str, str]:
+    """Tags of the pipeline alone. The limit is one, because a roll-back of the definition leaves tags as they are."""
+    limit = {LIMIT_TAG: f"{settings.max_run_usd:.12g}"} if settings.max_run_usd else {}
+    return {**dict(zip(VERSION_TAGS, versions.as_constants().values(), strict=True)), **limit}

@@ -11,14 +11,18 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
 from infra.alarms.alerts import FIVE_MINUTES, Alerts
 from infra.foundation.kms_keys import ENCRYPT_MESSAGES
+from infra.foundation.lambda_function import lambda_function
 from infra.foundation.permissions import allow, service_principal
 from infra.foundation.state_machine import alarm_on_failure, starting_role, state_machine
 from infra.foundation.storage import Storage
+from infra.lambda_shared import environment
 from infra.settings.settings import Settings
 from infra.training.construct import Training
 from infra.triggers.single_run_workflow import workflow_definition
@@ -26,6 +30,7 @@ from infra.triggers.single_run_workflow import workflow_definition
 REQUEST_EVENT: Final = "retraining.requested"
 DELIVERY_ATTEMPTS: Final = 10
 DELIVERY_SECONDS: Final = 3600
+HANDLER: Final = "infra.triggers.function.handler.handler"
 # EventBridge Scheduler fills it in; the same for each delivery attempt, unlike <aws.scheduler.execution-id>.
 # docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
 _SCHEDULED_TIME: Final = "<aws.scheduler.scheduled-time>"
@@ -43,12 +48,13 @@ class Triggers(Construct):
         settings: Settings,
         training: Training,
         storage: Storage,
+        key: kms.IKey,
         alerts: Alerts,
     ) -> None:
         super().__init__(scope, construct_id)
         self._settings, self._alerts = settings, alerts
         self._dead_letters = alerts.dead_letters(self, "DeadLetters", content="a trigger of a run")
-        self._make_workflow(training)
+        self._make_workflow(training, key)
         self.group, self.schedule = self._make_schedule()
         self._alarm_on_schedule()
         self.requested = self._rule(
@@ -64,7 +70,7 @@ class Triggers(Construct):
         if settings.data_arrival:
             self.data_arrived = self._rule("DataArrived", _marker_pattern(settings, storage), "data")
 
-    def _make_workflow(self, training: Training) -> None:
+    def _make_workflow(self, training: Training, key: kms.IKey) -> None:
         role = iam.Role(
             self,
             "WorkflowRole",
@@ -72,14 +78,18 @@ class Triggers(Construct):
             description=f"Starts {self._settings.pipeline_name}, one run at a time",
         )
         allow(role, ["sagemaker:ListPipelineExecutions", "sagemaker:StartPipelineExecution"], [training.pipeline_arn])
-        definition = workflow_definition(pipeline=training.pipeline.ref)
+        asked = _cost_function(self, self._settings, training, key).function_arn if self._settings.max_run_usd else None
+        if asked:
+            allow(role, ["lambda:InvokeFunction"], [asked])
+        definition = workflow_definition(pipeline=training.pipeline.ref, cost_function=asked)
         self.workflow = state_machine(self, "Workflow", definition=definition, role=role)
         self._events_role = starting_role(self, self.workflow)
         alarm_on_failure(
             self._alerts,
             "FailedStart",
             self.workflow,
-            summary="A trigger could not start a run, or waited six hours for another run to end.",
+            summary="A trigger could not start a run, or waited six hours for another run to end"
+            f"{', or the run would cost more than max_run_usd' if asked else ''}.",
             action=f"The last execution of {self.workflow.state_machine_arn} has the reason. {_MANUAL_START}",
         )
 
@@ -171,6 +181,31 @@ class Triggers(Construct):
             max_event_age=cdk.Duration.seconds(DELIVERY_SECONDS),
         )
         return events.Rule(self, name, event_pattern=pattern, targets=[target])
+
+
+def _cost_function(scope: Construct, settings: Settings, training: Training, key: kms.IKey) -> lambda_.Function:
+    """The function that compares the estimate of a run with `max_run_usd`."""
+    made = lambda_function(
+        Construct(scope, "RunCost"),
+        settings=settings,
+        key=key,
+        handler=HANDLER,
+        description=f"{settings.pipeline_name}: compares a run's estimated cost with max_run_usd",
+        role_description=f"{settings.pipeline_name}: reads the definition, and how long jobs took",
+        timeout=cdk.Duration.minutes(2),
+        environment={
+            environment.PIPELINE_VARIABLE: settings.pipeline_name,
+            environment.LIMIT_VARIABLE: f"{settings.max_run_usd:.12g}",
+        },
+    )
+    allow(made.role, ["sagemaker:DescribePipeline", "sagemaker:ListPipelineExecutions"], [training.pipeline_arn])
+    allow(
+        made.role,
+        ["sagemaker:ListPipelineExecutionSteps"],
+        [f"{training.pipeline_arn}/execution/*"],
+        why="SageMaker generates the id of an execution when it starts.",
+    )
+    return made.function
 
 
 def _marker_pattern(settings: Settings, storage: Storage) -> events.EventPattern:

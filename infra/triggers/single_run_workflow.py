@@ -8,6 +8,7 @@ would both train. SageMaker has no queue for runs and no limit of one at a time,
              a run of this workflow began after it         -> done (it sees the same data), unless this one is forced
              a run is executing                            -> wait, look again
              otherwise                                     -> start
+    Estimate with a limit of what a run may cost: above it  -> fail, with the estimate
 
 Between looking and starting another request may start a run: so the start's ClientRequestToken is a hash of the newest
 run that was seen. Requests that saw the same state send the same token, and SageMaker starts one run for a token; the
@@ -42,12 +43,15 @@ _NEWEST_NAME: Final = "$.newest.PipelineExecutionDisplayName"
 _RETRY: Final = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 5, "MaxAttempts": 3, "BackoffRate": 3}]
 
 
-def workflow_definition(*, pipeline: str) -> States:
+def workflow_definition(*, pipeline: str, cost_function: str | None = None) -> States:
     """The workflow: `{"id": ..., "reason": ...}` in, at most one run started.
+
+    `cost_function`: the ARN of the function that is asked whether the run may cost what it will, if there is a limit.
 
     With `"forced_on": <a time>` the run trains even if nothing is new, and there is one such run a day (UTC) at most:
     the day is in its name.
     """
+    start = "Estimate" if cost_function else "Start"
     return {
         "Comment": "Starts the pipeline, one run at a time",
         "TimeoutSeconds": TIMEOUT_SECONDS,
@@ -84,7 +88,7 @@ def workflow_definition(*, pipeline: str) -> States:
                     {"Variable": "$.forced", "BooleanEquals": True, "Next": "IsBusy"},
                     {"Variable": "$.runs.newest[0]", "IsPresent": True, "Next": "Newest"},
                 ],
-                "Default": "Start",
+                "Default": start,
             },
             "Newest": {
                 "Type": "Pass",
@@ -122,9 +126,10 @@ def workflow_definition(*, pipeline: str) -> States:
                     {"Variable": "$.judged.executing", "BooleanEquals": True, "Next": "Wait"},
                     {"Variable": "$.judged.stopping", "BooleanEquals": True, "Next": "Wait"},
                 ],
-                "Default": "Start",
+                "Default": start,
             },
             "Wait": {"Type": "Wait", "Seconds": PAUSE_SECONDS, "Next": "Look"},
+            **(_estimate(cost_function) if cost_function else {}),
             "Start": _start(pipeline),
             "NotStarted": {
                 "Type": "Pass",
@@ -190,6 +195,27 @@ def _look(pipeline: str) -> dict[str, Any]:
         "ResultPath": "$.runs",
         "Retry": _RETRY,
         "Next": "Judge",
+    }
+
+
+def _estimate(function: str) -> dict[str, Any]:
+    return {
+        "Estimate": {
+            "Type": "Task",
+            "Resource": service_call("lambda:invoke"),
+            "Parameters": {"FunctionName": function, "Payload": {"parameters.$": "$.parameters"}},
+            "ResultSelector": {"refusal.$": "$.Payload.refusal"},
+            "ResultPath": "$.estimate",
+            "Retry": _RETRY,
+            "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "NotStarted"}],
+            "Next": "IsAffordable",
+        },
+        "IsAffordable": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$.estimate.refusal", "IsNull": True, "Next": "Start"}],
+            "Default": "TooExpensive",
+        },
+        "TooExpensive": {"Type": "Fail", "Error": "TooExpensive", "CausePath": "$.estimate.refusal"},
     }
 
 

@@ -188,11 +188,12 @@ def run_costs(
     """
     costs = [job_cost(job, seconds[job.step], prices, startup_seconds) for job in jobs(definition)]
     return RunCosts(
-        without_training=_run_cost([c for c in costs if c.job.always], prices), with_training=_run_cost(costs, prices)
+        without_training=total_cost([c for c in costs if c.job.always], prices), with_training=total_cost(costs, prices)
     )
 
 
-def _run_cost(costs: Sequence[JobCost], prices: Prices) -> RunCost:
+def total_cost(costs: Sequence[JobCost], prices: Prices) -> RunCost:
+    """The run that has these jobs."""
     run = sum(units * prices[unit].usd for unit, units in REQUESTS_OF_A_RUN.items())
     job = sum(units * prices[unit].usd for unit, units in REQUESTS_OF_A_JOB.items())
     return RunCost(tuple(costs), run + sum(cost.job.count for cost in costs) * job)  # each instance fetches its files

@@ -85,6 +85,11 @@ class DeployedPipeline:
         package.pop("ResponseMetadata", None)
         return package
 
+    def tags(self) -> dict[str, str]:
+        """The pipeline's own tags."""
+        pages = self.client.get_paginator("list_tags").paginate(ResourceArn=self.arn)
+        return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+
     def definition(self, version: int | None = None) -> dict[str, Any]:
         """The deployed definition, or that of a version; raises AwsError that lists the versions there are."""
         return definition_of(self.definition_text(version))

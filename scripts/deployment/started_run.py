@@ -9,7 +9,7 @@ from typing import Final
 from scripts.deployment.check_result import FAILED, OK, WARNING, CheckResult
 from scripts.deployment.deployed_environment import DeployedEnvironment
 from scripts.output.execution import SUCCEEDED, UNFINISHED, again, duration
-from scripts.start_execution import follow
+from scripts.start_execution import cost_refusal, follow
 
 REASON: Final = "check"
 
@@ -23,6 +23,9 @@ def run(environment: DeployedEnvironment, interval: float) -> Iterator[CheckResu
             reason = f"{arn.rsplit('/', 1)[-1]} is still running: no other was started"
             yield CheckResult("run", FAILED, reason, deployed.show_command(arn))
             return
+    if refused := cost_refusal(deployed, deployed.definition(), ()):
+        yield CheckResult("run", FAILED, f"not started: {refused}", "python -m scripts.estimate_cost")
+        return
     del environment.runs  # what was read before it starts
 
     def start(reason: str) -> str:

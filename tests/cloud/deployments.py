@@ -27,6 +27,7 @@ SETTINGS = {
     "alert_emails": "oncall@example.com",
     "approver_emails": "lead@example.com",
     "monthly_budget_usd": "25",
+    "max_run_usd": "2.50",
     "serving": "serverless",
 }
 

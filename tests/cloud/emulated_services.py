@@ -43,6 +43,7 @@ from moto.events.models import EventsBackend, Rule
 from moto.sagemaker.exceptions import ValidationError
 from moto.sagemaker.models import SageMakerModelBackend
 from moto.sagemaker.responses import SageMakerResponse
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
     state_task_service_aws_sdk,
     state_task_service_sns,
@@ -65,7 +66,7 @@ def teach() -> None:
     # As in the service, a filter that matches nothing finds an empty list (in moto it fails the workflow).
     json_path._contains_slice_or_wildcard_array = lambda path: "[?(" in path or finds_many(path)
     _wrap(StepFunctionsParserBackend, "start_execution", _start_execution)
-    for module in (state_task_service_sns, state_task_service_aws_sdk):
+    for module in (state_task_service_sns, state_task_service_aws_sdk, lambda_eval_utils):
         module.boto_client_for = functools.partial(_in_the_role_of_the_workflow, module.boto_client_for)
     Rule.send_to_targets = _send_to_targets
     LambdaFunction._invoke_lambda = _run_function

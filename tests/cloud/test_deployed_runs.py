@@ -246,3 +246,31 @@ def test_an_alarm_of_drift_starts_one_run_a_day_that_trains(deployed: Deployed, 
     deployed.end_run(newest["PipelineExecutionArn"])
     deployed.put_event({**event, "resources": [alarm["AlarmArn"]]})
     assert len(started(deployed, gate, before + 1)) == runs + 1, "the second one of the day starts nothing"
+
+
+def test_a_run_above_the_limit_is_refused_to_an_operator_and_to_a_trigger(
+    root: Path, deployed: Deployed, gate: str
+) -> None:
+    """Last, because a knock fails: a definition was deployed by hand that takes a hundred instances."""
+    operator, runs = deployed.people["Operator"], len(deployed.runs())
+    many = ["scripts.start_execution", "--param", "TrainInstanceCount=100"]
+    deployed.account.operate(root, *many, key=operator)
+    longest = deployed.runs()[0]["PipelineExecutionArn"]
+    took_long = {"stepName": "Train", "stepStartTime": "2026-11-23T09:00:00Z", "stepEndTime": "2026-11-23T10:00:00Z"}
+    deployed.put_event(recorded(root, "step_succeeded", longest, **took_long))
+    deployed.end_run(longest)
+    deployed.account.operate(root, *many, key=operator, code=2)
+    definition, before = json.loads(deployed.pipeline["PipelineDefinition"]), len(knocks(deployed, gate))
+    for parameter in definition["Parameters"]:
+        if parameter["Name"] == "TrainInstanceCount":
+            parameter["DefaultValue"] = 100
+    deployed.client("sagemaker").update_pipeline(
+        PipelineName=deployed.outputs["PipelineName"], PipelineDefinition=json.dumps(definition)
+    )
+    deployed.put_event({"source": "x", "detail-type": "retraining.requested", "detail": {"reason": "too many"}})
+    eventually(lambda: len(knocks(deployed, gate)) > before and "RUNNING" not in knocks(deployed, gate))
+    client = deployed.client("stepfunctions")
+    (failed,) = client.list_executions(stateMachineArn=gate, statusFilter="FAILED")["executions"]
+    ended = client.describe_execution(executionArn=failed["executionArn"])
+    assert (ended["error"], len(deployed.runs())) == ("TooExpensive", runs + 1)
+    assert "above max_run_usd (2.5): Train $11" in ended["cause"]

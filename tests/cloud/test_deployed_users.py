@@ -88,7 +88,7 @@ def test_an_operator_reads_the_logs_that_mails_name_and_the_schedule(deployed: D
     for group in (*jobs, "/aws/lambda/another"):
         admin.create_log_group(logGroupName=group)
     ours = [group["logGroupName"] for group in admin.describe_log_groups(logGroupNamePrefix=name)["logGroups"]]
-    assert len(ours) == 4
+    assert len(ours) == 5
     for group in (*ours, *jobs):
         assert logs.filter_log_events(logGroupName=group)["events"] is not None
     assert denied(logs.filter_log_events, logGroupName="/aws/lambda/another")

@@ -228,6 +228,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("sqs", "SendMessage"): _queue("SendMessage", "GenerateDataKey", "Decrypt"),
     ("sqs", "ReceiveMessage"): _queue("ReceiveMessage", "Decrypt"),
     **{("sqs", verb): _queue(verb) for verb in ("GetQueueUrl", "GetQueueAttributes", "PurgeQueue")},
+    ("lambda", "Invoke"): _named("lambda:InvokeFunction", "function:{}", "FunctionName"),
     ("stepfunctions", "StartExecution"): _named("states:StartExecution", "stateMachine:{}", "stateMachineArn"),
     ("stepfunctions", "ListExecutions"): _named("states:ListExecutions", "stateMachine:{}", "stateMachineArn"),
     **{
@@ -253,6 +254,7 @@ RULES: dict[tuple[str, str], Rule] = {
             *("StopPipelineExecution", "RetryPipelineExecution"),
         )
     },
+    ("sagemaker", "ListTags"): _sagemaker("ListTags", "{}", "ResourceArn"),
     **{
         ("sagemaker", verb): _everywhere(f"sagemaker:{verb}")
         for verb in ("ListPipelines", "ListModels", "ListEndpointConfigs")

@@ -57,6 +57,14 @@ def dev(synthesise: Synthesise) -> Template:
 
 
 @pytest.fixture(scope="session")
+def everything(synthesise: Synthesise) -> Template:
+    """The template with every option that brings permissions."""
+    from test_policies import EVERYTHING
+
+    return synthesise(**EVERYTHING)
+
+
+@pytest.fixture(scope="session")
 def approval_account(synthesise: Synthesise) -> TemplateAccount:
     """The policies of a template, with the names of the worlds that the approval function is tested in."""
     template = synthesise(env="dev", model_group=approval_worlds.GROUP)

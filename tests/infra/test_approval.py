@@ -19,11 +19,12 @@ from app import FLAGS
 from infra.alarms.alerts import Alerts
 from infra.approval.construct import HANDLER, ModelApproval
 from infra.foundation.kms_keys import KmsKeys
+from infra.foundation.lambda_function import SHARED_FOLDERS
 from infra.foundation.storage import Storage
 from infra.settings.settings import Settings
 
 IMAGE = "111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining@sha256:" + "5" * 64
-FUNCTIONS = ("approval", "endpoint", "failure_notifications", "teardown")
+FUNCTIONS = ("approval", "endpoint", "failure_notifications", "teardown", "triggers")
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +73,10 @@ def asset(assembly: Path) -> Path:
 
 def test_the_asset_is_the_functions_and_what_they_share(asset: Path, root: Path) -> None:
     """No construct, no step, no bytecode: a change of those must not deploy the functions again."""
-    folders = [f"infra/{name}/function" for name in FUNCTIONS] + ["infra/lambda_shared", "pipeline/contract"]
+    folders = [f"infra/{name}/function" for name in FUNCTIONS] + list(SHARED_FOLDERS)
     packages = {"infra/__init__.py", "pipeline/__init__.py", *(f"infra/{name}/__init__.py" for name in FUNCTIONS)}
-    sources = {str(path.relative_to(root)) for folder in folders for path in (root / folder).rglob("*.py")}
+    files = [path for folder in folders for ending in ("py", "json") for path in (root / folder).rglob(f"*.{ending}")]
+    sources = {str(path.relative_to(root)) for path in files}
     assert {str(path.relative_to(asset)) for path in asset.rglob("*") if path.is_file()} == sources | packages
 
 

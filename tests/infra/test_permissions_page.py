@@ -5,18 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
 from iam_emulation import page
 from iam_emulation.permissions import granted
 from resolved_template import Template
-from synthesis import Synthesise
-from test_policies import EVERYTHING
-
-
-@pytest.fixture(scope="module")
-def everything(synthesise: Synthesise) -> Template:
-    """The template with every option that brings permissions."""
-    return synthesise(**EVERYTHING)
 
 
 def test_every_permission_has_a_reason_and_no_reason_is_left_over(everything: Template) -> None:

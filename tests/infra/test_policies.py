@@ -32,17 +32,11 @@ EVERYWHERE = {
 GUARDED = {"subnet_ids": "subnet-12345678", "security_group_ids": "sg-12345678"}
 EVERYTHING = {
     **{"env": "prod", "alert_emails": "a@example.com", "data_arrival": "true", "monthly_budget_usd": "25"},
-    **{"removal_policy": "destroy", "serving": "instance", **GUARDED},
+    **{"removal_policy": "destroy", "serving": "instance", "max_run_usd": "2.50", **GUARDED},
 }
 GROUP = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package-group/nba-home-win-prod"
 PIPELINE = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:pipeline/retraining-prod"
 PACKAGE = GROUP.replace("package-group", "package") + "/3"
-
-
-@pytest.fixture(scope="session")
-def everything(synthesise: Synthesise) -> Template:
-    """The template with every option that brings permissions."""
-    return synthesise(**EVERYTHING)
 
 
 def role_of(template: Template, marked: str) -> Principal:

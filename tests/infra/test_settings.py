@@ -114,6 +114,10 @@ def test_options_are_text_and_cdk_json_is_not() -> None:
         ("log_retention_days", True, "365"),
         ("run_retention_days", 3, "from 7 to 3650"),
         ("monthly_budget_usd", "-5", "a whole number from 0 to 1000000"),
+        ("max_run_usd", "2,50", "dollars from 0 to 1000000, such as 2.50"),
+        ("max_run_usd", "-1", "dollars from 0 to 1000000, such as 2.50"),
+        ("max_run_usd", "1e9", "dollars from 0 to 1000000, such as 2.50"),
+        ("max_run_usd", 1_000_001, "dollars from 0 to 1000000, such as 2.50"),
         ("monthly_budget_usd", "9.99", "a whole number from 0 to 1000000"),
         ("removal_policy", "delete", "retain, destroy"),
         ("subnet_ids", "subnet-1", "subnet-0123456789abcdef0"),
@@ -154,7 +158,7 @@ def test_options_are_text_and_cdk_json_is_not() -> None:
         ("tags", {"Pipeline": "mine"}, "other names than the stack's own"),
         ("tags", {"Environment": "mine"}, "other names than the stack's own"),
         ("tags", {"git-revision": "mine"}, "other names than the stack's own"),
-        ("tags", {f"t{n}": "x" for n in range(46)}, "at most 45 names"),
+        ("tags", {f"t{n}": "x" for n in range(46)}, "at most 44 names"),
     ],
 )
 def test_a_wrong_value_is_refused_with_key_value_and_what_is_allowed(key: str, value: Any, allowed: str) -> None:
@@ -177,8 +181,8 @@ def test_prod_must_be_able_to_say_that_it_failed_unless_it_is_off() -> None:
 
 def test_as_many_tags_as_aws_takes_for_the_resource_that_has_most_of_its_own(synthesise: Synthesise) -> None:
     """The stack's own are counted: the template's, and those of the stack, which CloudFormation adds."""
-    most = {f"t{n}": "x" for n in range(45)}
-    _, pipeline = only(synthesise(env="dev", tags=most), "AWS::SageMaker::Pipeline")
+    most = {f"t{n}": "x" for n in range(44)}
+    _, pipeline = only(synthesise(env="dev", tags=most, max_run_usd="1"), "AWS::SageMaker::Pipeline")
     assert len({tag["Key"] for tag in pipeline["Tags"]} | set(read(tags=most).all_tags)) == MAX_TAGS
 
 

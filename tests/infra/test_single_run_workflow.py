@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import time
@@ -10,9 +11,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from emulated_workflow import Runs, finish, run_workflow, start_workflow
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_aws_sdk as sdk_task
-from resolved_template import Resolver, Template, only
+from resolved_template import ACCOUNT, REGION, Resolver, Template, only
 
+from infra.triggers.construct import HANDLER
+from infra.triggers.function import handler
 from pipeline.contract.service_text import argument
 
 PIPELINE = "retraining-prod"
@@ -147,6 +151,62 @@ def test_two_requests_that_look_at_the_same_time_start_one(
     monkeypatch.setattr(runs, "list_pipeline_executions", look_and_be_overtaken)
     assert run_workflow(workflow, request("a"))["status"] == "SUCCEEDED"
     assert [start["PipelineExecutionDisplayName"] for start in runs.starts] == ["auto-rival"]
+
+
+class Lambda:
+    """Lambda, whose only function is the handler of this checkout, with the variables of the template."""
+
+    def __init__(self, template: Template) -> None:
+        self.name, self.function = only(template, "AWS::Lambda::Function", "RunCost")
+
+    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 - as boto3 has them
+        assert FunctionName == f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.name}"
+        assert self.function["Handler"] == HANDLER
+        answer = handler.handler(json.loads(Payload), None)  # type: ignore[arg-type]
+        return {"StatusCode": 200, "Payload": io.BytesIO(json.dumps(answer).encode())}
+
+
+@pytest.fixture
+def limited(everything: Template, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The workflow of a deployment with max_run_usd."""
+    function = Lambda(everything)
+    for name, value in Resolver(everything)(function.function["Environment"]["Variables"]).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(handler, "connect", lambda: runs)
+    monkeypatch.setattr(lambda_eval_utils, "boto_client_for", lambda **_: function)
+    _, machine = only(everything, "AWS::StepFunctions::StateMachine", "TriggersWorkflow")
+    definition: dict[str, Any] = json.loads(Resolver(everything)(machine["DefinitionString"]))
+    definition["States"]["Wait"]["Seconds"] = 1
+    return definition
+
+
+def test_a_start_above_the_limit_fails_with_the_estimate(
+    runs: Runs, limited: dict[str, Any], workflow: dict[str, Any]
+) -> None:
+    """The definition may be another than the stack's: one that was rolled back to."""
+    assert run_workflow(limited, request("a"))["status"] == "SUCCEEDED"
+    runs.found[0]["PipelineExecutionStatus"] = "Succeeded"
+    for parameter in runs.definition["Parameters"]:
+        if parameter["Name"] == "TrainInstanceCount":
+            parameter["DefaultValue"] = 100
+    runs.seconds["Train"] = 3600
+    refused = run_workflow(limited, request("b"))
+    assert (refused["status"], refused["error"]) == ("FAILED", "TooExpensive")
+    assert refused["cause"].startswith("a run that trains is estimated at $11")
+    assert "above max_run_usd (2.5): Train $11" in refused["cause"]
+    assert len(runs.starts) == 1
+    assert "Estimate" not in workflow["States"], "without the setting there is no limit, and no function"
+
+
+def test_a_function_that_fails_is_asked_again_and_starts_nothing(
+    runs: Runs, limited: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handler, "connect", lambda: None)
+    limited["States"]["Estimate"]["Retry"][0]["IntervalSeconds"] = 1
+    limited["States"]["Estimate"]["Retry"][0]["MaxAttempts"] = 1
+    limited["States"]["TriedEnough"]["Choices"][0]["NumericGreaterThanEquals"] = 2
+    assert run_workflow(limited, request("a"))["error"] == "NotStarted"
+    assert runs.starts == []
 
 
 DRIFT = {"id": "event", "reason": "drift", "forced_on": "2026-11-25T09:12:41Z"}

@@ -13,6 +13,8 @@ import pytest
 from emulated_pipeline import PIPELINE, Cloud, emulated
 from sagemaker_emulation import REGION, Run
 
+from pipeline.cost.run_limit import LIMIT_TAG
+
 
 @pytest.fixture
 def cloud(root: Path, tmp_path: Path, definition: dict[str, Any]) -> Iterator[Cloud]:
@@ -87,6 +89,30 @@ def test_a_version_of_the_definition(cloud: Cloud, definition: dict[str, Any]) -
     assert described["PipelineVersionId"] == 1
     unknown = cloud.run("start_execution", "--version", "9")
     assert (unknown.code, "has no version 9; it has 1 to 2" in unknown.err) == (2, True)
+
+
+def limited(cloud: Cloud, limit: str) -> None:
+    """As a deploy with max_run_usd leaves the pipeline."""
+    client = cloud.client("sagemaker")
+    arn = client.describe_pipeline(PipelineName=PIPELINE)["PipelineArn"]
+    client.add_tags(ResourceArn=arn, Tags=[{"Key": LIMIT_TAG, "Value": limit}])
+
+
+def test_a_run_that_would_cost_more_than_the_limit_is_not_started(cloud: Cloud) -> None:
+    """Instances of the start, an unknown price, and then what the last run took."""
+    limited(cloud, "0.05")
+    many = cloud.run("start_execution", "--param", "TrainInstanceCount=20")
+    assert (many.code, "not started: a run that trains is estimated at $0.1" in many.err) == (2, True)
+    assert "above max_run_usd (0.05): Train $0." in many.err
+    assert "(20 x ml.m5.large for 15" in many.err
+    unknown = cloud.run("start_execution", "--param", "TrainInstanceType=ml.m5.2xlarge")
+    assert (unknown.code, "no price for instance ml.m5.2xlarge" in unknown.err) == (2, True)
+    assert cloud.client("sagemaker").list_pipeline_executions(PipelineName=PIPELINE)["PipelineExecutionSummaries"] == []
+    assert cloud.run("start_execution").code == 0
+    Run(only_run(cloud)["arn"]).step("Train", "Succeeded", seconds=7200)
+    longer = cloud.run("start_execution")
+    assert (longer.code, "(1 x ml.m5.large for 7,200 s)" in longer.err) == (2, True)
+    only_run(cloud)
 
 
 def wait_for_run(process: Any) -> Run:
