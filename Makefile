@@ -4,6 +4,7 @@
 # make image                                           build the container image (BASE_IMAGE=name:tag for another base)
 # make spark-image                                     build what AggregateOnSpark runs in, for make run-docker
 # make targets-image                                   build the whole pipeline as one image (docs/targets.md)
+# make kubeflow                                        compile the pipelines for Kubeflow, in an environment of their own
 # make test [WORKLOAD=name]                            every test; of one workload its own
 # make setup                                           what a deploy and the operator's commands need, and nothing else
 # make check                                           formatting, lint, types, import rules, stale definition, SageMaker's rules
@@ -23,7 +24,7 @@ UV := $(BIN)/uv pip
 export PYTHONDONTWRITEBYTECODE :=
 export WORKLOAD
 
-.PHONY: setup run run-docker new-workload image spark-image targets-image test mutation permissions check lock clean
+.PHONY: setup run run-docker new-workload image spark-image targets-image kubeflow test mutation permissions check lock clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -45,6 +46,9 @@ spark-image: .venv/.run
 targets-image: .venv/.run
 	@$(BIN)/python -m targets.image $(ARGS)
 
+kubeflow: .venv-kubeflow/.all
+	@.venv-kubeflow/bin/python -m targets.kubeflow compile
+
 setup: .venv/.all node_modules/.installed
 
 test: setup
@@ -63,6 +67,7 @@ check: .venv/.all
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pipeline.definition --check
+	$(BIN)/python -m targets.kubeflow compile --check
 	for spec in pipeline/workloads/*/spec.py; do \
 		WORKLOAD=$$(basename $$(dirname $$spec)) $(BIN)/python -m scripts.check_definition || exit 1; \
 	done
@@ -74,9 +79,11 @@ lock: .venv/.uv
 		$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 			-c requirements.txt $$folder/requirements.in -o $$folder/requirements.txt || exit 1; \
 	done
+	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		targets/kubeflow/requirements.in -o targets/kubeflow/requirements.txt
 
 clean:
-	rm -rf .venv node_modules cdk.out .retrain .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-kubeflow node_modules cdk.out .retrain .hypothesis .pytest_cache .mypy_cache .ruff_cache
 
 # The CDK's command line, in the version that fits the library. Tests that need it skip where npm is missing.
 node_modules/.installed: package.json package-lock.json
@@ -103,3 +110,11 @@ node_modules/.installed: package.json package-lock.json
 	@echo "installing everything: SageMaker SDK, CDK, test tools"
 	@$(UV) install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.txt
 	@touch .venv/.run $@
+
+# Kubeflow's SDK needs other versions of packages that are ours as well.
+.venv-kubeflow/.all: .venv/.uv targets/kubeflow/requirements.txt
+	@echo "installing Kubeflow's SDK in .venv-kubeflow"
+	@$(PYTHON) -m venv --clear --without-pip .venv-kubeflow
+	@$(UV) install --quiet --python .venv-kubeflow/bin/python --compile-bytecode --require-hashes \
+		-r targets/kubeflow/requirements.txt
+	@touch $@

@@ -95,7 +95,7 @@ class Execution:
             raise
         self._skip_left_out()
         self._run = replace(self._run, status=self._end_status or SUCCEEDED, ended_at=time.time())
-        save_run(self._context.store, self._run)
+        self._save()
         self._listener.run_ended(self._run)
         return self._run
 
@@ -254,5 +254,8 @@ class Execution:
 
     def _change(self, result: StepResult) -> None:
         self._run = self._run.with_step(result)
-        save_run(self._context.store, self._run)
+        self._save()
         self._listener.step_changed(self._run, result)
+
+    def _save(self) -> None:
+        save_run(self._context.store, self._run)

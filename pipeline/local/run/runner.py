@@ -60,16 +60,16 @@ def run(
     mark_killed_runs(store)
     store.sweep_temporary()
     Cache(store).prune()
-    started = _new_run(plan) if resume is None else None
+    started = new_run(plan) if resume is None else None
     events: SimpleQueue[Event] = SimpleQueue()
     execution_id = started.execution_id if started else load_run(store, str(resume)).execution_id
-    with RunLock(store, execution_id) as lock, _signals(events):
+    with RunLock(store, execution_id) as lock, stop_signals(events):
         if started is None:
             started = _resumed(plan, store, load_run(store, str(resume)))
             plan = load_plan(plan.definition, started.constants, started.parameters, name=started.pipeline_name)
         lock.announce()
         save_run(store, started)
-        day = _day(started.parameters)
+        day = job_day(started.parameters)
         context = JobContext(started.execution_id, store, launcher, DigestMemory(store), use_cache, code, day)
         workers = max_parallel or os.cpu_count() or 1
         try:
@@ -85,7 +85,7 @@ def run(
     return ended
 
 
-def _day(parameters: Mapping[str, object]) -> str:
+def job_day(parameters: Mapping[str, object]) -> str:
     """The day of the run's jobs, part of each cache key."""
     try:
         return datetime.now(ZoneInfo(str(parameters.get("TimeZone", "UTC")))).date().isoformat()
@@ -100,9 +100,10 @@ def _check(plan: Plan, launcher: Launcher) -> None:
             launcher.check(step)
 
 
-def _new_run(plan: Plan) -> RunResult:
+def new_run(plan: Plan, execution_id: str = "") -> RunResult:
+    """The record of a run before its first step; the id is a new one, unless it is given."""
     return RunResult(
-        execution_id=os.urandom(6).hex(),
+        execution_id=execution_id or os.urandom(6).hex(),
         pipeline_name=plan.name,
         definition_sha256=plan.definition_sha256,
         constants=plan.constants,
@@ -136,7 +137,7 @@ def _resumed(plan: Plan, store: Store, previous: RunResult) -> RunResult:
 
 
 @contextmanager
-def _signals(events: SimpleQueue[Event]) -> Iterator[None]:
+def stop_signals(events: SimpleQueue[Event]) -> Iterator[None]:
     """Turns SIGINT, SIGTERM and SIGHUP into requests to stop; only in the main thread.
 
     SIGHUP (the terminal is gone) counts too, unless it is ignored, as under nohup.

@@ -1,0 +1,1 @@
+"""The pipeline of each workload for Kubeflow Pipelines, compiled from its definition.json (docs/targets.md)."""

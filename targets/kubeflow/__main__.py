@@ -1,0 +1,113 @@
+"""Compile the pipelines for Kubeflow from the committed definitions, check them, or try one on this machine.
+
+make kubeflow                                 in Kubeflow's own environment: write targets/kubeflow/<workload>.yaml
+python -m targets.kubeflow compile --check    needs no SDK of Kubeflow
+.venv-kubeflow/bin/python -m targets.kubeflow run targets/kubeflow/nba.yaml --volume FOLDER
+
+A file's first line has the SHA-256 of the definition, of the compiler's sources and locked packages, and of the rest of
+the file: --check compares it. That compiling gives the file again is tested where the SDK is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import click
+
+from pipeline.contract.code_version import definition_file
+from pipeline.contract.workload import read_definition, workload_names
+from pipeline.local.plan.parameters import PlanError, parse_parameters
+from targets.graph import tasks_of, unbound_plan
+
+HERE: Final = Path(__file__).parent
+IMAGE: Final = "retraining-targets:local"
+SOURCES: Final = (HERE.parent / "graph.py", HERE / "pipeline.py", HERE / "requirements.txt")
+FIRST_LINE: Final = "# make kubeflow wrote this file; do not edit it. SHA-256: "
+
+
+def stamp(workload: str, content: str) -> str:
+    """The first line of a compiled file."""
+    whole = hashlib.sha256()
+    for path in (definition_file(workload), *SOURCES):
+        whole.update(hashlib.sha256(path.read_bytes()).digest())
+    whole.update(content.encode())
+    return f"{FIRST_LINE}{whole.hexdigest()}\n"
+
+
+def compiled(workload: str, image: str) -> str:
+    """The pipeline of a workload as YAML; needs the SDK."""
+    from targets.kubeflow.pipeline import compile_pipeline  # noqa: PLC0415 - of another environment
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pipeline.yaml"
+        compile_pipeline(workload, tasks_of(unbound_plan(read_definition(workload))), image, path)
+        content = path.read_text(encoding="utf-8")
+    return stamp(workload, content) + content
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Pipelines for Kubeflow (docs/targets.md)."""
+
+
+@main.command("compile")
+@click.option("--check", is_flag=True, help="Write nothing; exit code 1 where a file is not current.")
+@click.option("--image", default=IMAGE, show_default=True, help="The image of the tasks, as the cluster pulls it.")
+@click.option(
+    "--into", type=click.Path(file_okay=False, path_type=Path), default=HERE, help="Folder. Default: targets/kubeflow."
+)
+def compile_all(check: bool, image: str, into: Path) -> None:
+    """Write <workload>.yaml of every workload."""
+    stale = []
+    for workload in workload_names():
+        path = into / f"{workload}.yaml"
+        if not check:
+            path.write_text(compiled(workload, image), encoding="utf-8")
+            continue
+        first, _, rest = path.read_text(encoding="utf-8").partition("\n") if path.exists() else ("", "", "")
+        stale += [] if f"{first}\n" == stamp(workload, rest) else [path.name]
+    if stale:
+        sys.exit(f"targets/kubeflow: {', '.join(stale)} not current: run make kubeflow")
+
+
+@main.command("run")
+@click.argument("pipeline", type=click.Path(exists=True, dir_okay=False))
+@click.option(
+    "--volume", required=True, type=click.Path(file_okay=False, exists=True, resolve_path=True), help="Folder."
+)
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A pipeline parameter; repeatable.")
+def run_here(pipeline: str, volume: str, params: tuple[str, ...]) -> None:
+    """Run a compiled PIPELINE by Kubeflow's DockerRunner; the folder stands for the claim. Exit code 1 if it failed.
+
+    FOLDER/<workload>/data holds the data; FOLDER/<workload>/store is the store, FOLDER/artifacts gets the artifacts.
+    """
+    from docker.types import Mount  # noqa: PLC0415 - of another environment
+    from kfp import components, local  # noqa: PLC0415
+
+    from targets.kubeflow.pipeline import MOUNTED  # noqa: PLC0415
+
+    try:
+        parameters = parse_parameters(params)
+    except PlanError as error:
+        raise click.UsageError(str(error)) from error
+    # In a cluster the component's command replaces the image's entry point; in Docker it would follow it.
+    runner = local.DockerRunner(
+        entrypoint="",
+        user=f"{os.getuid()}:{os.getgid()}",
+        mounts=[Mount(MOUNTED, volume, type="bind")],
+        network_mode="none",
+    )
+    local.init(runner=runner, pipeline_root=f"{volume}/artifacts")
+    try:
+        components.load_component_from_file(pipeline)(parameters=parameters)
+    except RuntimeError as error:  # the task's log above has the reason
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""The committed pipelines for Kubeflow and the program of their tasks, without containers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pipeline.contract.workload import read_definition, workload_names
+from pipeline.local.local_deployment import ROOT
+from pipeline.local.plan.plan import Branch
+from pipeline.local.store.run_record import load_run
+from pipeline.local.store.store import Store
+from pipeline.workloads.nba.sample import write
+from targets.graph import tasks_of, unbound_plan
+from targets.kubeflow.__main__ import HERE, main
+
+KUBEFLOW = ROOT / ".venv-kubeflow" / "bin" / "python"
+
+
+def test_a_task_is_inside_the_conditions_of_what_it_reads() -> None:
+    tasks = {task.step.name: task for task in tasks_of(unbound_plan(read_definition("nba")))}
+    news = Branch("HasNewData", True)
+    assert {name: task.branches for name, task in tasks.items()} == {
+        "Prepare": (),
+        "Predict": (),
+        "Train": (news,),
+        "Evaluate": (news,),
+        "QualityGateFailed": (news, Branch("QualityGate", False)),
+        "Register": (news, Branch("BeatsChampion", True)),
+        "Aggregate": (Branch("NoAggregate", False),),
+    }
+    assert [step.name for step in tasks["Evaluate"].decides] == ["QualityGate", "BeatsChampion"]
+    assert [(item.step, item.name) for item in tasks["Register"].inputs] == [
+        ("Evaluate", "evaluation"),
+        ("Train", "model"),
+    ]
+
+
+def test_check_notices_another_definition_and_an_edit(tmp_path: Path) -> None:
+    check = ["compile", "--check", "--into", str(tmp_path)]
+    for name in workload_names():
+        shutil.copyfile(HERE / f"{name}.yaml", tmp_path / f"{name}.yaml")
+    assert CliRunner().invoke(main, check).exit_code == 0
+    edited = tmp_path / "churn.yaml"
+    edited.write_text(edited.read_text(encoding="utf-8").replace("== 'true'", "== 'false'"), encoding="utf-8")
+    (tmp_path / "nba.yaml").write_text(edited.read_text(encoding="utf-8"), encoding="utf-8")
+    refused = CliRunner().invoke(main, check)
+    assert refused.exit_code == 1
+    assert "churn.yaml, nba.yaml not current: run make kubeflow" in refused.output
+
+
+def test_compiling_gives_the_committed_files(tmp_path: Path) -> None:
+    if not KUBEFLOW.exists():
+        pytest.skip("Kubeflow's SDK is not here: make kubeflow installs it in .venv-kubeflow")
+    subprocess.run([str(KUBEFLOW), "-m", "targets.kubeflow", "compile", "--into", str(tmp_path)], cwd=ROOT, check=True)
+    for name in workload_names():
+        assert (tmp_path / f"{name}.yaml").read_bytes() == (HERE / f"{name}.yaml").read_bytes()
+
+
+def step(folder: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [
+        sys.executable,
+        "-m",
+        "targets.step",
+        name,
+        "--workload=nba",
+        "--run=r1",
+        f"--folder={folder}",
+        *arguments,
+    ]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_what_cannot_run_in_a_task_fails_with_its_reason(tmp_path: Path) -> None:
+    """A Spark step that is chosen; then a step that the engine starts although nothing was decided, or not at all."""
+    write(tmp_path / "data", date(2025, 3, 1))
+    shutil.copytree(tmp_path / "data", tmp_path / "events")  # what is in it is not read
+    decided = tmp_path / "decided"
+    given = json.dumps({"AggregateInstanceCount": 2, "AsOfDate": "2025-03-01"})
+    refused = step(tmp_path, "Prepare", "--parameters", given, "--decide", "Output", str(decided))
+    reason = "AggregateOnSpark needs another image and does not run here: NoSpark must not lead to it"
+    assert (refused.returncode, decided.exists()) == (1, False)
+    assert f"AggregateOnSpark failed: {reason}" in refused.stderr
+    run = load_run(Store(tmp_path / "store"), "r1")
+    assert run.failure and (run.status, run.failure.reason) == ("Failed", reason)
+    late = step(tmp_path, "Train")
+    assert (late.returncode, "stopped because step AggregateOnSpark failed" in late.stderr) == (1, True)
+
+
+def test_a_task_that_was_not_decided_on_does_nothing(tmp_path: Path) -> None:
+    write(tmp_path / "data", date(2025, 3, 1))
+    assert "there is no run r1" in step(tmp_path, "Register").stderr
+    assert step(tmp_path, "Prepare", "--parameters", '{"AsOfDate": "2025-03-01"}').returncode == 0
+    early = step(tmp_path, "Register")
+    assert (early.returncode, "Register was not to run" in early.stderr) == (1, True)
+    assert not list((tmp_path / "store" / "registry").glob("*/*.json"))
