@@ -55,7 +55,7 @@ from pipeline.local.store.run_record import (
     record_path,
     save_run,
 )
-from pipeline.local.store.store import Store
+from pipeline.local.store.store import Store, same_content
 from pipeline.local.store.store_errors import StoreError, explain
 from targets.graph import Task, foreign_steps, tasks_of
 
@@ -179,7 +179,7 @@ def main(
         scope = RunScope(plan, store, lambda: run)
         places = {item.name: str(evaluate(item.uri, scope)) for item in (*task.inputs, *task.outputs)}
         for channel, path in inputs:
-            store.upload(path, places[channel])
+            keep(store, path, store.object_path(places[channel]))
         run = run_task(store, plan, task, run)
         if run.step(name).status == SUCCEEDED:
             for channel, path in outputs:
@@ -199,6 +199,13 @@ def main(
     if executor_input:
         described = json.loads(executor_input)["outputs"]
         write(Path(described["outputFile"]), json.dumps({"artifacts": described["artifacts"]}))
+
+
+def keep(store: Store, folder: Path, place: Path) -> None:
+    """Put the files of a folder into the store, where they are not the same already."""
+    for file in (file for file in folder.rglob("*") if file.is_file()):
+        if not same_content(file, place / file.relative_to(folder)):
+            store.copy(file, place / file.relative_to(folder))
 
 
 def write(path: Path, text: str) -> None:
