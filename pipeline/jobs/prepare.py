@@ -50,7 +50,7 @@ from pipeline.ingest.spreadsheet_text import safe_columns
 from pipeline.ingest.validated import LoadRequest, ValidatedRows, rows_digest
 from pipeline.jobs.limits import parse_limits
 from pipeline.jobs.today import parse_as_of, today_in
-from pipeline.training.champion import read_metadata
+from pipeline.training.champion_metadata import read_metadata
 
 EXAMPLES_OF_A_RULE = 2  # in the report; quarantine.csv holds every violation
 MAX_ROW_GROUP = 16_384  # rows: a part that training can read by itself

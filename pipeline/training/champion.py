@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from pipeline.contract import names as c
 from pipeline.contract.container import StepError
 from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.training.artifact import Artifact, read_artifact
+from pipeline.training.champion_metadata import read_metadata
 
 
 @dataclass(frozen=True)
@@ -21,18 +21,6 @@ class Champion:
     version: str
     artifact: Artifact
     metadata: Mapping[str, Any]
-
-
-def read_metadata(folder: Path) -> dict[str, Any]:
-    """champion.json; its `version` is None where none is in use yet. Raises StepError when it cannot be read."""
-    try:
-        metadata: dict[str, Any] = json.loads((folder / c.CHAMPION_FILE).read_text(encoding="utf-8"))
-        _ = metadata["version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StepError(
-            f"champion/{c.CHAMPION_FILE} is missing or unreadable ({error}): approve a version again to write it"
-        ) from error
-    return metadata
 
 
 def load_champion(folder: Path) -> Champion | None:
