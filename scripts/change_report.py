@@ -1,0 +1,152 @@
+"""What a change would do to a deployed environment, as Markdown for a pull request: resources, definition, cost.
+
+python -m scripts.change_report --env prod --base origin/main
+python -m scripts.change_report --env prod --base origin/main --pull-request 12        and post it (GITHUB_TOKEN)
+
+Runs `cdk diff` against the account, `scripts.versions diff` and `scripts.estimate_cost` against the base revision.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from scripts.output.pull_request import MARK, CommentError, comment
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+CDK: Final = ROOT / "node_modules" / ".bin" / "cdk"
+_SECTION: Final = 20_000  # characters; GitHub takes 65,536 of a comment
+_ROWS: Final = {
+    "a run without training": ("run_without_training", "dollars"),
+    "a run with training": ("run_with_training", "dollars"),
+    "fixed cost a month": ("fixed_dollars_a_month",),
+}
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report, and whether its command ran."""
+
+    title: str
+    text: str
+    done: bool = True
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--env", default="prod", show_default=True, help="Environment, as for `npx cdk deploy -c env=`.")
+@click.option("--base", default="origin/main", show_default=True, help="Git revision that the change is compared with.")
+@click.option("-c", "--context", "settings", multiple=True, metavar="KEY=VALUE", help="A setting, on both sides.")
+@click.option(
+    "--pull-request", type=click.IntRange(min=1), help="Post it there too, over the comment of the last time."
+)
+def main(env: str, base: str, settings: tuple[str, ...], pull_request: int | None) -> None:
+    """Report what a change would do to a deployed environment: cdk diff, the definition in words, the cost.
+
+    With --pull-request it needs GITHUB_REPOSITORY and GITHUB_TOKEN (and GITHUB_API_URL for a server of your own). Exit
+    code 0; 1 when a part could not be made, which the report says; 2 when it could not be posted.
+    """
+    context = [part for setting in (f"env={env}", *settings) for part in ("-c", setting)]
+    sections = [resources(context), definition(base), cost(base, context)]
+    text = markdown(env, base, sections)
+    click.echo(text)
+    if pull_request:
+        try:
+            comment(os.environ, pull_request, text)
+        except CommentError as error:
+            raise click.UsageError(str(error)) from error
+    sys.exit(0 if all(section.done for section in sections) else 1)
+
+
+def resources(context: Sequence[str]) -> Section:
+    """What changes in the account, by templates alone: a role that may only read is enough."""
+    done = _run([str(CDK), "diff", "--method", "template", "--ci", "--no-color", "--no-notices", *context])
+    return Section(
+        "Resources (`cdk diff`)", done.stdout if done.returncode == 0 else _error(done), done.returncode == 0
+    )
+
+
+def definition(base: str) -> Section:
+    """What changes in the definition, in words."""
+    done = _run([sys.executable, "-m", "scripts.versions", "diff", base])
+    ran = done.returncode in (0, 1)  # 1: they differ
+    return Section("Definition (`scripts.versions diff`)", done.stdout if ran else _error(done), ran)
+
+
+def cost(base: str, context: Sequence[str]) -> Section:
+    """The estimates of the base and of the change."""
+    title = "Cost (`scripts.estimate_cost`)"
+    try:
+        with checkout(base) as folder:
+            both = [_estimate(folder, context), _estimate(ROOT, context)]
+    except (OSError, subprocess.CalledProcessError) as error:
+        return Section(title, f"could not be made: {base} cannot be read from git: {error}", done=False)
+    if wrong := next((done for done in both if done.returncode), None):
+        return Section(title, _error(wrong), done=False)
+    before, after = (json.loads(done.stdout) for done in both)
+    return Section(title, cost_table(before, after))
+
+
+def cost_table(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """Two estimates, as scripts.estimate_cost --json gives them, side by side."""
+    lines = [f"{'US dollars':<24}{'before':>10}{'after':>10}{'change':>10}"]
+    for name, path in _ROWS.items():
+        old, new = (_dollars(estimate, path) for estimate in (before, after))
+        lines.append(f"{name:<24}{old:>10.4f}{new:>10.4f}{new - old:>+10.4f}")
+    return "\n".join(lines)
+
+
+def _dollars(estimate: Any, path: Sequence[str]) -> float:  # noqa: ANN401 - JSON
+    for key in path:
+        estimate = estimate[key]
+    return float(estimate)
+
+
+def _estimate(folder: Path, context: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "scripts.estimate_cost", "--seconds-from", "committed", "--json", *context]
+    return _run(command, folder)
+
+
+@contextmanager
+def checkout(revision: str) -> Iterator[Path]:
+    """A folder with the repository as it was at a revision; raises OSError or CalledProcessError."""
+    with tempfile.TemporaryDirectory() as folder:
+        archive = ["git", "archive", "--format=tar", "--end-of-options", revision]
+        packed = subprocess.run(archive, cwd=ROOT, capture_output=True, check=True)
+        subprocess.run(["tar", "-x", "-C", folder], input=packed.stdout, check=True)  # noqa: S607
+        yield Path(folder)
+
+
+def _run(command: list[str], folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    try:
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
+    except OSError as error:
+        return subprocess.CompletedProcess(command, 127, "", f"{error}: make setup")
+
+
+def _error(done: subprocess.CompletedProcess[str]) -> str:
+    return f"could not be made:\n{done.stderr.strip() or done.stdout.strip()}"
+
+
+def markdown(env: str, base: str, sections: Sequence[Section]) -> str:
+    """The report; its first line is the mark by which the comment is found again."""
+    lines = [MARK, f"## What this changes in `{env}`, compared with `{base}`"]
+    for section in sections:
+        text = section.text.strip().replace("```", "'''")
+        cut = f"\n(cut: {len(text):,} characters)" if len(text) > _SECTION else ""
+        lines += ["", f"### {section.title}", "", "```text", text[:_SECTION] + cut, "```"]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
