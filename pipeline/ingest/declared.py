@@ -7,7 +7,9 @@ before its delay is over.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -18,27 +20,38 @@ import pyarrow as pa
 from pipeline.contract.names import ROW_ID, TARGET, TIME
 from pipeline.contract.spec import Column, Spec
 from pipeline.ingest.known import hide_labels, known_on
-from pipeline.ingest.moments import id_of, moment_of
-from pipeline.ingest.quarantine import FILE, LINE, BadData, Breach, violations_of
+from pipeline.ingest.moments import id_of, moment_of, shown_twice
+from pipeline.ingest.quarantine import FILE, LINE, BadData, Breach, RowRule, Rules, violations_of
 from pipeline.ingest.read_rows import read_folder
 from pipeline.ingest.row_counts import lines_in_quarantine, reconcile_rows, refuse_bad_rows
 from pipeline.ingest.validated import LoadRequest, ValidatedRows
 from pipeline.ingest.values import day_of, given, reader_of
 
+FIRST_TIME: Final = pd.Timestamp("1900-01-01")
+YEARS_BY_DEFAULT: Final = np.timedelta64(3653, "D")
+MAX_SHARE_BY_DEFAULT: Final = 0.01  # of the rows; where more are so old, they are history
+_LOOSE_ID: Final = re.compile(r"^0+(?=[0-9])|(?<=[0-9])\.0+$")
 CLOCKS_SET_BACK: Final = "; write times that clocks show twice with their offset from UTC"
 
 
-def load(spec: Spec, request: LoadRequest) -> ValidatedRows:
-    """Read and validate all files below the folder; raises BadData for data that must not be used."""
+def load(spec: Spec, request: LoadRequest, rules: Sequence[RowRule] = ()) -> ValidatedRows:
+    """Read and validate all files below the folder; raises BadData for data that must not be used.
+
+    `rules` are the workload's own, of the rows by core's names for id, time and target.
+    """
     columns = tuple(column for column in spec.columns if not column.made)
     raw = read_folder(request.folder, columns)
     parsed, breaches = _parse(columns, raw.rows, request.time_zone)
+    breaches += [Breach(parsed.index[~rule.holds(parsed)], rule.column, rule.text) for rule in rules]
+    breaches += _odd_times(spec, parsed)
+    breaches += _ids_written_in_two_ways(spec, parsed)
     violations = violations_of(breaches, raw.rows)
     sound = parsed.drop(index=violations.index.unique())
     kept, contradictions, n_superseded = _merge(spec, sound)
     key = (*spec.of_role("id"), *spec.of_role("time"))[0]
-    hint = CLOCKS_SET_BACK if key.type == "moment" else ""
-    rule = f"contradicts another row of the same {key.name}{hint}"
+    rule: Callable[[pd.Series[str]], Rules] | str = f"contradicts another row of the same {key.name}"
+    if key.type == "moment":
+        rule = partial(_hint_at_clocks, str(rule), ZoneInfo(request.time_zone))
     found = violations_of([Breach(contradictions, key.name, rule)], raw.rows)
     n_duplicates = len(sound) - len(kept) - len(contradictions) - n_superseded
     files = reconcile_rows(
@@ -52,9 +65,10 @@ def load(spec: Spec, request: LoadRequest) -> ValidatedRows:
     due = known_on(day, np.datetime64(request.as_of), spec.label_delay_days) & rows[TARGET].isna().to_numpy()
     n_labelled = int(rows[TARGET].notna().sum())
     if n_labelled < max(request.min_rows, 1):
+        later = f"{n_hidden:,} are from that day on; " if n_hidden else ""
         raise BadData(
             f"{n_labelled:,} {spec.rows} have a label that is known on {request.as_of}, fewer than the minimum of "
-            f"{request.min_rows:,}; add older files, or lower MinRows",
+            f"{request.min_rows:,}; {later}add older files, or lower MinRows",
             quarantine,
         )
     return ValidatedRows(
@@ -69,7 +83,7 @@ def load(spec: Spec, request: LoadRequest) -> ValidatedRows:
         n_bad_rows=sum(file.bad_rows for file in files),
         n_labels_hidden=n_labels_hidden,
         days_without_label=tuple(day[due].astype(object)),
-        notes=((f"{n_hidden:,} {spec.rows} from {request.as_of} on are not used",) if n_hidden else ()),
+        notes=((f"{spec.rows} from {request.as_of} on, which are not used: {n_hidden:,}",) if n_hidden else ()),
     )
 
 
@@ -122,9 +136,47 @@ def _ids(time: Column, texts: pd.Series[Any], zone: ZoneInfo) -> Any:  # noqa: A
     return pd.array(ids, dtype="str").take(texts.cat.codes.to_numpy())
 
 
+def _odd_times(spec: Spec, rows: pd.DataFrame) -> list[Breach]:
+    """Times of a year that was written with two digits, and a few rows long before all others: times by default."""
+    (time,) = spec.of_role("time")
+    early = rows[TIME] < FIRST_TIME
+    times = rows.loc[~early, TIME].dropna().sort_values(kind="stable")
+    few = times.head(int(MAX_SHARE_BY_DEFAULT * len(times)) + 1)
+    jumps = np.flatnonzero(few.diff().to_numpy() > YEARS_BY_DEFAULT)
+    default = few.index[: jumps[-1]] if len(jumps) else few.index[:0]
+    return [
+        Breach(
+            rows.index[early.fillna(False)], time.name, f"is before {FIRST_TIME:%Y}; write the year with four digits"
+        ),
+        Breach(default, time.name, "is more than ten years before all other rows, as a time by default is; correct it"),
+    ]
+
+
+def _ids_written_in_two_ways(spec: Spec, rows: pd.DataFrame) -> list[Breach]:
+    """Ids that differ in case, leading zeros or `.0` alone, of rows of one time: most likely one row."""
+    for column in spec.of_role("id"):
+        ids = rows[ROW_ID].astype("category")
+        loose = [_LOOSE_ID.sub("", text.casefold()) for text in ids.cat.categories]
+        if len(set(loose)) < len(loose):
+            codes = pd.Series(pd.factorize(np.array(loose, dtype=object))[0][ids.cat.codes], index=rows.index)
+            codes = codes[ids.notna()]
+            spellings = (
+                ids.cat.codes.loc[codes.index].groupby([codes, rows.loc[codes.index, TIME]]).transform("nunique")
+            )
+            rule = f"is the {column.name} of another row of that {spec.name_of('time')}, written in another way"
+            return [Breach(spellings.index[spellings > 1], column.name, rule)]
+    return []
+
+
+def _hint_at_clocks(rule: str, zone: ZoneInfo, texts: pd.Series[str]) -> list[str]:
+    """The rule for each text; of times without offset that clocks show twice, with what to do."""
+    return [rule + CLOCKS_SET_BACK * shown_twice(given(text), zone) for text in texts.astype(str).tolist()]
+
+
 def _merge(spec: Spec, rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.Index[int], int]:
     """One row an id; the index of rows that contradict each other; how many had no label where another has it."""
     own = [name for name in rows.columns if name not in (FILE, LINE)]
+    rows = _fill_not_given(spec, rows)
     unique = rows.drop_duplicates(own)
     others = [name for name in own if name != TARGET]
     labelled_first = unique.sort_values(TARGET, na_position="last", kind="stable")
@@ -133,6 +185,16 @@ def _merge(spec: Spec, rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.Index[int],
     twice = merged.duplicated(ROW_ID, keep=False)
     contradictions = rows[rows[ROW_ID].isin(merged.loc[twice, ROW_ID])].index
     return merged[~twice], contradictions, int(without.sum())
+
+
+def _fill_not_given(spec: Spec, rows: pd.DataFrame) -> pd.DataFrame:
+    """What a row does not say in an optional column is what another row of its id says: no contradiction."""
+    optional = [column.name for column in spec.columns if not column.required and not column.made]
+    twice = rows[rows.duplicated(ROW_ID, keep=False)] if optional else rows[:0]
+    if twice.empty:
+        return rows
+    said = twice.groupby(ROW_ID, sort=False)[optional].transform("first")
+    return rows.assign(**{name: rows[name].where(rows[name].notna(), said[name]) for name in optional})
 
 
 def _as_known(spec: Spec, rows: pd.DataFrame, request: LoadRequest) -> tuple[pd.DataFrame, int, int]:

@@ -39,6 +39,16 @@ def moment_of(text: str, zone: ZoneInfo) -> datetime | None:
     return local if there_and_back.replace(tzinfo=None) == found else None
 
 
+def shown_twice(text: str, zone: ZoneInfo) -> bool:
+    """Whether the text is a time without offset that the zone's clocks show twice."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    first, second = (found.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
+    return found.tzinfo is None and first != second
+
+
 def id_of(moment: datetime) -> str:
     """The id of a row that has no other: its moment in UTC."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -154,7 +154,7 @@ def _column_as_text(values: pa.ChunkedArray, column: str, name: str, type: Colum
     if type == "day" and pa.types.is_timestamp(values.type) and values.type.tz:
         if values.type.tz.upper() in _UTC:
             raise BadData(
-                f"{name}: date is a time in UTC ({values.type}), and a day in UTC is often the next local day; "
+                f"{name}: {column} is a time in UTC ({values.type}), and a day in UTC is often the next local day; "
                 "write the local day, as a date or as text (YYYY-MM-DD)"
             )
         values = pc.local_timestamp(values)

@@ -159,7 +159,7 @@ def _commonest(quarantine: pd.DataFrame) -> str:
     """The most common rule, by its first violation in the file that has most: old rows elsewhere are no cause."""
     counts = count_rules(quarantine)
     n = int(counts.iloc[0])
-    broken = quarantine[quarantine[RULE].str.split(":").str[0] == counts.index[0]]
+    broken = quarantine[quarantine[RULE].str.split(": ").str[0] == counts.index[0]]
     first = broken[broken[FILE] == broken[FILE].mode()[0]].iloc[0]
     said = describe(first[FILE], first[LINE], first[COLUMN], first[VALUE], first[RULE])
     return f"most common ({n:,} violation{'s' * (n != 1)}): {said}"

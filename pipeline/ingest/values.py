@@ -21,7 +21,7 @@ from pipeline.ingest.moments import moment_of, moment_rule
 MISSING: Final = ("", "NA", "N/A", "#N/A", "NaN", "NaT", "<NA>", "null", "None", "\\N", "(null)", "-")
 MISSING_RULE: Final = f"missing is written as nothing or {', '.join(MISSING[1:])}"
 DATE_RULE: Final = "is not a real date written YYYY-MM-DD"
-FLAG_RULE: Final = f"is not true or false: yes, no, t, f, 1, 0, 1.0 and 0.0 are read as well; {MISSING_RULE}"
+FLAG_RULE: Final = f"is not true or false: yes, no, y, n, t, f, 1, 0, 1.0 and 0.0 are read as well; {MISSING_RULE}"
 
 NOT_GIVEN: Final = -2  # of a flag: other rows of the same id may know it
 
@@ -31,8 +31,11 @@ _DAY: Final = re.compile(r"([0-9]{4})([-/.])([0-9]{1,2})\2([0-9]{1,2})(?:[T ]0?0
 _DASHES: Final = "-\u2010\u2011\u2012\u2013\u2014\u2212"
 HYPHEN: Final = str.maketrans(_DASHES, "-" * len(_DASHES))
 _WHOLE: Final = re.compile(r"([0-9]{1,4})(\.0*)?")
+# float() alone takes digits of any script, and 1_000.
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _FLAG: Final = re.compile(r"([01])(\.0*)?")
-_FLAGS: Final = {"": 0, "false": 0, "f": 0, "no": 0, "true": 1, "t": 1, "yes": 1}
+_FLAGS: Final = {"": 0, "false": 0, "f": 0, "no": 0, "n": 0, "true": 1, "t": 1, "yes": 1, "y": 1}
 _MISSING: Final = frozenset(word.lower() for word in MISSING)
 
 
@@ -97,14 +100,14 @@ def reader_of(column: Column, time_zone: str) -> tuple[Callable[[str], Any], Any
         return lambda text: _number(column, text), "Float64", f"is not {kind}{_range(column)}"
     if column.values:
         return lambda text: text if text in column.values else None, "str", f"is none of {', '.join(column.values)}"
-    return lambda text: text, "str", ""
+    as_it_is = column.role == "other"
+    return lambda text: text if as_it_is or not _CONTROL.search(text) else None, "str", "holds control characters"
 
 
 def _number(column: Column, text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
+    if not _NUMBER.fullmatch(text):
         return None
+    number = float(text)
     low, high = (-math.inf if column.low is None else column.low), (math.inf if column.high is None else column.high)
     fits = math.isfinite(number) and low <= number <= high and (column.type == "number" or number.is_integer())
     return number if fits else None

@@ -20,7 +20,7 @@ POINTS = f"is not a whole number from 1 to 250: {MISSING}"
 DATE = "is not a real date written YYYY-MM-DD"
 SEASON = "is not a year from 1900 to 2200: write the year in which the season ends"
 TIME = f"{DATE}: write the local day of the game alone; a day in UTC is often the day after"
-FLAG = f"is not true or false: yes, no, t, f, 1, 0, 1.0 and 0.0 are read as well; {MISSING}"
+FLAG = f"is not true or false: yes, no, y, n, t, f, 1, 0, 1.0 and 0.0 are read as well; {MISSING}"
 UNPLAYED = "is missing, yet the game was played before 2021-03-01; add the score, or remove a game that was called off"
 
 
