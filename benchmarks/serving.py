@@ -19,9 +19,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -39,6 +40,7 @@ REAL_GAMES: Final = ROOT.parent / "shared" / "data" / "games"
 REAL_AS_OF: Final = "2023-01-10"
 BATCH: Final = 10_000
 BATCHES: Final = 10
+LONGEST_LINE: Final = 300  # characters of the server's log that are worth printing
 # Sends what it reads, at each full second.
 CLIENT: Final = """
 import http.client, sys, time
@@ -153,7 +155,10 @@ def served(model: Path) -> Iterator[tuple[int, int]]:
         port = int(probe.getsockname()[1])
     command = [sys.executable, "-m", "pipeline.serving.server", "--host", "127.0.0.1", "--port", str(port)]
     start = time.perf_counter()
-    process = subprocess.Popen([*command, "--model", str(model), "--version", "1"], cwd=ROOT)
+    process = subprocess.Popen(
+        [*command, "--model", str(model), "--version", "1"], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    threading.Thread(target=print_once, args=(process.stderr,), daemon=True).start()
     try:
         while not answers(port):
             assert process.poll() is None, "the server ended"
@@ -170,6 +175,15 @@ def served(model: Path) -> Iterator[tuple[int, int]]:
     finally:
         process.kill()
         process.wait()
+
+
+def print_once(lines: Iterable[str]) -> None:
+    """Each line of the server's, once: it refuses hundreds of requests with one reason."""
+    seen: set[str] = set()
+    for line in lines:
+        if line not in seen:
+            seen.add(line)
+            print(f"  server: {line.rstrip()[:LONGEST_LINE]}", flush=True)
 
 
 def answers(port: int) -> bool:

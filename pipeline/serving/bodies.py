@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pipeline.contract import names as c
 from pipeline.serving.forecaster import Answer
-from pipeline.serving.requests import LONGEST_VALUE, BadRequestError, RequestFormat, TooManyRowsError
+from pipeline.serving.requests import LONGEST_VALUE, BadRequestError, Problems, RequestFormat, TooManyRowsError
 
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
@@ -33,14 +33,22 @@ Body = bytes | bytearray
 
 
 def rows_from_json(body: Body, format: RequestFormat) -> Rows:
-    """The rows of `{"<rows>": [...]}`, `format.most` of them; raises BadRequestError."""
+    """The rows of `{"<rows>": [...]}`, `format.most` of them; raises BadRequestError.
+
+    Their columns are compared here: of thousands with a wrong one, the first few are parsed and no more.
+    """
     rows: list[dict[str, Any]] = []
+    problems = Problems(format)
     for row in _rows(_text(body), format):
         if not isinstance(row, dict):
             raise BadRequestError(f"{format.row} {len(rows) + 1} is not an object; {_should(format)}")
         if len(rows) == format.most:
             raise TooManyRowsError(format.most, format.rows)
         rows.append(row)
+        try:
+            problems.check_columns(row)
+        except BadRequestError as problem:
+            problems.add(len(rows), problem)
     return rows
 
 

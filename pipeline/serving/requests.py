@@ -77,22 +77,45 @@ class RequestRows(Protocol):
         """Rows to be answered once before the first request."""
 
 
+class Problems:
+    """What is wrong with the first rows of a request; a second one with the same columns is not looked at again."""
+
+    def __init__(self, format: RequestFormat) -> None:
+        self._format = format
+        self._known: set[tuple[str, ...]] = set()
+        self._found: list[str] = []
+
+    def check_columns(self, row: Mapping[str, Any]) -> None:
+        """Raises BadRequestError for a column that is missing or unknown."""
+        names = tuple(row)
+        if names not in self._known:
+            self._format.check_columns(names)
+            self._known.add(names)
+
+    def add(self, number: int, problem: BadRequestError, *, last: bool = False) -> None:
+        """Note the problem of a row; raises BadRequestError with the first few: to find more takes too long."""
+        self._found.append(f"{self._format.row} {number}: {problem}")
+        if len(self._found) == SHOWN:
+            self._found += [] if last else [f"what follows {self._format.row} {number:,} was not looked at"]
+            self.raise_found()
+
+    def raise_found(self) -> None:
+        """Raises BadRequestError where there is a problem."""
+        if self._found:
+            raise BadRequestError("; ".join(self._found))
+
+
 def check_each(format: RequestFormat, rows: Sequence[Mapping[str, Any]], check: Any) -> list[Any]:  # noqa: ANN401
     """`check` of each row; raises BadRequestError with the first few rows that it refuses."""
     if not rows:
         raise BadRequestError(f"there is no {format.row} in the request: ask for one at least")
     checked: list[Any] = []
-    problems: list[str] = []
-    number = 0
+    problems = Problems(format)
     for number, row in enumerate(rows, 1):
         try:
-            format.check_columns(tuple(row))
+            problems.check_columns(row)
             checked.append(check(row))
         except BadRequestError as problem:
-            problems.append(f"{format.row} {number}: {problem}")
-        if len(problems) == SHOWN:  # to find what may be meant takes longer than to answer
-            break
-    if problems:
-        more = f"; what follows {format.row} {number:,} was not looked at" if number < len(rows) else ""
-        raise BadRequestError("; ".join(problems) + more)
+            problems.add(number, problem, last=number == len(rows))
+    problems.raise_found()
     return checked

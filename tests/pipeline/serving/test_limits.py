@@ -67,6 +67,15 @@ def test_what_is_no_request_is_refused_in_a_short_sentence(name: str) -> None:
     assert time.process_time() - began < 1
 
 
+def test_of_thousands_with_a_wrong_column_the_first_are_parsed_alone() -> None:
+    rows = [json.dumps({**GAME, "hometeam": 1})] * 3
+    body = f'{{"games": [{", ".join(rows)}, this is no JSON'.encode()
+    with pytest.raises(
+        BadRequestError, match=r'game 3: unknown column "hometeam".*; what follows game 3 was not looked'
+    ):
+        rows_from_json(body, FORMAT)
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_as_many_games_as_allowed_are_read_with_all_columns_and_strange_names(end: str) -> None:
     columns = "date,home_team,away_team,neutral_site,playoff,season,game_id"
