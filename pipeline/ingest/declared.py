@@ -8,7 +8,7 @@ before its delay is over.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -19,11 +19,12 @@ import pyarrow as pa
 
 from pipeline.contract.names import ROW_ID, TARGET, TIME
 from pipeline.contract.spec import Column, Spec
+from pipeline.ingest.files.limits import MAX_VIOLATIONS
 from pipeline.ingest.known import hide_labels, known_on
 from pipeline.ingest.moments import id_of, moment_of, shown_twice
-from pipeline.ingest.quarantine import FILE, LINE, BadData, Breach, RowRule, Rules, violations_of
+from pipeline.ingest.quarantine import FILE, LINE, BadData, Breach, RowRule, TooManyViolations, violations_of
 from pipeline.ingest.read_rows import read_folder
-from pipeline.ingest.row_counts import lines_in_quarantine, reconcile_rows, refuse_bad_rows
+from pipeline.ingest.row_counts import lines_in_quarantine, reconcile_rows, refuse_bad_rows, too_many_bad_rows
 from pipeline.ingest.validated import LoadRequest, ValidatedRows
 from pipeline.ingest.values import day_of, given, reader_of
 
@@ -41,23 +42,25 @@ def load(spec: Spec, request: LoadRequest, rules: Sequence[RowRule] = ()) -> Val
     """
     columns = tuple(column for column in spec.columns if not column.made)
     raw = read_folder(request.folder, columns)
+    if sum(file.counts.bad for file in raw.files) > MAX_VIOLATIONS:
+        raise too_many_bad_rows(raw, None, lines_in_quarantine(raw))
     parsed, breaches = _parse(columns, raw.rows, request.time_zone)
     breaches += [Breach(parsed.index[~rule.holds(parsed)], rule.column, rule.text) for rule in rules]
     breaches += _odd_times(spec, parsed)
     breaches += _ids_written_in_two_ways(spec, parsed)
-    violations = violations_of(breaches, raw.rows)
-    sound = parsed.drop(index=violations.index.unique())
-    kept, contradictions, n_superseded = _merge(spec, sound)
-    key = (*spec.of_role("id"), *spec.of_role("time"))[0]
-    rule: Callable[[pd.Series[str]], Rules] | str = f"contradicts another row of the same {key.name}"
-    if key.type == "moment":
-        rule = partial(_hint_at_clocks, str(rule), ZoneInfo(request.time_zone))
-    found = violations_of([Breach(contradictions, key.name, rule)], raw.rows)
+    bad_lines = lines_in_quarantine(raw)
+    try:
+        violations = violations_of(breaches, raw.rows)
+        sound = parsed.drop(index=violations.index.unique())
+        kept, contradictions, n_superseded = _merge(spec, sound)
+        found = violations_of([_contradiction(spec, contradictions, request.time_zone)], raw.rows)
+    except TooManyViolations as error:
+        raise too_many_bad_rows(raw, error, pd.concat([bad_lines, error.listed])) from error
     n_duplicates = len(sound) - len(kept) - len(contradictions) - n_superseded
     files = reconcile_rows(
         raw, parsed, kept, (violations, found), n_duplicates + n_superseded, pd.Index([], dtype="int64"), TIME
     )
-    quarantine = pd.concat([lines_in_quarantine(raw), violations, found]).reset_index(drop=True)
+    quarantine = pd.concat([bad_lines, violations, found]).reset_index(drop=True)
     refuse_bad_rows(files, quarantine, quarantine, request.max_bad_row_share, request.max_bad_row_share_of_file)
     rows = kept.drop(columns=[FILE, LINE]).sort_values([TIME, ROW_ID], ignore_index=True)
     rows, n_hidden, n_labels_hidden = _as_known(spec, rows, request)
@@ -166,6 +169,13 @@ def _ids_written_in_two_ways(spec: Spec, rows: pd.DataFrame) -> list[Breach]:
             rule = f"is the {column.name} of another row of that {spec.name_of('time')}, written in another way"
             return [Breach(spellings.index[spellings > 1], column.name, rule)]
     return []
+
+
+def _contradiction(spec: Spec, rows: pd.Index[int], time_zone: str) -> Breach:
+    """Rows of one id, or of one time, that differ."""
+    key = (*spec.of_role("id"), *spec.of_role("time"))[0]
+    rule = f"contradicts another row of the same {key.name}"
+    return Breach(rows, key.name, partial(_hint_at_clocks, rule, ZoneInfo(time_zone)) if key.type == "moment" else rule)
 
 
 def _hint_at_clocks(rule: str, zone: ZoneInfo, texts: pd.Series[str]) -> list[str]:

@@ -14,7 +14,9 @@ import pytest
 
 from pipeline.contract.names import ROW_ID, TARGET, TIME
 from pipeline.contract.spec import Column, Spec
+from pipeline.ingest import declared, quarantine
 from pipeline.ingest.declared import load
+from pipeline.ingest.files import csv_lines
 from pipeline.ingest.quarantine import BadData
 from pipeline.ingest.validated import LoadRequest, ValidatedRows
 
@@ -196,3 +198,23 @@ def test_a_target_of_one_letter_is_read(read: Read) -> None:
     found = read({"a.csv": "\n".join([HEADER, *(row[:-1] + "nY"[int(row[-1])] for row in lines(8))])})
     assert found.rows[TARGET].tolist() == [0, 1] * 4
     assert found.rows[TIME].is_monotonic_increasing
+
+
+@pytest.mark.parametrize(
+    ("rows", "most"),
+    [
+        ([row.replace("new", "odd") for row in lines(60)], 'kind "odd" is none of new, old'),
+        ([f"same,2025-01-01,new,{n},1" for n in range(60)], 'id "same" contradicts another row of the same id'),
+        (["cut,2"] * 60, "has a wrong number of fields: 2, where the header has 5"),
+    ],
+)
+def test_more_bad_rows_than_are_listed_are_refused_in_a_sentence(
+    read: Read, rows: list[str], most: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (declared, quarantine, csv_lines):
+        monkeypatch.setattr(module, "MAX_VIOLATIONS", 50)
+    monkeypatch.setattr(quarantine, "LISTED_OF_TOO_MANY", 10)
+    monkeypatch.setattr(csv_lines, "LISTED_OF_TOO_MANY", 10)
+    with pytest.raises(BadData, match=f"^60 of 69 rows are bad .* most common .* line 11: {most}") as error:
+        read({"a.csv": "\n".join([HEADER, *lines(9), *rows])})
+    assert len(error.value.quarantine) == 10
