@@ -5,6 +5,7 @@
 # make spark-image                                     build what AggregateOnSpark runs in, for make run-docker
 # make targets-image                                   build the whole pipeline as one image (docs/targets.md)
 # make kubeflow                                        compile the pipelines for Kubeflow, in an environment of their own
+# make targets-environments                            what compiles or checks for other engines, one environment each
 # make test [WORKLOAD=name]                            every test; of one workload its own
 # make setup                                           what a deploy and the operator's commands need, and nothing else
 # make check                                           formatting, lint, types, import rules, stale definition, SageMaker's rules
@@ -30,8 +31,8 @@ UV := $(BIN)/uv pip
 export PYTHONDONTWRITEBYTECODE :=
 export WORKLOAD
 
-.PHONY: setup run run-docker new-workload image spark-image targets-image kubeflow test mutation permissions check lock \
-	change-report deploy verify clean
+.PHONY: setup run run-docker new-workload image spark-image targets-image targets-environments kubeflow test mutation \
+	permissions check lock change-report deploy verify clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -56,6 +57,8 @@ targets-image: .venv/.run
 kubeflow: .venv-kubeflow/.all
 	@.venv-kubeflow/bin/python -m targets.kubeflow compile
 
+targets-environments: $(patsubst targets/%/requirements.txt,.venv-%/.all,$(wildcard targets/*/requirements.txt))
+
 setup: .venv/.all node_modules/.installed
 
 test: setup
@@ -75,6 +78,7 @@ check: .venv/.all
 	$(BIN)/lint-imports
 	$(BIN)/python -m pipeline.definition --check
 	$(BIN)/python -m targets.kubeflow compile --check
+	$(BIN)/python -m targets.azure compile --check
 	for spec in pipeline/workloads/*/spec.py; do \
 		WORKLOAD=$$(basename $$(dirname $$spec)) $(BIN)/python -m scripts.check_definition || exit 1; \
 	done
@@ -86,8 +90,10 @@ lock: .venv/.uv
 		$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 			-c requirements.txt $$folder/requirements.in -o $$folder/requirements.txt || exit 1; \
 	done
-	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		targets/kubeflow/requirements.in -o targets/kubeflow/requirements.txt
+	for folder in $$(find targets -name requirements.in -exec dirname {} \;); do \
+		$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+			$$folder/requirements.in -o $$folder/requirements.txt || exit 1; \
+	done
 
 change-report: setup
 	@$(BIN)/python -m scripts.change_report --env "$(ENV)" --base "$(BASE)" \
@@ -100,7 +106,7 @@ verify: setup
 	@$(BIN)/python -m scripts.check_deployment --env "$(ENV)" $(ARGS) || [ $$? -eq 3 ]
 
 clean:
-	rm -rf .venv .venv-kubeflow node_modules cdk.out .retrain .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-* node_modules cdk.out .retrain .hypothesis .pytest_cache .mypy_cache .ruff_cache
 
 # The CDK's command line, in the version that fits the library. Tests that need it skip where npm is missing.
 node_modules/.installed: package.json package-lock.json
@@ -128,10 +134,9 @@ node_modules/.installed: package.json package-lock.json
 	@$(UV) install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.txt
 	@touch .venv/.run $@
 
-# Kubeflow's SDK needs other versions of packages that are ours as well.
-.venv-kubeflow/.all: .venv/.uv targets/kubeflow/requirements.txt
-	@echo "installing Kubeflow's SDK in .venv-kubeflow"
-	@$(PYTHON) -m venv --clear --without-pip .venv-kubeflow
-	@$(UV) install --quiet --python .venv-kubeflow/bin/python --compile-bytecode --require-hashes \
-		-r targets/kubeflow/requirements.txt
+# An environment for each engine's own SDK: it needs other versions of packages that are ours as well.
+.venv-%/.all: targets/%/requirements.txt .venv/.uv
+	@echo "making the environment .venv-$*"
+	@$(PYTHON) -m venv --clear --without-pip .venv-$*
+	@$(UV) install --quiet --python .venv-$*/bin/python --compile-bytecode --require-hashes -r $<
 	@touch $@

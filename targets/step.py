@@ -1,4 +1,4 @@
-"""Run one step of a run as a task of an engine: the program of each container of targets/kubeflow/<workload>.yaml.
+"""Run one step of a run as a task of an engine: the program of each container of Kubeflow and Azure ML.
 
 python -m targets.step Prepare --workload nba --run ID --folder /retraining/nba --parameters {} --output features PATH
 
@@ -59,6 +59,7 @@ from pipeline.local.store.store import Store, same_content
 from pipeline.local.store.store_errors import StoreError, explain
 from targets.graph import Task, foreign_steps, tasks_of
 
+LEFT_OUT: Final = "left-out"  # a file in each output of a step that was left out
 DONE: Final = "Output"  # in place of a condition: "true" when the step has succeeded
 
 
@@ -155,6 +156,7 @@ def run_task(store: Store, plan: Plan, task: Task, run: RunResult) -> RunResult:
 @click.option(
     "--decide", "decisions", type=(str, Path), multiple=True, help='A condition, and the file for "true"/"false".'
 )
+@click.option("--every-step", is_flag=True, help="The engine has no conditions: a step that is left out ends at once.")
 @click.option("--executor-input", help="Kubeflow's description of the task, as JSON; its artifacts are reported back.")
 def main(
     name: str,
@@ -165,6 +167,7 @@ def main(
     inputs: tuple[tuple[str, Path], ...],
     outputs: tuple[tuple[str, Path], ...],
     decisions: tuple[tuple[str, Path], ...],
+    every_step: bool,
     executor_input: str | None,
 ) -> None:
     """Run one step of a run. Exit code 0 when it succeeded; else its reason is on stderr and in the run's record."""
@@ -188,22 +191,33 @@ def main(
         sys.exit(f"{name} did not run: {explain(error) if error.errno else error}")
     except (PlanError, RunError, StoreError, WorkloadError, ValueError) as error:
         sys.exit(f"{name} did not run: {error}")
-    if (log := run.step(name).log_path) and (store.root / log).is_file():
-        click.echo((store.root / log).read_text(encoding="utf-8", errors="replace"), nl=False)
-    if run.failure:
-        sys.exit(f"{run.failure.step} failed: {run.failure.reason}")
-    if run.step(name).status != SUCCEEDED:
-        sys.exit(f"{name} was not to run: it is {run.step(name).status} in the run's record")
+    done = show_end(store, run, name, every_step=every_step)
+    for _, path in () if done else outputs:
+        write(path / LEFT_OUT, "an engine may mount no empty folder\n")
     for decision, path in decisions:
-        write(path, "true" if decision == DONE else str(run.step(decision).outcome).lower())
+        write(path, str(done if decision == DONE else run.step(decision).outcome).lower())
     if executor_input:
         described = json.loads(executor_input)["outputs"]
         write(Path(described["outputFile"]), json.dumps({"artifacts": described["artifacts"]}))
 
 
+def show_end(store: Store, run: RunResult, name: str, *, every_step: bool) -> bool:
+    """Print a step's log; true if it succeeded, false if it is left out and that may be. Else exits with the reason."""
+    if (log := run.step(name).log_path) and (store.root / log).is_file():
+        click.echo((store.root / log).read_text(encoding="utf-8", errors="replace"), nl=False)
+    if run.failure:
+        sys.exit(f"{run.failure.step} failed: {run.failure.reason}")
+    status = run.step(name).status
+    if status == SKIPPED and every_step:
+        click.echo(f"{name} is left out: a decision of this run leads elsewhere")
+    elif status != SUCCEEDED:
+        sys.exit(f"{name} was not to run: it is {status} in the run's record")
+    return status == SUCCEEDED
+
+
 def keep(store: Store, folder: Path, place: Path) -> None:
     """Put the files of a folder into the store, where they are not the same already."""
-    for file in (file for file in folder.rglob("*") if file.is_file()):
+    for file in (file for file in folder.rglob("*") if file.is_file() and file.name != LEFT_OUT):
         if not same_content(file, place / file.relative_to(folder)):
             store.copy(file, place / file.relative_to(folder))
 

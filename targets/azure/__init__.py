@@ -1,0 +1,1 @@
+"""The same pipeline as a pipeline job of Azure Machine Learning (docs/targets.md)."""
