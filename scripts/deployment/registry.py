@@ -103,7 +103,10 @@ def metadata(environment: DeployedEnvironment) -> Iterator[CheckResult]:
             "pipeline/definition/model_steps.py: give these values by another way than Std:JsonGet",
         )
     else:
-        yield CheckResult("metadata of versions", OK, f"version {version} carries its numbers (loss {decimal(loss)})")
+        metric = known.get("primary_metric", "loss").replace("_", " ")
+        yield CheckResult(
+            "metadata of versions", OK, f"version {version} carries its numbers ({metric} {decimal(loss)})"
+        )
 
 
 def _exists(environment: DeployedEnvironment, key: str, bucket: str = "") -> bool:
