@@ -1,7 +1,7 @@
 """Teaches moto what services do of their own accord: deliver events, run functions, tell of a changed model package.
 
 - EventBridge delivers to Step Functions and Lambda, in the shape that a rule's target wants
-- Lambda runs the code that was uploaded, in a child process (moto's own way needs Docker)
+- Lambda runs the code that was uploaded, in a process for each call (moto's own way needs Docker)
 - SageMaker tells EventBridge of an endpoint that changed its state, and of a model package that was registered,
   approved or rejected, and refuses to make a group twice, to delete a
   group that still holds one, or a pipeline that runs; an event about a run, put by a test, is also what the run then is
@@ -15,6 +15,7 @@ import io
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -167,25 +168,56 @@ def _run_function(self: LambdaFunction, event: Any = None) -> tuple[str, bool, s
         "AWS_REGION": self.region,
         "AWS_DEFAULT_REGION": self.region,
     }
-    with tempfile.TemporaryDirectory() as folder:
-        zipfile.ZipFile(io.BytesIO(self.code_bytes)).extractall(folder)
-        context = {
-            "aws_request_id": str(uuid.uuid4()),
-            "invoked_function_arn": self.function_arn,
-            "seconds": int(self.timeout),
-        }
-        done = subprocess.run(
-            # -I: nothing of the project is on the path but what the archive holds
-            [sys.executable, "-I", str(RUNTIME), folder, str(self.handler)],
-            input=json.dumps({"event": event, "context": context}),
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_SECONDS,
-        )
-    sys.stderr.write(done.stderr)
-    return done.stdout, done.returncode != 0, done.stderr
+    context = {
+        "aws_request_id": str(uuid.uuid4()),
+        "invoked_function_arn": self.function_arn,
+        "seconds": int(self.timeout),
+    }
+    code = {"folder": _unpacked(self.code_bytes), "handler": str(self.handler)}
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(_SECONDS)
+        connection.connect(_runtime())
+        with connection.makefile("rw") as stream:
+            stream.write(json.dumps({"environment": environment, **code, "event": event, "context": context}) + "\n")
+            stream.flush()
+            said = json.loads(stream.read())
+    sys.stderr.write(said["log"])
+    return said["answer"] or "", said["answer"] is None, said["log"]
+
+
+_ONE_AT_A_TIME = threading.Lock()
+_STARTED: list[subprocess.Popen[bytes]] = []  # whose stdin must stay open
+
+
+def _once(make: Callable[..., str]) -> Callable[..., str]:
+    """Functions run at the same time, and what they share is made by the first."""
+    made = functools.cache(make)
+
+    def locked(*arguments: Any) -> str:
+        with _ONE_AT_A_TIME:
+            return made(*arguments)
+
+    return locked
+
+
+@_once
+def _unpacked(code: bytes) -> str:
+    """The folder of a function's code; it keeps the bytecode, too."""
+    folder = tempfile.mkdtemp(dir=os.environ["IAM_EMULATION_FOLDER"])
+    zipfile.ZipFile(io.BytesIO(code)).extractall(folder)
+    return folder
+
+
+@_once
+def _runtime() -> str:
+    """The socket of the runtime, which ends with this process."""
+    path = f"{tempfile.mkdtemp()}/lambda"  # short: a socket's path has 107 characters at most
+    # -I: nothing of the project is on the path but what the archive holds
+    command = [sys.executable, "-I", str(RUNTIME), path]
+    _STARTED.append(subprocess.Popen(command, env={"PATH": os.environ["PATH"]}, stdin=subprocess.PIPE))
+    while not Path(path).exists():
+        time.sleep(0.05)
+    return path
 
 
 # --- SageMaker --------------------------------------------------------------------------------------------------------

@@ -1,37 +1,80 @@
-"""Invokes a handler as Lambda does: `python -I lambda_runtime.py FOLDER MODULE.FUNCTION`, event and context on stdin.
+"""Invokes handlers as Lambda does: `python -I lambda_runtime.py SOCKET` listens on a Unix socket until stdin ends.
 
-The answer goes to stdout, the log to stderr. Fails when the code imports a package that Lambda's runtime does not have.
+A request is a line of JSON: environment, folder, handler, event, context. It is answered by a line of JSON: the
+handler's answer (none where it raised) and its log. Each runs in a fork of this process, which has loaded boto3: so
+does Lambda's own runtime stay ready. Fails when the code imports a package that Lambda's runtime does not have.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import json
+import os
+import select
+import socket
 import sys
 import time
+import traceback
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+import boto3  # noqa: F401 - so that the forks have it
 
 # boto3 with what it needs; certifi is not there, but botocore takes it where it is.
 OF_THE_RUNTIME = {"boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six", "certifi"}
 
 
-def main(folder: str, name: str) -> None:
+def serve(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{path}.new")
+        server.listen(64)
+        Path(f"{path}.new").rename(path)  # there, and ready
+        while True:
+            ready, _, _ = select.select([server, sys.stdin], [], [], 1.0)
+            if sys.stdin in ready:  # who started it has ended
+                return
+            with contextlib.suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+            if server in ready:
+                connection, _ = server.accept()
+                with connection:
+                    if os.fork() == 0:
+                        _answer(connection)
+
+
+def _answer(connection: socket.socket) -> None:
+    log = io.StringIO()
+    with connection.makefile("rw") as stream:
+        given = json.loads(stream.readline())
+        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+            try:
+                answer = invoke(**given)
+            except BaseException:
+                answer = None
+                traceback.print_exc()
+        stream.write(json.dumps({"answer": answer, "log": log.getvalue()}))
+    os._exit(0)
+
+
+def invoke(environment: dict[str, str], folder: str, handler: str, event: Any, context: dict[str, Any]) -> str:
+    """What the handler answers, as JSON."""
+    os.environ.clear()
+    os.environ.update(environment)
     at_start = set(sys.modules)
     sys.path.insert(0, folder)
-    given: dict[str, Any] = json.load(sys.stdin)
-    module, _, function = name.rpartition(".")
-    with contextlib.redirect_stdout(sys.stderr):
-        handler = getattr(importlib.import_module(module), function)
-        end = time.monotonic() + given["context"].pop("seconds")
-        context = SimpleNamespace(get_remaining_time_in_millis=lambda: int((end - time.monotonic()) * 1000))
-        context.__dict__.update(given["context"])
-        answer = handler(given["event"], context)
+    module, _, function = handler.rpartition(".")
+    call = getattr(importlib.import_module(module), function)
+    end = time.monotonic() + context.pop("seconds")
+    told = SimpleNamespace(get_remaining_time_in_millis=lambda: int((end - time.monotonic()) * 1000), **context)
+    answer = json.dumps(call(event, told))
     imported = {name.partition(".")[0] for name in set(sys.modules) - at_start if "site-packages" in _file(name)}
     if missing := imported - OF_THE_RUNTIME:
         raise ImportError(f"Lambda's runtime has no {', '.join(sorted(missing))}")
-    sys.stdout.write(json.dumps(answer))
+    return answer
 
 
 def _file(module: str) -> str:
@@ -39,4 +82,4 @@ def _file(module: str) -> str:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    serve(sys.argv[1])
