@@ -39,6 +39,9 @@ def clone(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
 class TestRiver(WorkloadLife):
     name, later = "river", "2025-06-01"
     test_a_backtest_chooses_a_policy = None  # below, by the command
+    # Whole runs whose behaviour does not depend on the data: as in the lives of pipeline/workloads.
+    test_a_feature_that_sees_the_target_is_suspected_leakage = None
+    test_the_nights_of_a_backtest_are_these_runs = None
 
     @pytest.fixture(scope="class")
     @classmethod

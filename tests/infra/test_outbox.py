@@ -1,6 +1,6 @@
 """No email is lost, and none comes twice: whatever event is lost or repeated, and whichever call fails.
 
-Worlds are random; WORLDS=20000 in the environment plays more of them than the 2,000 of each run of the tests.
+Worlds are random; WORLDS=20000 in the environment plays more of them than the 1,000 of each run of the tests.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from random_worlds import APPROVED, PENDING, REJECTED, connected, counted, invok
 from infra.lambda_shared.emails import Email
 from infra.lambda_shared.outbox import CLAIM_SECONDS, Outbox
 
-WORLDS = int(os.environ.get("WORLDS", "2000"))
+WORLDS = int(os.environ.get("WORLDS", "1000"))
 
 
 @pytest.fixture(autouse=True)
