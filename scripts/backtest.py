@@ -1,4 +1,4 @@
-"""Backtest: what would each policy of retraining have done, night by night, with only what was known then?
+"""Backtest: what would each policy of retraining have done, run by run, with only what was known then?
 
 python -m scripts.backtest                                          the simulated sample, its last 17 months
 python -m scripts.backtest --data rows/ --from 2010-10-01 --to 2023-06-30
@@ -100,8 +100,8 @@ def run_with_progress(settings: BacktestSettings, store: Path, *, quiet: bool) -
     type=click.Path(exists=True, path_type=Path),
     help="File or folder of rows (CSV, gzipped CSV, Parquet). Default: a simulated sample.",
 )
-@click.option("--from", "first", type=DAY, help="First night. Default: 17 months before the sample's end.")
-@click.option("--to", "last", type=DAY, help="Last night. Default: the sample's last day.")
+@click.option("--from", "first", type=DAY, help="First day. Default: 17 months before the sample's end.")
+@click.option("--to", "last", type=DAY, help="Last day. Default: the sample's last day.")
 @click.option(
     "--policies",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -151,7 +151,7 @@ def main(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Simulate every night of a span under many policies, with the pipeline's own code.
+    """Simulate each nightly run of a span under many policies, with the pipeline's own code.
 
     Prints a table and writes an HTML report: what was in service and how good it was, against `never retrain`; runs,
     trainings, promotions, emails, hours, dollars; the bound that no schedule can beat. Exit code 0 when it is done, 2

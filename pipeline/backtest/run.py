@@ -154,7 +154,7 @@ def simulate(prepared: Prepared, policies: Sequence[Policy], progress: Progress 
         prepared.settings.limits,
         prepared.faults.refused,
     )
-    return simulation.run(progress("nights", len(prepared.world.nights)))
+    return simulation.run(progress("runs", len(prepared.world.nights)))
 
 
 def run_backtest(settings: BacktestSettings, cache: FitCache, progress: Progress = silent) -> BacktestResult:

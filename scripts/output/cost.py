@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pipeline.contract.metrics import decimal
 from pipeline.cost.estimate import Estimate
 from pipeline.cost.prices import PRICES_FILE, Prices
 from pipeline.cost.run_cost import SLOW_STARTUP_SECONDS, RunCost
@@ -43,17 +44,18 @@ def run_table(found: Estimate) -> list[str]:
     left = step + 16
     lines = [f"{'a run':<{left}}{'no training':>14}{'with training':>15}"]
     for cost in found.run_costs.with_training.jobs:
-        always = f"{cost.dollars:.4f}" if cost.job.always else ""
+        dollars = decimal(cost.dollars)
+        always = dollars if cost.job.always else ""
         why = f"   {cost.billed_seconds - cost.work_seconds:.0f} s start-up, {cost.work_seconds:.0f} s work"
         several = f" each of {cost.job.count} instances" if cost.job.count > 1 else ""
-        lines.append(f"  {cost.job.step:<{step}}{cost.job.instance:<14}{always:>14}{cost.dollars:>15.4f}{why}{several}")
+        lines.append(f"  {cost.job.step:<{step}}{cost.job.instance:<14}{always:>14}{dollars:>15}{why}{several}")
     pair = (found.run_costs.without_training, found.run_costs.with_training)
     for name, values in {
         "  requests, log lines": [cost.request_dollars for cost in pair],
         "  total": [cost.dollars for cost in pair],
         "  instance hours": [cost.instance_hours for cost in pair],
     }.items():
-        lines.append(f"{name:<{left}}{values[0]:>14.4f}{values[1]:>15.4f}")
+        lines.append(f"{name:<{left}}{decimal(values[0]):>14}{decimal(values[1]):>15}")
     return lines
 
 
