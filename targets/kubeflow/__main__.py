@@ -4,13 +4,14 @@ make kubeflow                                 in Kubeflow's own environment: wri
 python -m targets.kubeflow compile --check    needs no SDK of Kubeflow
 .venv-kubeflow/bin/python -m targets.kubeflow run targets/kubeflow/nba.yaml --volume FOLDER
 
-A file's first line has the SHA-256 of the definition, of the compiler's sources and locked packages, and of the rest of
-the file: --check compares it. That compiling gives the file again is tested where the SDK is.
+A file's first line has the SHA-256 of the tasks that the definition gives, of the compiler and its locked packages, and
+of the rest of the file: --check compares it. That compiling gives the file again is tested where the SDK is.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sys
 import tempfile
@@ -19,23 +20,31 @@ from typing import Final
 
 import click
 
-from pipeline.contract.code_version import definition_file
 from pipeline.contract.workload import read_definition, workload_names
 from pipeline.local.plan.parameters import PlanError, parse_parameters
 from targets.graph import tasks_of, unbound_plan
 
 HERE: Final = Path(__file__).parent
 IMAGE: Final = "retraining-targets:local"
-SOURCES: Final = (HERE.parent / "graph.py", HERE / "pipeline.py", HERE / "requirements.txt")
+SOURCES: Final = (HERE / "pipeline.py", HERE / "requirements.txt")
 FIRST_LINE: Final = "# make kubeflow wrote this file; do not edit it. SHA-256: "
 
 
 def stamp(workload: str, content: str) -> str:
     """The first line of a compiled file."""
-    whole = hashlib.sha256()
-    for path in (definition_file(workload), *SOURCES):
-        whole.update(hashlib.sha256(path.read_bytes()).digest())
-    whole.update(content.encode())
+    tasks = [
+        [
+            task.step.name,
+            [step.name for step in task.decides],
+            [(channel.step, channel.name) for channel in task.inputs],
+            [channel.name for channel in task.outputs],
+            [(branch.condition, branch.outcome) for branch in task.branches],
+        ]
+        for task in tasks_of(unbound_plan(read_definition(workload)))
+    ]
+    whole = hashlib.sha256(json.dumps([workload, tasks, content]).encode())
+    for path in SOURCES:
+        whole.update(path.read_bytes())
     return f"{FIRST_LINE}{whole.hexdigest()}\n"
 
 
@@ -70,7 +79,8 @@ def compile_all(check: bool, image: str, into: Path) -> None:
             path.write_text(compiled(workload, image), encoding="utf-8")
             continue
         first, _, rest = path.read_text(encoding="utf-8").partition("\n") if path.exists() else ("", "", "")
-        stale += [] if f"{first}\n" == stamp(workload, rest) else [path.name]
+        if first and f"{first}\n" != stamp(workload, rest):  # a new workload need not have a file
+            stale.append(path.name)
     if stale:
         sys.exit(f"targets/kubeflow: {', '.join(stale)} not current: run make kubeflow")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pipeline.contract.workload import read_definition, workload_names
+from pipeline.contract.workload import read_definition
 from pipeline.local.local_deployment import ROOT
 from pipeline.local.plan.plan import Branch
 from pipeline.local.store.run_record import load_run
@@ -43,25 +43,26 @@ def test_a_task_is_inside_the_conditions_of_what_it_reads() -> None:
     ]
 
 
-def test_check_notices_another_definition_and_an_edit(tmp_path: Path) -> None:
+def test_check_notices_an_edit_and_the_file_of_another_workload(tmp_path: Path) -> None:
     check = ["compile", "--check", "--into", str(tmp_path)]
-    for name in workload_names():
-        shutil.copyfile(HERE / f"{name}.yaml", tmp_path / f"{name}.yaml")
+    for path in HERE.glob("*.yaml"):
+        shutil.copyfile(path, tmp_path / path.name)
     assert CliRunner().invoke(main, check).exit_code == 0
-    edited = tmp_path / "churn.yaml"
-    edited.write_text(edited.read_text(encoding="utf-8").replace("== 'true'", "== 'false'"), encoding="utf-8")
-    (tmp_path / "nba.yaml").write_text(edited.read_text(encoding="utf-8"), encoding="utf-8")
+    edited = (HERE / "churn.yaml").read_text(encoding="utf-8").replace("== 'true'", "== 'false'")
+    (tmp_path / "churn.yaml").write_text(edited, encoding="utf-8")
+    shutil.copyfile(HERE / "churn.yaml", tmp_path / "bike_demand.yaml")  # whose tasks have the same names
     refused = CliRunner().invoke(main, check)
     assert refused.exit_code == 1
-    assert "churn.yaml, nba.yaml not current: run make kubeflow" in refused.output
+    assert "bike_demand.yaml, churn.yaml not current: run make kubeflow" in refused.output
 
 
 def test_compiling_gives_the_committed_files(tmp_path: Path) -> None:
     if not KUBEFLOW.exists():
         pytest.skip("Kubeflow's SDK is not here: make kubeflow installs it in .venv-kubeflow")
     subprocess.run([str(KUBEFLOW), "-m", "targets.kubeflow", "compile", "--into", str(tmp_path)], cwd=ROOT, check=True)
-    for name in workload_names():
-        assert (tmp_path / f"{name}.yaml").read_bytes() == (HERE / f"{name}.yaml").read_bytes()
+    committed = {path.name: path.read_bytes() for path in HERE.glob("*.yaml")}
+    assert {"bike_demand.yaml", "churn.yaml", "nba.yaml"} <= set(committed)
+    assert {name: (tmp_path / name).read_bytes() for name in committed} == committed
 
 
 def step(folder: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
