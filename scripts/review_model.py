@@ -29,6 +29,7 @@ from pipeline.local.store.store import Store
 from pipeline.local.store.store_errors import StoreError, explain
 from scripts.cloud.connection import aws_options, explained
 from scripts.cloud.review import AwsReview
+from scripts.history.history import Since
 from scripts.history.local import local_versions
 from scripts.history.words import service_lines
 
@@ -234,14 +235,15 @@ def reject(review: LocalReview | AwsReview, version: int | None, reason: str) ->
 
 
 @main.command()
+@click.option("--at", type=Since(), help="Only what was in service then: a day or moment (UTC), or N days ago: 30d.")
 @reviewed
 @json_option
-def history(review: LocalReview | AwsReview, as_json: bool) -> None:
+def history(review: LocalReview | AwsReview, at: float | None, as_json: bool) -> None:
     """Show which version was in service when, who approved it and why it went; newest first."""
     events, faults = review.history()
     for fault in faults:
         click.echo(f"warning: {fault}", err=True)
-    found = services(events)
+    found = [s for s in services(events) if at is None or (s.since <= at and (s.until is None or at < s.until))]
     if as_json:
         click.echo(json.dumps([asdict(service) for service in found], indent=2))
         return

@@ -134,6 +134,9 @@ def show(source: Source, run_id: str, as_json: bool) -> None:
     history = source.read()
     run = history.find(run_id)
     click.echo(json.dumps(next(history.rows([run])), indent=2) if as_json else "\n".join(words.shown(history, run)))
+    if source.review:
+        deployed = source.review.deployed
+        click.echo(f"its steps: {deployed.show_command(f'{deployed.arn}/execution/{run.run_id}')}", err=True)
 
 
 @main.command()
@@ -150,6 +153,30 @@ def compare(source: Source, first: str, second: str, as_json: bool) -> None:
         click.echo(json.dumps({"first": rows[0], "second": rows[1], "changed": changes(one, other)}, indent=2))
         return
     click.echo("\n".join(words.compared(history, one, other)))
+
+
+@main.command()
+@click.option("--since", type=Since(), help="Only runs from that day on (UTC), or of the last N days: 30d.")
+@click.option("--limit", type=click.IntRange(min=1), default=400, show_default=True, help="The newest so many.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write it. Default: runs.html in the store, or with --aws in this folder.",
+)
+@sourced
+def report(source: Source, since: float | None, limit: int, output: Path | None) -> None:
+    """Write one HTML page: losses over time, versions in service, volume of data, alarms, failures, all runs."""
+    from scripts.history.page import render  # noqa: PLC0415 - a list does without matplotlib
+
+    filters = Filters(since, None, None)
+    history = source.read(filters, limit)
+    runs = [run for run in history.runs if filters.keep(run)][:limit]
+    if not runs:
+        raise click.UsageError(f"no run in {history.name}{' since then' if history.runs else ' yet'}")
+    path = (output or (source.store.root if source.store else Path()) / "runs.html").resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render(history, runs, path.parent), encoding="utf-8")
+    click.echo(path)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from infra.foundation.permissions import allow, allow_outbox, sagemaker_arn
 from infra.foundation.storage import RUNS_PREFIX
 from infra.lambda_shared import environment
 from infra.settings.settings import Settings
+from pipeline.contract.history.versions import HISTORY_KEY
 from pipeline.contract.retrain_policy import LAST_EVALUATED_KEY, REGISTERED_KEY
 
 HANDLER: Final = "infra.approval.function.handler.handler"
@@ -153,13 +154,14 @@ def allow_cards(role: iam.Role, group_name: str) -> None:
 
 
 def allow_objects(role: iam.Role, bucket: s3.IBucket, key: kms.IKey, seeds: Mapping[str, str]) -> None:
-    """Read runs, the last-evaluated record, monitor; write champion/, outbox, approvals, registrations, all seeds."""
-    runs, champion, approvals, last_evaluated, registered, monitor = (
+    """Read runs, the last-evaluated record, monitor; write champion/, outbox, approvals, history, all seeds, ..."""
+    runs, champion, approvals, history, last_evaluated, registered, monitor = (
         bucket.arn_for_objects(key)
         for key in (
             f"{RUNS_PREFIX}*",
             f"{environment.CHAMPION_PREFIX}*",
             environment.APPROVALS_KEY,
+            HISTORY_KEY,
             LAST_EVALUATED_KEY,
             REGISTERED_KEY,
             monitor_metrics.KEY,
@@ -170,5 +172,5 @@ def allow_objects(role: iam.Role, bucket: s3.IBucket, key: kms.IKey, seeds: Mapp
     allow(role, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [champion], why=_NAMED_LATER)
     allow_outbox(role, bucket, key, environment.OUTBOX_PREFIX)
     allow(role, ["s3:PutObject"], [bucket.arn_for_objects(key) for key in others])
-    allow(role, ["s3:GetObject", "s3:PutObject"], [approvals, registered])
+    allow(role, ["s3:GetObject", "s3:PutObject"], [approvals, history, registered])
     allow(role, ["s3:GetObject"], [last_evaluated, monitor])

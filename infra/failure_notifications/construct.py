@@ -2,7 +2,7 @@
 
 An event has neither the reason of a processing step nor the trigger of the run, arrives late, twice or not at all, and
 an input transformer can neither look anything up nor set a subject. So a function reads the run that an event names,
-and each hour the runs of the last two days.
+and each hour the runs of the last two days. It also keeps an entry of each run that has ended, for `scripts.runs`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from infra.foundation.permissions import allow, allow_outbox, sagemaker_arn
 from infra.lambda_shared import environment
 from infra.settings.settings import Settings
 from infra.training.construct import Training
+from pipeline.contract.history.runs import EVALUATION_KEY, HISTORY_KEY, MONITOR_KEY, PREPARED_KEY
 
 STEP_EVENT: Final = "SageMaker Model Building Pipeline Execution Step Status Change"
 RUN_EVENT: Final = "SageMaker Model Building Pipeline Execution Status Change"
@@ -53,7 +54,7 @@ class FailureNotifications(Construct):
             key=key,
             handler=HANDLER,
             description=f"{settings.pipeline_name}: emails about failed steps and runs",
-            role_description=f"{settings.pipeline_name}: reads runs, sends emails about failures",
+            role_description=f"{settings.pipeline_name}: reads runs, sends emails about failures, keeps the history",
             timeout=TIMEOUT,
             environment={
                 environment.BUCKET_VARIABLE: artifact_bucket.bucket_name,
@@ -67,6 +68,7 @@ class FailureNotifications(Construct):
         self.function, self.role, log = made.function, made.role, made.log_group.log_group_name
         allow_reading_runs(self.role, training)
         allow_outbox(self.role, artifact_bucket, key, environment.RUNS_OUTBOX_PREFIX)
+        allow_history(self.role, artifact_bucket)
         alerts.allow_publish(self.role)
         allow(self.role, ["sqs:SendMessage"], [undelivered.queue_arn])
         alerts.alarm_on(
@@ -80,7 +82,9 @@ class FailureNotifications(Construct):
         arn = [training.pipeline_arn]
         self.step_failed = self._rule("StepFailed", STEP_EVENT, {"currentStepStatus": ["Failed"], "pipelineArn": arn})
         self.run_ended = self._rule(
-            "RunEnded", RUN_EVENT, {"currentPipelineExecutionStatus": ["Failed", "Stopped"], "pipelineArn": arn}
+            "RunEnded",
+            RUN_EVENT,
+            {"currentPipelineExecutionStatus": ["Failed", "Stopped", "Succeeded"], "pipelineArn": arn},
         )
         self.every_hour = events.Rule(
             self,
@@ -115,3 +119,11 @@ def allow_reading_runs(role: iam.Role, training: Training) -> None:
         [sagemaker_arn(role, "processing-job", "pipelines-*")],
         why="SageMaker generates the names of a run's jobs, with the prefix pipelines-.",
     )
+
+
+def allow_history(role: iam.Role, bucket: s3.IBucket) -> None:
+    """Read what a run has written about itself, and write the history of runs."""
+    keys = [bucket.arn_for_objects(key.format(run_id="*")) for key in (PREPARED_KEY, EVALUATION_KEY)]
+    allow(role, ["s3:GetObject"], keys, why="Keys contain the id of a run, which is generated when it starts.")
+    allow(role, ["s3:GetObject"], [bucket.arn_for_objects(MONITOR_KEY)])
+    allow(role, ["s3:GetObject", "s3:PutObject"], [bucket.arn_for_objects(HISTORY_KEY)])

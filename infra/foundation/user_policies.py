@@ -24,6 +24,7 @@ from infra.settings.settings import Settings
 from infra.training.construct import Training
 from infra.training.job_role import job_logs
 from pipeline.contract import names as c
+from pipeline.contract.history import runs, versions
 
 _RUN_IDS_LATER: Final = "The id of a run is generated when it starts."
 _NAMED_AT_RUN_TIME: Final = "SageMaker generates the names of a run's jobs, with the prefix pipelines-."
@@ -61,12 +62,13 @@ class UserPolicies(Construct):
         return iam.ManagedPolicy(self, construct_id, description=description)
 
     def _allow_reading(self, policy: iam.ManagedPolicy) -> None:
-        """Find the pipeline, and read reports and the champion."""
+        """Find the pipeline, and read reports, the champion and the history of versions."""
         bucket = self._storage.artifacts
         allow(policy, ["sagemaker:ListPipelines"], ["*"], why="The action supports no resource-level permissions.")
         allow(policy, ["sagemaker:DescribePipeline"], [self._training.pipeline_arn])
         prefixes = (RUNS_PREFIX, *(f"{channel}/" for channel in (c.CHAMPION_CHANNEL, c.MONITOR_CHANNEL)))
         allow(policy, ["s3:GetObject"], [bucket.arn_for_objects(f"{prefix}*") for prefix in prefixes], why=_KEYS_LATER)
+        allow(policy, ["s3:GetObject"], [bucket.arn_for_objects(versions.HISTORY_KEY)])
         allow(policy, ["s3:ListBucket"], [bucket.bucket_arn])
         # Only through S3, for objects that they may read.
         through_s3 = {"StringEquals": {"kms:ViaService": self._via("s3")}}
@@ -98,6 +100,7 @@ class UserPolicies(Construct):
             [f"{pipeline}/execution/*"],
             why=_RUN_IDS_LATER,
         )
+        allow(policy, ["s3:GetObject"], [self._storage.artifacts.arn_for_objects(runs.HISTORY_KEY)])
         jobs = sagemaker_arn(self, "processing-job", "pipelines-*")
         allow(policy, ["sagemaker:DescribeProcessingJob"], [jobs], why=_NAMED_AT_RUN_TIME)
         if self._settings.serving != "off":  # the runbook: retry a version that the endpoint could not be updated to

@@ -89,7 +89,7 @@ class Filters:
 
 
 class Since(click.ParamType[float]):
-    """A day (UTC) or a number of days before now, as seconds since 1970."""
+    """A day or moment (UTC) or a number of days before now, as seconds since 1970."""
 
     name = "DAY|Nd"
 
@@ -99,6 +99,7 @@ class Since(click.ParamType[float]):
         if text.endswith("d") and text[:-1].isdecimal():
             return (datetime.now(UTC) - timedelta(days=int(text[:-1]))).timestamp()
         try:
-            return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+            moment = datetime.fromisoformat(text)
         except ValueError:
             self.fail(f'"{text}" is no day: write 2025-03-01, or 30d for the last 30 days', param, ctx)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -116,7 +116,7 @@ def _changes(before: RunEntry, after: RunEntry) -> Iterator[str]:
 def service_lines(services: Sequence[Service]) -> Iterator[str]:
     """The times in service, newest first."""
     if not services:
-        yield "no version has been in service yet"
+        yield "no version was in service"
     for service in reversed(services):
         until = f"to {moment(service.until)}" if service.until is not None else "until now"
         yield f"version {service.version}: {moment(service.since)} {until} (UTC)"

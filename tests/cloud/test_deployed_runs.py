@@ -14,6 +14,8 @@ import pytest
 from deployments import ACCOUNT, REGION, Deployed, Mailbox, eventually
 from iam_emulation.account import keys_of
 
+from pipeline.contract.history.runs import EVALUATION_KEY, PREPARED_KEY
+
 pytestmark = pytest.mark.timeout(600)  # a deploy is in it
 
 # What the recorded events and the documented mails name, and what stands in its place here.
@@ -185,6 +187,43 @@ def test_an_operator_starts_and_looks(root: Path, deployed: Deployed, mailbox: M
     shown = account.operate(root, *shlex.split(look), key=operator)
     assert "QualityGateFailed" in shown
     assert "log loss 0.7012 is above the limit 0.68" in shown
+
+
+def test_a_run_that_ends_is_in_the_history_that_an_operator_lists(root: Path, deployed: Deployed) -> None:
+    """Step by step as SageMaker tells of them; the files are those that the steps write."""
+    arn = scheduled_run(deployed)
+    run_id, s3 = arn.rpartition("/")[2], deployed.client("s3")
+    data = {"first_date": "2020-01-01", "last_labelled_date": "2025-02-28", "n_labelled": 1_000}
+    files = {
+        PREPARED_KEY: {"data": data, "as_of_date": "2025-03-01"},
+        EVALUATION_KEY: {
+            "reason": "good enough",
+            "primary_metric": "log_loss",
+            "metrics": {"candidate": {"log_loss": 0.62}},
+        },
+    }
+    for key, content in files.items():
+        s3.put_object(
+            Bucket=deployed.outputs["ArtifactBucket"], Key=key.format(run_id=run_id), Body=json.dumps(content).encode()
+        )
+    for name in ("Prepare", "Predict", "Evaluate"):
+        event = recorded(root, "step_succeeded", arn)
+        event["detail"]["stepName"] = name
+        deployed.put_event(event)
+    deployed.put_event(recorded(root, "run_succeeded", arn))
+    operator = deployed.people["Operator"]
+
+    def newest() -> dict[str, Any]:
+        listed = deployed.account.operate(root, "scripts.runs", "list", "--aws", "--json", "--limit", "1", key=operator)
+        return dict(json.loads(listed)[0])
+
+    assert eventually(lambda: newest()["decision"] == "champion-kept")
+    found = newest()
+    assert (found["run_id"], found["candidate_loss"], found["data"]["n_rows"]) == (run_id, 0.62, 1_000)
+    assert (found["trigger"], found["reason"]) == ("schedule", "good enough")
+    assert f"runs/{run_id}/evaluate/evaluation/report.html" in found["report"]
+    for who in deployed.people.values():
+        deployed.account.operate(root, "scripts.review_model", "history", "--aws", key=who)
 
 
 def test_an_operator_compares_and_takes_back_a_definition(root: Path, deployed: Deployed, redeployed: Path) -> None:

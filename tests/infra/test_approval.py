@@ -171,6 +171,7 @@ def test_the_role_can_do_this_and_nothing_else(resources: dict[str, dict[str, An
         "/champion/*",
         "/evaluated/last_evaluated.json",
         "/evaluated/registered.json",
+        "/history/versions.jsonl",
         "/outbox/registry/*",
         "/team_games/aggregated.json",
     ]

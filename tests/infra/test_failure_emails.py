@@ -140,12 +140,12 @@ def services(**answers: Any) -> tuple[handler.RunServices, RecordingClient]:
     return made, client
 
 
-def test_the_hourly_call_looks_at_runs_of_two_days_that_have_not_succeeded() -> None:
+def test_the_hourly_call_looks_at_runs_of_two_days() -> None:
     statuses = {"a": "Failed", "b": "Succeeded", "c": "Executing", "d": "Stopped"}
     page = [{"PipelineExecutionArn": arn, "PipelineExecutionStatus": status} for arn, status in statuses.items()]
     pages = [{"PipelineExecutionSummaries": page[:2]}, {"PipelineExecutionSummaries": page[2:]}]
     made, client = services(list_pipeline_executions=pages)
-    assert list(handler._recent(made, "p")) == ["a", "c", "d"]
+    assert handler._recent(made, "p") == statuses
     request = {"PipelineName": "p", "CreatedAfter": 1_000_000.0 - 172_800, "SortOrder": "Descending"}
     assert client.requests == [("list_pipeline_executions", request)]
 
@@ -280,7 +280,7 @@ def test_an_event_is_about_its_run_alone(world: RunWorld, capsys: pytest.Capture
 
 def test_the_hourly_call_asks_for_runs_of_this_pipeline(world: RunWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(handler, "_recent", lambda _, pipeline: asked.append(pipeline) or [])
+    monkeypatch.setattr(handler, "_recent", lambda _, pipeline: asked.append(pipeline) or {})
     assert world.deliver({"detail": {}}) == {"sent": 0}
     assert asked == [PIPELINE]
 

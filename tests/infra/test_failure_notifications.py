@@ -26,6 +26,7 @@ from run_worlds import PIPELINE_ARN, VARIABLES, RunWorld
 from sagemaker_emulation import ACCOUNT, GENERIC_REASON, REGION, Run, taught
 
 from infra.failure_notifications.function import handler
+from pipeline.contract.history.runs import HISTORY_KEY, read_entries
 from pipeline.contract.reasons import failure_reason
 
 WORLDS = int(os.environ.get("WORLDS", "1000"))
@@ -55,8 +56,8 @@ def answering(template: Template, event: dict[str, Any]) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", ["step_failed_processing", "run_failed", "run_stopped"])
-def test_a_failure_is_answered_by_one_rule_and_only_of_this_pipeline(
+@pytest.mark.parametrize("name", ["step_failed_processing", "run_failed", "run_stopped", "run_succeeded"])
+def test_a_failure_or_an_end_is_answered_by_one_rule_and_only_of_this_pipeline(
     prod: Template, recorded: Recorded, name: str
 ) -> None:
     event = recorded(name)
@@ -66,9 +67,8 @@ def test_a_failure_is_answered_by_one_rule_and_only_of_this_pipeline(
     assert answering(prod, event) == []
 
 
-@pytest.mark.parametrize("name", ["step_succeeded", "run_succeeded"])
-def test_a_success_is_answered_by_none(prod: Template, recorded: Recorded, name: str) -> None:
-    assert answering(prod, recorded(name)) == []
+def test_a_step_that_succeeds_is_answered_by_none(prod: Template, recorded: Recorded) -> None:
+    assert answering(prod, recorded("step_succeeded")) == []
 
 
 def test_the_function_is_called_each_hour_too_and_its_failure_is_told(prod: Template) -> None:
@@ -330,6 +330,11 @@ def test_in_random_worlds_each_failure_is_one_email() -> None:
                 world.deliver(HOURLY)
             sent = Counter(subject.split(": ", 1)[1] for _, subject, _ in world.mails)
             assert sent == due, f"world {seed}"
+            entries, damaged = read_entries(world.objects[HISTORY_KEY][0].decode(), "history")
+            assert damaged == []
+            assert {run_id: entry.status for run_id, entry in entries.items()} == {
+                arn.rsplit("/", maxsplit=1)[-1]: run["status"] for arn, run in world.runs.items()
+            }, f"world {seed}"
             total, faults = total + sent.total(), faults + seen.seen.total()
     assert total > WORLDS
     assert faults > WORLDS

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +223,9 @@ def test_which_version_was_in_service(store: Store) -> None:
     text = invoke(store, "history", command=review).stdout
     assert text.startswith("version 1: ")
     assert "until now" in text.splitlines()[0]
+    first = datetime.fromtimestamp(found[0]["since"] + 0.0001, UTC).isoformat()
+    assert invoke(store, "history", "--at", first, command=review).stdout.count("version 1: ") == 1
+    assert "no version was in service" in invoke(store, "history", "--at", "2025-01-01", command=review).stdout
 
 
 def test_the_history_is_that_of_the_records(store: Store) -> None:
@@ -228,3 +234,29 @@ def test_the_history_is_that_of_the_records(store: Store) -> None:
     (store.root / HISTORY_FILE).unlink()
     assert listed(store) == before
     assert asdict(night(store, 9))["started_by"] == "ann"
+
+
+def test_the_page_has_all_loads_nothing_and_every_run_leads_to_its_own_report(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "pages" / "runs.html"
+    done = invoke(store, "report", "--output", str(path))
+    assert done.stdout.strip() == str(path)
+    page = path.read_text(encoding="utf-8")
+    assert html.escape(REASON) in page
+    assert "better &lt;i&gt;each&lt;/i&gt; month" in page
+    assert not re.search(r"<script|<b>|<i>each|src=|@import|url\((?!#)|href=\"https?:", page)
+    assert page.count('<svg class="figure"') == 3
+    for title in ("Mean absolute error of candidate and champion by run", "Versions in service"):
+        assert f'aria-label="{title}"' in page
+    rows = dict(re.findall(r'<tr id="run-(\w+)".*?<a href="([^"]+)"', page))
+    assert rows.keys() == {f"{n:012x}" for n in range(4)}
+    for run_id, link in rows.items():
+        assert (path.parent / link).is_file()
+        assert run_id in link
+
+
+def test_a_page_of_one_run_that_read_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    assert "no run in" in invoke(store, "report").stderr
+    note_run(store, RunResult("a1", "p", "d", {}, {}, START, "Stopped", START + 1))
+    assert invoke(store, "report").exit_code == 0
+    assert "No run has got so far" in (store.root / "runs.html").read_text()

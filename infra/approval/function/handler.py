@@ -1,6 +1,7 @@
 """The approval function: champion/ follows the registry, and approvers get an email about a version that waits.
 
-It also writes evaluated/registered.json: see pipeline.contract.retrain_policy.
+It also writes evaluated/registered.json (pipeline.contract.retrain_policy) and the history of versions
+(pipeline.contract.history.versions).
 
 Called by EventBridge (a model package changed; every hour, for lost events; the monitor report was written, whose
 numbers become metrics), and by CloudFormation at a deploy, so that the seed objects exist before the first run and an
@@ -31,6 +32,7 @@ from infra.lambda_shared.outbox import Outbox, Services
 from infra.lambda_shared.reconcile_champion import Notifier, reconcile_champion
 from infra.lambda_shared.registry import PENDING, ModelRegistry
 from pipeline.contract import names as c
+from pipeline.contract.history.versions import HISTORY_KEY, as_lines, new_events, read_events
 from pipeline.contract.promotion import APPROVED, seconds
 from pipeline.contract.retrain_policy import LAST_EVALUATED_KEY, REGISTERED_KEY, is_unregistered, registration
 
@@ -98,10 +100,24 @@ def follow(
         services.registry, services.bucket, notifier, named=named, renewed=approval_of(detail)
     )
     record_approval_notices(packages, services, outbox, environment)
+    record_versions(services.bucket, packages, version, services.clock())
     if not cloudformation.is_deploy(event):  # a card must fail no deploy
         write_model_cards(packages, services, outbox, environment)
     _log(json.dumps({"champion": version, "named": named}))
     return version
+
+
+def record_versions(bucket: Bucket, packages: Iterable[Mapping[str, Any]], version: int | None, now: float) -> None:
+    """Append to the history of versions what this call has seen and it lacks; the next call does what this one cannot.
+
+    `packages` are those that the registry listed or the event named: a version that was rejected before any event about
+    it arrived, and was never in use, is missing.
+    """
+    stored = bucket.read(HISTORY_KEY)
+    known, _ = read_events(stored.text or "", HISTORY_KEY)
+    found = new_events(known, packages, version, now)
+    if found:  # of two calls one wins
+        bucket.write(HISTORY_KEY, (stored.text or "") + as_lines(found), over=stored)
 
 
 def note_registration(services: ApprovalServices, last_evaluated: Mapping[str, Any] | None, named: str | None) -> None:

@@ -1,5 +1,7 @@
 """The failure function: an email for each failed step, and for a run that was stopped or failed without one.
 
+It also keeps the history of runs: see infra.failure_notifications.function.run_history.
+
 Called by EventBridge (a step failed, a run ended; every hour, for events that were lost). "SageMaker may send multiple
 events for each state change", in any order: so an event only names the run. What an email says comes from the
 service's own lists; each failure has a name of its own (`infra.lambda_shared.outbox`).
@@ -11,15 +13,16 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 import boto3
 from botocore.exceptions import ClientError
 
 from infra.failure_notifications.function.failure_emails import Run, run_failed, run_stopped, step_failed
+from infra.failure_notifications.function.run_history import record_runs
 from infra.lambda_shared.bucket import Bucket
 from infra.lambda_shared.clients import Boto3Client
 from infra.lambda_shared.environment import (
@@ -65,28 +68,36 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     detail = event.get("detail", {})
     named = detail.get("pipelineExecutionArn")
     errors = list[Exception]()
-    for arn in [named] if named else _recent(services, pipeline):
+    runs = {named: detail.get("currentPipelineExecutionStatus", "")} if named else _recent(services, pipeline)
+    for arn, status in runs.items():
+        if status == "Succeeded":
+            continue
         try:
             run = Run(arn, pipeline, environment, partition, region)
             _record(_read(services, run, detail.get("stepName")), services, outbox, os.environ[ALERTS_VARIABLE])
         except Exception as error:  # the other runs are reported
             errors.append(error)
     sent = outbox.deliver()
+    try:
+        record_runs(services.sagemaker, services.bucket, runs, partial(_reason, services), retried=bool(named))
+    except Exception as error:  # the history may wait for the next hour, what was sent is logged now
+        errors.append(error)
     sys.stdout.write(json.dumps({"run": named, "sent": sent}) + "\n")
     if errors:
         raise errors[0]
     return {"sent": sent}
 
 
-def _recent(services: RunServices, pipeline: str) -> Iterator[str]:
-    """The runs that may have a failure without an email."""
+def _recent(services: RunServices, pipeline: str) -> dict[str, str]:
+    """The status of each run that may have a failure without an email, or be missing in the history, by ARN."""
     pages = services.sagemaker.get_paginator("list_pipeline_executions").paginate(
         PipelineName=pipeline, CreatedAfter=services.clock() - LOOK_BACK_SECONDS, SortOrder="Descending"
     )
-    for page in pages:
-        for summary in page["PipelineExecutionSummaries"]:
-            if summary.get("PipelineExecutionStatus") != "Succeeded":
-                yield summary["PipelineExecutionArn"]
+    return {
+        summary["PipelineExecutionArn"]: str(summary.get("PipelineExecutionStatus", ""))
+        for page in pages
+        for summary in page["PipelineExecutionSummaries"]
+    }
 
 
 def _read(services: RunServices, run: Run, expected: str | None) -> Run:
@@ -112,8 +123,7 @@ def _record(run: Run, services: RunServices, outbox: Outbox, topic: str) -> None
     for step in run.failed_steps:
         name = f"{run.id}-{step['StepName']}-{_attempt(step)}"
         if name not in known:
-            reason = failure_reason(step, _exit_message(services, step))
-            outbox.record(name, topic, step_failed(run, step, reason, _trigger(services, run.arn)))
+            outbox.record(name, topic, step_failed(run, step, _reason(services, step), _trigger(services, run.arn)))
     ended_for = services.clock() - run.changed
     if run.status == "Failed" and not run.failed_steps and ended_for >= SETTLED_SECONDS:
         name = f"{run.id}-failed"
@@ -121,6 +131,11 @@ def _record(run: Run, services: RunServices, outbox: Outbox, topic: str) -> None
             outbox.record(name, topic, run_failed(run, _trigger(services, run.arn)))
     if run.status == "Stopped" and f"{run.id}-stopped" not in known:
         outbox.record(f"{run.id}-stopped", topic, run_stopped(run, _trigger(services, run.arn)))
+
+
+def _reason(services: RunServices, step: Mapping[str, Any]) -> str:
+    """Why a step failed."""
+    return failure_reason(step, _exit_message(services, step))
 
 
 def _attempt(step: Mapping[str, Any]) -> str:

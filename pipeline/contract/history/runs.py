@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
 from pipeline.contract import names as c
 
 HISTORY_KEY: Final = "history/runs.jsonl"  # in the artifact bucket
+# Where a run of the deployed pipeline writes what an entry is made of: keys in the artifact bucket.
+PREPARED_KEY: Final = f"runs/{{run_id}}/prepare/{c.REPORT_CHANNEL}/{c.PREPARED_FILE}"
+EVALUATION_KEY: Final = f"runs/{{run_id}}/evaluate/{c.EVALUATION_CHANNEL}/{c.EVALUATION_FILE}"
+REPORT_KEY: Final = f"runs/{{run_id}}/evaluate/{c.EVALUATION_CHANNEL}/{c.REPORT_FILE}"
+MONITOR_KEY: Final = f"{c.MONITOR_CHANNEL}/{c.MONITOR_FILE}"
 SUCCEEDED, FAILED, STOPPED = "Succeeded", "Failed", "Stopped"
 
 
@@ -64,7 +69,7 @@ class RunEntry:
 
     def as_json(self) -> dict[str, Any]:
         """JSON types only."""
-        return asdict(self)
+        return {**vars(self), "data": None if self.data is None else {**vars(self.data)}, "alarms": list(self.alarms)}
 
     @property
     def line(self) -> str:

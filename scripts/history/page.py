@@ -1,0 +1,73 @@
+"""The page of runs: self-contained HTML that asks for nothing and runs no script."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pipeline import evaluation
+from pipeline.contract.history.runs import FAILED, RunEntry, changes
+from pipeline.contract.history.versions import services
+from pipeline.evaluation.report_words import capitalized, number, sentence
+from scripts.history import figures, words
+from scripts.history.history import RunHistory
+
+TEMPLATE: Final = "runs.html.j2"
+STYLE: Final = Path(evaluation.__file__).parent  # of all reports
+
+
+def render(history: RunHistory, runs: Sequence[RunEntry], folder: Path) -> str:
+    """The page about `runs` (newest first, at least one), whose links are relative to `folder`, where it will be."""
+    environment = Environment(
+        loader=FileSystemLoader([Path(__file__).parent, STYLE]),
+        autoescape=True,  # reasons and names come from data and people
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "capitalized": capitalized, "sentence": sentence, "moment": words.moment}
+    oldest_first = list(reversed(runs))
+    loss = next((run.loss for run in runs if run.loss), "loss")
+    rows = next((run.rows for run in runs if run.rows), "rows")
+    span = (oldest_first[0].started_at, max(run.ended_at or run.started_at for run in runs))
+    served = [s for s in services(history.events) if s.until is None or s.until >= span[0]]
+    shown = [_shown(history, run, folder) for run in runs]
+    return environment.get_template(TEMPLATE).render(
+        name=history.name,
+        runs=shown,
+        failed=[row for row in shown if row["run"].status == FAILED],
+        alarmed=[row for row in shown if row["run"].alarms],
+        services=list(reversed(served)),
+        loss=loss,
+        rows=rows,
+        span=span,
+        n_registered=sum(run.version is not None for run in runs),
+        champion=history.champion,
+        faults=history.faults,
+        losses_figure=figures.losses(oldest_first, loss, span, f"{capitalized(loss)} of candidate and champion by run")
+        if any(run.candidate_loss is not None for run in runs)
+        else "",
+        services_figure=figures.in_service(served, span, "Versions in service") if served else "",
+        volume_figure=figures.volume(oldest_first, rows, span, f"{capitalized(rows)} that each run has read")
+        if any(run.data for run in runs)
+        else "",
+    )
+
+
+def _shown(history: RunHistory, run: RunEntry, folder: Path) -> dict[str, Any]:
+    """A row of the table of runs."""
+    link, before = history.link(run), history.before(run)
+    if link and "://" not in link:
+        link = os.path.relpath(link, folder)
+    return {
+        "run": run,
+        "link": link,
+        "took": words.lasting(run),
+        "version": words.approval(run, history.approval(run)) if run.version is not None else "–",
+        "changed": changes(before, run) if before else {},
+        "cost": history.cost(run),
+    }
