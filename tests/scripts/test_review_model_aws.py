@@ -176,15 +176,16 @@ def test_a_version_that_cannot_be_the_champion_is_not_approved(cloud: Cloud) -> 
 def test_a_decision_that_another_one_overtakes_is_not_claimed(cloud: Cloud) -> None:
     """Version 1 becomes the champion, and is rejected before the command has looked."""
 
-    def overtake(arn: str) -> None:
-        handle(arn)
+    def overtake(_: str) -> None:
+        """Rejected first: the command looks as soon as it sees the champion."""
         ON_PACKAGE_CHANGE.remove(overtake)
         update(cloud, 1, ModelApprovalStatus="Rejected", ApprovalDescription="no")
+        cloud.client("s3").put_object(Bucket=BUCKET, Key="champion/champion.json", Body=b'{"version": 1}')
 
     ON_PACKAGE_CHANGE.remove(handle)
     ON_PACKAGE_CHANGE.append(overtake)
     try:
-        done = cloud.run("review_model", "approve", "--aws", "--version", "1", "--reason", "x", "--patience", "1")
+        done = cloud.run("review_model", "approve", "--aws", "--version", "1", "--reason", "x", "--patience", "60")
     finally:
         ON_PACKAGE_CHANGE.append(handle)
     assert done.code == 1
