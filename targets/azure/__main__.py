@@ -1,7 +1,7 @@
 """Compile the pipeline jobs of Azure Machine Learning from the committed definitions.
 
 python -m targets.azure compile             writes targets/azure/<workload>.yaml of every workload
-python -m targets.azure compile --check     exit code 1 where one is not current
+python -m targets.azure compile --check     exit code 1 where one that is there is not current
 python -m targets.azure compile --image registry.azurecr.io/retraining-targets@sha256:... --into jobs/
 
 There is no generally available condition: each job starts, reads in the record of the run what was decided, and ends at
@@ -111,7 +111,7 @@ def main() -> None:
 
 
 @main.command("compile")
-@click.option("--check", is_flag=True, help="Write nothing; exit code 1 where a file is not current.")
+@click.option("--check", is_flag=True, help="Write nothing; exit code 1 where a file that is there is not current.")
 @click.option("--image", default=TARGETS_IMAGE, show_default=True, help="Image of the jobs, as the workspace pulls it.")
 @click.option("--compute", default="retraining", show_default=True, help="Name of the compute cluster.")
 @click.option(
@@ -129,7 +129,7 @@ def compile_all(check: bool, image: str, compute: str, folder: str, into: Path) 
         text = text_of(pipeline_job(workload, image=image, compute=compute, folder=folder))
         if not check:
             path.write_text(text, encoding="utf-8")
-        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+        elif path.exists() and path.read_text(encoding="utf-8") != text:
             stale.append(path.name)
     if stale:
         sys.exit(f"targets/azure: {', '.join(stale)} not current: run python -m targets.azure compile")

@@ -33,7 +33,7 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def loaded(root: Path) -> dict[str, Any]:
-    """Every workload's jobs, as azure-ai-ml loads and validates them."""
+    """The committed jobs by workload, as azure-ai-ml loads and validates them."""
     python = root / ".venv-azure" / "bin" / "python"
     if not python.exists():
         pytest.skip("azure-ai-ml is not here: make targets-environments")
@@ -99,8 +99,8 @@ def test_the_committed_jobs_are_current_and_one_that_is_not_is_named(tmp_path: P
     assert (stale.exit_code, "churn.yaml not current" in stale.output) == (1, True)
 
 
-def test_every_workload_is_accepted_by_azures_own_validation(loaded: dict[str, Any]) -> None:
-    assert sorted(loaded) == workload_names()
+def test_every_job_is_accepted_by_azures_own_validation(loaded: dict[str, Any]) -> None:
+    assert set(SMALL) < set(loaded) <= set(workload_names())
     for jobs in loaded.values():
         assert {"prepare", "predict", "train", "evaluate", "quality_gate_failed", "register"} <= set(jobs)
 
