@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from pipeline.contract.workload import read_definition
@@ -63,6 +65,25 @@ def test_compiling_gives_the_committed_files(tmp_path: Path) -> None:
     committed = {path.name: path.read_bytes() for path in HERE.glob("*.yaml")}
     assert {"bike_demand.yaml", "churn.yaml", "nba.yaml"} <= set(committed)
     assert {name: (tmp_path / name).read_bytes() for name in committed} == committed
+
+
+@pytest.mark.parametrize("path", sorted(HERE.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_cluster_understands_what_the_local_runner_does(path: Path) -> None:
+    """A command has placeholders of KFP's launcher only (launcher_v2.go, getPlaceholders); no task may be cached."""
+    pipeline, platform = yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    executors = pipeline["deploymentSpec"]["executors"]
+    known = (
+        r"\{\{\$(\.inputs\.parameters\['\w+'\]|\.(in|out)puts\.artifacts\['\w+'\]\.path|"
+        r"\.outputs\.parameters\['\w+'\]\.output_file)?\}\}"
+    )
+    for executor in executors.values():
+        given = [part for part in executor["container"]["args"] if "{{" in part]
+        assert given
+        assert all(re.fullmatch(known, part) for part in given)
+    dags = [pipeline["root"]["dag"], *(c["dag"] for c in pipeline["components"].values() if "dag" in c)]
+    tasks = [task for dag in dags for task in dag["tasks"].values() if "triggerPolicy" not in task]
+    assert [task["cachingOptions"] for task in tasks] == [{}] * len(executors)
+    assert set(platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]) == set(executors)
 
 
 def step(folder: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
