@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from containers import Nights, every_night, hand_over, write_events
+from containers import CONTAINER_NIGHTS, Nights, hand_over, run_nights, write_events
 
 from pipeline.local.launch.container_runtime import ContainerRuntimeError, image_details, require_container_runtime
 from pipeline.workloads.nba.sample import write as write_sample
@@ -88,14 +88,15 @@ def world(league: Path) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def embedded(world: Path) -> Nights:
     """Every night in child processes; Spark does not start there for a user who has no name."""
-    return every_night(world / "embedded", world / "games", world / "events", by_root=["no-new-data"])
+    return run_nights(world / "embedded", world / "games", world / "events", by_root=["no-new-data"])
 
 
 @pytest.fixture(scope="session")
 def in_containers(world: Path, image: str, spark_image: str) -> Nights:
-    """Every night in containers; the store has characters in its name that a compose file gives a meaning."""
+    """The nights in containers; the store has characters in its name that a compose file gives a meaning."""
     options = ("--docker", "--image", image, "--spark-image", spark_image)
-    return every_night(world / "a store: #1 for $HOME?", world / "games", world / "events", *options)
+    store = world / "a store: #1 for $HOME?"
+    return run_nights(store, world / "games", world / "events", *options, chosen=CONTAINER_NIGHTS)
 
 
 @pytest.fixture()

@@ -27,11 +27,11 @@ DOCKER_SOCKET = Path("/var/run/docker.sock")
 NIGHTS: dict[str, dict[str, str]] = {
     "registered": {},
     "no-new-data": {"AggregateInstanceCount": "2"},
-    "failed": {"ForceTraining": "yes", "MaxLogLoss": "0.5", "EventsPrefix": "none"},
+    "failed": {"ForceTraining": "yes", "MaxDepth": "1", "MaxLogLoss": "0.5", "EventsPrefix": "none"},
     "champion-kept": {"ForceTraining": "yes", "MaxDepth": "1", "EventsPrefix": "none"},
 }
-# Every branch of every condition is taken in these; the last night has none that they have not.
-SDK_NIGHTS = {decision: given for decision, given in NIGHTS.items() if decision != "champion-kept"}
+# The last night's jobs are those of the one before: its other outcome is the runner's, of whatever ran the jobs.
+CONTAINER_NIGHTS = tuple(NIGHTS)[:-1]
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,17 @@ def environment(home: Path) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(root), "HOME": str(home), "AWS_EC2_METADATA_DISABLED": "true"}
 
 
-def every_night(store: Path, games: Path, events: Path, *options: str, by_root: Collection[str] = ()) -> Nights:
+def run_nights(
+    store: Path,
+    games: Path,
+    events: Path,
+    *options: str,
+    chosen: Collection[str] = tuple(NIGHTS),
+    by_root: Collection[str] = (),
+) -> Nights:
     """A run for each night, by somebody who is not root but on some; the first one's version is approved."""
     nights = Nights(store, {}, set())
-    for decision, given in NIGHTS.items():
+    for decision, given in ((name, NIGHTS[name]) for name in chosen):
         played = [] if "EventsPrefix" in given else ["--events", str(events)]
         prefix = [] if decision in by_root else as_somebody()
         parameters = {**given, "TriggerReason": "costs $5 and $HOME"}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from containers import SDK_NIGHTS
+from containers import NIGHTS
 from moto.server import ThreadedMotoServer
 from sagemaker.core.workflow.functions import Join
 from sagemaker.core.workflow.pipeline_context import PipelineSession
@@ -159,7 +159,7 @@ def main() -> None:
     machines = {name: "local" for name in VARIABLES.parameters.defaults if name.endswith("InstanceType")}
     always = json.loads(given) | machines | {"EventsPrefix": "events"}
     results = {}
-    for decision, changed in SDK_NIGHTS.items():
+    for decision, changed in NIGHTS.items():
         results[decision] = one_night(session, s3, always | changed)
         if decision == "registered":
             register(Path(work, "store"), s3, results[decision]["run"])

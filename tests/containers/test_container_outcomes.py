@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from containers import NIGHTS, SDK_NIGHTS, SMALL, Nights, environment, run
+from containers import CONTAINER_NIGHTS, NIGHTS, SMALL, Nights, environment, run
 
 PROGRAM = Path(__file__).with_name("sdk_pipeline.py")
 NO_EVENTS = {"NoAggregate": True, "NoSpark": True}
@@ -67,7 +67,7 @@ def ended(printed: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("decision", NIGHTS)
+@pytest.mark.parametrize("decision", CONTAINER_NIGHTS)
 def test_embedded_and_in_containers(embedded: Nights, in_containers: Nights, decision: str) -> None:
     here, there = embedded.printed[decision], in_containers.printed[decision]
     for printed in (here, there):
@@ -80,7 +80,7 @@ def test_embedded_and_in_containers(embedded: Nights, in_containers: Nights, dec
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("decision", SDK_NIGHTS)
+@pytest.mark.parametrize("decision", NIGHTS)
 def test_under_the_sdks_own_executor(embedded: Nights, under_the_sdk: dict[str, dict[str, Any]], decision: str) -> None:
     """It knows no RegisterModel, and runs one step after another: a failure leaves more of them out."""
     theirs, ours = under_the_sdk[decision], embedded.printed[decision]

@@ -27,7 +27,7 @@ def evaluation_of(store: Path, execution: str) -> dict[str, Any]:
 
 def test_numbers_and_decision_are_those_of_an_embedded_run(embedded: Nights, in_containers: Nights) -> None:
     """Of a night on which a candidate is trained and compared with the champion."""
-    here, there = (nights.printed["champion-kept"] for nights in (embedded, in_containers))
+    here, there = (nights.printed["failed"] for nights in (embedded, in_containers))
     for key in ("decision", "reason", "metrics"):
         assert there[key] == here[key]
     assert there["metrics"]["champion"]["n_rows"] > 0
