@@ -1,4 +1,4 @@
-"""The pipeline's parameters: what whoever starts a run may change, with type, default and meaning.
+"""The pipeline's parameters: what may be changed at the start of a run, with type, default and meaning.
 
 Standard library only: the definition declares them, the help texts and the README's table are made from them.
 """

@@ -78,7 +78,7 @@ def _names(declared: Iterable[Column]) -> list[str]:
 def _exactly(header: Sequence[str], declared: Sequence[Column]) -> dict[str, int]:
     for column in header:
         if column in _names(declared) and header.count(column) > 1:
-            raise BadData(f'column "{column}" stands twice in the header ({listed(header)}); remove one')
+            raise BadData(f'column "{column}" appears twice in the header ({listed(header)}); remove one')
     return {column: header.index(column) for column in _names(declared) if column in header}
 
 

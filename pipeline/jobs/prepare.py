@@ -68,7 +68,7 @@ def parse_arguments(spec: Spec, argv: Sequence[str]) -> argparse.Namespace:
     for name in ("MaxBadRowShare", "MaxBadRowShareOfFile"):
         parser.add_argument(f"--{snake_case(name).replace('_', '-')}", type=float, default=defaults[name])
     parser.add_argument("--min-rows", type=int, default=defaults["MinRows"])
-    parser.add_argument("--min-days-between-trainings", type=int, default=0, help="of runs that nobody asked for")
+    parser.add_argument("--min-days-between-trainings", type=int, default=0, help="of runs that no person started")
     parser.add_argument("--trigger", default="manual", help="what started the run; a schedule and new data wait")
     parser.add_argument("--parameters", nargs="*", default=[], metavar="NAME=VALUE", help="the workload's own")
     parser.add_argument("--training-config", nargs="*", default=[], metavar="NAME=VALUE", help="what Train is told")

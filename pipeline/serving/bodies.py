@@ -98,7 +98,7 @@ def rows_from_csv(body: Body, format: RequestFormat) -> Rows:
     names = [name.strip() for name in header]
     if len(set(names)) != len(names):
         twice = next(name for place, name in enumerate(names) if name in names[:place])
-        raise BadRequestError(f'column "{twice[:LONGEST_VALUE]}" stands twice in the header: remove one')
+        raise BadRequestError(f'column "{twice[:LONGEST_VALUE]}" appears twice in the header: remove one')
     try:
         format.check_columns(names)
     except BadRequestError as error:

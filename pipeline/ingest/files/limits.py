@@ -10,7 +10,7 @@ from typing import Final
 MAX_ROWS: Final = 2_000_000  # of all files: 27 times the reference; reading so many takes about 1 GB
 MAX_COLUMNS: Final = 1_000  # of a file; a box score has a hundred
 MAX_LINE: Final = 131_072  # bytes of a line of CSV, and characters of a field: Python's csv module has the same limit
-MAX_VIOLATIONS: Final = 500_000  # in quarantine.csv: a spreadsheet opens twice as many, nobody reads them
+MAX_VIOLATIONS: Final = 500_000  # in quarantine.csv: a spreadsheet opens twice as many, and no person reads them
 LISTED_OF_TOO_MANY: Final = 100_000  # of them, where there are more; they are refused, whatever the share allowed
 MAX_TEXT_BYTES: Final = 64 << 20  # of all different values together: 300 times the reference; it is copied often
 MAX_BYTES: Final = 256 << 20  # of all files together, unpacked: 85 times the reference

@@ -65,7 +65,7 @@ def test_json_that_is_refused(body: bytes, words: str) -> None:
         (b"\n\n", "the body is empty"),
         (b"2025-03-05,BOS,NYK\n", "the first line of CSV names the columns"),
         (b"date,home_team\n", "no away_team"),
-        (b"date,home_team,away_team,date\n", '"date" stands twice in the header: remove one'),
+        (b"date,home_team,away_team,date\n", '"date" appears twice in the header: remove one'),
         (b"date,home_team,away_team\n2025-03-05,BOS\n", "game 1 has 2 fields, where the header has 3"),
         (b'date,home_team,away_team\n"2025', "the body is not CSV"),
         (b"date,home_team,away_team\n\xff,BOS,NYK\n", "not UTF-8"),

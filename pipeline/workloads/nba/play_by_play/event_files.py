@@ -228,10 +228,10 @@ def _opened(path: Path, name: str) -> Iterator[BinaryIO]:
 
 
 def check_columns(found: Sequence[str], name: str) -> None:
-    """Raise StepError where a column of EVENT_COLUMNS is missing or stands twice; `name` is that of the file."""
+    """Raise StepError where a column of EVENT_COLUMNS is missing or appears twice; `name` is that of the file."""
     for column in n.EVENT_COLUMNS:
         if list(found).count(column) > 1:
-            raise StepError(f'{name}: column "{column}" stands twice ({listed(found)}); remove one')
+            raise StepError(f'{name}: column "{column}" appears twice ({listed(found)}); remove one')
     missing = [column for column in n.EVENT_COLUMNS if column not in found]
     if not missing:
         return

@@ -40,7 +40,7 @@ def join_events(games: pd.DataFrame) -> list[str]:
 
 
 def read_team_games(path: Path) -> pd.DataFrame:
-    """The rows of team_games.csv; raises StepError that says how to make it anew."""
+    """The rows of team_games.csv; raises StepError that says how to make it again."""
     remedy = f"run Aggregate again, or remove {n.TEAM_GAMES_CHANNEL}/{path.name}"
     try:
         found = pd.read_csv(path, dtype={n.DATE: "str", "team": "str", "opponent": "str"})

@@ -189,7 +189,7 @@ def parquet_of(**columns: Any) -> pd.DataFrame:
             "a.parquet: date is a time in UTC (timestamp with time zone), and a day in UTC is often the next local day",
         ),
         ({"a.parquet": parquet_of(team=1.5)}, "a.parquet: team is of type double; write it as text"),
-        ({"a.csv": b"game_id," * 2 + ",".join(nba.EVENT_COLUMNS).encode()}, 'column "game_id" stands twice'),
+        ({"a.csv": b"game_id," * 2 + ",".join(nba.EVENT_COLUMNS).encode()}, 'column "game_id" appears twice'),
         ({"a.csv": ",".join(nba.EVENT_COLUMNS).encode() + b"\n"}, "no game could be counted from 0 event rows"),
     ],
 )

@@ -77,7 +77,7 @@ def typed_frame() -> pd.DataFrame:
         ),
         (
             {"a.csv": HEADER.replace("playoff", "date") + GOOD},
-            'a.csv: column "date" stands twice in the header (date, season, home_team, away_team, home_points, '
+            'a.csv: column "date" appears twice in the header (date, season, home_team, away_team, home_points, '
             "away_points, neutral_site, date); remove one",
         ),
         (
