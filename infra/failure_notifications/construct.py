@@ -74,7 +74,7 @@ class FailureNotifications(Construct):
         alerts.alarm_on(
             "NotificationFailed",
             self.function.metric_errors(period=FIVE_MINUTES, statistic="Sum"),
-            summary="An email about a failed or stopped run could not be sent yet.",
+            summary="An email about a failed or stopped run could not be sent yet, or the history not be written.",
             action=f"Run `python -m scripts.show_execution` for the run's reason. The function's log, {log}, has the "
             "error; it retries each hour.",
         )

@@ -63,7 +63,7 @@ def _listed(summary: Mapping[str, Any], entries: Mapping[str, RunEntry]) -> RunE
     return RunEntry(
         run_id,
         status,
-        summary["StartTime"].timestamp(),
+        (summary.get("StartTime") or datetime.now(UTC)).timestamp(),  # optional in the API: it has just begun
         decision=runs.FAILED.lower() if status == runs.FAILED else None,
         reason=str(summary.get("PipelineExecutionFailureReason") or ""),
     )

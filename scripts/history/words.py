@@ -59,8 +59,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         )
 
 
-def facts(history: RunHistory, run: RunEntry) -> dict[str, str]:
-    """What is known of a run, each in words."""
+def facts(history: RunHistory, run: RunEntry, loss: str) -> dict[str, str]:
+    """What is known of a run, each in words; `loss` is what its losses are called."""
     cost, data = history.cost(run), run.data
     return {
         "status": f"{run.status}{f' in {run.failed_step}' if run.failed_step else ''}",
@@ -69,12 +69,12 @@ def facts(history: RunHistory, run: RunEntry) -> dict[str, str]:
         "started": moment(run.started_at),
         "started by": f"{run.started_by or 'unknown'} (trigger: {run.trigger or 'unknown'})",
         "took": lasting(run),
-        "cost": "nothing at AWS, or unknown" if cost is None else f"${cost:.4f} at most",
+        "cost": "-" if cost is None else f"${cost:.4f} at most",
         "as of": run.as_of_date or "-",
         "data": f"{data.n_rows:,} {run.rows or 'rows'}, {data.first_date} to {data.last_date}" if data else "-",
         "data fingerprint": (data and data.fingerprint) or "-",
         "fingerprint": run.fingerprint or "-",
-        run.loss or "loss": f"candidate {number(run.candidate_loss)}, champion {number(run.champion_loss)}, baseline "
+        loss: f"candidate {number(run.candidate_loss)}, champion {number(run.champion_loss)}, baseline "
         f"{number(run.baseline_loss)}",
         "version": approval(run, history.approval(run)),
         "code": f"{(run.code or '-')[:12]}, git {run.git or 'unknown'}",
@@ -87,7 +87,7 @@ def facts(history: RunHistory, run: RunEntry) -> dict[str, str]:
 def shown(history: RunHistory, run: RunEntry) -> Iterator[str]:
     """A run for people, with what has changed since the run before."""
     yield f"run {run.run_id}"
-    for name, text in facts(history, run).items():
+    for name, text in facts(history, run, run.loss or "loss").items():
         yield f"  {name:<17} {text}"
     before = history.before(run)
     if before:
@@ -97,10 +97,11 @@ def shown(history: RunHistory, run: RunEntry) -> Iterator[str]:
 
 def compared(history: RunHistory, first: RunEntry, second: RunEntry) -> Iterator[str]:
     """Two runs beside each other: where they differ, first the one and then the other."""
-    left, right = facts(history, first), facts(history, second)
+    loss = first.loss or second.loss or "loss"
+    left, right = facts(history, first, loss), facts(history, second, loss)
     yield f"{'':<19} {first.run_id} / {second.run_id}"
-    for name in dict.fromkeys([*left, *right]):
-        one, other = left.get(name, "-"), right.get(name, "-")
+    for name, one in left.items():
+        other = right[name]
         yield f"  {name:<17} {one}" if one == other else f"  {name:<17} {one}\n  {'':<17} {other}"
     yield f"changed from {first.run_id} to {second.run_id}:"
     yield from _changes(first, second)
@@ -110,7 +111,7 @@ def _changes(before: RunEntry, after: RunEntry) -> Iterator[str]:
     found = changes(before, after)
     yield from (f"  {name}: {text}" for name, text in found.items())
     if not found:
-        yield "  nothing that is known: data, code, parameters and definition are the same"
+        yield "  nothing that both know: data, code, parameters, definition"
 
 
 def service_lines(services: Sequence[Service]) -> Iterator[str]:
