@@ -1,4 +1,4 @@
-"""The whole pipeline in one container, night after night, hardened as the manifests of docs/targets.md start it."""
+"""The whole pipeline in one container, run after run, hardened as the manifests of docs/targets.md start it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from containers import SOMEBODY, as_somebody, environment, hand_over, outcome
 from pipeline.contract.code_version import code_version
 from pipeline.workloads.churn.sample import write
 
+pytestmark = pytest.mark.timeout(600)  # whichever test is the first builds the image and waits for the runs
 HARDENED = ["--read-only", "--tmpfs=/tmp", "--network=none", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
 SMALL = {
     "AsOfDate": "2023-10-01",
@@ -45,7 +46,7 @@ class Scheduled:
         return ["docker", "run", "--rm", f"--user={user}:{user}", *HARDENED, *mounts, *run]
 
     def run(self, *, user: int | None = None, **parameters: str) -> subprocess.CompletedProcess[str]:
-        """One night."""
+        """One scheduled run."""
         command = self.command("--json", user=user, **parameters)
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
 
@@ -60,8 +61,8 @@ def scheduled(targets_image: str) -> Iterator[Scheduled]:
 
 
 @pytest.fixture(scope="module")
-def nights(scheduled: Scheduled) -> dict[str, dict[str, Any]]:
-    """What each night printed; the container of the one before them was killed while it trained."""
+def runs(scheduled: Scheduled) -> dict[str, dict[str, Any]]:
+    """What each run printed, by decision; the container of the one before them was killed while it trained."""
     killed = f"retraining-test-killed-{os.getpid()}"
     command = scheduled.command()
     command.insert(2, f"--name={killed}")
@@ -79,10 +80,9 @@ def nights(scheduled: Scheduled) -> dict[str, dict[str, Any]]:
     return {**printed, "champion-kept": outcome(scheduled.run(ForceTraining="yes", MaxDepth="1"))}
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("decision", ["registered", "no-new-data", "failed", "champion-kept"])
-def test_each_night_ends_with_the_decision_of_a_local_run(nights: dict[str, dict[str, Any]], decision: str) -> None:
-    printed = nights[decision]
+def test_each_run_ends_with_the_decision_of_a_local_run(runs: dict[str, dict[str, Any]], decision: str) -> None:
+    printed = runs[decision]
     assert printed["decision"] == decision
     if decision == "failed":
         assert printed["failure"]["step"] == "QualityGateFailed"
@@ -92,22 +92,22 @@ def test_each_night_ends_with_the_decision_of_a_local_run(nights: dict[str, dict
 
 
 def test_a_killed_container_is_in_the_record_and_its_results_are_used(
-    nights: dict[str, dict[str, Any]], scheduled: Scheduled
+    runs: dict[str, dict[str, Any]], scheduled: Scheduled
 ) -> None:
     records = [json.loads(path.read_text()) for path in (scheduled.folder / "store" / "runs").glob("*/run.json")]
-    assert len(records) == len(nights) + 1
+    assert len(records) == len(runs) + 1
     (killed,) = (record for record in records if record["status"] == "Stopped")
     assert {step["reason"] for step in killed["steps"] if step["status"] == "Stopped"} == {"the runner was killed"}
-    assert [step["cached"] for step in nights["registered"]["steps"] if step["name"] == "Prepare"] == [True]
+    assert [step["cached"] for step in runs["registered"]["steps"] if step["name"] == "Prepare"] == [True]
 
 
-def test_the_code_version_is_that_of_this_folder(nights: dict[str, dict[str, Any]], scheduled: Scheduled) -> None:
+def test_the_code_version_is_that_of_this_folder(runs: dict[str, dict[str, Any]], scheduled: Scheduled) -> None:
     version = json.loads((scheduled.folder / "store" / "registry" / "model" / "1.json").read_text())
     assert version["CustomerMetadataProperties"]["code_version"] == code_version("churn")
 
 
 def test_a_store_of_another_user_is_refused_with_path_and_remedy(
-    nights: dict[str, dict[str, Any]], scheduled: Scheduled
+    runs: dict[str, dict[str, Any]], scheduled: Scheduled
 ) -> None:
     owner = (scheduled.folder / "store" / "runs").stat().st_uid
     refused = scheduled.run(user=4242)
