@@ -31,6 +31,7 @@ from pipeline.ingest.values import day_of, given, reader_of
 FIRST_TIME: Final = pd.Timestamp("1900-01-01")
 YEARS_BY_DEFAULT: Final = np.timedelta64(3653, "D")
 MAX_SHARE_BY_DEFAULT: Final = 0.01  # of the rows; where more are so old, they are history
+ENOUGH_LABELS: Final = 100  # fewer may be alike by chance
 _LOOSE_ID: Final = re.compile(r"^0+(?=[0-9])|(?<=[0-9])\.0+$")
 CLOCKS_SET_BACK: Final = "; write times that clocks show twice with their offset from UTC"
 
@@ -74,6 +75,7 @@ def load(spec: Spec, request: LoadRequest, rules: Sequence[RowRule] = ()) -> Val
             f"{request.min_rows:,}; {later}add older files, or lower MinRows",
             quarantine,
         )
+    _refuse_one_label(spec, rows[TARGET].dropna(), quarantine)
     return ValidatedRows(
         rows=rows,
         quarantine=quarantine,
@@ -88,6 +90,16 @@ def load(spec: Spec, request: LoadRequest, rules: Sequence[RowRule] = ()) -> Val
         days_without_label=tuple(day[due].astype(object)),
         notes=((f"{spec.rows} from {request.as_of} on, which are not used: {n_hidden:,}",) if n_hidden else ()),
     )
+
+
+def _refuse_one_label(spec: Spec, labels: pd.Series[Any], quarantine: pd.DataFrame) -> None:
+    if len(labels) >= ENOUGH_LABELS and labels.nunique() == 1:
+        name = spec.name_of("target")
+        raise BadData(
+            f"{name} is {labels.iloc[0]:g} in all of {len(labels):,} {spec.rows}, so that there is nothing to predict; "
+            f"correct {name}, or add rows with another one",
+            quarantine,
+        )
 
 
 def results(rows: pd.DataFrame) -> pa.Table:

@@ -194,6 +194,14 @@ def test_rows_that_are_all_to_come_are_the_cause_that_is_named(read: Read) -> No
         read({"a.csv": "\n".join([HEADER, *(row.replace("2025-", "2026-") for row in lines(40))])})
 
 
+def test_labels_that_are_all_one_are_the_cause_that_is_named(read: Read) -> None:
+    same = [row[:-1] + "0" for row in lines()]
+    with pytest.raises(
+        BadData, match=r"^paid is 0 in all of 200 bills, so that there is nothing to predict; correct paid"
+    ):
+        read({"a.csv": "\n".join([HEADER, *same])})
+
+
 def test_a_target_of_one_letter_is_read(read: Read) -> None:
     found = read({"a.csv": "\n".join([HEADER, *(row[:-1] + "nY"[int(row[-1])] for row in lines(8))])})
     assert found.rows[TARGET].tolist() == [0, 1] * 4
