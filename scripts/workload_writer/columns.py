@@ -122,8 +122,14 @@ def feature_column(values: Values, days: NDArray[np.datetime64], *, required: bo
     if number := _number(values, days):
         return replace(column, type=number.type, low=number.low, high=number.high)
     if len(words) <= min(CATEGORIES, len(values.codes) / ROWS_A_CATEGORY):
-        return replace(column, type="category", values=tuple(words))
+        return _in_two_cases(words) or replace(column, type="category", values=tuple(words))
     return _unlike_any(values)
+
+
+def _in_two_cases(words: list[str]) -> str:
+    first = {word.casefold(): word for word in reversed(words)}
+    twice = next((word for word in words if first[word.casefold()] != word), "")
+    return twice and f'"{first[twice.casefold()]}" and "{twice}" differ in case alone: write each word in one way'
 
 
 def _unlike_any(values: Values) -> str:

@@ -99,7 +99,7 @@ def infer(options: Options, today: date) -> Inferred:
         for name in names:
             if name not in {options.id, options.time, options.target, *unused}:
                 found = feature_column(values[name], days, required=name in everywhere)
-                if isinstance(found, str) and name == options.group:
+                if isinstance(found, str) and name and name == options.group:
                     found = Column(name, role="group", type="text", missing=not values[name].given_rows.all())
                 if isinstance(found, str):
                     unused[name] = found

@@ -122,3 +122,11 @@ def test_a_target_with_a_decimal_comma_is_said_to_be_one() -> None:
     texts = Values.of("size", pd.Series(["1,5", "2,25", "3,0"], dtype="category"))
     with pytest.raises(Refusal, match='--target size: numbers with a decimal comma, such as "1,5": write a point'):
         target_column(texts, np.zeros(3, dtype="datetime64[D]"), None)
+
+
+def test_words_in_two_cases_are_no_category_and_a_column_without_a_name_is_no_group(tmp_path: Path) -> None:
+    rows = churn_rows(500)
+    upper = rows.assign(plan=[word.upper() if row % 3 else word for row, word in enumerate(rows["plan"])])
+    found = of_churn(tmp_path, upper.rename(columns={"country": ""}))
+    assert found.unused["plan"] == '"BASIC" and "basic" differ in case alone: write each word in one way'
+    assert found.unused[""] == "no name that a feature can have: rename it"
