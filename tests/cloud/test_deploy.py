@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import time
 import zipfile
 from io import BytesIO
@@ -16,6 +17,7 @@ from deployments import ACCOUNT, IMAGE, SETTINGS, STACK, Cdk, Deployed
 
 from pipeline.contract.code_version import code_version
 from pipeline.contract.workload import load_spec
+from scripts import change_report
 
 pytestmark = pytest.mark.timeout(600)  # a deploy is in it
 
@@ -189,6 +191,21 @@ def test_buckets_keep_versions_and_refuse_the_public_and_plain_http(deployed: De
 
 def test_a_second_deploy_changes_nothing(root: Path, cdk: Cdk, deployed: Deployed) -> None:
     assert "(no changes)" in cdk.deploy(root)
+
+
+def test_the_report_of_a_change_says_what_a_deploy_would_change(
+    root: Path, cdk: Cdk, deployed: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in deployed.account.environment.items():
+        monkeypatch.setenv(name, value)
+    changed = shutil.copytree(cdk.assembly(root), tmp_path / "changed")
+    (template,) = changed.glob("*.template.json")
+    template.write_text(template.read_text("utf-8").replace("cron(30 4 * * ? *)", "cron(30 5 * * ? *)"), "utf-8")
+    same, other = (change_report.resources(["--app", str(folder)]) for folder in (cdk.assembly(root), changed))
+    assert (same.done, other.done) == (True, True), same.text + other.text
+    assert "There were no differences" in same.text
+    assert "[~] AWS::Scheduler::Schedule" in other.text
+    assert "[+] cron(30 5 * * ? *)" in other.text
 
 
 def test_a_new_definition_is_a_new_version(root: Path, deployed: Deployed, redeployed: Path, name: str) -> None:
