@@ -7,6 +7,7 @@ from constructs import Construct
 
 from infra.alarms.alerts import Alerts
 from infra.alarms.budget import Budget
+from infra.alarms.chat_channels import ChatChannels
 from infra.alarms.dashboard import Dashboard
 from infra.alarms.monitor import MonitorAlarms
 from infra.alarms.run_alarms import RunAlarms
@@ -74,6 +75,7 @@ class RetrainingStack(cdk.Stack):
             approval=approval,
             triggers=triggers,
         )
+        ChatChannels(self, "ChatChannels", settings=settings, topics=[alerts.topic, approval.approvers_topic])
         serving = None
         if settings.serving != "off":
             serving = Endpoint(

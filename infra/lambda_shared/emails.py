@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from infra.lambda_shared.console import s3_object
 from infra.lambda_shared.environment import Environment
+from infra.lambda_shared.notifications import MESSAGE_BYTES, Facts, NotificationType
 from pipeline.contract import names as c
 from pipeline.contract.metrics import decimal, signed
 
 # docs.aws.amazon.com/sns/latest/api/API_Publish.html
 _SUBJECT_LENGTH: Final = 99  # ASCII without control characters, fewer than 100 characters
-_MESSAGE_BYTES: Final = 256 * 1024 - 2048  # of UTF-8, attributes and subject included
 
 
 @dataclass(frozen=True)
 class Email:
-    """A subject and a plain text."""
+    """A subject and a plain text, and the same for programs; two of the same text are the same email."""
 
     subject: str
     text: str
+    facts: Facts | None = field(default=None, compare=False)
 
 
 def sns_subject(text: str) -> str:
@@ -33,7 +34,7 @@ def sns_subject(text: str) -> str:
 def sns_message(text: str) -> str:
     """The text, cut where SNS would refuse it."""
     encoded = text.encode(errors="replace")
-    return text if len(encoded) <= _MESSAGE_BYTES else encoded[:_MESSAGE_BYTES].decode(errors="ignore") + "\n(cut)\n"
+    return text if len(encoded) <= MESSAGE_BYTES else encoded[:MESSAGE_BYTES].decode(errors="ignore") + "\n(cut)\n"
 
 
 def approval_notice(
@@ -67,7 +68,19 @@ def approval_notice(
     ]
     loss = str(known.get("primary_metric", "loss")).replace("_", " ")
     title = f"[{environment.pipeline}] version {version} waits for approval: {loss} {_number(known.get('loss'))}"
-    return Email(title, "\n".join(lines) + "\n")
+    facts = Facts(
+        type=NotificationType.VERSION_WAITING,
+        pipeline=environment.pipeline,
+        reason=str((evaluation or {}).get("reason") or package.get("ModelPackageDescription") or "a new version"),
+        run=str(known.get("execution", "")),
+        version=version,
+        trigger=str(known.get("trigger", "")),
+        links={"report": s3_object(environment.region, environment.partition, known["report"])}
+        if known.get("report")
+        else {},
+        next_steps=[_command(verb, version, environment) for verb in ("approve", "reject")],
+    )
+    return Email(title, "\n".join(lines) + "\n", facts)
 
 
 _LINEAGE: Final = ("trigger", "execution", "as_of_date", "fingerprint", "git_revision", "definition_hash", "image")
@@ -84,6 +97,13 @@ def withdrawal_notice(version: int, environment: Environment) -> Email:
         f"  python -m scripts.review_model list {_options(environment)}\n"
         "To approve a version:\n"
         f'  python -m scripts.review_model approve --version N --reason "..." {_options(environment)}\n',
+        Facts(
+            type=NotificationType.NO_CHAMPION,
+            pipeline=environment.pipeline,
+            reason=f"version {version} is no longer approved, and no other version is approved",
+            version=version,
+            next_steps=[f"python -m scripts.review_model list {_options(environment)}"],
+        ),
     )
 
 
@@ -96,6 +116,12 @@ def problem_notice(text: str, environment: Environment) -> Email:
         f"  python -m scripts.review_model list {_options(environment)}\n"
         "To reject a version:\n"
         f'  python -m scripts.review_model reject --version N --reason "..." {_options(environment)}\n',
+        Facts(
+            type=NotificationType.REGISTRY_PROBLEM,
+            pipeline=environment.pipeline,
+            reason=text,
+            next_steps=[f"python -m scripts.review_model list {_options(environment)}"],
+        ),
     )
 
 

@@ -17,12 +17,13 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 from infra.lambda_shared.bucket import Bucket, S3Object
 from infra.lambda_shared.clients import Boto3Client
 from infra.lambda_shared.emails import Email, sns_message, sns_subject
+from infra.lambda_shared.notifications import for_each_protocol, notification
 
 # A claim is another's until it is older than an invocation can be (the functions time out after two minutes).
 CLAIM_SECONDS: Final = 300
@@ -32,13 +33,21 @@ _LONGEST_PAUSE: Final = 8.0
 
 @dataclass(frozen=True)
 class Notice:
-    """An email to be sent, and who is sending it."""
+    """An email to be sent with its twin (none in an older notice), and who is sending it."""
 
     topic: str
     subject: str
     text: str
     claim: str = ""
     claimed_at: float = 0.0
+    twin: str = ""
+
+
+def publish(client: Boto3Client, notice: Notice) -> None:
+    """One Publish for all: the text to email addresses, the twin to every other subscriber."""
+    twin = notice.twin
+    message = {"Message": for_each_protocol(notice.text, twin), "MessageStructure": "json"} if twin else {}
+    client.publish(**{"TopicArn": notice.topic, "Subject": notice.subject, "Message": notice.text, **message})
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,9 @@ class Outbox:
 
     def record(self, name: str, topic: str, email: Email) -> None:
         """Keep an email to be sent, unless one of that name was recorded before."""
-        notice = Notice(topic, sns_subject(email.subject), sns_message(email.text))
+        subject = sns_subject(email.subject)
+        twin = notification(subject, email.facts) if email.facts else ""
+        notice = Notice(topic, subject, sns_message(email.text), twin=twin)
         self.bucket.write(self.prefix + name, _text(notice), over=S3Object(None, None))
 
     def names(self, prefix: str = "") -> dict[str, bool]:
@@ -80,11 +91,11 @@ class Outbox:
         notice = _parse(stored)
         if notice is None or self._claimed_by_another(notice):
             return False
-        claimed = Notice(notice.topic, notice.subject, notice.text, self.claim, self.clock())
+        claimed = replace(notice, claim=self.claim, claimed_at=self.clock())
         if not self.bucket.write(key, _text(claimed), over=stored):
             return False
         try:
-            self.client.publish(TopicArn=notice.topic, Subject=notice.subject, Message=notice.text)
+            publish(self.client, notice)
         except Exception:
             self._release(key, notice)
             raise
@@ -97,7 +108,7 @@ class Outbox:
 
     def _release(self, key: str, notice: Notice) -> None:
         """So that the next invocation need not wait for the claim to age; where this fails, it waits."""
-        free = Notice(notice.topic, notice.subject, notice.text)
+        free = replace(notice, claim="", claimed_at=0.0)
         try:
             self.bucket.put(key, _text(free))
         except Exception as error:  # the first one is raised

@@ -71,6 +71,19 @@ class Settings:
         "",
         "who answers for the model, in model cards; without it, the workload's",
     )
+    alert_endpoints: tuple[str, ...] = _setting(
+        rule.list_of(rule.matching(rule.ENDPOINT, rule.ENDPOINTS)),
+        (),
+        "HTTPS addresses and ARNs of SQS queues that get each email and alarm as JSON (docs/emails.md)",
+    )
+    slack: Mapping[str, str] = _setting(
+        rule.ids(rule.SLACK), {}, "Slack channel that shows them: workspace=T...,channel=C..."
+    )
+    microsoft_teams: Mapping[str, str] = _setting(
+        rule.ids(rule.MICROSOFT_TEAMS),
+        {},
+        "Microsoft Teams channel that shows them, by the ids of its link: tenant=...,group=...,channel=19%3A...",
+    )
     schedule: str = _setting(rule.schedule, "cron(0 9 * * ? *)", "schedule of the runs, in `time_zone`")
     time_zone: str = _setting(
         rule.time_zone, "", "time zone of the schedule and of the rows' days (IANA name); without it, the workload's"

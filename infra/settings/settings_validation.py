@@ -35,6 +35,26 @@ LOG_RETENTION_DAYS: Final = (
 )
 # docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariantServerlessConfig.html
 SERVERLESS_MEMORY_MB: Final = (1024, 2048, 3072, 4096, 5120, 6144)
+# An address with a name and a password would be a secret in the template.
+ENDPOINT: Final = r"https://[\w.-]+(:\d{1,5})?(/[^\s@]*)?|arn:aws[a-z-]*:sqs:[a-z0-9-]+:[0-9]{12}:[\w-]{1,80}"
+ENDPOINTS: Final = "an address such as https://events.example.com/alerts, or arn:aws:sqs:us-east-1:111122223333:alerts"
+# Of the service's model of chatbot; each with an example.
+_UUID: Final = (
+    "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}",
+    "an id such as 1a2b3c4d-1111-2222-3333-1a2b3c4d5e6f",
+)
+SLACK: Final = {
+    "workspace": ("T[0-9A-Z]{1,254}", "the id of a workspace such as T0123ABCD"),
+    "channel": ("[CG][A-Z0-9]{1,254}", "the id of a channel such as C0123ABCD, not its name"),
+}
+MICROSOFT_TEAMS: Final = {
+    "tenant": _UUID,
+    "group": _UUID,
+    "channel": (
+        "[A-Za-z0-9_=+/.,-]*%3[aA][A-Za-z0-9_=+/.,-]*%40[A-Za-z0-9_=+/.,-]*",
+        "the id in the channel's link, such as 19%3Aab12cd34%40thread.tacv2",
+    ),
+}
 _TYPE: Final = "InstanceType"
 _COUNT: Final = "InstanceCount"
 _DATA_LIMITS: Final = ("MaxBadRowShare", "MaxBadRowShareOfFile", "MinRows")
@@ -232,6 +252,22 @@ def mapping(value: object) -> dict[str, Any]:
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise SettingError(f"each name once, not {twice} twice")
     return {name.strip(): item.strip() for name, _, item in parts}
+
+
+def ids(patterns: Mapping[str, tuple[str, str]]) -> Reader[dict[str, str]]:
+    """All of some ids, each of which matches its pattern in full; or none."""
+
+    def read(value: object) -> dict[str, str]:
+        found = {name: str(item) for name, item in mapping(value).items()}
+        if found and found.keys() != patterns.keys():
+            raise SettingError(f"all of {', '.join(patterns)} and nothing else")
+        for name, item in found.items():
+            pattern, example = patterns[name]
+            if not re.fullmatch(pattern, item):
+                raise SettingError(f"{example} for {name}, not {item!r}")
+        return found
+
+    return read
 
 
 def tags(value: object) -> dict[str, str]:

@@ -40,6 +40,8 @@ FREE: Final = {
     "AWS::Logs::MetricFilter": "its metrics are counted",
     "AWS::S3::Bucket": "what it holds is counted",
     "AWS::Budgets::Budget": "a budget that only notifies is free",
+    "AWS::Chatbot::SlackChannelConfiguration": "notifications in chats are free",
+    "AWS::Chatbot::MicrosoftTeamsChannelConfiguration": "notifications in chats are free",
     "AWS::CDK::Metadata": "not a resource",
 }
 _FUNCTION: Final = "AWS::Lambda::Function"

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from infra.lambda_shared.emails import Email
 from infra.lambda_shared.environment import OUTBOX_PREFIX, RUNS_OUTBOX_PREFIX, SERVING_OUTBOX_PREFIX
+from infra.lambda_shared.notifications import Facts, NotificationType, notification
+from infra.lambda_shared.outbox import Notice, publish
 from scripts.deployment.check_result import FAILED, OK, WARNING, CheckResult
 from scripts.deployment.deployed_environment import DeployedEnvironment
 
@@ -68,7 +70,8 @@ def subscriptions(environment: DeployedEnvironment) -> Iterator[CheckResult]:
                 FAILED,
                 f"{', '.join(pending)} has not confirmed, so no email about {what} arrives",
                 f"follow the link in AWS's email (valid for 3 days; a new one: aws sns subscribe --topic-arn {topic} "
-                f"--protocol email --notification-endpoint {pending[0]} --region {environment.deployed.region})",
+                f"--protocol {'https' if '://' in pending[0] else 'email'} --notification-endpoint {pending[0]} "
+                f"--region {environment.deployed.region})",
             )
         elif not confirmed:
             yield CheckResult(
@@ -94,7 +97,9 @@ def send(environment: DeployedEnvironment) -> Iterator[CheckResult]:
         approvers = _FOR_APPROVERS in email.subject
         topic = environment.outputs["ApproversTopic" if approvers else "AlertsTopic"]
         now = datetime.now(UTC)
-        client.publish(TopicArn=topic, Subject=f"{_MARK} {email.subject}"[:SUBJECT_LIMIT], Message=_marked(email, now))
+        subject = f"{_MARK} {email.subject}"[:SUBJECT_LIMIT]
+        facts = Facts(type=NotificationType.TEST, pipeline=environment.name, reason="a test: no action is needed")
+        publish(client, Notice(topic, subject, _marked(email, now), twin=notification(subject, facts)))
         to = "approvers" if approvers else "alerts"
         yield CheckResult("test email", OK, f'sent {now:%H:%M:%S} UTC to {to}: "{_MARK} {email.subject}"')
 

@@ -162,30 +162,34 @@ class Deployed:
 
 @dataclass(frozen=True)
 class Mailbox:
-    """A subscriber: a queue that a topic sends to, as it sends to a person's mail address."""
+    """A person's inbox, or with `protocol="sqs"` a queue that gets what programs get."""
 
     client: Any
     url: str
 
     @classmethod
-    def subscribe(cls, account: Account, topic: str, name: str) -> Mailbox:
+    def subscribe(cls, account: Account, topic: str, name: str, protocol: str = "email") -> Mailbox:
         """A new subscriber."""
         sqs = account.client("sqs")
         url = sqs.create_queue(QueueName=name)["QueueUrl"]
-        account.client("sns").subscribe(
-            TopicArn=topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
-        )
+        sns, address = account.client("sns"), f"{name}@example.com"
+        if protocol == "email":
+            sns.subscribe(TopicArn=topic, Protocol="email", Endpoint=address)
+            sns.confirm_subscription(TopicArn=topic, Token=address)
+        else:
+            queue, raw = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}", {"RawMessageDelivery": "true"}
+            sns.subscribe(TopicArn=topic, Protocol=protocol, Endpoint=queue, Attributes=raw)
         return cls(sqs, url)
 
-    def read(self) -> dict[str, str] | None:
+    def read(self) -> dict[str, Any] | None:
         """The next mail, with `Subject` and `Message`; None when there is none."""
         for message in self.client.receive_message(QueueUrl=self.url).get("Messages", []):
             self.client.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
-            mail: dict[str, str] = json.loads(message["Body"])
+            mail: dict[str, Any] = json.loads(message["Body"])
             return mail
         return None
 
-    def wait(self) -> dict[str, str]:
+    def wait(self) -> dict[str, Any]:
         """The next mail, as soon as it is there."""
         return eventually(self.read)
 

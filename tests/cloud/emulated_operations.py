@@ -1,7 +1,7 @@
 """Teaches moto what operators look at, as a new account shows it.
 
 - SNS: the subscription of an email address waits until its link is followed (ConfirmSubscription, whose token here is
-  the address)
+  the address); the emails to one that is confirmed are in the queue named before its @
 - Service Quotas: the instances of SageMaker that a new account may have; a request for more is granted at once
 - ECR: the address of a layer, which here is an object of the bucket LAYERS
 """
@@ -11,11 +11,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.ecr.responses import ECRResponse
 from moto.servicequotas.responses import ServiceQuotasResponse
+from moto.sns.models import Subscription
 from moto.sns.responses import SNSResponse
+from moto.sqs.models import sqs_backends
 
 LAYERS = "ecr-layers"
 PENDING = "PendingConfirmation"
@@ -34,6 +37,8 @@ def teach() -> None:
     _list_by_topic = SNSResponse.list_subscriptions_by_topic
     SNSResponse.list_subscriptions_by_topic = lambda self: _as_pending(self, _list_by_topic)
     SNSResponse.confirm_subscription = _confirm
+    _publish = Subscription.publish
+    Subscription.publish = lambda self, *given, **named: _deliver(self, _publish, *given, **named)
     ServiceQuotasResponse.list_aws_default_service_quotas = lambda self: _quotas(QUOTAS)
     ServiceQuotasResponse.list_service_quotas = lambda self: _quotas(QUOTAS | _granted)
     ServiceQuotasResponse.request_service_quota_increase = _grant
@@ -53,6 +58,16 @@ def _as_pending(self: SNSResponse, original: Callable[[SNSResponse], ActionResul
         for s in answer.result["Subscriptions"]
     ]
     return answer
+
+
+def _deliver(self: Subscription, original: Callable[..., None], message: str, *given: str, **named: Any) -> None:
+    queues = sqs_backends[self.account_id][self.arn.split(":")[3]]
+    inbox = self.endpoint.partition("@")[0]
+    if self.protocol != "email":
+        original(self, message, *given, **named)
+    elif self.arn in _confirmed and inbox in queues.queues:
+        text = self._parse_message_structure(message, "email") if named.get("message_structure") == "json" else message
+        queues.send_message(inbox, json.dumps({"Subject": named["subject"], "Message": text}))
 
 
 def _confirm(self: SNSResponse) -> ActionResult:

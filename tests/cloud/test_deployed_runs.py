@@ -152,6 +152,7 @@ def gate_failed(root: Path, arn: str) -> dict[str, Any]:
 def test_a_failed_step_ends_as_the_documented_email_however_often_it_is_told(
     root: Path, deployed: Deployed, mailbox: Mailbox, name: str
 ) -> None:
+    pager = Mailbox.subscribe(deployed.account, deployed.outputs["AlertsTopic"], f"pager-{name}", protocol="sqs")
     arn = scheduled_run(deployed)
     event = recorded(root, "step_failed_processing", arn) if name == "Prepare" else gate_failed(root, arn)
     if name == "Prepare":
@@ -164,6 +165,10 @@ def test_a_failed_step_ends_as_the_documented_email_however_often_it_is_told(
     mails = {text.strip() for text in re.findall(r"```text\n(.*?)```", documented, re.DOTALL)}
     assert f"Subject: {mail['Subject']}\n\n{mail['Message'].strip()}" in mails
     assert mailbox.read() is None
+    context = pager.wait()["metadata"]["additionalContext"]
+    assert (context["type"], context["run"], context["step"]) == ("step-failed", arn, name)
+    assert context["reason"] in mail["Message"]
+    assert pager.read() is None
 
 
 def test_success_sends_no_email_and_a_stopped_run_one(root: Path, deployed: Deployed, mailbox: Mailbox) -> None:

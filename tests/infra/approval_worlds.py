@@ -359,8 +359,9 @@ class MemoryWorld(World):
         self.store(Key, self.objects[CopySource["Key"]][0])
 
     @_call
-    def publish(self, *, TopicArn: str, Subject: str, Message: str) -> None:  # noqa: N803
-        self.mails.append((TopicArn, Subject, Message))
+    def publish(self, *, TopicArn: str, Subject: str, Message: str, MessageStructure: str = "") -> None:  # noqa: N803
+        text = json.loads(Message)["email"] if MessageStructure == "json" else Message
+        self.mails.append((TopicArn, Subject, text))
 
     @_call
     def delete_object(self, *, Key: str, **_: Any) -> None:  # noqa: N803
@@ -443,7 +444,11 @@ class MotoWorld(World):
     def mails(self) -> list[tuple[str, str, str]]:
         """Topic, subject, text."""
         topics = sns_backends[ACCOUNT][REGION].topics
-        return [(arn, sent[2], sent[1]) for arn in (ALERTS, APPROVERS) for sent in topics[arn].sent_notifications]
+        return [
+            (arn, sent[2], json.loads(sent[1])["email"])
+            for arn in (ALERTS, APPROVERS)
+            for sent in topics[arn].sent_notifications
+        ]
 
 
 def _seen(world: Any, pointer: bytes) -> tuple[int | None, int | None, bytes | None]:

@@ -122,7 +122,7 @@ class Account:
         sent = sns_backends[ACCOUNT][REGION].topics[ALERTS].sent_notifications
         before = len(sent)
         handler.handler(event, SimpleNamespace(aws_request_id="r", invoked_function_arn=FUNCTION))
-        return [(notice[2], notice[1]) for notice in sent[before:]]
+        return [(notice[2], json.loads(notice[1])["email"]) for notice in sent[before:]]
 
 
 @pytest.fixture

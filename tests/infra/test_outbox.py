@@ -196,7 +196,7 @@ def test_a_claim_is_its_own_among_retries_and_none_without_a_name() -> None:
 def test_a_notice_is_recorded_as_sns_takes_it_below_its_prefix() -> None:
     world = MemoryWorld()
     outbox(world).record("a", ALERTS, Email("two\nlines", "text"))
-    notice = {"topic": ALERTS, "subject": "two?lines", "text": "text", "claim": "", "claimed_at": 0.0}
+    notice = {"topic": ALERTS, "subject": "two?lines", "text": "text", "claim": "", "claimed_at": 0.0, "twin": ""}
     assert (world.read("outbox/registry/a") or b"").decode() == json.dumps(notice, indent=1)
     assert outbox(world).deliver() == 1
     assert world.mails == [(ALERTS, "two?lines", "text")]

@@ -23,6 +23,7 @@ from infra.lambda_shared import cloudformation
 from infra.lambda_shared.bucket import Bucket
 from infra.lambda_shared.emails import Email
 from infra.lambda_shared.environment import SERVING_OUTBOX_PREFIX, LambdaContext
+from infra.lambda_shared.notifications import Facts, NotificationType
 from infra.lambda_shared.outbox import Services
 
 
@@ -92,4 +93,11 @@ def failure_notice(failure: EndpointFailure) -> Email:
         f"  python -m scripts.review_model list --aws --pipeline {desired.settings.pipeline}\n"
         "To retry this one at the next hourly check:\n"
         f"  aws s3 rm s3://{desired.settings.bucket}/{ATTEMPT}\n",
+        Facts(
+            type=NotificationType.ENDPOINT_FAILED,
+            pipeline=desired.settings.pipeline,
+            reason=f"{now} {endpoint.reason or ''}".strip(),
+            version=version,
+            next_steps=[f"python -m scripts.review_model list --aws --pipeline {desired.settings.pipeline}"],
+        ),
     )

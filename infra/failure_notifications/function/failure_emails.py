@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from infra.lambda_shared.console import console, job_log
 from infra.lambda_shared.emails import Email
+from infra.lambda_shared.notifications import Facts, NotificationType
 
 _JOBS: Final = {  # kind in the step's metadata -> (page of the console, log group)
     "ProcessingJob": ("processing-jobs", "/aws/sagemaker/ProcessingJobs"),
@@ -80,7 +81,8 @@ def step_failed(run: Run, step: Mapping[str, Any], reason: str, trigger: str) ->
             "Resume from this step, with the same data and definition, when the run has ended:",
             f"  aws sagemaker retry-pipeline-execution --region {run.region} --pipeline-execution-arn {run.arn}",
         ]
-    return Email(run.title(what), "\n".join(lines) + "\n")
+    facts = _facts(NotificationType.STEP_FAILED, run, reason or _NO_REASON, trigger, step=name, job=job, logs=log)
+    return Email(run.title(what), "\n".join(lines) + "\n", facts)
 
 
 def run_failed(run: Run, trigger: str) -> Email:
@@ -94,7 +96,8 @@ def run_failed(run: Run, trigger: str) -> Email:
         *_when(run, trigger, "Failed "),
         *_next_steps(run, "a run failed"),
     ]
-    return Email(run.title("a run failed"), "\n".join(lines) + "\n")
+    facts = _facts(NotificationType.RUN_FAILED, run, run.reason or _NO_REASON, trigger)
+    return Email(run.title("a run failed"), "\n".join(lines) + "\n", facts)
 
 
 def run_stopped(run: Run, trigger: str) -> Email:
@@ -106,7 +109,22 @@ def run_stopped(run: Run, trigger: str) -> Email:
         *_when(run, trigger, "Stopped"),
         *_next_steps(run, "a run was stopped"),
     ]
-    return Email(run.title("a run was stopped"), "\n".join(lines) + "\n")
+    facts = _facts(NotificationType.RUN_STOPPED, run, "stopped before its end", trigger)
+    return Email(run.title("a run was stopped"), "\n".join(lines) + "\n", facts)
+
+
+def _facts(kind: NotificationType, run: Run, reason: str, trigger: str, step: str = "", **links: str) -> Facts:
+    """Of any email about a run."""
+    return Facts(
+        type=kind,
+        pipeline=run.pipeline,
+        reason=reason,
+        run=run.arn,
+        step=step,
+        trigger=trigger,
+        links={**links, "dashboard": _dashboard(run)},
+        next_steps=[f"python -m scripts.show_execution {run.arn}"],
+    )
 
 
 def _when(run: Run, trigger: str, ended: str) -> list[str]:
@@ -120,15 +138,19 @@ def _when(run: Run, trigger: str, ended: str) -> list[str]:
 
 def _next_steps(run: Run, what: str) -> list[str]:
     """Links and commands; `what` is a heading of the runbook."""
-    dashboard = f"cloudwatch/home?region={run.region}#dashboards/dashboard/{run.pipeline}"
     return [
         f"Run            {run.arn}",
-        f"Dashboard      {console(run.region, run.partition, dashboard)}",
+        f"Dashboard      {_dashboard(run)}",
         "",
         f'What to do:    docs/runbook.md, "{what}"',
         f"Details:       python -m scripts.show_execution {run.arn}",
         f"Run again:     python -m scripts.start_execution --pipeline {run.pipeline} --region {run.region}",
     ]
+
+
+def _dashboard(run: Run) -> str:
+    where = f"cloudwatch/home?region={run.region}#dashboards/dashboard/{run.pipeline}"
+    return console(run.region, run.partition, where)
 
 
 def _links(run: Run, step: Mapping[str, Any]) -> tuple[str, str]:
