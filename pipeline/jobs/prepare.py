@@ -43,7 +43,7 @@ from pipeline.contract.container import (
 from pipeline.contract.parameters import parameters_of, snake_case
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import Workload, current_workload
-from pipeline.evaluation.news import Tonight, judge_news, read_last_evaluated, read_last_registered
+from pipeline.evaluation.retrain_decision import Tonight, judge_news, read_last_evaluated, read_last_registered
 from pipeline.ingest.quarantine import BadData, count_rules
 from pipeline.ingest.row_counts import took_no_part
 from pipeline.ingest.spreadsheet_text import safe_columns

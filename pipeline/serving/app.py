@@ -18,9 +18,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pipeline.contract.reasons import printable
-from pipeline.serving.bodies import CSV, JSON, READERS, WRITERS
-from pipeline.serving.forecaster import Forecaster
+from pipeline.serving.predictor import Forecaster
 from pipeline.serving.requests import BadRequestError, TooManyRowsError
+from pipeline.serving.serialization import CSV, JSON, READERS, WRITERS
 
 # SageMaker passes no more on to a real-time endpoint, and 4 MB to a serverless one.
 MAX_BODY_BYTES: Final = 6 * 1024 * 1024

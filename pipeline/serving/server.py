@@ -24,7 +24,7 @@ from pipeline.contract import names as c
 from pipeline.contract.container import StepError, base_dir
 from pipeline.serving.app import make_app
 from pipeline.serving.connections import KEEP_ALIVE_SECONDS, LimitedConnection
-from pipeline.serving.forecaster import load_forecaster
+from pipeline.serving.predictor import load_forecaster
 
 PORT_VARIABLE: Final = "SAGEMAKER_BIND_TO_PORT"  # set where several containers share a network
 DEFAULT_PORT: Final = 8080

@@ -35,7 +35,7 @@ from pipeline.contract.container import StepError
 from pipeline.contract.reasons import readable
 from pipeline.local.store.store_errors import StoreError
 from pipeline.serving.app import make_app
-from pipeline.serving.forecaster import Forecaster, load_forecaster
+from pipeline.serving.predictor import Forecaster, load_forecaster
 from pipeline.serving.requests import BadRequestError
 from pipeline.workloads.nba.game_data.games import BadData
 

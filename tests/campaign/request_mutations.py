@@ -14,7 +14,7 @@ from typing import Any
 from damage import any_damage
 from written_games import AS_OF, cleaned, read_day, read_flag, read_season, read_team
 
-from pipeline.serving.bodies import CSV, JSON
+from pipeline.serving.serialization import CSV, JSON
 
 COLUMNS = ("game_id", "date", "season", "home_team", "away_team", "neutral_site", "playoff")
 Game = dict[str, Any]

@@ -31,8 +31,8 @@ from pipeline.contract.container import StepError
 from pipeline.contract.feature_layout import FeatureTables
 from pipeline.evaluation.metrics import row_losses
 from pipeline.ingest.validated import rows_digest
-from pipeline.serving.bodies import JSON, READERS
 from pipeline.serving.requests import BadRequestError
+from pipeline.serving.serialization import JSON, READERS
 from pipeline.training.artifact import read_artifact, write_artifact
 from pipeline.training.model import predict, predict_quantiles
 from pipeline.training.training_sets import feature_matrix

@@ -31,7 +31,7 @@ from pipeline.ingest.validated import LoadRequest, ValidatedRows
 from pipeline.jobs import evaluate, prepare
 from pipeline.jobs.prepare import own_parameters
 from pipeline.jobs.train import train
-from pipeline.serving.forecaster import Forecaster
+from pipeline.serving.predictor import Forecaster
 from pipeline.training.artifact import Artifact, write_artifact
 from pipeline.training.distributed.cluster import Cluster
 

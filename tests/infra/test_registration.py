@@ -18,7 +18,7 @@ from moto import mock_aws
 from sagemaker_emulation import REGION, taught
 
 from pipeline.contract.workload import load_spec
-from pipeline.evaluation.news import News, Tonight, judge_news, read_last_evaluated, read_last_registered
+from pipeline.evaluation.retrain_decision import News, Tonight, judge_news, read_last_evaluated, read_last_registered
 
 HOURLY = {"source": "aws.events", "detail-type": "Scheduled Event", "time": "2025-03-01T07:00:00Z", "detail": {}}
 PENDING = "PendingManualApproval"

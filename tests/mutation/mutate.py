@@ -31,7 +31,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
         "tests/pipeline/contract/test_registration_rule.py",
     ),
     "pipeline/evaluation/evaluation.py": ("tests/pipeline/evaluation/test_evaluation_numbers.py",),
-    "pipeline/evaluation/news.py": ("tests/pipeline/evaluation/test_news.py",),
+    "pipeline/evaluation/retrain_decision.py": ("tests/pipeline/evaluation/test_retrain_decision.py",),
     "pipeline/local/store/registry.py": ("tests/pipeline/local/test_local_registry.py",),
     "pipeline/local/store/local_champion.py": ("tests/pipeline/local/test_local_champion.py",),
     "infra/approval/function/handler.py": (

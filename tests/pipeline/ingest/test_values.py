@@ -13,7 +13,7 @@ from pipeline.contract.spec import Column
 from pipeline.ingest.values import MISSING, flag_of, given, reader_of, whole_number
 from pipeline.serving.requests import BadRequestError
 from pipeline.workloads.nba.game_data.games import ValidatedGames
-from pipeline.workloads.nba.serving.asked_games import Calendar, check_games
+from pipeline.workloads.nba.serving.requested_games import Calendar, check_games
 from pipeline.workloads.nba.serving.teams import Teams
 
 Load = Callable[..., ValidatedGames]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline.serving.app import make_app
-from pipeline.workloads.nba.serving.asked_games import FORMAT
+from pipeline.workloads.nba.serving.requested_games import FORMAT
 
 BODY = b'{"games": [{"date": "2025-03-05", "home_team": "BOS", "away_team": "NYK"}]}'
 

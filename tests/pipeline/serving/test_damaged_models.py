@@ -20,7 +20,7 @@ from trained_models import answers, write_good_model
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
 from pipeline.local.run.staging import pack
-from pipeline.serving.forecaster import load_forecaster
+from pipeline.serving.predictor import load_forecaster
 from pipeline.training.artifact import read_artifact
 from pipeline.training.champion import load_champion
 from pipeline.training.model_files import sha256_of, write_digests

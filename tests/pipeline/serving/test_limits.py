@@ -24,14 +24,14 @@ from trained_models import SAMPLE_AS_OF, trained
 
 from pipeline.local.run.staging import pack
 from pipeline.serving.app import make_app
-from pipeline.serving.bodies import rows_from_csv, rows_from_json
 from pipeline.serving.connections import LimitedConnection
-from pipeline.serving.forecaster import Answer
+from pipeline.serving.predictor import Answer
 from pipeline.serving.requests import BadRequestError, TooManyRowsError
+from pipeline.serving.serialization import rows_from_csv, rows_from_json
 from pipeline.training.artifact import write_artifact
 from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.sample import write as write_sample
-from pipeline.workloads.nba.serving.asked_games import FORMAT
+from pipeline.workloads.nba.serving.requested_games import FORMAT
 
 HEADER = b"date,home_team,away_team\n"
 GAME = {"date": "2025-03-20", "home_team": "SIM01", "away_team": "SIM02"}

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pipeline.contract import names as c
 from pipeline.local.run.staging import pack
-from pipeline.serving.forecaster import load_forecaster
+from pipeline.serving.predictor import load_forecaster
 from pipeline.training.artifact import Artifact, ModelCard, write_artifact
 from pipeline.training.model import Hyperparameters, fit
 from pipeline.training.walk_forward import feature_matrix

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.serving.bodies import answer_as_csv, answer_as_json, rows_from_csv, rows_from_json
-from pipeline.serving.forecaster import Answer
+from pipeline.serving.predictor import Answer
 from pipeline.serving.requests import BadRequestError
-from pipeline.workloads.nba.serving.asked_games import FORMAT
+from pipeline.serving.serialization import answer_as_csv, answer_as_json, rows_from_csv, rows_from_json
+from pipeline.workloads.nba.serving.requested_games import FORMAT
 
 ROWS = [{"date": "2025-03-05", "home_team": "BOS", "away_team": "NYK"}] * 2
 

@@ -18,7 +18,7 @@ from trained_models import SAMPLE_AS_OF, matrix, trained
 
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
-from pipeline.serving.forecaster import Forecaster, load_forecaster
+from pipeline.serving.predictor import Forecaster, load_forecaster
 from pipeline.serving.requests import BadRequestError
 from pipeline.training.artifact import Artifact, write_artifact
 from pipeline.training.model import predict

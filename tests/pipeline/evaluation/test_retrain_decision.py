@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.contract.container import StepError
 from pipeline.contract.workload import load_spec
-from pipeline.evaluation.news import Tonight, judge_news, read_last_evaluated, read_last_registered
+from pipeline.evaluation.retrain_decision import Tonight, judge_news, read_last_evaluated, read_last_registered
 from pipeline.jobs.limits import default_limits
 
 NBA = load_spec("nba")

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.serving.requests import BadRequestError
 from pipeline.workloads.nba.game_data.franchise_spans import CodeSpan
-from pipeline.workloads.nba.serving.asked_games import AskedGame, Calendar, check_games
+from pipeline.workloads.nba.serving.requested_games import AskedGame, Calendar, check_games
 from pipeline.workloads.nba.serving.teams import Teams, UnknownTeamError
 
 SPANS = (

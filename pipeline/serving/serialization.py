@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pipeline.contract import names as c
-from pipeline.serving.forecaster import Answer
+from pipeline.serving.predictor import Answer
 from pipeline.serving.requests import LONGEST_VALUE, BadRequestError, Problems, RequestFormat, TooManyRowsError
 
 JSON: Final = "application/json"
