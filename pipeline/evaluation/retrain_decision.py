@@ -1,4 +1,4 @@
-"""Whether tonight's rows, training config and code are trained on: against the last evaluated candidate."""
+"""Whether a run's rows, training config and code are trained on: against the last evaluated candidate."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ def read_last_registered(folder: Path) -> dict[str, Any] | None:
 
 
 @dataclass(frozen=True)
-class News:
-    """Whether to train tonight, and why (not)."""
+class RetrainDecision:
+    """Whether to train, and why (not)."""
 
     train: bool
     reason: str
 
 
 @dataclass(frozen=True)
-class Tonight:
-    """What a run of this night has to go by, beside the last-evaluated record."""
+class RetrainInputs:
+    """What a run has to go by, beside the last-evaluated record."""
 
     facts: Mapping[str, str]  # as_of_date, fingerprint, training_config_fingerprint
     champion: bool  # whether a version is in use
@@ -58,48 +58,52 @@ class Tonight:
     spec: Spec
 
 
-def judge_news(last: Mapping[str, Any], registered: Mapping[str, Any] | None, tonight: Tonight) -> News:
-    """New rows are trained on at once, but for a run that nobody asked for while the last training is recent.
+def should_retrain(
+    last: Mapping[str, Any], registered: Mapping[str, Any] | None, inputs: RetrainInputs
+) -> RetrainDecision:
+    """New rows are trained on at once, but for an automatic run while the last training is recent.
 
     `last` is last_evaluated.json, `registered` registered.json. The last candidate counts only if what was decided
     about it has been done, and would be decided again: one that was to be registered, but is not in the registry, and
-    one that tonight's limits would let pass are trained again. A failure that stays is part of the reason.
+    one that the run's limits would let pass are trained again. A failure that stays is part of the reason.
     """
-    facts, rows = tonight.facts, tonight.spec.rows
+    facts, rows = inputs.facts, inputs.spec.rows
     if is_unregistered(last, registered):
-        return News(True, "the last candidate was to be registered, but the registry does not have it")
+        return RetrainDecision(True, "the last candidate was to be registered, but the registry does not have it")
     if last["fingerprint"] == facts["fingerprint"]:
-        if _would_register(last, tonight):
-            return News(True, f"the last candidate was not registered ({last['reason']}), but would be today")
-        return News(
+        if _would_register(last, inputs):
+            return RetrainDecision(
+                True, f"the last candidate was not registered ({last['reason']}), but would be today"
+            )
+        return RetrainDecision(
             False, f"{rows}, training config and code are those of the last evaluated candidate{_failure(last)}"
         )
     last_day = last.get("as_of_date")
     days = (
-        (date.fromisoformat(facts["as_of_date"]) - date.fromisoformat(last_day)).days if last_day else tonight.min_days
+        (date.fromisoformat(facts["as_of_date"]) - date.fromisoformat(last_day)).days if last_day else inputs.min_days
     )
     new_config = last.get("training_config_fingerprint") != facts["training_config_fingerprint"]
     due = training_is_due(
-        no_champion=not tonight.champion,
-        urgent=tonight.trigger not in AUTOMATIC or new_config,
+        no_champion=not inputs.champion,
+        urgent=inputs.trigger not in AUTOMATIC or new_config,
         days_since_training=days,
-        min_days=tonight.min_days,
+        min_days=inputs.min_days,
     )
     if due:
-        return News(True, "training config or code is new" if new_config else f"{rows} are new")
-    return News(
+        return RetrainDecision(True, "training config or code is new" if new_config else f"{rows} are new")
+    return RetrainDecision(
         False,
-        f"{rows} are new, but the last training was {days} day(s) ago, and a run started by {tonight.trigger} waits "
-        f"{tonight.min_days} (MinDaysBetweenTrainings){_failure(last)}",
+        f"{rows} are new, but the last training was {days} day(s) ago, and a run started by {inputs.trigger} waits "
+        f"{inputs.min_days} (MinDaysBetweenTrainings){_failure(last)}",
     )
 
 
-def _would_register(last: Mapping[str, Any], tonight: Tonight) -> bool:
+def _would_register(last: Mapping[str, Any], inputs: RetrainInputs) -> bool:
     """Whether the last candidate, which was not registered, would be: by other limits, or without a champion."""
     if last.get("decision") not in (c.FAILED, c.CHAMPION_KEPT):
         return False
-    comparison = last["comparison"] if tonight.champion else {**last["comparison"], "champion_exists": c.NO}
-    return gates.decide(tonight.spec, {**last, "comparison": comparison}, tonight.limits) == c.REGISTERED
+    comparison = last["comparison"] if inputs.champion else {**last["comparison"], "champion_exists": c.NO}
+    return gates.decide(inputs.spec, {**last, "comparison": comparison}, inputs.limits) == c.REGISTERED
 
 
 def _failure(last: Mapping[str, Any]) -> str:

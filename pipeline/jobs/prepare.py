@@ -43,7 +43,12 @@ from pipeline.contract.container import (
 from pipeline.contract.parameters import parameters_of, snake_case
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import Workload, current_workload
-from pipeline.evaluation.retrain_decision import Tonight, judge_news, read_last_evaluated, read_last_registered
+from pipeline.evaluation.retrain_decision import (
+    RetrainInputs,
+    read_last_evaluated,
+    read_last_registered,
+    should_retrain,
+)
 from pipeline.ingest.quarantine import BadData, count_rules
 from pipeline.ingest.row_counts import took_no_part
 from pipeline.ingest.spreadsheet_text import safe_columns
@@ -213,7 +218,7 @@ def main(argv: Sequence[str]) -> None:
         "label_delay_days": str(spec.label_delay_days),
     }
     last = read_last_evaluated(processing_input(c.EVALUATED_CHANNEL))
-    tonight = Tonight(
+    retrain_inputs = RetrainInputs(
         facts,
         champion=read_metadata(processing_input(c.CHAMPION_CHANNEL))["version"] is not None,
         trigger=arguments.trigger,
@@ -221,7 +226,7 @@ def main(argv: Sequence[str]) -> None:
         limits=parse_limits(spec, arguments.limits),
         spec=spec,
     )
-    news = judge_news(last, read_last_registered(processing_input(c.EVALUATED_CHANNEL)), tonight)
+    retrain = should_retrain(last, read_last_registered(processing_input(c.EVALUATED_CHANNEL)), retrain_inputs)
     features = processing_output(c.FEATURES_CHANNEL)
     write_features(features / c.FEATURES_FILE, tables.labelled, facts)
     if tables.state:
@@ -232,8 +237,8 @@ def main(argv: Sequence[str]) -> None:
     data["notes"] += workload.data.join_inputs(validated.rows)
     own = workload.data.summary(validated.rows, tables.labelled)
     prepared: dict[str, Any] = {
-        "has_new_data": c.YES if news.train else c.NO,
-        "reason": news.reason,
+        "has_new_data": c.YES if retrain.train else c.NO,
+        "reason": retrain.reason,
         **facts,
         "data_fingerprint": rows,
         "code_version": code_version(),
@@ -247,7 +252,7 @@ def main(argv: Sequence[str]) -> None:
     )
     sys.stderr.write(
         f"{data['n_labelled']:,} {spec.rows} to {data['last_labelled_date']}, {data['n_upcoming']:,} upcoming, "
-        f"{data['n_bad_rows']:,} bad rows; {news.reason}\n"
+        f"{data['n_bad_rows']:,} bad rows; {retrain.reason}\n"
         + (f"took no part: {data['took_no_part']}\n" if data["took_no_part"] else "")
     )
 

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pipeline.contract.reasons import printable
-from pipeline.serving.predictor import Forecaster
+from pipeline.serving.predictor import Predictor
 from pipeline.serving.requests import BadRequestError, TooManyRowsError
 from pipeline.serving.serialization import CSV, JSON, READERS, WRITERS
 
@@ -31,9 +31,9 @@ _THREADS: Final = 2
 _LARGE_BYTES: Final = 64 * 1024
 
 
-def make_app(forecaster: Forecaster, *, max_body_bytes: int = MAX_BODY_BYTES) -> Starlette:
-    """The two routes over a forecaster. Every refusal is a JSON object with the reason under `error`."""
-    format = forecaster.requests.format
+def make_app(predictor: Predictor, *, max_body_bytes: int = MAX_BODY_BYTES) -> Starlette:
+    """The two routes over a predictor. Every refusal is a JSON object with the reason under `error`."""
+    format = predictor.requests.format
     small, large = anyio.CapacityLimiter(_THREADS), anyio.CapacityLimiter(1)
 
     async def ping(request: Request) -> Response:
@@ -47,7 +47,7 @@ def make_app(forecaster: Forecaster, *, max_body_bytes: int = MAX_BODY_BYTES) ->
         body = await _body(request, max_body_bytes)
 
         def work() -> bytes:
-            return WRITERS[answer_type](forecaster.answer(read(body, format)), format)
+            return WRITERS[answer_type](predictor.answer(read(body, format)), format)
 
         # Small ones too: computed in the event loop, they would queue up behind each other while a batch is computed.
         threads = large if len(body) > _LARGE_BYTES else small

@@ -33,7 +33,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Forecaster:
+class Predictor:
     """Answers requests; has no state that an answer would change, so any number of threads may ask at once."""
 
     artifact: Artifact
@@ -69,8 +69,8 @@ class Forecaster:
         self.answer(self.requests.warm_up())
 
 
-def load_forecaster(model: Path, version: str, stale_after_days: int) -> Forecaster:
+def load_predictor(model: Path, version: str, stale_after_days: int) -> Predictor:
     """From a folder with an unpacked model, or from model.tar.gz; raises StepError for one that cannot be served."""
     if not model.exists():
         raise StepError(f"there is no model at {model}: give --model FOLDER, or the path of a model.tar.gz")
-    return Forecaster(read_artifact(model), version, stale_after_days)
+    return Predictor(read_artifact(model), version, stale_after_days)

@@ -24,7 +24,7 @@ from pipeline.contract import names as c
 from pipeline.contract.container import StepError, base_dir
 from pipeline.serving.app import make_app
 from pipeline.serving.connections import KEEP_ALIVE_SECONDS, LimitedConnection
-from pipeline.serving.predictor import load_forecaster
+from pipeline.serving.predictor import load_predictor
 
 PORT_VARIABLE: Final = "SAGEMAKER_BIND_TO_PORT"  # set where several containers share a network
 DEFAULT_PORT: Final = 8080
@@ -67,19 +67,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
-        forecaster = load_forecaster(arguments.model, arguments.version, arguments.stale_after_days)
-        forecaster.warm_up()
+        predictor = load_predictor(arguments.model, arguments.version, arguments.stale_after_days)
+        predictor.warm_up()
     except StepError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     sys.stderr.write(
-        f"model version {forecaster.version}, state of {forecaster.requests.state_date}; listening on "
+        f"model version {predictor.version}, state of {predictor.requests.state_date}; listening on "
         f"{arguments.host}:{arguments.port}\n"
     )
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.freeze()  # what is loaded stays: to look through it for garbage takes 50 ms, and a request would wait
     uvicorn.run(
-        make_app(forecaster),
+        make_app(predictor),
         host=arguments.host,
         port=arguments.port,
         http=LimitedConnection,

@@ -35,7 +35,7 @@ from pipeline.contract.container import StepError
 from pipeline.contract.reasons import readable
 from pipeline.local.store.store_errors import StoreError
 from pipeline.serving.app import make_app
-from pipeline.serving.predictor import Forecaster, load_forecaster
+from pipeline.serving.predictor import Predictor, load_predictor
 from pipeline.serving.requests import BadRequestError
 from pipeline.workloads.nba.game_data.games import BadData
 
@@ -116,8 +116,8 @@ def same_answers(path: Path, right: Any) -> Outcome:
 # --- requests ---------------------------------------------------------------------------------------------------------
 def requests(seed: int, rounds: int, folder: Path) -> Iterator[Case]:
     """Requests to the server's own application, without a network."""
-    forecaster = load_forecaster(good_model(folder) / "good", "1", 7)
-    app = make_app(forecaster)
+    predictor = load_predictor(good_model(folder) / "good", "1", 7)
+    app = make_app(predictor)
     with ThreadPoolExecutor(1) as apart:  # a browser of another test may keep a loop in this thread
         for number in range(rounds * REQUESTS_OF_A_KIND):
             for kind in request_mutations.KINDS:
@@ -126,7 +126,7 @@ def requests(seed: int, rounds: int, folder: Path) -> Iterator[Case]:
                 yield classify(
                     name,
                     lambda made=made: judge_answer(
-                        made, *apart.submit(asyncio.run, post(app, made)).result(), forecaster
+                        made, *apart.submit(asyncio.run, post(app, made)).result(), predictor
                     ),
                     (BadRequestError,),
                     must_be_read=kind == "no change",
@@ -149,7 +149,7 @@ async def post(app: Starlette, made: request_mutations.Question) -> tuple[int, b
     return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
 
 
-def judge_answer(made: request_mutations.Question, status: int, body: bytes, forecaster: Forecaster) -> Outcome:
+def judge_answer(made: request_mutations.Question, status: int, body: bytes, predictor: Predictor) -> Outcome:
     """A refusal is raised; an answer is what the model says of the games that the body asks for."""
     if status != 200:
         raise BadRequestError(json.loads(body)["error"])
@@ -158,7 +158,7 @@ def judge_answer(made: request_mutations.Question, status: int, body: bytes, for
         raise SilentlyWrongError(f"answers what is no question: {made.body[:300]!r}")
     rows = json.loads(body)["predictions"] if body.startswith(b"{") else csv.DictReader(io.StringIO(body.decode()))
     found = [float(row["home_win_probability"]) for row in rows]
-    right = forecaster.answer(games).predictions.tolist()
+    right = predictor.answer(games).predictions.tolist()
     if found != right:
         raise SilentlyWrongError(f"answers {found} and not {right} to {made.body[:300]!r}")
     return Outcome.RIGHT

@@ -176,9 +176,9 @@ def served_predictions_equal_the_batch(s: Subject) -> None:
 def answers(s: Subject, ids: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     """Predictions by column of the rows, from a body of JSON."""
     try:
-        format = s.forecaster.requests.format
+        format = s.predictor.requests.format
         rows = requests_of(s, ids, (*format.required, *format.optional))
-        answer = s.forecaster.answer(READERS[JSON](bytearray(json.dumps({s.spec.rows: rows}).encode()), format))
+        answer = s.predictor.answer(READERS[JSON](bytearray(json.dumps({s.spec.rows: rows}).encode()), format))
     except (StepError, BadRequestError) as error:
         s.fail("serving.py", f"the upcoming {s.spec.rows} cannot be served: {error}")
     return {s.spec.prediction: answer.predictions, **answer.quantiles}

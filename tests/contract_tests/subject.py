@@ -31,7 +31,7 @@ from pipeline.ingest.validated import LoadRequest, ValidatedRows
 from pipeline.jobs import evaluate, prepare
 from pipeline.jobs.prepare import own_parameters
 from pipeline.jobs.train import train
-from pipeline.serving.predictor import Forecaster
+from pipeline.serving.predictor import Predictor
 from pipeline.training.artifact import Artifact, write_artifact
 from pipeline.training.distributed.cluster import Cluster
 
@@ -181,8 +181,8 @@ class Subject:
         return found
 
     @cached_property
-    def forecaster(self) -> Forecaster:
-        return Forecaster(self.artifact, "1", 7, workload=self.workload)
+    def predictor(self) -> Predictor:
+        return Predictor(self.artifact, "1", 7, workload=self.workload)
 
     @cached_property
     def results(self) -> pa.Table:

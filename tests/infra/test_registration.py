@@ -18,7 +18,13 @@ from moto import mock_aws
 from sagemaker_emulation import REGION, taught
 
 from pipeline.contract.workload import load_spec
-from pipeline.evaluation.retrain_decision import News, Tonight, judge_news, read_last_evaluated, read_last_registered
+from pipeline.evaluation.retrain_decision import (
+    RetrainDecision,
+    RetrainInputs,
+    read_last_evaluated,
+    read_last_registered,
+    should_retrain,
+)
 
 HOURLY = {"source": "aws.events", "detail-type": "Scheduled Event", "time": "2025-03-01T07:00:00Z", "detail": {}}
 PENDING = "PendingManualApproval"
@@ -48,14 +54,16 @@ def evaluate(world: MotoWorld, fingerprint: str, decision: str = "registered") -
     world.store("evaluated/last_evaluated.json", json.dumps(last_evaluated).encode())
 
 
-def next_night(world: MotoWorld, folder: Path, fingerprint: str) -> News:
+def next_night(world: MotoWorld, folder: Path, fingerprint: str) -> RetrainDecision:
     """What Prepare decides on the same games, with the bucket's evaluated/ as its input."""
     for key in world.objects:
         if key.startswith("evaluated/"):
             (folder / key.removeprefix("evaluated/")).write_bytes(world.read(key) or b"")
     facts = {"fingerprint": fingerprint, "training_config_fingerprint": "training_config", "as_of_date": "2025-03-02"}
-    tonight = Tonight(facts, champion=False, trigger="schedule", min_days=30, limits={}, spec=load_spec("nba"))
-    return judge_news(read_last_evaluated(folder), read_last_registered(folder), tonight)
+    retrain_inputs = RetrainInputs(
+        facts, champion=False, trigger="schedule", min_days=30, limits={}, spec=load_spec("nba")
+    )
+    return should_retrain(read_last_evaluated(folder), read_last_registered(folder), retrain_inputs)
 
 
 def register(world: MotoWorld, version: int, **metadata: str) -> None:
@@ -73,7 +81,7 @@ def test_a_candidate_that_the_registry_refused_is_found_again(world: MotoWorld, 
     for _ in range(2):  # however often the function is called, there is nothing to note
         world.deliver(HOURLY)
     assert "evaluated/registered.json" not in world.objects
-    assert next_night(world, tmp_path, "games1") == News(True, LOST)
+    assert next_night(world, tmp_path, "games1") == RetrainDecision(True, LOST)
     register(world, 1)
     world.deliver(world.notice(1))
     assert json.loads(world.read("evaluated/registered.json") or b"") == {
@@ -82,7 +90,7 @@ def test_a_candidate_that_the_registry_refused_is_found_again(world: MotoWorld, 
         "model_package_arn": world.notice(1)["detail"]["ModelPackageArn"],
     }
     again = next_night(world, tmp_path, "games1")
-    assert again == News(False, "games, training config and code are those of the last evaluated candidate")
+    assert again == RetrainDecision(False, "games, training config and code are those of the last evaluated candidate")
 
 
 def test_the_hourly_check_makes_up_for_a_lost_notice(world: MotoWorld, tmp_path: Path) -> None:
@@ -90,7 +98,7 @@ def test_the_hourly_check_makes_up_for_a_lost_notice(world: MotoWorld, tmp_path:
         register(world, version)
     evaluate(world, "games13")
     world.deliver(HOURLY)
-    assert next_night(world, tmp_path, "games13") == News(True, LOST)
+    assert next_night(world, tmp_path, "games13") == RetrainDecision(True, LOST)
     register(world, 13)
     world.deliver(HOURLY)
     assert not next_night(world, tmp_path, "games13").train
@@ -102,7 +110,7 @@ def test_the_registration_before_says_nothing_about_this_one(world: MotoWorld, t
     world.deliver(world.notice(1))
     evaluate(world, "games2")
     world.deliver(world.notice(1))  # delivered twice
-    assert next_night(world, tmp_path, "games2") == News(True, LOST)
+    assert next_night(world, tmp_path, "games2") == RetrainDecision(True, LOST)
     register(world, 2)
     world.deliver(world.notice(2))
     world.deliver(world.notice(1))
@@ -113,7 +121,7 @@ def test_an_unreadable_note_is_written_again(world: MotoWorld, tmp_path: Path) -
     evaluate(world, "games1")
     register(world, 1)
     world.store("evaluated/registered.json", b"{")
-    assert next_night(world, tmp_path, "games1") == News(True, LOST)
+    assert next_night(world, tmp_path, "games1") == RetrainDecision(True, LOST)
     world.deliver(HOURLY)
     assert not next_night(world, tmp_path, "games1").train
 

@@ -10,7 +10,12 @@ import pytest
 
 from pipeline.contract.container import StepError
 from pipeline.contract.workload import load_spec
-from pipeline.evaluation.retrain_decision import Tonight, judge_news, read_last_evaluated, read_last_registered
+from pipeline.evaluation.retrain_decision import (
+    RetrainInputs,
+    read_last_evaluated,
+    read_last_registered,
+    should_retrain,
+)
 from pipeline.jobs.limits import default_limits
 
 NBA = load_spec("nba")
@@ -40,8 +45,8 @@ FAILED = {"decision": "failed", "reason": "log loss 0.62 is above the limit 0.6 
 LOST = "was to be registered, but the registry does not have it"
 
 
-def tonight(**changed: Any) -> Tonight:
-    return Tonight(
+def tonight(**changed: Any) -> RetrainInputs:
+    return RetrainInputs(
         **{
             "facts": FACTS,
             "champion": True,
@@ -72,9 +77,9 @@ def tonight(**changed: Any) -> Tonight:
 def test_who_waits_for_the_next_training(
     last_evaluated: dict[str, Any], champion: bool, trigger: str, train: bool, reason: str
 ) -> None:
-    news = judge_news(last_evaluated, None, tonight(champion=champion, trigger=trigger))
-    assert news.train is train
-    assert reason in news.reason
+    decision = should_retrain(last_evaluated, None, tonight(champion=champion, trigger=trigger))
+    assert decision.train is train
+    assert reason in decision.reason
 
 
 @pytest.mark.parametrize(
@@ -90,18 +95,18 @@ def test_who_waits_for_the_next_training(
 def test_a_candidate_whose_registration_failed_does_not_count(
     last_evaluated: dict[str, Any], registered: dict[str, Any] | None, train: bool, reason: str
 ) -> None:
-    news = judge_news(last_evaluated, registered, tonight())
-    assert news.train is train
-    assert reason in news.reason
+    decision = should_retrain(last_evaluated, registered, tonight())
+    assert decision.train is train
+    assert reason in decision.reason
 
 
 def test_a_candidate_below_the_limits_is_not_trained_again_but_not_hidden_either() -> None:
     strict = LIMITS | {"MaxLogLoss": 0.6}
     for last_evaluated, words in ((SAME | FAILED, "of the last evaluated candidate"), (LAST | FAILED, "waits 30")):
-        news = judge_news(last_evaluated, None, tonight(limits=strict))
-        assert news.train is False
-        assert words in news.reason
-        assert news.reason.endswith(
+        decision = should_retrain(last_evaluated, None, tonight(limits=strict))
+        assert decision.train is False
+        assert words in decision.reason
+        assert decision.reason.endswith(
             "; that one, of 2025-02-10, was below the quality limits: log loss 0.62 is above the limit 0.6 (MaxLogLoss)"
         )
 
@@ -120,25 +125,25 @@ def test_a_candidate_below_the_limits_is_not_trained_again_but_not_hidden_either
 def test_a_candidate_that_would_pass_today_is_trained_again(
     last_evaluated: dict[str, Any], changed: dict[str, Any]
 ) -> None:
-    news = judge_news(last_evaluated, None, tonight(**changed))
-    assert news.train is True
-    assert news.reason == f"the last candidate was not registered ({last_evaluated['reason']}), but would be today"
+    decision = should_retrain(last_evaluated, None, tonight(**changed))
+    assert decision.train is True
+    assert decision.reason == f"the last candidate was not registered ({last_evaluated['reason']}), but would be today"
 
 
 @pytest.mark.parametrize(("days", "train"), [(29, False), (30, True)])
 def test_a_day_makes_the_difference(days: int, train: bool) -> None:
     same = SAME | {"comparison": GOOD["comparison"] | {"champion_age_days": days}}
-    assert judge_news(same, None, tonight()).train is train, "old enough to be replaced by an equal"
+    assert should_retrain(same, None, tonight()).train is train, "old enough to be replaced by an equal"
     last = LAST | {"as_of_date": str(date(2025, 3, 1) - timedelta(days))}
-    assert judge_news(last, None, tonight()).train is train, "long enough ago"
+    assert should_retrain(last, None, tonight()).train is train, "long enough ago"
 
 
 def test_reasons_in_full() -> None:
     assert (
-        judge_news(SAME, None, tonight()).reason
+        should_retrain(SAME, None, tonight()).reason
         == "games, training config and code are those of the last evaluated candidate"
     )
-    assert judge_news(LAST, None, tonight()).reason == (
+    assert should_retrain(LAST, None, tonight()).reason == (
         "games are new, but the last training was 19 day(s) ago, and a run started by schedule waits "
         "30 (MinDaysBetweenTrainings)"
     )

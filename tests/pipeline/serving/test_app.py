@@ -17,7 +17,7 @@ BODY = b'{"games": [{"date": "2025-03-05", "home_team": "BOS", "away_team": "NYK
 
 
 class Broken:
-    """A forecaster with a defect."""
+    """A predictor with a defect."""
 
     requests = SimpleNamespace(format=FORMAT)
 

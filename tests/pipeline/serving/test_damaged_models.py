@@ -20,7 +20,7 @@ from trained_models import answers, write_good_model
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
 from pipeline.local.run.staging import pack
-from pipeline.serving.predictor import load_forecaster
+from pipeline.serving.predictor import load_predictor
 from pipeline.training.artifact import read_artifact
 from pipeline.training.champion import load_champion
 from pipeline.training.model_files import sha256_of, write_digests
@@ -78,10 +78,10 @@ def test_damaged_files_of_an_unpacked_model(model: Path, tmp_path: Path, name: s
         (tmp_path / "model" / name).write_bytes(data)
         if data != good:
             with pytest.raises(StepError, match=rf"({name}|{c.DIGESTS_FILE})"):
-                load_forecaster(tmp_path / "model", "1", 7)
+                load_predictor(tmp_path / "model", "1", 7)
     (tmp_path / "model" / name).unlink()
     with pytest.raises(StepError, match=rf"no {name} in it"):
-        load_forecaster(tmp_path / "model", "1", 7)
+        load_predictor(tmp_path / "model", "1", 7)
     for other in FILES:
         (tmp_path / "model" / name).write_bytes((model / "good" / other).read_bytes())
         assert (other == name) is (outcome(tmp_path / "model", answers(model / "good")) == "intact")
@@ -92,7 +92,7 @@ def test_names_in_damaged_digests_reach_no_terminal_as_they_are(model: Path, tmp
     sums = (model / "good" / c.DIGESTS_FILE).read_text().replace(c.STATE_FILE, "state\x1b[2J")
     (tmp_path / "model" / c.DIGESTS_FILE).write_text(sums)
     with pytest.raises(StepError, match=r"no state\\x1b\[2J in it"):
-        load_forecaster(tmp_path / "model", "1", 7)
+        load_predictor(tmp_path / "model", "1", 7)
 
 
 def archive(path: Path, members: list[tuple[tarfile.TarInfo, bytes]]) -> Path:

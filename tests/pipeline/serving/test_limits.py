@@ -176,7 +176,7 @@ class Quick(LimitedConnection):
 
 
 class Long:
-    """A forecaster whose answer is long."""
+    """A predictor whose answer is long."""
 
     requests = SimpleNamespace(format=FORMAT)
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pipeline.contract import names as c
 from pipeline.local.run.staging import pack
-from pipeline.serving.predictor import load_forecaster
+from pipeline.serving.predictor import load_predictor
 from pipeline.training.artifact import Artifact, ModelCard, write_artifact
 from pipeline.training.model import Hyperparameters, fit
 from pipeline.training.walk_forward import feature_matrix
@@ -71,4 +71,4 @@ def write_good_model(folder: Path) -> Path:
 
 def answers(model: Path) -> np.ndarray:
     """Home-win probabilities of GAMES by a model, packed or not."""
-    return load_forecaster(model, "1", 7).answer(GAMES).predictions
+    return load_predictor(model, "1", 7).answer(GAMES).predictions

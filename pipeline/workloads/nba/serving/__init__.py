@@ -17,7 +17,7 @@ from pipeline.training.artifact import Artifact
 from pipeline.training.training_sets import FeatureMatrix
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.features import feature_signature, features_of_asked
-from pipeline.workloads.nba.serving.requested_games import FORMAT, AskedGame, Calendar, check_games
+from pipeline.workloads.nba.serving.requested_games import FORMAT, Calendar, RequestedGame, check_games
 from pipeline.workloads.nba.serving.teams import Teams
 from pipeline.workloads.nba.team_state.elo import Schedule
 from pipeline.workloads.nba.team_state.feature_names import FEATURES
@@ -90,7 +90,7 @@ def _known_seasons(state: LeagueState) -> dict[tuple[date, int, int], int]:
     }
 
 
-def _asked(games: Sequence[AskedGame]) -> KnownGames:
+def _asked(games: Sequence[RequestedGame]) -> KnownGames:
     day, home, away, season, neutral, playoff = zip(*games, strict=True)
     schedule = Schedule(
         home=np.array(home, dtype=np.int64),

@@ -35,7 +35,7 @@ FORMAT: Final = RequestFormat(  # 10,000 games are about a tenth of a second of 
 )
 
 
-class AskedGame(NamedTuple):
+class RequestedGame(NamedTuple):
     """One game to come; teams are numbers of the model's league state."""
 
     day: date
@@ -66,14 +66,14 @@ class Calendar:
         return self.known.get(who_and_when, max(by_date, self.last_season))
 
 
-def check_games(rows: Sequence[Mapping[str, Any]], teams: Teams, calendar: Calendar) -> list[AskedGame]:
+def check_games(rows: Sequence[Mapping[str, Any]], teams: Teams, calendar: Calendar) -> list[RequestedGame]:
     """The games of a request in its order; raises BadRequestError naming game, column, value and rule."""
-    games: list[AskedGame] = check_each(FORMAT, rows, lambda row: _game(row, teams, calendar))
+    games: list[RequestedGame] = check_each(FORMAT, rows, lambda row: _game(row, teams, calendar))
     _refuse_contradictions(games)
     return games
 
 
-def _game(row: Mapping[str, Any], teams: Teams, calendar: Calendar) -> AskedGame:
+def _game(row: Mapping[str, Any], teams: Teams, calendar: Calendar) -> RequestedGame:
     _text(row, n.GAME_ID)  # comes back as it was given
     day = day_of(_text(row, n.DATE))
     if day is None:
@@ -90,7 +90,7 @@ def _game(row: Mapping[str, Any], teams: Teams, calendar: Calendar) -> AskedGame
     if home == away:
         raise BadRequestError(f"{n.AWAY_TEAM} {_text(row, n.AWAY_TEAM)} is the same team as {n.HOME_TEAM}: correct one")
     season = given or calendar.season_of((day, min(home, away), max(home, away)))
-    return AskedGame(day, home, away, season, _flag(row, n.NEUTRAL_SITE), _flag(row, n.PLAYOFF))
+    return RequestedGame(day, home, away, season, _flag(row, n.NEUTRAL_SITE), _flag(row, n.PLAYOFF))
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:
@@ -138,7 +138,7 @@ def _flag(row: Mapping[str, Any], name: str) -> bool:
     return bool(found)
 
 
-def _refuse_contradictions(games: Sequence[AskedGame]) -> None:
+def _refuse_contradictions(games: Sequence[RequestedGame]) -> None:
     first: dict[tuple[date, int, int], int] = {}
     for number, game in enumerate(games):
         before = first.setdefault(game.who_and_when, number)

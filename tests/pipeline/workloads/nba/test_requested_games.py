@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.serving.requests import BadRequestError
 from pipeline.workloads.nba.game_data.franchise_spans import CodeSpan
-from pipeline.workloads.nba.serving.requested_games import AskedGame, Calendar, check_games
+from pipeline.workloads.nba.serving.requested_games import Calendar, RequestedGame, check_games
 from pipeline.workloads.nba.serving.teams import Teams, UnknownTeamError
 
 SPANS = (
@@ -25,7 +25,7 @@ CALENDAR = Calendar(date(2025, 3, 1), 2025, {SCHEDULED: 2025})
 GAME = {"date": "2025-03-05", "home_team": "BOS", "away_team": "NYK"}
 
 
-def checked(*changes: dict[str, Any]) -> list[AskedGame]:
+def checked(*changes: dict[str, Any]) -> list[RequestedGame]:
     return check_games([{**GAME, **change} for change in changes], TEAMS, CALENDAR)
 
 
@@ -36,7 +36,7 @@ def refusal(*changes: dict[str, Any]) -> str:
 
 
 def test_defaults() -> None:
-    assert checked({}) == [AskedGame(date(2025, 3, 5), 1, 2, 2025, False, False)]
+    assert checked({}) == [RequestedGame(date(2025, 3, 5), 1, 2, 2025, False, False)]
 
 
 @pytest.mark.parametrize("yes", [True, "true", "True", "1", 1, "yes"])
