@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipeline.contract import names as c
 from pipeline.contract.feature_layout import FeatureLayout, FeatureTables
 from pipeline.contract.spec import Spec
+from pipeline.ingest.known import known_on
 from pipeline.training.declared_layout import layout_of, signature
 
 __all__ = ["features", "layout_of", "signature"]
@@ -22,8 +23,7 @@ def features(spec: Spec, rows: pd.DataFrame, as_of: date, parameters: Mapping[st
     layout = layout_of(spec)
     labelled = rows[c.TARGET].notna().to_numpy()
     day = rows[c.TIME].to_numpy().astype("datetime64[D]")
-    open_from = np.datetime64(as_of) - np.timedelta64(spec.label_delay_days, "D")
-    to_come = ~labelled & (day >= open_from)
+    to_come = ~labelled & ~known_on(day, np.datetime64(as_of), spec.label_delay_days)
     return FeatureTables(table_of(spec, rows[labelled], layout), table_of(spec, rows[to_come], layout))
 
 
