@@ -11,6 +11,7 @@
 # make check                                           formatting, lint, types, import rules, stale definition, SageMaker's rules
 # make mutation [ONLY=gates]                           change the code that decides, one thing at a time: do tests notice?
 # make permissions                                    measure which permission is needed by what; write docs/permissions.md
+# make mlflow [ARGS="--port 5001"]                      MLflow's page on the runs of the local store (docs/mlflow.md)
 # make lock                                            solve the requirements again (after editing a requirements.in)
 # make change-report ENV=prod BASE=origin/main         what a change would do to a deployed environment (docs/ci.md)
 # make deploy ENV=dev                                  deploy without a question, as CI does
@@ -32,7 +33,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export WORKLOAD
 
 .PHONY: setup run run-docker new-workload image spark-image targets-image targets-environments kubeflow test mutation \
-	permissions check lock change-report deploy verify clean
+	permissions check mlflow lock change-report deploy verify clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -83,6 +84,9 @@ check: .venv/.all
 		WORKLOAD=$$(basename $$(dirname $$spec)) $(BIN)/python -m scripts.check_definition || exit 1; \
 	done
 
+mlflow: .venv-mlflow/.all
+	@.venv-mlflow/bin/python -m scripts.tracking.page $(ARGS)
+
 lock: .venv/.uv
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		requirements.in -o requirements.txt
@@ -94,6 +98,8 @@ lock: .venv/.uv
 		$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 			$$folder/requirements.in -o $$folder/requirements.txt || exit 1; \
 	done
+	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		-c requirements.txt requirements-mlflow.in -o requirements-mlflow.txt
 
 change-report: setup
 	@$(BIN)/python -m scripts.change_report --env "$(ENV)" --base "$(BASE)" \
@@ -139,4 +145,11 @@ node_modules/.installed: package.json package-lock.json
 	@echo "making the environment .venv-$*"
 	@$(PYTHON) -m venv --clear --without-pip .venv-$*
 	@$(UV) install --quiet --python .venv-$*/bin/python --compile-bytecode --require-hashes -r $<
+	@touch $@
+
+# An environment of its own, so that .venv has what it needs and no more.
+.venv-mlflow/.all: .venv/.uv requirements-mlflow.txt
+	@echo "installing MLflow and what a local run needs into .venv-mlflow"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-mlflow
+	@$(UV) install --quiet --python .venv-mlflow/bin/python --compile-bytecode --require-hashes -r requirements-mlflow.txt
 	@touch $@

@@ -32,6 +32,8 @@ from scripts.cloud.review import AwsReview
 from scripts.history.history import Since
 from scripts.history.local import local_versions
 from scripts.history.words import service_lines
+from scripts.tracking.ended_run import execution_of
+from scripts.tracking.record import mlflow_option, record
 
 version_option = click.option("--version", type=click.IntRange(min=1), help="Which version. Default: the newest.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
@@ -97,6 +99,11 @@ class LocalReview:
     def name(self) -> str:
         """The store's folder."""
         return str(self.folder)
+
+    @property
+    def place(self) -> list[str]:
+        """The options of a command that name it."""
+        return ["--store", str(self.store.root)]
 
     @property
     def how_to_register(self) -> str:
@@ -207,11 +214,13 @@ def show(review: LocalReview | AwsReview, version: int | None, as_json: bool) ->
 @main.command()
 @version_option
 @click.option("--reason", help="Why; kept with the version. Required with --aws.")
+@mlflow_option
 @reviewed
-def approve(review: LocalReview | AwsReview, version: int | None, reason: str | None) -> None:
+def approve(review: LocalReview | AwsReview, version: int | None, reason: str | None, uri: str | None) -> None:
     """Approve a version: it becomes the champion. An older one again: a roll-back."""
     before = review.champion
     package = review.decide(version, APPROVED, reason)
+    _record(uri, review, package)
     number = package["ModelPackageVersion"]
     if review.champion != number:
         _refuse(f"version {number} is approved, but version {review.champion or 'none'} is in use: see the note above")
@@ -223,11 +232,13 @@ def approve(review: LocalReview | AwsReview, version: int | None, reason: str | 
 @main.command()
 @version_option
 @click.option("--reason", required=True, help="Why; kept with the version.")
+@mlflow_option
 @reviewed
-def reject(review: LocalReview | AwsReview, version: int | None, reason: str) -> None:
+def reject(review: LocalReview | AwsReview, version: int | None, reason: str, uri: str | None) -> None:
     """Reject a version. Where it is the champion, the one approved before it takes its place."""
     before = review.champion
     package = review.decide(version, REJECTED, reason)
+    _record(uri, review, package)
     click.echo(f"version {package['ModelPackageVersion']} is rejected: {reason}")
     after = review.champion
     if before != after:
@@ -248,6 +259,12 @@ def history(review: LocalReview | AwsReview, at: float | None, as_json: bool) ->
         click.echo(json.dumps([asdict(service) for service in found], indent=2))
         return
     click.echo("\n".join(service_lines(found)))
+
+
+def _record(uri: str | None, review: LocalReview | AwsReview, package: dict[str, Any]) -> None:
+    """The decision in MLflow, if there is a tracker: approval, and the alias of the champion."""
+    run = execution_of(package) or "none"
+    record(uri, [*review.place, "--run", run], f"the decision about version {package['ModelPackageVersion']}")
 
 
 _SCORES: Final = (

@@ -48,6 +48,7 @@ from pipeline.local.store.retention import clean
 from pipeline.local.store.run_record import FAILED, STOPPED, SUCCEEDED, RunError, RunResult, damaged_records, load_run
 from pipeline.local.store.store import Store
 from pipeline.local.store.store_errors import StoreError, StoreLostError, explain, is_text, shown
+from scripts.tracking.record import mlflow_option, record
 
 EXIT_CODES: Final = {SUCCEEDED: 0, FAILED: 1, STOPPED: 130}
 
@@ -258,6 +259,7 @@ class JsonCommand(click.Command):
     "--workload", metavar="NAME", help="Folder of pipeline/workloads. Default: that of cdk.json (context, workload)."
 )
 @click.option("--resume", metavar="RUN_ID", help="Resume a failed or stopped run from the step that failed.")
+@mlflow_option
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
 def main(
@@ -271,6 +273,7 @@ def main(
     spark_image: str,
     no_cache: bool,
     resume: str | None,
+    uri: str | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -311,6 +314,7 @@ def main(
     except OSError as error:
         refuse(explain(error) if error.errno else str(error), 2, as_json)
     outcome = run_summary(result, opened)
+    record(uri, ["--store", str(opened.root), "--run", result.execution_id], f"run {result.execution_id}")
     if as_json:
         click.echo(json.dumps(outcome, indent=2))
     else:

@@ -4,6 +4,7 @@ python -m scripts.runs list --since 30d --status Failed
 python -m scripts.runs show 6f350a072f03
 python -m scripts.runs compare 6f350a072f03 694d3db9f2e7
 python -m scripts.runs report
+python -m scripts.runs export-mlflow --mlflow http://127.0.0.1:5000
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from scripts.history import words
 from scripts.history.cloud import cloud_history
 from scripts.history.history import Filters, RunHistory, Since
 from scripts.history.local import local_history
+from scripts.tracking.command import export_mlflow
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 PAGE = 50
@@ -177,6 +179,9 @@ def report(source: Source, since: float | None, limit: int, output: Path | None)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(render(history, runs, path.parent), encoding="utf-8")
     click.echo(path)
+
+
+main.add_command(export_mlflow)
 
 
 if __name__ == "__main__":

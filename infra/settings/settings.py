@@ -172,6 +172,15 @@ class Settings:
         "",
         "permissions boundary of every role",
     )
+    mlflow_arn: str = _setting(
+        rule.matching(
+            r"arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:[0-9]{12}:mlflow-(tracking-server|app)/[A-Za-z0-9][A-Za-z0-9-]{0,255}",
+            "the ARN of a tracking server or an app of SageMaker's MLflow, such as "
+            "arn:aws:sagemaker:us-east-1:111122223333:mlflow-app/app-ABC123",
+        ),
+        "",
+        "SageMaker's MLflow that the runs are recorded in; without it, none",
+    )
     tags: Mapping[str, str] = _setting(rule.tags, {}, "tags of every resource")
 
     @property

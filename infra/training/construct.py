@@ -19,6 +19,7 @@ from infra.training.definition import Versions, bound_body
 from infra.training.image import step_image
 from infra.training.job_role import RUNS, job_role
 from infra.training.spark import spark_cluster
+from infra.training.tracking import allow_mlflow
 from pipeline.cost.run_limit import LIMIT_TAG
 
 PARALLEL_STEPS: Final = 2  # Predict beside Train
@@ -104,6 +105,7 @@ class Training(Construct):
         )
         # It writes nothing, and the jobs' own role makes the grants for their volumes.
         allow(role, ["kms:Decrypt"], [key.key_arn])
+        allow_mlflow(role, settings.mlflow_arn)
         return role
 
     def _allow_registration(self, role: iam.Role, settings: Settings) -> None:

@@ -1,7 +1,8 @@
 """The deployed definition: definition.json with the constants bound and the settings applied.
 
 Nothing else differs from the committed file: the settings may change defaults of some parameters (instances, limits,
-approval), tag the jobs and put them into a VPC. CloudFormation binds the constants (`Fn::Sub`): it alone knows them.
+approval), tag the jobs, put them into a VPC, and name the MLflow that records the runs. CloudFormation binds the
+constants (`Fn::Sub`): it alone knows them.
 """
 
 from __future__ import annotations
@@ -101,6 +102,11 @@ def _with_settings(settings: Settings) -> dict[str, Any]:
         # Hardware encrypts local storage, and SageMaker refuses a key for it: API_ResourceConfig, VolumeKmsKeyId.
         if cluster and has_local_storage(defaults[cluster["InstanceType"]["Get"].removeprefix("Parameters.")]):
             del cluster["VolumeKmsKeyId"]
+    if settings.mlflow_arn:
+        definition["MlflowConfig"] = {
+            "MlflowResourceArn": settings.mlflow_arn,
+            "MlflowExperimentName": settings.pipeline_name,
+        }
     if settings.tags or settings.monthly_budget_usd:
         for step in all_steps(definition["Steps"]):
             if step["Type"] in ("Processing", "Training"):  # a pipeline does not hand its own tags to its jobs

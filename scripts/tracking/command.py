@@ -1,0 +1,95 @@
+"""`python -m scripts.runs export-mlflow`: bring MLflow up to what a local store or a deployed pipeline says."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import click
+
+from pipeline.contract.reasons import shorten
+from pipeline.local import local_deployment
+from pipeline.local.store.locks import locked
+from pipeline.local.store.store import Store
+from scripts.cloud.connection import aws_options, connect, explained
+from scripts.tracking.cloud_history import CloudHistory
+from scripts.tracking.ended_run import History
+from scripts.tracking.local_history import LocalHistory
+from scripts.tracking.record import MISSING, mlflow_option, shown
+
+
+@click.command("export-mlflow")
+@mlflow_option
+@click.option(
+    "--store",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The local store. Default: that of the last run.",
+)
+@click.option("--aws", is_flag=True, help="The runs of the deployed pipeline, not of a local store.")
+@aws_options
+@click.option("--run", "only", multiple=True, metavar="RUN_ID", help="Only this run. Default: all that are not there.")
+@click.option(
+    "--experiment",
+    envvar="MLFLOW_EXPERIMENT_NAME",
+    metavar="NAME",
+    help="Name of experiment and registered model. Default: by workload, kind of rows and pipeline (docs/mlflow.md).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
+def export_mlflow(
+    *,
+    uri: str | None,
+    store: Path | None,
+    aws: bool,
+    pipeline: str | None,
+    region: str | None,
+    profile: str | None,
+    only: tuple[str, ...],
+    experiment: str | None,
+    as_json: bool,
+) -> None:
+    """Write the runs that are not in MLflow yet, and the registered versions, of which one is the champion.
+
+    What is there already is left, so it may be run at any time. Exit code 0, 1 where something could not be written, 2
+    for bad usage.
+    """
+    if not uri:
+        raise click.UsageError("which MLflow? Give --mlflow URI, or set MLFLOW_TRACKING_URI")
+    if aws and store:
+        raise click.UsageError("--store is a local store, --aws the deployed pipeline: give one of them")
+    if aws:
+        with explained(), tempfile.TemporaryDirectory() as folder:
+            _export(CloudHistory(connect(pipeline, region, profile), Path(folder), experiment), uri, only, as_json)
+        return
+    chosen = store or local_deployment.last_store()
+    if not (chosen / "registry").is_dir():
+        raise click.UsageError(f"{chosen} is no store of local runs: make one with make run, or give --store")
+    opened = Store(chosen)
+    with locked(opened.root / ".mlflow.lock"):  # two at a time would each write the runs that neither finds
+        _export(LocalHistory(opened, experiment), uri, only, as_json)
+
+
+def _export(history: History, uri: str, only: tuple[str, ...], as_json: bool) -> None:
+    try:
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415 - may not be installed
+
+        from scripts.tracking.mlflow_export import export  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise click.ClickException(MISSING) from error
+    try:
+        done = export(history, uri, only)
+    except MlflowException as error:
+        said = str(error).replace(uri.rstrip("/"), shown(uri)).splitlines()[0]
+        raise click.ClickException(f"MLflow at {shown(uri)}: {shorten(said)}") from error
+    for warning in done.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if as_json:
+        found = {"runs": done.runs, "versions": done.versions, "champion": done.champion, "warnings": done.warnings}
+        click.echo(json.dumps({"experiment": history.experiment, **found}, indent=2))
+    else:
+        click.echo(
+            f"{history.experiment}: {len(done.runs)} runs and {len(done.versions)} versions written; "
+            + (f"version {done.champion} is the champion" if done.champion else "no version is the champion")
+        )
+    if done.warnings:
+        raise SystemExit(1)
