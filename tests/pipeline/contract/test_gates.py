@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -67,6 +68,51 @@ def test_a_good_candidate_keeps_every_limit() -> None:
 def test_each_limit_fails_and_names_metric_value_and_limit(path: str, value: float, sentence: str) -> None:
     (reason,) = gates.failed_limits(NBA, changed(path, value), LIMITS)
     assert reason.startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("workload", "calibration", "words"),
+    [
+        ("nba", ["MaxCalibrationError"], ("log loss", "Elo-logistic", "games")),
+        ("churn", ["MaxCalibrationError"], ("log loss", "rate by segment", "customers")),
+        ("bike_demand", ["MaxRelativeBias", "MaxCoverageError"], ("squared error", "seasonal naive", "hours")),
+    ],
+)
+def test_the_limits_of_each_task_in_words(workload: str, calibration: list[str], words: tuple[str, str, str]) -> None:
+    spec, (loss, baseline, rows) = load_spec(workload), words
+    limits = gates.quality_limits(spec)[len(spec.limits) :]
+    assert [limit.parameter for limit in limits[:-4]] == calibration
+    assert [(limit.words, limit.operator, limit.parameter, limit.why.partition(":")[0]) for limit in limits[-4:]] == [
+        (
+            f"{loss} above that of {baseline}",
+            "<=",
+            "MaxLossAboveBaseline",
+            f"{baseline} predicts the same {rows} better",
+        ),
+        ("skill", ">=", "MinSkill", f"too little is gained over {baseline}"),
+        ("skill", "<=", "MaxSkill", "suspected leakage"),
+        (f"{rows} evaluated", ">=", "MinEvaluatedRows", f"too few {rows} to judge a model"),
+    ]
+    own = [limit.parameter for limit in (*spec.limits, *limits)]
+    promotion = ["NonInferiorityMargin", "MinImprovement", "MaxChampionAgeDays"]
+    assert list(gates.gate_parameters(spec)) == own + promotion
+
+
+def test_a_rate_without_quantiles_has_no_coverage() -> None:
+    spec = replace(load_spec("bike_demand"), quantiles=())
+    assert [limit.parameter for limit in gates.quality_limits(spec)[:-4]] == ["MaxRelativeBias"]
+
+
+@pytest.mark.parametrize(
+    ("value", "bound", "sentence"),
+    [
+        (1311.9, 1312.0, "games evaluated is 0.1 below the limit 1,312 (MinEvaluatedRows): too few games"),
+        (1.0, 100_000.5, "games evaluated 1 is below the limit 100,000 (MinEvaluatedRows)"),
+        (1.0, 99_999.5, "games evaluated 1 is below the limit 99999.5 (MinEvaluatedRows)"),
+    ],
+)
+def test_numbers_of_thousands_are_written_as_people_write_them(value: float, bound: float, sentence: str) -> None:
+    assert gates.describe(gates.quality_limits(NBA)[-1], value, bound).startswith(sentence)
 
 
 @pytest.mark.parametrize("value", [None, "0.6", True])
