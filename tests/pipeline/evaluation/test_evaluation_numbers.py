@@ -337,3 +337,7 @@ def test_features_are_ranked_by_what_they_move_in_the_last_games(monkeypatch: py
     assert {row["feature"]: row["share"] for row in rows} == dict(zip(FEATURES, shares.tolist(), strict=True))
     assert rows == sorted(rows, key=lambda row: (-row["share"], row["feature"]))
     assert [row["share"] for row in rows].count(0.0) > 1, "equal shares are in order of name"
+
+
+def test_columns_of_whole_numbers_are_computed_with_as_doubles() -> None:
+    assert evaluation._floats(pa.table({"a": [1, 2]}), "a").dtype == np.float64
