@@ -15,6 +15,7 @@ from infra.approval.construct import ModelApproval
 from infra.endpoint.construct import Endpoint
 from infra.failure_notifications.construct import FailureNotifications
 from infra.foundation.kms_keys import KmsKeys
+from infra.foundation.promotion import Promoter, trust_promoters
 from infra.foundation.storage import Storage
 from infra.foundation.user_policies import UserPolicies
 from infra.settings.settings import Settings
@@ -101,6 +102,11 @@ class RetrainingStack(cdk.Stack):
             endpoint_name=serving.endpoint_name if serving else None,
         )
 
+        if settings.trusted_accounts:
+            trust_promoters(self, settings=settings, storage=storage, training=training, key=keys.data)
+        promoter = None
+        if settings.promotes_from:
+            promoter = Promoter(self, "Promoter", settings=settings, storage=storage, training=training, key=keys.data)
         user_policies = UserPolicies(
             self,
             "People",
@@ -124,6 +130,7 @@ class RetrainingStack(cdk.Stack):
             "ApproverPolicy": user_policies.approver.managed_policy_arn,
             "OperatorPolicy": user_policies.operator.managed_policy_arn,
             **({"EndpointName": serving.endpoint_name} if serving else {}),
+            **({"PromoterRole": promoter.role.role_arn} if promoter else {}),
         }.items():
             cdk.CfnOutput(self, output, value=value)
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from infra.settings import settings_validation as rule
 from infra.settings.settings_validation import SettingError
 from infra.settings.tag_rules import ENVIRONMENT_TAG, PIPELINE_TAG
+from pipeline.contract.names import promoter_name
 from pipeline.contract.rules.workload_rules import WorkloadError
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import WORKLOAD_KEY, default_workload, load_spec, read_definition
@@ -41,6 +42,10 @@ _IMAGE_OR_TAG: Final = rule.matching(
     f"{_REPOSITORY}(:[\\w.-]{{1,128}}|{_DIGEST})",
     "an image in ECR with tag or digest, such as 111122223333.dkr.ecr.us-east-1.amazonaws.com/spark:3.5",
 )
+
+_LONGEST_REGION: Final = "ap-southeast-1"
+_ROLE_NAME: Final = 64  # docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+_ACCOUNTS: Final = rule.list_of(rule.matching("[0-9]{12}", "account ids of 12 digits such as 111122223333"), most=10)
 
 
 def _setting(read: Callable[..., Any], default: object, meaning: str) -> Any:  # noqa: ANN401 - stands for a field of any type
@@ -181,6 +186,12 @@ class Settings:
         "",
         "SageMaker's MLflow that the runs are recorded in; without it, none",
     )
+    trusted_accounts: tuple[str, ...] = _setting(
+        _ACCOUNTS, (), "accounts whose promoter role may read this deployment's versions (docs/accounts.md)"
+    )
+    promotes_from: tuple[str, ...] = _setting(
+        _ACCOUNTS, (), "accounts whose approved versions may be promoted into this deployment; makes its promoter role"
+    )
     tags: Mapping[str, str] = _setting(rule.tags, {}, "tags of every resource")
 
     @property
@@ -251,6 +262,9 @@ class Settings:
                 f"at most {_TAGS_OF_ENDPOINT} characters of JSON with serving: a Lambda function's variables have 4 KB"
             )
             raise SettingError(_wrong("tags", dict(self.tags), reason))
+        if self.promotes_from and len(promoter_name(self.pipeline_name, _LONGEST_REGION)) > _ROLE_NAME:
+            reason = f"none, because the name of its role, {promoter_name(self.pipeline_name, '<region>')}, is too long"
+            raise SettingError(_wrong("promotes_from", self.promotes_from, reason))
         if bool(self.subnet_ids) != bool(self.security_group_ids):
             missing = "security_group_ids" if self.subnet_ids else "subnet_ids"
             raise SettingError(_wrong(missing, "", "at least one, because the other setting of the VPC is given"))

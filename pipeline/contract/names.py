@@ -81,6 +81,16 @@ LIVE: Final = "live"  # the champion on rows since its cut-off
 DRIFT: Final = "features"  # features against the champion's training
 DATA: Final = "data"  # freshness and volume
 
+# --- promotion between accounts ---------------------------------------------------------------------------------------
+PROMOTED_PREFIX: Final = "runs/promoted/"  # of the artifact bucket: files of versions of other accounts
+PROMOTED_FROM: Final = "promoted_from"  # in a version's metadata: the ARN of the version that it is a copy of
+
+
+def promoter_name(pipeline: str, region: str) -> str:
+    """The name of the role that promotes versions into a deployment."""
+    return f"{pipeline}-promoter-{region}"
+
+
 # --- decisions of a run -----------------------------------------------------------------------------------------------
 REGISTERED: Final = "registered"
 CHAMPION_KEPT: Final = "champion-kept"

@@ -60,6 +60,10 @@ class Account(Protocol):
         """The key that encrypts a bucket, a topic or a queue."""
         ...
 
+    def owner_of(self, arn: str) -> str:
+        """The account of a resource; empty where it is the caller's own."""
+        ...
+
     def lacks(self, bucket: str, key: str) -> bool:
         """Whether there is no such object in a bucket that there is."""
         ...
@@ -162,6 +166,10 @@ class MotoAccount:
         queue = sqs_backends[ACCOUNT][region].queues.get(resource)
         return queue.kms_master_key_id or None if queue else None
 
+    def owner_of(self, arn: str) -> str:
+        """There is one account."""
+        return ""
+
     def lacks(self, bucket: str, key: str) -> bool:
         """As S3 has it."""
         found = s3_backends[ACCOUNT]["aws"].buckets.get(bucket)
@@ -217,6 +225,10 @@ class TemplateAccount:
     def key_of(self, arn: str) -> str | None:
         """By its ARN."""
         return self.keys.get(arn)
+
+    def owner_of(self, arn: str) -> str:
+        """There is one account."""
+        return ""
 
     def lacks(self, bucket: str, key: str) -> bool:
         """As the test's own world has it."""

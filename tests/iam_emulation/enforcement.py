@@ -77,9 +77,13 @@ class Gatekeeper:
 
     def decide(self, principal: Principal, request: Request) -> Decision:
         """IAM's decision, with the policy of the resource that the request is about."""
-        known = Request(request.action, request.resource, {**ALWAYS, **request.context})
+        # An administrator is one of the account that owns the resource.
+        owner = "" if principal is ADMINISTRATOR else self.account.owner_of(request.resource)
+        who = {"aws:principalarn": principal.arn} if principal.arn else {}
+        theirs = {"aws:resourceaccount": owner} if owner else {}
+        known = Request(request.action, request.resource, {**ALWAYS, **who, **theirs, **request.context})
         policy = self.account.policy_of(request.resource) if request.resource.startswith("arn:") else None
-        return decide(principal, known, policy)
+        return decide(principal, known, policy, owner)
 
     def _ask(self, http: HttpRequest, call: Call, principal: Principal, request: Request) -> Response | None:
         decision = self.decide(principal, request)

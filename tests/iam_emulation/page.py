@@ -28,7 +28,8 @@ _OPERATORS = {
 HEAD = """# Who may do what, and why
 
 Made by the tests (`make permissions`); a test fails when it is stale. It shows the stack with every option that brings
-permissions (an endpoint with instances, a VPC, a budget, `removal_policy=destroy`); yours has fewer.
+permissions (an endpoint with instances, a VPC, a budget, promotion between accounts, `removal_policy=destroy`); yours
+has fewer.
 
 *Why* is one of two. **Calls**: the tests deploy the stack into an emulated account that denies what these policies do
 not allow, and without this permission one of these calls was denied. **AWS**: a service does it in the role's name, or
@@ -115,7 +116,7 @@ def _about(resource: dict[str, Any]) -> list[str]:
     properties = resource.get("Properties", {})
     trust = properties.get("AssumeRolePolicyDocument", {}).get("Statement", [])
     text = properties.get("Description") or f"{resource['Type']}: what its own policy allows."
-    services = [statement["Principal"]["Service"] for statement in trust]
+    services = [statement["Principal"].get("Service", "people of the account") for statement in trust]
     return [f"{text}. Taken on by {', '.join(services)}, for this account." if services else str(text)]
 
 

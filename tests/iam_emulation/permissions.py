@@ -78,7 +78,8 @@ def granted(template: Template, names: Mapping[str, str] | None = None) -> list[
         if statement["Effect"] != "Allow" or statement["Action"] == "sts:AssumeRole":
             continue
         services = as_list(statement.get("Principal", {}).get("Service", [])) or [""]
-        account = "the account" if "AWS" in statement.get("Principal", {}) else ""
+        named = str(shown(statement.get("Principal", {}).get("AWS", "")))
+        account = named and ("the account" if "<account>" in named else "promoters of trusted accounts")
         condition = json.dumps(shown(statement.get("Condition", {})), sort_keys=True)
         for action in as_list(statement["Action"]):
             for resource in as_list(statement["Resource"]):
@@ -105,6 +106,9 @@ def attached(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
         elif kind == "AWS::KMS::Key":
             for statement in properties["KeyPolicy"]["Statement"]:
                 yield name, {**statement, "Resource": {"Fn::GetAtt": [name, "Arn"]}}
+        elif "ModelPackageGroupPolicy" in properties:
+            for statement in properties["ModelPackageGroupPolicy"]["Statement"]:
+                yield name, statement
         elif kind == "AWS::Lambda::Permission":
             yield (
                 properties["FunctionName"]["Fn::GetAtt"][0],

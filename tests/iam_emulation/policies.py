@@ -1,9 +1,11 @@
-"""Whether policies allow a request: IAM's evaluation within one account.
+"""Whether policies allow a request: IAM's evaluation within one account, and between two.
 
 docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-basics-single-account.html:
 a Deny anywhere denies; else a resource's policy, or a policy of the identity that its permissions boundary does not
 narrow, must allow. A key's policy must allow as well, be it by leaving the decision to IAM (the account as principal);
-a role is taken on only if its trust policy allows; a service acts only where a resource's policy lets it.
+a role is taken on only if its trust policy allows; a service acts only where a resource's policy lets it. Where the
+resource is another account's, its policy and one of the identity must both allow (cross-account evaluation logic,
+reference_policies_evaluation-logic-cross-account.html).
 
 Not moto's evaluator (moto.iam.access_control): that one takes an unmet condition and a foreign principal for a denial,
 applies a Deny to every resource, reads a dot in a name as a wildcard, and knows no policy of a topic, queue or key.
@@ -59,8 +61,10 @@ class Decision:
         return not self.denial_reason
 
 
-def decide(principal: Principal, request: Request, resource_policy: Document | None = None) -> Decision:
-    """IAM's decision about a request of a principal of this account."""
+def decide(
+    principal: Principal, request: Request, resource_policy: Document | None = None, owner: str = ""
+) -> Decision:
+    """IAM's decision; `owner` is the account of the resource, the principal's own where it is not given."""
     documents = [*principal.policies, *([principal.boundary] if principal.boundary else [])]
     if any(_says("Deny", document, request) for document in documents):
         return Decision("with an explicit deny in an identity-based policy")
@@ -72,7 +76,8 @@ def decide(principal: Principal, request: Request, resource_policy: Document | N
     by_identity = any(_says("Allow", document, request) for document in principal.policies)
     if by_identity and principal.boundary and not _says("Allow", principal.boundary, request):
         return Decision(f"because no permissions boundary allows the {request.action} action")
-    if request.action.startswith(_BOTH_MUST_ALLOW):
+    foreign = bool(owner) and owner != principal.account
+    if foreign or request.action.startswith(_BOTH_MUST_ALLOW):
         if not by_resource:
             return Decision(f"because no resource-based policy allows the {request.action} action")
     elif by_resource and _names(resource_policy or {}, request, principal):

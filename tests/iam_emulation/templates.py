@@ -12,12 +12,12 @@ from iam_emulation.policies import Document, Principal
 from resolved_template import Resolver, Template, resources
 
 
-def account_of(template: Template, region: str, names: Mapping[str, str]) -> TemplateAccount:
+def account_of(template: Template, region: str, names: Mapping[str, str], account: str = ACCOUNT) -> TemplateAccount:
     """`names` says what the test's world calls a resource: a part of its logical id -> its ARN or name."""
-    values = {"AWS::AccountId": ACCOUNT, "AWS::Region": region}
+    values = {"AWS::AccountId": account, "AWS::Region": region}
     for marked, value in names.items():
         (logical_id,) = [name for name in template["Resources"] if _is(name, marked)]
-        values |= {logical_id: value, f"{logical_id}.Arn": value}
+        values |= {logical_id: value, f"{logical_id}.Arn": value, f"{logical_id}.ModelPackageGroupArn": value}
     resolve = Resolver(template, values)
     policies: dict[str, list[Any]] = {}
     for holder, statement in attached(template):
@@ -42,7 +42,10 @@ def _roles(
     for name, role in resources(template, "AWS::IAM::Role").items():
         own = str(resolve({"Fn::GetAtt": [name, "Arn"]}))
         arn = f"arn:aws:iam::{ACCOUNT}:role/{name}"
-        found[name] = (Principal(arn, [documents[own]]), resolve(role["AssumeRolePolicyDocument"]))
+        found[name] = (
+            Principal(arn, [documents[own]] if own in documents else []),
+            resolve(role["AssumeRolePolicyDocument"]),
+        )
     return found
 
 

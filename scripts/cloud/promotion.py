@@ -1,0 +1,211 @@
+"""Copies an approved version of one deployment into the registry of another: other account, region and key.
+
+The promoter role of the target reads the source, whose policies let it (infra.foundation.promotion), and writes the
+files with the target's key. The artifact's digest is that of the evaluation: before the copy and after it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.contract import names as c
+from pipeline.contract.code_version import all_steps
+from pipeline.contract.promotion import APPROVAL_ID, APPROVED, artifact_sha256, artifact_uri
+from pipeline.contract.service_text import metadata_value
+from scripts.cloud.connection import AwsError, DeployedPipeline
+
+SAME: Final = {"workload": "workload", "code_version": "code", "definition_hash": "definition"}
+PENDING: Final = "PendingManualApproval"
+REVISION: Final = "git_revision"
+_PART: Final = 1 << 20
+
+
+class PromotionRefusedError(Exception):
+    """A version that may not be promoted; the message says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A version of another deployment; `session` is the promoter's."""
+
+    session: Any
+    arn: str
+
+    @property
+    def region(self) -> str:
+        """Of the version."""
+        return self.arn.split(":")[3]
+
+    @cached_property
+    def package(self) -> dict[str, Any]:
+        """As DescribeModelPackage returns it; raises AwsError where there is none, or it may not be read."""
+        client = self.session.client("sagemaker", region_name=self.region)
+        try:
+            package: dict[str, Any] = client.describe_model_package(ModelPackageName=self.arn)
+        except client.exceptions.ClientError as error:
+            raise AwsError(
+                f"{self.arn} cannot be read ({error.response['Error'].get('Message', error)}): is that its number, and "
+                "does the deployment there name this account in trusted_accounts?"
+            ) from error
+        return package
+
+    @cached_property
+    def _metadata(self) -> Mapping[str, str]:
+        return self.package.get("CustomerMetadataProperties") or {}
+
+    def check(self, target: Mapping[str, str]) -> None:
+        """Raises PromotionRefusedError for a version that is not approved, or is of other code than the target."""
+        status = self.package.get("ModelApprovalStatus")
+        if status != APPROVED:
+            raise PromotionRefusedError(f"{self.arn} is {status}, not {APPROVED}: approve it there first")
+        if not artifact_sha256(self.package):
+            raise PromotionRefusedError(f"{self.arn} has no digest of its artifact ({c.MODEL_SHA256}): train a new one")
+        other = [word for key, word in SAME.items() if self._metadata.get(key) != target.get(key)]
+        if other:
+            theirs, ours = (known.get(REVISION, "unknown") for known in (self._metadata, target))
+            raise PromotionRefusedError(
+                f"{self.arn} was made by another {' and '.join(other)} (git {theirs}) than is deployed here (git "
+                f"{ours}), which may not read it: deploy the same revision here, or promote a version of this one"
+            )
+
+    @property
+    def sha256(self) -> str:
+        """Of the artifact that was evaluated."""
+        return str(artifact_sha256(self.package))
+
+    @property
+    def files(self) -> dict[str, str]:
+        """What is copied: file name -> s3:// URI."""
+        statistics = self.package["ModelMetrics"]["ModelQuality"]["Statistics"]
+        report = self._metadata.get("report")
+        return {
+            c.MODEL_ARCHIVE: artifact_uri(self.package),
+            c.EVALUATION_FILE: str(statistics["S3Uri"]),
+            **({c.REPORT_FILE: report} if report else {}),
+        }
+
+    def download(self, folder: Path) -> None:
+        """Every file; raises PromotionRefusedError for an artifact with other bytes than were evaluated."""
+        client = self.session.client("s3", region_name=self.region)
+        for name, uri in self.files.items():
+            bucket, _, key = uri.removeprefix("s3://").partition("/")
+            with (folder / name).open("wb") as file:
+                for part in client.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(_PART):
+                    file.write(part)
+        if (found := sha256_of(folder / c.MODEL_ARCHIVE)) != self.sha256:
+            raise PromotionRefusedError(
+                f"{self.files[c.MODEL_ARCHIVE]} has the SHA-256 {found}, and {self.sha256} was evaluated: who wrote it?"
+            )
+
+
+@dataclass(frozen=True)
+class Target:
+    """The deployment that a version is promoted into; its definition names group, bucket, key and versions."""
+
+    deployed: DeployedPipeline
+
+    @cached_property
+    def _definition(self) -> list[dict[str, Any]]:
+        return list(all_steps(self.deployed.definition()["Steps"]))
+
+    def _arguments(self, kind: str) -> dict[str, Any]:
+        found: dict[str, Any] = next(step["Arguments"] for step in self._definition if step["Type"] == kind)
+        return found
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """What the next version here would carry: workload, code_version, definition_hash, ..."""
+        found: Mapping[str, str] = self._arguments("RegisterModel")["CustomerMetadataProperties"]
+        return found
+
+    @property
+    def group(self) -> str:
+        """The model package group."""
+        return str(self._arguments("RegisterModel")["ModelPackageGroupName"])
+
+    @property
+    def _output(self) -> Mapping[str, str]:
+        found: Mapping[str, str] = self._arguments("Training")["OutputDataConfig"]
+        return found
+
+    @property
+    def _bucket(self) -> str:
+        """Of the artifacts; the step names it by itself or joined with what a run adds."""
+        path: Any = self._output["S3OutputPath"]
+        text = path if isinstance(path, str) else path["Std:Join"]["Values"][0]
+        return str(text).removeprefix("s3://").partition("/")[0]
+
+    def promoted(self, arn: str) -> dict[str, Any] | None:
+        """The version here that is a copy of another deployment's."""
+        for package in self.deployed.packages(self.group):
+            if (package.get("CustomerMetadataProperties") or {}).get(c.PROMOTED_FROM) == arn:
+                return package
+        return None
+
+    def upload(self, folder: Path, source: Source) -> dict[str, str]:
+        """Write the files with this deployment's key and read them back; returns their URIs by name.
+
+        Raises PromotionRefusedError where what was read back is not what was written.
+        """
+        client = self.deployed.session.client("s3", region_name=self.deployed.region)
+        account, (group, version) = source.arn.split(":")[4], source.arn.split("/")[-2:]
+        written = {}
+        for file in sorted(folder.iterdir()):
+            key = f"{c.PROMOTED_PREFIX}{account}-{group}-{version}/{file.name}"
+            with file.open("rb") as body:
+                client.put_object(
+                    Bucket=self._bucket,
+                    Key=key,
+                    Body=body,
+                    ServerSideEncryption="aws:kms",
+                    SSEKMSKeyId=self._output["KmsKeyId"],
+                )
+            found = client.get_object(Bucket=self._bucket, Key=key)["Body"]
+            if _digest(found.iter_chunks(_PART)) != sha256_of(file):
+                raise PromotionRefusedError(f"s3://{self._bucket}/{key} is not what was written: try again")
+            written[file.name] = f"s3://{self._bucket}/{key}"
+        return written
+
+    def register(self, source: Source, uris: Mapping[str, str]) -> str:
+        """A version here that waits for approval; returns its ARN."""
+        package, known = source.package, dict(source.package["CustomerMetadataProperties"])
+        known.pop(APPROVAL_ID, None)
+        container = self._arguments("RegisterModel")["InferenceSpecification"]["Containers"][0]
+        specification: Any = {
+            **package["InferenceSpecification"],
+            "Containers": [{"Image": container["Image"], "ModelDataUrl": uris[c.MODEL_ARCHIVE]}],
+        }
+        made = self.deployed.client.create_model_package(
+            ModelPackageGroupName=self.group,
+            ModelPackageDescription=package.get("ModelPackageDescription", ""),
+            ModelApprovalStatus=PENDING,
+            InferenceSpecification=specification,
+            ModelMetrics={
+                "ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": uris[c.EVALUATION_FILE]}}
+            },
+            CustomerMetadataProperties={
+                **known,
+                **({"report": uris[c.REPORT_FILE]} if c.REPORT_FILE in uris else {}),
+                c.PROMOTED_FROM: source.arn,
+                "approved_there": metadata_value(str(package.get("ApprovalDescription") or "no reason given")),
+            },
+        )
+        return str(made["ModelPackageArn"])
+
+
+def sha256_of(file: Path) -> str:
+    """The digest of a file, read in parts."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _digest(parts: Iterator[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
