@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import click
@@ -77,7 +79,8 @@ def _export(history: History, uri: str, only: tuple[str, ...], as_json: bool) ->
     except ModuleNotFoundError as error:
         raise click.ClickException(MISSING) from error
     try:
-        done = export(history, uri, only)
+        with redirect_stdout(sys.stderr):  # MLflow prints addresses
+            done = export(history, uri, only)
     except MlflowException as error:
         said = str(error).replace(uri.rstrip("/"), shown(uri)).splitlines()[0]
         raise click.ClickException(f"MLflow at {shown(uri)}: {shorten(said)}") from error

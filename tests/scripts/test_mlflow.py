@@ -65,7 +65,7 @@ class Tracker:
         options = ["--mlflow", self.uri, "--store", str(store), "--json"]
         done = CliRunner().invoke(runs, ["export-mlflow", *options, *arguments], catch_exceptions=False)
         assert done.exit_code == 0, done.output
-        return dict(json.loads(done.stdout[done.stdout.index("{") :]))
+        return dict(json.loads(done.stdout))
 
     def runs(self, experiment: str) -> list[Run]:
         """The runs of an experiment, oldest first."""
