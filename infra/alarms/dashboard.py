@@ -15,11 +15,13 @@ from infra.foundation.storage import Storage
 from infra.settings.settings import Settings
 from pipeline.contract.code_version import all_steps
 from pipeline.contract.metrics import metrics_of, primary_metric
+from pipeline.contract.names import NO_FOLDER
 from pipeline.contract.workload import load_spec, read_definition
 
 # Published by the approval function: the last evaluated candidate, the champion, and the monitor.
 MODEL_NAMESPACE: Final = "ModelRetraining"
 DAY: Final = 86400
+CORE_JOBS: Final = ("Prepare", "Predict", "Train", "Evaluate")
 HALF_WIDTH: Final = 12
 HEIGHT: Final = 6
 
@@ -42,7 +44,13 @@ class Dashboard(Construct):
         stack = cdk.Stack.of(self)
         arns = [alarm.alarm_arn for alarm in alerts.alarms]
         body = dashboard_body(
-            settings.workload, pipeline_name, stack.region, storage.data.bucket_name, arns, endpoint_name
+            settings.workload,
+            pipeline_name,
+            stack.region,
+            storage.data.bucket_name,
+            arns,
+            endpoint=endpoint_name,
+            extra_steps=settings.events_prefix != NO_FOLDER,
         )
         self.dashboard = cloudwatch.CfnDashboard(
             self,
@@ -53,11 +61,23 @@ class Dashboard(Construct):
 
 
 def dashboard_body(
-    workload: str, pipeline: str, region: str, data_bucket: str, alarms: list[str], endpoint: str | None = None
+    workload: str,
+    pipeline: str,
+    region: str,
+    data_bucket: str,
+    alarms: list[str],
+    *,
+    endpoint: str | None = None,
+    extra_steps: bool = False,
 ) -> dict[str, Any]:
-    """The widgets; model metrics cover ninety days, runs thirty."""
+    """The widgets; model metrics cover ninety days, runs thirty.
+
+    `extra_steps`: also those of the workload, which do not run without their files and would be lines without data.
+    """
     steps = [
-        s["Name"] for s in all_steps(read_definition(workload)["Steps"]) if s["Type"] in ("Processing", "Training")
+        s["Name"]
+        for s in all_steps(read_definition(workload)["Steps"])
+        if s["Type"] in ("Processing", "Training") and (extra_steps or s["Name"] in CORE_JOBS)
     ]
 
     def runs(name: str, label: str) -> list[Any]:
@@ -88,7 +108,7 @@ def dashboard_body(
             stat="Sum",
         ),
         _graph(
-            "Duration of runs and steps",
+            "Duration of runs and steps, in milliseconds",
             region,
             [
                 runs("ExecutionDuration", label="run"),
