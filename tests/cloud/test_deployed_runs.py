@@ -304,17 +304,18 @@ def test_a_run_above_the_limit_is_refused_to_an_operator_and_to_a_trigger(
     deployed.put_event(recorded(root, "step_succeeded", longest, **took_long))
     deployed.end_run(longest)
     deployed.account.operate(root, *many, key=operator, code=2)
-    definition, before = json.loads(deployed.pipeline["PipelineDefinition"]), len(knocks(deployed, gate))
+    as_deployed, before = deployed.pipeline["PipelineDefinition"], len(knocks(deployed, gate))
+    definition = json.loads(as_deployed)
     for parameter in definition["Parameters"]:
         if parameter["Name"] == "TrainInstanceCount":
             parameter["DefaultValue"] = 100
-    deployed.client("sagemaker").update_pipeline(
-        PipelineName=deployed.outputs["PipelineName"], PipelineDefinition=json.dumps(definition)
-    )
+    client, name = deployed.client("sagemaker"), deployed.outputs["PipelineName"]
+    client.update_pipeline(PipelineName=name, PipelineDefinition=json.dumps(definition))
     deployed.put_event({"source": "x", "detail-type": "retraining.requested", "detail": {"reason": "too many"}})
     eventually(lambda: len(knocks(deployed, gate)) > before and "RUNNING" not in knocks(deployed, gate))
-    client = deployed.client("stepfunctions")
-    (failed,) = client.list_executions(stateMachineArn=gate, statusFilter="FAILED")["executions"]
-    ended = client.describe_execution(executionArn=failed["executionArn"])
+    client.update_pipeline(PipelineName=name, PipelineDefinition=as_deployed)
+    states = deployed.client("stepfunctions")
+    (failed,) = states.list_executions(stateMachineArn=gate, statusFilter="FAILED")["executions"]
+    ended = states.describe_execution(executionArn=failed["executionArn"])
     assert (ended["error"], len(deployed.runs())) == ("TooExpensive", runs + 1)
     assert "above max_run_usd (2.5): Train $11" in ended["cause"]
