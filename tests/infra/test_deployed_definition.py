@@ -106,7 +106,7 @@ def test_settings_change_defaults_and_nothing_else(prod: Template, synthesise: S
         ("instance_types", {"Prepare": "ml.m5.larg"}, 'did you mean "ml.m5.large"?'),
         ("instance_types", {"Predict": "ml.m6g.large"}, "arm64"),
         ("events_prefix", "x" * 1025, "1,025 characters, the limit is 1,024"),
-        ("tags", {f"t{n}": "x" for n in range(50)}, "at most 45 names"),
+        ("tags", {f"t{n}": "x" for n in range(50)}, "at most 44 names"),
         ("subnet_ids", [f"subnet-{n:08x}" for n in range(17)], "at most 16 of them"),
     ],
 )
