@@ -152,7 +152,8 @@ def gate_failed(root: Path, arn: str) -> dict[str, Any]:
 def test_a_failed_step_ends_as_the_documented_email_however_often_it_is_told(
     root: Path, deployed: Deployed, mailbox: Mailbox, name: str
 ) -> None:
-    pager = Mailbox.subscribe(deployed.account, deployed.outputs["AlertsTopic"], f"pager-{name}", protocol="sqs")
+    topic, sns = deployed.outputs["AlertsTopic"], deployed.client("sns")
+    pager = Mailbox.subscribe(deployed.account, topic, f"pager-{name}", protocol="sqs")
     arn = scheduled_run(deployed)
     event = recorded(root, "step_failed_processing", arn) if name == "Prepare" else gate_failed(root, arn)
     if name == "Prepare":
@@ -169,6 +170,10 @@ def test_a_failed_step_ends_as_the_documented_email_however_often_it_is_told(
     assert (context["type"], context["run"], context["step"]) == ("step-failed", arn, name)
     assert context["reason"] in mail["Message"]
     assert pager.read() is None
+    for subscription in sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:
+        if subscription["Protocol"] == "sqs":
+            sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
+    pager.client.delete_queue(QueueUrl=pager.url)
 
 
 def test_success_sends_no_email_and_a_stopped_run_one(root: Path, deployed: Deployed, mailbox: Mailbox) -> None:

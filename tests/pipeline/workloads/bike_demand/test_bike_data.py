@@ -63,7 +63,7 @@ def test_the_past_of_the_sample_never_changes(sample: Path, tmp_path: Path) -> N
 
 
 def test_rows_that_are_no_hours_are_bad_and_hours_that_are_nowhere_are_noted(tmp_path: Path) -> None:
-    hours = [f"2023-05-{day:02d} {hour:02d}:00,9" for day in range(1, 11) for hour in range(24)]
+    hours = [f"2023-05-{day:02d} {hour:02d}:00,{hour}" for day in range(1, 11) for hour in range(24)]
     (tmp_path / "a.csv").write_text("\n".join(["hour,rentals", *hours[:100], "2023-05-05 04:30,4", *hours[102:]]))
     found = loaded(tmp_path, date(2023, 5, 11))
     assert found.quarantine[["line", "value", "rule"]].to_numpy().tolist() == [

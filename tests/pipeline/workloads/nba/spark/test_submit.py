@@ -65,7 +65,7 @@ def test_a_driver_that_is_killed_asks_for_larger_machines(tmp_path: Path) -> Non
     script = f"mkdir -p {message.parent}; echo 'Algorithm Error: ... exit status 137.' > {message}; exit 137"
     code, reason = Job(tmp_path).end(stand_in(tmp_path / "bin", script))
     assert code == 137
-    assert reason.startswith("Spark's driver was killed, which the system does when memory runs out: choose larger mac")
+    assert reason.startswith("Spark's driver was killed, which the system does when memory runs out: choose larger ins")
 
 
 def test_what_smspark_submit_says_for_itself_is_kept(tmp_path: Path) -> None:
