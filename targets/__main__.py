@@ -2,6 +2,7 @@
 
 docker run IMAGE run --data /data --store /store             a whole run (scripts.run_local): its record and exit code
 docker run IMAGE review approve --store /store --version 1   scripts.review_model
+docker run IMAGE runs list --store /store                    scripts.runs: what ran, and why
 docker run IMAGE clean --store /store                        scripts.clean
 """
 
@@ -17,7 +18,12 @@ from typing import Final
 
 from pipeline.jobs.entrypoint import USAGE_ERROR, supervise
 
-COMMANDS: Final = {"run": "scripts.run_local", "review": "scripts.review_model", "clean": "scripts.clean"}
+COMMANDS: Final = {
+    "run": "scripts.run_local",
+    "review": "scripts.review_model",
+    "runs": "scripts.runs",
+    "clean": "scripts.clean",
+}
 
 
 def main(argv: Sequence[str]) -> int:

@@ -20,7 +20,7 @@ from scripts.build_image import build, build_folder
 TARGETS_IMAGE: Final = "retraining-targets:local"
 BUILD: Final = "make targets-image"
 ROOT: Final = Path(__file__).resolve().parents[1]
-FOLDERS: Final = ("pipeline", "scripts", "targets")
+FOLDERS: Final = ("pipeline", "scripts", "targets", "infra/lambda_shared")  # the last: links of the console
 
 
 def build_targets(*, steps_image: str, tag: str, network: str | None, quiet: bool) -> str:

@@ -37,13 +37,17 @@ class Scheduled:
     image: str
     folder: Path
 
-    def command(self, *arguments: str, user: int | None = None, **parameters: str) -> list[str]:
-        """The scheduler's command line."""
+    def container(self, *command: str, user: int | None = None) -> list[str]:
+        """One of the image's commands on the mounted folders."""
         user = user or (SOMEBODY if os.geteuid() == 0 else os.geteuid())
         mounts = [f"--volume={self.folder / 'data'}:/data:ro", f"--volume={self.folder / 'store'}:/store"]
+        return ["docker", "run", "--rm", f"--user={user}:{user}", *HARDENED, *mounts, self.image, *command]
+
+    def command(self, *arguments: str, user: int | None = None, **parameters: str) -> list[str]:
+        """The scheduler's command line."""
         chosen = [f"--param={name}={value}" for name, value in {**SMALL, **parameters}.items()]
-        run = [self.image, "run", "--workload=churn", "--data=/data", "--store=/store", *chosen, *arguments]
-        return ["docker", "run", "--rm", f"--user={user}:{user}", *HARDENED, *mounts, *run]
+        run = ["run", "--workload=churn", "--data=/data", "--store=/store", *chosen, *arguments]
+        return self.container(*run, user=user)
 
     def run(self, *, user: int | None = None, **parameters: str) -> subprocess.CompletedProcess[str]:
         """One scheduled run."""
@@ -89,6 +93,25 @@ def test_each_run_ends_with_the_decision_of_a_local_run(runs: dict[str, dict[str
         assert "above the limit 0.0001 (MaxCalibrationError)" in printed["failure"]["reason"]
     if decision == "champion-kept":
         assert printed["metrics"]["champion"]["n_rows"] == int(SMALL["WalkForwardRows"])
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (("review", "list"), "in use"),
+        (("review", "history"), "until now"),
+        (("runs", "list"), "champion-kept"),
+        (("clean", "--dry-run"), "would remove 0 runs"),
+    ],
+)
+def test_every_other_command_works_on_the_store_in_the_image(
+    runs: dict[str, dict[str, Any]], scheduled: Scheduled, command: tuple[str, ...], told: str
+) -> None:
+    ended = subprocess.run(
+        scheduled.container(*command, "--store=/store"), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert told in ended.stdout + ended.stderr
 
 
 def test_a_killed_container_is_in_the_record_and_its_results_are_used(
