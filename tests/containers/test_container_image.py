@@ -38,7 +38,7 @@ def test_it_is_small_unpacked(image: str) -> None:
 def test_no_compiler_no_installer_no_cache_is_left(image: str) -> None:
     script = (
         "command -v cc gcc g++ make uv; ls /opt/venv/bin | grep -E '^pip'; "
-        "find /root/.cache /tmp -mindepth 1 2>/dev/null; ls /opt | grep -vE '^(matplotlib|ml|program|venv)$'; "
+        "find ~root/.cache /tmp -mindepth 1 2>/dev/null; ls /opt | grep -vE '^(matplotlib|ml|program|venv)$'; "
         "find / -xdev -name '*.whl' -not -path '*/ensurepip/*' -not -path '/usr/share/python-wheels/*'; true"
     )
     assert in_image(image, script) == ""
