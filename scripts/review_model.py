@@ -27,7 +27,8 @@ from pipeline.local.store.local_champion import promote, read_champion, unusable
 from pipeline.local.store.registry import APPROVED, PENDING, REJECTED, LocalRegistry, RegistryError
 from pipeline.local.store.store import Store
 from pipeline.local.store.store_errors import StoreError, explain
-from scripts.cloud.connection import aws_options, explained
+from scripts.cloud.connection import explained
+from scripts.cloud.place import Place, place_options
 from scripts.cloud.review import AwsReview
 from scripts.history.history import Since
 from scripts.history.local import local_versions
@@ -40,36 +41,20 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON o
 
 
 def reviewed(command: Callable[..., None]) -> Callable[..., None]:
-    """`--store`, or `--aws` with its options: the command gets a LocalReview or an AwsReview."""
+    """The options of a place: the command gets a LocalReview or an AwsReview."""
 
-    @click.option(
-        "--store",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        help="The local store. Default: that of the last run.",
-    )
-    @click.option("--aws", is_flag=True, help="The registry of the deployed pipeline, not a local store.")
-    @aws_options
+    @place_options("versions")
     @click.option(
         "--patience", type=float, default=60, show_default=True, help="With --aws: seconds until champion/ must follow."
     )
     @wraps(command)
-    def with_review(
-        *,
-        store: Path | None,
-        aws: bool,
-        pipeline: str | None,
-        region: str | None,
-        profile: str | None,
-        patience: float,
-        **options: object,
-    ) -> None:
-        if aws and store:
-            raise click.UsageError("--store is a local store, --aws the deployed registry: give one of them")
-        if not aws and (pipeline or region or profile):
-            raise click.UsageError("--pipeline, --region and --profile go with --aws")
-        with explained() if aws else _stores_explained():
-            review = AwsReview.of(pipeline, region, profile, patience) if aws else LocalReview(store)
-            command(review, **options)
+    def with_review(place: Place, *, patience: float, **options: object) -> None:
+        if place.folder is None:
+            with explained():
+                command(AwsReview(place.connect(), patience), **options)
+            return
+        with _stores_explained():
+            command(LocalReview(place.folder), **options)
 
     return with_review
 
@@ -88,11 +73,9 @@ def _stores_explained() -> Iterator[None]:
 class LocalReview:
     """The registry of a local store and its champion."""
 
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder or local_deployment.last_store()
-        if not (self.folder / "registry").is_dir():
-            raise click.UsageError(f"{self.folder} is no store of local runs: make one with make run, or give --store")
-        self.store = Store(self.folder)
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = Store(folder)
         self.registry = LocalRegistry(self.store)
 
     @property

@@ -19,11 +19,11 @@ import click
 
 from pipeline.contract import names as c
 from pipeline.contract.history.runs import changes
-from pipeline.local import local_deployment
 from pipeline.local.store.run_record import EXECUTING, FAILED, STOPPED, SUCCEEDED
 from pipeline.local.store.store import Store
 from pipeline.local.store.store_errors import StoreError, explain
-from scripts.cloud.connection import aws_options, connect, explained
+from scripts.cloud.connection import explained
+from scripts.cloud.place import Place, place_options
 from scripts.cloud.review import AwsReview
 from scripts.history import words
 from scripts.history.cloud import cloud_history
@@ -55,38 +55,17 @@ class Source:
 
 
 def sourced(command: Callable[..., None]) -> Callable[..., None]:
-    """`--store`, or `--aws` with its options: the command gets a Source."""
+    """The options of a place: the command gets a Source."""
 
-    @click.option(
-        "--store",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        help="The local store. Default: that of the last run.",
-    )
-    @click.option("--aws", is_flag=True, help="The runs of the deployed pipeline, not of a local store.")
-    @aws_options
+    @place_options("runs")
     @wraps(command)
-    def with_source(
-        *,
-        store: Path | None,
-        aws: bool,
-        pipeline: str | None,
-        region: str | None,
-        profile: str | None,
-        **options: object,
-    ) -> None:
-        if aws and store:
-            raise click.UsageError("--store is a local store, --aws the deployed pipeline: give one of them")
-        if not aws and (pipeline or region or profile):
-            raise click.UsageError("--pipeline, --region and --profile go with --aws")
-        if aws:
+    def with_source(place: Place, **options: object) -> None:
+        if place.folder is None:
             with explained():
-                command(Source(None, AwsReview(connect(pipeline, region, profile), 0)), **options)
+                command(Source(None, AwsReview(place.connect(), 0)), **options)
             return
-        folder = store or local_deployment.last_store()
-        if not (folder / "registry").is_dir():
-            raise click.UsageError(f"{folder} is no store of local runs: make one with make run, or give --store")
         try:
-            command(Source(Store(folder), None), **options)
+            command(Source(Store(place.folder), None), **options)
         except (StoreError, OSError) as error:
             raise click.UsageError(explain(error) if isinstance(error, OSError) else str(error)) from error
 

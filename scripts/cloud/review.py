@@ -15,7 +15,7 @@ from pipeline.contract.code_version import all_steps
 from pipeline.contract.history.versions import HISTORY_KEY, VersionEvent, read_events
 from pipeline.contract.promotion import APPROVAL_ID, APPROVED, UnusablePackageError, artifact_uri, next_approval_id
 from pipeline.contract.service_text import description
-from scripts.cloud.connection import AwsError, DeployedPipeline, connect
+from scripts.cloud.connection import AwsError, DeployedPipeline
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.literals import ModelApprovalStatusType
@@ -29,11 +29,6 @@ class AwsReview:
 
     deployed: DeployedPipeline
     patience: float  # seconds to wait until champion/ follows a decision
-
-    @classmethod
-    def of(cls, pipeline: str | None, region: str | None, profile: str | None, patience: float) -> AwsReview:
-        """Raises AwsError for a pipeline that there is not."""
-        return cls(connect(pipeline, region, profile), patience)
 
     @property
     def name(self) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.contract.history.runs import FAILED, STOPPED, SUCCEEDED
 from pipeline.contract.reasons import processing_job
 from scripts.cloud.connection import DeployedPipeline
 from scripts.cloud.review import AwsReview
 from scripts.output.execution import read
-from scripts.tracking.ended_run import FAILED, STOPPED, SUCCEEDED, EndedRun
+from scripts.tracking.ended_run import EndedRun
 
 
 class CloudHistory:

@@ -11,10 +11,11 @@ from pathlib import Path
 import click
 
 from pipeline.contract.reasons import shorten
-from pipeline.local import local_deployment
 from pipeline.local.store.locks import locked
 from pipeline.local.store.store import Store
-from scripts.cloud.connection import aws_options, connect, explained
+from pipeline.local.store.store_errors import StoreError, explain
+from scripts.cloud.connection import explained
+from scripts.cloud.place import Place, place_options
 from scripts.tracking.cloud_history import CloudHistory
 from scripts.tracking.ended_run import History
 from scripts.tracking.local_history import LocalHistory
@@ -23,13 +24,7 @@ from scripts.tracking.record import MISSING, mlflow_option, shown
 
 @click.command("export-mlflow")
 @mlflow_option
-@click.option(
-    "--store",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The local store. Default: that of the last run.",
-)
-@click.option("--aws", is_flag=True, help="The runs of the deployed pipeline, not of a local store.")
-@aws_options
+@place_options("runs")
 @click.option("--run", "only", multiple=True, metavar="RUN_ID", help="Only this run. Default: all that are not there.")
 @click.option(
     "--experiment",
@@ -39,16 +34,7 @@ from scripts.tracking.record import MISSING, mlflow_option, shown
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
 def export_mlflow(
-    *,
-    uri: str | None,
-    store: Path | None,
-    aws: bool,
-    pipeline: str | None,
-    region: str | None,
-    profile: str | None,
-    only: tuple[str, ...],
-    experiment: str | None,
-    as_json: bool,
+    place: Place, *, uri: str | None, only: tuple[str, ...], experiment: str | None, as_json: bool
 ) -> None:
     """Write the runs that are not in MLflow yet, and the registered versions, of which one is the champion.
 
@@ -57,18 +43,16 @@ def export_mlflow(
     """
     if not uri:
         raise click.UsageError("which MLflow? Give --mlflow URI, or set MLFLOW_TRACKING_URI")
-    if aws and store:
-        raise click.UsageError("--store is a local store, --aws the deployed pipeline: give one of them")
-    if aws:
+    if place.folder is None:
         with explained(), tempfile.TemporaryDirectory() as folder:
-            _export(CloudHistory(connect(pipeline, region, profile), Path(folder), experiment), uri, only, as_json)
+            _export(CloudHistory(place.connect(), Path(folder), experiment), uri, only, as_json)
         return
-    chosen = store or local_deployment.last_store()
-    if not (chosen / "registry").is_dir():
-        raise click.UsageError(f"{chosen} is no store of local runs: make one with make run, or give --store")
-    opened = Store(chosen)
-    with locked(opened.root / ".mlflow.lock"):  # two at a time would each write the runs that neither finds
-        _export(LocalHistory(opened, experiment), uri, only, as_json)
+    try:
+        store = Store(place.folder)
+        with locked(store.root / ".mlflow.lock"):  # two at a time would each write the runs that neither finds
+            _export(LocalHistory(store, experiment), uri, only, as_json)
+    except (StoreError, OSError) as error:
+        raise click.ClickException(explain(error) if isinstance(error, OSError) else str(error)) from error
 
 
 def _export(history: History, uri: str, only: tuple[str, ...], as_json: bool) -> None:

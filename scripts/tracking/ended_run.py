@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from pipeline.contract import names as c
+from pipeline.contract.history.runs import decision_of
 from pipeline.contract.reasons import shorten
 
-SUCCEEDED, FAILED, STOPPED = "Succeeded", "Failed", "Stopped"
 # Tag -> the variable with which the definition tells a job, and the name in evaluation.json's versions.
 _VERSIONS: Final = {
     "code_version": ("CODE_VERSION", "code"),
@@ -75,11 +75,8 @@ class EndedRun:
     @property
     def decision(self) -> str:
         """registered, champion-kept, no-new-data or failed; stopped for a run without one."""
-        if self.status != SUCCEEDED:
-            return c.FAILED if self.status == FAILED else self.status.lower()
-        if self.version is not None:
-            return c.REGISTERED
-        return c.NO_NEW_DATA if self.has_new_data is False else c.CHAMPION_KEPT
+        decided = decision_of(self.status, registered=self.version is not None, has_new_data=self.has_new_data)
+        return decided or self.status.lower()
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -28,12 +28,13 @@ from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from pipeline.contract import names as c
 from pipeline.contract.code_version import PACKAGE, write_image_context
 from pipeline.contract.container import StepError
+from pipeline.contract.history.runs import FAILED, SUCCEEDED
 from pipeline.contract.rules.workload_rules import WorkloadError
 from pipeline.contract.spec import Column
 from pipeline.local.store.run_record import RunError
 from pipeline.serving import mlflow_model
 from scripts.tracking import mlflow_loader
-from scripts.tracking.ended_run import FAILED, SUCCEEDED, EndedRun, History, execution_of
+from scripts.tracking.ended_run import EndedRun, History, execution_of
 
 EXECUTION: Final = "execution_id"
 STATE: Final = "exported_state"
