@@ -9,12 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.local.run.orphans import end_orphan
-from pipeline.local.store.history import note_run
+from pipeline.local.store.history import KILLED, lock_file, note_run
 from pipeline.local.store.locks import try_lock, wait_for_lock
 from pipeline.local.store.run_record import EXECUTING, STOPPED, DamagedRecordError, RunError, load_run, save_run
 from pipeline.local.store.store import Store, remove
 
-KILLED = "the runner was killed"
 # Another run may hold the lock for a moment, to mark the run as stopped.
 _SECONDS_FOR_LOCK = 2.0
 
@@ -27,8 +26,7 @@ class RunLock:
 
     def __init__(self, store: Store, execution_id: str) -> None:
         self._store, self._execution_id = store, execution_id
-        folder = store.run_folder(execution_id)
-        descriptor = wait_for_lock(folder / "lock", _SECONDS_FOR_LOCK)
+        descriptor = wait_for_lock(lock_file(store, execution_id), _SECONDS_FOR_LOCK)
         if descriptor is None:
             raise RunError(f"run {execution_id} is still executing in another process; wait for its end")
         self._descriptor = descriptor
@@ -59,7 +57,7 @@ def mark_killed_runs(store: Store) -> tuple[str, ...]:
     """Marks each run whose process has died as Stopped, ends its orphaned programs, and returns their execution ids."""
     killed = []
     for marker in list((store.root / "executing").iterdir()):
-        descriptor = try_lock(store.run_folder(marker.name) / "lock")
+        descriptor = try_lock(lock_file(store, marker.name))
         if descriptor is None:
             continue  # alive
         try:

@@ -11,13 +11,16 @@ import fcntl
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.contract import names as c
 from pipeline.contract.history.runs import RunEntry, decision_of, read_entries, with_results
+from pipeline.local.store.locks import is_held
 from pipeline.local.store.run_record import (
     EXECUTING,
+    STOPPED,
     SUCCEEDED,
     DamagedRecordError,
     RunError,
@@ -27,6 +30,12 @@ from pipeline.local.store.run_record import (
 from pipeline.local.store.store import Store, join_uri, sync_folder
 
 HISTORY_FILE = "history.jsonl"
+KILLED = "the runner was killed"
+
+
+def lock_file(store: Store, execution_id: str) -> Path:
+    """What the process of a local run holds as long as it lives."""
+    return store.run_folder(execution_id) / "lock"
 
 
 def output_uri(run: RunResult, step: str, channel: str, file: str) -> str | None:
@@ -132,7 +141,10 @@ def read_history(store: Store) -> tuple[dict[str, RunEntry], list[str]]:
         except RunError:
             continue  # it has no record yet, or was removed meanwhile
         else:
-            entries[folder.name] = entry_of(store, run)
+            entry = entry_of(store, run)
+            if run.status == EXECUTING and folder.name in executing and not is_held(lock_file(store, folder.name)):
+                entry = replace(entry, status=STOPPED, reason=KILLED)  # the next run marks it so in its record
+            entries[folder.name] = entry
     return entries, faults
 
 

@@ -33,6 +33,21 @@ def wait_for_lock(path: Path, seconds: float) -> int | None:
     return descriptor
 
 
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock file; false where there is no file. Asking changes nothing."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Holds the lock file `path` for the length of a block, after waiting for it as long as it takes."""

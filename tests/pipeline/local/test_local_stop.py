@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from local_definitions import Json, Workbench, definition, end_of, processing
 
+from pipeline.local.store.history import read_history
 from pipeline.local.store.run_record import RunError, load_run, recent_runs
 
 
@@ -120,6 +121,8 @@ def test_a_killed_run_is_marked_by_the_next_and_its_programs_are_ended(bench: Wo
     runner.communicate()
     killed = recent_runs(bench.store)[0]
     assert killed.status == "Executing"
+    listed = read_history(bench.store)[0][killed.execution_id]
+    assert (listed.status, listed.reason) == ("Stopped", "the runner was killed"), "before the next run marks it"
     assert alive(children[0])
     assert len(temporary_folders(bench)) == 1
     other = bench.run(definition(processing("Other", [])))
@@ -146,6 +149,7 @@ def test_a_living_run_is_neither_marked_nor_resumed(bench: Workbench) -> None:
     bench.run(definition(processing("Other", [])))
     living = next(run for run in recent_runs(bench.store) if run.steps[0].name == "Slow")
     assert living.status == "Executing"
+    assert read_history(bench.store)[0][living.execution_id].status == "Executing"
     with pytest.raises(RunError, match="still executing in another process"):
         bench.run(pipeline, resume=living.execution_id)
     runner.send_signal(signal.SIGTERM)
