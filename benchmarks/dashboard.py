@@ -68,7 +68,7 @@ class EvaluatedNight:
             key: json.loads((objects / "artifacts" / key).read_text("utf-8"))
             for key in (LAST_EVALUATED_KEY, MONITOR_KEY)
         }
-        data = objects / "data" / str(run.parameters["DataPrefix"])  # each run of the sample has a copy of its own
+        data = objects / "data" / str(run.parameters["DataPrefix"])  # each run of the sample has its own copy
         files = [path.stat().st_size for path in data.rglob("*") if path.is_file()]
         jobs = {step.name: step.seconds for step in run.steps if step.log_path}
         seconds = (run.ended_at or run.started_at) - run.started_at

@@ -42,7 +42,7 @@ class ChatChannels(Construct):
                 )
         if not (settings.slack or settings.microsoft_teams):
             return
-        # Nobody may do anything from the chat: a role without permissions, and a guardrail that denies all of them
+        # The chat may do nothing: a role without permissions, and a guardrail that denies all of them
         # (without one it is AdministratorAccess).
         role = iam.Role(
             self,
