@@ -44,7 +44,7 @@ def main(store: Path | None, keep_runs: int, dry_run: bool, as_json: bool) -> No
     try:
         removal = clean(Store(folder), keep=keep_runs, dry_run=dry_run)
     except (StoreError, OSError) as error:
-        reason = explain(error) if isinstance(error, OSError) else str(error)
+        reason = explain(error)
         if as_json:
             click.echo(json.dumps({"error": reason}, indent=2))
         raise click.ClickException(reason) from error

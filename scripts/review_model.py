@@ -8,26 +8,24 @@ python -m scripts.review_model approve --aws --version 1 --reason "better in eve
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import click
 
 from pipeline.contract import names as c
 from pipeline.contract.history.versions import VersionEvent, services
 from pipeline.contract.metrics import decimal
-from pipeline.local import local_deployment
+from pipeline.local.local_deployment import ARTIFACT_BUCKET, MODEL_PACKAGE_GROUP
 from pipeline.local.plan.describe_responses import timestamp
 from pipeline.local.store.local_champion import promote, read_champion, unusable_reason
 from pipeline.local.store.registry import APPROVED, PENDING, REJECTED, LocalRegistry, RegistryError
 from pipeline.local.store.store import Store
-from pipeline.local.store.store_errors import StoreError, explain
-from scripts.cloud.connection import explained
+from pipeline.local.store.store_errors import StoreError
 from scripts.cloud.place import Place, place_options
 from scripts.cloud.review import AwsReview
 from scripts.history.history import Since
@@ -49,49 +47,23 @@ def reviewed(command: Callable[..., None]) -> Callable[..., None]:
     )
     @wraps(command)
     def with_review(place: Place, *, patience: float, **options: object) -> None:
-        if place.folder is None:
-            with explained():
-                command(AwsReview(place.connect(), patience), **options)
-            return
-        with _stores_explained():
-            command(LocalReview(place.folder), **options)
+        with place.explained():
+            folder = place.folder
+            command(LocalReview(folder) if folder else AwsReview(place.connect(), patience), **options)
 
     return with_review
 
 
-@contextmanager
-def _stores_explained() -> Iterator[None]:
-    """Turns what a local store refuses into a sentence."""
-    try:
-        yield
-    except StoreError as error:
-        _refuse(str(error))
-    except OSError as error:
-        _refuse(explain(error))
-
-
 class LocalReview:
-    """The registry of a local store and its champion."""
+    """The registry of a local store and its champion, as AwsReview is that of a deployed pipeline."""
+
+    how_to_register = "make run registers one"
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.name = str(folder)
         self.store = Store(folder)
         self.registry = LocalRegistry(self.store)
-
-    @property
-    def name(self) -> str:
-        """The store's folder."""
-        return str(self.folder)
-
-    @property
-    def place(self) -> list[str]:
-        """The options of a command that name it."""
-        return ["--store", str(self.store.root)]
-
-    @property
-    def how_to_register(self) -> str:
-        """What makes a version."""
-        return "make run registers one"
+        self.place = ["--store", str(self.store.root)]
 
     def location(self, uri: str) -> str:
         """Path of a file of the store."""
@@ -101,7 +73,7 @@ class LocalReview:
     def champion(self) -> int | None:
         """The version in use."""
         try:
-            version: int | None = read_champion(self.store, local_deployment.ARTIFACT_BUCKET)["version"]
+            version: int | None = read_champion(self.store, ARTIFACT_BUCKET)["version"]
         except StoreError as error:
             click.echo(f"warning: {error}", err=True)
             return None
@@ -114,9 +86,9 @@ class LocalReview:
 
     def packages(self) -> tuple[dict[str, Any], ...]:
         """All versions that can be read, oldest first; those that cannot are named on stderr."""
-        for fault in self.registry.damaged(local_deployment.MODEL_PACKAGE_GROUP).values():
+        for fault in self.registry.damaged(MODEL_PACKAGE_GROUP).values():
             click.echo(f"warning: {fault}", err=True)
-        return self.registry.packages(local_deployment.MODEL_PACKAGE_GROUP)
+        return self.registry.packages(MODEL_PACKAGE_GROUP)
 
     def get(self, version: int | None) -> dict[str, Any]:
         """One version, or the newest; raises click.UsageError that lists what there is."""
@@ -124,29 +96,20 @@ class LocalReview:
         if not packages:
             raise click.UsageError(f"{self.name} has no registered version yet: {self.how_to_register}")
         try:
-            return self.registry.get(
-                local_deployment.MODEL_PACKAGE_GROUP, version or int(packages[-1]["ModelPackageVersion"])
-            )
+            return self.registry.get(MODEL_PACKAGE_GROUP, version or int(packages[-1]["ModelPackageVersion"]))
         except RegistryError as error:
             raise click.UsageError(str(error)) from error
 
     def decide(self, version: int | None, status: str, reason: str | None) -> dict[str, Any]:
         """Record a decision and make the champion what the registry now says."""
         package = self.get(version)
-        problem = unusable_reason(self.store, package) if status == APPROVED else None
-        if problem:
-            _refuse(f"{problem}. Nothing was changed; approve another version")
-        decided = self.registry.set_approval(
-            local_deployment.MODEL_PACKAGE_GROUP, int(package["ModelPackageVersion"]), status, reason
-        )
-        for passed_over in promote(self.store, local_deployment.MODEL_PACKAGE_GROUP, local_deployment.ARTIFACT_BUCKET):
+        if status == APPROVED and (problem := unusable_reason(self.store, package)):
+            raise click.ClickException(f"{problem}. Nothing was changed; approve another version")
+        number = int(package["ModelPackageVersion"])
+        decided = self.registry.set_approval(MODEL_PACKAGE_GROUP, number, status, reason)
+        for passed_over in promote(self.store, MODEL_PACKAGE_GROUP, ARTIFACT_BUCKET):
             click.echo(f"note: {passed_over}", err=True)
         return decided
-
-
-def _refuse(text: str) -> NoReturn:
-    click.echo(f"Error: {text}", err=True)
-    raise SystemExit(1)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -159,20 +122,19 @@ def main() -> None:
 @json_option
 def list_versions(review: LocalReview | AwsReview, as_json: bool) -> None:
     """List the versions, newest first, with what they scored."""
-    packages, champion = review.packages()[::-1], review.champion
+    champion = review.champion
+    rows = [_brief(package, champion) for package in review.packages()[::-1]]
     if as_json:
-        click.echo(json.dumps([_brief(p, champion) for p in packages], indent=2))
+        click.echo(json.dumps(rows, indent=2))
         return
-    if not packages:
+    if not rows:
         click.echo(f"{review.name} has no registered version yet: {review.how_to_register}")
         return
     click.echo(f"{'version':>7}  {'status':<22}{'as of':<12}{'loss':>8}  registered")
-    for package in packages:
-        brief = _brief(package, champion)
-        click.echo(
-            f"{brief['version']:>7}  {brief['status'] + (' *' if brief['champion'] else ''):<22}"
-            f"{brief['as_of_date']:<12}{_score(brief['loss']):>8}  {brief['registered']}"
-        )
+    for row in rows:
+        status = row["status"] + (" *" if row["champion"] else "")
+        scored = f"{row['as_of_date']:<12}{_score(row['loss']):>8}"
+        click.echo(f"{row['version']:>7}  {status:<22}{scored}  {row['registered']}")
     click.echo("* in use" if champion else "none is in use: approve one")
 
 
@@ -206,7 +168,8 @@ def approve(review: LocalReview | AwsReview, version: int | None, reason: str | 
     _record(uri, review, package)
     number = package["ModelPackageVersion"]
     if review.champion != number:
-        _refuse(f"version {number} is approved, but version {review.champion or 'none'} is in use: see the note above")
+        other = review.champion or "none"
+        raise click.ClickException(f"version {number} is approved, but version {other} is in use: see the note above")
     instead = f" instead of version {before}" if before not in (None, number) else ""
     click.echo(f"version {number} is approved and is now the champion{instead}")
     click.echo("the next run predicts with it and compares each candidate with it")
@@ -251,12 +214,8 @@ def _record(uri: str | None, review: LocalReview | AwsReview, package: dict[str,
 
 
 _SCORES: Final = (
-    "loss",
-    "baseline_loss",
-    "skill",
-    "difference_to_incumbent",
-    "difference_lower",
-    "difference_upper",
+    *("loss", "baseline_loss", "skill"),
+    *("difference_to_incumbent", "difference_lower", "difference_upper"),
 )
 _STATUSES: Final = {PENDING: "pending", APPROVED: "approved", REJECTED: "rejected"}
 

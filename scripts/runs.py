@@ -21,31 +21,32 @@ from pipeline.contract import names as c
 from pipeline.contract.history.runs import changes
 from pipeline.local.store.run_record import EXECUTING, FAILED, STOPPED, SUCCEEDED
 from pipeline.local.store.store import Store
-from pipeline.local.store.store_errors import StoreError, explain
-from scripts.cloud.connection import explained
 from scripts.cloud.place import Place, place_options
 from scripts.cloud.review import AwsReview
 from scripts.history import words
 from scripts.history.cloud import cloud_history
-from scripts.history.history import Filters, RunHistory, Since
+from scripts.history.history import RunHistory, Since
 from scripts.history.local import local_history
 from scripts.tracking.command import export_mlflow
 
+since_option = click.option(
+    "--since", type=Since(), help="Only runs from that day on (UTC), or of the last N days: 30d."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 PAGE = 50
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where runs are read from: a local store, or a deployed pipeline."""
+    """Where runs are read from: a local store, or else a deployed pipeline."""
 
     store: Store | None
     review: AwsReview | None
 
-    def read(self, filters: Filters | None = None, limit: int = PAGE) -> RunHistory:
+    def read(self, since: float | None = None, limit: int = PAGE) -> RunHistory:
         """The runs; of a deployed pipeline no more than are needed. Faults are named on stderr."""
         if self.review:
-            history = cloud_history(self.review, since=filters.since if filters else None, limit=limit)
+            history = cloud_history(self.review, since=since, limit=limit)
         else:
             assert self.store is not None  # noqa: S101 - one of the two is given
             history = local_history(self.store)
@@ -60,14 +61,11 @@ def sourced(command: Callable[..., None]) -> Callable[..., None]:
     @place_options("runs")
     @wraps(command)
     def with_source(place: Place, **options: object) -> None:
-        if place.folder is None:
-            with explained():
+        with place.explained(click.UsageError):
+            if place.folder is None:
                 command(Source(None, AwsReview(place.connect(), 0)), **options)
-            return
-        try:
-            command(Source(Store(place.folder), None), **options)
-        except (StoreError, OSError) as error:
-            raise click.UsageError(explain(error) if isinstance(error, OSError) else str(error)) from error
+            else:
+                command(Source(Store(place.folder), None), **options)
 
     return with_source
 
@@ -81,7 +79,7 @@ def main() -> None:
 
 
 @main.command("list")
-@click.option("--since", type=Since(), help="Only runs from that day on (UTC), or of the last N days: 30d.")
+@since_option
 @click.option("--status", type=click.Choice([SUCCEEDED, FAILED, STOPPED, EXECUTING]), help="Only runs of that status.")
 @click.option(
     "--decision",
@@ -95,9 +93,12 @@ def list_runs(
     source: Source, since: float | None, status: str | None, decision: str | None, limit: int, as_json: bool
 ) -> None:
     """List runs, newest first: when, why, result, losses, version, what changed since the run before."""
-    filters = Filters(since, status, decision)
-    history = source.read(filters, limit)
-    found = [run for run in history.runs if filters.keep(run)]
+    history = source.read(since, limit)
+    found = [
+        run
+        for run in history.runs
+        if run.started_at >= (since or 0) and status in (None, run.status) and decision in (None, run.decision)
+    ]
     rows = list(history.rows(found[:limit]))
     click.echo(json.dumps(rows, indent=2) if as_json else "\n".join(words.table(rows)))
     if len(found) > limit:
@@ -137,7 +138,7 @@ def compare(source: Source, first: str, second: str, as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--since", type=Since(), help="Only runs from that day on (UTC), or of the last N days: 30d.")
+@since_option
 @click.option("--limit", type=click.IntRange(min=1), default=400, show_default=True, help="The newest so many.")
 @click.option(
     "--output",
@@ -149,9 +150,8 @@ def report(source: Source, since: float | None, limit: int, output: Path | None)
     """Write one HTML page: losses over time, versions in service, volume of data, alarms, failures, all runs."""
     from scripts.history.page import render  # noqa: PLC0415 - a list does without matplotlib
 
-    filters = Filters(since, None, None)
-    history = source.read(filters, limit)
-    runs = [run for run in history.runs if filters.keep(run)][:limit]
+    history = source.read(since, limit)
+    runs = [run for run in history.runs if run.started_at >= (since or 0)][:limit]
     if not runs:
         raise click.UsageError(f"no run in {history.name}{' since then' if history.runs else ' yet'}")
     path = (output or (source.store.root if source.store else Path()) / "runs.html").resolve()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 import click
 
 from pipeline.local import local_deployment
-from scripts.cloud.connection import DeployedPipeline, aws_options, connect
+from pipeline.local.store.store_errors import StoreError, explain
+from scripts.cloud.connection import DeployedPipeline, aws_options, connect, explained
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,18 @@ class Place:
     def connect(self) -> DeployedPipeline:
         """The pipeline that --aws and its options name; raises AwsError where there is none."""
         return connect(self.pipeline, self.region, self.profile)
+
+    @contextmanager
+    def explained(self, refusal: type[click.ClickException] = click.ClickException) -> Iterator[None]:
+        """Turns what boto3, or a local store, raises into one sentence; `refusal` is what a store's becomes."""
+        if self.folder is None:
+            with explained():
+                yield
+            return
+        try:
+            yield
+        except (StoreError, OSError) as error:
+            raise refusal(explain(error)) from error
 
 
 def place_options(what: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -31,11 +31,6 @@ class AwsReview:
     patience: float  # seconds to wait until champion/ follows a decision
 
     @property
-    def name(self) -> str:
-        """What is reviewed, for messages."""
-        return self.group
-
-    @property
     def place(self) -> list[str]:
         """The options of a command that name it."""
         profile = self.deployed.session.profile_name
@@ -51,7 +46,7 @@ class AwsReview:
         return self.deployed.definition()
 
     @cached_property
-    def group(self) -> str:
+    def name(self) -> str:
         """The model package group that the pipeline registers into; raises AwsError when it registers nothing."""
         for entry in all_steps(self.definition["Steps"]):
             if entry["Type"] == "RegisterModel":
@@ -91,7 +86,7 @@ class AwsReview:
 
     def packages(self) -> tuple[dict[str, Any], ...]:
         """All versions, oldest first."""
-        return self.deployed.packages(self.group)
+        return self.deployed.packages(self.name)
 
     def get(self, version: int | None) -> dict[str, Any]:
         """One version, or the newest; raises AwsError that lists what there is."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,17 +25,13 @@ class RunHistory:
     link: Callable[[RunEntry], str | None]  # the run's own report: a path or an address
     cost: Callable[[RunEntry], float | None]  # dollars
     champion: int | None = None
-    names: dict[str, RunEntry] = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Index the runs."""
-        object.__setattr__(self, "names", {run.run_id: run for run in self.runs})
 
     def find(self, run_id: str) -> RunEntry:
         """A run by its id or the beginning of it; raises click.UsageError that lists the newest runs."""
-        found = [run for name, run in self.names.items() if name.startswith(run_id)] if run_id else []
-        if run_id in self.names or len(found) == 1:
-            return self.names.get(run_id) or found[0]
+        found = [run for run in self.runs if run.run_id.startswith(run_id)] if run_id else []
+        exact = [run for run in found if run.run_id == run_id]
+        if exact or len(found) == 1:
+            return [*exact, *found][0]
         if found:
             raise click.UsageError(f"several runs begin with {run_id}: {', '.join(run.run_id for run in found[:5])}")
         newest = ", ".join(f"{run.run_id} ({run.status})" for run in self.runs[:5]) or "none"
@@ -53,39 +49,20 @@ class RunHistory:
         """Runs as JSON objects, with approval, cost, report and what has changed since the run before."""
         before = dict(zip((run.run_id for run in self.runs), [*self.runs[1:], None], strict=True))
         for run in runs:
-            approval, previous = self.approval(run), before[run.run_id]
+            decision, previous = self.approval(run), before[run.run_id]
+            approval: dict[str, Any] | None = None
+            if decision:
+                approval = {"approved": decision.event == APPROVED, "by": decision.by}
+                approval |= {"at": decision.at, "reason": decision.reason}
             yield {
                 **run.as_json(),
                 "duration": run.duration,
-                "approval": approval
-                and {
-                    "approved": approval.event == APPROVED,
-                    "by": approval.by,
-                    "at": approval.at,
-                    "reason": approval.reason,
-                },
+                "approval": approval,
                 "cost_usd": self.cost(run),
                 "run_before": previous and previous.run_id,
                 "changed": changes(previous, run) if previous else {},
                 "report": self.link(run),
             }
-
-
-@dataclass(frozen=True)
-class Filters:
-    """Which runs are wanted."""
-
-    since: float | None  # seconds since 1970
-    status: str | None
-    decision: str | None
-
-    def keep(self, run: RunEntry) -> bool:
-        """Whether a run is wanted."""
-        return (
-            (self.since is None or run.started_at >= self.since)
-            and self.status in (None, run.status)
-            and self.decision in (None, run.decision)
-        )
 
 
 class Since(click.ParamType[float]):

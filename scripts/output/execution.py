@@ -88,9 +88,20 @@ class PipelineExecution:
     steps: tuple[ExecutionStep, ...]
 
     @property
+    def run_id(self) -> str:
+        """The last part of the ARN."""
+        return self.arn.rsplit("/", maxsplit=1)[-1]
+
+    @property
     def unfinished(self) -> bool:
         """Whether it may still change."""
         return self.status in UNFINISHED
+
+    @property
+    def failure(self) -> str:
+        """The step that failed and why; else the reason of the run."""
+        failed = (f"step {step.name}: {step.reason}" for step in self.steps if step.status == "Failed")
+        return next(failed, self.reason or "no step has a reason")
 
     def as_json(self) -> dict[str, Any]:
         """The same for programs."""

@@ -6,6 +6,7 @@ import json
 import sys
 import tempfile
 from contextlib import redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -13,12 +14,8 @@ import click
 from pipeline.contract.reasons import shorten
 from pipeline.local.store.locks import locked
 from pipeline.local.store.store import Store
-from pipeline.local.store.store_errors import StoreError, explain
-from scripts.cloud.connection import explained
 from scripts.cloud.place import Place, place_options
-from scripts.tracking.cloud_history import CloudHistory
-from scripts.tracking.ended_run import History
-from scripts.tracking.local_history import LocalHistory
+from scripts.tracking.ended_run import TrackedRuns, runs_of_pipeline, runs_of_store
 from scripts.tracking.record import MISSING, mlflow_option, shown
 
 
@@ -43,19 +40,16 @@ def export_mlflow(
     """
     if not uri:
         raise click.UsageError("which MLflow? Give --mlflow URI, or set MLFLOW_TRACKING_URI")
-    if place.folder is None:
-        with explained(), tempfile.TemporaryDirectory() as folder:
-            _export(CloudHistory(place.connect(), Path(folder), experiment), uri, only, as_json)
-        return
-    try:
+    with place.explained(), tempfile.TemporaryDirectory() as folder:
+        if place.folder is None:
+            _export(runs_of_pipeline(place.connect(), Path(folder), experiment), uri, only, as_json)
+            return
         store = Store(place.folder)
         with locked(store.root / ".mlflow.lock"):  # two at a time would each write the runs that neither finds
-            _export(LocalHistory(store, experiment), uri, only, as_json)
-    except (StoreError, OSError) as error:
-        raise click.ClickException(explain(error) if isinstance(error, OSError) else str(error)) from error
+            _export(runs_of_store(store, experiment), uri, only, as_json)
 
 
-def _export(history: History, uri: str, only: tuple[str, ...], as_json: bool) -> None:
+def _export(history: TrackedRuns, uri: str, only: tuple[str, ...], as_json: bool) -> None:
     try:
         from mlflow.exceptions import MlflowException  # noqa: PLC0415 - may not be installed
 
@@ -71,8 +65,7 @@ def _export(history: History, uri: str, only: tuple[str, ...], as_json: bool) ->
     for warning in done.warnings:
         click.echo(f"warning: {warning}", err=True)
     if as_json:
-        found = {"runs": done.runs, "versions": done.versions, "champion": done.champion, "warnings": done.warnings}
-        click.echo(json.dumps({"experiment": history.experiment, **found}, indent=2))
+        click.echo(json.dumps({"experiment": history.experiment, **asdict(done)}, indent=2))
     else:
         click.echo(
             f"{history.experiment}: {len(done.runs)} runs and {len(done.versions)} versions written; "

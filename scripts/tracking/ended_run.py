@@ -1,4 +1,4 @@
-"""A run that has ended, wherever it ran, as a tracker keeps it: parameters, metrics, tags, files, model.
+"""Runs that have ended, of a local store or a deployed pipeline, as a tracker keeps them: metrics, tags, files, model.
 
 All of it comes from what the run's jobs wrote and from the requests that started them, so local runs and those of the
 cloud differ in where files are read only.
@@ -8,15 +8,24 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from pipeline.contract import names as c
-from pipeline.contract.history.runs import decision_of
-from pipeline.contract.reasons import shorten
+from pipeline.contract.history.runs import FAILED, STOPPED, SUCCEEDED, RunEntry, decision_of, with_results
+from pipeline.contract.reasons import processing_job, shorten
+from pipeline.contract.workload import default_workload, load_spec
+from pipeline.local.local_deployment import MODEL_PACKAGE_GROUP
+from pipeline.local.store.history import entry_of
+from pipeline.local.store.registry import LocalRegistry
+from pipeline.local.store.run_record import EXECUTING, RunResult, load_run, readable_run, record_path
+from pipeline.local.store.store import Store
+from scripts.cloud.connection import DeployedPipeline
+from scripts.cloud.review import AwsReview
+from scripts.history.local import local_versions
+from scripts.output.execution import read
 
 # Tag -> the variable with which the definition tells a job, and the name in evaluation.json's versions.
 _VERSIONS: Final = {
@@ -24,59 +33,20 @@ _VERSIONS: Final = {
     "git_revision": ("GIT_REVISION", "git"),
     "definition_hash": ("DEFINITION_HASH", "definition"),
 }
-REPORTS: Final = (c.EVALUATION_FILE, c.REPORT_FILE)
+Jobs = Mapping[str, Mapping[str, Any]]  # step -> DescribeProcessingJob
+Fetch = Callable[[str], Path | None]  # a copy on this machine of an object; None where it is gone
 
 
 @dataclass(frozen=True)
 class EndedRun:
-    """One run. Times are seconds since the epoch."""
+    """One run; its entry has the seconds of each step that ran."""
 
-    execution_id: str
-    status: str
-    started_at: float
-    ended_at: float
-    failure: str  # why it failed; empty for one that did not
-    parameters: Mapping[str, Any]
-    seconds: Mapping[str, float]  # of each step that ran
-    has_new_data: bool | None  # None: not decided
-    version: int | None  # of the model package that it registered
-    jobs: Mapping[str, Mapping[str, Any]]  # step -> DescribeProcessingJob
-    fetch: Callable[[str], Path | None]  # a copy on this machine of an object; None where it is gone
-    more_files: tuple[Path, ...] = ()
-
-    @cached_property
-    def evaluation(self) -> dict[str, Any]:
-        """evaluation.json; empty where nothing was evaluated."""
-        return _json(self._output("Evaluate", c.EVALUATION_CHANNEL, c.EVALUATION_FILE))
-
-    @cached_property
-    def prepared(self) -> dict[str, Any]:
-        """prepared.json; empty where the data was refused."""
-        return _json(self._output("Prepare", c.REPORT_CHANNEL, c.PREPARED_FILE))
-
-    @property
-    def files(self) -> list[Path]:
-        """What a person reads."""
-        reports = (self._output("Evaluate", c.EVALUATION_CHANNEL, name) for name in REPORTS)
-        return [path for path in (*reports, *self.more_files) if path and path.is_file()]
-
-    @property
-    def model(self) -> Path | None:
-        """model.tar.gz that was evaluated; None where there is none, or it was removed since."""
-        given = {item["InputName"]: item for item in self.jobs.get("Evaluate", {}).get("ProcessingInputs", ())}
-        return self.fetch(given[c.MODEL_CHANNEL]["S3Input"]["S3Uri"]) if given and self.evaluation else None
-
-    def _output(self, step: str, channel: str, file: str) -> Path | None:
-        for output in self.jobs.get(step, {}).get("ProcessingOutputConfig", {}).get("Outputs", ()):
-            if output["OutputName"] == channel:
-                return self.fetch(f"{output['S3Output']['S3Uri'].rstrip('/')}/{file}")
-        return None
-
-    @property
-    def decision(self) -> str:
-        """registered, champion-kept, no-new-data or failed; stopped for a run without one."""
-        decided = decision_of(self.status, registered=self.version is not None, has_new_data=self.has_new_data)
-        return decided or self.status.lower()
+    entry: RunEntry
+    evaluation: Mapping[str, Any]  # evaluation.json; empty where nothing was evaluated
+    prepared: Mapping[str, Any]  # prepared.json; empty where the data was refused
+    environment: Mapping[str, str]  # of its jobs
+    files: Sequence[Path]  # what a person reads
+    model: Path | None  # model.tar.gz that was evaluated; None where there is none, or it was removed since
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -86,53 +56,156 @@ class EndedRun:
         }
         difference = self.evaluation.get("comparison", {}).get("difference")
         found |= {f"difference/{key}": value for key, value in _of(difference)}
-        found |= {f"seconds/{step}": value for step, value in self.seconds.items()}
-        return found | {"seconds/run": self.ended_at - self.started_at}
+        found |= {f"seconds/{step}": value for step, value in self.entry.seconds.items()}
+        return found | {"seconds/run": self.entry.duration or 0.0}
 
     @property
     def tags(self) -> dict[str, str]:
         """What a run is found by."""
-        environment: dict[str, str] = {}
-        for job in self.jobs.values():
-            environment |= job.get("Environment", {})
-        about, known = self.evaluation or self.prepared, self.evaluation.get("versions", {})
+        entry, about, known = self.entry, self.evaluation or self.prepared, self.evaluation.get("versions", {})
         tags = {
-            "decision": self.decision,
-            "reason": self.failure or str(about.get("reason", "")),
-            "trigger": str(self.parameters.get("TriggerReason", "")),
-            "fingerprint": str(self.prepared.get("fingerprint") or ""),
-            "as_of_date": str(about.get("as_of_date", "")),
+            "decision": entry.decision or entry.status.lower(),
+            "reason": f"{entry.failed_step}: {entry.reason}" if entry.failed_step else entry.reason,
+            "trigger": entry.trigger,
+            "fingerprint": entry.fingerprint or "",
+            "as_of_date": entry.as_of_date or "",
             "simulated": str(about.get("simulated", "")).lower(),
-            "package_version": "" if self.version is None else str(self.version),
-            "workload": str(environment.get("WORKLOAD") or about.get("workload", "")),
-            **{tag: str(environment.get(v) or known.get(name, "")) for tag, (v, name) in _VERSIONS.items()},
+            "package_version": "" if entry.version is None else str(entry.version),
+            "workload": str(self.environment.get("WORKLOAD") or about.get("workload", "")),
+            **{tag: str(self.environment.get(v) or known.get(name, "")) for tag, (v, name) in _VERSIONS.items()},
         }
         return {name: shorten(text) for name, text in tags.items() if text}
 
 
-class History(Protocol):
-    """Where runs are read: a local store or a deployed pipeline."""
+def _ended_run(entry: RunEntry, jobs: Jobs, fetch: Fetch, *more: Path) -> EndedRun:
+    def output(step: str, channel: str, file: str) -> Path | None:
+        for made in jobs.get(step, {}).get("ProcessingOutputConfig", {}).get("Outputs", ()):
+            if made["OutputName"] == channel:
+                return fetch(f"{made['S3Output']['S3Uri'].rstrip('/')}/{file}")
+        return None
 
-    @property
-    def experiment(self) -> str:
-        """What the runs belong to."""
+    reports = [output("Evaluate", c.EVALUATION_CHANNEL, name) for name in (c.EVALUATION_FILE, c.REPORT_FILE)]
+    evaluation, prepared = _json(reports[0]), _json(output("Prepare", c.REPORT_CHANNEL, c.PREPARED_FILE))
+    given = {item["InputName"]: item for item in jobs.get("Evaluate", {}).get("ProcessingInputs", ())}
+    return EndedRun(
+        entry=with_results(entry, prepared, evaluation, None),
+        evaluation=evaluation,
+        prepared=prepared,
+        environment={name: value for job in jobs.values() for name, value in job.get("Environment", {}).items()},
+        files=[path for path in (*reports, *more) if path and path.is_file()],
+        model=fetch(given[c.MODEL_CHANNEL]["S3Input"]["S3Uri"]) if given and evaluation else None,
+    )
 
-    @property
-    def model_name(self) -> str:
-        """What the versions are versions of."""
 
-    def ended(self) -> list[tuple[str, str]]:
-        """Each run that has ended, oldest first: its id, and a text that changes when the run is resumed."""
+@dataclass(frozen=True)
+class TrackedRuns:
+    """The runs and versions of a local store or of a deployed pipeline."""
 
-    def read(self, execution_id: str) -> EndedRun:
-        """One of them."""
+    experiment: str  # what the runs belong to
+    model_name: str  # what the versions are versions of
+    ended: Sequence[tuple[str, str]]  # each run, oldest first: its id, and a text that changes when it is resumed
+    read: Callable[[str], EndedRun]  # one of them
+    packages: Sequence[Mapping[str, Any]]  # the versions, oldest first, as DescribeModelPackage gives them
+    champion: int | None  # the version in use
 
-    def packages(self) -> tuple[dict[str, Any], ...]:
-        """The registered versions, oldest first, as DescribeModelPackage gives them."""
 
-    @property
-    def champion(self) -> int | None:
-        """The version in use."""
+def runs_of_store(store: Store, experiment: str | None) -> TrackedRuns:
+    """Without a name, the experiment is the workload's group with the kind of rows: churn-local, churn-simulated."""
+    found = (readable_run(store, path.parent.name) for path in (store.root / "runs").glob("*/run.json"))
+    ended = sorted((run for run in found if run and run.status != EXECUTING), key=lambda run: run.started_at)
+    if not experiment:
+        told = {job.get("Environment", {}).get("WORKLOAD") for run in ended[-1:] for job in _local_jobs(run).values()}
+        kind = store.root / "rows"
+        simulated = kind.is_file() and kind.read_text(encoding="utf-8").startswith("simulated")
+        group = load_spec(next(filter(None, told), default_workload())).group
+        experiment = f"{group}-{'simulated' if simulated else 'local'}"
+
+    def fetch(uri: str) -> Path | None:
+        path = store.object_path(uri)
+        return path if path.is_file() else None
+
+    def one(run_id: str) -> EndedRun:
+        run = load_run(store, run_id)
+        seconds = {step.name: step.seconds for step in run.steps if step.seconds}
+        more = (store.run_folder(run_id) / c.MONITOR_REPORT_FILE, record_path(store, run_id))
+        return _ended_run(replace(entry_of(store, run), seconds=seconds), _local_jobs(run), fetch, *more)
+
+    return TrackedRuns(
+        experiment=experiment,
+        model_name=experiment,
+        ended=[(run.execution_id, f"{run.status} {run.ended_at}") for run in ended],
+        read=one,
+        packages=LocalRegistry(store).packages(MODEL_PACKAGE_GROUP),
+        champion=local_versions(store)[1],
+    )
+
+
+def _local_jobs(run: RunResult) -> Jobs:
+    return {step.name: step.properties for step in run.steps if "ProcessingJobName" in step.properties}
+
+
+def runs_of_pipeline(deployed: DeployedPipeline, folder: Path, experiment: str | None) -> TrackedRuns:
+    """Without a name, the experiment is the pipeline's, as in the definition's own MlflowConfig.
+
+    What is read of S3 goes to `folder`.
+    """
+    client, review = deployed.client, AwsReview(deployed, patience=0)
+    s3 = deployed.session.client("s3", region_name=deployed.region)
+    pages = client.get_paginator("list_pipeline_executions").paginate(
+        PipelineName=deployed.name, SortBy="CreationTime", SortOrder="Ascending"
+    )
+    listed = [run for page in pages for run in page["PipelineExecutionSummaries"]]
+    ended = [(run["PipelineExecutionArn"].rpartition("/")[2], run["PipelineExecutionStatus"]) for run in listed]
+
+    def fetch(uri: str) -> Path | None:
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        path = folder / key
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                s3.download_file(bucket, key, str(path))
+            except s3.exceptions.ClientError as error:
+                if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
+                    return None
+                raise
+        return path
+
+    def jobs(arn: str) -> Jobs:
+        pages = client.get_paginator("list_pipeline_execution_steps").paginate(PipelineExecutionArn=arn)
+        names = {step["StepName"]: processing_job(step) for page in pages for step in page["PipelineExecutionSteps"]}
+        return {step: client.describe_processing_job(ProcessingJobName=name) for step, name in names.items() if name}
+
+    def one(run_id: str) -> EndedRun:
+        run = read(deployed, f"{deployed.arn}/execution/{run_id}")
+        steps = {step.name: step for step in run.steps}
+        failed = next((step for step in run.steps if step.reason), None)
+        version = steps["Register"].version if "Register" in steps else None
+        outcome = steps["HasNewData"].outcome if "HasNewData" in steps else None
+        entry = RunEntry(
+            run_id=run_id,
+            status=run.status,
+            started_at=run.started.timestamp(),
+            ended_at=run.changed.timestamp(),
+            trigger=run.parameters.get("TriggerReason", ""),
+            decision=decision_of(
+                run.status, registered=version is not None, has_new_data=None if outcome is None else outcome == "true"
+            ),
+            reason=failed.reason if failed else run.reason,
+            failed_step=failed.name if failed else None,
+            version=int(version) if version else None,
+            parameters=run.parameters,
+            seconds={s.name: (s.ended - s.started).total_seconds() for s in run.steps if s.started and s.ended},
+        )
+        return _ended_run(entry, jobs(run.arn), fetch)
+
+    return TrackedRuns(
+        experiment=experiment or deployed.name,
+        model_name=experiment or review.name,
+        ended=[(run_id, status) for run_id, status in ended if status in (SUCCEEDED, FAILED, STOPPED)],
+        read=one,
+        packages=review.packages(),
+        champion=review.champion,
+    )
 
 
 def execution_of(package: Mapping[str, Any]) -> str:

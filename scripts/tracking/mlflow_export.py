@@ -34,7 +34,7 @@ from pipeline.contract.spec import Column
 from pipeline.local.store.run_record import RunError
 from pipeline.serving import mlflow_model
 from scripts.tracking import mlflow_loader
-from scripts.tracking.ended_run import EndedRun, History, execution_of
+from scripts.tracking.ended_run import EndedRun, TrackedRuns, execution_of
 
 EXECUTION: Final = "execution_id"
 STATE: Final = "exported_state"
@@ -56,19 +56,19 @@ class Exported:
 
     runs: list[str] = field(default_factory=list)
     versions: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
     champion: int | None = None
+    warnings: list[str] = field(default_factory=list)
 
 
-def export(history: History, uri: str, only: Collection[str] = ()) -> Exported:
+def export(history: TrackedRuns, uri: str, only: Collection[str] = ()) -> Exported:
     """Bring MLflow up to what the history says, or to what it says of some runs; raises MlflowException."""
     logging.getLogger("mlflow").setLevel(logging.ERROR)  # progress of uploads, advice about packages
     client, done = MlflowClient(uri, uri), Exported(champion=history.champion)
-    packages = history.packages()
+    packages = history.packages
     wanted = {*only, *(execution_of(p) for p in packages if p["ModelPackageVersion"] == done.champion)} if only else ()
     experiment = _experiment(client, history.experiment)
     known = {run.data.tags[EXECUTION]: run for run in _known_runs(client, experiment)}
-    for execution_id, state in history.ended():
+    for execution_id, state in history.ended:
         if wanted and execution_id not in wanted:
             continue
         there = known.get(execution_id)
@@ -103,8 +103,9 @@ def _known_runs(client: MlflowClient, experiment: str) -> Iterator[Run]:
 def _write_run(
     client: MlflowClient, experiment: str, there: Run | None, run: EndedRun, state: str, done: Exported
 ) -> Run:
-    begin, end = (int(seconds * 1000) for seconds in (run.started_at, run.ended_at))
-    made = there or client.create_run(experiment, begin, {EXECUTION: run.execution_id}, run.execution_id)
+    entry = run.entry
+    begin, end = (int(seconds * 1000) for seconds in (entry.started_at, entry.ended_at or entry.started_at))
+    made = there or client.create_run(experiment, begin, {EXECUTION: entry.run_id}, entry.run_id)
     run_id = made.info.run_id
     _log(client, run_id, run, end)
     for file in run.files:
@@ -115,8 +116,8 @@ def _write_run(
                 write_model(Path(folder) / MODEL, run.model, run)
                 client.log_artifacts(run_id, str(Path(folder) / MODEL), MODEL)
             except (StepError, WorkloadError) as error:
-                done.warnings.append(f"run {run.execution_id} is there without its model: {error}")
-    client.set_terminated(run_id, _STATUS.get(run.status, "KILLED"), end)
+                done.warnings.append(f"run {entry.run_id} is there without its model: {error}")
+    client.set_terminated(run_id, _STATUS.get(entry.status, "KILLED"), end)
     client.set_tag(run_id, STATE, state)
     return made
 
@@ -126,7 +127,7 @@ def _log(client: MlflowClient, run_id: str, run: EndedRun, end: int) -> None:
     commit = run.tags.get("git_revision", "")
     source = {"mlflow.source.name": "SageMaker Pipelines", "mlflow.source.git.commit": commit}
     tags = [RunTag(key, value) for key, value in {**run.tags, **source}.items() if value]
-    params = [Param(key, str(value)[:_LONGEST]) for key, value in run.parameters.items()]
+    params = [Param(key, str(value)[:_LONGEST]) for key, value in run.entry.parameters.items()]
     client.log_batch(run_id, metrics=[Metric(key, value, end, 0) for key, value in run.metrics.items()], tags=tags)
     for first in range(0, len(params), _AT_ONCE):
         client.log_batch(run_id, params=params[first : first + _AT_ONCE])
@@ -142,7 +143,7 @@ def write_model(folder: Path, archive: Path, run: EndedRun) -> None:
         data, code = Path(temporary) / "data", Path(temporary) / "code"
         data.mkdir()
         shutil.copyfile(archive, data / c.MODEL_ARCHIVE)
-        version = run.execution_id if run.version is None else str(run.version)
+        version = run.entry.run_id if run.entry.version is None else str(run.entry.version)
         facts = {"sha256": run.evaluation[c.MODEL_SHA256], "version": version, "workload": workload}
         (data / mlflow_model.FACTS_FILE).write_text(json.dumps(facts) + "\n", encoding="utf-8")
         write_image_context(workload, code / PACKAGE.name)

@@ -37,13 +37,14 @@ SECTIONS: Final = {
 
 
 def commands() -> dict[str, click.Command]:
-    """Every script with a command line, by module name."""
+    """Every script with a command line, by the name with which `python -m` runs it."""
     found: dict[str, click.Command] = {}
-    for path in sorted((ROOT / "scripts").glob("*.py")):
-        command = getattr(importlib.import_module(f"scripts.{path.stem}"), "main", None)
+    for path in sorted([*(ROOT / "scripts").glob("*.py"), *(ROOT / "scripts").glob("*/__main__.py")]):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        command = getattr(importlib.import_module(module), "main", None)
         if isinstance(command, click.Command):
-            found[f"scripts.{path.stem}"] = command
-    return found
+            found[module.removesuffix(".__main__")] = command
+    return dict(sorted(found.items()))
 
 
 def helps(name: str, command: click.Command) -> Iterator[str]:

@@ -20,8 +20,8 @@ from deployments import IMAGE, REGION, Deployed, Mailbox, eventually
 
 from pipeline.contract import names as c
 from pipeline.workloads.nba import columns as nba
-from scripts import check_deployment
-from scripts.check_deployment import CHECKS
+from scripts.check_deployment import __main__ as check_deployment
+from scripts.check_deployment.__main__ import CHECKS
 
 pytestmark = pytest.mark.timeout(600)  # a deploy is in it
 DOCKER = "application/vnd.docker.distribution.manifest.v2+json"

@@ -12,10 +12,10 @@ import pytest
 from emulated_pipeline import GROUP, PIPELINE, Cloud, deployed_definition, emulated
 from sagemaker_emulation import ACCOUNT, REGION, Run
 
+from scripts.check_deployment import registry, service_behavior
+from scripts.check_deployment.check_result import FAILED, OK, WARNING, CheckResult
+from scripts.check_deployment.deployed_environment import DeployedEnvironment
 from scripts.cloud.connection import connect
-from scripts.deployment import registry, service_behavior
-from scripts.deployment.check_result import FAILED, OK, WARNING, CheckResult
-from scripts.deployment.deployed_environment import DeployedEnvironment
 
 PREPARE, TRAIN = "pipelines-abc-Prepare-x", "pipelines-abc-Train-x"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/jobs"

@@ -18,7 +18,7 @@ import pytest
 from churn_files import churn_rows, write_churn
 from click.testing import CliRunner
 
-from scripts.new_workload import main
+from scripts.new_workload.__main__ import main
 
 NAME = "churn_by_plan"
 OPTIONS = ("--id", "customer", "--time", "day", "--target", "churned", "--group", "plan")

@@ -12,8 +12,8 @@ import pytest
 from churn_files import churn_rows
 
 from pipeline.contract.spec import Column
-from scripts.workload_writer.columns import Refusal, Values, feature_column, target_column
-from scripts.workload_writer.infer import Inferred, Options, infer
+from scripts.new_workload.columns import Refusal, Values, feature_column, target_column
+from scripts.new_workload.infer import Inferred, Options, infer
 
 TODAY = date(2026, 3, 1)
 

@@ -113,15 +113,12 @@ def entry_of(client: Boto3Client, bucket: Bucket, arn: str, failure_of: Callable
     )
     monitor = bucket.read(MONITOR_KEY)  # of the newest run; S3 keeps whole seconds
     own = int(started) <= (monitor.written or 0) <= ended + _SETTLED_SECONDS
-    try:
-        return with_results(
-            entry,
-            bucket.read(PREPARED_KEY.format(run_id=run_id)).json if _succeeded(steps, "Prepare") else None,
-            bucket.read(EVALUATION_KEY.format(run_id=run_id)).json if entry.report else None,
-            monitor.json if own and _succeeded(steps, "Predict") else None,
-        )
-    except (KeyError, TypeError, AttributeError):  # a file that is not as we write it: better an entry without
-        return entry
+    return with_results(
+        entry,
+        bucket.read(PREPARED_KEY.format(run_id=run_id)).json if _succeeded(steps, "Prepare") else None,
+        bucket.read(EVALUATION_KEY.format(run_id=run_id)).json if entry.report else None,
+        monitor.json if own and _succeeded(steps, "Predict") else None,
+    )
 
 
 def _succeeded(steps: Mapping[str, Mapping[str, Any]], name: str) -> bool:

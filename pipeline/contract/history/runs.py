@@ -126,31 +126,38 @@ def with_results(
     evaluation: Mapping[str, Any] | None,
     monitor: Mapping[str, Any] | None,
 ) -> RunEntry:
-    """The entry with what prepared.json, evaluation.json and monitor.json say, where the run has written them."""
-    prepared, evaluation = prepared or {}, evaluation or {}
+    """The entry with what prepared.json, evaluation.json and monitor.json say, where the run has written them.
+
+    A file that is damaged hides what it says, and not the run: then the entry is as it was.
+    """
+    try:
+        return replace(entry, **_results(entry, prepared or {}, evaluation or {}, monitor or {}))
+    except (KeyError, TypeError, AttributeError):
+        return entry
+
+
+def _results(
+    entry: RunEntry, prepared: Mapping[str, Any], evaluation: Mapping[str, Any], monitor: Mapping[str, Any]
+) -> dict[str, Any]:
     data, metrics, key = prepared.get("data"), evaluation.get("metrics") or {}, evaluation.get("primary_metric", "")
     versions = evaluation.get("versions", {})
-    losses = {who: (metrics.get(who) or {}).get(key) for who in (c.CANDIDATE, c.CHAMPION, c.BASELINE)}
     why = evaluation if entry.decision in (c.REGISTERED, c.CHAMPION_KEPT) else prepared
-    return replace(
-        entry,
-        reason=entry.reason or ("" if entry.decision is None else str(why.get("reason", ""))),
-        as_of_date=prepared.get("as_of_date"),
-        rows=evaluation.get("rows") or (monitor or {}).get("rows", ""),
-        loss=evaluation.get("metric_words", {}).get(key, {}).get("label", ""),
-        candidate_loss=losses[c.CANDIDATE],
-        champion_loss=losses[c.CHAMPION],
-        baseline_loss=losses[c.BASELINE],
-        data=DataWindow(
+    return {
+        "reason": entry.reason or ("" if entry.decision is None else str(why.get("reason", ""))),
+        "as_of_date": prepared.get("as_of_date"),
+        "rows": evaluation.get("rows") or monitor.get("rows", ""),
+        "loss": evaluation.get("metric_words", {}).get(key, {}).get("label", ""),
+        **{f"{who}_loss": (metrics.get(who) or {}).get(key) for who in (c.CANDIDATE, c.CHAMPION, c.BASELINE)},
+        "data": DataWindow(
             data["first_date"], data["last_labelled_date"], data["n_labelled"], prepared.get("data_fingerprint")
         )
         if data
         else None,
-        fingerprint=prepared.get("fingerprint"),
-        code=entry.code or prepared.get("code_version") or versions.get("code"),
-        git=entry.git or versions.get("git"),
-        alarms=tuple(str(alarm["what"]) for alarm in (monitor or {}).get("alarms", ())),
-    )
+        "fingerprint": prepared.get("fingerprint"),
+        "code": entry.code or prepared.get("code_version") or versions.get("code"),
+        "git": entry.git or versions.get("git"),
+        "alarms": tuple(str(alarm["what"]) for alarm in monitor.get("alarms", ())),
+    }
 
 
 def changes(before: RunEntry, after: RunEntry) -> dict[str, str]:

@@ -82,10 +82,7 @@ def entry_of(store: Store, run: RunResult, *, just_ended: bool = False) -> RunEn
         seconds={step.name: round(step.seconds, 3) for step in run.steps if step.job_name},
         report=join_uri(evaluation.rsplit("/", 1)[0], c.REPORT_FILE) if evaluation else None,
     )
-    try:
-        return with_results(entry, *(_read(store, uri) for uri in (prepared, evaluation, monitor)))
-    except (KeyError, TypeError, AttributeError):  # a file that was damaged since hides what it says, and not the run
-        return entry
+    return with_results(entry, *(_read(store, uri) for uri in (prepared, evaluation, monitor)))
 
 
 def _read(store: Store, uri: str | None) -> dict[str, Any] | None:

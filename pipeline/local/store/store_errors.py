@@ -43,8 +43,10 @@ class StoreLostError(StoreError):
     """The same while a run was under way; the run can be resumed."""
 
 
-def explain(error: OSError, path: Path | None = None) -> str:
+def explain(error: OSError | StoreError, path: Path | None = None) -> str:
     """The error in one sentence: path (or `path`, where the error has none), reason, remedy."""
+    if isinstance(error, StoreError):
+        return str(error)
     name = error.filename2 or error.filename or path
     where = f"{shown(name)}: " if isinstance(name, str | bytes | os.PathLike) else ""
     reason = (error.strerror or type(error).__name__).lower()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from pipeline.contract import names as c
 from pipeline.contract.code_version import all_steps
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import (
@@ -18,15 +19,7 @@ from pipeline.contract.workload import (
     load_spec,
 )
 from scripts.cloud.connection import AwsError, DeployedPipeline
-
-
-@dataclass(frozen=True)
-class Resource:
-    """A resource of the stack."""
-
-    logical: str
-    type: str
-    physical: str
+from scripts.output.execution import SUCCEEDED
 
 
 @dataclass
@@ -38,6 +31,11 @@ class DeployedEnvironment:
     def client(self, service: str, region: str | None = None) -> Any:  # noqa: ANN401 - clients of many services
         """A client of a service in the environment's region, or another."""
         return self.deployed.session.client(service, region_name=region or self.deployed.region)
+
+    def listed(self, service: str, operation: str, key: str, **given: object) -> list[dict[str, Any]]:
+        """All that a service lists, of each page what is under a key."""
+        pages = self.client(service).get_paginator(operation).paginate(**given)
+        return [item for page in pages for item in page.get(key, [])]
 
     @property
     def name(self) -> str:
@@ -57,7 +55,6 @@ class DeployedEnvironment:
 
     @property
     def spec(self) -> Spec:
-        """The spec of the deployed workload."""
         return load_spec(self.workload)
 
     @property
@@ -86,20 +83,19 @@ class DeployedEnvironment:
         """The stack's outputs."""
         return {item["OutputKey"]: item["OutputValue"] for item in self.stack.get("Outputs", [])}
 
-    @cached_property
-    def resources(self) -> tuple[Resource, ...]:
-        """All resources that the stack has made."""
-        pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self.name)
-        return tuple(
-            Resource(r["LogicalResourceId"], r["ResourceType"], r["PhysicalResourceId"])
-            for page in pages
-            for r in page["StackResourceSummaries"]
-            if r.get("PhysicalResourceId")
-        )
+    @property
+    def artifact_bucket(self) -> str:
+        """Where runs write, and champion/ is."""
+        return self.outputs["ArtifactBucket"]
 
-    def of_type(self, kind: str, marked: str = "") -> list[Resource]:
-        """The resources of a type whose logical id contains `marked`."""
-        return [r for r in self.resources if r.type == kind and marked in r.logical]
+    @cached_property
+    def _resources(self) -> list[dict[str, Any]]:
+        return self.listed("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=self.name)
+
+    def of_type(self, kind: str, marked: str = "") -> list[str]:
+        """The physical ids of the stack's resources of a type whose logical id contains `marked`."""
+        found = [r for r in self._resources if r["ResourceType"] == kind and marked in r["LogicalResourceId"]]
+        return [r["PhysicalResourceId"] for r in found if r.get("PhysicalResourceId")]
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -115,42 +111,47 @@ class DeployedEnvironment:
         """The steps of some types, those in branches included."""
         return [step for step in all_steps(self.definition["Steps"]) if step["Type"] in types]
 
-    def step(self, name: str) -> dict[str, Any] | None:
-        """A step by its name."""
-        return next((step for step in all_steps(self.definition["Steps"]) if step["Name"] == name), None)
-
     @property
-    def data_bucket(self) -> str:
-        """Where the workload's files are put."""
-        return self.outputs["DataBucket"]
+    def aggregates(self) -> tuple[bool, bool]:
+        """Whether a run with the deployed defaults aggregates on one instance, and whether on a Spark cluster."""
+        events = self.defaults.get("EventsPrefix", c.NO_FOLDER) != c.NO_FOLDER
+        several = int(self.defaults.get("AggregateInstanceCount", 1)) > 1
+        return events and not several, events and several
 
-    @property
-    def artifact_bucket(self) -> str:
-        """Where runs write, and champion/ is."""
-        return self.outputs["ArtifactBucket"]
-
-    @property
-    def group(self) -> str:
-        """The model package group."""
-        return self.outputs["ModelPackageGroup"]
+    @cached_property
+    def schedule(self) -> dict[str, Any]:
+        """As EventBridge Scheduler gives it."""
+        return dict(self.client("scheduler").get_schedule(Name=self.name, GroupName=self.name))
 
     def function(self, marked: str) -> str | None:
         """The name of the Lambda function of a construct."""
-        found = self.of_type("AWS::Lambda::Function", marked)
-        return found[0].physical if found else None
+        return next(iter(self.of_type("AWS::Lambda::Function", marked)), None)
 
     def invoke(self, marked: str) -> str:
         """The command that has a function compare and correct at once what it else does each hour."""
         return f"aws lambda invoke --function-name {self.function(marked)} --region {self.deployed.region} /dev/stdout"
 
-    def json_object(self, key: str) -> tuple[dict[str, Any], Any] | None:
-        """A JSON object of the artifact bucket and when it was written; None where it is missing."""
+    def objects(self, prefix: str, bucket: str = "") -> list[dict[str, Any]]:
+        """The objects below a prefix of the artifact bucket, or of another."""
+        return self.listed("s3", "list_objects_v2", "Contents", Bucket=bucket or self.artifact_bucket, Prefix=prefix)
+
+    def exists(self, key: str, bucket: str = "") -> bool:
+        """Whether an object is there."""
+        return any(item["Key"] == key for item in self.objects(key, bucket))
+
+    def json_object(self, key: str) -> dict[str, Any] | None:
+        """A JSON object of the artifact bucket; None where it is missing."""
         client = self.client("s3")
         try:
-            found = client.get_object(Bucket=self.artifact_bucket, Key=key)
+            found: dict[str, Any] = json.loads(client.get_object(Bucket=self.artifact_bucket, Key=key)["Body"].read())
         except client.exceptions.NoSuchKey:
             return None
-        return json.loads(found["Body"].read()), found["LastModified"]
+        return found
+
+    @cached_property
+    def champion(self) -> dict[str, Any] | None:
+        """champion.json; None where it is missing."""
+        return self.json_object(f"{c.CHAMPION_CHANNEL}/{c.CHAMPION_FILE}")
 
     @cached_property
     def runs(self) -> list[dict[str, Any]]:
@@ -160,7 +161,12 @@ class DeployedEnvironment:
         )
         return [dict(run) for run in answer["PipelineExecutionSummaries"]]
 
+    @property
+    def last_success(self) -> dict[str, Any] | None:
+        """The newest run that succeeded."""
+        return next((run for run in self.runs if run["PipelineExecutionStatus"] == SUCCEEDED), None)
+
     @cached_property
     def packages(self) -> tuple[dict[str, Any], ...]:
         """All versions of the group, described, oldest first."""
-        return self.deployed.packages(self.group)
+        return self.deployed.packages(self.outputs["ModelPackageGroup"])

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pipeline.contract.names import SAMPLE_AS_OF
 from pipeline.contract.reasons import printable
-from scripts.workload_writer.infer import Inferred
+from scripts.new_workload.infer import Inferred
 
 _SAMPLE_DAYS: Final = 730  # that a sample spans
 _OTHERS: Final = {"name", "title", "columns", "unit", "defaults"}

@@ -8,29 +8,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, replace
 from typing import Final
 
 import click
 
 from pipeline.contract.workload import current_workload
+from scripts.check_deployment import deploy, emails, inputs, registry, runs, service_behavior, triggers
+from scripts.check_deployment.check_result import EXIT_CODES, CheckResult, failed, warning, worst
+from scripts.check_deployment.deployed_environment import DeployedEnvironment
 from scripts.cloud.connection import aws_options, connect, explained
-from scripts.deployment import (
-    alarms,
-    capacity,
-    data,
-    emails,
-    image,
-    last_run,
-    registry,
-    service_behavior,
-    serving,
-    stack,
-    started_run,
-    triggers,
-)
-from scripts.deployment.check_result import EXIT_CODES, FAILED, WARNING, CheckResult, worst
-from scripts.deployment.deployed_environment import DeployedEnvironment
 
 UNEXPECTED: Final = (
     "python -m scripts.show_execution, and the newest version: python -m scripts.review_model list --aws"
@@ -38,20 +26,20 @@ UNEXPECTED: Final = (
 Check = Callable[[DeployedEnvironment], Iterator[CheckResult]]
 # In the order of the first hour: what a run needs, what starts it, what it left, what follows it.
 CHECKS: Final[dict[str, Check]] = {
-    "stack": stack.stack,
-    "definition": stack.definition,
-    "image": image.image,
-    "quota": capacity.quotas,
-    "data": data.data,
-    "seed objects": data.seeds,
+    "stack": deploy.stack,
+    "definition": deploy.definition,
+    "image": deploy.image,
+    "quota": inputs.quotas,
+    "data": inputs.data,
+    "seed objects": inputs.seeds,
     "subscriptions": emails.subscriptions,
     "schedule": triggers.schedule,
-    "last run": last_run.last_run,
-    "outputs": data.outputs,
+    "last run": runs.last_run,
+    "outputs": runs.outputs,
     "champion": registry.champion,
     "versions": registry.waiting,
-    "endpoint": serving.endpoint,
-    "alarms": alarms.alarms,
+    "endpoint": registry.endpoint,
+    "alarms": triggers.alarms,
     "emails": emails.unsent,
     "dead letters": triggers.dead_letters,
     "events": triggers.rules,
@@ -104,12 +92,12 @@ def main(
         )
         _ = environment.stack  # without it there is nothing to check
         lines = [
-            *(emails.send(environment) if test_email else ()),
-            *(started_run.run(environment, interval) if start else ()),
+            *(_named("test email", emails.send(environment)) if test_email else ()),
+            *(_named("run", runs.run(environment, interval)) if start else ()),
         ]
         lines += [line for name, check in CHECKS.items() for line in _checked(name, check, environment)]
     if as_json:
-        click.echo(json.dumps({"status": worst(lines), "lines": [line.as_json() for line in lines]}, indent=2))
+        click.echo(json.dumps({"status": worst(lines), "lines": [asdict(line) for line in lines]}, indent=2))
     else:
         width = max(len(line.check) for line in lines)
         for line in lines:
@@ -117,25 +105,28 @@ def main(
     sys.exit(EXIT_CODES[worst(lines)])
 
 
+def _named(name: str, lines: Iterable[CheckResult]) -> Iterator[CheckResult]:
+    return (replace(line, check=line.check or name) for line in lines)
+
+
 def _checked(name: str, check: Check, environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """The lines of a check; a call that is not allowed, or that the region does not know, is a line too."""
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as all of boto3: when it is needed
 
     try:
-        yield from check(environment)
+        yield from _named(name, check(environment))
     except ClientError as error:
         answer = error.response["Error"]
         if answer["Code"].startswith(("ExpiredToken", "InvalidClientTokenId", "UnrecognizedClient")):
             raise
         reason = f"cannot be checked: {error.operation_name}: {answer['Code']}: {answer.get('Message', '')}"
         fix = "ask for the permission, or use another --profile" if "AccessDenied" in answer["Code"] else ""
-        yield CheckResult(name, WARNING, " ".join(reason.split()), fix)
+        yield warning(" ".join(reason.split()), fix, check=name)
     except (KeyError, ValueError, TypeError) as error:
-        yield CheckResult(
-            name, FAILED, f"what it reads has another form than this project writes: {error!r}", UNEXPECTED
-        )
+        reason = f"what it reads has another form than this project writes: {error!r}"
+        yield failed(reason, UNEXPECTED, check=name)
     except (BotoCoreError, OSError) as error:
-        yield CheckResult(name, WARNING, f"cannot be checked: {error}", "check the network, and --region")
+        yield warning(f"cannot be checked: {error}", "check the network, and --region", check=name)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from pipeline.contract import names as c
-from scripts.deployment.check_result import FAILED, OK, WARNING, CheckResult
-from scripts.deployment.deployed_environment import DeployedEnvironment
+from scripts.check_deployment.check_result import CheckResult, failed, ok, warning
+from scripts.check_deployment.deployed_environment import DeployedEnvironment
 
 _ROOT: Final = "running as root"  # what pipeline/jobs/entrypoint.py writes where it cannot change its user
 _PROCESSING_LOGS: Final = "/aws/sagemaker/ProcessingJobs"
@@ -44,36 +43,33 @@ def jobs(environment: DeployedEnvironment) -> dict[str, tuple[str, str]]:
 
 def user_of_containers(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """May a container change its user? Where it may not, the program runs as root and its log says so."""
-    name = "user of containers"
     processing = [job for kind, job in jobs(environment).values() if kind == "ProcessingJob"]
     if not processing:
-        yield CheckResult(name, OK, "no job has run yet")
+        yield ok("no job has run yet")
         return
     found = environment.client("logs").filter_log_events(
         logGroupName=_PROCESSING_LOGS, logStreamNamePrefix=processing[0], filterPattern=f'"{_ROOT}"', limit=1
     )["events"]
     if found:
         reason = f"SageMaker does not let containers change their user: {processing[0]} ran as root"
-        yield CheckResult(
-            name, WARNING, reason, "nothing has to be done: the container has no network and one job's data"
-        )
+        yield warning(reason, "nothing has to be done: the container has no network and one job's data")
     else:
-        yield CheckResult(name, OK, f"{processing[0]} ran without root")
+        yield ok(f"{processing[0]} ran without root")
 
 
 def start_up(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """What of a job's time is start-up, and for how much of it SageMaker bills."""
-    client = environment.deployed.client
-    for step, (kind, job) in jobs(environment).items():
+    client, found = environment.deployed.client, jobs(environment)
+    for step, (kind, job) in found.items():
         described: Mapping[str, Any] = (
             client.describe_training_job(TrainingJobName=job)
             if kind == "TrainingJob"
             else client.describe_processing_job(ProcessingJobName=job)
         )
         if text := times(described, kind):
-            yield CheckResult("start-up", OK, f"{step}: {text}")
-    if not jobs(environment):
-        yield CheckResult("start-up", OK, "no job has run yet")
+            yield ok(f"{step}: {text}")
+    if not found:
+        yield ok("no job has run yet")
 
 
 def times(job: Mapping[str, Any], kind: str) -> str:
@@ -115,24 +111,19 @@ def _of_roles(action: str, events: list[dict[str, Any]], roles: Mapping[str, str
         denied = [event for event in found if "AccessDenied" in str(event.get("errorCode", ""))]
         if denied:
             reason = f"{action} was denied to the role of the {role}: {denied[0].get('errorMessage', '')}"
-            yield CheckResult(
-                "calls of the service", FAILED, reason.strip(), "npx cdk deploy restores the role's policies"
-            )
+            yield failed(reason.strip(), "npx cdk deploy restores the role's policies")
         else:
-            reason = f"{action} is called in the name of the {role}: the permission is needed"
-            yield CheckResult("calls of the service", OK, reason)
+            yield ok(f"{action} is called in the name of the {role}: the permission is needed")
     if not made:
-        yield CheckResult(
-            "calls of the service", OK, f"{action} was not called in the name of our roles in the last 90 days"
-        )
+        yield ok(f"{action} was not called in the name of our roles in the last 90 days")
 
 
 def overdue_alarm(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """Does CloudWatch evaluate the expression by which the alarm about an overdue run knows since when it waits?"""
-    name, alarm_name = "overdue alarm", f"{environment.name}-run-overdue"
-    alarms = environment.client("cloudwatch").describe_alarms(AlarmNames=[alarm_name])["MetricAlarms"]
+    name = f"{environment.name}-run-overdue"
+    alarms = environment.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
     if not alarms:
-        yield CheckResult(name, OK, "the schedule is off, so no alarm waits for a run")
+        yield ok("the schedule is off, so no alarm waits for a run")
         return
     alarm = alarms[0]
     expression = next(query["Expression"] for query in alarm["Metrics"] if "Expression" in query)
@@ -140,28 +131,27 @@ def overdue_alarm(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     now, state, period = datetime.now(UTC), alarm["StateValue"], timedelta(hours=alarm["EvaluationPeriods"])
     early = state == "ALARM" and now < since + period
     if early or (state == "INSUFFICIENT_DATA" and now > since + timedelta(hours=2)):
-        reason = f"{alarm_name} is {state}, and no run can be overdue yet: {alarm.get('StateReason', '')}".strip()
-        fix = environment.deployed.start_command
-        yield CheckResult(name, WARNING, reason, fix)
+        reason = f"{name} is {state}, and no run can be overdue yet: {alarm.get('StateReason', '')}".strip()
+        yield warning(reason, environment.deployed.start_command)
     else:
-        yield CheckResult(name, OK, f"{alarm_name} is {state}, and waits since {since:%Y-%m-%d %H:%M} UTC")
+        yield ok(f"{name} is {state}, and waits since {since:%Y-%m-%d %H:%M} UTC")
 
 
 def spark(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """Has SageMaker's own Spark image (with YARN) run our step? Nothing outside an account can show it."""
-    name = "Spark"
-    several = int(environment.defaults.get("AggregateInstanceCount", 1)) > 1
-    if environment.defaults.get("EventsPrefix", c.NO_FOLDER) == c.NO_FOLDER or not several:
-        yield CheckResult(name, OK, "not used: AggregateInstanceCount is 1, or there is nothing to aggregate")
+    _, on_spark = environment.aggregates
+    if not on_spark:
+        yield ok("not used: AggregateInstanceCount is 1, or there is nothing to aggregate")
         return
     found = environment.deployed.client.list_processing_jobs(
         NameContains="AggregateOnSpark", SortBy="CreationTime", SortOrder="Descending", MaxResults=1
     )["ProcessingJobSummaries"]
-    start = environment.deployed.start_command
     if not found:
-        yield CheckResult(name, WARNING, "AggregateOnSpark has not run yet", start)
-    elif found[0]["ProcessingJobStatus"] == "Failed":
+        yield warning("AggregateOnSpark has not run yet", environment.deployed.start_command)
+        return
+    name, status = found[0]["ProcessingJobName"], found[0]["ProcessingJobStatus"]
+    if status == "Failed":
         why = found[0].get("ExitMessage") or found[0].get("FailureReason", "no reason is given")
-        yield CheckResult(name, FAILED, f"{found[0]['ProcessingJobName']} failed: {why}", "docs/scaling.md, Spark")
+        yield failed(f"{name} failed: {why}", "docs/scaling.md, Spark")
     else:
-        yield CheckResult(name, OK, f"{found[0]['ProcessingJobName']} is {found[0]['ProcessingJobStatus']}")
+        yield ok(f"{name} is {status}")

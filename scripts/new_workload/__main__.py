@@ -22,11 +22,11 @@ from pipeline.contract.rules.spec_rules import LONGEST_NAME
 from pipeline.contract.spec import Task
 from pipeline.contract.workload import WORKLOADS
 from pipeline.ingest.quarantine import BadData
+from scripts.new_workload.columns import Refusal
+from scripts.new_workload.infer import Inferred, Options, infer
+from scripts.new_workload.install import install
+from scripts.new_workload.render import TEST, sources
 from scripts.run_local import JsonCommand, python, refuse
-from scripts.workload_writer.columns import Refusal
-from scripts.workload_writer.infer import Inferred, Options, infer
-from scripts.workload_writer.install import install
-from scripts.workload_writer.render import TEST, sources
 
 # Of the 63 characters that SageMaker gives to names, retraining-NAME-prod-vVERSION-DIGEST leaves as many.
 LONGEST: Final = LONGEST_NAME - len("retraining-")

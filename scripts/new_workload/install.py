@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from scripts.workload_writer.columns import Refusal
+from scripts.new_workload.columns import Refusal
 
 WORKLOADS: Final = Path("pipeline") / "workloads"
 TESTS: Final = Path("tests") / "pipeline" / "workloads"

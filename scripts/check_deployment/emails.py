@@ -12,8 +12,8 @@ from infra.lambda_shared.emails import Email
 from infra.lambda_shared.environment import OUTBOX_PREFIX, RUNS_OUTBOX_PREFIX, SERVING_OUTBOX_PREFIX
 from infra.lambda_shared.notifications import Facts, NotificationType, notification
 from infra.lambda_shared.outbox import Notice, publish
-from scripts.deployment.check_result import FAILED, OK, WARNING, CheckResult
-from scripts.deployment.deployed_environment import DeployedEnvironment
+from scripts.check_deployment.check_result import CheckResult, failed, ok, warning
+from scripts.check_deployment.deployed_environment import DeployedEnvironment
 
 _OUTBOX: Final = OUTBOX_PREFIX.partition("/")[0] + "/"
 # Prefix of the notices: the construct whose function sends them.
@@ -36,18 +36,12 @@ _FOR_APPROVERS: Final = "waits for approval"
 
 def unsent(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """Emails that were recorded and are not sent: the functions try again each hour."""
-    pages = environment.client("s3").get_paginator("list_objects_v2")
-    found = [
-        item
-        for page in pages.paginate(Bucket=environment.artifact_bucket, Prefix=_OUTBOX)
-        for item in page.get("Contents", [])
-    ]
-    if waiting := overdue_emails(found, datetime.now(UTC)):
+    if waiting := overdue_emails(environment.objects(_OUTBOX), datetime.now(UTC)):
         reason = f"{len(waiting)} emails were recorded and not sent for more than an hour: {', '.join(waiting[:3])}"
         sender = next((made for prefix, made in _SENDERS.items() if waiting[0].startswith(prefix)), "Approval")
-        yield CheckResult("emails", FAILED, reason, f"{environment.invoke(sender)}, and read its log")
+        yield failed(reason, f"{environment.invoke(sender)}, and read its log")
     else:
-        yield CheckResult("emails", OK, "none waits to be sent for more than an hour")
+        yield ok("none waits to be sent for more than an hour")
 
 
 def overdue_emails(objects: Iterable[Mapping[str, Any]], now: datetime) -> list[str]:
@@ -59,29 +53,23 @@ def subscriptions(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """A line for each topic."""
     for output, (what, setting) in TOPICS.items():
         topic = environment.outputs[output]
-        pages = environment.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
-        found = [subscription for page in pages for subscription in page["Subscriptions"]]
+        found = environment.listed("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=topic)
         pending = sorted(s["Endpoint"] for s in found if s["SubscriptionArn"] == PENDING)
         confirmed = sorted(s["Endpoint"] for s in found if s["SubscriptionArn"] not in (PENDING, "Deleted"))
         name = f"subscriptions to {'alerts' if output == 'AlertsTopic' else 'approvals'}"
         if pending:
-            yield CheckResult(
-                name,
-                FAILED,
-                f"{', '.join(pending)} has not confirmed, so no email about {what} arrives",
+            fix = (
                 f"follow the link in AWS's email (valid for 3 days; a new one: aws sns subscribe --topic-arn {topic} "
                 f"--protocol {'https' if '://' in pending[0] else 'email'} --notification-endpoint {pending[0]} "
-                f"--region {environment.deployed.region})",
+                f"--region {environment.deployed.region})"
             )
+            reason = f"{', '.join(pending)} has not confirmed, so no email about {what} arrives"
+            yield failed(reason, fix, check=name)
         elif not confirmed:
-            yield CheckResult(
-                name,
-                WARNING,
-                f"no address gets emails about {what}",
-                f"set {setting} of {environment.env} in cdk.json, then {environment.deploy}",
-            )
+            fix = f"set {setting} of {environment.env} in cdk.json, then {environment.deploy}"
+            yield warning(f"no address gets emails about {what}", fix, check=name)
         else:
-            yield CheckResult(name, OK, f"{', '.join(confirmed)} confirmed")
+            yield ok(f"{', '.join(confirmed)} confirmed", check=name)
 
 
 def documented() -> list[Email]:
@@ -92,8 +80,12 @@ def documented() -> list[Email]:
 
 def send(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """Publish them, and one as an alarm sends it; each line has the time."""
-    client = environment.client("sns")
-    for email in [*documented(), _alarm(environment)]:
+    client, name = environment.client("sns"), f"{environment.name}-notification-failed"
+    alarm = Email(
+        f'ALARM: "{name}" in {environment.deployed.region}',
+        f"CloudWatch writes these emails itself; the alarm's description says what to do. Alarm: {name}\n",
+    )
+    for email in [*documented(), alarm]:
         approvers = _FOR_APPROVERS in email.subject
         topic = environment.outputs["ApproversTopic" if approvers else "AlertsTopic"]
         now = datetime.now(UTC)
@@ -101,15 +93,7 @@ def send(environment: DeployedEnvironment) -> Iterator[CheckResult]:
         facts = Facts(type=NotificationType.TEST, pipeline=environment.name, reason="a test: no action is needed")
         publish(client, Notice(topic, subject, _marked(email, now), twin=notification(subject, facts)))
         to = "approvers" if approvers else "alerts"
-        yield CheckResult("test email", OK, f'sent {now:%H:%M:%S} UTC to {to}: "{_MARK} {email.subject}"')
-
-
-def _alarm(environment: DeployedEnvironment) -> Email:
-    name = f"{environment.name}-notification-failed"
-    return Email(
-        f'ALARM: "{name}" in {environment.deployed.region}',
-        f"CloudWatch writes these emails itself; the alarm's description says what to do. Alarm: {name}\n",
-    )
+        yield ok(f'sent {now:%H:%M:%S} UTC to {to}: "{_MARK} {email.subject}"')
 
 
 def _marked(email: Email, now: datetime) -> str:

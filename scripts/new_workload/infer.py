@@ -33,8 +33,8 @@ from pipeline.ingest.read_rows import read_folder
 from pipeline.ingest.validated import LoadRequest
 from pipeline.jobs.train import MAX_WALK_FORWARD_ROWS
 from pipeline.training.walk_forward import MIN_TRAINING_ROWS, checkpoints
-from scripts.workload_writer.columns import Refusal, Values, feature_column, target_column, time_column
-from scripts.workload_writer.univariate import UnivariateBaseline, find_baseline, find_leak
+from scripts.new_workload.columns import Refusal, Values, feature_column, target_column, time_column
+from scripts.new_workload.univariate import UnivariateBaseline, find_baseline, find_leak
 
 MIN_EVALUATED: Final = 100
 FEWEST_BLOCKS: Final = 15  # days: an interval from fewer blocks says too little
