@@ -91,10 +91,8 @@ def print_seasons(record: pd.DataFrame) -> None:
 def _print_scores(label: str, record: pd.DataFrame) -> None:
     for who, column in WHO.items():
         s = metrics.score(_floats(record[column]), _floats(record[c.TARGET]))
-        print(
-            f"{label:>9}  {who:<13}{s.log_loss:9.4f}{s.brier:9.4f}{s.accuracy:9.4f}{s.roc_auc:9.4f}"
-            f"{s.calibration_error:9.4f}{s.n_rows:9,}"
-        )
+        *shares, n_rows = s.values()
+        print(f"{label:>9}  {who:<13}" + "".join(f"{share:9.4f}" for share in shares) + f"{n_rows:9,}")
         label = ""
 
 

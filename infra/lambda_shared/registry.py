@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,27 +28,21 @@ class ModelRegistry:
         The list is an index that may lag behind, so it only proposes; `named` (the package that an event is about,
         those that were approved before) are proposed as well, and the description of each decides.
         """
-        arns = {arn for status in (APPROVED, PENDING) for arn in self._listed(status)}
-        described = [self.describe(arn) for arn in sorted(arns | set(named))]
-        return [package for package in described if package and package.get("ModelPackageStatus") == "Completed"]
-
-    def _listed(self, status: str) -> set[str]:
-        pages = self.client.get_paginator("list_model_packages").paginate(
-            ModelPackageGroupName=self.group, ModelApprovalStatus=status
-        )
-        return {summary["ModelPackageArn"] for page in pages for summary in page["ModelPackageSummaryList"]}
+        listed = [arn for status in (APPROVED, PENDING) for arn in self._listed(ModelApprovalStatus=status)]
+        return self._complete(sorted({*listed, *named}))
 
     def newest(self, named: str | None = None) -> list[dict[str, Any]]:
         """The packages that were registered last, described, and `named`, which the list may not have yet."""
-        pages = self.client.get_paginator("list_model_packages").paginate(
-            ModelPackageGroupName=self.group,
-            SortBy="CreationTime",
-            SortOrder="Descending",
-            PaginationConfig={"MaxItems": NEWEST},
-        )
-        listed = [summary["ModelPackageArn"] for page in pages for summary in page["ModelPackageSummaryList"]]
-        described = [self.describe(arn) for arn in ([named] if named else []) + listed]
-        return [package for package in described if package and package["ModelPackageStatus"] == "Completed"]
+        listed = self._listed(SortBy="CreationTime", SortOrder="Descending", PaginationConfig={"MaxItems": NEWEST})
+        return self._complete([named, *listed] if named else listed)
+
+    def _listed(self, **how: Any) -> list[str]:  # noqa: ANN401 - parameters of ListModelPackages
+        pages = self.client.get_paginator("list_model_packages").paginate(ModelPackageGroupName=self.group, **how)
+        return [summary["ModelPackageArn"] for page in pages for summary in page["ModelPackageSummaryList"]]
+
+    def _complete(self, arns: Iterable[str]) -> list[dict[str, Any]]:
+        described = map(self.describe, arns)
+        return [package for package in described if package and package.get("ModelPackageStatus") == "Completed"]
 
     def write_card(self, package: Mapping[str, Any], card: Mapping[str, str]) -> None:
         """Give a package its model card; where SageMaker has made an empty one, the status stays what it is."""

@@ -161,43 +161,33 @@ def replaces(keeps: Callable[[Limit], Truth]) -> Truth:
 
 def judge_promotion(spec: Spec, evaluation: Mapping[str, Any], limits: Mapping[str, float]) -> Promotion:
     """Non-inferior, and better by a minimum or the champion is old or there is none."""
-    if evaluation["comparison"]["champion_exists"] == NO:
-        version = evaluation["comparison"].get("champion_version", "none")
-        who = (
-            "there is no champion yet"
-            if version == "none"
-            else f"champion {version} predicted none of these {spec.rows}"
-        )
+    comparison = evaluation["comparison"]
+    if comparison["champion_exists"] == NO:
+        version = comparison.get("champion_version", "none")
+        who = f"champion {version} predicted none of these {spec.rows}"
+        if version == "none":
+            who = "there is no champion yet"
         return Promotion(True, f"{who}, and the candidate keeps every limit")
 
-    def check(limit: Limit) -> tuple[bool, float, float]:
-        value, bound = number_at(evaluation, limit.path), limits[limit.parameter]
-        return holds(limit, value, bound), value, bound
+    def keeps(limit: Limit) -> bool:
+        return holds(limit, number_at(evaluation, limit.path), limits[limit.parameter])
 
-    not_worse, upper, margin = check(NON_INFERIOR)
-    better, improvement, minimum = check(BETTER)
-    _, age, max_age = check(OLD)
-    promote = replaces(lambda limit: check(limit)[0])
-    difference = (
-        f"{primary_metric(spec).label} {signed(-improvement)} against the champion (95 % upper bound {signed(upper)}"
-    )
-    if not promote and not not_worse:
-        return Promotion(False, f"{difference}, margin {_number(margin)}): it may be worse, so the champion stays")
-    if promote and better:
-        return Promotion(True, f"{difference}): better by at least {_number(minimum)}")
-    if promote:
-        return Promotion(True, f"{difference}): not worse, and the champion is {_days(age)} old (limit {max_age:.0f})")
-    if age < 0:
-        return Promotion(
-            False,
-            f"{difference}): not better by {_number(minimum)}, and the champion was trained {_days(-age)} after the "
-            "as-of date, so the champion stays",
-        )
-    return Promotion(
-        False,
-        f"{difference}): not worse, but not better by {_number(minimum)} either, and the champion is only "
-        f"{_days(age)} old (limit {max_age:.0f}), so the champion stays",
-    )
+    upper, improvement, age = (number_at(evaluation, limit.path) for limit in PROMOTION_LIMITS)
+    margin, minimum, max_age = (_number(limits[limit.parameter]) for limit in PROMOTION_LIMITS)
+    if not keeps(NON_INFERIOR):
+        why = f", margin {margin}): it may be worse, so the champion stays"
+    elif keeps(BETTER):
+        why = f"): better by at least {minimum}"
+    elif keeps(OLD):
+        why = f"): not worse, and the champion is {_days(age)} old (limit {max_age})"
+    elif age < 0:
+        late = f"the champion was trained {_days(-age)} after the as-of date"
+        why = f"): not better by {minimum}, and {late}, so the champion stays"
+    else:
+        young = f"the champion is only {_days(age)} old (limit {max_age})"
+        why = f"): not worse, but not better by {minimum} either, and {young}, so the champion stays"
+    difference = f"{primary_metric(spec).label} {signed(-improvement)} against the champion"
+    return Promotion(replaces(keeps), f"{difference} (95 % upper bound {signed(upper)}{why}")
 
 
 def decide(spec: Spec, evaluation: Mapping[str, Any], limits: Mapping[str, float]) -> str:

@@ -146,17 +146,17 @@ def difference_on(rows: Evaluated, incumbent: FloatArray, shared: Rows = slice(N
 
 def candidate_numbers(rows: Evaluated) -> dict[str, Any]:
     """What the quality gate looks at: the candidate's own metrics, and its loss beside the baseline's."""
+    prediction = rows.predictions[c.CANDIDATE]
     above = difference_on(rows, rows.predictions[c.BASELINE])
     baseline = float(rows.losses(rows.predictions[c.BASELINE]).mean())
-    own = rows.scores(c.CANDIDATE, rows.predictions[c.CANDIDATE])
     quality: dict[str, Any] = {
         "loss_above_baseline": above.mean,
         "loss_above_baseline_interval": [above.lower, above.upper],
         "skill": -above.mean / baseline if baseline else 0.0,
     }
     if rows.spec.task == "regression":
-        quality["relative_bias"] = abs((own or {})["bias"]) / (float(rows.target.std()) or 1.0)
-    return {"metrics": {c.CANDIDATE: own}, "quality": quality}
+        quality["relative_bias"] = abs(float((prediction - rows.target).mean())) / (float(rows.target.std()) or 1.0)
+    return {"metrics": {c.CANDIDATE: rows.scores(c.CANDIDATE, prediction)}, "quality": quality}
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def compare(rows: Evaluated, scored: ChampionPredictions | None, as_of: date) ->
         improvement=-difference.mean,
         metrics={
             c.CANDIDATE: rows.scores(c.CANDIDATE, rows.predictions[c.CANDIDATE], shared),
-            who: rows.scores(who, incumbent, shared),
+            who: rows.scores(who, incumbent),
         },
     )
 

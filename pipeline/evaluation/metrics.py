@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -17,18 +17,6 @@ IntArray = NDArray[np.int64]
 _CALIBRATION_BINS = 5
 _EPSILON = 1e-15  # a certain forecast that fails costs 34.5, not infinity
 _Z_95 = 1.959964
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """Scores of one forecaster; all but accuracy and AUC are better when lower."""
-
-    log_loss: float
-    brier: float
-    accuracy: float  # share of rows whose likelier outcome came; a forecast of exactly one half counts one half
-    roc_auc: float  # NaN when all outcomes are alike
-    calibration_error: float
-    n_rows: int
 
 
 @dataclass(frozen=True)
@@ -71,8 +59,7 @@ def scores(
     no row, shapes differ or a probability lies outside 0 to 1.
     """
     if task == "binary":
-        found = asdict(score(prediction, target))
-        return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in found.items()}
+        return {name: None if np.isnan(value) else value for name, value in score(prediction, target).items()}
     if len(prediction) == 0 or prediction.shape != target.shape:
         raise ValueError(f"cannot score {len(prediction):,} predictions for {len(target):,} targets")
     error = prediction - target
@@ -90,23 +77,24 @@ def scores(
     return {**result, "n_rows": len(target)}
 
 
-def score(p: FloatArray, y: FloatArray) -> Metrics:
+def score(p: FloatArray, y: FloatArray) -> dict[str, float | int]:
     """All metrics of probabilities `p` for outcomes `y` (0 or 1), both of the shape (rows,).
 
-    Raises ValueError when there is no row, the shapes differ or a probability lies outside 0 to 1 (a NaN does).
+    A probability of exactly one half is half accurate; the AUC is NaN when all outcomes are alike. Raises ValueError
+    when there is no row, the shapes differ or a probability lies outside 0 to 1 (a NaN does).
     """
     if len(p) == 0 or p.shape != y.shape:
         raise ValueError(f"cannot score {len(p):,} probabilities for {len(y):,} outcomes")
     if not ((p >= 0.0) & (p <= 1.0)).all():
         raise ValueError("cannot score: a probability is not a number from 0 to 1")
-    return Metrics(
-        log_loss=float(log_losses(p, y).mean()),
-        brier=float(((p - y) ** 2).mean()),
-        accuracy=float(np.where(p == 0.5, 0.5, (p > 0.5) == (y == 1.0)).mean()),
-        roc_auc=roc_auc(p, y),
-        calibration_error=calibration_error(p, y),
-        n_rows=len(p),
-    )
+    return {
+        "log_loss": float(log_losses(p, y).mean()),
+        "brier": float(((p - y) ** 2).mean()),
+        "accuracy": float(np.where(p == 0.5, 0.5, (p > 0.5) == (y == 1.0)).mean()),
+        "roc_auc": roc_auc(p, y),
+        "calibration_error": calibration_error(p, y),
+        "n_rows": len(p),
+    }
 
 
 def roc_auc(p: FloatArray, y: FloatArray) -> float:

@@ -6,7 +6,6 @@ gives the same bytes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -70,11 +69,10 @@ def render(evaluation: Mapping[str, Any]) -> str:
     return _template().render(
         e=evaluation,
         loss=evaluation["metric_words"][evaluation["primary_metric"]],
-        decision=DECISIONS.get(evaluation["decision"], Decision(str(evaluation["decision"]), "kept", "")),
+        decision=DECISIONS[evaluation["decision"]],
         who=[(figures.names(evaluation["baseline"])[name], meanings[name]) for name in who],
         metric_rows=_metric_rows(evaluation["metric_words"], [evaluation["metrics"][name] for name in who]),
         differences=_differences(evaluation),
-        promotion_limits=promotion_limits(evaluation),
         features=_features(evaluation["importance"]),
         **_figures(evaluation),
     )
@@ -105,7 +103,7 @@ def _metric_rows(metrics: Mapping[str, Mapping[str, Any]], columns: Sequence[Map
     rows = []
     for key, metric in metrics.items():
         # compared as shown: what reads as a tie is a tie
-        shown = [None if _missing(column.get(key)) else _rounded(column[key]) for column in columns]
+        shown = [None if column.get(key) is None else _rounded(column[key]) for column in columns]
         known = [value for value in shown if value is not None]
         best = {"lower": min, "higher": max}[metric["better"]](known) if metric["better"] and len(known) > 1 else None
         rows.append(
@@ -116,31 +114,18 @@ def _metric_rows(metrics: Mapping[str, Mapping[str, Any]], columns: Sequence[Map
 
 def _differences(evaluation: Mapping[str, Any]) -> list[figures.DrawnDifference]:
     """Candidate against the champion, if there is one, and against the baseline, each with its limit."""
-    quality, comparison = evaluation["quality"], evaluation["comparison"]
-    limits = {row["parameter"]: row["limit"] for row in (*quality["limits"], *promotion_limits(evaluation))}
-    lower, upper = quality["loss_above_baseline_interval"]
-    above_baseline = figures.DrawnDifference(
-        evaluation["baseline"],
-        quality["loss_above_baseline"],
-        lower,
-        upper,
-        limits.get("MaxLossAboveBaseline"),
-        "limit",
-    )
-    if comparison["champion_exists"] == c.NO:
-        return [above_baseline]
-    gap = comparison["difference"]
-    margin = limits.get(gates.NON_INFERIOR.parameter)
-    return [
-        figures.DrawnDifference("the champion", gap["mean"], gap["lower"], gap["upper"], margin, "margin"),
-        above_baseline,
+    quality, promotion = evaluation["quality"], evaluation["promotion"]
+    limits = {row["parameter"]: row["limit"] for row in (*quality["limits"], *promotion["limits"])}
+    mean, (lower, upper) = quality["loss_above_baseline"], quality["loss_above_baseline_interval"]
+    found = [
+        figures.DrawnDifference(evaluation["baseline"], mean, lower, upper, limits["MaxLossAboveBaseline"], "limit")
     ]
-
-
-def promotion_limits(evaluation: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """The limits for replacing a champion, in the shape of the quality limits; none where the evaluation has none."""
-    limits: Sequence[Mapping[str, Any]] = evaluation["promotion"].get("limits", ())
-    return limits
+    if evaluation["comparison"]["champion_exists"] == c.YES:
+        gap = evaluation["comparison"]["difference"]
+        margin = limits[gates.NON_INFERIOR.parameter]
+        against = figures.DrawnDifference("the champion", gap["mean"], gap["lower"], gap["upper"], margin, "margin")
+        found.insert(0, against)
+    return found
 
 
 @dataclass(frozen=True)
@@ -164,10 +149,6 @@ def _features(importance: Sequence[Mapping[str, Any]]) -> list[Feature]:
 def _rounded(value: float) -> float:
     """As `number` shows it: what reads as a tie is a tie."""
     return value if isinstance(value, int) else round(value, 4) if abs(value) < 10 else float(f"{value:.4g}")
-
-
-def _missing(value: float | None) -> bool:
-    return value is None or math.isnan(value)
 
 
 @cache

@@ -74,13 +74,13 @@ _WITHOUT_METADATA: Final = {"Date": None, "Creator": None, "Format": None, "Type
 
 @dataclass(frozen=True)
 class DrawnDifference:
-    """Mean loss of the candidate minus somebody's, with its 95 % interval and the highest value allowed, if any."""
+    """Mean loss of the candidate minus somebody's, with its 95 % interval and the highest value allowed."""
 
     against: str
     mean: float
     lower: float
     upper: float
-    limit: float | None
+    limit: float
     limit_name: str
 
 
@@ -189,7 +189,7 @@ def differences(rows: Sequence[DrawnDifference], title: str) -> Markup:
 
 def _span(rows: Sequence[DrawnDifference]) -> tuple[float, float]:
     """Both ends of the axis: all intervals, limits and zero, with room beside them."""
-    ends = [0.0, *(v for row in rows for v in (row.lower, row.upper, row.limit) if v is not None)]
+    ends = [0.0, *(v for row in rows for v in (row.lower, row.upper, row.limit))]
     room = 0.08 * (max(ends) - min(ends)) or 0.001
     return min(ends) - room, max(ends) + room
 
@@ -202,20 +202,19 @@ def _draw_difference(axes: Axes, position: int, row: DrawnDifference) -> None:
     box = {"facecolor": PAPER, "edgecolor": "none", "pad": 1}  # keeps the zero line out of the words
     axes.text(0, position + 0.36, f"against {row.against}", transform=across, bbox=box)
     axes.text(1, position + 0.36, signed(row.mean), ha="right", fontweight="bold", transform=across, bbox=box)
-    if row.limit is not None:
-        limit = COLOURS[c.CHAMPION]
-        axes.plot([row.limit] * 2, [position - 0.42, position + 0.22], color=limit, linewidth=2, linestyle=(0, (3, 1)))
-        low, high = axes.get_xlim()
-        on_left = row.limit < low + 0.6 * (high - low)
-        axes.annotate(
-            f"{row.limit_name} {signed(row.limit)}",
-            (row.limit, position - 0.42),
-            (4 if on_left else -4, 0),
-            textcoords="offset points",
-            ha="left" if on_left else "right",
-            color=limit,
-            bbox=box,
-        )
+    limit = COLOURS[c.CHAMPION]
+    axes.plot([row.limit] * 2, [position - 0.42, position + 0.22], color=limit, linewidth=2, linestyle=(0, (3, 1)))
+    low, high = axes.get_xlim()
+    on_left = row.limit < low + 0.6 * (high - low)
+    axes.annotate(
+        f"{row.limit_name} {signed(row.limit)}",
+        (row.limit, position - 0.42),
+        (4 if on_left else -4, 0),
+        textcoords="offset points",
+        ha="left" if on_left else "right",
+        color=limit,
+        bbox=box,
+    )
 
 
 def svg(name: str, title: str, height: float, draw: Callable[[Figure], None], width: float = WIDTH) -> Markup:

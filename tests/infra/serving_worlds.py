@@ -28,9 +28,9 @@ SETTINGS = EndpointSettings(
     instance_count=2,
     stale_after_days=7,
     kms_key="arn:aws:kms:eu-west-1:123456789012:key/1",
-    rollback_alarms=("errors", "slow"),
-    subnets=(),
-    security_groups=(),
+    rollback_alarms=["errors", "slow"],
+    subnets=[],
+    security_groups=[],
     tags={"pipeline": "retraining-test"},
 )
 STABLE = ("InService", "Failed")

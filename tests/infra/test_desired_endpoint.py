@@ -16,7 +16,7 @@ from infra.endpoint.function.reconcile_endpoint import Attempt, next_step
 from infra.lambda_shared.bucket import S3Object
 
 CHAMPION: dict[str, Any] = {"version": 3, "artifact": "3/model.tar.gz", "lineage": {"image": "repository:1"}}
-MACHINES = replace(SETTINGS, kind=INSTANCE, subnets=("subnet-1",), security_groups=("sg-1",))
+MACHINES = replace(SETTINGS, kind=INSTANCE, subnets=["subnet-1"], security_groups=["sg-1"])
 WANTED, ON_MACHINES = DesiredEndpoint(SETTINGS, CHAMPION), DesiredEndpoint(MACHINES, CHAMPION)
 TAGS = [{"Key": "pipeline", "Value": "retraining-test"}]
 
@@ -59,7 +59,7 @@ def test_an_endpoint_with_machines() -> None:
     model = ON_MACHINES.model()
     assert model["EnableNetworkIsolation"] is True
     assert model["VpcConfig"] == {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
-    assert "VpcConfig" not in DesiredEndpoint(replace(MACHINES, subnets=()), CHAMPION).model()
+    assert "VpcConfig" not in DesiredEndpoint(replace(MACHINES, subnets=[]), CHAMPION).model()
     variant = {"VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.m5.large"}
     variants = [{**variant, "InitialInstanceCount": 2, "InitialVariantWeight": 1.0}]
     config = {"EndpointConfigName": name, "ProductionVariants": variants, "Tags": TAGS}
@@ -93,7 +93,7 @@ def test_an_update_of_machines_is_watched_and_rolled_back(machines: int, routing
         DesiredEndpoint(replace(SETTINGS, role="another"), CHAMPION),
         DesiredEndpoint(replace(SETTINGS, kms_key="another"), CHAMPION),
         DesiredEndpoint(SETTINGS, {**CHAMPION, "lineage": {"image": "repository:1", "fingerprint": "other games"}}),
-        DesiredEndpoint(replace(MACHINES, subnets=("subnet-2",)), CHAMPION),
+        DesiredEndpoint(replace(MACHINES, subnets=["subnet-2"]), CHAMPION),
     ],
     ids=["size", "environment", "role", "key", "lineage", "network"],
 )

@@ -42,12 +42,12 @@ def plan_of(template: Template) -> EndpointSettings:
 
 def test_the_function_is_told_what_the_settings_say(serverless: Template, machines: Template) -> None:
     plan = plan_of(serverless)
-    assert (plan.name, plan.kind, plan.memory_mb, plan.subnets) == ("retraining-prod", "serverless", 4096, ())
-    assert plan.rollback_alarms == ("retraining-prod-endpoint-errors", "retraining-prod-endpoint-slow")
+    assert (plan.name, plan.kind, plan.memory_mb, plan.subnets) == ("retraining-prod", "serverless", 4096, [])
+    assert plan.rollback_alarms == ["retraining-prod-endpoint-errors", "retraining-prod-endpoint-slow"]
     assert plan.tags["pipeline"] == "retraining-prod"
     plan = plan_of(machines)
     assert (plan.kind, plan.instance_type, plan.instance_count) == ("instance", "ml.m5.large", 2)
-    assert (plan.subnets, plan.security_groups) == (("subnet-12345678",), ("sg-12345678",))
+    assert (plan.subnets, plan.security_groups) == (["subnet-12345678"], ["sg-12345678"])
     role, _ = only(machines, "AWS::IAM::Role", "ServingEndpointRole")
     assert plan.role == Resolver(machines)({"Fn::GetAtt": [role, "Arn"]})
 

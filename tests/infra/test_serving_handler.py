@@ -410,7 +410,7 @@ def test_a_removal_that_takes_too_long_fails_and_goes_on_when_asked_again(world:
 # --- with boto3, which knows each request's shape, on moto ---------------------------------------------------------
 
 
-@pytest.mark.parametrize("chosen", [SETTINGS, replace(MACHINES, subnets=("subnet-1",), security_groups=("sg-1",))])
+@pytest.mark.parametrize("chosen", [SETTINGS, replace(MACHINES, subnets=["subnet-1"], security_groups=["sg-1"])])
 def test_the_requests_are_what_the_service_takes(chosen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SETTINGS_VARIABLE, chosen.as_text())
     context = SimpleNamespace(aws_request_id="r", invoked_function_arn=FUNCTION_ARN)

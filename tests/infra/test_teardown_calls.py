@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from recording_client import RecordingClient, refusal
 
 from infra.teardown.function import handler
-from infra.teardown.function.handler import Contents, Deadline, OutOfTimeError
+from infra.teardown.function.handler import OutOfTimeError, repeat
 
 GONE = ["NoSuchBucket", "ResourceNotFound", "ValidationException", "ValidationError"]
 
@@ -127,26 +127,25 @@ def test_packages_are_deleted_by_the_page(code: str | None, pauses: list[float])
     assert pauses == ([2.0, 2.0] if code else []), "a list that lags behind is not asked at once"
 
 
-def left(milliseconds: int) -> Deadline:
-    context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: milliseconds)
-    return Deadline(context)
+def left(milliseconds: int) -> Any:
+    return SimpleNamespace(get_remaining_time_in_millis=lambda: milliseconds)
 
 
 def test_a_piece_of_work_is_repeated_until_none_is_left(capsys: pytest.CaptureFixture[str]) -> None:
     found = iter([1000, 500, 0])
-    left(20_000).repeat(lambda: next(found), "objects in b")
+    repeat(left(20_000), lambda: next(found), "objects in b")
     logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(line["of"], line["found"], line["in_all"]) for line in logged] == [
         ("objects in b", 1000, 1000),
         ("objects in b", 500, 1500),
         ("objects in b", 0, 1500),
     ]
-    left(0).repeat(lambda: 0, "nothing, in no time")
+    repeat(left(0), lambda: 0, "nothing, in no time")
 
 
 def test_with_less_than_20_seconds_left_it_ends_and_says_how_far_it_came() -> None:
     with pytest.raises(OutOfTimeError) as ended:
-        left(19_999).repeat(lambda: 1000, "objects in b")
+        repeat(left(19_999), lambda: 1000, "objects in b")
     remedy = "run cdk destroy again: it resumes"
     assert str(ended.value) == f"there are still objects in b (1,000 seen to so far): {remedy}"
 
@@ -157,15 +156,10 @@ def test_what_is_gone_is_no_work(code: str) -> None:
         raise refusal(code)
 
     if code in GONE:
-        left(60_000).repeat(work, "objects")
+        repeat(left(60_000), work, "objects")
     else:
         with pytest.raises(ClientError):
-            left(60_000).repeat(work, "objects")
-
-
-def test_what_goes_is_named_by_the_resource() -> None:
-    assert Contents.of({"Buckets": ["a", "b"], "Group": "g", "Pipeline": "p"}) == Contents(("a", "b"), "g", "p")
-    assert handler.DELETING == ("DELETE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
+            repeat(left(60_000), work, "objects")
 
 
 # --- the whole --------------------------------------------------------------------------------------------------------

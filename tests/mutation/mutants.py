@@ -21,7 +21,6 @@ from mutmut.utils.file_utils import walk_mutatable_files
 from mutmut.utils.format_utils import orig_function_and_class_names_from_key
 
 WORKERS = 2
-NOTICED = ("killed", "timeout", "segfault")
 
 
 def negate(node: cst.If | cst.CompIf) -> Iterator[cst.CSTNode]:
@@ -46,7 +45,7 @@ def read_results() -> list[Mutant]:
         for key, code in data.exit_code_by_key.items():
             was, becomes = changed_lines(get_diff_for_mutant(key, path=path))
             function = orig_function_and_class_names_from_key(key)[0]
-            found.append(Mutant(function, was, becomes, status_by_exit_code[code] in NOTICED))
+            found.append(Mutant(function, was, becomes, status_by_exit_code[code]))
     return found
 
 

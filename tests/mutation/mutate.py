@@ -1,7 +1,7 @@
 """`make mutation [ONLY=gates]`: are one-change mutants of the code that decides noticed by its fast tests?
 
-Prints the share noticed per module. Fails below MIN_SHARE, for a survivor that survivors.toml does not list with the
-reason why it is equivalent, and for an entry there that no survivor fits any more.
+Prints the share noticed per module. Fails where it is below MIN_SHARE, for a survivor that survivors.toml does not list
+with the reason why it is equivalent, and for an entry there that no survivor fits any more.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,12 +49,17 @@ MODULES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of a function: its lines before and after, and whether a test noticed it."""
+    """One change of a function: its lines before and after, and what mutmut says of the tests."""
 
     function: str
     was: str
     becomes: str
-    noticed: bool
+    status: str
+
+    @property
+    def noticed(self) -> bool:
+        """Whether the tests failed, or did not end."""
+        return self.status in ("killed", "timeout", "segfault")
 
 
 def configured(root: Path, module: str, tests: Iterable[str]) -> str:
@@ -93,9 +99,18 @@ def unexplained(module: str, mutants: Iterable[Mutant], accepted: Iterable[Mappi
     return new + sorted(stale) + silent
 
 
-def row(name: str, noticed: int, total: int, seconds: float) -> str:
+def row(name: str, mutants: Collection[Mutant], seconds: float) -> str:
     """One line of the table."""
-    return f"{name:34} {noticed:5} of {total:5}  {noticed / max(total, 1):6.1%}  {seconds:5.0f} s"
+    statuses = Counter(mutant.status for mutant in mutants)
+    return (
+        f"{name:42} {sum(m.noticed for m in mutants):5} of {len(mutants):5}  {share(mutants):6.1%}  {seconds:5.0f} s, "
+        f"{statuses['timeout']} timeouts"
+    )
+
+
+def share(mutants: Collection[Mutant]) -> float:
+    """Of the mutants that are noticed."""
+    return sum(mutant.noticed for mutant in mutants) / max(len(mutants), 1)
 
 
 def main(only: str) -> int:
@@ -103,18 +118,13 @@ def main(only: str) -> int:
     accepted = tomllib.loads(SURVIVORS.read_text(encoding="utf-8")).get("survivor", [])
     chosen = [module for module in MODULES if only in module]
     problems = [f"no module of this list is called {only}: {', '.join(MODULES)}"] if not chosen else []
-    noticed = total = 0
-    begun = time.monotonic()
     for module in chosen:
         start = time.monotonic()
         mutants = mutants_of(module, MODULES[module])
-        count = sum(mutant.noticed for mutant in mutants)
-        print(row(module, count, len(mutants), time.monotonic() - start), flush=True)
+        print(row(module, mutants, time.monotonic() - start), flush=True)
         problems += unexplained(module, mutants, accepted)
-        noticed, total = noticed + count, total + len(mutants)
-    print(row("all", noticed, total, time.monotonic() - begun))
-    if noticed < MIN_SHARE * total:
-        problems.append(f"less than {MIN_SHARE:.0%} noticed")
+        if share(mutants) < MIN_SHARE:
+            problems.append(f"{module}: less than {MIN_SHARE:.0%} noticed")
     print("\n".join(problems), end="\n" if problems else "")
     return 1 if problems else 0
 

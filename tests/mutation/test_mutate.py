@@ -41,7 +41,7 @@ def test_changes_at_a_boundary_that_no_test_looks_at_survive(tmp_path: Path) -> 
     assert {"if not (urgent):", 'return "XXnowXX"'} <= noticed
 
 
-CHANGED = Mutant("due", "a >= 3", "a > 3", noticed=False)
+CHANGED = Mutant("due", "a >= 3", "a > 3", "survived")
 ENTRY = {"module": "m.py", "function": "due", "was": "a >= 3", "becomes": "a > 3", "reason": "a is never 3"}
 
 

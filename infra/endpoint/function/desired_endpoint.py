@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -38,17 +38,15 @@ class EndpointSettings:
     instance_count: int
     stale_after_days: int
     kms_key: str
-    rollback_alarms: tuple[str, ...]
-    subnets: tuple[str, ...]
-    security_groups: tuple[str, ...]
+    rollback_alarms: Sequence[str]
+    subnets: Sequence[str]
+    security_groups: Sequence[str]
     tags: Mapping[str, str]
 
     @classmethod
     def of(cls, variables: Mapping[str, str]) -> EndpointSettings:
         """From the function's environment; raises KeyError or TypeError for one that the deployment did not set."""
-        fields: dict[str, Any] = json.loads(variables[SETTINGS_VARIABLE])
-        lists = ("rollback_alarms", "subnets", "security_groups")
-        return cls(**{**fields, **{name: tuple(fields[name]) for name in lists}})
+        return cls(**json.loads(variables[SETTINGS_VARIABLE]))
 
     def as_text(self) -> str:
         """What `of` reads."""

@@ -12,7 +12,6 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -36,20 +35,6 @@ class OutOfTimeError(Exception):
     """More to delete than one invocation can."""
 
 
-@dataclass(frozen=True)
-class Contents:
-    """What is deleted with the stack; the bucket of access logs comes last."""
-
-    buckets: tuple[str, ...]
-    group: str
-    pipeline: str
-
-    @classmethod
-    def of(cls, properties: Mapping[str, Any]) -> Contents:
-        """From the custom resource's properties."""
-        return cls(tuple(properties["Buckets"]), properties["Group"], properties["Pipeline"])
-
-
 def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Lambda's entry."""
     return cloudformation.respond(event, on_delete=lambda: remove(event, context))
@@ -61,46 +46,38 @@ def remove(event: Mapping[str, Any], context: LambdaContext) -> None:
     if stack["StackStatus"] not in DELETING:
         _log(everything="kept", stack=stack["StackStatus"])
         return
-    contents = Contents.of(event["ResourceProperties"])
+    contents = event["ResourceProperties"]
+    buckets, group, pipeline = contents["Buckets"], contents["Group"], contents["Pipeline"]  # that of access logs last
     partition = context.invoked_function_arn.split(":")[1]
     retrying = Config(retries={"mode": "standard", "max_attempts": _MAX_ATTEMPTS})  # a client changes its config
     s3: Boto3Client = boto3.client("s3", config=retrying)
     sagemaker: Boto3Client = boto3.client("sagemaker", config=retrying)
-    deadline = Deadline(context)
-    deadline.repeat(
-        partial(stop_runs, sagemaker, contents.pipeline), f"runs of {contents.pipeline} that have not stopped"
-    )
-    for bucket in contents.buckets:
+    repeat(context, partial(stop_runs, sagemaker, pipeline), f"runs of {pipeline} that have not stopped")
+    for bucket in buckets:
         refuse_writes(s3, bucket, partition)
-    for bucket in contents.buckets:
-        deadline.repeat(partial(delete_objects, s3, bucket), f"objects in {bucket}")
-    deadline.repeat(partial(delete_packages, sagemaker, contents.group), f"model versions in {contents.group}")
+    for bucket in buckets:
+        repeat(context, partial(delete_objects, s3, bucket), f"objects in {bucket}")
+    repeat(context, partial(delete_packages, sagemaker, group), f"model versions in {group}")
 
 
-@dataclass(frozen=True)
-class Deadline:
-    """Repeats a unit of work until nothing is left, while there is time."""
-
-    context: LambdaContext
-
-    def repeat(self, work: Callable[[], int], what: str) -> None:
-        """`work` returns how many items it found; raises OutOfTimeError."""
-        total = 0
-        while True:
-            try:
-                found = work()
-            except ClientError as error:
-                if error.response["Error"]["Code"] not in _GONE:
-                    raise
-                found = 0  # the bucket, group or pipeline itself is gone
-            total += found
-            _log(of=what, found=found, in_all=total)
-            if not found:
-                return
-            if self.context.get_remaining_time_in_millis() < _SPARE_MS:
-                raise OutOfTimeError(
-                    f"there are still {what} ({total:,} seen to so far): run cdk destroy again: it resumes"
-                )
+def repeat(context: LambdaContext, work: Callable[[], int], what: str) -> None:
+    """Do a piece of `work`, which returns how many items it found, until it finds none; raises OutOfTimeError."""
+    total = 0
+    while True:
+        try:
+            found = work()
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _GONE:
+                raise
+            found = 0  # the bucket, group or pipeline itself is gone
+        total += found
+        _log(of=what, found=found, in_all=total)
+        if not found:
+            return
+        if context.get_remaining_time_in_millis() < _SPARE_MS:
+            raise OutOfTimeError(
+                f"there are still {what} ({total:,} seen to so far): run cdk destroy again: it resumes"
+            )
 
 
 def stop_runs(sagemaker: Boto3Client, pipeline: str) -> int:

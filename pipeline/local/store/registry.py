@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import re
 import time
 from collections.abc import Mapping
@@ -17,8 +15,8 @@ from pipeline.contract.promotion import APPROVAL_ID, next_approval_id, seconds
 from pipeline.contract.service_text import is_metadata_value
 from pipeline.local.plan.describe_responses import LOCAL_ARN, timestamp
 from pipeline.local.store.locks import locked
-from pipeline.local.store.store import JsonObject, Store, sync_folder, write_through
-from pipeline.local.store.store_errors import explain, naming, shown
+from pipeline.local.store.store import JsonObject, Store
+from pipeline.local.store.store_errors import explain, shown
 from pipeline.local.store.user import user_name
 
 PENDING = "PendingManualApproval"
@@ -57,48 +55,29 @@ class LocalRegistry:
             raise RegistryError(f"ModelApprovalStatus {status!r} is not one of {', '.join(APPROVAL_STATUSES)}")
         self._check_artifacts(request)
         _check_metadata(request)
-        for package in self.packages(group):
-            if package.get("MetadataProperties", {}).get("GeneratedBy") == generated_by:
-                return package
-        version = max((int(path.stem) for path in self._paths(group)), default=0) + 1
-        while (created := self._create(group, version, request, generated_by)) is None:
-            version += 1  # another run took the number
-        return created
+        with locked(self._root / f".{group}.lock"):
+            for package in self.packages(group):
+                if package.get("MetadataProperties", {}).get("GeneratedBy") == generated_by:
+                    return package
+            version = max((int(path.stem) for path in self._paths(group)), default=0) + 1
+            package = {
+                **{name: value for name, value in request.items() if name not in _NOT_DESCRIBED},
+                "ModelPackageVersion": version,
+                "ModelPackageArn": f"{LOCAL_ARN}:model-package/{group}/{version}",
+                "ModelPackageStatus": "Completed",
+                "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
+                "CreationTime": timestamp(time.time()),
+                "MetadataProperties": {**request.get("MetadataProperties", {}), "GeneratedBy": generated_by},
+            }
+            self._add_card(package)
+            self._store.write_json(self._path(group, version), package, durable=True)
+        return package
 
     def _check_artifacts(self, request: Mapping[str, Any]) -> None:
         for container in request.get("InferenceSpecification", {}).get("Containers", []):
             uri = container.get("ModelDataUrl")
             if uri and not self._store.object_path(uri).is_file():
                 raise RegistryError(f"Could not find model data at {uri}")
-
-    def _create(self, group: str, version: int, request: Mapping[str, Any], generated_by: str) -> JsonObject | None:
-        """Writes a version unless it exists; it appears whole and at most once."""
-        package = {
-            **{name: value for name, value in request.items() if name not in _NOT_DESCRIBED},
-            "ModelPackageGroupName": group,
-            "ModelPackageVersion": version,
-            "ModelPackageArn": f"{LOCAL_ARN}:model-package/{group}/{version}",
-            "ModelPackageStatus": "Completed",
-            "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
-            "CreationTime": timestamp(time.time()),
-            "MetadataProperties": {**request.get("MetadataProperties", {}), "GeneratedBy": generated_by},
-        }
-        self._add_card(package)
-        folder = self._root / group
-        folder.mkdir(exist_ok=True)
-        path = folder / f"{version}.json"
-        temporary = self._store.temporary()
-        try:
-            with naming(path):
-                write_through(temporary, (json.dumps(package, indent=1) + "\n").encode())
-            _claim(temporary, path, self._root / f".{group}.lock")
-            sync_folder(folder)
-        except FileExistsError:
-            return None
-        finally:
-            with suppress(OSError):
-                temporary.unlink()
-        return package
 
     def _add_card(self, package: JsonObject) -> None:
         """The card that the function behind approvals writes in the cloud; none without a run's evaluation.json."""
@@ -118,13 +97,16 @@ class LocalRegistry:
         """The names of the groups that have a version."""
         return tuple(sorted(path.name for path in self._root.iterdir() if any(path.glob("[0-9]*.json"))))
 
+    def _path(self, group: str, version: int) -> Path:
+        return self._root / group / f"{version}.json"
+
     def _paths(self, group: str) -> list[Path]:
         found = (path for path in (self._root / group).glob("[0-9]*.json") if path.stem.isdigit())
         return sorted(found, key=lambda path: int(path.stem))
 
     def get(self, group: str, version: int) -> JsonObject:
         """One package; raises RegistryError that lists the versions there are, or says that its file is damaged."""
-        path = self._root / group / f"{version}.json"
+        path = self._path(group, version)
         if not path.exists():
             versions = ", ".join(str(package["ModelPackageVersion"]) for package in self.packages(group))
             raise RegistryError(f"{group} has no version {version}; it has {versions or 'none'}")
@@ -155,21 +137,8 @@ class LocalRegistry:
                 package["CustomerMetadataProperties"] = {**known, APPROVAL_ID: next_approval_id(packages)}
             if reason:
                 package["ApprovalDescription"] = reason
-            self._store.write_json(self._root / group / f"{version}.json", package, durable=True)
+            self._store.write_json(self._path(group, version), package, durable=True)
         return package
-
-
-def _claim(temporary: Path, path: Path, lock: Path) -> None:
-    """Gives a file its name; raises FileExistsError where another has it. Without hard links (FUSE, SMB) by a lock."""
-    try:
-        os.link(temporary, path)
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
-            raise
-        with locked(lock):
-            if path.exists():
-                raise FileExistsError(path) from error
-            temporary.replace(path)
 
 
 def _read(path: Path) -> JsonObject | str:

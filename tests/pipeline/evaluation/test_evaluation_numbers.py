@@ -13,7 +13,7 @@ import pytest
 from pipeline.contract import gates
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
-from pipeline.contract.workload import load_workload
+from pipeline.contract.workload import Workload, load_workload
 from pipeline.evaluation import evaluation, metrics
 from pipeline.evaluation.evaluation import ChampionPredictions, Evaluated
 from pipeline.jobs.limits import default_limits
@@ -159,8 +159,8 @@ def test_without_a_champion_the_candidate_is_compared_with_elo_logistic() -> Non
         "difference": asdict(everything),
         "improvement": -everything.mean,
         "metrics": {
-            "candidate": asdict(metrics.score(PREDICTION, WON)),
-            "baseline": asdict(metrics.score(ELO, WON)),
+            "candidate": metrics.score(PREDICTION, WON),
+            "baseline": metrics.score(ELO, WON),
         },
     }
 
@@ -180,8 +180,8 @@ def test_a_champion_is_compared_on_the_games_that_it_has_predicted() -> None:
         "difference": asdict(both),
         "improvement": -both.mean,
         "metrics": {
-            "candidate": asdict(metrics.score(PREDICTION[4:36], WON[4:36])),
-            "champion": asdict(metrics.score(predictions[4:36], WON[4:36])),
+            "candidate": metrics.score(PREDICTION[4:36], WON[4:36]),
+            "champion": metrics.score(predictions[4:36], WON[4:36]),
         },
     }
 
@@ -211,7 +211,7 @@ def test_an_evaluation_without_a_champion() -> None:
     numbers = evaluation.candidate_numbers(THE_RECORD)
     above = difference(ELO, slice(None))
     assert numbers == {
-        "metrics": {"candidate": asdict(metrics.score(PREDICTION, WON))},
+        "metrics": {"candidate": metrics.score(PREDICTION, WON)},
         "quality": {
             "loss_above_baseline": above.mean,
             "skill": -above.mean / metrics.log_losses(ELO, WON).mean(),
@@ -221,8 +221,8 @@ def test_an_evaluation_without_a_champion() -> None:
     assert found["metrics"] == {
         **numbers["metrics"],
         "champion": None,
-        "baseline": asdict(metrics.score(ELO, WON)),
-        "constant": asdict(metrics.score(THE_RECORD.predictions["constant"], WON)),
+        "baseline": metrics.score(ELO, WON),
+        "constant": metrics.score(THE_RECORD.predictions["constant"], WON),
     }
     assert found["quality"].items() >= numbers["quality"].items()
     assert found["comparison"] == asdict(evaluation.compare(THE_RECORD, None, date(2025, 3, 1)))
@@ -237,7 +237,7 @@ def test_an_evaluation_with_a_champion() -> None:
     found, version = judged(champion()), champion()
     predictions = evaluation.champion_predictions(version, THE_RECORD, FEATURE_TABLE, "today")
     p = predictions.predictions[2:]
-    assert found["metrics"]["champion"] == asdict(metrics.score(p, WON[2:]))
+    assert found["metrics"]["champion"] == metrics.score(p, WON[2:])
     assert found["comparison"] == asdict(evaluation.compare(THE_RECORD, predictions, date(2025, 3, 1)))
     assert found["reliability"]["champion"] == [asdict(one) for one in metrics.reliability_bins(p, WON[2:])]
     everyone = THE_RECORD.predictions | {"champion": predictions.predictions}
@@ -258,6 +258,79 @@ def test_a_candidate_without_a_record_is_refused() -> None:
         )
 
 
+# --- a regression -----------------------------------------------------------------------------------------------------
+HOURLY = replace(NBA, task="regression", quantiles=(0.1, 0.9), limits=())
+ONE_DAY = pa.table(
+    {
+        c.ROW_ID: ["a", "b", "c", "d"],
+        c.TIME: pa.array([date(2025, 3, 1)] * 4, pa.date32()),
+        c.TARGET: [2, 4, 6, 8],
+        c.PREDICTION: [3.0, 4.0, 6.0, 9.0],
+        c.P_CONSTANT: [5.0] * 4,
+        "quantile_10": [1.0, 4.0, 5.0, 7.0],  # one of four targets is not above it, where one of ten should be
+        "quantile_90": [4.0, 6.0, 8.0, 10.0],
+    }
+)
+FOUR = Evaluated.of(HOURLY, ONE_DAY, np.array([4.0] * 4))
+SCORES = {
+    "squared_error": 0.5,
+    "rmse": pytest.approx(0.5**0.5),
+    "absolute_error": 0.5,
+    "bias": 0.5,
+    "quantile_loss": pytest.approx((0.3 / 4 + 0.8 / 4) / 2),
+    "coverage_error": pytest.approx(0.15),
+    "n_rows": 4,
+}
+
+
+def test_a_regression_has_errors_in_its_unit_and_the_candidate_those_of_its_quantiles() -> None:
+    numbers = evaluation.candidate_numbers(FOUR)
+    assert numbers["metrics"] == {"candidate": SCORES}
+    assert numbers["quality"].pop("loss_above_baseline_interval")[0] <= -5.5
+    assert numbers["quality"] == {
+        "loss_above_baseline": 0.5 - 6.0,
+        "skill": pytest.approx(5.5 / 6.0),
+        "relative_bias": pytest.approx(0.5 / 5**0.5),  # of the targets' standard deviation
+    }
+    compared = evaluation.compare(FOUR, None, date(2025, 3, 2)).metrics
+    assert compared["candidate"] == SCORES
+    assert "quantile_loss" not in (compared["baseline"] or {"quantile_loss": 0.0})
+
+
+def test_nothing_is_divided_by_zero() -> None:
+    """A baseline without error leaves nothing to gain; targets without spread are their own measure."""
+    right = evaluation.candidate_numbers(replace(FOUR, predictions=FOUR.predictions | {"baseline": FOUR.target}))
+    assert right["quality"]["skill"] == 0.0
+    alike = evaluation.candidate_numbers(replace(FOUR, target=np.array([4.0] * 4)))
+    assert alike["quality"]["relative_bias"] == 1.5
+
+
+def test_predictions_that_are_too_low_are_as_biased_as_those_that_are_too_high() -> None:
+    low = FOUR.predictions | {"candidate": 2 * FOUR.target - FOUR.predictions["candidate"]}
+    numbers = evaluation.candidate_numbers(replace(FOUR, predictions=low))
+    assert numbers["quality"]["relative_bias"] == pytest.approx(0.5 / 5**0.5)
+
+
+def test_an_evaluation_of_a_regression() -> None:
+    quantiles = {f"quantile_{share}": pa.array(PREDICTION + gap) for share, gap in ((10, -0.6), (90, 0.6))}
+    record = RECORD.append_column("quantile_10", quantiles["quantile_10"])
+    record = record.append_column("quantile_90", quantiles["quantile_90"])
+    found = evaluation.evaluate(
+        Workload(HOURLY),
+        replace(ARTIFACT, walk_forward=record),
+        None,
+        FEATURE_TABLE,
+        RESULTS,
+        feature_signature="today",
+        limits=default_limits(HOURLY),
+    )
+    rows = Evaluated.of(HOURLY, record, ELO)
+    assert found["metrics"]["candidate"] == evaluation.candidate_numbers(rows)["metrics"]["candidate"]
+    assert "coverage_error" in found["metrics"]["candidate"]
+    assert found["reliability"] == {"candidate": None, "champion": None}
+    assert found["use"] == asdict(HOURLY.use)
+
+
 EASY = {"MaxLogLoss": 9.0, "MaxCalibrationError": 9.0, "MaxLossAboveBaseline": 9.0, "MinSkill": -9.0, "MaxSkill": 9.0}
 PASSING = {**EASY, "MinEvaluatedRows": 38.0, "MaxAccuracy": 1.0}
 
@@ -267,8 +340,8 @@ PASSING = {**EASY, "MinEvaluatedRows": 38.0, "MaxAccuracy": 1.0}
     [
         (PASSING | {"MinEvaluatedRows": 39.0}, "failed"),
         (PASSING | {"NonInferiorityMargin": -9.0}, "champion-kept"),
-        (PASSING | {"NonInferiorityMargin": 9.0, "MaxChampionAgeDays": 27}, "registered"),
-        (PASSING | {"NonInferiorityMargin": 9.0, "MaxChampionAgeDays": 28, "MinImprovement": 9.0}, "champion-kept"),
+        (PASSING | {"NonInferiorityMargin": 9.0, "MaxChampionAgeDays": 27.0}, "registered"),
+        (PASSING | {"NonInferiorityMargin": 9.0, "MaxChampionAgeDays": 28.0, "MinImprovement": 9.0}, "champion-kept"),
     ],
 )
 def test_the_verdict_is_that_of_the_gates_and_is_worded_by_them(limits: dict[str, float], decision: str) -> None:

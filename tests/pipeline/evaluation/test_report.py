@@ -205,6 +205,7 @@ def first_evaluation() -> dict[str, Any]:
         "promotion": {
             "promote": True,
             "reason": "there is no champion yet, and the candidate keeps every limit",
+            "limits": [],
         },
         "reliability": {"candidate": reliability_bins(0.03), "champion": None},
         "monthly": months(champion=False),
@@ -462,11 +463,9 @@ def test_missing_metric_is_a_dash_and_missing_figures_are_explained() -> None:
         assert words in text
 
 
-def test_margin_is_drawn_and_without_one_nothing_is() -> None:
-    evaluation = later_evaluation()
-    assert "margin +0.0020" in render(evaluation)
-    del evaluation["promotion"]["limits"]
-    assert "margin" not in Page(render(evaluation)).text
+def test_the_margin_to_a_champion_is_drawn() -> None:
+    assert "margin +0.0020" in render(later_evaluation())
+    assert "margin" not in Page(render(first_evaluation())).text
 
 
 def test_no_label_of_an_axis_is_rounded() -> None:

@@ -75,7 +75,7 @@ def test_one_two_and_four_hosts_train_the_same_model(inputs: Path, tmp_path: Pat
 
     def losses(artifact: Artifact) -> np.ndarray:
         predicted = score(artifact.walk_forward[c.PREDICTION].to_numpy(), artifact.walk_forward[c.TARGET].to_numpy())
-        return np.array([predicted.log_loss, score(predict(artifact.booster, games), target).log_loss])
+        return np.array([predicted["log_loss"], score(predict(artifact.booster, games), target)["log_loss"]])
 
     alone = trained(tmp_path, inputs, 1)
     for n_hosts in (2, 4):

@@ -119,7 +119,7 @@ def test_feature_matrix_follows_the_names(features: pa.Table) -> None:
 
 def accuracy(features: pd.DataFrame) -> float:
     predicted = walk_forward(table_of(features), Hyperparameters(), 1_200)
-    return score(predicted[c.PREDICTION].to_numpy(), predicted[c.TARGET].to_numpy().astype(np.float64)).accuracy
+    return score(predicted[c.PREDICTION].to_numpy(), predicted[c.TARGET].to_numpy().astype(np.float64))["accuracy"]
 
 
 def test_leaks_are_far_too_good_and_honest_features_are_not() -> None:
