@@ -5,7 +5,6 @@ from __future__ import annotations
 import aws_cdk as cdk
 from constructs import Construct
 
-from infra.alarms.alerts import Alerts
 from infra.alarms.budget import Budget
 from infra.alarms.chat_channels import ChatChannels
 from infra.alarms.dashboard import Dashboard
@@ -14,9 +13,8 @@ from infra.alarms.run_alarms import RunAlarms
 from infra.approval.construct import ModelApproval
 from infra.endpoint.construct import Endpoint
 from infra.failure_notifications.construct import FailureNotifications
-from infra.foundation.kms_keys import KmsKeys
+from infra.foundation.foundation import Foundation
 from infra.foundation.promotion import Promoter, trust_promoters
-from infra.foundation.storage import Storage
 from infra.foundation.user_policies import UserPolicies
 from infra.settings.settings import Settings
 from infra.teardown.construct import Teardown
@@ -28,104 +26,45 @@ class RetrainingStack(cdk.Stack):
     """Everything of one environment."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
+        boundary = settings.permissions_boundary
         super().__init__(
             scope,
             construct_id,
             description="Retrains a model on a schedule, and emails the reason when a run fails",
-            permissions_boundary=_boundary(settings),
+            permissions_boundary=cdk.PermissionsBoundary.from_arn(boundary) if boundary else None,
             tags=settings.all_tags,
         )
-        keys = KmsKeys(self, "Keys", settings=settings)
-        storage = Storage(self, "Storage", settings=settings, key=keys.data)
-        training = Training(self, "Training", settings=settings, storage=storage, key=keys.data)
-        name = training.pipeline.ref
-
-        alerts = Alerts(self, "Alerts", settings=settings, key=keys.messages)
-        FailureNotifications(
-            self,
-            "FailureNotifications",
-            settings=settings,
-            training=training,
-            artifact_bucket=storage.artifacts,
-            key=keys.data,
-            alerts=alerts,
-        )
-        triggers = Triggers(
-            self, "Triggers", settings=settings, training=training, storage=storage, key=keys.data, alerts=alerts
-        )
+        foundation = Foundation(self, settings)
+        training = Training(self, "Training", foundation)
+        FailureNotifications(self, "FailureNotifications", foundation, training)
+        triggers = Triggers(self, "Triggers", foundation, training)
         if settings.monthly_budget_usd:
-            Budget(self, "Budget", settings=settings, alerts=alerts)
-        approval = ModelApproval(
-            self,
-            "Approval",
-            settings=settings,
-            group_name=settings.group_name,
-            group=training.group,
-            artifact_bucket=storage.artifacts,
-            key=keys.data,
-            alerts=alerts,
-        )
-        RunAlarms(self, "RunAlarms", settings=settings, pipeline_name=name, alerts=alerts, approval=approval)
-        MonitorAlarms(
-            self,
-            "Monitor",
-            settings=settings,
-            pipeline_name=name,
-            storage=storage,
-            alerts=alerts,
-            approval=approval,
-            triggers=triggers,
-        )
-        ChatChannels(self, "ChatChannels", settings=settings, topics=[alerts.topic, approval.approvers_topic])
+            Budget(self, "Budget", foundation)
+        approval = ModelApproval(self, "Approval", foundation, training)
+        RunAlarms(self, "RunAlarms", foundation, training, approval)
+        MonitorAlarms(self, "Monitor", foundation, training, approval, triggers)
+        topics = [foundation.alerts.topic, approval.approvers_topic]
+        ChatChannels(self, "ChatChannels", settings, topics)
         serving = None
         if settings.serving != "off":
-            serving = Endpoint(
-                self,
-                "Serving",
-                settings=settings,
-                image=training.image,
-                artifact_bucket=storage.artifacts,
-                key=keys.data,
-                alerts=alerts,
-                after=approval,
-            )
+            serving = Endpoint(self, "Serving", foundation, image=training.image, after=approval)
         if not settings.retain:
-            teardown = Teardown(self, "Teardown", settings=settings, storage=storage, training=training, key=keys.data)
+            teardown = Teardown(self, "Teardown", foundation, training)
             teardown.delete_after(triggers, approval, *([serving] if serving else []))
-        Dashboard(
-            self,
-            "Dashboard",
-            settings=settings,
-            pipeline_name=name,
-            storage=storage,
-            alerts=alerts,
-            endpoint_name=serving.endpoint_name if serving else None,
-        )
-
+        Dashboard(self, "Dashboard", foundation, training)
         if settings.trusted_accounts:
-            trust_promoters(self, settings=settings, storage=storage, training=training, key=keys.data)
-        promoter = None
-        if settings.promotes_from:
-            promoter = Promoter(self, "Promoter", settings=settings, storage=storage, training=training, key=keys.data)
-        user_policies = UserPolicies(
-            self,
-            "People",
-            settings=settings,
-            training=training,
-            storage=storage,
-            key=keys.data,
-            alerts=alerts,
-            workflows=[triggers.workflow],
-        )
+            trust_promoters(foundation, training)
+        promoter = Promoter(self, "Promoter", foundation, training) if settings.promotes_from else None
+        user_policies = UserPolicies(self, "People", foundation, training, triggers.workflow)
         # Last, because a bucket that holds an object cannot be deleted when a first deployment is rolled back.
         approval.seeds.node.add_dependency(*(part for part in self.node.children if part not in (approval, serving)))
 
         for output, value in {
-            "PipelineName": name,
-            "DataBucket": storage.data.bucket_name,
-            "ArtifactBucket": storage.artifacts.bucket_name,
+            "PipelineName": training.pipeline.ref,
+            "DataBucket": foundation.storage.data.bucket_name,
+            "ArtifactBucket": foundation.storage.artifacts.bucket_name,
             "ModelPackageGroup": settings.group_name,
-            "AlertsTopic": alerts.topic.topic_arn,
+            "AlertsTopic": foundation.alerts.topic.topic_arn,
             "ApproversTopic": approval.approvers_topic.topic_arn,
             "ApproverPolicy": user_policies.approver.managed_policy_arn,
             "OperatorPolicy": user_policies.operator.managed_policy_arn,
@@ -133,7 +72,3 @@ class RetrainingStack(cdk.Stack):
             **({"PromoterRole": promoter.role.role_arn} if promoter else {}),
         }.items():
             cdk.CfnOutput(self, output, value=value)
-
-
-def _boundary(settings: Settings) -> cdk.PermissionsBoundary | None:
-    return cdk.PermissionsBoundary.from_arn(settings.permissions_boundary) if settings.permissions_boundary else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import aws_cdk as cdk
@@ -28,15 +29,13 @@ class Alerts(Construct):
     `alarm_on` and `dead_letters` are for every construct that can fail.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, key: kms.IKey) -> None:
+    def __init__(self, scope: Construct, construct_id: str, settings: Settings, key: kms.IKey) -> None:
         super().__init__(scope, construct_id)
         self._settings = settings
         self.key = key
         self.alarms: list[cloudwatch.IAlarm] = []
         self.queues: list[sqs.IQueue] = []
-        self.topic = self.encrypted_topic(self, "Topic", f"{settings.pipeline_name}: something went wrong")
-        for address in settings.alert_emails:
-            self.topic.add_subscription(subscriptions.EmailSubscription(address))
+        self.topic = self.email_topic(self, "Topic", "something went wrong", settings.alert_emails)
         self._action = actions.SnsAction(self.topic)
         self.topic.add_to_resource_policy(
             iam.PolicyStatement(
@@ -47,14 +46,18 @@ class Alerts(Construct):
             )
         )
 
-    def encrypted_topic(self, scope: Construct, construct_id: str, display_name: str) -> sns.Topic:
-        """A topic with the messages' key that takes TLS only."""
-        return sns.Topic(scope, construct_id, display_name=display_name, master_key=self.key, enforce_ssl=True)
+    def email_topic(self, scope: Construct, construct_id: str, about: str, addresses: Sequence[str]) -> sns.Topic:
+        """A topic with the messages' key, which takes TLS only and emails the addresses."""
+        name = f"{self._settings.pipeline_name}: {about}"
+        topic = sns.Topic(scope, construct_id, display_name=name, master_key=self.key, enforce_ssl=True)
+        for address in addresses:
+            topic.add_subscription(subscriptions.EmailSubscription(address))
+        return topic
 
     def allow_publish(self, role: iam.Role, topic: sns.ITopic | None = None) -> None:
         """Let a role publish to the topic (the alerts', if none is given) and use its key."""
         allow(role, ["sns:Publish"], [(topic or self.topic).topic_arn])
-        allow(role, list(ENCRYPT_MESSAGES), [self.key.key_arn])
+        allow(role, ENCRYPT_MESSAGES, [self.key.key_arn])
 
     def alarm_on(
         self,
@@ -66,15 +69,13 @@ class Alerts(Construct):
         threshold: float = 1,
         below: bool = False,
         periods: int = 1,
-        missing_breaches: bool = False,
-        missing_keeps: bool = False,
+        missing: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.NOT_BREACHING,
     ) -> cloudwatch.Alarm:
         """An alarm at `threshold` or more (or, with `below`, under it) in all periods; it emails in ALARM and in OK.
 
         `summary` is the first sentence of the email, `action` what to do; the runbook has more under the alarm's name.
-        Missing data is not breaching, or breaching, or (`missing_keeps`) ignored.
         """
-        comparison, missing = cloudwatch.ComparisonOperator, cloudwatch.TreatMissingData
+        comparison = cloudwatch.ComparisonOperator
         name, pipeline = _kebab(construct_id), self._settings.pipeline_name
         alarm = cloudwatch.Alarm(
             self,
@@ -84,25 +85,17 @@ class Alerts(Construct):
             f"commands take --pipeline {pipeline} --region {cdk.Aws.REGION}.",
             metric=metric,
             threshold=threshold,
-            comparison_operator=comparison.LESS_THAN_THRESHOLD
-            if below
-            else comparison.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            comparison_operator=(
+                comparison.LESS_THAN_THRESHOLD if below else comparison.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
+            ),
             evaluation_periods=periods,
             datapoints_to_alarm=periods,
-            treat_missing_data=missing.BREACHING
-            if missing_breaches
-            else missing.IGNORE
-            if missing_keeps
-            else missing.NOT_BREACHING,
+            treat_missing_data=missing,
         )
-        self.notify_on(alarm)
-        return alarm
-
-    def notify_on(self, alarm: cloudwatch.AlarmBase) -> None:
-        """Let an alarm send email when it goes into ALARM and when it returns to OK."""
         alarm.add_alarm_action(self._action)
         alarm.add_ok_action(self._action)
         self.alarms.append(alarm)
+        return alarm
 
     def dead_letters(self, scope: Construct, construct_id: str, *, content: str) -> sqs.Queue:
         """An encrypted dead-letter queue with an alarm; `content` describes its messages in the email."""

@@ -13,8 +13,8 @@ from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.alarms.alerts import Alerts
-from infra.settings.settings import Settings
+from infra.foundation.foundation import Foundation
+from infra.foundation.permissions import arn
 from infra.settings.tag_rules import PIPELINE_TAG
 
 # Of the budget: half of it spent is early enough to check, all of it forecast is early enough to act.
@@ -23,29 +23,29 @@ FORECAST_PERCENT: Final = 100
 
 
 class Budget(Construct):
-    """`budget`, which publishes to the alerts' topic."""
+    """A budget that publishes to the alerts' topic."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, alerts: Alerts) -> None:
+    def __init__(self, scope: Construct, construct_id: str, foundation: Foundation) -> None:
         super().__init__(scope, construct_id)
-        stack = cdk.Stack.of(self)
-        alerts.topic.add_to_resource_policy(
+        settings, topic, account = foundation.settings, foundation.alerts.topic, cdk.Aws.ACCOUNT_ID
+        topic.add_to_resource_policy(
             # docs.aws.amazon.com/cost-management/latest/userguide/budgets-sns-policy.html
             iam.PolicyStatement(
                 principals=[iam.ServicePrincipal("budgets.amazonaws.com")],
                 actions=["sns:Publish"],
-                resources=[alerts.topic.topic_arn],
+                resources=[topic.topic_arn],
                 conditions={
-                    "StringEquals": {"aws:SourceAccount": stack.account},
-                    "ArnLike": {"aws:SourceArn": f"arn:{stack.partition}:budgets::{stack.account}:*"},
+                    "StringEquals": {"aws:SourceAccount": account},
+                    "ArnLike": {"aws:SourceArn": arn("budgets", "*", region="")},
                 },
             )
         )
         limits = [("ACTUAL", percent) for percent in SPENT_PERCENT] + [("FORECASTED", FORECAST_PERCENT)]
-        self.budget = budgets.CfnBudget(
+        budget = budgets.CfnBudget(
             self,
             "Budget",
             budget={
-                "budgetName": f"{settings.pipeline_name}-{stack.region}",  # unique in the account, not per region
+                "budgetName": f"{settings.pipeline_name}-{cdk.Aws.REGION}",  # unique in the account, not per region
                 "budgetType": "COST",
                 "timeUnit": "MONTHLY",
                 "budgetLimit": {"amount": settings.monthly_budget_usd, "unit": "USD"},
@@ -59,11 +59,11 @@ class Budget(Construct):
                         "threshold": percent,
                         "thresholdType": "PERCENTAGE",
                     },
-                    "subscribers": [{"subscriptionType": "SNS", "address": alerts.topic.topic_arn}],
+                    "subscribers": [{"subscriptionType": "SNS", "address": topic.topic_arn}],
                 }
                 for kind, percent in limits
             ],
         )
-        policy = alerts.topic.node.try_find_child("Policy")
+        policy = topic.node.try_find_child("Policy")
         if policy is not None:  # Budgets refuses a topic that it may not publish to
-            self.budget.node.add_dependency(policy)
+            budget.node.add_dependency(policy)

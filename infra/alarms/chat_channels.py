@@ -24,9 +24,7 @@ SQS: Final = "arn:"  # begins an endpoint that is a queue
 class ChatChannels(Construct):
     """The subscribers of the settings `alert_endpoints`, `slack` and `microsoft_teams`."""
 
-    def __init__(
-        self, scope: Construct, construct_id: str, *, settings: Settings, topics: Sequence[sns.ITopic]
-    ) -> None:
+    def __init__(self, scope: Construct, construct_id: str, settings: Settings, topics: Sequence[sns.ITopic]) -> None:
         super().__init__(scope, construct_id)
         for of_topic, topic in enumerate(topics):
             for number, endpoint in enumerate(settings.alert_endpoints):

@@ -8,11 +8,10 @@ import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from infra.alarms.alerts import Alerts
 from infra.alarms.run_alarms import NAMESPACE
 from infra.endpoint.function.desired_endpoint import VARIANT
-from infra.foundation.storage import Storage
-from infra.settings.settings import Settings
+from infra.foundation.foundation import Foundation
+from infra.training.construct import Training
 from pipeline.contract.code_version import all_steps
 from pipeline.contract.metrics import metrics_of, primary_metric
 from pipeline.contract.names import NO_FOLDER
@@ -29,35 +28,20 @@ HEIGHT: Final = 6
 class Dashboard(Construct):
     """A CloudWatch dashboard, named after the pipeline; its body is data, so that it can be read in a diff."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        *,
-        settings: Settings,
-        pipeline_name: str,
-        storage: Storage,
-        alerts: Alerts,
-        endpoint_name: str | None = None,
-    ) -> None:
+    def __init__(self, scope: Construct, construct_id: str, foundation: Foundation, training: Training) -> None:
         super().__init__(scope, construct_id)
-        stack = cdk.Stack.of(self)
-        arns = [alarm.alarm_arn for alarm in alerts.alarms]
+        stack, settings = cdk.Stack.of(self), foundation.settings
         body = dashboard_body(
             settings.workload,
-            pipeline_name,
+            training.pipeline.ref,
             stack.region,
-            storage.data.bucket_name,
-            arns,
-            endpoint=endpoint_name,
+            foundation.storage.data.bucket_name,
+            [alarm.alarm_arn for alarm in foundation.alerts.alarms],
+            endpoint=settings.endpoint_name if settings.serving != "off" else None,
             extra_steps=settings.events_prefix != NO_FOLDER,
         )
-        self.dashboard = cloudwatch.CfnDashboard(
-            self,
-            "Page",
-            dashboard_name=settings.pipeline_name,
-            dashboard_body=stack.to_json_string(body),
-        )
+        name = settings.pipeline_name
+        cloudwatch.CfnDashboard(self, "Page", dashboard_name=name, dashboard_body=stack.to_json_string(body))
 
 
 def dashboard_body(

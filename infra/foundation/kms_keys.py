@@ -10,6 +10,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from infra.foundation.permissions import arn
 from infra.foundation.removal import removal
 from infra.settings.settings import Settings
 
@@ -21,12 +22,8 @@ _ADMINISTRATION: Final = (
     *("CreateAlias", "DeleteAlias", "UpdateAlias"),
 )
 _USE: Final = (
-    "Decrypt",
-    "Encrypt",
-    "GenerateDataKey",
-    "GenerateDataKeyWithoutPlaintext",
-    "ReEncryptFrom",
-    "ReEncryptTo",
+    *("kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext"),
+    *("kms:ReEncryptFrom", "kms:ReEncryptTo"),
 )
 ENCRYPT_MESSAGES: Final = ("kms:Decrypt", "kms:GenerateDataKey")
 
@@ -38,30 +35,14 @@ class KmsKeys(Construct):
     (without that, no email is sent, and no error shown), and neither needs access to the data.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
+    def __init__(self, scope: Construct, construct_id: str, settings: Settings) -> None:
         super().__init__(scope, construct_id)
         stack = cdk.Stack.of(self)
         logs = iam.PolicyStatement(
             principals=[iam.ServicePrincipal(f"logs.{stack.region}.{stack.url_suffix}")],
-            actions=[
-                "kms:Decrypt",
-                "kms:Encrypt",
-                "kms:GenerateDataKey",
-                "kms:GenerateDataKeyWithoutPlaintext",
-                "kms:ReEncryptFrom",
-                "kms:ReEncryptTo",
-            ],
+            actions=list(_USE),
             resources=["*"],  # in a key policy: this key
-            conditions={
-                "ArnLike": {
-                    "kms:EncryptionContext:aws:logs:arn": stack.format_arn(
-                        service="logs",
-                        resource="log-group",
-                        resource_name="*",
-                        arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
-                    )
-                }
-            },
+            conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": arn("logs", "log-group:*")}},
         )
         messages = iam.PolicyStatement(
             principals=[iam.ServicePrincipal(f"{service}.amazonaws.com") for service in ("events", "cloudwatch")],
@@ -76,7 +57,7 @@ class KmsKeys(Construct):
     def _key(self, name: str, what: str, settings: Settings, statements: Sequence[iam.PolicyStatement]) -> kms.Key:
         administration = iam.PolicyStatement(
             principals=[iam.AccountRootPrincipal()],
-            actions=[f"kms:{action}" for action in (*_ADMINISTRATION, *_USE)],
+            actions=[*(f"kms:{action}" for action in _ADMINISTRATION), *_USE],
             resources=["*"],  # in a key policy: this key
         )
         return kms.Key(

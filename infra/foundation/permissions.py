@@ -14,6 +14,12 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import IConstruct
 
+# Reasons for a wildcard in a resource.
+RUN_ID_LATER: Final = "The id of a run is generated when it starts."
+KEYS_HAVE_RUN_ID: Final = "Keys contain the id of a run, which is generated when it starts."
+JOBS_NAMED_LATER: Final = "SageMaker generates the names of a run's jobs, with the prefix pipelines-."
+NUMBERED_LATER: Final = "The registry numbers a version when it is registered."
+
 
 def allow(
     role: iam.Role | iam.ManagedPolicy,
@@ -30,7 +36,7 @@ def allow(
     """
     if any("*" in action for action in actions):
         raise ValueError(f"{role.node.path}: wildcard action among {list(actions)}")
-    statement = iam.PolicyStatement(actions=actions, resources=resources, conditions=conditions)
+    statement = iam.PolicyStatement(actions=list(actions), resources=list(resources), conditions=conditions)
     role.add_statements(statement) if isinstance(role, iam.ManagedPolicy) else role.add_to_policy(statement)
     wild = [resource for resource in resources if "*" in resource]
     if wild and not why:
@@ -64,9 +70,14 @@ def allow_outbox(role: iam.Role, bucket: s3.IBucket, key: kms.IKey, prefix: str)
     allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])
 
 
-def sagemaker_arn(scope: IConstruct, resource: str, name: str) -> str:
-    """The ARN of a resource of SageMaker in the stack's account and region."""
-    return cdk.Stack.of(scope).format_arn(service="sagemaker", resource=resource, resource_name=name)
+def arn(service: str, resource: str, *, region: str = cdk.Aws.REGION, account: str = cdk.Aws.ACCOUNT_ID) -> str:
+    """The ARN of a resource (`log-group:*`, `role/name`), of the stack's account and region if none is given."""
+    return f"arn:{cdk.Aws.PARTITION}:{service}:{region}:{account}:{resource}"
+
+
+def only_through(service: str) -> dict[str, Any]:
+    """The condition that a key is used by a service (`s3`) of the region, for what the caller may read there."""
+    return {"StringEquals": {"kms:ViaService": f"{service}.{cdk.Aws.REGION}.{cdk.Aws.URL_SUFFIX}"}}
 
 
 def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import aws_cdk as cdk
-from aws_cdk import aws_kms as kms
 from constructs import Construct, IConstruct
 
-from infra.foundation.lambda_function import lambda_function
-from infra.foundation.permissions import allow, sagemaker_arn
-from infra.foundation.storage import Storage
-from infra.settings.settings import Settings
+from infra.foundation.foundation import Foundation
+from infra.foundation.lambda_function import LambdaFunction
+from infra.foundation.permissions import RUN_ID_LATER, allow, arn
 from infra.training.construct import Training
-
-HANDLER: Final = "infra.teardown.function.handler.handler"
-TIMEOUT: Final = cdk.Duration.minutes(14)
-ANSWER_TIMEOUT: Final = cdk.Duration.minutes(15)
 
 
 class Teardown(Construct):
@@ -25,69 +17,41 @@ class Teardown(Construct):
     A separate function, because the approval function, which runs every hour, should not be able to delete data.
     """
 
-    def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        *,
-        settings: Settings,
-        storage: Storage,
-        training: Training,
-        key: kms.IKey,
-    ) -> None:
+    def __init__(self, scope: Construct, construct_id: str, foundation: Foundation, training: Training) -> None:
         super().__init__(scope, construct_id)
-        made = lambda_function(
+        made = LambdaFunction(
             self,
-            settings=settings,
-            key=key,
-            handler=HANDLER,
-            description=f"{settings.pipeline_name}: empties the buckets when the stack is deleted",
-            role_description=f"{settings.pipeline_name}: deletes all data when the stack is deleted",
-            timeout=TIMEOUT,
+            foundation,
+            folder="teardown",
+            purpose="empties the buckets when the stack is deleted",
+            role_purpose="deletes all data when the stack is deleted",
+            minutes=14,
             retry_attempts=0,  # CloudFormation has its answer by then
         )
-        buckets = storage.all
-        stack = cdk.Stack.of(self)
-        group_name = settings.group_name
-        packages = sagemaker_arn(self, "model-package", f"{group_name}/*")
-        executions = sagemaker_arn(self, "pipeline", f"{settings.pipeline_name}/execution/*")
-        everything = "All objects go with the stack: removal_policy is destroy."
-        role = made.role
-        allow(role, ["cloudformation:DescribeStacks"], [stack.stack_id])
-        allow(
-            role,
-            ["s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:ListBucketVersions"],
-            [bucket.bucket_arn for bucket in buckets],
-        )
-        allow(
-            role,
-            ["s3:DeleteObjectVersion"],
-            [bucket.arn_for_objects("*") for bucket in buckets],
-            why=everything,
-        )
+        buckets, role = foundation.storage.all, made.role
+        everything = "All objects and versions go with the stack: removal_policy is destroy."
+        of_bucket = ["s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:ListBucketVersions"]
+        of_group = ["sagemaker:ListModelPackages", "sagemaker:DeleteModelPackage"]
+        allow(role, ["cloudformation:DescribeStacks"], [cdk.Stack.of(self).stack_id])
+        allow(role, of_bucket, [bucket.bucket_arn for bucket in buckets])
+        allow(role, ["s3:DeleteObjectVersion"], [bucket.arn_for_objects("*") for bucket in buckets], why=everything)
         allow(role, ["sagemaker:ListPipelineExecutions"], [training.pipeline_arn])
-        allow(
-            role, ["sagemaker:StopPipelineExecution"], [executions], why="The id of a run is generated when it starts."
-        )
-        allow(
-            role,
-            ["sagemaker:ListModelPackages", "sagemaker:DeleteModelPackage"],
-            [packages],
-            why="All versions of the group go with the stack: removal_policy is destroy.",
-        )
+        runs = arn("sagemaker", f"pipeline/{foundation.settings.pipeline_name}/execution/*")
+        allow(role, ["sagemaker:StopPipelineExecution"], [runs], why=RUN_ID_LATER)
+        allow(role, of_group, [training.versions_arn], why=everything)
         self.emptied = cdk.CustomResource(
             self,
             "Emptied",
             resource_type="Custom::EmptiedAtRemoval",
             service_token=made.function.function_arn,
-            service_timeout=ANSWER_TIMEOUT,
+            service_timeout=cdk.Duration.minutes(15),
             properties={
                 "Buckets": [bucket.bucket_name for bucket in buckets],
-                "Group": group_name,
+                "Group": foundation.settings.group_name,
                 "Pipeline": training.pipeline.ref,
             },
         )
-        self.emptied.node.add_dependency(role, training.group, training.pipeline, storage)
+        self.emptied.node.add_dependency(role, training.group, training.pipeline, foundation.storage)
 
     def delete_after(self, *parts: IConstruct) -> None:
         """Let these be deleted first: they would start runs or write again."""

@@ -6,35 +6,37 @@ from typing import Final
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from infra.foundation.permissions import allow, sagemaker_arn, service_principal
+from infra.foundation.foundation import Foundation
+from infra.foundation.permissions import (
+    JOBS_NAMED_LATER,
+    KEYS_HAVE_RUN_ID,
+    NUMBERED_LATER,
+    allow,
+    arn,
+    service_principal,
+)
 from infra.foundation.removal import removal
-from infra.foundation.storage import Storage
+from infra.foundation.storage import RUNS_PREFIX
 from infra.settings.settings import Settings
 from infra.settings.tag_rules import VERSION_TAGS
 from infra.training.definition import Versions, bound_body
 from infra.training.image import step_image
-from infra.training.job_role import RUNS, job_role
+from infra.training.job_role import allow_mlflow, job_role
 from infra.training.spark import spark_cluster
-from infra.training.tracking import allow_mlflow
 from pipeline.cost.run_limit import LIMIT_TAG
 
 PARALLEL_STEPS: Final = 2  # Predict beside Train
-_NAMED_AT_RUN_TIME: Final = (
-    "SageMaker generates the names of a run's jobs, with the prefix pipelines-, when it starts them."
-)
 
 
 class Training(Construct):
-    """`pipeline` and its ARN, `group` (the model package group), and `image` of the steps."""
+    """`pipeline`, `group` (the model package group), `image` of the steps, and the ARNs of pipeline, runs, versions."""
 
-    def __init__(
-        self, scope: Construct, construct_id: str, *, settings: Settings, storage: Storage, key: kms.IKey
-    ) -> None:
+    def __init__(self, scope: Construct, construct_id: str, foundation: Foundation) -> None:
         super().__init__(scope, construct_id)
+        settings, storage, key = foundation.settings, foundation.storage, foundation.key
         self.group = sagemaker.CfnModelPackageGroup(
             self,
             "Group",
@@ -42,10 +44,11 @@ class Training(Construct):
             model_package_group_description=f"Candidates of {settings.pipeline_name}; the approved one is the champion",
         )
         self.group.apply_removal_policy(removal(settings))
+        self.versions_arn = arn("sagemaker", f"model-package/{settings.group_name}/*")
         self.image = step_image(self, settings)
         cluster = spark_cluster(self, settings)
-        self.job_role = job_role(self, settings=settings, image=self.image, cluster=cluster, storage=storage, key=key)
-        self.role = self._pipeline_role(settings, storage, key)
+        self.job_role = job_role(self, foundation, image=self.image, cluster=cluster)
+        self.role = self._pipeline_role(foundation)
         versions = Versions.read(settings.workload)
         constants = {
             "ExecutionRoleArn": self.job_role.role_arn,
@@ -71,10 +74,17 @@ class Training(Construct):
             tags=[cdk.CfnTag(key=tag, value=value) for tag, value in _own_tags(settings, versions).items()],
         )
         self.pipeline.node.add_dependency(self.role, self.job_role, self.group)
-        self.pipeline_arn = sagemaker_arn(self, "pipeline", self.pipeline.ref)
+        self.pipeline_arn = arn("sagemaker", f"pipeline/{self.pipeline.ref}")
+        self.runs_arn = f"{self.pipeline_arn}/execution/*"
 
-    def _pipeline_role(self, settings: Settings, storage: Storage, key: kms.IKey) -> iam.Role:
+    def allow_reading_versions(self, role: iam.Role | iam.ManagedPolicy) -> None:
+        """Read the group's versions."""
+        read = ["sagemaker:ListModelPackages", "sagemaker:DescribeModelPackage"]
+        allow(role, read, [self.versions_arn], why=NUMBERED_LATER)
+
+    def _pipeline_role(self, foundation: Foundation) -> iam.Role:
         """The pipeline's role: starts jobs with the jobs' role, reads property files, registers. It cannot approve."""
+        settings, artifacts = foundation.settings, foundation.storage.artifacts
         role = iam.Role(
             self,
             "PipelineRole",
@@ -85,8 +95,8 @@ class Training(Construct):
             allow(
                 role,
                 [f"sagemaker:{verb}{kind}Job" for verb in ("Create", "Describe", "Stop")] + ["sagemaker:AddTags"],
-                [sagemaker_arn(self, resource, "pipelines-*")],
-                why=_NAMED_AT_RUN_TIME,
+                [arn("sagemaker", f"{resource}/pipelines-*")],
+                why=JOBS_NAMED_LATER,
             )
         allow(
             role,
@@ -95,28 +105,21 @@ class Training(Construct):
             conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
         )
         self._allow_registration(role, settings)
-        artifacts = storage.artifacts.bucket_arn
-        allow(role, ["s3:ListBucket"], [artifacts])
-        allow(
-            role,
-            ["s3:GetObject"],
-            [f"{artifacts}/{RUNS}/*"],
-            why="Keys contain the id of a run, which is generated when it starts.",
-        )
+        allow(role, ["s3:ListBucket"], [artifacts.bucket_arn])
+        allow(role, ["s3:GetObject"], [artifacts.arn_for_objects(f"{RUNS_PREFIX}*")], why=KEYS_HAVE_RUN_ID)
         # It writes nothing, and the jobs' own role makes the grants for their volumes.
-        allow(role, ["kms:Decrypt"], [key.key_arn])
+        allow(role, ["kms:Decrypt"], [foundation.key.key_arn])
         allow_mlflow(role, settings.mlflow_arn)
         return role
 
     def _allow_registration(self, role: iam.Role, settings: Settings) -> None:
         """Register versions as pending: the start of a run can set ApprovalStatus, and must not approve."""
         group = self.group.attr_model_package_group_arn
-        packages = sagemaker_arn(self, "model-package", f"{settings.group_name}/*")
-        numbered = "The registry numbers a version when it is registered."
         statuses = ["PendingManualApproval", *(["Approved"] if settings.approval == "automatic" else [])]
         pending = {"StringEquals": {"sagemaker:ModelApprovalStatus": statuses}}
-        allow(role, ["sagemaker:CreateModelPackage"], [group, packages], why=numbered, conditions=pending)
-        allow(role, ["sagemaker:DescribeModelPackage", "sagemaker:AddTags"], [packages], why=numbered)
+        create, describe = "sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage"
+        allow(role, [create], [group, self.versions_arn], why=NUMBERED_LATER, conditions=pending)
+        allow(role, [describe, "sagemaker:AddTags"], [self.versions_arn], why=NUMBERED_LATER)
         # The step calls the first even where the group exists.
         allow(role, ["sagemaker:CreateModelPackageGroup", "sagemaker:DescribeModelPackageGroup"], [group])
         # The registry looks up the image in the caller's name (AmazonSageMakerModelRegistryFullAccess has both).

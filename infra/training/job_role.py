@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from infra.foundation.permissions import allow, service_principal
-from infra.foundation.storage import Storage
-from infra.settings.settings import Settings
+from infra.foundation.foundation import Foundation
+from infra.foundation.permissions import allow, arn, service_principal
 from infra.training.image import Image
 from infra.training.spark import SparkCluster, SparkCode
-from infra.training.tracking import allow_mlflow
 from pipeline.contract import names as c
 from pipeline.contract.retrain_policy import LAST_EVALUATED_KEY
 
@@ -23,19 +20,24 @@ READ: Final = (RUNS, c.CHAMPION_CHANNEL, c.EVALUATED_CHANNEL)
 WRITTEN: Final = (RUNS, c.PREDICTIONS_CHANNEL, c.MONITOR_CHANNEL)
 # Not evaluated/registered.json: the approval function writes it, which reads the registry.
 EVALUATED: Final = (LAST_EVALUATED_KEY, f"{c.EVALUATED_CHANNEL}/{c.REPORT_FILE}")
+WRITE_LOGS: Final = (
+    *("logs:CreateLogGroup", "logs:CreateLogStream"),
+    *("logs:DescribeLogStreams", "logs:PutLogEvents"),
+)
+# The two groups that SageMaker writes the logs of all the account's jobs to.
+JOB_LOGS: Final = tuple(arn("logs", f"log-group:/aws/sagemaker/{kind}Jobs:*") for kind in ("Processing", "Training"))
+# Of AWS's managed policy AmazonSageMakerJobFullAccess, without those for traces; it allows them on apps too (the
+# Service Authorization Reference lists tracking servers only).
+MLFLOW_RUNS: Final = (
+    *("CreateExperiment", "CreateRun", "GetExperimentByName", "GetMetricHistory", "GetRun"),
+    *("ListArtifacts", "LogBatch", "UpdateRun"),
+)
 _KEYS_ARE_DATA: Final = "The keys below the prefix are not known in advance: data files, files of a run."
 
 
-def job_role(
-    scope: Construct,
-    *,
-    settings: Settings,
-    image: Image,
-    cluster: SparkCluster | None,
-    storage: Storage,
-    key: kms.IKey,
-) -> iam.Role:
+def job_role(scope: Construct, foundation: Foundation, *, image: Image, cluster: SparkCluster | None) -> iam.Role:
     """The role that containers run with."""
+    settings, storage, key = foundation.settings, foundation.storage, foundation.key
     role = iam.Role(
         scope,
         "JobRole",
@@ -91,8 +93,8 @@ def _allow_code(role: iam.Role, code: SparkCode) -> None:
 def _allow_logs(role: iam.Role) -> None:
     allow(
         role,
-        ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
-        job_logs(cdk.Stack.of(role)),
+        WRITE_LOGS,
+        JOB_LOGS,
         why="Log streams are named after jobs, whose names are generated when they start.",
     )
     allow(
@@ -106,34 +108,26 @@ def _allow_logs(role: iam.Role) -> None:
     )
 
 
-def job_logs(stack: cdk.Stack) -> list[str]:
-    """The two groups that SageMaker writes the logs of all the account's jobs to."""
-    return [
-        stack.format_arn(
-            service="logs",
-            resource="log-group",
-            resource_name=f"/aws/sagemaker/{kind}Jobs:*",
-            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
-        )
-        for kind in ("Processing", "Training")
-    ]
-
-
 def allow_network_interfaces(role: iam.Role) -> None:
     """docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html: jobs in a VPC."""
     allow(
         role,
         [
-            "ec2:CreateNetworkInterface",
-            "ec2:CreateNetworkInterfacePermission",
-            "ec2:DeleteNetworkInterface",
-            "ec2:DeleteNetworkInterfacePermission",
-            "ec2:DescribeDhcpOptions",
-            "ec2:DescribeNetworkInterfaces",
-            "ec2:DescribeSecurityGroups",
-            "ec2:DescribeSubnets",
-            "ec2:DescribeVpcs",
+            *("ec2:CreateNetworkInterface", "ec2:CreateNetworkInterfacePermission"),
+            *("ec2:DeleteNetworkInterface", "ec2:DeleteNetworkInterfacePermission"),
+            *("ec2:DescribeDhcpOptions", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSecurityGroups"),
+            *("ec2:DescribeSubnets", "ec2:DescribeVpcs"),
         ],
         ["*"],
         why="SageMaker creates the network interface when the job starts; the Describe actions support no resources.",
     )
+
+
+def allow_mlflow(role: iam.Role, mlflow: str) -> None:
+    """Let it find the MLflow server or app of an ARN, and write runs; nothing where there is none (an empty ARN)."""
+    if not mlflow:
+        return
+    app = ":mlflow-app/" in mlflow
+    found = ["DescribeMlflowApp", "CallMlflowAppApi"] if app else ["DescribeMlflowTrackingServer"]
+    write = [f"sagemaker-mlflow:{name}" for name in MLFLOW_RUNS]
+    allow(role, [*(f"sagemaker:{name}" for name in found), *write], [mlflow])

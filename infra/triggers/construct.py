@@ -4,60 +4,51 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_scheduler as scheduler
+from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 
-from infra.alarms.alerts import FIVE_MINUTES, Alerts
+from infra.alarms.alerts import FIVE_MINUTES
+from infra.foundation.foundation import Foundation
 from infra.foundation.kms_keys import ENCRYPT_MESSAGES
-from infra.foundation.lambda_function import lambda_function
-from infra.foundation.permissions import allow, service_principal
-from infra.foundation.state_machine import alarm_on_failure, starting_role, state_machine
-from infra.foundation.storage import Storage
+from infra.foundation.lambda_function import LambdaFunction
+from infra.foundation.permissions import RUN_ID_LATER, acknowledge, allow, service_principal
+from infra.foundation.storage import object_created
 from infra.lambda_shared import environment
-from infra.settings.settings import Settings
 from infra.training.construct import Training
 from infra.triggers.single_run_workflow import workflow_definition
 
 REQUEST_EVENT: Final = "retraining.requested"
 DELIVERY_ATTEMPTS: Final = 10
 DELIVERY_SECONDS: Final = 3600
-HANDLER: Final = "infra.triggers.function.handler.handler"
 # EventBridge Scheduler fills it in; the same for each delivery attempt, unlike <aws.scheduler.execution-id>.
 # docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
 _SCHEDULED_TIME: Final = "<aws.scheduler.scheduled-time>"
+_HISTORY: Final = (
+    "A Standard workflow keeps input, output and error of each state for 90 days, which is what a log would hold; "
+    "a handful of calls a day needs no tracing."
+)
 _MANUAL_START: Final = "Then start the run manually: python -m scripts.start_execution."
 
 
 class Triggers(Construct):
-    """`schedule`, the rules `data_arrived`, `requested` and `drifted`; all start `workflow`."""
+    """A schedule, and rules for a finished export, a request and drift; all start `workflow`."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        *,
-        settings: Settings,
-        training: Training,
-        storage: Storage,
-        key: kms.IKey,
-        alerts: Alerts,
-    ) -> None:
+    def __init__(self, scope: Construct, construct_id: str, foundation: Foundation, training: Training) -> None:
         super().__init__(scope, construct_id)
-        self._settings, self._alerts = settings, alerts
-        self._dead_letters = alerts.dead_letters(self, "DeadLetters", content="a trigger of a run")
-        self._make_workflow(training, key)
-        self.group, self.schedule = self._make_schedule()
-        self._alarm_on_schedule()
-        self.requested = self._rule(
+        self._settings, self._alerts = foundation.settings, foundation.alerts
+        settings = foundation.settings
+        self._dead_letters = self._alerts.dead_letters(self, "DeadLetters", content="a trigger of a run")
+        self._make_workflow(foundation, training)
+        self._alarm_on_schedule(self._make_schedule())
+        self._rule(
             "Requested",
             events.EventPattern(
                 account=[cdk.Aws.ACCOUNT_ID],
@@ -68,43 +59,52 @@ class Triggers(Construct):
             events.EventField.from_path("$.detail.reason"),
         )
         if settings.data_arrival:
-            self.data_arrived = self._rule("DataArrived", _marker_pattern(settings, storage), "data")
+            # The completion marker of an export, directly below the data prefix or in a folder below it.
+            prefix, marker = settings.spec.data_prefix, settings.completion_marker
+            below = {"wildcard": f"{prefix}/*/{marker}"}
+            self._rule("DataArrived", object_created(foundation.storage.data, f"{prefix}/{marker}", below), "data")
 
-    def _make_workflow(self, training: Training, key: kms.IKey) -> None:
-        role = iam.Role(
-            self,
-            "WorkflowRole",
-            assumed_by=service_principal("states"),
-            description=f"Starts {self._settings.pipeline_name}, one run at a time",
-        )
+    def _make_workflow(self, foundation: Foundation, training: Training) -> None:
+        role = self._role("WorkflowRole", "states", f"Starts {self._settings.pipeline_name}, one run at a time")
         allow(role, ["sagemaker:ListPipelineExecutions", "sagemaker:StartPipelineExecution"], [training.pipeline_arn])
-        asked = _cost_function(self, self._settings, training, key).function_arn if self._settings.max_run_usd else None
+        asked = _cost_function(self, foundation, training) if self._settings.max_run_usd else None
         if asked:
             allow(role, ["lambda:InvokeFunction"], [asked])
-        definition = workflow_definition(pipeline=training.pipeline.ref, cost_function=asked)
-        self.workflow = state_machine(self, "Workflow", definition=definition, role=role)
-        self._events_role = starting_role(self, self.workflow)
-        alarm_on_failure(
-            self._alerts,
+        definition = json.dumps(workflow_definition(pipeline=training.pipeline.ref, cost_function=asked))
+        self.workflow = stepfunctions.StateMachine(
+            self, "Workflow", definition_body=stepfunctions.DefinitionBody.from_string(definition), role=role
+        )
+        for rule in ("AwsSolutions-SF1", "AwsSolutions-SF2"):
+            acknowledge(self.workflow, rule, _HISTORY)
+        events_role = self._role("EventsRole", "events", "Lets rules of EventBridge start the workflow")
+        allow(events_role, ["states:StartExecution"], [self.workflow.state_machine_arn])
+        self._events_role = events_role.without_policy_updates()  # CDK adds no statement to it
+        failed, late = (
+            metric(period=FIVE_MINUTES, statistic="Sum")
+            for metric in (self.workflow.metric_failed, self.workflow.metric_timed_out)
+        )
+        self._alerts.alarm_on(
             "FailedStart",
-            self.workflow,
+            cloudwatch.MathExpression(
+                expression="SUM([failed, late])", using_metrics={"failed": failed, "late": late}, period=FIVE_MINUTES
+            ),
             summary="A trigger could not start a run, or waited six hours for another run to end"
             f"{', or the run would cost more than max_run_usd' if asked else ''}.",
             action=f"The last execution of {self.workflow.state_machine_arn} has the reason. {_MANUAL_START}",
         )
 
-    def _make_schedule(self) -> tuple[scheduler.CfnScheduleGroup, scheduler.CfnSchedule]:
+    def _role(self, construct_id: str, service: str, description: str) -> iam.Role:
+        return iam.Role(self, construct_id, assumed_by=service_principal(service), description=description)
+
+    def _make_schedule(self) -> scheduler.CfnScheduleGroup:
         settings = self._settings
         group = scheduler.CfnScheduleGroup(self, "Group", name=settings.pipeline_name)
-        role = iam.Role(
-            self,
-            "SchedulerRole",
-            assumed_by=service_principal("scheduler"),
-            description=f"Lets the schedule of {settings.pipeline_name} start the workflow",
+        role = self._role(
+            "SchedulerRole", "scheduler", f"Lets the schedule of {settings.pipeline_name} start the workflow"
         )
         allow(role, ["states:StartExecution"], [self.workflow.state_machine_arn])
         allow(role, ["sqs:SendMessage"], [self._dead_letters.queue_arn])
-        allow(role, list(ENCRYPT_MESSAGES), [self._alerts.key.key_arn])
+        allow(role, ENCRYPT_MESSAGES, [self._alerts.key.key_arn])
         schedule = scheduler.CfnSchedule(
             self,
             "Schedule",
@@ -133,9 +133,9 @@ class Triggers(Construct):
             },
         )
         schedule.node.add_dependency(role)
-        return group, schedule
+        return group
 
-    def _alarm_on_schedule(self) -> None:
+    def _alarm_on_schedule(self, group: scheduler.CfnScheduleGroup) -> None:
         for name, metric, what in (
             ("ScheduleFailed", "TargetErrorCount", "The schedule could not start a run."),
             ("ScheduleDropped", "InvocationDroppedCount", "The schedule dropped a start after its retries."),
@@ -147,10 +147,10 @@ class Triggers(Construct):
         ):
             self._alerts.alarm_on(
                 name,
-                cdk.aws_cloudwatch.Metric(
+                cloudwatch.Metric(
                     namespace="AWS/Scheduler",
                     metric_name=metric,
-                    dimensions_map={"ScheduleGroup": self.group.ref},
+                    dimensions_map={"ScheduleGroup": group.ref},
                     period=FIVE_MINUTES,
                     statistic="Sum",
                 ),
@@ -167,9 +167,9 @@ class Triggers(Construct):
             resources=[alarm.alarm_arn for alarm in alarms],
             detail={"state": {"value": ["ALARM"]}},
         )
-        self.drifted = self._rule("Drifted", pattern, "drift", forced_on=events.EventField.time)
+        self._rule("Drifted", pattern, "drift", forced_on=events.EventField.time)
 
-    def _rule(self, name: str, pattern: events.EventPattern, reason: str, forced_on: str | None = None) -> events.Rule:
+    def _rule(self, name: str, pattern: events.EventPattern, reason: str, forced_on: str | None = None) -> None:
         forced = {"forced_on": forced_on} if forced_on else {}
         request = events.RuleTargetInput.from_object({"id": events.EventField.event_id, "reason": reason, **forced})
         target = targets.SfnStateMachine(
@@ -180,43 +180,23 @@ class Triggers(Construct):
             retry_attempts=DELIVERY_ATTEMPTS,
             max_event_age=cdk.Duration.seconds(DELIVERY_SECONDS),
         )
-        return events.Rule(self, name, event_pattern=pattern, targets=[target])
+        events.Rule(self, name, event_pattern=pattern, targets=[target])
 
 
-def _cost_function(scope: Construct, settings: Settings, training: Training, key: kms.IKey) -> lambda_.Function:
-    """The function that compares the estimate of a run with `max_run_usd`."""
-    made = lambda_function(
+def _cost_function(scope: Construct, foundation: Foundation, training: Training) -> str:
+    """The ARN of the function that compares the estimate of a run with `max_run_usd`."""
+    settings = foundation.settings
+    made = LambdaFunction(
         Construct(scope, "RunCost"),
-        settings=settings,
-        key=key,
-        handler=HANDLER,
-        description=f"{settings.pipeline_name}: compares a run's estimated cost with max_run_usd",
-        role_description=f"{settings.pipeline_name}: reads the definition, and how long jobs took",
-        timeout=cdk.Duration.minutes(2),
+        foundation,
+        folder="triggers",
+        purpose="compares a run's estimated cost with max_run_usd",
+        role_purpose="reads the definition, and how long jobs took",
         environment={
             environment.PIPELINE_VARIABLE: settings.pipeline_name,
             environment.LIMIT_VARIABLE: f"{settings.max_run_usd:.12g}",
         },
     )
     allow(made.role, ["sagemaker:DescribePipeline", "sagemaker:ListPipelineExecutions"], [training.pipeline_arn])
-    allow(
-        made.role,
-        ["sagemaker:ListPipelineExecutionSteps"],
-        [f"{training.pipeline_arn}/execution/*"],
-        why="SageMaker generates the id of an execution when it starts.",
-    )
-    return made.function
-
-
-def _marker_pattern(settings: Settings, storage: Storage) -> events.EventPattern:
-    """The completion marker of an export, directly below the data prefix or in a folder below it."""
-    prefix = settings.spec.data_prefix
-    keys: list[Any] = [
-        f"{prefix}/{settings.completion_marker}",
-        {"wildcard": f"{prefix}/*/{settings.completion_marker}"},
-    ]
-    return events.EventPattern(
-        source=["aws.s3"],
-        detail_type=["Object Created"],
-        detail={"bucket": {"name": [storage.data.bucket_name]}, "object": {"key": keys}},
-    )
+    allow(made.role, ["sagemaker:ListPipelineExecutionSteps"], [training.runs_arn], why=RUN_ID_LATER)
+    return made.function.function_arn

