@@ -29,8 +29,9 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
-from pipeline.definition.job_requests import REGION, JobStep, Variables  # isort: skip - sets what the SDK reads when it is imported
+from pipeline.definition.job_requests import REGION, Variables  # isort: skip - sets what the SDK reads when it is imported
 
 import boto3
 from sagemaker.core.workflow.conditions import (
@@ -56,13 +57,7 @@ from pipeline.contract.spec import Limit
 from pipeline.contract.workload import Workload, load_workload, workload_names
 from pipeline.definition.model_steps import evaluate_step, predict_step, prepare_step, register_step, train_step
 
-
-def condition(v: Variables, evaluate: JobStep, evaluation: PropertyFile, limit: Limit) -> Condition:
-    """A limit of pipeline.contract.gates as a condition on evaluation.json."""
-    kind = {"<=": ConditionLessThanOrEqualTo, ">=": ConditionGreaterThanOrEqualTo}[limit.operator]
-    return kind(
-        left=JsonGet(step_name=evaluate.name, property_file=evaluation, json_path=limit.path), right=v[limit.parameter]
-    )
+_KINDS: Final = {"<=": ConditionLessThanOrEqualTo, ">=": ConditionGreaterThanOrEqualTo}
 
 
 def build_steps(workload: Workload, v: Variables) -> list[Step]:
@@ -73,61 +68,34 @@ def build_steps(workload: Workload, v: Variables) -> list[Step]:
     predict = predict_step(v, prepare)
     train = train_step(v, prepare)
     evaluate = evaluate_step(v, prepare, train, evaluation)
-    register = register_step(v, train, evaluate, evaluation)
+
+    def evaluated(path: str) -> JsonGet:
+        return JsonGet(step_name=evaluate.name, property_file=evaluation, json_path=path)
+
+    def holds(limit: Limit) -> Condition:
+        """A limit of pipeline.contract.gates as a condition on evaluation.json."""
+        return _KINDS[limit.operator](left=evaluated(limit.path), right=v[limit.parameter])
 
     def no_champion() -> Condition:
-        return ConditionEquals(
-            left=JsonGet(step_name="Evaluate", property_file=evaluation, json_path=gates.CHAMPION_EXISTS_PATH),
-            right=c.NO,
-        )
+        return ConditionEquals(left=evaluated(gates.CHAMPION_EXISTS_PATH), right=c.NO)
 
     def quality() -> list[Condition]:
-        return [condition(v, evaluate, evaluation, limit) for limit in gates.quality_limits(workload.spec)]
+        return [holds(limit) for limit in gates.quality_limits(workload.spec)]
 
-    has_new_data = ConditionStep(
-        name="HasNewData",
-        conditions=[
-            ConditionOr(
-                [
-                    ConditionEquals(
-                        left=JsonGet(step_name="Prepare", property_file=prepared, json_path="has_new_data"), right=c.YES
-                    ),
-                    ConditionEquals(left=v["ForceTraining"], right=c.YES),
-                ]
-            )
-        ],
-        if_steps=[train, evaluate],
-    )
-    quality_gate = ConditionStep(
-        name="QualityGate",
-        conditions=quality(),
-        else_steps=[
-            FailStep(
-                name="QualityGateFailed",
-                error_message=Join(
-                    on=" ",
-                    values=[
-                        "The candidate is below the quality limits:",
-                        JsonGet(step_name="Evaluate", property_file=evaluation, json_path="quality.reason"),
-                    ],
-                ),
-            )
-        ],
-    )
+    is_new = JsonGet(step_name=prepare.name, property_file=prepared, json_path="has_new_data")
+    wanted = [ConditionEquals(left=is_new, right=c.YES), ConditionEquals(left=v["ForceTraining"], right=c.YES)]
+    has_new_data = ConditionStep(name="HasNewData", conditions=[ConditionOr(wanted)], if_steps=[train, evaluate])
+    reason = ["The candidate is below the quality limits:", evaluated("quality.reason")]
+    failed = FailStep(name="QualityGateFailed", error_message=Join(on=" ", values=reason))
+    quality_gate = ConditionStep(name="QualityGate", conditions=quality(), else_steps=[failed])
     beats_champion = ConditionStep(
         name="BeatsChampion",
         conditions=[
             *quality(),  # QualityGate fails the run at the same time, and that must not be a race with Register
-            ConditionOr([no_champion(), condition(v, evaluate, evaluation, gates.NON_INFERIOR)]),
-            ConditionOr(
-                [
-                    no_champion(),
-                    condition(v, evaluate, evaluation, gates.BETTER),
-                    condition(v, evaluate, evaluation, gates.OLD),
-                ]
-            ),
+            ConditionOr([no_champion(), holds(gates.NON_INFERIOR)]),
+            ConditionOr([no_champion(), holds(gates.BETTER), holds(gates.OLD)]),
         ],
-        if_steps=[register],
+        if_steps=[register_step(v, train, evaluate, evaluation)],
     )
     steps = workload.module("steps")
     extra = steps.extra_steps(v) if steps else []

@@ -18,25 +18,15 @@ from typing import Any, Final
 
 from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.core.workflow.functions import Join
-from sagemaker.core.workflow.parameters import (
-    Parameter,
-    ParameterFloat,
-    ParameterInteger,
-    ParameterString,
-)
+from sagemaker.core.workflow.parameters import Parameter, ParameterFloat, ParameterInteger, ParameterString
 from sagemaker.core.workflow.properties import Properties, PropertyFile
-from sagemaker.mlops.workflow.retry import (
-    SageMakerJobExceptionTypeEnum,
-    SageMakerJobStepRetryPolicy,
-    StepExceptionTypeEnum,
-    StepRetryPolicy,
-)
-from sagemaker.mlops.workflow.steps import ConfigurableRetryStep, StepTypeEnum
+from sagemaker.mlops.workflow.steps import Step, StepTypeEnum
 
 from pipeline.contract.names import REPORT_CHANNEL
 from pipeline.contract.parameters import parameters_of, snake_case
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import WORKLOAD_VARIABLE
+from pipeline.definition.service_rules.shapes import response_shape
 
 # Eight times the unpacked image, should SageMaker keep it there; our files are some MB (job_needs.json).
 VOLUME_GB: Final = 5
@@ -46,6 +36,14 @@ PROCESSING: Final = "/opt/ml/processing"
 # Named, although the image starts with it too: a child process does not know what an image starts with.
 ENTRYPOINT: Final = ("python", "-m", "pipeline.jobs.entrypoint")
 EXECUTION_ID: Final = ExecutionVariables.PIPELINE_EXECUTION_ID
+# Backoff for throttling, service faults and (for jobs) capacity: never for a program that exits badly.
+_BACKOFF: Final = {"BackoffRate": 2.0, "IntervalSeconds": 10, "MaxAttempts": 5}
+SERVICE_RETRIES: Final = {**_BACKOFF, "ExceptionType": ["Step.SERVICE_FAULT", "Step.THROTTLING"]}
+JOB_RETRIES: Final = {
+    **_BACKOFF,
+    "IntervalSeconds": 60,
+    "ExceptionType": ["SageMaker.JOB_INTERNAL_ERROR", "SageMaker.CAPACITY_ERROR", "SageMaker.RESOURCE_LIMIT"],
+}
 
 
 class Variables:
@@ -83,24 +81,17 @@ class Variables:
         return {snake_case(p.name): self[p.name].to_string() for p in self.parameters.hyperparameters}
 
 
-class JobStep(ConfigurableRetryStep):  # type: ignore[misc] # the SDK is not typed
+class JobStep(Step):  # type: ignore[misc] # the SDK is not typed
     """A step given as the request of its API call, with retry policies for the service's own faults only."""
 
     def __init__(
-        self,
-        name: str,
-        step_type: StepTypeEnum,
-        request: Mapping[str, Any],
-        *,
-        describe_shape: str,
-        property_files: Sequence[PropertyFile] = (),
-        depends_on: Sequence[str] = (),
+        self, name: str, step_type: StepTypeEnum, request: dict[str, Any], property_files: Sequence[PropertyFile] = ()
     ) -> None:
-        """`request` may hold pipeline variables; `describe_shape` names the Describe response that gives properties."""
-        super().__init__(name, step_type, depends_on=list(depends_on) or None, retry_policies=retry_policies(step_type))
-        self._request = dict(request)
-        self.property_files = list(property_files)
-        self._properties = Properties(step_name=name, step=self, shape_name=describe_shape)
+        """`request` may hold pipeline variables."""
+        super().__init__(name=name, step_type=step_type)
+        self._request, self.property_files = request, list(property_files)
+        # References into the Describe response of the job.
+        self._properties = Properties(step_name=name, step=self, shape_name=response_shape(step_type.value))
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -109,38 +100,19 @@ class JobStep(ConfigurableRetryStep):  # type: ignore[misc] # the SDK is not typ
 
     @property
     def properties(self) -> Properties:
-        """References into the Describe response of the job."""
+        """What other steps may refer to."""
         return self._properties
 
     def to_request(self) -> dict[str, Any]:
         """The step as JSON."""
-        request: dict[str, Any] = super().to_request()
+        no_job = self.step_type is StepTypeEnum.REGISTER_MODEL
+        request = {
+            **super().to_request(),
+            "RetryPolicies": [SERVICE_RETRIES] if no_job else [SERVICE_RETRIES, JOB_RETRIES],
+        }
         if self.property_files:
             request["PropertyFiles"] = [f.expr for f in self.property_files]
         return request
-
-
-def retry_policies(step_type: StepTypeEnum) -> list[StepRetryPolicy | SageMakerJobStepRetryPolicy]:
-    """Backoff for throttling, service faults and (for jobs) capacity: never for a program that exits badly."""
-    service = StepRetryPolicy(
-        exception_types=[StepExceptionTypeEnum.SERVICE_FAULT, StepExceptionTypeEnum.THROTTLING],
-        interval_seconds=10,
-        backoff_rate=2.0,
-        max_attempts=5,
-    )
-    if step_type is StepTypeEnum.REGISTER_MODEL:
-        return [service]
-    job = SageMakerJobStepRetryPolicy(
-        exception_types=[
-            SageMakerJobExceptionTypeEnum.INTERNAL_ERROR,
-            SageMakerJobExceptionTypeEnum.CAPACITY_ERROR,
-            SageMakerJobExceptionTypeEnum.RESOURCE_LIMIT,
-        ],
-        interval_seconds=60,
-        backoff_rate=2.0,
-        max_attempts=5,
-    )
-    return [service, job]
 
 
 def run_uri(*parts: str) -> Join:
@@ -211,13 +183,7 @@ def processing_step(
     if arguments := list(arguments):
         request["AppSpecification"]["ContainerArguments"] = arguments
     request["Environment"] = {WORKLOAD_VARIABLE: v.spec.name, **(environment or {})}
-    return JobStep(
-        name,
-        StepTypeEnum.PROCESSING,
-        request,
-        describe_shape="DescribeProcessingJobResponse",
-        property_files=property_files,
-    )
+    return JobStep(name, StepTypeEnum.PROCESSING, request, property_files)
 
 
 def _processing_input(channel: str, uri: Any) -> dict[str, Any]:

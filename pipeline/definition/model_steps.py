@@ -116,7 +116,7 @@ def train_step(v: Variables, prepare: JobStep) -> JobStep:
         "EnableInterContainerTrafficEncryption": True,  # changes nothing for one instance
         "Environment": {WORKLOAD_VARIABLE: v.spec.name, "CODE_VERSION": "${CodeVersion}"},
     }
-    return JobStep("Train", StepTypeEnum.TRAINING, request, describe_shape="DescribeTrainingJobResponse")
+    return JobStep("Train", StepTypeEnum.TRAINING, request)
 
 
 def evaluate_step(v: Variables, prepare: JobStep, train: JobStep, evaluation: PropertyFile) -> JobStep:
@@ -194,4 +194,4 @@ def register_step(v: Variables, train: JobStep, evaluate: JobStep, evaluation: P
             "definition_hash": "${DefinitionHash}",
         },
     }
-    return JobStep("Register", StepTypeEnum.REGISTER_MODEL, request, describe_shape="DescribeModelPackageOutput")
+    return JobStep("Register", StepTypeEnum.REGISTER_MODEL, request)

@@ -1,6 +1,10 @@
-"""The service's own model of the requests and responses of a pipeline's steps: shapes.json, made from botocore's.
+"""The forms of a definition's parts, as shapes of botocore's kind.
 
-`python -m scripts.writers.service_shapes` writes it; a test makes it again and compares.
+shapes.json holds the requests and responses of steps, made from botocore's model of the service:
+`python -m scripts.writers.service_shapes` writes it; a test makes it again and compares. definition_shapes.json holds
+the definition itself, as its public schema and the developer guide have it. There, a shape names the `rule` that it
+states; one that is `open` may have other members, and an `expression` may stand for a value; of a `union`, Type says
+which shape it is.
 """
 
 from __future__ import annotations
@@ -21,25 +25,30 @@ OPERATIONS: Final = {
     "Model": "CreateModel",
     "Tuning": "CreateHyperParameterTuningJob",
 }
+_NO_REQUEST: Final = {"Condition": "ConditionArguments", "Fail": "FailArguments"}
 
 
 @cache
 def shapes() -> Mapping[str, Any]:
     """Shapes by name, each `{"type": ..., "members"|"member"|"key", "value": ..., "min", "max", "pattern", "enum"}`."""
     found: dict[str, Any] = json.loads(SHAPES_FILE.read_text(encoding="utf-8"))
-    return found
+    of_definition = json.loads(SHAPES_FILE.with_name("definition_shapes.json").read_text(encoding="utf-8"))
+    return {**found, "shapes": {**found["shapes"], **of_definition}}
 
 
-def request_shape(step_type: str) -> str | None:
+def arguments_shape(step_type: str) -> str | None:
     """The name of the shape of a step's arguments, None for types that are not in the table."""
-    operation = OPERATIONS.get(step_type)
-    return str(shapes()["operations"][operation]["request"]) if operation else None
+    return _NO_REQUEST.get(step_type) or _shape_of(step_type, "request")
 
 
 def response_shape(step_type: str) -> str | None:
     """The name of the shape of a step's properties, None for types that are not in the table."""
+    return _shape_of(step_type, "response")
+
+
+def _shape_of(step_type: str, side: str) -> str | None:
     operation = OPERATIONS.get(step_type)
-    return str(shapes()["operations"][operation]["response"]) if operation else None
+    return str(shapes()["operations"][operation][side]) if operation else None
 
 
 def shape(name: str) -> Mapping[str, Any]:

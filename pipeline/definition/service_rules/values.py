@@ -31,6 +31,11 @@ class Value:
         return len(self.value) if self.known else sum(len(part) for part in self.parts if part)
 
     @property
+    def origin(self) -> str:
+        """The parameters that take part, in words."""
+        return f" (with {', '.join(dict.fromkeys(self.parameters))})" if self.parameters else ""
+
+    @property
     def known_parts(self) -> tuple[str, ...]:
         """The parts of the text that are known."""
         return (str(self.value),) if self.known else tuple(part for part in self.parts if part is not None)
