@@ -49,7 +49,6 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service impor
     state_task_service_aws_sdk,
     state_task_service_sns,
 )
-from moto.stepfunctions.parser.asl.utils import json_path
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend, stepfunctions_parser_backends
 from sagemaker_emulation import Run
 
@@ -63,9 +62,6 @@ def teach() -> None:
     default_user_config["stepfunctions"]["execute_state_machine"] = True
     moto.stepfunctions.models.stepfunctions_backends = stepfunctions_parser_backends
     teach_jsonata()
-    finds_many = json_path._contains_slice_or_wildcard_array
-    # As in the service, a filter that matches nothing finds an empty list (in moto it fails the workflow).
-    json_path._contains_slice_or_wildcard_array = lambda path: "[?(" in path or finds_many(path)
     _wrap(StepFunctionsParserBackend, "start_execution", _start_execution)
     for module in (state_task_service_sns, state_task_service_aws_sdk, lambda_eval_utils):
         module.boto_client_for = functools.partial(_in_the_role_of_the_workflow, module.boto_client_for)

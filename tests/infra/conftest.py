@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -83,17 +82,9 @@ def recorded() -> Callable[[str], dict[str, Any]]:
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An emulated account in this process, whose Step Functions really interprets definitions."""
     from moto import mock_aws
-    from moto.stepfunctions.parser.asl.component.state.choice.comparison.operator.implementations import is_operator
-    from moto.stepfunctions.parser.asl.utils import json_path
     from moto.stepfunctions.parser.backend import execution_worker
 
     teach_jsonata()
-    # A filter without a match gives an empty list, as a slice does (Jayway's JsonPath, which AWS uses); moto raises.
-    several = json_path._contains_slice_or_wildcard_array
-    monkeypatch.setattr(json_path, "_contains_slice_or_wildcard_array", lambda path: "[?(" in path or several(path))
-
-    # It knows whole seconds only; AWS's timestamps are any of ISO 8601.
-    monkeypatch.setattr(is_operator.IsTimestamp, "string_to_timestamp", staticmethod(datetime.fromisoformat))
     # Its context object holds the start as a datetime; AWS's has ISO text.
     data = execution_worker.ExecutionData
     monkeypatch.setattr(

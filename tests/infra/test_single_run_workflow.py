@@ -203,7 +203,7 @@ def test_a_function_that_fails_is_asked_again_and_starts_nothing(
     monkeypatch.setattr(handler, "connect", lambda: None)
     limited["States"]["Estimate"]["Retry"][0]["IntervalSeconds"] = 1
     limited["States"]["Estimate"]["Retry"][0]["MaxAttempts"] = 1
-    limited["States"]["TriedEnough"]["Choices"][0]["NumericGreaterThanEquals"] = 2
+    limited["States"]["NotStarted"]["Choices"][0]["Condition"] = "{% $tries >= 2 %}"
     assert run_workflow(limited, request("a"))["error"] == "NotStarted"
     assert runs.starts == []
 
@@ -264,7 +264,7 @@ def test_a_start_that_is_refused_for_good_fails_with_its_reason(
         )
 
     monkeypatch.setattr(runs, "start_pipeline_execution", refuse)
-    workflow["States"]["TriedEnough"]["Choices"][0]["NumericGreaterThanEquals"] = 2
+    workflow["States"]["NotStarted"]["Choices"][0]["Condition"] = "{% $tries >= 2 %}"
     ended = run_workflow(workflow, request("a"))
     assert ended["status"] == "FAILED"
     assert "no such pipeline" in ended["cause"]
