@@ -76,86 +76,64 @@ def dashboard_body(
     def roles(name: str) -> list[Any]:
         return [model(name, role) for role in ("candidate", "champion", "baseline")]
 
-    spec = load_spec(workload)
-    loss = primary_metric(spec).label
-    calibration = [
-        _graph(f"{metric.label.capitalize()} (lower is better)", region, roles("CalibrationError"), start="-P90D")
-        for metric in metrics_of(spec)
-        if metric.key == "calibration_error"
-    ]
+    def stored(name: str, kind: str, **options: str) -> list[Any]:
+        return ["AWS/S3", name, "BucketName", data_bucket, "StorageType", kind, options]
 
+    spec = load_spec(workload)
+    loss, newest = primary_metric(spec).label, f"days since the newest {spec.row}"
+    durations = [[NAMESPACE, "StepDuration", "PipelineName", pipeline, "StepName", s, {"label": s}] for s in steps]
+    states = ("Started", "Succeeded", "Failed", "Stopped")
+    limit = {"annotations": {"horizontal": [{"label": "limit", "value": 1}]}}
+    quarter = {"start": "-P90D"}
     widgets = [
-        _graph(
-            "Runs a day",
-            region,
-            [runs(f"Execution{e}", label=e) for e in ("Started", "Succeeded", "Failed", "Stopped")],
-            stat="Sum",
-        ),
+        _graph("Runs a day", [runs(f"Execution{e}", label=e) for e in states], stat="Sum"),
         _graph(
             "Duration of runs and steps, in milliseconds",
-            region,
-            [
-                runs("ExecutionDuration", label="run"),
-                *([NAMESPACE, "StepDuration", "PipelineName", pipeline, "StepName", s, {"label": s}] for s in steps),
-            ],
+            [runs("ExecutionDuration", label="run"), *durations],
             stat="Maximum",
         ),
-        _graph(f"{loss.capitalize()} (lower is better)", region, roles("PrimaryLoss"), start="-P90D"),
-        _graph(
-            "Share of the baseline's loss that the candidate removes",
-            region,
-            [model("Skill", "candidate")],
-            start="-P90D",
+        _graph(f"{loss.capitalize()} (lower is better)", roles("PrimaryLoss"), **quarter),
+        _graph("Share of the baseline's loss that the candidate removes", [model("Skill", "candidate")], **quarter),
+        *(
+            _graph(f"{metric.label.capitalize()} (lower is better)", roles("CalibrationError"), **quarter)
+            for metric in metrics_of(spec)
+            if metric.key == "calibration_error"
         ),
-        *calibration,
         _graph(
             f"Live {loss} of the champion, and its expected value",
-            region,
             [monitored("LivePrimaryLoss", "live"), monitored("ExpectedPrimaryLoss", "expected")],
-            start="-P90D",
+            **quarter,
         ),
         _graph(
             "Evidence against the champion",
-            region,
             [monitored("LossEvidence", "loss"), monitored("DriftEvidence", "the greatest other")],
-            start="-P90D",
-            limit=1,
+            **limit,
+            **quarter,
         ),
         _graph(
-            f"Drifted features, findings about the data, days since the newest {spec.row}",
-            region,
+            f"Drifted features, findings about the data, {newest}",
             [
                 monitored("DriftedFeatures", "drifted features"),
                 monitored("DataFindings", "findings about the data"),
-                monitored("DaysSinceNewestRow", f"days since the newest {spec.row}"),
+                monitored("DaysSinceNewestRow", newest),
             ],
             stat="Maximum",
-            start="-P90D",
+            **quarter,
         ),
-        _graph(f"{spec.rows.capitalize()} evaluated", region, roles("EvaluatedRows"), start="-P90D"),
+        _graph(f"{spec.rows.capitalize()} evaluated", roles("EvaluatedRows"), **quarter),
         _graph(
             "Data bucket",
-            region,
             [
-                [
-                    "AWS/S3",
-                    "BucketSizeBytes",
-                    "BucketName",
-                    data_bucket,
-                    "StorageType",
-                    "StandardStorage",
-                    {"label": "bytes"},
-                ],
-                [
-                    *("AWS/S3", "NumberOfObjects", "BucketName", data_bucket, "StorageType", "AllStorageTypes"),
-                    {"label": "objects", "yAxis": "right"},
-                ],
+                stored("BucketSizeBytes", "StandardStorage", label="bytes"),
+                stored("NumberOfObjects", "AllStorageTypes", label="objects", yAxis="right"),
             ],
-            start="-P90D",
+            **quarter,
         ),
-        *(_endpoint_widgets(endpoint, region) if endpoint else ()),
-        {"type": "alarm", "properties": {"title": "Alarms", "alarms": alarms}},
+        *(_endpoint_widgets(endpoint) if endpoint else ()),
     ]
+    for widget in widgets:
+        widget["properties"]["region"] = region
+    widgets.append({"type": "alarm", "properties": {"title": "Alarms", "alarms": alarms}})
     placed = [
         {**w, "x": HALF_WIDTH * (i % 2), "y": HEIGHT * (i // 2), "width": HALF_WIDTH, "height": HEIGHT}
         for i, w in enumerate(widgets)
@@ -163,7 +141,7 @@ def dashboard_body(
     return {"start": "-P30D", "widgets": placed}
 
 
-def _endpoint_widgets(endpoint: str, region: str) -> list[dict[str, Any]]:
+def _endpoint_widgets(endpoint: str) -> list[dict[str, Any]]:
     """Requests and errors, and how long an answer took, in microseconds."""
 
     def metric(name: str, stat: str) -> list[Any]:
@@ -172,23 +150,12 @@ def _endpoint_widgets(endpoint: str, region: str) -> list[dict[str, Any]]:
 
     counts = ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors")
     return [
-        _graph("Endpoint: requests a day", region, [metric(name, "Sum") for name in counts]),
-        _graph("Endpoint: microseconds", region, [metric("ModelLatency", stat) for stat in ("p50", "p99")]),
+        _graph("Endpoint: requests a day", [metric(name, "Sum") for name in counts]),
+        _graph("Endpoint: microseconds", [metric("ModelLatency", stat) for stat in ("p50", "p99")]),
     ]
 
 
-def _graph(
-    title: str,
-    region: str,
-    metrics: list[Any],
-    *,
-    stat: str = "Average",
-    start: str | None = None,
-    limit: float | None = None,
-) -> dict[str, Any]:
-    properties: dict[str, Any] = {"title": title, "region": region, "metrics": metrics, "stat": stat, "period": DAY}
-    if limit is not None:
-        properties["annotations"] = {"horizontal": [{"label": "limit", "value": limit}]}
-    if start:
-        properties["start"] = start
-    return {"type": "metric", "properties": properties}
+def _graph(title: str, metrics: list[Any], **properties: Any) -> dict[str, Any]:  # noqa: ANN401 - CloudWatch's
+    """A widget of values of a day."""
+    shown = {"title": title, "metrics": metrics, "stat": "Average", "period": DAY, **properties}
+    return {"type": "metric", "properties": shown}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final, TypeVar
@@ -55,8 +56,7 @@ MICROSOFT_TEAMS: Final = {
         "the id in the channel's link, such as 19%3Aab12cd34%40thread.tacv2",
     ),
 }
-_TYPE: Final = "InstanceType"
-_COUNT: Final = "InstanceCount"
+_DECIMAL: Final = r"-?[0-9]+(\.[0-9]+)?(e-?[0-9]{1,2})?"
 _DATA_LIMITS: Final = ("MaxBadRowShare", "MaxBadRowShareOfFile", "MinRows")
 
 
@@ -109,6 +109,9 @@ def matching(pattern: str, allowed: str) -> Reader[str]:
     return read
 
 
+_INSTANCE_TYPE: Final = matching(r"ml\.[a-z0-9-]+\.[a-z0-9]+", "an instance type such as ml.m5.large")
+
+
 def workload(value: object) -> str:
     """A folder of pipeline/workloads."""
     return one_of(*workload_names())(value)
@@ -130,52 +133,39 @@ def events_prefix(spec: Spec) -> Reader[str]:
 
 def boolean(value: object) -> bool:
     """true or false."""
-    if isinstance(value, bool):
-        return value
     if str(value).lower() not in ("true", "false"):
         raise SettingError("true or false")
     return str(value).lower() == "true"
 
 
-def whole_number(lowest: int, highest: int) -> Reader[int]:
-    """A whole number of a range."""
-
-    def read(value: object) -> int:
-        if (
-            isinstance(value, bool)
-            or not re.fullmatch("[0-9]{1,9}", str(value))
-            or not lowest <= int(str(value)) <= highest
-        ):
-            raise SettingError(f"a whole number from {lowest} to {highest}")
-        return int(str(value))
-
-    return read
-
-
-def dollars(highest: int) -> Reader[float]:
-    """An amount of US dollars; a run costs some cents."""
+def number(
+    allowed: str, lowest: float = -math.inf, highest: float = math.inf, pattern: str = _DECIMAL
+) -> Reader[float]:
+    """A number of a range, written as `pattern` says."""
 
     def read(value: object) -> float:
-        if (
-            isinstance(value, bool)
-            or not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,4})?", str(value))
-            or float(str(value)) > highest
-        ):
-            raise SettingError(f"dollars from 0 to {highest}, such as 2.50")
+        if not re.fullmatch(pattern, str(value)) or not lowest <= float(str(value)) <= highest:
+            raise SettingError(allowed)
         return float(str(value))
 
     return read
 
 
+def whole_number(lowest: int, highest: int, allowed: str = "a whole number from {} to {}") -> Reader[int]:
+    """A whole number of a range."""
+    read = number(allowed.format(lowest, highest), lowest, highest, "[0-9]{1,9}")
+    return lambda value: int(read(value))
+
+
+def dollars(highest: int) -> Reader[float]:
+    """An amount of US dollars; a run costs some cents."""
+    return number(f"dollars from 0 to {highest}, such as 2.50", 0, highest, r"[0-9]{1,7}(\.[0-9]{1,4})?")
+
+
 def number_among(*choices: int) -> Reader[int]:
     """One of some whole numbers."""
-
-    def read(value: object) -> int:
-        if isinstance(value, bool) or not re.fullmatch("[0-9]{1,5}", str(value)) or int(str(value)) not in choices:
-            raise SettingError(f"one of {', '.join(map(str, choices))}")
-        return int(str(value))
-
-    return read
+    read = one_of(*map(str, choices))
+    return lambda value: int(read(str(value)))
 
 
 def endpoint_instance_type(value: object) -> str:
@@ -183,14 +173,11 @@ def endpoint_instance_type(value: object) -> str:
 
     docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariant.html (the list is the service model's).
     """
-    if not isinstance(value, str) or not re.fullmatch(r"ml\.[a-z0-9-]+\.[a-z0-9]+", value):
-        raise SettingError("an instance type such as ml.m5.large")
-    if value not in shape("ProductionVariantInstanceType")["enum"] or is_arm64(value):
-        known = [name for name in shape("ProductionVariantInstanceType")["enum"] if not is_arm64(name)]
-        raise SettingError(
-            f"an instance type that endpoints have, not arm64, such as ml.m5.large{suggestion(value, known)}"
-        )
-    return value
+    known = [name for name in shape("ProductionVariantInstanceType")["enum"] if not is_arm64(name)]
+    if value not in known:
+        hint = suggestion(str(value), known)
+        raise SettingError(f"an instance type that endpoints have, not arm64, such as ml.m5.large{hint}")
+    return str(value)
 
 
 retention_days: Final = number_among(*LOG_RETENTION_DAYS)
@@ -254,18 +241,30 @@ def mapping(value: object) -> dict[str, Any]:
     return {name.strip(): item.strip() for name, _, item in parts}
 
 
+def each(what: str, known: Sequence[str], reader_of: Callable[[str], Reader[T]]) -> Reader[dict[str, T]]:
+    """An object that gives some of the known names a value, as the reader of each name reads it."""
+
+    def read(value: object) -> dict[str, T]:
+        found = {}
+        for name, item in mapping(value).items():
+            if name not in known:
+                raise SettingError(f"{what} {', '.join(known)}, not {name}{suggestion(name, known)}")
+            try:
+                found[name] = reader_of(name)(item)
+            except SettingError as error:
+                raise SettingError(f"{error} for {name}, not {item!r}") from error
+        return found
+
+    return read
+
+
 def ids(patterns: Mapping[str, tuple[str, str]]) -> Reader[dict[str, str]]:
     """All of some ids, each of which matches its pattern in full; or none."""
 
     def read(value: object) -> dict[str, str]:
-        found = {name: str(item) for name, item in mapping(value).items()}
-        if found and found.keys() != patterns.keys():
+        if (given := mapping(value)) and given.keys() != patterns.keys():
             raise SettingError(f"all of {', '.join(patterns)} and nothing else")
-        for name, item in found.items():
-            pattern, example = patterns[name]
-            if not re.fullmatch(pattern, item):
-                raise SettingError(f"{example} for {name}, not {item!r}")
-        return found
+        return each("the ids", tuple(patterns), lambda name: matching(*patterns[name]))(given)
 
     return read
 
@@ -280,60 +279,23 @@ def tags(value: object) -> dict[str, str]:
 
 def instance_types(spec: Spec) -> Reader[dict[str, str]]:
     """An instance type for some of the steps."""
-    steps = steps_with(spec, _TYPE)
-
-    def read(value: object) -> dict[str, str]:
-        found = mapping(value)
-        for step, kind in found.items():
-            if step not in steps:
-                raise SettingError(f"instance types of {', '.join(steps)}, not of {step}{suggestion(step, steps)}")
-            if not re.fullmatch(r"ml\.[a-z0-9-]+\.[a-z0-9]+", str(kind)):
-                raise SettingError(f"an instance type such as ml.m5.large for {step}, not {kind!r}")
-        return {step: str(kind) for step, kind in found.items()}
-
-    return read
+    return each("instance types of", steps_with(spec, "InstanceType"), lambda step: _INSTANCE_TYPE)
 
 
 def instance_counts(spec: Spec) -> Reader[dict[str, int]]:
     """The instance count of some of the steps."""
-    steps = steps_with(spec, _COUNT)
-
-    def read(value: object) -> dict[str, int]:
-        counts: dict[str, int] = {}
-        for step, count in mapping(value).items():
-            if step not in steps:
-                raise SettingError(f"counts of {', '.join(steps)}, not of {step}{suggestion(step, steps)}")
-            try:
-                counts[step] = whole_number(1, MAX_INSTANCES)(count)
-            except SettingError as error:
-                raise SettingError(f"{error} for {step}, not {count!r}") from error
-        return counts
-
-    return read
+    return each("counts of", steps_with(spec, "InstanceCount"), lambda step: whole_number(1, MAX_INSTANCES))
 
 
 def limits(spec: Spec) -> Reader[dict[str, int | float]]:
     """Limits that override the workload's defaults."""
     known = limit_defaults(spec)
 
-    def read(value: object) -> dict[str, int | float]:
-        return {name: _limit(known, name, item) for name, item in mapping(value).items()}
+    def reader_of(name: str) -> Reader[int | float]:
+        if isinstance(known[name], int):
+            return whole_number(0, 10**9, "a whole number from 0")
+        if name == "MaxLogLoss":
+            return number("a number above 0", sys.float_info.min)
+        return number("a number from 0 to 1", 0, 1) if name in _SHARES else number("a number")
 
-    return read
-
-
-def _limit(known: Mapping[str, Value], name: str, value: object) -> int | float:
-    if name not in known:
-        raise SettingError(f"limits among {', '.join(known)}, not {name}{suggestion(name, tuple(known))}")
-    try:
-        number = float("nan" if isinstance(value, bool) else str(value))
-    except ValueError:
-        number = math.nan
-    whole = isinstance(known[name], int)
-    if not math.isfinite(number) or (whole and (number != int(number) or number < 0)):
-        raise SettingError(f"{'a whole number from 0' if whole else 'a number'} for {name}, not {value!r}")
-    if name == "MaxLogLoss" and number <= 0:
-        raise SettingError(f"a number above 0 for {name}, which no log loss is below, not {value!r}")
-    if name in _SHARES and not 0 <= number <= 1:
-        raise SettingError(f"a number from 0 to 1 for {name}, not {value!r}")
-    return int(number) if whole else number
+    return each("limits among", tuple(known), reader_of)

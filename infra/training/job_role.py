@@ -11,7 +11,7 @@ from constructs import Construct
 from infra.foundation.foundation import Foundation
 from infra.foundation.permissions import allow, arn, service_principal
 from infra.training.image import Image
-from infra.training.spark import SparkCluster, SparkCode
+from infra.training.spark import SparkCluster
 from pipeline.contract import names as c
 from pipeline.contract.retrain_policy import LAST_EVALUATED_KEY
 
@@ -58,7 +58,7 @@ def job_role(scope: Construct, foundation: Foundation, *, image: Image, cluster:
     allow_volume_grants(role, key)
     allow_image(role, image, *([cluster.image] if cluster else []))
     if cluster:
-        _allow_code(role, cluster.code)
+        cluster.allow_code(role)
     _allow_logs(role)
     if settings.subnet_ids:
         allow_network_interfaces(role)
@@ -81,13 +81,6 @@ def allow_image(role: iam.Role, *images: Image) -> None:
         ["*"],
         why="The action supports no resource-level permissions: a token is for the registry.",
     )
-
-
-def _allow_code(role: iam.Role, code: SparkCode) -> None:
-    """Let SageMaker fetch the one object: it lists what begins with an input's address before it downloads it."""
-    allow(role, ["s3:ListBucket"], [code.bucket_arn], conditions={"StringEquals": {"s3:prefix": code.key}})
-    allow(role, ["s3:GetBucketLocation"], [code.bucket_arn])
-    allow(role, ["s3:GetObject"], [code.object_arn])
 
 
 def _allow_logs(role: iam.Role) -> None:

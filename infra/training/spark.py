@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3_assets as s3_assets
 from aws_cdk import region_info
 from constructs import Construct
 
+from infra.foundation.permissions import allow
 from infra.settings.settings import Settings
 from infra.training.image import Image, image_in_ecr
 from pipeline.contract.workload import WORKLOADS, load_workload
@@ -22,31 +24,24 @@ NO_ACCOUNT: Final = "000000000000"
 
 
 @dataclass(frozen=True)
-class SparkCode:
-    """An object in the bucket of `cdk bootstrap`: its address, its file's name in a job, and its ARNs."""
-
-    uri: str
-    file: str
-    key: str
-    bucket_arn: str
-
-    @property
-    def object_arn(self) -> str:
-        """The object alone."""
-        return f"{self.bucket_arn}/{self.key}"
-
-
-@dataclass(frozen=True)
 class SparkCluster:
-    """Image and code of a workload's Spark step."""
+    """Image of a workload's Spark step, and its code: an object in the bucket of `cdk bootstrap`."""
 
     image: Image
-    code: SparkCode
+    code: s3_assets.Asset
 
     @property
     def constants(self) -> dict[str, str]:
         """As deployment constants of the definition."""
-        return {"SparkImageUri": self.image.uri, "SparkCodeUri": self.code.uri, "SparkCodeFile": self.code.file}
+        file = f"{self.code.asset_hash}.zip"
+        return {"SparkImageUri": self.image.uri, "SparkCodeUri": self.code.s3_object_url, "SparkCodeFile": file}
+
+    def allow_code(self, role: iam.Role) -> None:
+        """Let SageMaker fetch the one object: it lists what begins with an input's address before it downloads it."""
+        bucket, key = self.code.bucket, self.code.s3_object_key
+        allow(role, ["s3:ListBucket"], [bucket.bucket_arn], conditions={"StringEquals": {"s3:prefix": key}})
+        allow(role, ["s3:GetBucketLocation"], [bucket.bucket_arn])
+        allow(role, ["s3:GetObject"], [bucket.arn_for_objects(key)])
 
 
 def spark_cluster(scope: Construct, settings: Settings) -> SparkCluster | None:
@@ -76,16 +71,10 @@ def _spark_image(scope: Construct, settings: Settings) -> Image:
     return Image(f"{repository}:{images['tag']}", arn)
 
 
-def _spark_code(scope: Construct, settings: Settings) -> SparkCode:
+def _spark_code(scope: Construct, settings: Settings) -> s3_assets.Asset:
     """The archive of the step's code, uploaded by the deploy under the digest of its content."""
     archive = load_workload(settings.workload).spark_archive
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / archive.ARCHIVE_FILE
         archive.write_archive(path)
-        asset = s3_assets.Asset(scope, "SparkCode", path=str(path))  # copies it into the cloud assembly
-    return SparkCode(
-        uri=asset.s3_object_url,
-        file=f"{asset.asset_hash}.zip",
-        key=asset.s3_object_key,
-        bucket_arn=asset.bucket.bucket_arn,
-    )
+        return s3_assets.Asset(scope, "SparkCode", path=str(path))  # copies it into the cloud assembly

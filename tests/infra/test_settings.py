@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from resolved_template import only
 from synthesis import IMAGE, Synthesise, cdk_context
@@ -17,9 +17,9 @@ from infra.settings.settings_validation import LOG_RETENTION_DAYS, SettingError
 from infra.settings.tag_rules import MAX_TAGS
 
 
-def read(**settings: Any) -> Settings:
+def read(**options: Any) -> Settings:
     """Settings from `-c` options alone."""
-    return Settings.from_context({"image_uri": IMAGE, **settings})
+    return Settings.from_context({"image_uri": IMAGE, **options})
 
 
 def test_environments_of_cdk_json(root: Path) -> None:
@@ -108,7 +108,7 @@ def test_options_are_text_and_cdk_json_is_not() -> None:
         ("model_group", "NbaHomeWin", "lower-case letters, digits and hyphens"),
         ("instance_types", "Train=m5.large", "ml.m5.large for Train"),
         ("instance_types", "Trian=ml.m5.large", "did you mean Train"),
-        ("instance_counts", "Training=2", "counts of Train, Aggregate, not of Training (did you mean Train?)"),
+        ("instance_counts", "Training=2", "counts of Train, Aggregate, not Training (did you mean Train?)"),
         ("instance_counts", "Train=0", "a whole number from 1 to 100 for Train, not '0'"),
         ("instance_counts", "Train=101", "a whole number from 1 to 100 for Train"),
         ("instance_counts", {"Train": 2.5}, "a whole number from 1 to 100 for Train"),
@@ -116,9 +116,9 @@ def test_options_are_text_and_cdk_json_is_not() -> None:
         ("serving_instance_type", "ml.m5.lage", "did you mean ml.m5.large"),
         ("serving_instance_type", "ml.m6g.large", "not arm64"),
         ("limits", "MaxLogLos=0.6", "did you mean MaxLogLoss"),
-        ("limits", "MaxLogLoss=low", "a number for MaxLogLoss"),
-        ("limits", {"MaxLogLoss": True}, "a number for MaxLogLoss"),
-        ("limits", "MaxLogLoss=nan", "a number for MaxLogLoss"),
+        ("limits", "MaxLogLoss=low", "a number above 0 for MaxLogLoss"),
+        ("limits", {"MaxLogLoss": True}, "a number above 0 for MaxLogLoss"),
+        ("limits", "MaxLogLoss=nan", "a number above 0 for MaxLogLoss"),
         ("limits", "MinRows=10.5", "a whole number from 0 for MinRows"),
         ("limits", "MaxAccuracy=72", "from 0 to 1 for MaxAccuracy"),
         ("limits", "MaxAccuracy", "name=value"),
@@ -245,6 +245,7 @@ def test_the_cdks_own_keys_pass() -> None:
     read(**{"aws:cdk:version-reporting": True, "@aws-cdk/core:flag": True, "cli-telemetry:x": 1})
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(READERS)), st.text() | st.integers() | st.booleans() | st.lists(st.text()) | st.none())
 def test_whatever_is_given_is_read_or_refused(key: str, value: Any) -> None:
     try:
