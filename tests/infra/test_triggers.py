@@ -49,7 +49,7 @@ def test_schedule_knocks_at_the_gate_of_this_pipeline(prod: Template) -> None:
     assert given["StateMachineArn"] == Resolver(prod)({"Ref": workflow})
     states = json.loads(Resolver(prod)(machine["DefinitionString"]))["States"]
     _, pipeline = only(prod, "AWS::SageMaker::Pipeline")
-    assert states["Start"]["Parameters"]["PipelineName"] == pipeline["PipelineName"]
+    assert states["Start"]["Arguments"]["PipelineName"] == pipeline["PipelineName"]
 
 
 def test_what_the_schedule_cannot_deliver_is_kept(prod: Template) -> None:
