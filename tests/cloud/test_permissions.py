@@ -29,7 +29,7 @@ def test_the_evidence_is_what_these_tests_need(request: pytest.FixtureRequest, d
     lines = (deployed.account.log.parent / "asked.jsonl").read_text(encoding="utf-8").splitlines()
     questions = [json.loads(line) for line in dict.fromkeys(lines)]
     found = needed(granted(template, names), holders, questions)
-    measured = {permission.key: sorted(operations) for permission, operations in found.items()}
+    measured = {permission.key: ", ".join(sorted(operations)) for permission, operations in found.items()}
     if mode:
         write(measured | (evidence() if mode == "add" else {}))
     if mode == "add":  # some of the tests ran: to what is known

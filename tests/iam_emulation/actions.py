@@ -70,11 +70,8 @@ def _bucket(action: str) -> Rule:
     return rule
 
 
-def _read(call: Call, account: Encrypted) -> Iterator[Request]:
-    yield from _read_object(call, account, call["Bucket"], call["Key"])
-
-
-def _read_object(call: Call, account: Encrypted, bucket: str, key: str) -> Iterator[Request]:
+def _read(call: Call, account: Encrypted, source: Mapping[str, str] | None = None) -> Iterator[Request]:
+    bucket, key = (source or call)["Bucket"], (source or call)["Key"]
     yield Request("s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
     yield from _through("s3", call, account.key_of(f"arn:aws:s3:::{bucket}"), "Decrypt")
 
@@ -92,15 +89,14 @@ def _written(call: Call, account: Encrypted) -> Iterator[Request]:
 def _copied(call: Call, account: Encrypted) -> Iterator[Request]:
     """Tags are copied, too, unless the call says otherwise."""
     source = call["CopySource"]
-    bucket, _, key = (
-        (source["Bucket"], "", source["Key"]) if isinstance(source, Mapping) else source.strip("/").partition("/")
-    )
-    yield from _read_object(call, account, bucket, key)
+    if not isinstance(source, Mapping):
+        source = dict(zip(("Bucket", "Key"), source.strip("/").split("/", 1), strict=True))
+    yield from _read(call, account, source)
     target = f"arn:aws:s3:::{call['Bucket']}"
     yield Request("s3:PutObject", f"{target}/{call['Key']}")
     yield from _through("s3", call, account.key_of(target), "GenerateDataKey")
     if call.get("TaggingDirective") != "REPLACE":
-        yield Request("s3:GetObjectTagging", f"arn:aws:s3:::{bucket}/{key}")
+        yield Request("s3:GetObjectTagging", "arn:aws:s3:::{Bucket}/{Key}".format(**source))
 
 
 def _deleted(call: Call, _: Encrypted) -> Iterator[Request]:
@@ -155,28 +151,17 @@ def _created(verb: str, kind: str, parameter: str, role: str = "") -> Rule:
 
 def _registered(call: Call, _: Encrypted) -> Iterator[Request]:
     group = call["ModelPackageGroupName"]
-    context = {f"sagemaker:customermetadataproperties/{key.lower()}": str(value) for key, value in _metadata(call)}
-    if call.get("ModelApprovalStatus"):
-        context["sagemaker:modelapprovalstatus"] = call["ModelApprovalStatus"]
-    yield Request("sagemaker:CreateModelPackage", _arn(call, "sagemaker", f"model-package-group/{group}"), context)
-    yield Request("sagemaker:CreateModelPackage", _arn(call, "sagemaker", f"model-package/{group}/1"), context)
+    for made in (f"model-package-group/{group}", f"model-package/{group}/1"):
+        yield Request("sagemaker:CreateModelPackage", _arn(call, "sagemaker", made), _status(call))
 
 
 def _decided(call: Call, _: Encrypted) -> Iterator[Request]:
-    context = {f"sagemaker:customermetadataproperties/{key.lower()}": str(value) for key, value in _metadata(call)}
-    if call.get("ModelApprovalStatus"):
-        context["sagemaker:modelapprovalstatus"] = call["ModelApprovalStatus"]
-    yield Request("sagemaker:UpdateModelPackage", call["ModelPackageArn"], context)
+    yield Request("sagemaker:UpdateModelPackage", call["ModelPackageArn"], _status(call))
 
 
-def _metadata(call: Call) -> list[tuple[str, Any]]:
-    return list((call.get("CustomerMetadataProperties") or {}).items())
-
-
-def _listed_packages(call: Call, _: Encrypted) -> Iterator[Request]:
-    yield Request(
-        "sagemaker:ListModelPackages", _arn(call, "sagemaker", f"model-package/{call['ModelPackageGroupName']}/*")
-    )
+def _status(call: Call) -> dict[str, str]:
+    status = call.get("ModelApprovalStatus")
+    return {"sagemaker:modelapprovalstatus": status} if status else {}
 
 
 def _served(verb: str) -> Rule:
@@ -272,7 +257,7 @@ RULES: dict[tuple[str, str], Rule] = {
     },
     ("sagemaker", "CreateModelPackage"): _registered,
     ("sagemaker", "UpdateModelPackage"): _decided,
-    ("sagemaker", "ListModelPackages"): _listed_packages,
+    ("sagemaker", "ListModelPackages"): _sagemaker("ListModelPackages", "model-package/{}/*", "ModelPackageGroupName"),
     **{
         ("sagemaker", verb): _sagemaker(verb, "model-package/{}", "ModelPackageName")
         for verb in ("DescribeModelPackage", "DeleteModelPackage")

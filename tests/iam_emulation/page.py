@@ -74,9 +74,9 @@ def required() -> tuple[Required, ...]:
     )
 
 
-def evidence() -> dict[str, list[str]]:
+def evidence() -> dict[str, str]:
     """Permission to the operations that need it, as tests/cloud measured it."""
-    found: dict[str, list[str]] = json.loads(EVIDENCE.read_text(encoding="utf-8"))
+    found: dict[str, str] = json.loads(EVIDENCE.read_text(encoding="utf-8"))
     return found
 
 
@@ -142,7 +142,7 @@ def _only_if(permission: Permission) -> str:
 
 def _why(permission: Permission) -> str:
     if operations := evidence().get(permission.key):
-        return f"calls {', '.join(operations)}"
+        return f"calls {operations}"
     for one in required():
         if one.covers(permission):
             if one.source.startswith("tests/"):
@@ -151,6 +151,6 @@ def _why(permission: Permission) -> str:
     return "nothing"
 
 
-def write(measured: Mapping[str, list[str]]) -> None:
+def write(measured: Mapping[str, str]) -> None:
     """Keep what was measured; docs/permissions.md is then written from it by tests/infra."""
     EVIDENCE.write_text(json.dumps(dict(sorted(measured.items())), indent=1) + "\n", encoding="utf-8")

@@ -13,11 +13,11 @@ applies a Deny to every resource, reads a dot in a name as a wildcard, and knows
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from iam_emulation.conditions import Context, as_list, holds, like, resolved
+from iam_emulation.conditions import Context, as_list, holds, like
 
 Document = Mapping[str, Any]
 # Whose resources' policies must allow, too, whatever an identity's policies say.
@@ -111,26 +111,21 @@ def concerns(statement: Mapping[str, Any], request: Request, principal: Principa
     return (
         _is_among(statement, "Action", request.action, ignore_case=True)
         and ("Principal" not in statement or principal is None or _is_principal(statement, principal))
-        and _is_among(statement, "Resource", request.resource, context=request.context)
+        and _is_among(statement, "Resource", request.resource)
         and holds(statement.get("Condition", {}), request.context)
     )
 
 
-def _is_among(
-    statement: Mapping[str, Any], element: str, value: str, *, ignore_case: bool = False, context: Context | None = None
-) -> bool:
-    def any_of(patterns: Iterable[Any]) -> bool:
-        return any(like(resolved(pattern, context or {}), value, ignore_case=ignore_case) for pattern in patterns)
-
-    if f"Not{element}" in statement:
-        return not any_of(as_list(statement[f"Not{element}"]))
+def _is_among(statement: Mapping[str, Any], element: str, value: str, *, ignore_case: bool = False) -> bool:
+    for unknown in ("NotAction", "NotResource", "NotPrincipal"):
+        if unknown in statement:
+            raise ValueError(f"{unknown} is not evaluated here")
     # A role's trust policy names no resource: it is the role's own.
-    return element not in statement or any_of(as_list(statement[element]))
+    patterns = as_list(statement.get(element, "*"))
+    return any(like(pattern, value, ignore_case=ignore_case) for pattern in patterns)
 
 
 def _is_principal(statement: Mapping[str, Any], principal: Principal) -> bool:
-    if "NotPrincipal" in statement:
-        raise ValueError("NotPrincipal is not evaluated here")
     if principal.service:
         return any(like(name, principal.service) for name in _principals(statement, "Service"))
     account = (principal.account, f"arn:aws:iam::{principal.account}:root")

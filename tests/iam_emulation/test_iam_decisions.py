@@ -43,15 +43,6 @@ def test_a_deny_denies_what_it_is_about_and_nothing_else() -> None:
     )
 
 
-def test_not_action_and_not_resource_are_about_the_rest() -> None:
-    but_iam = {"Statement": [{"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}]}
-    assert asked(but_iam) == ""
-    assert asked(but_iam, action="iam:PassRole")
-    elsewhere = {"Statement": [{"Effect": "Deny", "Action": "*", "NotResource": "arn:aws:s3:::bucket/*"}]}
-    assert asked(but_iam, elsewhere) == ""
-    assert "explicit deny" in asked(but_iam, elsewhere, resource="arn:aws:s3:::other/a")
-
-
 def test_a_boundary_narrows_what_an_identity_may_do_and_gives_nothing() -> None:
     everything = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
     assert asked(policy(), boundary=everything) == ""
@@ -104,8 +95,6 @@ def test_a_service_acts_only_where_a_resource_lets_it_in() -> None:
         ("StringEquals", "a", "A", False),
         ("StringEquals", "a*", "ab", False),
         ("StringLike", "a*", "ab", True),
-        ("StringNotEquals", ["a", "b"], "b", False),
-        ("StringNotEquals", "a", None, True),
         ("StringEquals", "a", None, False),
         ("StringEqualsIfExists", "a", None, True),
         ("StringEqualsIfExists", "a", "b", False),
@@ -114,16 +103,8 @@ def test_a_service_acts_only_where_a_resource_lets_it_in() -> None:
         ("Null", "true", None, True),
         ("Null", "false", None, False),
         ("NumericLessThan", "10", "9.5", True),
-        ("DateGreaterThan", "2026-01-01T00:00:00Z", "2026-06-01T00:00:00Z", True),
-        ("IpAddress", "10.0.0.0/8", "10.1.2.3", True),
-        ("NotIpAddress", "10.0.0.0/8", "10.1.2.3", False),
         ("ArnLike", "arn:aws:sns:*:1:t*", "arn:aws:sns:eu-west-1:1:topic", True),
         ("ArnLike", "arn:aws:sns:*:t", "arn:aws:sns:eu-west-1:1:t", False),
-        ("ForAllValues:StringEquals", ["a", "b"], ["a", "b"], True),
-        ("ForAllValues:StringEquals", ["a"], ["a", "b"], False),
-        ("ForAllValues:StringEquals", ["a"], None, True),
-        ("ForAnyValue:StringEquals", ["a"], ["a", "b"], True),
-        ("ForAnyValue:StringEquals", ["a"], None, False),
     ],
 )
 def test_condition_operators(operator: str, wanted: Any, found: Any, met: bool) -> None:
@@ -133,16 +114,14 @@ def test_condition_operators(operator: str, wanted: Any, found: Any, met: bool) 
 
 def test_what_is_not_known_is_an_error_and_not_a_guess() -> None:
     with pytest.raises(KeyError):
-        holds({"StringAlmostEquals": {"key": "a"}}, {"key": "a"})
-    with pytest.raises(ValueError, match="compares one value"):
-        holds({"StringEquals": {"key": "a"}}, {"key": ["a", "b"]})
+        holds({"StringNotEquals": {"key": "a"}}, {"key": "b"})
+    with pytest.raises(ValueError, match="variables of policies"):
+        holds({"StringEquals": {"key": "${aws:username}"}}, {"key": "a"})
+    with pytest.raises(ValueError, match="NotAction"):
+        asked({"Statement": {"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}})
 
 
-def test_wildcards_and_variables() -> None:
+def test_wildcards() -> None:
     assert like("a.b*", "a.bc")
     assert not like("a.b*", "aXbc")
     assert like_arn("arn:aws:sqs:*:1:q", "arn:aws:sqs:eu-west-1:1:q")
-    mine = policy(Resource="arn:aws:s3:::bucket/${aws:username}/*")
-    mine_alone = {"resource": "arn:aws:s3:::bucket/ann/x"}
-    assert asked(mine, **mine_alone, context={"aws:username": "ann"}) == ""
-    assert asked(mine, **mine_alone, context={"aws:username": "bob"})

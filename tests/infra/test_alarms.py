@@ -40,32 +40,6 @@ def test_every_alarm_says_what_is_wrong_and_what_to_do(prod: Template, root: Pat
                 assert module in ("scripts.start_execution", "scripts.show_execution"), module
 
 
-def test_what_is_watched(prod: Template) -> None:
-    watched = json.dumps(list(alarms(prod).values()))
-    for metric in (
-        *("ExecutionSucceeded", "TargetErrorCount", "InvocationDroppedCount"),
-        *("InvocationsFailedToBeSentToDeadLetterCount", "ApproximateNumberOfMessagesVisible", "ExecutionsTimedOut"),
-        "Errors",
-    ):
-        assert f'"{metric}"' in watched, metric
-    queues = len(resources(prod, "AWS::SQS::Queue"))
-    assert watched.count('"ApproximateNumberOfMessagesVisible"') == queues, "each queue for dead letters"
-
-
-def test_alarms_watch_this_pipeline_and_the_schedules_group(prod: Template) -> None:
-    pipeline, _ = only(prod, "AWS::SageMaker::Pipeline")
-    group, _ = only(prod, "AWS::Scheduler::ScheduleGroup")
-    seen = set()
-    for alarm in resources(prod, "AWS::CloudWatch::Alarm").values():
-        for metric in [alarm, *(m["MetricStat"]["Metric"] for m in alarm.get("Metrics", []) if "MetricStat" in m)]:
-            for dimension in metric.get("Dimensions", []):
-                if dimension["Name"] in ("PipelineName", "ScheduleGroup"):
-                    expected = {"PipelineName": pipeline, "ScheduleGroup": group}[dimension["Name"]]
-                    assert dimension["Value"] == {"Ref": expected}
-                    seen.add(dimension["Name"])
-    assert seen == {"PipelineName", "ScheduleGroup"}
-
-
 def test_no_alarm_speaks_of_a_failed_run(prod: Template) -> None:
     """An email about the run does, with what its steps say: an alarm on a count could only contradict it."""
     assert "ExecutionFailed" not in json.dumps(list(alarms(prod).values()))
@@ -123,50 +97,3 @@ def test_the_watch_begins_again_when_the_schedule_changes(prod: Template, synthe
     assert {k: v for k, v in same.items() if k != "ServiceToken"} == {
         k: v for k, v in clock.items() if k != "ServiceToken"
     }
-
-
-def test_people_are_subscribed(prod: Template) -> None:
-    found = {p["Endpoint"]: p for p in resources(prod, "AWS::SNS::Subscription").values()}
-    assert set(found) == {"oncall@example.com", "lead@example.com"}
-    assert "Alerts" in json.dumps(found["oncall@example.com"]["TopicArn"])
-    assert "Approv" in json.dumps(found["lead@example.com"]["TopicArn"])
-    assert {p["Protocol"] for p in found.values()} == {"email"}
-
-
-def test_dashboard_shows_runs_models_data_and_every_alarm(prod: Template) -> None:
-    _, page = only(prod, "AWS::CloudWatch::Dashboard")
-    body = json.loads(Resolver(prod)(page["DashboardBody"]))
-    text = json.dumps(body)
-    for shown in (
-        *("ExecutionSucceeded", "ExecutionFailed", "ExecutionDuration", "StepDuration", "Prepare", "Train"),
-        *(
-            "PrimaryLoss",
-            "CalibrationError",
-            "candidate",
-            "champion",
-            "EvaluatedRows",
-            "BucketSizeBytes",
-            "retraining-prod",
-        ),
-    ):
-        assert f'"{shown}"' in text, shown
-    (listed,) = [w["properties"]["alarms"] for w in body["widgets"] if w["type"] == "alarm"]
-    assert len(listed) == len(alarms(prod))
-    places = [(w["x"], w["y"]) for w in body["widgets"]]
-    assert len(set(places)) == len(places), "no widget lies on another"
-
-
-def test_dashboard_reads_the_metrics_that_the_approval_function_writes() -> None:
-    from infra.alarms import dashboard
-    from infra.approval.function import metrics
-
-    assert metrics.NAMESPACE == dashboard.MODEL_NAMESPACE
-    shown = json.dumps(dashboard.dashboard_body("nba", "p", "r", "b", []))
-    for name in (
-        metrics.PRIMARY_LOSS,
-        metrics.CALIBRATION_ERROR,
-        metrics.EVALUATED_ROWS,
-        metrics.ROLE,
-        metrics.PIPELINE_NAME,
-    ):
-        assert f'"{name}"' in shown

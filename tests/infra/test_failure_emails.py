@@ -21,7 +21,7 @@ from infra.failure_notifications.function.failure_emails import Run, run_failed,
 from infra.lambda_shared.emails import Email
 
 ARN = "arn:aws:sagemaker:eu-west-1:111122223333:pipeline/p/execution/x1"
-RUN = Run(ARN, "p", "prod", "aws", "eu-west-1")
+RUN = Run(ARN, "p", "prod")
 DASHBOARD = "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#dashboards/dashboard/p"
 WHERE = f"""Run            {ARN}
 Dashboard      {DASHBOARD}
@@ -130,7 +130,7 @@ def test_a_run_is_what_the_service_says() -> None:
     )
     assert (run.id, run.status, run.reason, run.failed_steps) == ("x1", "Failed", "", [{"a": 1}])
     assert (run.started, run.changed) == (NOON.timestamp(), NOON.timestamp() + 1)
-    assert (RUN.status, RUN.reason, RUN.started, RUN.changed, RUN.failed_steps) == ("", "", 0.0, 0.0, [])
+    assert (RUN.status, RUN.reason, RUN.started, RUN.changed, RUN.failed_steps) == ("", "", 0.0, 0.0, ())
 
 
 # --- which runs and steps ---------------------------------------------------------------------------------------------

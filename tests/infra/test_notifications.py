@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "docs" / "schemas" / "notification.json").read_text(encoding="utf-8"))
 CHECK = Draft202012Validator(SCHEMA)
 ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:pipeline/p/execution/x1"
-RUN = Run(ARN, "p", "prod", "aws", REGION)
+RUN = Run(ARN, "p", "prod")
 BAD = 'games.csv, line 88: "<!channel> ```" is no number'
 STEP = {"StepName": "Prepare", "Metadata": {"ProcessingJob": {"Arn": f"arn:aws:x:y:{ACCOUNT}:processing-job/j"}}}
 ENVIRONMENT = Environment("g", "b", "p", "alerts", "approvers", "aws", REGION, ACCOUNT)
@@ -167,7 +167,7 @@ def test_the_page_shows_what_is_sent() -> None:
     page = (ROOT / "docs" / "emails.md").read_text(encoding="utf-8")
     shown = json.loads(page.partition("````json\n")[2].partition("````")[0])
     assert not list(CHECK.iter_errors(shown))
-    run = Run(shown["metadata"]["threadId"], "retraining-prod", "prod", "aws", "us-east-1")
+    run = Run(shown["metadata"]["threadId"], "retraining-prod", "prod")
     job = {"Arn": "arn:aws:sagemaker:us-east-1:111122223333:processing-job/pipelines-p4jn9xou8a8s-Prepare-tmgxry49ug"}
     step = {"StepName": "Prepare", "Metadata": {"ProcessingJob": job}, "StartTime": datetime(2026, 11, 23, 9)}
     assert shown == twin_of(step_failed(run, step, shown["metadata"]["additionalContext"]["reason"], "schedule"))

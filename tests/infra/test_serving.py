@@ -83,58 +83,6 @@ def test_what_calls_it(serverless: Template, recorded: Recorded) -> None:
         assert target["DeadLetterConfig"]
 
 
-def allowed(template: Template, role: str) -> dict[str, set[str]]:
-    """Action to the resources that a role may use it on."""
-    resolve = Resolver(template)
-    found: dict[str, set[str]] = {}
-    for policy in resources(template, "AWS::IAM::Policy").values():
-        if any(named["Ref"].startswith(role) for named in policy["Roles"]):
-            for statement in policy["PolicyDocument"]["Statement"]:
-                for action in listed(statement["Action"]):
-                    found.setdefault(action, set()).update(str(resolve(r)) for r in listed(statement["Resource"]))
-    return found
-
-
-def listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-CONTAINER = {
-    *("s3:GetObject", "kms:Decrypt", "kms:DescribeKey", "ecr:GetAuthorizationToken"),
-    *("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"),
-    *("logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"),
-}
-
-
-def test_a_container_reads_its_artifact_and_no_other(serverless: Template, machines: Template) -> None:
-    found = allowed(serverless, "ServingEndpointRole")
-    assert set(found) == CONTAINER
-    (read,) = found["s3:GetObject"]
-    assert read.endswith("/serving/*")
-    more = set(allowed(machines, "ServingEndpointRole")) - CONTAINER
-    assert {action for action in more if not action.startswith("ec2:")} == {
-        "kms:CreateGrant",
-        "cloudwatch:DescribeAlarms",
-    }
-
-
-def test_the_function_changes_this_endpoint_and_no_other(serverless: Template) -> None:
-    found = allowed(serverless, "ServingRole")
-    assert set(found) == {
-        *(f"sagemaker:{verb}Endpoint" for verb in ("Create", "Update", "Describe", "Delete")),
-        *("sagemaker:CreateModel", "sagemaker:DeleteModel", "sagemaker:ListModels", "sagemaker:AddTags"),
-        *(f"sagemaker:{verb}" for verb in ("CreateEndpointConfig", "DeleteEndpointConfig", "ListEndpointConfigs")),
-        *("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket", "iam:PassRole"),
-        *("kms:Decrypt", "kms:GenerateDataKey", "sns:Publish", "sqs:SendMessage"),
-        *("logs:CreateLogStream", "logs:PutLogEvents"),
-    }
-    assert all(":endpoint/retraining-prod" in arn for arn in found["sagemaker:DeleteEndpoint"])
-    assert {arn.rsplit("/", 2)[-2] for arn in found["s3:PutObject"]} == {"serving"}
-    assert {arn.rsplit("/", 2)[-2] for arn in found["s3:GetObject"]} == {"serving", "champion"}
-    (passed,) = found["iam:PassRole"]
-    assert "ServingEndpointRole" in passed
-
-
 def test_the_endpoint_goes_with_the_deployment_before_what_removes_it(serverless: Template) -> None:
     (custom,) = [r for r in serverless["Resources"].values() if r["Type"] == "Custom::Endpoint"]
     kinds = {serverless["Resources"][name]["Type"] for name in custom["DependsOn"]}
@@ -155,11 +103,3 @@ def test_its_alarms_say_what_to_do_and_are_in_the_runbook(serverless: Template, 
         "EndpointName": "retraining-prod",
         "VariantName": "AllTraffic",
     }
-
-
-def test_the_dashboard_shows_it(prod: Template, serverless: Template) -> None:
-    def page(template: Template) -> str:
-        return str(Resolver(template)(only(template, "AWS::CloudWatch::Dashboard")[1]["DashboardBody"]))
-
-    assert "ModelLatency" in page(serverless)
-    assert "ModelLatency" not in page(prod)

@@ -52,12 +52,6 @@ def test_schedule_knocks_at_the_gate_of_this_pipeline(prod: Template) -> None:
     assert states["Start"]["Arguments"]["PipelineName"] == pipeline["PipelineName"]
 
 
-def test_what_the_schedule_cannot_deliver_is_kept(prod: Template) -> None:
-    _, schedule = only(prod, "AWS::Scheduler::Schedule")
-    queue = schedule["Target"]["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
-    assert prod["Resources"][queue]["Type"] == "AWS::SQS::Queue"
-
-
 def test_schedule_off_and_elsewhere(synthesise: Synthesise, dev: Template) -> None:
     assert only(dev, "AWS::Scheduler::Schedule")[1]["State"] == "DISABLED"
     template = synthesise(env="prod", schedule="rate(12 hours)", time_zone="America/New_York", enabled="false")
@@ -102,15 +96,6 @@ def test_a_marker_in_another_bucket_starts_nothing(prod: Template, recorded: Rec
 
 def test_data_hands_over_its_reason_and_the_events_id(prod: Template, arrived: dict[str, Any]) -> None:
     assert handed_over(prod, "DataArrived", arrived) == {"id": arrived["id"], "reason": "data"}
-
-
-def test_data_arrival_is_off_by_default(dev: Template) -> None:
-    assert not [name for name in resources(dev, "AWS::Events::Rule") if "DataArrived" in name]
-
-
-def test_the_data_bucket_tells_eventbridge(prod: Template) -> None:
-    _, bucket = only(prod, "AWS::S3::Bucket", "StorageData")
-    assert bucket["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
 
 
 def test_a_request_hands_over_the_reason_it_carries(prod: Template, recorded: Recorded) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -25,18 +25,26 @@ class Run:
     arn: str
     pipeline: str
     environment: str
-    partition: str
-    region: str
     status: str = ""
     reason: str = ""
     started: float = 0.0
     changed: float = 0.0
-    failed_steps: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    failed_steps: Sequence[Mapping[str, Any]] = ()
 
     @property
     def id(self) -> str:
         """The last part of its ARN."""
         return self.arn.rsplit("/", maxsplit=1)[-1]
+
+    @property
+    def partition(self) -> str:
+        """Of AWS."""
+        return self.arn.split(":")[1]
+
+    @property
+    def region(self) -> str:
+        """Of the pipeline."""
+        return self.arn.split(":")[3]
 
     def with_state(self, described: Mapping[str, Any], failed_steps: Sequence[Mapping[str, Any]]) -> Run:
         """With what DescribePipelineExecution says and the failed ones of its steps."""

@@ -63,7 +63,6 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Lambda's entry. Raises what went wrong, so that Lambda tries again, counts an error and keeps the event."""
     services = connect(os.environ[BUCKET_VARIABLE])
     outbox = services.outbox(RUNS_OUTBOX_PREFIX)
-    _, partition, _, region, *_ = context.invoked_function_arn.split(":")
     pipeline, environment = os.environ[PIPELINE_VARIABLE], os.environ[ENVIRONMENT_VARIABLE]
     detail = event.get("detail", {})
     named = detail.get("pipelineExecutionArn")
@@ -73,7 +72,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         if status == "Succeeded":
             continue
         try:
-            run = Run(arn, pipeline, environment, partition, region)
+            run = Run(arn, pipeline, environment)
             _record(_read(services, run, detail.get("stepName")), services, outbox, os.environ[ALERTS_VARIABLE])
         except Exception as error:  # the other runs are reported
             errors.append(error)
@@ -124,13 +123,11 @@ def _record(run: Run, services: RunServices, outbox: Outbox, topic: str) -> None
         name = f"{run.id}-{step['StepName']}-{_attempt(step)}"
         if name not in known:
             outbox.record(name, topic, step_failed(run, step, _reason(services, step), _trigger(services, run.arn)))
-    ended_for = services.clock() - run.changed
-    if run.status == "Failed" and not run.failed_steps and ended_for >= SETTLED_SECONDS:
-        name = f"{run.id}-failed"
-        if name not in known:
-            outbox.record(name, topic, run_failed(run, _trigger(services, run.arn)))
-    if run.status == "Stopped" and f"{run.id}-stopped" not in known:
-        outbox.record(f"{run.id}-stopped", topic, run_stopped(run, _trigger(services, run.arn)))
+    settled = services.clock() - run.changed >= SETTLED_SECONDS
+    failed = run.status == "Failed" and not run.failed_steps and settled
+    for is_due, what, email in ((failed, "failed", run_failed), (run.status == "Stopped", "stopped", run_stopped)):
+        if is_due and f"{run.id}-{what}" not in known:
+            outbox.record(f"{run.id}-{what}", topic, email(run, _trigger(services, run.arn)))
 
 
 def _reason(services: RunServices, step: Mapping[str, Any]) -> str:
