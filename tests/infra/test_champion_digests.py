@@ -9,7 +9,7 @@ from typing import Any
 
 import approval_worlds
 import pytest
-from approval_worlds import MemoryWorld, MotoWorld, champion
+from approval_worlds import MotoWorld, champion
 from iam_emulation.account import TemplateAccount
 from iam_emulation.enforcement import Gatekeeper, enforced
 from moto import mock_aws
@@ -34,8 +34,8 @@ def variables(monkeypatch: pytest.MonkeyPatch, approval_account: TemplateAccount
         yield
 
 
-@pytest.fixture(params=[MemoryWorld, MotoWorld])
-def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A world whose versions were registered with the digest of their artifact."""
     plain = approval_worlds.request
 
@@ -46,7 +46,7 @@ def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> An
 
     monkeypatch.setattr(approval_worlds, "request", with_digest)
     with taught(), mock_aws(config={"core": {"mock_credentials": False}}):  # the role's keys are used
-        made = request.param()
+        made = MotoWorld()
         monkeypatch.setattr(handler, "connect", lambda *_: made.services)
         yield made
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -72,5 +73,8 @@ def test_the_place_is_the_functions_own() -> None:
     assert environment.package_arn(3) == (
         "arn:aws-cn:sagemaker:cn-north-1:111122223333:model-package/model_package_group/3"
     )
+    more = {"MODEL_CONTACT": "lead@example.com", "SEED_OBJECTS": '{"events/none.json": "[]"}'}
+    told = Environment.of({**{name: name.lower() for name in names}, **more}, context)
+    assert told == replace(environment, contact="lead@example.com", seeds={"events/none.json": "[]"})
     with pytest.raises(KeyError, match="ALERTS_TOPIC_ARN"):
         Environment.of({name: "" for name in names if name != "ALERTS_TOPIC_ARN"}, context)

@@ -91,3 +91,20 @@ def test_any_other_refusal_is_an_error() -> None:
     client.answers["describe_model_package"] = refusal("ThrottlingException")
     with pytest.raises(ClientError):
         ours.describe(f"{ARN}1")
+
+
+CARD = {"ModelCardContent": "{}", "ModelCardStatus": "Approved"}
+
+
+@pytest.mark.parametrize(
+    ("before", "written"),
+    [
+        ({}, CARD),
+        ({"ModelCard": None}, CARD),
+        ({"ModelCard": {"ModelCardStatus": "Draft"}}, {"ModelCardContent": "{}"}),  # the status stays what it is
+    ],
+)
+def test_a_package_gets_its_card(before: dict[str, Any], written: dict[str, str]) -> None:
+    ours, client = registry()
+    ours.write_card({"ModelPackageArn": f"{ARN}1", **before}, CARD)
+    assert client.requests == [("update_model_package", {"ModelPackageArn": f"{ARN}1", "ModelCard": written})]

@@ -8,13 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from resolved_template import only
-from synthesis import IMAGE, Synthesise, cdk_context
+from synthesis import IMAGE, cdk_context
 
 from infra.settings.schedule_expression import ScheduleError, longest_gap_hours, runs_a_day
 from infra.settings.settings import READERS, Settings
-from infra.settings.settings_validation import LOG_RETENTION_DAYS, SettingError
-from infra.settings.tag_rules import MAX_TAGS
+from infra.settings.settings_validation import SettingError
 
 
 def read(**options: Any) -> Settings:
@@ -87,6 +85,9 @@ def test_options_are_text_and_cdk_json_is_not() -> None:
         ("trusted_accounts", "prod", "account ids of 12 digits"),
         ("trusted_accounts", "111122223333,arn:aws:iam::111122223333:root", "account ids of 12 digits"),
         ("trusted_accounts", 111122223333, "a list, or text with commas"),
+        ("trusted_accounts", "11112222333", "account ids of 12 digits"),
+        ("trusted_accounts", "1111222233334", "account ids of 12 digits"),
+        ("trusted_accounts", ",".join(str(111122223333 + n) for n in range(11)), "at most 10 of them, not 11"),
         ("promotes_from", "*", "account ids of 12 digits"),
         ("promotes_from", ["111122223333", "111122223333"], "each of them once"),
         ("schedule", "every night", "neither cron"),
@@ -137,6 +138,9 @@ def test_options_are_text_and_cdk_json_is_not() -> None:
         ("mlflow_arn", "http://127.0.0.1:5000", "a tracking server or an app"),
         ("permissions_boundary", "boundary", "ARN"),
         ("permissions_boundary", "arn:aws:iam::amazon:policy/x", "ARN"),
+        ("permissions_boundary", "arn:aws:iam::11112222333:policy/x", "ARN"),
+        ("permissions_boundary", "arn:aws:iam::111122223333:role/x", "ARN"),
+        ("permissions_boundary", "arn:aws:iam::111122223333:policy/*", "ARN"),
         ("alert_emails", "on call@example.com", "email address"),
         ("alert_emails", "a@example", "email address"),
         ("alert_emails", "a..b@example.com", "email address"),
@@ -186,20 +190,6 @@ def test_without_an_image_one_is_built() -> None:
     assert Settings.from_context({}).image_uri == ""
 
 
-def test_prod_must_be_able_to_say_that_it_failed_unless_it_is_off() -> None:
-    with pytest.raises(SettingError, match=r"^alert_emails: .*at least one address"):
-        read(env="prod")
-    assert read(env="prod", alert_emails="oncall@example.com").enabled
-    assert not read(env="prod", enabled="false").alert_emails
-
-
-def test_as_many_tags_as_aws_takes_for_the_resource_that_has_most_of_its_own(synthesise: Synthesise) -> None:
-    """The stack's own are counted: the template's, and those of the stack, which CloudFormation adds."""
-    most = {f"t{n}": "x" for n in range(44)}
-    _, pipeline = only(synthesise(env="dev", tags=most, max_run_usd="1"), "AWS::SageMaker::Pipeline")
-    assert len({tag["Key"] for tag in pipeline["Tags"]} | set(read(tags=most).all_tags)) == MAX_TAGS
-
-
 @pytest.mark.parametrize("zone", ["UTC", "Etc/UTC", "America/New_York", "America/Argentina/Ushuaia", "Europe/Berlin"])
 def test_places_and_utc_are_time_zones(zone: str) -> None:
     assert read(time_zone=zone).time_zone == zone
@@ -210,30 +200,70 @@ def test_addresses_that_people_have(address: str) -> None:
     assert read(alert_emails=address).alert_emails == (address,)
 
 
-@pytest.mark.parametrize("environments", ["prod", [], {"dev": None}, {"dev": "enabled=true"}])
-def test_environments_that_are_none(environments: Any) -> None:
-    with pytest.raises(SettingError, match=r"^environments: .*an object that has an object of settings for dev"):
-        Settings.from_context({"environments": environments})
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("trusted_accounts", tuple(str(111122223333 + n) for n in range(10))),
+        ("promotes_from", ("000000000001",)),
+        ("permissions_boundary", "arn:aws:iam::111122223333:policy/team/boundary"),
+        ("permissions_boundary", "arn:aws-us-gov:iam::aws:policy/PowerUserAccess"),
+    ],
+)
+def test_accounts_and_boundaries_that_there_are(key: str, value: Any) -> None:
+    assert getattr(read(**{key: value}), key) == value
 
 
-def test_a_budget_without_anyone_to_tell_is_refused() -> None:
-    with pytest.raises(SettingError, match=r"^alert_emails: .*monthly_budget_usd"):
-        read(monthly_budget_usd="25")
+PROD = "at least one address, because prod runs unattended and must report failures (cdk.json, environments, prod)"
+BUDGET = "at least one address, because monthly_budget_usd only sends email to these"
+VPC = "at least one, because the other setting of the VPC is given"
+ENVIRONMENT = "an object that has an object of settings for dev"
+TAGS = {f"tag-{n}": "x" * 200 for n in range(9)}  # with another of 71, 2,000 characters of JSON
 
 
-def test_more_tags_than_the_function_of_an_endpoint_can_be_told_are_refused() -> None:
-    """CloudFormation would refuse its environment: all variables of a function have 4 KB."""
-    tags = {f"tag-{n}": "x" * 200 for n in range(10)}
-    assert len(read(tags=tags).all_tags) == 12
-    with pytest.raises(SettingError, match=r"^tags: .*a Lambda function's variables have 4 KB"):
-        read(tags=tags, serving="serverless")
+@pytest.mark.parametrize(
+    ("settings", "refused", "allowed"),
+    [
+        ({"env": "staging"}, "env: 'staging'", "one of dev, prod"),
+        *(({"environments": value}, f"environments: {value!r}", ENVIRONMENT) for value in ("prod", [], {"dev": None})),
+        ({"env": "prod"}, "alert_emails: ()", PROD),
+        ({"monthly_budget_usd": "1"}, "alert_emails: ()", BUDGET),
+        ({"subnet_ids": "subnet-12345678"}, "security_group_ids: ''", VPC),
+        ({"security_group_ids": "sg-12345678"}, "subnet_ids: ''", VPC),
+        (
+            {"tags": {**TAGS, "last": "x" * 72}, "serving": "serverless"},
+            f"tags: { {**TAGS, 'last': 'x' * 72} }",
+            "at most 2000 characters of JSON with serving: a Lambda function's variables have 4 KB",
+        ),
+    ],
+)
+def test_settings_that_do_not_go_together(settings: dict[str, Any], refused: str, allowed: str) -> None:
+    with pytest.raises(SettingError) as error:
+        read(**settings)
+    assert str(error.value) == f"{refused} cannot be used; allowed: {allowed}"
 
 
-def test_half_a_vpc_is_refused() -> None:
-    with pytest.raises(SettingError, match=r"^security_group_ids: "):
-        read(subnet_ids="subnet-12345678")
-    with pytest.raises(SettingError, match=r"^subnet_ids: "):
-        read(security_group_ids="sg-12345678")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"env": "prod", "enabled": "false"},
+        {"env": "prod", "alert_emails": "oncall@example.com"},
+        {"alert_emails": "oncall@example.com", "monthly_budget_usd": "1"},
+        {"subnet_ids": "subnet-12345678", "security_group_ids": "sg-12345678"},
+        {"tags": {**TAGS, "last": "x" * 71}, "serving": "serverless"},
+        {"tags": {**TAGS, "last": "x" * 72}},
+        {"environments": {"prod": None}},
+    ],
+)
+def test_settings_that_go_together(settings: dict[str, Any]) -> None:
+    read(**settings)
+
+
+def test_names_and_tags_of_a_deployment() -> None:
+    settings = read(env="prod", enabled="false", tags={"team": "data", "environment": "live"})
+    assert (settings.pipeline_name, settings.endpoint_name) == ("retraining-prod", "retraining-prod")
+    assert settings.all_tags == {"environment": "live", "team": "data", "pipeline": "retraining-prod"}
+    assert read().all_tags == {"environment": "dev", "pipeline": "retraining-dev"}
+    assert (settings.retain, read(removal_policy="destroy").retain) == (True, False)
 
 
 def test_an_unknown_setting_is_refused_with_the_nearest_one() -> None:
@@ -295,10 +325,3 @@ def test_runs_a_day(expression: str, runs: float) -> None:
 def test_schedules_that_are_not_used(expression: str) -> None:
     with pytest.raises(ScheduleError):
         longest_gap_hours(expression)
-
-
-def test_log_retentions_are_those_of_the_cdk() -> None:
-    """The CDK's enumeration is made from the service's."""
-    from aws_cdk.aws_logs import RetentionDays
-
-    assert len(LOG_RETENTION_DAYS) == len([r for r in RetentionDays if r is not RetentionDays.INFINITE])

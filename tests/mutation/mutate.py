@@ -40,9 +40,15 @@ MODULES: Mapping[str, tuple[str, ...]] = {
         "tests/infra/test_reconcile_champion.py",
     ),
     "infra/lambda_shared/registry.py": ("tests/infra/test_registry.py",),
+    "infra/lambda_shared/reconcile_champion.py": (
+        "tests/infra/test_reconcile_champion.py",
+        "tests/infra/test_approval_function.py",
+    ),
+    "infra/foundation/permissions.py": ("tests/infra/test_permissions.py",),
     "infra/approval/function/monitor_metrics.py": ("tests/infra/test_monitor_metrics.py",),
     "infra/lambda_shared/environment.py": ("tests/infra/test_lambda_metrics.py",),
     "infra/endpoint/function/desired_endpoint.py": ("tests/infra/test_desired_endpoint.py",),
+    "infra/settings/settings.py": ("tests/infra/test_settings.py",),
     "infra/teardown/function/handler.py": ("tests/infra/test_teardown_calls.py",),
 }
 

@@ -1,4 +1,4 @@
-"""Candidate against champion out of sample, and the gates on what comes out: honest features pass, leaks do not."""
+"""The gates on what the candidate predicts out of sample: honest features pass, leaks do not. The artifact is safe."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import random
 import tarfile
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from pipeline.contract.workload import load_workload
 from pipeline.evaluation.evaluation import evaluate
 from pipeline.jobs.limits import default_limits
 from pipeline.training.artifact import Artifact, ModelCard, read_artifact, write_artifact
-from pipeline.training.champion import Champion, load_champion
+from pipeline.training.champion import load_champion
 from pipeline.training.model import Hyperparameters, fit, predict
 from pipeline.training.walk_forward import feature_matrix, walk_forward
 from pipeline.workloads.nba import columns as nba
@@ -64,7 +63,7 @@ def results_of(games: pd.DataFrame) -> pa.Table:
     return result_table(games)
 
 
-def train(features: pa.Table, before: date = AS_OF, n_rows: int = 1312, signature: str = "") -> Artifact:
+def train(features: pa.Table, before: date = AS_OF, n_rows: int = 1312) -> Artifact:
     """What Train makes of the games before a day."""
     days = features[c.TIME].to_numpy().astype("datetime64[D]")
     known = features.slice(0, int((days < np.datetime64(before)).sum()))
@@ -76,7 +75,7 @@ def train(features: pa.Table, before: date = AS_OF, n_rows: int = 1312, signatur
         trained_from=str(known[c.TIME][0].as_py().date()),
         fingerprint="f",
         code_version="c",
-        feature_signature=signature or feature_signature(),
+        feature_signature=feature_signature(),
         layout=LAYOUT,
         hyperparameters=training_config.as_numbers(),
         walk_forward_rows=n_rows,
@@ -94,12 +93,8 @@ def candidate(features: pa.Table) -> Artifact:
     return train(features)
 
 
-def judged(
-    candidate: Artifact, features: pa.Table, results: pa.Table, champion: Champion | None = None
-) -> dict[str, Any]:
-    return evaluate(
-        WORKLOAD, candidate, champion, features, results, feature_signature=feature_signature(), limits=LIMITS
-    )
+def judged(candidate: Artifact, features: pa.Table, results: pa.Table) -> dict[str, Any]:
+    return evaluate(WORKLOAD, candidate, None, features, results, feature_signature=feature_signature(), limits=LIMITS)
 
 
 def broken_limits(evaluation: dict[str, Any]) -> set[str]:
@@ -165,84 +160,6 @@ def test_no_column_of_the_features_moves_the_reference(
     perfect = pa.array(np.where(features[c.TARGET].to_numpy() == 1, 0.99, 0.01))
     leaked = features.set_column(features.column_names.index(nba.P_ELO), nba.P_ELO, perfect)
     assert judged(candidate, leaked, results) == judged(candidate, features, results)
-
-
-def test_champion_is_scored_by_its_record_and_then_by_its_weights(
-    candidate: Artifact, features: pa.Table, results: pa.Table
-) -> None:
-    cut_off = date(2025, 1, 15)
-    champion = Champion("7", train(features, cut_off), {})
-    comparison = judged(candidate, features, results, champion)["comparison"]
-    assert comparison["n_rows"] == 1312
-    assert comparison["champion_age_days"] == 45
-    record = candidate.walk_forward
-    days = record[c.TIME].to_numpy().astype("datetime64[D]")
-    later = days >= np.datetime64(cut_off)
-    own = dict(
-        zip(
-            champion.artifact.walk_forward[c.ROW_ID].to_pylist(),
-            champion.artifact.walk_forward[c.PREDICTION].to_pylist(),
-            strict=True,
-        )
-    )
-    rows = {game: n for n, game in enumerate(features[c.ROW_ID].to_pylist())}
-    ids = record[c.ROW_ID].to_pylist()
-    expected = np.array([own.get(game, np.nan) for game in ids])
-    expected[later] = predict(
-        champion.artifact.booster,
-        feature_matrix(features.take([rows[g] for g, is_later in zip(ids, later, strict=True) if is_later])),
-    )
-    assert np.isfinite(expected).all()
-    y = record[c.TARGET].to_numpy().astype(float)
-    loss = -(y * np.log(expected) + (1 - y) * np.log1p(-expected)).mean()
-    assert comparison["metrics"]["champion"]["log_loss"] == pytest.approx(loss)
-    assert comparison["difference"]["lower"] <= comparison["difference"]["mean"] <= comparison["difference"]["upper"]
-
-
-def test_champion_of_other_features_is_compared_on_the_games_of_both_records(
-    candidate: Artifact, features: pa.Table, results: pa.Table
-) -> None:
-    champion = Champion("7", train(features, date(2025, 1, 15), signature="other"), {})
-    evaluation = judged(candidate, features, results, champion)
-    days = candidate.walk_forward[c.TIME].to_numpy().astype("datetime64[D]")
-    assert evaluation["comparison"]["n_rows"] == (days < np.datetime64("2025-01-15")).sum() < 1312
-    assert "trained on other features" in evaluation["comparison"]["basis"]
-    assert evaluation["metrics"]["champion"]["n_rows"] == evaluation["comparison"]["n_rows"]
-    assert evaluation["metrics"]["candidate"]["n_rows"] == 1312
-
-
-def test_a_champion_without_a_common_game_is_no_champion_to_compare_with(
-    candidate: Artifact, features: pa.Table, results: pa.Table
-) -> None:
-    artifact = train(features, date(2025, 1, 15), signature="other")
-    foreign = artifact.walk_forward.set_column(
-        0, c.ROW_ID, pa.array([f"x{n}" for n in range(artifact.walk_forward.num_rows)])
-    )
-    evaluation = judged(candidate, features, results, Champion("7", replace(artifact, walk_forward=foreign), {}))
-    assert evaluation["comparison"]["champion_exists"] == "no"
-    assert "has predicted none of these games" in evaluation["comparison"]["basis"]
-    assert evaluation["reason"] == "champion 7 predicted none of these games, and the candidate keeps every limit"
-
-
-def test_a_worse_candidate_does_not_replace_the_champion(
-    candidate: Artifact, features: pa.Table, results: pa.Table
-) -> None:
-    flat = candidate.walk_forward[c.PREDICTION].to_numpy() * 0.3 + 0.4
-    worse = candidate.walk_forward.set_column(
-        candidate.walk_forward.column_names.index(c.PREDICTION), c.PREDICTION, pa.array(flat)
-    )
-    evaluation = evaluate(
-        WORKLOAD,
-        replace(candidate, walk_forward=worse),
-        Champion("7", candidate, {}),
-        features,
-        results,
-        feature_signature=feature_signature(),
-        limits={**LIMITS, "MaxLossAboveBaseline": 1.0, "MaxCalibrationError": 1.0},
-    )
-    assert evaluation["decision"] == "champion-kept"
-    assert "it may be worse" in evaluation["reason"]
-    assert evaluation["comparison"]["difference"]["lower"] > 0
 
 
 def test_a_record_of_few_games_is_refused_by_the_gate_and_not_by_a_defect(
