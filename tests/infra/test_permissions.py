@@ -11,7 +11,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 
-from infra.foundation.permissions import allow, allow_outbox, sagemaker_arn, service_principal
+from infra.foundation.permissions import allow, allow_outbox, arn, only_through, service_principal
 
 
 @pytest.fixture
@@ -63,10 +63,10 @@ def test_a_resource_has_no_wildcard_without_a_reason(role: iam.Role, why: str | 
 def test_the_reason_of_each_wildcard_is_where_cdk_nag_looks(stack: cdk.Stack, role: iam.Role) -> None:
     bucket = s3.Bucket(stack, "Bucket")
     resources = ["arn:aws:s3:::b/*", "arn:aws:s3:::b", bucket.arn_for_objects("runs/*")]
-    allow(role, ["s3:GetObject"], [*resources, sagemaker_arn(stack, "pipeline", "p/*")], why="Runs have new names.")
-    arn = f"<{stack.get_logical_id(bucket.node.default_child)}.Arn>"
+    allow(role, ["s3:GetObject"], [*resources, arn("sagemaker", "pipeline/p/*")], why="Runs have new names.")
+    runs = f"<{stack.get_logical_id(bucket.node.default_child)}.Arn>/runs/*"
     pipeline = "arn:<AWS::Partition>:sagemaker:<AWS::Region>:<AWS::AccountId>:pipeline/p/*"
-    found = [f"AwsSolutions-IAM5[Resource::{resource}]" for resource in ("arn:aws:s3:::b/*", f"{arn}/runs/*", pipeline)]
+    found = [f"AwsSolutions-IAM5[Resource::{resource}]" for resource in ("arn:aws:s3:::b/*", runs, pipeline)]
     assert reasons(role) == dict.fromkeys(found, "Runs have new names.")
 
 
@@ -94,11 +94,23 @@ def test_an_outbox_is_read_and_written_below_its_prefix(stack: cdk.Stack, role: 
     bucket = s3.Bucket.from_bucket_name(stack, "Bucket", "bucket")
     key = kms.Key.from_key_arn(stack, "Key", "arn:aws:kms:eu-west-1:111122223333:key/1")
     allow_outbox(role, bucket, key, "outbox/runs/")
-    arn = ["arn:", {"Ref": "AWS::Partition"}, ":s3:::bucket"]
-    below = {"Fn::Join": ["", [*arn[:-1], ":s3:::bucket/outbox/runs/*"]]}
+    parts = ["arn:", {"Ref": "AWS::Partition"}, ":s3:::bucket"]
+    below = {"Fn::Join": ["", [*parts[:-1], ":s3:::bucket/outbox/runs/*"]]}
     assert statements(stack) == [
         {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": below},
-        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": {"Fn::Join": ["", arn]}},
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": {"Fn::Join": ["", parts]}},
         {"Effect": "Allow", "Action": ["kms:Decrypt", "kms:GenerateDataKey"], "Resource": key.key_arn},
     ]
     assert list(reasons(role).values()) == ["Each email is an object, named when it is recorded."]
+
+
+PARTITION, REGION, ACCOUNT = ({"Ref": f"AWS::{name}"} for name in ("Partition", "Region", "AccountId"))
+
+
+def test_names_of_resources_and_keys_are_those_of_the_stacks_place(stack: cdk.Stack) -> None:
+    own = ["arn:", PARTITION, ":logs:", REGION, ":", ACCOUNT, ":log-group:g"]
+    assert stack.resolve(arn("logs", "log-group:g")) == {"Fn::Join": ["", own]}
+    there = arn("iam", "role/r", region="", account="111122223333")
+    assert stack.resolve(there) == {"Fn::Join": ["", ["arn:", PARTITION, ":iam::111122223333:role/r"]]}
+    key = {"Fn::Join": ["", ["s3.", REGION, ".", {"Ref": "AWS::URLSuffix"}]]}
+    assert stack.resolve(only_through("s3")) == {"StringEquals": {"kms:ViaService": key}}

@@ -29,7 +29,6 @@ from sagemaker_emulation import taught
 from synthesis import Synthesise
 from test_policies import EVERYTHING
 
-from infra.settings.settings import SettingError, Settings
 from pipeline.contract.names import promoter_name
 from scripts import promote_model
 
@@ -380,12 +379,3 @@ def test_who_may_read_what(asked: Callable[..., bool], account: str, role: str, 
     assert not asked(who, "kms:Decrypt", master)
     assert asked(who, "sagemaker:DescribeModelPackage", ARN) is trusted
     assert not asked(who, "sagemaker:UpdateModelPackage", ARN)
-
-
-def test_a_name_that_is_too_long_for_the_role_is_refused() -> None:
-    context = {"promotes_from": SOURCE, "workload": "nba"}
-    assert Settings.from_context(context).promotes_from == (SOURCE,)
-    assert len(promoter_name("x" * 40, "ap-southeast-1")) == 64
-    settings = replace(Settings.from_context(context), environment="e" * 30)
-    with pytest.raises(SettingError, match=r"the name of its role, retraining-e+-promoter-<region>, is too long"):
-        settings._check_together()

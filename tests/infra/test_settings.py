@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from synthesis import IMAGE, cdk_context
 from infra.settings.schedule_expression import ScheduleError, longest_gap_hours, runs_a_day
 from infra.settings.settings import READERS, Settings
 from infra.settings.settings_validation import SettingError
+from pipeline.contract.names import promoter_name
 
 
 def read(**options: Any) -> Settings:
@@ -256,6 +258,17 @@ def test_settings_that_do_not_go_together(settings: dict[str, Any], refused: str
 )
 def test_settings_that_go_together(settings: dict[str, Any]) -> None:
     read(**settings)
+
+
+def test_a_promoter_whose_role_would_have_too_long_a_name_is_refused() -> None:
+    settings = read(promotes_from="111122223333")
+    replace(settings, environment="e" * 29)._check_together()
+    long = replace(settings, environment="e" * 30)
+    reason = f"none, because the name of its role, {promoter_name(long.pipeline_name, '<region>')}, is too long"
+    with pytest.raises(SettingError) as error:
+        long._check_together()
+    assert str(error.value) == f"promotes_from: ('111122223333',) cannot be used; allowed: {reason}"
+    replace(long, promotes_from=())._check_together()
 
 
 def test_names_and_tags_of_a_deployment() -> None:

@@ -245,7 +245,19 @@ def test_while_the_stack_stays_nothing_goes(account: Account, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("account", ["ROLLBACK_IN_PROGRESS"], indirect=True)
-def test_what_does_not_fit_into_one_call_fails_and_says_so(account: Account) -> None:
+@pytest.mark.parametrize(
+    ("answers", "left"),
+    [
+        ({}, "runs of p that have not stopped"),
+        ({"list_object_versions": {"Versions": [{"Key": "k", "VersionId": "1"}]}}, "objects in games"),
+        ({"list_model_packages": {"ModelPackageSummaryList": [{"ModelPackageArn": "a"}]}}, "model versions in g"),
+    ],
+)
+def test_what_does_not_fit_into_one_call_fails_and_says_so(
+    account: Account, answers: dict[str, Any], left: str
+) -> None:
+    if answers:
+        account.client.answers |= {"list_pipeline_executions": [], **answers}
     answer = remove(milliseconds=1_000)
     assert answer["Status"] == "FAILED"
-    assert answer["Reason"].startswith("OutOfTimeError: there are still runs of p that have not stopped (1 seen")
+    assert answer["Reason"].startswith(f"OutOfTimeError: there are still {left} (1 seen")
