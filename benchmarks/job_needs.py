@@ -75,7 +75,7 @@ class MeasuringLauncher(ProcessLauncher):
             outcome = super().launch(replace(job, request=request))
             disk = sum(path.stat().st_size for path in job.base_dir.rglob("*") if path.is_file()) / 2**20
             if counted.exists():
-                self.needs[job.step_name] = JobNeeds(**json.loads(counted.read_text()), disk_mib=disk)
+                self.needs[job.step.name] = JobNeeds(**json.loads(counted.read_text()), disk_mib=disk)
         return outcome
 
 

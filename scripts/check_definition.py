@@ -17,7 +17,7 @@ import click
 from pipeline.contract.rules.workload_rules import WorkloadError
 from pipeline.contract.workload import default_workload, read_definition
 from pipeline.definition.service_rules import RULES, check_definition
-from pipeline.local.plan.parameters import PlanError, bind_parameters, declared_parameters, parse_parameters
+from pipeline.local.plan.parameters import PlanError, bind_parameters, parse_parameters
 
 
 def read(file: IO[str]) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def main(file: IO[str] | None, params: tuple[str, ...], rules: bool, as_json: bo
         raise click.UsageError(str(error)) from error
     try:
         chosen = parse_parameters(params)
-        bound = bind_parameters(declared_parameters(definition), chosen) if chosen else {}
+        bound = bind_parameters(definition, chosen) if chosen else {}
     except PlanError as error:
         raise click.UsageError(str(error)) from error
     found = check_definition(definition, bound)

@@ -17,7 +17,7 @@ import click
 
 from pipeline.cost.run_limit import LIMIT_TAG, check_run_cost
 from pipeline.definition.service_rules import check_definition
-from pipeline.local.plan.parameters import PlanError, bind_parameters, declared_parameters, parse_parameters
+from pipeline.local.plan.parameters import PlanError, bind_parameters, parse_parameters
 from scripts.cloud.connection import AwsError, DeployedPipeline, aws_options, connect, explained
 from scripts.output.execution import SUCCEEDED, PipelineExecution, lines, read
 
@@ -32,7 +32,7 @@ def check(definition: Mapping[str, Any], chosen: Mapping[str, str]) -> list[Para
     SageMaker refuses where a step uses it.
     """
     try:
-        bound = bind_parameters(declared_parameters(definition), chosen)
+        bound = bind_parameters(definition, chosen)
     except PlanError as error:
         raise click.UsageError(str(error)) from error
     refused = [str(found) for found in check_definition(definition, bound) if set(found.parameters) & set(chosen)]

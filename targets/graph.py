@@ -6,14 +6,14 @@ words "true" and "false" only. A step of another image than the pipeline's (a Sp
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pipeline.local.launch.container_request import image_of
+from pipeline.local.launch.job import image_of
 from pipeline.local.plan.expressions import references
-from pipeline.local.plan.parameters import texts
 from pipeline.local.plan.plan import JOB_TYPES, Branch, Plan, Step, load_plan
 
 _EXECUTION: Final = "Execution.PipelineExecutionId"
@@ -45,7 +45,7 @@ class Task:
 
 def unbound_plan(definition: Mapping[str, Any]) -> Plan:
     """The plan of a definition whose deployment constants stay open."""
-    names = {name for text in texts(definition) for name in _CONSTANT.findall(text)}
+    names = _CONSTANT.findall(json.dumps(definition))
     return load_plan(definition, {name: f"${{{name}}}" for name in names}, {})
 
 
@@ -95,8 +95,7 @@ def _read(plan: Plan, step: Step) -> list[tuple[str, str]]:
     """The outputs of other steps that a step names, as (step, output)."""
     found = []
     for name, output, model, file in filter(None, map(_groups, references(step.arguments))):
-        files = {item.name: item.output_name for item in plan.step(name).property_files}
-        found.append((name, output or (_MODEL if model else files[file])))
+        found.append((name, output or (_MODEL if model else plan.step(name).property_files[file][0])))
     return found
 
 

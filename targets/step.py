@@ -17,7 +17,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any, Final
 
 import click
@@ -27,16 +26,14 @@ from pipeline.contract.rules.workload_rules import WorkloadError
 from pipeline.contract.workload import WORKLOAD_VARIABLE, read_definition
 from pipeline.local import local_deployment as deployment
 from pipeline.local.launch.launch_process import ProcessLauncher
-from pipeline.local.plan.expressions import evaluate
+from pipeline.local.plan.expressions import RunScope, evaluate
 from pipeline.local.plan.parameters import PlanError
 from pipeline.local.plan.plan import Plan, Step, load_plan
-from pipeline.local.plan.scope import RunScope
 from pipeline.local.run.cache import Cache
-from pipeline.local.run.execution import Event, Execution
+from pipeline.local.run.execution import Execution
 from pipeline.local.run.job_step import JobContext
-from pipeline.local.run.progress import Listener
+from pipeline.local.run.progress import listener_for
 from pipeline.local.run.runner import job_day, new_run, stop_signals
-from pipeline.local.store.digests import DigestMemory
 from pipeline.local.store.local_champion import note_registration, promote
 from pipeline.local.store.locks import locked
 from pipeline.local.store.retention import clean
@@ -119,14 +116,11 @@ def run_task(store: Store, plan: Plan, task: Task, run: RunResult) -> RunResult:
     again = tuple(StepResult(step.name, step.type) if step.name in mine else step for step in run.steps)
     run = replace(run, failure=None, status=EXECUTING, steps=again)  # the engine may repeat a task
     code, day = deployment.step_code(), job_day(run.parameters)
-    launcher, digests = ProcessLauncher(deployment.ROOT), DigestMemory(store)
-    context = JobContext(run.execution_id, store, launcher, digests, True, code, day)
-    events: SimpleQueue[Event] = SimpleQueue()
-    execution = TaskExecution(plan, context, run, events, Listener(), len(plan.steps))
+    context = JobContext(store, ProcessLauncher(deployment.ROOT), True, code, day)
+    execution = TaskExecution(plan, context, run, listener_for(quiet=True), len(plan.steps))
     execution.mine = mine
-    with stop_signals(events):
+    with stop_signals(execution.stop):
         run = execution.run()
-    digests.save()
     if task.step.type == "RegisterModel":
         note_registration(store, deployment.MODEL_PACKAGE_GROUP, deployment.ARTIFACT_BUCKET)
         promote(store, deployment.MODEL_PACKAGE_GROUP, deployment.ARTIFACT_BUCKET)  # it may be registered as approved

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Final
 
 from pipeline.contract import names as c
-from pipeline.contract.code_version import code_version, definition_file, git_revision, step_files
+from pipeline.contract.code_version import code_version, definition_file, digest_of, git_revision, step_files
 from pipeline.contract.workload import configured_workload, current_workload, default_workload, load_spec
 from pipeline.ingest.files.data_folder import (
     NOT_UPLOADED_FILE,
@@ -19,8 +20,7 @@ from pipeline.ingest.files.data_folder import (
     look_into,
     not_uploaded_as_json,
 )
-from pipeline.local.store.digests import code_digest, file_digest
-from pipeline.local.store.store import Store, remove, same_content
+from pipeline.local.store.store import Store, file_digest, remove, same_content
 from pipeline.local.store.store_errors import StoreError, is_text, naming, shown
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -40,7 +40,8 @@ LONGEST_NAME: Final = (
 
 def step_code() -> str:
     """Digest of what runs in a step and of this Python: part of each cache key."""
-    return code_digest(step_files(default_workload()), ROOT)
+    files = digest_of(sorted(step_files(default_workload())), ROOT)
+    return hashlib.sha256(f"{sys.version}{files}".encode()).hexdigest()
 
 
 def constants(image: str = NO_IMAGE, spark_image: str = NO_IMAGE) -> dict[str, str]:

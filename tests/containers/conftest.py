@@ -14,6 +14,7 @@ import pytest
 from containers import CONTAINER_NIGHTS, Nights, hand_over, run_nights, write_events
 
 from pipeline.local.launch.container_runtime import ContainerRuntimeError, image_details, require_container_runtime
+from pipeline.local.store.store import Store
 from pipeline.workloads.nba.sample import write as write_sample
 from scripts.build_image import build
 from targets.image import build_targets
@@ -97,6 +98,12 @@ def in_containers(world: Path, image: str, spark_image: str) -> Nights:
     options = ("--docker", "--image", image, "--spark-image", spark_image)
     store = world / "a store: #1 for $HOME?"
     return run_nights(store, world / "games", world / "events", *options, chosen=CONTAINER_NIGHTS)
+
+
+@pytest.fixture()
+def store(tmp_path: Path) -> Store:
+    """In a folder with every character that a compose file or an address gives a meaning."""
+    return Store(tmp_path / "a store: #1 for $HOME?")
 
 
 @pytest.fixture()

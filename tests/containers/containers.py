@@ -11,9 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from inline_program import inline
+
+from pipeline.contract.code_version import image_content
 from pipeline.local import local_deployment
+from pipeline.local.launch.launch_docker import DockerLauncher
+from pipeline.local.plan.plan import load_plan
+from pipeline.local.run.runner import run as run_plan
 from pipeline.local.store.local_champion import promote
 from pipeline.local.store.registry import APPROVED, LocalRegistry
+from pipeline.local.store.run_record import RunResult
 from pipeline.local.store.store import Store
 from pipeline.workloads.nba import columns as nba
 
@@ -21,6 +28,7 @@ from pipeline.workloads.nba import columns as nba
 SMALL = {"WalkForwardRows": "600", "MinEvaluatedRows": "400", "BoostingRounds": "20", "AsOfDate": "2025-03-01"}
 SOMEBODY = 12345  # a user of this machine who is not root, and has no account
 DOCKER_SOCKET = Path("/var/run/docker.sock")
+OUT = "/opt/ml/processing/output/out"  # goes to s3://artifacts/out
 
 
 # One night after another, on one store and the same games: what each is given, and what becomes of its candidate.
@@ -48,6 +56,52 @@ def run(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str
     return subprocess.run(
         ["docker", "run", "--rm", *arguments], capture_output=True, text=True, timeout=timeout, check=False
     )
+
+
+def job(
+    image: str,
+    program: str,
+    *arguments: str,
+    kind: str = "Processing",
+    count: int = 1,
+    isolated: bool = True,
+    seconds: int = 60,
+) -> dict[str, Any]:
+    """A step whose hosts run a program that is given as Python code."""
+    container = {
+        "ContainerEntrypoint": inline(program),
+        **({"ContainerArguments": list(arguments)} if arguments else {}),
+    }
+    cluster = {"InstanceCount": count, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}
+    request: dict[str, Any] = {
+        "RoleArn": "arn:aws:iam::111122223333:role/jobs",
+        "Environment": {"PRICE": "$5 for $HOME: $$ $(PATH)"},
+        "StoppingCondition": {"MaxRuntimeInSeconds": seconds},
+    }
+    if kind == "Training":
+        request |= {
+            "AlgorithmSpecification": {"TrainingImage": image, "TrainingInputMode": "File", **container},
+            "HyperParameters": {},
+            "OutputDataConfig": {"S3OutputPath": "s3://artifacts/train"},
+            "ResourceConfig": cluster,
+            "EnableNetworkIsolation": isolated,
+        }
+    else:
+        place = {"S3Uri": "s3://artifacts/out", "LocalPath": OUT, "S3UploadMode": "EndOfJob"}
+        request |= {
+            "AppSpecification": {"ImageUri": image, **container},
+            "ProcessingResources": {"ClusterConfig": cluster},
+            "ProcessingOutputConfig": {"Outputs": [{"OutputName": "out", "S3Output": place}]},
+            "NetworkConfig": {"EnableNetworkIsolation": isolated},
+        }
+    return {"Name": "Job", "Type": kind, "Arguments": request}
+
+
+def end_of(image: str, store: Store, step: dict[str, Any]) -> RunResult:
+    """How a run of one step ends in containers."""
+    launcher = DockerLauncher(image, content=image_content("nba"), grace_seconds=1)
+    definition = {"Version": "2020-12-01", "Parameters": [], "Steps": [step]}
+    return run_plan(load_plan(definition, {}, {}), store, launcher, code=launcher.image_id)
 
 
 def containers_of(folder: Path) -> list[str]:

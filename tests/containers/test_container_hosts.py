@@ -10,15 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
-from containers import containers_of
-from inline_program import inline
+from containers import OUT, containers_of, end_of, job
 
-from pipeline.contract.code_version import image_content
-from pipeline.local.launch.launch_docker import DockerLauncher
-from pipeline.local.plan.plan import load_plan
-from pipeline.local.run.runner import run
-from pipeline.local.store.run_record import RunResult
 from pipeline.local.store.store import Store
 
 # What each host knows before its own lines of Python.
@@ -45,55 +38,12 @@ else:
     peer.sendall(here.encode() + b"\\n")
 """
 
-ROLE = "arn:aws:iam::111122223333:role/jobs"
 
-
-def job(image: str, program: str, count: int, *, kind: str = "Training", seconds: int = 60) -> dict[str, Any]:
-    """A step whose hosts run lines of Python."""
-    entrypoint = inline(HOST + program)
-    stop = {"StoppingCondition": {"MaxRuntimeInSeconds": seconds}}
-    if kind == "Training":
-        arguments: dict[str, Any] = {
-            "RoleArn": ROLE,
-            "AlgorithmSpecification": {
-                "TrainingImage": image,
-                "TrainingInputMode": "File",
-                "ContainerEntrypoint": entrypoint,
-                "ContainerArguments": ["/opt/ml/model"],
-            },
-            "HyperParameters": {},
-            "OutputDataConfig": {"S3OutputPath": "s3://artifacts/train"},
-            "ResourceConfig": {"InstanceCount": count, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1},
-            "EnableNetworkIsolation": True,
-        }
-        return {"Name": "Job", "Type": kind, "Arguments": {**arguments, **stop}}
-    place = "/opt/ml/processing/output/out"
-    output = {
-        "OutputName": "out",
-        "S3Output": {"S3Uri": "s3://artifacts/out", "LocalPath": place, "S3UploadMode": "EndOfJob"},
-    }
-    arguments = {
-        "RoleArn": ROLE,
-        "AppSpecification": {"ImageUri": image, "ContainerEntrypoint": entrypoint, "ContainerArguments": [place]},
-        "ProcessingResources": {
-            "ClusterConfig": {"InstanceCount": count, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}
-        },
-        "ProcessingOutputConfig": {"Outputs": [output]},
-        "NetworkConfig": {"EnableNetworkIsolation": False},
-    }
-    return {"Name": "Job", "Type": kind, "Arguments": {**arguments, **stop}}
-
-
-@pytest.fixture()
-def store(tmp_path: Path) -> Store:
-    """In a folder with every character that a compose file or an address gives a meaning."""
-    return Store(tmp_path / "a store: #1 for $HOME?")
-
-
-def end_of(image: str, store: Store, step: dict[str, Any]) -> RunResult:
-    launcher = DockerLauncher(image, content=image_content("nba"), grace_seconds=1)
-    definition = {"Version": "2020-12-01", "Parameters": [], "Steps": [step]}
-    return run(load_plan(definition, {}, {}), store, launcher, code=launcher.image_id)
+def on_hosts(image: str, program: str, count: int, *, kind: str = "Training", seconds: int = 60) -> dict[str, Any]:
+    """A step whose hosts run lines of Python; a training job has no way out."""
+    training = kind == "Training"
+    place = "/opt/ml/model" if training else OUT
+    return job(image, HOST + program, place, kind=kind, count=count, isolated=training, seconds=seconds)
 
 
 def internal_network(folder: Path) -> str:
@@ -112,7 +62,7 @@ def test_hosts_of_a_training_job_meet_and_have_no_way_out(image: str, store: Sto
     found: list[str] = []
     watcher = threading.Thread(target=lambda: found.append(internal_network(store.root)))
     watcher.start()
-    result = end_of(image, store, job(image, MEET, 3))
+    result = end_of(image, store, on_hosts(image, MEET, 3))
     watcher.join()
     assert result.status == "Succeeded", result.failure
     assert found == ["true"]
@@ -129,7 +79,7 @@ def test_hosts_of_a_training_job_meet_and_have_no_way_out(image: str, store: Sto
 
 def test_a_host_that_is_done_early_does_not_end_the_others(image: str, store: Store) -> None:
     program = "time.sleep(0 if here == 'algo-2' else 2); pathlib.Path(sys.argv[1], here).touch()"
-    assert end_of(image, store, job(image, program, 2, kind="Processing")).status == "Succeeded"
+    assert end_of(image, store, on_hosts(image, program, 2, kind="Processing")).status == "Succeeded"
     assert all(store.object_path(f"s3://artifacts/out/algo-{n}").exists() for n in (1, 2))
     assert containers_of(store.root) == []
 
@@ -142,7 +92,7 @@ if here == "algo-2":
 time.sleep(60)
 """
     begin = time.monotonic()
-    result = end_of(image, store, job(image, program, 2))
+    result = end_of(image, store, on_hosts(image, program, 2))
     assert time.monotonic() - begin < 40
     assert result.failure is not None
     assert result.failure.reason == "algo-2: exit code 1: no luck"
@@ -160,7 +110,7 @@ def test_a_container_that_is_killed_is_the_reason(image: str, store: Store) -> N
 
     killer = threading.Thread(target=kill)
     killer.start()
-    result = end_of(image, store, job(image, "time.sleep(60)", 2))
+    result = end_of(image, store, on_hosts(image, "time.sleep(60)", 2))
     killer.join()
     assert result.failure is not None
     assert result.failure.reason.startswith("algo-2: ended by signal SIGKILL")
@@ -168,7 +118,7 @@ def test_a_container_that_is_killed_is_the_reason(image: str, store: Store) -> N
 
 
 def test_the_time_limit_ends_all_hosts(image: str, store: Store) -> None:
-    result = end_of(image, store, job(image, "time.sleep(60)", 2, seconds=4))
+    result = end_of(image, store, on_hosts(image, "time.sleep(60)", 2, seconds=4))
     assert result.failure is not None
     assert result.failure.reason == "stopped after its MaxRuntimeInSeconds of 4"
     assert containers_of(store.root) == []

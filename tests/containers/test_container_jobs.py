@@ -3,65 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
-from typing import Any
 
 import pytest
-from containers import containers_of
-from inline_program import inline
+from containers import OUT, containers_of, end_of, job
 
 from pipeline.contract.code_version import image_content
 from pipeline.local.launch.container_runtime import ContainerRuntimeError, image_details, require_image
-from pipeline.local.launch.launch_docker import DockerLauncher
-from pipeline.local.plan.plan import load_plan
-from pipeline.local.run.runner import run
-from pipeline.local.store.run_record import RunResult
 from pipeline.local.store.store import Store
-
-OUT = "/opt/ml/processing/output/out"
-
-
-def job(image: str, program: str, *arguments: str, isolated: bool = True, seconds: int = 60) -> dict[str, Any]:
-    """A Processing step whose program is given as Python code."""
-    return {
-        "Name": "Job",
-        "Type": "Processing",
-        "Arguments": {
-            "RoleArn": "arn:aws:iam::111122223333:role/jobs",
-            "AppSpecification": {
-                "ImageUri": image,
-                "ContainerEntrypoint": inline(program),
-                **({"ContainerArguments": list(arguments)} if arguments else {}),
-            },
-            "ProcessingResources": {
-                "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.t3.medium", "VolumeSizeInGB": 1}
-            },
-            "ProcessingInputs": [],
-            "ProcessingOutputConfig": {
-                "Outputs": [
-                    {
-                        "OutputName": "out",
-                        "S3Output": {"S3Uri": "s3://artifacts/out", "LocalPath": OUT, "S3UploadMode": "EndOfJob"},
-                    }
-                ]
-            },
-            "Environment": {"PRICE": "$5 for $HOME: $$ $(PATH)"},
-            "NetworkConfig": {"EnableNetworkIsolation": isolated},
-            "StoppingCondition": {"MaxRuntimeInSeconds": seconds},
-        },
-    }
-
-
-@pytest.fixture()
-def store(tmp_path: Path) -> Store:
-    """In a folder with every character that a compose file or an address gives a meaning."""
-    return Store(tmp_path / "a store: #1 for $HOME?")
-
-
-def end_of(image: str, store: Store, step: dict[str, Any]) -> RunResult:
-    launcher = DockerLauncher(image, content=image_content("nba"), grace_seconds=1)
-    definition = {"Version": "2020-12-01", "Parameters": [], "Steps": [step]}
-    return run(load_plan(definition, {}, {}), store, launcher, code=launcher.image_id)
 
 
 def test_a_job_sees_its_arguments_and_environment_as_they_are_and_no_network(image: str, store: Store) -> None:

@@ -28,12 +28,10 @@ STEP = "AggregateOnSpark"
 
 
 @pytest.fixture()
-def store(tmp_path: Path) -> Store:
-    """In a folder with characters that a compose file or an address gives a meaning."""
-    found = Store(tmp_path / "a store: #1 for $HOME?")
-    local_deployment.seed(found)
-    local_deployment.put_spark_code(found)
-    return found
+def store(store: Store) -> Store:
+    local_deployment.seed(store)
+    local_deployment.put_spark_code(store)
+    return store
 
 
 def end_of(image: str, spark_image: str, store: Store, events: Path) -> RunResult:

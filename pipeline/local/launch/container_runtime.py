@@ -6,8 +6,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +26,7 @@ class ContainerRuntimeError(Exception):
     """The engine, compose or the image is not there or cannot be used; the message ends with the remedy."""
 
 
-def docker(*arguments: str, seconds: float = _SECONDS_TO_ANSWER) -> str:
+def docker(*arguments: str, seconds: float | None = _SECONDS_TO_ANSWER) -> str:
     """Standard output of a docker command; raises ContainerRuntimeError with what it said when it failed."""
     try:
         done = subprocess.run(
@@ -116,19 +118,20 @@ def container_state(name: str) -> ContainerState | None:
     return ContainerState(found["State"]["ExitCode"], found["State"]["OOMKilled"]) if found else None
 
 
-def stop(names: Sequence[str], grace_seconds: int) -> None:
-    """Sends SIGTERM, and SIGKILL after the grace period; raises ContainerRuntimeError if a container is missing."""
-    docker("stop", "--time", str(grace_seconds), *names)
+def kill(name: str, number: signal.Signals) -> bool:
+    """Sends a signal to a container that runs; false if it has not been started yet."""
+    try:
+        docker("kill", "--signal", number.name, name)
+    except ContainerRuntimeError:
+        found = _inspected(name)
+        return found is not None and found["State"]["Status"] != "created"
+    return True
 
 
 def wait_for(name: str) -> int | None:
     """Waits for the end of a container and returns its exit code; None, at once, if it is not there or not started."""
-    subprocess.run(
-        ["docker", "wait", name],  # noqa: S607 - docker as the user's shell finds it
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-    )
+    with suppress(ContainerRuntimeError):
+        docker("wait", name, seconds=None)
     # The command also returns for a container that has not been started, with exit code 0.
     found = _inspected(name)
     return int(found["State"]["ExitCode"]) if found and found["State"]["Status"] in ("exited", "dead") else None

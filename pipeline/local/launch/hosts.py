@@ -1,22 +1,29 @@
-"""The hosts of a job: their names, and what each of them has on this machine."""
+"""The hosts of a job: what each of them has on this machine, how all of them end, and why."""
 
 from __future__ import annotations
 
 import filecmp
 import json
+import os
 import shutil
-from collections.abc import Iterable, Mapping
+import signal
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from queue import Empty, SimpleQueue
+from typing import Any, Final
 
-from pipeline.contract.names import PROCESSING_HOSTS_FILE, TRAINING_HOSTS_FILE
+from pipeline.contract.names import (
+    PROCESSING_FAILURE_FILE,
+    PROCESSING_HOSTS_FILE,
+    TRAINING_FAILURE_FILE,
+    TRAINING_HOSTS_FILE,
+)
 from pipeline.contract.reasons import shorten
-from pipeline.local.launch.exit_reason import last_lines
+from pipeline.local.launch.job import STOPPED_ON_REQUEST, Job, JobOutcome
 from pipeline.local.store.store import remove
-
-if TYPE_CHECKING:
-    from pipeline.local.launch.job import Job
 
 _LINES_OF_ANOTHER_HOST: Final = 20
 
@@ -28,31 +35,22 @@ class Host:
     name: str
     base_dir: Path
     log_path: Path
+    log_start: int  # bytes of the log before this attempt
 
 
 @dataclass(frozen=True)
-class HostsResult:
-    """How the hosts of a job ended.
+class HostsEnd:
+    """How the hosts of a job ended; the one that failed first with its exit code, which is negative for a signal."""
 
-    `cause` is "stopped", "timeout", "failed" (of containers: a host has, and the others were stopped) or None; `failed`
-    the host that failed first; `fault` an error of the SDK.
-    """
-
-    cause: str | None
+    cause: str | None  # stopped, timeout
     failed: Host | None
-    fault: Exception | None = None
+    code: int
 
 
 def host_count(request: Mapping[str, Any]) -> int:
     """How many hosts a resolved request asks for."""
-    return int(_cluster(request).get("InstanceCount", 1))
-
-
-def _cluster(request: Mapping[str, Any]) -> Mapping[str, Any]:
-    cluster: Mapping[str, Any] = (
-        request.get("ResourceConfig") or (request.get("ProcessingResources") or {}).get("ClusterConfig") or {}
-    )
-    return cluster
+    cluster = request.get("ResourceConfig") or (request.get("ProcessingResources") or {}).get("ClusterConfig") or {}
+    return int(cluster.get("InstanceCount", 1))
 
 
 def host_names(count: int) -> tuple[str, ...]:
@@ -60,17 +58,21 @@ def host_names(count: int) -> tuple[str, ...]:
     return tuple(f"algo-{number}" for number in range(1, count + 1))
 
 
+def hosts_file(request: Mapping[str, Any]) -> str:
+    """Where SageMaker says to a container of the job who is there."""
+    return TRAINING_HOSTS_FILE if "AlgorithmSpecification" in request else PROCESSING_HOSTS_FILE
+
+
 def hosts_of(job: Job) -> tuple[Host, ...]:
-    """The hosts of a job, the first one first."""
-    first, *others = host_names(host_count(job.request))
-    base, log = job.base_dir, job.log_path
-    return (
-        Host(first, base, log),
-        *(
-            Host(name, base.with_name(f"{base.name}-{name}"), log.with_name(f"{log.stem}-{name}.log"))
-            for name in others
-        ),
-    )
+    """The hosts of a job, the first one first, at the beginning of an attempt; the folder of their logs is there."""
+    job.log_path.parent.mkdir(parents=True, exist_ok=True)
+    hosts = []
+    for number, name in enumerate(host_names(host_count(job.request))):
+        other = f"-{name}" if number else ""
+        log = job.log_path.with_stem(f"{job.log_path.stem}{other}")
+        start = log.stat().st_size if log.exists() else 0
+        hosts.append(Host(name, job.base_dir.with_name(f"{job.base_dir.name}{other}"), log, start))
+    return tuple(hosts)
 
 
 def lay_out(job: Job, hosts: tuple[Host, ...]) -> None:
@@ -79,18 +81,18 @@ def lay_out(job: Job, hosts: tuple[Host, ...]) -> None:
     for host in others:
         remove(host.base_dir)
         shutil.copytree(first.base_dir, host.base_dir)
-        path = host.base_dir / (TRAINING_HOSTS_FILE if job.step_type == "Training" else PROCESSING_HOSTS_FILE)
+        path = host.base_dir / hosts_file(job.request)
         path.write_text(json.dumps({**json.loads(path.read_text()), "current_host": host.name}))
 
 
-def collect(hosts: tuple[Host, ...], folders: Iterable[str]) -> str | None:
+def collect(job: Job, hosts: tuple[Host, ...]) -> str | None:
     """Moves what further hosts wrote to the first one's folders; returns an error where two wrote one file differently.
 
     In SageMaker all hosts write to one place, and which of two files stays is chance.
     """
     first, *others = hosts
     for host in others:
-        for folder in folders:
+        for folder in (output.folder for output in job.outputs):
             source = host.base_dir / folder
             for path in sorted(p for p in source.rglob("*") if p.is_file()):
                 target = first.base_dir / folder / path.relative_to(source)
@@ -104,12 +106,68 @@ def collect(hosts: tuple[Host, ...], folders: Iterable[str]) -> str | None:
     return None
 
 
-def show_log(host: Host, first: Host) -> None:
-    """Appends the end of another host's log to the first one's, where people look for the reason."""
-    lines = last_lines(host.log_path, _LINES_OF_ANOTHER_HOST)
-    if host is not first and lines:
+def wait_for_hosts(
+    job: Job,
+    waits: Mapping[Host, Callable[[], int | None]],
+    send: Callable[[Collection[Host], signal.Signals], None],
+    grace_seconds: float,
+) -> HostsEnd:
+    """Waits until all hosts have ended: one that fails, the time limit and a stop end the others.
+
+    What `waits` holds waits for a host and returns its exit code. `send` sends SIGTERM, and SIGKILL `grace_seconds`
+    later. Of those that failed by themselves one that was killed is the reason, before one that only noticed it.
+    """
+    events: SimpleQueue[tuple[Host, int | None] | None] = SimpleQueue()  # None: a stop
+
+    def report(host: Host) -> None:
+        events.put((host, waits[host]()))
+
+    for host in waits:
+        # A thread each: Popen's own wait with a time limit polls, and notices an end up to 50 ms late.
+        threading.Thread(target=report, args=(host,), name=host.name, daemon=True).start()
+    job.stop.subscribe(lambda: events.put(None))
+    alive, failed = set(waits), dict[Host, int]()
+    cause: str | None = None
+    sent: signal.Signals | None = None
+    deadline = None if job.timeout_seconds is None else time.monotonic() + job.timeout_seconds
+    while alive:
+        try:
+            event = events.get(timeout=None if deadline is None else max(0.0, deadline - time.monotonic()))
+        except Empty:
+            cause = cause if sent else "timeout"
+        else:
+            if event is None:
+                cause = cause if sent else "stopped"
+            else:
+                host, code = event
+                alive.discard(host)
+                if code and sent != signal.SIGKILL:
+                    failed[host] = code
+            if sent or not alive or not (failed or cause):
+                continue
+        sent = signal.SIGKILL if sent else signal.SIGTERM
+        send(alive, sent)
+        deadline = time.monotonic() + grace_seconds
+    killed = [host for host, code in failed.items() if code == -signal.SIGKILL]
+    first = next(iter([*killed, *failed]), None)
+    return HostsEnd(cause, first, failed[first] if first else 0)
+
+
+def bad_end(job: Job, hosts: tuple[Host, ...], end: HostsEnd, guess: str | None = None) -> JobOutcome | None:
+    """Why a job has not run to its end; None if it has. `guess`: the reason, where the program has written none."""
+    if end.cause == "stopped":
+        return STOPPED_ON_REQUEST
+    if end.cause == "timeout":
+        return JobOutcome("Failed", f"stopped after its MaxRuntimeInSeconds of {job.timeout_seconds:g}")
+    if end.failed is None:
+        return None
+    host, first = end.failed, hosts[0]
+    lines = last_lines(host.log_path, _LINES_OF_ANOTHER_HOST, host.log_start)
+    if host is not first and lines:  # where people look for the reason
         with first.log_path.open("a", encoding="utf-8") as log:
             log.write("\n".join([f"the last lines of {host.name} (whole log: {host.log_path.name}):", *lines, ""]))
+    reason = written_message(job.step_type, host.base_dir) or guess or exit_reason(end.code, lines)
+    return JobOutcome("Failed", with_host_name(host, hosts, reason))
 
 
 def with_host_name(host: Host, hosts: tuple[Host, ...], reason: str) -> str:
@@ -118,6 +176,36 @@ def with_host_name(host: Host, hosts: tuple[Host, ...], reason: str) -> str:
     return shorten(f"{name}{reason.removeprefix(name)}") if len(hosts) > 1 else reason
 
 
-def log_size(path: Path) -> int:
-    """Where a host's log ends now, in bytes: what an attempt says comes after that."""
-    return path.stat().st_size if path.exists() else 0
+def written_message(step_type: str, base_dir: Path) -> str | None:
+    """The message that the program wrote for SageMaker, without a traceback."""
+    path = base_dir / (TRAINING_FAILURE_FILE if step_type == "Training" else PROCESSING_FAILURE_FILE)
+    try:
+        text = path.read_text(errors="replace").strip()
+    except OSError:
+        return None
+    if "Traceback (most recent call last)" in text:
+        text = text.splitlines()[-1].strip()
+    return shorten(text) or None
+
+
+def exit_reason(code: int, lines: tuple[str, ...]) -> str:
+    """Why a program ended, from its exit code (negative: a signal) and the last line of its log."""
+    if code < 0:
+        end = f"ended by signal {signal.Signals(-code).name}"
+        if -code == signal.SIGKILL:
+            end += ", which the system sends when memory runs out"
+    else:
+        end = f"exit code {code}"
+    return shorten(f"{end}: {lines[-1].strip()}") if lines else f"{end}, and no output"
+
+
+def last_lines(path: Path, count: int, start: int = 0) -> tuple[str, ...]:
+    """The last lines that are not empty of a log, from byte `start` on; at most its last 64 KiB are read."""
+    try:
+        with path.open("rb") as log:
+            size = log.seek(0, os.SEEK_END)
+            log.seek(max(start, size - 65536))
+            text = log.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ()
+    return tuple([line.rstrip() for line in text.splitlines() if line.strip()][-count:])

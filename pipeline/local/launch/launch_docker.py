@@ -7,30 +7,30 @@ as in SageMaker, as root, and the image's entry point gives that up.
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+from pipeline.contract.names import DEFAULT_BASE_DIR
 from pipeline.jobs.entrypoint import RUN_AS
 from pipeline.local.launch import container_runtime
-from pipeline.local.launch.container_request import image_of, is_isolated, local_request
 from pipeline.local.launch.container_runtime import ContainerRuntimeError
-from pipeline.local.launch.exit_reason import exit_reason, last_lines, written_message
-from pipeline.local.launch.hosts import Host, HostsResult, hosts_of, log_size, show_log, with_host_name
-from pipeline.local.launch.job import Job, JobOutcome, LaunchFault
+from pipeline.local.launch.hosts import Host, bad_end, host_count, hosts_of, wait_for_hosts, written_message
+from pipeline.local.launch.job import STOPPED_ON_REQUEST, Job, JobOutcome, LaunchFault, image_of
 from pipeline.local.plan.plan import Step
-from pipeline.local.store.locks import try_lock
+from pipeline.local.store.locks import is_held
 from pipeline.local.store.store import remove
 
 RUN_LABEL: Final = "retraining.run"  # the folder of the run that a container belongs to
 USER_LABEL: Final = "retraining.user"  # who started it
 _LINKS: Final = "retraining-job-"  # links to base directories, in the folder of temporary files
 _LOOK_AGAIN_SECONDS: Final = 0.3
-_KILLED: Final = 137  # exit code of a container that SIGKILL has ended
 _import_lock = threading.Lock()
 
 
@@ -59,127 +59,139 @@ class DockerLauncher:
             return JobOutcome("Failed", f"there is no image {image}: {container_runtime.BUILD}")
         local_mode = _local_mode()
         if job.stop.requested:  # while the SDK was imported
-            return JobOutcome("Stopped", "stopped on request")
-        job.log_path.parent.mkdir(parents=True, exist_ok=True)
+            return STOPPED_ON_REQUEST
         hosts = hosts_of(job)
-        names = container_names(job, hosts)
-        starts = {host: log_size(host.log_path) for host in hosts}
+        names = {host: f"{job.name}-{host.name}" if n else job.name for n, host in enumerate(hosts)}
+        try:
+            return self._run(job, names, local_mode)
+        except ContainerRuntimeError as error:
+            raise LaunchFault("SageMaker.JOB_INTERNAL_ERROR", str(error)) from error
+        finally:
+            for name in reversed(names.values()):  # the first one's goes with the network of all
+                with suppress(ContainerRuntimeError):  # an engine that has died says so in the next call
+                    container_runtime.remove(name)
+            for host in hosts[1:]:
+                remove(host.base_dir)
+
+    def _run(self, job: Job, names: Mapping[Host, str], local_mode: ModuleType) -> JobOutcome:
+        hosts = tuple(names)
+        done = threading.Event()
+        faults: list[Exception] = []
+
+        def work() -> None:
+            try:
+                local_mode.run_job(job.step_type, job.name, local_request(job, base), settings)
+            except Exception as error:  # the SDK raises RuntimeError for a bad exit, and others for faults of its own
+                faults.append(error)
+            finally:
+                done.set()
+
+        def send(ending: Collection[Host], number: signal.Signals) -> None:
+            with suppress(ContainerRuntimeError):  # an engine that has died says so to the next who asks
+                for host in ending:
+                    while not container_runtime.kill(names[host], number) and not done.wait(_LOOK_AGAIN_SECONDS):
+                        pass
+
         with _short_path(job.base_dir) as base:
             settings = local_mode.ContainerSettings(
                 names=tuple(names.values()),
                 base_dir=base,
                 output_dirs=tuple(host.base_dir / "output" for host in hosts),
-                labels=_labels(job),
+                labels={RUN_LABEL: str(_run_folder(job.base_dir)), USER_LABEL: str(os.getuid())},
                 **self._identity(),
-                isolated=is_isolated(job.request),
+                isolated=_is_isolated(job.request),
                 peers=job.step_type == "Training" and len(hosts) > 1,
             )
-            request = local_request(job, base)
-            try:
-                end = self._run(job, names, lambda: local_mode.run_job(job.step_type, job.name, request, settings))
-                states = {host: container_runtime.container_state(name) for host, name in names.items()}
-                said = local_mode.compose_said(settings)
-            except ContainerRuntimeError as error:
-                raise LaunchFault("SageMaker.JOB_INTERNAL_ERROR", str(error)) from error
-            finally:
-                for name in reversed(names.values()):  # the first one's goes with the network of all
-                    with suppress(ContainerRuntimeError):  # one that has died says so in the next call
-                        container_runtime.remove(name)
-        if end.cause == "stopped":
-            return JobOutcome("Stopped", "stopped on request")
-        if end.cause == "timeout":
-            return JobOutcome("Failed", f"stopped after its MaxRuntimeInSeconds of {job.timeout_seconds:g}")
-        culprit = end.failed or next((h for h, s in states.items() if s is None or s.exit_code), hosts[0])
-        state = states[culprit]
-        if state is None:
-            raise LaunchFault("SageMaker.JOB_INTERNAL_ERROR", f"no container was started: {said or end.fault}")
-        outcome = _outcome(job, culprit, state, end.fault, starts[culprit])
-        for host in hosts[1:]:
-            remove(host.base_dir)
-        if outcome.status == "Completed":
+            threads = [threading.Thread(target=work, name=job.step.name, daemon=True)]
+            for host, name in names.items():
+                threads += [threading.Thread(target=_follow, args=(name, host.log_path, done), daemon=True)]
+            for thread in threads:
+                thread.start()
+            waits = {host: partial(_exit_code, name, done) for host, name in names.items()}
+            end = wait_for_hosts(job, waits, send, self.grace_seconds)
+            for thread in threads:
+                thread.join()
+            states = [container_runtime.container_state(name) for name in names.values()]
+            said = local_mode.compose_said(settings)
+        fault = faults[0] if faults else None
+        if end.cause is None and end.failed is None and None in states:
+            raise LaunchFault("SageMaker.JOB_INTERNAL_ERROR", f"no container was started: {said or fault}")
+        state = states[hosts.index(end.failed)] if end.failed else None
+        guess = "the container ran out of memory: give the engine more" if state and state.out_of_memory else None
+        if outcome := bad_end(job, hosts, end, guess):
             return outcome
-        show_log(culprit, hosts[0])
-        return JobOutcome(outcome.status, with_host_name(culprit, hosts, outcome.message or ""))
+        if fault:
+            return JobOutcome("Failed", f"its results could not be taken over: {fault}")
+        return JobOutcome("Completed", written_message(job.step_type, job.base_dir))
 
     def _identity(self) -> dict[str, Any]:
         if self._rootless:  # the container's root is the caller, and its other users are not mapped
             return {"user": "0:0", "environment": (f"{RUN_AS}=",)}
         return {"user": None if os.geteuid() == 0 else f"{os.geteuid()}:{os.getegid()}"}
 
-    def _run(self, job: Job, names: Mapping[Host, str], work: Callable[[], None]) -> HostsResult:
-        """Does the work; a stop, the time limit and the first host that fails end all containers."""
-        wake, ended = threading.Event(), threading.Event()
-        causes: list[str] = []
-        failed: list[tuple[Host, int]] = []
 
-        def watch() -> None:
-            wake.wait(job.timeout_seconds)
-            if ended.is_set():
-                return
-            if failed:  # other hosts that failed by themselves are noticed in this time
-                ended.wait(_LOOK_AGAIN_SECONDS)
-            causes.append("stopped" if job.stop.requested else "failed" if failed else "timeout")
-            while not ended.is_set():  # it may not have been started yet
-                with suppress(ContainerRuntimeError):
-                    container_runtime.stop(tuple(names.values()), self.grace_seconds)
-                ended.wait(_LOOK_AGAIN_SECONDS)
-
-        def follow(host: Host) -> None:
-            last = False
-            while not container_runtime.copy_log(names[host], host.log_path) and not last:
-                last = ended.wait(_LOOK_AGAIN_SECONDS)  # once more after the end, for a container that was very quick
-
-        def notice(host: Host) -> None:
-            with suppress(ContainerRuntimeError):  # one that has died says so to the next who asks
-                while (code := container_runtime.wait_for(names[host])) is None and not ended.is_set():
-                    ended.wait(_LOOK_AGAIN_SECONDS)
-                if code and not causes:
-                    failed.append((host, code))
-                    wake.set()
-
-        job.stop.subscribe(wake.set)
-        threads = [threading.Thread(target=watch, name=job.step_name, daemon=True)]
-        for host in names:
-            threads += [threading.Thread(target=follow, args=(host,), name=f"log of {host.name}", daemon=True)]
-            if len(names) > 1:
-                threads += [threading.Thread(target=notice, args=(host,), name=f"end of {host.name}", daemon=True)]
-        for thread in threads:
-            thread.start()
-        fault: Exception | None = None
-        try:
-            work()
-        except Exception as error:  # the SDK raises RuntimeError for a bad exit, and others for faults of its own
-            fault = error
-        ended.set()
-        wake.set()
-        for thread in threads:
-            thread.join()
-        killed = (host for host, code in failed if code == _KILLED)  # before those that only noticed it
-        culprit = next(killed, failed[0][0] if failed else None)
-        return HostsResult(next(iter(causes), None), culprit, fault)
+def _exit_code(name: str, done: threading.Event) -> int | None:
+    """Waits for a container; its exit code, negative for a signal. None where there is none when the SDK is done."""
+    with suppress(ContainerRuntimeError):  # an engine that has died says so to the next who asks
+        while (code := container_runtime.wait_for(name)) is None and not done.wait(_LOOK_AGAIN_SECONDS):
+            pass
+        if code is None and (state := container_runtime.container_state(name)):
+            code = state.exit_code  # of one that was very quick, or could not be started
+        return 128 - code if code and code > 128 else code
+    return None
 
 
-def _outcome(
-    job: Job, host: Host, state: container_runtime.ContainerState, fault: Exception | None, start: int
-) -> JobOutcome:
-    message = written_message(job.step_type, host.base_dir)
-    if state.exit_code == 0 and fault is None:
-        return JobOutcome("Completed", message)
-    if state.exit_code == 0:
-        return JobOutcome("Failed", f"its results could not be taken over: {fault}")
-    if message is None and state.out_of_memory:
-        message = "the container ran out of memory: give the engine more"
-    code = 128 - state.exit_code if state.exit_code > 128 else state.exit_code
-    return JobOutcome("Failed", message or exit_reason(code, last_lines(host.log_path, 1, start)))
+def _follow(name: str, log: Path, done: threading.Event) -> None:
+    last = False
+    while not container_runtime.copy_log(name, log) and not last:
+        last = done.wait(_LOOK_AGAIN_SECONDS)  # once more after the end, for a container that was very quick
 
 
-def container_names(job: Job, hosts: tuple[Host, ...]) -> dict[Host, str]:
-    """The first host's container has the job's name."""
-    return {host: job.name if host is hosts[0] else f"{job.name}-{host.name}" for host in hosts}
+def local_request(job: Job, base: Path) -> dict[str, Any]:
+    """The request as local mode takes it: inputs and outputs below `base` instead of in S3, and this machine."""
+
+    def placed(folder: str) -> str:
+        return f"file://{base}/{folder}"
+
+    request = {name: value for name, value in job.request.items() if name not in ("NetworkConfig", "StoppingCondition")}
+    kind = job.step_type.upper()
+    names = {f"{kind}_JOB_NAME": job.name, f"{kind}_JOB_ARN": job.arn}
+    request["Environment"] = {**names, **(request.get("Environment") or {})}
+    cluster = {"InstanceType": "local", "InstanceCount": host_count(job.request)}
+    if job.step_type == "Training":
+        request["ResourceConfig"] = cluster
+        request["OutputDataConfig"] = {"S3OutputPath": ""}  # the archives are made by the runner
+        kinds = {"S3DataType": "S3Prefix", "S3DataDistributionType": "FullyReplicated"}
+        request["InputDataConfig"] = [
+            {"ChannelName": item.name, "DataSource": {"S3DataSource": {**kinds, "S3Uri": placed(item.folder)}}}
+            for item in job.inputs
+        ]
+        return request
+    request["ProcessingResources"] = {"ClusterConfig": cluster}
+    request["ProcessingInputs"] = [
+        {**entry, "S3Input": {**entry["S3Input"], "S3Uri": placed(item.folder)}}
+        for entry, item in zip(request.get("ProcessingInputs", []), job.inputs, strict=True)
+    ]
+    # Local mode refuses Continuous. The folder is this machine's: the runner has what a failed job wrote.
+    request["ProcessingOutputConfig"] = {
+        "Outputs": [
+            {
+                "OutputName": item.name,
+                "S3Output": {
+                    "S3Uri": placed(item.folder),
+                    "LocalPath": f"{DEFAULT_BASE_DIR}/{item.folder}",
+                    "S3UploadMode": "EndOfJob",
+                },
+            }
+            for item in job.outputs
+        ]
+    }
+    return request
 
 
-def _labels(job: Job) -> dict[str, str]:
-    return {RUN_LABEL: str(_run_folder(job.base_dir)), USER_LABEL: str(os.getuid())}
+def _is_isolated(request: Mapping[str, Any]) -> bool:
+    processing = (request.get("NetworkConfig") or {}).get("EnableNetworkIsolation")
+    return bool(processing or request.get("EnableNetworkIsolation"))
 
 
 def _run_folder(base_dir: Path) -> Path:
@@ -209,20 +221,10 @@ def remove_orphans() -> None:
     """Remove this user's containers, networks and links whose run is no longer alive."""
     found = container_runtime.labelled(USER_LABEL, str(os.getuid()), RUN_LABEL)
     for name, folder in reversed(found):  # the first of a job's containers, whose name is the shortest, has the network
-        if not _alive(Path(folder)):
+        if not is_held(Path(folder, "lock")):
             container_runtime.remove(name)
     for link in Path(tempfile.gettempdir()).glob(f"{_LINKS}*/base"):
         with suppress(OSError):
-            if link.is_symlink() and not _alive(_run_folder(link.readlink())):
+            if link.is_symlink() and not is_held(_run_folder(link.readlink()) / "lock"):
                 link.unlink()
                 link.parent.rmdir()
-
-
-def _alive(run_folder: Path) -> bool:
-    lock = run_folder / "lock"
-    if not lock.exists():
-        return False
-    descriptor = try_lock(lock)
-    if descriptor is not None:
-        os.close(descriptor)
-    return descriptor is None

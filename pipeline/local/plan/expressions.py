@@ -1,16 +1,23 @@
-"""Values of a definition that are known only at run time: `Get`, `Std:Join` and `Std:JsonGet`.
+"""Values of a definition that are known only at run time: `Get`, `Std:Join`, `Std:JsonGet`, and conditions on them.
 
 The forms are those of the pipeline definition schema, version 2020-12-01.
 """
 
 from __future__ import annotations
 
+import operator
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipeline.definition.service_rules.values import expressions, function_of
+from pipeline.local.plan.describe_responses import execution_arn, pipeline_arn, timestamp
+from pipeline.local.store.store import Store, join_uri
+
 if TYPE_CHECKING:
-    from pipeline.local.plan.scope import RunScope
+    from pipeline.local.plan.plan import Plan
+    from pipeline.local.store.run_record import RunResult
 
 Value = str | int | float | bool
 
@@ -19,30 +26,64 @@ _PATH_PART = re.compile(r"""\.?([^.\[\]]+)|\[(\d+)\]|\['([^']*)'\]|\["([^"]*)"\]
 _NAME_MEMBERS = ("OutputName", "InputName", "ChannelName", "Name")
 
 
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "Equals": operator.eq,
+    "GreaterThan": operator.gt,
+    "GreaterThanOrEqualTo": operator.ge,
+    "LessThan": operator.lt,
+    "LessThanOrEqualTo": operator.le,
+}
+
+
 class ExpressionError(Exception):
     """An expression that has no value; the message is the reason the step fails with."""
 
 
-def function_of(value: object) -> str | None:
-    """`Get`, `Std:Join` or `Std:JsonGet` if `value` is such an expression, else None."""
-    if isinstance(value, dict) and len(value) == 1:
-        name = next(iter(value))
-        if name in {"Get", "Std:Join", "Std:JsonGet"}:
-            return str(name)
-    return None
-
-
 def references(value: object) -> Iterator[str]:
     """Every path that a `Get` in `value` names, at any depth."""
-    if isinstance(value, dict):
-        if function_of(value) == "Get":
-            yield str(value["Get"])
-        else:
-            for item in value.values():
-                yield from references(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from references(item)
+    return (str(expression["Get"]) for _, expression in expressions(value) if "Get" in expression)
+
+
+class RunScope:
+    """What expressions name: parameters of a plan, variables of a run, and properties of its steps that have ended."""
+
+    def __init__(self, plan: Plan, store: Store, run: Callable[[], RunResult], job_name: str = "") -> None:
+        self._plan, self._store, self._run, self._job_name = plan, store, run, job_name
+
+    @property
+    def parameters(self) -> Mapping[str, Value]:
+        return self._plan.parameters
+
+    def execution(self, name: str) -> str | None:
+        """The execution variable `name`, or None if there is no such one."""
+        run = self._run()
+        variables = {
+            "PipelineName": run.pipeline_name,
+            "PipelineArn": pipeline_arn(run.pipeline_name),
+            "PipelineExecutionId": run.execution_id,
+            "PipelineExecutionArn": execution_arn(run.pipeline_name, run.execution_id),
+            "StartDateTime": timestamp(run.started_at),
+            "CurrentDateTime": timestamp(time.time()),
+            "TrainingJobName": self._job_name or None,
+            "ProcessingJobName": self._job_name or None,
+        }
+        return variables.get(name)
+
+    def properties(self, step: str) -> Mapping[str, Any]:
+        """The Describe-shaped response of a step that has ended."""
+        return self._run().step(step).properties
+
+    def property_file(self, step: str, name: str) -> str:
+        """The S3 location of a property file of a step that has ended."""
+        output_name, path = self._plan.step(step).property_files[name]
+        for output in self.properties(step).get("ProcessingOutputConfig", {}).get("Outputs", []):
+            if output["OutputName"] == output_name:
+                return join_uri(output["S3Output"]["S3Uri"], path)
+        raise ExpressionError(f'property file "{name}" is in output "{output_name}", which is not one of step {step}')
+
+    def read_json(self, uri: str) -> object:
+        """The JSON document at an S3 location; raises FileNotFoundError or ValueError."""
+        return self._store.read_json(uri)
 
 
 def evaluate(value: object, scope: RunScope) -> Any:  # noqa: ANN401 (any JSON value comes in and goes out)
@@ -152,3 +193,40 @@ def _json_location(json_get: Mapping[str, Any], scope: RunScope) -> tuple[str, s
     _, step, _, name = str(path).split(".", 3)
     uri = scope.property_file(step, name)
     return uri, f"{uri.rsplit('/', 1)[-1]} of step {step}"
+
+
+def all_hold(conditions: Sequence[Mapping[str, Any]], scope: RunScope) -> bool:
+    """Whether every condition of the list holds; raises ExpressionError where one cannot be evaluated."""
+    return all(holds(condition, scope) for condition in conditions)
+
+
+def holds(condition: Mapping[str, Any], scope: RunScope) -> bool:
+    """Whether one condition holds; raises ExpressionError where it cannot be evaluated."""
+    kind = condition["Type"]
+    if kind == "Not":
+        return not holds(condition["Condition"], scope)
+    if kind == "Or":
+        return any(holds(alternative, scope) for alternative in condition["Conditions"])
+    if kind == "In":
+        query = evaluate(condition["QueryValue"], scope)
+        values = [evaluate(value, scope) for value in condition["Values"]]
+        return any(_family(value) == _family(query) and value == query for value in values)
+    return _compare(kind, evaluate(condition["LeftValue"], scope), evaluate(condition["RightValue"], scope))
+
+
+def _compare(kind: str, left: object, right: object) -> bool:
+    if _family(left) != _family(right):
+        raise ExpressionError(
+            f"{kind} cannot compare {left!r} ({_family(left)}) with {right!r} ({_family(right)}): make both of one type"
+        )
+    if kind != "Equals" and _family(left) == "boolean":
+        raise ExpressionError(f"{kind} cannot order the booleans {left!r} and {right!r}; use Equals")
+    return _COMPARISONS[kind](left, right)
+
+
+def _family(value: object) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    return "string" if isinstance(value, str) else type(value).__name__

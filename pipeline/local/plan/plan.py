@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.definition.service_rules import check_definition
 from pipeline.local.plan.expressions import Value, references
-from pipeline.local.plan.parameters import PlanError, bind_constants, bind_parameters, declared_parameters
+from pipeline.local.plan.parameters import PlanError, bind_constants, bind_parameters
 
 JOB_TYPES = ("Processing", "Training")
 STEP_TYPES = (*JOB_TYPES, "Condition", "Fail", "RegisterModel")
@@ -28,15 +28,6 @@ class RetryPolicy:
     backoff_rate: float
     max_attempts: int | None  # retries after the first attempt
     expire_after_minutes: float | None
-
-
-@dataclass(frozen=True)
-class PropertyFile:
-    """A JSON file of a processing output that expressions read."""
-
-    name: str
-    output_name: str
-    path: str
 
 
 @dataclass(frozen=True)
@@ -56,7 +47,7 @@ class Step:
     arguments: dict[str, Any]
     depends_on: tuple[str, ...]  # explicit and by data, each once, without the branch's condition
     branch: Branch | None
-    property_files: tuple[PropertyFile, ...]
+    property_files: Mapping[str, tuple[str, str]]  # output and path of each JSON file that expressions read
     retry_policies: tuple[RetryPolicy, ...]
 
     @property
@@ -95,7 +86,7 @@ def load_plan(
     `name` is the pipeline's name, which a definition does not hold; the execution variable PipelineName shows it.
     """
     bound = bind_constants(definition, constants)
-    values = bind_parameters(declared_parameters(bound), parameters)
+    values = bind_parameters(bound, parameters)
     # With the constants unbound: those of a local run are no ARNs and no images.
     if found := check_definition(definition, values):
         raise PlanError("\n".join(["SageMaker would refuse this pipeline:", *map(str, found)]))
@@ -134,10 +125,9 @@ def _step(entry: dict[str, Any], branch: Branch | None) -> Step:
         arguments=arguments,
         depends_on=tuple(dict.fromkeys([*explicit, *by_data])),
         branch=branch,
-        property_files=tuple(
-            PropertyFile(item["PropertyFileName"], item["OutputName"], item["FilePath"])
-            for item in entry.get("PropertyFiles", [])
-        ),
+        property_files={
+            item["PropertyFileName"]: (item["OutputName"], item["FilePath"]) for item in entry.get("PropertyFiles", [])
+        },
         retry_policies=tuple(map(_retry_policy, entry.get("RetryPolicies", []))),
     )
 

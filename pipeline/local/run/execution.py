@@ -5,22 +5,21 @@ from __future__ import annotations
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
+from functools import partial
 from queue import SimpleQueue
 
 from pipeline.contract.names import FAIL_MESSAGE_CHARACTERS
 from pipeline.contract.reasons import shorten
-from pipeline.local.launch.exit_reason import last_lines
-from pipeline.local.plan.conditions import all_hold
+from pipeline.local.launch.hosts import last_lines
+from pipeline.local.launch.job import Job, new_job
 from pipeline.local.plan.describe_responses import execution_arn
-from pipeline.local.plan.expressions import ExpressionError, evaluate
-from pipeline.local.plan.plan import JOB_TYPES, STEP_TYPES, Plan, Step
-from pipeline.local.plan.scope import RunScope
-from pipeline.local.run.job_step import JobContext, JobResult, JobRun, new_job_name
+from pipeline.local.plan.expressions import ExpressionError, RunScope, all_hold, evaluate
+from pipeline.local.plan.plan import JOB_TYPES, Plan, Step
+from pipeline.local.run.job_step import JobContext, new_job_name, run_job
 from pipeline.local.run.progress import Listener
-from pipeline.local.run.staging import StagingError
 from pipeline.local.store.registry import LocalRegistry, RegistryError
 from pipeline.local.store.run_record import (
     EXECUTING,
@@ -39,90 +38,48 @@ from pipeline.local.store.store_errors import StoreError, explain
 _LOG_LINES = 20
 
 
-@dataclass(frozen=True)
-class JobFinished:
-    """A job has ended."""
-
-    step: str
-    result: JobResult
-
-
-@dataclass(frozen=True)
-class JobRetryScheduled:
-    """A job could not be started, and will be retried."""
-
-    step: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class StopRequested:
-    """A request to stop the run."""
-
-
-Event = JobFinished | JobRetryScheduled | StopRequested
-
-
 class Execution:
-    """One run in progress. All state is changed by the thread that calls `run`; job threads only send events."""
+    """One run in progress. All state is changed by the thread that calls `run`; others send it what to do."""
 
     def __init__(
-        self,
-        plan: Plan,
-        context: JobContext,
-        record: RunResult,
-        events: SimpleQueue[Event],
-        listener: Listener,
-        max_parallel: int,
+        self, plan: Plan, context: JobContext, record: RunResult, listener: Listener, max_parallel: int
     ) -> None:
         self._plan, self._context, self._listener = plan, context, listener
         self._max_parallel = max_parallel
         self._run = record
-        self._jobs: dict[str, JobRun] = {}
+        self._jobs: dict[str, tuple[Job, threading.Thread]] = {}
         self._end_status: str | None = None  # set when nothing new may start
-        self._events = events
+        self._events: SimpleQueue[Callable[[], None]] = SimpleQueue()
+
+    def stop(self) -> None:
+        """Asks for the end of the run, from any thread or signal handler."""
+        self._events.put(partial(self._end, STOPPED))
 
     def run(self) -> RunResult:
         """Runs to the end."""
         try:
-            self._listener.run_started(self._run)
+            self._listener(self._run, None)
             self._start_ready()
             while self._jobs:
-                self._handle(self._events.get())
+                self._events.get()()
                 self._start_ready()
         except BaseException:
-            self._abandon()
+            self._stop_jobs()
+            for _, thread in self._jobs.values():
+                thread.join()
             raise
         self._skip_left_out()
         self._run = replace(self._run, status=self._end_status or SUCCEEDED, ended_at=time.time())
         self._save()
-        self._listener.run_ended(self._run)
+        self._listener(self._run, None)
         return self._run
 
-    def _handle(self, event: Event) -> None:
-        if isinstance(event, StopRequested):
-            self._end(STOPPED)
-            return
-        if isinstance(event, JobRetryScheduled):
-            self._change(replace(self._run.step(event.step), reason=event.reason))
-            return
-        del self._jobs[event.step]
-        result = event.result
+    def _job_ended(self, result: StepResult) -> None:
+        job, _ = self._jobs.pop(result.name)
         if result.status == STOPPED and self._end_status == FAILED and self._run.failure is not None:
             result = replace(result, reason=f"stopped because step {self._run.failure.step} failed")
-        before, log = self._run.step(event.step), self._log(event.step)
-        self._finish(
-            replace(
-                before,
-                status=result.status,
-                reason=result.reason,
-                cached=result.cached,
-                attempts=result.attempts,
-                log_path=log.relative_to(self._context.store.root).as_posix() if log.is_file() else None,
-                outputs=result.outputs,
-                properties=result.properties or {},
-            )
-        )
+        log = job.log_path.relative_to(self._context.store.root).as_posix() if job.log_path.is_file() else None
+        self._finish(replace(result, log_path=log))
 
     def _start_ready(self) -> None:
         """Starts what can start; a step that ends at once can make others ready, so it looks again until none is.
@@ -166,43 +123,37 @@ class Execution:
                 self._start_job(step, started)
             else:
                 self._finish(self._run_inline(step, started))
-        except (ExpressionError, RegistryError, StagingError, StoreError) as error:
+        except (ExpressionError, RegistryError, StoreError) as error:
             self._finish(replace(started, status=FAILED, reason=str(error)))
         except OSError as error:
             self._finish(replace(started, status=FAILED, reason=explain(error)))
 
     def _start_job(self, step: Step, started: StepResult) -> None:
         name = new_job_name(self._run.execution_id, step.name)
-        request = evaluate(step.arguments, self._scope(name))
-        try:
-            job = JobRun(
-                self._context,
-                step,
-                request,
-                name,
-                lambda why: self._events.put(JobRetryScheduled(step.name, shorten(why))),
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ExpressionError(f"the request is not one of a {step.type} job: {error!r}") from error
-        self._change(replace(started, job_name=name))
-        threading.Thread(target=self._work, args=(step.name, job), name=step.name, daemon=True).start()
-        self._jobs[step.name] = job
+        folder = self._context.store.step_folder(self._run.execution_id, step.name)
+        job = new_job(step, name, evaluate(step.arguments, self._scope(name)), folder)
+        started = replace(started, job_name=name)
+        self._change(started)
+        thread = threading.Thread(target=self._work, args=(job, started), name=step.name, daemon=True)
+        thread.start()
+        self._jobs[step.name] = job, thread
 
-    def _work(self, name: str, job: JobRun) -> None:
-        """The body of a job's thread; always sends JobFinished."""
+    def _work(self, job: Job, started: StepResult) -> None:
+        """The body of a job's thread; always sends the job's end."""
+
+        def on_retry(why: str) -> None:
+            self._events.put(partial(self._change, replace(started, reason=shorten(why))))
+
         try:
-            result = job.run()
+            result = run_job(self._context, job, started, on_retry)
         except Exception as error:
             with suppress(OSError):  # the disk may be full
-                log = self._log(name)
-                log.parent.mkdir(parents=True, exist_ok=True)
-                with log.open("a") as text:
+                job.log_path.parent.mkdir(parents=True, exist_ok=True)
+                with job.log_path.open("a") as text:
                     traceback.print_exc(file=text)
-            result = JobResult(FAILED, f"the local runner failed: {type(error).__name__}: {error}")
-        self._events.put(JobFinished(name, result))
-
-    def _log(self, step: str) -> Path:
-        return self._context.store.step_folder(self._run.execution_id, step) / "logs" / "job.log"
+            reason = f"the local runner failed: {type(error).__name__}: {error}"
+            result = replace(started, status=FAILED, reason=reason)
+        self._events.put(partial(self._job_ended, result))
 
     def _run_inline(self, step: Step, started: StepResult) -> StepResult:
         """A Condition, Fail or RegisterModel step; returns its end."""
@@ -214,11 +165,9 @@ class Execution:
         if step.type == "Fail":
             reason = str(request.get("ErrorMessage") or "the pipeline's Fail step was reached")
             return replace(started, status=FAILED, reason=shorten(reason, FAIL_MESSAGE_CHARACTERS))
-        if step.type == "RegisterModel":
-            arn = execution_arn(self._run.pipeline_name, self._run.execution_id)
-            package = LocalRegistry(self._context.store).register(request, f"{arn}/step/{step.name}")
-            return replace(started, status=SUCCEEDED, properties=package)
-        raise ExpressionError(f"type {step.type} is none of {', '.join(STEP_TYPES)}")
+        arn = execution_arn(self._run.pipeline_name, self._run.execution_id)
+        package = LocalRegistry(self._context.store).register(request, f"{arn}/step/{step.name}")
+        return replace(started, status=SUCCEEDED, properties=package)
 
     def _scope(self, job_name: str = "") -> RunScope:
         return RunScope(self._plan, self._context.store, lambda: self._run, job_name)
@@ -240,22 +189,14 @@ class Execution:
         self._end_status = self._end_status or status
         self._stop_jobs()
 
-    def _abandon(self) -> None:
-        """Stops the jobs when the runner itself fails, and waits for them."""
-        self._stop_jobs()
-        while self._jobs:
-            event = self._events.get()
-            if isinstance(event, JobFinished):
-                del self._jobs[event.step]
-
     def _stop_jobs(self) -> None:
-        for job in self._jobs.values():
+        for job, _ in self._jobs.values():
             job.stop.request()
 
     def _change(self, result: StepResult) -> None:
         self._run = self._run.with_step(result)
         self._save()
-        self._listener.step_changed(self._run, result)
+        self._listener(self._run, result)
 
     def _save(self) -> None:
         save_run(self._context.store, self._run)

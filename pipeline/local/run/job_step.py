@@ -6,19 +6,26 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.contract.names import DEFAULT_BASE_DIR
 from pipeline.contract.reasons import shorten
-from pipeline.local.launch.job import Job, JobOutcome, Launcher, LaunchFault, StopSignal
-from pipeline.local.plan.describe_responses import describe_job, job_arn
-from pipeline.local.plan.plan import RetryPolicy, Step
-from pipeline.local.run.cache import Cache, cache_key
-from pipeline.local.run.staging import Produced, StagingError, find_inputs, inputs_of, outputs_of, produced, stage
-from pipeline.local.store.digests import DigestMemory
-from pipeline.local.store.run_record import FAILED, STOPPED, SUCCEEDED
-from pipeline.local.store.store import Store, StoredObject, join_uri, remove
+from pipeline.local.launch.job import (
+    MODEL_ARCHIVE,
+    STOPPED_ON_REQUEST,
+    Job,
+    JobOutcome,
+    Launcher,
+    LaunchFault,
+    StopSignal,
+)
+from pipeline.local.plan.describe_responses import timestamp
+from pipeline.local.plan.plan import RetryPolicy
+from pipeline.local.run.cache import Cache, CacheEntry, cache_key
+from pipeline.local.run.staging import Found, find_inputs, produced, stage, store_outputs
+from pipeline.local.store.run_record import FAILED, STOPPED, SUCCEEDED, StepResult
+from pipeline.local.store.store import Store, join_uri, remove
 from pipeline.local.store.store_errors import StoreError, explain
 
 
@@ -26,25 +33,11 @@ from pipeline.local.store.store_errors import StoreError, explain
 class JobContext:
     """What all job steps of a run share."""
 
-    execution_id: str
     store: Store
     launcher: Launcher
-    digests: DigestMemory
     use_cache: bool
     code: str
     day: str
-
-
-@dataclass(frozen=True)
-class JobResult:
-    """The result of a job step."""
-
-    status: str
-    reason: str | None = None
-    cached: bool = False
-    attempts: int = 0
-    outputs: tuple[str, ...] = ()
-    properties: dict[str, Any] | None = None
 
 
 def new_job_name(execution_id: str, step: str) -> str:
@@ -52,126 +45,80 @@ def new_job_name(execution_id: str, step: str) -> str:
     return f"pipelines-{execution_id}-{step[:32]}-{os.urandom(5).hex()}"
 
 
-class JobRun:
-    """One job step; the runner calls `run` in a thread."""
+def run_job(context: JobContext, job: Job, started: StepResult, on_retry: Callable[[str], None]) -> StepResult:
+    """Runs a step to its end; a job's failure is a result, not an exception.
 
-    def __init__(
-        self, context: JobContext, step: Step, request: dict[str, Any], job_name: str, on_retry: Callable[[str], None]
-    ) -> None:
-        """`on_retry` is called with the reason and the delay of a retry."""
-        self._context, self._step, self._request, self._job_name = context, step, request, job_name
-        self._on_retry = on_retry
-        self._inputs = inputs_of(request)
-        self._outputs = outputs_of(step.type, request, job_name)
-        self._folder = context.store.step_folder(context.execution_id, step.name)
-        self._cache = Cache(context.store)
-        self.stop = StopSignal()
+    `on_retry` is called with the reason and the delay of a retry.
+    """
+    store, cache = context.store, Cache(context.store)
+    try:
+        found = find_inputs(store, job)
+        key = cache_key(job, found, code=context.code, day=context.day)
+        if context.use_cache and (entry := cache.find(key)):
+            try:
+                outputs = store_outputs(store, job, entry.files, store.copy)
+            except FileNotFoundError:
+                pass  # pruned at this moment
+            else:
+                return _succeeded(job, replace(started, cached=True, outputs=outputs), entry.message)
+        return _launched(context, job, started, found, key, on_retry)
+    except StoreError as error:
+        return replace(started, status=FAILED, reason=str(error))
+    except OSError as error:
+        return replace(started, status=FAILED, reason=explain(error, job.folder))
 
-    def run(self) -> JobResult:
-        """Runs the step to its end; a job's failure is a result, not an exception."""
-        started_at = time.time()
-        try:
-            found = find_inputs(self._context.store, self._inputs)
-            key = self._key(found)
-            if self._context.use_cache and (restored := self._restored(key, started_at)):
-                return restored
-            return self._launched(found, key, started_at)
-        except (StagingError, StoreError) as error:
-            return JobResult(FAILED, str(error))
-        except OSError as error:
-            return JobResult(FAILED, explain(error, self._folder))
 
-    def _key(self, found: dict[str, tuple[StoredObject, ...]]) -> str:
-        context = self._context
-        return cache_key(
-            step_type=self._step.type,
-            request=self._request,
-            found=found,
-            digests=context.digests,
-            code=context.code,
-            day=context.day,
-        )
+def _launched(
+    context: JobContext, job: Job, started: StepResult, found: Found, key: str, on_retry: Callable[[str], None]
+) -> StepResult:
+    store, unchanged = context.store, True
 
-    def _restored(self, key: str, started_at: float) -> JobResult | None:
-        entry = self._cache.find(key)
-        if entry is None:
-            return None
-        try:
-            written = self._cache.restore(entry, self._outputs)
-        except FileNotFoundError:
-            return None  # pruned at this moment
-        return JobResult(SUCCEEDED, None, True, 0, written, self._properties(entry.message, started_at))
+    def attempt() -> JobOutcome:
+        nonlocal unchanged
+        unchanged = stage(store, job, found)
+        return context.launcher.launch(job)
 
-    def _properties(self, message: str | None, started_at: float) -> dict[str, Any]:
-        return describe_job(
-            step_type=self._step.type,
-            request=self._request,
-            job_name=self._job_name,
-            outputs=self._outputs,
-            message=message,
-            started_at=started_at,
-        )
+    outcome, attempts = with_retries(attempt, job.step.retry_policies, job.stop, on_retry)
+    if outcome.status != "Completed":
+        continuous = tuple(output for output in job.outputs if output.continuous)
+        store_outputs(store, job, produced(job, continuous), store.move)
+        status = STOPPED if outcome.status == "Stopped" else FAILED
+        return replace(started, status=status, reason=_with_local_paths(store, job, outcome.message), attempts=attempts)
+    files = produced(job, job.outputs)
+    if unchanged:
+        Cache(store).save(key, CacheEntry(outcome.message, files))
+    outputs = store_outputs(store, job, files, store.move)
+    remove(job.base_dir)  # its outputs are in the store; a failed step's folder is kept for diagnosis
+    return _succeeded(job, replace(started, outputs=outputs, attempts=attempts), outcome.message)
 
-    def _launched(self, found: dict[str, tuple[StoredObject, ...]], key: str, started_at: float) -> JobResult:
-        base_dir = self._folder / "base"
-        unchanged = True
 
-        def attempt() -> JobOutcome:
-            nonlocal unchanged
-            store = self._context.store
-            unchanged = stage(
-                store,
-                base_dir,
-                job_name=self._job_name,
-                request=self._request,
-                found=found,
-                outputs=self._outputs,
-            )
-            return self._context.launcher.launch(self._job())
+def _succeeded(job: Job, result: StepResult, message: str | None) -> StepResult:
+    """The result with what DescribeProcessingJob or DescribeTrainingJob would say of a job that has just completed."""
+    kind, began = job.step_type, timestamp(result.started_at or 0.0)
+    described: dict[str, Any] = {
+        **job.request,
+        f"{kind}JobName": job.name,
+        f"{kind}JobArn": job.arn,
+        f"{kind}JobStatus": "Completed",
+        "CreationTime": began,
+        f"{kind}StartTime": began,
+        f"{kind}EndTime": timestamp(time.time()),
+    }
+    if kind == "Training":
+        model = next(output for output in job.outputs if output.archive == MODEL_ARCHIVE)
+        described["ModelArtifacts"] = {"S3ModelArtifacts": join_uri(model.uri, MODEL_ARCHIVE)}
+        described["SecondaryStatus"] = "Completed"
+    elif message:
+        described["ExitMessage"] = message
+    return replace(result, status=SUCCEEDED, properties=described)
 
-        outcome, attempts = with_retries(attempt, self._step.retry_policies, self.stop, self._on_retry)
-        if outcome.status != "Completed":
-            status = STOPPED if outcome.status == "Stopped" else FAILED
-            self._collect(produced(base_dir, tuple(output for output in self._outputs if output.continuous)))
-            return JobResult(status, self._with_local_paths(outcome.message), attempts=attempts)
-        files = produced(base_dir, self._outputs)
-        if unchanged:
-            self._cache.save(key, self._context.execution_id, outcome.message, files)
-        written = self._collect(files)
-        remove(base_dir)  # its outputs are in the store; a failed step's folder is kept for diagnosis
-        properties = self._properties(outcome.message, started_at)
-        return JobResult(SUCCEEDED, None, False, attempts, written, properties)
 
-    def _with_local_paths(self, message: str | None) -> str | None:
-        """The message with files of this machine in place of folders of a container."""
-        places = {item.folder: item.uri for item in self._inputs} | {item.folder: item.uri for item in self._outputs}
-        for folder, uri in sorted(places.items(), reverse=True):
-            place = str(self._context.store.origin(uri))
-            message = message and message.replace(f"{DEFAULT_BASE_DIR}/{folder}", place)
-        return message and shorten(message)
-
-    def _job(self) -> Job:
-        limit = (self._request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds")
-        return Job(
-            step_name=self._step.name,
-            step_type=self._step.type,
-            name=self._job_name,
-            arn=job_arn(self._step.type, self._job_name),
-            request=self._request,
-            base_dir=self._folder / "base",
-            log_path=self._folder / "logs" / "job.log",
-            timeout_seconds=None if limit is None else float(limit),
-            stop=self.stop,
-        )
-
-    def _collect(self, files: tuple[Produced, ...]) -> tuple[str, ...]:
-        destinations = {output.name: output.uri for output in self._outputs}
-        written = []
-        for item in files:
-            uri = join_uri(destinations[item.output], item.relative)
-            self._context.store.move(item.path, self._context.store.object_path(uri))
-            written.append(uri)
-        return tuple(written)
+def _with_local_paths(store: Store, job: Job, message: str | None) -> str | None:
+    """The message with files of this machine in place of folders of a container."""
+    places = {item.folder: item.uri for item in job.inputs} | {item.folder: item.uri for item in job.outputs}
+    for folder, uri in sorted(places.items(), reverse=True):
+        message = message and message.replace(f"{DEFAULT_BASE_DIR}/{folder}", str(store.origin(uri)))
+    return message and shorten(message)
 
 
 def with_retries(
@@ -203,7 +150,7 @@ def with_retries(
             seconds = policy.interval_seconds * policy.backoff_rate**retries
             on_retry(f"{fault.exception_type}: {fault}; retry in {seconds:g} s")
             wake.wait(seconds)
-    return JobOutcome("Stopped", "stopped on request"), attempts
+    return STOPPED_ON_REQUEST, attempts
 
 
 def _allows(policy: RetryPolicy, retries: int, seconds: float) -> bool:

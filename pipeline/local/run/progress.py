@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 from pipeline.local.store.run_record import (
@@ -31,89 +32,63 @@ _STYLES = {
 }
 
 
-class Listener:
-    """Called at each change of a run, always from the thread that runs it; this one prints nothing."""
-
-    def run_started(self, run: RunResult) -> None:
-        """The run starts, or is resumed."""
-
-    def step_changed(self, run: RunResult, step: StepResult) -> None:
-        """A step has started, ended, or been skipped."""
-
-    def run_ended(self, run: RunResult) -> None:
-        """The run has Succeeded, Failed or been Stopped."""
+# Called at each change of a run, always from the thread that runs it: with the step that has started, ended, or been
+# skipped; with None when the run itself starts, or has ended.
+Listener = Callable[[RunResult, StepResult | None], None]
 
 
-class PlainProgress(Listener):
+class PlainProgress:
     """One plain line for each change, for pipes and logs."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
 
-    def run_started(self, run: RunResult) -> None:
-        """Names the run."""
-        again = " (resumed)" if run.resumed else ""
-        self._line(f"run {run.execution_id} of {run.pipeline_name}{again}")
-
-    def step_changed(self, run: RunResult, step: StepResult) -> None:
-        """Names the step, its status (or why it is not yet started) and, at its end, its time."""
-        if step.status == EXECUTING:
-            self._line(f"{step.name}: {step.reason or 'started'}")
-        elif step.status != SKIPPED:
-            self._line(f"{step.name}: {describe(step)}")
-
-    def run_ended(self, run: RunResult) -> None:
-        """Names the run's status and time."""
-        self._line(f"run {run.execution_id} {run.status} after {_elapsed(run.started_at, run.ended_at)}")
-
-    def _line(self, text: str) -> None:
+    def __call__(self, run: RunResult, step: StepResult | None) -> None:
+        if step is None and run.ended_at is None:
+            text = f"run {run.execution_id} of {run.pipeline_name}{' (resumed)' if run.resumed else ''}"
+        elif step is None:
+            text = f"run {run.execution_id} {run.status} after {_elapsed(run.started_at, run.ended_at)}"
+        elif step.status == SKIPPED:
+            return
+        else:
+            text = f"{step.name}: {(step.reason or 'started') if step.status == EXECUTING else describe(step)}"
         self._stream.write(text + "\n")
         self._stream.flush()
 
 
-class LiveProgress(Listener):
+class LiveProgress:
     """A table of the steps that is redrawn in place; it stays on the screen when the run has ended."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
         self._live: Live | None = None
-        self._run: RunResult | None = None
 
-    def run_started(self, run: RunResult) -> None:
-        """Draws the table."""
+    def __call__(self, run: RunResult, step: StepResult | None) -> None:
         from rich.console import Console  # noqa: PLC0415
         from rich.live import Live  # noqa: PLC0415
 
-        self._run = run
-        console = Console(file=self._stream)
-        self._live = Live(get_renderable=self._table, console=console, refresh_per_second=8, transient=False)
-        self._live.start()
-
-    def step_changed(self, run: RunResult, step: StepResult) -> None:
-        """Keeps the change for the next redraw."""
-        self._run = run
-
-    def run_ended(self, run: RunResult) -> None:
-        """Draws the table for the last time."""
-        self._run = run
-        if self._live is not None:
+        self._run = run  # for the next redraw
+        if self._live is None:
+            console = Console(file=self._stream)
+            self._live = Live(get_renderable=self._table, console=console, refresh_per_second=8, transient=False)
+            self._live.start()
+        if run.ended_at is not None:
             self._live.stop()
 
     def _table(self) -> Table:
         from rich.table import Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
 
-        run = self._run
         table = Table(box=None, pad_edge=False, header_style="dim")
         table.add_column("step")
         table.add_column("status")
         table.add_column("time", justify="right")
         table.add_column("")
-        for step in run.steps if run else ():
+        for step in self._run.steps:
             untimed = step.started_at is None or step.outcome is not None
             time_taken = "" if untimed else _elapsed(step.started_at or 0.0, step.ended_at)
-            note = _note(step, run)
-            table.add_row(step.name, Text(_end(step), style=_STYLES[step.status]), time_taken, Text(note, style="dim"))
+            status = Text(_status(step), style=_STYLES[step.status])
+            table.add_row(step.name, status, time_taken, Text(_note(step, self._run), style="dim"))
         return table
 
 
@@ -125,10 +100,10 @@ def describe(step: StepResult, run: RunResult | None = None) -> str:
     note = _note(step, run)
     untimed = step.started_at is None or step.reused or step.outcome is not None
     taken = "" if untimed else f" in {_elapsed(step.started_at or 0.0, step.ended_at)}"
-    return f"{_end(step)}{taken}{f' ({note})' if note else ''}"
+    return f"{_status(step)}{taken}{f' ({note})' if note else ''}"
 
 
-def _end(step: StepResult) -> str:
+def _status(step: StepResult) -> str:
     return step.status if step.outcome is None else "true" if step.outcome else "false"
 
 
@@ -154,5 +129,5 @@ def listener_for(stream: TextIO | None = None, *, quiet: bool = False) -> Listen
     """The listener that suits the stream (default: stderr)."""
     stream = stream or sys.stderr
     if quiet:
-        return Listener()
+        return lambda *_: None
     return LiveProgress(stream) if stream.isatty() else PlainProgress(stream)

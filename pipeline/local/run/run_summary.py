@@ -14,7 +14,7 @@ from pipeline.local.local_deployment import ARTIFACT_BUCKET, MODEL_PACKAGE_GROUP
 from pipeline.local.run.model_card_page import render_card
 from pipeline.local.store.history import decide, output_uri
 from pipeline.local.store.registry import LocalRegistry
-from pipeline.local.store.run_record import SUCCEEDED, RunResult
+from pipeline.local.store.run_record import RunResult
 from pipeline.local.store.store import Store
 
 
@@ -77,27 +77,21 @@ def _reason(run: RunResult, decision: str | None, evaluation: dict[str, Any], pr
 def _monitor(monitor: dict[str, Any], run: RunResult, store: Store) -> dict[str, Any]:
     """The monitor's summary, its alarms, and its report, copied beside the run's record."""
     page = _existing(store, output_uri(run, "Predict", c.MONITOR_CHANNEL, c.MONITOR_REPORT_FILE))
-    kept = store.run_folder(run.execution_id) / c.MONITOR_REPORT_FILE
-    if page and "failure" not in monitor:
-        with suppress(OSError):  # the run has ended; the copy is optional
-            store.copy(Path(page), kept)
     return {
         "summary": monitor["summary"],
         "alarms": [alarm["what"] for alarm in monitor.get("alarms", ())],
-        "report": str(kept) if kept.is_file() else None,
+        "report": _kept(run, store, c.MONITOR_REPORT_FILE, None if "failure" in monitor else page),
     }
 
 
 def _extra(run: RunResult, store: Store, spec: Spec) -> dict[str, Any]:
     """Summaries of the workload's extra steps, by the channel that the next run's Prepare reads."""
     found = {}
-    for key in spec.seed_objects:
-        channel, _, file = key.partition("/")
+    for channel, _, file in (key.partition("/") for key in spec.seed_objects):
         for step in run.steps:
-            outputs = step.properties.get("ProcessingOutputConfig", {}).get("Outputs", ())
-            named = outputs if isinstance(outputs, dict) else {o["OutputName"]: o for o in outputs}
-            if channel in named and (content := _read(store, output_uri(run, step.name, channel, file))):
-                folder = str(store.object_path(named[channel]["S3Output"]["S3Uri"]))
+            uri = output_uri(run, step.name, channel, file)
+            if uri and (content := _read(store, uri)):
+                folder = str(store.object_path(uri.removesuffix(f"/{file}")))
                 found[channel] = {"step": step.name, "folder": folder, **content}
     return found
 
@@ -115,6 +109,15 @@ def _existing(store: Store, uri: str | None) -> str | None:
     return str(path) if path and path.is_file() else None
 
 
+def _kept(run: RunResult, store: Store, name: str, source: str | None) -> str | None:
+    """Where a page is beside the run's record; it is copied there if there is a source, which the next run replaces."""
+    target = store.run_folder(run.execution_id) / name
+    if source:
+        with suppress(OSError):  # the run has ended; the copy is optional
+            store.copy(Path(source), target)
+    return str(target) if target.is_file() else None
+
+
 def _model_package(run: RunResult, store: Store) -> dict[str, Any] | None:
     arn = run.step("Register").properties.get("ModelPackageArn")
     for package in LocalRegistry(store).packages(MODEL_PACKAGE_GROUP):
@@ -129,12 +132,12 @@ def _model_package(run: RunResult, store: Store) -> dict[str, Any] | None:
 
 def _model_card(run: RunResult, store: Store) -> str | None:
     """The card of the version that this run registered, as a page beside the run's record."""
-    registered = run.step("Register").properties
-    if run.step("Register").status != SUCCEEDED or "ModelCard" not in registered:
+    card = run.step("Register").properties.get("ModelCard")
+    if card is None:
         return None
     target = store.run_folder(run.execution_id) / c.MODEL_CARD_PAGE
     with suppress(OSError):
-        store.write(target, render_card(json.loads(registered["ModelCard"]["ModelCardContent"])).encode())
+        store.write(target, render_card(json.loads(card["ModelCardContent"])).encode())
     return str(target) if target.is_file() else None
 
 
@@ -143,9 +146,4 @@ def _report(run: RunResult, store: Store) -> str | None:
     source = _existing(store, output_uri(run, "Evaluate", c.EVALUATION_CHANNEL, c.REPORT_FILE)) or _existing(
         store, f"s3://{ARTIFACT_BUCKET}/{c.EVALUATED_CHANNEL}/{c.REPORT_FILE}"
     )
-    if source is None:
-        return None
-    target = store.run_folder(run.execution_id) / c.REPORT_FILE
-    with suppress(OSError):
-        store.copy(Path(source), target)
-    return str(target) if target.is_file() else source
+    return source and (_kept(run, store, c.REPORT_FILE, source) or source)

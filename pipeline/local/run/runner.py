@@ -11,23 +11,20 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from queue import SimpleQueue
-from types import FrameType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipeline.local.launch.job import Launcher
 from pipeline.local.plan.plan import JOB_TYPES, Plan, load_plan
 from pipeline.local.run.cache import Cache
-from pipeline.local.run.execution import Event, Execution, StopRequested
+from pipeline.local.run.execution import Execution
 from pipeline.local.run.job_step import JobContext
-from pipeline.local.run.progress import Listener
-from pipeline.local.run.recovery import RunLock, mark_killed_runs, mark_stopped
+from pipeline.local.run.progress import Listener, listener_for
+from pipeline.local.run.recovery import mark_killed_runs, mark_stopped, run_lock
 from pipeline.local.run.staging import check as check_staging
-from pipeline.local.store.digests import DigestMemory
 from pipeline.local.store.history import note_run
 from pipeline.local.store.run_record import EXECUTING, SUCCEEDED, RunError, RunResult, StepResult, load_run, save_run
 from pipeline.local.store.store import Store
@@ -48,40 +45,42 @@ def run(
 ) -> RunResult:
     """Runs a plan, or resumes the run of that execution id, and returns its result.
 
-    `code` is the digest of the code that the steps run (see `digests.code_digest`); it is part of each cache key. A
-    resumed run keeps its own parameters and constants, and the steps that had succeeded. With `use_cache` false,
-    results are not looked for in the cache, but still stored there. Called from the main thread, SIGINT,
-    SIGTERM and SIGHUP stop the run; the result then has status Stopped.
+    `code` is the digest of the code that the steps run, which is part of each cache key. A resumed run keeps its own
+    parameters and constants, and the steps that had succeeded. With `use_cache` false, results are not looked for in
+    the cache, but still stored there. Called from the main thread, SIGINT, SIGTERM and SIGHUP stop the run; the result
+    then has status Stopped.
 
     Raises PlanError for a step that cannot run here, before anything has started, RunError for a run that cannot be
     resumed, and StoreLostError where the store cannot be written to any more: the run can then be resumed.
     """
-    _check(plan, launcher)
+    for step in plan.steps:
+        if step.type in JOB_TYPES:
+            check_staging(step)
+            launcher.check(step)
     mark_killed_runs(store)
     store.sweep_temporary()
     Cache(store).prune()
-    started = new_run(plan) if resume is None else None
-    events: SimpleQueue[Event] = SimpleQueue()
-    execution_id = started.execution_id if started else load_run(store, str(resume)).execution_id
-    with RunLock(store, execution_id) as lock, stop_signals(events):
-        if started is None:
-            started = _resumed(plan, store, load_run(store, str(resume)))
+    started = new_run(plan) if resume is None else load_run(store, resume)
+    with run_lock(store, started.execution_id) as marker:
+        if resume is not None:
+            started = _resumed(plan, store, load_run(store, resume))
             plan = load_plan(plan.definition, started.constants, started.parameters, name=started.pipeline_name)
-        lock.announce()
-        save_run(store, started)
-        day = job_day(started.parameters)
-        context = JobContext(started.execution_id, store, launcher, DigestMemory(store), use_cache, code, day)
-        workers = max_parallel or os.cpu_count() or 1
-        try:
-            ended = Execution(plan, context, started, events, listener or Listener(), workers).run()
-        except OSError as error:
-            reason = explain(error, store.root)
-            with suppress(OSError, RunError):
-                mark_stopped(store, execution_id, reason)
-            raise StoreLostError(f"run {execution_id} has stopped: {reason}") from error
-        note_run(store, ended)
-        context.digests.save()
-        lock.withdraw()
+        context = JobContext(store, launcher, use_cache, code, job_day(started.parameters))
+        listener = listener or listener_for(quiet=True)
+        execution = Execution(plan, context, started, listener, max_parallel or os.cpu_count() or 1)
+        with stop_signals(execution.stop):
+            marker.touch()
+            save_run(store, started)
+            try:
+                ended = execution.run()
+            except OSError as error:
+                reason = explain(error, store.root)
+                with suppress(OSError, RunError):
+                    mark_stopped(store, started.execution_id, reason)
+                raise StoreLostError(f"run {started.execution_id} has stopped: {reason}") from error
+            note_run(store, ended)
+            with suppress(OSError):
+                marker.unlink(missing_ok=True)
     return ended
 
 
@@ -91,13 +90,6 @@ def job_day(parameters: Mapping[str, object]) -> str:
         return datetime.now(ZoneInfo(str(parameters.get("TimeZone", "UTC")))).date().isoformat()
     except (ZoneInfoNotFoundError, ValueError, OSError):  # Prepare says what is wrong with it
         return datetime.now(UTC).date().isoformat()
-
-
-def _check(plan: Plan, launcher: Launcher) -> None:
-    for step in plan.steps:
-        if step.type in JOB_TYPES:
-            check_staging(step)
-            launcher.check(step)
 
 
 def new_run(plan: Plan, execution_id: str = "") -> RunResult:
@@ -137,7 +129,7 @@ def _resumed(plan: Plan, store: Store, previous: RunResult) -> RunResult:
 
 
 @contextmanager
-def stop_signals(events: SimpleQueue[Event]) -> Iterator[None]:
+def stop_signals(stop: Callable[[], None]) -> Iterator[None]:
     """Turns SIGINT, SIGTERM and SIGHUP into requests to stop; only in the main thread.
 
     SIGHUP (the terminal is gone) counts too, unless it is ignored, as under nohup.
@@ -145,14 +137,10 @@ def stop_signals(events: SimpleQueue[Event]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        events.put(StopRequested())
-
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
-    previous = {number: signal.signal(number, ask) for number in numbers}
+    previous = {number: signal.signal(number, lambda *_: stop()) for number in numbers}
     try:
         yield
     finally:

@@ -8,47 +8,22 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.contract.names import DEFAULT_BASE_DIR, LOOPBACK_INTERFACE, PROCESSING_HOSTS_FILE, TRAINING_HOSTS_FILE
-from pipeline.local.launch.hosts import host_count, host_names
-from pipeline.local.plan.expressions import function_of
+from pipeline.contract.names import LOOPBACK_INTERFACE
+from pipeline.definition.service_rules.values import function_of
+from pipeline.local.launch.hosts import host_count, host_names, hosts_file
+from pipeline.local.launch.job import MODEL_ARCHIVE, Job, Output, below_base
+from pipeline.local.plan.expressions import ExpressionError
 from pipeline.local.plan.parameters import PlanError
 from pipeline.local.plan.plan import Step
 from pipeline.local.store.store import Store, StoredObject, join_uri, remove
+from pipeline.local.store.store_errors import StoreError
 
-OUTPUT_ARCHIVE = "output.tar.gz"
-MODEL_ARCHIVE = "model.tar.gz"
-
-
-class StagingError(Exception):
-    """An input or output that cannot be staged; the message is the reason the job fails with."""
-
-
-@dataclass(frozen=True)
-class Input:
-    """An S3 prefix and the folder of the container that receives it."""
-
-    name: str
-    uri: str
-    folder: str  # relative to the base directory
-
-
-@dataclass(frozen=True)
-class Output:
-    """A folder of the container and the S3 location that receives it when the job has succeeded.
-
-    `continuous`: it receives what a failed job has written as well.
-    """
-
-    name: str
-    folder: str  # relative to the base directory
-    uri: str
-    archive: str | None = None  # the folder is sent as one archive of this name
-    continuous: bool = False
+Found = Mapping[str, tuple[StoredObject, ...]]  # the objects behind each input, by its name
 
 
 @dataclass(frozen=True)
@@ -82,111 +57,60 @@ def check(step: Step) -> None:
 
 
 def _check_source(source: Mapping[str, Any], what: str) -> None:
-    if source.get("S3DataType", "S3Prefix") != "S3Prefix":
-        raise PlanError(f"{what} has S3DataType {source['S3DataType']}; a local run stages S3Prefix only")
-    if source.get("S3CompressionType", "None") != "None":
-        raise PlanError(f"{what} has S3CompressionType {source['S3CompressionType']}; a local run stages None only")
+    for name, staged in (("S3DataType", "S3Prefix"), ("S3CompressionType", "None")):
+        if source.get(name, staged) != staged:
+            raise PlanError(f"{what} has {name} {source[name]}; a local run stages {staged} only")
 
 
 def _check_folder(path: object, what: str) -> None:
     if function_of(path) is None:
-        if not isinstance(path, str) or not path.startswith(f"{DEFAULT_BASE_DIR}/"):
-            raise PlanError(f"{what} has LocalPath {path!r}; it must be below {DEFAULT_BASE_DIR}")
-        if ".." in path.split("/"):
-            raise PlanError(f'{what} has LocalPath {path!r}; it cannot hold ".."')
+        try:
+            below_base(str(path))
+        except ExpressionError as error:
+            raise PlanError(f"{what}: {error}") from error
 
 
-def inputs_of(request: Mapping[str, Any]) -> tuple[Input, ...]:
-    """The inputs of a resolved Processing or Training request."""
-    processing = [
-        Input(entry["InputName"], entry["S3Input"]["S3Uri"], _below_base(entry["S3Input"]["LocalPath"]))
-        for entry in request.get("ProcessingInputs", [])
-    ]
-    channels = [
-        Input(entry["ChannelName"], entry["DataSource"]["S3DataSource"]["S3Uri"], f"input/data/{entry['ChannelName']}")
-        for entry in request.get("InputDataConfig", [])
-    ]
-    return (*processing, *channels)
-
-
-def outputs_of(step_type: str, request: Mapping[str, Any], job_name: str) -> tuple[Output, ...]:
-    """The outputs of a resolved request; those of a training job are archives below S3OutputPath/<job name>/output."""
-    if step_type == "Training":
-        uri = join_uri(request["OutputDataConfig"]["S3OutputPath"], job_name, "output")
-        return (Output("model", "model", uri, MODEL_ARCHIVE), Output("output", "output/data", uri, OUTPUT_ARCHIVE))
-    return tuple(
-        Output(
-            entry["OutputName"],
-            _below_base(entry["S3Output"]["LocalPath"]),
-            entry["S3Output"]["S3Uri"],
-            continuous=entry["S3Output"].get("S3UploadMode") == "Continuous",
-        )
-        for entry in request.get("ProcessingOutputConfig", {}).get("Outputs", [])
-    )
-
-
-def _below_base(path: str) -> str:
-    if not path.startswith(f"{DEFAULT_BASE_DIR}/") or ".." in path.split("/"):
-        raise StagingError(f'LocalPath "{path}" is not below {DEFAULT_BASE_DIR}')
-    return path.removeprefix(DEFAULT_BASE_DIR).strip("/")
-
-
-def find_inputs(store: Store, inputs: tuple[Input, ...]) -> dict[str, tuple[StoredObject, ...]]:
-    """The objects behind each input; raises StagingError for an input without any, as SageMaker fails the job."""
-    found = {item.name: store.objects(item.uri) for item in inputs}
-    for item in inputs:
+def find_inputs(store: Store, job: Job) -> Found:
+    """The objects behind each input; raises StoreError for an input without any, as SageMaker fails the job."""
+    found = {item.name: store.objects(item.uri) for item in job.inputs}
+    for item in job.inputs:
         if not found[item.name]:
-            raise StagingError(
+            raise StoreError(
                 f"No S3 objects found under S3 URL {item.uri} (input {item.name}). "
                 f"Locally it is {store.object_path(item.uri)}: put the files there, or point the input elsewhere"
             )
     return found
 
 
-def stage(
-    store: Store,
-    base_dir: Path,
-    *,
-    job_name: str,
-    request: Mapping[str, Any],
-    found: Mapping[str, tuple[StoredObject, ...]],
-    outputs: tuple[Output, ...],
-) -> bool:
+def stage(store: Store, job: Job, found: Found) -> bool:
     """Makes a fresh base directory with copies of the inputs; false if an input changed in the store meanwhile."""
+    base_dir = job.base_dir
     remove(base_dir)
     if base_dir.exists():
-        raise StagingError(f"cannot empty {base_dir}, which an earlier attempt has left; remove it and resume")
-    inputs = inputs_of(request)
-    for item in inputs:
+        raise StoreError(f"cannot empty {base_dir}, which an earlier attempt has left; remove it and resume")
+    for item in job.inputs:
         for source in found[item.name]:
             target = base_dir / item.folder / source.relative
             target.parent.mkdir(parents=True, exist_ok=True)
-            _copy(source.path, target)
-    for output in outputs:
-        (base_dir / output.folder).mkdir(parents=True, exist_ok=True)
-    (base_dir / "output").mkdir(parents=True, exist_ok=True)
-    _write_config(store, base_dir, job_name, request)
-    return all(store.objects(item.uri) == found[item.name] for item in inputs)
+            try:  # copied: through a link a step could change what other steps read
+                shutil.copyfile(source.path, target)
+            except FileNotFoundError:
+                raise StoreError(f"the object {source.path} vanished while it was staged; run again") from None
+    for folder in ("output", *(output.folder for output in job.outputs)):
+        (base_dir / folder).mkdir(parents=True, exist_ok=True)
+    _write_config(store, job)
+    return all(store.objects(item.uri) == found[item.name] for item in job.inputs)
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copies the bytes: a link into the store would let a step change what other steps read."""
-    try:
-        shutil.copyfile(source, target)
-    except FileNotFoundError:
-        raise StagingError(f"the object {source} vanished while it was staged; run again") from None
-
-
-def _write_config(store: Store, base_dir: Path, job_name: str, request: Mapping[str, Any]) -> None:
+def _write_config(store: Store, job: Job) -> None:
     """The files that SageMaker itself puts into a container."""
-    training = "AlgorithmSpecification" in request
-    hosts = base_dir / (TRAINING_HOSTS_FILE if training else PROCESSING_HOSTS_FILE)
-    folder = hosts.parent
-    folder.mkdir(parents=True, exist_ok=True)
+    request = job.request
+    hosts = job.base_dir / hosts_file(request)
+    hosts.parent.mkdir(parents=True, exist_ok=True)
     names = host_names(host_count(request))
     there = {"current_host": names[0], "hosts": names, "network_interface_name": LOOPBACK_INTERFACE}
     files: dict[str, object] = {hosts.name: there}
-    if training:
+    if job.step_type == "Training":
         files["hyperparameters.json"] = request.get("HyperParameters", {})
         files["inputdataconfig.json"] = {
             entry["ChannelName"]: {
@@ -198,33 +122,43 @@ def _write_config(store: Store, base_dir: Path, job_name: str, request: Mapping[
             for entry in request.get("InputDataConfig", [])
         }
     else:
-        files["processingjobconfig.json"] = {"ProcessingJobName": job_name, **_with_local_places(store, request)}
+        local = copy.deepcopy(
+            dict(request)
+        )  # with paths of this machine for S3 locations: a job names them in messages
+        entries = [entry["S3Input"] for entry in local.get("ProcessingInputs", [])]
+        entries += [entry["S3Output"] for entry in local.get("ProcessingOutputConfig", {}).get("Outputs", [])]
+        for entry in entries:
+            entry["S3Uri"] = str(store.origin(entry["S3Uri"]))
+        files["processingjobconfig.json"] = {"ProcessingJobName": job.name, **local}
     for name, content in files.items():
-        (folder / name).write_text(json.dumps(content))
+        (hosts.parent / name).write_text(json.dumps(content))
 
 
-def _with_local_places(store: Store, request: Mapping[str, Any]) -> dict[str, Any]:
-    """The request with paths of this machine in place of S3 locations: a job names them in messages."""
-    local: dict[str, Any] = copy.deepcopy(dict(request))
-    entries = [entry["S3Input"] for entry in local.get("ProcessingInputs", [])]
-    entries += [entry["S3Output"] for entry in local.get("ProcessingOutputConfig", {}).get("Outputs", [])]
-    for entry in entries:
-        entry["S3Uri"] = str(store.origin(entry["S3Uri"]))
-    return local
-
-
-def produced(base_dir: Path, outputs: tuple[Output, ...]) -> tuple[Produced, ...]:
-    """What the job has written, sorted; an archived folder is packed first. Only regular files count."""
+def produced(job: Job, outputs: tuple[Output, ...]) -> tuple[Produced, ...]:
+    """What the job has written to these outputs, sorted; an archived folder is packed. Only regular files count."""
     files: list[Produced] = []
     for output in outputs:
-        folder = base_dir / output.folder
+        folder = job.base_dir / output.folder
         if output.archive is None:
             files.extend(Produced(output.name, relative, path) for relative, path in _regular_files(folder))
         elif output.archive == MODEL_ARCHIVE or _regular_files(folder):
-            archive = base_dir / "archives" / output.archive
+            archive = job.base_dir / "archives" / output.archive
             pack(folder, archive)
             files.append(Produced(output.name, output.archive, archive))
     return tuple(files)
+
+
+def store_outputs(
+    store: Store, job: Job, files: tuple[Produced, ...], put: Callable[[Path, Path], None]
+) -> tuple[str, ...]:
+    """Puts files where the job's outputs go, by moving or copying; returns the S3 locations."""
+    places = {output.name: output.uri for output in job.outputs}
+    written = []
+    for file in files:
+        uri = join_uri(places[file.output], file.relative)
+        put(file.path, store.object_path(uri))
+        written.append(uri)
+    return tuple(written)
 
 
 def _regular_files(folder: Path) -> list[tuple[str, Path]]:
@@ -236,7 +170,7 @@ def _regular_files(folder: Path) -> list[tuple[str, Path]]:
 def pack(folder: Path, archive: Path) -> None:
     """Packs a folder into a tar.gz of which each byte depends on the files' names and content alone."""
     archive.parent.mkdir(parents=True, exist_ok=True)
-    # Level 1: a model of a few megabytes stays on this diskand is not transferred.
+    # Level 1: a model of a few megabytes stays on this disk and is not transferred.
     with (
         archive.open("wb") as raw,
         gzip.GzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0) as packed,

@@ -25,11 +25,10 @@ from pipeline.contract.promotion import (
     update_approvals,
 )
 from pipeline.contract.retrain_policy import LAST_EVALUATED_KEY, REGISTERED_KEY, is_unregistered, registration
-from pipeline.local.store.digests import file_digest
 from pipeline.local.store.history import append, read_text
 from pipeline.local.store.locks import locked
 from pipeline.local.store.registry import LocalRegistry
-from pipeline.local.store.store import Store, remove
+from pipeline.local.store.store import Store, file_digest, remove
 from pipeline.local.store.store_errors import StoreError, shown
 
 

@@ -11,22 +11,21 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from pipeline.local.local_deployment import COPY_FOLDERS, DATA_BUCKET
-from pipeline.local.plan.parameters import texts
 from pipeline.local.store.history import keep_entries
 from pipeline.local.store.locks import try_lock
 from pipeline.local.store.registry import LocalRegistry
-from pipeline.local.store.run_record import RunResult, readable_run, record_path
+from pipeline.local.store.run_record import RunResult, recent_runs, record_path
 from pipeline.local.store.store import STALE_SECONDS, Store, remove
 from pipeline.local.store.store_errors import StoreError
 
 KEPT_RUNS: Final = 60  # two months of nightly runs
-_RUNS: Final = "runs"  # below a bucket: what belongs to one execution
+_RUNS: Final = "runs"  # of the store, and below a bucket: what belongs to one execution
 _COPY: Final = re.compile(r".+-[0-9a-f]{8}")  # as local_deployment.data_prefix names the copy of a folder
 _EXECUTION: Final = re.compile(r"/execution/([^/]+)")
 
@@ -40,16 +39,8 @@ class Removal:
     size: int = 0  # bytes
     paths: list[Path] = field(default_factory=list)
 
-    def add(self, path: Path) -> None:
-        """A file, or a folder with all that is in it."""
-        self.paths.append(path)
-        for file in _files_below(path):
-            self.files += 1
-            self.size += file.lstat().st_size
-
     @property
     def sentence(self) -> str:
-        """In words."""
         return f"{self.runs:,} runs, {self.files:,} files, {self.size / 1e6:,.1f} MB"
 
 
@@ -58,43 +49,40 @@ def clean(store: Store, *, keep: int = KEPT_RUNS, dry_run: bool = False) -> Remo
 
     Raises StoreError where the file of a version is damaged: what it refers to cannot be known.
     """
-    named = frozenset(texts(_packages(store)))
-    makers = {match[1] for text in named if (match := _EXECUTION.search(text))}
+    named = frozenset(_texts(_packages(store)))
     if not dry_run:
         keep_entries(store)
-    runs = _runs(store)
     removal = Removal()
-    kept, old = runs[:keep], [run.execution_id for run in runs[keep:]]
-    for execution_id in (*old, *_without_record(store)):
-        _clean_run(store, execution_id, named, removal, made_a_version=execution_id in makers, dry_run=dry_run)
-    if kept:
-        for copy in _unused_copies(store, kept):
-            removal.add(copy)
-            if not dry_run:
-                _discard(store, copy)
+    for path in _not_needed(store, keep, named):
+        files = _files_below(path)
+        removal.paths.append(path)
+        removal.runs += path.parent == store.root / _RUNS
+        removal.files += len(files)
+        removal.size += sum(file.lstat().st_size for file in files)
+        if not dry_run:
+            _discard(store, path)
     return removal
 
 
-def _clean_run(
-    store: Store, execution_id: str, named: frozenset[str], removal: Removal, *, made_a_version: bool, dry_run: bool
-) -> None:
-    folder = store.run_folder(execution_id)
-    existed = folder.is_dir()
-    lock = try_lock(folder / "lock") if existed else None
-    if existed and lock is None:
-        return  # it executes
-    try:
-        paths = _unnamed_objects(store, execution_id, named)  # first: a record without objects is found again
-        if existed and not made_a_version:
-            paths.append(folder)
-            removal.runs += 1
-        for path in paths:
-            removal.add(path)
-            if not dry_run:
-                _discard(store, path)
-    finally:
-        if lock is not None:
-            os.close(lock)
+def _not_needed(store: Store, keep: int, named: frozenset[str]) -> Iterator[Path]:
+    """What can go; while the caller has a path of a run, the run is locked."""
+    makers = {match[1] for text in named if (match := _EXECUTION.search(text))}
+    runs = recent_runs(store, None)
+    for execution_id in (*(run.execution_id for run in runs[keep:]), *_without_record(store)):
+        folder = store.run_folder(execution_id)
+        existed = folder.is_dir()
+        lock = try_lock(folder / "lock") if existed else None
+        if existed and lock is None:
+            continue  # it executes
+        try:
+            yield from _unnamed_objects(store, execution_id, named)  # first: a record without objects is found again
+            if existed and execution_id not in makers:
+                yield folder
+        finally:
+            if lock is not None:
+                os.close(lock)
+    if runs[:keep]:
+        yield from _unused_copies(store, runs[:keep])
 
 
 def _packages(store: Store) -> list[dict[str, Any]]:
@@ -107,10 +95,13 @@ def _packages(store: Store) -> list[dict[str, Any]]:
     return packages
 
 
-def _runs(store: Store) -> list[RunResult]:
-    """The runs with a readable record, newest first; the others are kept."""
-    found = (readable_run(store, path.name) for path in (store.root / "runs").iterdir())
-    return sorted((run for run in found if run), key=lambda run: run.started_at, reverse=True)
+def _texts(value: object) -> Iterator[str]:
+    """All texts of a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(item)
 
 
 def _without_record(store: Store) -> list[str]:
@@ -126,7 +117,7 @@ def _unnamed_objects(store: Store, execution_id: str, named: frozenset[str]) -> 
     paths: list[Path] = []
     for bucket in (store.root / "objects").iterdir():
         folder = bucket / _RUNS / execution_id
-        files = list(_files_below(folder)) if folder.is_dir() else []
+        files = _files_below(folder) if folder.is_dir() else []
         unnamed = [file for file in files if f"s3://{file.relative_to(bucket.parent).as_posix()}" not in named]
         if folder.is_dir():
             paths.extend([folder] if len(unnamed) == len(files) else unnamed)
@@ -137,12 +128,9 @@ def _unused_copies(store: Store, kept: Sequence[RunResult]) -> list[Path]:
     """Copies of data folders that none of the runs has read, and no run that is just beginning."""
     used = {str(run.parameters.get(name)) for run in kept for name in ("DataPrefix", "EventsPrefix")}
     bucket = store.root / "objects" / DATA_BUCKET
-    copies = (copy for kind in COPY_FOLDERS for copy in _folders(bucket / kind) if _COPY.fullmatch(copy.name))
-    return [copy for copy in copies if copy.relative_to(bucket).as_posix() not in used and _age(copy) > STALE_SECONDS]
-
-
-def _folders(folder: Path) -> Iterable[Path]:
-    return [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else ()
+    copies = (copy for kind in COPY_FOLDERS for copy in bucket.glob(f"{kind}/*") if _COPY.fullmatch(copy.name))
+    unused = (copy for copy in copies if copy.is_dir() and copy.relative_to(bucket).as_posix() not in used)
+    return [copy for copy in unused if _age(copy) > STALE_SECONDS]
 
 
 def _age(path: Path) -> float:
@@ -152,11 +140,8 @@ def _age(path: Path) -> float:
         return 0.0
 
 
-def _files_below(path: Path) -> Iterator[Path]:
-    if not path.is_dir():
-        yield path
-    for parent, _, names in os.walk(path):
-        yield from (Path(parent, name) for name in names)
+def _files_below(path: Path) -> list[Path]:
+    return [file for file in (path, *path.rglob("*")) if not file.is_dir()]
 
 
 def _discard(store: Store, path: Path) -> None:

@@ -136,11 +136,10 @@ def _step_result(entry: dict[str, Any]) -> StepResult:
     return StepResult(**{**values, "outputs": tuple(values["outputs"])})
 
 
-def recent_runs(store: Store, count: int = 5) -> tuple[RunResult, ...]:
-    """The runs that started last, newest first."""
-    records = [path for path in (store.root / "runs").glob("*/run.json") if path.is_file()]
-    records.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    runs = [run for path in records[: count * 2] if (run := readable_run(store, path.parent.name))]
+def recent_runs(store: Store, count: int | None = 5) -> tuple[RunResult, ...]:
+    """The runs that started last and have a readable record, newest first; None: all of them."""
+    records = (store.root / "runs").glob("*/run.json")
+    runs = [run for path in records if (run := readable_run(store, path.parent.name))]
     return tuple(sorted(runs, key=lambda run: run.started_at, reverse=True)[:count])
 
 

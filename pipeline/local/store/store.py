@@ -14,6 +14,7 @@ What `write` writes (records, the registry, champion.json) is on the disk before
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import os
@@ -224,6 +225,12 @@ def _stored(path: Path, base: Path) -> StoredObject:
     status = path.stat()
     relative = path.relative_to(base).as_posix()
     return StoredObject(relative, path, status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def same_content(source: Path, target: Path) -> bool:

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from pipeline.contract import gates, parameters
 from pipeline.contract.workload import load_spec
 from pipeline.jobs.limits import default_limits
-from pipeline.local.plan.conditions import all_hold
-from pipeline.local.plan.expressions import Value
+from pipeline.local.plan.expressions import Value, all_hold
 
 NBA = load_spec("nba")
 LIMITS = default_limits(NBA)

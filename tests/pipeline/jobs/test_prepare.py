@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import random
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
 
+from pipeline.contract.container import run_step
 from pipeline.contract.workload import load_spec
-from pipeline.jobs.prepare import fingerprint
+from pipeline.jobs.prepare import fingerprint, main
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.game_data.game_rules import POINTS_RULE
 from pipeline.workloads.nba.play_by_play.event_features import COUNTED
@@ -33,20 +32,22 @@ def league(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return sorted(folder.glob("simulated_*.csv"))[-2:]
 
 
-def prepare(base: Path, root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the step on what lies in `base`."""
-    for key, text in load_spec("nba").all_seed_objects.items():
+def prepare(base: Path, *arguments: str, last_evaluated: str | None = None) -> int:
+    """Run the step on the data in `base`, and on `last_evaluated` if it is given; its exit code."""
+    seeds = dict(load_spec("nba").all_seed_objects)
+    if last_evaluated is not None:
+        seeds["evaluated/last_evaluated.json"] = last_evaluated
+    for key, text in seeds.items():
         path = base / "processing" / "input" / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return subprocess.run(
-        [sys.executable, "-m", "pipeline.jobs.prepare", "--as-of", AS_OF, "--min-rows", "500", *arguments],
-        cwd=root,
-        env={**os.environ, "SAGEMAKER_BASE_DIR": str(base)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAGEMAKER_BASE_DIR", str(base))
+        return run_step(main, ["--as-of", AS_OF, "--min-rows", "500", *arguments])
+
+
+def report(base: Path) -> dict[str, Any]:
+    return json.loads((base / "processing/output/report/prepared.json").read_text())
 
 
 def games_folder(base: Path) -> Path:
@@ -78,33 +79,29 @@ def shuffled_and_split(files: list[Path], folder: Path) -> None:
     frame[2 * third :].to_parquet(folder / "m.parquet")
 
 
-def test_order_of_rows_and_files_changes_no_output_byte(root: Path, league: list[Path], tmp_path: Path) -> None:
+def test_order_of_rows_and_files_changes_no_output_byte(league: list[Path], tmp_path: Path) -> None:
     results = []
     ways: tuple[Callable[[list[Path], Path], None], ...] = (as_given, shuffled_and_split)
     for number, way in enumerate(ways):
         base = tmp_path / str(number)
         way(league, games_folder(base))
-        done = prepare(base, root)
-        assert done.returncode == 0, done.stderr
-        prepared = json.loads((base / "processing/output/report/prepared.json").read_text())
+        assert prepare(base) == 0
+        prepared = report(base)
         results.append((outputs(base), prepared["fingerprint"], prepared["data"]["n_labelled"]))
     assert results[0] == results[1]
     assert prepared["has_new_data"] == "yes"
     assert prepared["data"]["n_duplicates_collapsed"] == 100
 
 
-def test_play_by_play_adds_a_file_and_a_note_and_changes_nothing_else(
-    root: Path, league: list[Path], tmp_path: Path
-) -> None:
+def test_play_by_play_adds_a_file_and_a_note_and_changes_nothing_else(league: list[Path], tmp_path: Path) -> None:
     results = []
     for name in ("without", "with"):
         base = tmp_path / name
         as_given(league, games_folder(base))
         if name == "with":
             write_team_games(base / "processing/input/team_games", league[-1])
-        done = prepare(base, root)
-        assert done.returncode == 0, done.stderr
-        prepared = json.loads((base / "processing/output/report/prepared.json").read_text())
+        assert prepare(base) == 0
+        prepared = report(base)
         files = {path.name for path in (base / "processing/output/features").iterdir()}
         results.append((outputs(base), files, prepared["fingerprint"], prepared["data"]["notes"]))
     without, with_events = results
@@ -138,51 +135,37 @@ def write_team_games(folder: Path, games: Path) -> None:
     ("text", "reason"),
     [("", "team_games.csv cannot be read"), ("date,team\n", 'team_games.csv: column "opponent" is missing')],
 )
-def test_a_broken_file_of_team_games_is_refused(
-    root: Path, league: list[Path], tmp_path: Path, text: str, reason: str
-) -> None:
+def test_a_broken_file_of_team_games_is_refused(league: list[Path], tmp_path: Path, text: str, reason: str) -> None:
     as_given(league, games_folder(tmp_path))
     (tmp_path / "processing/input/team_games").mkdir()
     (tmp_path / "processing/input/team_games" / nba.TEAM_GAMES_FILE).write_text(text)
-    assert prepare(tmp_path, root).returncode == 1
+    assert prepare(tmp_path) == 1
     message = (tmp_path / "output/message").read_text()
     assert reason in message
     assert "run Aggregate again, or remove team_games/team_games.csv" in message
 
 
-def test_a_known_fingerprint_is_nothing_new(root: Path, league: list[Path], tmp_path: Path) -> None:
+def test_a_known_fingerprint_is_nothing_new(league: list[Path], tmp_path: Path) -> None:
     as_given(league, games_folder(tmp_path))
-    assert prepare(tmp_path, root).returncode == 0
-    report = tmp_path / "processing/output/report/prepared.json"
-    first = json.loads(report.read_text())
-    last_evaluated = tmp_path / "processing/input/evaluated/last_evaluated.json"
-    step = [sys.executable, "-m", "pipeline.jobs.prepare", "--as-of", AS_OF, "--min-rows", "500"]
-    last_evaluated.write_text(json.dumps({"fingerprint": first["fingerprint"]}))
-    environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(tmp_path)}
-    subprocess.run(step, cwd=root, env=environment, check=True, capture_output=True)
-    assert json.loads(report.read_text())["has_new_data"] == "no"
-    last_evaluated.write_text("{")
-    done = subprocess.run(step, cwd=root, env=environment, check=False, capture_output=True, text=True)
-    assert done.returncode == 1
+    assert prepare(tmp_path) == 0
+    assert prepare(tmp_path, last_evaluated=json.dumps({"fingerprint": report(tmp_path)["fingerprint"]})) == 0
+    assert report(tmp_path)["has_new_data"] == "no"
+    assert prepare(tmp_path, last_evaluated="{") == 1
     assert "last_evaluated.json is missing or unreadable" in (tmp_path / "output/message").read_text()
 
 
-def test_refused_data_leaves_reason_and_quarantine(root: Path, league: list[Path], tmp_path: Path) -> None:
+def test_refused_data_leaves_reason_and_quarantine(
+    league: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = games_folder(tmp_path)
     as_given(league, folder)
-    text = (folder / league[0].name).read_text().splitlines()
-    header, rows = text[0], text[1:]
-    column = header.split(",").index("home_points")
-    for n in range(100):
-        cells = rows[n].split(",")
-        cells[column] = "abc"
-        rows[n] = ",".join(cells)
-    (folder / league[0].name).write_text("\n".join([header, *rows]) + "\n")
-    done = prepare(tmp_path, root)
-    assert done.returncode == 1
+    games = pd.read_csv(league[0], dtype=str)
+    games.loc[:99, "home_points"] = "abc"
+    games.to_csv(folder / league[0].name, index=False)
+    assert prepare(tmp_path) == 1
     reason = (tmp_path / "output" / "message").read_text()
     assert f'{league[0].name}, line 2: home_points "abc" is not a whole number from 1 to 250' in reason
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in capsys.readouterr().err
     quarantine = list(csv.DictReader((tmp_path / "processing/output/report/quarantine.csv").open()))
     assert len(quarantine) == 100
     assert quarantine[0] == {
@@ -194,12 +177,12 @@ def test_refused_data_leaves_reason_and_quarantine(root: Path, league: list[Path
     }
 
 
-def test_today_is_the_default(root: Path, league: list[Path], tmp_path: Path) -> None:
+def test_today_is_the_default(league: list[Path], tmp_path: Path) -> None:
     """Without an as-of date, games after the sample's day that have no score are past games without a score."""
     as_given(league, games_folder(tmp_path))
-    done = prepare(tmp_path, root, "--as-of", "today", "--max-bad-row-share", "0.5", "--max-bad-row-share-of-file", "1")
-    assert done.returncode == 0, done.stderr
-    prepared = json.loads((tmp_path / "processing/output/report/prepared.json").read_text())
+    shares = ("--max-bad-row-share", "0.5", "--max-bad-row-share-of-file", "1")
+    assert prepare(tmp_path, "--as-of", "today", *shares) == 0
+    prepared = report(tmp_path)
     assert prepared["as_of_date"] in {
         str(datetime.now(ZoneInfo("America/New_York")).date() - timedelta(days=n)) for n in (0, 1)
     }
@@ -207,18 +190,19 @@ def test_today_is_the_default(root: Path, league: list[Path], tmp_path: Path) ->
 
 
 def test_fingerprint_is_of_games_recipe_and_code() -> None:
-    base = fingerprint("games", ["max_depth=3", "eta=0.1"], {"FirstSeason": "2004"}, "code")
-    assert fingerprint("games", ["eta=0.10", "max_depth=3.0"], {"FirstSeason": "2004"}, "code") == base
-    others = [
-        fingerprint("other", ["max_depth=3", "eta=0.1"], {"FirstSeason": "2004"}, "code"),
-        fingerprint("games", ["max_depth=4", "eta=0.1"], {"FirstSeason": "2004"}, "code"),
-        fingerprint("games", ["max_depth=3", "eta=0.1"], {"FirstSeason": "2005"}, "code"),
-        fingerprint("games", ["max_depth=3", "eta=0.1"], {"FirstSeason": "2004"}, "edited"),
+    base = ("games", ["max_depth=3", "eta=0.1"], {"FirstSeason": "2004"}, "code")
+    others: list[tuple[int, Any]] = [
+        (0, "other"),
+        (1, ["max_depth=4", "eta=0.1"]),
+        (2, {"FirstSeason": "2005"}),
+        (3, "edited"),
     ]
-    assert len({base, *others}) == 5
+    found = [fingerprint(*base[:place], other, *base[place + 1 :]) for place, other in others]
+    assert len({fingerprint(*base), *found}) == 5
+    assert fingerprint("games", ["eta=0.10", "max_depth=3.0"], *base[2:]) == fingerprint(*base)
 
 
-def test_a_share_is_from_0_to_1(root: Path, league: list[Path], tmp_path: Path) -> None:
+def test_a_share_is_from_0_to_1(league: list[Path], tmp_path: Path) -> None:
     as_given(league, games_folder(tmp_path))
-    assert prepare(tmp_path, root, "--max-bad-row-share", "2").returncode == 1
+    assert prepare(tmp_path, "--max-bad-row-share", "2") == 1
     assert (tmp_path / "output/message").read_text() == "MaxBadRowShare 2 is not a share from 0 to 1"

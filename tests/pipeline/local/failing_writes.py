@@ -87,7 +87,7 @@ class InProcess:
         given = sorted(path.name for path in (job.base_dir / "input").rglob("*.txt"))
         for folder in ("processing/out", "model"):
             if (job.base_dir / folder).is_dir():
-                _without_a_fault(job.base_dir / folder / f"{job.step_name}.txt", f"{job.step_name} of {given}")
+                _without_a_fault(job.base_dir / folder / f"{job.step.name}.txt", f"{job.step.name} of {given}")
         return JobOutcome("Completed", None)
 
 

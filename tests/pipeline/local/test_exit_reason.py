@@ -8,8 +8,7 @@ import pytest
 from local_definitions import Workbench, definition, fail, join, json_get, processing, run_prefix
 
 from pipeline.contract import names as c
-from pipeline.local.launch.exit_reason import exit_reason, written_message
-from pipeline.local.launch.hosts import Host, with_host_name
+from pipeline.local.launch.hosts import Host, exit_reason, with_host_name, written_message
 
 REMEDY = "; correct the file"
 LONG = "a.csv, line 2: " + "x" * 5000 + REMEDY
@@ -29,7 +28,7 @@ def test_of_its_last_words(tmp_path: Path) -> None:
 
 
 def test_of_one_of_several_hosts(tmp_path: Path) -> None:
-    hosts = tuple(Host(f"algo-{n}", tmp_path, tmp_path / "log") for n in (1, 2))
+    hosts = tuple(Host(f"algo-{n}", tmp_path, tmp_path / "log", 0) for n in (1, 2))
     fits(with_host_name(hosts[1], hosts, LONG), c.REASON_CHARACTERS, "algo-2: a.csv")
 
 

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import copy
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from local_definitions import Json, Workbench, definition, output_uri, processing, run_prefix, training
-
-from pipeline.local.store import digests
-from pipeline.local.store.digests import code_digest
 
 
 def pipeline(bench: Workbench) -> Json:
@@ -158,41 +153,3 @@ def test_entries_of_past_days_are_removed(warm: Workbench) -> None:
     warm.run(definition(processing("Other", [])))
     assert not entries[0].exists()
     assert entries[1].exists()
-
-
-def test_digests_of_large_files_are_remembered_by_what_identifies_them(
-    bench: Workbench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import os
-
-    bench.put("s3://data/big/x", "x" * (1 << 20))
-    path = bench.store.object_path("s3://data/big/x")
-    os.utime(path, (1e9, 1e9))
-    memory = digests.DigestMemory(bench.store)
-    before = memory.of_all(bench.store.objects("s3://data/big"))
-    memory.save()
-    monkeypatch.setattr(digests, "file_digest", lambda _: "read again")
-    again = digests.DigestMemory(bench.store)
-    assert again.of_all(bench.store.objects("s3://data/big")) == before
-    os.utime(path, (1e9, 1e9 + 1))
-    assert again.of_all(bench.store.objects("s3://data/big")) != before
-    (bench.store.root / "cache" / "digests.json").write_text("{broken")
-    assert digests.DigestMemory(bench.store).of(bench.store.objects("s3://data/big")[0]) == "read again"
-
-
-def test_code_digest_follows_content_and_names(tmp_path: Path) -> None:
-    one, two = tmp_path / "one.py", tmp_path / "two.py"
-    one.write_text("1")
-    two.write_text("2")
-    before = code_digest([one, two], tmp_path)
-    assert code_digest([two, one], tmp_path) == before
-    two.write_text("3")
-    assert code_digest([one, two], tmp_path) != before
-    two.write_text("2")
-    assert code_digest([one, two.rename(tmp_path / "three.py")], tmp_path) != before
-
-
-def test_the_entry_says_where_it_came_from(warm: Workbench) -> None:
-    runs = {path.name for path in (warm.store.root / "runs").iterdir()}
-    entries = [json.loads(path.read_text()) for path in (warm.store.root / "cache").glob("*/entry.json")]
-    assert {entry["execution_id"] for entry in entries} == runs

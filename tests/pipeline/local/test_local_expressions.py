@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from local_definitions import compare, get, join, json_get
 
-from pipeline.local.plan.conditions import all_hold, holds
-from pipeline.local.plan.expressions import ExpressionError, Value, at_path, evaluate, references
+from pipeline.local.plan.expressions import ExpressionError, Value, all_hold, at_path, evaluate, holds, references
 
 
 @dataclass

@@ -6,8 +6,9 @@ import io
 import os
 import pty
 import select
+from dataclasses import replace
 
-from pipeline.local.run.progress import Listener, LiveProgress, PlainProgress, listener_for
+from pipeline.local.run.progress import LiveProgress, PlainProgress, listener_for
 from pipeline.local.store.run_record import RunResult, StepResult
 
 RUN = RunResult(
@@ -33,9 +34,8 @@ def test_the_table_shows_step_status_time_and_notes_in_a_terminal() -> None:
     with os.fdopen(writer, "w") as terminal:
         listener = listener_for(terminal)
         assert isinstance(listener, LiveProgress)
-        listener.run_started(RUN)
-        listener.step_changed(RUN, RUN.steps[0])
-        listener.run_ended(RUN)
+        listener(replace(RUN, ended_at=None), None)
+        listener(RUN, None)
         terminal.flush()
         shown = ""
         while select.select([reader], [], [], 0.2)[0]:
@@ -59,8 +59,8 @@ def test_a_pipe_gets_plain_lines() -> None:
     listener = listener_for(stream)
     assert isinstance(listener, PlainProgress)
     for step in RUN.steps[:3]:
-        listener.step_changed(RUN, step)
-    listener.run_ended(RUN)
+        listener(RUN, step)
+    listener(RUN, None)
     assert stream.getvalue() == (
         "Prepare: Succeeded in 1.2 s (cached)\n"
         "Gate: false\n"
@@ -70,4 +70,6 @@ def test_a_pipe_gets_plain_lines() -> None:
 
 
 def test_quiet_says_nothing() -> None:
-    assert type(listener_for(quiet=True)) is Listener
+    stream = io.StringIO()
+    listener_for(stream, quiet=True)(RUN, None)
+    assert stream.getvalue() == ""

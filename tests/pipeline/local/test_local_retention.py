@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pipeline.local.run.recovery import RunLock
+from pipeline.local.run.recovery import run_lock
 from pipeline.local.store.history import HISTORY_FILE
 from pipeline.local.store.registry import LocalRegistry
 from pipeline.local.store.retention import KEPT_RUNS, clean
@@ -107,7 +107,7 @@ def test_of_an_old_run_only_what_a_version_names_stays(store: Store) -> None:
 def test_runs_that_execute_are_left_alone(store: Store) -> None:
     executing = night(store, 0)
     night(store, 1)
-    with RunLock(store, executing):
+    with run_lock(store, executing):
         before = files(store)
         assert clean(store, keep=1).paths == []
         assert files(store) - {HISTORY_FILE} == before
