@@ -29,7 +29,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipeline.serving.app import JSON, MAX_BODY_BYTES
+from pipeline.serving.app import MAX_BODY_BYTES
+from pipeline.serving.requests import LONGEST_VALUE
+from pipeline.serving.serialization import CSV, JSON
 from pipeline.training.artifact import read_artifact
 from pipeline.workloads.nba.team_state.elo import Schedule
 from pipeline.workloads.nba.team_state.league_state import LeagueState
@@ -86,15 +88,18 @@ def main() -> None:
 
 
 def harmful(state: LeagueState) -> dict[str, tuple[str, bytes]]:
-    """Bodies that cost a server the most before it refuses them, or answers: their type and content, almost 6 MB."""
+    """Bodies that cost a server the most before it refuses them, or answers: their type and content of almost 4 MB."""
     size = MAX_BODY_BYTES - 100
     games = many_games(state, BATCH)
-    long = [{**one, "game_id": f"{number:0100}" + " " * 350} for number, one in enumerate(games)]
+    long = [{name: value.ljust(LONGEST_VALUE) for name, value in one.items()} for one in games]
     return {
-        "commas": ("text/csv", b"," * size),
+        "more than is read": (JSON, b" " * 2 * size),
+        "commas": (CSV, b"," * size),
+        "empty lines": (CSV, b"\n" * size),
         "empty objects": (JSON, b'{"games": [' + b"{}," * (16 * BATCH // 3) + b" " * (size - 16 * BATCH)),
         "one text": (JSON, b'{"games": ["' + b"\\u00e9" * (size // 6) + b'"]}'),
-        f"{BATCH:,} games with long ids": (JSON, body_of(long)),
+        f"{BATCH:,} games of long values": (JSON, body_of(long)),
+        "lists in lists": (JSON, b'{"games": [' + (b"[" * 900 + b"]" * 900 + b",") * (size // 1802) + b"1]}"),
         f"{BATCH:,} unknown teams": (JSON, body_of([{**one, "home_team": f"x{n}"} for n, one in enumerate(games)])),
         f"{BATCH:,} unknown columns": (JSON, body_of([{**one, "hometeam": 1} for one in games])),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import http.client
 import json
+import socket
 import subprocess
 import sys
 import tarfile
@@ -54,6 +55,13 @@ def predictions(store: Path) -> list[dict[str, str]]:
     """What Predict wrote last."""
     with (store / "objects/artifacts/predictions/predictions.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def free_port() -> int:
+    """Of this machine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def many_games(n: int) -> list[dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -14,8 +15,8 @@ from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.contract.hooks import Features
 from pipeline.contract.spec import Column, Spec
 from pipeline.contract.workload import Workload
-from pipeline.ingest.values import given, reader_of
-from pipeline.serving.requests import LONGEST_VALUE, BadRequestError, RequestFormat, check_each
+from pipeline.ingest.values import reader_of
+from pipeline.serving.requests import BadRequestError, RequestFormat, Row, text_of
 from pipeline.training.artifact import Artifact
 from pipeline.training.declared_layout import layout_of
 from pipeline.training.training_sets import FeatureMatrix
@@ -31,20 +32,16 @@ class DeclaredRequests:
     state_date: date
     time_zone: str
 
-    def matrix(self, rows: Sequence[Mapping[str, Any]]) -> FeatureMatrix:
-        """One line a row, in the layout's order; NaN where a value may be missing and is."""
-        return np.array(check_each(self.format, rows, self._features), dtype=np.float32)
-
-    def _features(self, row: Mapping[str, Any]) -> list[float]:
-        values = {name: self._value(column, row.get(name)) for name, column in self.columns.items()}
+    def check(self, row: Row) -> list[float]:
+        """The features in the layout's order; NaN where a value may be missing and is."""
+        values = {name: self._value(column, text_of(row, name)) for name, column in self.columns.items()}
         return [self._number(name, values[name]) for name in self.layout.features]
 
-    def _value(self, column: Column, value: object) -> Any:  # noqa: ANN401 - the type is the column's
-        if value is not None and not isinstance(value, str | bool | int | float):
-            raise BadRequestError(f"{column.name} is neither text nor a number nor true or false: write it as text")
-        text = "" if value is None else given(str(value))
-        if len(text) > LONGEST_VALUE:
-            raise BadRequestError(f'{column.name} "{text[:20]}..." has more than {LONGEST_VALUE} characters')
+    def matrix(self, checked: Sequence[list[float]]) -> FeatureMatrix:
+        """One line a row."""
+        return np.array(checked, dtype=np.float32)
+
+    def _value(self, column: Column, text: str) -> Any:  # noqa: ANN401 - the type is the column's
         if not text:
             if column.role == "feature" and not column.missing:
                 raise BadRequestError(f"{column.name} is missing")
@@ -60,7 +57,7 @@ class DeclaredRequests:
             return float("nan")
         return float(self.layout.categories[name].index(value) if name in self.layout.categories else value)
 
-    def warm_up(self) -> Sequence[Mapping[str, Any]]:
+    def warm_up(self) -> Sequence[Row]:
         """The example."""
         return [self.format.example]
 
@@ -86,7 +83,5 @@ def open_model(spec: Spec, artifact: Artifact, version: str) -> DeclaredRequests
 def _example(column: Column) -> str | float:
     if column.values:
         return column.values[0]
-    low, high = column.low, column.high
-    return (
-        0.0 if (low is None or low <= 0) and (high is None or high >= 0) else (low if low is not None else high or 0.0)
-    )
+    low, high = -math.inf if column.low is None else column.low, math.inf if column.high is None else column.high
+    return min(max(0.0, low), high)

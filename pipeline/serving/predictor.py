@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract.container import StepError
 from pipeline.contract.workload import Workload, current_workload
-from pipeline.serving.requests import RequestRows
+from pipeline.serving.requests import RequestRows, Row, checked_rows
 from pipeline.training.artifact import Artifact, read_artifact
 from pipeline.training.model import predict, predict_quantiles
 
@@ -23,7 +22,7 @@ from pipeline.training.model import predict, predict_quantiles
 class Answer:
     """Predictions in the order of the request, and what they rest on."""
 
-    rows: Sequence[Mapping[str, Any]]  # as they were asked
+    rows: Sequence[Row]  # as they were asked
     predictions: NDArray[np.float64]
     model_version: str
     state_date: date
@@ -53,16 +52,17 @@ class Predictor:
         object.__setattr__(self, "time_zone", ZoneInfo(self.artifact.card.time_zone))
         object.__setattr__(self, "requests", requests)
 
-    def answer(self, rows: Sequence[Mapping[str, Any]]) -> Answer:
+    def answer(self, rows: Iterable[Row]) -> Answer:
         """Check and predict; raises BadRequestError with the reason."""
-        X, quantile_booster = self.requests.matrix(rows), self.artifact.quantile_booster
+        asked, checked = checked_rows(self.requests, rows)
+        X, quantile_booster = self.requests.matrix(checked), self.artifact.quantile_booster
         found = predict_quantiles(quantile_booster, X).T if quantile_booster else ()
         quantiles = dict(zip(self.artifact.card.layout.quantile_columns, found, strict=True))
         # In the days of the rows: on an American evening UTC is a day ahead.
         state_date = self.requests.state_date
         age = (self.now(self.time_zone).date() - state_date).days
         predictions = predict(self.artifact.booster, X)
-        return Answer(rows, predictions, self.version, state_date, age, age > self.stale_after_days, quantiles)
+        return Answer(asked, predictions, self.version, state_date, age, age > self.stale_after_days, quantiles)
 
     def warm_up(self) -> None:
         """Answer once before the first request does: what is wrong shows at the start, and nobody waits for it."""

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
 from typing import Any, Final, Protocol
 
+from pipeline.ingest.values import given
 from pipeline.training.training_sets import FeatureMatrix
 
 LONGEST_VALUE: Final = 100  # characters of a value
-SHOWN: Final = 3  # problems in one answer
+_SHOWN: Final = 3  # problems in one answer: to find more takes too long
+
+Row = Mapping[str, Any]
 
 
 class BadRequestError(ValueError):
     """What is asked cannot be answered; the text says why and what to do."""
 
+    status_code = 400
+
 
 class TooManyRowsError(BadRequestError):
-    """A body of more rows than one request may have; found out before all of it is parsed."""
+    """A body of more rows than one request may have."""
 
-    def __init__(self, most: int, rows: str) -> None:
-        super().__init__(f"more than {most:,} {rows}: ask in several requests")
+    status_code = 413
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,18 @@ class RequestFormat:
     optional: tuple[str, ...]
     echoed: tuple[str, ...]  # columns that the answer repeats
     prediction: str
-    example: Mapping[str, Any]
+    example: Row
     most: int = 10_000  # rows of one request
 
     @property
     def example_body(self) -> str:
         """A body of JSON that is answered."""
         return json.dumps({self.rows: [self.example]})
+
+    @property
+    def too_many(self) -> TooManyRowsError:
+        """More rows than a request may have."""
+        return TooManyRowsError(f"more than {self.most:,} {self.rows}: ask in several requests")
 
     def check_columns(self, names: Sequence[str]) -> None:
         """Raises BadRequestError for a column that is missing or unknown."""
@@ -70,52 +79,54 @@ class RequestRows(Protocol):
     def state_date(self) -> date:
         """The morning that the model's state is of."""
 
-    def matrix(self, rows: Sequence[Mapping[str, Any]]) -> FeatureMatrix:
-        """The features of the rows, in their order; raises BadRequestError naming row, column, value and rule."""
+    def check(self, row: Row) -> Any:  # noqa: ANN401 - what `matrix` needs of it
+        """What a row of known columns asks for; raises BadRequestError naming column, value and rule."""
 
-    def warm_up(self) -> Sequence[Mapping[str, Any]]:
+    def matrix(self, checked: Sequence[Any]) -> FeatureMatrix:
+        """The features of checked rows, in their order; raises BadRequestError for rows that contradict each other."""
+
+    def warm_up(self) -> Sequence[Row]:
         """Rows to be answered once before the first request."""
 
 
-class Problems:
-    """What is wrong with the first rows of a request; a second one with the same columns is not looked at again."""
+def checked_rows(requests: RequestRows, rows: Iterable[Row]) -> tuple[list[Row], list[Any]]:
+    """The rows, and what each asks for; raises BadRequestError with the first few that are refused.
 
-    def __init__(self, format: RequestFormat) -> None:
-        self._format = format
-        self._known: set[tuple[str, ...]] = set()
-        self._found: list[str] = []
-
-    def check_columns(self, row: Mapping[str, Any]) -> None:
-        """Raises BadRequestError for a column that is missing or unknown."""
-        names = tuple(row)
-        if names not in self._known:
-            self._format.check_columns(names)
-            self._known.add(names)
-
-    def add(self, number: int, problem: BadRequestError, *, last: bool = False) -> None:
-        """Note the problem of a row; raises BadRequestError with the first few: to find more takes too long."""
-        self._found.append(f"{self._format.row} {number}: {problem}")
-        if len(self._found) == SHOWN:
-            self._found += [] if last else [f"what follows {self._format.row} {number:,} was not looked at"]
-            self.raise_found()
-
-    def raise_found(self) -> None:
-        """Raises BadRequestError where there is a problem."""
-        if self._found:
-            raise BadRequestError("; ".join(self._found))
-
-
-def check_each(format: RequestFormat, rows: Sequence[Mapping[str, Any]], check: Any) -> list[Any]:  # noqa: ANN401
-    """`check` of each row; raises BadRequestError with the first few rows that it refuses."""
-    if not rows:
-        raise BadRequestError(f"there is no {format.row} in the request: ask for one at least")
+    Rows are taken one after another: what follows those is not even parsed.
+    """
+    format, known = requests.format, set()
+    kept: list[Row] = []
     checked: list[Any] = []
-    problems = Problems(format)
-    for number, row in enumerate(rows, 1):
+    problems: list[str] = []
+    for row in rows:
+        if len(kept) == format.most:
+            raise format.too_many
+        kept.append(row)
         try:
-            problems.check_columns(row)
-            checked.append(check(row))
+            if (names := tuple(row)) not in known:
+                format.check_columns(names)
+                known.add(names)
+            checked.append(requests.check(row))
         except BadRequestError as problem:
-            problems.add(number, problem, last=number == len(rows))
-    problems.raise_found()
-    return checked
+            problems.append(f"{format.row} {len(kept)}: {problem}")
+        if len(problems) == _SHOWN:
+            problems.append(f"what follows {format.row} {len(kept):,} was not looked at")
+            break
+    if problems:
+        raise BadRequestError("; ".join(problems))
+    if not kept:
+        raise BadRequestError(f"there is no {format.row} in the request: ask for one at least")
+    return kept, checked
+
+
+def text_of(row: Row, name: str) -> str:
+    """A value as text, without blanks around it; nothing where it is missing. Raises BadRequestError."""
+    value = row.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str | bool | int | float):
+        raise BadRequestError(f"{name} is neither text nor a number nor true or false: write it as text")
+    text = str(value)
+    if len(text) > LONGEST_VALUE:  # of any text: to compare invisible and strange characters takes its time
+        raise BadRequestError(f'{name} "{text[:20]}..." has more than {LONGEST_VALUE} characters: shorten it')
+    return given(text)

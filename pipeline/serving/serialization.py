@@ -1,4 +1,8 @@
-"""Bodies of requests and answers: JSON and CSV to rows, and an Answer to either."""
+"""Bodies of requests and answers: JSON and CSV to rows, and an Answer to either.
+
+Python lets no other request go on while one of its parsers reads, or writes, a text. So each works on one row of a
+bounded length at a time, or on a few hundred of an answer.
+"""
 
 from __future__ import annotations
 
@@ -6,55 +10,36 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from pipeline.contract import names as c
 from pipeline.serving.predictor import Answer
-from pipeline.serving.requests import LONGEST_VALUE, BadRequestError, Problems, RequestFormat, TooManyRowsError
+from pipeline.serving.requests import BadRequestError, RequestFormat, Row
 
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
 PREDICTIONS_KEY: Final = "predictions"
 
-_LONGEST_LINE: Final = 64 * 1024  # characters of a line of CSV: seven values of at most a hundred each need fewer
-_LINE: Final = re.compile(r"[^\r\n]*+(?:\r\n?|\n)|[^\r\n]++")
-# Signs that part values and rows, for each row of a table: seven columns have 8, the others may be in names.
-_SIGNS_OF_A_ROW: Final = 16
-_LONGEST_ROW: Final = 8 * 1024  # characters of a row in JSON
+_LONGEST_ROW: Final = 8 * 1024  # characters of a row in JSON, or of a line of CSV
+_AT_ONCE: Final = 500  # rows of an answer that are written: a millisecond
 _DECODER: Final = json.JSONDecoder()
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 _BLANKS: Final = "[ \t\r\n]*+"
-_OPENING: Final = rf"{_BLANKS}\{{{{{_BLANKS}{{key}}{_BLANKS}:{_BLANKS}\[{_BLANKS}"
 _COMMA: Final = re.compile(f"{_BLANKS},{_BLANKS}")
 _CLOSING: Final = re.compile(rf"{_BLANKS}\]{_BLANKS}\}}{_BLANKS}")
 
-Rows = Sequence[Mapping[str, Any]]
 Body = bytes | bytearray
 
 
-def rows_from_json(body: Body, format: RequestFormat) -> Rows:
-    """The rows of `{"<rows>": [...]}`, `format.most` of them; raises BadRequestError.
-
-    Their columns are compared here: of thousands with a wrong one, the first few are parsed and no more.
-    """
-    rows: list[dict[str, Any]] = []
-    problems = Problems(format)
-    for row in _rows(_text(body), format):
-        if not isinstance(row, dict):
-            raise BadRequestError(f"{format.row} {len(rows) + 1} is not an object; {_should(format)}")
-        if len(rows) == format.most:
-            raise TooManyRowsError(format.most, format.rows)
-        rows.append(row)
-        try:
-            problems.check_columns(row)
-        except BadRequestError as problem:
-            problems.add(len(rows), problem)
-    return rows
-
-
-def _rows(text: str, format: RequestFormat) -> Iterator[Any]:
-    """One after another: Python's reader lets no other request go on while it reads a text, and keeps all of it."""
-    opening = re.match(_OPENING.format(key=re.escape(json.dumps(format.rows))), text)
+def rows_from_json(body: Body, format: RequestFormat) -> Iterator[Row]:
+    """The rows of `{"<rows>": [...]}`, one after another; raises BadRequestError."""
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadRequestError(f"the body is not UTF-8 (byte {error.start}): encode it as UTF-8") from None
+    should = f"it should look like {format.example_body}"
+    opening = re.match(rf'{_BLANKS}\{{{_BLANKS}"{format.rows}"{_BLANKS}:{_BLANKS}\[{_BLANKS}', text)
     place = opening.end() if opening else 0
     more, number = bool(opening) and not _CLOSING.fullmatch(text, place), 0
     while more:
@@ -64,101 +49,90 @@ def _rows(text: str, format: RequestFormat) -> Iterator[Any]:
             row, length = _DECODER.raw_decode(piece)
         except ValueError as error:  # not JSON, or a number of thousands of digits
             long = f", or it has more than {_LONGEST_ROW:,} characters" if len(piece) == _LONGEST_ROW else ""
-            raise BadRequestError(
-                f"the body is not JSON ({format.row} {number}: {error}{long}); {_should(format)}"
-            ) from None
+            raise BadRequestError(f"the body is not JSON ({format.row} {number}: {error}{long}); {should}") from None
         except RecursionError:
-            raise BadRequestError(f"the body is nested too deeply; {_should(format)}") from None
+            raise BadRequestError(f"the body is nested too deeply; {should}") from None
+        if not isinstance(row, dict):
+            raise BadRequestError(f"{format.row} {number} is not an object; {should}")
         yield row
         comma = _COMMA.match(text, place + length)
         more, place = comma is not None, comma.end() if comma else place + length
     if not opening or not _CLOSING.fullmatch(text, place):
-        raise BadRequestError(f"the body is not JSON of {format.rows}; {_should(format)}")
+        raise BadRequestError(f"the body is not JSON of {format.rows}; {should}")
 
 
-def _should(format: RequestFormat) -> str:
-    return f"it should look like {format.example_body}"
-
-
-def rows_from_csv(body: Body, format: RequestFormat) -> Rows:
-    """The rows of a table with a header, `format.most` of them; raises BadRequestError."""
-    # Parsed, a megabyte of commas would take 30 MB.
-    if sum(body.count(sign) for sign in (b",", b"\n", b"\r")) > _SIGNS_OF_A_ROW * format.most:
-        raise TooManyRowsError(format.most, format.rows)
-    text = _text(body)
-    try:
-        table = [row for row in csv.reader(_lines(text), strict=True) if row]
-    except csv.Error as error:
-        raise BadRequestError(f"the body is not CSV ({error}): check its quotation marks") from None
-    if not table:
+def rows_from_csv(body: Body, format: RequestFormat) -> Iterator[Row]:
+    """The rows of a table with a header, one after another; raises BadRequestError."""
+    table = _table(body, format)
+    names = [name.strip() for name in next(table, ())]
+    if not names:
         raise BadRequestError(f"the body is empty: its first line should name the columns: {','.join(format.required)}")
-    header, *lines = table
-    if len(lines) > format.most:
-        raise TooManyRowsError(format.most, format.rows)
-    names = [name.strip() for name in header]
-    if len(set(names)) != len(names):
-        twice = next(name for place, name in enumerate(names) if name in names[:place])
-        raise BadRequestError(f'column "{twice[:LONGEST_VALUE]}" appears twice in the header: remove one')
     try:
         format.check_columns(names)
     except BadRequestError as error:
         raise BadRequestError(f"{error} (the first line of CSV names the columns)") from None
-    for number, line in enumerate(lines, 1):
-        if len(line) != len(names):
+    if len(set(names)) != len(names):
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        raise BadRequestError(f'column "{twice}" appears twice in the header: remove one')
+    for number, values in enumerate(table, 1):
+        if len(values) != len(names):
             raise BadRequestError(
-                f"{format.row} {number} has {len(line)} fields, where the header has {len(names)}: give it as many"
+                f"{format.row} {number} has {len(values)} fields, where the header has {len(names)}: give it as many"
             )
-    return [dict(zip(names, line, strict=True)) for line in lines]
+        yield dict(zip(names, values, strict=True))
 
 
-def _lines(text: str) -> Iterator[str]:
-    """The lines with their ends, as io.StringIO has them, which copies the text at four bytes a character."""
-    end_of_line = "\n" if "\n" in text else "\r"
-    begin = 0
-    while begin < len(text):
-        end = text.find(end_of_line, begin, begin + _LONGEST_LINE) + 1 or len(text)
-        if end - begin > _LONGEST_LINE:
-            raise BadRequestError(f"a line of the body has more than {_LONGEST_LINE:,} characters: shorten it")
-        yield from _LINE.findall(text[begin:end])
-        begin = end
-
-
-def _text(body: Body) -> str:
+def _table(body: Body, format: RequestFormat) -> Iterator[list[str]]:
+    """The fields of the lines that are not empty."""
+    table = csv.reader(_lines(body), strict=True)
     try:
-        return body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadRequestError(f"the body is not UTF-8 (byte {error.start}): encode it as UTF-8") from None
+        for fields in table:
+            if table.line_num > 4 * format.most:  # empty ones, or within quotation marks
+                raise format.too_many
+            if fields:
+                yield fields
+    except UnicodeDecodeError:
+        raise BadRequestError("the body is not UTF-8: encode it as UTF-8") from None
+    except csv.Error as error:
+        raise BadRequestError(f"the body is not CSV ({error}): check its quotation marks") from None
+
+
+def _lines(body: Body) -> Iterator[str]:
+    text = io.TextIOWrapper(io.BytesIO(body), "utf-8-sig", newline="")
+    while line := text.readline(_LONGEST_ROW + 1):
+        if len(line) > _LONGEST_ROW:
+            raise BadRequestError(f"a line of the body has more than {_LONGEST_ROW:,} characters: shorten it")
+        yield line
 
 
 def answer_as_json(answer: Answer, format: RequestFormat) -> bytes:
     """One object: what the predictions rest on, and one prediction a row in the order of the request."""
-    columns = _columns(answer, format)
     predictions = [
-        {**{name: row[name] for name in format.echoed if name in row}, **dict(zip(columns, values, strict=True))}
-        for row, values in zip(answer.rows, zip(*columns.values(), strict=True), strict=True)
+        {**{name: row[name] for name in format.echoed if name in row}, **predicted}
+        for row, predicted in _predicted(answer, format)
     ]
-    content = {**_basis(answer), PREDICTIONS_KEY: predictions}
-    return json.dumps(content, separators=(",", ":")).encode()
+    pieces = (_ENCODER.encode(predictions[at : at + _AT_ONCE])[1:-1] for at in range(0, len(predictions), _AT_ONCE))
+    return f'{_ENCODER.encode(_basis(answer))[:-1]},"{PREDICTIONS_KEY}":[{",".join(pieces)}]}}'.encode()
 
 
 def answer_as_csv(answer: Answer, format: RequestFormat) -> bytes:
     """A table with a header, one line a row in the order of the request."""
-    basis = _basis(answer)
+    basis = {name: str(value).lower() if isinstance(value, bool) else value for name, value in _basis(answer).items()}
     echoed = [name for name in format.echoed if name in answer.rows[0]]
     written = io.StringIO(newline="")
     writer = csv.writer(written, lineterminator="\n")
-    columns = _columns(answer, format)
-    writer.writerow([*echoed, *columns, *basis])
-    rest = [str(value).lower() if isinstance(value, bool) else value for value in basis.values()]
-    for row, values in zip(answer.rows, zip(*columns.values(), strict=True), strict=True):
-        writer.writerow([*(row.get(name, "") for name in echoed), *values, *rest])
+    writer.writerow([*echoed, format.prediction, *answer.quantiles, *basis])
+    for row, predicted in _predicted(answer, format):
+        writer.writerow([*(row.get(name, "") for name in echoed), *predicted.values(), *basis.values()])
     return written.getvalue().encode(errors="replace")  # a lone surrogate in an id
 
 
-def _columns(answer: Answer, format: RequestFormat) -> dict[str, list[float]]:
-    """The prediction, and the predicted quantiles where there are any."""
-    quantiles = {name: values.tolist() for name, values in answer.quantiles.items()}
-    return {format.prediction: answer.predictions.tolist(), **quantiles}
+def _predicted(answer: Answer, format: RequestFormat) -> Iterator[tuple[Row, dict[str, float]]]:
+    """Each row with its prediction, and the predicted quantiles where there are any."""
+    names = (format.prediction, *answer.quantiles)
+    columns = [values.tolist() for values in (answer.predictions, *answer.quantiles.values())]
+    for row, values in zip(answer.rows, zip(*columns, strict=True), strict=True):
+        yield row, dict(zip(names, values, strict=True))
 
 
 def _basis(answer: Answer) -> dict[str, Any]:
@@ -170,5 +144,8 @@ def _basis(answer: Answer) -> dict[str, Any]:
     }
 
 
-READERS: Final[Mapping[str, Callable[[Body, RequestFormat], Rows]]] = {JSON: rows_from_json, CSV: rows_from_csv}
+READERS: Final[Mapping[str, Callable[[Body, RequestFormat], Iterator[Row]]]] = {
+    JSON: rows_from_json,
+    CSV: rows_from_csv,
+}
 WRITERS: Final[Mapping[str, Callable[[Answer, RequestFormat], bytes]]] = {JSON: answer_as_json, CSV: answer_as_csv}

@@ -13,7 +13,7 @@ from pipeline.contract.spec import Column
 from pipeline.ingest.values import MISSING, flag_of, given, reader_of, whole_number
 from pipeline.serving.requests import BadRequestError
 from pipeline.workloads.nba.game_data.games import ValidatedGames
-from pipeline.workloads.nba.serving.requested_games import Calendar, check_games
+from pipeline.workloads.nba.serving.requested_games import Calendar, check_game
 from pipeline.workloads.nba.serving.teams import Teams
 
 Load = Callable[..., ValidatedGames]
@@ -67,12 +67,12 @@ def test_a_flag_is_the_same_in_every_source(load: Load, true: object) -> None:
         return
     asked = {"date": "2021-03-05", "home_team": "BOS", "away_team": "LAL", "season": 2021.0, "playoff": true}
     teams, calendar = Teams(["BOS", "LAL"]), Calendar(date(2021, 3, 1), 2021, {})
-    (game,) = check_games([{**asked, "game_id": "NaN", "neutral_site": float("nan")}], teams, calendar)
+    game = check_game({**asked, "game_id": "NaN", "neutral_site": float("nan")}, teams, calendar)
     assert game.playoff and not game.neutral
     with pytest.raises(
         BadRequestError, match=r'playoff "1.5" is not true or false: .*missing is written as nothing or'
     ):
-        check_games([{**asked, "playoff": 1.5}], teams, calendar)
+        check_game({**asked, "playoff": 1.5}, teams, calendar)
 
 
 def test_a_range_is_said_with_all_its_digits() -> None:

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -27,6 +26,7 @@ from served_model import (
     JSON,
     Answer,
     Client,
+    free_port,
     many_games,
     predictions,
     promoted_store,
@@ -52,12 +52,6 @@ def ml(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @dataclass(frozen=True)
 class Server(Client):
     process: subprocess.Popen[bytes]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -183,14 +177,14 @@ def test_other_paths_and_methods(server: Server) -> None:
     assert "GET /ping and POST /invocations" in server.request("POST", "/predict", b"").reason
 
 
-def test_a_body_may_have_six_megabytes(server: Server) -> None:
+def test_a_body_may_have_four_megabytes(server: Server) -> None:
     body = json.dumps({"games": [GAME]}).encode()
-    largest = body + b" " * (6 * 1024 * 1024 - len(body))
+    largest = body + b" " * (4 * 1024 * 1024 - len(body))
     assert server.request("POST", "/invocations", largest, Content_Type=JSON).status == 200
     with_length = server.request("POST", "/invocations", largest + b" ", Content_Type=JSON)
     in_pieces = server.request("POST", "/invocations", iter([largest, b" "]), Content_Type=JSON)
     for answer in (with_length, in_pieces):
-        assert (answer.status, "6,291,456 bytes" in answer.reason) == (413, True)
+        assert (answer.status, "4,194,304 bytes" in answer.reason) == (413, True)
 
 
 def test_ten_thousand_games_and_not_one_more(server: Server) -> None:

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
 from pipeline.contract.spec import Spec
-from pipeline.serving.requests import RequestFormat
+from pipeline.serving.requests import RequestFormat, Row
 from pipeline.training.artifact import Artifact
 from pipeline.training.training_sets import FeatureMatrix
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.features import feature_signature, features_of_asked
-from pipeline.workloads.nba.serving.requested_games import FORMAT, Calendar, RequestedGame, check_games
+from pipeline.workloads.nba.serving.requested_games import FORMAT, Calendar, RequestedGame, check_game, distinct_games
 from pipeline.workloads.nba.serving.teams import Teams
 from pipeline.workloads.nba.team_state.elo import Schedule
 from pipeline.workloads.nba.team_state.feature_names import FEATURES
-from pipeline.workloads.nba.team_state.league_state import EPOCH, KnownGames, LeagueState, days_since_epoch
+from pipeline.workloads.nba.team_state.league_state import EPOCH, KnownGames, LeagueState
 from pipeline.workloads.nba.team_state.state_file import read_state
 
 
@@ -32,26 +32,25 @@ class GameRequests:
     state: LeagueState
     teams: Teams
     calendar: Calendar
-
-    @property
-    def format(self) -> RequestFormat:
-        """What a request looks like."""
-        return FORMAT
+    format: ClassVar[RequestFormat] = FORMAT
 
     @property
     def state_date(self) -> date:
         """The morning that the ratings and the schedule are of."""
         return self.state.as_of
 
-    def matrix(self, rows: Sequence[Mapping[str, Any]]) -> FeatureMatrix:
+    def check(self, row: Row) -> RequestedGame:
+        """The game; raises BadRequestError."""
+        return check_game(row, self.teams, self.calendar)
+
+    def matrix(self, games: Sequence[RequestedGame]) -> FeatureMatrix:
         """The features of the games, in their order; a game that appears twice counts once."""
-        games = check_games(rows, self.teams, self.calendar)
-        distinct = {game: place for place, game in enumerate(dict.fromkeys(games))}
+        distinct = distinct_games(games)
         features = features_of_asked(self.state, _asked(list(distinct)))
         matrix = np.stack([features[name] for name in FEATURES], axis=1)
         return np.asarray(matrix[[distinct[game] for game in games]])
 
-    def warm_up(self) -> Sequence[Mapping[str, Any]]:
+    def warm_up(self) -> Sequence[Row]:
         """A game on each of the next two days."""
         home, away = list(self.teams.codes(self.state.last_season))[:2]
         days = (self.state.as_of + timedelta(days=ahead) for ahead in (1, 2))
@@ -91,13 +90,7 @@ def _known_seasons(state: LeagueState) -> dict[tuple[date, int, int], int]:
 
 
 def _asked(games: Sequence[RequestedGame]) -> KnownGames:
-    day, home, away, season, neutral, playoff = zip(*games, strict=True)
-    schedule = Schedule(
-        home=np.array(home, dtype=np.int64),
-        away=np.array(away, dtype=np.int64),
-        day=np.array([days_since_epoch(one) for one in day], dtype=np.int64),
-        season=np.array(season, dtype=np.int64),
-        margin=np.zeros(len(games), dtype=np.int64),
-        neutral=np.array(neutral, dtype=np.bool_),
-    )
-    return KnownGames.to_come(schedule, np.array(playoff, dtype=np.bool_))
+    day, home, away, season, neutral, playoff = (np.array(column) for column in zip(*games, strict=True))
+    margin = np.zeros(len(games), dtype=np.int64)
+    days = day.astype("datetime64[D]").astype(np.int64)
+    return KnownGames.to_come(Schedule(home, away, days, season, margin, neutral), playoff)

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.serving.requests import BadRequestError
+from pipeline.serving.requests import BadRequestError, checked_rows
 from pipeline.workloads.nba.game_data.franchise_spans import CodeSpan
-from pipeline.workloads.nba.serving.requested_games import Calendar, RequestedGame, check_games
-from pipeline.workloads.nba.serving.teams import Teams, UnknownTeamError
+from pipeline.workloads.nba.serving import GameRequests
+from pipeline.workloads.nba.serving.requested_games import Calendar, RequestedGame, distinct_games
+from pipeline.workloads.nba.serving.teams import Teams
 
 SPANS = (
     CodeSpan("BOS", "BOS", "NBA", 1947, 2200, "Boston Celtics"),
@@ -25,13 +26,16 @@ CALENDAR = Calendar(date(2025, 3, 1), 2025, {SCHEDULED: 2025})
 GAME = {"date": "2025-03-05", "home_team": "BOS", "away_team": "NYK"}
 
 
-def checked(*changes: dict[str, Any]) -> list[RequestedGame]:
-    return check_games([{**GAME, **change} for change in changes], TEAMS, CALENDAR)
+def checked(*changes: dict[str, Any], calendar: Calendar = CALENDAR) -> list[RequestedGame]:
+    requests: Any = GameRequests(None, TEAMS, calendar)  # type: ignore[arg-type] # only features need the state
+    games = checked_rows(requests, [{**GAME, **change} for change in changes])[1]
+    assert len(distinct_games(games)) == len(set(games))
+    return games
 
 
-def refusal(*changes: dict[str, Any]) -> str:
+def refusal(*changes: dict[str, Any], calendar: Calendar = CALENDAR) -> str:
     with pytest.raises(BadRequestError) as refused:
-        checked(*changes)
+        checked(*changes, calendar=calendar)
     return str(refused.value)
 
 
@@ -91,15 +95,8 @@ def test_refused_with_column_value_and_rule(change: dict[str, Any], words: str) 
 
 
 def test_a_season_that_is_over_is_refused() -> None:
-    with pytest.raises(BadRequestError, match="season 2025 is over: the model's state is of season 2026"):
-        check_games([{**GAME, "season": 2025}], TEAMS, Calendar(date(2025, 3, 1), 2026, {}))
-
-
-@pytest.mark.parametrize("column", ["date", "home_team", "away_team"])
-def test_a_missing_column_is_named(column: str) -> None:
-    row = {name: value for name, value in GAME.items() if name != column}
-    with pytest.raises(BadRequestError, match=f"no {column}: each game needs date, home_team, away_team"):
-        check_games([row], TEAMS, CALENDAR)
+    found = refusal({"season": 2025}, calendar=Calendar(date(2025, 3, 1), 2026, {}))
+    assert "season 2025 is over: the model's state is of season 2026" in found
 
 
 def test_some_problems_are_shown_and_the_others_not_looked_for() -> None:
@@ -109,8 +106,7 @@ def test_some_problems_are_shown_and_the_others_not_looked_for() -> None:
 
 
 def test_no_game_is_refused() -> None:
-    with pytest.raises(BadRequestError, match="no game"):
-        check_games([], TEAMS, CALENDAR)
+    assert refusal() == "there is no game in the request: ask for one at least"
 
 
 def test_the_same_game_twice_must_say_the_same() -> None:
@@ -125,5 +121,4 @@ SWAPPED = {"home_team": "NYK", "away_team": "BOS"}
 def test_codes_are_those_of_the_season() -> None:
     assert TEAMS.number("NJN", 2012) == TEAMS.number("BKN", 2013) == 0
     assert list(TEAMS.codes(2000)) == ["BOS", "NJN", "NYK"]
-    with pytest.raises(UnknownTeamError):
-        TEAMS.number("BKN", 2012)
+    assert TEAMS.number("BKN", 2012) is None
