@@ -78,14 +78,8 @@ def digest_of(files: Iterable[Path], package: Path) -> str:
 
 def git_revision() -> str:
     """The commit that is checked out; `unknown` outside git."""
+    command = ["git", "rev-parse", "--short=12", "HEAD"]  # git as the user's shell finds it
     try:
-        found = subprocess.run(  # a fixed command
-            ["git", "rev-parse", "--short=12", "HEAD"],  # noqa: S607 - git as the user's shell finds it
-            cwd=PACKAGE,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except OSError:
+        return subprocess.check_output(command, cwd=PACKAGE, stderr=subprocess.DEVNULL, text=True).strip()
+    except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return found.stdout.strip() or "unknown"

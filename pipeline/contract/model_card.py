@@ -19,9 +19,13 @@ from pipeline.contract.spec import USE_CHARACTERS
 STATUS: Final = "PendingReview"  # of a new card; people change it in SageMaker Studio
 CONTENT_CHARACTERS: Final = 100_000  # ModelCardContent, botocore sagemaker/2017-07-24
 LONG: Final = USE_CHARACTERS  # most texts of the schema
-SHORT: Final = 1024  # a note, a custom detail, an attribute of the evaluation, a URI
-NAME: Final = 255  # of a metric or hyperparameter
-TITLE: Final = 63  # of an evaluation or a group of metrics
+SHORT: Final = 1024
+TITLE: Final = 63  # of a group of metrics
+_LENGTHS: Final = {
+    **dict.fromkeys(("model_creator", "training_observations", "container_image", "datasets", "metadata"), SHORT),
+    **dict.fromkeys(("notes", "custom_details"), SHORT),
+    **dict.fromkeys(("name", "value"), 255),  # of a metric or hyperparameter
+}
 HYPERPARAMETERS: Final = 100
 NOT_GIVEN: Final = "not given"
 OVERSIGHT: Final = (
@@ -56,49 +60,49 @@ def is_written(package: Mapping[str, Any]) -> bool:
 def card_content(package: Mapping[str, Any], evaluation: Mapping[str, Any], contact: str = "") -> Card:
     """The card before it becomes text; raises as `package_card`."""
     e, use = evaluation, evaluation["use"]
-    contact = contact or use["contact"] or NOT_GIVEN
+    contact = contact or use["contact"]
     data = e["data"]
     window = (
         f"{data['n_modelled']:,} {e['rows']} with a known outcome from {data['first_date']} to "
         f"{data['last_labelled_date']}, as of {e['as_of_date']}; fingerprint {e['fingerprint']}"
     )
     config = [*e["training_config"].items()][:HYPERPARAMETERS]
-    return {
-        "model_overview": {"model_creator": one_line(contact, SHORT), "model_artifact": [artifact_uri(package)]},
+    card: Card = {
+        "model_overview": {"model_creator": contact, "model_artifact": [artifact_uri(package)]},
         "intended_uses": {
-            "purpose_of_model": one_line(f"{e['title']}: {_predicts(e)}.", LONG),
-            "intended_uses": one_line(use["intended"] or f"Decisions that {_predicts(e)} supports.", LONG),
-            "factors_affecting_model_efficiency": one_line(
-                f"{e['rows'].capitalize()} unlike those of the training data: {window}. The monitor compares their "
-                "features with it and judges the predictions on later outcomes.",
-                LONG,
-            ),
+            "purpose_of_model": f"{e['title']}: {_predicts(e)}.",
+            "intended_uses": use["intended"] or f"Decisions that {_predicts(e)} supports.",
+            "factors_affecting_model_efficiency": f"{e['rows'].capitalize()} unlike those of the training data: "
+            f"{window}. The monitor compares their features with it and judges the predictions on later outcomes.",
             "risk_rating": use["risk"],
-            "explanations_for_risk_rating": one_line(use["risk_reason"] or NOT_GIVEN, LONG),
+            "explanations_for_risk_rating": use["risk_reason"],
         },
-        "business_details": {
-            "business_problem": one_line(e["title"], LONG),
-            "business_stakeholders": one_line(contact, LONG),
-        },
+        "business_details": {"business_problem": e["title"], "business_stakeholders": contact},
         "training_details": {
-            "training_observations": one_line(window, SHORT),
+            "training_observations": window,
             "training_job_details": {
-                "training_environment": {"container_image": [one_line(_image(package), SHORT) or NOT_GIVEN]},
-                "user_provided_hyper_parameters": [
-                    {"name": one_line(name, NAME), "value": one_line(str(value), NAME) or NOT_GIVEN}
-                    for name, value in config
-                ],
+                "training_environment": {"container_image": [_image(package)]},
+                "user_provided_hyper_parameters": [{"name": name, "value": str(value)} for name, value in config],
             },
         },
         "evaluation_details": [_comparison(package, e), _limits(e)],
         "additional_information": {
-            "ethical_considerations": one_line(f"Not intended for: {use['excluded'] or NOT_GIVEN}.", LONG),
-            "caveats_and_recommendations": one_line(_caveats(e), LONG),
-            "custom_details": {
-                name: one_line(str(value), SHORT) or NOT_GIVEN for name, value in _record(package, e, contact).items()
-            },
+            "ethical_considerations": f"Not intended for: {use['excluded'] or NOT_GIVEN}.",
+            "caveats_and_recommendations": _caveats(e),
+            "custom_details": {name: str(value) for name, value in _record(package, e, contact).items()},
         },
     }
+    fitted: Card = _fit(card)
+    return fitted
+
+
+def _fit(value: Any, length: int = LONG) -> Any:  # noqa: ANN401 - any part of a card
+    """The texts of a card as the schema takes them: one line, of the length of their field, and not empty."""
+    if isinstance(value, dict):
+        return {key: _fit(item, _LENGTHS.get(key, length)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_fit(item, length) for item in value]
+    return (one_line(value, length) or NOT_GIVEN) if isinstance(value, str) else value
 
 
 def _predicts(e: Mapping[str, Any]) -> str:
@@ -138,18 +142,12 @@ def _comparison(package: Mapping[str, Any], e: Mapping[str, Any]) -> Card:
     difference = [_number(name, value, loss) for name, value in compared["difference"].items()]
     return {
         "name": "Out-of-sample comparison",
-        "evaluation_observation": one_line(e["summary"], LONG),
-        "datasets": [one_line(_evaluation_uri(package), SHORT)],
-        "metadata": {
-            name: one_line(str(compared[name]), SHORT) for name in ("first_date", "last_date", "n_rows", "basis")
-        },
+        "evaluation_observation": e["summary"],
+        "datasets": [_evaluation_uri(package)],
+        "metadata": {name: str(compared[name]) for name in ("first_date", "last_date", "n_rows", "basis")},
         "metric_groups": [
-            *(
-                {"name": one_line(name, TITLE), "metric_data": list(_metrics(words, values))}
-                for name, values in groups.items()
-                if values
-            ),
-            {"name": f"difference to the {against}, 95 % interval", "metric_data": difference},
+            *(_group(name, list(_metrics(words, values))) for name, values in groups.items() if values),
+            _group(f"difference to the {against}, 95 % interval", difference),
         ],
     }
 
@@ -163,33 +161,29 @@ def _metrics(words: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[Ca
 
 def _limits(e: Mapping[str, Any]) -> Card:
     """Every limit that the candidate was held to, with its value."""
+    parts = {"needed of every candidate": "quality", "needed to replace the champion": "promotion"}
     return {
         "name": "Limits",
-        "evaluation_observation": one_line(f"{e['quality']['reason']}; {e['promotion']['reason']}", LONG),
+        "evaluation_observation": f"{e['quality']['reason']}; {e['promotion']['reason']}",
         "metric_groups": [
-            {
-                "name": name,
-                "metric_data": [
-                    _number(
-                        f"{limit['words']} ({limit['parameter']})",
-                        limit["value"],
-                        f"{'holds' if limit['holds'] else 'does not hold'}: {limit['operator']} {limit['limit']}; "
-                        f"otherwise: {limit['why']}",
-                    )
-                    for limit in e[part]["limits"]
-                    if limit["value"] is not None
-                ],
-            }
-            for name, part in (
-                ("needed of every candidate", "quality"),
-                ("needed to replace the champion", "promotion"),
-            )
+            _group(name, [_limit(limit) for limit in e[part]["limits"] if limit["value"] is not None])
+            for name, part in parts.items()
         ],
     }
 
 
+def _limit(limit: Mapping[str, Any]) -> Card:
+    verdict = "holds" if limit["holds"] else "does not hold"
+    notes = f"{verdict}: {limit['operator']} {limit['limit']}; otherwise: {limit['why']}"
+    return _number(f"{limit['words']} ({limit['parameter']})", limit["value"], notes)
+
+
+def _group(name: str, numbers: list[Card]) -> Card:
+    return {"name": one_line(name, TITLE), "metric_data": numbers}
+
+
 def _number(name: str, value: float, notes: str) -> Card:
-    return {"name": one_line(name, NAME), "type": "number", "value": value, "notes": one_line(notes, SHORT)}
+    return {"name": name, "type": "number", "value": value, "notes": notes}
 
 
 def _record(package: Mapping[str, Any], e: Mapping[str, Any], contact: str) -> dict[str, Any]:
@@ -200,8 +194,8 @@ def _record(package: Mapping[str, Any], e: Mapping[str, Any], contact: str) -> d
         "system_name": e["title"],
         "system_version": f"{package['ModelPackageGroupName']}, version {package['ModelPackageVersion']}",
         "contact": contact,
-        "decision_supported": e["use"]["intended"] or NOT_GIVEN,
-        "not_intended_for": e["use"]["excluded"] or NOT_GIVEN,
+        "decision_supported": e["use"]["intended"],
+        "not_intended_for": e["use"]["excluded"],
         "human_oversight": OVERSIGHT,
         "data_from": data["first_date"],
         "data_to": data["last_labelled_date"],

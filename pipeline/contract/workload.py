@@ -1,4 +1,4 @@
-"""Finds a workload, and loads it. What core calls of it is in hooks.py. Standard library only.
+"""Finds a workload, and loads it. What core calls of it is in rules/hooks.py. Standard library only.
 
 A workload is a folder of pipeline/workloads. Its `spec.py` is read everywhere; its other modules are imported when
 they are first needed, and core's own stand in for those that it does not have.
@@ -11,13 +11,13 @@ import importlib.util
 import json
 import os
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, cast
 
 from pipeline.contract.code_version import definition_file
-from pipeline.contract.hooks import Backtest, Baseline, Data, Features, Monitor, Sample, Serving, SparkArchive, Steps
+from pipeline.contract.rules.hooks import Backtest, Baseline, Data, Features, Monitor, Sample, Serving, SparkArchive
 from pipeline.contract.rules.spec_rules import hint
 from pipeline.contract.rules.workload_rules import WorkloadError, checked_spec, definition_problem
 from pipeline.contract.spec import Spec
@@ -26,16 +26,6 @@ WORKLOADS: Final = Path(__file__).resolve().parents[1] / "workloads"
 CONFIGURATION: Final = WORKLOADS.parents[1] / "cdk.json"
 WORKLOAD_KEY: Final = "workload"  # in its context
 WORKLOAD_VARIABLE: Final = "WORKLOAD"  # which of several: definition.json says it to each job
-INTERFACES: Final[dict[str, type]] = {
-    "backtest": Backtest,
-    "baseline": Baseline,
-    "data": Data,
-    "features": Features,
-    "monitor": Monitor,
-    "sample": Sample,
-    "serving": Serving,
-    "steps": Steps,
-}
 
 
 @dataclass(frozen=True)
@@ -106,12 +96,7 @@ def load_spec(name: str) -> Spec:
         if (WORKLOADS / name).is_dir():
             raise WorkloadError(f"pipeline/workloads/{name} has no spec.py: it says what the workload is")
         raise WorkloadError(f'there is no workload "{name}"{hint(name, names) or ":"} there are {", ".join(names)}')
-    return _checked(folder)
-
-
-@cache
-def _checked(folder: Path) -> Spec:
-    return checked_spec(folder, INTERFACES)
+    return checked_spec(folder)
 
 
 def read_definition(name: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.contract.container import StepError
 from pipeline.contract.feature_layout import FeatureLayout
-from pipeline.contract.hooks import Features
+from pipeline.contract.rules.hooks import Features
 from pipeline.contract.spec import Column, Spec
 from pipeline.contract.workload import Workload
 from pipeline.ingest.values import reader_of

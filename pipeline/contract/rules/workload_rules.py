@@ -12,26 +12,27 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import fields
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pipeline.contract.parameters import parameters_of
+from pipeline.contract.rules.hooks import INTERFACES
 from pipeline.contract.rules.spec_rules import hint, spec_problems
 from pipeline.contract.spec import Column, Limit, Parameter, Spec
-
-Interfaces = Mapping[str, type]  # module -> what core calls of it
 
 
 class WorkloadError(ValueError):
     """A workload breaks a rule; the text names file, name and rule."""
 
 
-def checked_spec(folder: Path, interfaces: Interfaces) -> Spec:
+@cache
+def checked_spec(folder: Path) -> Spec:
     """SPEC of the workload's folder; raises WorkloadError for the first rule that is broken."""
-    for problem in _rules(folder, interfaces):
+    for problem in _rules(folder):
         raise WorkloadError(f"pipeline/workloads/{folder.name}{problem}")
     spec: Spec = importlib.import_module(f"pipeline.workloads.{folder.name}.spec").SPEC
     return spec
@@ -50,7 +51,7 @@ def definition_problem(spec: Spec, definition: Any) -> str:  # noqa: ANN401 - an
     return ""
 
 
-def _rules(folder: Path, interfaces: Interfaces) -> Iterator[str]:
+def _rules(folder: Path) -> Iterator[str]:
     """Each broken rule, after the place below pipeline/workloads/<name>; those before it hold."""
     if not re.fullmatch("[a-z][a-z0-9_]*", folder.name):
         yield ": a workload's folder is a Python package: lower-case letters, digits and _, a letter first"
@@ -76,7 +77,7 @@ def _rules(folder: Path, interfaces: Interfaces) -> Iterator[str]:
     own = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
     for problem in spec_problems(folder.name, spec, own):
         yield f"/spec.py: {problem}"
-    for place, problem in _modules(folder, own, interfaces):
+    for place, problem in _modules(folder, own):
         yield f"/{place}: {problem}"
 
 
@@ -114,9 +115,9 @@ def _imports(folder: Path, path: Path, seen: set[Path]) -> Iterator[tuple[str, s
                 yield f"{place}, line {getattr(node, 'lineno', 0)}", f"imports {name}; spec.py may import {may}"
 
 
-def _modules(folder: Path, own: set[str], interfaces: Interfaces) -> Iterator[tuple[str, str]]:
+def _modules(folder: Path, own: set[str]) -> Iterator[tuple[str, str]]:
     """Modules that are missing, cannot be parsed, or do not have what core calls."""
-    for name, interface in interfaces.items():
+    for name, interface in INTERFACES.items():
         if name not in own:
             near = get_close_matches(name, own, n=1, cutoff=0.85)
             if near or name == "baseline":

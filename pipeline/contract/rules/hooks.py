@@ -1,4 +1,4 @@
-"""What core calls of a workload, by module of its folder (docs/workloads.md). Standard library only.
+"""What core calls of a workload, by module of its folder (docs/workloads.md), and INTERFACES: which module has which.
 
 Only spec.py and baseline.py must be there; core's own modules stand in for data, features and serving.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,3 +109,15 @@ class Steps(Protocol):
 
     def extra_steps(self, v: Variables) -> Sequence[ConditionStep]:
         """They follow Prepare, and no condition is inside another."""
+
+
+INTERFACES: Final[dict[str, type]] = {
+    "backtest": Backtest,
+    "baseline": Baseline,
+    "data": Data,
+    "features": Features,
+    "monitor": Monitor,
+    "sample": Sample,
+    "serving": Serving,
+    "steps": Steps,
+}
