@@ -6,7 +6,7 @@ cannot omit a new resource. Standard library only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,34 +18,36 @@ FUNCTION_SECONDS: Final = 3.0
 SERVERLESS: Final = "serverless"
 # A request of some rows to the model of some MB: milliseconds of work; the rest is for what starts cold.
 REQUEST_SECONDS: Final = 0.1
-FREE: Final = {
-    "AWS::IAM::Role": "IAM is free",
-    "AWS::IAM::Policy": "IAM is free",
-    "AWS::IAM::ManagedPolicy": "IAM is free",
-    "AWS::S3::BucketPolicy": "policies are free",
-    "AWS::SNS::TopicPolicy": "policies are free",
-    "AWS::SQS::QueuePolicy": "policies are free",
-    "AWS::SNS::Topic": "emails are counted, topics are not",
-    "AWS::SNS::Subscription": "emails are counted, subscriptions are not",
-    "AWS::SQS::Queue": "holds only what could not be delivered",
-    "AWS::SageMaker::Pipeline": "its jobs are counted",
-    "AWS::SageMaker::ModelPackageGroup": "the registry is free",
-    "AWS::StepFunctions::StateMachine": "transitions are counted with a run",
-    "AWS::Scheduler::Schedule": "starts are counted with a run",
-    "AWS::Scheduler::ScheduleGroup": "starts are counted with a run",
-    "AWS::Events::Rule": "events of AWS's own services are free",
-    "AWS::Lambda::Permission": "policies are free",
-    "AWS::Lambda::EventInvokeConfig": "a setting of a function",
-    "AWS::Logs::LogGroup": "lines are counted with a run",
-    "AWS::Logs::MetricFilter": "its metrics are counted",
-    "AWS::S3::Bucket": "what it holds is counted",
-    "AWS::Budgets::Budget": "a budget that only notifies is free",
-    "AWS::Chatbot::SlackChannelConfiguration": "notifications in chats are free",
-    "AWS::Chatbot::MicrosoftTeamsChannelConfiguration": "notifications in chats are free",
-    "AWS::CDK::Metadata": "not a resource",
+_FREE: Final = {
+    "IAM": ("AWS::IAM::Role", "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"),
+    "policies": ("AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy", "AWS::Lambda::Permission"),
+    "emails are counted": ("AWS::SNS::Topic", "AWS::SNS::Subscription"),
+    "holds only what could not be delivered": ("AWS::SQS::Queue",),
+    "its jobs are counted": ("AWS::SageMaker::Pipeline",),
+    "the registry": ("AWS::SageMaker::ModelPackageGroup",),
+    "counted with a run": (
+        *("AWS::StepFunctions::StateMachine", "AWS::Scheduler::Schedule", "AWS::Scheduler::ScheduleGroup"),
+        "AWS::Logs::LogGroup",
+    ),
+    "events of AWS's own services": ("AWS::Events::Rule",),
+    "a setting of a function": ("AWS::Lambda::EventInvokeConfig",),
+    "its metrics are counted": ("AWS::Logs::MetricFilter",),
+    "what it holds is counted": ("AWS::S3::Bucket",),
+    "a budget that only notifies": ("AWS::Budgets::Budget",),
+    "notifications in chats": (
+        *("AWS::Chatbot::SlackChannelConfiguration", "AWS::Chatbot::MicrosoftTeamsChannelConfiguration"),
+    ),
+    "not a resource": ("AWS::CDK::Metadata",),
 }
+_ALARM: Final = "AWS::CloudWatch::Alarm"
 _FUNCTION: Final = "AWS::Lambda::Function"
 _HOURLY: Final = ("rate(1 hour)", "cron(0 * * * ? *)")
+# Type of resource: the price of one, what it is called, and what people should know of it.
+_PRICED: Final = {
+    "AWS::CloudWatch::Dashboard": ("dashboard_month", "dashboard", "free among the account's first three"),
+    "AWS::KMS::Key": ("key_month", "key", "each of the first two yearly rotations adds as much again"),
+    _ALARM: ("alarm_metric_month", "alarm metric", "{n} alarms, charged for each metric that they read"),
+}
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,17 @@ def resource_items(template: Mapping[str, Any], prices: Prices) -> list[CostItem
     by_type: dict[str, list[Mapping[str, Any]]] = {}
     for resource in template["Resources"].values():
         by_type.setdefault(resource["Type"], []).append(resource.get("Properties", {}))
-    items = [item for kind, priced in _PRICED.items() if kind in by_type for item in priced(by_type[kind], prices)]
-    unknown = {kind for kind in by_type if not kind.startswith("Custom::")} - {*_PRICED, *FREE, _FUNCTION}
-    if unknown:
+    free = {kind for kinds in _FREE.values() for kind in kinds}
+    if unknown := {kind for kind in by_type if not kind.startswith("Custom::")} - {*_PRICED, *free, _FUNCTION}:
         raise PriceError(f"no price for {', '.join(sorted(unknown))}: add it to pipeline/cost/fixed_costs.py")
-    if _FUNCTION in by_type:
-        items.append(_function_item(by_type[_FUNCTION], by_type.get("AWS::Events::Rule", []), prices))
+    items = []
+    for kind, (key, word, note) in _PRICED.items():
+        if found := by_type.get(kind):
+            count = sum(map(alarm_metrics, found)) if kind == _ALARM else len(found)
+            items.append(_item(prices, key, count, _counted(count, word), note.format(n=len(found))))
+    if functions := by_type.get(_FUNCTION):
+        rules = [rule.get("ScheduleExpression") for rule in by_type.get("AWS::Events::Rule", ())]
+        items.append(_function_item(functions, HOURS_A_MONTH * sum(rule in _HOURLY for rule in rules), prices))
     return items
 
 
@@ -83,19 +90,22 @@ def usage_items(
     `metric_hours`: in how many hours of the month each custom metric gets a value; `stored_gib`: all buckets, once old
     runs expire as fast as new ones come.
     """
-    share = min(1.0, metric_hours / HOURS_A_MONTH)
-    items = [
-        (
-            "custom_metric_month",
-            custom_metrics * share,
-            f"{custom_metrics} custom metrics",
-            "only hours with data count",
-        ),
-        ("s3_gb_month", stored_gib, f"{stored_gib:.1f} GiB in buckets", "data, and files of runs until they expire"),
-        ("image_gb_month", image_gib, f"{image_gib:.1f} GiB of image in ECR", "the steps' image, compressed"),
-        ("emails_100k", emails / 1e5, f"{emails:.0f} emails", "failures, alarms, versions that wait"),
+    metrics = custom_metrics * min(1.0, metric_hours / HOURS_A_MONTH)
+    stored, image = f"{stored_gib:.1f} GiB in buckets", f"{image_gib:.1f} GiB of image in ECR"
+    return [
+        _item(prices, "custom_metric_month", metrics, f"{custom_metrics} custom metrics", "only hours with data count"),
+        _item(prices, "s3_gb_month", stored_gib, stored, "data, and files of runs until they expire"),
+        _item(prices, "image_gb_month", image_gib, image, "the steps' image, compressed"),
+        _item(prices, "emails_100k", emails / 1e5, f"{emails:.0f} emails", "failures, alarms, versions that wait"),
     ]
-    return [CostItem(name, units * prices[key].usd, note, prices[key].verified) for key, units, name, note in items]
+
+
+def _item(prices: Prices, key: str, units: float, name: str, note: str) -> CostItem:
+    return CostItem(name, units * prices[key].usd, note, prices[key].verified)
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'s' * (count != 1)}"
 
 
 @dataclass(frozen=True)
@@ -128,36 +138,9 @@ def alarm_metrics(alarm: Mapping[str, Any]) -> int:
     return sum("MetricStat" in metric for metric in alarm.get("Metrics", ())) or 1
 
 
-def _alarm_items(found: Sequence[Mapping[str, Any]], prices: Prices) -> list[CostItem]:
-    price, count = prices["alarm_metric_month"], sum(map(alarm_metrics, found))
-    note = f"{len(found)} alarms, charged for each metric that they read"
-    return [CostItem(f"{count} alarm metrics", count * price.usd, note, price.verified)]
-
-
-def _each(key: str, one: str, many: str, note: str) -> Callable[[Sequence[Mapping[str, Any]], Prices], list[CostItem]]:
-    def items(found: Sequence[Mapping[str, Any]], prices: Prices) -> list[CostItem]:
-        name = f"{len(found)} {one if len(found) == 1 else many}"
-        return [CostItem(name, len(found) * prices[key].usd, note, prices[key].verified)]
-
-    return items
-
-
-def _function_item(found: Sequence[Mapping[str, Any]], rules: Sequence[Mapping[str, Any]], prices: Prices) -> CostItem:
-    hourly = sum(rule.get("ScheduleExpression") in _HOURLY for rule in rules)
-    calls = hourly * HOURS_A_MONTH
-    gib = max(int(function.get("MemorySize", 128)) for function in found) / 1024
+def _function_item(functions: list[Mapping[str, Any]], calls: int, prices: Prices) -> CostItem:
+    gib = max(int(function.get("MemorySize", 128)) for function in functions) / 1024
     duration, requests = prices["function_arm_gb_second"], prices["function_requests_million"]
     dollars = calls * (FUNCTION_SECONDS * gib * duration.usd + requests.usd / 1e6)
-    name = f"{len(found)} function{'s' * (len(found) != 1)}"
-    return CostItem(
-        name, dollars, f"{calls} calls of {FUNCTION_SECONDS:.0f} s", duration.verified and requests.verified
-    )
-
-
-_PRICED: Final[Mapping[str, Callable[[Sequence[Mapping[str, Any]], Prices], list[CostItem]]]] = {
-    "AWS::CloudWatch::Dashboard": _each(
-        "dashboard_month", "dashboard", "dashboards", "free where it is among the account's first three"
-    ),
-    "AWS::KMS::Key": _each("key_month", "key", "keys", "each of the first two yearly rotations adds as much again"),
-    "AWS::CloudWatch::Alarm": _alarm_items,
-}
+    note, verified = f"{calls} calls of {FUNCTION_SECONDS:.0f} s", duration.verified and requests.verified
+    return CostItem(_counted(len(functions), "function"), dollars, note, verified)

@@ -37,7 +37,6 @@ SLOW_STARTUP_SECONDS: Final = 467.0
 REQUESTS_OF_A_RUN: Final = {"workflow_transitions_1k": 0.014, "scheduler_million": 1e-6, "log_ingestion_gb": 1e-4}
 # A job: its files one by one (at most 20 each way, and listings), and the data keys of files and volume.
 REQUESTS_OF_A_JOB: Final = {"s3_writes_1k": 0.02, "s3_reads_1k": 0.04, "key_requests_10k": 0.005}
-_KINDS: Final = {"Processing": "processing", "Training": "training"}
 _COMPARISONS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "Equals": operator.eq,
     "GreaterThanOrEqualTo": operator.ge,
@@ -111,41 +110,30 @@ def _walk(steps: list[Mapping[str, Any]], defaults: Mapping[str, Any], *, always
         if step["Type"] == "Condition":
             branch, decided = _branch(arguments, defaults)
             yield from _walk(branch, defaults, always=always and decided)
-        elif step["Type"] in _KINDS:
-            cluster = (
-                arguments["ProcessingResources"]["ClusterConfig"]
-                if step["Type"] == "Processing"
-                else arguments["ResourceConfig"]
-            )
+        elif step["Type"] in ("Processing", "Training"):
+            resources = arguments.get("ProcessingResources")
+            cluster = resources["ClusterConfig"] if resources else arguments["ResourceConfig"]
             instance, count, volume = (
                 _value(cluster[key], defaults) for key in ("InstanceType", "InstanceCount", "VolumeSizeInGB")
             )
-            yield PipelineJob(step["Name"], _KINDS[step["Type"]], str(instance), int(count), int(volume), always)
+            yield PipelineJob(step["Name"], step["Type"].lower(), str(instance), int(count), int(volume), always)
 
 
 def _branch(arguments: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], bool]:
     """The steps that may run, and whether that is decided: it is where parameters alone say which."""
-    steps: dict[bool, list[Mapping[str, Any]]] = {True: arguments["IfSteps"], False: arguments["ElseSteps"]}
-    truth = _all([_truth(condition, defaults) for condition in arguments["Conditions"]])
-    return (steps[True] + steps[False], False) if truth is None else (steps[truth], True)
-
-
-def _truth(condition: Mapping[str, Any], defaults: Mapping[str, Any]) -> bool | None:
-    """What a condition says with the parameters' defaults; None where a run's results decide, or it is another kind."""
-    if condition["Type"] == "Or":  # not all of them are false
-        truth = _all([None if (t := _truth(part, defaults)) is None else not t for part in condition["Conditions"]])
-        return None if truth is None else not truth
-    if condition["Type"] not in _COMPARISONS:
-        return None
+    then, otherwise = arguments["IfSteps"], arguments["ElseSteps"]
     try:
-        sides = [_value(condition[side], defaults) for side in ("LeftValue", "RightValue")]
-    except KeyError:  # no parameter, but a result
-        return None
-    return bool(_COMPARISONS[condition["Type"]](*sides))
+        return (then if all(_holds(c, defaults) for c in arguments["Conditions"]) else otherwise), True
+    except KeyError:  # a run's results decide, or a condition of another kind
+        return then + otherwise, False
 
 
-def _all(truths: Sequence[bool | None]) -> bool | None:
-    return False if False in truths else None if None in truths else True
+def _holds(condition: Mapping[str, Any], defaults: Mapping[str, Any]) -> bool:
+    """What a condition says with the parameters' defaults; raises KeyError where these do not decide."""
+    if condition["Type"] == "Or":
+        return any(_holds(part, defaults) for part in condition["Conditions"])
+    left, right = (_value(condition.get(side), defaults) for side in ("LeftValue", "RightValue"))
+    return bool(_COMPARISONS[condition["Type"]](left, right))
 
 
 def _value(node: Any, defaults: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON
@@ -160,7 +148,7 @@ def job_cost(job: PipelineJob, seconds: float, prices: Prices, startup_seconds: 
     takes: they share the work, but how evenly is not known, and with our seconds the start-up is the cost. Raises
     PriceError for an instance type without a price.
     """
-    instance = prices.instance(job.instance)
+    instance, storage = prices.instance(job.instance), prices[f"{job.kind}_storage_gb_month"]
     work = seconds / instance.speed
     billed = startup_seconds + work
     return JobCost(
@@ -168,11 +156,7 @@ def job_cost(job: PipelineJob, seconds: float, prices: Prices, startup_seconds: 
         work_seconds=work,
         billed_seconds=billed,
         instance_dollars=job.count * billed / 3600 * instance.price(job.kind).usd,
-        volume_dollars=job.count
-        * job.volume_gb
-        * billed
-        / SECONDS_A_MONTH
-        * prices[f"{job.kind}_storage_gb_month"].usd,
+        volume_dollars=job.count * job.volume_gb * billed / SECONDS_A_MONTH * storage.usd,
     )
 
 
