@@ -44,7 +44,7 @@ _FUNCTION: Final = "AWS::Lambda::Function"
 _HOURLY: Final = ("rate(1 hour)", "cron(0 * * * ? *)")
 # Type of resource: the price of one, what it is called, and what people should know of it.
 _PRICED: Final = {
-    "AWS::CloudWatch::Dashboard": ("dashboard_month", "dashboard", "free among the account's first three"),
+    "AWS::CloudWatch::Dashboard": ("dashboard_month", "dashboard", "free where it is among the account's first three"),
     "AWS::KMS::Key": ("key_month", "key", "each of the first two yearly rotations adds as much again"),
     _ALARM: ("alarm_metric_month", "alarm metric", "{n} alarms, charged for each metric that they read"),
 }

@@ -31,18 +31,110 @@ FEATURES = f"{HALF}def signature(spec): ...\n"
 MORE = "    shown="  # before which a field may be added
 
 
-def more(fields: str, names: str = "") -> Edits:
-    """A spec.py with more fields, for which more names are imported."""
-    return {"spec.py": ((MORE, f"{fields},\n{MORE}"), (IMPORT, f"{IMPORT}{names}"))}
+def more(field: str) -> Edits:
+    """A spec.py with one field more, and the names that it may need."""
+    return {"spec.py": ((MORE, f"    {field},\n{MORE}"), (IMPORT, f"{IMPORT}ExtraInput, Limit, Parameter, UseSpec, "))}
 
 
-BROKEN: dict[str, tuple[Edits, str]] = {
+# In spec.py: a text, the other that stands in its place, and what is said.
+EDITS = (
     # spec.py as a module
-    "a syntax error": (spec("SPEC = Spec(", "SPEC = Spec(" + "("), r"spec.py, line \d+: '\(' was never closed"),
-    "an import": (
-        spec("GAUGES = (", "import numpy\nGAUGES = ("),
-        "spec.py, line 5: imports numpy; spec.py may import",
+    ("SPEC = Spec(", "SPEC = Spec(" + "(", r"spec.py, line \d+: '\(' was never closed"),
+    ("GAUGES = (", "import numpy\nGAUGES = (", "spec.py, line 5: imports numpy; spec.py may import"),
+    ("GAUGES = (", "from pipeline.ingest import known\nGAUGES = (", "spec.py, line 5: imports pipeline.ingest.known"),
+    ("GAUGES = (", "1 / 0\nGAUGES = (", "spec.py, line 5: ZeroDivisionError: division by zero"),
+    ("    shown=", "    shwon=", r'spec.py, line 6: TypeError: .*shwon.*; did you mean "shown"\?'),
+    ("missing=True", "mising=True", 'spec.py, line 22: TypeError: .*; did you mean "missing"'),
+    ('    unit="day",\n', "", "spec.py, line 6: TypeError: .* missing 1 required .*'unit'"),
+    ("SPEC = ", "Spec_ = ", "spec.py: it defines no SPEC"),
+    ("SPEC = ", "spec = ", 'spec.py: it defines no SPEC; did you mean "spec"?'),
+    # values and their types
+    ('"regression"', '"regresion"', 'SPEC.task "regresion" is none of .*mean "regression"'),
+    ('role="time"', 'role="tiem"', r'Column\("day"\).role "tiem" is none of .*mean "time"'),
+    ('type="category"', 'type="categry"', r'Column\("gauge"\).type "categry" .*mean "category"'),
+    ('unit="day"', 'unit="month"', 'SPEC.unit "month" is none of row, day, week'),
+    ('claims="day"', 'claims="dya"', 'SPEC.monitor.claims "dya" is none of .*mean "day"'),
+    ('shown=("gauge",)', 'shown=("gauge")', "SPEC.shown is 'gauge', not a tuple: a comma"),
+    ("label_delay_days=2", 'label_delay_days="2"', "SPEC.label_delay_days is '2', not of the"),
+    ('groups={"gauge": 1.0}', 'groups=["gauge"]', r"SPEC.monitor.groups is \['gauge'\], not a dict"),
+    ('{"gauge": 1.0}', '{"gauge": "1"}', r"""SPEC.monitor.groups\["gauge"\] is '1', not"""),
+    # names
+    ('name="river"', 'name="rivers"', 'SPEC.name "rivers" is not the folder\'s name "river"'),
+    ('"UTC"', '"Europe/Berlim"', 'SPEC.time_zone "Europe/Berlim" .*mean "Europe/Berlin"'),
+    ('data_prefix="readings"', 'data_prefix="../x"', 'SPEC.data_prefix "../x" is not a folder'),
+    ('data_prefix="readings"', 'data_prefix="champion/x"', 'SPEC.data_prefix "champion/x" is not a'),
+    ('"flow_forecast"', '"flow"', 'SPEC.prediction "flow" is not a name for a new'),
+    ('shown=("gauge",)', 'shown=("gage",)', 'SPEC.shown names "gage", .*did you mean "gauge"'),
+    ('groups={"gauge"', 'groups={"gage"', 'SPEC.monitor.groups names "gage", .*mean "gauge"'),
+    ("MonitorSpec(", 'MonitorSpec(period="year", ', 'SPEC.monitor.period names "year", which is no'),
+    ("MonitorSpec(", 'MonitorSpec(left_out="wet", ', 'SPEC.monitor.left_out names "wet", which'),
+    # columns
+    ('Column("warmth"', 'Column("rain"', 'column "rain" is declared twice'),
+    (
+        'Column("gauge", type="category", values=GAUGES)',
+        'Column("gauge", role="id", type="text")',
+        "2 columns of the role id",
     ),
+    ('role="time"', 'role="other"', "there are 0 columns of the role time, and there must be 1"),
+    (TARGET, 'Column("flow", role="other"', "there are 0 columns of the role target, and there must"),
+    ('Column("rain"', 'Column("rain", role="target"', "there are 2 columns of the role target"),
+    ('Column("rain"', 'Column("time"', r'Column\("time"\) has the name of core\'s time, and the role'),
+    ('role="id", type="text"', 'role="id"', r'Column\("reading_id"\) is the id, and of the'),
+    ('role="time", type="day"', 'role="time"', r'Column\("day"\) is the time, and of the'),
+    (f"{TARGET}, low=0, high=1000", f'{TARGET}, type="flag"', "is a regression target, not"),
+    ('Column("rain",', 'Column("rain", values=("1",),', r'Column\("rain"\) has values, and the'),
+    (", values=GAUGES", "", r'Column\("gauge"\) is a category without values'),
+    ('"north", ', '"north", "south", ', r'Column\("gauge"\) lists a value twice: south'),
+    ("values=GAUGES", "values=GAUGES, low=1", r'Column\("gauge"\) has a range, and the'),
+    ("low=-60", "low=61", r'Column\("warmth"\) has low 61 above high 60'),
+    ('type="category", values=GAUGES', 'type="text"', r'Column\("gauge"\) is a feature of the type text'),
+    ('Column("rain"', 'Column("rain", required=False', r'Column\("rain"\) may be left out: set missing'),
+    (
+        'Column("rain"',
+        'Column("rain", made=True',
+        r'Column\("rain"\) is made of other rows: a feature that features.py makes',
+    ),
+    ("(0.1, 0.9)", "(0.9, 0.1)", r"SPEC.quantiles \(0.9, 0.1\) do not ascend between"),
+    ("(0.1, 0.9)", "(0.1, 1.0)", r"SPEC.quantiles \(0.1, 1.0\) do not ascend between 0 and 1"),
+    ("label_delay_days=2", "label_delay_days=-1", "SPEC.label_delay_days -1 is below 0"),
+    # parameters and limits
+    ('"MaxDepth"', '"MaxDept"', 'SPEC.defaults give "MaxDept", .*did you mean "MaxDepth"'),
+    ('"MaxDepth": 3', '"MaxDepth": 3.0', r'SPEC.defaults\["MaxDepth"\] is 3.0, not int as 2'),
+    ('"MaxDepth": 3', '"ForceTraining": "maybe"', r'\["ForceTraining"\] is \'maybe\', not one of'),
+)
+# A field more, and what is said.
+FIELDS = (
+    (f'deployed_as="{"a" * 38}"', 'a deployment would be named "a{38}", which AWS does not'),
+    ('deployed_as="my_river"', 'named "my_river", which AWS does not allow'),
+    ('use=UseSpec(intended="a\\nb")', "SPEC.use.intended is not one line of at"),
+    ('use=UseSpec(risk="High")', 'SPEC.use.risk "High" needs a risk_reason'),
+    ('use=UseSpec(risk_reason="a")', 'risk "Unknown" has a reason, and no'),
+    ('use=UseSpec(risk="high")', 'SPEC.use.risk "high" is none of .*; did you mean "High"'),
+    ('parameters=(Parameter("MaxDepth", 3, "x"),)', r'Parameter\("MaxDepth"\) is one of core'),
+    ('parameters=2 * (Parameter("Depth", 3, "x"),)', r'Parameter\("Depth"\) is declared twice'),
+    ('parameters=(Parameter("my-depth", 3, "x"),)', r'Parameter\("my-depth"\) is not a name'),
+    (
+        'limits=(Limit("error", "metrics.candidate.rmse", "<=", "MaxDpth", "x"),)',
+        r'Limit\("error"\) is held against MaxDpth, which SPEC.defaults do not give; did you mean "MaxDepth"',
+    ),
+    (
+        'limits=(Limit("error", "metrics.candidate.rsme", "<=", "MinSkill", "x"),)',
+        r'Limit\("error"\) looks at metrics.candidate.rsme; the metrics are .*; did you mean "rmse"',
+    ),
+    (
+        'limits=(Limit("error", "metrics.candidate.rmse", "<", "MinSkill", "x"),)',
+        r'Limit\("error"\).operator "<" is none of <=, >=',
+    ),
+    ('inputs=(ExtraInput("maps", "MapsPrefix"),)', r'ExtraInput\("maps"\) names "MapsPrefix", no'),
+    (
+        'inputs=(ExtraInput("maps", "Maps"),),\nparameters=(Parameter("Maps", "readings/maps", "x"),)',
+        'SPEC.data_prefix "readings" and Maps "readings/maps" overlap',
+    ),
+    ('prepare_channels=("champion",)', 'SPEC.prepare_channels has "champion", which is core'),
+    ('seed_objects={"champion/champion.json": ""}', 'SPEC.seed_objects has "champion/champion.json"'),
+)
+# Other files.
+FILES: dict[str, tuple[Edits, str]] = {
     "an import of an import": (
         {
             **spec("GAUGES = (", "from pipeline.workloads.river.gauges import X\nGAUGES = ("),
@@ -58,133 +150,10 @@ BROKEN: dict[str, tuple[Edits, str]] = {
         },
         "places/far.py, line 3: imports pandas; spec.py may import",
     ),
-    "an import from core": (
-        spec("GAUGES = (", "from pipeline.ingest import known\nGAUGES = ("),
-        "spec.py, line 5: imports pipeline.ingest.known",
-    ),
-    "an exception": (spec("GAUGES = (", "1 / 0\nGAUGES = ("), "spec.py, line 5: ZeroDivisionError: division by zero"),
-    "an unknown field": (
-        spec("    shown=", "    shwon="),
-        r'spec.py, line 6: TypeError: .*shwon.*; did you mean "shown"\?',
-    ),
-    "an unknown field of a column": (
-        spec("missing=True", "mising=True"),
-        'spec.py, line 22: TypeError: .*; did you mean "missing"',
-    ),
-    "a missing field": (spec('    unit="day",\n', ""), "spec.py, line 6: TypeError: .* missing 1 required .*'unit'"),
-    "no SPEC": (spec("SPEC = ", "Spec_ = "), "spec.py: it defines no SPEC"),
-    "a SPEC of another case": (spec("SPEC = ", "spec = "), 'spec.py: it defines no SPEC; did you mean "spec"?'),
     "a SPEC of another type": ({"spec.py": "SPEC = {}\nGAUGES = ()\n"}, "spec.py: SPEC is of the type dict, not Spec"),
-    # values and their types
-    "an unknown task": (spec('"regression"', '"regresion"'), 'SPEC.task "regresion" is none of .*mean "regression"'),
-    "an unknown role": (spec('role="time"', 'role="tiem"'), r'Column\("day"\).role "tiem" is none of .*mean "time"'),
-    "an unknown type": (
-        spec('type="category"', 'type="categry"'),
-        r'Column\("gauge"\).type "categry" .*mean "category"',
-    ),
-    "an unknown unit": (spec('unit="day"', 'unit="month"'), 'SPEC.unit "month" is none of row, day, week'),
-    "unknown claims": (spec('claims="day"', 'claims="dya"'), 'SPEC.monitor.claims "dya" is none of .*mean "day"'),
-    "a tuple without its comma": (
-        spec('shown=("gauge",)', 'shown=("gauge")'),
-        "SPEC.shown is 'gauge', not a tuple: a comma",
-    ),
-    "a number as text": (
-        spec("label_delay_days=2", 'label_delay_days="2"'),
-        "SPEC.label_delay_days is '2', not of the",
-    ),
-    "a list for a dict": (
-        spec('groups={"gauge": 1.0}', 'groups=["gauge"]'),
-        r"SPEC.monitor.groups is \['gauge'\], not a dict",
-    ),
-    "a group's sign as text": (
-        spec('{"gauge": 1.0}', '{"gauge": "1"}'),
-        r"""SPEC.monitor.groups\["gauge"\] is '1', not""",
-    ),
-    # names
-    "another name": (spec('name="river"', 'name="rivers"'), 'SPEC.name "rivers" is not the folder\'s name "river"'),
-    "a long name": (more(f'    deployed_as="{"a" * 38}"'), 'a deployment would be named "a{38}", which AWS does not'),
-    "a name with an underscore": (more('    deployed_as="my_river"'), 'named "my_river", which AWS does not allow'),
-    "a time zone": (spec('"UTC"', '"Europe/Berlim"'), 'SPEC.time_zone "Europe/Berlim" .*mean "Europe/Berlin"'),
-    "no folder": (spec('data_prefix="readings"', 'data_prefix="../x"'), 'SPEC.data_prefix "../x" is not a folder'),
-    "core's folder": (
-        spec('data_prefix="readings"', 'data_prefix="champion/x"'),
-        'SPEC.data_prefix "champion/x" is not a',
-    ),
-    "a prediction of an old name": (
-        spec('"flow_forecast"', '"flow"'),
-        'SPEC.prediction "flow" is not a name for a new',
-    ),
-    "shown": (spec('shown=("gauge",)', 'shown=("gage",)'), 'SPEC.shown names "gage", .*did you mean "gauge"'),
-    "groups": (spec('groups={"gauge"', 'groups={"gage"'), 'SPEC.monitor.groups names "gage", .*mean "gauge"'),
-    "a period": (spec("MonitorSpec(", 'MonitorSpec(period="year", '), 'SPEC.monitor.period names "year", which is no'),
-    "rows left out": (spec("MonitorSpec(", 'MonitorSpec(left_out="wet", '), 'SPEC.monitor.left_out names "wet", which'),
-    # columns
-    "a column twice": (spec('Column("warmth"', 'Column("rain"'), 'column "rain" is declared twice'),
-    "two ids": (
-        spec('Column("gauge", type="category", values=GAUGES)', 'Column("gauge", role="id", type="text")'),
-        "2 columns of the role id",
-    ),
-    "a use of two lines": (
-        more('    use=UseSpec(intended="a\\nb")', "UseSpec, "),
-        "SPEC.use.intended is not one line of at",
-    ),
-    "a risk without a reason": (
-        more('    use=UseSpec(risk="High")', "UseSpec, "),
-        'SPEC.use.risk "High" needs a risk_reason',
-    ),
-    "a reason without a risk": (
-        more('    use=UseSpec(risk_reason="a")', "UseSpec, "),
-        'risk "Unknown" has a reason, and no',
-    ),
-    "an unknown risk": (
-        more('    use=UseSpec(risk="high")', "UseSpec, "),
-        'SPEC.use.risk "high" is none of .*; did you mean "High"',
-    ),
-    "no time": (spec('role="time"', 'role="other"'), "there are 0 columns of the role time, and there must be 1"),
-    "no target": (
-        spec(TARGET, 'Column("flow", role="other"'),
-        "there are 0 columns of the role target, and there must",
-    ),
-    "two targets": (spec('Column("rain"', 'Column("rain", role="target"'), "there are 2 columns of the role target"),
-    "core's name": (
-        spec('Column("rain"', 'Column("time"'),
-        r'Column\("time"\) has the name of core\'s time, and the role',
-    ),
-    "an id that is a number": (
-        spec('role="id", type="text"', 'role="id"'),
-        r'Column\("reading_id"\) is the id, and of the',
-    ),
-    "a time that is a number": (
-        spec('role="time", type="day"', 'role="time"'),
-        r'Column\("day"\) is the time, and of the',
-    ),
     "a binary target of numbers": (
         {"spec.py": BINARY},
         r'Column\("flow"\) is a binary target, not "flag", or a number',
-    ),
-    "a regression's flag": (
-        spec(f"{TARGET}, low=0, high=1000", f'{TARGET}, type="flag"'),
-        "is a regression target, not",
-    ),
-    "values of a number": (
-        spec('Column("rain",', 'Column("rain", values=("1",),'),
-        r'Column\("rain"\) has values, and the',
-    ),
-    "a category without values": (spec(", values=GAUGES", ""), r'Column\("gauge"\) is a category without values'),
-    "a value twice": (spec('"north", ', '"north", "south", '), r'Column\("gauge"\) lists a value twice: south'),
-    "a range of a category": (spec("values=GAUGES", "values=GAUGES, low=1"), r'Column\("gauge"\) has a range, and the'),
-    "low above high": (spec("low=-60", "low=61"), r'Column\("warmth"\) has low 61 above high 60'),
-    "a feature that is text": (
-        spec('type="category", values=GAUGES', 'type="text"'),
-        r'Column\("gauge"\) is a feature of the type text',
-    ),
-    "an optional feature": (
-        spec('Column("rain"', 'Column("rain", required=False'),
-        r'Column\("rain"\) may be left out: set missing',
-    ),
-    "a feature that nothing makes": (
-        spec('Column("rain"', 'Column("rain", made=True'),
-        r'Column\("rain"\) is made of other rows: a feature that features.py makes',
     ),
     "no feature": (
         {
@@ -196,71 +165,10 @@ BROKEN: dict[str, tuple[Edits, str]] = {
         },
         "there is no column of the role feature: declare one, or make features in features.py",
     ),
-    # task and time
     "quantiles of a probability": (
         {"spec.py": (BINARY[0], ("low=0, high=1000", "low=0, high=1"))},
         "SPEC.quantiles are for a regression: a binary target has none",
     ),
-    "quantiles that do not ascend": (
-        spec("(0.1, 0.9)", "(0.9, 0.1)"),
-        r"SPEC.quantiles \(0.9, 0.1\) do not ascend between",
-    ),
-    "a quantile of 1": (spec("(0.1, 0.9)", "(0.1, 1.0)"), r"SPEC.quantiles \(0.1, 1.0\) do not ascend between 0 and 1"),
-    "a negative delay": (spec("label_delay_days=2", "label_delay_days=-1"), "SPEC.label_delay_days -1 is below 0"),
-    # parameters and limits
-    "an unknown default": (spec('"MaxDepth"', '"MaxDept"'), 'SPEC.defaults give "MaxDept", .*did you mean "MaxDepth"'),
-    "a default of another type": (
-        spec('"MaxDepth": 3', '"MaxDepth": 3.0'),
-        r'SPEC.defaults\["MaxDepth"\] is 3.0, not int as 2',
-    ),
-    "a default that is no choice": (
-        spec('"MaxDepth": 3', '"ForceTraining": "maybe"'),
-        r'\["ForceTraining"\] is \'maybe\', not one of',
-    ),
-    "a parameter of core": (
-        more('    parameters=(Parameter("MaxDepth", 3, "x"),)', "Parameter, "),
-        r'Parameter\("MaxDepth"\) is one of core',
-    ),
-    "a parameter twice": (
-        more('    parameters=2 * (Parameter("Depth", 3, "x"),)', "Parameter, "),
-        r'Parameter\("Depth"\) is declared twice',
-    ),
-    "a parameter's name": (
-        more('    parameters=(Parameter("my-depth", 3, "x"),)', "Parameter, "),
-        r'Parameter\("my-depth"\) is not a name',
-    ),
-    "a limit's parameter": (
-        more('    limits=(Limit("error", "metrics.candidate.rmse", "<=", "MaxDpth", "x"),)', "Limit, "),
-        r'Limit\("error"\) is held against MaxDpth, which SPEC.defaults do not give; did you mean "MaxDepth"',
-    ),
-    "a limit's metric": (
-        more('    limits=(Limit("error", "metrics.candidate.rsme", "<=", "MinSkill", "x"),)', "Limit, "),
-        r'Limit\("error"\) looks at metrics.candidate.rsme; the metrics are .*; did you mean "rmse"',
-    ),
-    "a limit's operator": (
-        more('    limits=(Limit("error", "metrics.candidate.rmse", "<", "MinSkill", "x"),)', "Limit, "),
-        r'Limit\("error"\).operator "<" is none of <=, >=',
-    ),
-    "an input's parameter": (
-        more('    inputs=(ExtraInput("maps", "MapsPrefix"),)', "ExtraInput, "),
-        r'ExtraInput\("maps"\) names "MapsPrefix", no',
-    ),
-    "an input among the rows": (
-        more(
-            '    inputs=(ExtraInput("maps", "Maps"),),\n    parameters=(Parameter("Maps", "readings/maps", "x"),)',
-            "ExtraInput, Parameter, ",
-        ),
-        'SPEC.data_prefix "readings" and Maps "readings/maps" overlap',
-    ),
-    "core's channel": (
-        more('    prepare_channels=("champion",)'),
-        'SPEC.prepare_channels has "champion", which is core',
-    ),
-    "core's object": (
-        more('    seed_objects={"champion/champion.json": ""}'),
-        'SPEC.seed_objects has "champion/champion.json"',
-    ),
-    # the other modules
     "no forecast": (
         {"baseline.py": (("def forecast(", "def forecasts("),)},
         r'baseline.py: it has no forecast\(results, ids, since\); did you mean "forecasts"',
@@ -284,9 +192,10 @@ BROKEN: dict[str, tuple[Edits, str]] = {
         "features.py: it is missing; rename feature.py, which core does not",
     ),
 }
+BROKEN = (*((spec(old, new), says) for old, new, says in EDITS), *((more(field), says) for field, says in FIELDS))
 
 
-@pytest.mark.parametrize(("edits", "says"), BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize(("edits", "says"), (*BROKEN, *FILES.values()))
 def test_a_broken_rule_is_named(edits: Edits, says: str, tmp_path: Path) -> None:
     with importable(copy_of_river(tmp_path, edits)), pytest.raises(WorkloadError) as told:
         load_spec("river")
