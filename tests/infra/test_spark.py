@@ -11,7 +11,7 @@ import pytest
 from resolved_template import ACCOUNT, REGION, Resolver, Template, resources
 from synthesis import Synthesise, cdk_context
 from test_deployed_definition import deployed, spark_code
-from test_stack_security import permitted
+from test_policies import may
 
 from infra.settings.settings import Settings
 from infra.settings.settings_validation import SettingError
@@ -48,14 +48,14 @@ def test_the_image_is_that_of_the_region(prod: Template, region: str, suffix: st
 
 def test_jobs_may_pull_that_image_and_no_other_of_its_account(prod: Template) -> None:
     spark = f"arn:aws:ecr:{REGION}:173754725891:repository"
-    assert permitted(prod, JOB, "ecr:BatchGetImage", f"{spark}/sagemaker-spark-processing")
-    assert not permitted(prod, JOB, "ecr:BatchGetImage", f"{spark}/another")
+    assert may(prod, JOB, "ecr:BatchGetImage", f"{spark}/sagemaker-spark-processing")
+    assert not may(prod, JOB, "ecr:BatchGetImage", f"{spark}/another")
 
 
 def test_another_image_by_setting_needs_no_table(synthesise: Synthesise) -> None:
     template = synthesise(env="dev", spark_image_uri=OWN)
     assert spark_job(template)["AppSpecification"]["ImageUri"] == OWN
-    assert permitted(template, JOB, "ecr:BatchGetImage", "arn:aws:ecr:eu-west-1:444455556666:repository/our-spark")
+    assert may(template, JOB, "ecr:BatchGetImage", "arn:aws:ecr:eu-west-1:444455556666:repository/our-spark")
     assert not [name for name in template.get("Mappings", {}) if "Spark" in name]
 
 
@@ -89,9 +89,9 @@ def test_the_code_is_an_asset_that_the_job_reads_and_starts(root: Path, prod: Te
 
 
 def test_jobs_read_that_object_of_the_bucket_and_no_other(prod: Template) -> None:
-    assert permitted(prod, JOB, "s3:GetObject", f"{ASSETS}/{spark_code(prod)}")
-    assert not permitted(prod, JOB, "s3:GetObject", f"{ASSETS}/another.zip")
-    assert not permitted(prod, JOB, "s3:PutObject", f"{ASSETS}/{spark_code(prod)}")
+    assert may(prod, JOB, "s3:GetObject", f"{ASSETS}/{spark_code(prod)}")
+    assert not may(prod, JOB, "s3:GetObject", f"{ASSETS}/another.zip")
+    assert not may(prod, JOB, "s3:PutObject", f"{ASSETS}/{spark_code(prod)}")
     (listing,) = [
         statement
         for policy in resources(prod, "AWS::IAM::Policy").values()
