@@ -93,7 +93,7 @@ def test_the_schedule_starts_the_gate_that_starts_this_pipeline(deployed: Deploy
     gate = json.loads(schedule["Target"]["Input"])["StateMachineArn"]
     described = deployed.client("stepfunctions").describe_state_machine(stateMachineArn=gate)
     states = json.loads(described["definition"])["States"]
-    calls = [s["Parameters"] for s in states.values() if "sagemaker" in s.get("Resource", "")]
+    calls = [s["Arguments"] for s in states.values() if "sagemaker" in s.get("Resource", "")]
     assert {call["PipelineName"] for call in calls} == {name}
     queue = schedule["Target"]["DeadLetterConfig"]["Arn"].rsplit(":", 1)[1]
     assert deployed.client("sqs").get_queue_url(QueueName=queue)
