@@ -28,6 +28,7 @@ from types import FrameType
 from typing import Final
 
 from pipeline.contract import names as c
+from pipeline.contract.container import base_dir
 from pipeline.contract.reasons import readable, shorten, unexpected
 from pipeline.contract.workload import current_workload, workload_names
 
@@ -174,11 +175,6 @@ def _ended(code: int) -> str:
     return f"ended by signal {name}{memory}"
 
 
-def base_dir() -> Path:
-    """The root of the container's layout."""
-    return Path(os.environ.get(c.BASE_DIR_VARIABLE, c.DEFAULT_BASE_DIR))
-
-
 def write_failure(command: str, reason: str) -> None:
     """Write the reason where SageMaker reads it, unless the step has written one; do nothing where nobody may write."""
     path = base_dir() / (c.TRAINING_FAILURE_FILE if command == "train" else c.PROCESSING_FAILURE_FILE)
@@ -191,9 +187,7 @@ def write_failure(command: str, reason: str) -> None:
 def name_host() -> None:
     """Put this host's name before the reason of a training job of several: only one host's reason reaches people."""
     path = base_dir() / c.TRAINING_FAILURE_FILE
-    with suppress(
-        OSError, ValueError, KeyError, TypeError
-    ):  # a file that is not SageMaker's: the reason stays as it is
+    with suppress(OSError, ValueError, KeyError, TypeError):  # a file that is not SageMaker's changes no reason
         there = json.loads((base_dir() / c.TRAINING_HOSTS_FILE).read_text(encoding="utf-8"))
         if len(there["hosts"]) > 1:
             reason = f"{there['current_host']}: {path.read_text(encoding='utf-8')}"

@@ -161,7 +161,6 @@ def remember_store(store: Path) -> None:
 
 
 def last_store() -> Path:
-    """The default store that was used last."""
     try:
         remembered = Path((default_store() / "last_store").read_text(encoding="utf-8").strip())
     except OSError:

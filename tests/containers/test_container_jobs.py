@@ -61,14 +61,12 @@ def test_a_job_that_is_not_isolated_has_a_network_which_goes_with_it(image: str,
 def test_a_bad_end_is_explained(image: str, store: Store, program: str, reason: str) -> None:
     result = end_of(image, store, job(image, program))
     assert result.status == "Failed"
-    assert result.failure is not None
     assert result.failure.reason == reason
     assert containers_of(store.root) == []
 
 
 def test_a_job_ends_at_its_time_limit(image: str, store: Store) -> None:
     result = end_of(image, store, job(image, "import time; print('begun', flush=True); time.sleep(60)", seconds=3))
-    assert result.failure is not None
     assert result.failure.reason == "stopped after its MaxRuntimeInSeconds of 3"
     assert result.failure.log_lines == ("begun",)
     assert containers_of(store.root) == []
@@ -78,7 +76,6 @@ def test_an_image_that_is_gone_is_not_looked_for_elsewhere(image: str, store: St
     step = job(image, "pass")
     step["Arguments"]["AppSpecification"]["ImageUri"] = "retraining:never-built"
     result = end_of(image, store, step)
-    assert result.failure is not None
     assert result.failure.reason == "there is no image retraining:never-built: make image"
 
 

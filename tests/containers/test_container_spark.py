@@ -87,7 +87,6 @@ def test_a_worker_that_is_killed_fails_the_job_by_name(
     killer.join()
     assert killed
     assert time.monotonic() - killed[0] < 60
-    assert result.failure is not None
     assert result.failure.reason.startswith("algo-2: ended by signal SIGKILL")
     assert not store.object_path(f"s3://artifacts/team_games/{nba.TEAM_GAMES_FILE}").exists()
     assert containers_of(store.root) == []

@@ -87,7 +87,6 @@ def _inspected(name: str, kind: str = "container") -> Mapping[str, Any] | None:
 
 
 def image_details(name: str) -> Mapping[str, Any] | None:
-    """What `docker image inspect` says of an image; None if it is not here."""
     return _inspected(name, "image")
 
 
@@ -106,8 +105,6 @@ def require_image(name: str, content: str, build: str = BUILD) -> str:
 
 @dataclass(frozen=True)
 class ContainerState:
-    """How a container has ended."""
-
     exit_code: int
     out_of_memory: bool
 

@@ -48,7 +48,6 @@ class HostsEnd:
 
 
 def host_count(request: Mapping[str, Any]) -> int:
-    """How many hosts a resolved request asks for."""
     cluster = request.get("ResourceConfig") or (request.get("ProcessingResources") or {}).get("ClusterConfig") or {}
     return int(cluster.get("InstanceCount", 1))
 

@@ -98,7 +98,6 @@ class Job:
 
     @property
     def log_path(self) -> Path:
-        """Receives stdout and stderr of every attempt."""
         return self.folder / "logs" / "job.log"
 
     @property
@@ -157,7 +156,6 @@ def container_of(request: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def image_of(request: Mapping[str, Any]) -> str:
-    """The image that the job runs in."""
     container = container_of(request)
     return str(container.get("TrainingImage") or container["ImageUri"])
 

@@ -48,5 +48,4 @@ def require_spark_image(name: str) -> None:
 
 
 def spark_image_content() -> str:
-    """Digest of the files that the image is built from."""
     return digest_of((SPARK_FOLDER / name for name in _IMAGE_FILES), SPARK_FOLDER)

@@ -14,10 +14,8 @@ def timestamp(seconds: float) -> str:
 
 
 def pipeline_arn(name: str) -> str:
-    """The ARN of a pipeline of the local store."""
     return f"{LOCAL_ARN}:pipeline/{name}"
 
 
 def execution_arn(name: str, execution_id: str) -> str:
-    """The ARN of one execution of it."""
     return f"{pipeline_arn(name)}/execution/{execution_id}"

@@ -70,7 +70,6 @@ class RunScope:
         return variables.get(name)
 
     def properties(self, step: str) -> Mapping[str, Any]:
-        """The Describe-shaped response of a step that has ended."""
         return self._run().step(step).properties
 
     def property_file(self, step: str, name: str) -> str:
@@ -201,7 +200,6 @@ def all_hold(conditions: Sequence[Mapping[str, Any]], scope: RunScope) -> bool:
 
 
 def holds(condition: Mapping[str, Any], scope: RunScope) -> bool:
-    """Whether one condition holds; raises ExpressionError where it cannot be evaluated."""
     kind = condition["Type"]
     if kind == "Not":
         return not holds(condition["Condition"], scope)

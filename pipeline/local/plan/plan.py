@@ -68,7 +68,6 @@ class Plan:
     steps: tuple[Step, ...]
 
     def step(self, name: str) -> Step:
-        """The step of that name."""
         return next(step for step in self.steps if step.name == name)
 
 

@@ -77,8 +77,6 @@ def _digest_of_all(objects: Iterable[StoredObject]) -> str:
 
 
 class Cache:
-    """The cache of a store."""
-
     def __init__(self, store: Store) -> None:
         self._store = store
         self._root = store.root / "cache"
@@ -125,7 +123,6 @@ class Cache:
             path.write_text(json.dumps({"message": entry.message, "files": files}, indent=1) + "\n")
 
     def prune(self) -> None:
-        """Removes the entries of past days."""
         oldest = time.time() - _KEPT_SECONDS
         for folder in list(self._root.iterdir()):
             with suppress(OSError):

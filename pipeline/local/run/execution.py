@@ -56,7 +56,6 @@ class Execution:
         self._events.put(partial(self._end, STOPPED))
 
     def run(self) -> RunResult:
-        """Runs to the end."""
         try:
             self._listener(self._run, None)
             self._start_ready()

@@ -26,10 +26,18 @@ from pipeline.local.run.progress import Listener, listener_for
 from pipeline.local.run.recovery import mark_killed_runs, mark_stopped, run_lock
 from pipeline.local.run.staging import check as check_staging
 from pipeline.local.store.history import note_run
-from pipeline.local.store.run_record import EXECUTING, SUCCEEDED, RunError, RunResult, StepResult, load_run, save_run
+from pipeline.local.store.run_record import (
+    EXECUTING,
+    SUCCEEDED,
+    RunError,
+    RunResult,
+    StepResult,
+    load_run,
+    save_run,
+    user_name,
+)
 from pipeline.local.store.store import Store
 from pipeline.local.store.store_errors import StoreLostError, explain
-from pipeline.local.store.user import user_name
 
 
 def run(

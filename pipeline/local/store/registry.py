@@ -15,9 +15,9 @@ from pipeline.contract.promotion import APPROVAL_ID, next_approval_id, seconds
 from pipeline.contract.service_text import is_metadata_value
 from pipeline.local.plan.describe_responses import LOCAL_ARN, timestamp
 from pipeline.local.store.locks import locked
+from pipeline.local.store.run_record import user_name
 from pipeline.local.store.store import JsonObject, Store
 from pipeline.local.store.store_errors import explain, shown
-from pipeline.local.store.user import user_name
 
 PENDING = "PendingManualApproval"
 APPROVED = "Approved"

@@ -8,10 +8,11 @@ record of the run that made it. Each run keeps its line in history.jsonl. Runs t
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +28,7 @@ from pipeline.local.store.store_errors import StoreError
 KEPT_RUNS: Final = 60  # two months of nightly runs
 _RUNS: Final = "runs"  # of the store, and below a bucket: what belongs to one execution
 _COPY: Final = re.compile(r".+-[0-9a-f]{8}")  # as local_deployment.data_prefix names the copy of a folder
-_EXECUTION: Final = re.compile(r"/execution/([^/]+)")
+_EXECUTION: Final = re.compile(r'/execution/([^/"]+)')
 
 
 @dataclass
@@ -49,11 +50,11 @@ def clean(store: Store, *, keep: int = KEPT_RUNS, dry_run: bool = False) -> Remo
 
     Raises StoreError where the file of a version is damaged: what it refers to cannot be known.
     """
-    named = frozenset(_texts(_packages(store)))
+    registered = json.dumps(_packages(store))
     if not dry_run:
         keep_entries(store)
     removal = Removal()
-    for path in _not_needed(store, keep, named):
+    for path in _not_needed(store, keep, registered):
         files = _files_below(path)
         removal.paths.append(path)
         removal.runs += path.parent == store.root / _RUNS
@@ -64,9 +65,9 @@ def clean(store: Store, *, keep: int = KEPT_RUNS, dry_run: bool = False) -> Remo
     return removal
 
 
-def _not_needed(store: Store, keep: int, named: frozenset[str]) -> Iterator[Path]:
-    """What can go; while the caller has a path of a run, the run is locked."""
-    makers = {match[1] for text in named if (match := _EXECUTION.search(text))}
+def _not_needed(store: Store, keep: int, registered: str) -> Iterator[Path]:
+    """What can go: while the caller has a path of a run, the run is locked. `registered`: all versions, as JSON."""
+    makers = set(_EXECUTION.findall(registered))
     runs = recent_runs(store, None)
     for execution_id in (*(run.execution_id for run in runs[keep:]), *_without_record(store)):
         folder = store.run_folder(execution_id)
@@ -75,7 +76,7 @@ def _not_needed(store: Store, keep: int, named: frozenset[str]) -> Iterator[Path
         if existed and lock is None:
             continue  # it executes
         try:
-            yield from _unnamed_objects(store, execution_id, named)  # first: a record without objects is found again
+            yield from _unnamed_objects(store, execution_id, registered)  # first, so that a rest is found
             if existed and execution_id not in makers:
                 yield folder
         finally:
@@ -95,15 +96,6 @@ def _packages(store: Store) -> list[dict[str, Any]]:
     return packages
 
 
-def _texts(value: object) -> Iterator[str]:
-    """All texts of a JSON value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping | list):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(item)
-
-
 def _without_record(store: Store) -> list[str]:
     """Executions that have left files, but no record: it was removed by hand, or its removal was interrupted."""
     places = [store.root / "runs", *(bucket / _RUNS for bucket in (store.root / "objects").iterdir())]
@@ -112,13 +104,14 @@ def _without_record(store: Store) -> list[str]:
     return sorted(name for name in ids if not record_path(store, name).exists())
 
 
-def _unnamed_objects(store: Store, execution_id: str, named: frozenset[str]) -> list[Path]:
+def _unnamed_objects(store: Store, execution_id: str, registered: str) -> list[Path]:
     """The objects of a run that no version names; the folder as one where it names none."""
     paths: list[Path] = []
     for bucket in (store.root / "objects").iterdir():
         folder = bucket / _RUNS / execution_id
         files = _files_below(folder) if folder.is_dir() else []
-        unnamed = [file for file in files if f"s3://{file.relative_to(bucket.parent).as_posix()}" not in named]
+        uris = [json.dumps(f"s3://{file.relative_to(bucket.parent).as_posix()}") for file in files]
+        unnamed = [file for file, uri in zip(files, uris, strict=True) if uri not in registered]
         if folder.is_dir():
             paths.extend([folder] if len(unnamed) == len(files) else unnamed)
     return paths

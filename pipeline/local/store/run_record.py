@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -52,8 +54,6 @@ class StepResult:
 
 @dataclass(frozen=True)
 class RunFailure:
-    """Why a run failed."""
-
     step: str
     reason: str
     log_lines: tuple[str, ...] = ()  # the last ones of the step's program
@@ -77,16 +77,21 @@ class RunResult:
     started_by: str = ""  # the user; not known of older runs
 
     def step(self, name: str) -> StepResult:
-        """The state of one step."""
         return next(step for step in self.steps if step.name == name)
 
     def with_step(self, changed: StepResult) -> RunResult:
-        """The run with one step's state replaced."""
         return replace(self, steps=tuple(changed if step.name == changed.name else step for step in self.steps))
 
 
+def user_name() -> str:
+    """Who runs this program, as the system or LOGNAME, USER, ... say; the number of a user without a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # in a container, under a number that no file names
+        return f"user {os.getuid()}"
+
+
 def record_path(store: Store, execution_id: str) -> Path:
-    """Where a run's record is kept."""
     return store.run_folder(execution_id) / "run.json"
 
 

@@ -14,6 +14,7 @@ What `write` writes (records, the registry, champion.json) is on the disk before
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import itertools
 import json
@@ -87,7 +88,6 @@ class Store:
                 sync_folder(path.parent)
 
     def write_json(self, path: Path, value: object, *, durable: bool = False) -> None:
-        """Replaces `path` with `value` as indented JSON in one step."""
         self.write(path, (json.dumps(value, indent=1) + "\n").encode(), durable=durable)
 
     def copy(self, source: Path, path: Path) -> None:
@@ -228,13 +228,10 @@ def _stored(path: Path, base: Path) -> StoredObject:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def same_content(source: Path, target: Path) -> bool:
     """Whether two files have the same bytes; `target` may be missing."""
-    if not target.is_file() or source.stat().st_size != target.stat().st_size:
-        return False
-    return source.read_bytes() == target.read_bytes()
+    return target.is_file() and filecmp.cmp(source, target, shallow=False)

@@ -145,7 +145,6 @@ time.sleep(60)
     result = bench.run(definition(on_hosts(bench, 3, program)))
     assert time.monotonic() - begin < 20
     assert reason_of(result) == "algo-2: no game has a score"
-    assert result.failure is not None
     assert result.failure.log_lines[-1] == "bad day"
     assert not any(alive(int(path.read_text())) for path in pids.iterdir())
 

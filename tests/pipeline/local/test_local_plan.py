@@ -161,7 +161,6 @@ def test_a_folder_known_only_at_run_time_is_checked_then(bench: Workbench) -> No
     step = processing("A", [], inputs={"in": "s3://data/in"})
     step["Arguments"]["ProcessingInputs"][0]["S3Input"]["LocalPath"] = get("Parameters.Folder")
     result = bench.run(definition(step, parameters=[parameter("Folder", "String", "/opt/ml/processing/../../../etc")]))
-    assert result.failure is not None
     assert result.failure.reason.startswith('LocalPath "/opt/ml/processing/../../../etc" must be below /opt/ml')
 
 

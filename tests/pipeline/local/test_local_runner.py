@@ -114,7 +114,6 @@ def test_fail_step_says_the_values(bench: Workbench) -> None:
     bench.put("s3://data/raw/a.csv", "1")
     result = bench.run(training_pipeline(), {"MinAuc": 0.8})
     assert result.status == "Failed"
-    assert result.failure is not None
     assert (result.failure.step, result.failure.reason) == ("TooBad", "auc 0.7 is below 0.8")
     assert statuses(result)["Register"] == "Skipped"
     assert LocalRegistry(bench.store).packages("models") == ()
@@ -253,7 +252,6 @@ def test_a_step_cannot_change_what_the_store_holds(bench: Workbench) -> None:
 
 def test_an_input_without_objects_fails_the_step_and_says_what_to_do(bench: Workbench) -> None:
     result = bench.run(definition(processing("A", [], inputs={"in": "s3://data/none"})))
-    assert result.failure is not None
     assert result.failure.reason.startswith("No S3 objects found under S3 URL s3://data/none ")
     assert str(bench.store.root / "objects/data/none") in result.failure.reason
 
@@ -275,7 +273,6 @@ def test_an_input_without_objects_fails_the_step_and_says_what_to_do(bench: Work
 def test_the_reason_is_the_steps_own_message(bench: Workbench, commands: list[str], reason: str) -> None:
     result = bench.run(definition(processing("A", commands), processing("B", [], depends_on=["A"])))
     assert result.status == "Failed"
-    assert result.failure is not None
     assert (result.failure.step, result.failure.reason) == ("A", reason)
     assert statuses(result) == {"A": "Failed", "B": "NotStarted"}
     assert result.step("A").reason == reason
@@ -287,7 +284,6 @@ def test_training_failure_file_log_lines_and_kept_folder(bench: Workbench) -> No
         "T", ["say:one", "say:two", "write:output/failure=it broke", "exit:1"], channels={"in": "s3://data/in"}
     )
     result = bench.run(definition(step))
-    assert result.failure is not None
     assert result.failure.reason == "it broke"
     assert result.failure.log_lines == ("one", "two")
     assert (bench.store.step_folder(result.execution_id, "T") / "base/output/failure").is_file()
@@ -297,7 +293,6 @@ def test_training_failure_file_log_lines_and_kept_folder(bench: Workbench) -> No
 
 def test_a_program_that_does_not_exist_is_named(bench: Workbench) -> None:
     result = bench.run(definition(processing("A", [], entrypoint=["no-such-program"])))
-    assert result.failure is not None
     assert result.failure.reason == "cannot start no-such-program: No such file or directory"
 
 
@@ -307,7 +302,6 @@ def test_a_launcher_that_breaks_fails_the_step_and_leaves_its_traceback_in_the_l
             raise RuntimeError("broken")
 
     result = bench.run(definition(processing("A", [])), launcher=Broken(bench.project))
-    assert result.failure is not None
     assert result.failure.reason == "the local runner failed: RuntimeError: broken"
     assert "Traceback" in (bench.store.root / str(result.step("A").log_path)).read_text()
 
@@ -317,7 +311,6 @@ def test_a_condition_without_a_value_fails_the_run(bench: Workbench) -> None:
         "A", ["write:processing/o/r.json={}"], outputs={"o": "s3://o/a"}, property_files={"R": ("o", "r.json")}
     )
     result = bench.run(definition(look, condition("C", [compare("Equals", json_get("A", "R", "x"), 1)])))
-    assert result.failure is not None
     assert result.failure.step == "C"
     assert 'r.json of step A has no value at "x"' in result.failure.reason
 
@@ -350,7 +343,6 @@ def test_a_step_outside_that_needs_an_untaken_one_is_skipped(bench: Workbench) -
 
 def test_registering_a_model_that_is_not_there_fails(bench: Workbench) -> None:
     result = bench.run(definition(register("R", "s3://artifacts/none/model.tar.gz")))
-    assert result.failure is not None
     assert result.failure.reason == "Could not find model data at s3://artifacts/none/model.tar.gz"
 
 

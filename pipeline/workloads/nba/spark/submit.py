@@ -24,8 +24,9 @@ from types import FrameType
 from typing import Final
 
 from pipeline.contract import names as c
+from pipeline.contract.container import base_dir
 from pipeline.contract.reasons import shorten
-from pipeline.jobs.entrypoint import RUN_AS, base_dir, supervise
+from pipeline.jobs.entrypoint import RUN_AS, supervise
 
 SUBMIT: Final = "smspark-submit"
 STEP: Final = "pipeline/workloads/nba/play_by_play/aggregate.py"
