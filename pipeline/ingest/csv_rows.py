@@ -8,6 +8,7 @@ import io
 import re
 import zlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -21,14 +22,12 @@ from pipeline.ingest.column_words import as_words
 from pipeline.ingest.columns import Columns, is_header, letters_of, match_columns
 from pipeline.ingest.files.arrow_memory import arrow_reader
 from pipeline.ingest.files.csv_lines import CONTINUED, HEADER, CsvLines, QuotesError, first_line, sort_lines
-from pipeline.ingest.files.file_content import HEAD_BYTES, kind_of, text_unlike_csv
+from pipeline.ingest.files.file_content import HEAD_BYTES, text_unlike_csv
 from pipeline.ingest.files.limits import MAX_COLUMNS, MAX_LINE, MAX_ROWS
 from pipeline.ingest.quarantine import BadData
-from pipeline.ingest.raw_rows import TEXT, LineCounts, RawFile, declared_columns
+from pipeline.ingest.raw_rows import TEXT, LineCounts, RawFile, TextRows, declared_columns
 
 _BLOCK: Final = 16 << 20  # bytes that Arrow parses at a time, all columns of them; more than any line has
-_FEW_BYTES: Final = 4 << 10  # of rows that are split here: Arrow's reader takes a millisecond to start
-_FEW_TEXTS: Final = 30
 _FEW_NAMES: Final = 4  # in a row that may be a header
 _TITLE_LINES: Final = 20
 _CHUNK: Final = 1 << 20  # bytes that are decoded at a time: text may take four times as much memory as UTF-8
@@ -47,8 +46,24 @@ def unzip(data: bytes, name: str, max_bytes: int) -> bytes:
     return text
 
 
-def read_csv(data: bytes, name: str, declared: Sequence[Column]) -> RawFile:
-    """The rows of a file by their text; raises BadData where the file cannot be read as a whole."""
+@dataclass(frozen=True)
+class CsvFile:
+    """A file whose lines are told apart, and whose rows are not yet split into fields."""
+
+    name: str
+    data: bytes
+    header: tuple[str, ...]
+    columns: Columns
+    lines: CsvLines
+
+    @property
+    def layout(self) -> tuple[object, ...]:
+        """Equal for files whose rows can be read as if they were of one: which column stands where, and its name."""
+        return len(self.header), *((place, as_words(self.header[place])) for place in self.columns.positions.values())
+
+
+def read_lines(data: bytes, name: str, declared: Sequence[Column]) -> CsvFile:
+    """Tell the lines of a file apart; raises BadData where it cannot be read as a whole."""
     data = _text(data, name)
     header_line, header = _header(data, name, declared)
     columns = match_columns(header, name, declared)
@@ -56,32 +71,50 @@ def read_csv(data: bytes, name: str, declared: Sequence[Column]) -> RawFile:
         lines = sort_lines(data, header_line, len(header), columns.positions.values())
     except QuotesError as error:
         raise BadData(f"{name}, line {error.line}: {error}; remove the mark, or close the field") from error
-    table = _parse(lines, columns, len(header))
-    if table.num_rows != len(lines.starts):
+    return CsvFile(name, data, tuple(header), columns, lines)
+
+
+def read_csv(files: Sequence[CsvFile], declared: Sequence[Column]) -> list[TextRows]:
+    """The rows of files of one layout by their text, read at once; raises BadData where one cannot be read as a whole.
+
+    Arrow's reader takes a millisecond to start, which is too much for each of 10,000 small files.
+    """
+    n_rows = [len(file.lines.starts) for file in files]
+    table = _parse(files)
+    between = np.cumsum([n + 1 for n in n_rows[:-1]], dtype=np.int64) - 1
+    as_counted = table.num_rows == sum(n_rows) + len(between)
+    if not as_counted or any(map(any, table.take(pa.array(between)).to_pydict().values())):
+        if len(files) > 1:
+            return [rows for file in files for rows in read_csv([file], declared)]
         raise BadData(
-            f"{name}: quotation marks stand where they have two meanings ({len(lines.starts):,} rows or "
+            f"{files[0].name}: quotation marks stand where they have two meanings ({n_rows[0]:,} rows or "
             f"{table.num_rows:,}); put a field with quotation marks into quotation marks, and double those within it"
         )
+    if len(between):
+        table = table.filter(pa.array(~np.isin(np.arange(table.num_rows), between)))
     kept = np.ones(table.num_rows, dtype=np.bool_)
-    kept[_headers_among(table, lines, columns, header, data, name, declared)] = False
+    starts = np.concatenate([file.lines.starts for file in files])
+    kept[_headers_among(table, files, starts, declared)] = False
+    raw = tuple(map(_counted, files, np.split(kept, np.cumsum(n_rows)[:-1])))
+    table = table if kept.all() else table.filter(pa.array(kept))
+    return [TextRows(raw, declared_columns(table, declared), starts[kept])]
+
+
+def _counted(file: CsvFile, kept: npt.NDArray[np.bool_]) -> RawFile:
+    """The file without its rows; `kept` is False for those that repeat the header."""
+    lines = file.lines
     lines.kinds[lines.starts[~kept] - 1] = HEADER
     counts = LineCounts.of(lines.kinds)
     if not counts.rows + counts.bad:
-        raise BadData(f"{name} has a header and no rows; export it again or remove it")
-    table = table if kept.all() else table.filter(pa.array(kept))
-    return RawFile(name, declared_columns(table, declared), lines.starts[kept], columns, counts, lines.bad)
+        raise BadData(f"{file.name} has a header and no rows; export it again or remove it")
+    return RawFile(file.name, file.columns, counts, lines.bad)
 
 
 def _headers_among(
-    table: pa.Table,
-    lines: CsvLines,
-    columns: Columns,
-    header: Sequence[str],
-    data: bytes,
-    name: str,
-    declared: Sequence[Column],
+    table: pa.Table, files: Sequence[CsvFile], starts: npt.NDArray[np.int64], declared: Sequence[Column]
 ) -> npt.NDArray[np.int64]:
     """Rows (by position) that repeat the header, as in files that were joined; refuses one with columns elsewhere."""
+    header, columns = files[0].header, files[0].columns
     letters = list(map(letters_of, header))
     same, n_names = np.ones(table.num_rows, dtype=np.bool_), np.zeros(table.num_rows, dtype=np.int64)
     names = _pattern_of(header[place] for place in columns.positions.values())
@@ -94,12 +127,13 @@ def _headers_among(
             same &= np.isin(codes, [code for code, word in words.items() if word == letters[place]])
         else:
             same[:] = False
+    ends = np.cumsum([len(file.lines.starts) for file in files])
     for row in np.flatnonzero((n_names >= _FEW_NAMES) & ~same)[:_FEW_NAMES].tolist():
-        line = int(lines.starts[row])
-        if is_header(next(csv.reader([data.split(b"\n", line)[line - 1].decode()]), []), declared):
+        file, line = files[np.searchsorted(ends, row, side="right")], int(starts[row])
+        if is_header(next(csv.reader([file.data.split(b"\n", line)[line - 1].decode()]), []), declared):
             raise BadData(
-                f"{name}, line {line}: a second header, with its columns in another order than the first; put the rows "
-                "from there on into a file of their own"
+                f"{file.name}, line {line}: a second header, with its columns in another order than the first; put the "
+                "rows from there on into a file of their own"
             )
     return np.flatnonzero(same)
 
@@ -113,28 +147,33 @@ def _pattern_of(names: Iterable[str]) -> str:
 
 def _words_of(texts: pa.Array, names: str) -> dict[int, str]:
     """By their place: texts that can be `names` of columns, as letters."""
-    if len(texts) > _FEW_TEXTS:  # of fewer each is looked at: Arrow's function would take longer to start
-        found = np.asarray(pc.match_substring_regex(texts, names, ignore_case=True), dtype=np.bool_)
-        places = np.flatnonzero(found).tolist()
-    else:
-        places = list(range(len(texts)))
-    return dict(zip(places, map(letters_of, texts.take(pa.array(places, pa.int64())).to_pylist()), strict=True))
+    found = np.asarray(pc.match_substring_regex(texts, names, ignore_case=True), dtype=np.bool_)
+    places = np.flatnonzero(found)
+    return dict(zip(places.tolist(), map(letters_of, texts.take(pa.array(places)).to_pylist()), strict=True))
 
 
-def _parse(lines: CsvLines, columns: Columns, n_columns: int) -> pa.Table:
-    """The declared columns of the good rows, as text and under our names."""
+def _parse(files: Sequence[CsvFile]) -> pa.Table:
+    """The declared columns of the good rows, as text and under our names.
+
+    Between two files stands a row of empty cells, which is among the rows of none: what is in quotation marks in one
+    file cannot end in the next one unseen.
+    """
+    columns, n_columns = files[0].columns, len(files[0].header)
     names = [f"_{place}" for place in range(n_columns)]
     for column, place in columns.positions.items():
         names[place] = column
-    if not len(lines.starts):
+    between = b'""' + b"," * (n_columns - 1) + b"\n"
+    parts = [part for file in files for part in (file.lines.rows, b"" if _is_ended(file) else b"\n", between)][:-1]
+    n_bytes = sum(map(len, parts))
+    if not n_bytes:
         return pa.table({column: pa.array([], TEXT) for column in columns.positions})
-    if len(lines.rows) <= _FEW_BYTES and b'"' not in (few := bytes(lines.rows)):
-        return _split(few, columns)
-    block = len(lines.rows) if (lines.kinds == CONTINUED).any() else min(len(lines.rows), _BLOCK)
+    over_lines = any((file.lines.kinds == CONTINUED).any() for file in files)
     return pa_csv.read_csv(
-        arrow_reader(lines.rows),
+        arrow_reader(*parts),
         # Where a row goes over several lines, one block: a quoted line break can't be cut in two.
-        read_options=pa_csv.ReadOptions(column_names=names, use_threads=False, block_size=block + 1),
+        read_options=pa_csv.ReadOptions(
+            column_names=names, use_threads=False, block_size=1 + (n_bytes if over_lines else min(n_bytes, _BLOCK))
+        ),
         parse_options=pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip"),
         convert_options=pa_csv.ConvertOptions(
             column_types=dict.fromkeys(columns.positions, TEXT),
@@ -144,16 +183,12 @@ def _parse(lines: CsvLines, columns: Columns, n_columns: int) -> pa.Table:
     )
 
 
-def _split(rows: bytes, columns: Columns) -> pa.Table:
-    """The same of rows without quotation marks, all of which have the header's number of fields."""
-    fields = list(zip(*(line.split(",") for line in rows.decode().split("\n") if line), strict=True))
-    return pa.table({column: pa.array(fields[place], TEXT) for column, place in columns.positions.items()})
+def _is_ended(file: CsvFile) -> bool:
+    return not len(file.lines.rows) or file.lines.rows[-1] == ord("\n")
 
 
 def _text(data: bytes, name: str) -> bytes:
     r"""The bytes without byte-order mark and with `\n` line ends; refuses what is no text of UTF-8, naming the line."""
-    if found := kind_of(data[:HEAD_BYTES]):
-        raise BadData(f"{name} is {found}")
     place = _first_no_utf8(data)
     if place is not None:
         line = data.count(b"\n", 0, place) + 1

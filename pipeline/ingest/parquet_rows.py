@@ -4,9 +4,11 @@ both."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -15,40 +17,84 @@ from pipeline.contract.spec import Column, ColumnType
 from pipeline.ingest.columns import Columns, match_columns
 from pipeline.ingest.files.arrow_memory import arrow_reader
 from pipeline.ingest.files.csv_lines import BadLines
-from pipeline.ingest.files.limits import MAX_COLUMNS, MAX_ROWS
+from pipeline.ingest.files.limits import LISTED_OF_TOO_MANY, MAX_COLUMNS, MAX_ROWS, MAX_VIOLATIONS
 from pipeline.ingest.files.parquet_pages import has_checksums
 from pipeline.ingest.quarantine import BadData
-from pipeline.ingest.raw_rows import NO_BAD_LINES, TEXT, LineCounts, RawFile, declared_columns
+from pipeline.ingest.raw_rows import NO_BAD_LINES, TEXT, LineCounts, RawFile, TextRows, declared_columns
 
 _UTC: Final = ("UTC", "ETC/UTC", "Z", "GMT", "+00:00", "-00:00")
 # What a damaged file makes Arrow raise: its own errors, and what its Python side makes of bytes that are no text.
 _DAMAGE: Final = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError, KeyError, TypeError)
 
 
-def read_parquet(data: bytes, name: str, declared: Sequence[Column], max_bytes: int) -> RawFile:
-    """The rows of a file by their text; the line of a row is its number, from 1.
+@dataclass(frozen=True)
+class ParquetTable:
+    """A file whose declared columns are read, by our names, and not yet text."""
 
-    Checksums of pages are compared where the file has them. Raises BadData where it cannot be read as a whole.
+    name: str
+    columns: Columns
+    table: pa.Table
+    checksums: bool
+
+    @property
+    def layout(self) -> tuple[object, ...]:
+        """Equal for files whose rows can be made text at once."""
+        return *self.columns.positions, *self.table.schema.types
+
+
+def read_columns(data: bytes, name: str, declared: Sequence[Column], max_bytes: int) -> ParquetTable:
+    """The declared columns of a file; raises BadData where it cannot be read as a whole.
+
+    Checksums of pages are compared where the file has them.
     """
     try:
-        file = pq.ParquetFile(arrow_reader(data), page_checksum_verification=True)
+        file = pq.ParquetFile(arrow_reader(data))
         header = [str(column) for column in file.schema_arrow.names]
     except _DAMAGE as error:
         raise _corrupt(name, error) from error
     _refuse_too_large(file.metadata, name, max_bytes)
     columns = match_columns(header, name, declared)
-    table = _read(data, file.schema_arrow, columns, name)
+    table = _read(data, file, columns, name)
     if not table.num_rows:
         raise BadData(f"{name} has columns and no rows; export it again or remove it")
+    return ParquetTable(name, columns, table, has_checksums(data))
+
+
+def read_parquet(files: Sequence[ParquetTable], declared: Sequence[Column], max_bytes: int) -> list[TextRows]:
+    """The rows of files of one layout by their text; the line of a row is its number in its file, from 1.
+
+    They become text at once: of small files that takes longer than reading. What is wrong is found file by file.
+    Raises BadData where a file cannot be read as a whole.
+    """
+    name, table = files[0].name, pa.concat_tables([file.table for file in files])
+    if len(files) > 1:
+        table = table.unify_dictionaries().combine_chunks()
     types = {column.name: column.type for column in declared}
-    text = pa.table({c: _column_as_text(table[c], c, name, types[c]) for c in columns.positions})
-    _refuse_too_long(text, name, max_bytes)
-    bad = _with_line_breaks(text)
-    kept = np.ones(table.num_rows, dtype=np.bool_)
-    kept[bad.numbers - 1] = False
-    counts = LineCounts(table.num_rows, header=0, rows=int(kept.sum()), continued=0, bad=bad.n_lines, blank=0)
-    rows = declared_columns(text if kept.all() else text.filter(pa.array(kept)), declared)
-    return RawFile(name, rows, np.flatnonzero(kept) + 1, columns, counts, bad, checksums=has_checksums(data))
+    try:
+        text = pa.table({c: _column_as_text(table[c], c, name, types[c]) for c in table.column_names})
+        _refuse_too_long(text, name, max_bytes)
+        is_bad, bad = _with_line_breaks(text)
+        as_one = len(files) == 1 or not bad.n_lines
+    except BadData:
+        if len(files) == 1:
+            raise
+        as_one = False
+    if not as_one:
+        return [rows for file in files for rows in read_parquet([file], declared, max_bytes)]
+    n_rows = [file.table.num_rows for file in files]
+    raw = tuple(
+        RawFile(
+            file.name,
+            file.columns,
+            LineCounts(n, header=0, rows=n - bad.n_lines, continued=0, bad=bad.n_lines, blank=0),
+            bad,
+            file.checksums,
+        )
+        for file, n in zip(files, n_rows, strict=True)
+    )
+    lines = np.concatenate([np.arange(1, n + 1) for n in n_rows])
+    rows = declared_columns(text.filter(pa.array(~is_bad)) if bad.n_lines else text, declared)
+    return [TextRows(raw, rows, lines[~is_bad])]
 
 
 def _refuse_too_large(metadata: pq.FileMetaData, name: str, max_bytes: int) -> None:
@@ -84,19 +130,26 @@ def _refuse_bytes(n_bytes: int, name: str, max_bytes: int) -> None:
         )
 
 
-def _read(data: bytes, schema: pa.Schema, columns: Columns, name: str) -> pa.Table:
+def _read(data: bytes, file: pq.ParquetFile, columns: Columns, name: str) -> pa.Table:
     """The declared columns under our names. Text keeps its dictionary: a long one that repeats is in memory once."""
+    schema = file.schema_arrow
     given = {column: schema.names[place] for column, place in columns.positions.items()}
     texts = [column for column in given.values() if _is_text(schema.field(column).type)]
     try:
-        file = pq.ParquetFile(arrow_reader(data), page_checksum_verification=True, read_dictionary=texts)
-        table = file.read(columns=list(given.values()))
-        for column in texts:
-            _refuse_no_utf8(table[column], column, name)
-        table.validate(full=True)
-        return pa.table({column: table[theirs] for column, theirs in given.items()})
+        file = pq.ParquetFile(
+            arrow_reader(data), metadata=file.metadata, page_checksum_verification=True, read_dictionary=texts
+        )
+        # Threads take ten times as long as a small file does.
+        table = file.read(columns=list(given.values()), use_threads=False)
     except _DAMAGE as error:
         raise _corrupt(name, error) from error
+    try:
+        table.validate(full=True)
+    except _DAMAGE as error:
+        for column in texts:
+            _refuse_no_utf8(table[column], column, name)
+        raise _corrupt(name, error) from error
+    return pa.table({column: table[theirs] for column, theirs in given.items()})
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -123,25 +176,25 @@ def _refuse_no_utf8(values: pa.ChunkedArray, column: str, name: str) -> None:
         before += len(chunk)
 
 
-def _with_line_breaks(text: pa.Table) -> BadLines:
-    """Rows with a line break in a value: two records in one, perhaps."""
-    where: dict[int, tuple[str, str]] = {}
-    for column in text.column_names:
-        for number in np.flatnonzero(_has_line_break(text[column])).tolist():
-            where.setdefault(number, (column, text[column][number].as_py()))
-    if not where:
-        return NO_BAD_LINES
-    found = sorted(where)
+def _with_line_breaks(text: pa.Table) -> tuple[npt.NDArray[np.bool_], BadLines]:
+    """Rows with a line break in a value (two records in one, perhaps): which these are, and those to be listed."""
+    where = np.full(text.num_rows, -1)
+    for place, column in enumerate(text.columns):
+        where[(where < 0) & _has_line_break(column)] = place
+    found = np.flatnonzero(where >= 0)
+    if not len(found):
+        return where >= 0, NO_BAD_LINES
+    listed = found[: MAX_VIOLATIONS if len(found) <= MAX_VIOLATIONS else LISTED_OF_TOO_MANY]
+    texts = np.empty(len(listed), dtype=object)
+    for place in np.unique(where[listed]).tolist():
+        own = where[listed] == place
+        texts[own] = text.column(place).take(pa.array(listed[own])).to_pylist()
     rule = "has a line break within {}; write each row, and each value, on one line"
-    return BadLines(
-        len(found),
-        np.array(found, dtype=np.int64) + 1,
-        [rule.format(where[number][0]) for number in found],
-        [where[number][1] for number in found],
-    )
+    rules = [rule.format(text.column_names[place]) for place in where[listed].tolist()]
+    return where >= 0, BadLines(len(found), listed + 1, rules, texts.tolist())
 
 
-def _has_line_break(column: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _has_line_break(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
     parts = [
         np.asarray(pc.match_substring_regex(chunk.dictionary, r"[\r\n]"), dtype=np.bool_)[chunk.indices.to_numpy()]
         for chunk in column.chunks

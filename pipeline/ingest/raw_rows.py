@@ -40,24 +40,34 @@ class LineCounts:
 
 @dataclass(frozen=True)
 class RawFile:
-    """The text of one file: a dictionary-encoded string column for each declared column, and the line of each row."""
+    """What one file holds besides the text of its rows."""
 
     name: str
-    table: pa.Table
-    starts: npt.NDArray[np.int64]  # the line of each row, from 1
     columns: Columns
     counts: LineCounts
     bad: BadLines = NO_BAD_LINES
     checksums: bool = True  # whether damage to a page of a Parquet file would be seen
 
     def __post_init__(self) -> None:
-        counted, counts = self.table.num_rows, self.counts
-        if (
-            not counted == len(self.starts) == counts.rows
-            or counts.bad != self.bad.n_lines
-            or counts.lines != sum((counts.header, counts.rows, counts.continued, counts.bad, counts.blank))
+        counts = self.counts
+        if counts.bad != self.bad.n_lines or counts.lines != sum(
+            (counts.header, counts.rows, counts.continued, counts.bad, counts.blank)
         ):
-            raise AssertionError(f"{self.name}: {counted:,} rows were read of {counts}")
+            raise AssertionError(f"{self.name}: {self.bad.n_lines:,} lines are bad of {counts}")
+
+
+@dataclass(frozen=True)
+class TextRows:
+    """The rows of some files, one file after another: a TEXT column for each declared one, and each row's line."""
+
+    files: tuple[RawFile, ...]
+    table: pa.Table
+    lines: npt.NDArray[np.int64]  # from 1; the number of the row in a Parquet file
+
+    def __post_init__(self) -> None:
+        counted = sum(file.counts.rows for file in self.files)
+        if not self.table.num_rows == len(self.lines) == counted:
+            raise AssertionError(f"{self.files[0].name}: {self.table.num_rows:,} rows were read of {counted:,}")
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ Nothing is interpreted here: the workload decides what a value means. A file tha
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -15,13 +17,16 @@ import pyarrow as pa
 
 from pipeline.contract.spec import Column
 from pipeline.ingest.columns import is_header
-from pipeline.ingest.csv_rows import read_csv, unzip
+from pipeline.ingest.csv_rows import CsvFile, read_csv, read_lines, unzip
 from pipeline.ingest.files.data_folder import KINDS, DataFile, FolderError, LeftOut, look_into, read_not_uploaded
 from pipeline.ingest.files.file_content import HEAD_BYTES, kind_of, unlike_its_name
 from pipeline.ingest.files.limits import MAX_BYTES, MAX_ROWS, MAX_TEXT_BYTES
-from pipeline.ingest.parquet_rows import read_parquet
+from pipeline.ingest.parquet_rows import ParquetTable, read_columns, read_parquet
 from pipeline.ingest.quarantine import FILE, LINE, BadData
-from pipeline.ingest.raw_rows import RawFile, RawRows
+from pipeline.ingest.raw_rows import RawFile, RawRows, TextRows
+
+_SMALL: Final = 1 << 16  # bytes of a file that waits for others, to be read at once with them
+_TOGETHER: Final = 500  # of them
 
 
 def read_folder(folder: Path, declared: Sequence[Column], max_bytes: int = MAX_BYTES) -> RawRows:
@@ -43,14 +48,24 @@ def read_folder(folder: Path, declared: Sequence[Column], max_bytes: int = MAX_B
             f"there is no {KINDS} file under DataPrefix (locally: --data); put the data files there"
             + (f" ({named})" if named else "")
         )
-    files: list[RawFile] = []
+    parts: list[TextRows] = []
+    waiting: dict[object, list[CsvFile | ParquetTable]] = defaultdict(list)  # by their layout
     for file in used:
-        raw, n_bytes = _read_file(file, declared, max_bytes)
-        max_bytes -= n_bytes
-        files.append(raw)
-    if (n_rows := sum(file.counts.rows for file in files)) > MAX_ROWS:
+        data = _content(file, max_bytes)
+        if file.name.lower().endswith(".parquet"):
+            opened: CsvFile | ParquetTable = read_columns(data, file.name, declared, max_bytes)
+        else:
+            opened = read_lines(data, file.name, declared)
+        max_bytes -= len(data)
+        together = waiting[opened.layout]
+        together.append(opened)
+        if len(data) > _SMALL or len(together) == _TOGETHER:
+            parts += _text_of(waiting.pop(opened.layout), declared, max_bytes + len(data))
+    parts += [rows for together in waiting.values() for rows in _text_of(together, declared, max_bytes)]
+    files = sorted((raw for part in parts for raw in part.files), key=lambda raw: raw.name)
+    if (n_rows := sum(raw.counts.rows for raw in files)) > MAX_ROWS:
         raise BadData(f"the data files have {n_rows:,} rows, and {MAX_ROWS:,} are read at most: remove what is no data")
-    return RawRows(_join(files), tuple(files), tuple(left_out), {**found.linked, **linked})
+    return RawRows(_join(parts, files), tuple(files), tuple(left_out), {**found.linked, **linked})
 
 
 def _skip_reason(file: DataFile, declared: Sequence[Column]) -> str:
@@ -68,8 +83,17 @@ def _skip_reason(file: DataFile, declared: Sequence[Column]) -> str:
     return f"is no {KINDS}"
 
 
-def _join(files: Sequence[RawFile]) -> pd.DataFrame:
-    table = pa.concat_tables([file.table for file in files]).unify_dictionaries().combine_chunks()
+def _text_of(files: Sequence[CsvFile | ParquetTable], declared: Sequence[Column], max_bytes: int) -> list[TextRows]:
+    """The rows of files of one layout, which only files of one kind have."""
+    csv_files = [file for file in files if isinstance(file, CsvFile)]
+    if csv_files:
+        return read_csv(csv_files, declared)
+    return read_parquet([file for file in files if isinstance(file, ParquetTable)], declared, max_bytes)
+
+
+def _join(parts: Sequence[TextRows], files: Sequence[RawFile]) -> pd.DataFrame:
+    """The rows of all parts, in the order of `files` and lines."""
+    table = pa.concat_tables([part.table for part in parts]).unify_dictionaries().combine_chunks()
     n_bytes = {name: sum(part.dictionary.nbytes for part in table[name].chunks) for name in table.column_names}
     if sum(n_bytes.values()) > MAX_TEXT_BYTES:
         name = max(n_bytes, key=n_bytes.__getitem__)
@@ -78,14 +102,18 @@ def _join(files: Sequence[RawFile]) -> pd.DataFrame:
             f"{MAX_TEXT_BYTES:,}: correct what is no {name}"
         )
     rows: pd.DataFrame = table.to_pandas()
-    numbers = np.repeat(np.arange(len(files)), [len(file.starts) for file in files])
+    number_of = {file.name: number for number, file in enumerate(files)}
+    read = [file for part in parts for file in part.files]
+    numbers = np.repeat([number_of[file.name] for file in read], [file.counts.rows for file in read])
     rows[FILE] = pd.Categorical.from_codes(numbers, categories=pd.Index([file.name for file in files]))
-    rows[LINE] = np.concatenate([file.starts for file in files])
+    rows[LINE] = np.concatenate([part.lines for part in parts])
+    if (np.diff(numbers) < 0).any():
+        rows = rows.take(np.argsort(numbers, kind="stable")).reset_index(drop=True)
     return rows
 
 
-def _read_file(file: DataFile, declared: Sequence[Column], max_bytes: int) -> tuple[RawFile, int]:
-    """The file as text, and how many bytes it has unpacked."""
+def _content(file: DataFile, max_bytes: int) -> bytes:
+    """The content of a file, which must fit its name; unpacked where it is gzipped."""
     name = file.name
     try:
         with file.path.open("rb") as content:
@@ -103,6 +131,4 @@ def _read_file(file: DataFile, declared: Sequence[Column], max_bytes: int) -> tu
             f"{name} unpacks to more than is read: {MAX_BYTES:,} bytes of all data files together; "
             "remove what is no data, or columns that are not read"
         )
-    if name.lower().endswith(".parquet"):
-        return read_parquet(data, name, declared, max_bytes), len(data)
-    return read_csv(data, name, declared), len(data)
+    return data

@@ -10,8 +10,9 @@ from __future__ import annotations
 import pyarrow as pa
 
 
-def arrow_reader(data: bytes | bytearray | memoryview) -> pa.BufferReader:
-    """A reader of a copy of `data`; nothing that Arrow's threads hold belongs to Python."""
+def arrow_reader(*parts: bytes | bytearray | memoryview) -> pa.BufferReader:
+    """A reader of a copy of the parts, one after another; nothing that Arrow's threads hold belongs to Python."""
     copy = pa.BufferOutputStream()
-    copy.write(data)
+    for part in parts:
+        copy.write(part)
     return pa.BufferReader(copy.getvalue())

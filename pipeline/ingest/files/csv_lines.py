@@ -95,14 +95,16 @@ def sort_lines(data: bytes, header_line: int, n_columns: int, used: Collection[i
         n_commas = lines.n_commas()
         kinds[(n_commas == lines.lengths) & (kinds == ROW)] = BLANK
         blanks = np.fromiter((found.start() for found in _BLANKS.finditer(data)), dtype=np.int64)
-        kinds[np.setdiff1d(np.searchsorted(lines.starts, blanks), [header_line])] = BLANK
+        kinds[np.searchsorted(lines.starts, blanks)] = BLANK
+        kinds[header_line] = HEADER
         found = np.flatnonzero(kinds == ROW)
         n_fields = n_commas[found] + 1
         ragged = n_fields != n_columns
-        kinds[found[ragged]] = BAD
-        words = {int(n): _wrong_number(int(n), n_columns) for n in np.unique(n_fields[ragged])}
-        listed = found[ragged][:MAX_VIOLATIONS].tolist()
-        wrong |= zip(listed, map(words.__getitem__, n_fields[ragged][:MAX_VIOLATIONS].tolist()), strict=True)
+        if ragged.any():
+            kinds[found[ragged]] = BAD
+            words = {int(n): _wrong_number(int(n), n_columns) for n in np.unique(n_fields[ragged])}
+            listed = found[ragged][:MAX_VIOLATIONS].tolist()
+            wrong |= zip(listed, map(words.__getitem__, n_fields[ragged][:MAX_VIOLATIONS].tolist()), strict=True)
     return CsvLines(kinds, np.flatnonzero(kinds == ROW) + 1, lines.text_of(kinds), _bad_lines(lines, kinds, wrong))
 
 

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.contract.spec import Column
-from pipeline.ingest import csv_rows
-from pipeline.ingest.csv_rows import read_csv
+from pipeline.ingest.csv_rows import read_csv, read_lines
 from pipeline.ingest.files.csv_lines import (
     BAD,
     BLANK,
@@ -118,26 +117,12 @@ def test_any_text_is_accounted_for(text: str) -> None:
     assert np.all(np.diff(lines.starts) > 0)
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_few_rows_and_many_are_read_alike(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small file without quotation marks is split here, any other read by Arrow."""
-    lines = ["x,key,value", "1,a,é ", "", " 2 ,,\ttab", ",,,", "x,key,value", "3,b,'c'", "4,b", "5,\u200b,NULL", "6,b,"]
-    data = end.join(lines).encode()
-    declared = (Column("key", role="id", type="text"), Column("value", type="text"))
-    few = read_csv(data, "a.csv", declared)
-    monkeypatch.setattr(csv_rows, "_FEW_BYTES", 0)
-    monkeypatch.setattr(csv_rows, "_FEW_TEXTS", 0)
-    many = read_csv(data, "a.csv", declared)
-    assert few.table.to_pydict() == many.table.to_pydict()
-    assert few.table.num_rows == 5
-    assert (few.table.schema, few.counts, few.starts.tolist()) == (many.table.schema, many.counts, many.starts.tolist())
-
-
 def test_a_header_among_thousands_of_rows_is_no_row() -> None:
     """Where two files were joined: short names, and ids that could be names."""
     declared = (Column("id", role="id", type="text"), Column("day", role="time", type="day"), Column("unit price"))
     rows = [f"customer {number},2025-01-01,{number}" for number in range(3_000)]
     for header in ("id,day,unit_price", "ID,Day,Unit Price"):
         data = "\n".join(["id,day,unit_price", *rows, header, *rows]).encode()
-        found = read_csv(data, "a.csv", declared)
+        (read,) = read_csv([read_lines(data, "a.csv", declared)], declared)
+        (found,) = read.files
         assert (found.counts.header, found.counts.rows, found.counts.bad) == (2, 6_000, 0)

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.ingest.csv_rows import read_csv
+from pipeline.ingest.csv_rows import read_csv, read_lines
 from pipeline.ingest.files.data_folder import LeftOut
-from pipeline.ingest.raw_rows import LineCounts
+from pipeline.ingest.raw_rows import NO_BAD_LINES, LineCounts
 from pipeline.ingest.row_counts import took_no_part
 from pipeline.workloads.nba.columns import COLUMNS
 from pipeline.workloads.nba.game_data.games import ValidatedGames
@@ -44,8 +44,11 @@ def test_lines_are_counted_by_kind() -> None:
 
 
 def test_counts_that_do_not_add_up_are_an_error(load: Callable[..., ValidatedGames]) -> None:
-    file = read_csv(ROWS.encode(), "a.csv", COLUMNS)
-    with pytest.raises(AssertionError, match=r"a\.csv: 1 rows were read of"):
-        replace(file, counts=replace(file.counts, rows=2))
+    (rows,) = read_csv([read_lines(ROWS.encode(), "a.csv", COLUMNS)], COLUMNS)
+    (file,) = rows.files
+    with pytest.raises(AssertionError, match=r"a\.csv: 1 rows were read of 2"):
+        replace(rows, files=(replace(file, counts=replace(file.counts, rows=2, bad=0), bad=NO_BAD_LINES),))
+    with pytest.raises(AssertionError, match=r"a\.csv: 1 lines are bad of"):
+        replace(file, counts=replace(file.counts, rows=2, bad=0))
     with pytest.raises(AssertionError):
         replace(file, counts=replace(file.counts, blank=1))
