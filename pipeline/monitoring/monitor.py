@@ -22,7 +22,16 @@ from pipeline.contract.workload import Workload
 from pipeline.ingest.known import known_on
 from pipeline.monitoring.claims import claims_of, residual_quantiles
 from pipeline.monitoring.monitor_data import DataDays, DataReport, look_at_data
-from pipeline.monitoring.monitor_evidence import GROUP, LEAKAGE, LOSS, RATE, Forecasts, Groups, evidence_by_day, verdict
+from pipeline.monitoring.monitor_evidence import (
+    GROUP,
+    LEAKAGE,
+    LOSS,
+    RATE,
+    Forecasts,
+    Groups,
+    evidence_by_day,
+    likeliest_group,
+)
 from pipeline.monitoring.monitor_features import LabelledRows, compare_features
 from pipeline.monitoring.monitor_live import Approved, Decided, LivePerformance, live_performance
 from pipeline.training.champion import Champion
@@ -116,16 +125,8 @@ def summarise(report: Mapping[str, Any]) -> str:
     )
 
 
-@dataclass(frozen=True)
-class Live:
-    """The champion on the rows decided since its cut-off: scored rows, and the claims that the test judges."""
-
-    decided: Decided
-    claims: Forecasts
-
-
-def live_rows(workload: Workload, night: Night, champion: Champion) -> Live:
-    """The champion's shipped weights on the rows decided since its cut-off, beside the baseline."""
+def _live_rows(workload: Workload, night: Night, champion: Champion) -> tuple[Decided, Forecasts]:
+    """The champion's shipped weights on the rows decided since its cut-off: beside the baseline, and as claims."""
     spec = workload.spec
     days, card = _days(night.labelled), champion.artifact.card
     since = night.labelled.slice(int(np.searchsorted(days, _number_of(card.trained_before))))
@@ -145,7 +146,7 @@ def live_rows(workload: Workload, night: Night, champion: Champion) -> Live:
     else:
         quantiles = {} if spec.task == "binary" else residual_quantiles(prediction, own[1] - own[0])
     claims = claims_of(spec, ids, day, prediction, target, groups, baseline=baseline, quantiles=quantiles)
-    return Live(decided, claims)
+    return decided, claims
 
 
 def rows_of(results: pa.Table, ids: Sequence[str]) -> pa.Table:
@@ -165,32 +166,32 @@ def _live(workload: Workload, night: Night, champion: Champion | None, why_silen
     spec = workload.spec
     if champion is None:
         return {"enough": False, "skip_reason": why_silent, "n_rows": 0, "found": []}
-    live = live_rows(workload, night, champion)
-    said, n_rows = verdict(live.claims, spec.monitor), len(live.decided.target)
-    if not said.enough:
-        claims = spec.rows if spec.monitor.claims == "row" else f"{spec.monitor.claims}s"
+    decided, claims = _live_rows(workload, night, champion)
+    n_rows = len(decided.target)
+    if len(claims) < spec.monitor.min_rows:
+        units = spec.rows if spec.monitor.claims == "row" else f"{spec.monitor.claims}s"
         skip_reason = (
-            f"{said.n_rows} {claims} since its cut-off are too few to judge version {champion.version} "
+            f"{len(claims)} {units} since its cut-off are too few to judge version {champion.version} "
             f"(at least {spec.monitor.min_rows})"
         )
         return {"enough": False, "skip_reason": skip_reason, "n_rows": n_rows, "found": []}
-    path = evidence_by_day(live.claims, spec.monitor)
-    words = failure_modes(spec, said.group)
+    path, group = evidence_by_day(claims, spec.monitor), likeliest_group(claims)
+    words = failure_modes(spec, group)
     return {
         "enough": True,
         "skip_reason": "",
         "n_rows": n_rows,
-        "n_claims": said.n_rows,
+        "n_claims": len(claims),
         "claims": spec.monitor.claims,
-        "evidence": dict(said.evidence),
+        "evidence": {name: float(values[-1]) for name, values in path.by_family.items()},
         "failure_modes": words,
-        "group": said.group,
-        **_performance(live_performance(live.decided)),
+        "group": group,
+        **_performance(live_performance(decided)),
         "path": [
             {"date": _text_of(day), "n_rows": int(n), **{name: float(v[i]) for name, v in path.by_family.items()}}
             for i, (day, n) in enumerate(zip(path.day.tolist(), path.n_rows, strict=True))
         ],
-        "found": [Alarm(c.LIVE, words[name]) for name in said.alarms],
+        "found": [Alarm(c.LIVE, words[name]) for name in path.alarms],
     }
 
 

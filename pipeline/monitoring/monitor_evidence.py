@@ -14,14 +14,12 @@ forecasters reach (universal inference: Wasserman, Ramdas and Balakrishnan 2020)
 exceeds one, however often it is looked at. A fault begins in some week that nobody knows, so one such process is begun
 each week with rows, and they are summed (a Shiryaev-Roberts e-detector: Shin, Ramdas and Rinaldo 2022). The sum
 crosses a limit of L by chance no more often than once in L weeks with rows on average, looked at daily or not.
-
-Pure functions over arrays: `verdict` is for one run, `evidence_by_day` for every run of a span at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -101,55 +99,21 @@ class EvidencePath:
         beyond = np.stack([self.by_family[name] >= 1.0 for name in families])
         return np.asarray(beyond.any(axis=0) & (self.n_rows >= self.min_rows))
 
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """The families beyond the limit after the last day."""
+        return tuple(name for name in FAMILIES if self.alarm(name)[-1:].any())
+
     def first_alarm(self, family: str | None = None) -> int | None:
         """Day (since 1970-01-01) after whose rows the limit was first crossed; None if it never was."""
         days = self.day[self.alarm(family)]
         return int(days[0]) if days.size else None
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What the evidence of all rows says."""
-
-    n_rows: int
-    enough: bool  # at least as many as the workload wants
-    evidence: Mapping[str, float] = field(default_factory=dict)  # by family; 1 is the limit
-    alarms: tuple[str, ...] = ()  # families beyond the limit; never any where there are too few rows
-    group: str | None = None  # that the evidence of `group` is most about
-
-    @property
-    def drift(self) -> bool:
-        """Whether any family is beyond its limit."""
-        return bool(self.alarms)
-
-    @property
-    def loss(self) -> bool:
-        """Whether the live loss is beyond what the forecaster's own probabilities explain."""
-        return LOSS in self.alarms
-
-
-def verdict(forecasts: Forecasts, spec: MonitorSpec = ANY) -> Verdict:
-    """The verdict on a forecaster over all its decided rows since it went into service (its cut-off)."""
-    n = len(forecasts)
-    if n < spec.min_rows:
-        return Verdict(n, enough=False)
-    path = evidence_by_day(forecasts, spec, last_day_only=True)
-    evidence = {name: float(values[-1]) for name, values in path.by_family.items()}
-    return Verdict(
-        n,
-        enough=True,
-        evidence=evidence,
-        alarms=tuple(name for name in FAMILIES if evidence[name] >= 1.0),
-        group=_likeliest_group(forecasts),
-    )
-
-
-def evidence_by_day(forecasts: Forecasts, spec: MonitorSpec = ANY, *, last_day_only: bool = False) -> EvidencePath:
+def evidence_by_day(forecasts: Forecasts, spec: MonitorSpec = ANY) -> EvidencePath:
     """The evidence that each run of the span would have seen: what was known by then, and nothing else."""
     day, first, counts = np.unique(forecasts.day, return_index=True, return_counts=True)
     ends = first + counts
-    if last_day_only:
-        day, ends = day[-1:], ends[-1:]
     weeks = (forecasts.day + 3) // 7  # Monday to Sunday: 1970-01-01 was a Thursday
     starts = np.flatnonzero(np.diff(weeks, prepend=weeks[:1] - 1))
     tolerated = _cumulative(_tolerated_log_odds(forecasts, spec), forecasts.target)
@@ -206,7 +170,7 @@ def _group_log_odds(forecasts: Forecasts, claimed: FloatArray) -> FloatArray:
     return np.concatenate([claimed + shift * sides for shift in _GROUP_SHIFTS], axis=1)
 
 
-def _likeliest_group(forecasts: Forecasts) -> str | None:
+def likeliest_group(forecasts: Forecasts) -> str | None:
     """The group whose outcomes differ most from the forecasts, in standard deviations of its sum of residuals."""
     names, sides = _sides(forecasts)
     if names.size == 0:
