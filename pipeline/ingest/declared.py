@@ -26,13 +26,14 @@ from pipeline.ingest.quarantine import FILE, LINE, BadData, Breach, RowRule, Too
 from pipeline.ingest.read_rows import read_folder
 from pipeline.ingest.row_counts import lines_in_quarantine, reconcile_rows, refuse_bad_rows, too_many_bad_rows
 from pipeline.ingest.validated import LoadRequest, ValidatedRows
-from pipeline.ingest.values import day_of, given, reader_of
+from pipeline.ingest.values import HYPHEN, day_of, given, reader_of
 
 FIRST_TIME: Final = pd.Timestamp("1900-01-01")
 YEARS_BY_DEFAULT: Final = np.timedelta64(3653, "D")
 MAX_SHARE_BY_DEFAULT: Final = 0.01  # of the rows; where more are so old, they are history
 ENOUGH_LABELS: Final = 100  # fewer may be alike by chance
 _LOOSE_ID: Final = re.compile(r"^0+(?=[0-9])|(?<=[0-9])\.0+$")
+_SPREADSHEET_MARKS: Final = re.compile(r"""^[='"]+|['"]+$|(?<=[0-9]),(?=[0-9]{3})""")  # ="007", '007, 1,234
 CLOCKS_SET_BACK: Final = "; write times that clocks show twice with their offset from UTC"
 
 
@@ -168,10 +169,11 @@ def _odd_times(spec: Spec, rows: pd.DataFrame) -> list[Breach]:
 
 
 def _ids_written_in_two_ways(spec: Spec, rows: pd.DataFrame) -> list[Breach]:
-    """Ids that differ in case, leading zeros or `.0` alone, of rows of one time: most likely one row."""
+    """Ids that differ in case, zeros, dashes or a spreadsheet's marks alone, of rows of one time: likely one row."""
     for column in spec.of_role("id"):
         ids = rows[ROW_ID].astype("category")
-        loose = [_LOOSE_ID.sub("", text.casefold()) for text in ids.cat.categories]
+        plain = (_SPREADSHEET_MARKS.sub("", text.casefold().translate(HYPHEN)) for text in ids.cat.categories)
+        loose = [_LOOSE_ID.sub("", text) for text in plain]
         if len(set(loose)) < len(loose):
             codes = pd.Series(pd.factorize(np.array(loose, dtype=object))[0][ids.cat.codes], index=rows.index)
             codes = codes[ids.notna()]

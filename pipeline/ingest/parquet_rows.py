@@ -212,6 +212,8 @@ def _column_as_text(values: pa.ChunkedArray, column: str, name: str, type: Colum
             )
         values = pc.local_timestamp(values)
     try:
+        if pa.types.is_duration(values.type):  # which Arrow writes as a number without its unit
+            raise pa.ArrowTypeError
         return _as_text(values, keep_midnight=type == "moment")
     except pa.ArrowException as error:
         raise BadData(f"{name}: {column} is of type {values.type}; write it as text") from error

@@ -33,6 +33,7 @@ HYPHEN: Final = str.maketrans(_DASHES, "-" * len(_DASHES))
 _WHOLE: Final = re.compile(r"([0-9]{1,4})(\.0*)?")
 # float() alone takes digits of any script, and 1_000.
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_LARGEST_WHOLE: Final = 2**53  # beyond, a float is not each whole number
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _FLAG: Final = re.compile(r"([01])(\.0*)?")
 _FLAGS: Final = {"": 0, "false": 0, "f": 0, "no": 0, "n": 0, "true": 1, "t": 1, "yes": 1, "y": 1}
@@ -105,12 +106,13 @@ def reader_of(column: Column, time_zone: str) -> tuple[Callable[[str], Any], Any
 
 
 def _number(column: Column, text: str) -> float | None:
+    text = text.translate(HYPHEN)
     if not _NUMBER.fullmatch(text):
         return None
     number = float(text)
     low, high = (-math.inf if column.low is None else column.low), (math.inf if column.high is None else column.high)
-    fits = math.isfinite(number) and low <= number <= high and (column.type == "number" or number.is_integer())
-    return number if fits else None
+    whole = column.type == "number" or (number.is_integer() and abs(number) <= _LARGEST_WHOLE)
+    return number if math.isfinite(number) and low <= number <= high and whole else None
 
 
 def _range(column: Column) -> str:

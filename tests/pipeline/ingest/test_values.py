@@ -78,3 +78,10 @@ def test_a_flag_is_the_same_in_every_source(load: Load, true: object) -> None:
 def test_a_range_is_said_with_all_its_digits() -> None:
     _, _, rule = reader_of(Column("income", low=-1_234_567, high=0.25), "UTC")
     assert rule == "is not a number from -1234567 to 0.25"
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("\u22125", -5), ("\u20135.0", -5), (str(2**53), 2**53), ("9" * 20, None), ("5\u2212", None)]
+)
+def test_a_minus_of_typographers_is_one_and_a_whole_number_is_exact(text: str, number: int | None) -> None:
+    assert reader_of(Column("n", type="integer"), "UTC")[0](text) == number

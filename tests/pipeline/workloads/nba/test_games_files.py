@@ -7,6 +7,7 @@ import io
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -190,9 +191,10 @@ def test_a_damaged_parquet_page_is_refused(load: Load) -> None:
         load({"a.parquet": bytes(data)})
 
 
-def test_a_nested_parquet_column_is_refused(load: Load) -> None:
-    frame = typed_frame().assign(home_points=[[1], [2]])
-    with pytest.raises(BadData, match=r"^a\.parquet: home_points is of type list<.*write it as text$"):
+@pytest.mark.parametrize(("points", "kind"), [([[1], [2]], "list<.*"), (pd.to_timedelta([101, 102]), r"duration\[.*")])
+def test_a_parquet_column_that_is_no_text_is_refused(load: Load, points: Any, kind: str) -> None:
+    frame = typed_frame().assign(home_points=points)
+    with pytest.raises(BadData, match=rf"^a\.parquet: home_points is of type {kind}; write it as text$"):
         load({"a.parquet": frame})
 
 
