@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from infra.settings.schedule_expression import ScheduleError, longest_gap_hours,
 from infra.settings.settings import READERS, Settings
 from infra.settings.settings_validation import SettingError
 from pipeline.contract.names import promoter_name
+from pipeline.contract.rules.workload_rules import WorkloadError
 
 
 def read(**options: Any) -> Settings:
@@ -271,12 +272,26 @@ def test_a_promoter_whose_role_would_have_too_long_a_name_is_refused() -> None:
     replace(long, promotes_from=())._check_together()
 
 
+def test_each_setting_has_a_default_and_a_meaning() -> None:
+    assert (read().slack, read().tags, read().alert_emails, read().enabled) == ({}, {}, (), True)
+    assert all(setting.metadata["meaning"] for setting in fields(Settings) if setting.name != "environment")
+
+
 def test_names_and_tags_of_a_deployment() -> None:
     settings = read(env="prod", enabled="false", tags={"team": "data", "environment": "live"})
     assert (settings.pipeline_name, settings.endpoint_name) == ("retraining-prod", "retraining-prod")
     assert settings.all_tags == {"environment": "live", "team": "data", "pipeline": "retraining-prod"}
     assert read().all_tags == {"environment": "dev", "pipeline": "retraining-dev"}
     assert (settings.retain, read(removal_policy="destroy").retain) == (True, False)
+
+
+def test_a_workload_that_cannot_be_deployed_is_refused_in_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> None:
+        raise WorkloadError(f"{name} has no definition.json")
+
+    monkeypatch.setattr("infra.settings.settings.read_definition", refuse)
+    with pytest.raises(SettingError, match=r"^nba has no definition\.json$"):
+        read()
 
 
 def test_an_unknown_setting_is_refused_with_the_nearest_one() -> None:

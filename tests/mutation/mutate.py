@@ -32,6 +32,10 @@ MODULES: Mapping[str, tuple[str, ...]] = {
         "tests/pipeline/contract/test_registration_rule.py",
     ),
     "pipeline/evaluation/evaluation.py": ("tests/pipeline/evaluation/test_evaluation_numbers.py",),
+    "pipeline/evaluation/metrics.py": (
+        "tests/pipeline/evaluation/test_metrics.py",
+        "tests/pipeline/evaluation/test_evaluation_numbers.py",
+    ),
     "pipeline/evaluation/retrain_decision.py": ("tests/pipeline/evaluation/test_retrain_decision.py",),
     "pipeline/local/store/registry.py": ("tests/pipeline/local/test_local_registry.py",),
     "pipeline/local/store/local_champion.py": ("tests/pipeline/local/test_local_champion.py",),
@@ -51,6 +55,8 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "infra/settings/settings.py": ("tests/infra/test_settings.py",),
     "infra/teardown/function/handler.py": ("tests/infra/test_teardown_calls.py",),
 }
+# Each mutant of these imports all anew: settings are made at import, and forks cannot share the CDK's process.
+COLD = ("infra/settings/settings.py", "infra/foundation/permissions.py")
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,8 @@ class Mutant:
 def configured(root: Path, module: str, tests: Iterable[str]) -> str:
     """The project's pyproject.toml, and which module mutmut is to work on."""
     project = (root / "pyproject.toml").read_text(encoding="utf-8")
-    return f"{project}only_mutate = {[module]}\npytest_add_cli_args_test_selection = {list(tests)}\n"
+    warm_up = 'forkserver_warmup = "none"\n' if module in COLD else ""
+    return f"{project}only_mutate = {[module]}\npytest_add_cli_args_test_selection = {list(tests)}\n{warm_up}"
 
 
 def mutants_of(module: str, tests: Iterable[str], root: Path = ROOT) -> list[Mutant]:

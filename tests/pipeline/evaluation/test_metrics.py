@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +13,17 @@ from hypothesis import strategies as st
 from pipeline.contract.metrics import metrics_of
 from pipeline.contract.workload import load_spec
 from pipeline.evaluation.metrics import (
+    Difference,
+    blocks_of,
     calibration_error,
+    interval_of_mean,
     log_losses,
     paired_difference,
     reliability_bins,
     roc_auc,
+    row_losses,
     score,
+    scores,
 )
 
 P = np.array([0.9, 0.6, 0.4, 0.2])
@@ -120,6 +126,60 @@ def test_noise_of_calibration_error_is_as_documented() -> None:
 def test_nonsense_is_refused(p: np.ndarray, y: np.ndarray, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         score(p, y)
+
+
+def test_the_loss_of_each_task() -> None:
+    assert row_losses("binary", P, Y).tolist() == log_losses(P, Y).tolist()
+    assert row_losses("regression", np.array([1.0, 4.0]), np.array([3.0, 4.5])).tolist() == [4.0, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("prediction", "target", "words"),
+    [([], [], "cannot score 0 predictions for 0 targets"), ([1.0], [1.0, 2.0], "cannot score 1 predictions for 2")],
+)
+def test_a_regression_without_a_target_for_each_row_is_refused(prediction: Any, target: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        scores("regression", np.array(prediction), np.array(target))
+
+
+def test_numbers_that_there_are_none_of_are_none() -> None:
+    alike = scores("binary", np.array([0.0, 1.0]), np.array([1.0, 1.0]))
+    assert (alike["roc_auc"], alike["accuracy"], alike["n_rows"]) == (None, 0.5, 2)
+
+
+def test_a_bin_has_its_wilson_interval() -> None:
+    """8 of 10: Wilson 1927, as any table of binomial intervals gives it."""
+    (one,) = reliability_bins(np.full(10, 0.7), np.array([1.0] * 8 + [0.0] * 2))
+    assert (one.predicted, one.observed, one.n_rows) == (pytest.approx(0.7), 0.8, 10)
+    assert (one.lower, one.upper) == (pytest.approx(0.4902, abs=5e-5), pytest.approx(0.9433, abs=5e-5))
+
+
+def test_bins_are_cut_by_rank() -> None:
+    bins = reliability_bins(np.array([0.9, 0.1, 0.2, 0.8, 0.3]), np.array([1.0, 0.0, 0.0, 1.0, 1.0]), 2)
+    assert [(b.predicted, b.observed) for b in bins] == [(pytest.approx(0.15), 0.0), (pytest.approx(2 / 3), 1.0)]
+
+
+def test_rows_days_and_weeks_from_monday_are_units() -> None:
+    thursday, sunday, monday = 0, 3, 4  # 1970-01-01 was a Thursday
+    days = np.array([thursday, thursday, sunday, monday, monday + 7])
+    assert blocks_of("row", days).tolist() == [0, 1, 2, 3, 4]
+    assert blocks_of("day", days).tolist() == [0, 0, 3, 4, 11]
+    assert blocks_of("week", days).tolist() == [0, 0, 0, 1, 2]
+
+
+def test_the_interval_is_the_middle_95_percent_of_2000_bootstraps() -> None:
+    sums, counts = np.array([[3.0, 1.0], [-2.0, 0.5], [1.0, 4.0]]), np.array([2.0, 1.0, 3.0])
+    drawn = np.random.default_rng(7).integers(3, size=(2_000, 3))
+    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)[:, None]
+    lower, upper = interval_of_mean(sums, counts, 7)
+    assert lower.tolist() == pytest.approx(np.quantile(means, 0.025, axis=0).tolist())
+    assert upper.tolist() == pytest.approx(np.quantile(means, 0.975, axis=0).tolist())
+    first = interval_of_mean(sums[:, 0], counts, 7)
+    assert first == (pytest.approx(lower[0]), pytest.approx(upper[0]))
+    by_row = np.array([1.0, 2.0, -2.0, 0.25, 0.25, 0.5])
+    assert paired_difference(by_row + 1, np.ones(6), np.array([5, 5, 6, 9, 9, 9]), 7) == Difference(
+        pytest.approx(2.0 / 6), pytest.approx(lower[0]), pytest.approx(upper[0])
+    )
 
 
 def test_paired_difference_is_seeded_and_covers_the_mean() -> None:

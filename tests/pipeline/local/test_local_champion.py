@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from pipeline.contract import names as c
-from pipeline.local.store.local_champion import note_registration, promote, read_champion
+from pipeline.contract.history.versions import IN_SERVICE, read_events
+from pipeline.local.store.local_champion import note_registration, promote, read_champion, versions_file
 from pipeline.local.store.registry import APPROVED, REJECTED, LocalRegistry
 from pipeline.local.store.store import Store
 from pipeline.local.store.store_errors import StoreError
@@ -173,6 +174,17 @@ def test_a_promotion_survives_a_power_failure(store: Store, monkeypatch: pytest.
     monkeypatch.setattr("pipeline.local.store.store.sync_folder", synced.append)
     promote(store, GROUP, BUCKET)
     assert synced == [store.root / "registry", store.object_path(f"s3://{BUCKET}/champion")]
+
+
+def test_the_history_tells_what_was_in_service_from_when(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for clock, version, status in ((4e9, 2, APPROVED), (5e9, 2, REJECTED), (6e9, 1, REJECTED)):
+        monkeypatch.setattr("time.time", lambda clock=clock: clock)
+        decide(store, version, status)
+        promote(store, GROUP, BUCKET)  # a second look finds nothing new
+    events, _ = read_events(versions_file(store, GROUP).read_text(), "")
+    in_service = [(event.version, event.at) for event in events if event.event == IN_SERVICE]
+    assert in_service[1:] == [(2, 4e9), (1, 5e9), (None, 6e9)]
+    assert in_service[0][0] == 1, "since its approval"
 
 
 def edit(store: Store, version: int, **members: Any) -> None:
