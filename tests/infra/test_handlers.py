@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -446,46 +445,6 @@ def test_an_approved_registration_asks_nobody(world: MotoWorld) -> None:
     world.register(APPROVED)
     assert world.deliver(world.notice(1)) == {"champion": 1, "sent": 0}
     assert world.mails == []
-
-
-def test_metrics_of_the_last_evaluation(world: MotoWorld, capsys: pytest.CaptureFixture[str]) -> None:
-    marker = {
-        "fingerprint": "x",
-        "primary_metric": "log_loss",
-        "quality": {"skill": 0.01},
-        "metrics": {"candidate": EVALUATION["metrics"]["candidate"], "champion": None},
-    }  # type: ignore[dict-item]
-    world.store("evaluated/last_evaluated.json", json.dumps(marker).encode())
-    world.deliver({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    (metric,) = [line for line in lines if "_aws" in line]
-    assert {name: metric[name] for name in ("PipelineName", "Role", "PrimaryLoss", "CalibrationError")} == {
-        "PipelineName": "retraining-test",
-        "Role": "candidate",
-        "PrimaryLoss": 0.62,
-        "CalibrationError": 0.02,
-    }
-    (directive,) = metric["_aws"]["CloudWatchMetrics"]
-    assert directive["Namespace"] == "ModelRetraining"
-    assert directive["Dimensions"] == [["PipelineName", "Role"]]
-    assert {m["Name"] for m in directive["Metrics"]} == {"PrimaryLoss", "Skill", "CalibrationError", "EvaluatedRows"}
-
-
-def test_metrics_are_not_paid_for_every_hour(
-    world: MotoWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """CloudWatch charges for each hour with a value: a day-old record is published once a day."""
-    world.store("evaluated/last_evaluated.json", json.dumps({"metrics": EVALUATION["metrics"]}).encode())
-    tomorrow = time.time() + 86400
-    monkeypatch.setattr(time, "time", lambda: tomorrow)
-    published = []
-    for hour in (0, 11, 12, 13, 23):
-        world.deliver({"detail-type": "Scheduled Event", "time": f"2026-01-02T{hour:02}:31:00Z", "detail": {}})
-        published += [hour] * ('"_aws"' in capsys.readouterr().out)
-    assert published == [12]
-    world.register(PENDING)
-    world.deliver(world.notice(1))
-    assert '"_aws"' in capsys.readouterr().out, "a change is published at once"
 
 
 # --- at a deploy ------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ import boto3
 
 from infra.approval.function import monitor_metrics
 from infra.approval.function.metrics import is_due, metric_lines
-from infra.approval.function.model_cards import log_line, write_cards
+from infra.approval.function.model_cards import write_cards
 from infra.lambda_shared import cloudformation
 from infra.lambda_shared.bucket import Bucket
 from infra.lambda_shared.emails import approval_notice, problem_notice, withdrawal_notice
@@ -165,7 +165,7 @@ def write_model_cards(
         packages, services.registry, lambda package: _evaluation(package, services.bucket), environment.contact
     )
     if refused:
-        _log(log_line(refused))
+        _log(json.dumps({"no_model_card": refused}))
     for version, reason in refused.items():
         text = f"version {version} has no model card: it could not be written ({reason})"
         outbox.record(f"problem-card-{version}", environment.alerts_topic, problem_notice(text, environment))
@@ -197,15 +197,8 @@ def publish(services: ApprovalServices, environment: Environment) -> int:
     lines = list(monitor_metrics.monitor_lines(report.json, environment.pipeline, report.written))
     for line in lines:
         _log(line)
-    _log(
-        json.dumps(
-            {
-                "monitor": report.json.get("summary"),
-                "as_of_date": report.json.get("as_of_date"),
-                "published": len(lines),
-            }
-        )
-    )
+    about = {"monitor": report.json.get("summary"), "as_of_date": report.json.get("as_of_date")}
+    _log(json.dumps({**about, "published": len(lines)}))
     return len(lines)
 
 

@@ -6,7 +6,7 @@ Format: docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any, Final
 
 from pipeline.contract import names as c
@@ -49,18 +49,14 @@ def metric_lines(evaluated: Mapping[str, Any], pipeline: str, milliseconds: int)
             known[SKILL] = (evaluated.get("quality") or {}).get("skill")
         values = {name: value for name, value in known.items() if value is not None}
         if values:
-            yield json.dumps({"_aws": _directive(values, milliseconds), PIPELINE_NAME: pipeline, ROLE: role, **values})
+            yield metric_line(values, {PIPELINE_NAME: pipeline, ROLE: role}, milliseconds, counts=(EVALUATED_ROWS,))
 
 
-def _directive(values: Mapping[str, float], milliseconds: int) -> dict[str, Any]:
-    units = {EVALUATED_ROWS: "Count"}
-    return {
-        "Timestamp": milliseconds,
-        "CloudWatchMetrics": [
-            {
-                "Namespace": NAMESPACE,
-                "Dimensions": [[PIPELINE_NAME, ROLE]],
-                "Metrics": [{"Name": name, "Unit": units.get(name, "None")} for name in values],
-            }
-        ],
-    }
+def metric_line(
+    values: Mapping[str, float], dimensions: Mapping[str, str], milliseconds: int, *, counts: Container[str]
+) -> str:
+    """Values by metric at one time as a line of the log; `counts` are the metrics of that unit, others have none."""
+    metrics = [{"Name": name, "Unit": "Count" if name in counts else "None"} for name in values]
+    directive = {"Namespace": NAMESPACE, "Dimensions": [list(dimensions)], "Metrics": metrics}
+    what = {"Timestamp": milliseconds, "CloudWatchMetrics": [directive]}
+    return json.dumps({"_aws": what, **dimensions, **values})

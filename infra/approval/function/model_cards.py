@@ -6,7 +6,6 @@ takes it, without the approval status, which the function's role may not give.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -38,8 +37,3 @@ def write_cards(
         except (ClientError, ValueError, KeyError, TypeError, AttributeError) as error:
             refused[int(package["ModelPackageVersion"])] = f"{type(error).__name__}: {error}"
     return refused
-
-
-def log_line(refused: Mapping[int, str]) -> str:
-    """For the function's log."""
-    return json.dumps({"no_model_card": dict(refused)})

@@ -7,12 +7,11 @@ another day, such as a backtest.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
-from infra.approval.function.metrics import NAMESPACE, PIPELINE_NAME
+from infra.approval.function.metrics import PIPELINE_NAME, metric_line
 from pipeline.contract import names as c
 
 KEY: Final = f"{c.MONITOR_CHANNEL}/{c.MONITOR_FILE}"
@@ -40,18 +39,7 @@ def monitor_lines(report: Mapping[str, Any], pipeline: str, written: float) -> I
     as_of = date.fromisoformat(str(report["as_of_date"]))
     if abs((datetime.fromtimestamp(written, UTC).date() - as_of).days) > _MOST_DAYS_APART:
         return
-    values = values_of(report)
-    directive = {
-        "Timestamp": int(written * 1000),
-        "CloudWatchMetrics": [
-            {
-                "Namespace": NAMESPACE,
-                "Dimensions": [[PIPELINE_NAME]],
-                "Metrics": [{"Name": name, "Unit": "Count" if name in _COUNTS else "None"} for name in values],
-            }
-        ],
-    }
-    yield json.dumps({"_aws": directive, PIPELINE_NAME: pipeline, **values})
+    yield metric_line(values_of(report), {PIPELINE_NAME: pipeline}, int(written * 1000), counts=_COUNTS)
 
 
 def values_of(report: Mapping[str, Any]) -> dict[str, float]:
