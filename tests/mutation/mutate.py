@@ -52,11 +52,10 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "infra/approval/function/monitor_metrics.py": ("tests/infra/test_monitor_metrics.py",),
     "infra/lambda_shared/environment.py": ("tests/infra/test_lambda_metrics.py",),
     "infra/endpoint/function/desired_endpoint.py": ("tests/infra/test_desired_endpoint.py",),
-    "infra/settings/settings.py": ("tests/infra/test_settings.py",),
     "infra/teardown/function/handler.py": ("tests/infra/test_teardown_calls.py",),
 }
-# Each mutant of these imports all anew: settings are made at import, and forks cannot share the CDK's process.
-COLD = ("infra/settings/settings.py", "infra/foundation/permissions.py")
+# Each mutant of these imports all anew, which takes a while: forks cannot share the process of the CDK.
+COLD = ("infra/foundation/permissions.py",)
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class Mutant:
 def configured(root: Path, module: str, tests: Iterable[str]) -> str:
     """The project's pyproject.toml, and which module mutmut is to work on."""
     project = (root / "pyproject.toml").read_text(encoding="utf-8")
-    warm_up = 'forkserver_warmup = "none"\n' if module in COLD else ""
+    warm_up = 'forkserver_warmup = "none"\ntimeout_constant = 20\n' if module in COLD else ""
     return f"{project}only_mutate = {[module]}\npytest_add_cli_args_test_selection = {list(tests)}\n{warm_up}"
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import errno
 import json
 import threading
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from local_definitions import Json, Workbench
 
+from pipeline.contract.metrics import metric_words
+from pipeline.contract.model_card import package_card
 from pipeline.contract.promotion import APPROVAL_ID
+from pipeline.contract.workload import load_spec
 from pipeline.local.store.registry import APPROVED, PENDING, REJECTED, LocalRegistry, RegistryError
 
 MODEL = "s3://artifacts/m/model.tar.gz"
@@ -175,14 +179,58 @@ def test_no_review_is_earlier_than_the_one_before_it(registry: LocalRegistry, mo
         assert review["LastModifiedTime"] == f"1970-01-01T00:00:{at}Z"
 
 
-def test_a_review_survives_a_power_failure(
+def test_a_version_and_its_review_survive_a_power_failure(
     registry: LocalRegistry, bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry.register(request(), "run-1")
     synced: list[Path] = []
     monkeypatch.setattr("pipeline.local.store.store.sync_folder", synced.append)
-    registry.set_approval("models", 1, APPROVED)
+    registry.register(request(), "run-1")
     assert synced == [version_file(bench).parent]
+    registry.set_approval("models", 1, APPROVED)
+    assert synced == [version_file(bench).parent] * 2
+
+
+def test_a_review_says_whose_it_is(registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.local.store.registry.user_name", lambda: "lead")
+    registry.register(request(), "run-1")
+    assert registry.set_approval("models", 1, APPROVED)["LastModifiedBy"] == {"UserProfileName": "lead"}
+
+
+NBA = load_spec("nba")
+SCORES = {"log_loss": 0.62, "n_rows": 1312}
+EVALUATION: Json = {
+    **metric_words(NBA),
+    **{"use": asdict(NBA.use), "simulated": True, "as_of_date": "2025-03-01", "fingerprint": "f", "summary": "good"},
+    "training_config": {"max_depth": "2"},
+    "data": {"first_date": "2013-10-22", "last_labelled_date": "2025-02-28", "n_modelled": 15360},
+    "quality": {"reason": "every limit holds", "limits": []},
+    "promotion": {"reason": "there is no champion yet", "limits": []},
+    "metrics": {"candidate": SCORES, "champion": None, "baseline": SCORES, "constant": SCORES},
+    "comparison": {
+        **{"champion_exists": "no", "champion_version": "none", "basis": "compared with Elo-logistic", "n_rows": 1312},
+        **{"first_date": "2023-11-02", "last_date": "2025-02-28", "difference": {"mean": -0.004}},
+    },
+    **{"decision": "registered", "reason": "there is no champion yet", "trigger": "manual"},
+    "versions": {"code": "c", "git": "g", "definition": "d", "features": "f", "python": "3.11", "xgboost": "3.2"},
+}
+METRICS = {"ModelQuality": {"Statistics": {"S3Uri": "s3://artifacts/m/evaluation.json"}}}
+
+
+def test_a_version_has_the_card_of_its_runs_evaluation(registry: LocalRegistry, bench: Workbench) -> None:
+    bench.put("s3://artifacts/m/evaluation.json", json.dumps(EVALUATION))
+    package = registry.register(request(ModelMetrics=METRICS), "run-1")
+    card = package.pop("ModelCard")
+    assert card == package_card(package, EVALUATION)
+    assert "NBA home-win probability" in card["ModelCardContent"]
+
+
+@pytest.mark.parametrize("evaluation", [None, "{", "{}", "[]", json.dumps({**EVALUATION, "training_config": 1})])
+def test_a_version_without_an_evaluation_has_no_card(
+    registry: LocalRegistry, bench: Workbench, evaluation: str | None
+) -> None:
+    if evaluation:
+        bench.put("s3://artifacts/m/evaluation.json", evaluation)
+    assert "ModelCard" not in registry.register(request(ModelMetrics=METRICS), "run-1")
 
 
 def test_a_status_that_does_not_exist_is_refused(registry: LocalRegistry) -> None:
