@@ -15,7 +15,6 @@ SPEC = Spec(
     columns=(
         Column("hour", role="time", type="moment"),
         Column("rentals", role="target", type="integer", low=0),
-        Column("source", role="other", type="text", required=False, missing=True),
         Column("hour_of_day", type="integer", low=0, high=23, made=True),
         Column("weekday", type="integer", low=0, high=6, made=True),  # Monday is 0
         Column("same_hour_day_before", low=0, missing=True, made=True),

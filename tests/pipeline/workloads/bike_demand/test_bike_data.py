@@ -10,10 +10,11 @@ import pytest
 from pipeline.contract.names import ROW_ID, TARGET, TIME
 from pipeline.ingest.validated import LoadRequest, ValidatedRows
 from pipeline.workloads.bike_demand.baseline import fallback
-from pipeline.workloads.bike_demand.data import load, results, summary
+from pipeline.workloads.bike_demand.data import load, results
 from pipeline.workloads.bike_demand.features import features
 from pipeline.workloads.bike_demand.sample import write
 from pipeline.workloads.bike_demand.spec import SPEC
+from pipeline.workloads.simulated import FILE
 
 
 def loaded(folder: Path, as_of: date) -> ValidatedRows:
@@ -41,7 +42,6 @@ def test_each_hour_of_the_day_that_begins_is_made_once(sample: Path, day: str, n
 def test_made_hours_are_no_results(sample: Path) -> None:
     rows = loaded(sample, date(2023, 6, 1)).rows
     assert results(rows).num_rows == len(rows) - 24
-    assert summary(rows, results(rows))["simulated"]
 
 
 def test_without_a_champion_the_week_before_is_predicted(sample: Path) -> None:
@@ -53,10 +53,10 @@ def test_without_a_champion_the_week_before_is_predicted(sample: Path) -> None:
 
 def test_the_past_of_the_sample_never_changes(sample: Path, tmp_path: Path) -> None:
     earlier, same = (
-        write(tmp_path / str(as_of), as_of).joinpath("rentals.csv").read_text(encoding="utf-8")
+        write(tmp_path / str(as_of), as_of).joinpath(FILE).read_text(encoding="utf-8")
         for as_of in (date(2023, 3, 1), date(2023, 11, 7))
     )
-    text = (sample / "rentals.csv").read_text(encoding="utf-8")
+    text = (sample / FILE).read_text(encoding="utf-8")
     assert text == same
     assert text.startswith(earlier)
     assert earlier.splitlines()[-1].startswith("2023-02-28T23:00-05:00,")

@@ -27,7 +27,7 @@ def hours(first: date, days: int, *, seed: int = 1) -> pd.DataFrame:
     moments = [hour for day in range(days) for hour in hours_of(first + timedelta(days=day), ZONE)]
     rentals = np.random.default_rng(seed).integers(200, size=len(moments))
     local = np.array([hour.replace(tzinfo=None) for hour in moments], dtype="datetime64[s]")
-    rows = pd.DataFrame({ROW_ID: map(id_of, moments), TIME: local, TARGET: rentals, "source": ""})
+    rows = pd.DataFrame({ROW_ID: map(id_of, moments), TIME: local, TARGET: rentals})
     return rows.astype({TARGET: "Float64"})
 
 
@@ -104,7 +104,7 @@ def test_the_first_four_weeks_are_not_trained_on() -> None:
 def test_the_signature_changes_with_what_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     before = signature(SPEC)
     assert signature(SPEC) == before
-    monkeypatch.setattr("pipeline.workloads.bike_demand.features.mean_of", lambda values: values[0])
+    monkeypatch.setattr("pipeline.workloads.bike_demand.features.with_lags", lambda rows: rows)
     assert signature(SPEC) != before
 
 

@@ -15,7 +15,7 @@ from workload_life import Life, WorkloadLife
 from pipeline.contract.spec import Column, Spec
 from pipeline.ingest.validated import LoadRequest
 
-YESTERDAY, TODAY = "same_hour_day_before=table[day - 1, hour]", "same_hour_day_before=table[day, hour]"
+YESTERDAY, TODAY = "same_hour_day_before=table.shift(1)", "same_hour_day_before=table.shift(0)"
 
 
 class TestLife(WorkloadLife):
