@@ -33,11 +33,11 @@ from written_games import load, original, original_rows
 
 from pipeline.contract.container import StepError
 from pipeline.contract.reasons import readable
+from pipeline.ingest.quarantine import BadData
 from pipeline.local.store.store_errors import StoreError
 from pipeline.serving.app import make_app
 from pipeline.serving.predictor import Predictor, load_predictor
 from pipeline.serving.requests import BadRequestError
-from pipeline.workloads.nba.game_data.games import BadData
 
 MODELS_A_ROUND = 37
 REQUESTS_OF_A_KIND = 5  # a round

@@ -25,7 +25,8 @@ import pyarrow.parquet as pq
 from outcomes import Outcome, SilentlyWrongError, UnclearError
 
 from pipeline.ingest.row_counts import took_no_part
-from pipeline.workloads.nba.game_data.games import ValidatedGames, load_games
+from pipeline.ingest.validated import ValidatedRows
+from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.sample import COLUMNS, SAMPLE_AS_OF
 from pipeline.workloads.nba.sample import write as write_sample
 
@@ -224,7 +225,7 @@ class Written:
     original: frozenset[Row]
     limit: bool  # what differs from the original may be read as it is written
 
-    def judge(self, loaded: ValidatedGames) -> Outcome:
+    def judge(self, loaded: ValidatedRows) -> Outcome:
         """What became of the lines; raises SilentlyWrongError and UnclearError."""
         games = loaded_rows(loaded)
         table = loaded.quarantine
@@ -234,7 +235,7 @@ class Written:
             text for text in chain(table["value"], table["rule"], loaded.notes, [line]) if not text.isprintable()
         ]:
             raise UnclearError(f"control characters in {odd[0]!r}")
-        n_rows = len(games) + loaded.n_duplicates_collapsed + loaded.n_unplayed_superseded + loaded.n_bad_rows
+        n_rows = len(games) + loaded.n_duplicates_collapsed + loaded.n_superseded + loaded.n_bad_rows
         if n_rows != loaded.n_rows_read:
             raise SilentlyWrongError(f"{loaded.n_rows_read} rows were read, and {n_rows} are accounted for")
         if self.says is not None:
@@ -242,7 +243,7 @@ class Written:
             self._compare_lines(games, named)
         return self._compare_original(games, named, loaded)
 
-    def _left_out(self, loaded: ValidatedGames) -> set[tuple[str, int]]:
+    def _left_out(self, loaded: ValidatedRows) -> set[tuple[str, int]]:
         names = {item.name for item in loaded.left_out}
         if lost := set(self.says or ()) - names - {file.name for file in loaded.files}:
             raise SilentlyWrongError(f"{lost} were neither read nor named")
@@ -266,7 +267,7 @@ class Written:
             if not any(row.agrees(game) for row in said[game.key]):
                 raise SilentlyWrongError(f"no line says {game}, but {said[game.key]}")
 
-    def _compare_original(self, games: Iterable[Row], named: set[tuple[str, int]], loaded: ValidatedGames) -> Outcome:
+    def _compare_original(self, games: Iterable[Row], named: set[tuple[str, int]], loaded: ValidatedRows) -> Outcome:
         now = {game.without_id() for game in games}
         of_named = [(self.says or {}).get(file, {}).get(line, 0) for file, line in named]
         whole = {row.without_id() for row in of_named if isinstance(row, Row)} & self.original
@@ -288,9 +289,9 @@ class Written:
         )
 
 
-def loaded_rows(loaded: ValidatedGames) -> list[Row]:
+def loaded_rows(loaded: ValidatedRows) -> list[Row]:
     """The games that were loaded."""
-    table = loaded.games.assign(date=loaded.games["date"].dt.strftime("%Y-%m-%d"))
+    table = loaded.rows.assign(date=loaded.rows["date"].dt.strftime("%Y-%m-%d"))
     columns = [table[name].astype(object).where(table[name].notna(), None) for name in Row._fields]
     return [Row(*values) for values in zip(*columns, strict=True)]
 
@@ -302,7 +303,7 @@ def original_rows(tables: Iterable[Cells]) -> frozenset[Row]:
     return frozenset(row.without_id() for row in by_key.values())
 
 
-def load(folder: Path) -> ValidatedGames:
+def load(folder: Path) -> ValidatedRows:
     """As Prepare does, with its limits."""
     return load_games(
         folder, as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, max_bad_row_share_of_file=0.2, min_rows=100

@@ -12,7 +12,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pipeline.workloads.nba.game_data.games import ValidatedGames, load_games
+from pipeline.ingest.validated import ValidatedRows
+from pipeline.workloads.nba.game_data.games import load_games
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # Without these Chromium looks for its maker's hosts at every start.
@@ -42,7 +43,7 @@ def write_game_files(folder: Path, files: GameFiles) -> Path:
 
 
 @pytest.fixture
-def load(tmp_path: Path) -> Callable[..., ValidatedGames]:
+def load(tmp_path: Path) -> Callable[..., ValidatedRows]:
     """Write files and load them as of 2021-03-01; no limits unless given."""
 
     def write_and_load(
@@ -53,7 +54,7 @@ def load(tmp_path: Path) -> Callable[..., ValidatedGames]:
         max_bad_row_share: float = 1.0,
         min_rows: int = 0,
         max_bad_row_share_of_file: float = 1.0,
-    ) -> ValidatedGames:
+    ) -> ValidatedRows:
         return load_games(
             write_game_files(tmp_path / "games", files),
             as_of=as_of,

@@ -1,4 +1,4 @@
-"""Small made-up leagues in the shape of `load_games(...).games`."""
+"""Small made-up leagues in the shape of `load_games(...).rows`."""
 
 from __future__ import annotations
 

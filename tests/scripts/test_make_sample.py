@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from pipeline.workloads.nba.game_data.games import ValidatedGames, load_games
+from pipeline.ingest.validated import ValidatedRows
+from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.sample import SAMPLE_AS_OF, SAMPLE_SEED
 from pipeline.workloads.nba.sample import write as write_sample
 from pipeline.workloads.nba.simulated_league import play_season
@@ -30,7 +31,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
     return found
 
 
-def load(folder: Path, as_of: date = SAMPLE_AS_OF) -> ValidatedGames:
+def load(folder: Path, as_of: date = SAMPLE_AS_OF) -> ValidatedRows:
     return load_games(folder, as_of=as_of, today=as_of, max_bad_row_share=0.0, min_rows=1)
 
 
@@ -41,7 +42,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def played(sample: Path) -> pd.DataFrame:
-    return load(sample).games.dropna(subset=["home_points"])
+    return load(sample).rows.dropna(subset=["home_points"])
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_league(sample: Path, tmp_path: Path) -> None:
@@ -84,7 +85,7 @@ def test_playoff_games_are_planned_only_when_they_are_certain() -> None:
 
 def test_a_week_of_games_is_to_come(sample: Path) -> None:
     loaded = load(sample)
-    upcoming = loaded.games[loaded.games["home_points"].isna()]
+    upcoming = loaded.rows[loaded.rows["home_points"].isna()]
     assert len(upcoming) > 30
     assert upcoming["date"].between("2025-03-01", "2025-03-07").all()
     assert (loaded.n_bad_rows, loaded.n_duplicates_collapsed, [left.name for left in loaded.left_out]) == (

@@ -16,10 +16,10 @@ def forecast(results: pa.Table, ids: Sequence[str], since: date) -> NDArray[np.f
     rows["hour_of_week"] = rows[TIME].dt.day_of_week * 24 + rows[TIME].dt.hour
     asked = rows.assign(**{TIME: rows[TIME] - np.timedelta64(7, "D")}).drop(columns=TARGET)
     found = pd.merge_asof(asked, rows.drop(columns=ROW_ID), on=TIME, by="hour_of_week")
-    return found.set_index(ROW_ID).loc[list(ids), TARGET].fillna(0.0).to_numpy(np.float64)
+    return np.asarray(found.set_index(ROW_ID).loc[list(ids), TARGET].fillna(0.0), dtype=np.float64)
 
 
 def fallback(upcoming: pa.Table) -> NDArray[np.float64]:
     features = upcoming.select(["same_hour_week_before", "same_hour_four_weeks"]).to_pandas()
     week_before = features["same_hour_week_before"].fillna(features["same_hour_four_weeks"])
-    return week_before.fillna(0.0).to_numpy(np.float64)
+    return np.asarray(week_before.fillna(0.0), dtype=np.float64)

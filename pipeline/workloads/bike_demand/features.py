@@ -32,7 +32,7 @@ def with_lags(rows: pd.DataFrame) -> pd.DataFrame:
     table = rows.astype({TARGET: "float64"}).pivot_table(TARGET, day, hour).reindex(index=days, columns=range(24))
     sums, counts = table.fillna(0.0).cumsum().shift(), table.notna().cumsum().shift()
     weeks = pd.concat([table.shift(lag) for lag in (7, 14, 21, 28)]).groupby(level=0).mean().fillna(sums / counts)
-    weeks = weeks.where(weeks.notna(), sums.sum(axis=1) / counts.sum(axis=1), axis=0)
+    weeks = weeks.T.fillna(sums.sum(axis=1) / counts.sum(axis=1)).T
     by_day = table.mean(axis=1)
     week = pd.concat([by_day.shift(lag) for lag in range(1, 8)], axis=1).mean(axis=1)
     place = days.get_indexer(day)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
 from operator import itemgetter
@@ -24,12 +25,12 @@ from numpy.typing import NDArray
 
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
+from pipeline.training.logistic import fit_logistic, sigmoid
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba.baselines import EloLogistic
 
 FloatArray = NDArray[np.float64]
 
-_PLAYED: Final = (n.SEASON, n.HOME_FRANCHISE, n.AWAY_FRANCHISE, n.HOME_POINTS, n.AWAY_POINTS, n.NEUTRAL_SITE)
+_PLAYED: Final = (n.SEASON, *n.FRANCHISES, *n.POINTS, n.NEUTRAL_SITE)
 
 
 def forecast(results: pa.Table, ids: Sequence[str], since: date) -> FloatArray:
@@ -112,3 +113,28 @@ def _move(margin: int, difference: float) -> float:
     surprise = won - 1.0 / (1.0 + math.pow(10.0, difference / -400.0))
     multiplier = math.pow(abs(margin) + 3.0, 0.8) / (7.5 + 0.006 * (difference if won else -difference))
     return 20.0 * multiplier * surprise
+
+
+@dataclass(frozen=True)
+class EloLogistic:
+    """Home-win log-odds as a line in Elo's own log-odds, which are proportional to the rating difference.
+
+    The difference includes home advantage; Elo's formula itself is the line with intercept 0 and slope 1.
+    """
+
+    intercept: float
+    slope: float
+
+    @classmethod
+    def fit(cls, p_elo: FloatArray, home_won: FloatArray) -> EloLogistic:
+        """Maximum likelihood from games of the shape (games,); raises ValueError when there is none."""
+        intercept, slope = fit_logistic(_columns(p_elo), home_won)
+        return cls(float(intercept), float(slope))
+
+    def predict(self, p_elo: FloatArray) -> FloatArray:
+        """Home-win probabilities of the shape (games,)."""
+        return sigmoid(_columns(p_elo) @ np.array([self.intercept, self.slope]))
+
+
+def _columns(p_elo: FloatArray) -> FloatArray:
+    return np.stack([np.ones(len(p_elo)), np.log(p_elo / (1.0 - p_elo))], axis=1)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
-from pipeline.contract.names import ROW_ID, TARGET, TIME
-from pipeline.contract.spec import Column, ColumnType, Role
+from pipeline.contract.names import ROW_ID, TIME
+from pipeline.contract.spec import Column
 
 GAME_ID: Final = "game_id"
 DATE: Final = "date"  # the local game day
@@ -17,84 +16,42 @@ HOME_POINTS: Final = "home_points"
 AWAY_POINTS: Final = "away_points"
 NEUTRAL_SITE: Final = "neutral_site"
 PLAYOFF: Final = "playoff"
-REQUIRED_COLUMNS: Final = (DATE, SEASON, HOME_TEAM, AWAY_TEAM, HOME_POINTS, AWAY_POINTS)
-GAME_COLUMNS: Final = (
-    GAME_ID,
-    DATE,
-    SEASON,
-    HOME_TEAM,
-    AWAY_TEAM,
-    HOME_POINTS,
-    AWAY_POINTS,
-    NEUTRAL_SITE,
-    PLAYOFF,
+# Optional ones may have other names too (plurals and prefixes are taken off first), and other columns may say the same
+# in values of their own, which are not read.
+_NEUTRAL: Final = ("neutral", "neutralsite", "neutral_venue", "neutral_court", "neutral_game", "neutral_location")
+_PLAYOFF: Final = ("play_off", "playoff_game", "post_season", "postseason", "post_season_game", "postseason_game")
+_STAGE: Final = ("season_type", "game_type", "game_stage", "season_stage")
+COLUMNS: Final = (
+    Column(GAME_ID, required=False, near_names=("gameid", "game_identifier"), role="id", type="text"),
+    Column(DATE, role="time", type="day"),
+    Column(SEASON, role="other", type="integer"),
+    Column(HOME_TEAM, role="group", type="category"),
+    Column(AWAY_TEAM, role="group", type="category"),
+    Column(HOME_POINTS, role="other", type="integer"),
+    Column(AWAY_POINTS, role="other", type="integer"),
+    Column(NEUTRAL_SITE, required=False, near_names=_NEUTRAL, role="other", type="flag"),
+    Column(PLAYOFF, required=False, near_names=_PLAYOFF, telling_names=_STAGE, role="other", type="flag"),
 )
-# Words that mean an optional column, beside its own name; plurals and the prefixes below are taken off first.
-_NEAR_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
-    GAME_ID: ("gameid", "game_identifier"),
-    NEUTRAL_SITE: ("neutral", "neutralsite", "neutral_venue", "neutral_court", "neutral_game", "neutral_location"),
-    PLAYOFF: ("play_off", "playoff_game", "post_season", "postseason", "post_season_game", "postseason_game"),
-}
-# Names of a column that says the same in values of its own, which nobody reads.
-_TELLING: Final[Mapping[str, tuple[str, ...]]] = {PLAYOFF: ("season_type", "game_type", "game_stage", "season_stage")}
-_ROLES: Final[Mapping[str, tuple[Role, ColumnType]]] = {
-    GAME_ID: ("id", "text"),
-    DATE: ("time", "day"),
-    HOME_TEAM: ("group", "category"),
-    AWAY_TEAM: ("group", "category"),
-    SEASON: ("other", "integer"),
-    HOME_POINTS: ("other", "integer"),
-    AWAY_POINTS: ("other", "integer"),
-    NEUTRAL_SITE: ("other", "flag"),
-    PLAYOFF: ("other", "flag"),
-}
-COLUMNS: Final = tuple(
-    Column(
-        name,
-        name in REQUIRED_COLUMNS,
-        _NEAR_NAMES.get(name, ()),
-        _TELLING.get(name, ()),
-        role=_ROLES[name][0],
-        type=_ROLES[name][1],
-    )
-    for name in GAME_COLUMNS
-)
+GAME_COLUMNS: Final = tuple(column.name for column in COLUMNS)
+REQUIRED_COLUMNS: Final = tuple(column.name for column in COLUMNS if column.required)
 # added by validation
 HOME_FRANCHISE: Final = "home_franchise"
 AWAY_FRANCHISE: Final = "away_franchise"
-# --- columns of a play-by-play event, by the names of the NBA's own feed (docs/events.md) -----------------------------
-EVENT_COLUMNS: Final = (
-    "game_id",
-    "date",
-    "period",
-    "clock",
-    "actionNumber",
-    "actionType",
-    "shotResult",
-    "team",
-    "description",
-    "qualifier",
-)
-
-# the target
-HOME_WON: Final = "home_won"
+# of the home and the away side
+TEAMS: Final = (HOME_TEAM, AWAY_TEAM)
+FRANCHISES: Final = (HOME_FRANCHISE, AWAY_FRANCHISE)
+POINTS: Final = (HOME_POINTS, AWAY_POINTS)
+FLAGS: Final = (NEUTRAL_SITE, PLAYOFF)
 # what happened, as validated: all that the baseline of Evaluate knows
-RESULT_COLUMNS: Final = (
-    GAME_ID,
-    DATE,
-    SEASON,
-    HOME_FRANCHISE,
-    AWAY_FRANCHISE,
-    HOME_POINTS,
-    AWAY_POINTS,
-    NEUTRAL_SITE,
-)
-# what core calls them
-ROLES: Final = {GAME_ID: ROW_ID, DATE: TIME, HOME_WON: TARGET}
-# --- columns that the features and predictions add -------------------------------------------------------------------
-P_ELO: Final = "p_elo"
+RESULT_COLUMNS: Final = (GAME_ID, DATE, SEASON, *FRANCHISES, *POINTS, NEUTRAL_SITE)
+ROLES: Final = {GAME_ID: ROW_ID, DATE: TIME}  # what core calls them
+P_ELO: Final = "p_elo"  # Elo's chance, beside the features
 
-# --- channels and files of the play-by-play ---------------------------------------------------------------------------
+# --- columns, channels and files of the play-by-play, by the names of the NBA's own feed (docs/events.md) -------------
+EVENT_COLUMNS: Final = (
+    *("game_id", "date", "period", "clock", "actionNumber", "actionType"),
+    *("shotResult", "team", "description", "qualifier"),
+)
 EVENTS_CHANNEL: Final = "events"  # raw play-by-play files
 TEAM_GAMES_CHANNEL: Final = "team_games"  # one row a team and game, from events
 TEAM_GAMES_FILE: Final = "team_games.csv"

@@ -13,32 +13,18 @@ from pipeline.ingest.validated import LoadRequest, ValidatedRows
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.play_by_play.prepare_events import join_events
-from pipeline.workloads.nba.tables import result_table, with_core_columns
+from pipeline.workloads.nba.tables import result_table
 
 
 def load(spec: Spec, request: LoadRequest) -> ValidatedRows:
     """Every game as known on the as-of morning; raises BadData."""
-    found = load_games(
+    return load_games(
         request.folder,
         as_of=request.as_of,
         today=request.today,
         max_bad_row_share=request.max_bad_row_share,
         max_bad_row_share_of_file=request.max_bad_row_share_of_file,
         min_rows=request.min_rows,
-    )
-    return ValidatedRows(
-        rows=with_core_columns(found.games),
-        quarantine=found.quarantine,
-        files=found.files,
-        left_out=found.left_out,
-        linked=found.linked,
-        n_rows_read=found.n_rows_read,
-        n_duplicates_collapsed=found.n_duplicates_collapsed,
-        n_superseded=found.n_unplayed_superseded,
-        n_bad_rows=found.n_bad_rows,
-        n_labels_hidden=found.n_scores_hidden,
-        days_without_label=found.days_without_score,
-        notes=found.notes,
     )
 
 

@@ -24,7 +24,8 @@ from pipeline.contract.spec import Spec
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.tables import feature_table
 from pipeline.workloads.nba.team_state.elo import (
-    FIVE_THIRTY_EIGHT,
+    HOME_ADVANTAGE,
+    MEAN,
     BoolArray,
     FloatArray,
     IntArray,
@@ -54,18 +55,6 @@ from pipeline.workloads.nba.team_state.state_file import write_state
 if TYPE_CHECKING:  # the steps that only name the features start half a second sooner without pandas
     import pandas as pd
 
-__all__ = [
-    "FEATURES",
-    "KEY_COLUMNS",
-    "build_features",
-    "compute_features",
-    "feature_signature",
-    "features",
-    "features_and_state",
-    "features_of_asked",
-    "signature",
-]
-
 KEY_COLUMNS = (n.GAME_ID, n.DATE, n.SEASON, n.HOME_TEAM, n.AWAY_TEAM, n.NEUTRAL_SITE, n.PLAYOFF)
 
 
@@ -76,7 +65,7 @@ def build_features(games: pd.DataFrame) -> pd.DataFrame:
     are sorted first. Raises ValueError where a franchise is missing.
     """
     games = _sorted(games)
-    schedule, playoff, points, _ = _schedule(games)
+    schedule, playoff, points, _ = schedule_of(games)
     return _frame(games, compute_features(schedule, playoff, points))
 
 
@@ -104,7 +93,7 @@ def features_and_state(games: pd.DataFrame, as_of: date) -> tuple[pd.DataFrame, 
     Those played must lie before `as_of`, all others on it or later, as in `load_games`: raises ValueError otherwise.
     """
     games = _sorted(games)
-    schedule, playoff, points, franchises = _schedule(games)
+    schedule, playoff, points, franchises = schedule_of(games)
     past, later = (slice(0, int(schedule.played.sum())), slice(int(schedule.played.sum()), None))
     if schedule.played[later].any() or (schedule.day[later] < days_since_epoch(as_of)).any():
         raise ValueError(f"a game before {as_of} has no result: its teams' state on that morning is not known")
@@ -135,7 +124,7 @@ def _sorted(games: pd.DataFrame) -> pd.DataFrame:
     return games if ordered.all() else games.sort_values([n.DATE, n.GAME_ID], ignore_index=True)
 
 
-def _schedule(games: pd.DataFrame) -> tuple[Schedule, BoolArray, IntArray, tuple[str, ...]]:
+def schedule_of(games: pd.DataFrame) -> tuple[Schedule, BoolArray, IntArray, tuple[str, ...]]:
     """The games as plain arrays: schedule, playoff flags, points of both teams together (0 if unplayed); franchises."""
     home_points = games[n.HOME_POINTS].to_numpy(dtype=np.int64, na_value=0)
     away_points = games[n.AWAY_POINTS].to_numpy(dtype=np.int64, na_value=0)
@@ -153,7 +142,7 @@ def _schedule(games: pd.DataFrame) -> tuple[Schedule, BoolArray, IntArray, tuple
 
 def _team_numbers(games: pd.DataFrame) -> tuple[IntArray, IntArray, tuple[str, ...]]:
     """Number of each franchise in alphabetical order; no feature depends on the numbers, only on their equality."""
-    sides = [games[column].astype("category").cat for column in (n.HOME_FRANCHISE, n.AWAY_FRANCHISE)]
+    sides = [games[column].astype("category").cat for column in n.FRANCHISES]
     if any((side.codes < 0).any() for side in sides):
         raise ValueError("a game has no franchise: features need both teams' franchises")
     names = [side.categories.to_numpy(dtype=object).astype(str) for side in sides]
@@ -172,7 +161,7 @@ def compute_features(games: Schedule, playoff: BoolArray, points: IntArray) -> d
 
 def league_features(league: League) -> dict[str, NDArray[Any]]:
     """The same of a league's games from row `league.first` on."""
-    advantage = FIVE_THIRTY_EIGHT.home_advantage * league.court
+    advantage = HOME_ADVANTAGE * league.court
     columns: dict[str, NDArray[Any]] = {n.P_ELO: win_probability(league.elo[0] - league.elo[1] + advantage)}
     for group in (_strength(league), _calendar(league), _form(league), _places(league), _pace(league)):
         columns.update({name: values.astype(np.float32) for name, values in group.items()})
@@ -187,7 +176,7 @@ def _strength(league: League) -> dict[str, FloatArray]:
         "elo_difference": (elo_home - elo_away) / 100.0,
         "home_court": league.court,
         "league_home_edge": league.ratings.home_edge / league.spread * league.court,
-        "elo_level_at_home": ((elo_home + elo_away) / 2.0 - FIVE_THIRTY_EIGHT.mean) / 100.0 * league.court,
+        "elo_level_at_home": ((elo_home + elo_away) / 2.0 - MEAN) / 100.0 * league.court,
         "playoff_margin_rating_difference": rating * league.playoff,
         "playoff_home_court": league.playoff * league.court,
         "is_playoff": league.playoff,

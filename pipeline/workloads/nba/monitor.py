@@ -109,8 +109,8 @@ def parts(results: pa.Table, cut_off: int) -> dict[str, dict[str, Any]]:
     """One team's points since day `cut_off`, in the newest season; nothing before a week of games."""
     season = results[n.SEASON].to_numpy()
     now = results.filter(pa.array(season == season[-1]))
-    points = [now[column].to_numpy().astype(np.float64) for column in (n.HOME_POINTS, n.AWAY_POINTS)]
-    sides = [np.array(now[column].to_pylist(), dtype=str) for column in (n.HOME_FRANCHISE, n.AWAY_FRANCHISE)]
+    points = [now[column].to_numpy().astype(np.float64) for column in n.POINTS]
+    sides = [np.array(now[column].to_pylist(), dtype=str) for column in n.FRANCHISES]
     days = now[c.TIME].to_numpy().astype("datetime64[D]").astype(np.int64)
     path = score_evidence(Scores(days, *sides, *points), cut_off)
     if len(path.day) < MIN_SCORED_DAYS:

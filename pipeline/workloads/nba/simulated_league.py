@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -77,8 +77,7 @@ class Season:
         return self.first_day + timedelta(days=day)
 
 
-@dataclass(frozen=True)
-class Fixture:
+class Fixture(NamedTuple):
     """A regular-season game before it is played: days from the season's first day."""
 
     day: int
@@ -201,8 +200,8 @@ def play_season(number: int, seed: int, summer: Floats) -> tuple[list[Game], Flo
     healthy, strength = strengths(rng, summer)
     season = Season(number, first_day, rng, strength)
     games = play_fixtures(season, fixtures)
-    winners = [game.home if game.home_points > game.away_points else game.away for game in games]
-    games += play_playoffs(season, np.bincount(winners, minlength=N_TEAMS), start=fixtures[-1].day + 4)
+    n_wins = np.bincount([game.winner for game in games], minlength=N_TEAMS)
+    games += play_playoffs(season, n_wins, start=fixtures[-1].day + 4)
     return games, healthy[-1]
 
 
@@ -210,7 +209,7 @@ def play_fixtures(season: Season, fixtures: list[Fixture]) -> list[Game]:
     """The regular season, a few of its games on a neutral court."""
     neutral = np.zeros(len(fixtures), dtype=bool)
     neutral[season.rng.choice(len(fixtures), NEUTRAL_GAMES, replace=False)] = True
-    days, home, away = np.array([(fixture.day, fixture.home, fixture.away) for fixture in fixtures]).T
+    days, home, away = np.array(fixtures).T
     tired = fatigue(fixtures)
     margin = season.strength[days, home] - tired[:, 0] - season.strength[days, away] + tired[:, 1]
     points = scores(season, margin + HOME_ADVANTAGE * ~neutral)

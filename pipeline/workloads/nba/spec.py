@@ -6,15 +6,7 @@ from typing import Final
 
 from pipeline.contract.names import NO_FOLDER
 from pipeline.contract.spec import ExtraInput, Limit, MonitorSpec, Parameter, Span, Spec, UseSpec
-from pipeline.workloads.nba.columns import (
-    AWAY_FRANCHISE,
-    AWAY_POINTS,
-    AWAY_TEAM,
-    COLUMNS,
-    HOME_FRANCHISE,
-    HOME_POINTS,
-    HOME_TEAM,
-)
+from pipeline.workloads.nba.columns import AWAY_FRANCHISE, COLUMNS, HOME_FRANCHISE, POINTS, TEAMS
 
 _INSTANCE: Final = "instance type of"
 # Medians of the seasons 2005 to 2019 in the real games: from the first to the last game 232 nights, 208 of them after a
@@ -31,8 +23,8 @@ SPEC: Final = Spec(
     event="a home win",
     prediction="home_win_probability",
     columns=COLUMNS,
-    label_columns=(HOME_POINTS, AWAY_POINTS),
-    shown=(HOME_TEAM, AWAY_TEAM),
+    label_columns=POINTS,
+    shown=TEAMS,
     baseline="Elo-logistic",
     baseline_meaning="two numbers fitted to Elo ratings that are made of results alone, not of the model's features",
     fallback="Elo's formula",

@@ -45,7 +45,7 @@ def games(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """Twelve simulated seasons, played games only."""
     folder = write_sample(tmp_path_factory.mktemp("evaluation") / "games", AS_OF)
     validated = load_games(folder, as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, min_rows=1000)
-    return validated.games[validated.games[nba.HOME_POINTS].notna()].reset_index(drop=True)
+    return validated.rows[validated.rows[nba.HOME_POINTS].notna()].reset_index(drop=True)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_leaks_of_form_and_moves_trip_the_accuracy_too(games: pd.DataFrame, resu
 @pytest.fixture(scope="module")
 def real_league(real_games: Path) -> pd.DataFrame:
     """Every real game, seasons 1947 to 2023."""
-    return load_games(real_games, as_of=REAL_AS_OF, today=REAL_AS_OF, max_bad_row_share=0.01, min_rows=1000).games
+    return load_games(real_games, as_of=REAL_AS_OF, today=REAL_AS_OF, max_bad_row_share=0.01, min_rows=1000).rows
 
 
 def judged_on_real_games(features: pd.DataFrame, real_league: pd.DataFrame) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from pipeline.ingest.column_words import as_words, listed
 from pipeline.ingest.columns import match_columns
+from pipeline.ingest.quarantine import BadData
 from pipeline.workloads.nba.columns import COLUMNS, GAME_COLUMNS, REQUIRED_COLUMNS
-from pipeline.workloads.nba.game_data.games import BadData
 
 REQUIRED = list(REQUIRED_COLUMNS)
 

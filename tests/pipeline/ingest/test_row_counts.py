@@ -12,13 +12,13 @@ from pipeline.ingest.csv_rows import read_csv, read_lines
 from pipeline.ingest.files.data_folder import LeftOut
 from pipeline.ingest.raw_rows import NO_BAD_LINES, LineCounts
 from pipeline.ingest.row_counts import took_no_part
+from pipeline.ingest.validated import ValidatedRows
 from pipeline.workloads.nba.columns import COLUMNS
-from pipeline.workloads.nba.game_data.games import ValidatedGames
 
 ROWS = "date,season,home_team,away_team,home_points,away_points,attendance\n2021-01-01,2021,BOS,LAL,100,90,5\n1,2\n"
 
 
-def test_one_line_says_what_took_no_part(load: Callable[..., ValidatedGames]) -> None:
+def test_one_line_says_what_took_no_part(load: Callable[..., ValidatedRows]) -> None:
     loaded = load({"a.csv": ROWS, ".hidden.csv": "", "new.csv.zip": b"PK\x03\x04"})
     assert took_no_part(loaded.files, loaded.left_out) == (
         "1 bad row (quarantine.csv); .hidden.csv (is hidden), new.csv.zip (is a zip archive); column attendance"
@@ -28,7 +28,7 @@ def test_one_line_says_what_took_no_part(load: Callable[..., ValidatedGames]) ->
     assert took_no_part([], []) == ""
 
 
-def test_names_of_columns_and_teams_reach_no_terminal_as_they_are(load: Callable[..., ValidatedGames]) -> None:
+def test_names_of_columns_and_teams_reach_no_terminal_as_they_are(load: Callable[..., ValidatedRows]) -> None:
     header = "date,season,home_team\u200b,away_team,home_points,away_points,\x1b[2J\n"
     loaded = load({"a.csv": f"{header}2021-01-01,2021,BOS\x00,LAL,100,90,5\n"})
     assert loaded.notes == (
@@ -43,7 +43,7 @@ def test_lines_are_counted_by_kind() -> None:
     assert counts == LineCounts(lines=7, header=1, rows=2, continued=1, bad=1, blank=2)
 
 
-def test_counts_that_do_not_add_up_are_an_error(load: Callable[..., ValidatedGames]) -> None:
+def test_counts_that_do_not_add_up_are_an_error(load: Callable[..., ValidatedRows]) -> None:
     (rows,) = read_csv([read_lines(ROWS.encode(), "a.csv", COLUMNS)], COLUMNS)
     (file,) = rows.files
     with pytest.raises(AssertionError, match=r"a\.csv: 1 rows were read of 2"):

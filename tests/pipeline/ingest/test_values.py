@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 
 from pipeline.contract.spec import Column
+from pipeline.ingest.validated import ValidatedRows
 from pipeline.ingest.values import MISSING, flag_of, given, reader_of, whole_number
 from pipeline.serving.requests import BadRequestError
-from pipeline.workloads.nba.game_data.games import ValidatedGames
 from pipeline.workloads.nba.serving.requested_games import Calendar, check_game
 from pipeline.workloads.nba.serving.teams import Teams
 
-Load = Callable[..., ValidatedGames]
+Load = Callable[..., ValidatedRows]
 COLUMNS = "date,season,home_team,away_team,home_points,away_points,neutral_site,playoff,game_id"
 
 
@@ -50,8 +50,8 @@ def test_each_word_for_a_missing_value_means_one(load: Load, word: str) -> None:
     row = f"2021-03-05,2021,BOS,LAL,{word},{word},{word},{word},{word}"
     loaded = load({"a.csv": f"{COLUMNS}\n{row}\n"})
     assert loaded.n_bad_rows == 0
-    assert loaded.games["game_id"].tolist() == ["2021-03-05-BOS-LAL"]
-    assert loaded.games["home_points"].isna().all() and not loaded.games["playoff"].any()
+    assert loaded.rows["game_id"].tolist() == ["2021-03-05-BOS-LAL"]
+    assert loaded.rows["home_points"].isna().all() and not loaded.rows["playoff"].any()
 
 
 @pytest.mark.parametrize("true", [True, 1, 1.0, Decimal("1.00"), "1.0", "yes", "T"])
@@ -61,8 +61,8 @@ def test_a_flag_is_the_same_in_every_source(load: Load, true: object) -> None:
     parquet = load({"a.parquet": frame})
     text = load({"b.csv": frame.to_csv(index=False)})
     assert parquet.n_bad_rows == text.n_bad_rows == 0
-    assert parquet.games["playoff"].tolist() == text.games["playoff"].tolist() == [True]
-    assert parquet.games["away_points"].tolist() == [90]
+    assert parquet.rows["playoff"].tolist() == text.rows["playoff"].tolist() == [True]
+    assert parquet.rows["away_points"].tolist() == [90]
     if isinstance(true, Decimal):  # JSON has none
         return
     asked = {"date": "2021-03-05", "home_team": "BOS", "away_team": "LAL", "season": 2021.0, "playoff": true}

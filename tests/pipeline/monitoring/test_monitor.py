@@ -28,9 +28,9 @@ from pipeline.training.champion import Champion
 from pipeline.training.model import Hyperparameters, fit
 from pipeline.training.walk_forward import feature_matrix, walk_forward
 from pipeline.workloads.nba import columns as nba
-from pipeline.workloads.nba.features import FEATURES, build_features, feature_signature
+from pipeline.workloads.nba.features import build_features, feature_signature
 from pipeline.workloads.nba.tables import feature_table, result_table
-from pipeline.workloads.nba.team_state.feature_names import LAYOUT
+from pipeline.workloads.nba.team_state.feature_names import FEATURES, LAYOUT
 
 LIVE_SEASON = 2009
 GAMES = 400

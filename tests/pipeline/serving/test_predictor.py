@@ -40,7 +40,7 @@ def rows_of(games: pd.DataFrame, *columns: str) -> list[dict[str, Any]]:
 def sample(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """The simulated games as they are known on 2025-03-01."""
     folder = write_sample(tmp_path_factory.mktemp("serving") / "games", SAMPLE_AS_OF)
-    return load_games(folder, as_of=SAMPLE_AS_OF, today=SAMPLE_AS_OF, max_bad_row_share=0.01, min_rows=1_000).games
+    return load_games(folder, as_of=SAMPLE_AS_OF, today=SAMPLE_AS_OF, max_bad_row_share=0.01, min_rows=1_000).rows
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def assert_parity(predictor: Predictor, games: pd.DataFrame, every: int) -> None
 
 def test_every_real_game_is_served_as_predicted(real_games: Path) -> None:
     as_of = date(2023, 1, 10)
-    games = load_games(real_games, as_of=as_of, today=date(2023, 7, 1), max_bad_row_share=0.01, min_rows=1_000).games
+    games = load_games(real_games, as_of=as_of, today=date(2023, 7, 1), max_bad_row_share=0.01, min_rows=1_000).rows
     predictor = Predictor(trained(games[games[n.SEASON] >= 2010].reset_index(drop=True), as_of), "1", 7)
     assert len(upcoming(games)) > 700
     recent = games[games[n.SEASON] >= 2010].reset_index(drop=True)

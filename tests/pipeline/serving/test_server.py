@@ -254,5 +254,5 @@ def test_what_cannot_be_served_ends_with_one_sentence(
 
 def test_the_server_starts_without_pandas(root: Path) -> None:
     """Half a second of each start, and of each cold request to a serverless endpoint."""
-    check = "import sys; import pipeline.serving.server; sys.exit('pandas' in sys.modules)"
+    check = "import sys, pipeline.serving.server, pipeline.workloads.nba.serving; sys.exit('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], cwd=root, check=False).returncode == 0

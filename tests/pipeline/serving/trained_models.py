@@ -63,7 +63,7 @@ def write_good_model(folder: Path) -> Path:
         path.unlink()
     games = load_games(
         folder / "games", as_of=SAMPLE_AS_OF, today=SAMPLE_AS_OF, max_bad_row_share=0.01, min_rows=1_000
-    ).games
+    ).rows
     write_artifact(folder / "good", trained(games, SAMPLE_AS_OF))
     pack(folder / "good", folder / "good.tar.gz")
     return folder

@@ -30,7 +30,7 @@ THREE = ("algo-1", "algo-2", "algo-3")
 
 def loaded(folder: Path, as_of: date) -> Path:
     """A training job's channel from a folder of games; played games of the modelled seasons only."""
-    games = load_games(folder, as_of=as_of, today=as_of, max_bad_row_share=0.01, min_rows=500).games
+    games = load_games(folder, as_of=as_of, today=as_of, max_bad_row_share=0.01, min_rows=500).rows
     played = games[games[n.HOME_POINTS].notna() & (games[n.SEASON] >= 2004)].reset_index(drop=True)
     return write_training_input(folder.parent / "input", played, as_of)
 

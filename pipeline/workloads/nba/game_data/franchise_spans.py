@@ -10,10 +10,12 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from pipeline.contract.container import StepError
+from pipeline.ingest.values import HYPHEN, whole_number
 
 FRANCHISES_FILE: Final = Path(__file__).with_name("franchises.csv")
 FRANCHISES_PATH: Final = "pipeline/workloads/nba/game_data/franchises.csv"  # where people find it: in the project
@@ -23,6 +25,7 @@ SIMULATED: Final = "simulated"  # league of the teams that the sample invents
 
 _COLUMNS: Final = ("code", "franchise", "league", "first_season", "last_season", "name", "also")
 _CODE: Final = re.compile(r"[A-Z0-9]{2,8}")
+_SEASON: Final = re.compile(r"([0-9]{4})[-/]([0-9]{2}|[0-9]{4})")
 _NO_LETTERS: Final = re.compile(r"[\W_]+")
 _LONGEST_NAME: Final = 200  # characters that are looked at
 
@@ -47,6 +50,10 @@ class CodeSpan:
     also: tuple[str, ...] = ()
     line: int = 0
 
+    def covers(self, season: int) -> bool:
+        """Whether the code means the franchise in that season."""
+        return self.first_season <= season <= self.last_season
+
     @property
     def names(self) -> tuple[str, ...]:
         """All names, without remarks in parentheses."""
@@ -56,6 +63,21 @@ class CodeSpan:
 def words(text: str) -> str:
     """A code or name as it is compared: without case, marks, and more than one space; a name is never longer."""
     return _NO_LETTERS.sub(" ", unicodedata.normalize("NFKC", text[:_LONGEST_NAME]).casefold()).strip()
+
+
+def season_of(text: str) -> int | None:
+    """The year in which a season ends: `2023`, `2023.0`, `2022-23` or `2022-2023`; None where the text is no season."""
+    match = _SEASON.fullmatch(text.translate(HYPHEN))
+    if not match:
+        return whole_number(text)
+    last = int(match[1]) + 1
+    return last if str(last).endswith(match[2]) else None
+
+
+@cache
+def known_spans() -> tuple[CodeSpan, ...]:
+    """The spans of `franchises.csv`, read once a process."""
+    return read_spans()
 
 
 def read_spans(path: Path = FRANCHISES_FILE) -> tuple[CodeSpan, ...]:

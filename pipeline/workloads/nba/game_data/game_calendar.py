@@ -1,13 +1,15 @@
 """Calendars that cannot be: what no two games of a league are to each other, with the cause and not what follows.
 
-On the 73,000 games since 1946 the rules find nothing, but for the day on which the end of a game was replayed: that day
-is named below. Each is one sort or one set of numbers, and looks closer only where something is wrong.
+And scores that should be there by now. On the 73,000 games since 1946 the rules of calendars find nothing, but for the
+day on which the end of a game was replayed: that day is named below. Each is one sort or one set of numbers, and looks
+closer only where something is wrong.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property, partial
 from typing import Final
 
@@ -15,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.ingest.quarantine import FILE, LINE, Breach, place, violations_of
-from pipeline.workloads.nba.columns import AWAY_FRANCHISE, AWAY_POINTS, DATE, HOME_FRANCHISE, HOME_POINTS, SEASON
+from pipeline.ingest.known import known_on
+from pipeline.ingest.quarantine import FILE, LINE, RULE, Breach, place, violations_of
+from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.game_data.game_ids import ONE_GAME_A_DAY_SINCE
 
 # The last minute of Atlanta against Miami was played again on 8 March 2008 (7 March in some sources), before the games
@@ -26,6 +29,9 @@ REPLAYED: Final = frozenset(
 )
 LONGEST_SEASON: Final = 365  # days; the longest was that of 2020, with 355
 MOST_DAYS_IN_A_ROW: Final = 3  # on which a team has played since 1980
+LATE_SCORE: Final = "is missing, yet"
+LATE_DAYS: Final = 30  # after which a game without a score is taken as called off
+LOST_SHARE: Final = 0.5  # of a season's games without a score; called off were 21 % of the schedule of 2020
 _MANY: Final = 1 << 32  # more than there are days
 
 Indices = npt.NDArray[np.int64]
@@ -40,17 +46,17 @@ class _Games:
 
     @cached_property
     def day(self) -> Indices:
-        days: Indices = self.table[DATE].to_numpy().astype("datetime64[D]").astype(np.int64)
+        days: Indices = self.table[n.DATE].to_numpy().astype("datetime64[D]").astype(np.int64)
         return days
 
     @cached_property
     def season(self) -> Indices:
-        return self.table[SEASON].to_numpy(dtype=np.int64)
+        return self.table[n.SEASON].to_numpy(dtype=np.int64)
 
     @cached_property
     def sides(self) -> Indices:
         """Numbers of the home and the away franchise; shape (2, games)."""
-        return np.stack([self.table[side].cat.codes.to_numpy(np.int64) for side in (HOME_FRANCHISE, AWAY_FRANCHISE)])
+        return np.stack([self.table[side].cat.codes.to_numpy(np.int64) for side in n.FRANCHISES])
 
     @cached_property
     def pair(self) -> Indices:
@@ -61,7 +67,7 @@ class _Games:
     @cached_property
     def points(self) -> Indices:
         """Of the home and the away side, -1 for none; shape (2, games)."""
-        return np.stack([self.table[name].to_numpy(np.int64, na_value=-1) for name in (HOME_POINTS, AWAY_POINTS)])
+        return np.stack([self.table[name].to_numpy(np.int64, na_value=-1) for name in n.POINTS])
 
     @cached_property
     def next_days(self) -> tuple[Indices, Indices]:
@@ -93,7 +99,28 @@ def find_calendar_violations(games: pd.DataFrame, raw: pd.DataFrame) -> pd.DataF
     return violations_of([*_same_game_next_day(known), *_twice_a_day(known), *_seasons(known)], raw)
 
 
-def results_next_to(games: pd.DataFrame, raw: pd.DataFrame) -> pd.Series[str]:
+# --- scores that are missing -----------------------------------------------------------------------------------------
+def played_before(days: pd.Series, morning: date) -> npt.NDArray[np.bool_]:
+    """Whether games of these days were played, so that their scores are known on that morning."""
+    return known_on(days.to_numpy().astype("datetime64[D]"), np.datetime64(morning))
+
+
+def find_missing_scores(games: pd.DataFrame, raw: pd.DataFrame, *, as_of: date) -> pd.DataFrame:
+    """Check that each game before `as_of` has a score, once overlapping files are merged: another may have had it."""
+    late = games.index[games[n.HOME_POINTS].isna() & played_before(games[n.DATE], as_of)]
+    remedy = "add the score, or remove a game that was called off"
+    near = _results_next_to(games, raw)
+    other_day = "is missing, and {} has a score of the same teams: if it is that game's, correct the day; else {}"
+    texts = [
+        other_day.format(near[row], remedy)
+        if row in near
+        else f"{LATE_SCORE} the game was played before {as_of}; {remedy}"
+        for row in late.tolist()
+    ]
+    return violations_of([Breach(late, n.HOME_POINTS, texts)], raw)
+
+
+def _results_next_to(games: pd.DataFrame, raw: pd.DataFrame) -> dict[int, str]:
     """By the index of games without score: the place of a result of the same teams on a neighbouring day, in words."""
     known = _Games(games, raw)
     first, second = known.next_days
@@ -103,7 +130,20 @@ def results_next_to(games: pd.DataFrame, raw: pd.DataFrame) -> pd.Series[str]:
         near = unplayed[plan] & ~unplayed[result] & (known.season[plan] >= ONE_GAME_A_DAY_SINCE)
         where = zip(known.places(result[near]), known.days(result[near]), strict=True)
         found |= {games.index[at]: f"{row} on {day}" for at, (row, day) in zip(plan[near], where, strict=True)}
-    return pd.Series(found, dtype="str")
+    return found
+
+
+def called_off(games: pd.DataFrame, unscored: pd.DataFrame, *, as_of: date) -> pd.Index[int]:
+    """Which violations of `find_missing_scores` are of games that were never played, so that no limit counts them.
+
+    A score that is late comes within LATE_DAYS. Where more than half of a season's past games have none, the scores
+    are lost; where a neighbouring day has one, the day is wrong.
+    """
+    past = games[played_before(games[n.DATE], as_of)]
+    lost = past[n.HOME_POINTS].isna().groupby(past[n.SEASON]).transform("mean") > LOST_SHARE
+    old = past[n.DATE] < pd.Timestamp(as_of) - pd.Timedelta(days=LATE_DAYS)
+    plain = unscored.index[unscored[RULE].str.startswith(LATE_SCORE)]
+    return plain[(old & ~lost).loc[plain]]
 
 
 # --- one game on two days ---------------------------------------------------------------------------------------------
@@ -128,7 +168,7 @@ def _same_game_next_day(games: _Games) -> Iterator[Breach]:
                 "local day"
                 for row, day in zip(games.places(other), games.days(other), strict=True)
             ]
-            yield games.breach(one, DATE, texts)
+            yield games.breach(one, n.DATE, texts)
 
 
 def _too_many_days(games: _Games, positions: Indices) -> npt.NDArray[np.bool_]:
@@ -150,7 +190,7 @@ def _twice_a_day(games: _Games) -> Iterator[Breach]:
         return
     rows = pd.DataFrame({"key": key, "position": np.tile(modern, 2), "column": np.repeat([0, 1], len(modern))})
     rows = rows[rows["key"].duplicated(keep=False)].sort_values(["key", "position"], kind="stable")
-    names = games.table[HOME_FRANCHISE].cat.categories[rows["key"] // _MANY]
+    names = games.table[n.HOME_FRANCHISE].cat.categories[rows["key"] // _MANY]
     dates = (rows["key"] % _MANY).to_numpy().astype("datetime64[D]").astype(str)
     rows = rows[[pair not in REPLAYED for pair in zip(dates, names, strict=True)]]
     others = rows.groupby("key")["position"]
@@ -183,13 +223,13 @@ def _seasons(games: _Games) -> Iterator[Breach]:
             f"is not the season of the games around it, {around}: a season is named by the year in which it ends"
             for around in expected[wrong]
         ]
-        yield games.breach(order[wrong], SEASON, texts)
+        yield games.breach(order[wrong], n.SEASON, texts)
     day, label = games.day[order][~wrong], season[~wrong]
     starts = np.flatnonzero(np.append(True, np.diff(label) != 0))
     too_late = day - np.repeat(day[starts], np.diff(np.append(starts, len(label)))) > LONGEST_SEASON
     if too_late.any():
         text = "makes its season longer than a year: name a season by the year in which it ends"
-        yield games.breach(order[~wrong][too_late], SEASON, text)
+        yield games.breach(order[~wrong][too_late], n.SEASON, text)
 
 
 def _in_order(season: Indices) -> Indices:

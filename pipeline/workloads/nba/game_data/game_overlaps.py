@@ -20,27 +20,12 @@ import pandas as pd
 
 from pipeline.ingest.quarantine import FILE, LINE, Breach, no_violations, place, violations_of
 from pipeline.ingest.values import NOT_GIVEN
-from pipeline.workloads.nba.columns import (
-    AWAY_FRANCHISE,
-    AWAY_POINTS,
-    AWAY_TEAM,
-    DATE,
-    GAME_ID,
-    HOME_FRANCHISE,
-    HOME_POINTS,
-    HOME_TEAM,
-    NEUTRAL_SITE,
-    PLAYOFF,
-    SEASON,
-)
+from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.game_data.game_ids import KEY, ONE_GAME_A_DAY_SINCE, OWN_ID, SLOT, identify
 
 # What two rows of one game must agree on; a franchise may go by two codes.
-CONTENT: Final = (DATE, SEASON, HOME_FRANCHISE, AWAY_FRANCHISE, HOME_POINTS, AWAY_POINTS, NEUTRAL_SITE, PLAYOFF)
-_RAW_COLUMN: Final = {HOME_FRANCHISE: HOME_TEAM, AWAY_FRANCHISE: AWAY_TEAM}
-
-_SCORE: Final = (HOME_POINTS, AWAY_POINTS)
-_FLAGS: Final = (NEUTRAL_SITE, PLAYOFF)
+CONTENT: Final = (n.DATE, n.SEASON, *n.FRANCHISES, *n.POINTS, *n.FLAGS)
+_RAW_COLUMN: Final = dict(zip(n.FRANCHISES, n.TEAMS, strict=True))
 
 
 @dataclass(frozen=True)
@@ -84,7 +69,7 @@ def _settle(rows: pd.DataFrame, raw: pd.DataFrame) -> MergedGames:
     contradicting = _in_contradiction(rows)
     agreeing = rows[~contradicting]
     # The code that sorts first stands for the franchise: the result must not depend on the order of files.
-    by_code = agreeing.assign(home=agreeing[HOME_TEAM].astype(str), away=agreeing[AWAY_TEAM].astype(str))
+    by_code = agreeing.assign(home=agreeing[n.HOME_TEAM].astype(str), away=agreeing[n.AWAY_TEAM].astype(str))
     kept = agreeing.loc[by_code.sort_values([KEY, "home", "away"], kind="stable").drop_duplicates(KEY).index]
     return MergedGames(
         games=kept,
@@ -97,18 +82,18 @@ def _settle(rows: pd.DataFrame, raw: pd.DataFrame) -> MergedGames:
 # --- what rows of one game mean to each other -------------------------------------------------------------------------
 def _superseded(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Rows without a score whose game has one elsewhere; the date may differ (a postponed game keeps its id)."""
-    played = rows[HOME_POINTS].notna()
-    same = [rows[KEY], rows[SEASON], rows[HOME_FRANCHISE].cat.codes, rows[AWAY_FRANCHISE].cat.codes]
+    played = rows[n.HOME_POINTS].notna()
+    same = [rows[KEY], rows[n.SEASON], *(rows[side].cat.codes for side in n.FRANCHISES)]
     return (~played & played.groupby(same).transform("any")).to_numpy(dtype=bool)
 
 
 def _fill_flags(rows: pd.DataFrame) -> pd.DataFrame:
     """A flag that is not given becomes what the game's other rows say, results before plans, if they agree."""
     filled = {}
-    for flag in _FLAGS:
+    for flag in n.FLAGS:
         said = rows[flag].where(rows[flag] != NOT_GIVEN).astype("float64")
         value = rows[flag]
-        for source in (said.where(rows[HOME_POINTS].notna()), said):
+        for source in (said.where(rows[n.HOME_POINTS].notna()), said):
             groups = source.groupby(rows[KEY])
             lowest, highest = groups.transform("min"), groups.transform("max")
             value = value.mask((value == NOT_GIVEN) & (lowest == highest), lowest)
@@ -118,7 +103,7 @@ def _fill_flags(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _known_flags(games: pd.DataFrame) -> pd.DataFrame:
     """A flag that no row of its game gives is false."""
-    return games.assign(**{flag: games[flag].mask(games[flag] == NOT_GIVEN, 0) for flag in _FLAGS})
+    return games.assign(**{flag: games[flag].mask(games[flag] == NOT_GIVEN, 0) for flag in n.FLAGS})
 
 
 def _content_numbers(rows: pd.DataFrame) -> pd.Series[int]:
@@ -169,49 +154,46 @@ def _differing(rows: pd.DataFrame, others: pd.DataFrame, column: str, raw: pd.Da
 
 def _causes(rows: pd.DataFrame, others: pd.DataFrame, column: str) -> npt.NDArray[np.str_]:
     """What is behind a difference, in words, where it shows."""
-    if column == DATE:
+    if column == n.DATE:
         return np.where(_days_apart(rows, others) == 1, ", perhaps the day in UTC", "")
     swapped = (_sides(rows) == _sides(others)[:, ::-1]).all(axis=1)
-    of_side = column in (HOME_FRANCHISE, AWAY_FRANCHISE, HOME_POINTS, AWAY_POINTS)
+    of_side = column in (*n.FRANCHISES, *n.POINTS)
     return np.where(swapped & of_side, ", home and away being exchanged", "")
 
 
 def _are_other_games(rows: pd.DataFrame, others: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Whether two rows under one id are different games, and not one game told in two ways."""
-    scores = [table[list(_SCORE)].fillna(-1).to_numpy(dtype=np.int64) for table in (rows, others)]
-    same_score: npt.NDArray[np.bool_] = (scores[0] == scores[1]).all(axis=1)
-    same_season = rows[SEASON].to_numpy() == others[SEASON].to_numpy()
+    scores = [table[list(n.POINTS)].fillna(-1).to_numpy(dtype=np.int64) for table in (rows, others)]
+    same_score = (scores[0] == scores[1]).all(axis=1)
+    same_season = rows[n.SEASON].to_numpy() == others[n.SEASON].to_numpy()
     same_pair = (np.sort(_sides(rows)) == np.sort(_sides(others))).all(axis=1)
     days = _days_apart(rows, others)
-    other_pair, other_time = ~same_pair & (~same_score | (days > 0)), (days > 1) & (~same_score | ~same_season)
-    either: npt.NDArray[np.bool_] = other_pair | other_time
-    return either
+    return np.asarray(~same_pair & (~same_score | (days > 0)) | (days > 1) & (~same_score | ~same_season))
 
 
 def _sides(rows: pd.DataFrame) -> npt.NDArray[np.int64]:
     """Numbers of the home and the away franchise; shape (rows, 2)."""
-    return np.column_stack([rows[side].cat.codes.to_numpy(dtype=np.int64) for side in (HOME_FRANCHISE, AWAY_FRANCHISE)])
+    return np.column_stack([rows[side].cat.codes.to_numpy(dtype=np.int64) for side in n.FRANCHISES])
 
 
 def _days_apart(rows: pd.DataFrame, others: pd.DataFrame) -> npt.NDArray[np.int64]:
-    days = [table[DATE].to_numpy().astype("datetime64[D]").astype(np.int64) for table in (rows, others)]
-    apart: npt.NDArray[np.int64] = np.abs(days[0] - days[1])
-    return apart
+    days = [table[n.DATE].to_numpy().astype("datetime64[D]").astype(np.int64) for table in (rows, others)]
+    return np.asarray(np.abs(days[0] - days[1]))
 
 
 def _reused_ids(rows: pd.DataFrame, others: pd.DataFrame, raw: pd.DataFrame) -> Breach:
-    places = raw.loc[others.index, [FILE, LINE, DATE, HOME_TEAM, AWAY_TEAM]].astype(str).to_numpy()
+    places = raw.loc[others.index, [FILE, LINE, n.DATE, n.HOME_TEAM, n.AWAY_TEAM]].astype(str).to_numpy()
     texts = [
         f"is the id of several games: {place(file, line)} has {home} against {away} on {day}; give each game an id "
         "that no other has, in any season, or leave game_id out"
         for file, line, day, home, away in places
     ]
-    return Breach(rows.index, GAME_ID, texts)
+    return Breach(rows.index, n.GAME_ID, texts)
 
 
 def _ambiguous_rows(rows: pd.DataFrame, raw: pd.DataFrame) -> pd.DataFrame:
     text = "is empty while several games of that day and teams have one; give this row its game_id"
-    return violations_of([Breach(rows.index, GAME_ID, text)], raw)
+    return violations_of([Breach(rows.index, n.GAME_ID, text)], raw)
 
 
 def _under_two_ids(games: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -219,17 +201,17 @@ def _under_two_ids(games: pd.DataFrame) -> npt.NDArray[np.bool_]:
     twins = games[SLOT].duplicated(keep=False).to_numpy(copy=True)
     if twins.any():
         same = games[twins]
-        twins[twins] = (same[SEASON] >= ONE_GAME_A_DAY_SINCE) | same.duplicated([SLOT, *_SCORE], keep=False)
+        twins[twins] = (same[n.SEASON] >= ONE_GAME_A_DAY_SINCE) | same.duplicated([SLOT, *n.POINTS], keep=False)
     return twins
 
 
 def _twin_games(games: pd.DataFrame, raw: pd.DataFrame) -> pd.DataFrame:
     if games.empty:
         return no_violations()
-    twins = games.sort_values(GAME_ID).groupby(SLOT)[GAME_ID]
+    twins = games.sort_values(n.GAME_ID).groupby(SLOT)[n.GAME_ID]
     columns = twins.transform("first"), twins.transform("last"), twins.transform("size") - 2
     texts = [
         f"is one of several ids of the same game: {first}, {last}{f' and {more:,} more' if more else ''}; keep one"
         for first, last, more in zip(*(column.loc[games.index] for column in columns), strict=True)
     ]
-    return violations_of([Breach(games.index, GAME_ID, texts)], raw)
+    return violations_of([Breach(games.index, n.GAME_ID, texts)], raw)

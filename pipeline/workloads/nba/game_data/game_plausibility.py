@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.ingest.quarantine import FILE, BadData
-from pipeline.workloads.nba.columns import AWAY_POINTS, DATE, HOME_FRANCHISE, HOME_POINTS, NEUTRAL_SITE, PLAYOFF, SEASON
-from pipeline.workloads.nba.game_data.league_rules import SHOT_CLOCK
+from pipeline.workloads.nba import columns as n
+from pipeline.workloads.nba.game_data.game_rules import SHOT_CLOCK
 
 FEWEST_GAMES: Final = 20  # of which a share says something
 LOWEST_HOME_SHARE: Final = 0.54  # of a season (2021 and 2022, which spectators missed in part)
@@ -33,8 +33,6 @@ MOST_NEUTRAL: Final = 200  # games of a season, or a quarter of all (175 in 2020
 NO_BREAK_SINCE: Final = 1990
 LONGEST_BREAK: Final = 2  # days from one with games to the next
 FIRST_DAYS: Final = 21  # of a season: preseason games before 16 October have a rule of their own
-_SEASONS: Final = 10_000  # more than there are
-_TEAMS: Final = 1_000
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def check_plausible(games: pd.DataFrame, quarantine: pd.DataFrame) -> list[str]:
     """
     _refuse_other_flags(games, quarantine)
     notes = list(_breaks(games))
-    for played in _files_and_seasons(games[games[HOME_POINTS].notna()]):
+    for played in _files_and_seasons(games[games[n.HOME_POINTS].notna()]):
         if played.games >= FEWEST_GAMES:
             _refuse_other_scores(played, quarantine)
         if played.at_home >= FEWEST_GAMES and played.of_many_teams:
@@ -82,9 +80,9 @@ def check_plausible(games: pd.DataFrame, quarantine: pd.DataFrame) -> list[str]:
 
 def _refuse_other_flags(games: pd.DataFrame, quarantine: pd.DataFrame) -> None:
     """Flags that say the opposite, or something else."""
-    seasons = games[SEASON].to_numpy(np.int64)
+    seasons = games[n.SEASON].to_numpy(np.int64)
     n_games = np.bincount(seasons)
-    limits = (PLAYOFF, np.full_like(n_games, MOST_PLAYOFFS)), (NEUTRAL_SITE, np.maximum(MOST_NEUTRAL, n_games // 4))
+    limits = (n.PLAYOFF, np.full_like(n_games, MOST_PLAYOFFS)), (n.NEUTRAL_SITE, np.maximum(MOST_NEUTRAL, n_games // 4))
     for flag, most in limits:
         flagged = np.bincount(seasons, weights=games[flag].to_numpy() != 0)
         for season in np.flatnonzero(flagged > most)[:1].tolist():
@@ -98,8 +96,8 @@ def _refuse_other_flags(games: pd.DataFrame, quarantine: pd.DataFrame) -> None:
 
 def _breaks(games: pd.DataFrame) -> Iterator[str]:
     """A note on each season that has a break after its first games; `games` may be still to come."""
-    since = games[games[SEASON] >= NO_BREAK_SINCE]
-    seasons, days = since[SEASON].to_numpy(), since[DATE].to_numpy().astype("datetime64[D]")
+    since = games[games[n.SEASON] >= NO_BREAK_SINCE]
+    seasons, days = since[n.SEASON].to_numpy(), since[n.DATE].to_numpy().astype("datetime64[D]")
     for season in np.unique(seasons).tolist():
         of_season, counts = np.unique(days[seasons == season], return_counts=True)
         early = int(np.searchsorted(of_season, of_season[0] + FIRST_DAYS))
@@ -115,38 +113,28 @@ def _breaks(games: pd.DataFrame) -> Iterator[str]:
 
 def _files_and_seasons(played: pd.DataFrame) -> Iterator[_Played]:
     """Each season of each file, then each season and each file: any of them can be the wrong one."""
-    home, away = (played[points].to_numpy(np.int64) for points in (HOME_POINTS, AWAY_POINTS))
-    at_home = played[NEUTRAL_SITE].to_numpy() == 0
-    file, team = (played[name].cat.codes.to_numpy(np.int64) for name in (FILE, HOME_FRANCHISE))
+    home, away = (played[points].to_numpy(np.int64) for points in n.POINTS)
+    at_home = played[n.NEUTRAL_SITE].to_numpy() == 0
+    sums = {"games": 1, "points": home + away, "at_home": at_home, "home_wins": at_home & (home > away)}
     # Summed by file, season and home team first: these are few.
-    group, groups = pd.factorize((file * _SEASONS + played[SEASON].to_numpy(np.int64)) * _TEAMS + team)
-    summands = (np.ones(len(played)), home + away, at_home, at_home & (home > away))
-    sums = np.stack([np.bincount(group, weights=summand) for summand in summands])
-    file_and_season, team = np.divmod(groups, _TEAMS)
-    files, seasons = np.divmod(file_and_season, _SEASONS)
-    names = played[FILE].cat.categories
-    for numbers in (file_and_season, seasons, files * _SEASONS):
-        several, of = np.unique(numbers, return_inverse=True)
-        by_team, of_team = np.unique(numbers * _TEAMS + team, return_inverse=True)
-        busiest = np.zeros(len(several))
-        np.maximum.at(busiest, np.searchsorted(several, by_team // _TEAMS), np.bincount(of_team, weights=sums[2]))
-        totals = np.stack([np.bincount(of, weights=row) for row in sums])
-        for at, number in enumerate(several.tolist()):
-            games, points, n_at_home, home_wins = (int(total) for total in totals[:, at])
-            yield _Played(
-                _where(names, *divmod(number, _SEASONS), of_file=numbers is not seasons),
-                before_shot_clock=int(seasons[of == at].min()) < SHOT_CLOCK,
-                of_many_teams=busiest[at] <= n_at_home * HIGHEST_TEAM_SHARE,
-                games=games,
-                points=points,
-                at_home=n_at_home,
-                home_wins=home_wins,
-            )
+    by_team = played[[FILE, n.SEASON, n.HOME_FRANCHISE]].assign(**sums)
+    by_team = by_team.groupby([FILE, n.SEASON, n.HOME_FRANCHISE], observed=True, as_index=False).sum()
+    for keys in ([FILE, n.SEASON], [n.SEASON], [FILE]):
+        of_team = by_team.groupby([*keys, n.HOME_FRANCHISE], observed=True, as_index=False)["at_home"].sum()
+        groups = by_team.groupby(keys, observed=True)
+        busiest, first = of_team.groupby(keys, observed=True)["at_home"].max(), groups[n.SEASON].min()
+        totals = groups[list(sums)].sum()
+        columns = (busiest, first, *(totals[name] for name in sums))
+        for where, *numbers in zip(totals.index, *(column.tolist() for column in columns), strict=True):
+            at_most, season, games, points, n_at_home, home_wins = numbers
+            many = at_most <= n_at_home * HIGHEST_TEAM_SHARE
+            yield _Played(_where(where), season < SHOT_CLOCK, many, games, points, n_at_home, home_wins)
 
 
-def _where(files: pd.Index[str], file: int, season: int, *, of_file: bool) -> str:
-    of_season = [f"season {season}"] if season else []
-    return ", ".join([str(files[file]), *of_season] if of_file else of_season)
+def _where(group: object) -> str:
+    if isinstance(group, tuple):
+        return ", ".join(map(_where, group))
+    return group if isinstance(group, str) else f"season {group}"
 
 
 def _refuse_other_scores(played: _Played, quarantine: pd.DataFrame) -> None:

@@ -2,155 +2,176 @@
 
 What could not be parsed is a value that no rule allows (parse_games.py). Each rule is one operation on whole columns,
 and so is reporting the rows that break it: a million bad rows take seconds.
+
+The league's own bounds leave room beyond the 73,000 games since 1946: seasons ran from 9 October to 11 October of the
+next year, from 16 October since 1984; since the shot clock (1955) teams scored 49 to 186 points and won by 73 at most,
+before it 18 and more.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from datetime import date
 from functools import partial
 from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from pipeline.ingest.known import known_on
-from pipeline.ingest.quarantine import RULE, Breach, RowRule, violations_of
+from pipeline.ingest.quarantine import Breach, RowRule, violations_of
 from pipeline.ingest.values import DATE_RULE, FLAG_RULE, MISSING_RULE
-from pipeline.workloads.nba.columns import (
-    AWAY_FRANCHISE,
-    AWAY_POINTS,
-    AWAY_TEAM,
-    DATE,
-    HOME_FRANCHISE,
-    HOME_POINTS,
-    HOME_TEAM,
-    NEUTRAL_SITE,
-    PLAYOFF,
-    SEASON,
-)
-from pipeline.workloads.nba.game_data.franchise_spans import FRANCHISES_PATH
-from pipeline.workloads.nba.game_data.franchises import (
-    FIRST_SEASON,
-    LAST_SEASON,
-    is_known_code,
-    nearest_team,
-    seasons_of,
-)
-from pipeline.workloads.nba.game_data.game_calendar import results_next_to
-from pipeline.workloads.nba.game_data.league_rules import MAX_POINTS, league_rules
+from pipeline.workloads.nba import columns as n
+from pipeline.workloads.nba.game_data.franchise_spans import FIRST_SEASON, FRANCHISES_PATH, LAST_SEASON
+from pipeline.workloads.nba.game_data.franchises import is_known_code, nearest_team, seasons_of
 from pipeline.workloads.nba.game_data.parse_games import BAD_NUMBER
 
+FIRST_MONTH: Final = 9  # of a season, in the year before the one that names it
+LAST_MONTH: Final = 10
+FIRST_DAY: Final = 1016  # month and day: the earliest of a season's first game since MODERN
+MODERN: Final = 1984
+SHOT_CLOCK: Final = 1955
+LOWEST_SCORE: Final = 40
+LOWEST_SCORE_BEFORE: Final = 15  # the shot clock
+HIGHEST_SCORE: Final = 200
+HIGHEST_MARGIN: Final = 85
+MAX_POINTS: Final = 250  # what is read as a score at all
+_OTHER_ID: Final = r"^(?:00)?[13](\d\d)\d{5}$"  # of the league's feed: 00, 1 (preseason) or 3 (all-star game), year
 
-# --- rules ------------------------------------------------------------------------------------------------------------
+SEASON_RULE: Final = f"is not a year from {FIRST_SEASON} to {LAST_SEASON}: write the year in which the season ends"
+POINTS_RULE: Final = f"is not a whole number from 1 to {MAX_POINTS}: {MISSING_RULE}"
+BEGINS: Final = "is the year in which that season begins: a season is named by the year in which it ends"
+OTHER_SEASON: Final = "is not the season of the date: one runs from September to October of the year that names it"
+PRESEASON_DAY: Final = "is before 16 October, and no season has begun earlier since 1984: leave out preseason games"
+PRESEASON_ID: Final = (
+    "is the id of a preseason or all-star game: leave those out (ids of the season begin with 002, 004 and 005)"
+)
+NO_SCORE: Final = (
+    f"is a score that no team has had: {LOWEST_SCORE} to {HIGHEST_SCORE} points are possible "
+    f"(from {LOWEST_SCORE_BEFORE} on before {SHOT_CLOCK})"
+)
+NO_MARGIN: Final = f"is more than {HIGHEST_MARGIN} points from the other score, and no game has ended so: correct it"
+
+
 def find_violations(parsed: pd.DataFrame, raw: pd.DataFrame, *, last_score_day: date) -> pd.DataFrame:
     """Check each row by itself; a score after `last_score_day` cannot be one.
 
     Returns QUARANTINE_COLUMNS, one row a violation, indexed like `parsed` (a row can have several).
     """
     breaches = []
-    for rule in (*_cell_rules(), *_row_rules(last_score_day)):
+    for rule in _rules(last_score_day):
         bad = parsed.index[~rule.holds(parsed).to_numpy(dtype=bool)]
         if len(bad):
             breaches.append(Breach(bad, rule.column, rule.of))
     return violations_of(breaches, raw)
 
 
-def played_before(days: pd.Series, morning: date) -> NDArray[np.bool_]:
-    """Whether games of these days were played, so that their scores are known on that morning."""
-    return known_on(days.to_numpy().astype("datetime64[D]"), np.datetime64(morning))
+def _rules(last_score_day: date) -> Iterator[RowRule]:
+    """What a value must be by itself, what no game of the league has ever been, and what a row must be as a whole."""
+    yield RowRule(n.DATE, DATE_RULE, lambda rows: rows[n.DATE].notna(), _date_remedy)
+    yield RowRule(n.SEASON, SEASON_RULE, _season_in_range)
+    yield from (RowRule(points, POINTS_RULE, partial(_no_or_real_score, points=points)) for points in n.POINTS)
+    yield from (RowRule(flag, FLAG_RULE, partial(_is_flag, flag=flag)) for flag in n.FLAGS)
 
+    yield RowRule(n.SEASON, BEGINS, lambda rows: _fits(rows, 0) | ~_fits(rows, 1))
+    yield RowRule(n.SEASON, OTHER_SEASON, lambda rows: _fits(rows, 0) | _fits(rows, 1) | ~_has_date_and_season(rows))
+    yield RowRule(n.DATE, PRESEASON_DAY, lambda rows: ~_is_too_early(rows))
+    yield RowRule(n.GAME_ID, PRESEASON_ID, lambda rows: ~_has_other_id(rows))
+    yield from (RowRule(points, NO_SCORE, partial(_is_possible, points=points)) for points in n.POINTS)
+    yield RowRule(n.HOME_POINTS, NO_MARGIN, _has_possible_margin)
 
-def find_missing_scores(games: pd.DataFrame, raw: pd.DataFrame, *, as_of: date) -> pd.DataFrame:
-    """Check that each game before `as_of` has a score, once overlapping files are merged: another may have had it."""
-    late = games.index[games[HOME_POINTS].isna() & played_before(games[DATE], as_of)]
-    text = f"{LATE_SCORE} the game was played before {as_of}; add the score, or remove a game that was called off"
-    near = results_next_to(games, raw).reindex(late)
-    other_day = "is missing, and {} has a score of the same teams: if it is that game's, correct the day; else " + (
-        "add the score, or remove a game that was called off"
-    )
-    texts = text if near.isna().all() else [text if pd.isna(row) else other_day.format(row) for row in near]
-    return violations_of([Breach(late, HOME_POINTS, texts)], raw)
-
-
-def called_off(games: pd.DataFrame, unscored: pd.DataFrame, *, as_of: date) -> pd.Index[int]:
-    """Which violations of `find_missing_scores` are of games that were never played, so that no limit counts them.
-
-    A score that is late comes within LATE_DAYS. Where more than half of a season's past games have none, the scores
-    are lost; where a neighbouring day has one, the day is wrong.
-    """
-    past = games[played_before(games[DATE], as_of)]
-    lost = past[HOME_POINTS].isna().groupby(past[SEASON]).transform("mean") > LOST_SHARE
-    old = past[DATE] < pd.Timestamp(as_of) - pd.Timedelta(days=LATE_DAYS)
-    plain = unscored.index[unscored[RULE].str.startswith(LATE_SCORE)]
-    return plain[(old & ~lost).loc[plain]]
-
-
-LATE_SCORE: Final = "is missing, yet"
-LATE_DAYS: Final = 30  # after which a game without a score is taken as called off
-LOST_SHARE: Final = 0.5  # of a season's games without a score; called off were 21 % of the schedule of 2020
-SEASON_RULE: Final = f"is not a year from {FIRST_SEASON} to {LAST_SEASON}: write the year in which the season ends"
-POINTS_RULE: Final = f"is not a whole number from 1 to {MAX_POINTS}: {MISSING_RULE}"
-UNKNOWN_TEAM: Final = "is an unknown team"
-OTHER_SEASONS: Final = "is no team of that season"
-
-
-def _cell_rules() -> Iterable[RowRule]:
-    """What a value must be by itself, whatever else stands in its row."""
-    yield RowRule(DATE, DATE_RULE, lambda rows: rows[DATE].notna(), _date_remedy)
-    yield RowRule(SEASON, SEASON_RULE, _season_in_range)
-    yield from (RowRule(points, POINTS_RULE, partial(_no_or_real_score, points=points)) for points in POINTS)
-    yield from (RowRule(flag, FLAG_RULE, partial(_is_flag, flag=flag)) for flag in (NEUTRAL_SITE, PLAYOFF))
-
-
-def _row_rules(last_score_day: date) -> tuple[RowRule, ...]:
-    last = pd.Timestamp(last_score_day)
-    return (
-        *league_rules(),
-        *(rule for team, franchise in TEAMS for rule in _team_rules(team, franchise)),
-        RowRule(AWAY_TEAM, "is the same franchise as home_team", _opponents_differ),
-        RowRule(
-            HOME_POINTS, "is missing while away_points is given", lambda rows: _given(rows, HOME_POINTS, AWAY_POINTS)
-        ),
-        RowRule(
-            AWAY_POINTS, "is missing while home_points is given", lambda rows: _given(rows, AWAY_POINTS, HOME_POINTS)
-        ),
-        RowRule(AWAY_POINTS, "equals home_points; a game has a winner", _has_winner),
-        RowRule(
-            HOME_POINTS,
-            f"is the score of a game after {last_score_day}, which is still to be played",
-            lambda rows: rows[HOME_POINTS].isna() | ~(rows[DATE] > last),
-        ),
+    for team, franchise in zip(n.TEAMS, n.FRANCHISES, strict=True):
+        yield from _team_rules(team, franchise)
+    yield RowRule(n.AWAY_TEAM, "is the same franchise as home_team", _opponents_differ)
+    for points, other in (n.POINTS, n.POINTS[::-1]):
+        yield RowRule(points, f"is missing while {other} is given", partial(_given, points=points, other=other))
+    yield RowRule(n.AWAY_POINTS, "equals home_points; a game has a winner", _has_winner)
+    yield RowRule(
+        n.HOME_POINTS,
+        f"is the score of a game after {last_score_day}, which is still to be played",
+        lambda rows: rows[n.HOME_POINTS].isna() | ~(rows[n.DATE] > pd.Timestamp(last_score_day)),
     )
 
 
-POINTS: Final = (HOME_POINTS, AWAY_POINTS)
-TEAMS: Final = ((HOME_TEAM, HOME_FRANCHISE), (AWAY_TEAM, AWAY_FRANCHISE))
-
-
-def _team_rules(team: str, franchise: str) -> Iterable[RowRule]:
-    return (
-        RowRule(team, "is empty", lambda rows: rows[team] != ""),
-        RowRule(
-            team,
-            UNKNOWN_TEAM,
-            lambda rows: rows[franchise].notna() | (rows[team] == "") | is_known_code(rows[team]),
-            _team_remedy,
-        ),
-        RowRule(
-            team,
-            OTHER_SEASONS,
-            lambda rows: rows[franchise].notna() | ~is_known_code(rows[team]) | ~_season_in_range(rows),
-            _team_remedy,
-        ),
-    )
-
-
+# --- one value --------------------------------------------------------------------------------------------------------
 def _date_remedy(text: str) -> str:
     is_time = re.search(r"[0-9]:[0-9]", text)
     return "write the local day of the game alone; a day in UTC is often the day after" if is_time else ""
+
+
+def _season_in_range(rows: pd.DataFrame) -> pd.Series[bool]:
+    return rows[n.SEASON].between(FIRST_SEASON, LAST_SEASON)
+
+
+def _no_or_real_score(rows: pd.DataFrame, *, points: str) -> pd.Series[bool]:
+    return rows[points].isna() | _is_number(rows[points])
+
+
+def _is_number(points: pd.Series[int]) -> pd.Series[bool]:
+    return points.between(1, MAX_POINTS).fillna(value=False)
+
+
+def _is_flag(rows: pd.DataFrame, *, flag: str) -> pd.Series[bool]:
+    return rows[flag] != BAD_NUMBER
+
+
+# --- what no game of the league has ever been -------------------------------------------------------------------------
+def _has_date_and_season(rows: pd.DataFrame) -> pd.Series[bool]:
+    return rows[n.DATE].notna() & _season_in_range(rows)
+
+
+def _fits(rows: pd.DataFrame, years_later: int) -> pd.Series[bool]:
+    """Whether the date is in the months of the season, or of one of later years."""
+    month = rows[n.DATE].dt.year * 12 + rows[n.DATE].dt.month
+    start = (rows[n.SEASON].astype("int64").clip(upper=LAST_SEASON) + years_later) * 12
+    fits: pd.Series[bool] = month.between(start - 12 + FIRST_MONTH, start + LAST_MONTH)
+    return fits
+
+
+def _is_too_early(rows: pd.DataFrame) -> pd.Series[bool]:
+    day, season = rows[n.DATE].dt, rows[n.SEASON]
+    before: pd.Series[bool] = (day.year < season) & (day.month * 100 + day.day < FIRST_DAY)
+    return before & (season >= MODERN) & _fits(rows, 0)
+
+
+def _has_other_id(rows: pd.DataFrame) -> pd.Series[bool]:
+    """A spreadsheet takes an id's leading zeros off; eight digits mean the same where their year is the season's."""
+    texts = rows[n.GAME_ID].unique()
+    years = pd.Series(texts, index=texts, dtype="str").str.extract(_OTHER_ID, expand=False).dropna().astype(int)
+    if years.empty:
+        return pd.Series(data=False, index=rows.index)
+    return rows[n.GAME_ID].map(years) == (rows[n.SEASON] - 1) % 100
+
+
+def _is_possible(rows: pd.DataFrame, *, points: str) -> pd.Series[bool]:
+    lowest = np.where(rows[n.SEASON] >= SHOT_CLOCK, LOWEST_SCORE, LOWEST_SCORE_BEFORE)
+    # Numbers that are none at all have a rule of their own.
+    return rows[points].between(lowest, HIGHEST_SCORE).fillna(value=True) | ~_is_number(rows[points])
+
+
+def _has_possible_margin(rows: pd.DataFrame) -> pd.Series[bool]:
+    home, away = (rows[points] for points in n.POINTS)
+    return ((home - away).abs() <= HIGHEST_MARGIN).fillna(value=True) | ~_is_number(home) | ~_is_number(away)
+
+
+# --- teams and results ------------------------------------------------------------------------------------------------
+def _team_rules(team: str, franchise: str) -> Iterator[RowRule]:
+    def known(rows: pd.DataFrame) -> pd.Series[bool]:
+        return rows[franchise].notna()
+
+    yield RowRule(team, "is empty", lambda rows: rows[team] != "")
+    yield RowRule(
+        team,
+        "is an unknown team",
+        lambda rows: known(rows) | (rows[team] == "") | is_known_code(rows[team]),
+        _team_remedy,
+    )
+    yield RowRule(
+        team,
+        "is no team of that season",
+        lambda rows: known(rows) | ~is_known_code(rows[team]) | ~_season_in_range(rows),
+        _team_remedy,
+    )
 
 
 def _team_remedy(text: str) -> str:
@@ -162,27 +183,15 @@ def _team_remedy(text: str) -> str:
     return f"{question}leave out a game of no league team; add a new team to {FRANCHISES_PATH}"
 
 
-def _no_or_real_score(rows: pd.DataFrame, *, points: str) -> pd.Series[bool]:
-    return rows[points].isna() | rows[points].between(1, MAX_POINTS).fillna(value=False)
-
-
-def _is_flag(rows: pd.DataFrame, *, flag: str) -> pd.Series[bool]:
-    return rows[flag] != BAD_NUMBER
-
-
-def _season_in_range(rows: pd.DataFrame) -> pd.Series[bool]:
-    return rows[SEASON].between(FIRST_SEASON, LAST_SEASON)
-
-
 def _opponents_differ(rows: pd.DataFrame) -> pd.Series[bool]:
-    home, away = rows[HOME_FRANCHISE].cat.codes, rows[AWAY_FRANCHISE].cat.codes
+    home, away = (rows[franchise].cat.codes for franchise in n.FRANCHISES)
     return (home != away) | (home < 0)
 
 
-def _given(rows: pd.DataFrame, column: str, other: str) -> pd.Series[bool]:
-    return rows[column].notna() | rows[other].isna()
+def _given(rows: pd.DataFrame, *, points: str, other: str) -> pd.Series[bool]:
+    return rows[points].notna() | rows[other].isna()
 
 
 def _has_winner(rows: pd.DataFrame) -> pd.Series[bool]:
-    home, away = rows[HOME_POINTS].fillna(BAD_NUMBER), rows[AWAY_POINTS].fillna(BAD_NUMBER)
+    home, away = (rows[points].fillna(BAD_NUMBER) for points in n.POINTS)
     return home.ne(away) | home.lt(1)

@@ -15,20 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.ingest.quarantine import FILE, LINE
-from pipeline.ingest.values import HYPHEN, NOT_GIVEN, day_of, flag_of, given, iso_date, whole_number
-from pipeline.workloads.nba.columns import (
-    AWAY_FRANCHISE,
-    AWAY_POINTS,
-    AWAY_TEAM,
-    DATE,
-    GAME_ID,
-    HOME_FRANCHISE,
-    HOME_POINTS,
-    HOME_TEAM,
-    NEUTRAL_SITE,
-    PLAYOFF,
-    SEASON,
-)
+from pipeline.ingest.values import NOT_GIVEN, day_of, flag_of, given, iso_date, whole_number
+from pipeline.workloads.nba import columns as n
+from pipeline.workloads.nba.game_data.franchise_spans import season_of
 from pipeline.workloads.nba.game_data.franchises import codes_of, franchise_of, spellings
 
 BAD_NUMBER: Final = -1
@@ -39,17 +28,6 @@ _NUMERIC_ID: Final = re.compile(r"0*([0-9]+?)(?:\.0+)?")
 Texts = Sequence[str]
 Values = npt.NDArray[Any]
 
-_SEASON: Final = re.compile(r"([0-9]{4})[-/]([0-9]{2}|[0-9]{4})")
-
-
-def season_of(text: str) -> int | None:
-    """The year in which a season ends: `2023`, `2023.0`, `2022-23` or `2022-2023`; None where the text is no season."""
-    match = _SEASON.fullmatch(text.translate(HYPHEN))
-    if not match:
-        return whole_number(text)
-    last = int(match[1]) + 1
-    return last if str(last).endswith(match[2]) else None
-
 
 def parse(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Parse categoricals of text (one row a game) to values on the same index, and notes on what reads otherwise.
@@ -58,23 +36,23 @@ def parse(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """
     notes: list[str] = []
     parsed = pd.DataFrame({FILE: rows[FILE], LINE: rows[LINE]}, index=rows.index)
-    parsed[GAME_ID] = _spread_noted(rows[GAME_ID], notes)
-    parsed[DATE] = _spread_noted(rows[DATE], notes)
-    parsed[SEASON] = np.maximum(_spread_noted(rows[SEASON], notes), 0)
+    parsed[n.GAME_ID] = _spread_noted(rows[n.GAME_ID], notes)
+    parsed[n.DATE] = _spread_noted(rows[n.DATE], notes)
+    parsed[n.SEASON] = np.maximum(_spread_noted(rows[n.SEASON], notes), 0)
     taken = set[str]()
-    for team, franchise in ((HOME_TEAM, HOME_FRANCHISE), (AWAY_TEAM, AWAY_FRANCHISE)):
-        parsed[team] = codes_of(pd.Series(pd.Categorical(_spread(rows[team], _teams)), rows.index), parsed[SEASON])
-        parsed[franchise] = franchise_of(parsed[team], parsed[SEASON])
+    for team, franchise in zip(n.TEAMS, n.FRANCHISES, strict=True):
+        parsed[team] = codes_of(pd.Series(pd.Categorical(_spread(rows[team], _teams)), rows.index), parsed[n.SEASON])
+        parsed[franchise] = franchise_of(parsed[team], parsed[n.SEASON])
         taken.update(spellings(rows[team], parsed[team]))
     more = f" and {len(taken) - _SHOWN} more" if len(taken) > _SHOWN else ""
     notes += [f"teams taken by their code: {', '.join(sorted(taken)[:_SHOWN])}{more}"] if taken else []
-    scores = np.stack([_spread(rows[points], _whole_numbers) for points in (HOME_POINTS, AWAY_POINTS)])
+    scores = np.stack([_spread(rows[points], _whole_numbers) for points in n.POINTS])
     no_score = (scores == 0).all(axis=0)
     scores[:, no_score] = _NO_NUMBER
     notes += [f"{no_score.sum():,} game(s) of 0 to 0 are taken as not yet played"] if no_score.any() else []
-    for points, numbers in zip((HOME_POINTS, AWAY_POINTS), scores, strict=True):
+    for points, numbers in zip(n.POINTS, scores, strict=True):
         parsed[points] = pd.arrays.IntegerArray(numbers, numbers == _NO_NUMBER)
-    for flag in (NEUTRAL_SITE, PLAYOFF):
+    for flag in n.FLAGS:
         parsed[flag] = _spread(rows[flag], _flags)
     return parsed, notes
 
@@ -135,7 +113,7 @@ def _flags(texts: Texts) -> Values:
 
 # How to parse a column, and whether a text is the usual way to write its value, or means none.
 _NOTED: Final[Mapping[str, tuple[Callable[[Texts], Values], Callable[[str, Any], bool]]]] = {
-    GAME_ID: (_ids, lambda text, value: bool(text == value)),
-    DATE: (_days, lambda text, day: iso_date(text) is not None or bool(np.isnat(day))),
-    SEASON: (_seasons, lambda text, season: season < 0 or whole_number(text) is not None),
+    n.GAME_ID: (_ids, lambda text, value: bool(text == value)),
+    n.DATE: (_days, lambda text, day: iso_date(text) is not None or bool(np.isnat(day))),
+    n.SEASON: (_seasons, lambda text, season: season < 0 or whole_number(text) is not None),
 }

@@ -59,7 +59,7 @@ def open_duckdb(folder: Path, *, memory_limit: str = "") -> Iterator[DuckDB]:
                 raise StepError(
                     f"the disk of {temporary} is full: what did not fit under the memory limit was to go there "
                     f"({_first_line(error)}); make room there, raise --memory-limit, or give the job a larger volume "
-                    "(AGGREGATE_VOLUME_GB in pipeline/definition/event_steps.py)"
+                    "(AGGREGATE_VOLUME_GB in pipeline/workloads/nba/steps.py)"
                 ) from error
             raise StepError(
                 f"DuckDB needs more than {memory_limit or 'this instance has'} ({_first_line(error)}); raise "

@@ -107,7 +107,7 @@ def _codes(codes: pd.Series[str], seasons: pd.Series[int]) -> pd.Series[str]:
 def _sides(games: pd.DataFrame) -> pd.DataFrame:
     """Day, own and other franchise and score of both teams of each game: two rows a game, home before away."""
     home, away = games[nba.HOME_FRANCHISE].astype("str"), games[nba.AWAY_FRANCHISE].astype("str")
-    scores = [games[side].to_numpy(dtype=np.float64, na_value=np.nan) for side in (nba.HOME_POINTS, nba.AWAY_POINTS)]
+    scores = [games[side].to_numpy(dtype=np.float64, na_value=np.nan) for side in nba.POINTS]
     return pd.DataFrame(
         {
             "day": games[nba.DATE].astype("datetime64[s]").repeat(2).to_numpy(),

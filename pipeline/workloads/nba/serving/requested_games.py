@@ -15,8 +15,7 @@ from typing import Final, NamedTuple
 from pipeline.ingest.values import DATE_RULE, FLAG_RULE, day_of, flag_of
 from pipeline.serving.requests import BadRequestError, RequestFormat, Row, text_of
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba.game_data.franchise_spans import FIRST_SEASON, LAST_SEASON
-from pipeline.workloads.nba.game_data.parse_games import season_of
+from pipeline.workloads.nba.game_data.franchise_spans import FIRST_SEASON, LAST_SEASON, season_of
 from pipeline.workloads.nba.serving.teams import Teams
 from pipeline.workloads.nba.spec import SPEC
 
@@ -73,7 +72,7 @@ def check_game(row: Row, teams: Teams, calendar: Calendar) -> RequestedGame:
         raise BadRequestError(f"{n.DATE} {day} is in no season from {FIRST_SEASON} to {LAST_SEASON}: correct it")
     given = _season(row, day, calendar)
     season = given or max(day.year + (day.month >= FIRST_MONTH), calendar.last_season)
-    home, away = (_team(row, side, season, teams) for side in (n.HOME_TEAM, n.AWAY_TEAM))
+    home, away = (_team(row, side, season, teams) for side in n.TEAMS)
     if home == away:
         raise BadRequestError(f"{n.AWAY_TEAM} {row[n.AWAY_TEAM]} is the same team as {n.HOME_TEAM}: correct one")
     game = RequestedGame(day, home, away, season, _flag(row, n.NEUTRAL_SITE), _flag(row, n.PLAYOFF))

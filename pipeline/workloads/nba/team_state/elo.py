@@ -21,6 +21,13 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
+# In rating points.
+K: Final = 20.0
+HOME_ADVANTAGE: Final = 100.0
+CARRY_OVER: Final = 0.75  # share of a rating kept from one season to the next
+MEAN: Final = 1505.0  # what the rest is taken from
+START: Final = 1300.0  # a team's first rating
+
 _CHUNK = 65_536  # games that stand in Python lists at a time: the loop over seven million needs no more memory
 _SIDE_BITS: Final = 3  # the away team's marks stand above the home team's
 
@@ -51,25 +58,11 @@ class Schedule:
 
     def rows(self, chosen: slice | NDArray[Any]) -> Schedule:
         """Some of the games, in the order in which they are chosen."""
-        return Schedule(
-            home=self.home[chosen],
-            away=self.away[chosen],
-            day=self.day[chosen],
-            season=self.season[chosen],
-            margin=self.margin[chosen],
-            neutral=self.neutral[chosen],
-        )
+        return Schedule(**{name: values[chosen] for name, values in vars(self).items()})
 
     def followed_by(self, later: Schedule) -> Schedule:
         """These games, then the later ones."""
-        return Schedule(
-            home=np.concatenate([self.home, later.home]),
-            away=np.concatenate([self.away, later.away]),
-            day=np.concatenate([self.day, later.day]),
-            season=np.concatenate([self.season, later.season]),
-            margin=np.concatenate([self.margin, later.margin]),
-            neutral=np.concatenate([self.neutral, later.neutral]),
-        )
+        return Schedule(**{name: np.concatenate([values, vars(later)[name]]) for name, values in vars(self).items()})
 
     def team_history(self) -> History:
         """Both teams' rows of each game: rows 2i and 2i + 1 are the home and the away team of game i."""
@@ -113,46 +106,27 @@ class RunningRatings:
         return self.before_day[team] if marks & SAME_DAY else self.now[team]
 
 
-@dataclass(frozen=True)
-class EloSettings:
-    """The constants of an Elo system, in rating points unless said."""
-
-    k: float = 20.0
-    home_advantage: float = 100.0
-    carry_over: float = 0.75  # share of a rating kept from one season to the next
-    mean: float = 1505.0  # what the rest is taken from
-    start: float = 1300.0  # a team's first rating
-
-
-FIVE_THIRTY_EIGHT: Final = EloSettings()
-
-
 def win_probability(difference: FloatArray) -> FloatArray:
     """The home team's chance to win, from the rating difference with home advantage."""
     return np.asarray(1.0 / (1.0 + 10.0 ** (difference / -400.0)), dtype=np.float64)
 
 
-def elo_ratings(teams: int, settings: EloSettings = FIVE_THIRTY_EIGHT, known: Sequence[float] = ()) -> RunningRatings:
+def elo_ratings(teams: int, known: Sequence[float] = ()) -> RunningRatings:
     """Ratings to start with: 1300 for each team, or those `known` from earlier games."""
-    return RunningRatings(teams, start=settings.start, carry_over=settings.carry_over, mean=settings.mean, known=known)
+    return RunningRatings(teams, start=START, carry_over=CARRY_OVER, mean=MEAN, known=known)
 
 
 def pre_game_elo(
-    games: Schedule,
-    history: History,
-    settings: EloSettings = FIVE_THIRTY_EIGHT,
-    *,
-    ratings: RunningRatings | None = None,
-    first: int = 0,
+    games: Schedule, history: History, *, ratings: RunningRatings | None = None, first: int = 0
 ) -> tuple[FloatArray, FloatArray]:
     """Home and away ratings before each game's day, each of the shape (games,); `history` is the games' own.
 
     `ratings` are moved to what they are after the last game. Games before row `first` are in them already, and get 0.
     """
-    ratings = elo_ratings(games.teams, settings) if ratings is None else ratings
+    ratings = elo_ratings(games.teams) if ratings is None else ratings
     margin = np.abs(games.margin)
-    pull = np.where(games.played, settings.k * (margin + 3.0) ** 0.8, 0.0)
-    advantage = np.where(games.neutral, 0.0, settings.home_advantage)
+    pull = np.where(games.played, K * (margin + 3.0) ** 0.8, 0.0)
+    advantage = np.where(games.neutral, 0.0, HOME_ADVANTAGE)
     columns = (games.home, games.away, games.margin > 0, pull, advantage, game_marks(history))
     chunks = [_play(ratings, rows) for rows in rows_in_chunks(*(column[first:] for column in columns))]
     both = np.concatenate([np.zeros(2 * first), *chunks])

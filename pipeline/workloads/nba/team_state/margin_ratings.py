@@ -17,21 +17,14 @@ import numpy as np
 from pipeline.workloads.nba.team_state.elo import FloatArray, RunningRatings, Schedule, game_marks, rows_in_chunks
 from pipeline.workloads.nba.team_state.history import History
 
-
-@dataclass(frozen=True)
-class MarginSettings:
-    """The constants of the rating system, in points unless said."""
-
-    gain: float = 0.02  # share of a surprise by which a rating moves, late in a season
-    first_gain: float = 0.08  # the same in a season's first game
-    gain_decay: float = 15.0  # games in which the difference of the two falls to 1/e
-    carry_over: float = 0.8  # share of a rating kept from one season to the next; the rest is taken from 0
-    start: float = -3.0  # a team's first rating: new teams are weak
-    home_edge: float = 3.5  # before the first game
-    home_edge_gain: float = 0.001  # share of a surprise by which the league's home edge moves
-
-
-SETTINGS: Final = MarginSettings()
+# In points unless said.
+GAIN: Final = 0.02  # share of a surprise by which a rating moves, late in a season
+FIRST_GAIN: Final = 0.08  # the same in a season's first game
+GAIN_DECAY: Final = 15.0  # games in which the difference of the two falls to 1/e
+CARRY_OVER: Final = 0.8  # share of a rating kept from one season to the next; the rest is taken from 0
+START: Final = -3.0  # a team's first rating: new teams are weak
+HOME_EDGE: Final = 3.5  # before the first game
+HOME_EDGE_GAIN: Final = 0.001  # share of a surprise by which the league's home edge moves
 
 
 @dataclass(frozen=True)
@@ -63,34 +56,26 @@ class RunningMargins:
     edge: HomeEdge
 
 
-def running_margins(
-    teams: int, settings: MarginSettings = SETTINGS, known: Sequence[float] = (), home_edge: float | None = None
-) -> RunningMargins:
+def running_margins(teams: int, known: Sequence[float] = (), home_edge: float = HOME_EDGE) -> RunningMargins:
     """What to start with: a new team's rating for each, or ratings and home edge known from earlier games."""
-    edge = settings.home_edge if home_edge is None else home_edge
-    ratings = RunningRatings(teams, start=settings.start, carry_over=settings.carry_over, mean=0.0, known=known)
-    return RunningMargins(ratings, HomeEdge(edge, edge))
+    ratings = RunningRatings(teams, start=START, carry_over=CARRY_OVER, mean=0.0, known=known)
+    return RunningMargins(ratings, HomeEdge(home_edge, home_edge))
 
 
 def pre_game_margin_ratings(
-    games: Schedule,
-    history: History,
-    settings: MarginSettings = SETTINGS,
-    *,
-    running: RunningMargins | None = None,
-    first: int = 0,
+    games: Schedule, history: History, *, running: RunningMargins | None = None, first: int = 0
 ) -> MarginRatings:
     """Ratings and home edge before each game's day; `history` is the games' own.
 
     `running` is moved to what it is after the last game. Games before row `first` are in it already, and get 0.
     """
-    running = running_margins(games.teams, settings) if running is None else running
-    extra = (settings.first_gain - settings.gain) * np.exp(-history.count() / settings.gain_decay)
-    gain = (settings.gain + extra) * games.played.repeat(2)
+    running = running_margins(games.teams) if running is None else running
+    extra = (FIRST_GAIN - GAIN) * np.exp(-history.count() / GAIN_DECAY)
+    gain = (GAIN + extra) * games.played.repeat(2)
     opens_day = np.ones(len(games), dtype=np.bool_)
     opens_day[1:] = games.day[1:] != games.day[:-1]
     court = np.where(games.neutral, 0.0, 1.0)
-    edge_gain = settings.home_edge_gain * court * games.played
+    edge_gain = HOME_EDGE_GAIN * court * games.played
     gains = (gain[0::2], gain[1::2])
     columns = (games.home, games.away, games.margin, *gains, court, edge_gain, opens_day, game_marks(history))
     chunks = [_play(running, rows) for rows in rows_in_chunks(*(column[first:] for column in columns))]

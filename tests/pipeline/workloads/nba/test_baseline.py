@@ -16,9 +16,8 @@ from leagues import random_league
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
 from pipeline.workloads.nba import columns as nba
-from pipeline.workloads.nba.baseline import elo_chances
+from pipeline.workloads.nba.baseline import EloLogistic, elo_chances
 from pipeline.workloads.nba.baseline import forecast as reference_forecast
-from pipeline.workloads.nba.baselines import EloLogistic
 from pipeline.workloads.nba.features import build_features
 from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.tables import result_table
@@ -83,7 +82,7 @@ def test_two_programs_one_elo(seed: int) -> None:
 
 def test_two_programs_one_elo_on_real_games(real_games: Path) -> None:
     day = date(2023, 7, 1)
-    games = load_games(real_games, as_of=day, today=day, max_bad_row_share=0.01, min_rows=1000).games
+    games = load_games(real_games, as_of=day, today=day, max_bad_row_share=0.01, min_rows=1000).rows
     features = build_features(games)
     played = features[features[c.TARGET].notna()]
     assert len(played) > 70_000

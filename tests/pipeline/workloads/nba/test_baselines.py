@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.training.logistic import fit_logistic, fit_logistic_in_batches, sigmoid
-from pipeline.workloads.nba.baselines import EloLogistic
+from pipeline.workloads.nba.baseline import EloLogistic
 
 
 def test_logistic_regression_solves_its_own_equation() -> None:

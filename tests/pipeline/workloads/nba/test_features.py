@@ -14,8 +14,9 @@ from leagues import random_league
 from benchmarks.nba.naive_features import naive_features, naive_frame, replay
 from pipeline.contract import names as c
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba.features import FEATURES, KEY_COLUMNS, build_features, feature_signature
+from pipeline.workloads.nba.features import KEY_COLUMNS, build_features, feature_signature
 from pipeline.workloads.nba.team_state import league as league_module
+from pipeline.workloads.nba.team_state.feature_names import FEATURES
 
 SCORED = [n.P_ELO, *FEATURES]
 SEEDS = st.integers(0, 10_000)
@@ -138,7 +139,7 @@ def test_elo_of_real_games_is_as_good_as_published(real_games: object) -> None:
 
     as_of = date(2023, 7, 1)
     folder = Path(str(real_games))
-    games = load_games(folder, as_of=as_of, today=as_of, max_bad_row_share=0.01, min_rows=1_000).games
+    games = load_games(folder, as_of=as_of, today=as_of, max_bad_row_share=0.01, min_rows=1_000).rows
     features = build_features(games)
     rows = features[features[n.SEASON].between(2016, 2022) & features[c.TARGET].notna()]
     loss = log_losses(rows[n.P_ELO].to_numpy(), rows[c.TARGET].to_numpy(dtype=np.float64)).mean()

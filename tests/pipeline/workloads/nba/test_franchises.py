@@ -10,13 +10,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.workloads.nba.game_data.franchise_spans import FRANCHISES_FILE, FranchisesError
+from pipeline.workloads.nba.game_data.franchise_spans import FRANCHISES_FILE, FranchisesError, read_spans
 from pipeline.workloads.nba.game_data.franchises import (
     codes_of,
     franchise_of,
     is_known_code,
     nearest_team,
-    read_spans,
     seasons_of,
 )
 from pipeline.workloads.nba.game_data.games import load_games
@@ -177,7 +176,7 @@ def test_real_teams_never_meet_themselves_nor_play_twice_a_day(real_games: Path)
     assert not loaded.quarantine["rule"].str.contains("franchise|team code").any()
     sides = pd.concat(
         [
-            loaded.games[["date", "season", f"{side}_team", f"{side}_franchise"]].set_axis(
+            loaded.rows[["date", "season", f"{side}_team", f"{side}_franchise"]].set_axis(
                 ["date", "season", "team", "franchise"], axis=1
             )
             for side in ("home", "away")

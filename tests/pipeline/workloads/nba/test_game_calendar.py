@@ -11,15 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.ingest.quarantine import BadData
+from pipeline.ingest.validated import ValidatedRows
 from pipeline.workloads.nba.game_data.game_calendar import REPLAYED, _in_order
-from pipeline.workloads.nba.game_data.games import BadData, ValidatedGames, load_games
+from pipeline.workloads.nba.game_data.games import load_games
 
 HEADER = "date,season,home_team,away_team,home_points,away_points\n"
-Load = Callable[..., ValidatedGames]
+Load = Callable[..., ValidatedRows]
 TODAY = date(2021, 3, 1)
 
 
-def rules(loaded: ValidatedGames) -> list[list[object]]:
+def rules(loaded: ValidatedRows) -> list[list[object]]:
     rows: list[list[object]] = loaded.quarantine[["line", "column", "rule"]].to_numpy().tolist()
     return rows
 
@@ -59,7 +61,7 @@ def test_two_feeds_of_a_schedule_one_with_days_in_utc(load: Load) -> None:
     local = "".join(f"{day},2021,BOS,LAL,,\n" for day in days)
     utc = "".join(f"{day + timedelta(days=1)},2021,BOS,LAL,,\n" for day in days)
     loaded = load({"local.csv": HEADER + local, "utc.csv": HEADER + utc})
-    assert (len(loaded.games), loaded.n_bad_rows) == (0, 6)
+    assert (len(loaded.rows), loaded.n_bad_rows) == (0, 6)
     assert loaded.quarantine["rule"].str.startswith("is a day from the same game: ").all()
     back_to_back = "2021-03-02,2021,BOS,LAL,,\n2021-03-03,2021,BOS,LAL,,\n2021-03-05,2021,BOS,MIA,,\n"
     assert load({"local.csv": HEADER + back_to_back, "utc.csv": HEADER + back_to_back}).n_bad_rows == 0
@@ -92,14 +94,14 @@ def test_a_team_twice_on_a_day_of_the_schedule_or_of_old(load: Load) -> None:
 def test_a_called_off_game_does_not_spoil_the_result_of_that_day(load: Load) -> None:
     rows = "2021-01-05,2021,LAL,HOU,,\n2021-01-05,2021,LAL,CHI,90,88\n"
     loaded = load({"a.csv": HEADER + rows})
-    assert loaded.games["away_team"].tolist() == ["CHI"]
+    assert loaded.rows["away_team"].tolist() == ["CHI"]
 
 
 def test_games_called_off_long_ago_are_listed_and_counted_by_no_limit(load: Load) -> None:
     played = "".join(f"2021-01-{day:02d},2021,LAL,HOU,{100 + day},90\n" for day in range(10, 14))
     off, late = "2021-01-05,2021,LAL,CHI,,\n", "2021-02-25,2021,LAL,CHI,,\n"
     loaded = load({"a.csv": HEADER + played + off}, max_bad_row_share=0.0)
-    assert (len(loaded.games), loaded.n_bad_rows) == (4, 1)
+    assert (len(loaded.rows), loaded.n_bad_rows) == (4, 1)
     assert loaded.notes == ("1 past game(s) without a score are taken as called off, and no limit counts them",)
     lost = "".join(off.replace("-05", f"-{day:02d}") for day in range(1, 6))  # most of a season's scores
     for rows in (late, lost):

@@ -7,9 +7,10 @@ from datetime import date, timedelta
 
 import pytest
 
-from pipeline.workloads.nba.game_data.games import BadData, ValidatedGames
+from pipeline.ingest.quarantine import BadData
+from pipeline.ingest.validated import ValidatedRows
 
-Load = Callable[..., ValidatedGames]
+Load = Callable[..., ValidatedRows]
 COLUMNS = "date,season,home_team,away_team,home_points,away_points"
 TEAMS = [f"SIM{number:02d}" for number in range(1, 9)]
 PAIRS = [("SIM01", "SIM02"), ("SIM03", "SIM04"), ("SIM05", "SIM06"), ("SIM07", "SIM08")]
@@ -27,7 +28,7 @@ def season_rows(n_games: int, n_home_wins: int, *, season: int = 2020, points: i
     return "".join(rows)
 
 
-def load_rows(load: Load, rows: str, columns: str = COLUMNS) -> ValidatedGames:
+def load_rows(load: Load, rows: str, columns: str = COLUMNS) -> ValidatedRows:
     return load({"a.csv": f"{columns}\n{rows}"})
 
 

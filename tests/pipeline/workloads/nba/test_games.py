@@ -9,11 +9,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pipeline.contract.names import ROW_ID, TARGET, TIME
+from pipeline.ingest.quarantine import BadData, count_rules
+from pipeline.ingest.validated import ValidatedRows, rows_digest
 from pipeline.workloads.nba.columns import AWAY_FRANCHISE, GAME_COLUMNS, HOME_FRANCHISE
-from pipeline.workloads.nba.game_data.games import BadData, ValidatedGames, count_rules, games_fingerprint, load_games
+from pipeline.workloads.nba.game_data.games import load_games
 
 HEADER = "date,season,home_team,away_team,home_points,away_points,neutral_site,playoff\n"
-Load = Callable[..., ValidatedGames]
+Load = Callable[..., ValidatedRows]
 
 
 def rows(*days: str) -> str:
@@ -24,13 +27,14 @@ def test_games_have_the_columns_types_and_order_of_the_contract(load: Load) -> N
     text = rows("2021-02-01", "2021-01-01") + "2021-01-01,2021,ATL,PHO,100,90,1,\n2021-03-01,2021,SEA,LAL,,,,\n"
     with pytest.raises(AssertionError):
         assert load({"a.csv": text}).n_bad_rows == 0, "SEA ended in 2008"
-    games = load({"a.csv": text.replace("SEA", "OKC")}).games
+    games = load({"a.csv": text.replace("SEA", "OKC")}).rows
     assert games["game_id"].tolist() == [
         "2021-01-01-ATL-PHX", "2021-01-01-BOS-LAL", "2021-02-01-BOS-LAL", "2021-03-01-OKC-LAL",
     ]  # fmt: skip
-    assert tuple(games.columns) == (*GAME_COLUMNS, HOME_FRANCHISE, AWAY_FRANCHISE)
+    assert tuple(games.columns) == (*GAME_COLUMNS, HOME_FRANCHISE, AWAY_FRANCHISE, ROW_ID, TIME, TARGET)
     assert games.dtypes.astype(str).tolist() == [
         "str", "datetime64[s]", "int16", "str", "str", "Int16", "Int16", "bool", "bool", "str", "str",
+        "str", "datetime64[s]", "Int8",
     ]  # fmt: skip
     assert isinstance(games.index, pd.RangeIndex)
 
@@ -73,7 +77,7 @@ def test_the_reason_names_rows_that_the_limit_counts(load: Load) -> None:
 
 def test_too_few_played_games_stop_the_run(load: Load) -> None:
     text = rows("2021-01-01", "2021-01-03", "2021-02-01")
-    assert len(load({"a.csv": text}, min_rows=3).games) == 3
+    assert len(load({"a.csv": text}, min_rows=3).rows) == 3
     with pytest.raises(BadData) as caught:
         load({"a.csv": text}, min_rows=3, as_of=date(2021, 2, 1))
     assert str(caught.value) == (
@@ -83,14 +87,13 @@ def test_too_few_played_games_stop_the_run(load: Load) -> None:
 
 def test_only_bad_rows_still_give_an_account(load: Load) -> None:
     loaded = load({"a.csv": HEADER + "x,x,x,x,x,x,x,x\n"})
-    assert (len(loaded.games), loaded.n_bad_rows, loaded.files[0].first_date) == (0, 1, None)
-    assert games_fingerprint(loaded.games) == games_fingerprint(loaded.games.iloc[::-1])
+    assert (len(loaded.rows), loaded.n_bad_rows, loaded.files[0].first_date) == (0, 1, None)
 
 
 def test_a_later_morning_changes_the_fingerprint_only_when_a_game_was_played(load: Load) -> None:
     text = rows("2021-01-01", "2021-02-01")
     days = (date(2021, 2, 1), date(2021, 1, 15), date(2021, 2, 2))
-    before, same, after = (games_fingerprint(load({"a.csv": text}, as_of=day).games) for day in days)
+    before, same, after = (rows_digest(load({"a.csv": text}, as_of=day).rows) for day in days)
     assert before == same != after
 
 
@@ -116,13 +119,13 @@ def test_real_games_are_accounted_for_row_by_row(real_games: Path) -> None:
         [13344, "2"],
         [13344, "0"],
     ]
-    assert (len(loaded.games), loaded.n_bad_rows) == (73_245, 112)
-    assert (loaded.n_duplicates_collapsed, loaded.n_scores_hidden) == (0, 0)
+    assert (len(loaded.rows), loaded.n_bad_rows) == (73_245, 112)
+    assert (loaded.n_duplicates_collapsed, loaded.n_labels_hidden) == (0, 0)
 
 
 def test_real_games_of_a_past_morning_hide_every_later_score(real_games: Path) -> None:
     loaded = load_games(real_games, as_of=date(2019, 1, 1), today=date(2023, 7, 1), max_bad_row_share=0.01, min_rows=1)
-    played = loaded.games["home_points"].notna()
-    assert (played == (loaded.games["date"] < "2019-01-01")).all()
-    assert (loaded.games["away_points"].notna() == played).all()
-    assert loaded.n_scores_hidden == (~played).sum() - 101
+    played = loaded.rows["home_points"].notna()
+    assert (played == (loaded.rows["date"] < "2019-01-01")).all()
+    assert (loaded.rows["away_points"].notna() == played).all()
+    assert loaded.n_labels_hidden == (~played).sum() - 101

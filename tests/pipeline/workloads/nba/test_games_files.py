@@ -6,6 +6,7 @@ import gzip
 import io
 import shutil
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.workloads.nba.game_data.games import BadData, ValidatedGames, games_fingerprint
+from pipeline.ingest.quarantine import BadData
+from pipeline.ingest.validated import ValidatedRows, rows_digest
+from pipeline.workloads.nba.game_data.games import load_games
 
 HEADER = "date,season,home_team,away_team,home_points,away_points,neutral_site,playoff\n"
 GOOD = "2021-01-01,2021,BOS,LAL,100,90,false,false\n"
 OTHER = "2021-01-02,2021,MIA,LAL,100,90,false,false\n"
-Load = Callable[..., ValidatedGames]
+Load = Callable[..., ValidatedRows]
 
 
 def parquet_bytes(frame: pd.DataFrame) -> bytes:
@@ -116,7 +119,7 @@ def test_quotation_marks_lose_no_game(load: Load, column: str, first: str, last:
     lines[4] = marked[1] + last if last else lines[4] + '"'
     header = HEADER.replace("playoff", "playoff,note") if column == "note" else HEADER
     loaded = load({"a.csv": header + "\n".join(lines) + "\n"})
-    assert (len(loaded.games), loaded.n_bad_rows, loaded.n_rows_read) == (1, 5, 6)
+    assert (len(loaded.rows), loaded.n_bad_rows, loaded.n_rows_read) == (1, 5, 6)
     assert loaded.quarantine["line"].tolist() == [2, 3, 4, 5, 6]
     assert loaded.quarantine["rule"].str.contains("they open in line 2 and close in line 6").all()
 
@@ -125,7 +128,7 @@ def test_quotation_marks_lose_no_game(load: Load, column: str, first: str, last:
 def test_files_that_were_joined_repeat_their_header(load: Load, again: str) -> None:
     again = again.replace("\n", '"\n') if '"' in again else again
     loaded = load({"a.csv": HEADER + GOOD + again + OTHER + ",,,,,,,\n"})
-    assert (len(loaded.games), loaded.n_bad_rows) == (2, 0)
+    assert (len(loaded.rows), loaded.n_bad_rows) == (2, 0)
     counts = loaded.files[0].lines
     assert (counts.lines, counts.header, counts.rows, counts.blank) == (5, 2, 2, 1)
     assert loaded.notes == ("1 line(s) repeat the header (first in a.csv)",)
@@ -134,7 +137,7 @@ def test_files_that_were_joined_repeat_their_header(load: Load, again: str) -> N
 def test_a_line_break_in_a_column_that_is_not_used_loses_nothing(load: Load) -> None:
     header = HEADER.replace("playoff", "playoff,note")
     loaded = load({"a.csv": header + GOOD[:-1] + ',"two\nlines"\n' + OTHER[:-1] + ",6'11\"\n\n"})
-    assert (len(loaded.games), loaded.n_bad_rows) == (2, 0)
+    assert (len(loaded.rows), loaded.n_bad_rows) == (2, 0)
     counts = loaded.files[0].lines
     assert (counts.lines, counts.header, counts.rows, counts.continued, counts.blank) == (5, 1, 2, 1, 1)
 
@@ -199,14 +202,9 @@ def test_a_parquet_column_that_is_no_text_is_refused(load: Load, points: Any, ki
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
-    from datetime import date
-
-    from pipeline.workloads.nba.game_data.games import load_games
-
+    day = date(2021, 3, 1)
     with pytest.raises(BadData, match="nowhere is not a folder; give the folder that holds the files"):
-        load_games(
-            tmp_path / "nowhere", as_of=date(2021, 3, 1), today=date(2021, 3, 1), max_bad_row_share=0, min_rows=0
-        )
+        load_games(tmp_path / "nowhere", as_of=day, today=day, max_bad_row_share=0, min_rows=0)
 
 
 def test_other_files_are_ignored_by_name(load: Load) -> None:
@@ -247,8 +245,8 @@ def test_harmless_differences_of_format_change_nothing(load: Load, data: bytes, 
     (tmp_path / "games" / "plain.csv").unlink()
     other = load({"other.csv": data})
     assert other.n_bad_rows == 0
-    pd.testing.assert_frame_equal(other.games, plain.games)
-    assert games_fingerprint(other.games) == games_fingerprint(plain.games)
+    pd.testing.assert_frame_equal(other.rows, plain.rows)
+    assert rows_digest(other.rows) == rows_digest(plain.rows)
 
 
 def test_line_numbers_count_blank_lines_and_quoted_line_breaks(load: Load) -> None:
@@ -290,7 +288,7 @@ def test_parquet_says_the_same_as_csv(load: Load, frame: pd.DataFrame, tmp_path:
     (tmp_path / "games" / "plain.csv").unlink()
     other = load({"other.parquet": frame})
     assert other.n_bad_rows == 0
-    pd.testing.assert_frame_equal(other.games, plain.games)
+    pd.testing.assert_frame_equal(other.rows, plain.rows)
 
 
 def test_midnights_in_utc_are_not_taken_as_local_days(load: Load) -> None:
@@ -302,7 +300,7 @@ def test_midnights_in_utc_are_not_taken_as_local_days(load: Load) -> None:
 def test_columns_under_other_names_are_noted(load: Load) -> None:
     text = HEADER.replace("date", "DATE").replace("playoff", "is_playoff") + GOOD.replace("false\n", "true\n")
     loaded = load({"a.csv": text, "b.csv": text, "c.csv": HEADER + OTHER})
-    assert loaded.games["playoff"].tolist() == [True, False]
+    assert loaded.rows["playoff"].tolist() == [True, False]
     assert loaded.notes == (
         'column "DATE" is taken as date (a.csv and 1 more)',
         'column "is_playoff" is taken as playoff (a.csv and 1 more)',
@@ -339,7 +337,7 @@ def test_text_of_every_kind_in_parquet_is_read_as_that_in_csv(load: Load, tmp_pa
     )
     shutil.rmtree(tmp_path / "games")
     parquet = load({"a.parquet": file.getvalue()})
-    pd.testing.assert_frame_equal(parquet.games, csv.games)
+    pd.testing.assert_frame_equal(parquet.rows, csv.rows)
     as_csv = parquet.quarantine.assign(
         line=parquet.quarantine["line"] + 1,
         file="a.csv",
@@ -363,5 +361,5 @@ def test_missing_points_in_parquet_are_games_to_come(load: Load) -> None:
     frame = typed_frame().assign(
         date=pd.to_datetime(["2021-03-05", "2021-03-06"]), home_points=np.nan, away_points=None
     )
-    games = load({"a.parquet": frame}).games
+    games = load({"a.parquet": frame}).rows
     assert games["home_points"].isna().all() and len(games) == 2

@@ -18,13 +18,15 @@ import pytest
 from pipeline.ingest import csv_rows, parquet_rows, quarantine, read_rows, row_counts
 from pipeline.ingest.files import csv_lines, limits
 from pipeline.ingest.files.parquet_pages import has_checksums
+from pipeline.ingest.quarantine import BadData
+from pipeline.ingest.validated import ValidatedRows
 from pipeline.workloads.nba.columns import COLUMNS
 from pipeline.workloads.nba.game_data import games
-from pipeline.workloads.nba.game_data.games import BadData, ValidatedGames, load_games
+from pipeline.workloads.nba.game_data.games import load_games
 
 HEADER = "date,season,home_team,away_team,home_points,away_points,neutral_site,playoff\n"
 GOOD = "2021-01-01,2021,BOS,LAL,100,90,false,false\n"
-Load = Callable[..., ValidatedGames]
+Load = Callable[..., ValidatedRows]
 
 
 def refusal(load: Load, content: str | bytes | pd.DataFrame, name: str = "a.csv") -> BadData:
@@ -114,7 +116,7 @@ def test_a_file_of_several_blocks_is_read_whole(load: Load, monkeypatch: pytest.
     monkeypatch.setattr(csv_rows, "_BLOCK", 200)
     rows = [GOOD.replace("2021-01-01", quoted.format(f"2021-01-{day:02}")) for day in range(1, 32, 2)]
     loaded = load({"a.csv": HEADER + "".join(rows)})
-    assert loaded.games["date"].astype(str).tolist() == [f"2021-01-{day:02}" for day in range(1, 32, 2)]
+    assert loaded.rows["date"].astype(str).tolist() == [f"2021-01-{day:02}" for day in range(1, 32, 2)]
 
 
 def test_half_a_million_bad_rows_take_seconds(load: Load) -> None:
@@ -146,7 +148,7 @@ def parquet(*, checksums: bool) -> bytes:
     return file.getvalue()
 
 
-def read(folder: Path) -> ValidatedGames:
+def read(folder: Path) -> ValidatedRows:
     day = date(2021, 3, 1)
     return load_games(folder, as_of=day, today=day, max_bad_row_share=0.01, min_rows=1)
 
@@ -155,13 +157,13 @@ def read(folder: Path) -> ValidatedGames:
 def test_no_flipped_bit_ends_in_a_wrong_game(tmp_path: Path, seed: int) -> None:
     whole = parquet(checksums=True)
     (tmp_path / "a.parquet").write_bytes(whole)
-    games_of_whole = read(tmp_path).games
+    games_of_whole = read(tmp_path).rows
     damaged = bytearray(whole)
     chosen = np.random.default_rng(seed)
     damaged[chosen.integers(len(whole))] ^= 1 << int(chosen.integers(8))
     (tmp_path / "a.parquet").write_bytes(damaged)
     try:
-        pd.testing.assert_frame_equal(read(tmp_path).games, games_of_whole)
+        pd.testing.assert_frame_equal(read(tmp_path).rows, games_of_whole)
     except BadData as error:
         assert str(error).startswith("a.parquet")
 
@@ -218,7 +220,7 @@ def test_a_line_break_in_a_parquet_value_is_a_bad_row(load: Load) -> None:
     assert loaded.quarantine[["line", "rule"]].to_numpy().tolist() == [
         [4, "has a line break within home_team; write each row, and each value, on one line"]
     ]
-    assert len(loaded.games) == len(frame) - 1
+    assert len(loaded.rows) == len(frame) - 1
 
 
 def test_limits_have_their_order() -> None:

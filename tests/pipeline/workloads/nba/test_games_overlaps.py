@@ -9,19 +9,19 @@ from itertools import permutations
 import pandas as pd
 import pytest
 
-from pipeline.workloads.nba.game_data.games import ValidatedGames, games_fingerprint
+from pipeline.ingest.validated import ValidatedRows, rows_digest
 
 HEADER = "date,season,home_team,away_team,home_points,away_points,neutral_site,playoff\n"
 ID_HEADER = "game_id," + HEADER
 PLAYED = "2021-01-01,2021,BOS,LAL,100,90,false,false\n"
 PLANNED = "2021-01-01,2021,BOS,LAL,,,false,false\n"
-Load = Callable[..., ValidatedGames]
+Load = Callable[..., ValidatedRows]
 
 
-def account(loaded: ValidatedGames) -> tuple[int, int, int, int]:
+def account(loaded: ValidatedRows) -> tuple[int, int, int, int]:
     """(games, collapsed, superseded, bad), which must add up to the rows read."""
     parts = (
-        len(loaded.games), loaded.n_duplicates_collapsed, loaded.n_unplayed_superseded, loaded.n_bad_rows
+        len(loaded.rows), loaded.n_duplicates_collapsed, loaded.n_superseded, loaded.n_bad_rows
     )  # fmt: skip
     assert sum(parts) == loaded.n_rows_read
     return parts
@@ -41,14 +41,14 @@ def test_rows_that_differ_only_in_the_code_of_a_franchise_collapse(load: Load) -
     assert account(loaded) == (1, 1, 0, 0)
     # The code that sorts first, whatever file it stands in.
     columns = ["game_id", "home_team", "away_team", "home_franchise", "away_franchise"]
-    assert loaded.games[columns].to_numpy().tolist() == [["2021-01-01-BKN-PHX", "BKN", "PHX", "BKN", "PHX"]]
+    assert loaded.rows[columns].to_numpy().tolist() == [["2021-01-01-BKN-PHX", "BKN", "PHX", "BKN", "PHX"]]
 
 
 @pytest.mark.parametrize("as_of", [date(2021, 3, 1), date(2021, 1, 1)])
 def test_a_score_supersedes_the_plan_of_an_older_export(load: Load, as_of: date) -> None:
     loaded = load({"a.csv": HEADER + PLANNED, "b.csv": HEADER + PLAYED}, as_of=as_of)
     assert account(loaded) == (1, 0, 1, 0)
-    assert loaded.games["home_points"].isna().tolist() == [as_of == date(2021, 1, 1)]
+    assert loaded.rows["home_points"].isna().tolist() == [as_of == date(2021, 1, 1)]
 
 
 def test_a_postponed_game_keeps_its_id_and_its_plan_gives_way(load: Load) -> None:
@@ -57,7 +57,7 @@ def test_a_postponed_game_keeps_its_id_and_its_plan_gives_way(load: Load) -> Non
         "b.csv": ID_HEADER + "7," + PLAYED.replace("01-01", "02-11"),
     })  # fmt: skip
     assert account(loaded) == (1, 0, 1, 0)
-    assert loaded.games["date"].tolist() == [pd.Timestamp("2021-02-11")]
+    assert loaded.rows["date"].tolist() == [pd.Timestamp("2021-02-11")]
 
 
 def test_a_plan_of_other_teams_under_the_same_id_contradicts(load: Load) -> None:
@@ -113,7 +113,7 @@ def test_two_real_games_of_one_day_need_an_id_each(load: Load) -> None:
     assert account(load({"a.csv": HEADER + early + late})) == (0, 0, 0, 2)
     loaded = load({"a.csv": ID_HEADER + "early," + early + "late," + late})
     assert account(loaded) == (2, 0, 0, 0)
-    assert loaded.games["game_id"].tolist() == ["early", "late"]
+    assert loaded.rows["game_id"].tolist() == ["early", "late"]
 
 
 def test_one_game_under_two_ids_is_bad(load: Load) -> None:
@@ -127,7 +127,7 @@ def test_ids_that_a_spreadsheet_or_a_column_of_numbers_changed_are_one(load: Loa
     files = {"a.csv": ID_HEADER + "22000007.0," + plan, "b.csv": ID_HEADER + "0022000007," + PLAYED}
     loaded = load({**files, "c.csv": ID_HEADER + "22000007," + PLAYED})
     assert account(loaded) == (1, 1, 1, 0)
-    assert loaded.games["game_id"].tolist() == ["0022000007"]
+    assert loaded.rows["game_id"].tolist() == ["0022000007"]
     assert loaded.notes == ('game_id "22000007.0" is taken as 0022000007 and 1 more',)
 
 
@@ -165,7 +165,7 @@ def test_a_scheduled_game_takes_the_id_of_its_result(load: Load) -> None:
     files = {"plan.csv": ID_HEADER + plans, "result.csv": ID_HEADER + "R1," + PLAYED}
     loaded = load(files)
     assert account(loaded) == (2, 0, 2, 0)
-    assert loaded.games["game_id"].tolist() == ["R1", "P2"]
+    assert loaded.rows["game_id"].tolist() == ["R1", "P2"]
     assert loaded.notes == ("2 scheduled game(s) carry another game_id than their result: the result's is used",)
 
 
@@ -174,7 +174,7 @@ def test_a_plan_whose_id_has_a_result_elsewhere_stays_that_game(load: Load) -> N
     moved = "7," + PLANNED + "7," + PLAYED.replace("01-01", "02-11")
     loaded = load({"a.csv": ID_HEADER + moved + "8," + PLAYED.replace("90", "91")})
     assert account(loaded) == (2, 0, 1, 0)
-    assert sorted(loaded.games["game_id"]) == ["7", "8"]
+    assert sorted(loaded.rows["game_id"]) == ["7", "8"]
 
 
 NO_FLAGS = "date,season,home_team,away_team,home_points,away_points\n"
@@ -195,8 +195,8 @@ def test_a_flag_that_one_file_lacks_is_what_the_other_says(
         "b.csv": HEADER + PLAYED.replace("false,false", flags).replace("100,90", scores),
         "c.csv": HEADER + PLAYED.replace("false,false", ","),
     })  # fmt: skip
-    assert (len(loaded.games), loaded.n_bad_rows) == (1, 0)
-    assert loaded.games[["neutral_site", "playoff"]].to_numpy().tolist() == [expected]
+    assert (len(loaded.rows), loaded.n_bad_rows) == (1, 0)
+    assert loaded.rows[["neutral_site", "playoff"]].to_numpy().tolist() == [expected]
 
 
 def test_a_result_knows_its_flags_better_than_a_plan(load: Load) -> None:
@@ -204,7 +204,7 @@ def test_a_result_knows_its_flags_better_than_a_plan(load: Load) -> None:
              "c.csv": HEADER + PLAYED.replace("false,false", "false,true")}  # fmt: skip
     loaded = load(files)
     assert account(loaded) == (1, 1, 1, 0)
-    assert loaded.games["playoff"].tolist() == [True]
+    assert loaded.rows["playoff"].tolist() == [True]
 
 
 def test_flags_that_are_given_still_contradict(load: Load) -> None:
@@ -217,7 +217,7 @@ def test_flags_that_are_given_still_contradict(load: Load) -> None:
 def test_a_row_without_id_takes_the_id_of_its_game(load: Load) -> None:
     loaded = load({"a.csv": ID_HEADER + "7," + PLAYED, "b.csv": HEADER + PLAYED})
     assert account(loaded) == (1, 1, 0, 0)
-    assert loaded.games["game_id"].tolist() == ["7"]
+    assert loaded.rows["game_id"].tolist() == ["7"]
 
 
 def test_a_row_without_id_contradicts_the_game_that_has_one(load: Load) -> None:
@@ -254,7 +254,7 @@ def test_the_names_and_order_of_files_do_not_matter(load: Load, tmp_path: object
         HEADER + "2021-01-02,2021,BKN,PHO,100,90,,\n2021-01-03,2021,MIA,LAL,99,98,,\n",
     ]
     fingerprints = {
-        games_fingerprint(load({f"{name}.csv": text for name, text in zip("abc", order, strict=True)}).games)
+        rows_digest(load({f"{name}.csv": text for name, text in zip("abc", order, strict=True)}).rows)
         for order in permutations(texts)
     }
     assert len(fingerprints) == 1
@@ -272,12 +272,12 @@ def test_every_export_of_every_night_gives_the_same_games(load: Load) -> None:
     loaded = load(nights)
     # 41 rows: a game stays in two exports after it was played (the seventh in one), and in each before as a plan.
     assert account(loaded) == (7, 6, 28, 0)
-    assert loaded.games["home_points"].tolist() == list(range(101, 108))
+    assert loaded.rows["home_points"].tolist() == list(range(101, 108))
 
 
 def test_days_of_past_games_without_a_score_that_can_be_believed(load: Load) -> None:
     """Late or called off (the 1st), swapped against the plan (the 2nd: one game, not two rows); not those to come."""
     plan = "2021-01-02,2021,MIA,CHI,,,,\n" + "2021-03-01,2021,MIA,CHI,,,,\n2021-03-01,2021,CHI,DEN,90,80,,\n"
     files = {"a.csv": HEADER + PLANNED + plan, "b.csv": HEADER + "2021-01-02,2021,CHI,MIA,99,90,,\n"}
-    assert load(files).days_without_score == (date(2021, 1, 1), date(2021, 1, 2))
-    assert load({"a.csv": HEADER + PLAYED}).days_without_score == ()
+    assert load(files).days_without_label == (date(2021, 1, 1), date(2021, 1, 2))
+    assert load({"a.csv": HEADER + PLAYED}).days_without_label == ()

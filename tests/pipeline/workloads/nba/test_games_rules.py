@@ -9,11 +9,12 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from pipeline.workloads.nba.game_data.games import ValidatedGames, count_rules, describe
+from pipeline.ingest.quarantine import count_rules, describe
+from pipeline.ingest.validated import ValidatedRows
 
 HEADER = "date,season,home_team,away_team,home_points,away_points,neutral_site,playoff\n"
 GOOD = "2021-01-01,2021,BOS,LAL,100,90,false,false\n"
-Load = Callable[..., ValidatedGames]
+Load = Callable[..., ValidatedRows]
 
 MISSING = "missing is written as nothing or NA, N/A, #N/A, NaN, NaT, <NA>, null, None, \\N, (null), -"
 POINTS = f"is not a whole number from 1 to 250: {MISSING}"
@@ -118,7 +119,7 @@ UNPLAYED = "is missing, yet the game was played before 2021-03-01; add the score
 def test_bad_row_is_quarantined_alone(load: Load, row: str, column: str, value: str, rule: str) -> None:
     loaded = load({"games.csv": HEADER + GOOD + row + "\n"})
     assert loaded.quarantine.to_numpy().tolist() == [["games.csv", 3, column, value, rule]]
-    assert loaded.games["game_id"].tolist() == ["2021-01-01-BOS-LAL"]
+    assert loaded.rows["game_id"].tolist() == ["2021-01-01-BOS-LAL"]
     assert (loaded.n_rows_read, loaded.n_bad_rows) == (2, 1)
 
 
@@ -132,11 +133,11 @@ def test_bad_row_is_quarantined_alone(load: Load, row: str, column: str, value: 
 )
 def test_flags_are_read_as_words(load: Load, text: str, expected: bool) -> None:
     loaded = load({"games.csv": HEADER + f"2021-01-01,2021,BOS,LAL,100,90,{text},{text}\n"})
-    assert loaded.games[["neutral_site", "playoff"]].to_numpy().tolist() == [[expected, expected]]
+    assert loaded.rows[["neutral_site", "playoff"]].to_numpy().tolist() == [[expected, expected]]
 
 
 def test_numbers_may_be_written_with_decimals_and_spaces(load: Load) -> None:
-    games = load({"games.csv": HEADER + " 2021-01-01 ,2021.0, BOS,LAL ,112.0,0090.,,\n"}).games
+    games = load({"games.csv": HEADER + " 2021-01-01 ,2021.0, BOS,LAL ,112.0,0090.,,\n"}).rows
     assert games[["season", "home_team", "away_team", "home_points", "away_points"]].to_numpy().tolist() == [
         [2021, "BOS", "LAL", 112, 90]
     ]
@@ -161,38 +162,38 @@ def test_what_can_mean_one_thing_is_taken_and_noted(
 ) -> None:
     text = HEADER + f"{date_},{season},BOS,LAL,100,90,,\n"
     loaded = load({"a.parquet": pd.read_csv(io.StringIO(text), dtype=str)} if is_parquet else {"a.csv": text})
-    assert loaded.games[["game_id", "season"]].to_numpy().tolist() == [["2021-01-01-BOS-LAL", 2021]]
+    assert loaded.rows[["game_id", "season"]].to_numpy().tolist() == [["2021-01-01-BOS-LAL", 2021]]
     assert note in loaded.notes and loaded.n_bad_rows == 0
 
 
 def test_a_century_may_end_within_a_season(load: Load) -> None:
     loaded = load({"a.csv": HEADER + "2000-01-01,1999-00,BOS,LAL,100,90,,\n"})
-    assert loaded.games["season"].tolist() == [2000]
+    assert loaded.rows["season"].tolist() == [2000]
 
 
 def test_invisible_characters_count_for_nothing_in_a_value(load: Load) -> None:
     row = "\u200e2021-01-01,2021\u200b,B\u200bOS,\ufeffLAL,\uff11\uff10\uff10,90\u00ad,false\u200d,\u200b\n"
-    assert load({"a.csv": HEADER + row}).games["game_id"].tolist() == ["2021-01-01-BOS-LAL"]
+    assert load({"a.csv": HEADER + row}).rows["game_id"].tolist() == ["2021-01-01-BOS-LAL"]
 
 
 def test_a_game_of_0_to_0_is_one_to_come(load: Load) -> None:
     rows = "2021-03-01,2021,BOS,LAL,0,0,,\n2021-03-02,2021,BOS,LAL,0.0,0,,\n2021-02-28,2021,BOS,MIA,0,0,,\n"
     loaded = load({"a.csv": HEADER + rows})
-    assert loaded.games["home_points"].isna().tolist() == [True, True]
+    assert loaded.rows["home_points"].isna().tolist() == [True, True]
     assert loaded.quarantine[["line", "value", "rule"]].to_numpy().tolist() == [[4, "0", UNPLAYED]]
     assert loaded.notes == ("3 game(s) of 0 to 0 are taken as not yet played",)
 
 
 def test_the_numbers_of_the_leagues_own_feed_are_teams(load: Load) -> None:
     rows = "2021-01-01,2021,1610612738,1610612766,100,90,,\n2000-01-01,2000,1610612738.0,1610612766,100,90,,\n"
-    games = load({"a.csv": HEADER + rows}).games
+    games = load({"a.csv": HEADER + rows}).rows
     assert games[["home_franchise", "away_franchise"]].to_numpy().tolist() == [["BOS", "NOP"], ["BOS", "CHA"]]
 
 
 def test_names_and_small_letters_are_taken_as_codes_and_noted(load: Load) -> None:
     loaded = load({"games.csv": HEADER + "2021-01-01,2021,bos,Los Angeles Lakers,100,90,,\n" + GOOD})
     assert (loaded.n_bad_rows, loaded.n_duplicates_collapsed) == (0, 1)
-    assert loaded.games[["home_team", "away_team"]].to_numpy().tolist() == [["BOS", "LAL"]]
+    assert loaded.rows[["home_team", "away_team"]].to_numpy().tolist() == [["BOS", "LAL"]]
     assert loaded.notes == ("teams taken by their code: Los Angeles Lakers as LAL, bos as BOS",)
     assert load({"games.csv": HEADER + GOOD}).notes == ()
 
@@ -202,7 +203,7 @@ def test_a_row_can_break_several_rules_and_is_one_bad_row(load: Load) -> None:
     assert loaded.quarantine["column"].tolist() == [
         "date", "season", "home_team", "home_points", "away_points", "neutral_site",
     ]  # fmt: skip
-    assert (loaded.n_rows_read, loaded.n_bad_rows, len(loaded.games)) == (1, 1, 0)
+    assert (loaded.n_rows_read, loaded.n_bad_rows, len(loaded.rows)) == (1, 1, 0)
 
 
 def test_a_season_may_end_in_the_year_of_the_date_or_the_next(load: Load) -> None:
@@ -224,9 +225,9 @@ def test_as_of_a_morning_only_earlier_games_have_scores(
     load: Load, as_of: date, today: date, *, row: str, points: object, n_hidden: int
 ) -> None:
     loaded = load({"games.csv": HEADER + row + "\n"}, as_of=as_of, today=today)
-    assert loaded.games["home_points"].tolist() == [points]
-    assert loaded.games["away_points"].isna().tolist() == [points is pd.NA]
-    assert (loaded.n_scores_hidden, loaded.n_bad_rows) == (n_hidden, 0)
+    assert loaded.rows["home_points"].tolist() == [points]
+    assert loaded.rows["away_points"].isna().tolist() == [points is pd.NA]
+    assert (loaded.n_labels_hidden, loaded.n_bad_rows) == (n_hidden, 0)
 
 
 def test_a_violation_reads_as_one_sentence() -> None:

@@ -7,11 +7,11 @@ from datetime import date
 
 import pytest
 
-from pipeline.workloads.nba.game_data import league_rules as rules
-from pipeline.workloads.nba.game_data.games import ValidatedGames
+from pipeline.ingest.validated import ValidatedRows
+from pipeline.workloads.nba.game_data import game_rules as rules
 
 HEADER = "date,season,home_team,away_team,home_points,away_points,game_id\n"
-Load = Callable[..., ValidatedGames]
+Load = Callable[..., ValidatedRows]
 
 
 def found(load: Load, *rows: str) -> list[tuple[str, str]]:

@@ -15,10 +15,11 @@ from leagues import random_league
 
 from pipeline.contract import names as c
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba.features import FEATURES, build_features, features_and_state, features_of_asked
+from pipeline.workloads.nba.features import build_features, features_and_state, features_of_asked
 from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.sample import write as write_sample
 from pipeline.workloads.nba.team_state.elo import Schedule
+from pipeline.workloads.nba.team_state.feature_names import FEATURES
 from pipeline.workloads.nba.team_state.league_state import KnownGames, LeagueState, days_since_epoch
 from pipeline.workloads.nba.team_state.state_file import read_state, write_state
 
@@ -138,7 +139,7 @@ def test_no_games_have_a_state_too(long_league: pd.DataFrame) -> None:
 def test_the_sample_and_its_state(tmp_path: Path) -> None:
     as_of = date(2025, 3, 1)
     folder = write_sample(tmp_path / "games", as_of)
-    games = load_games(folder, as_of=as_of, today=as_of, max_bad_row_share=0.01, min_rows=1_000).games
+    games = load_games(folder, as_of=as_of, today=as_of, max_bad_row_share=0.01, min_rows=1_000).rows
     features, state = features_and_state(games, as_of)
     pd.testing.assert_frame_equal(features, build_features(games), check_exact=True)
     assert len(unplayed(features)) == len(state.upcoming.schedule) > 50
@@ -147,7 +148,7 @@ def test_the_sample_and_its_state(tmp_path: Path) -> None:
 @pytest.mark.parametrize("as_of", ["2020-08-05", "2023-01-10"])
 def test_real_games_in_the_bubble_and_in_mid_season(real_games: Path, as_of: str) -> None:
     day, after = date.fromisoformat(as_of), date(2023, 7, 1)
-    games = load_games(real_games, as_of=day, today=after, max_bad_row_share=0.01, min_rows=1_000).games
+    games = load_games(real_games, as_of=day, today=after, max_bad_row_share=0.01, min_rows=1_000).rows
     games = games[games[n.SEASON] >= 2012].reset_index(drop=True)
     features, state = features_and_state(games, day)
     pd.testing.assert_frame_equal(features, build_features(games), check_exact=True)
