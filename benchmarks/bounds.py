@@ -3,7 +3,7 @@
 Each input is made in a temporary folder and read by a separate process, as Prepare reads games and Predict a model.
 The bound is 10 s and 1 GB. Beside the seconds stand those of the processor: on a busy machine the first are longer.
 
-python -m benchmarks.bounds [--only WORD] [--data FOLDER]
+python -m benchmarks.bounds [--only WORD]
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.real_data import ROOT
 from benchmarks.serving import train
 from pipeline.contract import names as c
 from pipeline.ingest.files.limits import MAX_ROWS, MAX_VIOLATIONS
 from pipeline.training.model_files import Content, files_of_archive, write_digests
 from pipeline.workloads.nba.game_data.franchise_spans import read_spans
 
-ROOT: Final = Path(__file__).resolve().parents[1]
 SECONDS: Final = 10
 BYTES: Final = 10**9
 SIZE: Final = 200_000_000
@@ -159,28 +159,19 @@ def table(n: int, **others: pa.Array) -> pa.Table:
     return pa.table({**{name: pa.array([value] * n) for name, value in columns}, **others})
 
 
-def parquet_bomb(folder: Path) -> None:
-    """Millions of long texts, which are one in the file's dictionary."""
-    long = pa.DictionaryArray.from_arrays(pa.array([0] * MOST), pa.array(["x" * 100_000]))
-    pq.write_table(table(MOST, home_team=long), folder / "a.parquet", compression="zstd")
+def parquet(content: Callable[[], pa.Table], **options: bool) -> Callable[[Path], None]:
+    """A Parquet file."""
+    return lambda folder: pq.write_table(content(), folder / "a.parquet", compression="zstd", **options)
 
 
-def parquet_texts(folder: Path) -> None:
-    """A million texts, all different."""
-    names = pa.array([f"{number:0150}" for number in range(MILLION)])
-    pq.write_table(table(MILLION, home_team=names), folder / "a.parquet", compression="zstd")
+def long_texts(n: int) -> pa.Array:
+    """Long texts, which are one in a file's dictionary."""
+    return pa.DictionaryArray.from_arrays(pa.array([0] * n), pa.array(["x" * 100_000]))
 
 
-def parquet_breaks(folder: Path) -> None:
-    """A million texts with a line break."""
-    names = pa.array([f"{number}\nx" for number in range(MILLION)])
-    pq.write_table(table(MILLION, home_team=names), folder / "a.parquet", compression="zstd")
-
-
-def parquet_pages(folder: Path) -> None:
-    """A page that is packed a thousand times smaller, of bytes that its footer does not tell of."""
-    text = pa.array(["x" * 1_000_000] * 250)
-    pq.write_table(table(250, home_team=text), folder / "a.parquet", compression="zstd", use_dictionary=False)
+def texts(text: Callable[[int], str]) -> pa.Table:
+    """A million rows with texts of their own."""
+    return table(MILLION, home_team=pa.array(map(text, range(MILLION))))
 
 
 def many_files(n: int) -> Callable[[Path], None]:
@@ -224,17 +215,19 @@ def ubjson_of_many() -> bytes:
 def text_bomb() -> bytes:
     """A Parquet table of few rows and long texts."""
     file = io.BytesIO()
-    long = pa.DictionaryArray.from_arrays(pa.array([0] * 100_000), pa.array(["x" * 100_000]))
-    pq.write_table(pa.table({"a": long}), file, compression="zstd")
+    pq.write_table(pa.table({"a": long_texts(100_000)}), file, compression="zstd")
     return file.getvalue()
 
 
 OTHERS: Final[dict[str, Callable[[Path], None]]] = {
     "a gzip bomb": gzip_bomb,
-    "a Parquet bomb of one long text": parquet_bomb,
-    "a Parquet file of a million texts": parquet_texts,
-    "a Parquet file of a million line breaks": parquet_breaks,
-    "a Parquet bomb of pages": parquet_pages,
+    "a Parquet bomb of one long text": parquet(lambda: table(MOST, home_team=long_texts(MOST))),
+    "a Parquet file of a million texts": parquet(lambda: texts(lambda number: f"{number:0150}")),
+    "a Parquet file of a million line breaks": parquet(lambda: texts(lambda number: f"{number}\nx")),
+    # A page that is packed a thousand times smaller, of bytes that its footer does not tell of.
+    "a Parquet bomb of pages": parquet(
+        lambda: table(250, home_team=pa.array(["x" * MILLION] * 250)), use_dictionary=False
+    ),
     "9,999 files": many_files(9_999),
     "20,000 files": many_files(20_000),
     "a model bomb: 1 GB of zeros": model(c.MODEL_FILE, lambda: (bytes(MILLION) for _ in range(1_000))),

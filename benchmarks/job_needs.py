@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
+from benchmarks.real_data import EVENTS, GAMES
 from pipeline.contract.workload import read_definition
 from pipeline.cost.prices import load_prices
 from pipeline.cost.run_cost import NEEDS_FILE, JobNeeds, PipelineJob, job_cost, jobs
@@ -31,7 +32,6 @@ from pipeline.local.store.run_record import SUCCEEDED
 from pipeline.local.store.store import Store
 
 CHAMPION_DAY, RUN_DAY = "2023-03-01", "2023-03-15"
-REAL_DATA = local_deployment.ROOT.parent / "shared" / "data"
 EVENTS_PREFIX = "play_by_play"
 # What a start must ask for so that a step runs which the defaults leave out. AggregateOnSpark's programs run here in
 # Spark's local mode, on the first host alone: its CPU seconds are those of all machines of a cluster together.
@@ -150,8 +150,8 @@ def show(needs: dict[str, JobNeeds]) -> None:
 def main() -> None:
     """Measure, print, and with `--write` keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=REAL_DATA / "games")
-    parser.add_argument("--events", type=Path, default=REAL_DATA / "play_by_play_2023")
+    parser.add_argument("--data", type=Path, default=GAMES)
+    parser.add_argument("--events", type=Path, default=EVENTS)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--write", action="store_true", help="keep the numbers in pipeline/cost/job_needs.json")
     options = parser.parse_args()

@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.real_data import GAMES, ROOT
 from pipeline.contract.code_version import image_content
 from pipeline.local.launch.container_runtime import (
     IMAGE,
@@ -34,8 +35,6 @@ from pipeline.local.plan.plan import load_plan
 from pipeline.local.run.runner import run
 from pipeline.local.store.store import Store
 
-ROOT = Path(__file__).resolve().parents[1]
-REAL_GAMES = ROOT.parent / "shared" / "data" / "games"
 JOBS = ("Prepare", "Predict", "Train", "Evaluate")
 
 
@@ -139,7 +138,7 @@ def beside_containers(folder: Path, data: list[str], repeat: int) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=REAL_GAMES if REAL_GAMES.is_dir() else None)
+    parser.add_argument("--data", type=Path, default=GAMES if GAMES.is_dir() else None)
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
     data = ["--data", str(options.data)] if options.data else []

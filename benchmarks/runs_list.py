@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from benchmarks.real_data import ROOT
 from pipeline.local.local_deployment import ARTIFACT_BUCKET
 from pipeline.local.store.history import HISTORY_FILE, append, entry_of
 from pipeline.local.store.run_record import RunResult, StepResult, save_run
@@ -22,7 +23,6 @@ from pipeline.local.store.store import Store
 
 N_RUNS: Final = 1_000
 REPEATS: Final = 5
-ROOT: Final = Path(__file__).resolve().parents[1]
 
 
 def fill(store: Store, n: int) -> None:

@@ -18,7 +18,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,18 +25,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.real_data import AS_OF, FIRST_SEASON, games_of
 from benchmarks.timed_process import TimedRun, growth, timed
 from pipeline.contract import names as c
 from pipeline.jobs.prepare import MAX_ROW_GROUP, write_features
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.features import features_and_state
-from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.team_state.feature_names import LAYOUT
 from pipeline.workloads.nba.team_state.state_file import write_state
 
-REAL_GAMES: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "games"
-AS_OF: Final = date(2023, 7, 1)
-FIRST_SEASON: Final = 2004
 SIZES: Final = (1, 10)
 FULL_SIZES: Final = (*SIZES, 100)
 HOSTS: Final = (1, 2, 4)
@@ -64,11 +60,8 @@ class Way:
 WAYS: Final = (*(Way(hosts) for hosts in HOSTS), Way(limit=LIMIT, largest=10), Way(limit=LARGE_LIMIT))
 
 
-def main(full: bool) -> int:
+def main(full: bool) -> None:
     """Print the table as it stands in docs/scaling.md, then the ratios."""
-    if not REAL_GAMES.is_dir():
-        print("real games not found at ../shared/data", file=sys.stderr)
-        return 2
     found: dict[tuple[Way, int], TimedRun] = {}
     print("| times | games | hosts | games lie | seconds | CPU seconds | games/s | peak MB, all hosts |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
@@ -88,12 +81,11 @@ def main(full: bool) -> int:
     print()
     for line in (*ratios(found), *growth({(way.label, times): run for (way, times), run in found.items()}, "a game")):
         print(line)
-    return 0
 
 
 def write_real(folder: Path) -> int:
     """Train's channel from the real games, as Prepare writes it; returns the number of games."""
-    loaded = load_games(REAL_GAMES, as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, min_rows=500).games
+    loaded = games_of()
     played = loaded[loaded[n.HOME_POINTS].notna()].reset_index(drop=True)
     features, state = features_and_state(played, AS_OF)
     modelled = features[features[n.SEASON] >= FIRST_SEASON].reset_index(drop=True)

@@ -29,6 +29,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.real_data import GAMES, ROOT
 from pipeline.serving.app import MAX_BODY_BYTES
 from pipeline.serving.requests import LONGEST_VALUE
 from pipeline.serving.serialization import CSV, JSON
@@ -37,8 +38,6 @@ from pipeline.workloads.nba.team_state.elo import Schedule
 from pipeline.workloads.nba.team_state.league_state import LeagueState
 from pipeline.workloads.nba.team_state.state_file import read_state
 
-ROOT: Final = Path(__file__).resolve().parents[1]
-REAL_GAMES: Final = ROOT.parent / "shared" / "data" / "games"
 REAL_AS_OF: Final = "2023-01-10"
 BATCH: Final = 10_000
 BATCHES: Final = 10
@@ -84,7 +83,6 @@ def main() -> None:
             for what, (kind, content) in harmful(state).items():
                 with harm(port, kind, content):
                     report(f"  beside eight at once of {what}", waits(port, pid, single, arguments.seconds))
-            wrk(port, single(), arguments.seconds)
 
 
 def harmful(state: LeagueState) -> dict[str, tuple[str, bytes]]:
@@ -145,8 +143,8 @@ def harm(port: int, kind: str, content: bytes) -> Iterator[None]:
 def train(store: Path) -> Path:
     """The model.tar.gz of a local run."""
     command = [sys.executable, "-m", "scripts.run_local", "--store", str(store), "--json"]
-    if REAL_GAMES.is_dir():
-        command += ["--data", str(REAL_GAMES), "--param", f"AsOfDate={REAL_AS_OF}"]
+    if GAMES.is_dir():
+        command += ["--data", str(GAMES), "--param", f"AsOfDate={REAL_AS_OF}"]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     (model,) = store.glob("objects/**/model.tar.gz")
     return model
@@ -291,26 +289,6 @@ def report(what: str, seconds: list[float]) -> None:
     """Percentiles in milliseconds."""
     p50, p95, p99, most = np.percentile(np.array(seconds) * 1000, [50, 95, 99, 100])
     print(f"{what}: {len(seconds):,} requests, p50 {p50:.1f} ms, p95 {p95:.1f} ms, p99 {p99:.1f} ms, max {most:.1f} ms")
-
-
-def wrk(port: int, body: bytes, seconds: int) -> None:
-    """The most that the server can do, by wrk (closed loop) where it is installed."""
-    with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder) / "post.lua"
-        script.write_text(
-            f"wrk.method = 'POST'\nwrk.body = [[{body.decode()}]]\nwrk.headers['Content-Type'] = 'application/json'\n"
-        )
-        command = ["wrk", "-t1", "-c4", f"-d{seconds}s", "--latency", "-s", str(script)]
-        try:
-            done = subprocess.run(
-                [*command, f"http://127.0.0.1:{port}/invocations"], capture_output=True, text=True, check=True
-            )
-        except FileNotFoundError:
-            print("wrk is not installed: the most that the server can do was not measured")
-            return
-    for line in done.stdout.splitlines():
-        if "%" in line or "Requests/sec" in line or "Non-2xx" in line:
-            print(f"wrk, 4 connections: {line.strip()}")
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+from benchmarks.real_data import ROOT
+
 IMAGE: Final = "111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining@sha256:" + "5" * 64
 EMPTY: Final = """
 import aws_cdk as cdk

@@ -16,21 +16,19 @@ import argparse
 import itertools
 import sys
 import time
-from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from benchmarks.real_data import GAMES, ROOT, require
 from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.policies import REFERENCE, Policy
 from pipeline.backtest.results import differences
 from pipeline.backtest.run import BacktestSettings, Prepared, prepare, simulate
 from pipeline.training.model import fit
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-REAL_GAMES: Final = ROOT.parent / "shared" / "data" / "games"
 FIRST, LAST = date(2004, 10, 15), date(2019, 6, 30)
 TIMED_FITS: Final = 40
 WANTED: Final = 1_000
@@ -63,18 +61,15 @@ def score(prepared: Prepared, chosen: tuple[Policy, ...]) -> int:
     return len(differences(losses, losses[0], prepared.service))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Time it and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--store", type=Path, default=ROOT / ".retrain" / "backtest")
     parser.add_argument("--policies", type=int, default=900)
-    arguments = parser.parse_args(argv)
-    if not REAL_GAMES.exists():
-        print("real games not found at ../shared/data", file=sys.stderr)
-        return 2
+    arguments = parser.parse_args()
     chosen = policies(arguments.policies)
     cache = FitCache(arguments.store)
-    settings = BacktestSettings(REAL_GAMES, FIRST, LAST, chosen, {"FirstSeason": 2000})
+    settings = BacktestSettings(require(GAMES), FIRST, LAST, chosen, {"FirstSeason": 2000})
     start = time.perf_counter()
     prepare(settings, cache)
     first = time.perf_counter() - start

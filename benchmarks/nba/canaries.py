@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba.features import build_features
+from pipeline.workloads.nba.features import build_features, schedule_of
 from pipeline.workloads.nba.team_state import league as league_module
 from pipeline.workloads.nba.team_state.elo import RunningRatings, Schedule, pre_game_elo, win_probability
 from pipeline.workloads.nba.team_state.history import History
@@ -31,8 +31,8 @@ FORM_WINDOWS = (
 def missing_shift(games: pd.DataFrame) -> pd.DataFrame:
     """`build_features(games)` with form that includes the game itself: rolling means that nobody shifted."""
     features = build_features(games)
-    margins = margins_of(games)
-    rows = team_rows(games).assign(margin=np.stack([margins, -margins], axis=1).ravel())
+    schedule = schedule_of(games)[0]
+    rows = team_rows(schedule).assign(margin=np.stack([schedule.margin, -schedule.margin], axis=1).ravel())
     by_season = rows.groupby(["team", "season"])["margin"]
     for name, last in FORM_WINDOWS:
         form = by_season.rolling(last, min_periods=1).mean().droplevel([0, 1]).sort_index().to_numpy()
@@ -47,13 +47,13 @@ def post_game_ratings(games: pd.DataFrame) -> pd.DataFrame:
     moves an Elo rating by a tenth of what teams differ by, and the walk-forward accuracy is 0.70.
     """
     features = build_features(games)
-    schedule = schedule_of(games)
+    schedule = schedule_of(games)[0]
     history = schedule.team_history()
-    elo = after_game(games, *pre_game_elo(schedule, history))
+    elo = after_game(schedule, *pre_game_elo(schedule, history))
     ratings = pre_game_margin_ratings(schedule, history)
     features["elo_difference"] = (elo / 100).astype(np.float32)
-    features["margin_rating_difference"] = after_game(games, ratings.home, ratings.away) / TYPICAL_SPREAD
-    features["surprise_1_difference"] = 2 * (margins_of(games) - ratings.expected(schedule)) / TYPICAL_SPREAD
+    features["margin_rating_difference"] = after_game(schedule, ratings.home, ratings.away) / TYPICAL_SPREAD
+    features["surprise_1_difference"] = 2 * (schedule.margin - ratings.expected(schedule)) / TYPICAL_SPREAD
     features[n.P_ELO] = win_probability(elo + np.where(games[n.NEUTRAL_SITE], 0.0, 100.0))
     return features
 
@@ -61,8 +61,8 @@ def post_game_ratings(games: pd.DataFrame) -> pd.DataFrame:
 def plain_post_game_elo(games: pd.DataFrame) -> pd.DataFrame:
     """The same leak as it would really happen, in one of the ratings: Elo stands as it is after the game."""
     features = build_features(games)
-    schedule = schedule_of(games)
-    elo = after_game(games, *pre_game_elo(schedule, schedule.team_history()))
+    schedule = schedule_of(games)[0]
+    elo = after_game(schedule, *pre_game_elo(schedule, schedule.team_history()))
     features["elo_difference"] = (elo / 100).astype(np.float32)
     return features
 
@@ -70,9 +70,9 @@ def plain_post_game_elo(games: pd.DataFrame) -> pd.DataFrame:
 def plain_post_game_margin_rating(games: pd.DataFrame) -> pd.DataFrame:
     """The other rating as it stands after the game."""
     features = build_features(games)
-    schedule = schedule_of(games)
+    schedule = schedule_of(games)[0]
     ratings = pre_game_margin_ratings(schedule, schedule.team_history())
-    features["margin_rating_difference"] = after_game(games, ratings.home, ratings.away) / TYPICAL_SPREAD
+    features["margin_rating_difference"] = after_game(schedule, ratings.home, ratings.away) / TYPICAL_SPREAD
     return features
 
 
@@ -106,43 +106,23 @@ def leaking_rating_code(games: pd.DataFrame) -> pd.DataFrame:
         return build_features(games)
 
 
-def after_game(games: pd.DataFrame, home: FloatArray, away: FloatArray) -> FloatArray:
-    """Home minus away of ratings after the game: those before each team's next game of the season, if it has one."""
-    home_after, away_after = after(schedule_of(games), home, away)
+def after_game(schedule: Schedule, home: FloatArray, away: FloatArray) -> FloatArray:
+    """Home minus away of ratings after the game."""
+    home_after, away_after = after(schedule, home, away)
     return home_after - away_after
 
 
 def after(schedule: Schedule, home: FloatArray, away: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Ratings after each game from those before it: a team's before its next game of the season, if it has one."""
-    teams = np.stack([schedule.home, schedule.away], axis=1).ravel()
-    before = np.stack([home, away], axis=1).ravel()
-    rows = pd.DataFrame({"team": teams, "season": schedule.season.repeat(2), "rating": before})
+    rows = team_rows(schedule).assign(rating=np.stack([home, away], axis=1).ravel())
     next_one = rows.groupby(["team", "season"])["rating"].shift(-1).fillna(rows["rating"]).to_numpy()
     return next_one[0::2], next_one[1::2]
 
 
-def team_rows(games: pd.DataFrame) -> pd.DataFrame:
+def team_rows(schedule: Schedule) -> pd.DataFrame:
     """Two rows a game, home and away in turn: team and season."""
-    teams = games[[n.HOME_FRANCHISE, n.AWAY_FRANCHISE]].astype(str).to_numpy().ravel()
-    return pd.DataFrame({"team": teams, "season": games[n.SEASON].to_numpy().repeat(2)})
-
-
-def margins_of(games: pd.DataFrame) -> NDArray[np.int64]:
-    """Home minus away points, 0 where the game is not yet played."""
-    return (games[n.HOME_POINTS] - games[n.AWAY_POINTS]).to_numpy(dtype=np.int64, na_value=0)
-
-
-def schedule_of(games: pd.DataFrame) -> Schedule:
-    """The games as arrays, teams numbered as they come."""
-    numbers = pd.factorize(team_rows(games)["team"])[0].astype(np.int64)
-    return Schedule(
-        home=numbers[0::2],
-        away=numbers[1::2],
-        day=games[n.DATE].to_numpy().astype("datetime64[D]").astype(np.int64),
-        season=games[n.SEASON].to_numpy(dtype=np.int64),
-        margin=margins_of(games),
-        neutral=games[n.NEUTRAL_SITE].to_numpy(dtype=np.bool_),
-    )
+    teams = np.stack([schedule.home, schedule.away], axis=1).ravel()
+    return pd.DataFrame({"team": teams, "season": schedule.season.repeat(2)})
 
 
 ALL = (

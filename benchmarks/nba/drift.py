@@ -16,12 +16,10 @@ python -m benchmarks.nba.drift --quick            fewer seasons and faults
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
@@ -30,6 +28,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.nba.drift_faults import FAULTS, Fault, FaultyData, none
+from benchmarks.real_data import AS_OF, FIRST_SEASON, games_of
 from pipeline.contract import names as c
 from pipeline.monitoring.monitor_data import DataDays, look_at_data
 from pipeline.monitoring.monitor_evidence import FAMILIES, Forecasts, evidence_by_day
@@ -39,16 +38,11 @@ from pipeline.training.model import Hyperparameters, fit, predict
 from pipeline.training.walk_forward import feature_matrix
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.baseline import forecast as reference_forecast
-from pipeline.workloads.nba.features import FEATURES
-from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.monitor import Scores, score_evidence
 from pipeline.workloads.nba.spec import SPEC
 from pipeline.workloads.nba.tables import feature_table, result_table
-from pipeline.workloads.nba.team_state.feature_names import LAYOUT
+from pipeline.workloads.nba.team_state.feature_names import FEATURES, LAYOUT
 
-REAL_DATA: Final = Path(__file__).resolve().parents[3] / "shared" / "data" / "games"
-AS_OF: Final = date(2023, 7, 1)  # after the last real game
-FIRST_SEASON: Final = 2004
 FIRST_BASELINE: Final = 1994
 ORDINARY: Final = range(2005, 2020)
 LATER: Final = range(2020, 2024)
@@ -243,15 +237,12 @@ def _day(text: str) -> int:
     return int(np.datetime64(text).astype("datetime64[D]").astype(np.int64))
 
 
-def main() -> int:
+def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="three seasons without faults, one with")
     arguments = parser.parse_args()
-    if not REAL_DATA.exists():
-        print("real games not found at ../shared/data", file=sys.stderr)
-        return 2
-    games = load_games(REAL_DATA, as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, min_rows=1_000).games
+    games = games_of()
     ordinary = ORDINARY[-3:] if arguments.quick else ORDINARY
     world = none(games, pd.Timestamp(AS_OF))
     print("False alarms: parts that called without a fault, with the number of mornings")
@@ -264,8 +255,7 @@ def main() -> int:
     if not arguments.quick:
         print("\nThe same fault where home advantage is small: seasons 2021 to 2023")
         print_faults(games, SMALL_EDGE, dict(list(FAULTS.items())[:1]))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

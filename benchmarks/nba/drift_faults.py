@@ -11,7 +11,8 @@ import pandas as pd
 
 from pipeline.contract import names as c
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba.features import FEATURES, build_features
+from pipeline.workloads.nba.features import build_features
+from pipeline.workloads.nba.team_state.feature_names import FEATURES
 
 SIDES: Final = (
     (n.HOME_TEAM, n.AWAY_TEAM),

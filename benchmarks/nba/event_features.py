@@ -12,10 +12,7 @@ python -m benchmarks.nba.event_features
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
-from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +21,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from benchmarks.real_data import EVENTS, FIRST_SEASON, games_of, require
 from pipeline.contract import names as c
 from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.evaluation import metrics
@@ -31,7 +29,6 @@ from pipeline.training.model import Hyperparameters
 from pipeline.training.walk_forward import walk_forward
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.features import build_features
-from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.play_by_play import aggregate
 from pipeline.workloads.nba.play_by_play.event_features import (
     EVENT_FEATURES,
@@ -41,9 +38,6 @@ from pipeline.workloads.nba.play_by_play.event_features import (
 )
 from pipeline.workloads.nba.team_state.feature_names import FEATURES, LINEAR_FEATURES
 
-REAL_DATA: Final = Path(__file__).resolve().parents[3] / "shared" / "data"
-AS_OF: Final = date(2023, 7, 1)
-FIRST_SEASON: Final = 2004
 SETS: Final = {
     "net efficiency": EVENT_FEATURES[:1],
     "Four Factors": EVENT_FEATURES[1:5],
@@ -60,13 +54,9 @@ OF_MARGINS: Final = [
 SEED: Final = 2023
 
 
-def main() -> int:
+def main() -> None:
     """Print one line for each way in which events might help."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter).parse_args()
-    if not REAL_DATA.exists():
-        print("real games and events not found at ../shared/data", file=sys.stderr)
-        return 2
-    games = load_games(REAL_DATA / "games", as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, min_rows=1_000).games
+    games = games_of()
     events = match_events(games, team_games())
     features = build_features(games)
     print(f"{events.known.sum() // 2:,} games have events; {len(events.contradicting)} contradict their score")
@@ -81,13 +71,12 @@ def main() -> int:
     print(f"\n{'luck removed':<24}{'difference':>11}   95 % interval")
     for share in LUCK_REMOVED:
         report(f"{share:<24.2f}", record(with_better_margins(games, features, events, share), known, (), ()), base)
-    return 0
 
 
 def team_games() -> pd.DataFrame:
     """The season's team_games.csv, made by the step itself."""
     with tempfile.TemporaryDirectory() as folder:
-        aggregate.main(["--input", str(REAL_DATA / "play_by_play_2023"), "--output", folder])
+        aggregate.main(["--input", str(require(EVENTS)), "--output", folder])
         return pd.read_csv(Path(folder) / nba.TEAM_GAMES_FILE)
 
 
@@ -139,4 +128,4 @@ def report(label: str, found: pd.DataFrame, base: pd.DataFrame) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

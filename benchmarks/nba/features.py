@@ -1,8 +1,8 @@
 """How fast the features are, against the naive reference, and how time and memory grow.
 
-in   ../shared/data/games/     every NBA game; simulated games where it is missing
+in   ../shared/data/games/     every NBA game; then simulated ones, of which there are more
 
-python -m benchmarks.nba.features [--quick]
+python -m benchmarks.nba.features
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import resource
 import subprocess
 import sys
 import time
-from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -22,41 +21,36 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.nba.naive_features import naive_features, naive_frame, replay
+from benchmarks.real_data import games_of
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.features import build_features
-from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.team_state.feature_names import FEATURES
 
 IntArray = NDArray[np.int64]
 
-REAL_GAMES: Final = Path(__file__).resolve().parents[3] / "shared" / "data" / "games"
-AS_OF: Final = date(2023, 7, 1)  # after the last real game
 SIZES: Final = (100_000, 1_000_000, 7_000_000)
-QUICK_SIZES: Final = (20_000, 100_000)
 SEASONS: Final = 50
 TEAMS: Final = 30  # of one simulated league; more games are more leagues at once
 DAYS: Final = 154  # of a season, with eight games each: 1,232
 NAIVE_SAMPLE: Final = 100
-QUICK_NAIVE_SAMPLE: Final = 20
 REPEATS: Final = 3
 
 
 def main() -> None:
     """Print both tables; `--child N` is how a size is measured in its own process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small sizes, few naive games")
     parser.add_argument("--child", type=int, metavar="N", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child is not None:
         print(json.dumps(measure(arguments.child)))
         return
-    against_naive(QUICK_NAIVE_SAMPLE if arguments.quick else NAIVE_SAMPLE)
-    growth(QUICK_SIZES if arguments.quick else SIZES)
+    against_naive(NAIVE_SAMPLE)
+    growth(SIZES)
 
 
 def against_naive(sample: int) -> None:
     """Games a second of both on the same games, after asserting that they agree on the sample."""
-    games, source = league()
+    games = games_of()
     seconds, features = best_time(games)
     states = replay(games)  # one replay for all games, and not counted: the reference is naive about form only
     frame = naive_frame(games, states)
@@ -68,18 +62,10 @@ def against_naive(sample: int) -> None:
         expected = np.array([game[name] for game in naive], dtype=np.float64)
         np.testing.assert_allclose(features[name].to_numpy()[rows], expected, atol=2e-5, rtol=1e-5, err_msg=name)
     rate = len(games) / seconds
-    print(f"{len(games):,} {source} games, {len(FEATURES) + 1} features")
+    print(f"{len(games):,} real games, {len(FEATURES) + 1} features")
     print(f"  pipeline   {rate:12,.0f} games/s   ({seconds:.2f} s, best of {REPEATS})")
     print(f"  naive      {naive_rate:12,.1f} games/s   (a sample of {sample} games; the results agree)")
     print(f"  ratio      {rate / naive_rate:12,.0f}\n")
-
-
-def league() -> tuple[pd.DataFrame, str]:
-    """The real games, or simulated ones, and which."""
-    if not REAL_GAMES.is_dir():
-        return simulated_games(60_000), "simulated"
-    loaded = load_games(REAL_GAMES, as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, min_rows=1_000)
-    return loaded.games, "real"
 
 
 def best_time(games: pd.DataFrame) -> tuple[float, pd.DataFrame]:

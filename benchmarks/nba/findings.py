@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks.real_data import GAMES, ROOT, require
 from pipeline.backtest.faults import KINDS, parse_injection
 from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.policies import REFERENCE, STATE_OF_MODEL, Policy, default_policy, read_policies
@@ -29,8 +29,6 @@ from pipeline.backtest.run import BacktestResult, BacktestSettings, run_backtest
 from pipeline.contract.workload import load_spec
 from pipeline.evaluation.metrics import Difference
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-REAL_GAMES: Final = ROOT.parent / "shared" / "data" / "games"
 FINDINGS: Final = ROOT / "docs" / "findings.md"
 SPAN: Final = (date(2004, 10, 15), date(2023, 6, 30))
 FIRST_SEASON: Final = 2000  # five seasons to learn from before the first run
@@ -83,14 +81,11 @@ CONTRASTS: Final = (
 )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run, write the page; exit code 2 where the real games are missing."""
+def main() -> None:
+    """Run, write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--store", type=Path, default=ROOT / ".retrain" / "backtest")
-    arguments = parser.parse_args(argv)
-    if not REAL_GAMES.exists():
-        print("real games not found at ../shared/data", file=sys.stderr)
-        return 2
+    arguments = parser.parse_args()
     cache = FitCache(arguments.store)
     whole = run_backtest(settings(SPAN, read_policies(load_spec("nba"))), cache)
     print("every season is done", file=sys.stderr)
@@ -98,13 +93,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     hurt = {kind: run_backtest(settings(FAULT_SPAN, WATCHED, f"{kind}@{FAULT_DAYS}"), cache) for kind in KINDS}
     FINDINGS.write_text(page(whole, sound, hurt), encoding="utf-8")
     print(f"wrote {FINDINGS.relative_to(ROOT)}", file=sys.stderr)
-    return 0
 
 
 def settings(span: tuple[date, date], policies: tuple[Policy, ...], *injections: str) -> BacktestSettings:
     """A backtest of the real games."""
     chosen = tuple(parse_injection(text) for text in injections)
-    return BacktestSettings(REAL_GAMES, *span, policies, {"FirstSeason": FIRST_SEASON}, chosen)
+    return BacktestSettings(require(GAMES), *span, policies, {"FirstSeason": FIRST_SEASON}, chosen)
 
 
 def number_of(done: BacktestResult, policy: Policy) -> int:
@@ -313,4 +307,4 @@ def days_faulty(done: BacktestResult, policy: Policy) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

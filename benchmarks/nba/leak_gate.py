@@ -10,7 +10,6 @@ python -m benchmarks.nba.leak_gate
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from collections.abc import Callable
@@ -23,6 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.nba import canaries
+from benchmarks.real_data import AS_OF, FIRST_SEASON, GAMES, games_of
 from pipeline.contract import names as c
 from pipeline.contract.parameters import parameters_of
 from pipeline.contract.workload import load_spec
@@ -32,14 +32,10 @@ from pipeline.training.walk_forward import walk_forward
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.baseline import forecast as reference_forecast
 from pipeline.workloads.nba.features import build_features
-from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.sample import write as write_sample
 from pipeline.workloads.nba.tables import feature_table, result_table
 
-REAL_GAMES: Final = Path(__file__).resolve().parents[3] / "shared" / "data" / "games"
-REAL_AS_OF: Final = date(2023, 7, 1)  # after the last real game
 SAMPLE_AS_OF: Final = date.fromisoformat(c.SAMPLE_AS_OF)
-FIRST_SEASON: Final = 2004
 WINDOW: Final = 1_312
 LIMIT: Final = float(parameters_of(load_spec("nba")).defaults["MaxSkill"])
 LEAKS: Final = {"honest": build_features, **{leak.__name__.replace("_", " "): leak for leak in canaries.ALL}}
@@ -49,11 +45,10 @@ FeatureCode = Callable[[pd.DataFrame], pd.DataFrame]
 
 def main() -> int:
     """Print a line a kind of games and features; exit code 1 where a window lies on the wrong side of the limit."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         leagues = {"simulated": (write_sample(Path(folder) / "games", SAMPLE_AS_OF), SAMPLE_AS_OF)}
-        if REAL_GAMES.is_dir():
-            leagues["real"] = (REAL_GAMES, REAL_AS_OF)
+        if GAMES.is_dir():
+            leagues["real"] = (GAMES, AS_OF)
         else:
             print("real games not found at ../shared/data: simulated ones only", file=sys.stderr)
         loaded = {kind: played_games(*where) for kind, where in leagues.items()}
@@ -66,7 +61,7 @@ def main() -> int:
 
 def played_games(folder: Path, as_of: date) -> pd.DataFrame:
     """Validated games that have a score."""
-    games = load_games(folder, as_of=as_of, today=as_of, max_bad_row_share=0.01, min_rows=1_000).games
+    games = games_of(folder, as_of)
     return games[games[n.HOME_POINTS].notna()].reset_index(drop=True)
 
 

@@ -13,16 +13,15 @@ python -m benchmarks.nba.model_quality
 
 from __future__ import annotations
 
-import argparse
 import sys
 from datetime import date
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmarks.real_data import FIRST_SEASON, REAL_DATA, games_of
 from pipeline.contract import names as c
 from pipeline.evaluation import metrics
 from pipeline.training.model import Hyperparameters
@@ -30,12 +29,8 @@ from pipeline.training.walk_forward import walk_forward
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.baseline import forecast as reference_forecast
 from pipeline.workloads.nba.features import build_features
-from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.tables import feature_table, result_table
 
-REAL_DATA: Final = Path(__file__).resolve().parents[3] / "shared" / "data"
-AS_OF: Final = date(2023, 7, 1)  # after the last real game
-FIRST_SEASON: Final = 2004
 FIRST_COMPARED: Final = 2016  # 538's forecasts start there
 CONFIRMED: Final = (2019, 2023)
 BASELINE: Final = "p_elo_logistic"
@@ -55,11 +50,7 @@ NICKNAMES: Final = {
 
 def main() -> int:
     """Print the tables; exit code 1 where the model does not beat Elo-logistic as promised."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter).parse_args()
-    if not REAL_DATA.exists():
-        print("real games not found at ../shared/data", file=sys.stderr)
-        return 2
-    games = load_games(REAL_DATA / "games", as_of=AS_OF, today=AS_OF, max_bad_row_share=0.01, min_rows=1_000).games
+    games = games_of()
     record = season_records(games)
     print_seasons(record)
     print_538(record, games)

@@ -25,13 +25,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from benchmarks.real_data import EVENTS, require
 from benchmarks.timed_process import TimedRun, growth, timed
 from pipeline.contract.code_version import definition_file
 from pipeline.cost.prices import load_prices
 from pipeline.cost.run_cost import PipelineJob, job_cost
 from pipeline.workloads.nba import columns as n
 
-REAL_EVENTS: Final = Path(__file__).resolve().parents[3] / "shared" / "data" / "play_by_play_2023"
 SIZES: Final = (1, 10)
 FULL_SIZES: Final = (*SIZES, 100)
 STEP: Final = ("-m", "pipeline.workloads.nba.play_by_play.aggregate", "--input", "{input}", "--output", "{output}")
@@ -86,11 +86,8 @@ ENGINES: Final = (
 )
 
 
-def main(full: bool) -> int:
+def main(full: bool) -> None:
     """Print the table as it stands in docs/scaling.md, then the ratios."""
-    if not REAL_EVENTS.is_dir():
-        print("real play-by-play not found at ../shared/data", file=sys.stderr)
-        return 2
     found: dict[tuple[str, int], TimedRun] = {}
     print("| times | rows | engine | seconds | CPU seconds | rows/s | peak MB |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
@@ -108,13 +105,12 @@ def main(full: bool) -> int:
     print()
     for line in (*ratios(found), *repeated, *growth(found, "a row"), "", *costs(found)):
         print(line)
-    return 0
 
 
 def write_seasons(folder: Path, times: int) -> int:
     """Write seasons, the first one as it is, until there are `times`; returns the number of rows in all of them."""
     folder.mkdir(exist_ok=True)
-    files = sorted(REAL_EVENTS.glob("*.parquet"))
+    files = sorted(require(EVENTS).glob("*.parquet"))
     there = len(list(folder.iterdir())) // len(files)
     for season in range(there, times):
         for path in files:
