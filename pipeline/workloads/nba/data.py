@@ -7,13 +7,15 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.contract import names as c
+from pipeline.contract.names import TARGET
 from pipeline.contract.spec import Spec
 from pipeline.ingest.validated import LoadRequest, ValidatedRows
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.game_data.games import load_games
-from pipeline.workloads.nba.play_by_play.prepare_events import join_events
-from pipeline.workloads.nba.tables import result_table
+from pipeline.workloads.nba.play_by_play.event_features import join_events as join_inputs
+from pipeline.workloads.nba.tables import result_table as results
+
+__all__ = ["join_inputs", "load", "results", "summary"]
 
 
 def load(spec: Spec, request: LoadRequest) -> ValidatedRows:
@@ -28,21 +30,11 @@ def load(spec: Spec, request: LoadRequest) -> ValidatedRows:
     )
 
 
-def results(rows: pd.DataFrame) -> pa.Table:
-    """Who beat whom when."""
-    return result_table(rows)
-
-
 def summary(rows: pd.DataFrame, labelled: pa.Table) -> dict[str, Any]:
     """The seasons that are modelled; simulated games carry the codes of no team."""
-    seasons = labelled.select([n.SEASON, c.TARGET]).to_pandas().groupby(n.SEASON)[c.TARGET]
+    seasons = labelled.select([n.SEASON, TARGET]).to_pandas().groupby(n.SEASON)[TARGET]
     lines = [[str(season), len(won), f"{won.mean():.1%}"] for season, won in seasons]
     return {
         "simulated": bool(rows[n.HOME_TEAM].str.startswith("SIM").any()),
         "tables": [{"title": "Seasons", "columns": ["season", "games", "home wins"], "rows": lines}],
     }
-
-
-def join_inputs(rows: pd.DataFrame) -> list[str]:
-    """Notes on the play-by-play that the run before aggregated, whose features are written beside the others."""
-    return join_events(rows)

@@ -24,7 +24,8 @@ LAST_SEASON: Final = 2200
 SIMULATED: Final = "simulated"  # league of the teams that the sample invents
 
 _COLUMNS: Final = ("code", "franchise", "league", "first_season", "last_season", "name", "also")
-_CODE: Final = re.compile(r"[A-Z0-9]{2,8}")
+_CODE: Final = ("[A-Z0-9]{2,8}", "is not 2 to 8 capital letters and digits")
+_CELLS: Final = (("code", *_CODE), ("franchise", *_CODE), ("league", ".+", "is empty"), ("name", ".+", "is empty"))
 _SEASON: Final = re.compile(r"([0-9]{4})[-/]([0-9]{2}|[0-9]{4})")
 _NO_LETTERS: Final = re.compile(r"[\W_]+")
 _LONGEST_NAME: Final = 200  # characters that are looked at
@@ -107,21 +108,15 @@ def _span(row: list[str], line: int) -> CodeSpan:
             f"{FRANCHISES_PATH}, line {line}: has {len(row)} fields, where the header has {len(_COLUMNS)}; correct it"
         )
     text = dict(zip(_COLUMNS, (cell.strip() for cell in row), strict=True))
-    for column in ("code", "franchise"):
-        if not _CODE.fullmatch(text[column]):
-            raise _mistake(line, column, text, "is not 2 to 8 capital letters and digits")
-    for column in ("league", "name"):
-        if not text[column]:
-            raise _mistake(line, column, text, "is empty")
-    first, last = _season(text, "first_season", line), _season(text | _open_end(text), "last_season", line)
+    for column, allowed, rule in _CELLS:
+        if not re.fullmatch(allowed, text[column]):
+            raise _mistake(line, column, text, rule)
+    text["last_season"] = text["last_season"] or str(LAST_SEASON)
+    first, last = (_season(text, column, line) for column in ("first_season", "last_season"))
     if last < first:
         raise _mistake(line, "last_season", text, f"is before the first season, {first}")
     also = tuple(name.strip() for name in text["also"].split(";") if name.strip())
     return CodeSpan(text["code"], text["franchise"], text["league"], first, last, text["name"], also, line)
-
-
-def _open_end(text: Mapping[str, str]) -> dict[str, str]:
-    return {} if text["last_season"] else {"last_season": str(LAST_SEASON)}
 
 
 def _season(text: Mapping[str, str], column: str, line: int) -> int:

@@ -49,8 +49,6 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
 def main(argv: Sequence[str]) -> None:
     """Check the files, let the engine aggregate, refuse bad data, write."""
     arguments = parse_arguments(argv)
-    if "://" in arguments.input:  # a cluster reads it: there is no folder here to look into
-        arguments.engine = SPARK
     limits = {"": arguments.max_bad_row_share, "OfFile": arguments.max_bad_row_share_of_file}
     for name, share in limits.items():
         if not 0 <= share <= 1:
@@ -82,22 +80,16 @@ def _folder(output: str) -> Path:
 
 def open_engine(arguments: argparse.Namespace) -> AbstractContextManager[Engine]:
     """The engine that the arguments ask for, with `raw_events` defined; to be closed. Raises StepError."""
-    if "://" in arguments.input:
-        return _open_spark(arguments.input, arguments.master)
     folder = Path(arguments.input) if arguments.input else processing_input(nba.EVENTS_CHANNEL)
-    if arguments.engine == SPARK:
-        return _open_spark(folder, arguments.master)
-    from pipeline.workloads.nba.play_by_play.aggregate_duckdb import open_duckdb  # noqa: PLC0415 (a cluster has no DuckDB)
+    if arguments.engine == DUCKDB:
+        from pipeline.workloads.nba.play_by_play.aggregate_duckdb import open_duckdb  # noqa: PLC0415 (a cluster has no DuckDB)
 
-    return open_duckdb(folder, memory_limit=arguments.memory_limit)
-
-
-def _open_spark(where: Path | str, master: str) -> AbstractContextManager[Engine]:
+        return open_duckdb(folder, memory_limit=arguments.memory_limit)
     try:
         from pipeline.workloads.nba.play_by_play.aggregate_spark import open_spark  # noqa: PLC0415 (only where it is wanted and installed)
     except ImportError as error:
         raise StepError(f"{error}: install pyspark (make .venv/.all does), or use --engine duckdb") from error
-    return open_spark(where, master=master)
+    return open_spark(folder, master=arguments.master)
 
 
 def define_queries(engine: Engine) -> None:

@@ -13,10 +13,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote
 
 from py4j.protocol import Py4JJavaError, Py4JNetworkError
-from pyspark.errors import AnalysisException, PySparkException, PySparkRuntimeError
+from pyspark.errors import PySparkException, PySparkRuntimeError
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 
@@ -64,12 +63,11 @@ LARGER_INSTANCES: Final = (
 
 
 @contextmanager
-def open_spark(where: Path | str, *, master: str = "") -> Iterator[Spark]:
+def open_spark(folder: Path, *, master: str = "") -> Iterator[Spark]:
     """The engine with `raw_events` defined; the session, and with it Java's process, is stopped afterwards.
 
-    `where`: the folder of the event files, which every instance of the cluster has under the same path, or the URI of
-    one that the cluster can read. `master` empty: that of spark-submit. Raises StepError for what Spark cannot read,
-    where it does not start, and where it dies.
+    `folder`: that of the event files, which every instance of the cluster has under the same path. `master` empty: that
+    of spark-submit. Raises StepError for what Spark cannot read, where it does not start, and where it dies.
     """
     builder = SparkSession.builder.appName("aggregate").config("spark.sql.session.timeZone", "UTC")
     builder = builder.config("spark.hadoop.parquet.page.verify-checksum.enabled", "true")
@@ -83,7 +81,7 @@ def open_spark(where: Path | str, *, master: str = "") -> Iterator[Spark]:
         ) from error
     session.sparkContext.setLogLevel("OFF")
     try:
-        with on_session(session, where) as engine:
+        with on_session(session, folder) as engine:
             yield engine
     finally:
         with suppress(Exception):  # one that has died cannot be stopped, and has been reported
@@ -91,11 +89,11 @@ def open_spark(where: Path | str, *, master: str = "") -> Iterator[Spark]:
 
 
 @contextmanager
-def on_session(session: SparkSession, where: Path | str) -> Iterator[Spark]:
+def on_session(session: SparkSession, folder: Path) -> Iterator[Spark]:
     """The same on a session that goes on."""
     engine = Spark(session)
     try:
-        engine.read(where)
+        engine.read(folder)
         yield engine
         sys.stderr.write(f"Spark's tasks by host: {_tasks_by_host(session)}\n")
     except (PySparkException, Py4JJavaError) as error:
@@ -152,14 +150,11 @@ class Spark:
         for row in self._session.sql(sql).coalesce(1).toLocalIterator():
             yield tuple(row)
 
-    def read(self, where: Path | str) -> None:
-        """Define `raw_events` over the files of a folder or a URI. Raises StepError."""
-        if isinstance(where, str):
-            frames = self._read_uri(where)
-        else:
-            self.files = event_files.find(where, self._parquet_columns)
-            layouts = self.files.by_layout().items()
-            frames = [self._read([*map(_address, paths)], kind, *more[1:]) for (kind, *more), paths in layouts]
+    def read(self, folder: Path) -> None:
+        """Define `raw_events` over the files of a folder. Raises StepError."""
+        self.files = event_files.find(folder, self._parquet_columns)
+        layouts = self.files.by_layout().items()
+        frames = [self._read([*map(_address, paths)], kind, more[1:]) for (kind, *more), paths in layouts]
         functools.reduce(DataFrame.unionByName, frames).createOrReplaceTempView("raw_events")
 
     def _parquet_columns(self, paths: Sequence[Path]) -> dict[Path, list[event_files.ParquetColumn]]:
@@ -182,45 +177,16 @@ class Spark:
         finally:
             reader.close()
 
-    def _read_uri(self, uri: str) -> list[DataFrame]:
-        frames = []
-        for kind, pattern in ((event_files.PARQUET, "*.parquet"), (event_files.CSV, "*.csv*")):
-            try:
-                frames.append(self._read([uri], kind, pathGlobFilter=pattern, recursiveFileLookup="true"))
-            except AnalysisException:  # "unable to infer schema": there is no such file
-                continue
-        if not frames:
-            raise StepError(f"{uri} holds no *.csv, *.csv.gz or *.parquet file; put the event files there")
-        self.files = event_files.EventFiles(tuple(self._files_of(uri, frames)))
-        return frames
-
-    def _files_of(self, uri: str, frames: Sequence[DataFrame]) -> Iterator[event_files.EventFile]:
-        text = self._session.read.options(pathGlobFilter="*.csv*", recursiveFileLookup="true").text(uri)
-        n_blank = f.sum((f.length("value") == 0).cast("int"))
-        lines = {row[0]: row[1:] for row in text.groupBy(_file()).agg(f.count("*"), n_blank).collect()}
-        for address in [unquote(address) for frame in frames for address in frame.inputFiles()]:
-            name, path = address.removeprefix(f"{uri.rstrip('/')}/"), Path(address.removeprefix("file://"))
-            n_lines, blank = lines.get(address, (None, None))
-            layout = (event_files.CSV, str(blank)) if n_lines else (event_files.PARQUET,)
-            yield event_files.EventFile(name, path, layout, n_lines)
-
-    def _read(self, paths: Sequence[str], kind: str, *header: str, **options: str) -> DataFrame:
-        """EVENT_COLUMNS as text, and the file of each row. `header`: that of all CSV files, if it is known."""
-        reader = self._session.read.options(**options)
+    def _read(self, paths: Sequence[str], kind: str, header: Sequence[str]) -> DataFrame:
+        """EVENT_COLUMNS as text, and the file of each row. `header`: that of all CSV files."""
         if kind == event_files.PARQUET:
-            frame = reader.parquet(*paths)
+            frame = self._session.read.parquet(*paths)
         else:
             # As RFC 4180 and DuckDB have it: a quotation mark within a field is doubled, a line break may stand in one.
             strict = {"mode": "FAILFAST", "unescapedQuoteHandling": "RAISE_ERROR"}
-            reader = reader.options(header="true", escape='"', multiLine="true", **strict)
-            # A header of another order must not be read as if it were the first file's, as Spark would by itself.
+            reader = self._session.read.options(header="true", escape='"', multiLine="true", **strict)
             types = ", ".join(f"{name} STRING" for name in event_files.text_columns(header))
-            reader = reader.schema(types) if header else reader.option("enforceSchema", "false")
-            frame = reader.csv(list(paths))
-        missing = [column for column in nba.EVENT_COLUMNS if column not in frame.columns]
-        if missing:
-            found = ", ".join(frame.columns)
-            raise StepError(f'the event files: column "{missing[0]}" is missing; found: {found}; add it')
+            frame = reader.schema(types).csv(list(paths))
         columns = [f.col(column).cast("string").alias(column) for column in nba.EVENT_COLUMNS]
         return frame.select(*columns, _file())
 

@@ -1,19 +1,28 @@
 """Features of a game from the play-by-play of earlier days: how well each team has used its possessions this season.
 
-They are not features of the model: on the one season there is they do not help it (docs/scaling.md). Made of
-team_games.csv (see aggregate.py). As in features.py every sum is one of whole numbers over games of earlier days, so
-nothing of a game's own day or later can be seen, and whatever is added later leaves earlier features as they were.
+They are not features of the model: on the one season there is they do not help it (docs/scaling.md). Prepare makes them
+of what Aggregate left, and compares the final scores.
+
+in   processing/input/team_games/team_games.csv      one row a team and game; missing where events are not used
+out  processing/output/features/event_features.parquet   EVENT_FEATURES of the seasons with play-by-play, and of games
+                                                         to come
+
+As in features.py every sum is one of whole numbers over games of earlier days, so nothing of a game's own day or later
+can be seen, and whatever is added later leaves earlier features as they were.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.contract import names as c
+from pipeline.contract.container import StepError, processing_input, processing_output
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.game_data.franchises import franchise_of
 from pipeline.workloads.nba.team_state.history import History, IntArray
@@ -42,10 +51,53 @@ COUNTED: Final = (
     "defensive_rebounds",
     "turnovers",
 )
+_COLUMNS: Final = (nba.DATE, "team", "opponent", "opponent_points", *COUNTED)
+_NAMED: Final = 5  # games that a note names
 # Imagined games of an average team that steady the first weeks, as in features.py. Not tuned: there is one season.
 _PRIOR_GAMES: Final = 10
 
 
+# --- Prepare's part ---------------------------------------------------------------------------------------------------
+def join_events(games: pd.DataFrame) -> list[str]:
+    """Write the features of `games` (as `load_games` returns them), and return notes for the data report.
+
+    Without play-by-play nothing is written and nothing said. Raises StepError for a file that Aggregate did not write.
+    """
+    path = processing_input(nba.TEAM_GAMES_CHANNEL) / nba.TEAM_GAMES_FILE
+    if not path.exists():
+        return []
+    team_games = read_team_games(path)
+    events = match_events(games, team_games)
+    features = event_features(games, events)
+    with_events = set(games.loc[events.known[0::2], nba.SEASON])
+    rows = games[nba.SEASON].isin(with_events).to_numpy()
+    table = pd.concat([games[[nba.GAME_ID, nba.DATE, *nba.TEAMS]], features], axis=1)[rows]
+    table.to_parquet(processing_output(c.FEATURES_CHANNEL) / nba.EVENT_FEATURES_FILE, index=False)
+    return _notes(len(team_games) // 2, int(events.known.sum()) // 2, events.contradicting)
+
+
+def read_team_games(path: Path) -> pd.DataFrame:
+    """The rows of team_games.csv; raises StepError that says how to make it again."""
+    remedy = f"run Aggregate again, or remove {nba.TEAM_GAMES_CHANNEL}/{path.name}"
+    try:
+        found = pd.read_csv(path, dtype={nba.DATE: "str", "team": "str", "opponent": "str"})
+    except (ValueError, OSError) as error:
+        raise StepError(f"{path.name} cannot be read ({error}): {remedy}") from error
+    missing = [name for name in _COLUMNS if name not in found.columns]
+    if missing:
+        raise StepError(f'{path.name}: column "{missing[0]}" is missing: {remedy}')
+    return found
+
+
+def _notes(n_given: int, n_known: int, contradicting: tuple[str, ...]) -> list[str]:
+    notes = [f"play-by-play of {n_given:,} games, of which {n_known:,} fit a game played before the as-of date"]
+    if contradicting:
+        named = ", ".join(contradicting[:_NAMED]) + (", ..." if len(contradicting) > _NAMED else "")
+        notes.append(f"in {len(contradicting):,} game(s) the play-by-play's points are not the final score: {named}")
+    return notes
+
+
+# --- the features -----------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class MatchedEvents:
     """What both teams of each game did, by the play-by-play; arrays of the shape (2 * games,): home, away, home, ...

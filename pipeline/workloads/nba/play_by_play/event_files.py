@@ -80,11 +80,6 @@ class EventFile:
         n_blank = int(self.layout[1])
         if self.n_lines == n_blank + 1 + n_rows:
             return Lines(self.n_lines, n_rows, n_blank)
-        if not self.path.exists():  # that of a URI, which a cluster alone can read
-            raise StepError(
-                f"{self.name}: of {self.n_lines or 0:,} lines {n_rows:,} rows were read: there are quotation marks too "
-                "many, or rows over several lines; give a folder in place of the URI, and the lines are named"
-            )
         lines = self.read_lines()
         if lines.rows != n_rows:
             raise StepError(f"{self.name} has {lines.rows:,} rows, of which {n_rows:,} were read; export it again")
@@ -122,7 +117,7 @@ class EventFiles:
     def refuse_bad_lines(self, complaint: str) -> None:
         """Raise StepError for a line that is no row, if there is one: an engine's complaint may name its file."""
         for file in sorted(self.files, key=lambda file: file.path.name not in complaint):
-            if file.is_csv and file.path.exists():
+            if file.is_csv:
                 file.read_lines()
 
 

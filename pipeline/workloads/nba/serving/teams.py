@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from pipeline.workloads.nba.game_data.franchise_spans import CodeSpan, read_spans
+from pipeline.workloads.nba.game_data.franchise_spans import CodeSpan, known_spans
 
 
 class Teams:
@@ -15,21 +15,21 @@ class Teams:
         """`franchises` by number."""
         self._numbers = {franchise: number for number, franchise in enumerate(franchises)}
         self._by_code: dict[str, list[CodeSpan]] = {}
-        for span in sorted(spans or read_spans(), key=lambda span: span.code):
+        for span in sorted(spans or known_spans(), key=lambda span: span.code):
             if span.franchise in self._numbers:
                 self._by_code.setdefault(span.code, []).append(span)
 
     def number(self, code: str, season: int) -> int | None:
         """The team's number; None for a code that means no team in that season."""
         for span in self._by_code.get(code, ()):
-            if span.first_season <= season <= span.last_season:
+            if span.covers(season):
                 return self._numbers[span.franchise]
         return None
 
     def codes(self, season: int) -> dict[str, str]:
         """Code and name of each team of a season."""
         spans = (span for spans in self._by_code.values() for span in spans)
-        return {span.code: span.name for span in spans if span.first_season <= season <= span.last_season}
+        return {span.code: span.name for span in spans if span.covers(season)}
 
     def hint(self, code: str, season: int) -> str:
         """The codes that may have been meant, or all."""

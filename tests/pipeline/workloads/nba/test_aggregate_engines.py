@@ -88,15 +88,6 @@ def test_the_real_season(real_events: Path, tmp_path: Path) -> None:
     assert len(found["duckdb"][0].splitlines()) == 1 + 2 * 1_230
 
 
-def test_a_folder_that_only_the_cluster_can_look_into(tmp_path: Path) -> None:
-    folder = write_events(tmp_path / "in", {"a.parquet": a_game()})
-    write_events(folder / "more", {"b.csv": [*a_game(), *a_game(game_id="22200002")]})
-    main(["--input", folder.as_uri(), "--output", str(tmp_path / "out"), "--master", "local[2]"])
-    account = json.loads((tmp_path / "out" / nba.AGGREGATED_FILE).read_text(encoding="utf-8"))
-    assert (account["n_games"], account["n_duplicates_collapsed"]) == (2, 22)
-    assert account["engine"] == "spark"
-
-
 def test_both_see_the_same_columns_in_a_parquet_file(tmp_path: Path) -> None:
     """Each kind that a column can have: what one lets through, the other does too."""
     types = {
@@ -143,12 +134,6 @@ def test_both_refuse_a_column_that_is_missing_or_of_a_wrong_type(tmp_path: Path,
     frame.assign(clock=True).to_parquet(tmp_path / "a.parquet")
     with pytest.raises(StepError, match=r"^a\.parquet: clock is of type (boolean|BOOLEAN); write it as text$"):
         main(arguments)
-
-
-def test_a_cluster_refuses_files_whose_columns_stand_in_another_order(tmp_path: Path) -> None:
-    folder = write_events(tmp_path / "in", {"a.csv": a_game(), "b.csv": a_game()})
-    with pytest.raises(StepError, match="Spark cannot read the event files"):
-        main(["--input", folder.as_uri(), "--output", str(tmp_path / "out"), "--master", "local[2]"])
 
 
 def test_a_cluster_of_two_worker_processes(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from pipeline.contract.container import StepError
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.play_by_play import event_lines
 from pipeline.workloads.nba.play_by_play.aggregate import main
-from pipeline.workloads.nba.play_by_play.event_files import CSV, EventFile, EventFiles
+from pipeline.workloads.nba.play_by_play.event_files import CSV, EventFile
 from pipeline.workloads.nba.play_by_play.event_lines import LinesError, count_lines, read_header, read_lines
 
 
@@ -160,11 +160,3 @@ def test_an_engine_that_reads_other_rows_than_there_are_is_not_believed(tmp_path
     assert file.lines_of(24) == read_lines(io.BytesIO(PLAIN), nba.EVENT_COLUMNS)
     with pytest.raises(StepError, match=r"^a\.csv has 24 rows, of which 23 were read; export it again$"):
         file.lines_of(23)
-
-
-def test_lines_that_only_a_cluster_can_read_are_refused_by_their_number() -> None:
-    file = EventFile("a.csv", Path("s3a://bucket/a.csv"), (CSV, "1"), 9)
-    assert file.lines_of(7).blank == 1
-    with pytest.raises(StepError, match=r"^a\.csv: of 9 lines 6 rows were read: there are quotation marks too many"):
-        file.lines_of(6)
-    EventFiles((file,)).refuse_bad_lines("a complaint")
