@@ -38,27 +38,19 @@ def build(*, base: str | None, tag: str, network: str | None, quiet: bool, spark
     with tempfile.TemporaryDirectory() as context:
         if not spark:
             write_image_context(workload, Path(context))
-        folder = SPARK_FOLDER if spark else Path(context)
-        return build_folder(
-            folder,
-            base=base,
-            tag=tag,
-            content=content,
-            network=network,
-            quiet=quiet,
-            command=SPARK_BUILD if spark else BUILD,
-        )
+        folder, again = (SPARK_FOLDER, SPARK_BUILD) if spark else (Path(context), BUILD)
+        return build_folder(folder, base=base, tag=tag, content=content, network=network, quiet=quiet, command=again)
 
 
 def build_folder(
-    folder: Path, *, base: str | None, tag: str, content: str, network: str | None, quiet: bool, command: str = BUILD
+    folder: Path, *, base: str | None, tag: str, content: str, network: str | None, quiet: bool, command: str
 ) -> str:
     """Build the Dockerfile of a folder and return the image's id; raises ContainerRuntimeError when that fails.
 
     `command`: what the user repeats after a failure.
     """
     done = subprocess.run(
-        [*build_command(str(folder), base=base, tag=tag, content=content, network=network)],
+        build_command(str(folder), base=base, tag=tag, content=content, network=network),
         env={**os.environ, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"},  # SageMaker takes images, not indexes of them
         stdout=subprocess.PIPE if quiet else sys.stderr,
         stderr=subprocess.STDOUT if quiet else sys.stderr,

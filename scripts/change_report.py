@@ -26,11 +26,6 @@ from scripts.output.pull_request import MARK, CommentError, comment
 ROOT: Final = Path(__file__).resolve().parents[1]
 CDK: Final = ROOT / "node_modules" / ".bin" / "cdk"
 _SECTION: Final = 20_000  # characters; GitHub takes 65,536 of a comment
-_ROWS: Final = {
-    "a run without training": ("run_without_training", "dollars"),
-    "a run with training": ("run_with_training", "dollars"),
-    "fixed cost a month": ("fixed_dollars_a_month",),
-}
 
 
 @dataclass(frozen=True)
@@ -70,16 +65,13 @@ def main(env: str, base: str, settings: tuple[str, ...], pull_request: int | Non
 def resources(context: Sequence[str]) -> Section:
     """What changes in the account, by templates alone: a role that may only read is enough."""
     done = _run([str(CDK), "diff", "--method", "template", "--ci", "--no-color", "--no-notices", *context])
-    return Section(
-        "Resources (`cdk diff`)", done.stdout if done.returncode == 0 else _error(done), done.returncode == 0
-    )
+    return _section("Resources (`cdk diff`)", done, 0)
 
 
 def definition(base: str) -> Section:
     """What changes in the definition, in words."""
     done = _run([sys.executable, "-m", "scripts.versions", "diff", base])
-    ran = done.returncode in (0, 1)  # 1: they differ
-    return Section("Definition (`scripts.versions diff`)", done.stdout if ran else _error(done), ran)
+    return _section("Definition (`scripts.versions diff`)", done, 0, 1)  # 1: they differ
 
 
 def cost(base: str, context: Sequence[str]) -> Section:
@@ -91,24 +83,26 @@ def cost(base: str, context: Sequence[str]) -> Section:
     except (OSError, subprocess.CalledProcessError) as error:
         return Section(title, f"could not be made: {base} cannot be read from git: {error}", done=False)
     if wrong := next((done for done in both if done.returncode), None):
-        return Section(title, _error(wrong), done=False)
+        return _section(title, wrong, 0)
     before, after = (json.loads(done.stdout) for done in both)
     return Section(title, cost_table(before, after))
 
 
 def cost_table(before: dict[str, Any], after: dict[str, Any]) -> str:
     """Two estimates, as scripts.estimate_cost --json gives them, side by side."""
+
+    def dollars(estimate: dict[str, Any]) -> dict[str, float]:
+        return {
+            "a run without training": estimate["run_without_training"]["dollars"],
+            "a run with training": estimate["run_with_training"]["dollars"],
+            "fixed cost a month": estimate["fixed_dollars_a_month"],
+        }
+
     lines = [f"{'US dollars':<24}{'before':>10}{'after':>10}{'change':>10}"]
-    for name, path in _ROWS.items():
-        old, new = (_dollars(estimate, path) for estimate in (before, after))
+    for name, old in dollars(before).items():
+        new = dollars(after)[name]
         lines.append(f"{name:<24}{old:>10.4f}{new:>10.4f}{new - old:>+10.4f}")
     return "\n".join(lines)
-
-
-def _dollars(estimate: Any, path: Sequence[str]) -> float:  # noqa: ANN401 - JSON
-    for key in path:
-        estimate = estimate[key]
-    return float(estimate)
 
 
 def _estimate(folder: Path, context: Sequence[str]) -> subprocess.CompletedProcess[str]:
@@ -134,8 +128,10 @@ def _run(command: list[str], folder: Path = ROOT) -> subprocess.CompletedProcess
         return subprocess.CompletedProcess(command, 127, "", f"{error}: make setup")
 
 
-def _error(done: subprocess.CompletedProcess[str]) -> str:
-    return f"could not be made:\n{done.stderr.strip() or done.stdout.strip()}"
+def _section(title: str, done: subprocess.CompletedProcess[str], *expected: int) -> Section:
+    if done.returncode in expected:
+        return Section(title, done.stdout)
+    return Section(title, f"could not be made:\n{done.stderr.strip() or done.stdout.strip()}", done=False)
 
 
 def markdown(env: str, base: str, sections: Sequence[Section]) -> str:

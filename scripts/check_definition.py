@@ -10,7 +10,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import click
 
@@ -18,17 +18,7 @@ from pipeline.contract.rules.workload_rules import WorkloadError
 from pipeline.contract.workload import default_workload, read_definition
 from pipeline.definition.service_rules import RULES, check_definition
 from pipeline.local.plan.parameters import PlanError, bind_parameters, parse_parameters
-
-
-def read(file: IO[str]) -> dict[str, Any]:
-    """A definition; raises click.UsageError where the file holds none."""
-    try:
-        definition = json.load(file)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"{file.name} is not JSON ({error}): give a pipeline definition") from error
-    if not isinstance(definition, dict) or "Steps" not in definition:
-        raise click.UsageError(f"{file.name} is no pipeline definition: it has no Steps")
-    return definition
+from scripts.versions import parse_definition
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -48,35 +38,29 @@ def main(file: IO[str] | None, params: tuple[str, ...], rules: bool, as_json: bo
     """
     if rules:
         rows = [asdict(rule) for rule in RULES.values()]
-        click.echo(
-            json.dumps(rows, indent=2)
-            if as_json
-            else "\n".join(f"{r['name']}: {r['says']}\n    {r['source']}" for r in rows)
-        )
+        text = "\n".join(f"{r['name']}: {r['says']}\n    {r['source']}" for r in rows)
+        click.echo(json.dumps(rows, indent=2) if as_json else text)
         return
     try:
-        definition = read(file) if file else read_definition(default_workload())
-    except WorkloadError as error:
-        raise click.UsageError(str(error)) from error
-    try:
+        definition = parse_definition(file.read(), file.name) if file else read_definition(default_workload())
         chosen = parse_parameters(params)
         bound = bind_parameters(definition, chosen) if chosen else {}
-    except PlanError as error:
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"{file and file.name} is not JSON ({error}): give a pipeline definition") from error
+    except (WorkloadError, PlanError) as error:
         raise click.UsageError(str(error)) from error
     found = check_definition(definition, bound)
     if as_json:
         shown = [{**asdict(item), "rule": item.rule.name, "says": item.rule.says} for item in found]
         click.echo(json.dumps({"findings": shown}, indent=2))
-    else:
-        for item in found:
-            click.echo(str(item))
+    for item in () if as_json else found:
+        click.echo(str(item))
     name = Path(file.name).name if file else f"{default_workload()}/definition.json"
     name = "the definition" if name == "<stdin>" else name
-    many = "findings" if len(found) > 1 else "finding"
-    verdict = (
-        f"{len(found)} {many}: SageMaker would refuse {name}" if found else f"{name}: no finding ({len(RULES)} rules)"
-    )
-    click.echo(verdict, err=True)
+    if found:
+        click.echo(f"{len(found)} finding{'s' * (len(found) > 1)}: SageMaker would refuse {name}", err=True)
+    else:
+        click.echo(f"{name}: no finding ({len(RULES)} rules)", err=True)
     sys.exit(bool(found))
 
 

@@ -25,7 +25,6 @@ from pipeline.cost.prices import PriceError, Prices, load_prices
 from pipeline.cost.run_cost import (
     SLOW_STARTUP_SECONDS,
     STARTUP_SECONDS,
-    JobNeeds,
     jobs,
     measured_needs,
     measured_seconds,
@@ -46,14 +45,6 @@ IMAGE_GIB: Final = 0.3
 EMAILS_A_MONTH: Final = 20
 REQUESTS_A_MONTH: Final = 10_000.0
 METRIC_HOURS: Final = 90.0  # once a day, when a candidate was evaluated, when a version is registered or approved
-
-
-@dataclass(frozen=True)
-class Seconds:
-    """Seconds of each job step on the measuring machine, and their origin."""
-
-    by_step: Mapping[str, float]
-    origin: str
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -123,14 +114,14 @@ def main(
 
     try:
         stack = synthesise(settings)
-        seconds = find_seconds(stack.definition, seconds_from, store)
+        seconds, origin = find_seconds(stack.definition, seconds_from, store)
         prices = load_prices()
         asked = replace(stack.endpoint, kind=endpoint, count=1) if endpoint else stack.endpoint
         served = [endpoint_item(prices, asked, requests)] if asked.kind else []
         found = cost_estimate(stack, seconds, prices, served, startup_seconds=startup_seconds, image_gib=image_gib)
     except (SettingError, PriceError) as error:
         raise click.UsageError(str(error)) from error
-    basis = EstimateBasis(stack.pipeline, stack.enabled, prices, seconds.origin, startup_seconds)
+    basis = EstimateBasis(stack.pipeline, stack.enabled, prices, origin, startup_seconds)
     click.echo(json.dumps(as_object(found, basis), indent=2) if as_json else "\n".join(page(found, basis)))
 
 
@@ -176,25 +167,25 @@ def synthesise(given: Sequence[str]) -> SynthesizedStack:
         )
 
 
-def find_seconds(definition: Mapping[str, Any], wanted: str, store: Path | None) -> Seconds:
-    """Each job's seconds; raises PriceError for a step without any, or without those that are wanted."""
-    committed = measured_seconds()
-    steps = [job.step for job in jobs(definition)]
-    local = {} if wanted == "committed" else last_seconds(store or local_deployment.last_store())
-    missing = [step for step in steps if step not in local]
+def find_seconds(definition: Mapping[str, Any], wanted: str, store: Path | None) -> tuple[dict[str, float], str]:
+    """Each job's seconds on the measuring machine, and their origin.
+
+    Raises PriceError for a step without any, or without those that are wanted.
+    """
+    committed, store = measured_seconds(), store or local_deployment.last_store()
+    local = {} if wanted == "committed" else last_seconds(store)
+    missing = [job.step for job in jobs(definition) if job.step not in local]
     if wanted == "local-run" and missing:
         raise PriceError(
-            f"no local run in {store or local_deployment.last_store()} ran {', '.join(missing)} from beginning to end: "
+            f"no local run in {store} ran {', '.join(missing)} from beginning to end: "
             "make run ARGS='--no-cache --param ForceTraining=yes'"
         )
     if unknown := [step for step in missing if step not in committed]:
         raise PriceError(f"{', '.join(unknown)} was never measured: python -m benchmarks.job_needs --write")
-    measured = "the committed measurement on the reference workload (pipeline/cost/job_needs.json)"
-    if not local:
-        return Seconds(committed, measured)
-    origin = f"the last local runs in {store or local_deployment.last_store()}"
-    origin += f", for {', '.join(missing)} {measured}" if missing else ""
-    return Seconds({**committed, **local}, origin)
+    origin = "the committed measurement on the reference workload (pipeline/cost/job_needs.json)"
+    if local:
+        origin = f"the last local runs in {store}" + (f", for {', '.join(missing)} {origin}" if missing else "")
+    return {**committed, **local}, origin
 
 
 def last_seconds(folder: Path) -> dict[str, float]:
@@ -211,18 +202,20 @@ def last_seconds(folder: Path) -> dict[str, float]:
 
 def cost_estimate(
     stack: SynthesizedStack,
-    seconds: Seconds,
+    seconds: Mapping[str, float],
     prices: Prices,
-    served: Sequence[CostItem] = (),
+    served: Sequence[CostItem],
     *,
     startup_seconds: float,
-    image_gib: float = IMAGE_GIB,
+    image_gib: float,
 ) -> Estimate:
     """The estimate; raises PriceError for an instance type or a resource without a price."""
     from infra.approval.function import monitor_metrics  # noqa: PLC0415 - boto3 is not imported for --help
     from infra.approval.function.metrics import METRICS, ROLES  # noqa: PLC0415
 
-    both = run_costs(stack.definition, seconds.by_step, prices, startup_seconds)
+    needs = measured_needs()
+    # An upper bound: all files of runs that have not expired, if every run trained.
+    kept_mib = sum(needs[job.step].disk_mib for job in jobs(stack.definition)) * stack.runs_a_day
     fixed_costs = [
         *served,
         *resource_items(stack.template, prices),
@@ -230,26 +223,19 @@ def cost_estimate(
             prices,
             custom_metrics=(len(METRICS) + 1) * len(ROLES) + 1 + len(monitor_metrics.ALL),
             metric_hours=METRIC_HOURS,
-            stored_gib=DATA_GIB + kept_gib(stack, measured_needs()),
+            stored_gib=DATA_GIB + kept_mib / 1024 * stack.run_retention_days,
             image_gib=image_gib,
             emails=EMAILS_A_MONTH,
         ),
     ]
     defaults = {parameter["Name"]: parameter["DefaultValue"] for parameter in stack.definition["Parameters"]}
-    wait = float(defaults["MinDaysBetweenTrainings"])
     return estimate(
-        both,
+        run_costs(stack.definition, seconds, prices, startup_seconds),
         [line for line in fixed_costs if line.dollars > 0],
         stack.runs_a_day,
-        wait,
+        float(defaults["MinDaysBetweenTrainings"]),
         spans=load_spec(default_workload()).spans,
     )
-
-
-def kept_gib(stack: SynthesizedStack, needs: Mapping[str, JobNeeds]) -> float:
-    """All files of runs that have not expired, if every run trained (an upper bound)."""
-    of_a_run = sum(needs[job.step].disk_mib for job in jobs(stack.definition)) / 1024
-    return of_a_run * stack.runs_a_day * stack.run_retention_days
 
 
 if __name__ == "__main__":

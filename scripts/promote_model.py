@@ -28,7 +28,6 @@ SESSION: Final = "promote-model"
 
 
 def environment(name: str) -> Mapping[str, Any]:
-    """The settings of an environment in cdk.json."""
     context = json.loads(CONFIGURATION.read_text(encoding="utf-8"))["context"]
     found: Mapping[str, Any] = context.get(ENVIRONMENTS_KEY, {}).get(name, {})
     return found

@@ -66,12 +66,10 @@ class LocalReview:
         self.place = ["--store", str(self.store.root)]
 
     def location(self, uri: str) -> str:
-        """Path of a file of the store."""
         return str(self.store.object_path(uri))
 
     @property
     def champion(self) -> int | None:
-        """The version in use."""
         try:
             version: int | None = read_champion(self.store, ARTIFACT_BUCKET)["version"]
         except StoreError as error:

@@ -66,10 +66,8 @@ class JobRuntime:
 
 def child_processes() -> JobRuntime:
     """The programs of this folder, as children of this process."""
-    launcher = ProcessLauncher(local_deployment.ROOT)
-    return JobRuntime(
-        launcher, local_deployment.NO_IMAGE, local_deployment.step_code(), local_deployment.NO_IMAGE, require_spark_here
-    )
+    launcher, no_image = ProcessLauncher(local_deployment.ROOT), local_deployment.NO_IMAGE
+    return JobRuntime(launcher, no_image, local_deployment.step_code(), no_image, require_spark_here)
 
 
 def containers(image: str, spark_image: str = SPARK_IMAGE) -> JobRuntime:
@@ -93,16 +91,18 @@ def retrain(
 ) -> tuple[RunResult, Store]:
     """Run the pipeline on `data` (a file or folder; None: the store's sample) and return its result and the store.
 
-    `events`: a file or folder of what the workload's extra steps read. With `resume`, the
-    run of that id is resumed; `data` and `events`, if given, replace its data (fixed files). With
-    `docker`, each job is a container of `image`, that of AggregateOnSpark of `spark_image`.
+    `events`: a file or folder of what the workload's extra steps read. With `resume`, the run of that id is resumed;
+    `data` and `events`, if given, replace its data (fixed files). With `docker`, each job is a container of `image`,
+    that of AggregateOnSpark of `spark_image`.
 
     Raises PlanError for an unknown parameter or one of the wrong type, RunError for a run that cannot be resumed,
     FileNotFoundError for missing data, ContainerRuntimeError where containers cannot run, StoreError or OSError where
     the store cannot be used, StoreLostError once the run has started.
     """
     runtime = containers(image, spark_image) if docker else child_processes()
-    folder = store or _default_store(data, resume)
+    if store is None and resume:
+        store = local_deployment.last_store()
+    folder = store or (local_deployment.default_store() if data else local_deployment.sample_store())
     opened = open_store(folder)
     local_deployment.check_apart(opened, data, events)
     local_deployment.seed(opened)
@@ -131,10 +131,8 @@ def retrain(
     local_deployment.remember_store(folder)
     registry = (opened, local_deployment.MODEL_PACKAGE_GROUP, local_deployment.ARTIFACT_BUCKET)
     note_registration(*registry)  # by a run that was killed before it could
-    for fault in (
-        *LocalRegistry(opened).damaged(local_deployment.MODEL_PACKAGE_GROUP).values(),
-        *damaged_records(opened),
-    ):
+    damaged = LocalRegistry(opened).damaged(local_deployment.MODEL_PACKAGE_GROUP)
+    for fault in (*damaged.values(), *damaged_records(opened)):
         click.echo(f"warning: {fault}", err=True)
     result = run(
         plan,
@@ -150,14 +148,12 @@ def retrain(
         for problem in promote(*registry):  # a version may be registered as approved
             click.echo(f"note: {problem}", err=True)
     except (StoreError, OSError) as error:
-        reason = explain(error) if isinstance(error, OSError) else str(error)
-        raise StoreLostError(
-            f"run {result.execution_id} has {result.status}, but the champion was not updated: {reason}"
-        ) from error
+        ended = f"run {result.execution_id} has {result.status}, but the champion was not updated"
+        raise StoreLostError(f"{ended}: {explain(error)}") from error
     try:
         clean(opened)
     except (StoreError, OSError) as error:  # the result of the run is not affected
-        click.echo(f"warning: old runs are kept: {explain(error) if isinstance(error, OSError) else error}", err=True)
+        click.echo(f"warning: old runs are kept: {explain(error)}", err=True)
     return result, opened
 
 
@@ -181,12 +177,6 @@ def _previous(store: Store, resume: str, runtime: JobRuntime) -> RunResult:
         other = "" if image == IMAGE else f" --image {image}"
         raise RunError(f"run {resume} was one in containers: resume it with --docker{other}")
     return previous
-
-
-def _default_store(data: Path | None, resume: str | None) -> Path:
-    if resume:
-        return local_deployment.last_store()
-    return local_deployment.default_store() if data else local_deployment.sample_store()
 
 
 def sample(store: Store, as_of: str) -> Path:
@@ -217,7 +207,6 @@ class JsonCommand(click.Command):
     """With --json, prints errors of the options as JSON too."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Raises click.UsageError."""
         as_json = "--json" in args
         try:
             return super().parse_args(ctx, args)
@@ -308,30 +297,34 @@ def main(
             spark_image=spark_image,
         )
     except StoreLostError as error:
-        refuse(str(error), 1, as_json)
+        refuse(str(error), EXIT_CODES[FAILED], as_json)
     except (PlanError, RunError, StoreError, ContainerRuntimeError, WorkloadError) as error:
         refuse(str(error), 2, as_json)
     except OSError as error:
         refuse(explain(error) if error.errno else str(error), 2, as_json)
-    outcome = run_summary(result, opened)
-    record(uri, ["--store", str(opened.root), "--run", result.execution_id], f"run {result.execution_id}")
+    outcome, ran = run_summary(result, opened), result.execution_id
+    record(uri, ["--store", str(opened.root), "--run", ran], f"run {ran}")
+    other = default_workload() != configured_workload()
     if as_json:
         click.echo(json.dumps(outcome, indent=2))
     else:
         from scripts.output.run_summary import show  # noqa: PLC0415 - rich is needed for people only
 
         on_screen = not quiet and sys.stderr.isatty() and sys.stdout.isatty()
-        other = default_workload() != configured_workload()
         shown_store = store or (opened.root if other else None)
         show(outcome, result, f"{python()} -m scripts.review_model", shown_store, progress_shown=on_screen)
     if result.status != SUCCEEDED:
-        # also where the variable named it, as `make run WORKLOAD=` does: the next shell does not have it
-        other = default_workload() != configured_workload()
-        again = ["--workload", default_workload()] if workload or other else []
-        again += ["--events", str(events)] if events else []
-        again += ["--docker"] * docker + ["--image", image] * (image != IMAGE)
-        again += ["--spark-image", spark_image] * (spark_image != SPARK_IMAGE)
-        print_failure(result, opened, data, store, again, reason=as_json)  # stdout has it for people
+        given = {
+            # also where the variable named it, as `make run WORKLOAD=` does: the next shell does not have it
+            "--workload": default_workload() if workload or other else None,
+            "--events": events,
+            "--image": image if image != IMAGE else None,
+            "--spark-image": spark_image if spark_image != SPARK_IMAGE else None,
+            "--data": data,
+            "--store": store,
+        }
+        again = [part for option, value in given.items() if value for part in (option, str(value))]
+        print_failure(result, opened, ["--docker"] * docker + again, reason=as_json)  # stdout has it for people
     sys.exit(EXIT_CODES[result.status])
 
 
@@ -345,31 +338,26 @@ def refuse(reason: str, code: int, as_json: bool) -> NoReturn:
     raise click.UsageError(reason)
 
 
-def print_failure(
-    result: RunResult, store: Store, data: Path | None, given_store: Path | None, place: Sequence[str], *, reason: bool
-) -> None:
+def print_failure(result: RunResult, store: Store, again: Sequence[str], *, reason: bool) -> None:
     """Print on stderr how to resume a run that did not succeed, and with `reason` why it did not."""
     if result.failure:
+        step = result.step(result.failure.step)
         if reason:
-            click.echo(f"\n{result.failure.step} failed: {result.failure.reason}", err=True)
+            click.echo(f"\n{step.name} failed: {result.failure.reason}", err=True)
         # A step that gives its own reason logs it, too.
         if lines := [line for line in result.failure.log_lines if line.strip() not in result.failure.reason]:
-            click.echo(f"last lines of the log of {result.failure.step}:", err=True)
+            click.echo(f"last lines of the log of {step.name}:", err=True)
             click.echo("".join(f"  {line}\n" for line in lines), nl=False, err=True)
-        log = result.step(result.failure.step).log_path
-        if log:
-            click.echo(f"whole log: {store.root / log}", err=True)
-        if result.step(result.failure.step).type == "Fail":  # resumed, the same gate would fail again
+        if step.log_path:
+            click.echo(f"whole log: {store.root / step.log_path}", err=True)
+        if step.type == "Fail":  # resumed, the same gate would fail again
             click.echo(
                 "see the report; to accept the candidate, run the command again with another value of the named "
                 "parameter: --param NAME=VALUE",
                 err=True,
             )
             return
-    command = [python(), "-m", "scripts.run_local", "--resume", result.execution_id]
-    command += place
-    command += ["--data", str(data)] if data else []
-    command += ["--store", str(given_store)] if given_store else []
+    command = [python(), "-m", "scripts.run_local", "--resume", result.execution_id, *again]
     click.echo(f"to resume: {shlex.join(command)}", err=True)
 
 

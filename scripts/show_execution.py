@@ -10,7 +10,7 @@ import json
 
 import click
 
-from scripts.cloud.connection import AwsError, DeployedPipeline, aws_options, connect, explained
+from scripts.cloud.connection import AwsError, AwsOptions, aws_options, connect, explained
 from scripts.output.execution import lines, newest, read
 
 
@@ -18,7 +18,7 @@ from scripts.output.execution import lines, newest, read
 @click.argument("arn", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the run as one JSON object on stdout.")
 @aws_options
-def main(arn: str | None, as_json: bool, pipeline: str | None, region: str | None, profile: str | None) -> None:
+def main(arn: str | None, as_json: bool, aws: AwsOptions) -> None:
     """Show the run ARN of the deployed pipeline. Default: the one that was started last.
 
     ARN may be the id of a run alone. Exit code 0, also when the run failed; 2 when it could not be read.
@@ -29,15 +29,12 @@ def main(arn: str | None, as_json: bool, pipeline: str | None, region: str | Non
             raise AwsError(
                 f"{arn} is not the ARN of a run: it looks like arn:aws:sagemaker:...:pipeline/NAME/execution/ID"
             )
-        named = parts[5].split("/")[1] if parts and "/" in parts[5] else pipeline
-        deployed = connect(named, region or (parts[3] if parts else None), profile)
-        execution = read(deployed, _full(deployed, arn) if arn else newest(deployed))
+        named = parts[5].split("/")[1] if parts and "/" in parts[5] else aws.pipeline
+        deployed = connect(named, aws.region or (parts[3] if parts else None), aws.profile)
+        if arn and not parts:  # the id of a run alone
+            arn = f"{deployed.arn}/execution/{arn}"
+        execution = read(deployed, arn or newest(deployed))
     click.echo(json.dumps(execution.as_json(), indent=2) if as_json else "\n".join(lines(execution, deployed)))
-
-
-def _full(deployed: DeployedPipeline, arn: str) -> str:
-    """The ARN of a run, also from its id alone."""
-    return arn if arn.startswith("arn:") else f"{deployed.arn}/execution/{arn}"
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import click
 from pipeline.cost.run_limit import LIMIT_TAG, check_run_cost
 from pipeline.definition.service_rules import check_definition
 from pipeline.local.plan.parameters import PlanError, bind_parameters, parse_parameters
-from scripts.cloud.connection import AwsError, DeployedPipeline, aws_options, connect, explained
+from scripts.cloud.connection import AwsError, AwsOptions, DeployedPipeline, aws_options, explained
 from scripts.output.execution import SUCCEEDED, PipelineExecution, lines, read
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def check(definition: Mapping[str, Any], chosen: Mapping[str, str]) -> list[Para
     refused = [str(found) for found in check_definition(definition, bound) if set(found.parameters) & set(chosen)]
     if refused:
         raise click.UsageError("\n".join(["a run with these parameters would fail:", *refused]))
-    return [{"Name": name, "Value": _text(bound[name])} for name in chosen]
+    texts = {name: str(bound[name]).lower() if isinstance(bound[name], bool) else str(bound[name]) for name in chosen}
+    return [{"Name": name, "Value": text} for name, text in texts.items()]
 
 
 def cost_refusal(
@@ -48,10 +49,6 @@ def cost_refusal(
     limit = deployed.tags().get(LIMIT_TAG)
     given = {parameter["Name"]: parameter["Value"] for parameter in parameters}
     return check_run_cost(deployed.client, deployed.name, definition, given, float(limit)) if limit else None
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -64,14 +61,7 @@ def _text(value: object) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
 @aws_options
 def main(
-    params: tuple[str, ...],
-    version: int | None,
-    wait: bool,
-    interval: float,
-    as_json: bool,
-    pipeline: str | None,
-    region: str | None,
-    profile: str | None,
+    params: tuple[str, ...], version: int | None, wait: bool, interval: float, as_json: bool, aws: AwsOptions
 ) -> None:
     """Start the deployed pipeline.
 
@@ -83,7 +73,7 @@ def main(
     except PlanError as error:
         raise click.UsageError(str(error)) from error
     with explained():
-        deployed = connect(pipeline, region, profile)
+        deployed = aws.connect()
         definition = deployed.definition(version)
         parameters = check(definition, chosen)
         if refused := cost_refusal(deployed, definition, parameters):

@@ -21,7 +21,7 @@ import click
 
 from pipeline.contract.workload import default_workload
 from pipeline.definition.diff import DefinitionChange, compare
-from scripts.cloud.connection import DeployedPipeline, aws_options, connect, definition_of, explained
+from scripts.cloud.connection import AwsOptions, DeployedPipeline, aws_options, definition_of, explained
 
 DEFINITION = f"pipeline/workloads/{default_workload()}/definition.json"
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,35 +32,25 @@ changes nothing of it leaves this one. To stay here, revert the change in git, r
 and deploy that."""
 
 
-def load_definition(source: str) -> dict[str, Any]:
-    """A definition from a JSON file, or from the workload's own at a git revision.
-
-    Raises click.UsageError that says what to give instead.
-    """
-    path = Path(source)
-    text = path.read_text(encoding="utf-8") if path.is_file() else _at_revision(source)
+def parse_definition(text: str, name: str) -> dict[str, Any]:
+    """A definition from its JSON; raises click.UsageError where `name` holds none."""
     try:
-        definition: dict[str, Any] = json.loads(text)
+        definition = json.loads(text)
     except ValueError as error:
-        raise click.UsageError(f"{source} is not JSON ({error}): give a pipeline definition") from error
+        raise click.UsageError(f"{name} is not JSON ({error}): give a pipeline definition") from error
     if not isinstance(definition, dict) or "Steps" not in definition:
-        raise click.UsageError(f"{source} has no Steps: give a pipeline definition")
+        raise click.UsageError(f"{name} is no pipeline definition: it has no Steps")
     return definition
 
 
 def _at_revision(revision: str) -> str:
-    """The committed definition at a revision."""
+    """The committed definition at a revision; raises click.UsageError that says what to give instead."""
     if revision.startswith("-"):
         raise click.UsageError(f"{revision} is neither a file nor a git revision")
     spelled = revision if ":" in revision else f"{revision}:{DEFINITION}"
+    command = ["git", "show", spelled]  # fixed program, no shell; a leading dash is refused above
     try:
-        found = subprocess.run(  # fixed program, no shell; a leading dash is refused above
-            ["git", "show", spelled],  # noqa: S607 - git is looked up as the user's shell would
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     except OSError as error:
         raise click.UsageError(f"{revision} is no file, and git could not be started ({error})") from error
     if found.returncode:
@@ -80,36 +70,26 @@ def main() -> None:
 @click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="How many, newest first.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 @aws_options
-def list_versions(limit: int, as_json: bool, pipeline: str | None, region: str | None, profile: str | None) -> None:
+def list_versions(limit: int, as_json: bool, aws: AwsOptions) -> None:
     """List the deployed versions, newest first, with what each changed."""
     with explained():
-        deployed = connect(pipeline, region, profile)
-        rows = _rows(deployed, limit)
+        deployed = aws.connect()
+        versions = deployed.versions()[: limit + 1]  # one more, to compare the last one shown with
+        definitions = [deployed.definition(v["PipelineVersionId"]) for v in versions]
+    changes = [[str(d) for d in compare(older, newer)] for newer, older in pairwise(definitions)]
+    rows = [
+        {"version": v["PipelineVersionId"], "created": v["CreationTime"].isoformat(), "changes": changed}
+        for v, changed in zip(versions[:limit], [*changes, None], strict=False)
+    ]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
     click.echo(f"{'version':>7}  {'deployed':<18}what it changed")
     for row in rows:
-        click.echo(f"{row['version']:>7}  {row['created'][:16].replace('T', ' '):<18}{_first_words(row['changes'])}")
+        first, *more = ["the first one"] if row["changes"] is None else row["changes"] or ["nothing in the definition"]
+        what = f"{first} (and {len(more)} more)" if more else first
+        click.echo(f"{row['version']:>7}  {row['created'][:16].replace('T', ' '):<18}{what}")
     click.echo(f"version {rows[0]['version']} is what runs; diff A B says more")
-
-
-def _rows(deployed: DeployedPipeline, limit: int) -> list[dict[str, Any]]:
-    """Number, time and changes of the newest versions."""
-    versions = deployed.versions()[: limit + 1]  # one more, to compare the last one shown with
-    definitions = [deployed.definition(v["PipelineVersionId"]) for v in versions]
-    changes = [[str(d) for d in compare(older, newer)] for newer, older in pairwise(definitions)]
-    return [
-        {"version": v["PipelineVersionId"], "created": v["CreationTime"].isoformat(), "changes": changed}
-        for v, changed in zip(versions[:limit], [*changes, None], strict=False)
-    ]
-
-
-def _first_words(changes: list[str] | None) -> str:
-    if changes is None:
-        return "the first one"
-    more = f" (and {len(changes) - 1} more)" if len(changes) > 1 else ""
-    return f"{changes[0]}{more}" if changes else "nothing in the definition"
 
 
 @main.command()
@@ -117,7 +97,7 @@ def _first_words(changes: list[str] | None) -> str:
 @click.argument("after", default=str(ROOT / DEFINITION))
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
 @aws_options
-def diff(before: str, after: str, as_json: bool, pipeline: str | None, region: str | None, profile: str | None) -> None:
+def diff(before: str, after: str, as_json: bool, aws: AwsOptions) -> None:
     """Say what differs between the definitions BEFORE and AFTER.
 
     Each is a JSON file, a git revision (the workload's definition.json in it) or a number: that version of the
@@ -125,34 +105,34 @@ def diff(before: str, after: str, as_json: bool, pipeline: str | None, region: s
     same, 1 when they differ.
     """
     with explained() if before.isdigit() or after.isdigit() else nullcontext():
-        deployed = cache(lambda: connect(pipeline, region, profile))
+        deployed = cache(aws.connect)
         differences = compare(_load(before, deployed), _load(after, deployed))
-    _say(differences, as_json=as_json)
+    click.echo(json.dumps([d.as_json() for d in differences], indent=2) if as_json else words(differences))
     raise SystemExit(1 if differences else 0)
 
 
 def _load(source: str, deployed: Callable[[], DeployedPipeline]) -> dict[str, Any]:
-    return deployed().definition(int(source)) if source.isdigit() else load_definition(source)
+    if source.isdigit():
+        return deployed().definition(int(source))
+    path = Path(source)
+    return parse_definition(path.read_text(encoding="utf-8") if path.is_file() else _at_revision(source), source)
 
 
-def _say(differences: tuple[DefinitionChange, ...], *, as_json: bool = False) -> None:
-    if as_json:
-        click.echo(json.dumps([d.as_json() for d in differences], indent=2))
-    else:
-        click.echo("\n".join(str(d) for d in differences) or "no difference")
+def words(differences: tuple[DefinitionChange, ...]) -> str:
+    return "\n".join(str(d) for d in differences) or "no difference"
 
 
 @main.command()
 @click.argument("version", type=click.IntRange(min=1))
 @click.option("--yes", is_flag=True, help="Do it without asking.")
 @aws_options
-def rollback(version: int, yes: bool, pipeline: str | None, region: str | None, profile: str | None) -> None:
+def rollback(version: int, yes: bool, aws: AwsOptions) -> None:
     """Deploy the definition of VERSION again, after showing what that changes.
 
     Runs that have started keep theirs. Exit code 0 when VERSION's definition is deployed, 1 when it was not wanted.
     """
     with explained():
-        deployed = connect(pipeline, region, profile)
+        deployed = aws.connect()
         now = deployed.versions()[0]["PipelineVersionId"]
         text = deployed.definition_text(version)
         differences = compare(deployed.definition(), definition_of(text))
@@ -160,7 +140,7 @@ def rollback(version: int, yes: bool, pipeline: str | None, region: str | None, 
         click.echo(f"version {now}, which is deployed, says the same as version {version}: nothing to do")
         return
     click.echo(f"from version {now} of {deployed.name}, which is deployed, to version {version}:")
-    _say(differences)
+    click.echo(words(differences))
     if not yes and not click.confirm(f"deploy the definition of version {version} again?", err=True):
         click.echo("nothing was changed")
         raise SystemExit(1)

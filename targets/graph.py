@@ -53,7 +53,11 @@ def tasks_of(plan: Plan) -> tuple[Task, ...]:
     """The tasks of a plan, each after those that it needs; the first one decides what depends on parameters alone."""
     steps = [step for step in plan.steps if step.type != "Condition" and step not in foreign_steps(plan)]
     channels = {(channel.step, channel.name): channel for step in steps for channel in _outputs(step)}
-    deciders = {step.name: _decider(plan, step, steps[0]) for step in plan.steps if step.type == "Condition"}
+    deciders = {
+        condition.name: next((step for step in reversed(plan.steps) if step.name in condition.depends_on), steps[0])
+        for condition in plan.steps
+        if condition.type == "Condition"
+    }
     return tuple(
         Task(
             step=step,
@@ -77,10 +81,6 @@ def foreign_steps(plan: Plan) -> tuple[Step, ...]:
     )
 
 
-def _decider(plan: Plan, condition: Step, first: Step) -> Step:
-    return next((step for step in reversed(plan.steps) if step.name in condition.depends_on), first)
-
-
 def _outputs(step: Step) -> tuple[Channel, ...]:
     places = {
         entry["OutputName"]: entry["S3Output"]["S3Uri"]
@@ -94,14 +94,10 @@ def _outputs(step: Step) -> tuple[Channel, ...]:
 def _read(plan: Plan, step: Step) -> list[tuple[str, str]]:
     """The outputs of other steps that a step names, as (step, output)."""
     found = []
-    for name, output, model, file in filter(None, map(_groups, references(step.arguments))):
+    for match in filter(None, map(_REFERENCE.match, references(step.arguments))):
+        name, output, model, file = match.groups()
         found.append((name, output or (_MODEL if model else plan.step(name).property_files[file][0])))
     return found
-
-
-def _groups(reference: str) -> tuple[str, ...] | None:
-    match = _REFERENCE.match(reference)
-    return match.groups() if match else None
 
 
 def _branches(plan: Plan, step: Step) -> tuple[Branch, ...]:

@@ -125,14 +125,9 @@ def run_task(store: Store, plan: Plan, task: Task, run: RunResult) -> RunResult:
         note_registration(store, deployment.MODEL_PACKAGE_GROUP, deployment.ARTIFACT_BUCKET)
         promote(store, deployment.MODEL_PACKAGE_GROUP, deployment.ARTIFACT_BUCKET)  # it may be registered as approved
     for step in foreign_steps(plan):
-        if (
-            step.branch
-            and step.branch.condition in mine
-            and run.step(step.branch.condition).outcome is step.branch.outcome
-        ):
-            reason = (
-                f"{step.name} needs another image and does not run here: {step.branch.condition} must not lead to it"
-            )
+        branch = step.branch
+        if branch and branch.condition in mine and run.step(branch.condition).outcome is branch.outcome:
+            reason = f"{step.name} needs another image and does not run here: {branch.condition} must not lead to it"
             failed = replace(run.step(step.name), status=FAILED, reason=reason)
             run = replace(run.with_step(failed), status=FAILED, failure=RunFailure(step.name, reason))
             save_part(store, run, mine | {step.name})

@@ -33,7 +33,7 @@ def check_run_cost(
     limit: float,
 ) -> str | None:
     """Why a run with these parameters may not start, or None; what the jobs took is read from the latest runs."""
-    asked = _with_parameters(definition, given)
+    asked = with_parameters(definition, given)
     return refusal(asked, limit, last_seconds(client, pipeline, {job.step for job in jobs(asked)}))
 
 
@@ -99,7 +99,7 @@ def _verified(job: PipelineJob, prices: Prices) -> bool:
     return prices.instance(job.instance).price(job.kind).verified
 
 
-def _with_parameters(definition: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
+def with_parameters(definition: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
     """The definition with these values, which are text, as its parameters' defaults."""
     parameters = [
         {**p, "DefaultValue": _OF_TYPE.get(p["Type"], str)(given[p["Name"]])} if p["Name"] in given else p

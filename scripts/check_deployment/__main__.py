@@ -18,7 +18,7 @@ from pipeline.contract.workload import current_workload
 from scripts.check_deployment import deploy, emails, inputs, registry, runs, service_behavior, triggers
 from scripts.check_deployment.check_result import EXIT_CODES, CheckResult, failed, warning, worst
 from scripts.check_deployment.deployed_environment import DeployedEnvironment
-from scripts.cloud.connection import aws_options, connect, explained
+from scripts.cloud.connection import AwsOptions, aws_options, connect, explained
 
 UNEXPECTED: Final = (
     "python -m scripts.show_execution, and the newest version: python -m scripts.review_model list --aws"
@@ -69,27 +69,17 @@ CHECKS: Final[dict[str, Check]] = {
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the lines as one JSON object on stdout.")
 @aws_options
-def main(
-    env: str | None,
-    start: bool,
-    test_email: bool,
-    interval: float,
-    as_json: bool,
-    pipeline: str | None,
-    region: str | None,
-    profile: str | None,
-) -> None:
+def main(env: str | None, start: bool, test_email: bool, interval: float, as_json: bool, aws: AwsOptions) -> None:
     """Check a deployed environment, one line each: ok, warning or failed, the reason, and what fixes it.
 
     Without --run and --test-email nothing is changed: all calls only read. Exit code 0: all is well, 1: something
     failed, 3: there are warnings only, 2: nothing could be checked.
     """
-    if env and pipeline:
+    if env and aws.pipeline:
         raise click.UsageError("--env and --pipeline name the same thing: give one of them")
     with explained():
-        environment = DeployedEnvironment(
-            connect(pipeline or (f"{current_workload().spec.deployment}-{env}" if env else None), region, profile)
-        )
+        named = f"{current_workload().spec.deployment}-{env}" if env else aws.pipeline
+        environment = DeployedEnvironment(connect(named, aws.region, aws.profile))
         _ = environment.stack  # without it there is nothing to check
         lines = [
             *(_named("test email", emails.send(environment)) if test_email else ()),

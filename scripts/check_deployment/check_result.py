@@ -28,7 +28,6 @@ class CheckResult:
 
 
 def ok(reason: str, *, check: str = "") -> CheckResult:
-    """All is well."""
     return CheckResult(check, OK, reason)
 
 

@@ -80,7 +80,6 @@ class DeployedEnvironment:
 
     @cached_property
     def outputs(self) -> dict[str, str]:
-        """The stack's outputs."""
         return {item["OutputKey"]: item["OutputValue"] for item in self.stack.get("Outputs", [])}
 
     @property
@@ -104,7 +103,6 @@ class DeployedEnvironment:
 
     @cached_property
     def defaults(self) -> dict[str, Any]:
-        """The parameters' deployed defaults."""
         return {p["Name"]: p.get("DefaultValue") for p in self.definition.get("Parameters", [])}
 
     def steps(self, *types: str) -> list[dict[str, Any]]:
@@ -120,11 +118,9 @@ class DeployedEnvironment:
 
     @cached_property
     def schedule(self) -> dict[str, Any]:
-        """As EventBridge Scheduler gives it."""
         return dict(self.client("scheduler").get_schedule(Name=self.name, GroupName=self.name))
 
     def function(self, marked: str) -> str | None:
-        """The name of the Lambda function of a construct."""
         return next(iter(self.of_type("AWS::Lambda::Function", marked)), None)
 
     def invoke(self, marked: str) -> str:
@@ -136,7 +132,6 @@ class DeployedEnvironment:
         return self.listed("s3", "list_objects_v2", "Contents", Bucket=bucket or self.artifact_bucket, Prefix=prefix)
 
     def exists(self, key: str, bucket: str = "") -> bool:
-        """Whether an object is there."""
         return any(item["Key"] == key for item in self.objects(key, bucket))
 
     def json_object(self, key: str) -> dict[str, Any] | None:
@@ -163,7 +158,6 @@ class DeployedEnvironment:
 
     @property
     def last_success(self) -> dict[str, Any] | None:
-        """The newest run that succeeded."""
         return next((run for run in self.runs if run["PipelineExecutionStatus"] == SUCCEEDED), None)
 
     @cached_property

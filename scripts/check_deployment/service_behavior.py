@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from scripts.check_deployment.check_result import CheckResult, failed, ok, warning
 from scripts.check_deployment.deployed_environment import DeployedEnvironment
+from scripts.output.execution import read
 
 _ROOT: Final = "running as root"  # what pipeline/jobs/entrypoint.py writes where it cannot change its user
 _PROCESSING_LOGS: Final = "/aws/sagemaker/ProcessingJobs"
@@ -27,16 +28,8 @@ _SINCE: Final = re.compile(r"EPOCH\(TIME_SERIES\(1\)\) < (\d+)")
 def jobs(environment: DeployedEnvironment) -> dict[str, tuple[str, str]]:
     """Step -> (kind, name) of the jobs of the newest run that has any."""
     for run in environment.runs:
-        answer = environment.deployed.client.list_pipeline_execution_steps(
-            PipelineExecutionArn=run["PipelineExecutionArn"], SortOrder="Ascending", MaxResults=100
-        )
-        found = {
-            str(step["StepName"]): (kind, str(described["Arn"]).rsplit("/", 1)[-1])
-            for step in answer["PipelineExecutionSteps"]
-            for kind, described in dict(step.get("Metadata", {})).items()
-            if kind in ("ProcessingJob", "TrainingJob") and isinstance(described, dict)
-        }
-        if found:
+        steps = read(environment.deployed, run["PipelineExecutionArn"]).steps
+        if found := {step.name: step.job for step in steps if step.job}:
             return found
     return {}
 

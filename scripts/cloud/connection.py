@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -33,15 +34,30 @@ class AwsError(click.ClickException):
     exit_code = 2
 
 
+@dataclass(frozen=True)
+class AwsOptions:
+    """What a command line says of the deployed pipeline."""
+
+    pipeline: str | None
+    region: str | None
+    profile: str | None
+
+    def connect(self) -> DeployedPipeline:
+        """That pipeline or, where it is not named, the only one of this project; raises AwsError."""
+        return connect(self.pipeline, self.region, self.profile)
+
+
 def aws_options(command: Callable[..., None]) -> Callable[..., None]:
-    """`--pipeline`, `--region` and `--profile`."""
-    for option in (
-        click.option("--profile", help="Profile of your AWS configuration. Default: AWS_PROFILE."),
-        click.option("--region", help="AWS region. Default: AWS_REGION, or your configuration's."),
-        click.option("--pipeline", help=f"Name of the pipeline. Default: the only one named {NAME_PREFIX}..."),
-    ):
-        command = option(command)
-    return command
+    """`--pipeline`, `--region` and `--profile`: the command gets them as `aws`."""
+
+    @click.option("--pipeline", help=f"Name of the pipeline. Default: the only one named {NAME_PREFIX}...")
+    @click.option("--region", help="AWS region. Default: AWS_REGION, or your configuration's.")
+    @click.option("--profile", help="Profile of your AWS configuration. Default: AWS_PROFILE.")
+    @wraps(command)
+    def with_aws(*, pipeline: str | None, region: str | None, profile: str | None, **options: object) -> None:
+        command(aws=AwsOptions(pipeline, region, profile), **options)
+
+    return with_aws
 
 
 @dataclass(frozen=True)
@@ -66,11 +82,9 @@ class DeployedPipeline:
 
     @property
     def start_command(self) -> str:
-        """The command that starts a run."""
         return f"python -m scripts.start_execution --wait {self.options}"
 
     def show_command(self, arn: str) -> str:
-        """The command that shows a run."""
         return f"python -m scripts.show_execution {arn} --region {self.region}"
 
     def packages(self, group: str) -> tuple[dict[str, Any], ...]:
@@ -86,7 +100,6 @@ class DeployedPipeline:
         return package
 
     def tags(self) -> dict[str, str]:
-        """The pipeline's own tags."""
         pages = self.client.get_paginator("list_tags").paginate(ResourceArn=self.arn)
         return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
 
@@ -101,8 +114,9 @@ class DeployedPipeline:
             return self.client.describe_pipeline(PipelineName=self.name, **given)["PipelineDefinition"]
         except self.client.exceptions.ClientError as error:
             if version and error.response["Error"]["Code"] in _NOT_FOUND:
-                there = [str(v["PipelineVersionId"]) for v in self.versions()]
-                raise AwsError(f"{self.name} has no version {version}; it has {_ranges(there)}") from error
+                there = [str(v["PipelineVersionId"]) for v in self.versions()] or ["none"]
+                has = f"{there[-1]} to {there[0]}" if len(there) > 1 else there[0]
+                raise AwsError(f"{self.name} has no version {version}; it has {has}") from error
             raise
 
     def versions(self) -> list[dict[str, Any]]:
@@ -114,24 +128,16 @@ class DeployedPipeline:
 
     def replace_definition(self, text: str) -> int | None:
         """Deploy another definition and leave all else as it is; returns the number of the version that this made."""
-        kept = self.client.describe_pipeline(PipelineName=self.name)
-        given: dict[str, Any] = {
-            name: kept[name]
-            for name in ("RoleArn", "PipelineDescription", "ParallelismConfiguration")
-            if kept.get(name)
-        }
+        kept: Mapping[str, Any] = self.client.describe_pipeline(PipelineName=self.name)
+        names = ("RoleArn", "PipelineDescription", "ParallelismConfiguration")
+        given: dict[str, Any] = {name: kept[name] for name in names if kept.get(name)}
         made = self.client.update_pipeline(PipelineName=self.name, PipelineDefinition=text, **given)
         return made.get("PipelineVersionId")
 
 
 def definition_of(text: str) -> dict[str, Any]:
-    """A definition's JSON."""
     definition: dict[str, Any] = json.loads(text)
     return definition
-
-
-def _ranges(numbers: list[str]) -> str:
-    return f"{numbers[-1]} to {numbers[0]}" if len(numbers) > 1 else ", ".join(numbers) or "none"
 
 
 def connect(pipeline: str | None, region: str | None, profile: str | None) -> DeployedPipeline:
@@ -140,43 +146,28 @@ def connect(pipeline: str | None, region: str | None, profile: str | None) -> De
 
     session = boto3.Session(profile_name=profile, region_name=region or os.environ.get("AWS_REGION") or None)
     client = session.client("sagemaker")
-    found = _named(client, pipeline) if pipeline else _only(client)
-    return DeployedPipeline(found["PipelineName"], found["PipelineArn"], client.meta.region_name, client, session)
-
-
-def _named(client: SageMakerClient, name: str) -> dict[str, str]:
-    try:
-        found = client.describe_pipeline(PipelineName=name)
-    except client.exceptions.ClientError as error:
-        if error.response["Error"]["Code"] in _NOT_FOUND:
-            raise _no_pipeline(client, f"there is no pipeline {name} in {client.meta.region_name}") from error
-        raise
-    return {"PipelineName": found["PipelineName"], "PipelineArn": found["PipelineArn"]}
-
-
-def _only(client: SageMakerClient) -> dict[str, str]:
-    found = _ours(client)
-    if not found:
-        raise _no_pipeline(client, f"there is no pipeline named {NAME_PREFIX}... in {client.meta.region_name}")
-    if len(found) > 1:
-        names = ", ".join(sorted(p["PipelineName"] for p in found))
-        raise AwsError(f"there are several pipelines in {client.meta.region_name}: {names}. Name one with --pipeline")
-    return found[0]
-
-
-def _ours(client: SageMakerClient) -> list[dict[str, str]]:
-    pages = client.get_paginator("list_pipelines").paginate(PipelineNamePrefix=NAME_PREFIX)
-    return [
-        {"PipelineName": p["PipelineName"], "PipelineArn": p["PipelineArn"]}
-        for page in pages
-        for p in page["PipelineSummaries"]
-    ]
-
-
-def _no_pipeline(client: SageMakerClient, what: str) -> AwsError:
-    others = ", ".join(sorted(p["PipelineName"] for p in _ours(client)))
-    there = f" There are: {others}." if others else ""
-    return AwsError(f"{what}.{there} Give --pipeline or another --region, or deploy one: {DEPLOY}")
+    found: Mapping[str, Any] | None = None
+    if pipeline:
+        try:
+            found = client.describe_pipeline(PipelineName=pipeline)
+        except client.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] not in _NOT_FOUND:
+                raise
+    region = client.meta.region_name
+    if found is None:
+        pages = client.get_paginator("list_pipelines").paginate(PipelineNamePrefix=NAME_PREFIX)
+        ours = {p["PipelineName"]: p for page in pages for p in page["PipelineSummaries"]}
+        names = ", ".join(sorted(ours))
+        if pipeline or not ours:
+            there = f" There are: {names}." if ours else ""
+            raise AwsError(
+                f"there is no pipeline {pipeline or f'named {NAME_PREFIX}...'} in {region}.{there} Give --pipeline or "
+                f"another --region, or deploy one: {DEPLOY}"
+            )
+        if len(ours) > 1:
+            raise AwsError(f"there are several pipelines in {region}: {names}. Name one with --pipeline")
+        (found,) = ours.values()
+    return DeployedPipeline(found["PipelineName"], found["PipelineArn"], region, client, session)
 
 
 @contextmanager
@@ -188,27 +179,21 @@ def explained() -> Iterator[None]:
         raise AwsError("boto3 is not installed: make setup, or pip install boto3") from error
     try:
         yield
-    except known.NoRegionError as error:
-        raise AwsError("no AWS region: give --region, or set AWS_REGION") from error
-    except known.ProfileNotFound as error:
-        raise AwsError(f"{error}: aws configure list-profiles shows those that there are") from error
-    except (
-        known.NoCredentialsError,
-        known.PartialCredentialsError,
-        known.CredentialRetrievalError,
-        known.SSOError,
-        known.TokenRetrievalError,
-        known.UnauthorizedSSOTokenError,
-    ) as error:
-        raise AwsError(_NO_CREDENTIALS.format(reason=error)) from error
     except known.ClientError as error:
         raise _explain(error.response["Error"], error) from error
-    except known.InvalidRegionError as error:
-        raise AwsError(f"{error}: give another --region") from error
     except (known.HTTPClientError, known.ConnectionError) as error:
         raise AwsError(f"AWS does not answer ({error}): check the network, and --region") from error
+    except (known.CredentialRetrievalError, known.SSOError, known.TokenRetrievalError) as error:
+        raise AwsError(_NO_CREDENTIALS.format(reason=error)) from error
     except known.BotoCoreError as error:
-        raise AwsError(str(error)) from error
+        remedies = {
+            "NoRegionError": "no AWS region: give --region, or set AWS_REGION",
+            "ProfileNotFound": f"{error}: aws configure list-profiles shows those that there are",
+            "InvalidRegionError": f"{error}: give another --region",
+            "NoCredentialsError": _NO_CREDENTIALS.format(reason=error),
+            "PartialCredentialsError": _NO_CREDENTIALS.format(reason=error),
+        }
+        raise AwsError(remedies.get(type(error).__name__, str(error))) from error
 
 
 def _explain(answer: Any, error: Exception) -> AwsError:  # noqa: ANN401 - botocore's own mapping

@@ -12,7 +12,7 @@ import click
 
 from pipeline.local import local_deployment
 from pipeline.local.store.store_errors import StoreError, explain
-from scripts.cloud.connection import DeployedPipeline, aws_options, connect, explained
+from scripts.cloud.connection import AwsOptions, DeployedPipeline, aws_options, explained
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,11 @@ class Place:
     """A local store, or a deployed pipeline."""
 
     folder: Path | None  # of the store; None: --aws
-    pipeline: str | None
-    region: str | None
-    profile: str | None
+    aws: AwsOptions
 
     def connect(self) -> DeployedPipeline:
         """The pipeline that --aws and its options name; raises AwsError where there is none."""
-        return connect(self.pipeline, self.region, self.profile)
+        return self.aws.connect()
 
     @contextmanager
     def explained(self, refusal: type[click.ClickException] = click.ClickException) -> Iterator[None]:
@@ -50,26 +48,20 @@ def place_options(what: str) -> Callable[[Callable[..., None]], Callable[..., No
             type=click.Path(exists=True, file_okay=False, path_type=Path),
             help="The local store. Default: that of the last run.",
         )
-        @click.option("--aws", is_flag=True, help=f"The {what} of the deployed pipeline, not of a local store.")
+        @click.option(
+            "--aws", "deployed", is_flag=True, help=f"The {what} of the deployed pipeline, not of a local store."
+        )
         @aws_options
         @wraps(command)
-        def with_place(
-            *,
-            store: Path | None,
-            aws: bool,
-            pipeline: str | None,
-            region: str | None,
-            profile: str | None,
-            **options: object,
-        ) -> None:
-            if aws and store:
+        def with_place(*, store: Path | None, deployed: bool, aws: AwsOptions, **options: object) -> None:
+            if deployed and store:
                 raise click.UsageError("--store is a local store, --aws the deployed pipeline: give one of them")
-            if not aws and (pipeline or region or profile):
+            if not deployed and aws != AwsOptions(None, None, None):
                 raise click.UsageError("--pipeline, --region and --profile go with --aws")
-            folder = None if aws else store or local_deployment.last_store()
+            folder = None if deployed else store or local_deployment.last_store()
             if folder and not (folder / "registry").is_dir():
                 raise click.UsageError(f"{folder} is no store of local runs: make one with make run, or give --store")
-            command(Place(folder, pipeline, region, profile), **options)
+            command(Place(folder, aws), **options)
 
         return with_place
 

@@ -7,7 +7,8 @@ files with the target's key. The artifact's digest is that of the evaluation: be
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +23,6 @@ from scripts.cloud.connection import AwsError, DeployedPipeline
 SAME: Final = {"workload": "workload", "code_version": "code", "definition_hash": "definition"}
 PENDING: Final = "PendingManualApproval"
 REVISION: Final = "git_revision"
-_PART: Final = 1 << 20
 
 
 class PromotionRefusedError(Exception):
@@ -38,7 +38,6 @@ class Source:
 
     @property
     def region(self) -> str:
-        """Of the version."""
         return self.arn.split(":")[3]
 
     @cached_property
@@ -54,7 +53,7 @@ class Source:
             ) from error
         return package
 
-    @cached_property
+    @property
     def _metadata(self) -> Mapping[str, str]:
         return self.package.get("CustomerMetadataProperties") or {}
 
@@ -73,33 +72,23 @@ class Source:
                 f"{ours}), which may not read it: deploy the same revision here, or promote a version of this one"
             )
 
-    @property
-    def sha256(self) -> str:
-        """Of the artifact that was evaluated."""
-        return str(artifact_sha256(self.package))
-
-    @property
-    def files(self) -> dict[str, str]:
-        """What is copied: file name -> s3:// URI."""
-        statistics = self.package["ModelMetrics"]["ModelQuality"]["Statistics"]
-        report = self._metadata.get("report")
-        return {
-            c.MODEL_ARCHIVE: artifact_uri(self.package),
-            c.EVALUATION_FILE: str(statistics["S3Uri"]),
-            **({c.REPORT_FILE: report} if report else {}),
-        }
-
     def download(self, folder: Path) -> None:
-        """Every file; raises PromotionRefusedError for an artifact with other bytes than were evaluated."""
+        """The files to copy; raises PromotionRefusedError for an artifact with other bytes than were evaluated."""
+        files = {
+            c.MODEL_ARCHIVE: artifact_uri(self.package),
+            c.EVALUATION_FILE: str(self.package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]),
+            c.REPORT_FILE: self._metadata.get("report"),  # which an older version does not have
+        }
         client = self.session.client("s3", region_name=self.region)
-        for name, uri in self.files.items():
-            bucket, _, key = uri.removeprefix("s3://").partition("/")
-            with (folder / name).open("wb") as file:
-                for part in client.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(_PART):
-                    file.write(part)
-        if (found := sha256_of(folder / c.MODEL_ARCHIVE)) != self.sha256:
+        for name, uri in files.items():
+            if uri:
+                bucket, _, key = uri.removeprefix("s3://").partition("/")
+                with (folder / name).open("wb") as file:
+                    shutil.copyfileobj(client.get_object(Bucket=bucket, Key=key)["Body"], file)
+        wanted = artifact_sha256(self.package)
+        if (found := sha256_of(folder / c.MODEL_ARCHIVE)) != wanted:
             raise PromotionRefusedError(
-                f"{self.files[c.MODEL_ARCHIVE]} has the SHA-256 {found}, and {self.sha256} was evaluated: who wrote it?"
+                f"{files[c.MODEL_ARCHIVE]} has the SHA-256 {found}, and {wanted} was evaluated: who wrote it?"
             )
 
 
@@ -110,35 +99,20 @@ class Target:
     deployed: DeployedPipeline
 
     @cached_property
-    def _definition(self) -> list[dict[str, Any]]:
-        return list(all_steps(self.deployed.definition()["Steps"]))
-
-    def _arguments(self, kind: str) -> dict[str, Any]:
-        found: dict[str, Any] = next(step["Arguments"] for step in self._definition if step["Type"] == kind)
-        return found
+    def _arguments(self) -> dict[str, dict[str, Any]]:
+        """Those of the first step of each type."""
+        steps = [*all_steps(self.deployed.definition()["Steps"])]
+        return {step["Type"]: step["Arguments"] for step in reversed(steps)}
 
     @property
     def versions(self) -> Mapping[str, str]:
         """What the next version here would carry: workload, code_version, definition_hash, ..."""
-        found: Mapping[str, str] = self._arguments("RegisterModel")["CustomerMetadataProperties"]
+        found: Mapping[str, str] = self._arguments["RegisterModel"]["CustomerMetadataProperties"]
         return found
 
     @property
     def group(self) -> str:
-        """The model package group."""
-        return str(self._arguments("RegisterModel")["ModelPackageGroupName"])
-
-    @property
-    def _output(self) -> Mapping[str, str]:
-        found: Mapping[str, str] = self._arguments("Training")["OutputDataConfig"]
-        return found
-
-    @property
-    def _bucket(self) -> str:
-        """Of the artifacts; the step names it by itself or joined with what a run adds."""
-        path: Any = self._output["S3OutputPath"]
-        text = path if isinstance(path, str) else path["Std:Join"]["Values"][0]
-        return str(text).removeprefix("s3://").partition("/")[0]
+        return str(self._arguments["RegisterModel"]["ModelPackageGroupName"])
 
     def promoted(self, arn: str) -> dict[str, Any] | None:
         """The version here that is a copy of another deployment's."""
@@ -153,29 +127,26 @@ class Target:
         Raises PromotionRefusedError where what was read back is not what was written.
         """
         client = self.deployed.session.client("s3", region_name=self.deployed.region)
+        output = self._arguments["Training"]["OutputDataConfig"]
+        path: Any = output["S3OutputPath"]  # the step names it by itself or joined with what a run adds
+        bucket = str(path if isinstance(path, str) else path["Std:Join"]["Values"][0]).split("/")[2]
         account, (group, version) = source.arn.split(":")[4], source.arn.split("/")[-2:]
+        encrypted = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": output["KmsKeyId"]}
         written = {}
         for file in sorted(folder.iterdir()):
             key = f"{c.PROMOTED_PREFIX}{account}-{group}-{version}/{file.name}"
             with file.open("rb") as body:
-                client.put_object(
-                    Bucket=self._bucket,
-                    Key=key,
-                    Body=body,
-                    ServerSideEncryption="aws:kms",
-                    SSEKMSKeyId=self._output["KmsKeyId"],
-                )
-            found = client.get_object(Bucket=self._bucket, Key=key)["Body"]
-            if _digest(found.iter_chunks(_PART)) != sha256_of(file):
-                raise PromotionRefusedError(f"s3://{self._bucket}/{key} is not what was written: try again")
-            written[file.name] = f"s3://{self._bucket}/{key}"
+                client.put_object(Bucket=bucket, Key=key, Body=body, **encrypted)
+            if digest(client.get_object(Bucket=bucket, Key=key)["Body"]) != sha256_of(file):
+                raise PromotionRefusedError(f"s3://{bucket}/{key} is not what was written: try again")
+            written[file.name] = f"s3://{bucket}/{key}"
         return written
 
     def register(self, source: Source, uris: Mapping[str, str]) -> str:
         """A version here that waits for approval; returns its ARN."""
         package, known = source.package, dict(source.package["CustomerMetadataProperties"])
         known.pop(APPROVAL_ID, None)
-        container = self._arguments("RegisterModel")["InferenceSpecification"]["Containers"][0]
+        container = self._arguments["RegisterModel"]["InferenceSpecification"]["Containers"][0]
         specification: Any = {
             **package["InferenceSpecification"],
             "Containers": [{"Image": container["Image"], "ModelDataUrl": uris[c.MODEL_ARCHIVE]}],
@@ -201,11 +172,9 @@ class Target:
 def sha256_of(file: Path) -> str:
     """The digest of a file, read in parts."""
     with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+        return digest(content)
 
 
-def _digest(parts: Iterator[bytes]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return digest.hexdigest()
+def digest(content: Any) -> str:  # noqa: ANN401 - a file, or boto3's body of an object
+    """The SHA-256 of what can be read."""
+    return hashlib.file_digest(content, "sha256").hexdigest()

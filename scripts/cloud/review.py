@@ -32,13 +32,11 @@ class AwsReview:
 
     @property
     def place(self) -> list[str]:
-        """The options of a command that name it."""
         profile = self.deployed.session.profile_name
         return ["--aws", *self.deployed.options.split(), *(["--profile", profile] if profile != "default" else [])]
 
     @property
     def how_to_register(self) -> str:
-        """What makes a version."""
         return f"a run registers one: python -m scripts.start_execution {self.deployed.options}"
 
     @cached_property
@@ -85,7 +83,6 @@ class AwsReview:
             return ""
 
     def packages(self) -> tuple[dict[str, Any], ...]:
-        """All versions, oldest first."""
         return self.deployed.packages(self.name)
 
     def get(self, version: int | None) -> dict[str, Any]:
@@ -144,5 +141,4 @@ class AwsReview:
             time.sleep(min(POLL_SECONDS, self.patience))
 
     def location(self, uri: str) -> str:
-        """Location of a file, for messages."""
         return uri

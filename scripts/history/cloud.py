@@ -15,6 +15,7 @@ from pipeline.contract.history import runs, versions
 from pipeline.contract.history.runs import RunEntry
 from pipeline.cost.prices import PriceError, Prices, load_prices
 from pipeline.cost.run_cost import jobs
+from pipeline.cost.run_limit import with_parameters
 from scripts.cloud.review import AwsReview
 from scripts.history.history import RunHistory
 
@@ -74,11 +75,7 @@ def run_cost(run: RunEntry, definition: Mapping[str, Any], prices: Prices) -> fl
 
     List prices of us-east-1; None where the seconds are not known, or a type has no price.
     """
-    chosen = [
-        {**parameter, "DefaultValue": _like(parameter["DefaultValue"], run.parameters.get(parameter["Name"]))}
-        for parameter in definition["Parameters"]
-    ]
-    known = {job.step: job for job in jobs({**definition, "Parameters": chosen})}
+    known = {job.step: job for job in jobs(with_parameters(definition, run.parameters))}
     try:
         dollars = [
             known[step].count * seconds / 3600 * prices.instance(known[step].instance).price(known[step].kind).usd
@@ -88,9 +85,3 @@ def run_cost(run: RunEntry, definition: Mapping[str, Any], prices: Prices) -> fl
     except PriceError:
         return None
     return sum(dollars) if dollars else None
-
-
-def _like(default: object, given: str | None) -> object:
-    """A parameter's value with the type of its default."""
-    kind = type(default)
-    return kind(given) if given is not None and kind in (int, float) else given or default

@@ -38,7 +38,6 @@ class RunHistory:
         raise click.UsageError(f"there is no run {run_id} in {self.name}; newest runs: {newest}")
 
     def before(self, run: RunEntry) -> RunEntry | None:
-        """The run that started before another."""
         return next((other for other in self.runs if other.started_at < run.started_at), None)
 
     def approval(self, run: RunEntry) -> VersionEvent | None:
@@ -71,7 +70,6 @@ class Since(click.ParamType[float]):
     name = "DAY|Nd"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Raises click.BadParameter."""
         text = str(value)
         if text.endswith("d") and text[:-1].isdecimal():
             return (datetime.now(UTC) - timedelta(days=int(text[:-1]))).timestamp()

@@ -59,7 +59,6 @@ def render(history: RunHistory, runs: Sequence[RunEntry], folder: Path) -> str:
 
 
 def _shown(history: RunHistory, run: RunEntry, folder: Path) -> dict[str, Any]:
-    """A row of the table of runs."""
     link, before = history.link(run), history.before(run)
     if link and "://" not in link:
         link = os.path.relpath(link, folder)

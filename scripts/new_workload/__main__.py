@@ -69,7 +69,6 @@ def facts(found: Inferred, data: Path) -> dict[str, Any]:
 
 
 def words(found: Inferred, data: Path) -> list[str]:
-    """The same for people."""
     spec, (real, simulated, *others) = found.spec, facts(found, data)["next"]
     kinds = [f"{column.name} ({column.type}{', may be missing' * column.missing})" for column in spec.columns]
     return [

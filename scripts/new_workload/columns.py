@@ -62,7 +62,6 @@ class Values:
 
     @property
     def given_rows(self) -> NDArray[np.bool_]:
-        """Which rows have a value."""
         return np.asarray((self.texts != "")[self.codes])
 
     @property

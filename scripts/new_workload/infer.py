@@ -83,9 +83,9 @@ def infer(options: Options, today: date) -> Inferred:
     """Raises Refusal, or BadData for files that cannot be read."""
     with _as_folder(options.data) as folder:
         headers = _headers(folder, options)
-        _check_names(options, headers)
         everywhere = set.intersection(*map(set, headers))
         names = list(dict.fromkeys(name for header in headers for name in header))
+        _check_names(options, names)
         raw = read_folder(folder, [Column(name, name in everywhere, type="text") for name in names]).rows
         values = {name: Values.of(name, raw[name]) for name in names}
         time, days = time_column(values[options.time])
@@ -109,14 +109,11 @@ def infer(options: Options, today: date) -> Inferred:
         if not spec.of_role("feature"):
             why = "; ".join(f"{name}: {reason}" for name, reason in unused.items())
             raise Refusal(f"no column can be a feature ({why}): add columns of numbers, flags or categories")
-        request = LoadRequest(folder, today, today, *_bad_row_shares(spec), min_rows=1, time_zone=spec.time_zone)
+        defaults = parameters_of(spec).defaults
+        share, of_file = float(defaults["MaxBadRowShare"]), float(defaults["MaxBadRowShareOfFile"])
+        request = LoadRequest(folder, today, today, share, of_file, min_rows=1, time_zone=spec.time_zone)
         rows = declared.load(spec, request).rows
     return _fitted(spec, rows[rows[c.TARGET].notna()].reset_index(drop=True), unused)
-
-
-def _bad_row_shares(spec: Spec) -> tuple[float, float]:
-    defaults = parameters_of(spec).defaults
-    return float(defaults["MaxBadRowShare"]), float(defaults["MaxBadRowShareOfFile"])
 
 
 @contextmanager
@@ -148,8 +145,7 @@ def _headers(folder: Path, options: Options) -> list[list[str]]:
     return found
 
 
-def _check_names(options: Options, headers: Sequence[Sequence[str]]) -> None:
-    known = list(dict.fromkeys(name for header in headers for name in header))
+def _check_names(options: Options, known: Sequence[str]) -> None:
     named = [("--time", options.time), ("--target", options.target), ("--id", options.id), ("--group", options.group)]
     named += [("--without", name) for name in options.without]
     for option, name in named:

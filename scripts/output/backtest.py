@@ -1,42 +1,144 @@
-"""The table of a backtest, for people."""
+"""Runs a backtest with progress on stderr, and shows it: the table for people, or JSON. It loads the data libraries."""
 
 from __future__ import annotations
 
+import json
 import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Final
 
 import click
+from rich import progress
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.backtest.faults import parse_injection
+from pipeline.backtest.fit_cache import FitCache
+from pipeline.backtest.policies import DEFAULT_FILE, read_policies
+from pipeline.backtest.report import write_report
+from pipeline.backtest.results import PolicyResult
+from pipeline.backtest.run import BacktestResult, BacktestSettings, run_backtest
+from pipeline.backtest.world import BacktestError
+from pipeline.contract.container import StepError
 from pipeline.contract.metrics import decimal, primary_metric, signed
+from pipeline.contract.parameters import parameters_of
+from pipeline.contract.spec import Value
+from pipeline.contract.workload import current_workload
+from pipeline.ingest.quarantine import BadData
+from pipeline.local.plan.parameters import PlanError, parse_parameters
 
-if TYPE_CHECKING:
-    from pipeline.backtest.results import PolicyResult
-    from pipeline.backtest.run import BacktestResult
+REFUSALS: Final = (PlanError, BacktestError, StepError, BadData, ValueError)
+_WIDE: Final = 200  # columns where the output is no terminal: a table that is cut is useless
+_COLUMNS: Final = (
+    progress.TextColumn("{task.description:8}"),
+    progress.BarColumn(),
+    progress.MofNCompleteColumn(),
+    progress.TimeElapsedColumn(),
+    progress.TextColumn("left"),
+    progress.TimeRemainingColumn(),
+)
 
-_WIDE = 200  # columns where the output is no terminal: a table that is cut is useless
+
+def typed_overrides(items: Sequence[str]) -> dict[str, Value]:
+    """`NAME=VALUE` items in the parameters' types; raises PlanError for one that a backtest cannot use."""
+    found: dict[str, Value] = {}
+    known = parameters_of(current_workload().spec)
+    data = [p for p in known.data if p.name in ("MaxBadRowShare", "MinRows")]
+    own = [p for p in known.own if p.for_prepare]
+    by_name = {p.name: p for p in (*own, *data, *known.hyperparameters, *known.evaluation)}
+    for name, text in parse_parameters(items).items():
+        if name not in by_name:
+            raise PlanError(f"--param {name}: a backtest knows {', '.join(by_name)}")
+        kind = type(by_name[name].default)
+        try:
+            found[name] = kind(text)
+        except ValueError as error:
+            raise PlanError(f'--param {name}: "{text}" is not of type {kind.__name__}') from error
+    return found
 
 
-def show(done: BacktestResult, report: Path, *, simulated: bool) -> None:
-    """Print the table, the bound, the choice and the report's path, on stdout."""
+def settings_from(
+    *,
+    data: Path,
+    first: date,
+    last: date,
+    policies: Path | None,
+    injections: Sequence[str],
+    params: Sequence[str],
+    choose_until: int | None,
+    jobs: int | None,
+) -> BacktestSettings:
+    """What the command line says; raises one of REFUSALS before anything is computed."""
+    settings = BacktestSettings(
+        data=data,
+        first=first,
+        last=last,
+        policies=read_policies(current_workload().spec, policies or DEFAULT_FILE),
+        overrides=typed_overrides(params),
+        injections=tuple(parse_injection(text) for text in injections),
+        choose_until=choose_until,
+        jobs=jobs,
+    )
+    _ = settings.hyperparameters  # refused here where they are out of range
+    return settings
+
+
+def run_on_sample(settings: BacktestSettings, store: Path, quiet: bool) -> BacktestResult:
+    click.echo(f"generating simulated {settings.spec.rows} (no real ones were given: see --data)", err=True)
+    # until the morning on which the last day's label is known
+    until = settings.last + timedelta(days=1 + settings.spec.label_delay_days)
+    with tempfile.TemporaryDirectory() as name:
+        rows = settings.workload.sample.write(Path(name) / "rows", until)
+        return run_with_bars(replace(settings, data=rows), store, quiet)
+
+
+def run_with_bars(settings: BacktestSettings, store: Path, quiet: bool) -> BacktestResult:
+    """The backtest with a bar a stage on stderr, with its estimate; nothing where it is quiet."""
+    with progress.Progress(*_COLUMNS, console=Console(stderr=True), disable=quiet) as bars:
+
+        def stage(name: str, total: int) -> Callable[[int], None]:
+            task = bars.add_task(name, total=total)
+            return lambda done: bars.advance(task, done)
+
+        return run_backtest(settings, FitCache(store), stage)
+
+
+def show(done: BacktestResult, report: Path, *, simulated: bool, as_json: bool) -> None:
+    """Write the report, and print the result as JSON; or the table, the bound, the choice and the report's path."""
+    write_report(report, done, simulated=simulated)
+    settings, n_rows = done.prepared.settings, int(done.prepared.service.n_rows.sum())
+    if as_json:
+        found = {
+            "simulated": simulated,
+            "from": str(settings.first),
+            "to": str(settings.last),
+            "workload": settings.spec.name,
+            "n_rows": n_rows,
+            "injected": [str(injection) for injection in settings.injections],
+            "policies": [result.as_json() for result in done.results],
+            "oracle_bound": [{"promotions": bound.promotions, "loss": bound.loss / n_rows} for bound in done.bounds],
+            "choice": asdict(done.choice) if done.choice else None,
+            "report": str(report),
+        }
+        click.echo(json.dumps(found, indent=2, default=str))
+        return
     console = Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
     if simulated:
-        click.echo(f"simulated {done.prepared.settings.spec.rows}: none of them is real")
-    for injection in done.prepared.settings.injections:
+        click.echo(f"simulated {settings.spec.rows}: none of them is real")
+    for injection in settings.injections:
         click.echo(f"injected: {injection}")
     console.print(table(done))
-    n_rows = int(done.prepared.service.n_rows.sum())
-    last = done.bounds[-1]
-    few = done.bounds[min(12, len(done.bounds) - 1)]
+    last, few = done.bounds[-1], done.bounds[min(12, len(done.bounds) - 1)]
     click.echo(
         f"bound      {_loss(done)} {decimal(few.loss / n_rows)} with {few.promotions} promotions, "
         f"{decimal(last.loss / n_rows)} with {last.promotions}: the best schedules, found when all labels were known"
     )
-    if done.choice:
-        for line in choice_lines(done):
-            click.echo(line)
+    for line in choice_lines(done):
+        click.echo(line)
     click.echo(f"report     {report}")
 
 

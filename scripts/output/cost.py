@@ -25,21 +25,11 @@ class EstimateBasis:
 def page(found: Estimate, basis: EstimateBasis) -> list[str]:
     """The estimate for people."""
     title = f"{basis.pipeline} in {basis.prices.region}, US dollars, list prices of {basis.prices.as_of}"
-    return [
-        title,
-        "",
-        *run_table(found),
-        "",
-        *fixed_cost_table(found),
-        "",
-        *span_table(found),
-        "",
-        *assumptions(found, basis),
-    ]
+    parts = (run_table(found), _fixed_costs(found), _spans(found), _assumptions(found, basis))
+    return [title, *(line for part in parts for line in ("", *part))]
 
 
 def run_table(found: Estimate) -> list[str]:
-    """A run with each job."""
     step = max(10, *(len(cost.job.step) + 2 for cost in found.run_costs.with_training.jobs))
     left = step + 16
     lines = [f"{'a run':<{left}}{'no training':>14}{'with training':>15}"]
@@ -59,16 +49,15 @@ def run_table(found: Estimate) -> list[str]:
     return lines
 
 
-def fixed_cost_table(found: Estimate) -> list[str]:
-    """The fixed monthly cost; a ? marks a price that is not verified."""
+def _fixed_costs(found: Estimate) -> list[str]:
+    """A ? marks a price that is not verified."""
     lines = ["fixed monthly cost"]
     for line in sorted(found.fixed_costs, key=lambda line: -line.dollars):
         lines.append(f"  {line.name:<28}{line.dollars:>8.2f}{' ' if line.verified else '?'}  {line.note}")
     return [*lines, f"  {'total':<28}{found.fixed_dollars:>8.2f}"]
 
 
-def span_table(found: Estimate) -> list[str]:
-    """The cost of each span."""
+def _spans(found: Estimate) -> list[str]:
     lines = [f"{'':<22}{'runs':>6}{'trainings':>11}{'runs cost':>11}{'fixed':>10}{'total':>10}"]
     for span in found.spans:
         lines.append(
@@ -78,12 +67,11 @@ def span_table(found: Estimate) -> list[str]:
     return lines
 
 
-def assumptions(found: Estimate, basis: EstimateBasis) -> list[str]:
-    """Assumptions."""
-    lines = [] if basis.enabled else ["The schedule is disabled (enabled=false): no run starts automatically."]
+def _assumptions(found: Estimate, basis: EstimateBasis) -> list[str]:
     unverified = sum(line.dollars for line in found.fixed_costs if not line.verified)
+    disabled = "The schedule is disabled (enabled=false): no run starts automatically."
     return [
-        *lines,
+        *([] if basis.enabled else [disabled]),
         f"Seconds of work: {basis.origin}, over the speed of each instance.",
         f"Start-up billed: {basis.startup_seconds:.0f} s a job (--startup-seconds; the whole of a slow start is "
         f"{SLOW_STARTUP_SECONDS:.0f}).",

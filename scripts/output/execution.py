@@ -31,6 +31,7 @@ class ExecutionStep:
     started: datetime | None
     ended: datetime | None
     reason: str
+    job: tuple[str, str] | None  # its kind, such as TrainingJob, and its name
     log: str | None
     attempts: int
     outcome: str | None  # of a condition: true, false
@@ -40,16 +41,20 @@ class ExecutionStep:
     def of(cls, entry: Mapping[str, Any], deployed: DeployedPipeline) -> ExecutionStep:
         """From the service's answer; a failed processing step needs one more, about its job."""
         metadata = entry.get("Metadata", {})
+        kind = next((kind for kind in LOG_GROUPS if kind in metadata), None)
+        job = (kind, str(metadata[kind]["Arn"]).rsplit("/", maxsplit=1)[-1]) if kind else None
+        outcome, package = metadata.get("Condition", {}).get("Outcome"), metadata.get("RegisterModel", {}).get("Arn")
         return cls(
             name=entry["StepName"],
             status=entry["StepStatus"],
             started=entry.get("StartTime"),
             ended=entry.get("EndTime"),
             reason=failure_reason(entry, _exit_message(entry, deployed)) if entry["StepStatus"] == "Failed" else "",
-            log=_log(metadata, deployed),
+            job=job,
+            log=job_log(deployed.region, deployed.partition, LOG_GROUPS[job[0]], job[1]) if job else None,
             attempts=entry.get("AttemptCount") or 0,
-            outcome=_outcome(metadata),
-            version=_version(metadata),
+            outcome=None if outcome is None else str(outcome).lower(),
+            version=str(package).rsplit("/", maxsplit=1)[-1] if package else None,
         )
 
     def summary(self, now: datetime) -> str:
@@ -62,7 +67,6 @@ class ExecutionStep:
         return f"{self.name}: {self.status}{time}{again}{version}"
 
     def as_json(self) -> dict[str, Any]:
-        """The same for programs."""
         seconds = (self.ended - self.started).total_seconds() if self.started and self.ended else None
         return {
             "name": self.name,
@@ -89,12 +93,10 @@ class PipelineExecution:
 
     @property
     def run_id(self) -> str:
-        """The last part of the ARN."""
         return self.arn.rsplit("/", maxsplit=1)[-1]
 
     @property
     def unfinished(self) -> bool:
-        """Whether it may still change."""
         return self.status in UNFINISHED
 
     @property
@@ -104,7 +106,6 @@ class PipelineExecution:
         return next(failed, self.reason or "no step has a reason")
 
     def as_json(self) -> dict[str, Any]:
-        """The same for programs."""
         return {
             "arn": self.arn,
             "status": self.status,
@@ -117,7 +118,6 @@ class PipelineExecution:
 
 
 def read(deployed: DeployedPipeline, arn: str) -> PipelineExecution:
-    """The current state of a run."""
     client = deployed.client
     described = client.describe_pipeline_execution(PipelineExecutionArn=arn)
     steps = client.get_paginator("list_pipeline_execution_steps").paginate(
@@ -148,7 +148,6 @@ def newest(deployed: DeployedPipeline) -> str:
 
 
 def lines(execution: PipelineExecution, deployed: DeployedPipeline) -> Iterator[str]:
-    """The run for people."""
     now = datetime.now(tz=UTC)
     end = now if execution.unfinished else execution.changed
     version = f", version {execution.version} of the definition" if execution.version else ""
@@ -161,7 +160,7 @@ def lines(execution: PipelineExecution, deployed: DeployedPipeline) -> Iterator[
         yield "with " + ", ".join(f"{name}={value}" for name, value in sorted(execution.parameters.items()))
     for step in execution.steps:
         yield f"  {step.summary(now)}"
-        yield from _detail(step)
+        yield from (f"    {name}: {text}" for name, text in (("reason", step.reason), ("log", step.log)) if text)
     if execution.reason and not any(step.reason for step in execution.steps):
         yield f"reason: {execution.reason}"
     if execution.status not in (SUCCEEDED, *UNFINISHED):
@@ -169,16 +168,8 @@ def lines(execution: PipelineExecution, deployed: DeployedPipeline) -> Iterator[
 
 
 def again(execution: PipelineExecution, deployed: DeployedPipeline) -> str:
-    """The command that starts the same run."""
     chosen = [part for name, value in sorted(execution.parameters.items()) for part in ("--param", f"{name}={value}")]
     return shlex.join(["python", "-m", "scripts.start_execution", *chosen]) + f" {deployed.options} --wait"
-
-
-def _detail(step: ExecutionStep) -> Iterator[str]:
-    if step.reason:
-        yield f"    reason: {step.reason}"
-    if step.log:
-        yield f"    log: {step.log}"
 
 
 def duration(start: datetime, end: datetime) -> str:
@@ -198,21 +189,3 @@ def _exit_message(entry: Mapping[str, Any], deployed: DeployedPipeline) -> str |
         return deployed.client.describe_processing_job(ProcessingJobName=job).get("ExitMessage")
     except deployed.client.exceptions.ClientError:
         return None
-
-
-def _log(metadata: Mapping[str, Any], deployed: DeployedPipeline) -> str | None:
-    for kind, group in LOG_GROUPS.items():
-        if kind in metadata:
-            job = str(metadata[kind]["Arn"]).rsplit("/", maxsplit=1)[-1]
-            return job_log(deployed.region, deployed.partition, group, job)
-    return None
-
-
-def _outcome(metadata: Mapping[str, Any]) -> str | None:
-    outcome = metadata.get("Condition", {}).get("Outcome")
-    return None if outcome is None else str(outcome).lower()
-
-
-def _version(metadata: Mapping[str, Any]) -> str | None:
-    arn = metadata.get("RegisterModel", {}).get("Arn")
-    return str(arn).rsplit("/", maxsplit=1)[-1] if arn else None

@@ -9,6 +9,7 @@ import json
 import re
 import urllib.request
 from collections.abc import Mapping
+from itertools import count
 from typing import Any, Final
 from urllib.error import URLError
 
@@ -31,27 +32,26 @@ def comment(environment: Mapping[str, str], number: int, text: str) -> None:
         "https://|http://(localhost|127.0.0.1)[:/]", api
     ):
         raise CommentError(f"cannot post to {repository} at {api}: an owner/name and an https:// address are needed")
-    comments = f"{api}/repos/{repository}/issues"
+    issues, token = f"{api}/repos/{repository}/issues", environment["GITHUB_TOKEN"]
+    comments = f"{issues}/{number}/comments"
     try:
-        known = _ours(f"{comments}/{number}/comments", environment["GITHUB_TOKEN"])
-        if known:
-            _call("PATCH", f"{comments}/comments/{known}", environment["GITHUB_TOKEN"], text)
+        if known := _ours(comments, token):
+            _call("PATCH", f"{issues}/comments/{known}", token, text)
         else:
-            _call("POST", f"{comments}/{number}/comments", environment["GITHUB_TOKEN"], text)
+            _call("POST", comments, token, text)
     except (URLError, ValueError) as error:
         raise CommentError(f"the comment was not posted: {error}") from error
 
 
 def _ours(url: str, token: str) -> int | None:
     """The id of the comment that a robot posted with the mark."""
-    page, found = 1, list[dict[str, Any]]()
-    while len(found := _call("GET", f"{url}?per_page={_PAGE}&page={page}", token)) > 0:
+    for page in count(1):
+        found = _call("GET", f"{url}?per_page={_PAGE}&page={page}", token)
         for entry in found:
             if entry["body"].startswith(MARK) and entry["user"]["type"] == "Bot":
                 return int(entry["id"])
         if len(found) < _PAGE:
-            return None
-        page += 1
+            break
     return None
 
 

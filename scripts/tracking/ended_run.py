@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from pipeline.contract import names as c
 from pipeline.contract.history.runs import FAILED, STOPPED, SUCCEEDED, RunEntry, decision_of, with_results
-from pipeline.contract.reasons import processing_job, shorten
+from pipeline.contract.reasons import shorten
 from pipeline.contract.workload import default_workload, load_spec
 from pipeline.local.local_deployment import MODEL_PACKAGE_GROUP
 from pipeline.local.store.history import entry_of
@@ -170,11 +170,6 @@ def runs_of_pipeline(deployed: DeployedPipeline, folder: Path, experiment: str |
                 raise
         return path
 
-    def jobs(arn: str) -> Jobs:
-        pages = client.get_paginator("list_pipeline_execution_steps").paginate(PipelineExecutionArn=arn)
-        names = {step["StepName"]: processing_job(step) for page in pages for step in page["PipelineExecutionSteps"]}
-        return {step: client.describe_processing_job(ProcessingJobName=name) for step, name in names.items() if name}
-
     def one(run_id: str) -> EndedRun:
         run = read(deployed, f"{deployed.arn}/execution/{run_id}")
         steps = {step.name: step for step in run.steps}
@@ -196,7 +191,9 @@ def runs_of_pipeline(deployed: DeployedPipeline, folder: Path, experiment: str |
             parameters=run.parameters,
             seconds={s.name: (s.ended - s.started).total_seconds() for s in run.steps if s.started and s.ended},
         )
-        return _ended_run(entry, jobs(run.arn), fetch)
+        names = {step.name: step.job[1] for step in run.steps if step.job and step.job[0] == "ProcessingJob"}
+        jobs = {step: client.describe_processing_job(ProcessingJobName=name) for step, name in names.items()}
+        return _ended_run(entry, jobs, fetch)
 
     return TrackedRuns(
         experiment=experiment or deployed.name,

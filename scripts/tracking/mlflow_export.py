@@ -45,9 +45,8 @@ MODEL: Final = "model"  # folder of a run's artifacts
 _AT_ONCE: Final = 100  # parameters and tags of one LogBatch request
 _LONGEST: Final = 500  # characters of a parameter that each version of MLflow takes
 _STATUS: Final = {SUCCEEDED: "FINISHED", FAILED: "FAILED"}
-_REQUIREMENT: Final = re.compile(
-    r"^([\w.-]+==[^\s\\;]+(?: ; [^\\\n]*[^\\\s])?)", re.MULTILINE
-)  # of a lock, without hashes
+# Of a lock, without hashes.
+_REQUIREMENT: Final = re.compile(r"^([\w.-]+==[^\s\\;]+(?: ; [^\\\n]*[^\\\s])?)", re.MULTILINE)
 
 
 @dataclass

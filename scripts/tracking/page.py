@@ -59,21 +59,15 @@ def server(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
         try:
             _wait(process, f"{address(port)}/health", log)
             yield process
-        finally:
-            _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Asked first: it would wait for connections that browsers and clients keep open."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(END_SECONDS)
-        os.killpg(process.pid, signal.SIGKILL)
+        finally:  # asked first: it would wait for connections that browsers and clients keep open
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(END_SECONDS)
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def address(port: int) -> str:
-    """Where the page is."""
     return f"http://{HOST}:{port}"
 
 

@@ -76,7 +76,6 @@ def settings_table() -> list[str]:
 
 
 def reference() -> str:
-    """The page's text."""
     lines = ["# Reference", "", "Made by `python -m scripts.writers.reference`; a test fails when it is stale.", ""]
     lines += ["## Pipeline parameters", ""]
     lines += ["Give them to a local run with `--param NAME=VALUE`, and to a deployed pipeline when it is started.", ""]

@@ -31,7 +31,6 @@ FIRST_LINE: Final = "# make kubeflow wrote this file; do not edit it. SHA-256: "
 
 
 def stamp(workload: str, content: str) -> str:
-    """The first line of a compiled file."""
     tasks = [
         [
             task.step.name,

@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from io import BufferedReader
 from typing import Any
 
 import boto3
@@ -267,7 +268,10 @@ def test_other_bytes_than_were_evaluated_are_refused(accounts: Accounts) -> None
 def test_a_copy_with_other_bytes_is_refused(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
     from scripts.cloud import promotion
 
-    monkeypatch.setattr(promotion, "_digest", lambda parts: "another")
+    right = promotion.digest
+    monkeypatch.setattr(
+        promotion, "digest", lambda read: right(read) if isinstance(read, BufferedReader) else "another"
+    )
     done = accounts.promote()
     assert done.exit_code == 1
     assert "is not what was written" in done.stderr

@@ -96,13 +96,7 @@ def assert_same_numbers(prepared: Prepared, outcome: Outcome, nights: list[Night
 def assert_same_predictions(prepared: Prepared, outcome: Outcome, night: Night, position: int) -> None:
     """predictions.csv of the night, for the games of its day."""
     service, world = prepared.service, prepared.world
-    p = dict(
-        zip(
-            world.ids[service.begin :],
-            service.predictions(outcome, 1).tolist(),
-            strict=True,
-        )
-    )
+    p = dict(zip(world.ids[service.begin :], service.predictions(outcome, 1).tolist(), strict=True))
     today = [row for row in night.predictions if row[n.DATE] == str(night.day)]
     assert len(today) == int((world.day == world.nights[position]).sum()) > 0
     for row in today:

@@ -53,18 +53,12 @@ def test_every_resource_of_the_stack_is_priced_or_free(prod: dict[str, Any]) -> 
 
 
 def test_settings_change_the_bill(prod: dict[str, Any]) -> None:
-    settings = (
-        *MAILED,
-        "-c",
-        "serving=instance",
-        "-c",
-        "instance_types=Train=ml.m5.xlarge",
-        "-c",
-        "instance_counts=Train=2",
-        "-c",
-        "schedule=cron(0 9 ? * MON,THU *)",
+    counts = ("instance_types=Train=ml.m5.xlarge", "instance_counts=Train=2")
+    settings = ("serving=instance", *counts, "schedule=cron(0 9 ? * MON,THU *)")
+    chosen = [part for setting in settings for part in ("-c", setting)]
+    other = json.loads(
+        run(*MAILED, *chosen, "--seconds-from", "committed", "--startup-seconds", "467", "--json").stdout
     )
-    other = json.loads(run(*settings, "--seconds-from", "committed", "--startup-seconds", "467", "--json").stdout)
     train = next(job for job in other["run_with_training"]["jobs"] if job["step"] == "Train")
     assert (train["instance"], train["count"]) == ("ml.m5.xlarge", 2)
     assert train["billed_seconds"] > 467

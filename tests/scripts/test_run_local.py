@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from local_runs import SMALL, Command, run_command, run_local
+from local_runs import SMALL, Command, run_command, run_local, start_local
 from model_card_schema import refusals
 
 from pipeline.local.store.registry import LocalRegistry, RegistryError
@@ -78,16 +75,10 @@ def test_first_run_registers_version_1_for_approval(first: tuple[Path, Command])
     outcome = done.json
     assert (outcome["status"], outcome["decision"]) == ("Succeeded", "registered")
     assert outcome["reason"].startswith("there is no champion yet")
-    assert outcome["model_package"] == {
-        "version": 1,
-        "approval_status": "PendingManualApproval",
-        "arn": outcome["model_package"]["arn"],
-    }
-    assert {name: set(values) for name, values in outcome["metrics"].items() if values} == {
-        "candidate": METRICS,
-        "baseline": METRICS,
-        "constant": METRICS,
-    }
+    package = outcome["model_package"]
+    assert (package["version"], package["approval_status"]) == (1, "PendingManualApproval")
+    scored = {name: set(values) for name, values in outcome["metrics"].items() if values}
+    assert scored == dict.fromkeys(("candidate", "baseline", "constant"), METRICS)
     assert outcome["metrics"]["candidate"]["n_rows"] == 600
     assert outcome["metrics"]["candidate"]["log_loss"] < outcome["metrics"]["constant"]["log_loss"]
     assert Path(outcome["report"]).read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
@@ -101,14 +92,8 @@ def test_first_run_registers_version_1_for_approval(first: tuple[Path, Command])
     assert "too early to judge the champion" in Path(monitor["report"]).read_text(encoding="utf-8")
     assert outcome["failure"] is None
     assert statuses(outcome)["QualityGateFailed"] == "Skipped"
-    assert outcomes(outcome) == {
-        "HasNewData": True,
-        "QualityGate": True,
-        "BeatsChampion": True,
-        "NoAggregate": True,
-        "NoSpark": True,
-    }
-    package = json.loads((store / "registry" / "model" / "1.json").read_text(encoding="utf-8"))
+    conditions = ("HasNewData", "QualityGate", "BeatsChampion", "NoAggregate", "NoSpark")
+    assert outcomes(outcome) == dict.fromkeys(conditions, True)
     lineage = package["CustomerMetadataProperties"]
     assert float(lineage["loss"]) == outcome["metrics"]["candidate"]["log_loss"]
     assert len(lineage["fingerprint"]) == len(lineage["definition_hash"]) == 64
@@ -121,16 +106,8 @@ def test_first_run_predicts_every_unplayed_game_with_elo(first: tuple[Path, Comm
     rows = predictions(first[1].json)
     unplayed = [row for path in league.glob("*.csv") for row in csv.DictReader(path.open()) if not row["home_points"]]
     assert len(rows) == len(unplayed) > 0
-    assert set(rows[0]) == {
-        "game_id",
-        "date",
-        "home_team",
-        "away_team",
-        "home_win_probability",
-        "model",
-        "champion_version",
-        "as_of_date",
-    }
+    columns = "game_id date home_team away_team home_win_probability model champion_version as_of_date"
+    assert set(rows[0]) == set(columns.split())
     assert {(row["model"], row["champion_version"], row["as_of_date"]) for row in rows} == {
         ("fallback", "none", "2025-03-01")
     }
@@ -304,10 +281,8 @@ def test_a_hyperparameter_out_of_range_fails_the_step_by_name(
 ) -> None:
     done = run_local(root, new_store(tmp_path / "store"), league, MaxDepth="99")
     assert done.code == 1
-    assert done.json["failure"] == {
-        "step": "Train",
-        "reason": 'hyperparameter max_depth "99" is not a whole number from 1 to 10',
-    }
+    reason = 'hyperparameter max_depth "99" is not a whole number from 1 to 10'
+    assert done.json["failure"] == {"step": "Train", "reason": reason}
 
 
 def test_simulated_and_given_games_do_not_share_a_store(root: Path, store: Path) -> None:
@@ -318,36 +293,26 @@ def test_simulated_and_given_games_do_not_share_a_store(root: Path, store: Path)
 
 def test_interrupt_stops_the_run_and_resume_ends_it(root: Path, tmp_path: Path, league: Path) -> None:
     store = tmp_path / "store"
-    parameters = [part for name, value in SMALL.items() for part in ("--param", f"{name}={value}")]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "scripts.run_local", "--store", str(store), "--data", str(league), *parameters],
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(root)},
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    )
+    process = start_local(root, store, league)
     assert process.stderr
     for line in process.stderr:
         if line.startswith("Train: started"):
             break
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    rest = process.stderr.read()
+    assert "Traceback" not in process.stderr.read()
     assert process.wait(timeout=30) == 130
-    assert "Traceback" not in rest
     (run_file,) = store.glob("runs/*/run.json")
     assert json.loads(run_file.read_text())["status"] == "Stopped"
-    resumed = run_command(
-        root, tmp_path, "scripts.run_local", "--store", str(store), "--resume", run_file.parent.name, "--json"
-    )
+    resume = ("--store", str(store), "--resume", run_file.parent.name, "--json")
+    resumed = run_command(root, tmp_path, "scripts.run_local", *resume)
     assert resumed.code == 0, resumed.err
     assert resumed.json["decision"] == "registered"
 
 
 def test_text_output_shows_steps_metrics_decision_and_the_way_on(root: Path, store: Path, league: Path) -> None:
-    parameters = [part for name, value in SMALL.items() for part in ("--param", f"{name}={value}")]
-    arguments = ["--store", str(store), "--data", str(league), *parameters, "--param", "ForceTraining=yes"]
+    chosen = [part for name, value in SMALL.items() for part in ("--param", f"{name}={value}")]
+    arguments = ["--store", str(store), "--data", str(league), *chosen, "--param", "ForceTraining=yes"]
     done = run_command(root, store.parent, "scripts.run_local", *arguments)
     assert done.code == 0, done.err
     for words in ("Train", "candidate", "Elo-logistic", "registered:", "report", "monitor", "approve --version 2"):

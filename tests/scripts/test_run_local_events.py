@@ -15,6 +15,8 @@ from local_runs import Command, run_command, run_local
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.columns import EVENT_COLUMNS
 
+NewStore = Callable[[Path], Path]
+
 
 @pytest.fixture(scope="module")
 def events(league: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -104,22 +106,8 @@ def test_two_machines_aggregate_with_spark_to_the_same_bytes(
     assert cached
 
 
-@pytest.mark.parametrize(("count", "said"), [("0", "AggregateInstanceCount"), ("101", "AggregateInstanceCount")])
-def test_a_number_of_machines_that_there_cannot_be_is_refused(
-    root: Path, league: Path, events: Path, tmp_path: Path, count: str, said: str
-) -> None:
-    done = run_local(root, tmp_path / "store", league, "--events", str(events), AggregateInstanceCount=count)
-    assert done.code == 2
-    assert said in done.err
-
-
 def test_spark_that_is_not_here_is_missed_before_anything_runs(
-    root: Path,
-    league: Path,
-    events: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    new_store: Callable[[Path], Path],
+    root: Path, league: Path, events: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_store: NewStore
 ) -> None:
     (tmp_path / "empty").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
@@ -147,17 +135,8 @@ def test_bad_events_fail_the_run_with_their_reason(
     run = done.json["execution_id"]
     assert f"--resume {run}" in done.err
     assert f"--events {tmp_path / 'events'}" in done.err
-    mended = run_command(
-        root,
-        tmp_path,
-        "scripts.run_local",
-        "--resume",
-        run,
-        "--store",
-        str(tmp_path / "store"),
-        "--events",
-        str(events),
-    )
+    again = ("--resume", run, "--store", str(tmp_path / "store"), "--events", str(events))
+    mended = run_command(root, tmp_path, "scripts.run_local", *again)
     assert mended.code == 0, mended.err
 
 

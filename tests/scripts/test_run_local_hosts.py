@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from local_runs import Command, run_local, start_local
+
+from scripts.run_local import main
 
 WITHIN_SECONDS = 60  # of a host's death the run has failed
 
@@ -58,14 +61,17 @@ def test_a_cached_model_is_one_of_as_many_hosts(
     assert again.json["metrics"] == runs[3].json["metrics"]
 
 
-@pytest.mark.parametrize("count", ["0", "101", "two"])
-def test_a_number_of_hosts_that_no_job_can_have_is_refused(
-    root: Path, league: Path, tmp_path: Path, count: str
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [("TrainInstanceCount", "0"), ("TrainInstanceCount", "101"), ("TrainInstanceCount", "two"),
+     ("AggregateInstanceCount", "0"), ("AggregateInstanceCount", "101")],
+)  # fmt: skip
+def test_a_number_of_instances_that_no_job_can_have_is_refused(
+    league: Path, tmp_path: Path, name: str, count: str
 ) -> None:
-    done = run_local(root, tmp_path / "store", league, TrainInstanceCount=count)
-    assert done.code == 2
-    assert "TrainInstanceCount" in done.err
-    assert "Traceback" not in done.err
+    arguments = ["--data", str(league), "--events", str(league), "--store", str(tmp_path / "store")]
+    done = CliRunner().invoke(main, [*arguments, "--param", f"{name}={count}"])
+    assert (done.exit_code, name in done.stderr) == (2, True)
 
 
 def training_hosts(store: Path, process: subprocess.Popen[str], count: int) -> list[int]:

@@ -29,15 +29,8 @@ REASON = "log loss 0.70 is above <b>0.68</b>"
 
 def processing(name: str, channel: str, uri: str) -> StepResult:
     outputs = [{"OutputName": channel, "S3Output": {"S3Uri": uri}}]
-    return StepResult(
-        name,
-        "Processing",
-        "Succeeded",
-        1.0,
-        3.5,
-        job_name=f"job-{name}",
-        properties={"ProcessingOutputConfig": {"Outputs": outputs}},
-    )
+    properties = {"ProcessingOutputConfig": {"Outputs": outputs}}
+    return StepResult(name, "Processing", "Succeeded", 1.0, 3.5, job_name=f"job-{name}", properties=properties)
 
 
 def evaluation(loss: float, champion: float | None) -> dict[str, Any]:
@@ -199,12 +192,8 @@ def test_records_of_an_earlier_release_are_listed(store: Store) -> None:
         path.write_text(json.dumps(content))
     rows = listed(store)
     assert [row["started_by"] for row in rows] == ["", "", "", ""]
-    assert rows[-1]["approval"] | {"at": 0} == {
-        "approved": True,
-        "by": "",
-        "at": 0,
-        "reason": "better <i>each</i> month",
-    }
+    approval = {"approved": True, "by": "", "at": 0, "reason": "better <i>each</i> month"}
+    assert rows[-1]["approval"] | {"at": 0} == approval
     assert "by whom is not known" in invoke(store, "history", command=review).stdout
 
 

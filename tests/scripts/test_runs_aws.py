@@ -52,13 +52,10 @@ class Account:
 
 @pytest.fixture
 def account(definition: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_REGION": REGION,
-    }.items():
-        monkeypatch.setenv(name, value)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION"):
+        monkeypatch.setenv(name, REGION)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     call, made = BaseClient._make_api_call, Account()  # type: ignore[attr-defined] # where every call goes through
 
@@ -128,12 +125,8 @@ def test_the_history_and_the_state_of_now_go_together(account: Account) -> None:
     rows = {row["run_id"]: row for row in account.json("list")}
     assert rows.keys() == {"before", known, retried}
     assert (rows[retried]["status"], rows[retried]["decision"]) == ("Executing", None)
-    assert rows[known]["approval"] == {
-        "approved": True,
-        "by": "arn:aws:iam::1:user/ann",
-        "at": AT,
-        "reason": "better",
-    }
+    by = {"by": "arn:aws:iam::1:user/ann", "at": AT, "reason": "better"}
+    assert rows[known]["approval"] == {"approved": True, **by}
     assert list(rows[known]["changed"]) == ["data", "parameters"]
     # an hour of an ml.m5.xlarge and a tenth of one of an ml.t3.medium
     assert rows[known]["cost_usd"] == pytest.approx(0.230 + 0.005, abs=0.002)

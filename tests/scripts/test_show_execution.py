@@ -63,12 +63,8 @@ def test_a_named_run_by_arn_and_by_id(cloud: Cloud) -> None:
     assert json.loads(by_arn.out) == json.loads(by_id.out)
     steps = json.loads(by_id.out)["steps"]
     assert steps[-1]["reason"] == "log loss 0.70 is above 0.68"
-    assert {step["name"]: step["outcome"] for step in steps} == {
-        "Prepare": None,
-        "HasNewData": True,
-        "Train": None,
-        "QualityGateFailed": None,
-    }
+    outcomes = {step["name"]: step["outcome"] for step in steps}
+    assert outcomes == {"Prepare": None, "HasNewData": True, "Train": None, "QualityGateFailed": None}
 
 
 def test_the_reason_of_a_processing_step_is_what_its_container_wrote(cloud: Cloud) -> None:
@@ -100,5 +96,3 @@ def test_what_is_missing_is_said(cloud: Cloud) -> None:
     unknown = cloud.run("show_execution", "nosuchrun")
     assert (unknown.code, "Could not find pipeline execution" in unknown.err) == (2, True)
     assert cloud.run("show_execution", "arn:aws:sagemaker").code == 2
-    no_keys = cloud.run("show_execution", AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
-    assert (no_keys.code, "no usable AWS credentials" in no_keys.err) == (2, True)

@@ -87,16 +87,8 @@ def test_a_cluster_understands_what_the_local_runner_does(path: Path) -> None:
 
 
 def step(folder: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "targets.step",
-        name,
-        "--workload=nba",
-        "--run=r1",
-        f"--folder={folder}",
-        *arguments,
-    ]
+    given = [name, "--workload=nba", "--run=r1", f"--folder={folder}", *arguments]
+    command = [sys.executable, "-m", "targets.step", *given]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 

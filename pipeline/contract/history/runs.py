@@ -7,9 +7,9 @@ last one counts. A local store keeps the lines in `history.jsonl`, a deployment 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pipeline.contract import names as c
 
@@ -19,6 +19,7 @@ PREPARED_KEY: Final = f"runs/{{run_id}}/prepare/{c.REPORT_CHANNEL}/{c.PREPARED_F
 EVALUATION_KEY: Final = f"runs/{{run_id}}/evaluate/{c.EVALUATION_CHANNEL}/{c.EVALUATION_FILE}"
 REPORT_KEY: Final = f"runs/{{run_id}}/evaluate/{c.EVALUATION_CHANNEL}/{c.REPORT_FILE}"
 MONITOR_KEY: Final = f"{c.MONITOR_CHANNEL}/{c.MONITOR_FILE}"
+_Read = TypeVar("_Read")
 SUCCEEDED, FAILED, STOPPED = "Succeeded", "Failed", "Stopped"
 
 
@@ -64,7 +65,6 @@ class RunEntry:
 
     @property
     def duration(self) -> float | None:
-        """Seconds from start to end."""
         return None if self.ended_at is None else self.ended_at - self.started_at
 
     def as_json(self) -> dict[str, Any]:
@@ -80,14 +80,10 @@ class RunEntry:
     def from_json(cls, content: Mapping[str, Any]) -> RunEntry:
         """Raises KeyError, TypeError or ValueError for one that is damaged; a name of a later release is ignored."""
         known = {item.name: content[item.name] for item in fields(cls) if item.name in content}
-        window = known.get("data")
-        entry = cls(
-            **{
-                **known,
-                "data": None if window is None else DataWindow(**window),
-                "alarms": tuple(known.get("alarms", ())),
-            }
-        )
+        known["alarms"] = tuple(known.get("alarms", ()))
+        if known.get("data") is not None:
+            known["data"] = DataWindow(**known["data"])
+        entry = cls(**known)
         if not (isinstance(entry.run_id, str) and isinstance(entry.started_at, float | int)):
             raise TypeError("it has no id or no start")
         return entry
@@ -95,18 +91,22 @@ class RunEntry:
 
 def read_entries(text: str, name: str) -> tuple[dict[str, RunEntry], list[str]]:
     """The entries by run id, and a sentence for each damaged line of the file `name`, which is ignored."""
-    entries: dict[str, RunEntry] = {}
+    entries, faults = read_lines(text, name, RunEntry.from_json)
+    return {entry.run_id: entry for entry in entries}, faults
+
+
+def read_lines(text: str, name: str, parse: Callable[[Any], _Read]) -> tuple[list[_Read], list[str]]:
+    """What `parse` makes of each line of JSON, and a sentence for each damaged line of the file `name`."""
+    found: list[_Read] = []
     faults: list[str] = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         try:
-            entry = RunEntry.from_json(json.loads(line))
+            found.append(parse(json.loads(line)))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             faults.append(f"{name}, line {number} is damaged ({error}): that line is ignored")
-        else:
-            entries[entry.run_id] = entry
-    return entries, faults
+    return found, faults
 
 
 def decision_of(status: str, *, registered: bool, has_new_data: bool | None) -> str | None:
@@ -199,5 +199,4 @@ def _revision(run: RunEntry) -> str:
 
 
 def newest_first(entries: Mapping[str, RunEntry]) -> Sequence[RunEntry]:
-    """By start."""
     return sorted(entries.values(), key=lambda entry: (entry.started_at, entry.run_id), reverse=True)

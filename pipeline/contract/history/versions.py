@@ -8,11 +8,12 @@ process died between the change and the line, the next look appends it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, Final
 
+from pipeline.contract.history.runs import read_lines
 from pipeline.contract.promotion import APPROVAL_ID, APPROVED, seconds
 
 HISTORY_KEY: Final = "history/versions.jsonl"  # in the artifact bucket
@@ -82,12 +83,12 @@ def _decision(package: Mapping[str, Any]) -> VersionEvent | None:
 def _is_known(decision: VersionEvent, known: Sequence[VersionEvent]) -> bool:
     """Whether the last known decision about the version is this one: an edit of a package is none."""
     last = decision_about(known, decision.version)
-    same = last and (last.event, last.created) == (decision.event, decision.created)
-    return bool(same and last and decision.approval_id in ("", last.approval_id))
+    if last is None or (last.event, last.created) != (decision.event, decision.created):
+        return False
+    return decision.approval_id in ("", last.approval_id)
 
 
 def decision_about(events: Iterable[VersionEvent], version: int | None) -> VersionEvent | None:
-    """The last decision about a version."""
     found = [event for event in events if event.event != IN_SERVICE and event.version == version]
     return found[-1] if found else None
 
@@ -127,18 +128,11 @@ def as_lines(events: Iterable[VersionEvent]) -> str:
 
 def read_events(text: str, name: str) -> tuple[list[VersionEvent], list[str]]:
     """The events in their order, and a sentence for each damaged line of the file `name`, which is ignored."""
-    results = list(_read_lines(text, name))
-    return [r for r in results if isinstance(r, VersionEvent)], [r for r in results if isinstance(r, str)]
+    return read_lines(text, name, _event)
 
 
-def _read_lines(text: str, name: str) -> Iterator[VersionEvent | str]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            event = VersionEvent(**json.loads(line))
-            if not isinstance(event.at, float | int) or not isinstance(event.version, int | None):
-                raise TypeError("no time or no version")
-            yield event
-        except (ValueError, TypeError) as error:
-            yield f"{name}, line {number} is damaged ({error}): that line is ignored"
+def _event(content: Mapping[str, Any]) -> VersionEvent:
+    event = VersionEvent(**content)
+    if not isinstance(event.at, float | int) or not isinstance(event.version, int | None):
+        raise TypeError("no time or no version")
+    return event
