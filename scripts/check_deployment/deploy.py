@@ -42,7 +42,7 @@ def stack(environment: DeployedEnvironment) -> Iterator[CheckResult]:
 
 def definition(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """SageMaker's rules, applied to the definition as it is deployed, and the checkout that it came from."""
-    for found in check_definition(environment.definition):
+    for found in check_definition(environment.review.definition):
         yield failed(str(found), environment.deploy)
     deployed = environment.deployed.tags().get("definition-hash", "unknown")
     ours = hashlib.sha256(definition_file(environment.workload).read_bytes()).hexdigest()

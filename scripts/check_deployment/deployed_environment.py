@@ -19,6 +19,7 @@ from pipeline.contract.workload import (
     load_spec,
 )
 from scripts.cloud.connection import AwsError, DeployedPipeline
+from scripts.cloud.review import AwsReview
 from scripts.output.execution import SUCCEEDED
 
 
@@ -27,6 +28,11 @@ class DeployedEnvironment:
     """One environment; everything is read when it is first asked for, and then once."""
 
     deployed: DeployedPipeline
+
+    @cached_property
+    def review(self) -> AwsReview:
+        """Its definition, which names the artifact bucket, and its registry."""
+        return AwsReview(self.deployed, patience=0)
 
     def client(self, service: str, region: str | None = None) -> Any:  # noqa: ANN401 - clients of many services
         """A client of a service in the environment's region, or another."""
@@ -82,11 +88,6 @@ class DeployedEnvironment:
     def outputs(self) -> dict[str, str]:
         return {item["OutputKey"]: item["OutputValue"] for item in self.stack.get("Outputs", [])}
 
-    @property
-    def artifact_bucket(self) -> str:
-        """Where runs write, and champion/ is."""
-        return self.outputs["ArtifactBucket"]
-
     @cached_property
     def _resources(self) -> list[dict[str, Any]]:
         return self.listed("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=self.name)
@@ -97,17 +98,12 @@ class DeployedEnvironment:
         return [r["PhysicalResourceId"] for r in found if r.get("PhysicalResourceId")]
 
     @cached_property
-    def definition(self) -> dict[str, Any]:
-        """The newest version of the deployed definition."""
-        return self.deployed.definition()
-
-    @cached_property
     def defaults(self) -> dict[str, Any]:
-        return {p["Name"]: p.get("DefaultValue") for p in self.definition.get("Parameters", [])}
+        return {p["Name"]: p.get("DefaultValue") for p in self.review.definition.get("Parameters", [])}
 
     def steps(self, *types: str) -> list[dict[str, Any]]:
         """The steps of some types, those in branches included."""
-        return [step for step in all_steps(self.definition["Steps"]) if step["Type"] in types]
+        return [step for step in all_steps(self.review.definition["Steps"]) if step["Type"] in types]
 
     @property
     def aggregates(self) -> tuple[bool, bool]:
@@ -129,19 +125,15 @@ class DeployedEnvironment:
 
     def objects(self, prefix: str, bucket: str = "") -> list[dict[str, Any]]:
         """The objects below a prefix of the artifact bucket, or of another."""
-        return self.listed("s3", "list_objects_v2", "Contents", Bucket=bucket or self.artifact_bucket, Prefix=prefix)
+        return self.listed("s3", "list_objects_v2", "Contents", Bucket=bucket or self.review.bucket, Prefix=prefix)
 
     def exists(self, key: str, bucket: str = "") -> bool:
         return any(item["Key"] == key for item in self.objects(key, bucket))
 
     def json_object(self, key: str) -> dict[str, Any] | None:
         """A JSON object of the artifact bucket; None where it is missing."""
-        client = self.client("s3")
-        try:
-            found: dict[str, Any] = json.loads(client.get_object(Bucket=self.artifact_bucket, Key=key)["Body"].read())
-        except client.exceptions.NoSuchKey:
-            return None
-        return found
+        text = self.review.read_text(key)
+        return dict(json.loads(text)) if text else None
 
     @cached_property
     def champion(self) -> dict[str, Any] | None:
@@ -163,4 +155,4 @@ class DeployedEnvironment:
     @cached_property
     def packages(self) -> tuple[dict[str, Any], ...]:
         """All versions of the group, described, oldest first."""
-        return self.deployed.packages(self.outputs["ModelPackageGroup"])
+        return self.review.packages()

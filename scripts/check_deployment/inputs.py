@@ -98,7 +98,7 @@ def _below(environment: DeployedEnvironment, name: str, prefix: str) -> CheckRes
 
 def seeds(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """The objects that the first run reads before any run has written them."""
-    wanted, where = environment.spec.all_seed_objects, f"s3://{environment.artifact_bucket}/"
+    wanted, where = environment.spec.all_seed_objects, f"s3://{environment.review.bucket}/"
     if missing := ", ".join(key for key in wanted if not environment.exists(key)):
         reason = f"{missing} is missing from {where}: SageMaker fails a job whose input prefix holds nothing"
         yield failed(reason, environment.invoke("Approval"))

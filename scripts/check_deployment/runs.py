@@ -68,7 +68,7 @@ def outputs(environment: DeployedEnvironment) -> Iterator[CheckResult]:
         yield ok("no run has succeeded yet")
         return
     for key in (f"{c.PREDICTIONS_CHANNEL}/{c.PREDICTIONS_FILE}", f"{c.MONITOR_CHANNEL}/{c.MONITOR_FILE}"):
-        folder, bucket = key.partition("/")[0], environment.artifact_bucket
+        folder, bucket = key.partition("/")[0], environment.review.bucket
         written = {item["Key"]: item["LastModified"] for item in environment.objects(f"{folder}/")}
         if any(name.startswith(f"{folder}//") for name in written):
             reason = f"SageMaker wrote below s3://{bucket}/{folder}// (two slashes), where nothing reads"
