@@ -52,7 +52,7 @@ def main() -> int:
         else:
             print("real games not found at ../shared/data: simulated ones only", file=sys.stderr)
         loaded = {kind: played_games(*where) for kind, where in leagues.items()}
-    print(f"gain in log loss over Elo-logistic in windows of {WINDOW:,} games; the limit is {LIMIT}")
+    print(f"gain in log loss over Elo-logistic in windows of {WINDOW:,} games; the limit is {LIMIT} of its loss there")
     print(f"{'games':<10}{'features':<31}{'windows':>8}{'least':>9}{'mean':>9}{'s.d.':>9}{'most':>9}{'accuracy':>17}")
     kept = [print_row(kind, name, games) for kind, games in loaded.items() for name in LEAKS]
     print("kept: the limit parts them" if all(kept) else "BROKEN: a window lies on the wrong side")
@@ -67,18 +67,19 @@ def played_games(folder: Path, as_of: date) -> pd.DataFrame:
 
 def print_row(kind: str, name: str, games: pd.DataFrame) -> bool:
     """One line of the table; whether all windows lie on their side of the limit."""
-    gain, right = gains(games, LEAKS[name])
+    gain, right, baseline = gains(games, LEAKS[name])
     windows, accuracy = window_means(gain), window_means(right)
+    skill = windows / window_means(baseline)
     print(
         f"{kind:<10}{name:<31}{windows.size:8,}{windows.min():9.4f}{windows.mean():9.4f}{windows.std():9.4f}"
         f"{windows.max():9.4f}{accuracy.min():9.3f} to {accuracy.max():.3f}",
         flush=True,
     )
-    return bool((windows <= LIMIT).all() if name == "honest" else (windows > LIMIT).all())
+    return bool((skill <= LIMIT).all() if name == "honest" else (skill > LIMIT).all())
 
 
-def gains(games: pd.DataFrame, features_of: FeatureCode) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Gain of each game forecast over Elo-logistic, and whether the model's favourite won, of the shape (games,)."""
+def gains(games: pd.DataFrame, features_of: FeatureCode) -> tuple[NDArray[np.float64], ...]:
+    """Gain of each game forecast over Elo-logistic, whether the model's favourite won, and Elo-logistic's loss."""
     features = features_of(games)
     modelled = feature_table(features[features[n.SEASON] >= FIRST_SEASON])
     record = walk_forward(modelled, Hyperparameters(), n_rows=modelled.num_rows)
@@ -86,8 +87,8 @@ def gains(games: pd.DataFrame, features_of: FeatureCode) -> tuple[NDArray[np.flo
     model = record[c.PREDICTION].to_numpy().astype(np.float64)
     results = result_table(games)
     reference = reference_forecast(results, record[c.ROW_ID].to_pylist(), date(FIRST_SEASON - 1, 8, 1))
-    gain = metrics.log_losses(reference, won) - metrics.log_losses(model, won)
-    return gain, ((model > 0.5) == (won == 1.0)).astype(np.float64)
+    baseline = metrics.log_losses(reference, won)
+    return baseline - metrics.log_losses(model, won), ((model > 0.5) == (won == 1.0)).astype(np.float64), baseline
 
 
 def window_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
