@@ -62,7 +62,7 @@ DAY: Final = click.DateTime(formats=["%Y-%m-%d"])
     help="Where fits are kept: an interrupted backtest resumes from there, a second one is fast.",
 )
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="HTML report. Default: in the store.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes that fit. Default: one a core.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Fits at a time. Default: one a core.")
 @click.option(
     "--workload", metavar="NAME", help="Folder of pipeline/workloads. Default: that of cdk.json (context, workload)."
 )

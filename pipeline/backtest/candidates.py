@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.backtest.fits import CLEAN, FitKey
-from pipeline.backtest.world import World
+from pipeline.backtest.world import IntArray, World
 from pipeline.training.walk_forward import checkpoints
-
-IntArray = NDArray[np.int64]
 
 ALL_PERIODS: Final = 0
 
@@ -83,21 +81,18 @@ def build_calendar(
     world: World, windows: Iterable[int], n_rows: int, tampering: Sequence[Tampering] = ()
 ) -> CandidateCalendar:
     """The candidates of every night for each window (so many periods, or ALL_PERIODS)."""
-    candidates: dict[Candidate, int] = {}
-    of_night: dict[int, IntArray] = {}
-    known_candidates: dict[tuple[int, int, str], int] = {}
-    for window in sorted(set(windows)):
-        nights = np.empty(len(world.nights), dtype=np.int64)
-        for position, (night, end) in enumerate(zip(world.nights.tolist(), world.known.tolist(), strict=True)):
-            fault = next((t for t in tampering if t.on(night)), None)
-            begin = _window_start(world, window, end)
-            where = (begin, end, fault.name if fault else "")
-            if where not in known_candidates:
-                candidate = _candidate(world, begin, end, n_rows, fault)
-                known_candidates[where] = candidates.setdefault(candidate, len(candidates))
-            nights[position] = known_candidates[where]
-        of_night[window] = nights
-    return CandidateCalendar(tuple(candidates), of_night)
+    numbers: dict[Candidate, int] = {}
+    made = cache(lambda begin, end, fault: _candidate(world, begin, end, n_rows, fault))
+
+    def number(window: int, night: int, end: int) -> int:
+        fault = next((t for t in tampering if t.on(night)), None)
+        return numbers.setdefault(made(_window_start(world, window, end), end, fault), len(numbers))
+
+    nights = [*zip(world.nights.tolist(), world.known.tolist(), strict=True)]
+    of_night = {
+        window: np.array([number(window, night, end) for night, end in nights]) for window in sorted(set(windows))
+    }
+    return CandidateCalendar(tuple(numbers), of_night)
 
 
 def _window_start(world: World, window: int, end: int) -> int:

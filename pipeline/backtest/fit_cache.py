@@ -9,10 +9,12 @@ import ast
 import hashlib
 import json
 import os
-import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from threading import get_ident
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,9 @@ from numpy.typing import NDArray
 from pipeline.training import linear, logistic, model, training_sets
 from pipeline.training.lean_xgboost import xgb
 from pipeline.training.model import Hyperparameters
+
+_PARTIAL: Final = ".partial-"
+_DAY_SECONDS: Final = 86_400
 
 
 def digest(*parts: str) -> str:
@@ -49,6 +54,9 @@ class FitCache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._code = fit_code()
+        for path in folder.glob(f"matrices/{_PARTIAL}*"):  # of a killed backtest: a matrix may be a gigabyte
+            if time.time() - path.stat().st_mtime > _DAY_SECONDS:
+                path.unlink(missing_ok=True)
 
     def key(self, rows_digest: str, hyperparameters: Hyperparameters) -> str:
         """The key of a fit: equal for equal rows, training config and code."""
@@ -70,7 +78,8 @@ class FitCache:
 
     def save(self, key: str, booster: xgb.Booster) -> None:
         """Keep the fit."""
-        write_atomically(self.path(key), bytes(booster.save_raw("ubj")))
+        with whole_or_absent(self.path(key)) as partial:
+            partial.write_bytes(booster.save_raw("ubj"))
 
     def matrix(self, name: str, key: str) -> Path:
         """The file of a matrix, whether or not it exists."""
@@ -86,22 +95,17 @@ class FitCache:
 
     def save_arrays(self, name: str, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Keep arrays by name."""
-        target = self.matrix(name, key).with_suffix(".npz")
-        temporary = _temporary(target)
-        with temporary.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        temporary.replace(target)
+        with whole_or_absent(self.matrix(name, key).with_suffix(".npz")) as partial:
+            np.savez(partial, **arrays)  # type: ignore[arg-type]
 
 
-def _temporary(target: Path) -> Path:
+@contextmanager
+def whole_or_absent(target: Path) -> Iterator[Path]:
+    """A file to write in place of `target`, which it becomes at the end."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".partial-")
-    os.close(handle)
-    return Path(name)
-
-
-def write_atomically(target: Path, content: bytes) -> None:
-    """Write a file that is whole or absent."""
-    temporary = _temporary(target)
-    temporary.write_bytes(content)
-    temporary.replace(target)
+    partial = target.with_name(f"{_PARTIAL}{os.getpid()}-{get_ident()}-{target.name}")
+    try:
+        yield partial
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)

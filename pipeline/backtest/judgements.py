@@ -7,16 +7,15 @@ champion.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.backtest.candidates import Candidate, CandidateCalendar
-from pipeline.backtest.fit_cache import FitCache, digest
+from pipeline.backtest.candidates import CandidateCalendar
+from pipeline.backtest.fit_cache import digest
 from pipeline.backtest.fits import Advance, Fits
-from pipeline.backtest.world import World
+from pipeline.backtest.world import BoolArray, FloatArray, IntArray, World
 from pipeline.contract import gates
 from pipeline.contract import names as c
 from pipeline.contract.code_version import code_version
@@ -26,10 +25,6 @@ from pipeline.monitoring import monitor_evidence
 from pipeline.monitoring.claims import claims_of, residual_quantiles
 from pipeline.monitoring.monitor import groups_of
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
-
 _PREDICTIONS_KEPT = 4_096
 _FIRST_HORIZON = 400  # days: most champions are replaced by then, and evidence over years takes seconds
 
@@ -37,17 +32,16 @@ _FIRST_HORIZON = 400  # days: most champions are replaced by then, and evidence 
 class Judgements:
     """Quality of each candidate, and the difference of each pair that a policy compared."""
 
-    def __init__(self, world: World, calendar: CandidateCalendar, fits: Fits, cache: FitCache) -> None:
-        self.world, self.calendar, self.fits, self._cache = world, calendar, fits, cache
+    def __init__(self, world: World, calendar: CandidateCalendar, fits: Fits) -> None:
+        self.world, self.calendar, self.fits, self._cache = world, calendar, fits, fits.cache
         self._ids = np.array(world.ids, dtype=object)
-        self._baseline: dict[int, FloatArray] = {}
-        self._slot = np.full(len(calendar.candidates), -1, dtype=np.int64)  # of a champion among the pairs' rows
-        self._pairs = np.full((2, 16, len(calendar.candidates)), np.nan)
-        self._n_slots = 0
-        self._new_pairs = 0
         self.evaluated = lru_cache(_PREDICTIONS_KEPT)(self._evaluated)
+        self.baseline = cache(self._baseline)
         self._key = digest(code_version(world.spec.name), fits.digest, *(str(x) for x in calendar.candidates))
-        self._load_pairs()
+        known = self._cache.load_arrays("differences", self._key) or {"pairs": np.empty(0), "values": np.empty((0, 2))}
+        # by pair, champion * candidates + candidate: mean difference and its upper bound
+        self._pairs = dict(zip(known["pairs"].tolist(), known["values"].tolist(), strict=True))
+        self._n_kept = len(self._pairs)
 
     # --- walk-forward predictions -------------------------------------------------------------------------------------
     def _evaluated(self, number: int) -> Evaluated:
@@ -63,19 +57,18 @@ class Judgements:
             target=self.world.target[rows],
             predictions={
                 c.CANDIDATE: np.concatenate([np.empty(0), *(self.fits.predictions(*part) for part in parts)]),
-                c.BASELINE: self._baseline_of(candidate)[rows],
+                c.BASELINE: self.baseline(candidate.begin)[rows],
             },
             quantiles={q: np.concatenate([part[q] for part in quantiles]) for q in (quantiles[0] if parts else ())},
         )
 
-    def _baseline_of(self, candidate: Candidate) -> FloatArray:
-        if candidate.begin == 0:
+    def _baseline(self, begin: int) -> FloatArray:
+        """The baseline for the walk-forward rows of candidates that learn from the row `begin` on."""
+        if begin == 0:
             return self.world.baseline
-        if candidate.begin not in self._baseline:
-            alike = [other for other in self.calendar.candidates if other.begin == candidate.begin]
-            first, last = min(other.first for other in alike), max(other.end for other in alike)
-            self._baseline[candidate.begin] = self.world.baseline_from(candidate.begin, first, last)
-        return self._baseline[candidate.begin]
+        alike = [candidate for candidate in self.calendar.candidates if candidate.begin == begin]
+        first, last = min(candidate.first for candidate in alike), max(candidate.end for candidate in alike)
+        return self.world.baseline_from(begin, first, last)
 
     # --- the quality gate ---------------------------------------------------------------------------------------------
     def numbers(self, number: int) -> dict[str, Any]:
@@ -93,9 +86,8 @@ class Judgements:
             return known["passes"].astype(np.bool_)
         passes = np.zeros(len(self.calendar.candidates), dtype=np.bool_)
         for number, candidate in enumerate(self.calendar.candidates):
-            passes[number] = bool(candidate.walk_forward) and not gates.failed_limits(
-                spec, self.numbers(number), quality
-            )
+            if candidate.walk_forward:
+                passes[number] = not gates.failed_limits(spec, self.numbers(number), quality)
             progress(1)
         self._cache.save_arrays("quality", key, {"passes": passes})
         return passes
@@ -122,49 +114,23 @@ class Judgements:
         cut_off = int(self.world.day[incumbent.end - 1]) + 1
         return out_of_sample(own, shipped, self.world.day[first:end], cut_off)
 
-    def pairs(self, champions: IntArray, candidates: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Mean difference and its upper bound for each pair, both of the shape of the inputs; computes what is new."""
-        for champion in np.unique(champions[self._slot[champions] < 0]).tolist():
-            self._add_slot(champion)
-        slots = self._slot[champions]
-        for at in np.flatnonzero(np.isnan(self._pairs[0, slots, candidates])).tolist():
-            slot, candidate = int(slots[at]), int(candidates[at])
-            if np.isnan(self._pairs[0, slot, candidate]):
-                difference = self.pair(int(champions[at]), candidate)
+    def pairs(self, champions: IntArray, candidates: IntArray) -> FloatArray:
+        """Mean difference and its upper bound for each pair, of the shape (2, pairs); computes what is new."""
+        n = len(self.calendar.candidates)
+        pairs, place = np.unique(champions * n + candidates, return_inverse=True)
+        for pair in pairs.tolist():
+            if pair not in self._pairs:
+                difference = self.pair(*divmod(pair, n))
                 # without a row in common Evaluate takes the champion for none, and any candidate replaces it
-                self._pairs[:, slot, candidate] = (difference.mean, difference.upper) if difference else -np.inf
-                self._new_pairs += 1
-        return self._pairs[0, slots, candidates], self._pairs[1, slots, candidates]
-
-    def _add_slot(self, champion: int) -> None:
-        if self._n_slots == self._pairs.shape[1]:
-            self._pairs = np.concatenate([self._pairs, np.full_like(self._pairs, np.nan)], axis=1)
-        self._slot[champion] = self._n_slots
-        self._n_slots += 1
-
-    # --- on disk ------------------------------------------------------------------------------------------------------
-    def _load_pairs(self) -> None:
-        known = self._cache.load_arrays("pairs", self._key)
-        if known is None:
-            return
-        for champion in np.unique(known["champion"]).tolist():
-            self._add_slot(champion)
-        self._pairs[:, self._slot[known["champion"]], known["candidate"]] = known["values"]
+                self._pairs[pair] = [difference.mean, difference.upper] if difference else [-np.inf, -np.inf]
+        return np.array([self._pairs[pair] for pair in pairs.tolist()]).T[:, place]
 
     def save(self) -> None:
         """Keep the pairs for the next backtest of the same rows and code."""
-        if not self._new_pairs:
-            return
-        champions = np.flatnonzero(self._slot >= 0)
-        slot, candidate = np.nonzero(~np.isnan(self._pairs[0]))
-        champion_of = np.empty(self._n_slots, dtype=np.int64)
-        champion_of[self._slot[champions]] = champions
-        self._cache.save_arrays(
-            "pairs",
-            self._key,
-            {"champion": champion_of[slot], "candidate": candidate, "values": self._pairs[:, slot, candidate]},
-        )
-        self._new_pairs = 0
+        if len(self._pairs) > self._n_kept:
+            arrays = {"pairs": np.array([*self._pairs]), "values": np.array([*self._pairs.values()])}
+            self._cache.save_arrays("differences", self._key, arrays)
+            self._n_kept = len(self._pairs)
 
 
 class Alarms:

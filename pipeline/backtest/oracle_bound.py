@@ -8,23 +8,19 @@ dynamic programme runs over the same losses as the policies' scores; with m prom
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from pipeline.backtest.world import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
 class Bound:
-    """Least summed loss with at most so many promotions, and which candidates serve from which day to reach it."""
+    """Least summed loss with at most so many promotions."""
 
     promotions: int
     loss: float
-    schedule: tuple[tuple[int, int], ...]  # (first day, candidate), positions in the inputs
 
 
 def bounds(losses: FloatArray, start: IntArray, before: FloatArray, most: int) -> list[Bound]:
@@ -39,27 +35,11 @@ def bounds(losses: FloatArray, start: IntArray, before: FloatArray, most: int) -
     np.cumsum(np.where(serving, losses, 0.0), axis=1, out=total[:, 1:])
     total[np.arange(days + 1)[None, :] <= start[:, None]] = np.inf  # not yet in service
     best = np.concatenate([[0.0], np.cumsum(before)])
-    found = [Bound(0, float(best[-1]), ())]
-    choices: list[NDArray[np.int32]] = []
+    found = [Bound(0, float(best[-1]))]
     for m in range(1, most + 1):
-        value = total + best[start][:, None]
-        chosen = value.argmin(axis=0)
-        with_one_more = value[chosen, np.arange(days + 1)]
-        better = with_one_more < best
-        if not better.any():
+        with_one_more = np.minimum(best, (total + best[start][:, None]).min(axis=0))
+        if not (with_one_more < best).any():
             break
-        choices.append(np.where(better, chosen, -1).astype(np.int32))
-        best = np.where(better, with_one_more, best)
-        found.append(Bound(m, float(best[-1]), tuple(_schedule(choices, start, days))))
+        best = with_one_more
+        found.append(Bound(m, float(best[-1])))
     return found
-
-
-def _schedule(choices: Sequence[NDArray[np.int32]], start: IntArray, days: int) -> list[tuple[int, int]]:
-    schedule: list[tuple[int, int]] = []
-    day = days
-    for chosen in reversed(choices):
-        candidate = int(chosen[day])
-        if candidate >= 0:  # -1: fewer promotions do as well up to this day
-            day = int(start[candidate])
-            schedule.append((day, candidate))
-    return schedule[::-1]

@@ -17,18 +17,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.backtest.policies import Policy
 from pipeline.backtest.service import Service
 from pipeline.backtest.simulate import Outcome
+from pipeline.backtest.world import BoolArray, FloatArray, IntArray
 from pipeline.contract.metrics import primary_metric
 from pipeline.cost.run_cost import RunCosts
 from pipeline.evaluation import metrics
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 BOOTSTRAP_SEED: Final = 20_041_102
 _DAYS_A_MONTH: Final = 365.25 / 12

@@ -110,6 +110,18 @@ class BacktestResult:
     choice: Choice | None
     nights: RunCosts
 
+    @property
+    def n_rows(self) -> int:
+        """The rows that are predicted."""
+        return int(self.prepared.service.n_rows.sum())
+
+    @property
+    def affordable_bound(self) -> float | None:
+        """The bound for one promotion a period, a row."""
+        periods = len(set(self.prepared.service.period.tolist()))
+        found = [bound for bound in self.bounds if bound.promotions <= periods]
+        return found[-1].loss / self.n_rows if found else None
+
 
 def prepare(settings: BacktestSettings, cache: FitCache, progress: Progress = silent) -> Prepared:
     """Load the rows, fit every candidate that the policies may ask for, and judge each alone."""
@@ -130,15 +142,9 @@ def prepare(settings: BacktestSettings, cache: FitCache, progress: Progress = si
     clean = Source(world.X, world.target, world.layout)
     sources = {CLEAN: clean, **faults.sources}
     keys = set(calendar.fit_keys())
-    fits = fit_all(
-        keys,
-        sources,
-        settings.hyperparameters,
-        cache,
-        jobs=settings.jobs,
-        progress=progress("fitting", len(keys)),
-    )
-    judgements = Judgements(world, calendar, fits, cache)
+    fitting = progress("fitting", len(keys))
+    fits = fit_all(keys, sources, settings.hyperparameters, cache, jobs=settings.jobs, progress=fitting)
+    judgements = Judgements(world, calendar, fits)
     passes = judgements.passes(settings.limits, progress("judging", len(calendar.candidates)))
     service = Service(judgements, clean.digests[-1], faults.refused)
     return Prepared(settings, world, calendar, fits, judgements, passes, Alarms(judgements), service, faults)
@@ -146,15 +152,9 @@ def prepare(settings: BacktestSettings, cache: FitCache, progress: Progress = si
 
 def simulate(prepared: Prepared, policies: Sequence[Policy], progress: Progress = silent) -> Outcome:
     """Every policy through every night."""
-    simulation = Simulation(
-        policies,
-        prepared.judgements,
-        prepared.passes,
-        prepared.alarms,
-        prepared.settings.limits,
-        prepared.faults.refused,
-    )
-    return simulation.run(progress("runs", len(prepared.world.nights)))
+    p = prepared
+    simulation = Simulation(policies, p.judgements, p.passes, p.alarms, p.settings.limits, p.faults.refused)
+    return simulation.run(progress("runs", len(p.world.nights)))
 
 
 def run_backtest(settings: BacktestSettings, cache: FitCache, progress: Progress = silent) -> BacktestResult:

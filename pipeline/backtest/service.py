@@ -10,23 +10,23 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.backtest.fit_cache import digest
 from pipeline.backtest.fits import predictions_of
 from pipeline.backtest.judgements import Judgements
-from pipeline.backtest.policies import STATE_OF_MODEL
+from pipeline.backtest.policies import STATE_OF_MODEL, Policy
 from pipeline.backtest.simulate import NO_CHAMPION, Outcome
+from pipeline.backtest.world import BoolArray, FloatArray, IntArray
 from pipeline.contract.code_version import code_version
 from pipeline.evaluation.metrics import blocks_of, row_losses
 from pipeline.training.model import predict_log_odds
 from pipeline.training.training_sets import FeatureMatrix
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
-
 FRESH, OF_MODEL = 0, 1
+
+
+def _state_of(policy: Policy) -> int:
+    return OF_MODEL if policy.state == STATE_OF_MODEL else FRESH
 
 
 class Service:
@@ -42,9 +42,9 @@ class Service:
         self.period = world.period[self.begin :][self._first]
         self._key = digest(code_version(world.spec.name), rows_digest)
         self._refused = refused
-        self._row = np.full((2, len(self.calendar.candidates) + 1), -1, dtype=np.int64)  # by state and candidate + 1
-        self._losses = np.zeros((64, len(self.days)))
-        self._n_rows = 0
+        # By state and candidate + 1; a page of memory is taken when it is first written.
+        self._losses = np.zeros((2, len(self.calendar.candidates) + 1, len(self.days)))
+        self._known = np.zeros(self._losses.shape[:2], dtype=np.bool_)
         self._old_features: dict[int, FeatureMatrix] = {}
 
     @property
@@ -67,14 +67,15 @@ class Service:
 
     def losses(self, outcome: Outcome) -> FloatArray:
         """Each policy's loss, summed over the rows of each day, of the shape (policies, days)."""
-        of_model = np.array([policy.state == STATE_OF_MODEL for policy in outcome.policies]).astype(np.int64)
+        state = np.array([[_state_of(policy)] for policy in outcome.policies])
         champion = outcome.champion[:, self.night].astype(np.int64)
-        rows = self._row[of_model[:, None], champion + 1]
-        if (rows < 0).any():
-            for state in (FRESH, OF_MODEL):
-                for number in np.unique(champion[(rows < 0) & (of_model[:, None] == state)]).tolist():
-                    self._add_row(state, number)
-            rows = self._row[of_model[:, None], champion + 1]
+        missing = ~self._known[state, champion + 1]
+        for kind in (FRESH, OF_MODEL) if missing.any() else ():
+            for number in np.unique(champion[missing & (state == kind)]).tolist():
+                prediction = self._predictions(number, kind, self.begin, len(self.world.day))
+                self._losses[kind, number + 1] = np.add.reduceat(self._row_losses(prediction, self.target), self._first)
+                self._known[kind, number + 1] = True
+        rows = state * self._losses.shape[1] + champion + 1
         found = self._losses.reshape(-1).take(rows * len(self.days) + np.arange(len(self.days)))
         for day in self._outage_days():
             for number in np.unique(champion[:, day]).tolist():
@@ -82,14 +83,6 @@ class Service:
                 prediction = self._during_outage(number, day)
                 found[champion[:, day] == number, day] = self._row_losses(prediction, self.target[rows_of_day]).sum()
         return found
-
-    def _add_row(self, state: int, champion: int) -> None:
-        if self._n_rows == len(self._losses):
-            self._losses = np.concatenate([self._losses, np.zeros_like(self._losses)])
-        prediction = self._predictions(champion, state, self.begin, len(self.world.day))
-        self._losses[self._n_rows] = np.add.reduceat(self._row_losses(prediction, self.target), self._first)
-        self._row[state, champion + 1] = self._n_rows
-        self._n_rows += 1
 
     def _row_losses(self, prediction: FloatArray, target: FloatArray) -> FloatArray:
         return row_losses(self.world.spec.task, prediction, target)
@@ -140,7 +133,7 @@ class Service:
     def predictions(self, outcome: Outcome, number: int) -> FloatArray:
         """One policy's prediction for each row of the span."""
         champion = outcome.champion[number, self.night]
-        state = OF_MODEL if outcome.policies[number].state == STATE_OF_MODEL else FRESH
+        state = _state_of(outcome.policies[number])
         found = np.empty(len(self.target))
         bounds = np.append(self._first, len(found))
         changes = np.flatnonzero(np.diff(champion)) + 1

@@ -16,14 +16,11 @@ from numpy.typing import NDArray
 
 from pipeline.backtest.judgements import Alarms, Judgements
 from pipeline.backtest.policies import OFF, STRICT, Policy
+from pipeline.backtest.world import BoolArray, FloatArray, IntArray
 from pipeline.contract import gates
 from pipeline.contract.retrain_policy import training_is_due
 from pipeline.contract.spec import Limit
 from pipeline.monitoring.monitor_evidence import LOSS
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 NO_CHAMPION: Final = -1  # no champion: Predict uses the workload's fallback
 LONG_AGO: Final = -(10**9)
@@ -61,39 +58,6 @@ class Outcome:
         return self.counts["registered"]
 
 
-@dataclass(frozen=True)
-class _Rules:
-    """The policies as arrays of the shape (policies,)."""
-
-    window: IntArray
-    min_days: FloatArray
-    min_rows: FloatArray
-    each_period: BoolArray
-    alarmed: Mapping[int, str | None]  # policies that listen to the monitor, and to which family
-    gate_off: BoolArray
-    strict: BoolArray
-    delay: IntArray
-    limits: Mapping[str, FloatArray]
-
-    @classmethod
-    def of(cls, policies: Sequence[Policy], defaults: Mapping[str, float]) -> _Rules:
-        schedules = [policy.schedule for policy in policies]
-        limits = [policy.limits(defaults) for policy in policies]
-        return cls(
-            window=np.array([policy.window for policy in policies]),
-            min_days=np.array([s.min_days for s in schedules]),
-            min_rows=np.array([s.min_rows for s in schedules]),
-            each_period=np.array([s.each_period for s in schedules]),
-            alarmed={n: None if s.on_drift else LOSS for n, s in enumerate(schedules) if s.on_drift or s.on_loss},
-            gate_off=np.array([policy.gate == OFF for policy in policies]),
-            strict=np.array([policy.approver == STRICT for policy in policies]),
-            delay=np.array([policy.delay_days for policy in policies]),
-            limits={
-                limit.parameter: np.array([row[limit.parameter] for row in limits]) for limit in gates.PROMOTION_LIMITS
-            },
-        )
-
-
 class Simulation:
     """The state of all policies between two nights."""
 
@@ -111,13 +75,23 @@ class Simulation:
         n, n_nights = len(policies), len(judgements.world.nights)
         self.policies = tuple(policies)
         self.world, self.judgements, self.passes, self.alarms = judgements.world, judgements, passes, alarms
-        self.rules = _Rules.of(policies, limits)
         self.refused = refused
+        schedules, limits_of = [p.schedule for p in policies], [p.limits(limits) for p in policies]
+        self.min_days = np.array([schedule.min_days for schedule in schedules])
+        self.min_rows = np.array([schedule.min_rows for schedule in schedules])
+        self.each_period = np.array([schedule.each_period for schedule in schedules])
+        # policies that listen to the monitor, and to which family
+        self.alarmed = {n: None if s.on_drift else LOSS for n, s in enumerate(schedules) if s.on_drift or s.on_loss}
+        self.gate_off = np.array([policy.gate == OFF for policy in policies])
+        self.strict = np.array([policy.approver == STRICT for policy in policies])
+        self.delay = np.array([policy.delay_days for policy in policies])
+        names = [limit.parameter for limit in gates.PROMOTION_LIMITS]
+        self.limits = {name: np.array([values[name] for values in limits_of]) for name in names}
         self.faulty = np.array([candidate.fault != "" for candidate in calendar.candidates])
         self.any_fault = bool(self.faulty.any())
         windows = sorted(calendar.of_night)
         self._of_night = np.stack([calendar.of_night[w] for w in windows])
-        self._window = np.searchsorted(windows, self.rules.window)
+        self._window = np.searchsorted(windows, [policy.window for policy in policies])
         self.champion = np.full(n, NO_CHAMPION, dtype=np.int64)
         self.champion_night = np.full(n, LONG_AGO)
         self.evaluated = np.full(n, NO_CHAMPION, dtype=np.int64)
@@ -168,18 +142,18 @@ class Simulation:
 
     def _due(self, t: int, new: BoolArray) -> BoolArray:
         known = int(self.world.known[t])
-        urgent = known - self.trained_rows >= self.rules.min_rows
+        urgent = known - self.trained_rows >= self.min_rows
         if known:
-            urgent |= self.rules.each_period & (self.trained_period != self.world.period[known - 1])
+            urgent |= self.each_period & (self.trained_period != self.world.period[known - 1])
         night = int(self.world.nights[t])
-        for policy, family in self.rules.alarmed.items():
+        for policy, family in self.alarmed.items():
             if new[policy] and self.champion[policy] >= 0:
                 urgent[policy] |= self.alarms.on(int(self.champion[policy]), night, family)
         return training_is_due(
             no_champion=self.champion < 0,
             urgent=urgent,
             days_since_training=night - self.trained_night,
-            min_days=self.rules.min_days,
+            min_days=self.min_days,
         )
 
     def _train(self, t: int, who: IntArray, candidate: IntArray) -> None:
@@ -189,7 +163,7 @@ class Simulation:
         self.trained_night[who], self.trained_rows[who] = night, known
         self.trained_period[who] = self.world.period[known - 1]
         self.counts["trainings"][who] += 1
-        passed = self.passes[candidate] | self.rules.gate_off[who]
+        passed = self.passes[candidate] | self.gate_off[who]
         self.counts["failed_gate"][who[~passed]] += 1
         self._promote(t, who[passed], candidate[passed])
         if self.any_fault:
@@ -204,21 +178,21 @@ class Simulation:
         values = self._compare(who, candidate, alone, night)
 
         def holds(limit: Limit) -> Any:  # noqa: ANN401 - an array of truths
-            return gates.COMPARE[limit.operator](values[limit.parameter], self.rules.limits[limit.parameter][who])
+            return gates.COMPARE[limit.operator](values[limit.parameter], self.limits[limit.parameter][who])
 
         promote = alone | gates.replaces(holds)
         registered = who[promote]
         self.counts["registered"][registered] += 1
         self.counts["kept"][who[~promote]] += 1
         self.last_registered[registered] = t
-        doubtful = self.rules.strict[who] & ~alone & ~(values[gates.NON_INFERIOR.parameter] < 0.0)
+        doubtful = self.strict[who] & ~alone & ~(values[gates.NON_INFERIOR.parameter] < 0.0)
         self.counts["refused"][who[promote & doubtful]] += 1
         self._approve(t, who[promote & ~doubtful], candidate[promote & ~doubtful])
 
     def _compare(self, who: IntArray, candidate: IntArray, alone: BoolArray, night: int) -> dict[str, FloatArray]:
         """What the promotion limits look at, by parameter; zeros where there is no champion or no gate."""
         mean, upper = np.zeros(who.size), np.zeros(who.size)
-        asked = ~alone & ~(self.rules.gate_off[who] & ~self.rules.strict[who])
+        asked = ~alone & ~(self.gate_off[who] & ~self.strict[who])
         if asked.any():
             mean[asked], upper[asked] = self.judgements.pairs(self.champion[who[asked]], candidate[asked])
         return {
@@ -229,7 +203,7 @@ class Simulation:
 
     def _approve(self, t: int, who: IntArray, candidate: IntArray) -> None:
         night = int(self.world.nights[t])
-        effective = np.searchsorted(self.world.nights, night + self.rules.delay[who], side="right")
+        effective = np.searchsorted(self.world.nights, night + self.delay[who], side="right")
         self.counts["approved"][who] += 1
         self.counts["false_promotions"][who] += self.faulty[candidate]
         in_span = effective < len(self.world.nights)

@@ -30,7 +30,7 @@ from pipeline.training.training_sets import FeatureMatrix, feature_layout, featu
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-Days = NDArray[np.datetime64]
+BoolArray = NDArray[np.bool_]
 
 EPOCH = date(1970, 1, 1)
 _CHECKED_NIGHTS = 3
