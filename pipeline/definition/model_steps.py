@@ -134,10 +134,7 @@ def evaluate_step(v: Variables, prepare: JobStep, train: JobStep, evaluation: Pr
             c.EVALUATION_CHANNEL: run_uri("evaluate", c.EVALUATION_CHANNEL),
             c.EVALUATED_CHANNEL: stable_output(c.EVALUATED_CHANNEL),
         },
-        arguments=[
-            *v.options({"--trigger": "TriggerReason"}),
-            *limits(v),
-        ],
+        arguments=[*v.options({"--trigger": "TriggerReason"}), *limits(v)],
         environment={
             "CODE_VERSION": "${CodeVersion}",
             "GIT_REVISION": "${GitRevision}",
