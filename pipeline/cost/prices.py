@@ -71,15 +71,15 @@ class Prices:
 def load_prices(path: Path = PRICES_FILE) -> Prices:
     """The committed table."""
     table = json.loads(path.read_text(encoding="utf-8"))
-    instances = {name: _machine(name, entry) for name, entry in table["instances"].items()}
-    return Prices(
-        table["region"], table["as_of"], instances, {name: Price(**entry) for name, entry in table["prices"].items()}
-    )
+    instances = {
+        name: InstanceType(name, entry["memory_gib"], entry["speed"], _priced(entry["hourly"]))
+        for name, entry in table["instances"].items()
+    }
+    return Prices(table["region"], table["as_of"], instances, _priced(table["prices"]))
 
 
-def _machine(name: str, entry: Mapping[str, Any]) -> InstanceType:
-    hourly = {use: Price(**price) for use, price in entry["hourly"].items()}
-    return InstanceType(name, entry["memory_gib"], entry["speed"], hourly)
+def _priced(entries: Mapping[str, Any]) -> dict[str, Price]:
+    return {name: Price(**entry) for name, entry in entries.items()}
 
 
 def _hint(name: str, known: Mapping[str, InstanceType]) -> str:

@@ -88,15 +88,12 @@ def _cost(job: PipelineJob, last: float | None, prices: Prices) -> JobCost:
 
 def _drivers(run: RunCost, prices: Prices) -> str:
     """The jobs, the dearest first."""
-    return ", ".join(
-        f"{cost.job.step} ${cost.dollars:.4g}{'' if _verified(cost.job, prices) else '?'} ({cost.job.count} x "
-        f"{cost.job.instance} for {cost.billed_seconds:,.0f} s)"
-        for cost in sorted(run.jobs, key=lambda cost: -cost.dollars)
-    )
-
-
-def _verified(job: PipelineJob, prices: Prices) -> bool:
-    return prices.instance(job.instance).price(job.kind).verified
+    found = []
+    for cost in sorted(run.jobs, key=lambda cost: -cost.dollars):
+        job, mark = cost.job, "" if prices.instance(cost.job.instance).price(cost.job.kind).verified else "?"
+        instances = f"{job.count} x {job.instance} for {cost.billed_seconds:,.0f} s"
+        found.append(f"{job.step} ${cost.dollars:.4g}{mark} ({instances})")
+    return ", ".join(found)
 
 
 def with_parameters(definition: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
