@@ -23,6 +23,7 @@ from pipeline.cost.run_cost import (
 )
 
 HOUR = 3600.0
+LIST_PRICES = load_prices()
 PRICES = Prices(
     region="nowhere",
     as_of="2026-01-01",
@@ -125,13 +126,13 @@ def test_a_machine_without_a_price_for_the_kind_of_job_is_refused() -> None:
     st.floats(0, 1e5),
     st.floats(0, 1e5),
     st.sampled_from(
-        [(m, kind) for m, machine in load_prices().instances.items() for kind in machine.hourly if kind != "hosting"]
+        [(m, kind) for m, machine in LIST_PRICES.instances.items() for kind in machine.hourly if kind != "hosting"]
     ),
 )
 def test_more_seconds_never_cost_less(seconds: float, more: float, machine: tuple[str, str]) -> None:
     name, kind = machine
     job = PipelineJob("Step", kind, name, 1, 10, always=True)
-    assert job_cost(job, seconds + more, load_prices()).dollars >= job_cost(job, seconds, load_prices()).dollars
+    assert job_cost(job, seconds + more, LIST_PRICES).dollars >= job_cost(job, seconds, LIST_PRICES).dollars
 
 
 def every_job(definition: dict[str, Any]) -> dict[str, PipelineJob]:
@@ -153,7 +154,7 @@ def test_every_job_has_twice_the_memory_it_needs_and_its_files_fit(definition: d
     needs = measured_needs()
     for job in every_job(definition).values():
         own = needs[job.step]
-        assert load_prices().instance(job.instance).memory_gib * 1024 >= 2 * own.peak_mib
+        assert LIST_PRICES.instance(job.instance).memory_gib * 1024 >= 2 * own.peak_mib
         assert job.volume_gb * 1024 >= 20 * own.disk_mib
 
 
