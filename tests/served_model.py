@@ -5,10 +5,14 @@ from __future__ import annotations
 import csv
 import http.client
 import json
+import os
 import socket
 import subprocess
 import sys
 import tarfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from itertools import combinations
@@ -119,3 +123,33 @@ class Client:
             return self.request("GET", "/ping").status == 200
         except (OSError, http.client.HTTPException):
             return False
+
+
+@dataclass(frozen=True)
+class Server(Client):
+    """One of this machine."""
+
+    process: subprocess.Popen[bytes]
+
+
+@contextmanager
+def started(root: Path, log: Path, *arguments: str, **environment: str) -> Iterator[Server]:
+    """The real server, as soon as it answers."""
+    port = free_port()
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.serving.server", "--port", str(port), *arguments],
+            cwd=root,
+            env={**os.environ, **environment},
+            stdout=file,
+            stderr=file,
+        )
+    server = Server(port, process)
+    try:
+        while not server.answers():
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.05)
+        yield server
+    finally:
+        process.kill()
+        process.wait()

@@ -11,18 +11,14 @@ from __future__ import annotations
 
 import csv
 import html
-import http.client
 import importlib
 import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from functools import cached_property
@@ -31,6 +27,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from served_model import JSON, started
 
 from pipeline.backtest.candidates import ALL_PERIODS
 from pipeline.backtest.fit_cache import FitCache
@@ -124,25 +121,10 @@ class Life:
     def ask(self, bodies: Iterable[Any]) -> list[tuple[int, Any]]:
         """Status and answer of each body, from the real server with the champion's model."""
         (model,) = (self.store / "objects/artifacts/champion").rglob("model.tar.gz")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        command = [sys.executable, "-m", "pipeline.serving.server", "--host", "127.0.0.1", "--port", str(port)]
-        server = subprocess.Popen(
-            [*command, "--model", str(model)],
-            cwd=self.root,
-            env={**os.environ, "WORKLOAD": self.name},
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            for _ in range(200):
-                with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                    break
-                time.sleep(0.1)
-            return [post(port, json.dumps(body).encode()) for body in bodies]
-        finally:
-            server.terminate()
-            server.wait(timeout=30)
+        arguments = ["--host", "127.0.0.1", "--model", str(model)]
+        with started(self.root, self.folder / "server.log", *arguments, WORKLOAD=self.name) as server:
+            asked = [server.request("POST", "/invocations", json.dumps(body), Content_Type=JSON) for body in bodies]
+        return [(answer.status, answer.json) for answer in asked]
 
     def synthesise(self, **options: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         """The resources of the stack under each name's options."""
@@ -167,13 +149,6 @@ def read(folder: Path) -> pd.DataFrame:
     return pd.concat(
         {path.name: pd.read_csv(path, dtype=str, keep_default_na=False) for path in sorted(folder.glob("*.csv"))}
     )
-
-
-def post(port: int, body: bytes) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.request("POST", "/invocations", body, {"content-type": "application/json"})
-    answer = connection.getresponse()
-    return answer.status, json.loads(answer.read())
 
 
 def names_in(resources: dict[str, Any]) -> set[str]:

@@ -14,8 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -25,11 +23,11 @@ from served_model import (
     GAME,
     JSON,
     Answer,
-    Client,
-    free_port,
+    Server,
     many_games,
     predictions,
     promoted_store,
+    started,
     unpack_champion,
 )
 
@@ -49,38 +47,10 @@ def ml(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@dataclass(frozen=True)
-class Server(Client):
-    process: subprocess.Popen[bytes]
-
-
-@contextmanager
-def started(root: Path, base: Path, log: Path, **environment: str) -> Iterator[Server]:
-    port = free_port()
-    given = {"SAGEMAKER_BASE_DIR": str(base), "SAGEMAKER_BIND_TO_PORT": str(port), **environment}
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.serving.server"],
-            cwd=root,
-            env={**os.environ, **given},
-            stdout=file,
-            stderr=file,
-        )
-    server = Server(port, process)
-    try:
-        while not server.answers():
-            assert process.poll() is None, log.read_text()
-            time.sleep(0.05)
-        yield server
-    finally:
-        process.kill()
-        process.wait()
-
-
 @pytest.fixture(scope="module")
 def server(root: Path, ml: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     log = tmp_path_factory.mktemp("log") / "log"
-    with started(root, ml, log, MODEL_VERSION="1", STALE_AFTER_DAYS="100000") as one:
+    with started(root, log, SAGEMAKER_BASE_DIR=str(ml), MODEL_VERSION="1", STALE_AFTER_DAYS="100000") as one:
         yield one
         assert "Traceback" not in log.read_text()
 
@@ -209,7 +179,7 @@ def test_answers_do_not_depend_on_who_else_is_asking(server: Server) -> None:
 
 
 def test_sigterm_lets_a_request_end_and_takes_no_other(root: Path, ml: Path, tmp_path: Path) -> None:
-    with started(root, ml, tmp_path / "log", STALE_AFTER_DAYS="1") as server:
+    with started(root, tmp_path / "log", SAGEMAKER_BASE_DIR=str(ml), STALE_AFTER_DAYS="1") as server:
         answers: list[Answer] = []
         asking = threading.Thread(target=lambda: answers.append(server.ask(*many_games(10_000))))
         asking.start()
