@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,13 +19,8 @@ _LARGEST_MODEL: Final = 1 << 30  # packed: reading more would outlast the functi
 _MISSING: Final = ("NoSuchKey", "404", "NotFound")
 # What a foreign URI may answer: asking again does not help.
 _REFUSED: Final = (
-    *_MISSING,
-    "AccessDenied",
-    "403",
-    "NoSuchBucket",
-    "AllAccessDisabled",
-    "PermanentRedirect",
-    "InvalidRequest",
+    *(*_MISSING, "AccessDenied", "403", "NoSuchBucket"),
+    *("AllAccessDisabled", "PermanentRedirect", "InvalidRequest"),
 )
 
 
@@ -59,30 +54,22 @@ class Bucket:
 
     def read(self, key: str, *, bucket: str | None = None, refused: bool = False) -> S3Object:
         """An object of this bucket or of `bucket`; with `refused`, one that may not be read is missing."""
-        try:
-            found = self.client.get_object(Bucket=bucket or self.name, Key=key)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in (_REFUSED if refused else _MISSING):
-                return S3Object(None, None)
-            raise
+        codes = _REFUSED if refused else _MISSING
+        found = _unless(codes, self.client.get_object, Bucket=bucket or self.name, Key=key)
+        if found is None:
+            return S3Object(None, None)
         return S3Object(found["Body"].read().decode(errors="replace"), found["ETag"], found["LastModified"].timestamp())
 
     def write(self, key: str, text: str, *, over: S3Object) -> bool:
         """Write only where the object still is what was read; says whether it was."""
         condition = {"IfMatch": over.etag} if over.etag else {"IfNoneMatch": "*"}
-        try:
-            self.client.put_object(
-                Bucket=self.name, Key=key, Body=text.encode(), ContentType="application/json", **condition
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _LOST_RACE:
-                return False
-            raise
-        return True
+        return _unless(_LOST_RACE, self.put, key, text, **condition) is not None
 
-    def put(self, key: str, text: str) -> None:
-        """Write whatever is there."""
-        self.client.put_object(Bucket=self.name, Key=key, Body=text.encode(), ContentType="application/json")
+    def put(self, key: str, text: str, **condition: str) -> None:
+        """Write whatever is there, or on a condition of S3's."""
+        self.client.put_object(
+            Bucket=self.name, Key=key, Body=text.encode(), ContentType="application/json", **condition
+        )
 
     def seed(self, objects: Mapping[str, str]) -> None:
         """Write those that are missing, and never over one that is there."""
@@ -101,12 +88,9 @@ class Bucket:
     def sha256(self, uri: str) -> str | None:
         """Of an object's content, read in parts; None when it is missing, refused or larger than any model."""
         bucket, _, key = uri.removeprefix("s3://").partition("/")
-        try:
-            found = self.client.get_object(Bucket=bucket, Key=key)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _REFUSED:
-                return None
-            raise
+        found = _unless(_REFUSED, self.client.get_object, Bucket=bucket, Key=key)
+        if found is None:
+            return None
         digest, size = hashlib.sha256(), 0
         while part := found["Body"].read(_PART_BYTES):
             digest.update(part)
@@ -124,20 +108,27 @@ class Bucket:
         if sha256 is not None and self.sha256(uri) != sha256:
             return False
         bucket, _, source = uri.removeprefix("s3://").partition("/")
-        try:
-            self.client.copy_object(
-                CopySource={"Bucket": bucket, "Key": source},
-                Bucket=self.name,
-                Key=key,
-                TaggingDirective="REPLACE",  # to copy tags would need one more permission, and there are none
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _REFUSED:
-                return False
-            raise
-        return True
+        copied = _unless(
+            _REFUSED,
+            self.client.copy_object,
+            CopySource={"Bucket": bucket, "Key": source},
+            Bucket=self.name,
+            Key=key,
+            TaggingDirective="REPLACE",  # to copy tags would need one more permission, and there are none
+        )
+        return copied is not None
 
     def remove(self, keys: Iterable[str]) -> None:
         """Remove objects; one that is gone is fine."""
         for key in sorted(keys):
             self.client.delete_object(Bucket=self.name, Key=key)
+
+
+def _unless(codes: tuple[str, ...], call: Callable[..., Any], *given: object, **request: object) -> Any:  # noqa: ANN401
+    """What a call returns (not None); None where S3 answers with one of the codes."""
+    try:
+        return call(*given, **request) or {}
+    except ClientError as error:
+        if error.response["Error"]["Code"] in codes:
+            return None
+        raise

@@ -45,19 +45,16 @@ def approval_notice(
     `evaluation` is evaluation.json; where it is missing, the numbers that the package carries are shown.
     """
     version, known = package["ModelPackageVersion"], package.get("CustomerMetadataProperties", {})
+    evaluation, report = evaluation or {}, known.get("report")
     lines = [
         f"Version {version} of {environment.group} waits for your approval.",
         "",
         str(package.get("ModelPackageDescription", "")),
-        *(
-            [f"These {(evaluation or {})['rows']} are simulated: none is real."]
-            if (evaluation or {}).get("simulated")
-            else []
-        ),
+        *([f"These {evaluation['rows']} are simulated: none is real."] if evaluation.get("simulated") else []),
         "",
         *_scores(evaluation, known),
         "",
-        *_report(known.get("report"), environment),
+        *_report(report, environment),
         "",
         "To approve it (the next run then predicts with it):",
         f"  {_command('approve', version, environment)}",
@@ -71,13 +68,11 @@ def approval_notice(
     facts = Facts(
         type=NotificationType.VERSION_WAITING,
         pipeline=environment.pipeline,
-        reason=str((evaluation or {}).get("reason") or package.get("ModelPackageDescription") or "a new version"),
+        reason=str(evaluation.get("reason") or package.get("ModelPackageDescription") or "a new version"),
         run=str(known.get("execution", "")),
         version=version,
         trigger=str(known.get("trigger", "")),
-        links={"report": s3_object(environment.region, environment.partition, known["report"])}
-        if known.get("report")
-        else {},
+        links={"report": s3_object(environment.region, environment.partition, report)} if report else {},
         next_steps=[_command(verb, version, environment) for verb in ("approve", "reject")],
     )
     return Email(title, "\n".join(lines) + "\n", facts)
@@ -88,52 +83,55 @@ _LINEAGE: Final = ("trigger", "execution", "as_of_date", "fingerprint", "git_rev
 
 def withdrawal_notice(version: int, environment: Environment) -> Email:
     """The email about a champion that was withdrawn without a successor."""
-    return Email(
-        f"[{environment.pipeline}] no champion: version {version} was withdrawn",
-        f"Version {version} of {environment.group} is no longer approved, and no other version is approved.\n\n"
+    reason = "is no longer approved, and no other version is approved"
+    return _registry_notice(
+        f"no champion: version {version} was withdrawn",
+        f"Version {version} of {environment.group} {reason}.\n\n"
         "Until one is approved, predictions come from the workload's fallback (column model: fallback), and the next\n"
-        "candidate is compared with the baseline alone.\n\n"
-        "To list the versions:\n"
-        f"  python -m scripts.review_model list {_options(environment)}\n"
-        "To approve a version:\n"
-        f'  python -m scripts.review_model approve --version N --reason "..." {_options(environment)}\n',
-        Facts(
-            type=NotificationType.NO_CHAMPION,
-            pipeline=environment.pipeline,
-            reason=f"version {version} is no longer approved, and no other version is approved",
-            version=version,
-            next_steps=[f"python -m scripts.review_model list {_options(environment)}"],
-        ),
+        "candidate is compared with the baseline alone.",
+        "approve",
+        environment,
+        type=NotificationType.NO_CHAMPION,
+        reason=f"version {version} {reason}",
+        version=version,
     )
 
 
 def problem_notice(text: str, environment: Environment) -> Email:
     """The email about something in the registry or in champion/ that a person must check; sent once."""
-    return Email(
-        f"[{environment.pipeline}] {text.partition(':')[0]}",
-        f"{text}\n\nEverything else continues. This email is sent once.\n\n"
-        "To list the versions:\n"
-        f"  python -m scripts.review_model list {_options(environment)}\n"
-        "To reject a version:\n"
-        f'  python -m scripts.review_model reject --version N --reason "..." {_options(environment)}\n',
-        Facts(
-            type=NotificationType.REGISTRY_PROBLEM,
-            pipeline=environment.pipeline,
-            reason=text,
-            next_steps=[f"python -m scripts.review_model list {_options(environment)}"],
-        ),
+    return _registry_notice(
+        text.partition(":")[0],
+        f"{text}\n\nEverything else continues. This email is sent once.",
+        "reject",
+        environment,
+        type=NotificationType.REGISTRY_PROBLEM,
+        reason=text,
     )
 
 
-def _scores(evaluation: Mapping[str, Any] | None, known: Mapping[str, str]) -> list[str]:
+def _registry_notice(
+    subject: str,
+    text: str,
+    verb: str,
+    environment: Environment,
+    **facts: Any,  # noqa: ANN401 - what Facts takes
+) -> Email:
+    """An email that ends with the commands to list versions, and to do something with one."""
+    listing = f"python -m scripts.review_model list {_options(environment)}"
+    commands = f"To list the versions:\n  {listing}\nTo {verb} a version:\n  {_command(verb, 'N', environment)}\n"
+    told = Facts(pipeline=environment.pipeline, next_steps=[listing], **facts)
+    return Email(f"[{environment.pipeline}] {subject}", f"{text}\n\n{commands}", told)
+
+
+def _scores(evaluation: Mapping[str, Any], known: Mapping[str, str]) -> list[str]:
     try:
-        return _comparison(evaluation or {})
+        return _comparison(evaluation)
     except (KeyError, TypeError, ValueError, AttributeError):
         # Missing, or another program's file: the version is announced all the same.
         return _package_metrics(known)
 
 
-def _command(verb: str, version: int, environment: Environment) -> str:
+def _command(verb: str, version: int | str, environment: Environment) -> str:
     return f'python -m scripts.review_model {verb} --version {version} --reason "..." {_options(environment)}'
 
 

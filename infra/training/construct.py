@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import aws_cdk as cdk
@@ -22,7 +23,7 @@ from infra.foundation.removal import removal
 from infra.foundation.storage import RUNS_PREFIX
 from infra.settings.settings import Settings
 from infra.settings.tag_rules import VERSION_TAGS
-from infra.training.definition import Versions, bound_body
+from infra.training.definition import bound_body, versions
 from infra.training.image import step_image
 from infra.training.job_role import allow_mlflow, job_role
 from infra.training.spark import spark_cluster
@@ -49,7 +50,7 @@ class Training(Construct):
         cluster = spark_cluster(self, settings)
         self.job_role = job_role(self, foundation, image=self.image, cluster=cluster)
         self.role = self._pipeline_role(foundation)
-        versions = Versions.read(settings.workload)
+        deployed = versions(settings.workload)
         constants = {
             "ExecutionRoleArn": self.job_role.role_arn,
             "ImageUri": self.image.uri,
@@ -58,20 +59,20 @@ class Training(Construct):
             "KmsKeyId": key.key_arn,
             "ModelPackageGroupName": settings.group_name,
             **(cluster.constants if cluster else {}),
-            **versions.as_constants(),
+            **deployed,
         }
         self.pipeline = sagemaker.CfnPipeline(
             self,
             "Pipeline",
             pipeline_name=settings.pipeline_name,
             pipeline_description=(
-                f"Retrains, compares, registers. Definition {versions.definition_hash[:12]}, "
-                f"code {versions.code_version[:12]}, git {versions.git_revision}."
+                f"Retrains, compares, registers. Definition {deployed['DefinitionHash'][:12]}, "
+                f"code {deployed['CodeVersion'][:12]}, git {deployed['GitRevision']}."
             ),
             pipeline_definition={"PipelineDefinitionBody": bound_body(settings, constants)},
             role_arn=self.role.role_arn,
             parallelism_configuration={"MaxParallelExecutionSteps": PARALLEL_STEPS},
-            tags=[cdk.CfnTag(key=tag, value=value) for tag, value in _own_tags(settings, versions).items()],
+            tags=[cdk.CfnTag(key=tag, value=value) for tag, value in _own_tags(settings, deployed).items()],
         )
         self.pipeline.node.add_dependency(self.role, self.job_role, self.group)
         self.pipeline_arn = arn("sagemaker", f"pipeline/{self.pipeline.ref}")
@@ -126,7 +127,7 @@ class Training(Construct):
         allow(role, ["ecr:BatchGetImage", "ecr:DescribeImages"], [self.image.repository_arn])
 
 
-def _own_tags(settings: Settings, versions: Versions) -> dict[str, str]:
+def _own_tags(settings: Settings, deployed: Mapping[str, str]) -> dict[str, str]:
     """Tags of the pipeline alone. The limit is one, because a roll-back of the definition leaves tags as they are."""
     limit = {LIMIT_TAG: f"{settings.max_run_usd:.12g}"} if settings.max_run_usd else {}
-    return {**dict(zip(VERSION_TAGS, versions.as_constants().values(), strict=True)), **limit}
+    return {**dict(zip(VERSION_TAGS, deployed.values(), strict=True)), **limit}

@@ -11,7 +11,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import aws_cdk as cdk
@@ -25,30 +24,13 @@ from pipeline.definition.service_rules import Finding, check_definition
 from pipeline.definition.service_rules.instances import has_local_storage
 
 
-@dataclass(frozen=True)
-class Versions:
-    """What is deployed: digest of the steps' code, digest of definition.json, git revision."""
-
-    code_version: str
-    definition_hash: str
-    git_revision: str
-
-    @classmethod
-    def read(cls, workload: str) -> Versions:
-        """The versions of a workload in this checkout."""
-        return cls(
-            code_version=code_version(workload),
-            definition_hash=hashlib.sha256(definition_file(workload).read_bytes()).hexdigest(),
-            git_revision=git_revision(),
-        )
-
-    def as_constants(self) -> dict[str, str]:
-        """As deployment constants of the definition."""
-        return {
-            "CodeVersion": self.code_version,
-            "DefinitionHash": self.definition_hash,
-            "GitRevision": self.git_revision,
-        }
+def versions(workload: str) -> dict[str, str]:
+    """What is deployed, as deployment constants: digest of the steps' code, digest of definition.json, git revision."""
+    return {
+        "CodeVersion": code_version(workload),
+        "DefinitionHash": hashlib.sha256(definition_file(workload).read_bytes()).hexdigest(),
+        "GitRevision": git_revision(),
+    }
 
 
 def changed_defaults(settings: Settings) -> dict[str, Any]:

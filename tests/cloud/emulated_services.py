@@ -37,9 +37,8 @@ from iam_emulation.enforcement import ask_for_service
 from iam_emulation.policies import Request
 from jsonata_in_moto import teach_jsonata
 from moto.awslambda.models import LambdaFunction
-from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.config import default_user_config
-from moto.core.responses import ActionResult, EmptyResult
+from moto.core.responses import ActionResult
 from moto.events.models import EventsBackend, Rule
 from moto.sagemaker.exceptions import ValidationError
 from moto.sagemaker.models import SageMakerModelBackend
@@ -70,7 +69,6 @@ def teach() -> None:
     _wrap(SageMakerModelBackend, "create_model_package_group", _create_model_package_group)
     SageMakerResponse.delete_model_package_group = _delete_model_package_group
     _wrap(SageMakerModelBackend, "delete_pipeline", _delete_pipeline)
-    CloudWatchResponse.put_composite_alarm = _put_composite_alarm
     _wrap(EventsBackend, "put_events", _put_events)
     _wrap(SageMakerModelBackend, "create_model_package", _create_model_package)
     _wrap(SageMakerModelBackend, "update_model_package", _update_model_package)
@@ -321,22 +319,3 @@ def _delete_model_package_group(self: SageMakerResponse) -> ActionResult:
         raise ValidationError(f"Model package group {name} still holds model packages")
     del backend.model_package_groups[name]
     return ActionResult({})
-
-
-# --- CloudWatch -------------------------------------------------------------------------------------------------------
-def _put_composite_alarm(self: CloudWatchResponse) -> EmptyResult:
-    """moto's alarms have a rule, but only the call for metric alarms."""
-    unused: dict[str, Any] = {
-        **dict.fromkeys(("namespace", "metric_name", "comparison_operator", "statistic"), ""),
-        **dict.fromkeys(("evaluation_periods", "period", "threshold"), 0),
-    }
-    self.cloudwatch_backend.put_metric_alarm(
-        name=self._get_param("AlarmName"),
-        description=self._get_param("AlarmDescription"),
-        rule=self._get_param("AlarmRule"),
-        alarm_actions=self._get_param("AlarmActions", []),
-        ok_actions=self._get_param("OKActions", []),
-        dimensions=[],
-        **unused,
-    )
-    return EmptyResult()

@@ -138,18 +138,6 @@ class Alarm(Taught, CloudFormationModel):
         self.client.delete_alarms(AlarmNames=[self.name])
 
 
-class CompositeAlarm(Taught, CloudFormationModel):
-    TYPE, SERVICE, NAME = "AWS::CloudWatch::CompositeAlarm", "cloudwatch", "AlarmName"
-
-    def create(self, properties: Properties) -> None:
-        self.client.put_composite_alarm(**properties)
-        alarms = self.client.describe_alarms(AlarmNames=[self.name], AlarmTypes=["CompositeAlarm"])
-        self.attributes["Arn"] = alarms["CompositeAlarms"][0]["AlarmArn"]
-
-    def remove(self) -> None:
-        self.client.delete_alarms(AlarmNames=[self.name])
-
-
 class ScheduleGroup(Taught, CloudFormationModel):
     TYPE, SERVICE, NAME = "AWS::Scheduler::ScheduleGroup", "scheduler", "Name"
 

@@ -100,7 +100,7 @@ def test_the_schedule_starts_the_gate_that_starts_this_pipeline(deployed: Deploy
 
 
 def test_each_alarm_watches_what_is_there_and_tells_the_alerts_topic(deployed: Deployed, name: str) -> None:
-    alarms = deployed.client("cloudwatch").describe_alarms(AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    alarms = deployed.client("cloudwatch").describe_alarms()
     of_runs = [
         (metric["MetricName"], metric["Dimensions"])
         for alarm in alarms["MetricAlarms"]
@@ -129,7 +129,7 @@ def test_each_alarm_watches_what_is_there_and_tells_the_alerts_topic(deployed: D
     assert [d for d in dimensions if d["Value"] not in there[d["Name"]]] == []
 
     topic = [deployed.outputs["AlertsTopic"]]
-    loud = [a for a in (*alarms["MetricAlarms"], *alarms["CompositeAlarms"]) if a["AlarmActions"]]
+    loud = [a for a in alarms["MetricAlarms"] if a["AlarmActions"]]
     assert len(loud) >= 7
     assert all(a["AlarmActions"] == a["OKActions"] == topic and a["AlarmDescription"] for a in loud)
 

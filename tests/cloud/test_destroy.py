@@ -24,7 +24,7 @@ KINDS = {
 def remains(account: Account) -> dict[str, list[str]]:
     """All that is in the account but what bootstrapping and AWS itself made, by kind."""
     client = account.client
-    alarms = client("cloudwatch").describe_alarms(AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    alarms = client("cloudwatch").describe_alarms()
     keys = [client("kms").describe_key(KeyId=k["KeyId"])["KeyMetadata"] for k in client("kms").list_keys()["Keys"]]
     groups = client("sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"]
     found: dict[str, list[Any]] = {
@@ -42,7 +42,7 @@ def remains(account: Account) -> dict[str, list[str]]:
         "rules": client("events").list_rules()["Rules"],
         "schedules": client("scheduler").list_schedules()["Schedules"],
         "schedule groups": [g["Name"] for g in client("scheduler").list_schedule_groups()["ScheduleGroups"]],
-        "alarms": alarms["MetricAlarms"] + alarms["CompositeAlarms"],
+        "alarms": alarms["MetricAlarms"],
         "dashboards": client("cloudwatch").list_dashboards()["DashboardEntries"],
         "topics": client("sns").list_topics()["Topics"],
         "queues": client("sqs").list_queues().get("QueueUrls", []),

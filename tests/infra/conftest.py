@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,32 @@ def approval_account(synthesise: Synthesise) -> TemplateAccount:
 def recorded() -> Callable[[str], dict[str, Any]]:
     """A recorded event by its file's name."""
     return lambda name: json.loads((EVENTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def set_variables(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Gives a function its environment: variables, keys (of a role, or of nobody), and no other account's address."""
+
+    def set_all(variables: Mapping[str, str], key: str = "testing") -> None:
+        keys = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": approval_worlds.REGION}
+        for name, value in {**variables, **keys}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+
+    return set_all
+
+
+@pytest.fixture
+def answered(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What is put to the address that CloudFormation gave (moto would catch the request)."""
+    received: list[dict[str, Any]] = []
+
+    def take(request: Any, timeout: int) -> AbstractContextManager[None]:
+        received.append(json.loads(request.data))
+        return nullcontext()
+
+    monkeypatch.setattr("urllib.request.urlopen", take)
+    return received
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from approval_worlds import ALERTS, APPROVERS, Killed, MemoryWorld, champion, refused
 
@@ -19,17 +19,19 @@ from pipeline.contract.promotion import next_approval_id, read_approvals
 
 HOURLY = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
 PENDING, APPROVED, REJECTED = "PendingManualApproval", "Approved", "Rejected"
+W = TypeVar("W")
 LAMBDA_TRIES = 3  # of an event, before it is a dead letter
 
 
 @contextmanager
-def connected(world: MemoryWorld) -> Iterator[MemoryWorld]:
-    connect = handler.connect
-    handler.connect = lambda *_: world.services  # type: ignore[assignment]
+def connected(world: W, function: Any = handler) -> Iterator[W]:
+    """Lets a function (its handler's module) call the world."""
+    connect = function.connect
+    function.connect = lambda *_: world.services  # type: ignore[attr-defined]
     try:
         yield world
     finally:
-        handler.connect = connect
+        function.connect = connect
 
 
 @dataclass

@@ -94,6 +94,6 @@ def as_text(summary: Summary) -> str:
     for kind, named in sorted(summary.items()):
         lines += ["", f"{kind}:"]
         for name, own in sorted(named.items(), key=lambda item: (item[0] != "usual", item[0])):
-            text = yaml.safe_dump(own, default_flow_style=True, width=76, sort_keys=True)
+            text = yaml.safe_dump(own, default_flow_style=True, width=112, sort_keys=True)
             lines += [f"  {name}:", *textwrap.indent(text, "    ").splitlines()]
     return "\n".join(lines) + "\n"

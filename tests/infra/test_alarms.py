@@ -14,12 +14,10 @@ from synthesis import Synthesise
 
 from infra.lambda_shared.clock import CLOCK, NOW
 
-KINDS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
-
 
 def alarms(template: Template) -> dict[str, Any]:
     """Alarm name to properties."""
-    return {p["AlarmName"]: p for kind in KINDS for p in resources(template, kind).values()}
+    return {p["AlarmName"]: p for p in resources(template, "AWS::CloudWatch::Alarm").values()}
 
 
 def test_every_alarm_mails_when_it_begins_and_when_it_is_over(prod: Template) -> None:

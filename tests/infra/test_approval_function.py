@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from approval_worlds import ALERTS, APPROVERS, EVALUATION, VARIABLES, MemoryWorld, refused
+from approval_worlds import ALERTS, APPROVERS, VARIABLES, MemoryWorld, refused
 from botocore.exceptions import ClientError
 from random_worlds import HOURLY, connected
 from recording_client import RecordingClient
@@ -98,13 +98,6 @@ def test_a_notice_is_sent_while_its_version_waits(world: MemoryWorld, happens: s
         world.packages[1]["CreationTime"] = world.clock
     sent = world.deliver(HOURLY)["sent"]
     assert sent == {"decided": 0, "deleted": 0, "made again": 1, "nothing": 1}[happens]
-
-
-def test_the_evaluation_is_read_from_where_the_package_says(world: MemoryWorld) -> None:
-    world.register(PENDING)
-    world.store("runs/run1/evaluation.json", json.dumps(EVALUATION).encode())
-    world.deliver(HOURLY)
-    assert "candidate less champion: -0.0045" in world.mails[0][2]
 
 
 @pytest.mark.parametrize(

@@ -23,24 +23,6 @@ def test_no_budget_unless_it_is_set(prod: Template) -> None:
     assert "budgets.amazonaws.com" not in str(prod)
 
 
-def test_it_counts_what_carries_the_tag_of_this_pipeline(limited: Template) -> None:
-    _, budget = only(limited, "AWS::Budgets::Budget")
-    assert budget["Budget"]["BudgetLimit"] == {"Amount": 25, "Unit": "USD"}
-    assert (budget["Budget"]["BudgetType"], budget["Budget"]["TimeUnit"]) == ("COST", "MONTHLY")
-    assert budget["Budget"]["CostFilters"] == {"TagKeyValue": ["user:pipeline$retraining-prod"]}
-
-
-def test_it_tells_the_alerts_topic_of_money_spent_and_forecast(limited: Template) -> None:
-    _, budget = only(limited, "AWS::Budgets::Budget")
-    topic, _ = only(limited, "AWS::SNS::Topic", "Alerts")
-    told = {}
-    for entry in budget["NotificationsWithSubscribers"]:
-        assert entry["Subscribers"] == [{"SubscriptionType": "SNS", "Address": {"Ref": topic}}]
-        assert entry["Notification"]["ComparisonOperator"] == "GREATER_THAN"
-        told.setdefault(entry["Notification"]["NotificationType"], []).append(entry["Notification"]["Threshold"])
-    assert told == {"ACTUAL": [50, 100], "FORECASTED": [100]}
-
-
 def test_budgets_may_publish_and_encrypt_for_this_account_only(limited: Template) -> None:
     resolve = Resolver(limited)
     policy_id, policy = only(limited, "AWS::SNS::TopicPolicy", "Alerts")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import approval_worlds
@@ -13,7 +13,7 @@ from approval_worlds import MotoWorld, champion
 from iam_emulation.account import TemplateAccount
 from iam_emulation.enforcement import Gatekeeper, enforced
 from moto import mock_aws
-from sagemaker_emulation import REGION, taught
+from sagemaker_emulation import taught
 from serving_worlds import SETTINGS, EndpointWorld, champion_json
 
 from infra.approval.function import handler
@@ -24,12 +24,9 @@ from pipeline.contract import names as c
 
 
 @pytest.fixture(autouse=True)
-def variables(monkeypatch: pytest.MonkeyPatch, approval_account: TemplateAccount) -> Iterator[None]:
+def variables(set_variables: Callable[..., None], approval_account: TemplateAccount) -> Iterator[None]:
     """The function has its role's keys, and IAM decides about what it asks of moto."""
-    keys = {"AWS_ACCESS_KEY_ID": "ApprovalRole@lambda", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": REGION}
-    for name, value in {**approval_worlds.VARIABLES, SETTINGS_VARIABLE: SETTINGS.as_text(), **keys}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    set_variables({**approval_worlds.VARIABLES, SETTINGS_VARIABLE: SETTINGS.as_text()}, "ApprovalRole@lambda")
     with enforced(Gatekeeper(approval_account, {"test"})):
         yield
 

@@ -1,4 +1,4 @@
-"""How a function answers CloudFormation, and what it makes of permissions that do not hold everywhere yet."""
+"""How a function answered CloudFormation, and what it makes of permissions that do not hold everywhere yet."""
 
 from __future__ import annotations
 
@@ -57,22 +57,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-@pytest.fixture
-def answers(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    received: list[dict[str, Any]] = []
-
-    class Response:
-        def __enter__(self) -> None: ...
-        def __exit__(self, *_: object) -> None: ...
-
-    def take(request: Any, timeout: int) -> Response:
-        received.append(json.loads(request.data))
-        return Response()
-
-    monkeypatch.setattr("urllib.request.urlopen", take)
-    return received
-
-
 def answer(work: Callable[[], object], kind: str = "Create") -> None:
     cloudformation.respond({**EVENT, "RequestType": kind}, on_deploy=work, on_delete=work)
 
@@ -80,30 +64,30 @@ def answer(work: Callable[[], object], kind: str = "Create") -> None:
 @pytest.mark.parametrize("error", DENIED, ids=str)
 @pytest.mark.parametrize("kind", ["Create", "Update", "Delete"])
 def test_a_permission_that_comes_within_half_a_minute_is_waited_for(
-    clock: list[float], answers: list[dict[str, Any]], error: ClientError, kind: str
+    clock: list[float], answered: list[dict[str, Any]], error: ClientError, kind: str
 ) -> None:
     work = Refusing(clock, error, until=29)
     answer(work, kind)
     assert work.done == 1
-    assert [said["Status"] for said in answers] == ["SUCCESS"]
+    assert [said["Status"] for said in answered] == ["SUCCESS"]
 
 
 def test_one_that_only_asks_for_the_time_gets_it_and_nothing_is_done(
-    answers: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    answered: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("time.time", lambda: 1_700_000_000.9)
     done: list[int] = []
     event = {**EVENT, "ResourceType": CLOCK}
     cloudformation.respond(event, on_deploy=lambda: done.append(1))
-    assert [said["Data"] for said in answers] == [{"Now": "1700000000"}]
+    assert [said["Data"] for said in answered] == [{"Now": "1700000000"}]
     assert not done
 
 
 def test_a_permission_that_does_not_come_fails_the_deploy_with_its_reason(
-    clock: list[float], answers: list[dict[str, Any]]
+    clock: list[float], answered: list[dict[str, Any]]
 ) -> None:
     answer(Refusing(clock, refusal("AccessDenied"), until=1000))
-    (said,) = answers
+    (said,) = answered
     assert said["Status"] == "FAILED"
     assert "no identity-based policy allows it" in said["Reason"]
     assert 30 <= clock[0] < 60
@@ -112,9 +96,9 @@ def test_a_permission_that_does_not_come_fails_the_deploy_with_its_reason(
 @pytest.mark.parametrize(
     "error", [refusal("NoSuchBucket"), refusal("ValidationException", "1 validation error detected"), ValueError("no")]
 )
-def test_another_error_is_answered_at_once(clock: list[float], answers: list[dict[str, Any]], error: Any) -> None:
+def test_another_error_is_answered_at_once(clock: list[float], answered: list[dict[str, Any]], error: Any) -> None:
     answer(Refusing(clock, error, until=1000))
-    assert [said["Status"] for said in answers] == ["FAILED"]
+    assert [said["Status"] for said in answered] == ["FAILED"]
     assert clock[0] == 0
 
 
@@ -148,7 +132,7 @@ def test_the_answer_is_as_cloudformation_wants_it(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(("kind", "done"), [("Create", "deploy"), ("Update", "deploy"), ("Delete", "removal")])
-def test_a_removal_is_no_deploy(answers: list[dict[str, Any]], kind: str, done: str) -> None:
+def test_a_removal_is_no_deploy(answered: list[dict[str, Any]], kind: str, done: str) -> None:
     seen: list[str] = []
     event = {**EVENT, "RequestType": kind, "ResourceType": "Custom::Champion"}
     cloudformation.respond(event, on_deploy=lambda: seen.append("deploy"), on_delete=lambda: seen.append("removal"))
@@ -163,7 +147,7 @@ def test_who_calls(event: dict[str, Any], deploy: bool) -> None:
 
 
 def test_it_asks_again_every_three_seconds_for_half_a_minute(
-    clock: list[float], answers: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    clock: list[float], answered: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[float] = []
 

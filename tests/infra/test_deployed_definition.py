@@ -172,18 +172,6 @@ def test_versions_stand_on_the_pipeline(prod: Template, root: Path) -> None:
         assert constants[constant][:12] in pipeline["PipelineDescription"]
 
 
-def test_versions_stand_on_every_model_package(prod: Template, root: Path) -> None:
-    (register,) = [s for s in all_steps(deployed(prod)["Steps"]) if s["Type"] == "RegisterModel"]
-    metadata, constants = register["Arguments"]["CustomerMetadataProperties"], expected_constants(prod, root)
-    for key, constant in (
-        ("code_version", "CodeVersion"),
-        ("definition_hash", "DefinitionHash"),
-        ("git_revision", "GitRevision"),
-        ("image", "ImageUri"),
-    ):
-        assert metadata[key] == constants[constant]
-
-
 def test_a_constant_that_is_not_bound_is_refused() -> None:
     settings = Settings.from_context({"image_uri": IMAGE})
     with pytest.raises(ValueError, match=r"the definition names .*ImageUri"):

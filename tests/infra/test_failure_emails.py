@@ -293,9 +293,3 @@ def test_a_run_that_cannot_be_read_does_not_keep_the_others_back(world: RunWorld
     with pytest.raises(KeyError, match="steps"):
         world.deliver({})
     assert [f"Run            {second}\n" in text for _, _, text in world.mails] == [True]
-
-
-def test_its_outbox_has_its_clock_and_its_pauses(world: RunWorld) -> None:
-    outbox = world.services.outbox("outbox/runs/")
-    assert (outbox.bucket, outbox.client, outbox.prefix) == (world.services.bucket, world, "outbox/runs/")
-    assert (outbox.clock, outbox.pause) == (world.services.clock, world.services.pause)

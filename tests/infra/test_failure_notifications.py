@@ -8,7 +8,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,8 +20,8 @@ from approval_worlds import ALERTS, BUCKET, Killed
 from moto import mock_aws
 from moto.events.models import EventPattern
 from moto.sns.models import sns_backends
-from random_worlds import Faults
-from resolved_template import Resolver, Template, only, resources
+from random_worlds import Faults, connected
+from resolved_template import Resolver, Template, resources
 from run_worlds import PIPELINE_ARN, VARIABLES, RunWorld
 from sagemaker_emulation import ACCOUNT, GENERIC_REASON, REGION, Run, taught
 
@@ -36,11 +36,8 @@ Recorded = Callable[[str], dict[str, Any]]
 
 
 @pytest.fixture(autouse=True)
-def variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
-    for name, value in {**VARIABLES, **keys}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+def variables(set_variables: Callable[..., None]) -> None:
+    set_variables(VARIABLES)
 
 
 # --- which events ---------------------------------------------------------------------------------------------------
@@ -69,22 +66,6 @@ def test_a_failure_or_an_end_is_answered_by_one_rule_and_only_of_this_pipeline(
 
 def test_a_step_that_succeeds_is_answered_by_none(prod: Template, recorded: Recorded) -> None:
     assert answering(prod, recorded("step_succeeded")) == []
-
-
-def test_the_function_is_called_each_hour_too_and_its_failure_is_told(prod: Template) -> None:
-    function, _ = only(prod, "AWS::Lambda::Function", "FailureNotifications")
-    called = [
-        rule["ScheduleExpression"]
-        for rule in resources(prod, "AWS::Events::Rule").values()
-        if "ScheduleExpression" in rule and function in json.dumps(rule["Targets"])
-    ]
-    assert called == ["rate(1 hour)"]
-    (alarm,) = [
-        alarm
-        for alarm in resources(prod, "AWS::CloudWatch::Alarm").values()
-        if alarm["AlarmName"] == "retraining-prod-notification-failed"
-    ]
-    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": function}}]
 
 
 def test_every_recorded_event_names_its_source(root: Path) -> None:
@@ -252,21 +233,11 @@ def test_documented_emails_are_what_is_sent(account: Account, root: Path) -> Non
 # --- one of each ----------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def connected(world: RunWorld) -> Iterator[RunWorld]:
-    connect = handler.connect
-    handler.connect = lambda *_: world.services  # type: ignore[assignment]
-    try:
-        yield world
-    finally:
-        handler.connect = connect
-
-
 def test_copies_at_once_and_in_any_order_are_one_email() -> None:
     """At each call of one invocation, another one handles the same failure from its start to its end."""
     n = calls = 0
     while n <= calls:
-        with connected(RunWorld()) as world:
+        with connected(RunWorld(), handler) as world:
             arn = world.begin()
             step = world.fail_step(arn, "Prepare")
             ended = world.end(arn, "Failed")
@@ -281,7 +252,7 @@ def test_copies_at_once_and_in_any_order_are_one_email() -> None:
 
 
 def test_a_failure_that_the_list_of_steps_does_not_show_yet_is_told_as_that_step() -> None:
-    with connected(RunWorld()) as world:
+    with connected(RunWorld(), handler) as world:
         arn = world.begin()
         step = world.fail_step(arn, "Prepare")
         ended = world.end(arn, "Failed")
@@ -321,7 +292,7 @@ def test_in_random_worlds_each_failure_is_one_email() -> None:
     total = faults = 0
     for seed in range(WORLDS):
         chance = random.Random(seed)  # noqa: S311 - worlds, not secrets
-        with connected(RunWorld()) as world:
+        with connected(RunWorld(), handler) as world:
             world.fails = seen = Faults(chance, chance.choice([0.0, 0.05, 0.2]))
             due = live(world, chance)
             world.fails = lambda when, call: None
@@ -338,22 +309,6 @@ def test_in_random_worlds_each_failure_is_one_email() -> None:
             total, faults = total + sent.total(), faults + seen.seen.total()
     assert total > WORLDS
     assert faults > WORLDS
-
-
-def test_a_run_that_cannot_be_read_does_not_keep_the_others_back() -> None:
-    with connected(RunWorld()) as world:
-        arns = [world.begin() for _ in range(3)]
-        for arn in arns:
-            world.fail_step(arn, "Prepare")
-        del world.runs[arns[1]]["started"]
-        world.runs[arns[1]]["started"] = world.clock
-        broken = world.runs[arns[1]].pop("steps")
-        with pytest.raises(KeyError):
-            world.deliver(HOURLY)
-        assert len(world.mails) == 2
-        world.runs[arns[1]]["steps"] = broken
-        world.deliver(HOURLY)
-        assert len(world.mails) == 3
 
 
 def test_events_are_about_this_pipeline() -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import pairwise
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -32,9 +30,9 @@ from iam_emulation.account import TemplateAccount
 from iam_emulation.enforcement import Gatekeeper, enforced
 from moto import mock_aws
 from moto.sagemaker.models import PAGINATION_MODEL
+from random_worlds import connected
 from sagemaker_emulation import REGION, taught
 
-from infra.approval.function import handler
 from infra.lambda_shared.environment import APPROVALS_KEY
 
 HOURLY = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
@@ -42,12 +40,9 @@ PENDING, APPROVED, REJECTED = "PendingManualApproval", "Approved", "Rejected"
 
 
 @pytest.fixture(autouse=True)
-def variables(monkeypatch: pytest.MonkeyPatch, approval_account: TemplateAccount) -> Iterator[None]:
+def variables(set_variables: Callable[..., None], approval_account: TemplateAccount) -> Iterator[None]:
     """The function has its role's keys, and IAM decides about what it asks of moto."""
-    keys = {"AWS_ACCESS_KEY_ID": "ApprovalRole@lambda", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": REGION}
-    for name, value in {**VARIABLES, **keys}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    set_variables(VARIABLES, "ApprovalRole@lambda")
     with enforced(Gatekeeper(approval_account, {"test"})):
         yield
 
@@ -60,12 +55,8 @@ def moto_world() -> Iterator[MotoWorld]:
 
 @contextmanager
 def memory_world() -> Iterator[MemoryWorld]:
-    world, connect = MemoryWorld(), handler.connect
-    handler.connect = lambda *_: world.services  # type: ignore[assignment]
-    try:
+    with connected(MemoryWorld()) as world:
         yield world
-    finally:
-        handler.connect = connect
 
 
 @pytest.fixture
@@ -433,14 +424,6 @@ def test_the_documented_emails_are_what_is_sent(root: Path) -> None:
         assert shown in page, f"docs/emails.md does not show:\n{shown}"
 
 
-def test_without_evaluation_the_mail_shows_what_the_package_carries(world: MotoWorld) -> None:
-    world.register(PENDING)
-    world.deliver(world.notice(1))
-    ((_, _, text),) = world.mails
-    assert ["log", "loss", "0.6212"] in [line.split() for line in text.splitlines()]
-    assert "evaluation.json could not be read" in text
-
-
 def test_an_approved_registration_asks_nobody(world: MotoWorld) -> None:
     world.register(APPROVED)
     assert world.deliver(world.notice(1)) == {"champion": 1, "sent": 0}
@@ -450,59 +433,40 @@ def test_an_approved_registration_asks_nobody(world: MotoWorld) -> None:
 # --- at a deploy ------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def answers() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """The address to which CloudFormation wants its answer, and the answers."""
-    received: list[dict[str, Any]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_PUT(self) -> None:
-            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/", received
-    server.shutdown()
-    server.server_close()
-
-
-def deploy(kind: str, url: str) -> dict[str, Any]:
+def deploy(kind: str) -> dict[str, Any]:
     ids = {"StackId": "stack", "RequestId": "request", "LogicalResourceId": "Champion"}
-    return {"RequestType": kind, "ResponseURL": url, "ResourceType": "Custom::Champion", **ids}
+    return {
+        "RequestType": kind,
+        "ResponseURL": "https://cloudformation.example",
+        "ResourceType": "Custom::Champion",
+        **ids,
+    }
 
 
-def test_a_deploy_seeds_and_honours_an_existing_registry(answers: Any) -> None:
-    url, received = answers
-    with memory_world() as world:  # moto would catch the answer's request
+def test_a_deploy_seeds_and_honours_an_existing_registry(answered: Any) -> None:
+    with memory_world() as world:
         world.register(APPROVED)
-        world.deliver(deploy("Create", url))
+        world.deliver(deploy("Create"))
         assert champion(world)["version"] == 1
         assert seeds_present(world)
-        world.deliver(deploy("Delete", url))
+        world.deliver(deploy("Delete"))
         assert champion(world)["version"] == 1, "a deleted stack keeps its champion"
-    assert [answer["Status"] for answer in received] == ["SUCCESS", "SUCCESS"]
-    assert {answer["PhysicalResourceId"] for answer in received} == {"Champion"}
+    assert [answer["Status"] for answer in answered] == ["SUCCESS", "SUCCESS"]
+    assert {answer["PhysicalResourceId"] for answer in answered} == {"Champion"}
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(histories, st.randoms(use_true_random=False))
-def test_the_end_of_a_stack_changes_no_object_and_no_version(answers: Any, history: list[Any], order: Any) -> None:
+def test_the_end_of_a_stack_changes_no_object_and_no_version(answered: Any, history: list[Any], order: Any) -> None:
     """The function behind approvals deletes nothing when CloudFormation deletes its custom resource."""
-    url, _ = answers
     with memory_world() as world:
         play(world, history, order)
         before = dict(world.objects), world.described()
-        world.deliver(deploy("Delete", url))
+        world.deliver(deploy("Delete"))
         assert (dict(world.objects), world.described()) == before
 
 
-def test_a_deploy_that_cannot_seed_fails_with_the_reason(answers: Any) -> None:
-    url, received = answers
+def test_a_deploy_that_cannot_seed_fails_with_the_reason(answered: Any) -> None:
     with memory_world() as world:
 
         def broken(when: str, call: str) -> None:
@@ -510,6 +474,6 @@ def test_a_deploy_that_cannot_seed_fails_with_the_reason(answers: Any) -> None:
                 raise refused("InternalError")
 
         world.fails = broken
-        world.deliver(deploy("Update", url))
-    assert received[0]["Status"] == "FAILED"
-    assert "InternalError" in received[0]["Reason"]
+        world.deliver(deploy("Update"))
+    assert answered[0]["Status"] == "FAILED"
+    assert "InternalError" in answered[0]["Reason"]

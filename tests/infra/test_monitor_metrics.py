@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from approval_worlds import BUCKET, VARIABLES, MotoWorld
 from moto import mock_aws
 from moto.events.models import EventPattern
 from resolved_template import Resolver, Template, only, resources
-from sagemaker_emulation import REGION, taught
+from sagemaker_emulation import taught
 
 from infra.approval.function import monitor_metrics as names
 from infra.approval.function.monitor_metrics import monitor_lines, values_of
@@ -122,11 +123,8 @@ def test_what_the_data_lacks_is_counted() -> None:
 
 # --- through the function ---------------------------------------------------------------------------------------------
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Any:
-    keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
-    for name, value in {**VARIABLES, **keys}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+def world(set_variables: Callable[..., None]) -> Any:
+    set_variables(VARIABLES)
     with taught(), mock_aws():
         yield MotoWorld()
 

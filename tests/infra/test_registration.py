@@ -7,7 +7,7 @@ beside the last-evaluated record is read by Prepare's own code.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 from approval_worlds import VARIABLES, MotoWorld, model, request
 from botocore.exceptions import ClientError
 from moto import mock_aws
-from sagemaker_emulation import REGION, taught
+from sagemaker_emulation import taught
 
 from pipeline.contract.workload import load_spec
 from pipeline.evaluation.retrain_decision import (
@@ -32,11 +32,8 @@ LOST = "the last candidate was to be registered, but the registry does not have 
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[MotoWorld]:
-    keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
-    for name, value in {**VARIABLES, **keys}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+def world(set_variables: Callable[..., None]) -> Iterator[MotoWorld]:
+    set_variables(VARIABLES)
     with taught(), mock_aws():
         yield MotoWorld()
 

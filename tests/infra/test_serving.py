@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from moto.events.models import EventPattern
-from resolved_template import Resolver, Template, only, resources
+from resolved_template import Resolver, Template, only
 from synthesis import Synthesise
 
 from infra.endpoint.function.desired_endpoint import DesiredEndpoint, EndpointSettings
 
 Recorded = Callable[[str], dict[str, Any]]
-ALARMS = ("endpoint-errors", "endpoint-slow", "serving-failed", "serving-undelivered")
 
 
 @pytest.fixture(scope="session")
@@ -87,19 +85,3 @@ def test_the_endpoint_goes_with_the_deployment_before_what_removes_it(serverless
     (custom,) = [r for r in serverless["Resources"].values() if r["Type"] == "Custom::Endpoint"]
     kinds = {serverless["Resources"][name]["Type"] for name in custom["DependsOn"]}
     assert {"AWS::IAM::Role", "AWS::IAM::Policy", "Custom::Champion"} <= kinds
-
-
-def test_its_alarms_say_what_to_do_and_are_in_the_runbook(serverless: Template, root: Path) -> None:
-    runbook = (root / "docs" / "runbook.md").read_text(encoding="utf-8")
-    found = {p["AlarmName"]: p for p in resources(serverless, "AWS::CloudWatch::Alarm").values()}
-    for name in ALARMS:
-        alarm = found[f"retraining-prod-{name}"]
-        assert alarm["AlarmActions"] == alarm["OKActions"]
-        assert Resolver(serverless)(alarm["AlarmDescription"]).count(". ") >= 1
-        assert f'"{name}"' in runbook, name
-    slow = found["retraining-prod-endpoint-slow"]
-    assert (slow["MetricName"], slow["ExtendedStatistic"], slow["Threshold"]) == ("ModelLatency", "p99", 1_000_000)
-    assert {d["Name"]: d["Value"] for d in slow["Dimensions"]} == {
-        "EndpointName": "retraining-prod",
-        "VariantName": "AllTraffic",
-    }

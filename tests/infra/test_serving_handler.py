@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
+from random_worlds import connected
 from sagemaker_emulation import REGION, taught
 from serving_worlds import SETTINGS, EndpointWorld, champion_json, refused
 
@@ -28,21 +29,14 @@ MACHINES = replace(SETTINGS, kind=INSTANCE)
 
 
 @pytest.fixture(autouse=True)
-def variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
-    for name, value in {SETTINGS_VARIABLE: SETTINGS.as_text(), **keys}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+def variables(set_variables: Callable[..., None]) -> None:
+    set_variables({SETTINGS_VARIABLE: SETTINGS.as_text()})
 
 
 @contextmanager
 def made_world(broken: frozenset[int] = frozenset()) -> Iterator[EndpointWorld]:
-    world, connect = EndpointWorld(broken), handler.connect
-    handler.connect = lambda *_: world.services  # type: ignore[assignment]
-    try:
+    with connected(EndpointWorld(broken), handler) as world:
         yield world
-    finally:
-        handler.connect = connect
 
 
 @pytest.fixture

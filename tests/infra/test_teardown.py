@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -92,11 +92,8 @@ def context(milliseconds: int = 60_000) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+def variables(monkeypatch: pytest.MonkeyPatch, set_variables: Callable[..., None]) -> None:
+    set_variables({})
     monkeypatch.setattr(handler, "_POLL_SECONDS", 0.0)
 
 
@@ -183,23 +180,6 @@ def test_what_is_gone_already_is_no_obstacle(world: World) -> None:
 
 
 IDS = {"RequestId": "request", "LogicalResourceId": "Emptied", "ResponseURL": "https://cloudformation.example/answer"}
-
-
-@pytest.fixture
-def answered(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What is put to the address that CloudFormation gave (moto would catch the request)."""
-    received: list[dict[str, Any]] = []
-
-    class Response:
-        def __enter__(self) -> None: ...
-        def __exit__(self, *_: object) -> None: ...
-
-    def take(request: Any, timeout: int) -> Response:
-        received.append(json.loads(request.data))
-        return Response()
-
-    monkeypatch.setattr("urllib.request.urlopen", take)
-    return received
 
 
 # --- the template -----------------------------------------------------------------------------------------------------
