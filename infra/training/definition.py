@@ -16,9 +16,8 @@ from typing import Any
 import aws_cdk as cdk
 
 from infra.settings.settings import Settings
-from infra.settings.settings_validation import SettingError, limit_defaults, steps_with
+from infra.settings.settings_validation import SettingError
 from pipeline.contract.code_version import all_steps, code_version, definition_file, git_revision
-from pipeline.contract.spec import Spec
 from pipeline.contract.workload import read_definition
 from pipeline.definition.service_rules import Finding, check_definition
 from pipeline.definition.service_rules.instances import has_local_storage
@@ -33,14 +32,16 @@ def versions(workload: str) -> dict[str, str]:
     }
 
 
-def changed_defaults(settings: Settings) -> dict[str, Any]:
-    """Parameter defaults that the settings change: name to value."""
-    approved = {"ApprovalStatus": "Approved"} if settings.approval == "automatic" else {}
-    types = {f"{step}InstanceType": kind for step, kind in settings.instance_types.items()}
-    counts = {f"{step}InstanceCount": count for step, count in settings.instance_counts.items()}
-    events = {extra.parameter: settings.events_prefix for extra in settings.spec.inputs}
-    data = {**events, "TimeZone": settings.time_zone}
-    return {**data, **approved, **types, **counts, **settings.limits}
+def changed_defaults(settings: Settings) -> dict[str, tuple[str, Any]]:
+    """Parameters whose default a setting changes: name to setting and value."""
+    return {
+        **{extra.parameter: ("events_prefix", settings.events_prefix) for extra in settings.spec.inputs},
+        "TimeZone": ("time_zone", settings.time_zone),
+        **({"ApprovalStatus": ("approval", "Approved")} if settings.approval == "automatic" else {}),
+        **{f"{step}InstanceType": ("instance_types", kind) for step, kind in settings.instance_types.items()},
+        **{f"{step}InstanceCount": ("instance_counts", count) for step, count in settings.instance_counts.items()},
+        **{name: ("limits", value) for name, value in settings.limits.items()},
+    }
 
 
 def deployed_definition(settings: Settings) -> dict[str, Any]:
@@ -48,68 +49,49 @@ def deployed_definition(settings: Settings) -> dict[str, Any]:
 
     Raises SettingError, which names the setting, for one that SageMaker would refuse in it.
     """
-    definition = _with_settings(settings)
-    found = check_definition(definition)
-    if found:
-        spec = settings.spec
-        setting = _setting_of(spec, found[0])
+    changed = changed_defaults(settings)
+    definition = _with_settings(settings, {name: value for name, (_, value) in changed.items()})
+    if found := check_definition(definition):
+        blamed = [_setting_of(changed, finding) for finding in found]
+        setting = blamed[0]
         named = f"{setting}: {getattr(settings, setting)!r} cannot be used; " if setting else ""
-        raise SettingError(named + "; ".join(str(item) for item in found if _setting_of(spec, item) == setting))
+        same = (str(finding) for finding, other in zip(found, blamed, strict=True) if other == setting)
+        raise SettingError(named + "; ".join(same))
     return definition
 
 
-def _setting_of(spec: Spec, found: Finding) -> str | None:
+def _setting_of(changed: Mapping[str, tuple[str, Any]], found: Finding) -> str | None:
     """The setting that put a refused value into the definition; None for a fault of the definition itself."""
-    by_parameter = {
-        **{f"{step}InstanceType": "instance_types" for step in steps_with(spec, "InstanceType")},
-        **{f"{step}InstanceCount": "instance_counts" for step in steps_with(spec, "InstanceCount")},
-        **dict.fromkeys(limit_defaults(spec), "limits"),
-        "EventsPrefix": "events_prefix",
-        "TimeZone": "time_zone",
-        "ApprovalStatus": "approval",
-    }
     by_field = {"Tags": "tags", "SecurityGroupIds": "security_group_ids", "Subnets": "subnet_ids"}
-    named = (by_parameter[parameter] for parameter in found.parameters if parameter in by_parameter)
+    named = (changed[parameter][0] for parameter in found.parameters if parameter in changed)
     return next(named, next((setting for part, setting in by_field.items() if part in found.field), None))
 
 
-def _with_settings(settings: Settings) -> dict[str, Any]:
+def _with_settings(settings: Settings, changed: Mapping[str, Any]) -> dict[str, Any]:
     definition = read_definition(settings.workload)
-    changed = changed_defaults(settings)
     for parameter in definition["Parameters"]:
-        if parameter["Name"] in changed:
-            parameter["DefaultValue"] = changed[parameter["Name"]]
+        parameter["DefaultValue"] = changed.get(parameter["Name"], parameter["DefaultValue"])
     defaults = {parameter["Name"]: parameter["DefaultValue"] for parameter in definition["Parameters"]}
-    for cluster in (_cluster(step) for step in all_steps(definition["Steps"])):
+    tags = [{"Key": key, "Value": value} for key, value in settings.all_tags.items()]
+    vpc = {"SecurityGroupIds": list(settings.security_group_ids), "Subnets": list(settings.subnet_ids)}
+    for step in all_steps(definition["Steps"]):
+        if step["Type"] not in ("Processing", "Training"):
+            continue
+        job, processing = step["Arguments"], step["Type"] == "Processing"
+        cluster = job["ProcessingResources"]["ClusterConfig"] if processing else job["ResourceConfig"]
         # Hardware encrypts local storage, and SageMaker refuses a key for it: API_ResourceConfig, VolumeKmsKeyId.
-        if cluster and has_local_storage(defaults[cluster["InstanceType"]["Get"].removeprefix("Parameters.")]):
+        if has_local_storage(defaults[cluster["InstanceType"]["Get"].removeprefix("Parameters.")]):
             del cluster["VolumeKmsKeyId"]
+        if settings.tags or settings.monthly_budget_usd:  # a pipeline does not hand its own tags to its jobs
+            job["Tags"] = tags
+        if settings.subnet_ids:
+            (job["NetworkConfig"] if processing else job)["VpcConfig"] = vpc
     if settings.mlflow_arn:
         definition["MlflowConfig"] = {
             "MlflowResourceArn": settings.mlflow_arn,
             "MlflowExperimentName": settings.pipeline_name,
         }
-    if settings.tags or settings.monthly_budget_usd:
-        for step in all_steps(definition["Steps"]):
-            if step["Type"] in ("Processing", "Training"):  # a pipeline does not hand its own tags to its jobs
-                step["Arguments"]["Tags"] = [{"Key": k, "Value": v} for k, v in settings.all_tags.items()]
-    if settings.subnet_ids:
-        vpc = {"SecurityGroupIds": list(settings.security_group_ids), "Subnets": list(settings.subnet_ids)}
-        for step in all_steps(definition["Steps"]):
-            if step["Type"] == "Processing":
-                step["Arguments"]["NetworkConfig"]["VpcConfig"] = vpc
-            elif step["Type"] == "Training":
-                step["Arguments"]["VpcConfig"] = vpc
     return definition
-
-
-def _cluster(step: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The instances of a step's job; None where it has no job."""
-    arguments = step.get("Arguments", {})
-    found: dict[str, Any] | None = arguments.get("ResourceConfig") or arguments.get("ProcessingResources", {}).get(
-        "ClusterConfig"
-    )
-    return found
 
 
 def bound_body(settings: Settings, constants: Mapping[str, str]) -> str:
