@@ -33,9 +33,7 @@ MODEL_PACKAGE_GROUP: Final = "model"  # a store holds one workload
 SPARK_CODE_FILE: Final = "spark_step.zip"
 SPARK_CODE: Final = f"s3://{ARTIFACT_BUCKET}/{c.CODE_CHANNEL}/{SPARK_CODE_FILE}"
 STORES: Final = Path(".retrain")
-LONGEST_NAME: Final = (
-    60  # characters of a data folder's name in its prefix: with the digest, a file name on each system
-)
+LONGEST_NAME: Final = 60  # characters of a data folder's name in its prefix: a file name on each system
 
 
 def step_code() -> str:
@@ -116,11 +114,12 @@ def put_data(store: Store, source: Path, prefix: str) -> int:
             store.copy(file.path, target)
     with naming(place := store.object_path(uri)):
         os.utime(place)  # in use: see retention.py
+    wanted = {file.name for file in found.files}
     if found.left_out or found.linked:
+        wanted.add(NOT_UPLOADED_FILE)
         listed = store.object_path(f"{uri}/{NOT_UPLOADED_FILE}")
         store.write(listed, not_uploaded_as_json(found.left_out, found.linked).encode())
     store.note_origin(uri, source.resolve())
-    wanted = {file.name for file in found.files} | ({NOT_UPLOADED_FILE} if found.left_out or found.linked else set())
     for stored in store.objects(f"{uri}/"):
         if stored.relative not in wanted:
             remove(stored.path)

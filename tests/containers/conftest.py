@@ -44,7 +44,11 @@ def image(base: str | None) -> Iterator[str]:
             pytest.skip(f"the public base image cannot be pulled here (.ci/base-image makes one): {error}")
         raise
     yield name
-    # The layers stay in the engine's cache, for the next run of the tests.
+    removed(name)
+
+
+def removed(name: str) -> None:
+    """Remove an image; the layers stay in the engine's cache, for the next run of the tests."""
     subprocess.run(["docker", "rmi", "--no-prune", name], capture_output=True, check=False)
 
 
@@ -54,7 +58,7 @@ def spark_image(base: str | None) -> Iterator[str]:
     name = f"retraining-spark-test:{os.getpid()}"
     build(base=base, tag=name, network=os.environ.get("BUILD_NETWORK"), quiet=True, spark=True)
     yield name
-    subprocess.run(["docker", "rmi", "--no-prune", name], capture_output=True, check=False)
+    removed(name)
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +67,7 @@ def targets_image(image: str) -> Iterator[str]:
     name = f"retraining-targets-test:{os.getpid()}"
     build_targets(steps_image=image, tag=name, network=os.environ.get("BUILD_NETWORK"), quiet=True)
     yield name
-    subprocess.run(["docker", "rmi", "--no-prune", name], capture_output=True, check=False)
+    removed(name)
 
 
 @pytest.fixture(scope="session")

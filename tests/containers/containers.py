@@ -203,18 +203,7 @@ def write_events(folder: Path, n_files: int) -> Path:
         rows = [",".join(nba.EVENT_COLUMNS)]
         for n in range(200):
             team, made = ("BOS", "Made") if n % 3 else ("NYK", "Missed")
-            values = (
-                f"g{number}",
-                "2025-01-02",
-                1 + n % 4,
-                "PT01M00.00S",
-                n,
-                "freethrow",
-                made,
-                team,
-                "Free Throw 2 of 2",
-                "[]",
-            )
-            rows.append(",".join(map(str, values)))
+            shot = f"{n},freethrow,{made},{team},Free Throw 2 of 2,[]"
+            rows.append(f"g{number},2025-01-02,{1 + n % 4},PT01M00.00S,{shot}")
         (folder / f"{number}.csv").write_text("\n".join(rows) + "\n")
     return folder

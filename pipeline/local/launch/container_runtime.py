@@ -10,7 +10,6 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -103,16 +102,10 @@ def require_image(name: str, content: str, build: str = BUILD) -> str:
     return str(details["Id"])
 
 
-@dataclass(frozen=True)
-class ContainerState:
-    exit_code: int
-    out_of_memory: bool
-
-
-def container_state(name: str) -> ContainerState | None:
-    """How a container has ended; None if it does not exist."""
+def container_state(name: str) -> Mapping[str, Any] | None:
+    """`State` of `docker inspect`: Status, ExitCode, OOMKilled; None if the container does not exist."""
     found = _inspected(name)
-    return ContainerState(found["State"]["ExitCode"], found["State"]["OOMKilled"]) if found else None
+    return found["State"] if found else None
 
 
 def kill(name: str, number: signal.Signals) -> bool:
@@ -120,8 +113,8 @@ def kill(name: str, number: signal.Signals) -> bool:
     try:
         docker("kill", "--signal", number.name, name)
     except ContainerRuntimeError:
-        found = _inspected(name)
-        return found is not None and found["State"]["Status"] != "created"
+        state = container_state(name)
+        return state is not None and state["Status"] != "created"
     return True
 
 
@@ -130,8 +123,8 @@ def wait_for(name: str) -> int | None:
     with suppress(ContainerRuntimeError):
         docker("wait", name, seconds=None)
     # The command also returns for a container that has not been started, with exit code 0.
-    found = _inspected(name)
-    return int(found["State"]["ExitCode"]) if found and found["State"]["Status"] in ("exited", "dead") else None
+    state = container_state(name)
+    return int(state["ExitCode"]) if state and state["Status"] in ("exited", "dead") else None
 
 
 def remove(name: str) -> None:

@@ -117,7 +117,7 @@ class DockerLauncher:
         if end.cause is None and end.failed is None and None in states:
             raise LaunchFault("SageMaker.JOB_INTERNAL_ERROR", f"no container was started: {said or fault}")
         state = states[hosts.index(end.failed)] if end.failed else None
-        guess = "the container ran out of memory: give the engine more" if state and state.out_of_memory else None
+        guess = "the container ran out of memory: give the engine more" if state and state["OOMKilled"] else None
         if outcome := bad_end(job, hosts, end, guess):
             return outcome
         if fault:
@@ -136,7 +136,7 @@ def _exit_code(name: str, done: threading.Event) -> int | None:
         while (code := container_runtime.wait_for(name)) is None and not done.wait(_LOOK_AGAIN_SECONDS):
             pass
         if code is None and (state := container_runtime.container_state(name)):
-            code = state.exit_code  # of one that was very quick, or could not be started
+            code = int(state["ExitCode"])  # of one that was very quick, or could not be started
         return 128 - code if code and code > 128 else code
     return None
 

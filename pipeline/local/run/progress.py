@@ -85,10 +85,8 @@ class LiveProgress:
         table.add_column("time", justify="right")
         table.add_column("")
         for step in self._run.steps:
-            untimed = step.started_at is None or step.outcome is not None
-            time_taken = "" if untimed else _elapsed(step.started_at or 0.0, step.ended_at)
             status = Text(_status(step), style=_STYLES[step.status])
-            table.add_row(step.name, status, time_taken, Text(_note(step, self._run), style="dim"))
+            table.add_row(step.name, status, _time(step), Text(_note(step, self._run), style="dim"))
         return table
 
 
@@ -97,10 +95,8 @@ def describe(step: StepResult, run: RunResult | None = None) -> str:
 
     Without the reason of a failure, which is said once, at the end; with `run`, with that of a second step that failed.
     """
-    note = _note(step, run)
-    untimed = step.started_at is None or step.reused or step.outcome is not None
-    taken = "" if untimed else f" in {_elapsed(step.started_at or 0.0, step.ended_at)}"
-    return f"{_status(step)}{taken}{f' ({note})' if note else ''}"
+    note, time_taken = _note(step, run), "" if step.reused else _time(step)
+    return f"{_status(step)}{time_taken and f' in {time_taken}'}{note and f' ({note})'}"
 
 
 def _status(step: StepResult) -> str:
@@ -119,6 +115,11 @@ def _note(step: StepResult, run: RunResult | None) -> str:
     if step.reason and (step.status in {EXECUTING, STOPPED} or failed_too):
         notes.append(step.reason)
     return ", ".join(notes)
+
+
+def _time(step: StepResult) -> str:
+    untimed = step.started_at is None or step.outcome is not None
+    return "" if untimed else _elapsed(step.started_at or 0.0, step.ended_at)
 
 
 def _elapsed(start: float, end: float | None) -> str:

@@ -38,17 +38,14 @@ class Produced:
 def check(step: Step) -> None:
     """Raises PlanError for what a job asks of its inputs and outputs and a local run cannot give."""
     arguments = step.arguments
-    for entry in arguments.get("ProcessingInputs", []):
-        what = f"step {step.name}: input {entry.get('InputName')}"
-        if "S3Input" not in entry:
-            raise PlanError(f"{what} is not an S3Input, the only kind that a local run stages")
-        _check_source(entry["S3Input"], what)
-        _check_folder(entry["S3Input"].get("LocalPath"), what)
-    for entry in arguments.get("ProcessingOutputConfig", {}).get("Outputs", []):
-        what = f"step {step.name}: output {entry.get('OutputName')}"
-        if "S3Output" not in entry:
-            raise PlanError(f"{what} is not an S3Output, the only kind that a local run stores")
-        _check_folder(entry["S3Output"].get("LocalPath"), what)
+    entries = [("Input", entry) for entry in arguments.get("ProcessingInputs", [])]
+    entries += [("Output", entry) for entry in arguments.get("ProcessingOutputConfig", {}).get("Outputs", [])]
+    for kind, entry in entries:
+        what = f"step {step.name}: {kind.lower()} {entry.get(f'{kind}Name')}"
+        if f"S3{kind}" not in entry:
+            raise PlanError(f"{what} is not an S3{kind}, the only kind that a local run takes")
+        _check_source(entry[f"S3{kind}"], what)
+        _check_folder(entry[f"S3{kind}"].get("LocalPath"), what)
     for entry in arguments.get("InputDataConfig", []):
         what = f"step {step.name}: channel {entry.get('ChannelName')}"
         _check_source(entry.get("DataSource", {}).get("S3DataSource", {}), what)

@@ -19,7 +19,7 @@ from pipeline.local.run.recovery import mark_killed_runs
 from pipeline.local.store import store as stores
 from pipeline.local.store.registry import LocalRegistry, RegistryError
 from pipeline.local.store.run_record import DamagedRecordError, damaged_records, load_run, recent_runs, record_path
-from pipeline.local.store.store_errors import StoreError, explain, shown
+from pipeline.local.store.store_errors import explain, shown
 
 
 def assert_a_sentence(reason: str) -> None:
@@ -122,12 +122,6 @@ def test_what_was_written_is_on_the_disk_before_it_has_its_name(
         assert path.parent.stat().st_ino in folders
     LocalRegistry(bench.store).set_approval("models", 1, "Approved")
     assert package.stat().st_ino in synced
-
-
-def test_a_location_that_a_store_cannot_hold_is_refused(bench: Workbench) -> None:
-    bench.put("s3://data/x", "1")
-    with pytest.raises(StoreError, match="a file and a folder of one name"):
-        bench.put("s3://data/x/y", "2")
 
 
 def test_a_step_on_a_full_disk_ends_in_a_sentence(
