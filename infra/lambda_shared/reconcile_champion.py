@@ -104,8 +104,9 @@ def reconcile_champion(
     """
     lost: set[str] = set()
     brought: set[str] = set()
+    asked = {named} if named else set[str]()
     for _ in range(MAX_ROUNDS):
-        snapshot = _snapshot(registry, bucket, notifier, named, renewed)
+        snapshot = _snapshot(registry, bucket, notifier, asked, renewed)
         if snapshot is None:
             continue
         stored, desired = snapshot.stored, _desired(snapshot, lost, notifier)
@@ -135,9 +136,12 @@ def reconcile_champion(
 
 
 def _snapshot(
-    registry: ModelRegistry, bucket: Bucket, notifier: Notifier, named: str | None, renewed: Mapping[int, float]
+    registry: ModelRegistry, bucket: Bucket, notifier: Notifier, asked: set[str], renewed: Mapping[int, float]
 ) -> Snapshot | None:
-    """A snapshot with updated approvals; None where another call has changed them meanwhile."""
+    """A snapshot with updated approvals; None where another call has changed them meanwhile.
+
+    Versions that were approved join those `asked` for: later rounds ask again, although the record has changed.
+    """
     stored, recorded = bucket.read(POINTER), bucket.read(APPROVALS_KEY)
     try:
         known = read_approvals(json.loads(recorded.text or "{}"))
@@ -148,8 +152,8 @@ def _snapshot(
             "the version in use stays",
             f"approvals-{_digest(recorded)}",
         )
-    before = [approval.arn for approval in known.values() if approval.approved]
-    packages = registry.packages(*before, *([named] if named else []))
+    asked |= {approval.arn for approval in known.values() if approval.approved}
+    packages = registry.packages(*asked)
     approvals = update_approvals(known, packages, renewed=renewed, in_use=_version(stored))
     text = json.dumps(approvals_as_json(approvals), indent=1) + "\n"
     if text != recorded.text and not bucket.write(APPROVALS_KEY, text, over=recorded):

@@ -17,6 +17,7 @@ IntArray = NDArray[np.int64]
 _CALIBRATION_BINS = 5
 _EPSILON = 1e-15  # a certain forecast that fails costs 34.5, not infinity
 _Z_95 = 1.959964
+_BOOTSTRAPS = 2_000
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Difference:
 def log_losses(p: FloatArray, y: FloatArray) -> FloatArray:
     """Log loss of each row, in nats, of the shape (rows,)."""
     safe = np.clip(p, _EPSILON, 1.0 - _EPSILON)
-    return np.asarray(-(y * np.log(safe) + (1.0 - y) * np.log1p(-safe)), dtype=np.float64)
+    return np.asarray(-(y * np.log(safe) + (1.0 - y) * np.log1p(-safe)))
 
 
 def row_losses(task: Task, prediction: FloatArray, target: FloatArray) -> FloatArray:
@@ -120,7 +121,7 @@ def calibration_error(p: FloatArray, y: FloatArray) -> float:
 
 def reliability_bins(p: FloatArray, y: FloatArray, n_bins: int = 10) -> list[ReliabilityBin]:
     """At most `n_bins` bins of nearly equal counts by ascending forecast; equal forecasts share a bin."""
-    position = np.minimum(_mean_ranks(p) * n_bins / len(p), n_bins - 1).astype(np.int64)
+    position = (_mean_ranks(p) * n_bins / len(p)).astype(np.int64)
     return [_bin(p[position == number], y[position == number]) for number in np.unique(position)]
 
 
@@ -144,10 +145,8 @@ def blocks_of(unit: Unit, day: IntArray) -> IntArray:
     return (day + 3) // 7 if unit == "week" else day  # 1970-01-01 was a Thursday
 
 
-def paired_difference(
-    loss_a: FloatArray, loss_b: FloatArray, blocks: IntArray, seed: int, n: int = 2_000
-) -> Difference:
-    """Mean of `loss_a - loss_b` over the rows with a 95 % percentile interval from `n` bootstraps over blocks.
+def paired_difference(loss_a: FloatArray, loss_b: FloatArray, blocks: IntArray, seed: int) -> Difference:
+    """Mean of `loss_a - loss_b` over the rows with a 95 % percentile interval, bootstrapped over blocks.
 
     Whole blocks are drawn, because the rows of a block are not independent. All inputs have the shape (rows,). Raises
     ValueError when there is no row.
@@ -158,17 +157,17 @@ def paired_difference(
     _, week = np.unique(blocks, return_inverse=True)
     sums = np.bincount(week, weights=difference).astype(np.float64)
     counts = np.bincount(week).astype(np.float64)
-    lower, upper = interval_of_mean(sums, counts, seed, n)
+    lower, upper = interval_of_mean(sums, counts, seed)
     return Difference(float(difference.mean()), float(lower), float(upper))
 
 
-def interval_of_mean(sums: FloatArray, counts: FloatArray, seed: int, n: int = 2_000) -> tuple[FloatArray, FloatArray]:
-    """Both ends of the 95 % percentile interval of a mean over rows, from `n` bootstraps over blocks.
+def interval_of_mean(sums: FloatArray, counts: FloatArray, seed: int) -> tuple[FloatArray, FloatArray]:
+    """Both ends of the 95 % percentile interval of a mean over rows, bootstrapped over blocks.
 
     `sums` of what is averaged, by block, have the shape (blocks,) or (blocks, comparisons), `counts` of rows (blocks,);
     the ends have the shape () or (comparisons,).
     """
-    drawn = _times_drawn(len(counts), seed, n)
+    drawn = _times_drawn(len(counts), seed)
     rows = drawn @ counts
     means = (drawn @ sums) / (rows if sums.ndim == 1 else rows[:, None])
     lower, upper = np.quantile(means, [0.025, 0.975], axis=0)
@@ -176,8 +175,9 @@ def interval_of_mean(sums: FloatArray, counts: FloatArray, seed: int, n: int = 2
 
 
 @lru_cache(maxsize=8)
-def _times_drawn(n_weeks: int, seed: int, n: int) -> FloatArray:
-    """How often each week stands in each of `n` bootstraps, of the shape (n, weeks); the same for equal arguments."""
-    drawn = np.random.default_rng(seed).integers(n_weeks, size=(n, n_weeks))
-    rows = np.arange(n)[:, None] * n_weeks
-    return np.bincount((rows + drawn).ravel(), minlength=n * n_weeks).reshape(n, n_weeks).astype(np.float64)
+def _times_drawn(n_blocks: int, seed: int) -> FloatArray:
+    """How often each block is in each bootstrap, of the shape (bootstraps, blocks); the same for equal arguments."""
+    drawn = np.random.default_rng(seed).integers(n_blocks, size=(_BOOTSTRAPS, n_blocks))
+    rows = np.arange(_BOOTSTRAPS)[:, None] * n_blocks
+    times = np.bincount((rows + drawn).ravel(), minlength=drawn.size)
+    return times.reshape(drawn.shape).astype(np.float64)

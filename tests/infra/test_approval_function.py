@@ -150,6 +150,23 @@ def test_the_registration_of_the_last_candidate_is_noted_once(world: MemoryWorld
     assert json.loads(world.read("evaluated/registered.json") or b"")["version"] == 2
 
 
+def test_the_history_of_versions_is_appended_to(world: MemoryWorld) -> None:
+    world.register(APPROVED)
+    seen = [""]
+    for status in (None, None, REJECTED):
+        if status:
+            world.decide(1, status)
+        world.deliver(HOURLY)
+        seen.append((world.read("history/versions.jsonl") or b"").decode())
+    assert seen[1] == seen[2], "nothing new"
+    for before, after, expected in (
+        (seen[0], seen[1], [(APPROVED, 1), ("InService", 1)]),
+        (seen[2], seen[3], [(REJECTED, 1), ("InService", None)]),
+    ):
+        new = [json.loads(line) for line in after.removeprefix(before).splitlines()]
+        assert [(event["event"], event["version"]) for event in new] == expected
+
+
 def test_a_deploy_follows_the_registry_and_leaves_emails_to_the_next_call(
     world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from approval_worlds import APPROVERS, EVALUATION, FUNCTION_ARN, VARIABLES, MemoryWorld, champion, refused, request
+from approval_worlds import (
+    ALERTS,
+    APPROVERS,
+    EVALUATION,
+    FUNCTION_ARN,
+    VARIABLES,
+    MemoryWorld,
+    champion,
+    refused,
+    request,
+)
 from model_card_schema import refusals
 from random_worlds import HOURLY, connected
 
@@ -143,7 +153,9 @@ def test_a_card_of_people_stays_and_an_empty_one_is_filled(world: MemoryWorld) -
 
 
 @pytest.mark.parametrize("code", ["ValidationException", "AccessDeniedException", ""])
-def test_a_card_that_is_refused_is_told_once_and_hinders_nothing(world: MemoryWorld, code: str) -> None:
+def test_a_card_that_is_refused_is_told_once_and_hinders_nothing(
+    world: MemoryWorld, code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     evaluated(world, APPROVED, **({} if code else {"data": None}))
     evaluated(world, **({} if code else {"data": None}))
 
@@ -154,9 +166,13 @@ def test_a_card_that_is_refused_is_told_once_and_hinders_nothing(world: MemoryWo
     world.fails = fail
     for _ in range(2):
         assert world.deliver(HOURLY)["champion"] == 1
-    told = sorted(subject.split("] ")[1] for topic, subject, _ in world.mails if topic != APPROVERS)
+    told = sorted(subject.split("] ")[1] for topic, subject, _ in world.mails if topic == ALERTS)
     assert told == ["version 1 has no model card", "version 2 has no model card"]
     assert sum(topic == APPROVERS for topic, *_ in world.mails) == 1
+    assert all("it could not be written (" in text for topic, _, text in world.mails if topic == ALERTS)
+    assert {f"outbox/registry/problem-card-{version}" for version in (1, 2)} <= world.objects.keys()
+    logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [sorted(line["no_model_card"]) for line in logged if "no_model_card" in line] == [["1", "2"]] * 2
 
 
 def test_a_deploy_writes_no_card(world: MemoryWorld) -> None:

@@ -42,6 +42,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "infra/approval/function/handler.py": (
         "tests/infra/test_approval_function.py",
         "tests/infra/test_reconcile_champion.py",
+        "tests/infra/test_model_cards.py",
     ),
     "infra/lambda_shared/registry.py": ("tests/infra/test_registry.py",),
     "infra/lambda_shared/reconcile_champion.py": (

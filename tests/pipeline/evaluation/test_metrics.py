@@ -58,9 +58,19 @@ def test_a_certain_failure_costs_much_but_not_infinity() -> None:
     assert log_losses(np.array([0.0, 1.0]), np.array([1.0, 0.0])) == pytest.approx([34.5, 34.5], abs=0.1)
 
 
-def test_roc_auc_of_ties_and_of_one_outcome() -> None:
+def test_accuracy_counts_the_likelier_outcome() -> None:
+    assert score(np.array([0.9, 0.6, 0.2]), np.array([1.0, 0.0, 0.0]))["accuracy"] == pytest.approx(2 / 3)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("outcome", [0.0, 1.0])
+def test_outcomes_that_are_all_alike_have_no_auc(outcome: float) -> None:
+    assert math.isnan(roc_auc(np.array([0.3, 0.4]), np.array([outcome, outcome])))
+
+
+def test_roc_auc_of_ties_and_of_one_row_each() -> None:
     assert roc_auc(np.array([0.3, 0.3, 0.3]), np.array([1.0, 0.0, 1.0])) == 0.5
-    assert math.isnan(roc_auc(np.array([0.3, 0.4]), np.array([1.0, 1.0])))
+    assert [roc_auc(np.array([0.3, 0.4]), np.array(y)) for y in ([0.0, 1.0], [1.0, 0.0])] == [1.0, 0.0]
 
 
 def test_agrees_with_scikit_learn() -> None:
@@ -131,6 +141,12 @@ def test_nonsense_is_refused(p: np.ndarray, y: np.ndarray, words: str) -> None:
 def test_the_loss_of_each_task() -> None:
     assert row_losses("binary", P, Y).tolist() == log_losses(P, Y).tolist()
     assert row_losses("regression", np.array([1.0, 4.0]), np.array([3.0, 4.5])).tolist() == [4.0, 0.25]
+
+
+def test_scores_of_a_regression() -> None:
+    assert scores("regression", np.array([1.0, 3.0]), np.array([3.0, 2.5])) == {
+        **{"squared_error": 2.125, "rmse": 2.125**0.5, "absolute_error": 1.25, "bias": -0.75, "n_rows": 2}
+    }
 
 
 @pytest.mark.parametrize(
