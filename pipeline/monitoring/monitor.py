@@ -33,7 +33,7 @@ from pipeline.monitoring.monitor_evidence import (
     likeliest_group,
 )
 from pipeline.monitoring.monitor_features import LabelledRows, compare_features
-from pipeline.monitoring.monitor_live import Approved, Decided, LivePerformance, live_performance
+from pipeline.monitoring.monitor_live import Approved, Decided, live_performance
 from pipeline.training.champion import Champion
 from pipeline.training.model import predict, predict_quantiles
 from pipeline.training.training_sets import feature_layout, feature_matrix
@@ -186,23 +186,12 @@ def _live(workload: Workload, night: Night, champion: Champion | None, why_silen
         "evidence": {name: float(values[-1]) for name, values in path.by_family.items()},
         "failure_modes": words,
         "group": group,
-        **_performance(live_performance(decided)),
+        **asdict(live_performance(decided)),
         "path": [
             {"date": _text_of(day), "n_rows": int(n), **{name: float(v[i]) for name, v in path.by_family.items()}}
             for i, (day, n) in enumerate(zip(path.day.tolist(), path.n_rows, strict=True))
         ],
         "found": [Alarm(c.LIVE, words[name]) for name in path.alarms],
-    }
-
-
-def _performance(live: LivePerformance) -> dict[str, Any]:
-    return {
-        "first_date": _text_of(live.first_day),
-        "last_date": _text_of(live.last_day),
-        "scores": {name: {**asdict(score), "as_claimed": score.as_claimed} for name, score in live.scores.items()},
-        "reference_loss": live.reference_loss,
-        "difference": None if live.difference is None else asdict(live.difference),
-        "reliability": [asdict(b) for b in live.reliability],
     }
 
 

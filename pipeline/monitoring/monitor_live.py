@@ -64,20 +64,15 @@ class Score:
     value: float
     interval: tuple[float, float] | None  # None: too few blocks
     expected: Expected
-
-    @property
-    def as_claimed(self) -> bool:
-        """Whether the value is in the range of chance."""
-        return self.expected.lower <= self.value <= self.expected.upper
+    as_claimed: bool  # whether the value is in the range of chance
 
 
 @dataclass(frozen=True)
 class LivePerformance:
     """Scores on all rows since the cut-off, by metric; `rate` is the share of the event."""
 
-    n_rows: int
-    first_day: int
-    last_day: int
+    first_date: str
+    last_date: str
     scores: Mapping[str, Score]
     reference_loss: float | None
     difference: metrics.Difference | None  # champion's loss less the baseline's: negative is better
@@ -93,19 +88,19 @@ def live_performance(decided: Decided) -> LivePerformance:
     if decided.baseline is not None:
         reference = metrics.row_losses(decided.task, decided.baseline, decided.target)
 
-    def interval(of_row: FloatArray) -> tuple[float, float] | None:
-        found = metrics.paired_difference(of_row, np.zeros_like(of_row), blocks, SEED) if enough else None
-        return (found.lower, found.upper) if found else None
+    def score(of_row: FloatArray, expected: Expected, with_interval: bool) -> Score:
+        found = None
+        if enough and with_interval:
+            found = metrics.paired_difference(of_row, np.zeros_like(of_row), blocks, SEED)
+        value = float(of_row.mean())
+        interval = (found.lower, found.upper) if found else None
+        return Score(value, interval, expected, expected.lower <= value <= expected.upper)
 
     binary = decided.task == "binary"
     return LivePerformance(
-        n_rows=len(decided.target),
-        first_day=int(decided.day[0]),
-        last_day=int(decided.day[-1]),
-        scores={
-            name: Score(float(of_row.mean()), interval(of_row) if show else None, expected)
-            for name, (of_row, expected, show) in (_binary if binary else _regression)(decided, losses).items()
-        },
+        first_date=str(np.datetime64(int(decided.day[0]), "D")),
+        last_date=str(np.datetime64(int(decided.day[-1]), "D")),
+        scores={name: score(*of) for name, of in (_binary if binary else _regression)(decided, losses).items()},
         reference_loss=None if reference is None else float(reference.mean()),
         difference=metrics.paired_difference(losses, reference, blocks, SEED)
         if reference is not None and enough

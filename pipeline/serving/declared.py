@@ -18,7 +18,7 @@ from pipeline.contract.workload import Workload
 from pipeline.ingest.values import reader_of
 from pipeline.serving.requests import BadRequestError, RequestFormat, Row, text_of
 from pipeline.training.artifact import Artifact
-from pipeline.training.declared_layout import layout_of
+from pipeline.training.declared_features import layout_of
 from pipeline.training.training_sets import FeatureMatrix
 
 
@@ -65,7 +65,7 @@ class DeclaredRequests:
 def open_model(spec: Spec, artifact: Artifact, version: str) -> DeclaredRequests:
     """Raises StepError for a model of other columns than the declared ones."""
     card, layout = artifact.card, layout_of(spec)
-    features = Workload(spec).module("features", "pipeline.training.declared_layout")  # the latter without pandas
+    features = Workload(spec).module("features", "pipeline.training.declared_features")
     if card.layout != layout or card.feature_signature != cast(Features, features).signature(spec):
         raise StepError(
             f"model version {version} was trained on other features (code {card.code_version[:12]}) than this code "

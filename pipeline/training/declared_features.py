@@ -1,21 +1,50 @@
-"""The declared feature columns as they are: what a workload without a features.py of its own gets."""
+"""The declared feature columns as they are: what a workload without a features.py of its own gets.
+
+Without pandas, which a server does not have.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import date
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from pipeline.contract import names as c
 from pipeline.contract.feature_layout import FeatureLayout, FeatureTables
 from pipeline.contract.spec import Spec
 from pipeline.ingest.known import known_on
-from pipeline.training.declared_layout import layout_of, signature
 
-__all__ = ["features", "layout_of", "signature"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def layout_of(spec: Spec) -> FeatureLayout:
+    """The columns of the role `feature`, and no others; numbers and flags without gaps have a linear part as well."""
+    columns = spec.of_role("feature")
+    linear = [column.name for column in columns if column.type != "category" and not column.missing]
+    rest = [column.name for column in columns if column.name not in linear]
+    (target,) = spec.of_role("target")
+    return FeatureLayout(
+        (*linear, *rest),
+        n_linear=len(linear),
+        task=spec.task,
+        quantiles=spec.quantiles,
+        categories={column.name: column.values for column in columns if column.type == "category"},
+        low=target.low if spec.task == "regression" else None,
+        high=target.high if spec.task == "regression" else None,
+    )
+
+
+def signature(spec: Spec) -> str:
+    """Changes with the declaration of the columns."""
+    declared = json.dumps([asdict(column) for column in spec.columns], sort_keys=True)
+    return hashlib.sha256(declared.encode()).hexdigest()[:16]
 
 
 def features(spec: Spec, rows: pd.DataFrame, as_of: date, parameters: Mapping[str, str]) -> FeatureTables:

@@ -30,6 +30,7 @@ FloatArray = NDArray[np.float64]
 
 # XGBoost notices that a peer is gone, but not who: the rendezvous, which does, is told within this time.
 _GRACE_SECONDS: Final = 5.0
+_ENDING: Final = threading.Lock()
 _COLLECTIVE_TIMEOUT: Final = 7 * 86_400  # the rendezvous watches; a slow host is not a dead one
 
 
@@ -99,8 +100,7 @@ def joined(hosts: Hosts) -> Iterator[Cluster]:
     if len(hosts.names) == 1:
         yield Cluster(hosts)
         return
-    end = _End()
-    rendezvous = Rendezvous(hosts, end.because)
+    rendezvous = Rendezvous(hosts, _end_process)
     try:
         tracker = _connect(hosts, rendezvous)
         yield Cluster(hosts, rendezvous)
@@ -112,7 +112,7 @@ def joined(hosts: Hosts) -> Iterator[Cluster]:
             time.sleep(_GRACE_SECONDS)
         reason = reason_of(error)
         rendezvous.fail(reason)
-        end.because(reason)
+        _end_process(reason)
 
 
 def _connect(hosts: Hosts, rendezvous: Rendezvous) -> xgb.tracker.RabitTracker | None:
@@ -137,16 +137,10 @@ def _connect(hosts: Hosts, rendezvous: Rendezvous) -> xgb.tracker.RabitTracker |
     return tracker
 
 
-class _End:
-    """Ends this process with one reason, the first that is given."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def because(self, reason: str) -> None:
-        """Write the reason and end without waiting for any thread; a second caller waits for that end."""
-        with self._lock:
-            code = fail(reason, c.TRAINING_FAILURE_FILE)
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+def _end_process(reason: str) -> None:
+    """Write the reason and end without waiting for any thread; a second caller waits for that end."""
+    with _ENDING:
+        code = fail(reason, c.TRAINING_FAILURE_FILE)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

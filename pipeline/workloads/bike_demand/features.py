@@ -12,7 +12,7 @@ import pandas as pd
 from pipeline.contract.feature_layout import FeatureTables
 from pipeline.contract.names import TARGET, TIME
 from pipeline.contract.spec import Spec
-from pipeline.training import declared_features, declared_layout
+from pipeline.training import declared_features
 
 
 def features(spec: Spec, rows: pd.DataFrame, as_of: date, parameters: Mapping[str, str]) -> FeatureTables:
@@ -51,5 +51,5 @@ def signature(spec: Spec) -> str:
     """Changes with the declared columns, and with what is computed for them: of fixed hours."""
     hours = pd.date_range("2025-01-01", periods=60 * 24, freq="h")
     probe = with_lags(pd.DataFrame({TIME: hours, TARGET: np.arange(len(hours)) * 37 % 101}))
-    text = declared_layout.signature(spec) + probe.to_csv(float_format="%.5e")
+    text = declared_features.signature(spec) + probe.to_csv(float_format="%.5e")
     return hashlib.sha256(text.encode()).hexdigest()[:16]
