@@ -347,10 +347,10 @@ class WorkloadLife:
     def test_a_backtest_chooses_a_policy(self, life: Life, tmp_path: Path) -> None:
         """On the year before, and scores it on the days since: three runs are enough for both."""
         last = date.fromisoformat(self.first)
-        nights = (date(last.year - 1, 12, 1), date(last.year, 1, 1), last)
+        days = (date(last.year - 1, 12, 1), date(last.year, 1, 1), last)
         files = life.workload.sample.write(tmp_path / "rows", last + timedelta(life.spec.label_delay_days + 1))
         policies = (REFERENCE, default_policy(life.spec), Policy(train="nightly"))
-        settings = BacktestSettings(files, nights[0], last, policies, nights=nights, jobs=1, workload=life.workload)
+        settings = BacktestSettings(files, days[0], last, policies, run_days=days, jobs=1, workload=life.workload)
         choice = run_backtest(settings, FitCache(tmp_path / "fits")).choice
         assert choice is not None
         assert choice.last_period == last.year - 1
@@ -359,17 +359,15 @@ class WorkloadLife:
         assert choice.default is not None
         assert choice.default.name == policies[1].name
 
-    def test_the_nights_of_a_backtest_are_these_runs(
+    def test_the_runs_of_a_backtest_are_these_runs(
         self, life: Life, registered: dict[str, Any], compared: dict[str, Any], tmp_path: Path
     ) -> None:
-        """From files with later labels, which no night knows before their time."""
-        spec, nights = life.spec, (date.fromisoformat(self.first), date.fromisoformat(self.later))
-        files = life.workload.sample.write(tmp_path / "rows", nights[1] + timedelta(spec.label_delay_days + 1))
-        settings = BacktestSettings(
-            files, *nights, (REFERENCE, Policy()), nights=nights, jobs=1, workload=life.workload
-        )
+        """From files with later labels, which no run knows before their time."""
+        spec, days = life.spec, (date.fromisoformat(self.first), date.fromisoformat(self.later))
+        files = life.workload.sample.write(tmp_path / "rows", days[1] + timedelta(spec.label_delay_days + 1))
+        settings = BacktestSettings(files, *days, (REFERENCE, Policy()), run_days=days, jobs=1, workload=life.workload)
         prepared = prepare(settings, FitCache(tmp_path / "fits"))
-        candidates, judgements = prepared.calendar.of_night[ALL_PERIODS].tolist(), prepared.judgements
+        candidates, judgements = prepared.calendar.of_run[ALL_PERIODS].tolist(), prepared.judgements
         for candidate, run in zip(candidates, (registered, compared), strict=True):
             ours = judgements.numbers(candidate)["metrics"][c.CANDIDATE]
             assert ours == pytest.approx(run["metrics"][c.CANDIDATE], rel=1e-6)
@@ -378,7 +376,7 @@ class WorkloadLife:
         assert asdict(pair) == pytest.approx(compared["comparison"]["difference"], rel=1e-6, abs=1e-9)
         outcome, service = simulate(prepared, settings.policies), prepared.service
         served = dict(zip(prepared.world.ids[service.begin :], service.predictions(outcome, 1), strict=True))
-        seen_first = str(nights[1] - timedelta(prediction_lag(spec)))
+        seen_first = str(days[1] - timedelta(prediction_lag(spec)))
         new = [row for row in life.predictions() if row[spec.name_of("time")].startswith(seen_first)]
         assert new
         for row in new:

@@ -142,7 +142,7 @@ def _head(done: BacktestResult) -> list[str]:
         "# Findings",
         "",
         "Made by `python -m benchmarks.nba.findings`; do not edit. Every nightly run of "
-        f"{SPAN[0]} to {SPAN[1]} was simulated ({len(done.prepared.world.nights):,} runs, "
+        f"{SPAN[0]} to {SPAN[1]} was simulated ({len(done.prepared.world.run_days):,} runs, "
         f"{int(service.n_rows.sum()):,} games, {len(done.results)} policies) by the pipeline's own code, from an empty "
         f"registry and with games from season {FIRST_SEASON} on to learn from. Differences are in log loss a game with "
         "95 % intervals (bootstrap over weeks); negative is better.",

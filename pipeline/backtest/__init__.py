@@ -1,10 +1,10 @@
-"""Backtest: what each policy of retraining would have done, night by night, with only what was known then.
+"""Backtest: what each policy of retraining would have done, run by run, with only what was known then.
 
-    world         rows, features and nights of any workload, loaded once by the production code
+    world         rows, features and run days of any workload, loaded once by the production code
     fits          a model for each distinct training set: content-addressed, resumable, parallel
     judgements    what the gates say about a candidate and about a pair, and the monitor about a champion, memoised
     policies      when to train, what to let through, who approves: frozen, read from a YAML file
-    simulate      all policies at once, night by night
+    simulate      all policies at once, run by run
     service       what was in service, and its losses
     results       scores with paired intervals, and the choice of a policy
     oracle_bound  the least loss of any schedule, which only hindsight finds

@@ -1,4 +1,4 @@
-"""Each night's candidate: what Train would have made of the labels known then, by window of periods."""
+"""Each run's candidate: what Train would have made of the labels known then, by window of periods."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class Candidate:
 
 @dataclass(frozen=True)
 class CandidateCalendar:
-    """All candidates, and which one each night has: `of_night` by window, of the shape (nights,)."""
+    """All candidates, and which one each run has: `of_run` by window, of the shape (runs,)."""
 
     candidates: tuple[Candidate, ...]
-    of_night: dict[int, IntArray]
+    of_run: dict[int, IntArray]
 
     def fit_keys(self) -> Iterable[FitKey]:
         """Every fit that is needed."""
@@ -60,7 +60,7 @@ class CandidateCalendar:
 
 @dataclass(frozen=True)
 class Tampering:
-    """A fault of training on the nights [first, last]: what Train is taught, what its predictions are made on.
+    """A fault of training on the days [first, last]: what Train is taught, what its predictions are made on.
 
     `only_weights`: the walk-forward predictions are as they should be, the shipped fit is not.
     """
@@ -72,27 +72,25 @@ class Tampering:
     scored: str
     only_weights: bool = False
 
-    def on(self, night: int) -> bool:
-        """Whether the fault is there that night."""
-        return self.first <= night <= self.last
+    def on(self, day: int) -> bool:
+        """Whether the fault is there that day."""
+        return self.first <= day <= self.last
 
 
 def build_calendar(
     world: World, windows: Iterable[int], n_rows: int, tampering: Sequence[Tampering] = ()
 ) -> CandidateCalendar:
-    """The candidates of every night for each window (so many periods, or ALL_PERIODS)."""
+    """The candidates of every run for each window (so many periods, or ALL_PERIODS)."""
     numbers: dict[Candidate, int] = {}
     made = cache(lambda begin, end, fault: _candidate(world, begin, end, n_rows, fault))
 
-    def number(window: int, night: int, end: int) -> int:
-        fault = next((t for t in tampering if t.on(night)), None)
+    def number(window: int, day: int, end: int) -> int:
+        fault = next((t for t in tampering if t.on(day)), None)
         return numbers.setdefault(made(_window_start(world, window, end), end, fault), len(numbers))
 
-    nights = [*zip(world.nights.tolist(), world.known.tolist(), strict=True)]
-    of_night = {
-        window: np.array([number(window, night, end) for night, end in nights]) for window in sorted(set(windows))
-    }
-    return CandidateCalendar(tuple(numbers), of_night)
+    runs = [*zip(world.run_days.tolist(), world.known.tolist(), strict=True)]
+    of_run = {window: np.array([number(window, day, end) for day, end in runs]) for window in sorted(set(windows))}
+    return CandidateCalendar(tuple(numbers), of_run)
 
 
 def _window_start(world: World, window: int, end: int) -> int:

@@ -66,9 +66,9 @@ def parse_injection(text: str) -> Injection:
 
 @dataclass(frozen=True)
 class Faults:
-    """What the injections do to the nights, to training, and how Prepare worded its refusal."""
+    """What the injections do to the runs, to training, and how Prepare worded its refusal."""
 
-    refused: NDArray[np.bool_]  # (nights,)
+    refused: NDArray[np.bool_]  # (runs,)
     tampering: tuple[Tampering, ...] = ()
     sources: Mapping[str, Source] = field(default_factory=dict)
     refusal: str = ""
@@ -76,18 +76,18 @@ class Faults:
 
 def inject(world: World, data: Path, injections: Sequence[Injection], max_bad_row_share: float) -> Faults:
     """Make the faults. Raises BacktestError for one outside the span, and where Prepare would accept the bad feed."""
-    refused = np.zeros(len(world.nights), dtype=np.bool_)
+    refused = np.zeros(len(world.run_days), dtype=np.bool_)
     tampering: list[Tampering] = []
     sources: dict[str, Source] = {}
     refusal = ""
     for injection in injections:
         first, last = (injection.first - EPOCH).days, (injection.last - EPOCH).days
-        nights = (world.nights >= first) & (world.nights <= last)
-        if not nights.any():
-            raise BacktestError(f"--inject {injection}: no night of the backtest is within")
+        hit = (world.run_days >= first) & (world.run_days <= last)
+        if not hit.any():
+            raise BacktestError(f"--inject {injection}: no run of the backtest is within")
         if injection.kind == BAD_FEED:
             refusal = _refusal_of(world.workload, data, injection.first, max_bad_row_share)
-            refused |= nights
+            refused |= hit
         elif injection.kind == LEAK:
             sources[LEAK] = _leaking(world)
             tampering.append(Tampering(LEAK, first, last, taught=LEAK, scored=LEAK))

@@ -1,6 +1,6 @@
 """A model for each distinct training set, and its predictions for all later rows.
 
-The training set of a night is the first rows of the history, so two numbers say it: its first and its last row.
+The training set of a run is the first rows of the history, so two numbers say it: its first and its last row.
 The checkpoints of the walk-forward predictions (`pipeline.training.walk_forward.checkpoints`) are such sets too: their
 fits are shared with the candidates and among all candidates' predictions.
 """

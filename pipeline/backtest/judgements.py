@@ -1,6 +1,6 @@
 """What gates and monitor see, by the functions of Evaluate and of the monitor, memoised.
 
-Judgements: a candidate, and a candidate beside a champion. Alarms: on which nights the monitor's evidence is against a
+Judgements: a candidate, and a candidate beside a champion. Alarms: on which runs the monitor's evidence is against a
 champion.
 """
 
@@ -134,16 +134,16 @@ class Judgements:
 
 
 class Alarms:
-    """Whether the monitor raises an alarm, for each champion and night, from the labels known since its cut-off."""
+    """Whether the monitor raises an alarm, for each champion and run, from the labels known since its cut-off."""
 
     def __init__(self, judgements: Judgements) -> None:
         self._judgements, self._world = judgements, judgements.world
         self._groups = groups_of(self._world.spec, self._world.results_of_rows)
         self._known: dict[int, tuple[int, monitor_evidence.EvidencePath | None]] = {}
 
-    def on(self, champion: int, night: int, family: str | None) -> bool:
-        """Whether the evidence that the run of `night` (a day) knows is beyond the limit; of any family, if None."""
-        last_known = night - self._world.spec.label_delay_days
+    def on(self, champion: int, day: int, family: str | None) -> bool:
+        """Whether the evidence that the run of `day` knows is beyond the limit; of any family, if None."""
+        last_known = day - self._world.spec.label_delay_days
         path = self._path(champion, last_known)
         if path is None:
             return False

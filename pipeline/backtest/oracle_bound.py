@@ -1,6 +1,6 @@
 """The best that any policy could have done with these candidates, had it known all labels: a bound, not a policy.
 
-A candidate may be promoted only on the night it was made, and serves from the next night until another one does. The
+A candidate may be promoted only by the run that made it, and serves from the next run until another one does. The
 dynamic programme runs over the same losses as the policies' scores; with m promotions allowed,
 
     best(m, d) = min over s of  best(m - 1, start(s)) + loss of candidate s on the days [start(s), d)

@@ -56,12 +56,12 @@ def render(done: BacktestResult, *, simulated: bool) -> str:
         periods=sorted({int(period) for period in service.period}),
         shown=[done.results[n] for n in shown],
         n_rows=n_rows,
-        n_nights=len(done.prepared.world.nights),
+        n_runs=len(done.prepared.world.run_days),
         n_candidates=len(done.prepared.calendar.candidates),
         refusal=done.prepared.faults.refusal,
         limits=settings.limits,
         overrides=settings.overrides,
-        nights=done.nights,
+        run_costs=done.run_costs,
         **figures_of(done, shown, f" (simulated {spec.rows})" if simulated else ""),
     )
 

@@ -71,17 +71,17 @@ def differences(
     return [metrics.Difference(*map(float, row)) for row in zip(means, lower, upper, strict=True)]
 
 
-def summarise(outcome: Outcome, losses: FloatArray, service: Service, nights: RunCosts) -> list[PolicyResult]:
+def summarise(outcome: Outcome, losses: FloatArray, service: Service, run_costs: RunCosts) -> list[PolicyResult]:
     """Every policy's result, in their order; the first policy is `never`."""
     against_never = differences(losses, losses[0], service)
-    months = len(service.world.nights) / _DAYS_A_MONTH
-    extra_dollars = nights.with_training.dollars - nights.without_training.dollars
-    extra_hours = nights.with_training.instance_hours - nights.without_training.instance_hours
+    months = len(service.world.run_days) / _DAYS_A_MONTH
+    extra_dollars = run_costs.with_training.dollars - run_costs.without_training.dollars
+    extra_hours = run_costs.with_training.instance_hours - run_costs.without_training.instance_hours
     spec = service.world.spec
     results = []
     for number, policy in enumerate(outcome.policies):
         counts = {name: int(values[number]) for name, values in outcome.counts.items()}
-        dollars = counts["runs"] * nights.without_training.dollars + counts["trainings"] * extra_dollars
+        dollars = counts["runs"] * run_costs.without_training.dollars + counts["trainings"] * extra_dollars
         scores = metrics.scores(spec.task, service.predictions(outcome, number), service.target)
         results.append(
             PolicyResult(
@@ -92,10 +92,10 @@ def summarise(outcome: Outcome, losses: FloatArray, service: Service, nights: Ru
                 difference=against_never[number],
                 by_period=_by_period(losses[number], service),
                 counts=counts,
-                promotions=tuple(_dates(service.world.nights[outcome.promoted[number] >= 0])),
+                promotions=tuple(_dates(service.world.run_days[outcome.promoted[number] >= 0])),
                 oncall_emails_a_month=float(outcome.oncall_emails[number] / months),
                 approver_emails_a_month=float(outcome.approver_emails[number] / months),
-                machine_hours=counts["runs"] * nights.without_training.instance_hours
+                machine_hours=counts["runs"] * run_costs.without_training.instance_hours
                 + counts["trainings"] * extra_hours,
                 dollars=dollars,
                 dollars_a_month=dollars / months,

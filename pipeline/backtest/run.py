@@ -43,7 +43,7 @@ class BacktestSettings:
     overrides: Mapping[str, Value] = field(default_factory=dict)
     injections: tuple[Injection, ...] = ()
     choose_until: int | None = None  # last of the earlier periods; None: two thirds of the periods
-    nights: tuple[date, ...] | None = None  # None: every day of the span
+    run_days: tuple[date, ...] | None = None  # None: every day of the span
     jobs: int | None = None
     workload: Workload = field(default_factory=current_workload)
 
@@ -85,7 +85,7 @@ def silent(stage: str, total: int) -> Advance:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything that policies share: after this, they cost microseconds a night."""
+    """Everything that policies share: after this, they cost microseconds a run."""
 
     settings: BacktestSettings
     world: World
@@ -108,7 +108,7 @@ class BacktestResult:
     results: tuple[PolicyResult, ...]
     bounds: tuple[Bound, ...]
     choice: Choice | None
-    nights: RunCosts
+    run_costs: RunCosts
 
     @property
     def n_rows(self) -> int:
@@ -133,7 +133,7 @@ def prepare(settings: BacktestSettings, cache: FitCache, progress: Progress = si
         parameters=settings.own_parameters,
         max_bad_row_share=float(settings.parameter("MaxBadRowShare")),
         min_rows=int(settings.parameter("MinRows")),
-        nights=settings.nights,
+        run_days=settings.run_days,
     )
     faults = inject(world, settings.data, settings.injections, settings.parameter("MaxBadRowShare"))
     windows = {policy.window for policy in settings.policies} | {ALL_PERIODS}
@@ -151,10 +151,10 @@ def prepare(settings: BacktestSettings, cache: FitCache, progress: Progress = si
 
 
 def simulate(prepared: Prepared, policies: Sequence[Policy], progress: Progress = silent) -> Outcome:
-    """Every policy through every night."""
+    """Every policy through every run."""
     p = prepared
     simulation = Simulation(policies, p.judgements, p.passes, p.alarms, p.settings.limits, p.faults.refused)
-    return simulation.run(progress("runs", len(p.world.nights)))
+    return simulation.run(progress("runs", len(p.world.run_days)))
 
 
 def run_backtest(settings: BacktestSettings, cache: FitCache, progress: Progress = silent) -> BacktestResult:
@@ -165,8 +165,8 @@ def run_backtest(settings: BacktestSettings, cache: FitCache, progress: Progress
     done = progress("scoring", 3)
     losses = prepared.service.losses(outcome)
     done(1)
-    nights = default_run_costs(workload=settings.spec.name)
-    results = summarise(outcome, losses, prepared.service, nights)
+    run_costs = default_run_costs(workload=settings.spec.name)
+    results = summarise(outcome, losses, prepared.service, run_costs)
     done(1)
     found = bound_of(prepared)
     done(1)
@@ -178,7 +178,7 @@ def run_backtest(settings: BacktestSettings, cache: FitCache, progress: Progress
         raise BacktestError(
             f"--choose-until {until} leaves nothing to score: the span has the periods {periods[0]} to {periods[-1]}"
         )
-    return BacktestResult(prepared, outcome, losses, tuple(results), tuple(found), choice, nights)
+    return BacktestResult(prepared, outcome, losses, tuple(results), tuple(found), choice, run_costs)
 
 
 def two_thirds(service: Service) -> int:
@@ -190,16 +190,16 @@ def two_thirds(service: Service) -> int:
 def bound_of(prepared: Prepared) -> list[Bound]:
     """The bound over the candidates of all periods on nightly state, without any fault."""
     service, world = prepared.service, prepared.world
-    of_night = prepared.calendar.of_night[ALL_PERIODS]
-    numbers, first_night = np.unique(of_night, return_index=True)
+    of_run = prepared.calendar.of_run[ALL_PERIODS]
+    numbers, first_run = np.unique(of_run, return_index=True)
     sound = np.array([not prepared.calendar.candidates[n].fault for n in numbers.tolist()])
-    numbers, first_night = numbers[sound], first_night[sound]
-    # made on a night, in service from the next one on
-    start = np.searchsorted(service.night, first_night, side="right")
+    numbers, first_run = numbers[sound], first_run[sound]
+    # made by a run, in service from the next one on
+    start = np.searchsorted(service.run_of_day, first_run, side="right")
     serves = start < len(service.days)
     numbers, start = numbers[serves], start[serves]
     order = np.argsort(start, kind="stable")
-    champion = np.repeat(numbers[order].astype(np.int32)[:, None], len(world.nights), axis=1)
+    champion = np.repeat(numbers[order].astype(np.int32)[:, None], len(world.run_days), axis=1)
     every = Outcome((Policy(),) * len(numbers), champion, champion, {})
-    without = Outcome((Policy(),), np.full((1, len(world.nights)), NO_CHAMPION, np.int32), champion[:1], {})
+    without = Outcome((Policy(),), np.full((1, len(world.run_days)), NO_CHAMPION, np.int32), champion[:1], {})
     return bounds(service.losses(every), start[order], service.losses(without)[0], MOST_PROMOTIONS)

@@ -33,12 +33,12 @@ class Service:
     """Rows of the span, by day, and the losses of each champion on them."""
 
     def __init__(self, judgements: Judgements, rows_digest: str, refused: BoolArray) -> None:
-        """`rows_digest`: of the rows that are predicted; `refused`: nights whose data Prepare refuses."""
+        """`rows_digest`: of the rows that are predicted; `refused`: runs whose data Prepare refuses."""
         world = judgements.world
         self.world, self.calendar, self.fits = world, judgements.calendar, judgements.fits
-        self.begin = int(np.searchsorted(world.first_run, world.nights[0]))
+        self.begin = int(np.searchsorted(world.first_run, world.run_days[0]))
         self.days, self._first, self.n_rows = np.unique(world.day[self.begin :], return_index=True, return_counts=True)
-        self.night = world.row_night[self.begin :][self._first]  # position of the night that predicts each day
+        self.run_of_day = world.row_run[self.begin :][self._first]  # position of the run that predicts each day
         self.period = world.period[self.begin :][self._first]
         self._key = digest(code_version(world.spec.name), rows_digest)
         self._refused = refused
@@ -59,16 +59,16 @@ class Service:
         return self.world.target[self.begin :]
 
     @cached_property
-    def last_good_night(self) -> IntArray:
-        """Day of the latest night up to each one whose data was accepted."""
+    def last_good_day(self) -> IntArray:
+        """Day of the latest run up to each one whose data was accepted."""
         good = np.where(self._refused, -1, np.arange(len(self._refused)))
         latest = np.maximum.accumulate(good)
-        return np.where(latest >= 0, self.world.nights[np.maximum(latest, 0)], self.world.nights[0])
+        return np.where(latest >= 0, self.world.run_days[np.maximum(latest, 0)], self.world.run_days[0])
 
     def losses(self, outcome: Outcome) -> FloatArray:
         """Each policy's loss, summed over the rows of each day, of the shape (policies, days)."""
         state = np.array([[_state_of(policy)] for policy in outcome.policies])
-        champion = outcome.champion[:, self.night].astype(np.int64)
+        champion = outcome.champion[:, self.run_of_day].astype(np.int64)
         missing = ~self._known[state, champion + 1]
         for kind in (FRESH, OF_MODEL) if missing.any() else ():
             for number in np.unique(champion[missing & (state == kind)]).tolist():
@@ -121,18 +121,18 @@ class Service:
         return self._old_features[morning]
 
     def _outage_days(self) -> list[int]:
-        return np.flatnonzero(self._refused[self.night]).tolist()
+        return np.flatnonzero(self._refused[self.run_of_day]).tolist()
 
     def _during_outage(self, champion: int, day: int) -> FloatArray:
         begin = self.begin + int(self._first[day])
         end = begin + int(self.n_rows[day])
         if champion == NO_CHAMPION:
             return self.world.fallback[begin:end]
-        return self._on_old_state(champion, int(self.last_good_night[self.night[day]]), begin, end)
+        return self._on_old_state(champion, int(self.last_good_day[self.run_of_day[day]]), begin, end)
 
     def predictions(self, outcome: Outcome, number: int) -> FloatArray:
         """One policy's prediction for each row of the span."""
-        champion = outcome.champion[number, self.night]
+        champion = outcome.champion[number, self.run_of_day]
         state = _state_of(outcome.policies[number])
         found = np.empty(len(self.target))
         bounds = np.append(self._first, len(found))

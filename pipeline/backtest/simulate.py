@@ -1,8 +1,8 @@
-"""Every policy through every night: what Prepare, Train, Evaluate, the gates, an approver and Predict would have done.
+"""Every policy through every run: what Prepare, Train, Evaluate, the gates, an approver and Predict would have done.
 
-One loop over the nights, in which each line is an array over the policies. A night is that of the definition: Predict
+One loop over the runs, in which each line is an array over the policies. A run is that of the definition: Predict
 uses the champion of the morning; new labels are trained on where that is due; the last-evaluated record
-is written whatever the gates say; a version registered and approved today is in service from the next night on.
+is written whatever the gates say; a version registered and approved today is in service from the next run on.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ COUNTS: Final = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened; arrays of the shape (policies, nights) or, by count, (policies,)."""
+    """What happened; arrays of the shape (policies, runs) or, by count, (policies,)."""
 
     policies: tuple[Policy, ...]
-    champion: NDArray[np.int32]  # candidate in service for the rows that each night predicts; NO_CHAMPION: none
-    promoted: NDArray[np.int32]  # candidate that goes into service on a night; NO_CHAMPION: none
+    champion: NDArray[np.int32]  # candidate in service for the rows that each run predicts; NO_CHAMPION: none
+    promoted: NDArray[np.int32]  # candidate that goes into service with a run; NO_CHAMPION: none
     counts: Mapping[str, IntArray]
 
     @property
@@ -59,7 +59,7 @@ class Outcome:
 
 
 class Simulation:
-    """The state of all policies between two nights."""
+    """The state of all policies between two runs."""
 
     def __init__(
         self,
@@ -70,9 +70,9 @@ class Simulation:
         limits: Mapping[str, float],
         refused: BoolArray,
     ) -> None:
-        """`passes`: whether each candidate keeps the quality limits; `refused`: nights whose data Prepare refuses."""
+        """`passes`: whether each candidate keeps the quality limits; `refused`: runs whose data Prepare refuses."""
         calendar = judgements.calendar
-        n, n_nights = len(policies), len(judgements.world.nights)
+        n, n_runs = len(policies), len(judgements.world.run_days)
         self.policies = tuple(policies)
         self.world, self.judgements, self.passes, self.alarms = judgements.world, judgements, passes, alarms
         self.refused = refused
@@ -89,27 +89,27 @@ class Simulation:
         self.limits = {name: np.array([values[name] for values in limits_of]) for name in names}
         self.faulty = np.array([candidate.fault != "" for candidate in calendar.candidates])
         self.any_fault = bool(self.faulty.any())
-        windows = sorted(calendar.of_night)
-        self._of_night = np.stack([calendar.of_night[w] for w in windows])
+        windows = sorted(calendar.of_run)
+        self._of_run = np.stack([calendar.of_run[w] for w in windows])
         self._window = np.searchsorted(windows, [policy.window for policy in policies])
         self.champion = np.full(n, NO_CHAMPION, dtype=np.int64)
-        self.champion_night = np.full(n, LONG_AGO)
+        self.champion_day = np.full(n, LONG_AGO)
         self.evaluated = np.full(n, NO_CHAMPION, dtype=np.int64)
-        self.trained_night = np.full(n, LONG_AGO)
+        self.trained_day = np.full(n, LONG_AGO)
         self.trained_rows = np.zeros(n, dtype=np.int64)
         self.trained_period = np.full(n, LONG_AGO)
         self.last_registered = np.full(n, LONG_AGO)
-        self.in_service = np.full((n_nights, n), NO_CHAMPION, dtype=np.int32)
-        self.arriving = np.full((n_nights, n), NO_CHAMPION, dtype=np.int32)
-        self.arriving_night = np.zeros((n_nights, n), dtype=np.int64)
+        self.in_service = np.full((n_runs, n), NO_CHAMPION, dtype=np.int32)
+        self.arriving = np.full((n_runs, n), NO_CHAMPION, dtype=np.int32)
+        self.arriving_day = np.zeros((n_runs, n), dtype=np.int64)
         self.counts = {name: np.zeros(n, dtype=np.int64) for name in COUNTS}
 
     def run(self, progress: Callable[[int], None] = lambda _: None) -> Outcome:
-        """All nights in order."""
-        for t in range(len(self.world.nights)):
-            self._night(t)
+        """All runs in order."""
+        for t in range(len(self.world.run_days)):
+            self._step(t)
             progress(1)
-        self.counts["runs"] += len(self.world.nights)
+        self.counts["runs"] += len(self.world.run_days)
         return Outcome(
             self.policies,
             champion=np.ascontiguousarray(self.in_service.T),
@@ -117,15 +117,15 @@ class Simulation:
             counts=self.counts,
         )
 
-    def _night(self, t: int) -> None:
+    def _step(self, t: int) -> None:
         arriving = self.arriving[t]
         if (arriving >= 0).any():
             arrives = arriving >= 0
             self.champion[arrives] = arriving[arrives]
-            self.champion_night[arrives] = self.arriving_night[t][arrives]
-        # a run that Prepare fails predicts nothing: what is in service is what the last good night predicted
+            self.champion_day[arrives] = self.arriving_day[t][arrives]
+        # a run that Prepare fails predicts nothing: what is in service is what the last good run predicted
         self.in_service[t] = self.in_service[t - 1] if self.refused[t] and t else self.champion
-        candidate = self._of_night[self._window, t]
+        candidate = self._of_run[self._window, t]
         new = candidate != self.evaluated
         if not new.any():
             if self.refused[t]:
@@ -145,22 +145,22 @@ class Simulation:
         urgent = known - self.trained_rows >= self.min_rows
         if known:
             urgent |= self.each_period & (self.trained_period != self.world.period[known - 1])
-        night = int(self.world.nights[t])
+        today = int(self.world.run_days[t])
         for policy, family in self.alarmed.items():
             if new[policy] and self.champion[policy] >= 0:
-                urgent[policy] |= self.alarms.on(int(self.champion[policy]), night, family)
+                urgent[policy] |= self.alarms.on(int(self.champion[policy]), today, family)
         return training_is_due(
             no_champion=self.champion < 0,
             urgent=urgent,
-            days_since_training=night - self.trained_night,
+            days_since_training=today - self.trained_day,
             min_days=self.min_days,
         )
 
     def _train(self, t: int, who: IntArray, candidate: IntArray) -> None:
         """Train, Evaluate and the quality gate of the policies `who`."""
-        known, night = int(self.world.known[t]), int(self.world.nights[t])
+        known, today = int(self.world.known[t]), int(self.world.run_days[t])
         self.evaluated[who] = candidate
-        self.trained_night[who], self.trained_rows[who] = night, known
+        self.trained_day[who], self.trained_rows[who] = today, known
         self.trained_period[who] = self.world.period[known - 1]
         self.counts["trainings"][who] += 1
         passed = self.passes[candidate] | self.gate_off[who]
@@ -173,9 +173,9 @@ class Simulation:
 
     def _promote(self, t: int, who: IntArray, candidate: IntArray) -> None:
         """The promotion gate, the registration and the approver."""
-        night = int(self.world.nights[t])
+        today = int(self.world.run_days[t])
         alone = self.champion[who] < 0
-        values = self._compare(who, candidate, alone, night)
+        values = self._compare(who, candidate, alone, today)
 
         def holds(limit: Limit) -> Any:  # noqa: ANN401 - an array of truths
             return gates.COMPARE[limit.operator](values[limit.parameter], self.limits[limit.parameter][who])
@@ -189,7 +189,7 @@ class Simulation:
         self.counts["refused"][who[promote & doubtful]] += 1
         self._approve(t, who[promote & ~doubtful], candidate[promote & ~doubtful])
 
-    def _compare(self, who: IntArray, candidate: IntArray, alone: BoolArray, night: int) -> dict[str, FloatArray]:
+    def _compare(self, who: IntArray, candidate: IntArray, alone: BoolArray, today: int) -> dict[str, FloatArray]:
         """What the promotion limits look at, by parameter; zeros where there is no champion or no gate."""
         mean, upper = np.zeros(who.size), np.zeros(who.size)
         asked = ~alone & ~(self.gate_off[who] & ~self.strict[who])
@@ -198,15 +198,15 @@ class Simulation:
         return {
             gates.NON_INFERIOR.parameter: upper,
             gates.BETTER.parameter: -mean,
-            gates.OLD.parameter: (night - self.champion_night[who]).astype(np.float64),
+            gates.OLD.parameter: (today - self.champion_day[who]).astype(np.float64),
         }
 
     def _approve(self, t: int, who: IntArray, candidate: IntArray) -> None:
-        night = int(self.world.nights[t])
-        effective = np.searchsorted(self.world.nights, night + self.delay[who], side="right")
+        today = int(self.world.run_days[t])
+        effective = np.searchsorted(self.world.run_days, today + self.delay[who], side="right")
         self.counts["approved"][who] += 1
         self.counts["false_promotions"][who] += self.faulty[candidate]
-        in_span = effective < len(self.world.nights)
+        in_span = effective < len(self.world.run_days)
         who, candidate, effective = who[in_span], candidate[in_span], effective[in_span]
         self.arriving[effective, who] = candidate
-        self.arriving_night[effective, who] = night
+        self.arriving_day[effective, who] = today

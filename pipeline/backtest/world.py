@@ -33,7 +33,7 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 EPOCH = date(1970, 1, 1)
-_CHECKED_NIGHTS = 3
+_CHECKED_RUNS = 3
 
 
 class BacktestError(Exception):
@@ -48,7 +48,7 @@ class World:
     parameters: Mapping[str, str]  # the workload's own, which its features are told
     rows: pd.DataFrame  # every validated row, without a label too
     features: pa.Table  # of the labelled rows
-    nights: IntArray  # mornings of the nightly runs, ascending, in days since 1970-01-01
+    run_days: IntArray  # mornings of the nightly runs, ascending, in days since 1970-01-01
 
     @property
     def spec(self) -> Spec:
@@ -100,9 +100,9 @@ class World:
 
     @cached_property
     def known(self) -> IntArray:
-        """How many labels each night's run knew."""
+        """How many labels each run knew."""
         days, delay = self.labels.days, self.spec.label_delay_days
-        return np.array([np.count_nonzero(known_on(days, t, delay)) for t in self.nights.astype("datetime64[D]")])
+        return np.array([np.count_nonzero(known_on(days, t, delay)) for t in self.run_days.astype("datetime64[D]")])
 
     @cached_property
     def first_run(self) -> IntArray:
@@ -110,9 +110,9 @@ class World:
         return self.day + prediction_lag(self.spec)
 
     @cached_property
-    def row_night(self) -> IntArray:
-        """Position of the night whose run predicts each row: the latest up to its first run; -1 before the first."""
-        return np.searchsorted(self.nights, self.first_run, side="right") - 1
+    def row_run(self) -> IntArray:
+        """Position of the run that predicts each row: the latest up to its first run; -1 before the first."""
+        return np.searchsorted(self.run_days, self.first_run, side="right") - 1
 
     @cached_property
     def fallback(self) -> FloatArray:
@@ -163,11 +163,11 @@ class World:
     def check_features(self) -> None:
         """Raises BacktestError where a feature of training is another on the morning that predicts its row.
 
-        Looks at the rows of a few nights: a night's features take as long as Prepare.
+        Looks at the rows of a few runs: the features of one take as long as Prepare.
         """
-        nights = np.unique(self.first_run[np.isin(self.first_run, self.nights)])
-        for night in nights[np.linspace(0, len(nights) - 1, min(len(nights), _CHECKED_NIGHTS)).astype(np.int64)]:
-            rows, found = self.first_run == night, self.features_on(int(night))
+        days = np.unique(self.first_run[np.isin(self.first_run, self.run_days)])
+        for day in days[np.linspace(0, len(days) - 1, min(len(days), _CHECKED_RUNS)).astype(np.int64)]:
+            rows, found = self.first_run == day, self.features_on(int(day))
             other = (self.X[rows] != found[rows]) & ~(np.isnan(self.X[rows]) & np.isnan(found[rows]))
             if other.any():
                 row, feature = (int(n[0]) for n in np.nonzero(other))
@@ -197,11 +197,11 @@ def load_world(
     parameters: Mapping[str, str],
     max_bad_row_share: float,
     min_rows: int,
-    nights: tuple[date, ...] | None = None,
+    run_days: tuple[date, ...] | None = None,
 ) -> World:
     """Load and validate `data` with the production code and compute its features.
 
-    Nights are every day from `first` to `last`, or the given ones. Raises BadData where production refuses the data,
+    Runs are on every day from `first` to `last`, or the given ones. Raises BadData where production refuses the data,
     BacktestError where the span is empty or starts before production would have anything to train on, or a feature
     uses labels before they are known.
     """
@@ -221,7 +221,7 @@ def load_world(
     rows = workload.data.load(spec, request).rows
     features = workload.features.features(spec, rows, as_of, parameters).labelled
     span = np.arange((first - EPOCH).days, (last - EPOCH).days + 1)
-    chosen = np.array([(night - EPOCH).days for night in nights]) if nights else span
+    chosen = np.array([(day - EPOCH).days for day in run_days]) if run_days else span
     world = World(workload, parameters, rows, features, chosen)
     n_known = int(hide_labels(spec, rows, np.datetime64(first))[c.TARGET].notna().sum())
     if n_known < min_rows:

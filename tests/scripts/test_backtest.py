@@ -1,4 +1,4 @@
-"""A night of a backtest is a real night: the same numbers as `run_local` with that as-of date, in child processes."""
+"""A run of a backtest is a real run: the same numbers as `run_local` with that as-of date, in child processes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CLOSE = 1e-12
 
 
 @dataclass(frozen=True)
-class Night:
+class RealRun:
     """What a real run left: evaluation.json, its decision, and predictions.csv."""
 
     day: date
@@ -38,9 +38,9 @@ class Night:
     predictions: list[dict[str, str]]
 
 
-def real_nights(root: Path, store: Path, data: Path, days: list[date], chosen: dict[str, str]) -> list[Night]:
-    """Real runs on the nights, each version that waits approved at once."""
-    nights = []
+def real_runs(root: Path, store: Path, data: Path, days: list[date], chosen: dict[str, str]) -> list[RealRun]:
+    """Real runs on the days, each version that waits approved at once."""
+    runs = []
     for day in days:
         params = [part for name, value in chosen.items() for part in ("--param", f"{name}={value}")]
         arguments = ["--data", str(data), "--store", str(store), "--json", "--param", f"AsOfDate={day}", *params]
@@ -52,30 +52,30 @@ def real_nights(root: Path, store: Path, data: Path, days: list[date], chosen: d
         (file,) = run.glob("evaluate/evaluation/evaluation.json")
         with Path(outcome["predictions"]).open(encoding="utf-8", newline="") as rows:
             predictions = list(csv.DictReader(rows))
-        nights.append(Night(day, json.loads(file.read_text(encoding="utf-8")), predictions))
+        runs.append(RealRun(day, json.loads(file.read_text(encoding="utf-8")), predictions))
         if outcome["decision"] == c.REGISTERED:
             version = str(outcome["model_package"]["version"])
             approve = ("approve", "--version", version, "--store", str(store))
             assert run_command(root, store, "scripts.review_model", *approve).code == 0
-    return nights
+    return runs
 
 
 def backtested(data: Path, cache: Path, days: list[date], chosen: dict[str, str]) -> tuple[Prepared, Outcome]:
-    """The same nights by the backtest."""
+    """The same runs by the backtest."""
     overrides = {p.name: type(p.default)(chosen[p.name]) for p in parameters.parameters_of(NBA).all if p.name in chosen}
-    settings = BacktestSettings(data, days[0], days[-1], (REFERENCE, NIGHTLY), overrides, nights=tuple(days), jobs=1)
+    settings = BacktestSettings(data, days[0], days[-1], (REFERENCE, NIGHTLY), overrides, run_days=tuple(days), jobs=1)
     prepared = prepare(settings, FitCache(cache))
     return prepared, simulate(prepared, settings.policies)
 
 
-def assert_same_numbers(prepared: Prepared, outcome: Outcome, nights: list[Night]) -> None:
-    """Metrics, quality, comparison, decision and predictions of each night."""
+def assert_same_numbers(prepared: Prepared, outcome: Outcome, runs: list[RealRun]) -> None:
+    """Metrics, quality, comparison, decision and predictions of each run."""
     judgements, world = prepared.judgements, prepared.world
-    for position, night in enumerate(nights):
-        candidate = int(prepared.calendar.of_night[0][position])
+    for position, run in enumerate(runs):
+        candidate = int(prepared.calendar.of_run[0][position])
         champion = int(outcome.champion[1, position])
         numbers = judgements.numbers(candidate)
-        real = night.evaluation
+        real = run.evaluation
         assert numbers["metrics"][c.CANDIDATE] == pytest.approx(real["metrics"][c.CANDIDATE], abs=CLOSE)
         for name in ("loss_above_baseline", "loss_above_baseline_interval"):
             assert numbers["quality"][name] == pytest.approx(real["quality"][name], abs=CLOSE)
@@ -86,39 +86,39 @@ def assert_same_numbers(prepared: Prepared, outcome: Outcome, nights: list[Night
             assert pair is not None
             ours = {"mean": pair.mean, "lower": pair.lower, "upper": pair.upper}
             assert ours == pytest.approx(real["comparison"]["difference"], abs=CLOSE)
-        registered = position + 1 < len(nights) and int(outcome.promoted[1, position + 1]) == candidate
-        if position + 1 < len(nights):
-            assert registered == (real["decision"] == c.REGISTERED), night.day
-        assert_same_predictions(prepared, outcome, night, position)
-    assert world.nights.size == len(nights)
+        registered = position + 1 < len(runs) and int(outcome.promoted[1, position + 1]) == candidate
+        if position + 1 < len(runs):
+            assert registered == (real["decision"] == c.REGISTERED), run.day
+        assert_same_predictions(prepared, outcome, run, position)
+    assert world.run_days.size == len(runs)
 
 
-def assert_same_predictions(prepared: Prepared, outcome: Outcome, night: Night, position: int) -> None:
-    """predictions.csv of the night, for the games of its day."""
+def assert_same_predictions(prepared: Prepared, outcome: Outcome, run: RealRun, position: int) -> None:
+    """predictions.csv of the run, for the games of its day."""
     service, world = prepared.service, prepared.world
     p = dict(zip(world.ids[service.begin :], service.predictions(outcome, 1).tolist(), strict=True))
-    today = [row for row in night.predictions if row[n.DATE] == str(night.day)]
-    assert len(today) == int((world.day == world.nights[position]).sum()) > 0
+    today = [row for row in run.predictions if row[n.DATE] == str(run.day)]
+    assert len(today) == int((world.day == world.run_days[position]).sum()) > 0
     for row in today:
         assert float(row[load_spec("nba").prediction]) == np.round(p[row[n.GAME_ID]], 4)
 
 
-def test_nights_of_the_simulated_league_are_real_nights(root: Path, league: Path, tmp_path: Path) -> None:
+def test_runs_of_the_simulated_league_are_real_runs(root: Path, league: Path, tmp_path: Path) -> None:
     days = [date(2025, 1, 3), date(2025, 1, 10), date(2025, 1, 31)]
     chosen = {name: value for name, value in SMALL.items() if name != "AsOfDate"} | {"MaxChampionAgeDays": "20"}
-    nights = real_nights(root, tmp_path / "store", league, days, chosen)
+    runs = real_runs(root, tmp_path / "store", league, days, chosen)
     prepared, outcome = backtested(league, tmp_path / "cache", days, chosen)
-    assert_same_numbers(prepared, outcome, nights)
-    decisions = [night.evaluation["decision"] for night in nights]
-    assert {c.REGISTERED, c.CHAMPION_KEPT} <= set(decisions), "the nights should show both decisions"
+    assert_same_numbers(prepared, outcome, runs)
+    decisions = [run.evaluation["decision"] for run in runs]
+    assert {c.REGISTERED, c.CHAMPION_KEPT} <= set(decisions), "the runs should show both decisions"
 
 
-def test_nights_of_real_games_are_real_nights(root: Path, real_games: Path, tmp_path: Path) -> None:
+def test_runs_of_real_games_are_real_runs(root: Path, real_games: Path, tmp_path: Path) -> None:
     days = [date(2015, 1, 15), date(2015, 3, 2)]
     chosen = {"MaxChampionAgeDays": "20"}
-    nights = real_nights(root, tmp_path / "store", real_games, days, chosen)
+    runs = real_runs(root, tmp_path / "store", real_games, days, chosen)
     prepared, outcome = backtested(real_games, tmp_path / "cache", days, chosen)
-    assert_same_numbers(prepared, outcome, nights)
+    assert_same_numbers(prepared, outcome, runs)
 
 
 def backtest_command(root: Path, folder: Path, data: Path, *arguments: str) -> Command:

@@ -21,7 +21,7 @@ def injected(settings: Make, cache: FitCache, *texts: str) -> BacktestResult:
     return run_backtest(settings(*texts, policies=WATCHED), cache)
 
 
-def test_a_refused_feed_is_a_mail_a_night_and_an_older_forecast(
+def test_a_refused_feed_is_an_email_a_run_and_an_older_forecast(
     settings: Make, cache: FitCache, done: BacktestResult
 ) -> None:
     hurt = injected(settings, cache, "bad-feed@2025-01-20..2025-01-22")
@@ -70,5 +70,5 @@ def test_what_cannot_be_injected_is_refused(text: str, message: str) -> None:
 
 def test_a_fault_lasts_two_weeks_unless_said(settings: Make, cache: FitCache) -> None:
     assert parse_injection("leak@2025-01-01") == Injection("leak", date(2025, 1, 1), date(2025, 1, 14))
-    with pytest.raises(BacktestError, match="no night of the backtest"):
+    with pytest.raises(BacktestError, match="no run of the backtest"):
         injected(settings, cache, "leak@2019-01-01")

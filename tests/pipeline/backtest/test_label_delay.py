@@ -29,20 +29,20 @@ PER_DAY = 3
 
 
 def world(*, announced: bool) -> World:
-    """Three rows a day for 400 days, and the nights of the last 100 of them."""
+    """Three rows a day for 400 days, and the run days of the last 100 of them."""
     days = np.datetime64(FIRST) + np.repeat(np.arange(400), PER_DAY)
     columns = {ROW_ID: [str(n) for n in range(len(days))], TIME: days, TARGET: np.arange(len(days)) % 2.0, "x": days}
     table = pa.table(columns).replace_schema_metadata(FeatureLayout(("x",)).as_metadata())
     spec = replace(load_spec("nba"), label_delay_days=DELAY, announced=announced, monitor=MonitorSpec())
-    nights = (np.datetime64(FIRST) + np.arange(300, 400)).astype(np.int64)
-    return World(Workload(spec), {}, pd.DataFrame(), table, nights)
+    run_days = (np.datetime64(FIRST) + np.arange(300, 400)).astype(np.int64)
+    return World(Workload(spec), {}, pd.DataFrame(), table, run_days)
 
 
-def test_each_night_knows_the_labels_whose_delay_is_over() -> None:
+def test_each_run_knows_the_labels_whose_delay_is_over() -> None:
     simulated = world(announced=False)
-    for night, known in zip(simulated.nights, simulated.known, strict=True):
+    for day, known in zip(simulated.run_days, simulated.known, strict=True):
         newest = simulated.day[known - 1]
-        assert newest + DELAY < night <= newest + DELAY + 1
+        assert newest + DELAY < day <= newest + DELAY + 1
     assert simulated.period[0] == 2022
     assert simulated.period[-1] == 2024
     assert simulated.period_word == "year"
@@ -52,10 +52,10 @@ def test_no_fit_and_no_walk_forward_prediction_knows_a_label_before_its_time() -
     simulated = world(announced=False)
     days = simulated.labels.days
     calendar = build_calendar(simulated, [ALL_PERIODS, 1], 600)
-    for window, of_night in calendar.of_night.items():
-        for night, number in zip(simulated.nights.astype("datetime64[D]"), of_night, strict=True):
+    for window, of_run in calendar.of_run.items():
+        for day, number in zip(simulated.run_days.astype("datetime64[D]"), of_run, strict=True):
             candidate = calendar.candidates[number]
-            assert days[candidate.end - 1] + DELAY < night
+            assert days[candidate.end - 1] + DELAY < day
             assert candidate.walk_forward or window == 1
             for part in candidate.walk_forward:
                 first_of_month = days[part.begin].astype("datetime64[M]").astype("datetime64[D]")
@@ -65,10 +65,10 @@ def test_no_fit_and_no_walk_forward_prediction_knows_a_label_before_its_time() -
 @pytest.mark.parametrize(("announced", "lag"), [(True, 0), (False, 1)])
 def test_a_row_is_predicted_by_the_first_run_that_sees_it(announced: bool, lag: int) -> None:
     simulated = world(announced=announced)
-    served = simulated.row_night >= 0
-    assert (simulated.day[~served] + lag < simulated.nights[0]).all()
-    expected = np.minimum(simulated.day + lag, simulated.nights[-1])
-    assert (simulated.nights[simulated.row_night[served]] == expected[served]).all()
+    served = simulated.row_run >= 0
+    assert (simulated.day[~served] + lag < simulated.run_days[0]).all()
+    expected = np.minimum(simulated.day + lag, simulated.run_days[-1])
+    assert (simulated.run_days[simulated.row_run[served]] == expected[served]).all()
 
 
 def test_an_alarm_waits_for_the_labels(done: BacktestResult) -> None:
@@ -85,8 +85,8 @@ def test_an_alarm_waits_for_the_labels(done: BacktestResult) -> None:
         hurt = copy.copy(judgements)
         hurt.world = replace(judgements.world, workload=Workload(spec), features=upside_down)
         alarms = Alarms(hurt)
-        nights = range(int(judgements.world.nights[0]), int(judgements.world.nights[-1]) + delay)
-        return next(night for night in nights if alarms.on(champion, night, None))
+        run_days = range(int(judgements.world.run_days[0]), int(judgements.world.run_days[-1]) + delay)
+        return next(day for day in run_days if alarms.on(champion, day, None))
 
     assert first_alarm(7) == first_alarm(0) + 7
 
@@ -106,8 +106,8 @@ def with_sums(lag: int) -> World:
     workload.__dict__["features"] = SimpleNamespace(features=features)  # in place of its module
     days = np.datetime64(FIRST, "s") + np.repeat(np.arange(400), PER_DAY).astype("timedelta64[D]")
     rows = pd.DataFrame({ROW_ID: [str(n) for n in range(len(days))], TIME: days, TARGET: np.arange(len(days)) % 2.0})
-    nights = (np.datetime64(FIRST) + np.arange(300, 400)).astype(np.int64)
-    return World(workload, {}, rows, features(spec, rows, LAST, {}).labelled, nights)
+    run_days = (np.datetime64(FIRST) + np.arange(300, 400)).astype(np.int64)
+    return World(workload, {}, rows, features(spec, rows, LAST, {}).labelled, run_days)
 
 
 def test_a_feature_that_uses_labels_before_they_are_known_is_refused() -> None:

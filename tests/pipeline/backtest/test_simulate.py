@@ -22,17 +22,17 @@ def test_every_candidate_is_failed_kept_or_registered(done: BacktestResult) -> N
     counts = done.outcome.counts
     assert (counts["trainings"] == counts["failed_gate"] + counts["kept"] + counts["registered"]).all()
     assert (counts["registered"] == counts["refused"] + counts["approved"]).all()
-    assert (counts["runs"] == len(done.prepared.world.nights)).all()
+    assert (counts["runs"] == len(done.prepared.world.run_days)).all()
     assert not counts["false_promotions"].any()
     assert not counts["missed_promotions"].any()
 
 
 def test_schedules_train_as_often_as_they_say(done: BacktestResult) -> None:
     world = done.prepared.world
-    news = int((np.diff(world.known) > 0).sum()) + 1  # the first night has something new, too
+    news = int((np.diff(world.known) > 0).sum()) + 1  # the first run has something new, too
     assert trainings(done, "never") == 1
     assert trainings(done, "nightly") == trainings(done, "nightly, gate off") == news
-    weeks = (world.nights[-1] - world.nights[0]) / 7
+    weeks = (world.run_days[-1] - world.run_days[0]) / 7
     assert weeks - 2 <= trainings(done, "weekly") <= weeks + 1
     games = (world.known[-1] - world.known[0]) / 100
     assert games - 2 <= trainings(done, "every 100 rows") <= games + 1
@@ -59,15 +59,15 @@ def test_an_approval_takes_the_approvers_time(done: BacktestResult) -> None:
 
 
 def test_decisions_are_those_of_the_gates_in_words(done: BacktestResult) -> None:
-    """Each night of the nightly policy again, with `gates.judge_promotion` on one evaluation at a time."""
+    """Each run of the nightly policy again, with `gates.judge_promotion` on one evaluation at a time."""
     prepared, number = done.prepared, number_of(done.outcome, "nightly")
     limits = prepared.settings.limits
     promoted = done.outcome.promoted[number]
-    champion_night, decisions = -1, {True: 0, False: 0}
+    champion_day, decisions = -1, {True: 0, False: 0}
     evaluated = NO_CHAMPION
-    for t, night in enumerate(prepared.world.nights[:-1].tolist()):
-        champion, candidate = int(done.outcome.champion[number, t]), int(prepared.calendar.of_night[0][t])
-        champion_night = t - 1 if promoted[t] >= 0 else champion_night
+    for t, today in enumerate(prepared.world.run_days[:-1].tolist()):
+        champion, candidate = int(done.outcome.champion[number, t]), int(prepared.calendar.of_run[0][t])
+        champion_day = t - 1 if promoted[t] >= 0 else champion_day
         if candidate == evaluated or not prepared.passes[candidate]:
             continue
         evaluated = candidate
@@ -80,7 +80,7 @@ def test_decisions_are_those_of_the_gates_in_words(done: BacktestResult) -> None
                     "champion_exists": "yes",
                     "difference": {"upper": pair.upper},
                     "improvement": -pair.mean,
-                    "champion_age_days": night - int(prepared.world.nights[champion_night]),
+                    "champion_age_days": today - int(prepared.world.run_days[champion_day]),
                 }
             }
         verdict = gates.judge_promotion(prepared.settings.spec, evaluation, limits)
@@ -108,7 +108,7 @@ def test_state_that_waits_for_the_model_is_another_forecast_of_the_same_champion
     fresh, stale = (number_of(done.outcome, n) for n in ("weekly", "weekly, state with the model"))
     assert (done.outcome.champion[fresh] == done.outcome.champion[stale]).all()
     p, q = (done.prepared.service.predictions(done.outcome, n) for n in (fresh, stale))
-    served = done.outcome.champion[fresh, done.prepared.world.row_night[done.prepared.service.begin :]] >= 0
+    served = done.outcome.champion[fresh, done.prepared.world.row_run[done.prepared.service.begin :]] >= 0
     assert (p[~served] == q[~served]).all()
     assert (p[served] != q[served]).mean() > 0.5
 
