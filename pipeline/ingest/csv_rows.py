@@ -163,7 +163,7 @@ def _parse(files: Sequence[CsvFile]) -> pa.Table:
     for column, place in columns.positions.items():
         names[place] = column
     between = b'""' + b"," * (n_columns - 1) + b"\n"
-    parts = [part for file in files for part in (file.lines.rows, between)][:-1]
+    parts = [part for file in files for part in (file.lines.rows, b"" if _is_ended(file) else b"\n", between)][:-1]
     n_bytes = sum(map(len, parts))
     if not n_bytes:
         return pa.table({column: pa.array([], TEXT) for column in columns.positions})
@@ -183,8 +183,12 @@ def _parse(files: Sequence[CsvFile]) -> pa.Table:
     )
 
 
+def _is_ended(file: CsvFile) -> bool:
+    return not len(file.lines.rows) or file.lines.rows[-1] == ord("\n")
+
+
 def _text(data: bytes, name: str) -> bytes:
-    r"""The bytes without byte-order mark, each line with `\n` at its end; refuses what is no UTF-8, naming the line."""
+    r"""The bytes without byte-order mark and with `\n` line ends; refuses what is no UTF-8, naming the line."""
     place = _first_no_utf8(data)
     if place is not None:
         line = data.count(b"\n", 0, place) + 1
@@ -197,7 +201,7 @@ def _text(data: bytes, name: str) -> bytes:
         raise BadData(f"{name} is empty (only blank lines); export it again or remove it")
     if (n_lines := data.count(b"\n")) > MAX_ROWS:
         raise BadData(f"{name} has {n_lines:,} lines; more than {MAX_ROWS:,} rows are not read: remove what is no data")
-    return data if data.endswith(b"\n") else data + b"\n"
+    return data
 
 
 def _first_no_utf8(data: bytes) -> int | None:
