@@ -24,9 +24,7 @@ from pipeline.workloads.nba.game_data.game_ids import ONE_GAME_A_DAY_SINCE
 
 # The last minute of Atlanta against Miami was played again on 8 March 2008 (7 March in some sources), before the games
 # that both had on that day: the one day since 1984 on which a team is twice in the results.
-REPLAYED: Final = frozenset(
-    {("2008-03-07", "ATL"), ("2008-03-07", "MIA"), ("2008-03-08", "ATL"), ("2008-03-08", "MIA")}
-)
+REPLAYED: Final = (("2008-03-07", "ATL"), ("2008-03-07", "MIA"), ("2008-03-08", "ATL"), ("2008-03-08", "MIA"))
 LONGEST_SEASON: Final = 365  # days; the longest was that of 2020, with 355
 MOST_DAYS_IN_A_ROW: Final = 3  # on which a team has played since 1980
 LATE_SCORE: Final = "is missing, yet"
@@ -190,23 +188,23 @@ def _twice_a_day(games: _Games) -> Iterator[Breach]:
         return
     rows = pd.DataFrame({"key": key, "position": np.tile(modern, 2), "column": np.repeat([0, 1], len(modern))})
     rows = rows[rows["key"].duplicated(keep=False)].sort_values(["key", "position"], kind="stable")
-    names = games.table[n.HOME_FRANCHISE].cat.categories[rows["key"] // _MANY]
-    dates = (rows["key"] % _MANY).to_numpy().astype("datetime64[D]").astype(str)
-    rows = rows[[pair not in REPLAYED for pair in zip(dates, names, strict=True)]]
+    numbers = games.table[n.HOME_FRANCHISE].cat.categories.get_indexer(pd.Index([team for _, team in REPLAYED]))
+    days = np.array([day for day, _ in REPLAYED], dtype="datetime64[D]").astype(np.int64)
+    rows = rows[~rows["key"].isin(numbers * _MANY + days)]
     others = rows.groupby("key")["position"]
     last, first = others.transform("last"), others.transform("first")
     other = np.where(rows["position"] == first, last, first)
     for side, column in ((0, "home_team"), (1, "away_team")):
         here = (rows["column"] == side).to_numpy()
         at = rows["position"].to_numpy()[here]
-        other_of = dict(zip(games.table.index[at].tolist(), other[here].tolist(), strict=True))
-        yield Breach(games.table.index[at], column, partial(_twice, games, other_of))
+        index = games.table.index[at]
+        yield Breach(index, column, partial(_twice, games, pd.Series(other[here], index=index, dtype="int64")))
 
 
-def _twice(games: _Games, other_of: dict[int, int], values: pd.Series[str]) -> list[str]:
+def _twice(games: _Games, other_of: pd.Series[int], values: pd.Series[str]) -> list[str]:
     return [
         f"plays twice on that day: also in {row}; one of the days may be that in UTC, or a team wrong: correct it"
-        for row in games.places(np.array([other_of[row] for row in values.index.tolist()], dtype=np.int64))
+        for row in games.places(np.array(other_of[values.index], dtype=np.int64))
     ]
 
 
