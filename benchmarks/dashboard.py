@@ -40,7 +40,7 @@ PIPELINE: Final = "retraining-prod"
 BUCKET: Final = "data-bucket"
 REGION: Final = "us-east-1"
 FIRST: Final = datetime(2025, 3, 1, 9, tzinfo=UTC)
-NIGHTS: Final = tuple(FIRST + timedelta(days=n) for n in range(7))
+RUN_TIMES: Final = tuple(FIRST + timedelta(days=n) for n in range(7))
 APPROVED_BEFORE: Final = timedelta(days=21)
 SMALL: Final = {"BoostingRounds": 40, "WalkForwardRows": 1312}
 _COLUMNS: Final = 2
@@ -48,7 +48,7 @@ Datum = tuple[str, str, Mapping[str, str], float, datetime]  # namespace, name, 
 
 
 @dataclass(frozen=True)
-class EvaluatedNight:
+class EvaluatedRun:
     """What one run left for the dashboard."""
 
     when: datetime
@@ -61,7 +61,7 @@ class EvaluatedNight:
     data_objects: int
 
     @classmethod
-    def of(cls, when: datetime, run: RunResult, root: Path) -> EvaluatedNight:
+    def of(cls, when: datetime, run: RunResult, root: Path) -> EvaluatedRun:
         """Of a local run."""
         objects = root / "objects"
         read = {
@@ -76,17 +76,17 @@ class EvaluatedNight:
         return cls(when, run.status, seconds, jobs, last, monitor, sum(files), len(files))
 
 
-def nights(folder: Path) -> Iterator[EvaluatedNight]:
+def evaluated_runs(folder: Path) -> Iterator[EvaluatedRun]:
     """The week, after a first version has been approved; the command's own runs are not part of it."""
     day = FIRST - APPROVED_BEFORE
     _, store = retrain(store=folder, parameters={**SMALL, "AsOfDate": f"{day:%Y-%m-%d}"}, quiet=True)
     registry = (store, local_deployment.MODEL_PACKAGE_GROUP, local_deployment.ARTIFACT_BUCKET)
     LocalRegistry(store).set_approval(local_deployment.MODEL_PACKAGE_GROUP, 1, APPROVED, "the first")
     promote(*registry)
-    for when in NIGHTS:
+    for when in RUN_TIMES:
         chosen = {**SMALL, "AsOfDate": f"{when:%Y-%m-%d}", "TriggerReason": "schedule", "MinDaysBetweenTrainings": 3}
         run, store = retrain(store=folder, parameters=chosen, quiet=True)
-        yield EvaluatedNight.of(when, run, store.root)
+        yield EvaluatedRun.of(when, run, store.root)
 
 
 def embedded(line: str, written: datetime) -> Iterator[Datum]:
@@ -102,7 +102,7 @@ def embedded(line: str, written: datetime) -> Iterator[Datum]:
                 yield directive["Namespace"], metric["Name"], named, float(content[metric["Name"]]), written
 
 
-def of_services(night: EvaluatedNight, endpoint: str | None = None) -> Iterator[Datum]:
+def of_services(run: EvaluatedRun, endpoint: str | None = None) -> Iterator[Datum]:
     """What SageMaker and S3 put, by their names in AWS's documentation.
 
     sagemaker/latest/dg/monitoring-cloudwatch.html (Pipelines, endpoints) and
@@ -111,30 +111,30 @@ def of_services(night: EvaluatedNight, endpoint: str | None = None) -> Iterator[
     pipeline = {"PipelineName": PIPELINE}
     statuses = {"ExecutionSucceeded": SUCCEEDED, "ExecutionFailed": FAILED, "ExecutionStopped": STOPPED}
     for name, status in statuses.items():
-        yield NAMESPACE, name, pipeline, float(night.status == status), night.when
-    yield NAMESPACE, "ExecutionStarted", pipeline, 1.0, night.when
-    yield NAMESPACE, "ExecutionDuration", pipeline, night.seconds * 1000, night.when
-    for step, seconds in night.steps.items():
-        yield NAMESPACE, "StepDuration", {**pipeline, "StepName": step}, seconds * 1000, night.when
+        yield NAMESPACE, name, pipeline, float(run.status == status), run.when
+    yield NAMESPACE, "ExecutionStarted", pipeline, 1.0, run.when
+    yield NAMESPACE, "ExecutionDuration", pipeline, run.seconds * 1000, run.when
+    for step, seconds in run.steps.items():
+        yield NAMESPACE, "StepDuration", {**pipeline, "StepName": step}, seconds * 1000, run.when
     for name, storage, value in (
-        ("BucketSizeBytes", "StandardStorage", night.data_bytes),
-        ("NumberOfObjects", "AllStorageTypes", night.data_objects),
+        ("BucketSizeBytes", "StandardStorage", run.data_bytes),
+        ("NumberOfObjects", "AllStorageTypes", run.data_objects),
     ):
-        yield "AWS/S3", name, {"BucketName": BUCKET, "StorageType": storage}, float(value), night.when
+        yield "AWS/S3", name, {"BucketName": BUCKET, "StorageType": storage}, float(value), run.when
     if endpoint:
         served = {"EndpointName": endpoint, "VariantName": VARIANT}
         for name in ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors", "ModelLatency"):
-            yield "AWS/SageMaker", name, served, 1.0, night.when
+            yield "AWS/SageMaker", name, served, 1.0, run.when
 
 
-def put(client: Any, night: EvaluatedNight, endpoint: str | None = None) -> None:  # noqa: ANN401 - boto3's client
+def put(client: Any, run: EvaluatedRun, endpoint: str | None = None) -> None:  # noqa: ANN401 - boto3's client
     """All that a run makes appear in CloudWatch."""
-    moment = night.when.timestamp()
+    moment = run.when.timestamp()
     lines = (
-        *metric_lines(night.evaluated, PIPELINE, int(moment * 1000)),
-        *monitor_lines(night.monitor, PIPELINE, moment),
+        *metric_lines(run.evaluated, PIPELINE, int(moment * 1000)),
+        *monitor_lines(run.monitor, PIPELINE, moment),
     )
-    found = [*of_services(night, endpoint), *(datum for line in lines for datum in embedded(line, night.when))]
+    found = [*of_services(run, endpoint), *(datum for line in lines for datum in embedded(line, run.when))]
     data: dict[str, list[dict[str, Any]]] = {}
     for namespace, name, dimensions, value, when in found:
         named = [{"Name": key, "Value": item} for key, item in dimensions.items()]
@@ -160,7 +160,10 @@ def series(client: Any, widget: Mapping[str, Any], end: datetime) -> dict[str, l
             },
         }
         (found,) = client.get_metric_data(
-            MetricDataQueries=[query], StartTime=NIGHTS[0] - timedelta(days=1), EndTime=end, ScanBy="TimestampAscending"
+            MetricDataQueries=[query],
+            StartTime=RUN_TIMES[0] - timedelta(days=1),
+            EndTime=end,
+            ScanBy="TimestampAscending",
         )["MetricDataResults"]
         shown[options["label"]] = list(zip(found["Timestamps"], found["Values"], strict=True))
     return shown
@@ -186,7 +189,7 @@ def draw(body: Mapping[str, Any], client: Any, out: Path) -> None:  # noqa: ANN4
     for axis, widget in zip(axes.flat, shown, strict=False):
         right = {options["label"] for *_, options in widget["properties"]["metrics"] if options.get("yAxis") == "right"}
         other = axis.twinx() if right else axis
-        for number, (label, points) in enumerate(series(client, widget, NIGHTS[-1] + timedelta(days=1)).items()):
+        for number, (label, points) in enumerate(series(client, widget, RUN_TIMES[-1] + timedelta(days=1)).items()):
             on = other if label in right else axis
             days, values = [when for when, _ in points], [value for _, value in points]
             on.plot(days, values, marker="o", ms=3, color=f"C{number}")
@@ -194,7 +197,7 @@ def draw(body: Mapping[str, Any], client: Any, out: Path) -> None:  # noqa: ANN4
         for line in widget["properties"].get("annotations", {}).get("horizontal", ()):
             axis.axhline(line["value"], color="firebrick", lw=1, ls="--", label=line["label"])
         axis.set_title(widget["properties"]["title"], fontsize=10, loc="left")
-        axis.set_xticks(list(NIGHTS), [f"{when:%b %d}" for when in NIGHTS])
+        axis.set_xticks(list(RUN_TIMES), [f"{when:%b %d}" for when in RUN_TIMES])
         axis.tick_params(labelsize=7)
         axis.grid(alpha=0.25)
         other.tick_params(labelsize=7)
@@ -208,14 +211,14 @@ def draw(body: Mapping[str, Any], client: Any, out: Path) -> None:  # noqa: ANN4
     pyplot.close(figure)
 
 
-def simulate(week: Iterable[EvaluatedNight], out: Path) -> None:
+def simulate(week: Iterable[EvaluatedRun], out: Path) -> None:
     """The picture of a week."""
     body = dashboard_body(default_workload(), PIPELINE, REGION, BUCKET, [])
     week = list(week)  # before AWS is emulated: the runs are processes of their own
     with mock_aws():
         client = boto3.client("cloudwatch", region_name=REGION)
-        for night in week:
-            put(client, night)
+        for run in week:
+            put(client, run)
         draw(body, client, out)
 
 
@@ -224,7 +227,7 @@ def simulate(week: Iterable[EvaluatedNight], out: Path) -> None:
 def main(out: Path) -> None:
     """Draw the dashboard after a week of runs."""
     with tempfile.TemporaryDirectory() as folder:
-        simulate(nights(Path(folder)), out)
+        simulate(evaluated_runs(Path(folder)), out)
     click.echo(f"wrote {out}: {out.stat().st_size / 1000:.0f} kB", err=True)
 
 

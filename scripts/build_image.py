@@ -1,4 +1,4 @@
-"""Build the image that every step runs in, and that serves; or the one that stands in for SageMaker's Spark image.
+"""Build the image that every step runs in, and that serves; or the replacement of SageMaker's Spark image.
 
 python -m scripts.build_image                                  on the public base image
 BASE_IMAGE=registry.example.com/python:3.11 make image         on another one
@@ -87,7 +87,7 @@ def main(
 ) -> None:
     """Build the container image of the steps from pipeline/Dockerfile.
 
-    The environment variables BASE_IMAGE and BUILD_NETWORK stand for --base and --network. What has not changed is
+    The environment variables BASE_IMAGE and BUILD_NETWORK are --base and --network. What has not changed is
     taken from the engine's cache.
     """
     tag = tag or (SPARK_IMAGE if spark else IMAGE)

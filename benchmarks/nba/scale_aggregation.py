@@ -175,12 +175,12 @@ def again(folder: Path, output: Path, pause_seconds: int) -> str:
 
 
 def costs(found: dict[tuple[str, int], TimedRun]) -> Iterator[str]:
-    """Dollars of a night's job, as a table: start-up, and the CPU seconds above as if one core did the work.
+    """Dollars of a nightly job, as a table: start-up, and the CPU seconds above as if one core did the work.
 
     As in the estimate of the bill, the machines of a cluster each take as long as one: no gain is promised.
     """
     prices, disks = load_prices(), disk_gb(json.loads(definition_file("nba").read_text(encoding="utf-8"))["Steps"])
-    yield "| seasons | job | machines | a night |"
+    yield "| seasons | job | instances | a run |"
     yield "| --- | --- | --- | --- |"
     for (name, times), run in found.items():
         for step, machine, count in JOBS.get(name, ()):

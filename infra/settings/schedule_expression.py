@@ -15,7 +15,7 @@ EXAMPLE: Final = "cron(0 9 * * ? *) or rate(1 day)"
 _HOURS: Final = {"minute": 1 / 60, "hour": 1.0, "day": 24.0}
 _MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _WEEKDAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
-# Name, lowest and highest number, and words that stand for numbers from 1.
+# Name, lowest and highest number, and names of numbers, from 1.
 _Field = tuple[str, int, int, tuple[str, ...]]
 _FIELDS: Final[tuple[_Field, ...]] = (
     *(("minutes", 0, 59, ()), ("hours", 0, 23, ()), ("day of month", 1, 31, ())),
@@ -39,8 +39,8 @@ def longest_gap_hours(expression: str) -> float:
         return hours
     minutes, days = _cron(expression)
     within_a_day = max((later - earlier for earlier, later in pairwise(minutes)), default=0)
-    nights = max((later - earlier).days for earlier, later in pairwise(days))
-    return max(within_a_day, nights * 24 * 60 + minutes[0] - minutes[-1]) / 60
+    longest = max((later - earlier).days for earlier, later in pairwise(days))
+    return max(within_a_day, longest * 24 * 60 + minutes[0] - minutes[-1]) / 60
 
 
 def runs_a_day(expression: str) -> float:

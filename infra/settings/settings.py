@@ -48,7 +48,7 @@ _ROLE_NAME: Final = 64  # docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam
 _ACCOUNTS: Final = rule.list_of(rule.matching("[0-9]{12}", "account ids of 12 digits such as 111122223333"), most=10)
 
 
-def _setting(read: Callable[..., Any], default: object, meaning: str) -> Any:  # noqa: ANN401 - stands for a field of any type
+def _setting(read: Callable[..., Any], default: object, meaning: str) -> Any:  # noqa: ANN401 - becomes a field of any type
     kind = {"default_factory": lambda: default} if isinstance(default, dict) else {"default": default}
     return field(**kind, metadata={"read": read, "meaning": meaning})
 

@@ -1,7 +1,7 @@
 """The container's folders and its way of saying why a step failed.
 
 A step finds its folders below SAGEMAKER_BASE_DIR (default /opt/ml), in the layout that SageMaker gives a container, so
-that a child process with a base directory of its own sees what a container sees.
+that a child process with its own base directory sees what a container sees.
 """
 
 from __future__ import annotations

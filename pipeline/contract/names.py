@@ -40,7 +40,7 @@ REPORT_CHANNEL: Final = "report"  # data report and quarantine
 MODEL_CHANNEL: Final = "model"  # model.tar.gz
 EVALUATION_CHANNEL: Final = "evaluation"  # evaluation.json and report.html
 PREDICTIONS_CHANNEL: Final = "predictions"
-MONITOR_CHANNEL: Final = "monitor"  # the night's look at champion, features and data
+MONITOR_CHANNEL: Final = "monitor"  # the monitor's report on champion, features and data
 
 FEATURES_FILE: Final = "features.parquet"
 RESULTS_FILE: Final = "results.parquet"
@@ -118,7 +118,7 @@ MAX_INSTANCES: Final = 100  # of a job
 REASON_CHARACTERS: Final = 1024  # SageMaker keeps this many of ExitMessage and FailureReason
 FAIL_MESSAGE_CHARACTERS: Final = 3072  # of a Fail step (API_FailStepMetadata)
 
-SAMPLE_AS_OF: Final = "2025-03-01"  # the morning on which the simulated sample stands
+SAMPLE_AS_OF: Final = "2025-03-01"  # the as-of date of the simulated sample
 
 # What a condition compares: the definition's conditions know text and numbers, and no sample of AWS compares booleans.
 YES: Final = "yes"

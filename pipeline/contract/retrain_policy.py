@@ -15,7 +15,7 @@ from pipeline.contract.names import EVALUATED_CHANNEL, EVALUATED_FILE, REGISTERE
 
 Truth = TypeVar("Truth", bound=Any)
 
-# Starts that nobody decided on: they come whether or not anything calls for a training.
+# Starts without a person's decision: they come whether or not anything calls for a training.
 AUTOMATIC: Final = ("schedule", "data")
 
 
@@ -23,7 +23,7 @@ def training_is_due(*, no_champion: Truth, urgent: Truth, days_since_training: A
     """Whether new rows may be trained on now: always without a champion or when it is urgent, else after a wait.
 
     Truths and numbers, or arrays of them of one shape. `days_since_training` counts from the last evaluated candidate,
-    promoted or not: a candidate that lost is not trained again the next night.
+    promoted or not: a candidate that lost is not trained again by the next run.
     """
     due: Truth = no_champion | urgent | (days_since_training >= min_days)
     return due

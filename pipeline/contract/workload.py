@@ -1,7 +1,7 @@
 """Finds a workload, and loads it. What core calls of it is in rules/hooks.py. Standard library only.
 
 A workload is a folder of pipeline/workloads. Its `spec.py` is read everywhere; its other modules are imported when
-they are first needed, and core's own stand in for those that it does not have.
+they are first needed, and core's own replace those that it does not have.
 """
 
 from __future__ import annotations

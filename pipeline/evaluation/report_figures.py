@@ -1,4 +1,4 @@
-"""The report's figures: matplotlib drawings as SVG that stands inside an HTML page.
+"""The report's figures: matplotlib drawings as SVG inside an HTML page.
 
 Drawn 4.2 inches (302 SVG units) wide, so that the text stays legible when a phone shows them 330 pixels wide. Text
 stays text in the page's own font. Each colour becomes a CSS variable with itself as the fallback, so that the page's

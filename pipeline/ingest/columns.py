@@ -93,7 +93,7 @@ def _nearly(header: Sequence[str], positions: Mapping[str, int], declared: Seque
 
 
 def _found(words: Mapping[str, set[str]], header: Iterable[str], positions: Mapping[str, int]) -> dict[str, list[int]]:
-    """Where each column that is not found yet stands, if anywhere; a column of the file is taken once."""
+    """The position of each column that is not found yet, if any; a column of the file is taken once."""
     free = [(position, word) for position, word in enumerate(header) if position not in positions.values()]
     found = {
         column: [position for position, word in free if word in meaning]

@@ -58,7 +58,7 @@ class CsvFile:
 
     @property
     def layout(self) -> tuple[object, ...]:
-        """Equal for files whose rows can be read as if they were of one: which column stands where, and its name."""
+        """Equal for files whose rows can be read as if they were of one: the columns' order and names."""
         return len(self.header), *((place, as_words(self.header[place])) for place in self.columns.positions.values())
 
 
@@ -155,7 +155,7 @@ def _words_of(texts: pa.Array, names: str) -> dict[int, str]:
 def _parse(files: Sequence[CsvFile]) -> pa.Table:
     """The declared columns of the good rows, as text and under our names.
 
-    Between two files stands a row of empty cells, which is among the rows of none: what is in quotation marks in one
+    Between two files goes a row of empty cells, which is among the rows of none: what is in quotation marks in one
     file cannot end in the next one unseen.
     """
     columns, n_columns = files[0].columns, len(files[0].header)

@@ -1,4 +1,4 @@
-"""Files of declared columns to validated rows: what a workload without a data.py of its own gets.
+"""Files of declared columns to validated rows: what a workload without data.py gets.
 
 Each value is read by its column's type and held against its allowed values or range. Rows of one id must say the same;
 one with a label replaces the same row without. Rows from the as-of morning on have not happened, and no label is there

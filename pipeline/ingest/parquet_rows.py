@@ -113,7 +113,7 @@ def _refuse_too_large(metadata: pq.FileMetaData, name: str, max_bytes: int) -> N
 
 
 def _refuse_too_long(text: pa.Table, name: str, max_bytes: int) -> None:
-    """A long text stands once in a dictionary, and may be meant by a million rows."""
+    """A long text is once in a dictionary, and a million rows may refer to it."""
     lengths = (
         pc.sum(pc.binary_length(chunk.dictionary).take(chunk.indices)).as_py() or 0
         for column in text.columns

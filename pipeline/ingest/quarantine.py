@@ -126,7 +126,7 @@ def describe(file: str, line: int, column: str, value: str, rule: str) -> str:
 
 
 def place(file: str, line: int | str) -> str:
-    """Where a row stands, in words: a Parquet file has no lines, so there it is the number of the row."""
+    """The place of a row, in words: a Parquet file has no lines, so there it is the number of the row."""
     return f"{file}, {'row' if file.lower().endswith('.parquet') else 'line'} {line}"
 
 

@@ -1,4 +1,4 @@
-"""Raw files to one table of text: every value as it stands in its file, with the file and line it stands in.
+"""Raw files to one table of text: every value as in its file, with the names of file and line.
 
 Nothing is interpreted here: the workload decides what a value means. A file that cannot be read as a whole is refused
 (BadData); a line that is no row is a violation; an entry of the folder that is not read is named with the reason.

@@ -176,7 +176,7 @@ def _ended(code: int) -> str:
 
 
 def write_failure(command: str, reason: str) -> None:
-    """Write the reason where SageMaker reads it, unless the step has written one; do nothing where nobody may write."""
+    """Write the reason where SageMaker reads it, unless the step has written one; do nothing where it cannot."""
     path = base_dir() / (c.TRAINING_FAILURE_FILE if command == "train" else c.PROCESSING_FAILURE_FILE)
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

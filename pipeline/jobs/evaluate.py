@@ -9,7 +9,7 @@ out  processing/output/evaluation/evaluation.json     what the gates compare
      processing/output/evaluation/report.html         what people read
      processing/output/evaluated/last_evaluated.json  written to a stable prefix: "new" means other than this, once
                                                       what it decides is done (pipeline.contract.retrain_policy)
-     processing/output/evaluated/report.html          the newest report, for nights on which nothing is new
+     processing/output/evaluated/report.html          the newest report, for runs without new data
 
 python -m pipeline.jobs.evaluate --trigger manual --limits MaxLogLoss=0.68 MaxAccuracy=0.73 ...
 """

@@ -37,7 +37,7 @@ from pipeline.contract.container import processing_input, processing_output, run
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import Workload, current_workload
 from pipeline.ingest.spreadsheet_text import safe_columns
-from pipeline.monitoring.monitor import Night, monitor, without_nan
+from pipeline.monitoring.monitor import PreparedTables, monitor, without_nan
 from pipeline.monitoring.monitor_report import render_monitor
 from pipeline.training.champion import Champion, as_of_skip_reason, features_skip_reason, load_champion
 from pipeline.training.model import predict, predict_quantiles
@@ -110,10 +110,12 @@ def watch(workload: Workload, upcoming: pa.Table, champion: Champion | None, why
     try:
         prepared = json.loads((processing_input(c.REPORT_CHANNEL) / c.PREPARED_FILE).read_text(encoding="utf-8"))
         features = processing_input(c.FEATURES_CHANNEL)
-        night = Night(pq.read_table(features / c.FEATURES_FILE), upcoming, pq.read_table(features / c.RESULTS_FILE))
-        report = without_nan(monitor(workload, night, champion, why_silent, prepared))
+        tables = PreparedTables(
+            pq.read_table(features / c.FEATURES_FILE), upcoming, pq.read_table(features / c.RESULTS_FILE)
+        )
+        report = without_nan(monitor(workload, tables, champion, why_silent, prepared))
         (folder / c.MONITOR_REPORT_FILE).write_text(render_monitor(report), encoding="utf-8")
-    except Exception as error:  # whatever it is, the predictions stand
+    except Exception as error:  # whatever it is, the predictions are valid
         traceback.print_exc()
         report = {"as_of_date": as_of, "failure": f"{type(error).__name__}: {error}"}
         report["summary"] = f"the monitor could not be computed ({report['failure']})"

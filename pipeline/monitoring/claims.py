@@ -1,7 +1,7 @@
 """Predictions as claims that come true or not: what the sequential test judges, whatever the task.
 
 A probability is a claim by itself. A regression's quantile claims how often the target is above it: above the 90 %
-point in one row of ten. Where the model predicts no quantiles, those of its walk-forward residuals stand in.
+point in one row of ten. Where the model predicts no quantiles, those of its walk-forward residuals are used.
 Outcomes of one unit (a day's hours, say) depend on each other, so a workload may ask for one claim a unit.
 """
 

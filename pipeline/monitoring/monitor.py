@@ -53,7 +53,7 @@ class Alarm:
 
 
 @dataclass(frozen=True)
-class Night:
+class PreparedTables:
     """What Prepare knows in this run; tables in order of time."""
 
     labelled: pa.Table  # features of the labelled rows
@@ -74,7 +74,7 @@ def failure_modes(spec: Spec, group: str | None) -> dict[str, str]:
 
 
 def monitor(
-    workload: Workload, night: Night, champion: Champion | None, why_silent: str, prepared: Mapping[str, Any]
+    workload: Workload, tables: PreparedTables, champion: Champion | None, why_silent: str, prepared: Mapping[str, Any]
 ) -> dict[str, Any]:
     """monitor.json's content, JSON types only.
 
@@ -83,10 +83,10 @@ def monitor(
     spec = workload.spec
     as_of = _number_of(prepared["as_of_date"])
     judged = champion if champion and not why_silent else None
-    live = _live(workload, night, judged, why_silent)
-    features = _features(spec, night.labelled, judged, why_silent)
-    parts = _parts(workload, night, judged)
-    data = _data(spec, night, champion, prepared, as_of)
+    live = _live(workload, tables, judged, why_silent)
+    features = _features(spec, tables.labelled, judged, why_silent)
+    parts = _parts(workload, tables, judged)
+    data = _data(spec, tables, champion, prepared, as_of)
     alarms = [
         *live.pop("found"),
         *features.pop("found"),
@@ -125,20 +125,20 @@ def summarise(report: Mapping[str, Any]) -> str:
     )
 
 
-def _live_rows(workload: Workload, night: Night, champion: Champion) -> tuple[Decided, Forecasts]:
+def _live_rows(workload: Workload, tables: PreparedTables, champion: Champion) -> tuple[Decided, Forecasts]:
     """The champion's shipped weights on the rows decided since its cut-off: beside the baseline, and as claims."""
     spec = workload.spec
-    days, card = _days(night.labelled), champion.artifact.card
-    since = night.labelled.slice(int(np.searchsorted(days, _number_of(card.trained_before))))
+    days, card = _days(tables.labelled), champion.artifact.card
+    since = tables.labelled.slice(int(np.searchsorted(days, _number_of(card.trained_before))))
     ids, day = since[c.ROW_ID].to_pylist(), _days(since)
     target = np.asarray(since[c.TARGET].to_numpy(), dtype=np.float64)
     prediction = predict(champion.artifact.booster, feature_matrix(since))
-    baseline = workload.baseline.forecast(night.results, ids, date.fromisoformat(card.trained_from)) if ids else target
+    baseline = workload.baseline.forecast(tables.results, ids, date.fromisoformat(card.trained_from)) if ids else target
     record = champion.artifact.walk_forward
     own = [np.asarray(record[name].to_numpy(), dtype=np.float64) for name in (c.PREDICTION, c.TARGET)]
     approved = None if spec.task == "binary" else Approved(own[0], own[1], _days(record))
     decided = Decided(spec.task, spec.unit, day, prediction, target, baseline, approved)
-    groups = groups_of(spec, rows_of(night.results, ids))
+    groups = groups_of(spec, rows_of(tables.results, ids))
     quantile_booster = champion.artifact.quantile_booster
     if quantile_booster:
         predicted = predict_quantiles(quantile_booster, feature_matrix(since)).T
@@ -162,11 +162,11 @@ def groups_of(spec: Spec, results: pa.Table) -> Groups:
     )
 
 
-def _live(workload: Workload, night: Night, champion: Champion | None, why_silent: str) -> dict[str, Any]:
+def _live(workload: Workload, tables: PreparedTables, champion: Champion | None, why_silent: str) -> dict[str, Any]:
     spec = workload.spec
     if champion is None:
         return {"enough": False, "skip_reason": why_silent, "n_rows": 0, "found": []}
-    decided, claims = _live_rows(workload, night, champion)
+    decided, claims = _live_rows(workload, tables, champion)
     n_rows = len(decided.target)
     if len(claims) < spec.monitor.min_rows:
         units = spec.rows if spec.monitor.claims == "row" else f"{spec.monitor.claims}s"
@@ -221,17 +221,19 @@ def _features(spec: Spec, labelled: pa.Table, champion: Champion | None, why_sil
     }
 
 
-def _parts(workload: Workload, night: Night, champion: Champion | None) -> dict[str, Any]:
+def _parts(workload: Workload, tables: PreparedTables, champion: Champion | None) -> dict[str, Any]:
     if champion is None or workload.monitor is None:
         return {}
     cut_off = _number_of(champion.artifact.card.trained_before)
-    return {name: dict(part) for name, part in workload.monitor.parts(night.results, cut_off).items()}
+    return {name: dict(part) for name, part in workload.monitor.parts(tables.results, cut_off).items()}
 
 
-def _data(spec: Spec, night: Night, champion: Champion | None, prepared: Mapping[str, Any], as_of: int) -> DataReport:
-    changed, recorded = _changed(spec, night.results, champion, as_of) if champion else (0, 0)
+def _data(
+    spec: Spec, tables: PreparedTables, champion: Champion | None, prepared: Mapping[str, Any], as_of: int
+) -> DataReport:
+    changed, recorded = _changed(spec, tables.results, champion, as_of) if champion else (0, 0)
     late = np.array([_number_of(day) for day in prepared["data"].get("late_labels", [])], dtype=np.int64)
-    days = DataDays(_days(night.results), _days(night.upcoming), late)
+    days = DataDays(_days(tables.results), _days(tables.upcoming), late)
     return look_at_data(spec, days, as_of=as_of, changed=changed, recorded=recorded)
 
 
@@ -262,7 +264,7 @@ def _text_of(day: int) -> str:
 
 
 def without_nan(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """JSON has no NaN and no infinity: null stands for them."""
+    """JSON has no NaN and no infinity: they become null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

@@ -2,7 +2,7 @@
 
 The null hypothesis is the predictor's own claim: the event comes with the probability p that it gave, up to a tolerance
 (log-odds off by a little, or a little too steep or flat). A calibrated predictor's expected loss follows from its own
-probabilities, so nothing else is needed. Against it stand named failure modes:
+probabilities, so nothing else is needed. The alternatives are named failure modes:
 
     loss     surprised more often than it claims: log-odds shrunk, reversed, or the baseline is the better one
     leakage  surprised less often than it claims: suspected leakage
@@ -11,7 +11,7 @@ probabilities, so nothing else is needed. Against it stand named failure modes:
 
 For each the likelihood ratio of the rows, averaged over the alternatives, over the greatest that the tolerated
 forecasters reach (universal inference: Wasserman, Ramdas and Balakrishnan 2020), is an e-process: its expectation never
-exceeds one, however often it is looked at. A fault begins in some week that nobody knows, so one such process is begun
+exceeds one, however often it is looked at. A fault begins in some unknown week, so one such process is begun
 each week with rows, and they are summed (a Shiryaev-Roberts e-detector: Shin, Ramdas and Rinaldo 2022). The sum
 crosses a limit of L by chance no more often than once in L weeks with rows on average, looked at daily or not.
 """

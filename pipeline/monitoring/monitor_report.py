@@ -1,4 +1,4 @@
-"""monitor.html: the night's look as a page that people read, in the style of the evaluation's report.
+"""monitor.html: the monitor's report as a page, in the style of the evaluation's report.
 
 Pure, and without matplotlib, which would cost Predict more time than the rest of the page: the one curve is drawn here.
 """
@@ -51,7 +51,7 @@ FAMILY_LINES: Final = {
 
 @dataclass(frozen=True)
 class Headline:
-    """How the night is announced; `tone` names a style of the page."""
+    """The verdict in words; `tone` names a style of the page."""
 
     text: str
     tone: str

@@ -46,7 +46,7 @@ class LimitedConnection(H11Protocol):
         self._watch()
 
     def on_response_complete(self) -> None:
-        """A next request may have come with the one that was answered: it has a time of its own."""
+        """A next request may have come with the one that was answered: it has its own time."""
         self._watched = None
         super().on_response_complete()
         self._watch()

@@ -65,7 +65,7 @@ class Predictor:
         return Answer(asked, predictions, self.version, state_date, age, age > self.stale_after_days, quantiles)
 
     def warm_up(self) -> None:
-        """Answer once before the first request does: what is wrong shows at the start, and nobody waits for it."""
+        """Answer once before the first request does: what is wrong shows at the start."""
         self.answer(self.requests.warm_up())
 
 

@@ -63,7 +63,7 @@ def _whole_number(variable: str, default: int) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until told to stop; 1 for a model that cannot be served, 2 for bad usage."""
-    # As the first process of a container, nothing ends it but a handler of its own, also while the model is loaded.
+    # As the first process of a container, nothing ends it but its own handler, also while the model is loaded.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         arguments = parse_arguments(sys.argv[1:] if argv is None else argv)

@@ -1,4 +1,4 @@
-"""The declared feature columns as they are: what a workload without a features.py of its own gets.
+"""The declared feature columns as they are: what a workload without features.py gets.
 
 Without pandas, which a server does not have.
 """

@@ -27,7 +27,7 @@ def install(root: Path, name: str, files: Mapping[str, str], test: str) -> list[
     try:
         own, tests = _staged(root, staging, name, files), staging / TESTS / name
         tests.mkdir(parents=True)
-        # A name of its own: two files of one name, in folders that are no packages, are one module to pytest.
+        # Its own name: two files of one name, in folders that are no packages, are one module to pytest.
         (tests / f"test_{name}_contract.py").write_text(test, encoding="utf-8")
         for source, target in ((own, root / WORKLOADS / name), (tests, root / TESTS / name)):
             if target.exists():

@@ -82,7 +82,7 @@ def _problem(uri: str, arguments: Sequence[str], timeout: float) -> str:
 
 
 def _unreachable(uri: str) -> str:
-    """Why nobody listens at an address of the network; MLflow would try again for a while."""
+    """Why an address of the network cannot be reached; MLflow would try again for a while."""
     with suppress(ValueError):
         parts = urlsplit(uri)
         if parts.scheme in ("http", "https") and parts.hostname:

@@ -91,7 +91,7 @@ def compile_all(check: bool, image: str, into: Path) -> None:
 )
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A pipeline parameter; repeatable.")
 def run_here(pipeline: str, volume: str, params: tuple[str, ...]) -> None:
-    """Run a compiled PIPELINE by Kubeflow's DockerRunner; the folder stands for the claim. Exit code 1 if it failed.
+    """Run a compiled PIPELINE by Kubeflow's DockerRunner; the folder is the claim. Exit code 1 if it failed.
 
     FOLDER/<workload>/data holds the data; FOLDER/<workload>/store is the store, FOLDER/artifacts gets the artifacts.
     """

@@ -188,7 +188,7 @@ def test_gate_fails_the_run_and_names_metric_value_and_limit(
     assert Path(outcome["report"]).is_file()
     assert "--resume" not in done.err, "the same gate would say the same"
     again = run_local(root, store, league, MaxLogLoss="0.5")
-    assert again.json["decision"] == "no-new-data", "a night later, nothing is trained for the same failure again"
+    assert again.json["decision"] == "no-new-data", "a run later, nothing is trained for the same failure again"
     assert again.json["reason"].endswith(f"was below the quality limits: {broken}")
     assert "run the command again with another value of the named parameter: --param NAME=VALUE" in done.err
     accepted = run_local(root, store, league)
@@ -211,9 +211,9 @@ def test_a_candidate_whose_registration_failed_is_found_again_the_next_night(
         failed = retrain_here()
     assert (failed.status, failed.failure and failed.failure.step) == ("Failed", "Register")
     assert not (tmp_path / "new/objects/artifacts/evaluated/registered.json").exists()
-    night = retrain_here(TriggerReason="schedule")
-    assert night.step("HasNewData").outcome is True, "not before the registry has it"
-    assert night.step("Register").status == "Succeeded"
+    scheduled = retrain_here(TriggerReason="schedule")
+    assert scheduled.step("HasNewData").outcome is True, "not before the registry has it"
+    assert scheduled.step("Register").status == "Succeeded"
     assert retrain_here(TriggerReason="schedule").step("HasNewData").outcome is False
 
 
@@ -222,7 +222,7 @@ def refuse(*_: object) -> None:
 
 
 def test_a_run_killed_after_registering_is_made_up_for_by_the_next(root: Path, store: Path, league: Path) -> None:
-    """Else the next night would register the same candidate twice."""
+    """Else the next run would register the same candidate twice."""
     noted = store / "objects/artifacts/evaluated/registered.json"
     content = noted.read_text(encoding="utf-8")
     noted.unlink()

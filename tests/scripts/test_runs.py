@@ -47,15 +47,17 @@ def evaluation(loss: float, champion: float | None) -> dict[str, Any]:
     }
 
 
-def night(store: Store, n: int, *, status: str = "Succeeded", news: bool = True, version: bool = False) -> RunResult:
+def new_run(
+    store: Store, n: int, *, status: str = "Succeeded", has_new_data: bool = True, version: bool = False
+) -> RunResult:
     """A run of the n-th day, with the files that an entry is made of."""
     run_id, base = f"{n:012x}", f"s3://{ARTIFACT_BUCKET}/runs/{n:012x}"
     data = {"first_date": "2020-01-01", "last_labelled_date": f"2025-02-{n % 28 + 1:02}", "n_labelled": 1_000 + n}
     prepared = {"data": data, "data_fingerprint": f"{n:064x}", "fingerprint": "f", "reason": "nothing new"}
     store.write_json(store.object_path(f"{base}/report/prepared.json"), prepared)
     steps = [processing("Prepare", "report", f"{base}/report")]
-    steps.append(StepResult("HasNewData", "Condition", "Succeeded", outcome=news))
-    if news:
+    steps.append(StepResult("HasNewData", "Condition", "Succeeded", outcome=has_new_data))
+    if has_new_data:
         store.write_json(store.object_path(f"{base}/evaluation/evaluation.json"), evaluation(8 - n / 100, 8.5))
         store.write(store.object_path(f"{base}/evaluation/report.html"), b"report")
         steps.append(processing("Evaluate", "evaluation", f"{base}/evaluation"))
@@ -84,10 +86,10 @@ def night(store: Store, n: int, *, status: str = "Succeeded", news: bool = True,
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """Four nights: registered and approved, nothing new, failed, champion kept. The second has no line."""
+    """Four runs: registered and approved, nothing new, failed, champion kept. The second has no line."""
     store = Store(tmp_path / "store")
-    for n, given in enumerate(({"version": True}, {"news": False}, {"status": "Failed"}, {})):
-        run = night(store, n, **given)  # type: ignore[arg-type] # keyword arguments of one kind each
+    for n, given in enumerate(({"version": True}, {"has_new_data": False}, {"status": "Failed"}, {})):
+        run = new_run(store, n, **given)  # type: ignore[arg-type] # keyword arguments of one kind each
         if n != 1:
             note_run(store, run)
     LocalRegistry(store).set_approval(MODEL_PACKAGE_GROUP, 1, "Approved", "better <i>each</i> month")
@@ -170,7 +172,7 @@ def test_damage_is_named_and_blocks_only_itself(store: Store) -> None:
     assert [int(row["run_id"], 16) for row in json.loads(done.stdout)] == [3, 2, 0]
     assert "history.jsonl, line 4 is damaged" in done.stderr
     assert f"{record_path(store, f'{1:012x}')} is damaged" in done.stderr
-    note_run(store, night(store, 7))
+    note_run(store, new_run(store, 7))
     assert next(row["run_id"] for row in listed(store)) == f"{7:012x}", "appended after the line that was cut"
 
 
@@ -198,7 +200,7 @@ def test_records_of_an_earlier_release_are_listed(store: Store) -> None:
 
 
 def test_which_version_was_in_service(store: Store) -> None:
-    night(store, 4, version=True)
+    new_run(store, 4, version=True)
     for arguments in (
         ("approve", "--version", "2", "--reason", "more"),
         ("reject", "--version", "2", "--reason", "no"),
@@ -222,7 +224,7 @@ def test_the_history_is_that_of_the_records(store: Store) -> None:
     before = [{**row, "alarms": []} for row in listed(store)]
     (store.root / HISTORY_FILE).unlink()
     assert listed(store) == before
-    assert asdict(night(store, 9))["started_by"] == "ann"
+    assert asdict(new_run(store, 9))["started_by"] == "ann"
 
 
 def test_the_page_has_all_loads_nothing_and_every_run_leads_to_its_own_report(store: Store, tmp_path: Path) -> None:

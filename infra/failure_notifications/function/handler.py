@@ -4,7 +4,7 @@ It also keeps the history of runs: see infra.failure_notifications.function.run_
 
 Called by EventBridge (a step failed, a run ended; every hour, for events that were lost). "SageMaker may send multiple
 events for each state change", in any order: so an event only names the run. What an email says comes from the
-service's own lists; each failure has a name of its own (`infra.lambda_shared.outbox`).
+service's own lists; each failure has its own name (`infra.lambda_shared.outbox`).
 """
 
 from __future__ import annotations

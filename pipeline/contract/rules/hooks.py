@@ -1,6 +1,6 @@
 """What core calls of a workload, by module of its folder (docs/workloads.md), and INTERFACES: which module has which.
 
-Only spec.py and baseline.py must be there; core's own modules stand in for data, features and serving.
+Only spec.py and baseline.py must be there; core's own modules serve as data, features and serving.
 """
 
 from __future__ import annotations

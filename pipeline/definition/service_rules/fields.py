@@ -14,7 +14,7 @@ from pipeline.definition.service_rules.rules import Finding
 from pipeline.definition.service_rules.shapes import shape
 from pipeline.definition.service_rules.values import Value, function_of, join, resolve
 
-# Types of values; with those of the pipeline's parameters that may stand for them.
+# Types of values; with those of the pipeline's parameters that may take their place.
 _TYPES: Final[Mapping[str, tuple[tuple[type, ...], tuple[str, ...]]]] = {
     "string": ((str,), ("String",)),
     "boolean": ((bool,), ("Boolean",)),

@@ -16,7 +16,7 @@ _GRACE: Final = re.compile(r"p\d+e?-gb\d+")
 
 
 def has_local_storage(instance_type: str) -> bool:
-    """Whether an instance of the type has NVMe storage of its own; False for what is no instance type."""
+    """Whether an instance of the type has local NVMe storage; False for what is no instance type."""
     named = _NAME.fullmatch(instance_type)
     return bool(named and ("d" in named["attributes"] or _LOCAL_STORAGE.fullmatch(named["family"])))
 

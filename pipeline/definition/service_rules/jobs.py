@@ -12,7 +12,7 @@ from pipeline.definition.service_rules.rules import Finding
 from pipeline.definition.service_rules.values import resolve
 
 PROCESSING_PATH: Final = "/opt/ml/processing/"
-# Kind of step: where its cluster stands in the request, and the API structure that it is.
+# Kind of step: where its cluster is in the request, and the API structure that it is.
 _CLUSTERS: Final = {
     "Processing": (("ProcessingResources", "ClusterConfig"), "ProcessingClusterConfig"),
     "Training": (("ResourceConfig",), "ResourceConfig"),

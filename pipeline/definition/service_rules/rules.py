@@ -1,6 +1,6 @@
 """The rules of SageMaker Pipelines, and of the requests of its steps, that can be checked without an account.
 
-Each has the address of the page that states it. `API_` stands for the page of the API structure that has the field:
+Each has the address of the page that states it. `API_` is short for the page of the API structure that has the field:
 names, lengths, counts, characters and enumerations are those of the service's own model (shapes.json).
 """
 

@@ -3,7 +3,7 @@
 shapes.json holds the requests and responses of steps, made from botocore's model of the service:
 `python -m scripts.writers.service_shapes` writes it; a test makes it again and compares. definition_shapes.json holds
 the definition itself, as its public schema and the developer guide have it. There, a shape names the `rule` that it
-states; one that is `open` may have other members, and an `expression` may stand for a value; of a `union`, Type says
+states; one that is `open` may have other members, and an `expression` may take a value's place; of a `union`, Type says
 which shape it is.
 """
 

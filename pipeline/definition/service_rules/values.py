@@ -1,6 +1,6 @@
 """Values of a definition as far as they are known before a run.
 
-A parameter stands for its default (or the value that a start gives it). A deployment constant `${Name}`, an execution
+A parameter has its default (or the value that a start gives it). A deployment constant `${Name}`, an execution
 variable, a property of another step and a number of a property file are known in a run only: a text that holds one is
 known in parts, and a rule is applied to it as far as the known parts can break it, and no further.
 """

@@ -137,7 +137,7 @@ class _Lines:
         return self.data[self.starts[line] : self.starts[line] + self.lengths[line]]
 
     def text_of(self, kinds: npt.NDArray[np.uint8]) -> memoryview:
-        """The text of rows and their continuations; a copy only where other lines stand between them."""
+        """The text of rows and their continuations; a copy only where other lines are between them."""
         if not ((kinds == BAD) | ((kinds == BLANK) & (self.lengths > 0))).any():
             after = np.flatnonzero(kinds == HEADER)[0] + 1
             return memoryview(self.data)[self.starts[after] if after < len(kinds) else len(self.data) :]

@@ -81,7 +81,7 @@ class DockerLauncher:
         def work() -> None:
             try:
                 local_mode.run_job(job.step_type, job.name, local_request(job, base), settings)
-            except Exception as error:  # the SDK raises RuntimeError for a bad exit, and others for faults of its own
+            except Exception as error:  # the SDK raises RuntimeError for a bad exit, and others for its own faults
                 faults.append(error)
             finally:
                 done.set()

@@ -128,7 +128,7 @@ class ProcessLauncher:
         programs = [str(COMMANDS), str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)]
         return {
             **inherited,
-            "PATH": os.pathsep.join(programs),  # smspark-submit's stand-in, and this environment's spark-submit
+            "PATH": os.pathsep.join(programs),  # smspark-submit's replacement, and this environment's spark-submit
             "TZ": "UTC",  # a container's clock
             "PYTHONUNBUFFERED": "1",  # keeps the last lines before a kill
             "PYTHONPATH": str(self.project_root),

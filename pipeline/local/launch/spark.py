@@ -19,7 +19,7 @@ from pipeline.local.plan.parameters import PlanError
 SPARK_IMAGE: Final = "retraining-spark:local"
 SPARK_BUILD: Final = "make spark-image"
 SPARK_FOLDER: Final = PACKAGE / "workloads" / default_workload() / "spark"
-COMMANDS: Final = SPARK_FOLDER / "bin"  # holds what stands in for SageMaker's smspark-submit
+COMMANDS: Final = SPARK_FOLDER / "bin"  # holds the replacement of SageMaker's smspark-submit
 _IMAGE_FILES: Final = ("Dockerfile", "requirements.txt", "wheel/requirements.txt", "smspark_submit.py")
 _COUNT: Final = "AggregateInstanceCount"
 

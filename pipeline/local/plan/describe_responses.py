@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-# Stands where AWS puts region and account. Nothing in AWS has this account number.
+# In the place of AWS's region and account. Nothing in AWS has this account number.
 LOCAL_ARN = "arn:aws:sagemaker:local-store:000000000000"
 
 

@@ -52,8 +52,8 @@ def decide(run: RunResult) -> str | None:
     """registered, champion-kept, no-new-data or failed; None for a run that was stopped."""
     steps = {step.name: step for step in run.steps}
     registered = "Register" in steps and steps["Register"].status == SUCCEEDED
-    news = steps["HasNewData"].outcome if "HasNewData" in steps else None
-    return decision_of(run.status, registered=registered, has_new_data=news)
+    has_new_data = steps["HasNewData"].outcome if "HasNewData" in steps else None
+    return decision_of(run.status, registered=registered, has_new_data=has_new_data)
 
 
 def entry_of(store: Store, run: RunResult, *, just_ended: bool = False) -> RunEntry:

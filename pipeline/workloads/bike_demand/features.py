@@ -25,7 +25,7 @@ def with_lags(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with the features that are made of earlier days.
 
     By local time: an hour that the clocks showed twice counts with the mean of both, one that they skipped is missing.
-    Where four weeks know nothing of an hour, the mean of that hour on all days before stands in, or of all hours.
+    Where four weeks know nothing of an hour, the mean of that hour on all days before is used, or of all hours.
     """
     day, hour = rows[TIME].dt.normalize(), rows[TIME].dt.hour
     days = pd.date_range(day.min(), day.max())

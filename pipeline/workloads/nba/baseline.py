@@ -81,7 +81,7 @@ def elo_chances(results: pa.Table) -> FloatArray:
 
 
 class _League:
-    """The teams' ratings as they stand between two days."""
+    """The teams' ratings between two days."""
 
     def __init__(self) -> None:
         self.ratings: dict[str, float] = {}

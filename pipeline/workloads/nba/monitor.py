@@ -58,7 +58,7 @@ class ScorePath:
 
 
 def score_evidence(scores: Scores, cut_off: int) -> ScorePath:
-    """The evidence that each night since day `cut_off` would have seen against one team's scores."""
+    """The evidence that each run since day `cut_off` would have seen against one team's scores."""
     days = np.unique(scores.day[scores.day >= cut_off])
     monday = (days + 3) // 7  # 1970-01-01 was a Thursday
     starts = days[np.flatnonzero(np.diff(monday, prepend=monday[:1] - 1))]

@@ -9,7 +9,7 @@ from pipeline.contract.spec import ExtraInput, Limit, MonitorSpec, Parameter, Sp
 from pipeline.workloads.nba.columns import AWAY_FRANCHISE, COLUMNS, HOME_FRANCHISE, POINTS, TEAMS
 
 _INSTANCE: Final = "instance type of"
-# Medians of the seasons 2005 to 2019 in the real games: from the first to the last game 232 nights, 208 of them after a
+# Medians of the seasons 2005 to 2019 in the real games: from the first to the last game 232 days, 208 of them after a
 # day with games (163 of the regular season).
 _SEASON_NIGHTS: Final = 232
 _GAME_DAYS: Final = 208

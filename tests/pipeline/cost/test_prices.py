@@ -24,7 +24,7 @@ def test_each_price_has_a_source_and_a_date_if_it_is_verified() -> None:
 
 
 def test_the_default_machines_have_verified_prices() -> None:
-    """The lines that a default night consists of must not rest on memory."""
+    """The lines that a default run consists of must not rest on memory."""
     definition = json.loads(definition_file("nba").read_text(encoding="utf-8"))
     prices = load_prices()
     assert all(prices.instance(job.instance).price(job.kind).verified for job in jobs(definition))

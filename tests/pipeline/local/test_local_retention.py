@@ -1,4 +1,4 @@
-"""What a store keeps: a thousand nights stay under a bound, and nothing that a version needs is lost."""
+"""What a store keeps: a thousand runs stay under a bound, and nothing that a version needs is lost."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
 
 
-def night(store: Store, n: int, *, version: bool = False, prefix: str = "data/x-00000000") -> str:
+def new_run(store: Store, n: int, *, version: bool = False, prefix: str = "data/x-00000000") -> str:
     """What a run leaves: record, log, working files and, where it registered, a version."""
     execution_id = f"{n:012x}"
     folder = store.run_folder(execution_id)
@@ -69,11 +69,11 @@ def files(store: Store) -> set[str]:
     return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
 
 
-def test_a_thousand_nights_stay_under_a_bound(store: Store) -> None:
+def test_a_thousand_runs_stay_under_a_bound(store: Store) -> None:
     versions = []
     most = 0
     for n in range(1_000):
-        execution_id = night(store, n, version=n % 30 == 0)
+        execution_id = new_run(store, n, version=n % 30 == 0)
         versions += [execution_id] if n % 30 == 0 else []
         if n % 10 == 9:
             clean(store)
@@ -87,8 +87,8 @@ def test_a_thousand_nights_stay_under_a_bound(store: Store) -> None:
 
 
 def test_of_an_old_run_only_what_a_version_names_stays(store: Store) -> None:
-    old, kept = night(store, 0, version=True), night(store, 1)
-    plain = night(store, 2)
+    old, kept = new_run(store, 0, version=True), new_run(store, 1)
+    plain = new_run(store, 2)
     removal = clean(store, keep=1, dry_run=True)
     before = files(store)
     assert (removal.runs, removal.files) == (1, 2 + 5)
@@ -105,8 +105,8 @@ def test_of_an_old_run_only_what_a_version_names_stays(store: Store) -> None:
 
 
 def test_runs_that_execute_are_left_alone(store: Store) -> None:
-    executing = night(store, 0)
-    night(store, 1)
+    executing = new_run(store, 0)
+    new_run(store, 1)
     with run_lock(store, executing):
         before = files(store)
         assert clean(store, keep=1).paths == []
@@ -116,7 +116,7 @@ def test_runs_that_execute_are_left_alone(store: Store) -> None:
 
 @pytest.mark.parametrize("damage", ["", "{", "null"])
 def test_a_damaged_version_stops_the_cleaning_and_a_damaged_record_is_kept(store: Store, damage: str) -> None:
-    first, second = night(store, 0, version=True), night(store, 1)
+    first, second = new_run(store, 0, version=True), new_run(store, 1)
     record_path(store, second).write_text(damage)
     clean(store, keep=0)
     assert record_path(store, second).exists(), "it may be repaired"
@@ -135,7 +135,7 @@ def old(path: Path) -> None:
 
 
 def test_files_of_a_run_without_a_record_go_when_they_are_old(store: Store) -> None:
-    execution_id = night(store, 0)
+    execution_id = new_run(store, 0)
     record_path(store, execution_id).unlink()
     assert clean(store).paths == []
     for folder in (store.run_folder(execution_id), store.root / "objects/artifacts/runs" / execution_id):
@@ -149,8 +149,8 @@ def copies(store: Store) -> Iterator[str]:
 
 
 def test_copies_of_data_that_no_kept_run_has_read_go(store: Store) -> None:
-    night(store, 0, prefix="data/used-11111111")
-    night(store, 1, prefix="data/used-11111111")
+    new_run(store, 0, prefix="data/used-11111111")
+    new_run(store, 1, prefix="data/used-11111111")
     names = ("used-11111111", "unused-22222222", "beginning-33333333", "put by hand")
     for name in names:
         folder = store.root / "objects/data/data" / name
@@ -164,7 +164,7 @@ def test_copies_of_data_that_no_kept_run_has_read_go(store: Store) -> None:
 
 def test_a_removal_that_is_interrupted_is_finished_by_the_next(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(3):
-        night(store, n)
+        new_run(store, n)
     rename, calls = Path.rename, iter(range(10))
 
     def interrupted(path: Path, target: Path) -> Path:
@@ -183,7 +183,7 @@ def test_a_removal_that_is_interrupted_is_finished_by_the_next(store: Store, mon
 
 def test_the_command(store: Store) -> None:
     for n in range(3):
-        night(store, n)
+        new_run(store, n)
     arguments = ["--store", str(store.root), "--keep-runs", "1"]
     planned = CliRunner().invoke(main, [*arguments, "--dry-run"])
     assert planned.exit_code == 0
@@ -192,7 +192,7 @@ def test_the_command(store: Store) -> None:
     assert json.loads(done.stdout)["removed"] is True
     assert json.loads(done.stdout)["runs"] == 2
     assert "removed 0 runs, 0 files" in CliRunner().invoke(main, arguments).output
-    night(store, 0, version=True)
+    new_run(store, 0, version=True)
     (store.root / "registry" / "models" / "1.json").write_text("")
     refused = CliRunner().invoke(main, [*arguments, "--json"])
     assert refused.exit_code == 1

@@ -1,4 +1,4 @@
-"""The night's monitor: as a pure function, as the Predict step's output, and as the page that people read."""
+"""The monitor: as a pure function, as the Predict step's output, and as the page that people read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from leagues import random_league
 
 from pipeline.contract import names as c
 from pipeline.contract.workload import Workload, load_workload
-from pipeline.monitoring.monitor import Night, monitor, without_nan
+from pipeline.monitoring.monitor import PreparedTables, monitor, without_nan
 from pipeline.monitoring.monitor_report import render_monitor
 from pipeline.training.artifact import Artifact, ModelCard, write_artifact
 from pipeline.training.champion import Champion
@@ -38,9 +38,9 @@ GAMES = 400
 
 @dataclass(frozen=True)
 class Case:
-    """What Prepare hands over on one night, and the champion of before the season."""
+    """What Prepare hands over in one run, and the champion of before the season."""
 
-    night: Night
+    tables: PreparedTables
     champion: Champion
     prepared: dict[str, Any]
 
@@ -67,7 +67,7 @@ def case_of(games: pd.DataFrame) -> Case:
     record = walk_forward(past, Hyperparameters(), 300)
     played = features[features[c.TARGET].notna()]
     return Case(
-        night=Night(
+        tables=PreparedTables(
             labelled=feature_table(played),
             upcoming=feature_table(features[features[c.TARGET].isna()]),
             results=result_table(games),
@@ -88,8 +88,8 @@ def case(league: pd.DataFrame) -> Case:
 
 
 def watched(case: Case, **changes: Any) -> dict[str, Any]:
-    given = {"night": case.night, "champion": case.champion, "why_silent": "", "prepared": case.prepared, **changes}
-    return monitor(load_workload("nba"), given["night"], given["champion"], given["why_silent"], given["prepared"])
+    given = {"tables": case.tables, "champion": case.champion, "why_silent": "", "prepared": case.prepared, **changes}
+    return monitor(load_workload("nba"), given["tables"], given["champion"], given["why_silent"], given["prepared"])
 
 
 def test_an_ordinary_night_has_numbers_and_no_alarm(case: Case) -> None:
@@ -131,18 +131,18 @@ def test_without_a_champion_only_the_data_is_looked_at(case: Case) -> None:
 
 @pytest.mark.parametrize("n", [0, 20])
 def test_few_games_publish_nothing_and_raise_nothing(case: Case, n: int) -> None:
-    first = int(np.flatnonzero(case.night.labelled[nba.SEASON].to_numpy() == LIVE_SEASON)[0])
-    report = watched(case, night=replace(case.night, labelled=case.night.labelled.slice(0, first + n)))
+    first = int(np.flatnonzero(case.tables.labelled[nba.SEASON].to_numpy() == LIVE_SEASON)[0])
+    report = watched(case, tables=replace(case.tables, labelled=case.tables.labelled.slice(0, first + n)))
     assert report["alarms"] == []
     assert f"{n} games since its cut-off are too few to judge version 7" in report[c.LIVE]["skip_reason"]
     assert "evidence" not in report[c.LIVE]
 
 
 def test_a_rewritten_history_and_late_scores_are_data_alarms(case: Case) -> None:
-    results = case.night.results
+    results = case.tables.results
     other = pa.array(1 - results[c.TARGET].to_numpy())
     flipped = results.set_column(results.column_names.index(c.TARGET), c.TARGET, other)
-    report = watched(case, night=replace(case.night, results=flipped))
+    report = watched(case, tables=replace(case.tables, results=flipped))
     assert any("gone or have another label" in alarm["what"] for alarm in report["alarms"])
     day = pd.Timestamp(case.prepared["as_of_date"]) - pd.Timedelta(days=3)
     late = {**case.prepared, "data": {"late_labels": [str(day.date())] * 9}}
@@ -158,9 +158,9 @@ def test_a_run_as_of_an_earlier_day_does_not_take_labels_that_are_not_known_yet_
     day = record[c.TIME].to_numpy()[100]
     played, results = (
         table.filter(pa.array(table[c.TIME].to_numpy() < day - np.timedelta64(delay, "D")))
-        for table in (case.night.labelled, case.night.results)
+        for table in (case.tables.labelled, case.tables.results)
     )
-    known = replace(case.night, labelled=played, results=results)
+    known = replace(case.tables, labelled=played, results=results)
     as_of = str(day.astype("datetime64[D]"))
     workload = Workload(replace(load_workload("nba").spec, label_delay_days=delay))
     report = monitor(workload, known, case.champion, "", {**case.prepared, "as_of_date": as_of})
@@ -169,15 +169,15 @@ def test_a_run_as_of_an_earlier_day_does_not_take_labels_that_are_not_known_yet_
 
 # --- as Predict writes it ---------------------------------------------------------------------------------------------
 def predict(case: Case, base: Path, root: Path, *, prepared: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run the step as the container does, on the night's files."""
+    """Run the step as the container does, on the run's files."""
     inputs = base / "processing" / "input"
     for channel in (c.UPCOMING_CHANNEL, c.FEATURES_CHANNEL, c.REPORT_CHANNEL, c.CHAMPION_CHANNEL):
         (inputs / channel).mkdir(parents=True)
     facts = {"as_of_date": case.prepared["as_of_date"], "feature_signature": feature_signature()}
-    upcoming = case.night.upcoming.replace_schema_metadata(facts | LAYOUT.as_metadata())
+    upcoming = case.tables.upcoming.replace_schema_metadata(facts | LAYOUT.as_metadata())
     pq.write_table(upcoming, inputs / c.UPCOMING_CHANNEL / c.UPCOMING_FILE)
-    pq.write_table(case.night.labelled, inputs / c.FEATURES_CHANNEL / c.FEATURES_FILE)
-    pq.write_table(case.night.results, inputs / c.FEATURES_CHANNEL / c.RESULTS_FILE)
+    pq.write_table(case.tables.labelled, inputs / c.FEATURES_CHANNEL / c.FEATURES_FILE)
+    pq.write_table(case.tables.results, inputs / c.FEATURES_CHANNEL / c.RESULTS_FILE)
     if prepared:
         (inputs / c.REPORT_CHANNEL / c.PREPARED_FILE).write_text(json.dumps(case.prepared))
     write_artifact(base / "model", case.champion.artifact)

@@ -106,13 +106,13 @@ def test_a_fault_late_in_a_champions_life_is_found_as_fast_as_an_early_one() -> 
 def test_a_night_sees_only_what_was_known_by_then(n: int, seed: int) -> None:
     games = league(n, seed=seed, shift=-0.5)
     path = evidence_by_day(games)
-    night = len(path.day) * 2 // 3
-    known = int(path.n_rows[night])
+    position = len(path.day) * 2 // 3
+    known = int(path.n_rows[position])
     groups = tuple((members[:known], sign) for members, sign in games.groups)
     so_far = Forecasts(games.p[:known], games.target[:known], games.day[:known], groups)
     alone = evidence_by_day(so_far)
     for name, values in path.by_family.items():
-        np.testing.assert_allclose(alone.by_family[name], values[: night + 1], rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(alone.by_family[name], values[: position + 1], rtol=1e-9, atol=1e-9)
 
 
 def test_few_games_say_nothing() -> None:

@@ -140,7 +140,7 @@ def _check_together(spans: Iterable[CodeSpan]) -> None:
     for span in spans:
         if all(own.franchise != span.franchise for own in by_text.get(words(span.franchise), ())):
             raise FranchisesError(
-                f'{FRANCHISES_PATH}, line {span.line}: franchise "{span.franchise}" is not one of its own codes; '
+                f'{FRANCHISES_PATH}, line {span.line}: franchise "{span.franchise}" is not one of its codes; '
                 "correct it, or add a line with that code"
             )
 

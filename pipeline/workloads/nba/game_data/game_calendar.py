@@ -76,7 +76,7 @@ class _Games:
         return order[at], order[at + 1]
 
     def places(self, positions: Indices) -> list[str]:
-        """Where the rows of games stand, in words."""
+        """The places of the rows of games, in words."""
         rows = self.raw.loc[self.table.index[positions], [FILE, LINE]]
         return [place(file, line) for file, line in zip(rows[FILE].astype(str), rows[LINE], strict=True)]
 

@@ -68,7 +68,7 @@ def _settle(rows: pd.DataFrame, raw: pd.DataFrame) -> MergedGames:
     rows = rows[~plans]
     contradicting = _in_contradiction(rows)
     agreeing = rows[~contradicting]
-    # The code that sorts first stands for the franchise: the result must not depend on the order of files.
+    # The code that sorts first represents the franchise: the result must not depend on the order of files.
     by_code = agreeing.assign(home=agreeing[n.HOME_TEAM].astype(str), away=agreeing[n.AWAY_TEAM].astype(str))
     kept = agreeing.loc[by_code.sort_values([KEY, "home", "away"], kind="stable").drop_duplicates(KEY).index]
     return MergedGames(

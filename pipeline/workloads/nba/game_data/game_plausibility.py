@@ -153,7 +153,7 @@ def _check_home(played: _Played, quarantine: pd.DataFrame) -> list[str]:
     if below < -REFUSED:
         raise BadData(
             f"{played.home_record}, and in every season of the league they won more than half: home and away seem to "
-            "be exchanged; name the columns the other way round, or set neutral_site where nobody was at home",
+            "be exchanged; name the columns the other way round, or set neutral_site for games at neutral sites",
             quarantine,
         )
     if played.errors_from(HIGHEST_HOME_SHARE) > REFUSED:

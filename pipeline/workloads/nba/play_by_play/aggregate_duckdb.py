@@ -146,7 +146,7 @@ class DuckDB:
         self.files = event_files.find(folder, self._parquet_columns)
         as_text = [f"CAST({column} AS VARCHAR) AS {column}" for column in n.EVENT_COLUMNS]
         columns = ", ".join((*as_text, "filename AS file"))
-        # Columns are matched by name in each file: their order, and what else stands there, differ between exports.
+        # Columns are matched by name in each file: their order, and the other columns, differ between exports.
         # Files of different types are read apart. `union_by_name` would read them together, but it holds every file
         # open, and with a few thousand of them half a gigabyte is not enough.
         readers = []

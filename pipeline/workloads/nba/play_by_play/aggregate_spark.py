@@ -182,7 +182,7 @@ class Spark:
         if kind == event_files.PARQUET:
             frame = self._session.read.parquet(*paths)
         else:
-            # As RFC 4180 and DuckDB have it: a quotation mark within a field is doubled, a line break may stand in one.
+            # As RFC 4180 and DuckDB have it: a quotation mark within a field is doubled, it may contain a line break.
             strict = {"mode": "FAILFAST", "unescapedQuoteHandling": "RAISE_ERROR"}
             reader = self._session.read.options(header="true", escape='"', multiLine="true", **strict)
             types = ", ".join(f"{name} STRING" for name in event_files.text_columns(header))

@@ -1,6 +1,6 @@
 """Event files of a folder, looked at before an engine reads them: readable, with the columns, in known types.
 
-An engine's own complaint about a file names neither the file nor what to do; these do. What stands in a Parquet file is
+An engine's own complaint about a file names neither the file nor what to do; these do. What is in a Parquet file is
 asked of the engine that is going to read it. (pyarrow knows it as well, but no cluster has it, and importing it takes a
 tenth of the time that DuckDB takes for a season.)
 """
@@ -122,7 +122,7 @@ class EventFiles:
 
 
 def text_columns(header: Sequence[str]) -> list[str]:
-    """Names for the columns of a CSV file; one that nobody reads has that of its place, for names may stand twice."""
+    """Names for the columns of a CSV file; one that is not read is named by its position, because names may repeat."""
     return [name if name in n.EVENT_COLUMNS else f"_{place}" for place, name in enumerate(header)]
 
 

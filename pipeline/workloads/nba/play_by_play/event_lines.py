@@ -1,7 +1,7 @@
 """The lines of CSV event files: each belongs to the header or to a row, or is blank; else the file is refused.
 
 A quotation mark too many makes a reader of CSV take the lines up to the next mark for one field. Those events would be
-gone without a trace, and whose game they were nobody could say. So lines are counted, which takes little, and must be
+gone without a trace, and their game is unknown. So lines are counted, which takes little, and must be
 as many as the rows that the engine has read. Only a file where they are not is read again, line by line.
 
 Standard library only, Python 3.9 of a Spark image.
@@ -104,7 +104,7 @@ def read_lines(file: BinaryIO, used: Collection[str]) -> Lines:
 
 
 class _Records:
-    """The records of a CSV file, each with the lines that it stands in; raises LinesError where a line cannot be read.
+    """The records of a CSV file, each with its lines; raises LinesError where a line cannot be read.
 
     `start`: the number (from 1) of the record's first line, `number` of its last, `lines`: their text.
     """

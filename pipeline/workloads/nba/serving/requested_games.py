@@ -1,7 +1,7 @@
 """The games that a request asks for: from the rows of its body to checked games, or a reason that a person can act on.
 
 A request is a schedule. All of its games count for each other's rest, beside those that were known when the model was
-trained: the answer is what Predict would write if they had been in the data that morning. So one game may stand in it
+trained: the answer is what Predict would write if they had been in the data that morning. So one game may occur in it
 twice only if both say the same; what-if variants of one game belong into requests of their own.
 """
 
@@ -121,6 +121,6 @@ def distinct_games(games: Sequence[RequestedGame]) -> dict[RequestedGame, int]:
         if games[before] != game:
             raise BadRequestError(
                 f"games {before + 1} and {number + 1} are of the same teams and day, but differ: ask for one of them "
-                "in a request of its own"
+                "in another request"
             )
     return {games[row]: number for number, row in enumerate(first.values())}

@@ -51,7 +51,7 @@ SETTINGS = {
     "spark.driver.extraJavaOptions": SHORT_LIVED,
     "spark.executor.extraJavaOptions": SHORT_LIVED,
     "spark.sql.shuffle.partitions": "4",  # Spark's 200 are for more rows than one machine has
-    "spark.ui.enabled": "false",  # nobody watches its page
+    "spark.ui.enabled": "false",  # its page is not used
     "spark.ui.showConsoleProgress": "false",
 }
 DAEMONS = {"SPARK_DAEMON_MEMORY": "512m", "SPARK_DAEMON_JAVA_OPTS": SHORT_LIVED}

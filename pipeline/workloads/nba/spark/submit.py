@@ -4,7 +4,7 @@ python3 aggregate_on_spark.zip --engine spark ...
 
 `smspark-submit` of SageMaker's Spark image makes a cluster of the job's hosts and runs a Python file on it, from the
 first host. If that file fails, it writes its own command in place of the reason (log_and_exit in
-github.com/aws/sagemaker-spark-container, src/smspark/errors.py). So the step leaves its reason in a file of its own,
+github.com/aws/sagemaker-spark-container, src/smspark/errors.py). So the step leaves its reason in its own file,
 and this program puts it where SageMaker reads it.
 
 Standard library only, and Python 3.9: that is the `python3` of the image, whatever Spark itself runs with.

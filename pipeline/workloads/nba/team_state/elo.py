@@ -28,8 +28,8 @@ CARRY_OVER: Final = 0.75  # share of a rating kept from one season to the next
 MEAN: Final = 1505.0  # what the rest is taken from
 START: Final = 1300.0  # a team's first rating
 
-_CHUNK = 65_536  # games that stand in Python lists at a time: the loop over seven million needs no more memory
-_SIDE_BITS: Final = 3  # the away team's marks stand above the home team's
+_CHUNK = 65_536  # games in Python lists at a time: the loop over seven million needs no more memory
+_SIDE_BITS: Final = 3  # the away team's marks are above the home team's
 
 
 @dataclass(frozen=True)

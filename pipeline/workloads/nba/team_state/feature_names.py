@@ -11,7 +11,7 @@ from typing import Final
 
 from pipeline.contract.feature_layout import FeatureLayout
 
-# Each changes its sign when the two teams change places, or is zero where nobody is at home: so the linear part of the
+# Each changes its sign when the two teams change places, or is zero at a neutral site: so the linear part of the
 # model needs no intercept, and equals on a neutral site get exactly one half.
 LINEAR_FEATURES: Final[tuple[str, ...]] = (
     "margin_rating_difference",  # expected margin on a neutral site

@@ -66,7 +66,7 @@ class League:
 
 @dataclass(frozen=True)
 class Running:
-    """The ratings as they stand between two games; playing on moves them."""
+    """The ratings between two games; playing on moves them."""
 
     elo: RunningRatings
     margins: RunningMargins

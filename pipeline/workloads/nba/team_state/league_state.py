@@ -1,6 +1,6 @@
 """What later games' features need of the past, small enough to travel with a model.
 
-The ratings as they stand on a morning, the last games of each team and of the league with what surprised in them, and
+The ratings on a morning, the last games of each team and of the league with what surprised in them, and
 the schedule that was known. From it `asked_league` makes the league in which games to come are looked at, with the same
 functions and the same bytes as from every game ever played: sums over past games are whole numbers, and ratings are
 carried, not computed again.

@@ -1,4 +1,4 @@
-"""state.parquet: a LeagueState as a file. One row a game; ratings and morning stand in the file's metadata."""
+"""state.parquet: a LeagueState as a file. One row a game; ratings and morning are in the file's metadata."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ LINE_2 = "AAA,AAA,NBA,2000,2005,A,"
         ("BBB,,NBA,2000,,B,", 'line 3: franchise "" is not 2 to 8 capital letters and digits; correct it'),
         ("BBB,BBB,NBA,2000,,,", 'line 3: name "" is empty; correct it'),
         ("BBB,BBB,NBA,2000,,B", "line 3: has 6 fields, where the header has 7; correct it"),
-        ("BBB,CCC,NBA,2000,,B,", 'line 3: franchise "CCC" is not one of its own codes; correct it, or add a line'),
+        ("BBB,CCC,NBA,2000,,B,", 'line 3: franchise "CCC" is not one of its codes; correct it, or add a line'),
     ],
 )
 def test_a_mistake_in_the_file_is_named_by_line(tmp_path: Path, line: str, reason: str) -> None:
