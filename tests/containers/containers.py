@@ -154,7 +154,8 @@ def environment(home: Path) -> dict[str, str]:
     """No AWS credentials, and no place where some could be found."""
     root = Path(__file__).resolve().parents[2]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    return {**kept, "PYTHONPATH": str(root), "HOME": str(home), "AWS_EC2_METADATA_DISABLED": "true"}
+    path = os.pathsep.join((str(root), str(root / "tests")))
+    return {**kept, "PYTHONPATH": path, "HOME": str(home), "AWS_EC2_METADATA_DISABLED": "true"}
 
 
 def run_nights(
