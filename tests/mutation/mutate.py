@@ -49,7 +49,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
         "tests/infra/test_reconcile_champion.py",
         "tests/infra/test_approval_function.py",
     ),
-    "infra/foundation/permissions.py": ("tests/infra/test_permissions.py",),
+    "infra/foundation/permissions.py": ("tests/infra/test_statements.py",),
     "infra/approval/function/monitor_metrics.py": ("tests/infra/test_monitor_metrics.py",),
     "infra/lambda_shared/environment.py": ("tests/infra/test_lambda_metrics.py",),
     "infra/endpoint/function/desired_endpoint.py": ("tests/infra/test_desired_endpoint.py",),
