@@ -1,4 +1,4 @@
-"""The real games and events, which lie beside the project (../shared/data) and are no part of it."""
+"""The real games and events, beside the project (../shared/data), not part of it."""
 
 from __future__ import annotations
 

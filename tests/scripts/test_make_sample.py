@@ -88,15 +88,10 @@ def test_a_week_of_games_is_to_come(sample: Path) -> None:
     upcoming = loaded.rows[loaded.rows["home_points"].isna()]
     assert len(upcoming) > 30
     assert upcoming["date"].between("2025-03-01", "2025-03-07").all()
-    assert (loaded.n_bad_rows, loaded.n_duplicates_collapsed, [left.name for left in loaded.left_out]) == (
-        0,
-        0,
-        ["README.txt"],
-    )
+    assert (loaded.n_bad_rows, loaded.n_duplicates_collapsed, loaded.left_out) == (0, 0, ())
 
 
 def test_the_sample_says_that_it_is_simulated(sample: Path) -> None:
-    assert (sample / "README.txt").read_text().startswith("SIMULATED games")
     assert sorted(path.name for path in sample.glob("*.csv")) == [f"simulated_{year}.csv" for year in range(2014, 2026)]
     assert {row["home_team"][:3] for row in rows(sample)} == {"SIM"}
 
@@ -167,7 +162,7 @@ def test_ratings_predict_about_as_well_as_in_the_real_league_and_tired_teams_do_
 def test_the_command_writes_and_refuses_a_day_before_the_first(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, [str(tmp_path / "out"), "--as-of", "2014-01-01", "--seed", "3"])
     assert done.exit_code == 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["README.txt", "simulated_2014.csv"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["simulated_2014.csv"]
     early = CliRunner().invoke(main, [str(tmp_path / "out"), "--as-of", "2013-01-01"])
     assert early.exit_code == 2
     assert "2013-01-01 is before the first simulated game; give a day after 2013-10-22" in early.output

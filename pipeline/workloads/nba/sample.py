@@ -1,7 +1,7 @@
 """The games of a simulated league as sample data. SIMULATED: no team and no result in it is real.
 
-Writes OUT/simulated_<season>.csv (the columns of the data contract) and OUT/README.txt. Games before the as-of date
-have scores, those of the week from it on have none. The past never changes: a later as-of date gives the same games,
+Writes OUT/simulated_<season>.csv (the columns of the data contract). Games before the as-of date have scores, those of
+the week from it on have none. The past never changes: a later as-of date gives the same games,
 and more of them.
 """
 
@@ -61,11 +61,6 @@ def write(folder: Path, as_of: date = SAMPLE_AS_OF, seed: int = SAMPLE_SEED) -> 
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)
             writer.writerows(_row(game, as_of) for game in games)
-    (folder / "README.txt").write_text(
-        f"SIMULATED games, as of the morning of {as_of} (seed {seed}), written by python -m scripts.make_sample.\n"
-        "No team, game or result in these files is real.\n",
-        encoding="utf-8",
-    )
     return folder
 
 
