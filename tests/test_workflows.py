@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -49,13 +50,16 @@ def shell_lines(root: Path) -> list[str]:
 def test_each_shell_line_is_a_target_of_make_whose_commands_understand_it(root: Path) -> None:
     """As make would run it: each module's options are parsed by the command itself."""
     known, seen = commands(), set[str]()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     for line in shell_lines(root):
         program, target, *variables = shlex.split(line)
         assert program == "make"
         assert re.fullmatch(r"[\w-]+", target)
         values = [re.sub(r"\$\w+", "7", variable) for variable in variables]  # a number, a revision, an environment
         assert all(re.fullmatch("(ENV|BASE|PULL_REQUEST|ARGS)=.+", value) for value in values), line
-        shown = subprocess.run(["make", "-n", target, *values], cwd=root, capture_output=True, text=True, check=False)
+        shown = subprocess.run(
+            ["make", "-n", target, *values], cwd=root, env=environment, capture_output=True, text=True, check=False
+        )
         assert shown.returncode == 0, shown.stderr
         for module, arguments in re.findall(r"-m (scripts\.\w+) ?([^|\n]*)", shown.stdout.replace("\\\n", " ")):
             known[module].make_context(module, shlex.split(arguments))
