@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from email.message import Message
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Any, Final
 
 import anyio.to_thread
 from starlette.applications import Starlette
@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pipeline.contract.reasons import printable
+from pipeline.serving.precedence import Precedence
 from pipeline.serving.predictor import Predictor
 from pipeline.serving.requests import BadRequestError
 from pipeline.serving.serialization import JSON, READERS, WRITERS
@@ -36,6 +37,7 @@ _LARGE_BYTES: Final = 64 * 1024
 def make_app(predictor: Predictor) -> Starlette:
     """The two routes over a predictor. Every refusal is a JSON object with the reason under `error`."""
     format = predictor.requests.format
+    small_first = Precedence()
     small, large = anyio.CapacityLimiter(_THREADS), anyio.CapacityLimiter(1)
 
     async def ping(request: Request) -> Response:
@@ -46,12 +48,16 @@ def make_app(predictor: Predictor) -> Starlette:
         answer_type = _answer_type(request, kind)
         body = await _body(request)
 
-        def work() -> bytes:
-            return WRITERS[answer_type](predictor.answer(READERS[kind](body, format)), format)
+        def work(paced: Callable[[Iterable[Any]], Iterable[Any]] = iter) -> bytes:
+            rows = paced(READERS[kind](body, format))
+            return b"".join(paced(WRITERS[answer_type](predictor.answer(rows), format)))
 
-        # Small ones too: computed in the event loop, they would queue up behind each other while a batch is computed.
-        threads = large if len(body) > _LARGE_BYTES else small
-        return Response(await anyio.to_thread.run_sync(work, limiter=threads), media_type=answer_type)
+        if len(body) > _LARGE_BYTES:
+            content = await anyio.to_thread.run_sync(work, small_first.letting_pass, limiter=large)
+        else:  # in a thread, too: in the event loop they would queue up behind each other while a batch is computed
+            with small_first:
+                content = await anyio.to_thread.run_sync(work, limiter=small)
+        return Response(content, media_type=answer_type)
 
     return Starlette(
         routes=[Route("/ping", ping, methods=["GET"]), Route("/invocations", invocations, methods=["POST"])],

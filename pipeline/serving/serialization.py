@@ -1,7 +1,7 @@
 """Bodies of requests and answers: JSON and CSV to rows, and an Answer to either.
 
 Python lets no other request go on while one of its parsers reads, or writes, a text. So each works on one row of a
-bounded length at a time, or on a few hundred of an answer.
+bounded length at a time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ CSV: Final = "text/csv"
 PREDICTIONS_KEY: Final = "predictions"
 
 _LONGEST_ROW: Final = 8 * 1024  # characters of a row in JSON, or of a line of CSV
-_AT_ONCE: Final = 500  # rows of an answer that are written: a millisecond
 _DECODER: Final = json.JSONDecoder()
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 _BLANKS: Final = "[ \t\r\n]*+"
@@ -105,26 +104,34 @@ def _lines(body: Body) -> Iterator[str]:
         yield line
 
 
-def answer_as_json(answer: Answer, format: RequestFormat) -> bytes:
+def answer_as_json(answer: Answer, format: RequestFormat) -> Iterator[bytes]:
     """One object: what the predictions rest on, and one prediction a row in the order of the request."""
-    predictions = [
-        {**{name: row[name] for name in format.echoed if name in row}, **predicted}
-        for row, predicted in _predicted(answer, format)
-    ]
-    pieces = (_ENCODER.encode(predictions[at : at + _AT_ONCE])[1:-1] for at in range(0, len(predictions), _AT_ONCE))
-    return f'{_ENCODER.encode(_basis(answer))[:-1]},"{PREDICTIONS_KEY}":[{",".join(pieces)}]}}'.encode()
+    yield f'{_ENCODER.encode(_basis(answer))[:-1]},"{PREDICTIONS_KEY}":['.encode()
+    separator = ""
+    for row, predicted in _predicted(answer, format):
+        written = {**{name: row[name] for name in format.echoed if name in row}, **predicted}
+        yield f"{separator}{_ENCODER.encode(written)}".encode()
+        separator = ","
+    yield b"]}"
 
 
-def answer_as_csv(answer: Answer, format: RequestFormat) -> bytes:
+class _Line:
+    """A file whose `write` returns what it was given: so does csv's `writerow` then."""
+
+    @staticmethod
+    def write(line: str) -> str:
+        return line
+
+
+def answer_as_csv(answer: Answer, format: RequestFormat) -> Iterator[bytes]:
     """A table with a header, one line a row in the order of the request."""
     basis = {name: str(value).lower() if isinstance(value, bool) else value for name, value in _basis(answer).items()}
     echoed = [name for name in format.echoed if name in answer.rows[0]]
-    written = io.StringIO(newline="")
-    writer = csv.writer(written, lineterminator="\n")
-    writer.writerow([*echoed, format.prediction, *answer.quantiles, *basis])
+    writer = csv.writer(_Line, lineterminator="\n")
+    yield writer.writerow([*echoed, format.prediction, *answer.quantiles, *basis]).encode()
     for row, predicted in _predicted(answer, format):
-        writer.writerow([*(row.get(name, "") for name in echoed), *predicted.values(), *basis.values()])
-    return written.getvalue().encode(errors="replace")  # a lone surrogate in an id
+        line = writer.writerow([*(row.get(name, "") for name in echoed), *predicted.values(), *basis.values()])
+        yield line.encode(errors="replace")  # a lone surrogate in an id
 
 
 def _predicted(answer: Answer, format: RequestFormat) -> Iterator[tuple[Row, dict[str, float]]]:
@@ -148,4 +155,7 @@ READERS: Final[Mapping[str, Callable[[Body, RequestFormat], Iterator[Row]]]] = {
     JSON: rows_from_json,
     CSV: rows_from_csv,
 }
-WRITERS: Final[Mapping[str, Callable[[Answer, RequestFormat], bytes]]] = {JSON: answer_as_json, CSV: answer_as_csv}
+WRITERS: Final[Mapping[str, Callable[[Answer, RequestFormat], Iterator[bytes]]]] = {
+    JSON: answer_as_json,
+    CSV: answer_as_csv,
+}

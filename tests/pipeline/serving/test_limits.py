@@ -10,7 +10,8 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ import uvicorn
 from served_model import GAME, Client, free_port, started
 from trained_models import write_good_model
 
+from pipeline.serving import precedence
 from pipeline.serving.app import make_app
 from pipeline.serving.connections import READ_BYTES, LimitedConnection
 from pipeline.serving.predictor import Answer
@@ -155,6 +157,32 @@ def test_eight_harmful_bodies_at_once_cost_little_memory_and_delay_nobody(
         assert np.quantile(delays, 0.9) < 0.1 + alone[-1], (len(delays), alone[-1])
 
 
+@pytest.mark.parametrize("kind", [JSON, CSV])
+def test_a_batch_waits_between_its_rows_while_a_small_request_is_answered(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(precedence, "LONGEST_WAIT_SECONDS", 30)
+    games = [{**GAME, "game_id": str(number)} for number in range(4_000)]
+    table = [",".join(games[0]), *(",".join(map(str, game.values())) for game in games)]
+    batch = "\n".join(table).encode() if kind == CSV else json.dumps({"games": games}).encode()
+    predictor = Waiting()
+    with serving(predictor) as port, ThreadPoolExecutor(2) as clients:
+        small = clients.submit(post, port, JSON, BODY)
+        assert predictor.asked.wait(10)
+        large = clients.submit(post, port, kind, batch)
+        time.sleep(0.5)
+        assert predictor.read < len(games)
+        assert not large.done()
+        predictor.go.set()
+        assert (small.result()[0], large.result()[0], predictor.read) == (200, 200, len(games))
+
+
+def test_a_batch_comes_to_its_end_beside_small_requests_without_a_pause() -> None:
+    first = precedence.Precedence()
+    with first:
+        assert list(first.letting_pass(range(50))) == list(range(50))
+
+
 # --- connections ------------------------------------------------------------------------------------------------------
 
 
@@ -182,12 +210,32 @@ class Long:
         return Answer(many, np.full(len(many), 0.5), "1", date(2025, 3, 1), 0, False)
 
 
-@pytest.fixture(scope="module")
-def quick() -> Iterator[int]:
+class Waiting:
+    """A predictor whose small answers wait until `go`, and whose large ones count the rows that they have got."""
+
+    requests = SimpleNamespace(format=FORMAT)
+
+    def __init__(self) -> None:
+        self.asked, self.go = threading.Event(), threading.Event()
+        self.read = 0
+
+    def answer(self, rows: Any) -> Answer:
+        kept = [next(rows)]
+        for row in rows:
+            kept.append(row)
+            self.read = len(kept)
+        if len(kept) == 1:
+            self.asked.set()
+            assert self.go.wait(30)
+        return Answer(kept, np.full(len(kept), 0.5), "1", date(2025, 3, 1), 0, False)
+
+
+@contextmanager
+def serving(predictor: Any) -> Iterator[int]:
     """The port of a server with short limits, in this process."""
     port = free_port()
     config = uvicorn.Config(
-        make_app(Long()),  # type: ignore[arg-type] # all that is asked of it
+        make_app(predictor),
         host="127.0.0.1", port=port, http=Quick, timeout_keep_alive=1, log_level="warning", access_log=False,
     )  # fmt: skip
     server = uvicorn.Server(config)
@@ -198,6 +246,12 @@ def quick() -> Iterator[int]:
     yield port
     server.should_exit = True
     thread.join(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def quick() -> Iterator[int]:
+    with serving(Long()) as port:
+        yield port
 
 
 REQUEST = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"

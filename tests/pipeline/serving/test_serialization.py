@@ -88,12 +88,13 @@ def test_no_body_makes_a_defect(body: bytes) -> None:
 
 def test_answers_carry_what_they_rest_on() -> None:
     rows = [{**row, "game_id": name, "playoff": True} for row, name in zip(ROWS, ("a", "\ud800"), strict=True)]
-    found = json.loads(answer_as_json(answer(rows, 0.625, 1 / 3), FORMAT))
+    found = json.loads(b"".join(answer_as_json(answer(rows, 0.625, 1 / 3), FORMAT)))
     predictions = found.pop("predictions")
     assert found == {"model_version": "3", "state_date": "2025-03-01", "state_age_days": 4, "stale": False}
     assert [p["home_win_probability"] for p in predictions] == [0.625, 1 / 3]
     assert predictions[0] == {"game_id": "a", **ROWS[0], "home_win_probability": 0.625}
-    lines = list(csv.DictReader(io.StringIO(answer_as_csv(answer(rows, 0.625, 1 / 3), FORMAT).decode())))
+    table = b"".join(answer_as_csv(answer(rows, 0.625, 1 / 3), FORMAT)).decode()
+    lines = list(csv.DictReader(io.StringIO(table)))
     assert lines[0] == {
         "game_id": "a",
         **ROWS[0],

@@ -21,7 +21,7 @@ from pipeline.workloads.nba.serving.requested_games import FORMAT, Calendar, Req
 from pipeline.workloads.nba.serving.teams import Teams
 from pipeline.workloads.nba.team_state.elo import Schedule
 from pipeline.workloads.nba.team_state.feature_names import FEATURES
-from pipeline.workloads.nba.team_state.league_state import EPOCH, KnownGames, LeagueState
+from pipeline.workloads.nba.team_state.league_state import EPOCH, KnownGames, LeagueState, days_since_epoch
 from pipeline.workloads.nba.team_state.state_file import read_state
 
 
@@ -90,7 +90,7 @@ def _known_seasons(state: LeagueState) -> dict[tuple[date, int, int], int]:
 
 
 def _asked(games: Sequence[RequestedGame]) -> KnownGames:
-    day, home, away, season, neutral, playoff = (np.array(column) for column in zip(*games, strict=True))
-    margin = np.zeros(len(games), dtype=np.int64)
-    days = day.astype("datetime64[D]").astype(np.int64)
-    return KnownGames.to_come(Schedule(home, away, days, season, margin, neutral), playoff)
+    day, *columns = zip(*games, strict=True)
+    home, away, season, neutral, playoff = (np.array(column) for column in columns)
+    days = np.array([days_since_epoch(one) for one in day])
+    return KnownGames.to_come(Schedule(home, away, days, season, np.zeros_like(days), neutral), playoff)
