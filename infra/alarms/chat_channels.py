@@ -27,11 +27,13 @@ class ChatChannels(Construct):
     def __init__(self, scope: Construct, construct_id: str, settings: Settings, topics: Sequence[sns.ITopic]) -> None:
         super().__init__(scope, construct_id)
         for of_topic, topic in enumerate(topics):
-            for number, endpoint in enumerate(settings.alert_endpoints):
+            for endpoint in settings.alert_endpoints:
                 queue = endpoint.startswith(SQS)
                 sns.CfnSubscription(
                     self,
-                    f"Endpoint{of_topic}{number}",
+                    # By its address: by its place in the list, one that moves up would be subscribed as it is already,
+                    # and then unsubscribed with its old place.
+                    f"{of_topic}{endpoint}",
                     topic_arn=topic.topic_arn,
                     protocol="sqs" if queue else "https",
                     endpoint=endpoint,

@@ -26,7 +26,7 @@ HEIGHT: Final = 6
 
 
 class Dashboard(Construct):
-    """A CloudWatch dashboard, named after the pipeline; its body is data, so that it can be read in a diff."""
+    """A CloudWatch dashboard, named after pipeline and region; its body is data, so that it can be read in a diff."""
 
     def __init__(self, scope: Construct, construct_id: str, foundation: Foundation, training: Training) -> None:
         super().__init__(scope, construct_id)
@@ -40,7 +40,7 @@ class Dashboard(Construct):
             endpoint=settings.endpoint_name if settings.serving != "off" else None,
             extra_steps=settings.events_prefix != NO_FOLDER,
         )
-        name = settings.pipeline_name
+        name = f"{settings.pipeline_name}-{stack.region}"  # unique in the account, not per region
         cloudwatch.CfnDashboard(self, "Page", dashboard_name=name, dashboard_body=stack.to_json_string(body))
 
 

@@ -22,7 +22,7 @@ from infra.lambda_shared.emails import Email
 
 ARN = "arn:aws:sagemaker:eu-west-1:111122223333:pipeline/p/execution/x1"
 RUN = Run(ARN, "p", "prod")
-DASHBOARD = "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#dashboards/dashboard/p"
+DASHBOARD = "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#dashboards/dashboard/p-eu-west-1"
 WHERE = f"""Run            {ARN}
 Dashboard      {DASHBOARD}
 

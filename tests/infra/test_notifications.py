@@ -16,6 +16,7 @@ from iam_emulation.policies import Principal, Request, decide
 from jsonschema import Draft202012Validator
 from moto import mock_aws
 from resolved_template import ACCOUNT, REGION, Resolver, Template, only, resources
+from synthesis import Synthesise
 
 from infra.failure_notifications.function.failure_emails import Run, run_failed, run_stopped, step_failed
 from infra.lambda_shared.emails import Email, approval_notice, problem_notice, sns_message, withdrawal_notice
@@ -171,3 +172,16 @@ def test_the_page_shows_what_is_sent() -> None:
     job = {"Arn": "arn:aws:sagemaker:us-east-1:111122223333:processing-job/pipelines-p4jn9xou8a8s-Prepare-tmgxry49ug"}
     step = {"StepName": "Prepare", "Metadata": {"ProcessingJob": job}, "StartTime": datetime(2026, 11, 23, 9)}
     assert shown == twin_of(step_failed(run, step, shown["metadata"]["additionalContext"]["reason"], "schedule"))
+
+
+def test_an_endpoint_stays_subscribed_when_another_is_removed(synthesise: Synthesise) -> None:
+    """Subscribe answers with the subscription that is there (API_Subscribe.html), and the old resource is deleted."""
+
+    def subscribed(*endpoints: str) -> dict[str, Any]:
+        found = resources(synthesise(env="dev", alert_endpoints=",".join(endpoints)), "AWS::SNS::Subscription")
+        return {logical_id: (one["TopicArn"], one["Endpoint"]) for logical_id, one in found.items()}
+
+    first, second = "https://a.example.com/alerts", "arn:aws:sqs:us-east-1:111122223333:alerts"
+    both, left = subscribed(first, second), subscribed(second)
+    assert len(left) == 2
+    assert {name: both.get(name) for name in left} == left

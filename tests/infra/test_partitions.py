@@ -1,11 +1,14 @@
-"""The same template deploys into every partition of AWS: each ARN and each address is the partition's own."""
+"""The same template deploys into every partition and region that has its resource types, and into two of an account."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cfnlint.helpers import REGIONS
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from resolved_template import ACCOUNT, Resolver, Template
 from synthesis import Synthesise
 
@@ -75,3 +78,60 @@ def test_arns_and_addresses_are_the_partitions_own(template: Template, partition
 def test_no_part_of_the_template_names_a_partition(template: Template) -> None:
     written = [text for _, text in texts({k: v for k, v in template.items() if k != "Mappings"})]
     assert [text for text in written if "arn:aws" in text] == []
+
+
+# Types whose fixed names need not differ from one region of an account to the next. Others must: "All dashboards in
+# your account are global" (API_PutDashboard), roles and budgets are the account's, and so are configurations of chats.
+NAMED_IN_A_REGION = {
+    *("AWS::CloudWatch::Alarm", "AWS::SageMaker::Pipeline", "AWS::SageMaker::ModelPackageGroup"),
+    *("AWS::Scheduler::Schedule", "AWS::Scheduler::ScheduleGroup"),
+}
+
+
+def fixed_names(template: Template, partition: str) -> set[tuple[str, str]]:
+    """Type and name of each resource that is named by the deployment, and not by CloudFormation."""
+    resolve = Elsewhere(template, partition)
+    return {
+        (resource["Type"], value)
+        for resource in template["Resources"].values()
+        for properties in [resolve(resource.get("Properties", {}))]
+        for key, value in (properties | properties.get("Budget", {})).items()
+        if key.endswith("Name") and key != "DisplayName" and value.startswith(("retraining-", "nba-home-win-"))
+    }
+
+
+def test_two_regions_of_an_account_do_not_share_a_name(everything: Template) -> None:
+    one, other = (fixed_names(everything, partition) for partition in ("aws", "aws-us-gov"))
+    assert {kind for kind, _ in one & other} == NAMED_IN_A_REGION
+    assert {kind for kind, _ in one - other} >= {"AWS::CloudWatch::Dashboard", "AWS::Budgets::Budget", "AWS::IAM::Role"}
+
+
+def test_what_a_replacement_would_make_a_second_time_under_a_fixed_name_never_changes(
+    prod: Template, everything: Template
+) -> None:
+    """Such an update fails with "already exists": these texts must stay as they are."""
+    found: dict[str, Any] = {}
+    for template in (prod, everything):
+        for resource in template["Resources"].values():
+            kind, properties = resource["Type"], resource.get("Properties", {})
+            if kind not in NAMED_IN_A_REGION:
+                continue
+            schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
+            for path in schema["createOnlyProperties"]:
+                name = path.removeprefix("/properties/")
+                if not name.endswith("Name") and name in properties:
+                    assert found.setdefault(f"{kind} {name}", properties[name]) == properties[name]
+    described = "Candidates of retraining-prod; the approved one is the champion"
+    assert found == {"AWS::SageMaker::ModelPackageGroup ModelPackageGroupDescription": described}
+
+
+def test_the_regions_that_lack_a_resource_type_are_in_the_documentation(everything: Template, root: Path) -> None:
+    """CloudFormation refuses a template with a type that the region lacks; cfn-lint has each region's list."""
+    page = (root / "docs" / "deploy.md").read_text(encoding="utf-8")
+    rows = {}
+    for kind in sorted({resource["Type"] for resource in everything["Resources"].values()}):
+        without = [region for region in REGIONS if kind not in PROVIDER_SCHEMA_MANAGER.get_resource_types(region)]
+        if without and not kind.startswith("Custom::"):
+            rows[kind] = ", ".join(f"`{region}`" for region in sorted(without))
+    assert [f"{kind}: {regions}" for kind, regions in rows.items() if f"| {regions} |" not in page] == []
+    assert "AWS::SageMaker::ModelPackageGroup" in rows

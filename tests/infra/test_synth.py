@@ -118,6 +118,13 @@ def test_as_many_tags_as_aws_takes_for_the_resource_that_has_most_of_its_own(syn
     )
 
 
+def test_a_bootstrap_of_another_qualifier_is_used_throughout(synthesise: Synthesise) -> None:
+    template = json.dumps(synthesise(image_uri=None, **{"@aws-cdk/core:bootstrapQualifier": "acme"}))
+    assert "cdk-acme-container-assets-" in template
+    assert "cdk-acme-assets-" in template
+    assert "hnb659fds" not in template
+
+
 def test_log_retentions_are_those_of_the_cdk() -> None:
     """The CDK's enumeration is made from the service's."""
     from aws_cdk.aws_logs import RetentionDays

@@ -157,7 +157,7 @@ def _next_steps(run: Run, what: str) -> list[str]:
 
 
 def _dashboard(run: Run) -> str:
-    where = f"cloudwatch/home?region={run.region}#dashboards/dashboard/{run.pipeline}"
+    where = f"cloudwatch/home?region={run.region}#dashboards/dashboard/{run.pipeline}-{run.region}"
     return console(run.region, run.partition, where)
 
 
