@@ -51,13 +51,13 @@ def parse_schedule(text: str) -> RetrainSchedule:
     """`monthly`, `every 200 rows`, `each-period + on-drift`, ...; raises PolicyError."""
     schedule = RetrainSchedule()
     for part in (piece.strip() for piece in text.split("+")):
-        every = re.fullmatch(r"every (\d+) (days|rows)", part)
+        every = re.fullmatch(r"every (\d{1,9}) (days|rows)", part)
         if part in _DAYS:
             schedule = replace(schedule, min_days=min(schedule.min_days, _DAYS[part]))
         elif every and every[2] == "days":
             schedule = replace(schedule, min_days=min(schedule.min_days, float(every[1])))
         elif every:
-            schedule = replace(schedule, min_rows=float(every[1]))
+            schedule = replace(schedule, min_rows=min(schedule.min_rows, float(every[1])))
         elif part in (EACH_PERIOD, ON_DRIFT, ON_LOSS):
             schedule = replace(schedule, **{part.replace("-", "_"): True})
         else:
@@ -80,15 +80,20 @@ class Policy:
     state: str = NIGHTLY_STATE
 
     def __post_init__(self) -> None:
+        for name in ("train", "gate", "approver", "state"):
+            if not isinstance(value := getattr(self, name), str):
+                raise PolicyError(f'{name} "{value}" is not text: write it in quotation marks')
         parse_schedule(self.train)
         _choice("gate", self.gate, GATES)
         _choice("state", self.state, STATES)
         _ = self.delay_days
-        if isinstance(self.window, bool) or not isinstance(self.window, int) or self.window < 0:
+        if isinstance(self.window, bool) or not isinstance(self.window, int) or not 0 <= self.window < 10**9:
             raise PolicyError(f'window "{self.window}" is not a whole number of periods (0: all)')
         for name in ("margin", "improvement", "max_age"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            if value is not None and (
+                isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value)
+            ):
                 raise PolicyError(f'{name} "{value}" is not a number')
 
     @property
@@ -101,7 +106,7 @@ class Policy:
         """Days between a registration and its approval."""
         if self.approver in (IMMEDIATE, STRICT):
             return 0
-        found = re.fullmatch(r"after (\d+) days", self.approver)
+        found = re.fullmatch(r"after (\d{1,9}) days", self.approver)
         if not found:
             raise PolicyError(f'approver "{self.approver}" is none of {IMMEDIATE}, {STRICT}, after N days')
         return int(found[1])

@@ -7,12 +7,15 @@ that a child process with its own base directory sees what a container sees.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 from pipeline.contract import names as c
 from pipeline.contract.reasons import public_paths, readable, unexpected
@@ -49,6 +52,27 @@ def public_path(path: Path) -> str:
 def training_input(channel: str) -> Path:
     """Folder of an input channel of a training job."""
     return base_dir() / "input" / "data" / channel
+
+
+# Records that later runs read: the channel that brings each, a key that it always has, and what to do without it.
+_RECORDS = {
+    c.CHAMPION_FILE: (c.CHAMPION_CHANNEL, "version", "approve a version again to write it"),
+    c.EVALUATED_FILE: (c.EVALUATED_CHANNEL, "fingerprint", 'write {"fingerprint": null} there to train again'),
+}
+
+
+def read_record(folder: Path, file: str) -> dict[str, Any]:
+    """champion.json or last_evaluated.json of a channel's folder; raises StepError when it cannot be read.
+
+    The champion's `version` is None where none is in use yet.
+    """
+    channel, key, remedy = _RECORDS[file]
+    try:
+        record: dict[str, Any] = json.loads((folder / file).read_bytes())
+        _ = record[key], date.fromisoformat(record.get("as_of_date", "1970-01-01"))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise StepError(f"{channel}/{file} is missing or unreadable ({error}): {remedy}") from error
+    return record
 
 
 def run_step(

@@ -55,10 +55,11 @@ def _number(approval_id: str) -> int:
     return int(number) if number.isdecimal() else 0
 
 
-def read_approvals(stored: Mapping[str, Any] | None) -> dict[int, Approval]:
+def read_approvals(stored: Any) -> dict[int, Approval]:  # noqa: ANN401 - whatever the file holds
     """The record from its JSON; an empty one where there is none. Raises ValueError for one that is damaged."""
     try:
-        return {int(version): Approval(**entry) for version, entry in (stored or {}).items()}
+        found = {int(version): Approval(**entry) for version, entry in (stored or {}).items()}
+        return {v: replace(one, created=float(one.created), at=float(one.at)) for v, one in found.items()}
     except (TypeError, AttributeError) as error:
         raise ValueError(f"not a record of approvals ({error})") from error
 

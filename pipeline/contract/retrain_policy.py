@@ -37,7 +37,7 @@ def is_unregistered(last_evaluated: Mapping[str, Any] | None, registered: Mappin
     """Whether the last-evaluated record's candidate was to be registered, and no registration of it is known."""
     if not last_evaluated or last_evaluated.get("decision") != REGISTERED:
         return False
-    return bool((registered or {}).get("fingerprint") != last_evaluated["fingerprint"])
+    return bool((registered or {}).get("fingerprint") != last_evaluated.get("fingerprint"))
 
 
 def registration(last_evaluated: Mapping[str, Any], packages: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:

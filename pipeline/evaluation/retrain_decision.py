@@ -11,29 +11,15 @@ from typing import Any
 
 from pipeline.contract import gates
 from pipeline.contract import names as c
-from pipeline.contract.container import StepError
 from pipeline.contract.retrain_policy import AUTOMATIC, is_unregistered, training_is_due
 from pipeline.contract.spec import Spec
-
-
-def read_last_evaluated(folder: Path) -> dict[str, Any]:
-    """What Evaluate wrote last; raises StepError when it is missing or unreadable."""
-    try:
-        last: dict[str, Any] = json.loads((folder / c.EVALUATED_FILE).read_bytes())
-        _ = last["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StepError(
-            f'evaluated/{c.EVALUATED_FILE} is missing or unreadable ({error}): write {{"fingerprint": null}} there to '
-            "train again"
-        ) from error
-    return last
 
 
 def read_last_registered(folder: Path) -> dict[str, Any] | None:
     """What the registry's keeper wrote when it found the candidate there; None when it is missing or unreadable."""
     try:
         registered = json.loads((folder / c.REGISTERED_FILE).read_bytes())
-    except (OSError, ValueError):  # it is written again with the next look at the registry
+    except (OSError, ValueError, RecursionError):  # it is written again with the next look at the registry
         return None
     return registered if isinstance(registered, dict) else None
 

@@ -34,6 +34,7 @@ _WHOLE: Final = re.compile(r"([0-9]{1,4})(\.0*)?")
 # float() alone takes digits of any script, and 1_000.
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _LARGEST_WHOLE: Final = 2**53  # beyond, a float is not each whole number
+_LARGEST: Final = 3.4e38  # beyond, a number of single precision, which models compute with, is infinite
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _FLAG: Final = re.compile(r"([01])(\.0*)?")
 _FLAGS: Final = {"": 0, "false": 0, "f": 0, "no": 0, "n": 0, "true": 1, "t": 1, "yes": 1, "y": 1}
@@ -112,7 +113,7 @@ def _number(column: Column, text: str) -> float | None:
     number = float(text)
     low, high = (-math.inf if column.low is None else column.low), (math.inf if column.high is None else column.high)
     whole = column.type == "number" or (number.is_integer() and abs(number) <= _LARGEST_WHOLE)
-    return number if math.isfinite(number) and low <= number <= high and whole else None
+    return number if abs(number) <= _LARGEST and low <= number <= high and whole else None
 
 
 def _range(column: Column) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from pipeline.contract.container import StepError
@@ -25,6 +26,8 @@ def parse_limits(spec: Spec, items: Sequence[str]) -> dict[str, float]:
             raise StepError(f"there is no limit {name}: known are {', '.join(sorted(limits))}")
         try:
             limits[name] = float(value)
-        except ValueError as error:
-            raise StepError(f'limit {name}: "{value}" is not a number') from error
+        except ValueError:
+            limits[name] = math.nan
+        if not math.isfinite(limits[name]):
+            raise StepError(f'limit {name}: "{value}" is not a number')
     return limits

@@ -38,6 +38,7 @@ from pipeline.contract.container import (
     processing_input,
     processing_output,
     public_path,
+    read_record,
     run_step,
 )
 from pipeline.contract.parameters import parameters_of, snake_case
@@ -45,7 +46,6 @@ from pipeline.contract.spec import Spec
 from pipeline.contract.workload import Workload, current_workload
 from pipeline.evaluation.retrain_decision import (
     RetrainInputs,
-    read_last_evaluated,
     read_last_registered,
     should_retrain,
 )
@@ -55,7 +55,6 @@ from pipeline.ingest.spreadsheet_text import safe_columns
 from pipeline.ingest.validated import LoadRequest, ValidatedRows, rows_digest
 from pipeline.jobs.limits import parse_limits
 from pipeline.jobs.today import parse_as_of, today_in
-from pipeline.training.champion_metadata import read_metadata
 
 EXAMPLES_OF_A_RULE = 2  # in the report; quarantine.csv holds every violation
 MAX_ROW_GROUP = 16_384  # rows: a part that training can read by itself
@@ -217,10 +216,10 @@ def main(argv: Sequence[str]) -> None:
         "time_zone": arguments.time_zone,
         "label_delay_days": str(spec.label_delay_days),
     }
-    last = read_last_evaluated(processing_input(c.EVALUATED_CHANNEL))
+    last = read_record(processing_input(c.EVALUATED_CHANNEL), c.EVALUATED_FILE)
     retrain_inputs = RetrainInputs(
         facts,
-        champion=read_metadata(processing_input(c.CHAMPION_CHANNEL))["version"] is not None,
+        champion=read_record(processing_input(c.CHAMPION_CHANNEL), c.CHAMPION_FILE)["version"] is not None,
         trigger=arguments.trigger,
         min_days=arguments.min_days_between_trainings,
         limits=parse_limits(spec, arguments.limits),

@@ -56,7 +56,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 def _whole_number(variable: str, default: int) -> int:
     text = os.environ.get(variable, str(default))
-    if not text.isdigit():
+    if not text.isdecimal():
         raise StepError(f'{variable} "{text}" is not a whole number: unset it, or set it to one such as {default}')
     return int(text)
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contract import names as c
-from pipeline.contract.container import StepError
+from pipeline.contract.container import StepError, read_record
 from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.training.artifact import Artifact, read_artifact
-from pipeline.training.champion_metadata import read_metadata
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ def load_champion(folder: Path) -> Champion | None:
 
     Raises StepError when champion.json is missing or names a version whose artifact is missing or unreadable.
     """
-    metadata = read_metadata(folder)
+    metadata = read_record(folder, c.CHAMPION_FILE)
     version = metadata["version"]
     if version is None:
         return None

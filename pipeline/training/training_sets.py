@@ -45,7 +45,8 @@ def feature_layout(schema: pa.Schema) -> FeatureLayout:
 def feature_matrix(features: pa.Table, columns: Sequence[str] | None = None) -> FeatureMatrix:
     """The model's input of the shape (rows, columns): of the given columns, or of those that the table names.
 
-    A category is its index. Raises StepError that names a value which is not among the allowed ones.
+    A category is its index. Raises StepError that names a value which is not among the allowed ones, and a feature that
+    is infinite somewhere.
     """
     layout = feature_layout(features.schema)
     columns = layout.features if columns is None else columns
@@ -53,6 +54,10 @@ def feature_matrix(features: pa.Table, columns: Sequence[str] | None = None) -> 
     for position, name in enumerate(columns):
         column = features[name]
         X[:, position] = (_codes(column, layout.categories[name]) if name in layout.categories else column).to_numpy()
+        if np.isinf(X[:, position]).any():
+            raise StepError(
+                f"feature {name} has infinite values: features.py divides by zero, or makes too large numbers"
+            )
     return X
 
 

@@ -17,11 +17,12 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from sagemaker_emulation import taught
 
+from pipeline.contract.container import read_record
+from pipeline.contract.names import EVALUATED_FILE
 from pipeline.contract.workload import load_spec
 from pipeline.evaluation.retrain_decision import (
     RetrainDecision,
     RetrainInputs,
-    read_last_evaluated,
     read_last_registered,
     should_retrain,
 )
@@ -60,7 +61,7 @@ def next_night(world: MotoWorld, folder: Path, fingerprint: str) -> RetrainDecis
     retrain_inputs = RetrainInputs(
         facts, champion=False, trigger="schedule", min_days=30, limits={}, spec=load_spec("nba")
     )
-    return should_retrain(read_last_evaluated(folder), read_last_registered(folder), retrain_inputs)
+    return should_retrain(read_record(folder, EVALUATED_FILE), read_last_registered(folder), retrain_inputs)
 
 
 def register(world: MotoWorld, version: int, **metadata: str) -> None:

@@ -104,7 +104,7 @@ def read_lines(text: str, name: str, parse: Callable[[Any], _Read]) -> tuple[lis
             continue
         try:
             found.append(parse(json.loads(line)))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             faults.append(f"{name}, line {number} is damaged ({error}): that line is ignored")
     return found, faults
 

@@ -23,10 +23,11 @@ def run_summary(run: RunResult, store: Store) -> dict[str, Any]:
 
     `metrics` is what this run evaluated; `last_evaluated` the last evaluation, for a run that trained nothing.
     """
-    evaluation = _read(store, output_uri(run, "Evaluate", c.EVALUATION_CHANNEL, c.EVALUATION_FILE)) or {}
-    prepared = _read(store, output_uri(run, "Prepare", c.REPORT_CHANNEL, c.PREPARED_FILE)) or {}
-    last_evaluated = _read(store, f"s3://{ARTIFACT_BUCKET}/{c.EVALUATED_CHANNEL}/{c.EVALUATED_FILE}") or {}
-    monitor = _read(store, output_uri(run, "Predict", c.MONITOR_CHANNEL, c.MONITOR_FILE))
+    read = store.readable_json
+    evaluation = read(output_uri(run, "Evaluate", c.EVALUATION_CHANNEL, c.EVALUATION_FILE)) or {}
+    prepared = read(output_uri(run, "Prepare", c.REPORT_CHANNEL, c.PREPARED_FILE)) or {}
+    last_evaluated = read(f"s3://{ARTIFACT_BUCKET}/{c.EVALUATED_CHANNEL}/{c.EVALUATED_FILE}") or {}
+    monitor = read(output_uri(run, "Predict", c.MONITOR_CHANNEL, c.MONITOR_FILE))
     decision, spec = decide(run), current_workload().spec
     return {
         "execution_id": run.execution_id,
@@ -90,18 +91,10 @@ def _extra(run: RunResult, store: Store, spec: Spec) -> dict[str, Any]:
     for channel, _, file in (key.partition("/") for key in spec.seed_objects):
         for step in run.steps:
             uri = output_uri(run, step.name, channel, file)
-            if uri and (content := _read(store, uri)):
+            if uri and (content := store.readable_json(uri)):
                 folder = str(store.object_path(uri.removesuffix(f"/{file}")))
                 found[channel] = {"step": step.name, "folder": folder, **content}
     return found
-
-
-def _read(store: Store, uri: str | None) -> dict[str, Any] | None:
-    try:
-        value = store.read_json(uri) if uri else None
-    except FileNotFoundError:
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _existing(store: Store, uri: str | None) -> str | None:

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pipeline.contract import names as c
 from pipeline.contract.history.runs import RunEntry, decision_of, read_entries, with_results
@@ -82,16 +81,7 @@ def entry_of(store: Store, run: RunResult, *, just_ended: bool = False) -> RunEn
         seconds={step.name: round(step.seconds, 3) for step in run.steps if step.job_name},
         report=join_uri(evaluation.rsplit("/", 1)[0], c.REPORT_FILE) if evaluation else None,
     )
-    return with_results(entry, *(_read(store, uri) for uri in (prepared, evaluation, monitor)))
-
-
-def _read(store: Store, uri: str | None) -> dict[str, Any] | None:
-    """A JSON object; None where there is none that can be read: an entry without it is better than none."""
-    try:
-        content = store.read_json(uri) if uri else None
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
+    return with_results(entry, *map(store.readable_json, (prepared, evaluation, monitor)))
 
 
 def note_run(store: Store, run: RunResult) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -28,7 +27,7 @@ from pipeline.contract.retrain_policy import LAST_EVALUATED_KEY, REGISTERED_KEY,
 from pipeline.local.store.history import append, read_text
 from pipeline.local.store.locks import locked
 from pipeline.local.store.registry import LocalRegistry
-from pipeline.local.store.store import Store, file_digest, remove
+from pipeline.local.store.store import Store, file_digest, parsed_json, remove
 from pipeline.local.store.store_errors import StoreError, shown
 
 
@@ -36,29 +35,24 @@ def read_champion(store: Store, bucket: str) -> dict[str, Any]:
     """champion.json; without a version when nothing was promoted yet. Raises StoreError for a damaged one."""
     path = store.object_path(f"s3://{bucket}/{c.CHAMPION_CHANNEL}/{c.CHAMPION_FILE}")
     try:
-        metadata = dict(json.loads(path.read_bytes())) if path.is_file() else dict(NO_CHAMPION)
-        _ = metadata["version"]
+        metadata: Any = parsed_json(path.read_bytes()) if path.is_file() else dict(NO_CHAMPION)
+        if not isinstance(metadata["version"], int | None):
+            raise ValueError(f"its version is {metadata['version']!r}")
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{shown(path)} is damaged ({error}): approve a version again to write it") from error
-    return metadata
+    return dict(metadata)
 
 
 def note_registration(store: Store, group: str, bucket: str) -> None:
     """Write evaluated/registered.json if the candidate that was to be registered is in the registry; idempotent."""
-    last_evaluated, noted = (_read(store, f"s3://{bucket}/{key}") for key in (LAST_EVALUATED_KEY, REGISTERED_KEY))
+    # What cannot be read, a step refuses in its own words, if it needs it.
+    last_evaluated, noted = (
+        store.readable_json(f"s3://{bucket}/{key}") for key in (LAST_EVALUATED_KEY, REGISTERED_KEY)
+    )
     if last_evaluated and is_unregistered(last_evaluated, noted):
         found = registration(last_evaluated, reversed(LocalRegistry(store).packages(group)))
         if found:
             store.write_json(store.object_path(f"s3://{bucket}/{REGISTERED_KEY}"), found)
-
-
-def _read(store: Store, uri: str) -> dict[str, Any] | None:
-    """A JSON object; None where there is none, which a step refuses in its own words, if it needs it."""
-    try:
-        content = store.read_json(uri)
-    except (FileNotFoundError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
 
 
 def _follow_approvals(
@@ -67,7 +61,7 @@ def _follow_approvals(
     """The record of approvals after a look at the registry; a damaged one is made again, with the champion as last."""
     path = store.root / "registry" / f".{group}.approvals.json"
     try:
-        known = read_approvals(json.loads(path.read_bytes()))
+        known = read_approvals(parsed_json(path.read_bytes()))
     except (FileNotFoundError, ValueError):
         known = {}
     approvals = update_approvals(known, packages, in_use=in_use)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -11,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contract.model_card import package_card
-from pipeline.contract.promotion import APPROVAL_ID, next_approval_id, seconds
+from pipeline.contract.promotion import APPROVAL_ID, UnusablePackageError, artifact_uri, next_approval_id, seconds
 from pipeline.contract.service_text import is_metadata_value
 from pipeline.local.plan.describe_responses import LOCAL_ARN, timestamp
 from pipeline.local.store.locks import locked
 from pipeline.local.store.run_record import user_name
-from pipeline.local.store.store import JsonObject, Store
+from pipeline.local.store.store import JsonObject, Store, parsed_json
 from pipeline.local.store.store_errors import explain, shown
 
 PENDING = "PendingManualApproval"
@@ -101,7 +100,7 @@ class LocalRegistry:
         return self._root / group / f"{version}.json"
 
     def _paths(self, group: str) -> list[Path]:
-        found = (path for path in (self._root / group).glob("[0-9]*.json") if path.stem.isdigit())
+        found = (path for path in (self._root / group).glob("[0-9]*.json") if path.stem.isdecimal())
         return sorted(found, key=lambda path: int(path.stem))
 
     def get(self, group: str, version: int) -> JsonObject:
@@ -144,21 +143,24 @@ class LocalRegistry:
 def _read(path: Path) -> JsonObject | str:
     """A package, or what is wrong with its file."""
     try:
-        package: JsonObject = json.loads(path.read_bytes())
+        package: Any = parsed_json(path.read_bytes())
         if package["ModelPackageVersion"] != int(path.stem):
             raise ValueError("it is another version's")
         if package["ModelApprovalStatus"] not in APPROVAL_STATUSES:
             raise ValueError(f"its status is {package['ModelApprovalStatus']!r}")
-        _ = package["ModelPackageArn"], package["CreationTime"]
+        _ = package["ModelPackageArn"], seconds(package["CreationTime"]), seconds(package.get("LastModifiedTime", 0))
+        with suppress(UnusablePackageError):  # promotion says that; here what is not even in a package's shape
+            artifact_uri(package)
+        dict(package.get("CustomerMetadataProperties", {}))
     except OSError as error:
         return explain(error)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         what = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
         return (
             f"{shown(path)} is damaged ({what}): version {path.stem} is ignored; restore the file from a backup, "
             "or remove it to give the version up"
         )
-    return package
+    return dict(package)
 
 
 def _check_metadata(request: Mapping[str, Any]) -> None:

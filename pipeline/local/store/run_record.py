@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.local.plan.expressions import Value
-from pipeline.local.store.store import Store
+from pipeline.local.store.store import Store, parsed_json
 from pipeline.local.store.store_errors import explain, shown
 
 EXECUTING, SUCCEEDED, FAILED, STOPPED = "Executing", "Succeeded", "Failed", "Stopped"
@@ -124,7 +123,7 @@ def load_run(store: Store, execution_id: str) -> RunResult:
 
 
 def _parsed(data: bytes) -> RunResult:
-    content = json.loads(data)
+    content: Any = parsed_json(data)
     steps = tuple(_step_result(entry) for entry in content.pop("steps"))
     failure = content.pop("failure")
     if failure is not None:

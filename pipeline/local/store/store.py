@@ -141,21 +141,21 @@ class Store:
 
     def origin(self, uri: str) -> Path:
         """The file or folder that the user gave for `uri`, else the one in the store."""
-        try:
-            given = json.loads((self.root / ORIGINS_FILE).read_text(encoding="utf-8"))
-            return Path(given[uri.rstrip("/")])
-        except (OSError, ValueError, KeyError, TypeError):
-            return self.object_path(uri)
+        given = self._origins().get(uri.rstrip("/"))
+        return Path(given) if isinstance(given, str) else self.object_path(uri)
 
     def note_origin(self, uri: str, source: Path) -> None:
         """Record what the user gave for `uri`, so that messages can name it."""
-        path = self.root / ORIGINS_FILE
-        try:
-            given = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            given = {}
+        given = self._origins()
         if given.get(uri) != str(source):
-            self.write(path, json.dumps({**given, uri: str(source)}, indent=2).encode())
+            self.write_json(self.root / ORIGINS_FILE, {**given, uri: str(source)})
+
+    def _origins(self) -> JsonObject:
+        try:
+            given = parsed_json((self.root / ORIGINS_FILE).read_bytes())
+        except (OSError, ValueError):
+            given = None
+        return given if isinstance(given, dict) else {}
 
     def objects(self, uri: str) -> tuple[StoredObject, ...]:
         """The objects whose key starts with that of `uri`, as S3Prefix selects them, sorted.
@@ -175,7 +175,15 @@ class Store:
 
     def read_json(self, uri: str) -> object:
         """The parsed JSON object at `uri`; raises FileNotFoundError, or ValueError for content that is not JSON."""
-        return json.loads(self.object_path(uri).read_bytes())
+        return parsed_json(self.object_path(uri).read_bytes())
+
+    def readable_json(self, uri: str | None) -> JsonObject | None:
+        """The JSON object at `uri`; None where there is none that can be read."""
+        try:
+            content = self.read_json(uri) if uri else None
+        except (OSError, ValueError):
+            return None
+        return content if isinstance(content, dict) else None
 
     # --- runs ---------------------------------------------------------------------------------------------------------
     def run_folder(self, execution_id: str) -> Path:
@@ -185,6 +193,14 @@ class Store:
     def step_folder(self, execution_id: str, step: str) -> Path:
         """Where a step of a run keeps its base directory and its logs."""
         return self.run_folder(execution_id) / "steps" / step
+
+
+def parsed_json(data: bytes) -> object:
+    """The value of a JSON document; raises ValueError for what is none, or is nested too deeply."""
+    try:
+        return json.loads(data)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def write_through(path: Path, data: bytes) -> None:

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from pipeline.contract.container import StepError
+from pipeline.contract.container import StepError, read_record
+from pipeline.contract.names import EVALUATED_FILE
 from pipeline.contract.workload import load_spec
 from pipeline.evaluation.retrain_decision import (
     RetrainInputs,
-    read_last_evaluated,
     read_last_registered,
     should_retrain,
 )
-from pipeline.jobs.limits import default_limits
+from pipeline.jobs.limits import default_limits, parse_limits
 
 NBA = load_spec("nba")
 FACTS = {"fingerprint": "new", "training_config_fingerprint": "training_config", "as_of_date": "2025-03-01"}
@@ -152,11 +152,15 @@ def test_reasons_in_full() -> None:
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     (tmp_path / "last_evaluated.json").write_bytes('{"fingerprint": null, "reason": "é"}'.encode())
     (tmp_path / "registered.json").write_text('{"fingerprint": "f"}')
-    assert read_last_evaluated(tmp_path) == {"fingerprint": None, "reason": "é"}
+    assert read_record(tmp_path, EVALUATED_FILE) == {"fingerprint": None, "reason": "é"}
     assert read_last_registered(tmp_path) == {"fingerprint": "f"}
 
 
-@pytest.mark.parametrize("text", [None, "", "{", "[]", "null", "{}"])
+DEEP = "[" * 100_000
+OF_ANOTHER_SHAPE = ('{"fingerprint": "f", "as_of_date": 5}', '{"fingerprint": "f", "as_of_date": "soon"}')
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", "null", "{}", '"fingerprint"', DEEP, *OF_ANOTHER_SHAPE])
 def test_a_marker_that_cannot_be_read_is_refused_with_what_to_write(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "last_evaluated.json").write_text(text)
@@ -164,11 +168,17 @@ def test_a_marker_that_cannot_be_read_is_refused_with_what_to_write(tmp_path: Pa
         r'evaluated/last_evaluated\.json is missing or unreadable \(.+\): write {"fingerprint": null} there to train'
     )
     with pytest.raises(StepError, match=remedy):
-        read_last_evaluated(tmp_path)
+        read_record(tmp_path, EVALUATED_FILE)
 
 
-@pytest.mark.parametrize("text", [None, "", "{", "[]"])
+@pytest.mark.parametrize("text", [None, "", "{", "[]", DEEP])
 def test_a_registration_that_cannot_be_read_is_none(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "registered.json").write_text(text)
     assert read_last_registered(tmp_path) is None
+
+
+@pytest.mark.parametrize("value", ["", "much", "nan", "inf", "-1e999"])
+def test_a_limit_that_is_no_number_is_refused_by_name(value: str) -> None:
+    with pytest.raises(StepError, match=f'limit MinSkill: "{value}" is not a number'):
+        parse_limits(NBA, [f"MinSkill={value}"])

@@ -141,7 +141,7 @@ def test_old_rows_that_are_many_are_history(read: Read) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["1_0", "\u0661", "0x1", "1,5", "1 000", "nan", "inf", "1e400", "--1", "1.", ".5", "+2e1"]
+    "text", ["1_0", "\u0661", "0x1", "1,5", "1 000", "nan", "inf", "1e400", "-3.5e38", "--1", "1.", ".5", "+2e1"]
 )
 def test_a_number_is_written_in_one_way(read: Read, text: str) -> None:
     found = read({"a.csv": "\n".join([HEADER, *lines(9), f'z,2025-01-01,new,"{text}",1'])})

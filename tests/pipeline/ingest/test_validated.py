@@ -12,6 +12,6 @@ def digest(*plans: str | None) -> str:
 
 
 def test_a_missing_text_is_neither_an_empty_nor_another_one() -> None:
-    found = {digest("basic", None), digest("basic", ""), digest("basic", "nan"), digest(None, "basic")}
-    assert len(found) == 4
+    found = {digest("basic", None), digest("basic", ""), digest("basic", "nan"), digest(None, "basic"), digest("basic")}
+    assert len(found) == 5
     assert digest("basic", None) == digest("basic", None)

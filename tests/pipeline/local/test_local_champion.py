@@ -97,7 +97,8 @@ def test_a_lost_or_damaged_record_of_approvals_leaves_the_champion(store: Store)
     decide(store, 2, APPROVED)
     decide(store, 1, APPROVED)
     record = store.root / "registry" / f".{GROUP}.approvals.json"
-    for text in ("", "{", '{"1": 2}', "[]"):
+    entry = json.loads(record.read_bytes())["2"]
+    for text in ("", "{", '{"1": 2}', "[]", "[" * 100_000, json.dumps({"2": {**entry, "at": None}})):
         record.write_text(text)
         promote(store, GROUP, BUCKET)
         assert in_use(store)[0] == 1
@@ -124,7 +125,7 @@ def test_a_swapped_champion_is_put_back_by_the_next_promotion(store: Store) -> N
 
 def test_a_damaged_champion_json_is_written_again(store: Store) -> None:
     pointer = store.object_path(f"s3://{BUCKET}/champion/champion.json")
-    for damage in (b"", b"{", b"[]", b"null", b"{}"):
+    for damage in (b"", b"{", b"[]", b"null", b"{}", b'{"version": []}', b"[" * 100_000):
         pointer.write_bytes(damage)
         with pytest.raises(StoreError, match=r"champion.json is damaged .* approve a version again"):
             read_champion(store, BUCKET)
@@ -241,3 +242,14 @@ def test_a_registration_is_noted_once(store: Store, last_evaluated: Any, noted: 
             store.write_json(place, content)
     note_registration(store, GROUP, BUCKET)
     assert (json.loads(path.read_bytes())["version"] if path.exists() else None) == version
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"\xff", b"null", b"[]", b"{}", b'{"decision": "registered"}', b"[" * 100_000]
+)
+def test_a_damaged_record_of_the_last_candidate_notes_nothing(store: Store, text: bytes) -> None:
+    record = f"s3://{BUCKET}/evaluated/last_evaluated.json"
+    store.write(store.object_path(record), text)
+    note_registration(store, GROUP, BUCKET)
+    assert store.readable_json(f"s3://{BUCKET}/evaluated/registered.json") is None
+    assert (store.readable_json(record) is None) == (b"}" not in text)  # as the summary of a run reads it

@@ -246,6 +246,11 @@ def test_a_status_that_does_not_exist_is_refused(registry: LocalRegistry) -> Non
         ({"ModelApprovalStatus": "Maybe"}, "its status is 'Maybe'"),
         ({"ModelPackageArn": None}, "it has no ModelPackageArn"),
         ({"CreationTime": None}, "it has no CreationTime"),
+        ({"CreationTime": "lately"}, "Invalid isoformat string: 'lately'"),
+        ({"LastModifiedTime": {}}, "float() argument must be a string or a real number, not 'dict'"),
+        ({"InferenceSpecification": {"Containers": 5}}, "object of type 'int' has no len()"),
+        ({"InferenceSpecification": {"Containers": ["model"]}}, "'str' object has no attribute 'get'"),
+        ({"CustomerMetadataProperties": 7}, "'int' object is not iterable"),
     ],
 )
 def test_a_damaged_version_takes_no_part_and_is_named(
@@ -269,6 +274,8 @@ def test_a_file_that_is_no_json_or_cannot_be_read_is_damaged(registry: LocalRegi
     registry.register(request(), "run-1")
     version_file(bench).write_text("{")
     assert "is damaged (Expecting property name" in registry.damaged("models")[1]
+    version_file(bench).write_text("[" * 100_000)
+    assert "is damaged (it is nested too deeply)" in registry.damaged("models")[1]
     version_file(bench).unlink()
     version_file(bench).mkdir()
     assert registry.damaged("models")[1].startswith(f"{version_file(bench)}: is a directory; ")

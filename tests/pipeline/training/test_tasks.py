@@ -187,6 +187,14 @@ def test_a_gap_in_a_linear_feature_is_refused_and_one_in_the_trees_is_not() -> N
         predict(booster, np.full((1, 1), np.nan, dtype=np.float32))
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e39])
+def test_an_infinite_feature_is_refused_by_name(value: float) -> None:
+    width = rows()["width"].to_numpy().copy()
+    width[7] = value
+    with pytest.raises(StepError, match=r"feature width has infinite values: features\.py divides by zero"):
+        feature_matrix(rows().set_column(rows().column_names.index("width"), "width", pa.array(width)))
+
+
 def test_a_value_outside_its_categories_is_refused() -> None:
     table = rows().slice(0, 5)
     odd = table.set_column(6, "colour", pa.array(["red", None, "pink", "black", "red"]))
