@@ -6,10 +6,13 @@ Standard library only.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+# As databases and R write it; the year first has one meaning, whatever is between.
+_YEAR_FIRST: Final = re.compile(r"([0-9]{4})([/.])([0-9]{2})\2([0-9]{2})(?=[T ])")
 _LENGTH_OF_A_DAY: Final = len("2025-03-01")
 
 
@@ -27,7 +30,7 @@ def moment_of(text: str, zone: ZoneInfo) -> datetime | None:
     Without an offset, what the clocks show twice is the first time, and what they skip is no moment.
     """
     try:
-        found = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(_plain(text))
         if len(text) <= _LENGTH_OF_A_DAY:  # a day alone
             return None
         if found.tzinfo:
@@ -39,10 +42,14 @@ def moment_of(text: str, zone: ZoneInfo) -> datetime | None:
     return local if there_and_back.replace(tzinfo=None) == found else None
 
 
+def _plain(text: str) -> str:
+    return _YEAR_FIRST.sub(r"\1-\3-\4", re.sub(" (UTC|GMT)$", "Z", text))
+
+
 def shown_twice(text: str, zone: ZoneInfo) -> bool:
     """Whether the text is a time without offset that the zone's clocks show twice."""
     try:
-        found = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(_plain(text))
     except ValueError:
         return False
     first, second = (found.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))

@@ -18,6 +18,7 @@ from typing import Any, Final, get_args
 
 import click
 
+from pipeline.contract.names import QUARANTINE_FILE
 from pipeline.contract.rules.spec_rules import LONGEST_NAME
 from pipeline.contract.spec import Task
 from pipeline.contract.workload import WORKLOADS
@@ -139,7 +140,8 @@ def main(
         files = sources(found)
         written = [] if dry_run else install(ROOT, name, files, TEST.format(name=name))
     except (Refusal, BadData, OSError) as error:
-        refuse(str(error), 2, as_json)
+        # What a run would say besides: where its list of bad rows is, and which parameter allows more of them.
+        refuse(str(error).partition(f" ({QUARANTINE_FILE}")[0], 2, as_json)
     paths = [str(path.relative_to(ROOT)) for path in written]
     if as_json:
         click.echo(json.dumps({**facts(found, data), "files": paths}, indent=2))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import names as c
 from pipeline.contract.spec import Column, Task
-from pipeline.ingest.values import day_of, flag_of, given, reader_of
+from pipeline.ingest.values import flag_of, given, reader_of
 
 CATEGORIES: Final = 50  # different texts; more are no category
 ROWS_A_CATEGORY: Final = 5
@@ -22,20 +22,21 @@ FEW: Final = 0.002  # share of a column's values that may be bad: they go to the
 GROWS: Final = 0.95  # rank correlation with time from which a number has no upper end
 # Numbers and times written as the data contract does not read them: what they are, and what to write.
 _NUMBER: Final = r"[-+]?\d[\d.,']*"
-_WRITTEN_OTHERWISE: Final = (
+_NO_CATEGORY: Final = (  # however few: new rows have others, which no list of values allows
     (r"[-+]?\d{1,3}([,']\d{3})+(\.\d+)?", "numbers with thousands separators", "leave the separators out"),
     (r"[-+]?[\d.']*\d,\d+", "numbers with a decimal comma", "write a point"),
     (rf"{_NUMBER} ?%", "percentages", "write the number alone"),
+    (rf"{_NUMBER} ?[€$£¥]|[€$£¥] ?{_NUMBER}", "amounts with a unit", "write the number alone"),
     (
-        rf"{_NUMBER} ?[^\d\W]{{1,5}}|{_NUMBER} ?[€$£¥]|[€$£¥] ?{_NUMBER}|[A-Z]{{3}} {_NUMBER}",
-        "amounts with a unit",
-        "write the number alone",
-    ),
-    (
-        r"\d{4}-\d\d?-\d\d?.*|\d\d?[/.-]\d\d?[/.-](\d\d){1,2}.*",
+        r"\d{4}[-/]\d\d?([-/]\d\d?.*)?|\d\d?[/.-]\d\d?[/.-](\d\d){1,2}.*",
         "times",
         "write what matters of them as a number, such as days since then",
     ),
+)
+_WITH_UNIT: Final = (
+    rf"{_NUMBER} ?[^\d\W]{{1,5}}|[A-Z]{{3}} {_NUMBER}",
+    "amounts with a unit",
+    "write the number alone",
 )
 RESERVED: Final = (c.ROW_ID, c.TIME, c.TARGET, c.PREDICTION)
 
@@ -72,9 +73,9 @@ class Values:
     def read(self, column: Column) -> tuple[list[Any], str]:
         """The value of each text (None: missing or bad), and the most frequent bad text where too many are."""
         read, _, _ = reader_of(column, "UTC")
-        # A Parquet file's midnight, read as text, is a day.
-        midnight = " 00:00" if column.type == "moment" else ""
-        found = [read(text + midnight * (day_of(text) is not None)) if text else None for text in self.texts]
+        found = [read(text) if text else None for text in self.texts]
+        if column.type == "moment":  # a Parquet file's midnight, read as text, is a day
+            found = [value or read(f"{text} 00:00") for text, value in zip(self.texts, found, strict=True)]
         bad = np.array([bool(text) and value is None for text, value in zip(self.texts, found, strict=True)])
         too_many = self.counts[bad].sum() > FEW * self.counts[self.texts != ""].sum()
         return found, str(self.texts[bad][self.counts[bad].argmax()]) if too_many else ""
@@ -103,8 +104,8 @@ def target_column(values: Values, days: NDArray[np.datetime64], task: Task | Non
         return Column(values.name, role="target", type="flag"), "binary"
     column = _number(values, days)
     if column is None:
-        problem = written_otherwise(words) or f"{shown} are neither numbers nor true and false: write 1 and 0"
-        raise Refusal(f"--target {values.name}: {problem}")
+        other = f"{shown} are neither numbers nor true and false: write 1 for one and 0 for all others"
+        raise Refusal(f"--target {values.name}: {written_otherwise(words) or other}")
     return replace(column, role="target", missing=False), "regression"
 
 
@@ -120,9 +121,22 @@ def feature_column(values: Values, days: NDArray[np.datetime64], *, required: bo
         return replace(column, type="flag")
     if number := _number(values, days):
         return replace(column, type=number.type, low=number.low, high=number.high)
-    if len(words) <= min(CATEGORIES, len(values.codes) / ROWS_A_CATEGORY):
+    return _category(values, column)
+
+
+def _category(values: Values, column: Column) -> Column | str:
+    """Of texts that are not all numbers: the column where they are few, or why it is none."""
+    words = values.words
+    read, bad = values.read(Column(values.name))
+    others = [text for text, value in zip(values.texts, read, strict=True) if text and value is None]
+    few = len(words) <= min(CATEGORIES, len(values.codes) / ROWS_A_CATEGORY)
+    if problem := written_otherwise(others, few=few):
+        return problem
+    if few:
         return _in_two_cases(words) or replace(column, type="category", values=tuple(words))
-    return _unlike_any(values)
+    if 2 * (len(words) - len(others)) > len(words):
+        return f'numbers, but "{bad}" in too many rows: write nothing where there is no value'
+    return f"a text or a time of {len(words):,} different values"
 
 
 def _in_two_cases(words: list[str]) -> str:
@@ -131,19 +145,12 @@ def _in_two_cases(words: list[str]) -> str:
     return twice and f'"{first[twice.casefold()]}" and "{twice}" differ in case alone: write each word in one way'
 
 
-def _unlike_any(values: Values) -> str:
-    read, bad = values.read(Column(values.name))
-    others = [text for text, value in zip(values.texts, read, strict=True) if text and value is None]
-    if problem := written_otherwise(others):
-        return problem
-    if 2 * sum(value is not None for value in read) > len(values.words):
-        return f'numbers, but "{bad}" in too many rows: write nothing where there is no value'
-    return f"a text or a time of {len(values.words):,} different values"
+def written_otherwise(texts: Sequence[str], *, few: bool = False) -> str:
+    """What most of the texts are and what to write in their place; empty where they are no numbers and no times.
 
-
-def written_otherwise(texts: Sequence[str]) -> str:
-    """What most of the texts are and what to write in their place; empty where they are no numbers and no times."""
-    for pattern, kind, remedy in _WRITTEN_OTHERWISE:
+    A few numbers with a unit may be names: 1st, 24h.
+    """
+    for pattern, kind, remedy in _NO_CATEGORY if few else (*_NO_CATEGORY, _WITH_UNIT):
         found = [text for text in texts if re.fullmatch(pattern, text)]
         if 2 * len(found) > len(texts):
             return f'{kind}, such as "{found[0]}": {remedy}'
@@ -162,7 +169,7 @@ def _number(values: Values, days: NDArray[np.datetime64]) -> Column | None:
     low, high = math.floor((least - span) / step) * step, math.ceil((most + span) / step) * step
     row = pd.DataFrame({"value": numbers[values.codes], "day": days.astype(np.int64)}).dropna()
     grows = row["value"].rank().corr(row["day"].rank()) > GROWS
-    whole = bool((numbers[np.isfinite(numbers)] % 1 == 0).all())
+    whole = values.read(Column(values.name, type="integer"))[0] == found
     return Column(
         values.name,
         type="integer" if whole else "number",

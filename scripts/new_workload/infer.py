@@ -86,7 +86,9 @@ def infer(options: Options, today: date) -> Inferred:
         everywhere = set.intersection(*map(set, headers))
         names = list(dict.fromkeys(name for header in headers for name in header))
         _check_names(options, names)
-        raw = read_folder(folder, [Column(name, name in everywhere, type="text") for name in names]).rows
+        names = [name for name in names if name not in options.without]
+        required = {*everywhere, options.time, options.target, options.id or options.time}
+        raw = read_folder(folder, [Column(name, name in required, type="text") for name in names]).rows
         values = {name: Values.of(name, raw[name]) for name in names}
         time, days = time_column(values[options.time])
         _check_ids(options, raw, values)
@@ -97,7 +99,7 @@ def infer(options: Options, today: date) -> Inferred:
         if options.id:
             columns.insert(0, Column(options.id, role="id", type="text"))
         for name in names:
-            if name not in {options.id, options.time, options.target, *unused}:
+            if name not in {options.id, options.time, options.target}:
                 found = feature_column(values[name], days, required=name in everywhere)
                 if isinstance(found, str) and name and name == options.group:
                     found = Column(name, role="group", type="text", missing=not values[name].given_rows.all())
@@ -107,7 +109,7 @@ def infer(options: Options, today: date) -> Inferred:
                     columns.append(found)
         spec = _spec(options, tuple(columns), task, announced, delay)
         if not spec.of_role("feature"):
-            why = "; ".join(f"{name}: {reason}" for name, reason in unused.items())
+            why = "; ".join(f"{name}: {reason}" for name, reason in unused.items()) or "there is no other"
             raise Refusal(f"no column can be a feature ({why}): add columns of numbers, flags or categories")
         defaults = parameters_of(spec).defaults
         share, of_file = float(defaults["MaxBadRowShare"]), float(defaults["MaxBadRowShareOfFile"])

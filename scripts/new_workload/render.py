@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import date, timedelta
+from textwrap import wrap
 from typing import Any, Final
 
 from pipeline.contract.names import SAMPLE_AS_OF
@@ -15,6 +16,7 @@ from pipeline.contract.reasons import printable
 from scripts.new_workload.infer import Inferred
 
 _SAMPLE_DAYS: Final = 730  # that a sample spans
+_PIECE: Final = 50  # characters of a text on a line
 _OTHERS: Final = {"name", "title", "columns", "unit", "defaults"}
 
 SPEC: Final = '''"""{title}. Standard library only.
@@ -119,6 +121,7 @@ def sources(found: Inferred) -> dict[str, str]:
     monitored = "MonitorSpec, " if "MonitorSpec(" in "".join(kept) else ""
     moved = dict.fromkeys(("MaxRelativeBias", "MaxCalibrationError"), "  # so far the target's mean has moved lately")
     trees = [f'"{name}": {value},{moved.get(name, "")}' for name, value in spec.defaults.items() if name not in SPEC]
+    unused = [printable(f"# not used: {one} ({why})") for one, why in found.unused.items()]
     by = f"BY: Final = {_source(baseline.by)}\nPSEUDO_ROWS: Final = 20  # of the mean of all, in each group\n"
     texts = {
         "spec.py": SPEC.format(
@@ -130,7 +133,7 @@ def sources(found: Inferred) -> dict[str, str]:
             name=_source(spec.name),
             words="\n    ".join(f"{one},{notes.get(one.partition('=')[0], '')}" for one in kept),
             columns="\n        ".join(f"{_source(column)}," for column in spec.columns),
-            unused="\n        ".join(printable(f"# not used: {one} ({why})") for one, why in found.unused.items()),
+            unused="\n        ".join(line for text in unused for line in wrap(text, 110, subsequent_indent="#   ")),
             unit=_source(spec.unit),
             trees="\n        ".join(trees),
         ),
@@ -176,7 +179,10 @@ def _source(value: Any) -> str:  # noqa: ANN401 - any value of a spec
         return f"{{{', '.join(f'{_source(key)}: {_source(item)}' for key, item in value.items())}}}"
     if isinstance(value, tuple):
         return f"({', '.join(map(_source, value))}{',' if len(value) == 1 else ''})"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+    if isinstance(value, str):  # in pieces, which the formatter joins where they fit on a line
+        pieces = [value[begin : begin + _PIECE] for begin in range(0, len(value), _PIECE)] or [""]
+        return " ".join(printable(json.dumps(piece, ensure_ascii=False)) for piece in pieces)
+    return repr(value)
 
 
 def _given(value: Any) -> list[str]:  # noqa: ANN401 - any dataclass

@@ -167,7 +167,9 @@ def put(column: str, value: Any) -> Change:
         (put("fee", lambda rows: rows["churned"].map({"yes": 9.5, "no": 2.5}) + rows["fee"] / 99), {}, "column fee is"),
         (put("day", lambda rows: "on " + rows["day"]), {}, 'on 2024-01-01" is no time: write YYYY-MM-DD'),
         (put("day", lambda rows: "2" + rows["day"].str[1:].str.replace("024", "324")), {}, "are in the future"),
-        (lambda rows: rows[["customer", "day", "note", "country", "churned"]], {}, "no column can be a feature"),
+        (lambda rows: rows[["customer", "day", "note", "country", "churned"]], {}, "no column can be a feature (note:"),
+        (lambda rows: rows[["customer", "day", "churned"]], {}, "no column can be a feature (there is no other): add"),
+        (put("day", lambda rows: rows["day"].where(rows.index % 9 > 0)), {}, 'day "" is missing; correct the files'),
         (lambda rows: rows.head(450), {}, "are too few: 500 before"),
     ],
 )
@@ -178,6 +180,13 @@ def test_data_that_cannot_work_are_refused_with_the_reason(
     found = told("--from", tampered(tmp_path / "data", change), *(part for pair in chosen.items() for part in pair))
     assert words in found
     assert "\n" not in found
+    assert "quarantine.csv" not in found, "only a run writes it"
+
+
+def test_a_file_without_the_time_is_named(data: Path, tmp_path: Path) -> None:
+    churn_rows().to_csv(tmp_path / "rows.csv", index=False)
+    churn_rows(9)[["customer", "churned"]].to_csv(tmp_path / "more.csv", index=False)
+    assert told("--from", str(tmp_path), *OPTIONS).startswith('more.csv: column "day" is missing; found: customer')
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,16 @@ import pytest
 from churn_files import churn_rows
 
 from pipeline.contract.spec import Column
-from scripts.new_workload.columns import Refusal, Values, feature_column, target_column
+from scripts.new_workload.columns import Refusal, Values, feature_column, target_column, time_column
 from scripts.new_workload.infer import Inferred, Options, infer
+from scripts.new_workload.render import sources
 
 TODAY = date(2026, 3, 1)
+
+
+def as_feature(texts: list[str]) -> Column | str:
+    column = Values.of("size", pd.Series(texts, dtype="category"))
+    return feature_column(column, np.zeros(len(texts), dtype="datetime64[D]"), required=True)
 
 
 def of_churn(folder: Path, rows: pd.DataFrame, target: str = "churned") -> Inferred:
@@ -112,10 +119,60 @@ def test_a_group_of_many_values_is_no_feature(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_written_as_no_number_is_said_with_what_to_write(write: Callable[[int], str], reason: str) -> None:
-    texts = pd.Series([write(n) for n in range(100, 1000)], dtype="category")
-    found = feature_column(Values.of("size", texts), np.zeros(900, dtype="datetime64[D]"), required=True)
+    found = as_feature([write(n) for n in range(100, 1000)])
     assert isinstance(found, str)
     assert found.startswith(reason)
+
+
+@pytest.mark.parametrize("text", ["2025-01-{:02} {:02}:00:00", "2025-01-{:02}T{:02}:00", "2025/01/{:02} {:02}:30:00"])
+def test_hours_without_a_zone_are_moments_of_which_some_are_midnights(text: str) -> None:
+    texts = [text.format(1 + hour // 24, hour % 24) for hour in range(72)]
+    found, days = time_column(Values.of("at", pd.Series(texts, dtype="category")))
+    assert (found.type, len(np.unique(days))) == ("moment", 3)
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (("5%", "10%"), 'percentages, such as "10%": write the number alone'),
+        (("$5", "$10.50"), 'amounts with a unit, such as "$10.50": write the number alone'),
+        (("2024-01", "2024-02"), 'times, such as "2024-01": write what'),
+        (("2024/01/31 10:00", "2024/02/28 9:00", "?"), 'times, such as "2024/01/31 10:00": write what'),
+        (("500", "1,200"), 'numbers with thousands separators, such as "1,200": leave the separators out'),
+        (("1st", "2nd", "3rd"), "category"),  # a name, as DAY 1 is
+        (("DAY 1", "DAY 2"), "category"),
+        (("1", "2", "3 or more"), "category"),
+        (("1262929292929292929", "17"), "number"),  # beyond 2**53 a float is not each whole number
+        (("17.0", "18"), "integer"),
+    ],
+)
+def test_a_few_values_are_categories_unless_new_rows_have_others(words: tuple[str, ...], found: str) -> None:
+    column = as_feature([*words] * 20)
+    assert (column.type if isinstance(column, Column) else column).startswith(found)
+
+
+def test_columns_that_are_left_out_are_not_read(tmp_path: Path) -> None:
+    rows = churn_rows().assign(calls=lambda rows: [[1, 2]] * len(rows))
+    rows.to_parquet(tmp_path / "rows.parquet")
+    options = Options("flow", tmp_path, "day", "churned", id="customer", without=("calls",))
+    assert infer(options, TODAY).unused["calls"] == "left out, as you said"
+
+
+def test_long_names_and_values_are_written_on_lines_of_the_project(tmp_path: Path) -> None:
+    question = (
+        "On a scale of 1 to 10, how likely are you to recommend us to a friend or a colleague, and why\u200b? " * 2
+    )
+    rows = churn_rows()
+    rows = rows.rename(columns={"plan": question, "note": f"note {question}"}).replace("basic", question.upper())
+    files = sources(of_churn(tmp_path, rows))
+    lines = [line for text in files.values() for line in text.splitlines()]
+    assert max(map(len, lines)) <= 120
+    assert all(line.isprintable() for line in lines)
+    names: dict[str, Any] = {}
+    exec(files["spec.py"], names)  # noqa: S102 - it is what would be written
+    (column,) = (column for column in names["SPEC"].columns if column.type == "category")
+    assert column.name.strip() == question.strip()
+    assert question.upper().strip().replace("\u200b", "") in column.values
 
 
 def test_a_target_with_a_decimal_comma_is_said_to_be_one() -> None:
