@@ -37,7 +37,7 @@ class Dashboard(Construct):
             stack.region,
             foundation.storage.data.bucket_name,
             [alarm.alarm_arn for alarm in foundation.alerts.alarms],
-            endpoint=settings.endpoint_name if settings.serving != "off" else None,
+            endpoint=settings.pipeline_name if settings.serving != "off" else None,
             extra_steps=settings.events_prefix != NO_FOLDER,
         )
         name = f"{settings.pipeline_name}-{stack.region}"  # unique in the account, not per region

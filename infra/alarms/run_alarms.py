@@ -10,7 +10,7 @@ from constructs import Construct
 
 from infra.approval.construct import ModelApproval
 from infra.foundation.foundation import Foundation
-from infra.lambda_shared.clock import CLOCK, NOW
+from infra.lambda_shared.environment import CLOCK, NOW
 from infra.settings.schedule_expression import longest_gap_hours
 from infra.settings.settings_validation import RUN_HOURS
 from infra.training.construct import Training

@@ -38,7 +38,7 @@ class Endpoint(Construct):
         """`after` must exist first: it writes champion.json."""
         super().__init__(scope, construct_id)
         settings, bucket = foundation.settings, foundation.storage.artifacts
-        self.endpoint_name = settings.endpoint_name
+        self.endpoint_name = settings.pipeline_name
         alarms = self._alarms(foundation.alerts)
         role = endpoint_role(self, foundation, image=image, alarms=alarms)
         plan = EndpointSettings(

@@ -14,7 +14,7 @@ from infra.foundation.foundation import Foundation
 from infra.foundation.permissions import allow, allow_outbox, arn, service_principal
 from infra.lambda_shared.environment import CHAMPION_PREFIX, SERVING_OUTBOX_PREFIX
 from infra.training.image import Image
-from infra.training.job_role import WRITE_LOGS, allow_image, allow_network_interfaces, allow_volume_grants
+from infra.training.job_role import allow_image, allow_logs, allow_network_interfaces, allow_volume_grants
 
 _NUMBERED_LATER: Final = "Models and configurations are named after versions, which are numbered later."
 
@@ -34,8 +34,8 @@ def endpoint_role(
     allow(role, ["s3:GetObject"], [copies], why=_NUMBERED_LATER)
     allow(role, ["kms:Decrypt", "kms:DescribeKey"], [foundation.key.key_arn])
     allow_image(role, image)
-    logs = arn("logs", f"log-group:/aws/sagemaker/Endpoints/{settings.endpoint_name}:*")
-    allow(role, WRITE_LOGS, [logs], why="SageMaker generates the names of log streams.")
+    logs = arn("logs", f"log-group:/aws/sagemaker/Endpoints/{settings.pipeline_name}:*")
+    allow_logs(role, [logs], "Endpoints")
     if settings.serving == INSTANCE:
         allow_volume_grants(role, foundation.key)
         _allow_rollback(role, alarms)

@@ -50,7 +50,13 @@ class KmsKeys(Construct):
             resources=["*"],  # in a key policy: this key
             # No condition on the source account: EventBridge does not name one when it uses a key.
         )
-        statements = [messages, *([_budgets(stack)] if settings.monthly_budget_usd else [])]
+        budgets = iam.PolicyStatement(
+            principals=[iam.ServicePrincipal("budgets.amazonaws.com")],
+            actions=list(ENCRYPT_MESSAGES),
+            resources=["*"],  # in a key policy: this key
+            conditions={"StringEquals": {"aws:SourceAccount": stack.account}},
+        )
+        statements = [messages, *([budgets] if settings.monthly_budget_usd else [])]
         self.data = self._key("Data", "data, models and job volumes", settings, [logs])
         self.messages = self._key("Messages", "alert topics and dead letters", settings, statements)
 
@@ -68,13 +74,3 @@ class KmsKeys(Construct):
             policy=iam.PolicyDocument(statements=[administration, *statements]),
             removal_policy=removal(settings),
         )
-
-
-def _budgets(stack: cdk.Stack) -> iam.PolicyStatement:
-    """AWS Budgets may encrypt what it publishes."""
-    return iam.PolicyStatement(
-        principals=[iam.ServicePrincipal("budgets.amazonaws.com")],
-        actions=list(ENCRYPT_MESSAGES),
-        resources=["*"],  # in a key policy: this key
-        conditions={"StringEquals": {"aws:SourceAccount": stack.account}},
-    )

@@ -118,7 +118,6 @@ class EventFunction(LambdaFunction):
         events.Rule(self._scope, "EveryHour", description=description, schedule=hourly, targets=[self._target])
 
     def alarm_on_errors(self, name: str, summary: str, action: str) -> None:
-        """Email when the function fails."""
         errors = self.function.metric_errors(period=FIVE_MINUTES, statistic="Sum")
         self._alerts.alarm_on(name, errors, summary=summary, action=action)
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from infra.lambda_shared.clients import Boto3Client
+from infra.lambda_shared.environment import Boto3Client
 
 # 412: the condition does not hold; 409: another write to the same key is under way; 404: If-Match, but no object.
 _LOST_RACE: Final = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
@@ -47,8 +47,6 @@ class S3Object:
 
 @dataclass(frozen=True)
 class Bucket:
-    """One bucket."""
-
     client: Boto3Client
     name: str
 
@@ -77,7 +75,6 @@ class Bucket:
             self.write(key, text, over=S3Object(None, None))
 
     def keys(self, prefix: str) -> set[str]:
-        """The keys below a prefix."""
         return set(self.sizes(prefix))
 
     def sizes(self, prefix: str) -> dict[str, int]:

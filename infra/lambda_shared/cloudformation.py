@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from infra.lambda_shared.clock import CLOCK, NOW
+from infra.lambda_shared.environment import CLOCK, NOW
 
 _REASON_LIMIT: Final = 1000  # the whole response may have 4,096 bytes
 # IAM is eventually consistent: a policy that CloudFormation has created may take some seconds to hold everywhere.
@@ -25,7 +25,6 @@ _UNKNOWN_ROLE: Final = "Could not assume role"  # SageMaker's words, in a Valida
 
 
 def is_deploy(event: Mapping[str, Any]) -> bool:
-    """Whether CloudFormation is calling."""
     return "RequestType" in event and "ResponseURL" in event
 
 

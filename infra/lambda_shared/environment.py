@@ -1,6 +1,6 @@
-"""A function's environment: its environment variables and its own ARN.
+"""What functions share with the stack: environment variables, keys, names; and a function's own ARN.
 
-Without boto3: the stack imports the names, and a synthesis should not load what it does not call.
+Without boto3: a synthesis should not load what it does not call.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from pipeline.contract import names as c
 
@@ -26,6 +26,11 @@ OUTBOX_PREFIX: Final = "outbox/registry/"  # one object for each email of the fu
 SERVING_OUTBOX_PREFIX: Final = "outbox/serving/"  # of the function that changes the endpoint
 RUNS_OUTBOX_PREFIX: Final = "outbox/runs/"  # of the function that reports failed runs
 APPROVALS_KEY: Final = "approvals/approvals.json"  # when each version was approved
+# A custom resource that only wants to know when it was created or changed, and its attribute: seconds since 1970.
+CLOCK: Final = "Custom::Clock"
+NOW: Final = "Now"
+
+Boto3Client = Any  # boto3 builds the types of its clients at run time
 
 
 class LambdaContext(Protocol):

@@ -21,8 +21,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 from infra.lambda_shared.bucket import Bucket, S3Object
-from infra.lambda_shared.clients import Boto3Client
 from infra.lambda_shared.emails import Email, sns_message, sns_subject
+from infra.lambda_shared.environment import Boto3Client
 from infra.lambda_shared.notifications import for_each_protocol, notification
 
 # A claim is another's until it is older than an invocation can be (the functions time out after two minutes).
@@ -136,7 +136,6 @@ class Services:
     pause: Callable[[float], None] = time.sleep
 
     def outbox(self, prefix: str) -> Outbox:
-        """The outbox of one invocation."""
         return Outbox(self.bucket, self.sns, prefix, clock=self.clock, pause=self.pause)
 
 

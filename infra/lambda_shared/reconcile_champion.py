@@ -63,13 +63,11 @@ class DesiredChampion:
 
     @property
     def version(self) -> int | None:
-        """The version to be in use."""
         version: int | None = self.metadata["version"]
         return version
 
     @property
     def artifact(self) -> str | None:
-        """The artifact's key."""
         return CHAMPION_PREFIX + str(self.metadata["artifact"]) if self.source else None
 
     @property

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from infra.lambda_shared.clients import Boto3Client
+from infra.lambda_shared.environment import Boto3Client
 from pipeline.contract.promotion import APPROVED
 
 NEWEST: Final = 10  # packages among which a registration of the last hours is looked for

@@ -196,17 +196,10 @@ class Settings:
 
     @property
     def pipeline_name(self) -> str:
-        """Name of the pipeline in SageMaker."""
         return f"{self.spec.deployment}-{self.environment}"
 
     @property
-    def endpoint_name(self) -> str:
-        """Name of the endpoint."""
-        return self.pipeline_name
-
-    @property
     def group_name(self) -> str:
-        """Name of the model package group."""
         return self.model_group or f"{self.spec.group}-{self.environment}"
 
     @property
@@ -216,7 +209,6 @@ class Settings:
 
     @property
     def retain(self) -> bool:
-        """Whether data outlives the stack."""
         return self.removal_policy == "retain"
 
     @classmethod
@@ -247,7 +239,6 @@ class Settings:
 
     @property
     def spec(self) -> Spec:
-        """The workload that is deployed."""
         return load_spec(self.workload)
 
     def _check_together(self) -> None:

@@ -88,7 +88,6 @@ def suggestion(word: str, known: Sequence[str]) -> str:
 
 
 def one_of(*choices: str) -> Reader[str]:
-    """One of the choices."""
 
     def read(value: object) -> str:
         if value not in choices:
@@ -99,7 +98,6 @@ def one_of(*choices: str) -> Reader[str]:
 
 
 def matching(pattern: str, allowed: str) -> Reader[str]:
-    """Text that matches a pattern in full."""
 
     def read(value: object) -> str:
         if not isinstance(value, str) or not re.fullmatch(pattern, value):
@@ -113,7 +111,6 @@ _INSTANCE_TYPE: Final = matching(r"ml\.[a-z0-9-]+\.[a-z0-9]+", "an instance type
 
 
 def workload(value: object) -> str:
-    """A folder of pipeline/workloads."""
     return one_of(*workload_names())(value)
 
 
@@ -132,7 +129,6 @@ def events_prefix(spec: Spec) -> Reader[str]:
 
 
 def boolean(value: object) -> bool:
-    """true or false."""
     if str(value).lower() not in ("true", "false"):
         raise SettingError("true or false")
     return str(value).lower() == "true"
@@ -152,7 +148,6 @@ def number(
 
 
 def whole_number(lowest: int, highest: int, allowed: str = "a whole number from {} to {}") -> Reader[int]:
-    """A whole number of a range."""
     read = number(allowed.format(lowest, highest), lowest, highest, "[0-9]{1,9}")
     return lambda value: int(read(value))
 
@@ -163,7 +158,6 @@ def dollars(highest: int) -> Reader[float]:
 
 
 def number_among(*choices: int) -> Reader[int]:
-    """One of some whole numbers."""
     read = one_of(*map(str, choices))
     return lambda value: int(read(str(value)))
 
@@ -270,7 +264,6 @@ def ids(patterns: Mapping[str, tuple[str, str]]) -> Reader[dict[str, str]]:
 
 
 def tags(value: object) -> dict[str, str]:
-    """Tags for every resource."""
     found = {str(name): str(item) for name, item in mapping(value).items()}
     if allowed := wrong_tags(found):
         raise SettingError(allowed)
@@ -278,12 +271,10 @@ def tags(value: object) -> dict[str, str]:
 
 
 def instance_types(spec: Spec) -> Reader[dict[str, str]]:
-    """An instance type for some of the steps."""
     return each("instance types of", steps_with(spec, "InstanceType"), lambda step: _INSTANCE_TYPE)
 
 
 def instance_counts(spec: Spec) -> Reader[dict[str, int]]:
-    """The instance count of some of the steps."""
     return each("counts of", steps_with(spec, "InstanceCount"), lambda step: whole_number(1, MAX_INSTANCES))
 
 

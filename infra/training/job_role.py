@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from aws_cdk import aws_iam as iam
@@ -59,7 +60,7 @@ def job_role(scope: Construct, foundation: Foundation, *, image: Image, cluster:
     allow_image(role, image, *([cluster.image] if cluster else []))
     if cluster:
         cluster.allow_code(role)
-    _allow_logs(role)
+    allow_logs(role, JOB_LOGS, "ProcessingJobs", "TrainingJobs")
     if settings.subnet_ids:
         allow_network_interfaces(role)
     allow_mlflow(role, settings.mlflow_arn)
@@ -83,22 +84,13 @@ def allow_image(role: iam.Role, *images: Image) -> None:
     )
 
 
-def _allow_logs(role: iam.Role) -> None:
-    allow(
-        role,
-        WRITE_LOGS,
-        JOB_LOGS,
-        why="Log streams are named after jobs, whose names are generated when they start.",
-    )
-    allow(
-        role,
-        ["cloudwatch:PutMetricData"],
-        ["*"],
-        why="The action supports no resource-level permissions; the condition names those of job metrics.",
-        conditions={
-            "StringEquals": {"cloudwatch:namespace": ["/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs"]}
-        },
-    )
+def allow_logs(role: iam.Role, logs: Sequence[str], *kinds: str) -> None:
+    """Let SageMaker write the logs and metrics (CPU, memory, disk) of its instances in this role's name."""
+    why = "Log streams are named after jobs and instances, whose names are generated when they start."
+    allow(role, WRITE_LOGS, logs, why=why)
+    why = "The action supports no resource-level permissions; the condition names those of instance metrics."
+    namespaces = {"StringEquals": {"cloudwatch:namespace": [f"/aws/sagemaker/{kind}" for kind in kinds]}}
+    allow(role, ["cloudwatch:PutMetricData"], ["*"], why=why, conditions=namespaces)
 
 
 def allow_network_interfaces(role: iam.Role) -> None:

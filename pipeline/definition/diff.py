@@ -36,11 +36,9 @@ class DefinitionChange:
 
     @property
     def kind(self) -> Literal["added", "removed", "changed"]:
-        """What happened to it."""
         return "added" if self.before is None else "removed" if self.after is None else "changed"
 
     def __str__(self) -> str:
-        """One line for people."""
         name = f"{self.subject}: {self.field}" if self.field else self.subject
         if self.kind == "changed":
             return f"~ {name}: {self.before} -> {self.after}"
@@ -48,7 +46,6 @@ class DefinitionChange:
         return f"{'+' if self.kind == 'added' else '-'} {name}" + (f": {value}" if value else "")
 
     def as_json(self) -> dict[str, str | None]:
-        """The same for programs."""
         return {"kind": self.kind, **asdict(self)}
 
 

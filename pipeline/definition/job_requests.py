@@ -95,16 +95,13 @@ class JobStep(Step):  # type: ignore[misc] # the SDK is not typed
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The request."""
         return self._request
 
     @property
     def properties(self) -> Properties:
-        """What other steps may refer to."""
         return self._properties
 
     def to_request(self) -> dict[str, Any]:
-        """The step as JSON."""
         no_job = self.step_type is StepTypeEnum.REGISTER_MODEL
         request = {
             **super().to_request(),

@@ -12,7 +12,7 @@ import pytest
 from resolved_template import Resolver, Template, only, resources
 from synthesis import Synthesise
 
-from infra.lambda_shared.clock import CLOCK, NOW
+from infra.lambda_shared.environment import CLOCK, NOW
 
 
 def alarms(template: Template) -> dict[str, Any]:

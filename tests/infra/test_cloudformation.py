@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra.lambda_shared import cloudformation
-from infra.lambda_shared.clock import CLOCK
+from infra.lambda_shared.environment import CLOCK
 
 EVENT = {
     "RequestType": "Create",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from cfnlint.helpers import REGIONS
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
+from iam_emulation.permissions import without_hash
 from resolved_template import ACCOUNT, Resolver, Template
 from synthesis import Synthesise
 
@@ -106,23 +107,29 @@ def test_two_regions_of_an_account_do_not_share_a_name(everything: Template) -> 
     assert {kind for kind, _ in one - other} >= {"AWS::CloudWatch::Dashboard", "AWS::Budgets::Budget", "AWS::IAM::Role"}
 
 
-def test_what_a_replacement_would_make_a_second_time_under_a_fixed_name_never_changes(
+def test_what_would_be_replaced_though_its_name_is_fixed_or_it_is_attached_never_changes(
     prod: Template, everything: Template
 ) -> None:
-    """Such an update fails with "already exists": these texts must stay as they are."""
+    """An update of such a text fails with "already exists", or detaches a policy from people: they must stay."""
     found: dict[str, Any] = {}
     for template in (prod, everything):
-        for resource in template["Resources"].values():
+        for logical_id, resource in template["Resources"].items():
             kind, properties = resource["Type"], resource.get("Properties", {})
-            if kind not in NAMED_IN_A_REGION:
+            if kind not in (*NAMED_IN_A_REGION, "AWS::IAM::ManagedPolicy"):
                 continue
             schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
             for path in schema["createOnlyProperties"]:
                 name = path.removeprefix("/properties/")
                 if not name.endswith("Name") and name in properties:
-                    assert found.setdefault(f"{kind} {name}", properties[name]) == properties[name]
-    described = "Candidates of retraining-prod; the approved one is the champion"
-    assert found == {"AWS::SageMaker::ModelPackageGroup ModelPackageGroupDescription": described}
+                    key = f"{without_hash(logical_id)} {name}"
+                    assert found.setdefault(key, properties[name]) == properties[name]
+    assert found == {
+        "TrainingGroup ModelPackageGroupDescription": "Candidates of retraining-prod; the approved one is the champion",
+        "PeopleApprover Description": "retraining-prod: read versions and reports, approve and reject",
+        "PeopleApprover Path": "/",
+        "PeopleOperator Description": "retraining-prod: start, stop, retry and read runs",
+        "PeopleOperator Path": "/",
+    }
 
 
 def test_the_regions_that_lack_a_resource_type_are_in_the_documentation(everything: Template, root: Path) -> None:

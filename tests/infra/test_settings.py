@@ -279,7 +279,7 @@ def test_each_setting_has_a_default_and_a_meaning() -> None:
 
 def test_names_and_tags_of_a_deployment() -> None:
     settings = read(env="prod", enabled="false", tags={"team": "data", "environment": "live"})
-    assert (settings.pipeline_name, settings.endpoint_name) == ("retraining-prod", "retraining-prod")
+    assert settings.pipeline_name == "retraining-prod"
     assert settings.all_tags == {"environment": "live", "team": "data", "pipeline": "retraining-prod"}
     assert read().all_tags == {"environment": "dev", "pipeline": "retraining-dev"}
     assert (settings.retain, read(removal_policy="destroy").retain) == (True, False)

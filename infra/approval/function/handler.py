@@ -20,10 +20,10 @@ from functools import cache
 from typing import Any, Final
 
 import boto3
+from botocore.exceptions import ClientError
 
 from infra.approval.function import monitor_metrics
 from infra.approval.function.metrics import is_due, metric_lines
-from infra.approval.function.model_cards import write_cards
 from infra.lambda_shared import cloudformation
 from infra.lambda_shared.bucket import Bucket
 from infra.lambda_shared.emails import approval_notice, problem_notice, withdrawal_notice
@@ -33,6 +33,7 @@ from infra.lambda_shared.reconcile_champion import Notifier, reconcile_champion
 from infra.lambda_shared.registry import PENDING, ModelRegistry
 from pipeline.contract import names as c
 from pipeline.contract.history.versions import HISTORY_KEY, as_lines, new_events, read_events
+from pipeline.contract.model_card import is_written, package_card
 from pipeline.contract.promotion import APPROVED, seconds
 from pipeline.contract.retrain_policy import LAST_EVALUATED_KEY, REGISTERED_KEY, is_unregistered, registration
 
@@ -160,10 +161,21 @@ def record_approval_notices(
 def write_model_cards(
     packages: list[dict[str, Any]], services: ApprovalServices, outbox: Outbox, environment: Environment
 ) -> None:
-    """Write the cards that are missing, and tell once of each that is refused."""
-    refused = write_cards(
-        packages, services.registry, lambda package: _evaluation(package, services.bucket), environment.contact
-    )
+    """Write a card with each version that has none, once its evaluation can be read; tell once of each that is refused.
+
+    The step Register cannot: a card holds the text of numbers that are known when the run has ended. UpdateModelPackage
+    takes it without the approval status, which the function's role may not give. A card that is missing hinders no
+    approval: what SageMaker refuses is reported, and never raised.
+    """
+    refused = {}
+    for package in (p for p in packages if not is_written(p)):
+        evaluation = _evaluation(package, services.bucket)
+        if evaluation is None or "use" not in evaluation:
+            continue  # expired with its run, or of a version of before there were cards
+        try:
+            services.registry.write_card(package, package_card(package, evaluation, environment.contact))
+        except (ClientError, ValueError, KeyError, TypeError, AttributeError) as error:
+            refused[int(package["ModelPackageVersion"])] = f"{type(error).__name__}: {error}"
     if refused:
         _log(json.dumps({"no_model_card": refused}))
     for version, reason in refused.items():

@@ -72,7 +72,6 @@ class DesiredEndpoint:
 
     @property
     def version(self) -> int:
-        """Of the model package."""
         return int(self.metadata["version"])
 
     @property
@@ -85,7 +84,6 @@ class DesiredEndpoint:
 
     @property
     def source(self) -> str:
-        """The champion's artifact."""
         return f"s3://{self.settings.bucket}/{c.CHAMPION_CHANNEL}/{self.metadata['artifact']}"
 
     @property

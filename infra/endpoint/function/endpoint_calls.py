@@ -9,7 +9,7 @@ from typing import Final
 from botocore.exceptions import ClientError
 
 from infra.endpoint.function.desired_endpoint import DesiredEndpoint
-from infra.lambda_shared.clients import Boto3Client
+from infra.lambda_shared.environment import Boto3Client
 
 _VALIDATION: Final = ("ValidationException", "ValidationError")
 _BUSY: Final = ("in-progress", "in progress", "already existing")  # another invocation, or the service, was first

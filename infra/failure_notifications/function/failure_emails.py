@@ -38,12 +38,10 @@ class Run:
 
     @property
     def partition(self) -> str:
-        """Of AWS."""
         return self.arn.split(":")[1]
 
     @property
     def region(self) -> str:
-        """Of the pipeline."""
         return self.arn.split(":")[3]
 
     def with_state(self, described: Mapping[str, Any], failed_steps: Sequence[Mapping[str, Any]]) -> Run:
@@ -58,7 +56,6 @@ class Run:
         )
 
     def title(self, what: str) -> str:
-        """A subject."""
         return f"[{self.environment}] {self.pipeline}: {what}"
 
 
@@ -109,7 +106,6 @@ def run_failed(run: Run, trigger: str) -> Email:
 
 
 def run_stopped(run: Run, trigger: str) -> Email:
-    """The email about a stopped run."""
     lines = [
         f"A run of pipeline {run.pipeline} (environment {run.environment}) was stopped before its end.",
         "CloudTrail records who stopped it: event StopPipelineExecution.",
@@ -122,7 +118,6 @@ def run_stopped(run: Run, trigger: str) -> Email:
 
 
 def _facts(kind: NotificationType, run: Run, reason: str, trigger: str, step: str = "", **links: str) -> Facts:
-    """Of any email about a run."""
     return Facts(
         type=kind,
         pipeline=run.pipeline,

@@ -24,13 +24,13 @@ from botocore.exceptions import ClientError
 from infra.failure_notifications.function.failure_emails import Run, run_failed, run_stopped, step_failed
 from infra.failure_notifications.function.run_history import record_runs
 from infra.lambda_shared.bucket import Bucket
-from infra.lambda_shared.clients import Boto3Client
 from infra.lambda_shared.environment import (
     ALERTS_VARIABLE,
     BUCKET_VARIABLE,
     ENVIRONMENT_VARIABLE,
     PIPELINE_VARIABLE,
     RUNS_OUTBOX_PREFIX,
+    Boto3Client,
     LambdaContext,
 )
 from infra.lambda_shared.outbox import Outbox, Services
@@ -131,7 +131,6 @@ def _record(run: Run, services: RunServices, outbox: Outbox, topic: str) -> None
 
 
 def _reason(services: RunServices, step: Mapping[str, Any]) -> str:
-    """Why a step failed."""
     return failure_reason(step, _exit_message(services, step))
 
 

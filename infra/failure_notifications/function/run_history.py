@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from infra.lambda_shared.bucket import Bucket
-from infra.lambda_shared.clients import Boto3Client
+from infra.lambda_shared.environment import Boto3Client
 from pipeline.contract.history.runs import (
     EVALUATION_KEY,
     FAILED,

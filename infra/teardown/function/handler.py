@@ -20,8 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from infra.lambda_shared import cloudformation
-from infra.lambda_shared.clients import Boto3Client
-from infra.lambda_shared.environment import LambdaContext
+from infra.lambda_shared.environment import Boto3Client, LambdaContext
 
 DELETING: Final = ("DELETE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
 NO_WRITES: Final = "NoWritesWhileItGoes"
@@ -36,7 +35,6 @@ class OutOfTimeError(Exception):
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Lambda's entry."""
     return cloudformation.respond(event, on_delete=lambda: remove(event, context))
 
 

@@ -15,8 +15,7 @@ from typing import Any
 
 import boto3
 
-from infra.lambda_shared.clients import Boto3Client
-from infra.lambda_shared.environment import LIMIT_VARIABLE, PIPELINE_VARIABLE, LambdaContext
+from infra.lambda_shared.environment import LIMIT_VARIABLE, PIPELINE_VARIABLE, Boto3Client, LambdaContext
 from pipeline.cost.run_limit import check_run_cost
 
 

@@ -30,7 +30,6 @@ class Node:
 
     @property
     def outputs(self) -> list[str]:
-        """The names of a processing step's outputs."""
         found = objects(at(self.arguments, "ProcessingOutputConfig").get("Outputs"))
         return [str(item.get("OutputName")) for item in found]
 

@@ -42,7 +42,6 @@ class Finding:
     parameters: tuple[str, ...] = ()  # the pipeline parameters whose values take part
 
     def __str__(self) -> str:
-        """The finding in one line."""
         where = f"step {self.step}, {self.field}" if self.step else f"pipeline, {self.field}"
         return f"{where}: {self.message} [{self.rule.name}: {self.source}]"
 

@@ -52,6 +52,5 @@ def _shape_of(step_type: str, side: str) -> str | None:
 
 
 def shape(name: str) -> Mapping[str, Any]:
-    """A shape."""
     found: Mapping[str, Any] = shapes()["shapes"][name]
     return found

@@ -37,7 +37,6 @@ class Value:
 
     @property
     def known_parts(self) -> tuple[str, ...]:
-        """The parts of the text that are known."""
         return (str(self.value),) if self.known else tuple(part for part in self.parts if part is not None)
 
 
@@ -104,5 +103,4 @@ def expressions(value: object, path: str = "", *, within: bool = False) -> Itera
 
 
 def join(path: str, name: str) -> str:
-    """The path of a member."""
     return f"{path}.{name}" if path else name
