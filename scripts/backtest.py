@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import sys
 from datetime import date, datetime, timedelta
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -20,13 +19,14 @@ import click
 from pipeline.contract.names import SAMPLE_AS_OF
 from pipeline.contract.workload import WORKLOAD_VARIABLE, default_workload, load_spec
 from pipeline.local import local_deployment
+from scripts.command_line import command
 
 BACKTEST_STORE: Final = local_deployment.STORES / "backtest"
 SAMPLE_SPAN: Final = (date(2023, 10, 1), date.fromisoformat(SAMPLE_AS_OF) - timedelta(days=1))
 DAY: Final = click.DateTime(formats=["%Y-%m-%d"])
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command
 @click.option(
     "--data",
     type=click.Path(exists=True, path_type=Path),
@@ -89,8 +89,6 @@ def main(
     trainings, promotions, emails, hours, dollars; the bound that no schedule can beat. Exit code 0 when it is done, 2
     for bad usage or data that Prepare refuses, 130 when it was interrupted (run it again to resume).
     """
-    if find_spec("yaml") is None:
-        raise click.UsageError("a backtest needs the whole environment, not only that of make run: make .venv/.all")
     if data is not None and (first is None or last is None):
         raise click.UsageError("give the span of your data: --from DATE --to DATE")
     from scripts.output import backtest as run  # noqa: PLC0415 - the data libraries take a second: not for --help
@@ -111,7 +109,7 @@ def main(
     except KeyboardInterrupt:
         click.echo("interrupted: what is fitted is kept; the same command resumes from there", err=True)
         sys.exit(130)
-    except run.REFUSALS as error:
+    except ValueError as error:
         raise click.UsageError(str(error)) from error
     run.show(done, report or store / "report.html", simulated=data is None, as_json=as_json)
 

@@ -28,6 +28,7 @@ from pipeline.local.launch.container_runtime import (
     require_container_runtime,
 )
 from pipeline.local.launch.spark import SPARK_BUILD, SPARK_FOLDER, SPARK_IMAGE, spark_image_content
+from scripts.command_line import command
 
 
 def build(*, base: str | None, tag: str, network: str | None, quiet: bool, spark: bool = False) -> str:
@@ -68,7 +69,7 @@ def build_folder(
     return str(details["Id"])
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command
 @click.option("--base", envvar="BASE_IMAGE", help="Base image with Python 3.11 to 3.13. Default: the Dockerfile's.")
 @click.option("--tag", help=f"Name of the image. Default: {IMAGE}, with --spark {SPARK_IMAGE}.")
 @click.option(
@@ -91,11 +92,8 @@ def main(
     taken from the engine's cache.
     """
     tag = tag or (SPARK_IMAGE if spark else IMAGE)
-    try:
-        identifier = build(base=base, tag=tag, network=network, quiet=quiet, spark=spark)
-        pushed = push(tag, repository) if repository else None
-    except ContainerRuntimeError as error:
-        raise click.ClickException(str(error)) from error
+    identifier = build(base=base, tag=tag, network=network, quiet=quiet, spark=spark)
+    pushed = push(tag, repository) if repository else None
     details = image_details(tag) or {}
     click.echo(f"{tag} is {identifier}, {details.get('Size', 0) / 1e6:.0f} MB unpacked", err=True)
     if pushed:

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import click
 
+from scripts.command_line import command
 from scripts.output.pull_request import MARK, CommentError, comment
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -37,7 +38,7 @@ class Section:
     done: bool = True
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command
 @click.option("--env", default="prod", show_default=True, help="Environment, as for `npx cdk deploy -c env=`.")
 @click.option("--base", default="origin/main", show_default=True, help="Git revision that the change is compared with.")
 @click.option("-c", "--context", "settings", multiple=True, metavar="KEY=VALUE", help="A setting, on both sides.")

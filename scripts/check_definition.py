@@ -14,14 +14,14 @@ from typing import IO
 
 import click
 
-from pipeline.contract.rules.workload_rules import WorkloadError
 from pipeline.contract.workload import default_workload, read_definition
 from pipeline.definition.service_rules import RULES, check_definition
-from pipeline.local.plan.parameters import PlanError, bind_parameters, parse_parameters
+from pipeline.local.plan.parameters import bind_parameters, parse_parameters
+from scripts.command_line import command
 from scripts.versions import parse_definition
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command
 @click.argument("file", type=click.File(encoding="utf-8"), required=False)
 @click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="Check as if a start gave this value to a parameter."
@@ -43,12 +43,10 @@ def main(file: IO[str] | None, params: tuple[str, ...], rules: bool, as_json: bo
         return
     try:
         definition = parse_definition(file.read(), file.name) if file else read_definition(default_workload())
-        chosen = parse_parameters(params)
-        bound = bind_parameters(definition, chosen) if chosen else {}
     except UnicodeDecodeError as error:
         raise click.UsageError(f"{file and file.name} is not JSON ({error}): give a pipeline definition") from error
-    except (WorkloadError, PlanError) as error:
-        raise click.UsageError(str(error)) from error
+    chosen = parse_parameters(params)
+    bound = bind_parameters(definition, chosen) if chosen else {}
     found = check_definition(definition, bound)
     if as_json:
         shown = [{**asdict(item), "rule": item.rule.name, "says": item.rule.says} for item in found]

@@ -15,9 +15,10 @@ from pipeline.local import local_deployment
 from pipeline.local.store.retention import KEPT_RUNS, clean
 from pipeline.local.store.store import Store
 from pipeline.local.store.store_errors import StoreError, explain
+from scripts.command_line import command
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command
 @click.option(
     "--store",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -44,10 +45,7 @@ def main(store: Path | None, keep_runs: int, dry_run: bool, as_json: bool) -> No
     try:
         removal = clean(Store(folder), keep=keep_runs, dry_run=dry_run)
     except (StoreError, OSError) as error:
-        reason = explain(error)
-        if as_json:
-            click.echo(json.dumps({"error": reason}, indent=2))
-        raise click.ClickException(reason) from error
+        raise click.ClickException(explain(error)) from error
     if as_json:
         found = {"runs": removal.runs, "files": removal.files, "bytes": removal.size, "removed": not dry_run}
         click.echo(json.dumps({**found, "paths": [str(path) for path in removal.paths]}, indent=2))

@@ -12,7 +12,6 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +32,7 @@ from pipeline.cost.run_cost import (
 from pipeline.local import local_deployment
 from pipeline.local.store.run_record import SUCCEEDED, recent_runs
 from pipeline.local.store.store import Store
+from scripts.command_line import command
 from scripts.output.cost import EstimateBasis, as_object, page
 
 # Settings that change no price.
@@ -47,7 +47,7 @@ REQUESTS_A_MONTH: Final = 10_000.0
 METRIC_HOURS: Final = 90.0  # once a day, when a candidate was evaluated, when a version is registered or approved
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command
 @click.option(
     "-c",
     "--context",
@@ -108,19 +108,12 @@ def main(
     """
     if not (os.environ.get("JSII_NODE") or shutil.which("node")):
         raise click.UsageError("the synthesis needs Node, and there is none: install version 22 or newer (nodejs.org)")
-    if not find_spec("aws_cdk"):
-        raise click.UsageError("the synthesis needs the CDK: make .venv/.all")
-    from infra.settings.settings_validation import SettingError  # noqa: PLC0415 - not for --help
-
-    try:
-        stack = synthesise(settings)
-        seconds, origin = find_seconds(stack.definition, seconds_from, store)
-        prices = load_prices()
-        asked = replace(stack.endpoint, kind=endpoint, count=1) if endpoint else stack.endpoint
-        served = [endpoint_item(prices, asked, requests)] if asked.kind else []
-        found = cost_estimate(stack, seconds, prices, served, startup_seconds=startup_seconds, image_gib=image_gib)
-    except (SettingError, PriceError) as error:
-        raise click.UsageError(str(error)) from error
+    stack = synthesise(settings)
+    seconds, origin = find_seconds(stack.definition, seconds_from, store)
+    prices = load_prices()
+    asked = replace(stack.endpoint, kind=endpoint, count=1) if endpoint else stack.endpoint
+    served = [endpoint_item(prices, asked, requests)] if asked.kind else []
+    found = cost_estimate(stack, seconds, prices, served, startup_seconds=startup_seconds, image_gib=image_gib)
     basis = EstimateBasis(stack.pipeline, stack.enabled, prices, origin, startup_seconds)
     click.echo(json.dumps(as_object(found, basis), indent=2) if as_json else "\n".join(page(found, basis)))
 

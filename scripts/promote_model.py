@@ -21,8 +21,9 @@ import click
 from infra.settings.settings import ENVIRONMENTS, ENVIRONMENTS_KEY
 from pipeline.contract.names import promoter_name
 from pipeline.contract.workload import CONFIGURATION, default_workload, load_spec
-from scripts.cloud.connection import AwsError, DeployedPipeline, explained
+from scripts.cloud.connection import CommandError, DeployedPipeline
 from scripts.cloud.promotion import PENDING, PromotionRefusedError, Source, Target
+from scripts.command_line import command
 
 SESSION: Final = "promote-model"
 
@@ -44,18 +45,18 @@ def source_account(given: str | None, target: str) -> str:
 
 
 def connect_as_promoter(pipeline: str, region: str | None, profile: str | None) -> DeployedPipeline:
-    """The target as its promoter role sees it; raises AwsError where that cannot be taken on, or nothing is there."""
+    """The target as its promoter role sees it; raises CommandError where it may not be taken on."""
     import boto3  # noqa: PLC0415
 
     session = boto3.Session(profile_name=profile, region_name=region or os.environ.get("AWS_REGION") or None)
+    region = session.client("sagemaker").meta.region_name  # raises NoRegionError, where STS would go on without one
     sts = session.client("sts")
-    region = sts.meta.region_name
     _, partition, *_, account, _ = sts.get_caller_identity()["Arn"].split(":", 5)
     role = f"arn:{partition}:iam::{account}:role/{promoter_name(pipeline, region)}"
     try:
         keys = sts.assume_role(RoleArn=role, RoleSessionName=SESSION)["Credentials"]
     except sts.exceptions.ClientError as error:
-        raise AwsError(
+        raise CommandError(
             f"{role} cannot be taken on ({error.response['Error'].get('Message', error)}): set promotes_from for this "
             "environment and deploy it, and ask for sts:AssumeRole on that role"
         ) from error
@@ -76,7 +77,7 @@ def promote(source: Source, target: Target) -> tuple[dict[str, Any], bool]:
     return target.deployed.package(target.register(source, uris)), True
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command
 @click.option("--from", "origin", type=click.Choice(ENVIRONMENTS), required=True, help="Environment of the version.")
 @click.option("--to", "aim", type=click.Choice(ENVIRONMENTS), required=True, help="Environment that it goes to.")
 @click.option("--version", type=click.IntRange(min=1), required=True, help="Number of the version in --from.")
@@ -103,13 +104,12 @@ def main(
     spec = load_spec(default_workload())
     account = source_account(from_account, aim)
     group = environment(origin).get("model_group") or f"{spec.group}-{origin}"
-    with explained():
-        deployed = connect_as_promoter(f"{spec.deployment}-{aim}", region, profile)
-        arn = f"arn:{deployed.partition}:sagemaker:{from_region or deployed.region}:{account}:model-package/{group}"
-        try:
-            package, made = promote(Source(deployed.session, f"{arn}/{version}"), Target(deployed))
-        except PromotionRefusedError as error:
-            raise click.ClickException(str(error)) from error
+    deployed = connect_as_promoter(f"{spec.deployment}-{aim}", region, profile)
+    arn = f"arn:{deployed.partition}:sagemaker:{from_region or deployed.region}:{account}:model-package/{group}"
+    try:
+        package, made = promote(Source(deployed.session, f"{arn}/{version}"), Target(deployed))
+    except PromotionRefusedError as error:
+        raise click.ClickException(str(error)) from error
     number, status = package["ModelPackageVersion"], package["ModelApprovalStatus"]
     said = "promoted" if made else "was promoted before"
     click.echo(f"version {version} of {group} {said}: version {number} of {package['ModelPackageGroupName']}", err=True)

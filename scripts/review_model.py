@@ -20,14 +20,16 @@ import click
 from pipeline.contract import names as c
 from pipeline.contract.history.versions import VersionEvent, services
 from pipeline.contract.metrics import decimal
+from pipeline.contract.service_text import description
 from pipeline.local.local_deployment import ARTIFACT_BUCKET, MODEL_PACKAGE_GROUP
 from pipeline.local.plan.describe_responses import timestamp
 from pipeline.local.store.local_champion import promote, read_champion, unusable_reason
-from pipeline.local.store.registry import APPROVED, PENDING, REJECTED, LocalRegistry, RegistryError
+from pipeline.local.store.registry import APPROVED, PENDING, REJECTED, LocalRegistry
 from pipeline.local.store.store import Store
 from pipeline.local.store.store_errors import StoreError
 from scripts.cloud.place import Place, place_options
 from scripts.cloud.review import AwsReview
+from scripts.command_line import group
 from scripts.history.history import Since
 from scripts.history.local import local_versions
 from scripts.history.words import service_lines
@@ -47,9 +49,8 @@ def reviewed(command: Callable[..., None]) -> Callable[..., None]:
     )
     @wraps(command)
     def with_review(place: Place, *, patience: float, **options: object) -> None:
-        with place.explained():
-            folder = place.folder
-            command(LocalReview(folder) if folder else AwsReview(place.connect(), patience), **options)
+        folder = place.folder
+        command(LocalReview(folder) if folder else AwsReview(place.connect(), patience), **options)
 
     return with_review
 
@@ -89,14 +90,11 @@ class LocalReview:
         return self.registry.packages(MODEL_PACKAGE_GROUP)
 
     def get(self, version: int | None) -> dict[str, Any]:
-        """One version, or the newest; raises click.UsageError that lists what there is."""
+        """One version, or the newest; raises RegistryError that lists what there is."""
         packages = self.packages()
         if not packages:
             raise click.UsageError(f"{self.name} has no registered version yet: {self.how_to_register}")
-        try:
-            return self.registry.get(MODEL_PACKAGE_GROUP, version or int(packages[-1]["ModelPackageVersion"]))
-        except RegistryError as error:
-            raise click.UsageError(str(error)) from error
+        return self.registry.get(MODEL_PACKAGE_GROUP, version or int(packages[-1]["ModelPackageVersion"]))
 
     def decide(self, version: int | None, status: str, reason: str | None) -> dict[str, Any]:
         """Record a decision and make the champion what the registry now says."""
@@ -104,13 +102,13 @@ class LocalReview:
         if status == APPROVED and (problem := unusable_reason(self.store, package)):
             raise click.ClickException(f"{problem}. Nothing was changed; approve another version")
         number = int(package["ModelPackageVersion"])
-        decided = self.registry.set_approval(MODEL_PACKAGE_GROUP, number, status, reason)
+        decided = self.registry.set_approval(MODEL_PACKAGE_GROUP, number, status, description(reason or ""))
         for passed_over in promote(self.store, MODEL_PACKAGE_GROUP, ARTIFACT_BUCKET):
             click.echo(f"note: {passed_over}", err=True)
         return decided
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@group
 def main() -> None:
     """Review registered model versions, of a local store or (--aws) of the deployed pipeline."""
 
@@ -183,7 +181,7 @@ def reject(review: LocalReview | AwsReview, version: int | None, reason: str, ur
     before = review.champion
     package = review.decide(version, REJECTED, reason)
     _record(uri, review, package)
-    click.echo(f"version {package['ModelPackageVersion']} is rejected: {reason}")
+    click.echo(f"version {package['ModelPackageVersion']} is rejected: {package.get('ApprovalDescription', '')}")
     after = review.champion
     if before != after:
         click.echo(f"version {after} is the champion again" if after else "no version is in use now: approve another")

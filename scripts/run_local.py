@@ -16,13 +16,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import click
 
 from pipeline.contract import names as c
 from pipeline.contract.code_version import image_content
-from pipeline.contract.rules.workload_rules import WorkloadError
 from pipeline.contract.workload import (
     WORKLOAD_VARIABLE,
     configured_workload,
@@ -32,7 +31,7 @@ from pipeline.contract.workload import (
     read_definition,
 )
 from pipeline.local import local_deployment
-from pipeline.local.launch.container_runtime import IMAGE, ContainerRuntimeError
+from pipeline.local.launch.container_runtime import IMAGE
 from pipeline.local.launch.job import Launcher
 from pipeline.local.launch.launch_docker import DockerLauncher
 from pipeline.local.launch.launch_process import ProcessLauncher
@@ -48,6 +47,7 @@ from pipeline.local.store.retention import clean
 from pipeline.local.store.run_record import FAILED, STOPPED, SUCCEEDED, RunError, RunResult, damaged_records, load_run
 from pipeline.local.store.store import Store
 from pipeline.local.store.store_errors import StoreError, StoreLostError, explain, is_text, shown
+from scripts.command_line import command
 from scripts.tracking.record import mlflow_option, record
 
 EXIT_CODES: Final = {SUCCEEDED: 0, FAILED: 1, STOPPED: 130}
@@ -203,20 +203,7 @@ def sample(store: Store, as_of: str) -> Path:
     return folder
 
 
-class JsonCommand(click.Command):
-    """With --json, prints errors of the options as JSON too."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        as_json = "--json" in args
-        try:
-            return super().parse_args(ctx, args)
-        except click.UsageError as error:
-            if as_json:
-                click.echo(json.dumps({"error": error.format_message()}, indent=2))
-            raise
-
-
-@click.command(cls=JsonCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@command
 @click.option(
     "--data",
     type=click.Path(exists=True, path_type=Path),
@@ -271,18 +258,14 @@ def main(
     Exit code 0 when the run succeeded, 1 when it failed, 2 when it could not start, 130 when it was stopped. With
     --json an error is an object too: {"error": "..."}.
     """
-    try:
-        os.environ[WORKLOAD_VARIABLE] = load_spec(workload or default_workload()).name
-        read_definition(default_workload())
-    except WorkloadError as error:
-        refuse(f"--workload: {error}", 2, as_json)
+    os.environ[WORKLOAD_VARIABLE] = load_spec(workload or default_workload()).name
+    read_definition(default_workload())
     if events and not current_workload().spec.inputs:
-        refuse(f"--events: the workload {default_workload()} reads no event files", 2, as_json)
+        raise click.UsageError(f"--events: the workload {default_workload()} reads no event files")
     if not docker and (image, spark_image) != (IMAGE, SPARK_IMAGE):
-        option = "--image" if image != IMAGE else "--spark-image"
-        refuse(f"{option} is for containers: add --docker", 2, as_json)
+        raise click.UsageError(f"{'--image' if image != IMAGE else '--spark-image'} is for containers: add --docker")
     if resume and params:
-        refuse("--resume keeps the run's parameters: omit --param", 2, as_json)
+        raise click.UsageError("--resume keeps the run's parameters: omit --param")
     try:
         result, opened = retrain(
             data=data,
@@ -296,12 +279,8 @@ def main(
             image=image,
             spark_image=spark_image,
         )
-    except StoreLostError as error:
-        refuse(str(error), EXIT_CODES[FAILED], as_json)
-    except (PlanError, RunError, StoreError, ContainerRuntimeError, WorkloadError) as error:
-        refuse(str(error), 2, as_json)
-    except OSError as error:
-        refuse(explain(error) if error.errno else str(error), 2, as_json)
+    except StoreLostError as error:  # the run had started
+        raise click.ClickException(str(error)) from error
     outcome, ran = run_summary(result, opened), result.execution_id
     record(uri, ["--store", str(opened.root), "--run", ran], f"run {ran}")
     other = default_workload() != configured_workload()
@@ -326,16 +305,6 @@ def main(
         again = [part for option, value in given.items() if value for part in (option, str(value))]
         print_failure(result, opened, ["--docker"] * docker + again, reason=as_json)  # stdout has it for people
     sys.exit(EXIT_CODES[result.status])
-
-
-def refuse(reason: str, code: int, as_json: bool) -> NoReturn:
-    """Print why there is no result: on stderr, and with --json as an object."""
-    if as_json:
-        click.echo(json.dumps({"error": reason}, indent=2))
-    if code == EXIT_CODES[FAILED]:
-        click.echo(f"Error: {reason}", err=True)
-        sys.exit(code)
-    raise click.UsageError(reason)
 
 
 def print_failure(result: RunResult, store: Store, again: Sequence[str], *, reason: bool) -> None:

@@ -23,6 +23,7 @@ from pipeline.local.store.run_record import EXECUTING, FAILED, STOPPED, SUCCEEDE
 from pipeline.local.store.store import Store
 from scripts.cloud.place import Place, place_options
 from scripts.cloud.review import AwsReview
+from scripts.command_line import group
 from scripts.history import words
 from scripts.history.cloud import cloud_history
 from scripts.history.history import RunHistory, Since
@@ -61,16 +62,15 @@ def sourced(command: Callable[..., None]) -> Callable[..., None]:
     @place_options("runs")
     @wraps(command)
     def with_source(place: Place, **options: object) -> None:
-        with place.explained(click.UsageError):
-            if place.folder is None:
-                command(Source(None, AwsReview(place.connect(), 0)), **options)
-            else:
-                command(Source(Store(place.folder), None), **options)
+        if place.folder is None:
+            command(Source(None, AwsReview(place.connect(), 0)), **options)
+        else:
+            command(Source(Store(place.folder), None), **options)
 
     return with_source
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@group
 def main() -> None:
     """Show the runs of the past, of a local store or (--aws) of the deployed pipeline.
 
@@ -156,7 +156,7 @@ def report(source: Source, since: float | None, limit: int, output: Path | None)
         raise click.UsageError(f"no run in {history.name}{' since then' if history.runs else ' yet'}")
     path = (output or (source.store.root if source.store else Path()) / "runs.html").resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(history, runs, path.parent), encoding="utf-8")
+    path.write_text(render(history, runs, path.parent), encoding="utf-8", errors="replace")
     click.echo(path)
 
 

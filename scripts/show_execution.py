@@ -10,11 +10,12 @@ import json
 
 import click
 
-from scripts.cloud.connection import AwsError, AwsOptions, aws_options, connect, explained
+from scripts.cloud.connection import AwsOptions, CommandError, aws_options, connect
+from scripts.command_line import command
 from scripts.output.execution import lines, newest, read
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command
 @click.argument("arn", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the run as one JSON object on stdout.")
 @aws_options
@@ -23,17 +24,16 @@ def main(arn: str | None, as_json: bool, aws: AwsOptions) -> None:
 
     ARN may be the id of a run alone. Exit code 0, also when the run failed; 2 when it could not be read.
     """
-    with explained():
-        parts = arn.split(":") if arn and arn.startswith("arn:") else []
-        if parts and len(parts) != 6:
-            raise AwsError(
-                f"{arn} is not the ARN of a run: it looks like arn:aws:sagemaker:...:pipeline/NAME/execution/ID"
-            )
-        named = parts[5].split("/")[1] if parts and "/" in parts[5] else aws.pipeline
-        deployed = connect(named, aws.region or (parts[3] if parts else None), aws.profile)
-        if arn and not parts:  # the id of a run alone
-            arn = f"{deployed.arn}/execution/{arn}"
-        execution = read(deployed, arn or newest(deployed))
+    parts = arn.split(":") if arn and arn.startswith("arn:") else []
+    if parts and len(parts) != 6:
+        raise CommandError(
+            f"{arn} is not the ARN of a run: it looks like arn:aws:sagemaker:...:pipeline/NAME/execution/ID"
+        )
+    named = parts[5].split("/")[1] if parts and "/" in parts[5] else aws.pipeline
+    deployed = connect(named, aws.region or (parts[3] if parts else None), aws.profile)
+    if arn and not parts:  # the id of a run alone
+        arn = f"{deployed.arn}/execution/{arn}"
+    execution = read(deployed, arn or newest(deployed))
     click.echo(json.dumps(execution.as_json(), indent=2) if as_json else "\n".join(lines(execution, deployed)))
 
 

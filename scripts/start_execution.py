@@ -17,8 +17,9 @@ import click
 
 from pipeline.cost.run_limit import LIMIT_TAG, check_run_cost
 from pipeline.definition.service_rules import check_definition
-from pipeline.local.plan.parameters import PlanError, bind_parameters, parse_parameters
-from scripts.cloud.connection import AwsError, AwsOptions, DeployedPipeline, aws_options, explained
+from pipeline.local.plan.parameters import bind_parameters, parse_parameters
+from scripts.cloud.connection import AwsOptions, CommandError, DeployedPipeline, aws_options
+from scripts.command_line import command
 from scripts.output.execution import SUCCEEDED, PipelineExecution, lines, read
 
 if TYPE_CHECKING:
@@ -28,16 +29,13 @@ if TYPE_CHECKING:
 def check(definition: Mapping[str, Any], chosen: Mapping[str, str]) -> list[ParameterTypeDef]:
     """The parameters as StartPipelineExecution wants them: all text, and only those that were chosen.
 
-    Raises click.UsageError for a name that the definition does not have, a value that it does not take, and one that
-    SageMaker refuses where a step uses it.
+    Raises PlanError for a name that the definition does not have and a value that it does not take, CommandError for a
+    value that SageMaker refuses where a step uses it.
     """
-    try:
-        bound = bind_parameters(definition, chosen)
-    except PlanError as error:
-        raise click.UsageError(str(error)) from error
+    bound = bind_parameters(definition, chosen)
     refused = [str(found) for found in check_definition(definition, bound) if set(found.parameters) & set(chosen)]
     if refused:
-        raise click.UsageError("\n".join(["a run with these parameters would fail:", *refused]))
+        raise CommandError("\n".join(["a run with these parameters would fail:", *refused]))
     texts = {name: str(bound[name]).lower() if isinstance(bound[name], bool) else str(bound[name]) for name in chosen}
     return [{"Name": name, "Value": text} for name, text in texts.items()]
 
@@ -51,12 +49,12 @@ def cost_refusal(
     return check_run_cost(deployed.client, deployed.name, definition, given, float(limit)) if limit else None
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Override a pipeline parameter.")
 @click.option("--version", type=click.IntRange(min=1), help="Version of the definition to run. Default: the newest.")
 @click.option("--wait", is_flag=True, help="Show each step as it changes, and exit by the result.")
 @click.option(
-    "--interval", type=click.FloatRange(min=0.1), default=15, show_default=True, help="Seconds between looks."
+    "--interval", type=click.FloatRange(0.1, 3600), default=15, show_default=True, help="Seconds between looks."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
 @aws_options
@@ -66,29 +64,25 @@ def main(
     """Start the deployed pipeline.
 
     Exit code 0 when it was started (with --wait: when it succeeded), 1 when it did not succeed, 2 when it could not be
-    started.
+    started or followed.
     """
+    chosen = parse_parameters(params)
+    deployed = aws.connect()
+    definition = deployed.definition(version)
+    parameters = check(definition, chosen)
+    if refused := cost_refusal(deployed, definition, parameters):
+        raise CommandError(f"not started: {refused}")
+    arn = start(deployed, parameters, version)
+    click.echo(f"started {arn}", err=True)
+    if not wait:
+        click.echo(json.dumps({"arn": arn}, indent=2) if as_json else arn)
+        click.echo(f"to follow it: {deployed.show_command(arn)}", err=True)
+        return
     try:
-        chosen = parse_parameters(params)
-    except PlanError as error:
-        raise click.UsageError(str(error)) from error
-    with explained():
-        deployed = aws.connect()
-        definition = deployed.definition(version)
-        parameters = check(definition, chosen)
-        if refused := cost_refusal(deployed, definition, parameters):
-            raise AwsError(f"not started: {refused}")
-        arn = start(deployed, parameters, version)
-        click.echo(f"started {arn}", err=True)
-        if not wait:
-            click.echo(json.dumps({"arn": arn}, indent=2) if as_json else arn)
-            click.echo(f"to follow it: {deployed.show_command(arn)}", err=True)
-            return
-        try:
-            execution = follow(deployed, arn, interval)
-        except KeyboardInterrupt:
-            click.echo(f"the run continues: {deployed.show_command(arn)}", err=True)
-            sys.exit(130)
+        execution = follow(deployed, arn, interval)
+    except (Exception, KeyboardInterrupt):
+        click.echo(f"the run continues: {deployed.show_command(arn)}", err=True)
+        raise
     click.echo(json.dumps(execution.as_json(), indent=2) if as_json else "\n".join(lines(execution, deployed)))
     sys.exit(0 if execution.status == SUCCEEDED else 1)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +20,8 @@ import click
 
 from pipeline.contract.workload import default_workload
 from pipeline.definition.diff import DefinitionChange, compare
-from scripts.cloud.connection import AwsOptions, DeployedPipeline, aws_options, definition_of, explained
+from scripts.cloud.connection import AwsOptions, DeployedPipeline, aws_options, definition_of
+from scripts.command_line import group
 
 DEFINITION = f"pipeline/workloads/{default_workload()}/definition.json"
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,7 +32,7 @@ changes nothing of it leaves this one. To stay here, revert the change in git, r
 and deploy that."""
 
 
-def parse_definition(text: str, name: str) -> dict[str, Any]:
+def parse_definition(text: str | bytes, name: str) -> dict[str, Any]:
     """A definition from its JSON; raises click.UsageError where `name` holds none."""
     try:
         definition = json.loads(text)
@@ -61,7 +61,7 @@ def _at_revision(revision: str) -> str:
     return found.stdout
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@group
 def main() -> None:
     """Versions of the pipeline's definition."""
 
@@ -72,10 +72,9 @@ def main() -> None:
 @aws_options
 def list_versions(limit: int, as_json: bool, aws: AwsOptions) -> None:
     """List the deployed versions, newest first, with what each changed."""
-    with explained():
-        deployed = aws.connect()
-        versions = deployed.versions()[: limit + 1]  # one more, to compare the last one shown with
-        definitions = [deployed.definition(v["PipelineVersionId"]) for v in versions]
+    deployed = aws.connect()
+    versions = deployed.versions()[: limit + 1]  # one more, to compare the last one shown with
+    definitions = [deployed.definition(v["PipelineVersionId"]) for v in versions]
     changes = [[str(d) for d in compare(older, newer)] for newer, older in pairwise(definitions)]
     rows = [
         {"version": v["PipelineVersionId"], "created": v["CreationTime"].isoformat(), "changes": changed}
@@ -104,9 +103,8 @@ def diff(before: str, after: str, as_json: bool, aws: AwsOptions) -> None:
     deployed pipeline. Without arguments: the last commit and the working tree. Exit code 0 when they say the
     same, 1 when they differ.
     """
-    with explained() if before.isdigit() or after.isdigit() else nullcontext():
-        deployed = cache(aws.connect)
-        differences = compare(_load(before, deployed), _load(after, deployed))
+    deployed = cache(aws.connect)
+    differences = compare(_load(before, deployed), _load(after, deployed))
     click.echo(json.dumps([d.as_json() for d in differences], indent=2) if as_json else words(differences))
     raise SystemExit(1 if differences else 0)
 
@@ -115,7 +113,7 @@ def _load(source: str, deployed: Callable[[], DeployedPipeline]) -> dict[str, An
     if source.isdigit():
         return deployed().definition(int(source))
     path = Path(source)
-    return parse_definition(path.read_text(encoding="utf-8") if path.is_file() else _at_revision(source), source)
+    return parse_definition(path.read_bytes() if path.is_file() else _at_revision(source), source)
 
 
 def words(differences: tuple[DefinitionChange, ...]) -> str:
@@ -131,11 +129,10 @@ def rollback(version: int, yes: bool, aws: AwsOptions) -> None:
 
     Runs that have started keep theirs. Exit code 0 when VERSION's definition is deployed, 1 when it was not wanted.
     """
-    with explained():
-        deployed = aws.connect()
-        now = deployed.versions()[0]["PipelineVersionId"]
-        text = deployed.definition_text(version)
-        differences = compare(deployed.definition(), definition_of(text))
+    deployed = aws.connect()
+    now = deployed.versions()[0]["PipelineVersionId"]
+    text = deployed.definition_text(version)
+    differences = compare(deployed.definition(), definition_of(text))
     if not differences:
         click.echo(f"version {now}, which is deployed, says the same as version {version}: nothing to do")
         return
@@ -144,8 +141,7 @@ def rollback(version: int, yes: bool, aws: AwsOptions) -> None:
     if not yes and not click.confirm(f"deploy the definition of version {version} again?", err=True):
         click.echo("nothing was changed")
         raise SystemExit(1)
-    with explained():
-        made = deployed.replace_definition(text)
+    made = deployed.replace_definition(text)
     click.echo(f"deployed{f' as version {made}' if made else ''}; the next run uses it")
     click.echo(NEXT_DEPLOY)
 

@@ -14,8 +14,9 @@ from typing import Final
 import click
 
 from pipeline.contract.code_version import digest_of
-from pipeline.local.launch.container_runtime import IMAGE, ContainerRuntimeError
+from pipeline.local.launch.container_runtime import IMAGE
 from scripts.build_image import build, build_folder
+from scripts.command_line import command
 
 TARGETS_IMAGE: Final = "retraining-targets:local"
 BUILD: Final = "make targets-image"
@@ -38,18 +39,15 @@ def build_targets(*, steps_image: str, tag: str, network: str | None, quiet: boo
         )
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command
 @click.option("--base", envvar="BASE_IMAGE", help="Base of the image of the steps. Default: its Dockerfile's.")
 @click.option("--tag", default=TARGETS_IMAGE, show_default=True, help="Name of the image.")
 @click.option("--network", envvar="BUILD_NETWORK", help="Network of the build, e.g. host.")
 @click.option("--quiet", is_flag=True, help="Show the build's output only if it fails.")
 def main(base: str | None, tag: str, network: str | None, quiet: bool) -> None:
     """Build the container image of the whole pipeline from targets/Dockerfile (docs/targets.md)."""
-    try:
-        build(base=base, tag=IMAGE, network=network, quiet=quiet)
-        identifier = build_targets(steps_image=IMAGE, tag=tag, network=network, quiet=quiet)
-    except ContainerRuntimeError as error:
-        raise click.ClickException(str(error)) from error
+    build(base=base, tag=IMAGE, network=network, quiet=quiet)
+    identifier = build_targets(steps_image=IMAGE, tag=tag, network=network, quiet=quiet)
     click.echo(f"{tag} is {identifier}", err=True)
 
 

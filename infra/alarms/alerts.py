@@ -114,7 +114,7 @@ class Alerts(Construct):
             queue.metric_approximate_number_of_messages_visible(period=FIVE_MINUTES, statistic="Maximum"),
             summary=f"Not delivered: {content}.",
             action=f"Read the messages of queue {queue.queue_name} (ERROR_MESSAGE or the body has the reason), fix the "
-            "cause, start a run manually if one is missing, then purge the queue: the alarm lasts until it is empty.",
+            "cause, then purge the queue: the alarm lasts until it is empty.",
         )
         return queue
 

@@ -72,7 +72,7 @@ class ModelApproval(Construct):
         self.function.every_hour("champion/ is compared with the registry")
         self.function.alarm_on_errors(
             "ApprovalFailed",
-            summary="An approval or a rejection has not taken effect: the function that updates champion/ failed.",
+            summary="The function that updates champion/ failed: an approval or a rejection may not have taken effect.",
             action=f"Read its log, {self.function.log}: the error says what to fix; it retries each hour.",
         )
         # The function is also the custom resource: it writes seed objects and an existing champion.

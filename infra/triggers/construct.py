@@ -45,7 +45,9 @@ class Triggers(Construct):
         super().__init__(scope, construct_id)
         self._settings, self._alerts = foundation.settings, foundation.alerts
         settings = foundation.settings
-        self._dead_letters = self._alerts.dead_letters(self, "DeadLetters", content="a trigger of a run")
+        self._dead_letters = self._alerts.dead_letters(
+            self, "DeadLetters", content="a trigger, so a run may be missing"
+        )
         self._make_workflow(foundation, training)
         self._alarm_on_schedule(self._make_schedule())
         self._rule(
@@ -90,7 +92,7 @@ class Triggers(Construct):
             ),
             summary="A trigger could not start a run, or waited six hours for another run to end"
             f"{', or the run would cost more than max_run_usd' if asked else ''}.",
-            action=f"The last execution of {self.workflow.state_machine_arn} has the reason. {_MANUAL_START}",
+            action=f"The last failed execution of {self.workflow.state_machine_arn} has the reason. {_MANUAL_START}",
         )
 
     def _role(self, construct_id: str, service: str, description: str) -> iam.Role:
@@ -136,13 +138,22 @@ class Triggers(Construct):
         return group
 
     def _alarm_on_schedule(self, group: scheduler.CfnScheduleGroup) -> None:
-        for name, metric, what in (
-            ("ScheduleFailed", "TargetErrorCount", "The schedule could not start a run."),
-            ("ScheduleDropped", "InvocationDroppedCount", "The schedule dropped a start after its retries."),
+        queue = self._dead_letters.queue_name
+        message = f"When the last call has failed, a message in {queue} has the reason (permissions, throttling)."
+        lost = "InvocationsFailedToBeSentToDeadLetterCount"
+        for name, metric, what, why in (
+            (
+                "ScheduleFailed",
+                "TargetErrorCount",
+                "A call of the schedule failed to start a run; it repeats it.",
+                message,
+            ),
+            ("ScheduleDropped", "InvocationDroppedCount", "The schedule dropped a start after its retries.", message),
             (
                 "ScheduleDlqFailed",
-                "InvocationsFailedToBeSentToDeadLetterCount",
+                lost,
                 "A failed start could not be sent to the dead-letter queue.",
+                f"The end of the metric's name {lost}_... (AWS/Scheduler) is the reason.",
             ),
         ):
             self._alerts.alarm_on(
@@ -155,8 +166,7 @@ class Triggers(Construct):
                     statistic="Sum",
                 ),
                 summary=what,
-                action=f"A message in {self._dead_letters.queue_name} has the reason (permissions, throttling). "
-                f"{_MANUAL_START}",
+                action=f"{why} {_MANUAL_START}",
             )
 
     def on_drift(self, alarms: Sequence[cloudwatch.IAlarm]) -> None:

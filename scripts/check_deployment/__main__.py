@@ -18,7 +18,8 @@ from pipeline.contract.workload import current_workload
 from scripts.check_deployment import deploy, emails, inputs, registry, runs, service_behavior, triggers
 from scripts.check_deployment.check_result import EXIT_CODES, CheckResult, failed, warning, worst
 from scripts.check_deployment.deployed_environment import DeployedEnvironment
-from scripts.cloud.connection import AwsOptions, aws_options, connect, explained
+from scripts.cloud.connection import AwsOptions, aws_options, connect
+from scripts.command_line import command
 
 UNEXPECTED: Final = (
     "python -m scripts.show_execution, and the newest version: python -m scripts.review_model list --aws"
@@ -53,7 +54,7 @@ CHECKS: Final[dict[str, Check]] = {
 }
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command
 @click.option(
     "--env",
     help="Environment, of the workload of cdk.json or of the variable WORKLOAD. Default: the only pipeline there is.",
@@ -62,7 +63,7 @@ CHECKS: Final[dict[str, Check]] = {
 @click.option("--test-email", is_flag=True, help="First send one of each email, marked as a test.")
 @click.option(
     "--interval",
-    type=click.FloatRange(min=0.1),
+    type=click.FloatRange(0.1, 3600),
     default=15,
     show_default=True,
     help="Seconds between looks at the run.",
@@ -77,15 +78,14 @@ def main(env: str | None, start: bool, test_email: bool, interval: float, as_jso
     """
     if env and aws.pipeline:
         raise click.UsageError("--env and --pipeline name the same thing: give one of them")
-    with explained():
-        named = f"{current_workload().spec.deployment}-{env}" if env else aws.pipeline
-        environment = DeployedEnvironment(connect(named, aws.region, aws.profile))
-        _ = environment.stack  # without it there is nothing to check
-        lines = [
-            *(_named("test email", emails.send(environment)) if test_email else ()),
-            *(_named("run", runs.run(environment, interval)) if start else ()),
-        ]
-        lines += [line for name, check in CHECKS.items() for line in _checked(name, check, environment)]
+    named = f"{current_workload().spec.deployment}-{env}" if env else aws.pipeline
+    environment = DeployedEnvironment(connect(named, aws.region, aws.profile))
+    _ = environment.stack  # without it there is nothing to check
+    lines = [
+        *(_named("test email", emails.send(environment)) if test_email else ()),
+        *(_named("run", runs.run(environment, interval)) if start else ()),
+    ]
+    lines += [line for name, check in CHECKS.items() for line in _checked(name, check, environment)]
     if as_json:
         click.echo(json.dumps({"status": worst(lines), "lines": [asdict(line) for line in lines]}, indent=2))
     else:

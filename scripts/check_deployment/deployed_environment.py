@@ -18,7 +18,7 @@ from pipeline.contract.workload import (
     default_workload,
     load_spec,
 )
-from scripts.cloud.connection import AwsError, DeployedPipeline
+from scripts.cloud.connection import CommandError, DeployedPipeline
 from scripts.cloud.review import AwsReview
 from scripts.output.execution import SUCCEEDED
 
@@ -71,14 +71,14 @@ class DeployedEnvironment:
 
     @cached_property
     def stack(self) -> Mapping[str, Any]:
-        """As CloudFormation describes it; raises AwsError where there is none."""
+        """As CloudFormation describes it; raises CommandError where there is none."""
         client = self.client("cloudformation")
         try:
             stack: Mapping[str, Any] = client.describe_stacks(StackName=self.name)["Stacks"][0]
         except client.exceptions.ClientError as error:
             if error.response["Error"]["Code"] != "ValidationError":
                 raise
-            raise AwsError(
+            raise CommandError(
                 f"there is no stack {self.name} in {self.deployed.region}: the pipeline was not deployed by this "
                 f"project, or its stack is gone. Deploy it: {self.deploy}"
             ) from error

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
@@ -25,10 +25,12 @@ _NO_CREDENTIALS: Final = (
     "aws sts get-caller-identity shows who you are"
 )
 _BAD_KEYS: Final = ("ExpiredToken", "InvalidClientTokenId", "UnrecognizedClient", "SignatureDoesNotMatch")
+_DENIED: Final = ("AccessDenied", "403")  # a HEAD of S3 has no more
+_BUSY: Final = ("Throttl", "TooManyRequests", "RequestLimit", "SlowDown", "Internal", "ServiceUnavailable")
 _NOT_FOUND: Final = ("ResourceNotFound", "ValidationException", "ValidationError")
 
 
-class AwsError(click.ClickException):
+class CommandError(click.ClickException):
     """Something that stops the command before it has done anything; exit code 2."""
 
     exit_code = 2
@@ -43,7 +45,7 @@ class AwsOptions:
     profile: str | None
 
     def connect(self) -> DeployedPipeline:
-        """That pipeline or, where it is not named, the only one of this project; raises AwsError."""
+        """That pipeline or, where it is not named, the only one of this project; raises CommandError."""
         return connect(self.pipeline, self.region, self.profile)
 
 
@@ -104,7 +106,7 @@ class DeployedPipeline:
         return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
 
     def definition(self, version: int | None = None) -> dict[str, Any]:
-        """The deployed definition, or that of a version; raises AwsError that lists the versions there are."""
+        """The deployed definition, or that of a version; raises CommandError that lists the versions there are."""
         return definition_of(self.definition_text(version))
 
     def definition_text(self, version: int | None = None) -> str:
@@ -116,7 +118,7 @@ class DeployedPipeline:
             if version and error.response["Error"]["Code"] in _NOT_FOUND:
                 there = [str(v["PipelineVersionId"]) for v in self.versions()] or ["none"]
                 has = f"{there[-1]} to {there[0]}" if len(there) > 1 else there[0]
-                raise AwsError(f"{self.name} has no version {version}; it has {has}") from error
+                raise CommandError(f"{self.name} has no version {version}; it has {has}") from error
             raise
 
     def versions(self) -> list[dict[str, Any]]:
@@ -141,7 +143,7 @@ def definition_of(text: str) -> dict[str, Any]:
 
 
 def connect(pipeline: str | None, region: str | None, profile: str | None) -> DeployedPipeline:
-    """The pipeline of that name or, without one, the only one of this project; raises AwsError."""
+    """The pipeline of that name or, without one, the only one of this project; raises CommandError."""
     import boto3  # noqa: PLC0415
 
     session = boto3.Session(profile_name=profile, region_name=region or os.environ.get("AWS_REGION") or None)
@@ -160,48 +162,43 @@ def connect(pipeline: str | None, region: str | None, profile: str | None) -> De
         names = ", ".join(sorted(ours))
         if pipeline or not ours:
             there = f" There are: {names}." if ours else ""
-            raise AwsError(
+            raise CommandError(
                 f"there is no pipeline {pipeline or f'named {NAME_PREFIX}...'} in {region}.{there} Give --pipeline or "
                 f"another --region, or deploy one: {DEPLOY}"
             )
         if len(ours) > 1:
-            raise AwsError(f"there are several pipelines in {region}: {names}. Name one with --pipeline")
+            raise CommandError(f"there are several pipelines in {region}: {names}. Name one with --pipeline")
         (found,) = ours.values()
     return DeployedPipeline(found["PipelineName"], found["PipelineArn"], region, client, session)
 
 
-@contextmanager
-def explained() -> Iterator[None]:
-    """Turns what boto3 raises into one sentence with the next thing to try, and exit code 2."""
-    try:
-        import botocore.exceptions as known  # noqa: PLC0415
-    except ImportError as error:
-        raise AwsError("boto3 is not installed: make setup, or pip install boto3") from error
-    try:
-        yield
-    except known.ClientError as error:
-        raise _explain(error.response["Error"], error) from error
-    except (known.HTTPClientError, known.ConnectionError) as error:
-        raise AwsError(f"AWS does not answer ({error}): check the network, and --region") from error
-    except (known.CredentialRetrievalError, known.SSOError, known.TokenRetrievalError) as error:
-        raise AwsError(_NO_CREDENTIALS.format(reason=error)) from error
-    except known.BotoCoreError as error:
-        remedies = {
-            "NoRegionError": "no AWS region: give --region, or set AWS_REGION",
-            "ProfileNotFound": f"{error}: aws configure list-profiles shows those that there are",
-            "InvalidRegionError": f"{error}: give another --region",
-            "NoCredentialsError": _NO_CREDENTIALS.format(reason=error),
-            "PartialCredentialsError": _NO_CREDENTIALS.format(reason=error),
-        }
-        raise AwsError(remedies.get(type(error).__name__, str(error))) from error
+def aws_error(error: Exception) -> CommandError | None:
+    """What boto3 raised as one sentence with the next thing to try; None for another error."""
+    known: Any = sys.modules.get("botocore.exceptions")
+    if known is None or not isinstance(error, known.ClientError | known.BotoCoreError):
+        return None
+    if isinstance(error, known.ClientError):
+        return CommandError(_answered(error.response["Error"]))
+    if isinstance(error, known.HTTPClientError | known.ConnectionError):
+        return CommandError(f"AWS does not answer ({error}): check the network, and --region")
+    if isinstance(error, known.CredentialRetrievalError | known.SSOError | known.TokenRetrievalError):
+        return CommandError(_NO_CREDENTIALS.format(reason=error))
+    remedies = {
+        "NoRegionError": "no AWS region: give --region, or set AWS_REGION",
+        "ProfileNotFound": f"{error}: aws configure list-profiles shows those that there are",
+        "InvalidRegionError": f"{error}: give another --region",
+        "NoCredentialsError": _NO_CREDENTIALS.format(reason=error),
+        "PartialCredentialsError": _NO_CREDENTIALS.format(reason=error),
+    }
+    return CommandError(remedies.get(type(error).__name__, str(error)))
 
 
-def _explain(answer: Any, error: Exception) -> AwsError:  # noqa: ANN401 - botocore's own mapping
-    code, message = str(answer["Code"]), str(answer.get("Message", error))
+def _answered(answer: Mapping[str, Any]) -> str:
+    code, message = str(answer["Code"]), str(answer.get("Message", "no message"))
     if code.startswith(_BAD_KEYS):
-        return AwsError(_NO_CREDENTIALS.format(reason=message))
-    if code.startswith("AccessDenied"):
-        return AwsError(f"AWS does not let you: {message}. Ask for the permission, or use another --profile")
-    if code.startswith("Throttling"):
-        return AwsError(f"AWS is busy ({message}): try again in a minute")
-    return AwsError(f"AWS refuses ({code}): {message}")
+        return _NO_CREDENTIALS.format(reason=message)
+    if code.startswith(_DENIED):
+        return f"AWS does not let you: {message}. Ask for the permission, or use another --profile"
+    if code.startswith(_BUSY):
+        return f"AWS is busy ({message}): try again in a minute"
+    return f"AWS refuses ({code}): {message}"

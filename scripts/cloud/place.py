@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -11,8 +10,7 @@ from pathlib import Path
 import click
 
 from pipeline.local import local_deployment
-from pipeline.local.store.store_errors import StoreError, explain
-from scripts.cloud.connection import AwsOptions, DeployedPipeline, aws_options, explained
+from scripts.cloud.connection import AwsOptions, DeployedPipeline, aws_options
 
 
 @dataclass(frozen=True)
@@ -23,20 +21,8 @@ class Place:
     aws: AwsOptions
 
     def connect(self) -> DeployedPipeline:
-        """The pipeline that --aws and its options name; raises AwsError where there is none."""
+        """The pipeline that --aws and its options name; raises CommandError where there is none."""
         return self.aws.connect()
-
-    @contextmanager
-    def explained(self, refusal: type[click.ClickException] = click.ClickException) -> Iterator[None]:
-        """Turns what boto3, or a local store, raises into one sentence; `refusal` is what a store's becomes."""
-        if self.folder is None:
-            with explained():
-                yield
-            return
-        try:
-            yield
-        except (StoreError, OSError) as error:
-            raise refusal(explain(error)) from error
 
 
 def place_options(what: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -18,7 +18,7 @@ from pipeline.contract import names as c
 from pipeline.contract.code_version import all_steps
 from pipeline.contract.promotion import APPROVAL_ID, APPROVED, artifact_sha256, artifact_uri
 from pipeline.contract.service_text import metadata_value
-from scripts.cloud.connection import AwsError, DeployedPipeline
+from scripts.cloud.connection import CommandError, DeployedPipeline
 
 SAME: Final = {"workload": "workload", "code_version": "code", "definition_hash": "definition"}
 PENDING: Final = "PendingManualApproval"
@@ -42,12 +42,12 @@ class Source:
 
     @cached_property
     def package(self) -> dict[str, Any]:
-        """As DescribeModelPackage returns it; raises AwsError where there is none, or it may not be read."""
+        """As DescribeModelPackage returns it; raises CommandError where there is none, or it may not be read."""
         client = self.session.client("sagemaker", region_name=self.region)
         try:
             package: dict[str, Any] = client.describe_model_package(ModelPackageName=self.arn)
         except client.exceptions.ClientError as error:
-            raise AwsError(
+            raise CommandError(
                 f"{self.arn} cannot be read ({error.response['Error'].get('Message', error)}): is that its number, and "
                 "does the deployment there name this account in trusted_accounts?"
             ) from error

@@ -15,7 +15,7 @@ from pipeline.contract.code_version import all_steps
 from pipeline.contract.history.versions import HISTORY_KEY, VersionEvent, read_events
 from pipeline.contract.promotion import APPROVAL_ID, APPROVED, UnusablePackageError, artifact_uri, next_approval_id
 from pipeline.contract.service_text import description
-from scripts.cloud.connection import AwsError, DeployedPipeline
+from scripts.cloud.connection import CommandError, DeployedPipeline
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.literals import ModelApprovalStatusType
@@ -45,11 +45,11 @@ class AwsReview:
 
     @cached_property
     def name(self) -> str:
-        """The model package group that the pipeline registers into; raises AwsError when it registers nothing."""
+        """The model package group that the pipeline registers into; raises CommandError when it registers nothing."""
         for entry in all_steps(self.definition["Steps"]):
             if entry["Type"] == "RegisterModel":
                 return str(entry["Arguments"]["ModelPackageGroupName"])
-        raise AwsError(f"{self.deployed.name} has no step that registers a model")
+        raise CommandError(f"{self.deployed.name} has no step that registers a model")
 
     @cached_property
     def bucket(self) -> str:
@@ -58,7 +58,7 @@ class AwsReview:
             for given in entry.get("Arguments", {}).get("ProcessingInputs", ()):
                 if given["InputName"] == c.CHAMPION_CHANNEL:
                     return str(given["S3Input"]["S3Uri"]).removeprefix("s3://").split("/")[0]
-        raise AwsError(f"{self.deployed.name} has no step that reads {c.CHAMPION_CHANNEL}/")
+        raise CommandError(f"{self.deployed.name} has no step that reads {c.CHAMPION_CHANNEL}/")
 
     @property
     def champion(self) -> int | None:
@@ -86,16 +86,16 @@ class AwsReview:
         return self.deployed.packages(self.name)
 
     def get(self, version: int | None) -> dict[str, Any]:
-        """One version, or the newest; raises AwsError that lists what there is."""
+        """One version, or the newest; raises CommandError that lists what there is."""
         packages = self.packages()
         if not packages:
-            raise AwsError(f"{self.name} has no registered version yet: {self.how_to_register}")
+            raise CommandError(f"{self.name} has no registered version yet: {self.how_to_register}")
         wanted = version or packages[-1]["ModelPackageVersion"]
         for package in packages:
             if package["ModelPackageVersion"] == wanted:
                 return package
         there = ", ".join(str(package["ModelPackageVersion"]) for package in packages)
-        raise AwsError(f"{self.name} has no version {version}; it has {there}")
+        raise CommandError(f"{self.name} has no version {version}; it has {there}")
 
     def decide(self, version: int | None, status: str, reason: str | None) -> dict[str, Any]:
         """Record a decision and wait until champion/ follows it."""

@@ -71,10 +71,10 @@ class Since(click.ParamType[float]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         text = str(value)
-        if text.endswith("d") and text[:-1].isdecimal():
-            return (datetime.now(UTC) - timedelta(days=int(text[:-1]))).timestamp()
         try:
+            if text.endswith("d") and text[:-1].isdecimal():
+                return (datetime.now(UTC) - timedelta(days=int(text[:-1]))).timestamp()
             moment = datetime.fromisoformat(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             self.fail(f'"{text}" is no day: write 2025-03-01, or 30d for the last 30 days', param, ctx)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

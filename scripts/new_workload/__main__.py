@@ -23,11 +23,12 @@ from pipeline.contract.rules.spec_rules import LONGEST_NAME
 from pipeline.contract.spec import Task
 from pipeline.contract.workload import WORKLOADS
 from pipeline.ingest.quarantine import BadData
+from scripts.command_line import command
 from scripts.new_workload.columns import Refusal
 from scripts.new_workload.infer import Inferred, Options, infer
 from scripts.new_workload.install import install
 from scripts.new_workload.render import TEST, sources
-from scripts.run_local import JsonCommand, python, refuse
+from scripts.run_local import python
 
 # Of the 63 characters that SageMaker gives to names, retraining-NAME-prod-vVERSION-DIGEST leaves as many.
 LONGEST: Final = LONGEST_NAME - len("retraining-")
@@ -93,7 +94,7 @@ def words(found: Inferred, data: Path) -> list[str]:
     ]
 
 
-@click.command(cls=JsonCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@command
 @click.argument("name")
 @click.option("--from", "data", required=True, type=click.Path(exists=True, path_type=Path), help="File or folder.")
 @click.option("--time", required=True, metavar="COLUMN", help="Day or time of a row, by which its features are known.")
@@ -129,19 +130,17 @@ def main(
     Types, ranges, categories, task, time, sizes, baseline and margins come from the data, and are yours to edit. Exit
     code 2, and nothing is written, where no workload can be made of the data.
     """
+    check_name(name, force=force)
+    if not dry_run and find_spec("sagemaker") is None:
+        raise Refusal("the definition needs the SageMaker SDK, which is not installed: run make setup, then this again")
+    today = datetime.now(UTC).date()
     try:
-        check_name(name, force=force)
-        if not dry_run and find_spec("sagemaker") is None:
-            raise Refusal(
-                "the definition needs the SageMaker SDK, which is not installed: run make setup, then this again"
-            )
-        today = datetime.now(UTC).date()
         found = infer(Options(name, data, time, target, key, task, label_delay, group, without), today)
-        files = sources(found)
-        written = [] if dry_run else install(ROOT, name, files, TEST.format(name=name))
-    except (Refusal, BadData, OSError) as error:
+    except BadData as error:
         # What a run would say besides: where its list of bad rows is, and which parameter allows more of them.
-        refuse(str(error).partition(f" ({QUARANTINE_FILE}")[0], 2, as_json)
+        raise Refusal(str(error).partition(f" ({QUARANTINE_FILE}")[0]) from error
+    files = sources(found)
+    written = [] if dry_run else install(ROOT, name, files, TEST.format(name=name))
     paths = [str(path.relative_to(ROOT)) for path in written]
     if as_json:
         click.echo(json.dumps({**facts(found, data), "files": paths}, indent=2))

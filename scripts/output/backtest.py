@@ -22,16 +22,12 @@ from pipeline.backtest.policies import DEFAULT_FILE, read_policies
 from pipeline.backtest.report import write_report
 from pipeline.backtest.results import PolicyResult
 from pipeline.backtest.run import BacktestResult, BacktestSettings, run_backtest
-from pipeline.backtest.world import BacktestError
-from pipeline.contract.container import StepError
 from pipeline.contract.metrics import decimal, primary_metric, signed
 from pipeline.contract.parameters import parameters_of
 from pipeline.contract.spec import Value
 from pipeline.contract.workload import current_workload
-from pipeline.ingest.quarantine import BadData
 from pipeline.local.plan.parameters import PlanError, parse_parameters
 
-REFUSALS: Final = (PlanError, BacktestError, StepError, BadData, ValueError)
 _WIDE: Final = 200  # columns where the output is no terminal: a table that is cut is useless
 _COLUMNS: Final = (
     progress.TextColumn("{task.description:8}"),
@@ -72,7 +68,7 @@ def settings_from(
     choose_until: int | None,
     jobs: int | None,
 ) -> BacktestSettings:
-    """What the command line says; raises one of REFUSALS before anything is computed."""
+    """What the command line says; raises PlanError or ValueError before anything is computed."""
     settings = BacktestSettings(
         data=data,
         first=first,

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from infra.lambda_shared.console import job_log
 from pipeline.contract.reasons import failure_reason, processing_job
-from scripts.cloud.connection import AwsError, DeployedPipeline
+from scripts.cloud.connection import CommandError, DeployedPipeline
 
 SUCCEEDED: Final = "Succeeded"
 UNFINISHED: Final = ("Executing", "Stopping")
@@ -137,13 +137,13 @@ def read(deployed: DeployedPipeline, arn: str) -> PipelineExecution:
 
 
 def newest(deployed: DeployedPipeline) -> str:
-    """The ARN of the run that was started last; raises AwsError when there is none."""
+    """The ARN of the run that was started last; raises CommandError when there is none."""
     runs = deployed.client.list_pipeline_executions(
         PipelineName=deployed.name, SortBy="CreationTime", SortOrder="Descending", MaxResults=1
     )["PipelineExecutionSummaries"]
     if not runs:
         start = f"python -m scripts.start_execution {deployed.options}"
-        raise AwsError(f"{deployed.name} has not run yet. Start it: {start}")
+        raise CommandError(f"{deployed.name} has not run yet. Start it: {start}")
     return runs[0]["PipelineExecutionArn"]
 
 

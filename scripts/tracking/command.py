@@ -40,7 +40,7 @@ def export_mlflow(
     """
     if not uri:
         raise click.UsageError("which MLflow? Give --mlflow URI, or set MLFLOW_TRACKING_URI")
-    with place.explained(), tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         if place.folder is None:
             _export(runs_of_pipeline(place.connect(), Path(folder), experiment), uri, only, as_json)
             return

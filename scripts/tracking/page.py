@@ -21,6 +21,7 @@ from urllib.request import urlopen
 import click
 
 from pipeline.local import local_deployment
+from scripts.command_line import command
 from scripts.tracking.record import QUIET, record
 
 FOLDER: Final = local_deployment.STORES / "mlflow"
@@ -80,7 +81,7 @@ def _wait(process: subprocess.Popen[bytes], health: str, log: Path) -> None:
     raise click.ClickException(f"MLflow's server did not start: see {log}")
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Of the page.")
 def main(port: int) -> None:
     """Serve MLflow's page on this machine, with the runs of the store that was used last; Ctrl-C stops it."""

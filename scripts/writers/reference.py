@@ -20,6 +20,7 @@ import click
 from infra.settings.settings import Settings
 from pipeline.contract.parameters import parameters_of
 from pipeline.contract.workload import default_workload, load_spec
+from scripts.command_line import command
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 REFERENCE: Final = ROOT / "docs" / "reference.md"
@@ -41,19 +42,19 @@ def commands() -> dict[str, click.Command]:
     found: dict[str, click.Command] = {}
     for path in sorted([*(ROOT / "scripts").glob("*.py"), *(ROOT / "scripts").glob("*/__main__.py")]):
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        command = getattr(importlib.import_module(module), "main", None)
-        if isinstance(command, click.Command):
-            found[module.removesuffix(".__main__")] = command
+        main_of = getattr(importlib.import_module(module), "main", None)
+        if isinstance(main_of, click.Command):
+            found[module.removesuffix(".__main__")] = main_of
     return dict(sorted(found.items()))
 
 
-def helps(name: str, command: click.Command) -> Iterator[str]:
+def helps(name: str, shown: click.Command) -> Iterator[str]:
     """The help text of a command and of its sub-commands, as a terminal of 100 columns shows it."""
     width: dict[str, Any] = {"terminal_width": 100, "max_content_width": 100}
-    context = click.Context(command, info_name=f"python -m {name}", **width, **command.context_settings)
-    yield command.get_help(context)
-    if isinstance(command, click.Group):
-        for sub in command.commands.values():
+    context = click.Context(shown, info_name=f"python -m {name}", **width, **shown.context_settings)
+    yield shown.get_help(context)
+    if isinstance(shown, click.Group):
+        for sub in shown.commands.values():
             inner = click.Context(sub, info_name=sub.name, parent=context, **width, **sub.context_settings)
             yield sub.get_help(inner)
 
@@ -87,8 +88,8 @@ def reference() -> str:
         lines.append("")
     lines += settings_table()
     lines += ["## Commands", ""]
-    for name, command in commands().items():
-        for text in helps(name, command):
+    for name, listed in commands().items():
+        for text in helps(name, listed):
             lines += ["```text", text.rstrip(), "```", ""]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -105,7 +106,7 @@ def with_estimate(text: str) -> str:
     return before + shown + printed.getvalue() + after[after.index("```") :]
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command
 @click.option("--check", is_flag=True, help="Only say whether the pages are up to date (exit code 1 if not).")
 def main(check: bool) -> None:
     """Write docs/reference.md, and docs/cost.md's estimate, from the code."""

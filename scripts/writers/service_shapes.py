@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.definition.service_rules.shapes import OPERATIONS, SHAPES_FILE
+from scripts.command_line import command
 
 if TYPE_CHECKING:
     from botocore.model import Shape
@@ -62,7 +63,7 @@ def _add(shape: Shape, found: dict[str, Any]) -> None:
         _add(member, found)
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command
 @click.option("--check", is_flag=True, help="Only say whether the table is up to date (exit code 1 if not).")
 def main(check: bool) -> None:
     """Write pipeline/definition/service_rules/shapes.json from the installed botocore's model of SageMaker."""

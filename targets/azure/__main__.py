@@ -21,6 +21,7 @@ import click
 import yaml
 
 from pipeline.contract.workload import read_definition, workload_names
+from scripts.command_line import group
 from targets.graph import Task, tasks_of, unbound_plan
 from targets.image import TARGETS_IMAGE
 
@@ -105,7 +106,7 @@ def text_of(job: Mapping[str, Any]) -> str:
     return f"{FIRST_LINE}{yaml.safe_dump(plain, sort_keys=False, width=10_000)}"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@group
 def main() -> None:
     """Pipeline jobs of Azure Machine Learning (docs/targets.md)."""
 

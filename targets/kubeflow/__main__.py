@@ -21,7 +21,8 @@ from typing import Final
 import click
 
 from pipeline.contract.workload import read_definition, workload_names
-from pipeline.local.plan.parameters import PlanError, parse_parameters
+from pipeline.local.plan.parameters import parse_parameters
+from scripts.command_line import group
 from targets.graph import tasks_of, unbound_plan
 
 HERE: Final = Path(__file__).parent
@@ -58,7 +59,7 @@ def compiled(workload: str, image: str) -> str:
     return stamp(workload, content) + content
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@group
 def main() -> None:
     """Pipelines for Kubeflow (docs/targets.md)."""
 
@@ -100,10 +101,7 @@ def run_here(pipeline: str, volume: str, params: tuple[str, ...]) -> None:
 
     from targets.kubeflow.pipeline import MOUNTED  # noqa: PLC0415
 
-    try:
-        parameters = parse_parameters(params)
-    except PlanError as error:
-        raise click.UsageError(str(error)) from error
+    parameters = parse_parameters(params)
     # In a cluster the component's command replaces the image's entry point; in Docker it would follow it.
     runner = local.DockerRunner(
         entrypoint="",

@@ -30,7 +30,7 @@ What to do:    docs/runbook.md, "TITLE"
 Details:       python -m scripts.show_execution {ARN}
 Run again:     python -m scripts.start_execution --pipeline p --region eu-west-1
 """
-RETRY = f"""Resume from this step, with the same data and definition, when the run has ended:
+RETRY = f"""Resume from this step, with the same parameters and definition, when the run has ended:
   aws sagemaker retry-pipeline-execution --region eu-west-1 --pipeline-execution-arn {ARN}
 """
 NOON = datetime(2026, 11, 23, 12, tzinfo=timezone(timedelta(hours=-5)))
@@ -46,13 +46,13 @@ def test_a_step_of_which_nothing_is_known() -> None:
         f"""Step Train of pipeline p (environment prod) failed.
 
 Reason
-SageMaker gave none: see the logs.
+SageMaker gave none.
 
 Triggered by   drift
 Step started   at an unknown time
 Step ended     at an unknown time, after an unknown time
 Job            none
-Logs           none: see the reason above
+Logs           none
 {WHERE.replace("TITLE", "step Train failed")}{RETRY}""",
     )
 

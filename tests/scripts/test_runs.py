@@ -157,7 +157,8 @@ def test_refusals(store: Store, tmp_path: Path) -> None:
     assert (unknown.exit_code, "newest runs: 000000000003 (Succeeded)" in unknown.stderr) == (2, True)
     several = invoke(store, "show", "0000")
     assert (several.exit_code, "several runs begin with 0000" in several.stderr) == (2, True)
-    assert invoke(store, "list", "--since", "soon").exit_code == 2
+    for since in ("soon", "999999999d", "2025-13-01"):
+        assert invoke(store, "list", "--since", since).exit_code == 2
     empty = CliRunner().invoke(main, ["list", "--store", str(tmp_path)])
     assert (empty.exit_code, "is no store of local runs" in empty.stderr) == (2, True)
 
@@ -243,6 +244,14 @@ def test_the_page_has_all_loads_nothing_and_every_run_leads_to_its_own_report(st
     for run_id, link in rows.items():
         assert (path.parent / link).is_file()
         assert run_id in link
+
+
+def test_a_reason_that_is_no_text_is_kept_as_one_that_a_page_can_show(store: Store) -> None:
+    """A byte of another encoding, and a line break: as the registry in AWS would keep it."""
+    done = invoke(store, "reject", "--version", "1", "--reason", "wrong \udcff\nafter all", command=review)
+    assert done.exit_code == 0
+    assert invoke(store, "report").exit_code == 0
+    assert "wrong after all" in (store.root / "runs.html").read_text(encoding="utf-8")
 
 
 def test_a_page_of_one_run_that_read_nothing(tmp_path: Path) -> None:

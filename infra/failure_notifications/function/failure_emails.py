@@ -15,7 +15,7 @@ _JOBS: Final = {  # kind in the step's metadata -> (page of the console, log gro
     "ProcessingJob": ("processing-jobs", "/aws/sagemaker/ProcessingJobs"),
     "TrainingJob": ("jobs", "/aws/sagemaker/TrainingJobs"),
 }
-_NO_REASON: Final = "SageMaker gave none: see the logs."
+_NO_REASON: Final = "SageMaker gave none."
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def step_failed(run: Run, step: Mapping[str, Any], reason: str, trigger: str) ->
         )
     else:
         lines += [
-            "Resume from this step, with the same data and definition, when the run has ended:",
+            "Resume from this step, with the same parameters and definition, when the run has ended:",
             f"  aws sagemaker retry-pipeline-execution --region {run.region} --pipeline-execution-arn {run.arn}",
         ]
     facts = _facts(NotificationType.STEP_FAILED, run, reason or _NO_REASON, trigger, step=name, job=job, logs=log)
@@ -96,7 +96,7 @@ def run_failed(run: Run, trigger: str) -> Email:
         f"A run of pipeline {run.pipeline} (environment {run.environment}) failed, and no step of it did.",
         "",
         "Reason",
-        run.reason or "SageMaker gave none.",
+        run.reason or _NO_REASON,
         "",
         *_when(run, trigger, "Failed "),
         *_next_steps(run, "a run failed"),
@@ -164,7 +164,7 @@ def _links(run: Run, step: Mapping[str, Any]) -> tuple[str, str]:
             job = str(metadata[kind]["Arn"]).rpartition("/")[2]
             where = f"sagemaker/home?region={run.region}#/{page}/{job}"
             return console(run.region, run.partition, where), job_log(run.region, run.partition, group, job)
-    return "none", "none: see the reason above"
+    return "none", "none"
 
 
 def _time(moment: datetime | None) -> str:

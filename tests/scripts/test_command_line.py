@@ -1,0 +1,81 @@
+"""What no command leaves to a traceback: files, Ctrl-C, the project's own errors, AWS."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import botocore.exceptions as known
+import click
+import pytest
+from click.testing import CliRunner
+
+from pipeline.local.plan.parameters import PlanError
+from scripts.command_line import Command, command
+from scripts.writers.reference import commands
+
+
+def refused(code: str, message: str = "m") -> known.ClientError:
+    return known.ClientError({"Error": {"Code": code, "Message": message}}, "Any")
+
+
+def raising(error: BaseException) -> Command:
+    @command
+    @click.option("--json", is_flag=True)
+    def main(json: bool) -> None:
+        raise error
+
+    return main
+
+
+def test_every_command_is_one_of_these() -> None:
+    assert [name for name, one in commands().items() if not isinstance(one, Command)] == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (PermissionError(13, "Permission denied", "a/b"), 2, "a/b: permission denied; let this user"),
+        (FileNotFoundError("games: give a folder"), 2, "games: give a folder"),
+        (PlanError("no such parameter"), 2, "no such parameter"),
+        (ModuleNotFoundError("No module named 'yaml'", name="yaml"), 2, "yaml is not installed: make setup"),
+        (click.ClickException("it failed"), 1, "it failed"),
+        (known.NoRegionError(), 2, "give --region, or set AWS_REGION"),
+        (known.NoCredentialsError(), 2, "sign in (aws sso login)"),
+        (known.EndpointConnectionError(endpoint_url="u"), 2, "check the network, and --region"),
+        (refused("ExpiredTokenException"), 2, "sign in (aws sso login)"),
+        (refused("AccessDenied"), 2, "Ask for the permission"),
+        (refused("403"), 2, "Ask for the permission"),
+        (refused("ThrottlingException"), 2, "try again in a minute"),
+        (refused("SlowDown"), 2, "try again in a minute"),
+        (refused("ValidationException", "no such run"), 2, "AWS refuses (ValidationException): no such run"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_what_stops_a_command_is_one_sentence_and_with_json_an_object(error: Exception, code: int, said: str) -> None:
+    done = CliRunner().invoke(raising(error), ["--json"])
+    assert (done.exit_code, done.stderr.count(said)) == (code, 1)
+    assert said in json.loads(done.stdout)["error"]
+    assert CliRunner().invoke(raising(error)).stdout == ""
+
+
+def test_a_wrong_option_is_an_object_too() -> None:
+    done = CliRunner().invoke(raising(ValueError()), ["--json", "--nosuch"])
+    assert (done.exit_code, "No such option" in json.loads(done.stdout)["error"]) == (2, True)
+
+
+def test_an_error_of_the_code_keeps_its_traceback_and_ctrl_c_has_its_code() -> None:
+    assert isinstance(CliRunner().invoke(raising(KeyError("x"))).exception, KeyError)
+    assert CliRunner().invoke(raising(ModuleNotFoundError("x", name="scripts.x"))).exit_code == 1
+    done = CliRunner().invoke(raising(KeyboardInterrupt()))
+    assert (done.exit_code, done.stderr.strip()) == (130, "interrupted")
+
+
+@pytest.mark.parametrize("name", ["scripts.make_sample", "scripts.versions diff"])
+def test_where_nothing_can_be_written_or_read(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "file.json"
+    file.write_bytes(b"\xff\xfe{")
+    module, *arguments = name.split()
+    done = CliRunner().invoke(commands()[module], [*arguments, str(file / "x" if not arguments else file)])
+    assert isinstance(done.exception, SystemExit), done.exception
+    assert (done.exit_code, "Error: " in done.stderr) == (2, True)
