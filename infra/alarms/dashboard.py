@@ -9,6 +9,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from infra.alarms.run_alarms import NAMESPACE
+from infra.approval.function.metrics import NAMESPACE as MODEL_NAMESPACE
 from infra.endpoint.function.desired_endpoint import VARIANT
 from infra.foundation.foundation import Foundation
 from infra.training.construct import Training
@@ -17,8 +18,6 @@ from pipeline.contract.metrics import metrics_of, primary_metric
 from pipeline.contract.names import NO_FOLDER
 from pipeline.contract.workload import load_spec, read_definition
 
-# Published by the approval function: the last evaluated candidate, the champion, and the monitor.
-MODEL_NAMESPACE: Final = "ModelRetraining"
 DAY: Final = 86400
 CORE_JOBS: Final = ("Prepare", "Predict", "Train", "Evaluate")
 HALF_WIDTH: Final = 12

@@ -64,7 +64,8 @@ class LambdaFunction:
             runtime=lambda_.Runtime.PYTHON_3_13,
             architecture=lambda_.Architecture.ARM_64,
             handler=f"infra.{folder}.function.handler.handler",
-            code=handler_code(),
+            # The handlers with the shared rules that they use, and nothing else; boto3 comes with the runtime.
+            code=lambda_.Code.from_asset(str(ROOT), exclude=asset_patterns(), ignore_mode=cdk.IgnoreMode.DOCKER),
             environment=dict(environment or {}),
             role=self.role.without_policy_updates(),  # CDK adds no statement to it
             timeout=cdk.Duration.minutes(minutes),
@@ -120,15 +121,6 @@ class EventFunction(LambdaFunction):
     def alarm_on_errors(self, name: str, summary: str, action: str) -> None:
         errors = self.function.metric_errors(period=FIVE_MINUTES, statistic="Sum")
         self._alerts.alarm_on(name, errors, summary=summary, action=action)
-
-
-def handler_code() -> lambda_.Code:
-    """The handlers with the shared rules that they use, and nothing else; boto3 comes with the runtime."""
-    return lambda_.Code.from_asset(
-        str(ROOT),
-        exclude=asset_patterns(),
-        ignore_mode=cdk.IgnoreMode.DOCKER,
-    )
 
 
 def asset_patterns() -> list[str]:

@@ -35,15 +35,12 @@ def _retry_while_denied(work: Callable[[], object]) -> None:
         try:
             work()
         except ClientError as error:
-            if not _is_denied(error) or time.monotonic() >= until:
+            denied = error.response["Error"]["Code"] in _DENIED or _UNKNOWN_ROLE in str(error)
+            if not denied or time.monotonic() >= until:
                 raise
             time.sleep(_POLL_SECONDS)
         else:
             return
-
-
-def _is_denied(error: ClientError) -> bool:
-    return error.response["Error"]["Code"] in _DENIED or _UNKNOWN_ROLE in str(error)
 
 
 def respond(

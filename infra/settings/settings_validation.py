@@ -18,7 +18,7 @@ from infra.settings.tag_rules import wrong_tags
 from pipeline.contract.gates import gate_parameters
 from pipeline.contract.names import MAX_INSTANCES
 from pipeline.contract.parameters import parameters_of, prefix_conflict
-from pipeline.contract.spec import Spec, Value
+from pipeline.contract.spec import Spec
 from pipeline.contract.workload import workload_names
 from pipeline.definition.service_rules.instances import is_arm64
 from pipeline.definition.service_rules.shapes import shape
@@ -58,12 +58,6 @@ MICROSOFT_TEAMS: Final = {
 }
 _DECIMAL: Final = r"-?[0-9]+(\.[0-9]+)?(e-?[0-9]{1,2})?"
 _DATA_LIMITS: Final = ("MaxBadRowShare", "MaxBadRowShareOfFile", "MinRows")
-
-
-def limit_defaults(spec: Spec) -> dict[str, Value]:
-    """The limits that a deployment may change, with the workload's defaults."""
-    defaults = parameters_of(spec).defaults
-    return {name: defaults[name] for name in (*gate_parameters(spec), *_DATA_LIMITS)}
 
 
 def steps_with(spec: Spec, ending: str) -> tuple[str, ...]:
@@ -280,7 +274,8 @@ def instance_counts(spec: Spec) -> Reader[dict[str, int]]:
 
 def limits(spec: Spec) -> Reader[dict[str, int | float]]:
     """Limits that override the workload's defaults."""
-    known = limit_defaults(spec)
+    defaults = parameters_of(spec).defaults
+    known = {name: defaults[name] for name in (*gate_parameters(spec), *_DATA_LIMITS)}
 
     def reader_of(name: str) -> Reader[int | float]:
         if isinstance(known[name], int):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
-from pipeline.definition.service_rules.nodes import Node, nodes
+from pipeline.definition.service_rules.nodes import nodes
 from pipeline.definition.service_rules.values import function_of
 
 _COMPARISONS: Final = {
@@ -72,14 +72,11 @@ def _parts(definition: Mapping[str, Any]) -> dict[str, _Part]:
         found[f"parameter {parameter['Name']}"] = _Part(fields, ", ".join(f"{k} {v}" for k, v in fields.items()))
     for node in nodes(definition.get("Steps")):
         place = f"when {node.branch[0]} says {'yes' if node.branch[1] == 'IfSteps' else 'no'}" if node.branch else ""
+        own = {key: value for key, value in node.entry.items() if key not in ("Name", "Type", "Arguments")}
         named = {"type": node.type, "runs": place or "always"}
-        found[f"step {node.name}"] = _Part({**named, **_step_fields(node)}, f"{node.type}, runs {named['runs']}")
+        fields = named | dict(_fields("", {**own, **node.arguments}))
+        found[f"step {node.name}"] = _Part(fields, f"{node.type}, runs {named['runs']}")
     return found
-
-
-def _step_fields(node: Node) -> dict[str, str]:
-    own = {key: value for key, value in node.entry.items() if key not in ("Name", "Type", "Arguments")}
-    return dict(_fields("", {**own, **node.arguments}))
 
 
 def _changes(old: Mapping[str, _Part], new: Mapping[str, _Part]) -> Iterator[DefinitionChange]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.definition.service_rules.rules import Finding, finding
+from pipeline.definition.service_rules.rules import RULES, Finding, page
 
 Json = Mapping[str, Any]
 
@@ -41,8 +41,9 @@ class Node:
     def found(
         self, rule: str, field: str, message: str, *, structure: str = "", parameters: tuple[str, ...] = ()
     ) -> Finding:
-        """A finding of this step; see `finding`."""
-        return finding(rule, self.name, field, message, structure=structure, parameters=parameters)
+        """A finding of this step; `structure` is the API structure whose page states the rule for this very field."""
+        broken = RULES[rule]
+        return Finding(self.name, field, broken, message, page(structure) if structure else broken.source, parameters)
 
     def unique(self, rule: str, field: str, names: Iterable[object], structure: str = "") -> Iterator[Finding]:
         """Names that are given more than once."""

@@ -46,7 +46,7 @@ class Finding:
         return f"{where}: {self.message} [{self.rule.name}: {self.source}]"
 
 
-def _page(structure: str) -> str:
+def page(structure: str) -> str:
     return f"{_API}{structure}.html"
 
 
@@ -54,7 +54,7 @@ RULES: Final = {
     rule.name: rule
     for rule in (
         # --- the document -----------------------------------------------------------------------------------------
-        Rule("definition-size", "A definition has at most 1,048,576 characters.", _page("CreatePipeline")),
+        Rule("definition-size", "A definition has at most 1,048,576 characters.", page("CreatePipeline")),
         Rule("version", "The schema's only version is 2020-12-01.", _SCHEMA),
         Rule("unknown-key", 'The parser is strict: "Cannot parse object, unknown property".', f"{_ISSUES}/2746"),
         Rule("null-key", "No property of the schema may be null: leave the key out.", _SCHEMA),
@@ -62,9 +62,9 @@ RULES: Final = {
         Rule("step-type", "The types of steps are those of the documentation.", _STEPS),
         Rule("step-name", "A step's name is unique and has 1 to 64 letters, digits, - and _.", _SCHEMA),
         # --- parameters -------------------------------------------------------------------------------------------
-        Rule("parameter-count", "A pipeline has at most 200 parameters.", _page("StartPipelineExecution")),
-        Rule("parameter-name", "A parameter's name is unique and has letters, digits, - and _.", _page("Parameter")),
-        Rule("parameter-value", "A default has its parameter's type and at most 1,024 characters.", _page("Parameter")),
+        Rule("parameter-count", "A pipeline has at most 200 parameters.", page("StartPipelineExecution")),
+        Rule("parameter-name", "A parameter's name is unique and has letters, digits, - and _.", page("Parameter")),
+        Rule("parameter-value", "A default has its parameter's type and at most 1,024 characters.", page("Parameter")),
         Rule("parameter-choices", "A default is one of at most 16 allowed values.", f"{_ISSUES}/2314"),
         # --- the graph --------------------------------------------------------------------------------------------
         Rule("nested-condition", "A Condition step cannot be in a branch of another Condition step.", _STEPS),
@@ -91,31 +91,23 @@ RULES: Final = {
         Rule("retry-policy", "Retry policies have the documented steps, exceptions and ranges.", _RETRIES),
         Rule("cache", "CacheConfig has Enabled and an ISO 8601 duration.", f"{_GUIDE}/pipelines-caching.html"),
         # --- requests of steps: each field as its API structure says ----------------------------------------------
-        Rule("required", "A request has the required fields of its API call.", _page("CreateProcessingJob")),
-        Rule("field-type", "A field has the type of its API structure.", _page("CreateProcessingJob")),
-        Rule("count", "Lists and maps have the counts of their API structure.", _page("CreateProcessingJob")),
-        Rule("length", "Texts have the lengths of their API structure.", _page("CreateProcessingJob")),
-        Rule("characters", "Texts have the characters of their API structure.", _page("CreateModelPackage")),
+        Rule("required", "A request has the required fields of its API call.", page("CreateProcessingJob")),
+        Rule("field-type", "A field has the type of its API structure.", page("CreateProcessingJob")),
+        Rule("count", "Lists and maps have the counts of their API structure.", page("CreateProcessingJob")),
+        Rule("length", "Texts have the lengths of their API structure.", page("CreateProcessingJob")),
+        Rule("characters", "Texts have the characters of their API structure.", page("CreateModelPackage")),
         Rule("range", "Numbers are in the range of their API structure.", _CLUSTER),
-        Rule("choice", "A word is one of those that its API structure lists.", _page("ProcessingS3Input")),
+        Rule("choice", "A word is one of those that its API structure lists.", page("ProcessingS3Input")),
         Rule("instance-type", "The instance type exists for this kind of job.", _CLUSTER),
         # Of a training job the service's model names no limit; its quota is lower.
         Rule("instance-count", "A job has 1 to 100 instances.", _CLUSTER),
-        Rule("reserved-name", "Keys of tags that begin with aws: are reserved.", _page("Tag")),
-        Rule("unique-name", "Names of inputs, outputs, channels, and keys of tags are unique in a job.", _page("Tag")),
+        Rule("reserved-name", "Keys of tags that begin with aws: are reserved.", page("Tag")),
+        Rule("unique-name", "Names of inputs, outputs, channels, and keys of tags are unique in a job.", page("Tag")),
         Rule("volume-key-local-storage", "An instance type with local storage takes no VolumeKmsKeyId.", _CLUSTER),
         Rule("arm64-instance", "An amd64 image does not start on Graviton or Grace (arm64).", _INSTANCES),
-        Rule("processing-path", "LocalPath begins with /opt/ml/processing/.", _page("ProcessingS3Input")),
-        Rule("training-image", "A job names an algorithm or an image, not both.", _page("AlgorithmSpecification")),
-        Rule("model-package-tags", "A model package takes no tags: it has its group's.", _page("CreateModelPackage")),
-        Rule("max-wait", "MaxWaitTimeInSeconds is at least MaxRuntimeInSeconds.", _page("StoppingCondition")),
+        Rule("processing-path", "LocalPath begins with /opt/ml/processing/.", page("ProcessingS3Input")),
+        Rule("training-image", "A job names an algorithm or an image, not both.", page("AlgorithmSpecification")),
+        Rule("model-package-tags", "A model package takes no tags: it has its group's.", page("CreateModelPackage")),
+        Rule("max-wait", "MaxWaitTimeInSeconds is at least MaxRuntimeInSeconds.", page("StoppingCondition")),
     )
 }
-
-
-def finding(
-    rule: str, step: str, field: str, message: str, *, structure: str = "", parameters: tuple[str, ...] = ()
-) -> Finding:
-    """A finding; `structure` is the API structure whose page states the rule for this very field."""
-    found = RULES[rule]
-    return Finding(step, field, found, message, _page(structure) if structure else found.source, parameters)
