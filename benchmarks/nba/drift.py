@@ -35,7 +35,7 @@ from pipeline.monitoring.monitor_evidence import FAMILIES, Forecasts, evidence_b
 from pipeline.monitoring.monitor_features import LabelledRows, compare_features
 from pipeline.training.lean_xgboost import xgb
 from pipeline.training.model import Hyperparameters, fit, predict
-from pipeline.training.walk_forward import feature_matrix
+from pipeline.training.training_sets import feature_matrix
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.baseline import forecast as reference_forecast
 from pipeline.workloads.nba.monitor import Scores, score_evidence

@@ -24,7 +24,7 @@ from pipeline.contract.feature_layout import FeatureLayout, Task
 from pipeline.training.lean_xgboost import xgb
 from pipeline.training.logistic import sigmoid
 from pipeline.training.model import Hyperparameters, fit, fit_quantiles, predict_log_odds, predict_quantiles
-from pipeline.training.training_sets import FeatureMatrix, MemorySet
+from pipeline.training.training_sets import FeatureMatrix, MemoryRows
 
 CLEAN: Final = "clean"
 Advance = Callable[[int], None]  # told how many more are done
@@ -124,7 +124,7 @@ def fit_all(
         """A fit's rows of the matrix."""
         key = wanted[number]
         taught, later = sources[key.taught], sources[key.scored].X[key.end :]
-        rows = MemorySet(taught.X[key.begin : key.end], taught.target[key.begin : key.end], taught.layout)
+        rows = MemoryRows(taught.X[key.begin : key.end], taught.target[key.begin : key.end], taught.layout)
         booster, quantile_booster = _fitted(names[number], rows, hyperparameters, cache)
         matrix[0, number, key.end :] = predict_log_odds(booster, later)
         if quantile_booster:
@@ -157,7 +157,7 @@ def _fit_name(key: FitKey, source: Source, hyperparameters: Hyperparameters, cac
 
 
 def _fitted(
-    name: str, rows: MemorySet, config: Hyperparameters, cache: FitCache
+    name: str, rows: MemoryRows, config: Hyperparameters, cache: FitCache
 ) -> tuple[xgb.Booster, xgb.Booster | None]:
     """The fit of that name and that of its quantiles, from the cache or made now."""
     booster, quantile_booster = cache.load(name), cache.load(f"{name}-quantiles")

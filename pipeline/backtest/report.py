@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from pipeline import evaluation
 from pipeline.backtest.figures import MOST_LINES, figures_of
 from pipeline.backtest.fit_cache import whole_or_absent
 from pipeline.backtest.oracle_bound import Bound
@@ -15,10 +12,9 @@ from pipeline.backtest.policies import NIGHTLY_STATE, default_policy
 from pipeline.backtest.run import BacktestResult
 from pipeline.contract.metrics import metrics_of, primary_metric
 from pipeline.contract.spec import Metric, Spec
-from pipeline.evaluation.report_words import capitalized, number, signed
+from pipeline.evaluation.report_words import page_template
 
-TEMPLATE: Final = "backtest.html.j2"
-STYLE: Final = Path(evaluation.__file__).parent  # of all reports
+TEMPLATE: Final = Path(__file__).with_name("backtest.html.j2")
 
 
 def write_report(file: Path, done: BacktestResult, *, simulated: bool) -> None:
@@ -29,17 +25,9 @@ def write_report(file: Path, done: BacktestResult, *, simulated: bool) -> None:
 
 def render(done: BacktestResult, *, simulated: bool) -> str:
     """The page's text."""
-    environment = Environment(
-        loader=FileSystemLoader([Path(__file__).parent, STYLE]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "signed": signed, "capitalized": capitalized}
     settings, service, spec = done.prepared.settings, done.prepared.service, done.prepared.settings.spec
     shown, n_rows = pictured(done), done.n_rows
-    return environment.get_template(TEMPLATE).render(
+    return page_template(TEMPLATE).render(
         settings=settings,
         rows=spec.rows,
         row=spec.row,

@@ -22,9 +22,9 @@ from pipeline.contract import names as c
 from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import Workload
+from pipeline.evaluation.evaluation import rows_of
 from pipeline.ingest.known import hide_labels, known_on
 from pipeline.ingest.validated import LoadRequest
-from pipeline.monitoring.monitor import rows_of
 from pipeline.training.training_rows import Labels
 from pipeline.training.training_sets import FeatureMatrix, feature_layout, feature_matrix
 

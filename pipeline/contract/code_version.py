@@ -76,6 +76,12 @@ def digest_of(files: Iterable[Path], package: Path) -> str:
     return whole.hexdigest()
 
 
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal; the file is read in parts."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
 def git_revision() -> str:
     """The commit that is checked out; `unknown` outside git."""
     command = ["git", "rev-parse", "--short=12", "HEAD"]  # git as the user's shell finds it

@@ -94,6 +94,12 @@ def days_of(table: pa.Table) -> IntArray:
     return days
 
 
+def rows_of(table: pa.Table, ids: Iterable[str]) -> pa.Table:
+    """The rows of these ids, in their order."""
+    place = {row: number for number, row in enumerate(table[c.ROW_ID].to_pylist())}
+    return table.take(pa.array([place[row] for row in ids], pa.int64()))
+
+
 @dataclass(frozen=True)
 class ChampionPredictions:
     """The champion's prediction for each evaluated row; NaN where it has none out of sample."""
@@ -118,9 +124,7 @@ def champion_predictions(
     cut_off = (artifact.cut_off - date(1970, 1, 1)).days
     later = np.flatnonzero(rows.days >= cut_off)
     shipped = np.full(rows.days.size, np.nan)
-    place = {row: number for number, row in enumerate(features[c.ROW_ID].to_pylist())}
-    taken = pa.array([place[row] for row in rows.row_id[later]], type=pa.int64())
-    shipped[later] = predict(artifact.booster, feature_matrix(features.take(taken)))
+    shipped[later] = predict(artifact.booster, feature_matrix(rows_of(features, rows.row_id[later])))
     return ChampionPredictions(
         champion,
         out_of_sample(result, shipped, rows.days, cut_off),

@@ -6,55 +6,26 @@ gives the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from pipeline.contract import gates
 from pipeline.contract import names as c
 from pipeline.evaluation import report_figures as figures
-from pipeline.evaluation.report_words import capitalized, number, sentence, signed
+from pipeline.evaluation.report_words import Headline, capitalized, number, page_template
 
-TEMPLATE: Final = "report.html.j2"
+TEMPLATE: Final = Path(__file__).with_name("report.html.j2")
 MAX_FEATURES: Final = 12  # more bars tell a reader nothing
 
 
-@dataclass(frozen=True)
-class Decision:
-    """How a decision is announced; `tone` names a style of the page."""
-
-    headline: str
-    tone: str
-    consequence: str
-
-
 DECISIONS: Final = {
-    c.REGISTERED: Decision("Candidate registered", "good", "It goes into service once its version is approved."),
-    c.CHAMPION_KEPT: Decision("Champion kept", "kept", "The candidate is not registered; nothing changes in service."),
-    c.FAILED: Decision(
+    c.REGISTERED: Headline("Candidate registered", "good", "It goes into service once its version is approved."),
+    c.CHAMPION_KEPT: Headline("Champion kept", "kept", "The candidate is not registered; nothing changes in service."),
+    c.FAILED: Headline(
         "Candidate failed its limits", "failed", "It is not registered; nothing changes in service. Someone must look."
     ),
 }
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One number of the comparison."""
-
-    text: str
-    best: bool
-
-
-@dataclass(frozen=True)
-class MetricRow:
-    """One metric of everybody, in the order of the columns."""
-
-    metric: Mapping[str, Any]  # of metric_words
-    cells: tuple[Cell, ...]
 
 
 def render(evaluation: Mapping[str, Any]) -> str:
@@ -66,7 +37,7 @@ def render(evaluation: Mapping[str, Any]) -> str:
         c.CONSTANT: "always the mean of the targets before",
     }
     who = [name for name in meanings if evaluation["metrics"][name]]
-    return _template().render(
+    return page_template(TEMPLATE).render(
         e=evaluation,
         loss=evaluation["metric_words"][evaluation["primary_metric"]],
         decision=DECISIONS[evaluation["decision"]],
@@ -99,17 +70,16 @@ def _figures(evaluation: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _metric_rows(metrics: Mapping[str, Mapping[str, Any]], columns: Sequence[Mapping[str, Any]]) -> list[MetricRow]:
-    rows = []
+def _metric_rows(
+    metrics: Mapping[str, Mapping[str, Any]], columns: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[Mapping[str, Any], list[tuple[str, bool]]]]:
+    """Each metric's words, and in the order of the columns each number with whether it is the best."""
     for key, metric in metrics.items():
         # compared as shown: what reads as a tie is a tie
         shown = [None if column.get(key) is None else _rounded(column[key]) for column in columns]
         known = [value for value in shown if value is not None]
         best = {"lower": min, "higher": max}[metric["better"]](known) if metric["better"] and len(known) > 1 else None
-        rows.append(
-            MetricRow(metric, tuple(Cell(number(value), best is not None and value == best) for value in shown))
-        )
-    return rows
+        yield metric, [(number(value), best is not None and value == best) for value in shown]
 
 
 def _differences(evaluation: Mapping[str, Any]) -> list[figures.DrawnDifference]:
@@ -128,37 +98,16 @@ def _differences(evaluation: Mapping[str, Any]) -> list[figures.DrawnDifference]
     return found
 
 
-@dataclass(frozen=True)
-class Feature:
-    """A bar: a feature's share of how far forecasts move, and the bar's length as a share of the longest."""
-
-    name: str
-    share: float
-    length: float
-
-
-def _features(importance: Sequence[Mapping[str, Any]]) -> list[Feature]:
+def _features(importance: Sequence[Mapping[str, Any]]) -> list[tuple[str, float, float]]:
+    """Bars: a feature's name, its share of how far predictions move, and the bar's length as a share of the longest."""
     shares = [(str(row["feature"]), float(row["share"])) for row in importance]
     top, rest = shares[:MAX_FEATURES], shares[MAX_FEATURES:]
     if rest:
         top = [*top, (f"{len(rest)} more features together", sum(share for _, share in rest))]
     longest = max((share for _, share in top), default=0) or 1
-    return [Feature(name, share, share / longest) for name, share in top]
+    return [(name, share, share / longest) for name, share in top]
 
 
 def _rounded(value: float) -> float:
     """As `number` shows it: what reads as a tie is a tie."""
     return value if isinstance(value, int) else round(value, 4) if abs(value) < 10 else float(f"{value:.4g}")
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,  # file names and cell values come from the data
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "signed": signed, "sentence": sentence, "capitalized": capitalized}
-    return environment.get_template(TEMPLATE)

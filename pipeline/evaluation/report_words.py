@@ -1,8 +1,14 @@
-"""Numbers and sentences as the reports print them."""
+"""Numbers, sentences and headlines as the reports print them, and the templates of their pages."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from pipeline.contract import metrics
 from pipeline.contract.metrics import decimal
@@ -29,3 +35,27 @@ def sentence(text: str) -> str:
 def capitalized(text: str) -> str:
     """The text with a capital."""
     return text[:1].upper() + text[1:]
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A verdict and what follows from it, in words; `tone` names a style of the page."""
+
+    text: str
+    tone: str
+    meaning: str
+
+
+@cache
+def page_template(file: Path, **filters: Callable[..., object]) -> Template:
+    """A page's template, with the style of all reports, and filters beside those of this module."""
+    environment = Environment(
+        loader=FileSystemLoader([file.parent, Path(__file__).parent]),
+        autoescape=True,  # file names, cell values, reasons and names come from data and people
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "signed": signed, "sentence": sentence, "capitalized": capitalized}
+    environment.filters |= filters
+    return environment.get_template(file.name)

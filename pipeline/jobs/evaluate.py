@@ -27,6 +27,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipeline.contract import names as c
+from pipeline.contract.code_version import file_digest
 from pipeline.contract.container import code_version, processing_input, processing_output, run_step
 from pipeline.contract.metrics import short
 from pipeline.contract.service_text import description, metadata_value
@@ -37,7 +38,6 @@ from pipeline.jobs.limits import parse_limits
 from pipeline.training.artifact import read_artifact
 from pipeline.training.champion import load_champion
 from pipeline.training.lean_xgboost import xgb
-from pipeline.training.model_files import sha256_of
 
 
 def versions(feature_signature: str) -> dict[str, str]:
@@ -90,7 +90,7 @@ def main(argv: Sequence[str]) -> None:
         "as_of_date": prepared["as_of_date"],
         "simulated": prepared["simulated"],
         "fingerprint": candidate.card.fingerprint,
-        c.MODEL_SHA256: sha256_of(archive),
+        c.MODEL_SHA256: file_digest(archive),
         "trigger": arguments.trigger,
         "metadata": {"trigger": metadata_value(arguments.trigger)},  # as the registry takes it
         "versions": versions(candidate.card.feature_signature),

@@ -40,7 +40,6 @@ from pipeline.ingest.spreadsheet_text import safe_columns
 from pipeline.monitoring.monitor import PreparedTables, monitor, without_nan
 from pipeline.monitoring.monitor_report import render_monitor
 from pipeline.training.champion import Champion, as_of_skip_reason, features_skip_reason, load_champion
-from pipeline.training.model import predict, predict_quantiles
 from pipeline.training.training_sets import feature_layout, feature_matrix
 
 
@@ -65,11 +64,7 @@ def forecast(
         layout = feature_layout(upcoming.schema)
         reason = as_of_skip_reason(champion, as_of) or features_skip_reason(champion, feature_signature, layout) or ""
     if champion and not reason:
-        X, quantile_booster = feature_matrix(upcoming), champion.artifact.quantile_booster
-        predictions = predict(champion.artifact.booster, X)
-        columns = champion.artifact.card.layout.quantile_columns
-        found = predict_quantiles(quantile_booster, X).T if quantile_booster else ()
-        quantiles = dict(zip(columns, found, strict=True))
+        predictions, quantiles = champion.artifact.predict(feature_matrix(upcoming))
         return Forecast(predictions, c.CHAMPION, champion.version, f"version {champion.version}", quantiles=quantiles)
     who = workload.spec.fallback or workload.spec.baseline
     predictions = workload.baseline.fallback(upcoming)

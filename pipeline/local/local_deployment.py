@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.contract import names as c
-from pipeline.contract.code_version import code_version, definition_file, digest_of, git_revision, step_files
+from pipeline.contract.code_version import (
+    code_version,
+    definition_file,
+    digest_of,
+    file_digest,
+    git_revision,
+    step_files,
+)
 from pipeline.contract.workload import configured_workload, current_workload, default_workload, load_spec
 from pipeline.ingest.files.data_folder import (
     NOT_UPLOADED_FILE,
@@ -20,7 +27,7 @@ from pipeline.ingest.files.data_folder import (
     look_into,
     not_uploaded_as_json,
 )
-from pipeline.local.store.store import Store, file_digest, remove, same_content
+from pipeline.local.store.store import Store, remove, same_content
 from pipeline.local.store.store_errors import StoreError, is_text, naming, shown
 
 ROOT: Final = Path(__file__).resolve().parents[2]

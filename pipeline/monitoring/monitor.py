@@ -6,7 +6,7 @@ Everything here is a pure function of the champion, the run's features and Prepa
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any, Final
@@ -19,6 +19,7 @@ from pipeline.contract import names as c
 from pipeline.contract.metrics import metric_words, short
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import Workload
+from pipeline.evaluation.evaluation import days_of, rows_of
 from pipeline.ingest.known import known_on
 from pipeline.monitoring.claims import claims_of, residual_quantiles
 from pipeline.monitoring.monitor_data import DataDays, DataReport, look_at_data
@@ -35,7 +36,6 @@ from pipeline.monitoring.monitor_evidence import (
 from pipeline.monitoring.monitor_features import LabelledRows, compare_features
 from pipeline.monitoring.monitor_live import Approved, Decided, live_performance
 from pipeline.training.champion import Champion
-from pipeline.training.model import predict, predict_quantiles
 from pipeline.training.training_sets import feature_layout, feature_matrix
 
 IntArray = NDArray[np.int64]
@@ -128,31 +128,22 @@ def summarise(report: Mapping[str, Any]) -> str:
 def _live_rows(workload: Workload, tables: PreparedTables, champion: Champion) -> tuple[Decided, Forecasts]:
     """The champion's shipped weights on the rows decided since its cut-off: beside the baseline, and as claims."""
     spec = workload.spec
-    days, card = _days(tables.labelled), champion.artifact.card
+    days, card = days_of(tables.labelled), champion.artifact.card
     since = tables.labelled.slice(int(np.searchsorted(days, _number_of(card.trained_before))))
-    ids, day = since[c.ROW_ID].to_pylist(), _days(since)
+    ids, day = since[c.ROW_ID].to_pylist(), days_of(since)
     target = np.asarray(since[c.TARGET].to_numpy(), dtype=np.float64)
-    prediction = predict(champion.artifact.booster, feature_matrix(since))
+    prediction, by_column = champion.artifact.predict(feature_matrix(since))
     baseline = workload.baseline.forecast(tables.results, ids, date.fromisoformat(card.trained_from)) if ids else target
     record = champion.artifact.walk_forward
     own = [np.asarray(record[name].to_numpy(), dtype=np.float64) for name in (c.PREDICTION, c.TARGET)]
-    approved = None if spec.task == "binary" else Approved(own[0], own[1], _days(record))
+    approved = None if spec.task == "binary" else Approved(own[0], own[1], days_of(record))
     decided = Decided(spec.task, spec.unit, day, prediction, target, baseline, approved)
     groups = groups_of(spec, rows_of(tables.results, ids))
-    quantile_booster = champion.artifact.quantile_booster
-    if quantile_booster:
-        predicted = predict_quantiles(quantile_booster, feature_matrix(since)).T
-        quantiles = dict(zip(card.layout.quantiles, predicted, strict=True))
-    else:
-        quantiles = {} if spec.task == "binary" else residual_quantiles(prediction, own[1] - own[0])
+    quantiles = dict(zip(card.layout.quantiles, by_column.values(), strict=True))
+    if not quantiles and spec.task == "regression":
+        quantiles = residual_quantiles(prediction, own[1] - own[0])
     claims = claims_of(spec, ids, day, prediction, target, groups, baseline=baseline, quantiles=quantiles)
     return decided, claims
-
-
-def rows_of(results: pa.Table, ids: Sequence[str]) -> pa.Table:
-    """The results of these rows, in their order."""
-    place = {row: number for number, row in enumerate(results[c.ROW_ID].to_pylist())}
-    return results.take(pa.array([place[row] for row in ids], pa.int64()))
 
 
 def groups_of(spec: Spec, results: pa.Table) -> Groups:
@@ -201,7 +192,7 @@ def _features(spec: Spec, labelled: pa.Table, champion: Champion | None, why_sil
     by = spec.monitor
     rows = LabelledRows(
         X=feature_matrix(labelled),
-        day=_days(labelled),
+        day=days_of(labelled),
         period=labelled[by.period].to_numpy().astype(np.int64) if by.period else None,
         left_out=labelled[by.left_out].to_numpy().astype(np.bool_) if by.left_out else None,
     )
@@ -233,7 +224,7 @@ def _data(
 ) -> DataReport:
     changed, recorded = _changed(spec, tables.results, champion, as_of) if champion else (0, 0)
     late = np.array([_number_of(day) for day in prepared["data"].get("late_labels", [])], dtype=np.int64)
-    days = DataDays(_days(tables.results), _days(tables.upcoming), late)
+    days = DataDays(days_of(tables.results), days_of(tables.upcoming), late)
     return look_at_data(spec, days, as_of=as_of, changed=changed, recorded=recorded)
 
 
@@ -248,11 +239,6 @@ def _changed(spec: Spec, results: pa.Table, champion: Champion, as_of: int) -> t
     record = record.filter(pa.array(known_on(days, np.datetime64(as_of, "D"), spec.label_delay_days)))
     then = zip(record[c.ROW_ID].to_pylist(), record[c.TARGET].to_pylist(), strict=True)
     return sum(now.get(row) != label for row, label in then), record.num_rows
-
-
-def _days(table: pa.Table) -> IntArray:
-    days: IntArray = table[c.TIME].to_numpy().astype("datetime64[D]").astype(np.int64)
-    return days
 
 
 def _number_of(day: str) -> int:

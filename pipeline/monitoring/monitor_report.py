@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from pipeline.contract import names as c
-from pipeline.evaluation import report_words
-from pipeline.evaluation.report_words import capitalized, number, sentence, signed
+from pipeline.evaluation.report_words import Headline, page_template
 from pipeline.monitoring.monitor_evidence import (
     GROUP,
     LEAKAGE,
@@ -26,7 +23,7 @@ from pipeline.monitoring.monitor_evidence import (
 )
 from pipeline.monitoring.monitor_features import DAILY_LEVEL, PSI_LIMIT
 
-TEMPLATE: Final = "monitor.html.j2"
+TEMPLATE: Final = Path(__file__).with_name("monitor.html.j2")
 SHOWN_FEATURES: Final = 8
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 400, 200, 22, 8, 24  # of the figure, in its own units
 _LOWEST, _HIGHEST = -0.25, 1.5  # of the evidence that is drawn; what is beyond lies on the edge
@@ -49,20 +46,11 @@ FAMILY_LINES: Final = {
 }
 
 
-@dataclass(frozen=True)
-class Headline:
-    """The verdict in words; `tone` names a style of the page."""
-
-    text: str
-    tone: str
-    meaning: str
-
-
 def render_monitor(report: Mapping[str, Any]) -> str:
     """The page of monitor.json's content."""
     live = report[c.LIVE]
     modes: Mapping[str, str] = live["failure_modes"] if live["enough"] else {}
-    return _template().render(
+    return page_template(TEMPLATE, p_value=_p_value, two=_two).render(
         m=report,
         headline=headline(report),
         live=live,
@@ -132,20 +120,6 @@ def _line(way: Family, values: Sequence[float]) -> Markup:
 def _y(value: float) -> float:
     share = (min(max(value, _LOWEST), _HIGHEST) - _LOWEST) / (_HIGHEST - _LOWEST)
     return round(_HEIGHT - _BOTTOM - share * (_HEIGHT - _TOP - _BOTTOM), 1)
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=FileSystemLoader([Path(__file__).parent, Path(report_words.__file__).parent]),  # the report's style
-        autoescape=True,  # names of groups come from the data
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "signed": signed, "sentence": sentence, "capitalized": capitalized}
-    environment.filters |= {"p_value": _p_value, "two": _two}
-    return environment.get_template(TEMPLATE)
 
 
 def _p_value(value: float) -> str:

@@ -15,7 +15,6 @@ from pipeline.contract.container import StepError
 from pipeline.contract.workload import Workload, current_workload
 from pipeline.serving.requests import RequestRows, Row, checked_rows
 from pipeline.training.artifact import Artifact, read_artifact
-from pipeline.training.model import predict, predict_quantiles
 
 
 @dataclass(frozen=True)
@@ -55,13 +54,10 @@ class Predictor:
     def answer(self, rows: Iterable[Row]) -> Answer:
         """Check and predict; raises BadRequestError with the reason."""
         asked, checked = checked_rows(self.requests, rows)
-        X, quantile_booster = self.requests.matrix(checked), self.artifact.quantile_booster
-        found = predict_quantiles(quantile_booster, X).T if quantile_booster else ()
-        quantiles = dict(zip(self.artifact.card.layout.quantile_columns, found, strict=True))
+        predictions, quantiles = self.artifact.predict(self.requests.matrix(checked))
         # In the days of the rows: on an American evening UTC is a day ahead.
         state_date = self.requests.state_date
         age = (self.now(self.time_zone).date() - state_date).days
-        predictions = predict(self.artifact.booster, X)
         return Answer(asked, predictions, self.version, state_date, age, age > self.stale_after_days, quantiles)
 
     def warm_up(self) -> None:

@@ -22,19 +22,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.contract import names as c
+from pipeline.contract.code_version import file_digest
 from pipeline.contract.container import StepError
 from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.contract.reasons import printable
 from pipeline.ingest.files.arrow_memory import arrow_reader
 from pipeline.training.lean_xgboost import xgb
+from pipeline.training.model import predict, predict_quantiles
 from pipeline.training.model_files import (
     UNREADABLE,
     Content,
     files_of_archive,
     files_of_folder,
-    sha256_of,
     write_digests,
 )
+from pipeline.training.training_sets import FeatureMatrix, FloatArray
 from pipeline.training.ubjson import check_ubjson
 
 _T = TypeVar("_T")
@@ -90,6 +92,11 @@ class Artifact:
         """First day that the shipped weights have not seen."""
         return date.fromisoformat(self.card.trained_before)
 
+    def predict(self, X: FeatureMatrix) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """Predictions of the shape (rows,) for `X` of the shape (rows, features), and the quantiles by column."""
+        found = predict_quantiles(self.quantile_booster, X).T if self.quantile_booster else ()
+        return predict(self.booster, X), dict(zip(self.card.layout.quantile_columns, found, strict=True))
+
     def parsed_state(self, parse: Callable[[pa.BufferReader], _T]) -> _T:
         """The state as the workload reads it; raises StepError where the file is invalid."""
         try:
@@ -121,7 +128,7 @@ def read_artifact(path: Path, *, sha256: str | None = None) -> Artifact:
     model can be, or lacks one of the files (state and quantiles may be missing).
     """
     try:
-        if sha256 is not None and (found := sha256_of(path)) != sha256:
+        if sha256 is not None and (found := file_digest(path)) != sha256:
             raise ValueError(f"its SHA-256 is {found[:12]}..., that of the evaluated model is {sha256[:12]}...")
         return _artifact(files_of_folder(path) if path.is_dir() else files_of_archive(path))
     except UNREADABLE as error:

@@ -14,7 +14,7 @@ from pipeline.contract.container import StepError
 from pipeline.contract.feature_layout import Task
 from pipeline.training.lean_xgboost import xgb
 from pipeline.training.logistic import Batches, FloatArray, Reducer, fit_logistic_in_batches
-from pipeline.training.training_sets import FeatureMatrix, TrainingSet
+from pipeline.training.training_sets import FeatureMatrix, Rows
 
 Precision = TypeVar("Precision", np.float32, np.float64)
 
@@ -61,7 +61,7 @@ class LinearPart:
         return cls(**{**fields, "coefficients": np.array(fields["coefficients"], dtype=np.float64)})
 
 
-def fit_linear(rows: TrainingSet, reducer: Reducer) -> LinearPart:
+def fit_linear(rows: Rows, reducer: Reducer) -> LinearPart:
     """Fit on the rows of all hosts behind `reducer`. Raises StepError for a missing value, ValueError without a row."""
     layout = rows.layout
     ones = layout.task == "binary" and layout.intercept

@@ -18,7 +18,7 @@ from pipeline.training.lean_xgboost import xgb
 from pipeline.training.linear import LinearPart, check_complete, fit_linear
 from pipeline.training.logistic import ONE_HOST, Reducer, sigmoid
 from pipeline.training.model_files import MAX_UNPACKED_BYTES
-from pipeline.training.training_sets import FeatureMatrix, FloatArray, MemorySet, TrainingSet
+from pipeline.training.training_sets import FeatureMatrix, FloatArray, MemoryRows, Rows
 
 _SEED: Final = 2004
 _MAX_BIN: Final = 64  # bins of a histogram; with 26,000 rows more only cost time
@@ -98,11 +98,11 @@ def fit(
     Single-threaded and seeded: the same input gives the same model. Raises ValueError when there is no row, StepError
     where a linear feature has a missing value.
     """
-    return fit_set(MemorySet(X, y, layout), hyperparameters, seed=seed)
+    return fit_set(MemoryRows(X, y, layout), hyperparameters, seed=seed)
 
 
 def fit_set(
-    rows: TrainingSet, hyperparameters: Hyperparameters, reducer: Reducer = ONE_HOST, seed: int = _SEED
+    rows: Rows, hyperparameters: Hyperparameters, reducer: Reducer = ONE_HOST, seed: int = _SEED
 ) -> xgb.Booster:
     """The same on this host's part of the rows, together with the hosts behind `reducer`, which must all call it.
 
@@ -117,7 +117,7 @@ def fit_set(
 
 
 def fit_quantiles(
-    rows: TrainingSet, booster: xgb.Booster, hyperparameters: Hyperparameters, seed: int = _SEED
+    rows: Rows, booster: xgb.Booster, hyperparameters: Hyperparameters, seed: int = _SEED
 ) -> xgb.Booster | None:
     """Trees for each of the layout's quantiles of what the linear part of `booster` leaves; None where it has none.
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from pipeline.contract import names as c
+from pipeline.contract.code_version import file_digest
 
 # The largest model that the hyperparameters' ranges allow, 5,000 full trees of depth 10, takes 390 MB.
 MAX_UNPACKED_BYTES: Final = 512 * 1024 * 1024
@@ -41,16 +42,10 @@ UNREADABLE: Final = (
 )
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
 def write_digests(folder: Path) -> None:
     """Write SHA256SUMS of all files of the folder."""
     names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name != c.DIGESTS_FILE)
-    lines = [f"{sha256_of(folder / name)}  {name}\n" for name in names]
+    lines = [f"{file_digest(folder / name)}  {name}\n" for name in names]
     (folder / c.DIGESTS_FILE).write_text("".join(lines), encoding="utf-8")
 
 

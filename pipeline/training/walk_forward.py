@@ -19,12 +19,8 @@ from pipeline.contract.feature_layout import Task
 from pipeline.ingest.known import known_on
 from pipeline.training.logistic import ONE_HOST, Reducer
 from pipeline.training.model import Hyperparameters, fit_quantiles, fit_set, predict, predict_quantiles
-from pipeline.training.training_rows import Labels, MemoryRows, Rows
-from pipeline.training.training_sets import feature_layout, feature_matrix
-
-__all__ = ["KEY_COLUMNS", "checkpoints", "feature_matrix", "predict_walk_forward", "walk_forward"]
-
-FloatArray = NDArray[np.float64]
+from pipeline.training.training_rows import Labels
+from pipeline.training.training_sets import FloatArray, MemoryRows, Rows, feature_layout, feature_matrix
 
 # Below so many earlier rows a fit is mostly noise: predictions start in the first month that has them.
 MIN_TRAINING_ROWS: Final = 500
@@ -53,8 +49,7 @@ def walk_forward(
     """
     labels = Labels.of(features)
     points = checkpoints(labels.days, n_rows, delay_days)
-    layout = feature_layout(features.schema)
-    rows = MemoryRows(feature_matrix(features), labels.targets, np.arange(features.num_rows), layout)
+    rows = MemoryRows(feature_matrix(features), labels.targets, feature_layout(features.schema))
     keys = features.select(KEY_COLUMNS).slice(points[0].begin if points else features.num_rows)
     return predict_walk_forward(keys, points, labels, rows, hyperparameters, threads=threads)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.contract import names as c
-from pipeline.contract.code_version import all_steps
+from pipeline.contract.code_version import all_steps, file_digest
 from pipeline.contract.promotion import APPROVAL_ID, APPROVED, artifact_sha256, artifact_uri
 from pipeline.contract.service_text import metadata_value
 from scripts.cloud.connection import CommandError, DeployedPipeline
@@ -86,7 +86,7 @@ class Source:
                 with (folder / name).open("wb") as file:
                     shutil.copyfileobj(client.get_object(Bucket=bucket, Key=key)["Body"], file)
         wanted = artifact_sha256(self.package)
-        if (found := sha256_of(folder / c.MODEL_ARCHIVE)) != wanted:
+        if (found := file_digest(folder / c.MODEL_ARCHIVE)) != wanted:
             raise PromotionRefusedError(
                 f"{files[c.MODEL_ARCHIVE]} has the SHA-256 {found}, and {wanted} was evaluated: who wrote it?"
             )
@@ -137,7 +137,7 @@ class Target:
             key = f"{c.PROMOTED_PREFIX}{account}-{group}-{version}/{file.name}"
             with file.open("rb") as body:
                 client.put_object(Bucket=bucket, Key=key, Body=body, **encrypted)
-            if digest(client.get_object(Bucket=bucket, Key=key)["Body"]) != sha256_of(file):
+            if digest(client.get_object(Bucket=bucket, Key=key)["Body"]) != file_digest(file):
                 raise PromotionRefusedError(f"s3://{bucket}/{key} is not what was written: try again")
             written[file.name] = f"s3://{bucket}/{key}"
         return written
@@ -167,12 +167,6 @@ class Target:
             },
         )
         return str(made["ModelPackageArn"])
-
-
-def sha256_of(file: Path) -> str:
-    """The digest of a file, read in parts."""
-    with file.open("rb") as content:
-        return digest(content)
 
 
 def digest(content: Any) -> str:  # noqa: ANN401 - a file, or boto3's body of an object

@@ -7,36 +7,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from pipeline import evaluation
 from pipeline.contract.history.runs import FAILED, RunEntry, changes
 from pipeline.contract.history.versions import services
-from pipeline.evaluation.report_words import capitalized, number, sentence
+from pipeline.evaluation.report_words import capitalized, page_template
 from scripts.history import figures, words
 from scripts.history.history import RunHistory
 
-TEMPLATE: Final = "runs.html.j2"
-STYLE: Final = Path(evaluation.__file__).parent  # of all reports
+TEMPLATE: Final = Path(__file__).with_name("runs.html.j2")
 
 
 def render(history: RunHistory, runs: Sequence[RunEntry], folder: Path) -> str:
     """The page about `runs` (newest first, at least one), whose links are relative to `folder`, where it will be."""
-    environment = Environment(
-        loader=FileSystemLoader([Path(__file__).parent, STYLE]),
-        autoescape=True,  # reasons and names come from data and people
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "capitalized": capitalized, "sentence": sentence, "moment": words.moment}
     oldest_first = list(reversed(runs))
     loss = next((run.loss for run in runs if run.loss), "loss")
     rows = next((run.rows for run in runs if run.rows), "rows")
     span = (oldest_first[0].started_at, max(run.ended_at or run.started_at for run in runs))
     served = [s for s in services(history.events) if s.until is None or s.until >= span[0]]
     shown = [_shown(history, run, folder) for run in runs]
-    return environment.get_template(TEMPLATE).render(
+    return page_template(TEMPLATE, moment=words.moment).render(
         name=history.name,
         runs=shown,
         failed=[row for row in shown if row["run"].status == FAILED],

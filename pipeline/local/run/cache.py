@@ -14,10 +14,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.contract.code_version import file_digest
 from pipeline.local.launch.hosts import host_count
 from pipeline.local.launch.job import Job
 from pipeline.local.run.staging import Found, Produced
-from pipeline.local.store.store import Store, StoredObject, file_digest, remove
+from pipeline.local.store.store import Store, StoredObject, remove
 from pipeline.local.store.store_errors import naming
 
 # The day is part of a key, so that an entry cannot be found again after its day has ended everywhere.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contract import names as c
+from pipeline.contract.code_version import file_digest
 from pipeline.contract.history.versions import as_lines, new_events, read_events
 from pipeline.contract.promotion import (
     NO_CHAMPION,
@@ -27,7 +28,7 @@ from pipeline.contract.retrain_policy import LAST_EVALUATED_KEY, REGISTERED_KEY,
 from pipeline.local.store.history import append, read_text
 from pipeline.local.store.locks import locked
 from pipeline.local.store.registry import LocalRegistry
-from pipeline.local.store.store import Store, file_digest, parsed_json, remove
+from pipeline.local.store.store import Store, parsed_json, remove
 from pipeline.local.store.store_errors import StoreError, shown
 
 

@@ -15,7 +15,6 @@ What `write` writes (records, the registry, champion.json) is on the disk before
 from __future__ import annotations
 
 import filecmp
-import hashlib
 import itertools
 import json
 import os
@@ -241,11 +240,6 @@ def _stored(path: Path, base: Path) -> StoredObject:
     status = path.stat()
     relative = path.relative_to(base).as_posix()
     return StoredObject(relative, path, status.st_size, status.st_mtime_ns, status.st_ino)
-
-
-def file_digest(path: Path) -> str:
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def same_content(source: Path, target: Path) -> bool:

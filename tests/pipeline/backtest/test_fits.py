@@ -13,7 +13,7 @@ from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.fits import CLEAN, FitKey, Source, fit_all
 from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.training.model import Hyperparameters, fit, fit_quantiles, predict, predict_quantiles
-from pipeline.training.training_sets import MemorySet
+from pipeline.training.training_sets import MemoryRows
 from pipeline.workloads.nba.team_state.feature_names import FEATURES, LAYOUT
 
 CONFIG = Hyperparameters(boosting_rounds=3, min_child_weight=5.0)
@@ -42,7 +42,7 @@ def test_a_regression_has_its_targets_and_their_quantiles(tmp_path: Path) -> Non
     layout = FeatureLayout(("rain", "warmth"), n_linear=1, task="regression", quantiles=(0.1, 0.9), low=39.0)
     source = Source(inputs, 40.0 + 5.0 * inputs[:, 0] + rng.normal(size=120), layout)
     fits = fit_all([FitKey(10, 60)], {CLEAN: source}, CONFIG, FitCache(tmp_path), jobs=1)
-    rows = MemorySet(inputs[10:60], source.target[10:60], layout)
+    rows = MemoryRows(inputs[10:60], source.target[10:60], layout)
     booster = fit(rows.X, rows.y, CONFIG, layout)
     assert (fits.predictions(0, 60, 120) == predict(booster, inputs[60:])).all()
     quantile_booster = fit_quantiles(rows, booster, CONFIG)

@@ -25,7 +25,8 @@ from pipeline.jobs.limits import default_limits
 from pipeline.training.artifact import Artifact, ModelCard, read_artifact, write_artifact
 from pipeline.training.champion import load_champion
 from pipeline.training.model import Hyperparameters, fit, predict
-from pipeline.training.walk_forward import feature_matrix, walk_forward
+from pipeline.training.training_sets import feature_matrix
+from pipeline.training.walk_forward import walk_forward
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.features import build_features, feature_signature
 from pipeline.workloads.nba.game_data.games import load_games

@@ -26,7 +26,8 @@ from pipeline.monitoring.monitor_report import render_monitor
 from pipeline.training.artifact import Artifact, ModelCard, write_artifact
 from pipeline.training.champion import Champion
 from pipeline.training.model import Hyperparameters, fit
-from pipeline.training.walk_forward import feature_matrix, walk_forward
+from pipeline.training.training_sets import feature_matrix
+from pipeline.training.walk_forward import walk_forward
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.features import build_features, feature_signature
 from pipeline.workloads.nba.tables import feature_table, result_table

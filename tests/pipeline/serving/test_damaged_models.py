@@ -18,12 +18,13 @@ from damage import damaged
 from trained_models import answers, write_good_model
 
 from pipeline.contract import names as c
+from pipeline.contract.code_version import file_digest
 from pipeline.contract.container import StepError
 from pipeline.local.run.staging import pack
 from pipeline.serving.predictor import load_predictor
 from pipeline.training.artifact import read_artifact
 from pipeline.training.champion import load_champion
-from pipeline.training.model_files import sha256_of, write_digests
+from pipeline.training.model_files import write_digests
 
 SEED = 20_261_127
 FILES = (c.MODEL_FILE, c.MODEL_CARD_FILE, c.WALK_FORWARD_FILE, c.STATE_FILE, c.DIGESTS_FILE)
@@ -177,7 +178,7 @@ def champion_folder(model: Path, folder: Path, **metadata: object) -> Path:
 
 
 def test_a_champion_of_another_versions_bytes_is_refused(model: Path, tmp_path: Path) -> None:
-    folder = champion_folder(model, tmp_path / "champion", sha256=sha256_of(model / "good.tar.gz"))
+    folder = champion_folder(model, tmp_path / "champion", sha256=file_digest(model / "good.tar.gz"))
     assert load_champion(folder)
     shutil.copytree(model / "good", tmp_path / "other")
     (tmp_path / "other" / "note").write_text("a model that is as good as the other, but not the one that was approved")
@@ -191,7 +192,7 @@ def test_a_champion_without_digests_is_refused(model: Path, tmp_path: Path) -> N
     shutil.copytree(model / "good", tmp_path / "old")
     (tmp_path / "old" / c.DIGESTS_FILE).unlink()
     pack(tmp_path / "old", tmp_path / "good.tar.gz")
-    for sha256 in (None, sha256_of(tmp_path / "good.tar.gz")):
+    for sha256 in (None, file_digest(tmp_path / "good.tar.gz")):
         folder = champion_folder(tmp_path, tmp_path / f"champion{sha256}", sha256=sha256)
         with pytest.raises(StepError, match=f"no {c.DIGESTS_FILE} in it"):
             load_champion(folder)

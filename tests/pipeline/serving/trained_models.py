@@ -16,7 +16,7 @@ from pipeline.local.run.staging import pack
 from pipeline.serving.predictor import load_predictor
 from pipeline.training.artifact import Artifact, ModelCard, write_artifact
 from pipeline.training.model import Hyperparameters, fit
-from pipeline.training.walk_forward import feature_matrix
+from pipeline.training.training_sets import feature_matrix
 from pipeline.workloads.nba.features import feature_signature, features_and_state
 from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.sample import write as write_sample

@@ -15,7 +15,7 @@ from pipeline.contract import names as c
 from pipeline.contract.container import StepError
 from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.jobs.train import train
-from pipeline.training import training_rows
+from pipeline.training import training_rows, training_sets
 from pipeline.training.artifact import Artifact, read_artifact, write_artifact
 from pipeline.training.distributed.cluster import Cluster
 from pipeline.training.logistic import sigmoid
@@ -28,7 +28,7 @@ from pipeline.training.model import (
     predict,
     predict_quantiles,
 )
-from pipeline.training.training_sets import MemorySet, feature_matrix
+from pipeline.training.training_sets import MemoryRows, feature_matrix
 from pipeline.training.walk_forward import walk_forward
 
 QUANTILES = (0.1, 0.5, 0.9)
@@ -129,7 +129,7 @@ def test_from_disk_as_in_memory(
 ) -> None:
     lay_out(tmp_path, channel, monkeypatch, **SETTINGS)
     monkeypatch.setattr(training_rows, "MEMORY_BYTES_A_VALUE", 10**12)
-    monkeypatch.setattr(training_rows, "_BATCH_ROWS", 700)
+    monkeypatch.setattr(training_sets, "_BATCH_ROWS", 700)
     disk = train(Cluster())
     assert numbers(disk, c.PREDICTION) == pytest.approx(numbers(memory, c.PREDICTION), abs=1e-3)
     assert root_mean_square(disk) == pytest.approx(root_mean_square(memory), rel=0.001)
@@ -223,7 +223,7 @@ def test_nothing_is_predicted_beyond_the_ends_of_the_target() -> None:
     table = rows()
     matrix, y = feature_matrix(table), table[c.TARGET].to_numpy()
     layout = replace(LAYOUT, low=45.0, high=55.0)
-    quantiles = fit_quantiles(MemorySet(matrix, y, layout), booster := fit(matrix, y, CONFIG, layout), CONFIG)
+    quantiles = fit_quantiles(MemoryRows(matrix, y, layout), booster := fit(matrix, y, CONFIG, layout), CONFIG)
     assert quantiles is not None
     for predicted in (predict(booster, matrix), predict_quantiles(quantiles, matrix)):
         assert (predicted.min(), predicted.max()) == (45.0, 55.0)

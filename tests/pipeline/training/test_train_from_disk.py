@@ -52,7 +52,7 @@ def base(tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def from_disk(monkeypatch: pytest.MonkeyPatch, batch: int) -> Artifact:
     """Train as if memory were too small, in batches of so many games."""
     monkeypatch.setattr(module, "MEMORY_BYTES_A_VALUE", 10**12)
-    monkeypatch.setattr(module, "_BATCH_ROWS", batch)
+    monkeypatch.setattr(training_sets, "_BATCH_ROWS", batch)
     return train(Cluster())
 
 

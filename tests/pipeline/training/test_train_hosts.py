@@ -19,7 +19,7 @@ from pipeline.contract import names as c
 from pipeline.evaluation.metrics import score
 from pipeline.training.artifact import Artifact, read_artifact
 from pipeline.training.model import linear_coefficients, predict
-from pipeline.training.walk_forward import feature_matrix
+from pipeline.training.training_sets import feature_matrix
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.game_data.games import load_games
 

@@ -15,7 +15,8 @@ from pipeline.contract import names as c
 from pipeline.evaluation.metrics import score
 from pipeline.training import walk_forward as module
 from pipeline.training.model import Hyperparameters, fit, predict
-from pipeline.training.walk_forward import constant, feature_matrix, walk_forward
+from pipeline.training.training_sets import feature_matrix
+from pipeline.training.walk_forward import constant, walk_forward
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.features import build_features
 from pipeline.workloads.nba.tables import feature_table
