@@ -22,7 +22,7 @@ from typing import Any, Final
 import click
 
 from pipeline.contract.parameters import with_any_reason
-from pipeline.contract.rules.workload_rules import WorkloadError
+from pipeline.contract.rules.calls import WorkloadError
 from pipeline.contract.workload import WORKLOAD_VARIABLE, read_definition
 from pipeline.local import local_deployment as deployment
 from pipeline.local.launch.launch_process import ProcessLauncher

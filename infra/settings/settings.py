@@ -15,7 +15,7 @@ from infra.settings import settings_validation as rule
 from infra.settings.settings_validation import SettingError
 from infra.settings.tag_rules import ENVIRONMENT_TAG, PIPELINE_TAG
 from pipeline.contract.names import promoter_name
-from pipeline.contract.rules.workload_rules import WorkloadError
+from pipeline.contract.rules.calls import WorkloadError
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import WORKLOAD_KEY, default_workload, load_spec, read_definition
 

@@ -13,13 +13,23 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final, cast
 
 from pipeline.contract.code_version import definition_file
-from pipeline.contract.rules.hooks import Backtest, Baseline, Data, Features, Monitor, Sample, Serving, SparkArchive
+from pipeline.contract.rules.calls import Hooks, WorkloadError, named_by_line
+from pipeline.contract.rules.hooks import (
+    INTERFACES,
+    Backtest,
+    Baseline,
+    Data,
+    Features,
+    Monitor,
+    Sample,
+    Serving,
+    SparkArchive,
+)
 from pipeline.contract.rules.spec_rules import hint
-from pipeline.contract.rules.workload_rules import WorkloadError, checked_spec, definition_problem
+from pipeline.contract.rules.workload_rules import checked_spec, definition_problem
 from pipeline.contract.spec import Spec
 
 WORKLOADS: Final = Path(__file__).resolve().parents[1] / "workloads"
@@ -34,11 +44,11 @@ class Workload:
 
     spec: Spec
 
-    def module(self, name: str, default: str = "") -> ModuleType | None:
+    def module(self, name: str, default: str = "") -> Any:  # noqa: ANN401 - as the interface of that name says
         """The workload's module of that name, or core's `default`; None where there is neither."""
         own = f"pipeline.workloads.{self.spec.name}.{name}"
         if importlib.util.find_spec(own):
-            return importlib.import_module(own)
+            return Hooks(named_by_line(importlib.import_module, own), INTERFACES.get(name, SparkArchive))
         return importlib.import_module(default) if default else None
 
     @cached_property

@@ -52,7 +52,7 @@ from sagemaker.mlops.workflow.steps import Step
 from pipeline.contract import gates
 from pipeline.contract import names as c
 from pipeline.contract.code_version import definition_file
-from pipeline.contract.rules.workload_rules import WorkloadError
+from pipeline.contract.rules.calls import WorkloadError
 from pipeline.contract.spec import Limit
 from pipeline.contract.workload import Workload, load_workload, workload_names
 from pipeline.definition.model_steps import evaluate_step, predict_step, prepare_step, register_step, train_step

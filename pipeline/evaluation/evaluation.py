@@ -231,7 +231,11 @@ def evaluate(
     if candidate.walk_forward.num_rows == 0:
         raise StepError(f"the candidate has no walk-forward predictions: no {spec.row} to evaluate it on")
     ids, since = candidate.walk_forward[c.ROW_ID].to_pylist(), date.fromisoformat(candidate.card.trained_from)
-    rows = Evaluated.of(spec, candidate.walk_forward, workload.baseline.forecast(results, ids, since))
+    baseline = workload.baseline.forecast(results, ids, since)
+    if not (finite := np.isfinite(baseline)).all():
+        first = ids[int(np.argmin(finite))]
+        raise StepError(f"pipeline/workloads/{spec.name}/baseline.py: forecast has no number for {spec.row} {first}")
+    rows = Evaluated.of(spec, candidate.walk_forward, baseline)
     scored = champion_predictions(champion, rows, features, feature_signature) if champion else None
     predictions = {
         c.CANDIDATE: rows.predictions[c.CANDIDATE],

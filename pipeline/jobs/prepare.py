@@ -234,7 +234,7 @@ def main(argv: Sequence[str]) -> None:
     write_features(processing_output(c.UPCOMING_CHANNEL) / c.UPCOMING_FILE, tables.upcoming, facts)
     data = data_summary(spec, validated, labelled, tables.labelled.num_rows, as_of)
     data["notes"] += workload.data.join_inputs(validated.rows)
-    own = workload.data.summary(validated.rows, tables.labelled)
+    own = {"simulated": False, "tables": []} | workload.data.summary(validated.rows, tables.labelled)
     prepared: dict[str, Any] = {
         "has_new_data": c.YES if retrain.train else c.NO,
         "reason": retrain.reason,

@@ -29,7 +29,7 @@ from pipeline.contract import names as c
 from pipeline.contract.code_version import PACKAGE, write_image_context
 from pipeline.contract.container import StepError
 from pipeline.contract.history.runs import FAILED, SUCCEEDED
-from pipeline.contract.rules.workload_rules import WorkloadError
+from pipeline.contract.rules.calls import WorkloadError
 from pipeline.contract.spec import Column
 from pipeline.local.store.run_record import RunError
 from pipeline.serving import mlflow_model

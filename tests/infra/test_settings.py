@@ -15,7 +15,7 @@ from infra.settings.schedule_expression import ScheduleError, longest_gap_hours,
 from infra.settings.settings import READERS, Settings
 from infra.settings.settings_validation import SettingError
 from pipeline.contract.names import promoter_name
-from pipeline.contract.rules.workload_rules import WorkloadError
+from pipeline.contract.rules.calls import WorkloadError
 
 
 def read(**options: Any) -> Settings:

@@ -20,13 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contract.parameters import parameters_of
+from pipeline.contract.rules.calls import WorkloadError
 from pipeline.contract.rules.hooks import INTERFACES
 from pipeline.contract.rules.spec_rules import hint, spec_problems
 from pipeline.contract.spec import Column, Limit, Parameter, Spec
-
-
-class WorkloadError(ValueError):
-    """A workload breaks a rule; the text names file, name and rule."""
 
 
 @cache

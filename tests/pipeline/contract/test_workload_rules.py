@@ -12,8 +12,9 @@ import pytest
 from temporary_workloads import Edits, copy_of_river, importable
 
 from pipeline.contract.parameters import parameters_of
+from pipeline.contract.rules.calls import WorkloadError
 from pipeline.contract.rules.spec_rules import spec_problems
-from pipeline.contract.rules.workload_rules import WorkloadError, definition_problem
+from pipeline.contract.rules.workload_rules import definition_problem
 from pipeline.contract.spec import ExtraInput, Limit, MonitorSpec, Parameter
 from pipeline.contract.workload import load_spec, read_definition
 from pipeline.definition.compile import main as compile_definitions

@@ -1,0 +1,81 @@
+"""What a workload's functions return and how they fail, as broken rules: file, line, name. Standard library only.
+
+numpy and Arrow are known by the names of their types: the stack and Lambda functions, which import this, have neither.
+"""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import ModuleType
+from typing import Any, Final
+
+from pipeline.contract.container import StepError
+
+_FOLDER: Final = "pipeline/workloads/"
+_FAULTS: Final = (  # of code; what a hook raises of its own, such as BadData, is none
+    *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError, SyntaxError, TypeError),
+    ValueError,
+)
+_ARRAYS: Final = ("FloatArray", "FeatureMatrix")
+# How many numbers an array has, by the function and what it was called with.
+_SHAPES: Final[Mapping[str, Callable[..., tuple[int, ...]]]] = {
+    "forecast": lambda results, ids, since: (len(ids),),
+    "fallback": lambda upcoming: (upcoming.num_rows,),
+    "leak": lambda features, layout, results: tuple(features.shape),
+}
+
+
+class WorkloadError(StepError, ValueError):
+    """A workload breaks a rule; the text names file, name and rule."""
+
+
+class Hooks:
+    """A module of a workload, whose functions are held to the interface of hooks.py when they are called."""
+
+    def __init__(self, module: ModuleType, interface: type) -> None:
+        self._module, self._interface = module, interface
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the module has
+        found, declared = getattr(self._module, name), vars(self._interface).get(name)
+        return partial(self._checked, found, declared) if inspect.isfunction(declared) else found
+
+    def _checked(self, function: Callable[..., Any], declared: Any, *given: Any, **named: Any) -> Any:  # noqa: ANN401
+        value = named_by_line(partial(function, **named), *given)
+        if problem := _problem(declared, value, given):
+            file = self._module.__name__.replace(".", "/").removeprefix(_FOLDER)
+            raise WorkloadError(f"{_FOLDER}{file}.py: {declared.__name__} returned {problem}")
+        return value
+
+
+def named_by_line(function: Callable[..., Any], *given: Any) -> Any:  # noqa: ANN401
+    """What the function returns; raises WorkloadError for a fault of a workload's code, which names its line."""
+    try:
+        return function(*given)
+    except _FAULTS as error:
+        lines = [frame for frame in traceback.extract_tb(error.__traceback__) if _FOLDER in frame.filename]
+        if isinstance(error, WorkloadError) or not lines:
+            raise
+        file, line = lines[-1].filename.rpartition(_FOLDER)[2], lines[-1].lineno
+        raise WorkloadError(f"{_FOLDER}{file}, line {line}: {type(error).__name__}: {error}") from error
+
+
+def _problem(declared: Any, value: Any, given: tuple[Any, ...]) -> str:  # noqa: ANN401 - any function, any value
+    """What is wrong with a value that the function returned; empty where it is of the declared type and shape."""
+    annotation = str(declared.__annotations__["return"])
+    wanted = annotation.partition("[")[0].rpartition(".")[2]
+    kinds = {kind.__name__ for kind in type(value).__mro__}
+    if wanted in _ARRAYS:
+        if "ndarray" not in kinds or value.dtype.kind not in "fiu":
+            return f"{_said(value)}, not an array of numbers"
+        shape = _SHAPES[declared.__name__](*given)
+        return "" if value.shape == shape else f"an array of the shape {value.shape}, not {shape}: one for each row"
+    if wanted == "Mapping" and isinstance(value, Mapping):
+        return ""
+    return "" if wanted in kinds or wanted in ("RequestRows", "Sequence") else f"{_said(value)}, not {annotation}"
+
+
+def _said(value: Any) -> str:  # noqa: ANN401
+    return "nothing" if value is None else f"a value of the type {type(value).__name__}"
