@@ -7,6 +7,7 @@ these is refused, because a column that is not read in silence is lost.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -38,12 +39,22 @@ class Columns:
 def match_columns(header: Sequence[str], name: str, declared: Sequence[Column]) -> Columns:
     """Find the declared columns in the header of file `name`.
 
-    Raises BadData where a required column is missing, two columns could be one, or an optional one is nearly there.
+    Raises BadData where a required column is missing, two columns could be one, an optional one is nearly there, or one
+    is in the name of a folder alone (`year=2019/`, as Spark and Hive write tables).
     """
+    folders = [part for part in name.split("/")[:-1] if "=" in part]
+    of_folders = [key for part in folders if letters_of(key := part.partition("=")[0]) not in map(letters_of, header)]
     try:
-        return _match(tuple(header), tuple(declared))
+        columns = _match((*header, *of_folders), tuple(declared))
+        for column, place in columns.positions.items():
+            if place >= len(header):
+                raise BadData(
+                    f"{column} is in the name of a folder alone ({', '.join(folders)}), where it is not read: write it "
+                    "into the files, as a column"
+                )
     except BadData as error:
         raise BadData(f"{name}: {error}") from None
+    return columns
 
 
 @lru_cache(maxsize=64)  # thousands of files may have one header
@@ -125,9 +136,10 @@ def _refuse_missing(header: Sequence[str], positions: Mapping[str, int], declare
     if len(missing) > 1:
         message = f"columns {', '.join(missing)} are missing; found: {listed(header)}"
     only = header[0] if len(header) == 1 else ""
-    delimiter = next(
-        (mark for mark in (";", "\t", "|") if mark in only), " " if is_header(only.split(), declared) else ""
-    )
+    marks = dict.fromkeys(re.findall(r"\W", only))
+    delimiter = next((mark for mark in marks if mark in ";\t|" or is_header(only.split(mark), declared)), "")
+    if delimiter == ",":
+        raise BadData(f"{message}; whole lines seem to be in quotation marks: remove those around each line")
     if delimiter:
         raise BadData(f"{message}; fields seem to be separated by {delimiter!r}: separate them by commas")
     if any(map(day_of, header)):
@@ -136,6 +148,8 @@ def _refuse_missing(header: Sequence[str], positions: Mapping[str, int], declare
         missing[0], [column for position, column in enumerate(header) if position not in positions.values()]
     )
     hint = f'did you mean "{revealed(close)}"? rename it' if close else "rename or add them"
+    if "utc" in as_words(close).split("_"):
+        hint = f'"{revealed(close)}" seems to be in UTC, where a day is often the next local day: add the local one'
     none = len(missing) == sum(column.required for column in declared) and not close
     raise BadData(f"{message}; {hint}{', or move a file of anything else elsewhere' if none else ''}")
 

@@ -8,7 +8,7 @@ before its delay is over.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -21,12 +21,21 @@ from pipeline.contract.names import ROW_ID, TARGET, TIME
 from pipeline.contract.spec import Column, Spec
 from pipeline.ingest.files.limits import MAX_VIOLATIONS
 from pipeline.ingest.known import hide_labels, known_on
-from pipeline.ingest.moments import id_of, moment_of, shown_twice
-from pipeline.ingest.quarantine import FILE, LINE, BadData, Breach, RowRule, TooManyViolations, violations_of
+from pipeline.ingest.moments import HYPHEN, id_of, moment_of, shown_twice
+from pipeline.ingest.quarantine import (
+    FILE,
+    LINE,
+    BadData,
+    Breach,
+    RowRule,
+    TooManyViolations,
+    violations_of,
+    with_remedies,
+)
 from pipeline.ingest.read_rows import read_folder
 from pipeline.ingest.row_counts import lines_in_quarantine, reconcile_rows, refuse_bad_rows, too_many_bad_rows
 from pipeline.ingest.validated import LoadRequest, ValidatedRows
-from pipeline.ingest.values import HYPHEN, day_of, given, reader_of
+from pipeline.ingest.values import ROUNDED_ID, ROUNDED_ID_RULE, day_of, given, reader_of, remedy_of
 
 FIRST_TIME: Final = pd.Timestamp("1900-01-01")
 YEARS_BY_DEFAULT: Final = np.timedelta64(3653, "D")
@@ -49,7 +58,7 @@ def load(spec: Spec, request: LoadRequest, rules: Sequence[RowRule] = ()) -> Val
     parsed, breaches = _parse(columns, raw.rows, request.time_zone)
     breaches += [Breach(parsed.index[~rule.holds(parsed)], rule.column, rule.text) for rule in rules]
     breaches += _odd_times(spec, parsed)
-    breaches += _ids_written_in_two_ways(spec, parsed)
+    breaches += _odd_ids(spec, parsed)
     bad_lines = lines_in_quarantine(raw)
     try:
         violations = violations_of(breaches, raw.rows)
@@ -131,7 +140,8 @@ def _parse(columns: Sequence[Column], raw: pd.DataFrame, time_zone: str) -> tupl
         missing = np.array([not text for text in texts], dtype=bool)
         codes = raw[column.name].cat.codes.to_numpy()
         may_lack = column.missing or column.role == "target" or not column.required
-        breaches.append(Breach(raw.index[bad[codes]], column.name, rule))
+        told = partial(with_remedies, rule, remedy_of) if column.type in ("day", "number", "integer") else rule
+        breaches.append(Breach(raw.index[bad[codes]], column.name, told))
         if not may_lack:
             breaches.append(Breach(raw.index[missing[codes]], column.name, "is missing"))
         parsed[names.get(column.role, column.name)] = pd.array(values, dtype=dtype).take(codes)
@@ -148,7 +158,7 @@ def _ids(time: Column, texts: pd.Series[Any], zone: ZoneInfo) -> Any:  # noqa: A
         moments = [moment_of(text, zone) for text in categories]
         ids = [id_of(moment) if moment else "" for moment in moments]
     else:
-        ids = [str(day_of(text) or "") for text in categories]
+        ids = [str(day_of(text, zone) or "") for text in categories]
     return pd.array(ids, dtype="str").take(texts.cat.codes.to_numpy())
 
 
@@ -168,10 +178,13 @@ def _odd_times(spec: Spec, rows: pd.DataFrame) -> list[Breach]:
     ]
 
 
-def _ids_written_in_two_ways(spec: Spec, rows: pd.DataFrame) -> list[Breach]:
-    """Ids that differ in case, zeros, dashes or a spreadsheet's marks alone, of rows of one time: likely one row."""
+def _odd_ids(spec: Spec, rows: pd.DataFrame) -> Iterator[Breach]:
+    """Ids that have lost digits; and of rows of one time, likely one row, ids that differ in case, zeros, dashes or a
+    spreadsheet's marks alone."""
     for column in spec.of_role("id"):
         ids = rows[ROW_ID].astype("category")
+        rounded = ids.cat.categories[ids.cat.categories.str.fullmatch(ROUNDED_ID)]
+        yield Breach(rows.index[ids.isin(rounded)], column.name, ROUNDED_ID_RULE)
         plain = (_SPREADSHEET_MARKS.sub("", text.casefold().translate(HYPHEN)) for text in ids.cat.categories)
         loose = [_LOOSE_ID.sub("", text) for text in plain]
         if len(set(loose)) < len(loose):
@@ -181,8 +194,7 @@ def _ids_written_in_two_ways(spec: Spec, rows: pd.DataFrame) -> list[Breach]:
                 ids.cat.codes.loc[codes.index].groupby([codes, rows.loc[codes.index, TIME]]).transform("nunique")
             )
             rule = f"is the {column.name} of another row of that {spec.name_of('time')}, written in another way"
-            return [Breach(spellings.index[spellings > 1], column.name, rule)]
-    return []
+            yield Breach(spellings.index[spellings > 1], column.name, rule)
 
 
 def _contradiction(spec: Spec, rows: pd.Index[int], time_zone: str) -> Breach:

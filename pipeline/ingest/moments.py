@@ -11,9 +11,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-# As databases and R write it; the year first has one meaning, whatever is between.
-_YEAR_FIRST: Final = re.compile(r"([0-9]{4})([/.])([0-9]{2})\2([0-9]{2})(?=[T ])")
-_LENGTH_OF_A_DAY: Final = len("2025-03-01")
+# The year first, as days may be written too, then a time: as spreadsheets (2025/3/1 8:00) and databases write it.
+_MOMENT: Final = re.compile(r"([0-9]{4})([-/.])([0-9]{1,2})\2([0-9]{1,2})[T ]+([0-9]{1,2})(:.*?) ?([-+Z].*|UTC|GMT)?")
+DASHES: Final = "-\u2010\u2011\u2012\u2013\u2014\u2212"
+HYPHEN: Final = str.maketrans(DASHES, "-" * len(DASHES))
 
 
 def moment_rule(zone: ZoneInfo) -> str:
@@ -29,31 +30,36 @@ def moment_of(text: str, zone: ZoneInfo) -> datetime | None:
 
     Without an offset, what the clocks show twice is the first time, and what they skip is no moment.
     """
+    found = _written(text)
     try:
-        found = datetime.fromisoformat(_plain(text))
-        if len(text) <= _LENGTH_OF_A_DAY:  # a day alone
-            return None
-        if found.tzinfo:
-            return found.astimezone(zone)
+        if not found or found.tzinfo:
+            return found and found.astimezone(zone)
         local = found.replace(tzinfo=zone)
         there_and_back = local.astimezone(UTC).astimezone(zone)
-    except (ValueError, OverflowError):
+    except OverflowError:
         return None
     return local if there_and_back.replace(tzinfo=None) == found else None
 
 
-def _plain(text: str) -> str:
-    return _YEAR_FIRST.sub(r"\1-\3-\4", re.sub(" (UTC|GMT)$", "Z", text))
+def _written(text: str) -> datetime | None:
+    """The time as it is written, with an offset or without one; a day alone is none."""
+    if match := _MOMENT.fullmatch(text.translate(HYPHEN)):
+        year, _, month, day, hour, rest, offset = match.groups(default="")
+        offset = "Z" if offset in ("UTC", "GMT") else offset
+        text = f"{year}-{month:>02}-{day:>02}T{hour:>02}{rest}{offset}"
+    try:
+        return datetime.fromisoformat(text) if "T" in text else None
+    except ValueError:
+        return None
 
 
 def shown_twice(text: str, zone: ZoneInfo) -> bool:
     """Whether the text is a time without offset that the zone's clocks show twice."""
-    try:
-        found = datetime.fromisoformat(_plain(text))
-    except ValueError:
+    found = _written(text)
+    if not found or found.tzinfo:
         return False
     first, second = (found.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
-    return found.tzinfo is None and first != second
+    return first != second
 
 
 def id_of(moment: datetime) -> str:

@@ -4,6 +4,7 @@ both."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +23,6 @@ from pipeline.ingest.files.parquet_pages import has_checksums
 from pipeline.ingest.quarantine import BadData
 from pipeline.ingest.raw_rows import NO_BAD_LINES, TEXT, LineCounts, RawFile, TextRows, declared_columns
 
-_UTC: Final = ("UTC", "ETC/UTC", "Z", "GMT", "+00:00", "-00:00")
 # What a damaged file makes Arrow raise: its own errors, and what its Python side makes of bytes that are no text.
 _DAMAGE: Final = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError, KeyError, TypeError)
 
@@ -140,7 +140,12 @@ def _read(data: bytes, file: pq.ParquetFile, columns: Columns, name: str) -> pa.
             arrow_reader(data), metadata=file.metadata, page_checksum_verification=True, read_dictionary=texts
         )
         # Threads take ten times as long as a small file does.
-        table = file.read(columns=list(given.values()), use_threads=False)
+        try:
+            table = file.read(columns=list(given.values()), use_threads=False)
+        except OSError:  # Arrow makes no dictionary of some encodings (DELTA_BYTE_ARRAY)
+            whole = pq.ParquetFile(arrow_reader(data), metadata=file.metadata, page_checksum_verification=True)
+            table = whole.read(columns=list(given.values()), use_threads=False)
+            texts = []
     except _DAMAGE as error:
         raise _corrupt(name, error) from error
     try:
@@ -204,32 +209,28 @@ def _has_line_break(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
 
 
 def _column_as_text(values: pa.ChunkedArray, column: str, name: str, type: ColumnType) -> pa.ChunkedArray:
-    if type == "day" and pa.types.is_timestamp(values.type) and values.type.tz:
-        if values.type.tz.upper() in _UTC:
-            raise BadData(
-                f"{name}: {column} is a time in UTC ({values.type}), and a day in UTC is often the next local day; "
-                "write the local day, as a date or as text (YYYY-MM-DD)"
-            )
-        values = pc.local_timestamp(values)
     try:
         if pa.types.is_duration(values.type):  # which Arrow writes as a number without its unit
             raise pa.ArrowTypeError
-        return _as_text(values, keep_midnight=type == "moment")
+        return _as_text(values, type)
     except pa.ArrowException as error:
         raise BadData(f"{name}: {column} is of type {values.type}; write it as text") from error
 
 
-def _as_text(column: pa.ChunkedArray, *, keep_midnight: bool) -> pa.ChunkedArray:
+def _as_text(column: pa.ChunkedArray, type: ColumnType) -> pa.ChunkedArray:
     if pa.types.is_dictionary(column.type):
         if _is_text(column.type.value_type):
             return pa.chunked_array([_words(chunk) for chunk in column.chunks], TEXT)
         column = column.cast(column.type.value_type)
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+        if type == "text":  # ids: Arrow writes 1.23e+10
+            with suppress(pa.ArrowException):
+                column = column.cast(pa.int64())
     text = column.cast(pa.string())
-    if pa.types.is_timestamp(column.type) and not keep_midnight:
+    if pa.types.is_timestamp(column.type) and not column.type.tz and type != "moment":
         # A day that was stored as its midnight; any other time of day stays, and breaks the rule for dates.
-        text = pc.replace_substring_regex(text, r" 00:00:00(\.0+)?Z?$", "")
+        text = pc.replace_substring_regex(text, r" 00:00:00(\.0+)?$", "")
     return pc.fill_null(text, "").dictionary_encode().cast(TEXT)
 
 

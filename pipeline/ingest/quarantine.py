@@ -147,9 +147,12 @@ class RowRule:
     remedy: Callable[[str], str] | None = None  # what to do about a value, in words
 
     def of(self, values: pd.Series[str]) -> str | list[str]:
-        """The text for each bad value; remedies of the first hundred only, as some are slow to find."""
-        if self.remedy is None:
-            return self.text
-        remedies = {value: self.remedy(value) for value in values.drop_duplicates().head(100)}
-        texts = {value: f"{self.text}: {remedy}" for value, remedy in remedies.items() if remedy}
-        return [texts.get(value, self.text) for value in values]
+        """The text for each bad value."""
+        return self.text if self.remedy is None else with_remedies(self.text, self.remedy, values)
+
+
+def with_remedies(rule: str, remedy: Callable[[str], str], values: pd.Series[str]) -> list[str]:
+    """The rule for each bad value with what to do; remedies of the first hundred only, as some are slow to find."""
+    remedies = {value: remedy(value) for value in values.drop_duplicates().head(100)}
+    texts = {value: f"{rule}: {remedy}" for value, remedy in remedies.items() if remedy}
+    return [texts.get(value, rule) for value in values]

@@ -9,12 +9,13 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, time
+from functools import partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from pipeline.contract.spec import Column
-from pipeline.ingest.moments import moment_of, moment_rule
+from pipeline.ingest.moments import DASHES, HYPHEN, moment_of, moment_rule
 
 # What exports write for a value that is missing, in upper or lower case: pandas, R, SQL, Hive and MySQL (\\N), Excel,
 # editors of databases, and people, whose dashes may be of any kind and number.
@@ -28,8 +29,6 @@ NOT_GIVEN: Final = -2  # of a flag: other rows of the same id may know it
 _ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # The year first has one meaning, and so has a midnight of no zone: a day, as databases and pandas write it.
 _DAY: Final = re.compile(r"([0-9]{4})([-/.])([0-9]{1,2})\2([0-9]{1,2})(?:[T ]0?0:00(?::00(?:\.0+)?)?)?")
-_DASHES: Final = "-\u2010\u2011\u2012\u2013\u2014\u2212"
-HYPHEN: Final = str.maketrans(_DASHES, "-" * len(_DASHES))
 _WHOLE: Final = re.compile(r"([0-9]{1,4})(\.0*)?")
 # float() alone takes digits of any script, and 1_000.
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -46,7 +45,7 @@ def given(text: str) -> str:
     if not text.isascii():
         text = "".join(mark for mark in unicodedata.normalize("NFKC", text) if unicodedata.category(mark) != "Cf")
     text = text.strip()
-    return "" if text.lower() in _MISSING or not text.strip(_DASHES) else text
+    return "" if text.lower() in _MISSING or not text.strip(DASHES) else text
 
 
 def iso_date(text: str) -> date | None:
@@ -58,15 +57,21 @@ def iso_date(text: str) -> date | None:
         return None
 
 
-def day_of(text: str) -> date | None:
-    """The day that a text means: YYYY-MM-DD, or the same with other marks, without noughts, or at midnight."""
+def day_of(text: str, zone: ZoneInfo | None = None) -> date | None:
+    """The day that a text means: YYYY-MM-DD, or the same with other marks, without noughts, or at midnight.
+
+    A midnight with an offset from UTC is one on the clocks of `zone`.
+    """
     if day := iso_date(text):
         return day
     match = _DAY.fullmatch(text.translate(HYPHEN))
     try:
-        return date(int(match[1]), int(match[3]), int(match[4])) if match else None
+        if match:
+            return date(int(match[1]), int(match[3]), int(match[4]))
     except ValueError:
         return None
+    moment = moment_of(text, zone) if zone else None
+    return moment.date() if moment and moment.time() == time() else None
 
 
 def whole_number(text: str) -> int | None:
@@ -82,6 +87,16 @@ def flag_of(text: str) -> int | None:
     return int(match[1]) if match else _FLAGS.get(word)
 
 
+def remedy_of(text: str) -> str:
+    """What to do about a text that is no day or number, where its form tells; else nothing."""
+    if re.search(r"[0-9]:[0-9]", text):
+        return "write the local day alone; a day in UTC is often the day after"
+    return "write decimals with a point" if re.fullmatch(r"[-+]?[0-9.' ]*[0-9],[0-9]+", text) else ""
+
+
+# An id as a spreadsheet shows a long number, 1.23E+07: what it was before is lost.
+ROUNDED_ID: Final = r"[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{2,}"
+ROUNDED_ID_RULE: Final = "is a number that has lost its last digits: make the column text where it is written"
 _SECONDS: Final = "datetime64[s]"
 
 
@@ -90,10 +105,10 @@ def reader_of(column: Column, time_zone: str) -> tuple[Callable[[str], Any], Any
 
     A moment is read as the local time of `time_zone` (IANA name).
     """
+    zone = ZoneInfo(time_zone)
     if column.type == "day":
-        return day_of, _SECONDS, DATE_RULE
+        return partial(day_of, zone=zone), _SECONDS, DATE_RULE
     if column.type == "moment":
-        zone = ZoneInfo(time_zone)
         return lambda text: _local_time(text, zone), _SECONDS, moment_rule(zone)
     if column.type == "flag":
         return flag_of, "Float64", FLAG_RULE

@@ -20,7 +20,7 @@ PLAYOFF: Final = "playoff"
 # in values of their own, which are not read.
 _NEUTRAL: Final = ("neutral", "neutralsite", "neutral_venue", "neutral_court", "neutral_game", "neutral_location")
 _PLAYOFF: Final = ("play_off", "playoff_game", "post_season", "postseason", "post_season_game", "postseason_game")
-_STAGE: Final = ("season_type", "game_type", "game_stage", "season_stage")
+_STAGE: Final = ("season_type", "game_type", "game_stage", "season_stage", "stage", "playoff_round", "regular_season")
 COLUMNS: Final = (
     Column(GAME_ID, required=False, near_names=("gameid", "game_identifier"), role="id", type="text"),
     Column(DATE, role="time", type="day"),

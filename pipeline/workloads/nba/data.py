@@ -27,6 +27,7 @@ def load(spec: Spec, request: LoadRequest) -> ValidatedRows:
         max_bad_row_share=request.max_bad_row_share,
         max_bad_row_share_of_file=request.max_bad_row_share_of_file,
         min_rows=request.min_rows,
+        time_zone=request.time_zone,
     )
 
 

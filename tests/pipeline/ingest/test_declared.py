@@ -118,6 +118,34 @@ def test_an_id_that_another_export_writes_in_another_way_is_no_second_row(read: 
     assert rules(found) == {("id", "000041", rule), ("id", read_as, rule)}
 
 
+@pytest.mark.parametrize("id", ["4.1E+01", "1.23e+07", '"1,23E+07"'])
+def test_an_id_that_lost_digits_is_no_other_row(read: Read, id: str) -> None:
+    found = read({"a.csv": "\n".join([HEADER, *lines(9), f"{id},2025-01-01,new,1,0"])})
+    (rule,) = rules(found)
+    assert rule[:2] == ("id", id.strip('"')) and rule[2].startswith("is a number that has lost its last digits")
+
+
+@pytest.mark.parametrize(("zone", "hour"), [("UTC", "00"), ("America/New_York", "05")])
+def test_a_midnight_of_the_datas_time_zone_is_its_day(tmp_path: Path, zone: str, hour: str) -> None:
+    cells = [row.split(",") for row in lines(8)]
+    names = HEADER.split(",")
+    moments = pa.array([np.datetime64(f"{row[1]}T{hour}:00", "us") for row in cells]).cast(pa.timestamp("us", "UTC"))
+    table = pa.table(dict(zip(names, map(list, zip(*cells, strict=True)), strict=True)))
+    pq.write_table(table.set_column(1, "day", moments), tmp_path / "a.parquet")
+    rows = [",".join([f"x{row[0]}", f"{row[1]}T{hour}:00:00Z", *row[2:]]) for row in cells]
+    (tmp_path / "b.csv").write_text("\n".join([HEADER, *rows]))
+    found = load(spec(), LoadRequest(tmp_path, date(2025, 6, 1), date(2025, 6, 1), time_zone=zone))
+    assert (len(found.rows), found.n_bad_rows) == (16, 0)
+    assert set(found.rows[TIME].astype(str)) == {row[1] for row in cells}
+
+
+def test_the_remedy_fits_the_value(read: Read) -> None:
+    rows = ['z,2025-01-01,new,"1,5",0', "y,2025-01-01T00:00Z,new,1,0"]
+    assert {rule.rpartition(": ")[2] for _, _, rule in rules(read({"a.csv": "\n".join([HEADER, *lines(9), *rows])}))} == {
+        "write decimals with a point", "write the local day alone; a day in UTC is often the day after",
+    }  # fmt: skip
+
+
 def test_ids_of_different_days_and_ids_that_end_alike_are_different_rows(read: Read) -> None:
     rows = ["a1,2025-01-01,new,1,0", "A1,2025-01-02,new,1,0", "a10,2025-01-01,new,1,0", "a1.0.0,2025-01-05,new,1,0"]
     assert len(read({"a.csv": "\n".join([HEADER, *rows])}).rows) == 4

@@ -67,6 +67,7 @@ def test_a_flag_is_the_same_in_every_source(load: Load, true: object) -> None:
         return
     asked = {"date": "2021-03-05", "home_team": "BOS", "away_team": "LAL", "season": 2021.0, "playoff": true}
     teams, calendar = Teams(["BOS", "LAL"]), Calendar(date(2021, 3, 1), 2021, {})
+    assert check_game({**asked, "date": "2021-03-05T05:00Z"}, teams, calendar).day == date(2021, 3, 5)
     game = check_game({**asked, "game_id": "NaN", "neutral_site": float("nan")}, teams, calendar)
     assert game.playoff and not game.neutral
     with pytest.raises(

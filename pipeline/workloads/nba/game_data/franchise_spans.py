@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.contract.container import StepError
-from pipeline.ingest.values import HYPHEN, whole_number
+from pipeline.ingest.moments import HYPHEN
+from pipeline.ingest.values import whole_number
 
 FRANCHISES_FILE: Final = Path(__file__).with_name("franchises.csv")
 FRANCHISES_PATH: Final = "pipeline/workloads/nba/game_data/franchises.csv"  # where people find it: in the project

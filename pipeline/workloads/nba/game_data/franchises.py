@@ -12,6 +12,7 @@ import difflib
 import re
 from collections.abc import Callable, Sequence
 from functools import cache
+from operator import attrgetter
 
 import numpy as np
 import pandas as pd
@@ -96,7 +97,7 @@ def is_known_code(codes: pd.Series[str]) -> pd.Series[bool]:
 # --- words for messages -----------------------------------------------------------------------------------------------
 def nearest_team(text: str) -> str:
     """The code and name that come closest to a text, `LAL (Los Angeles Lakers)`; empty where none comes close."""
-    spans = [span for span in known_spans() if span.league != SIMULATED]
+    spans = sorted((span for span in known_spans() if span.league != SIMULATED), key=attrgetter("last_season"))
     spelled = {words(word): span for span in spans for word in (span.code, *span.names, *_parts(span))}
     letters = re.sub(r"\W*\(.*|[\W\d_]*$", "", latin(text))  # without a rank or a record: `Boston (2)`, `BOS (10-3)`
     close = difflib.get_close_matches(words(letters), spelled, n=1, cutoff=0.75)

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from pipeline.ingest.quarantine import FILE, BadData
+from pipeline.ingest.quarantine import FILE, LINE, BadData, place
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.game_data.game_rules import SHOT_CLOCK
 
@@ -32,6 +32,7 @@ MOST_NEUTRAL: Final = 200  # games of a season, or a quarter of all (175 in 2020
 # Since 1990 no season has had two days without a game in its first five weeks; three follow the preseason, or two.
 NO_BREAK_SINCE: Final = 1990
 LONGEST_BREAK: Final = 2  # days from one with games to the next
+PLAYOFFS_LAST_SINCE: Final = 1977  # before, the two leagues of the time ended on different days
 FIRST_DAYS: Final = 21  # of a season: preseason games before 16 October have a rule of their own
 
 
@@ -69,7 +70,7 @@ def check_plausible(games: pd.DataFrame, quarantine: pd.DataFrame) -> list[str]:
     `games`: one row each, with FILE.
     """
     _refuse_other_flags(games, quarantine)
-    notes = list(_breaks(games))
+    notes = [*_breaks(games), *_unmarked_playoffs(games)]
     for played in _files_and_seasons(games[games[n.HOME_POINTS].notna()]):
         if played.games >= FEWEST_GAMES:
             _refuse_other_scores(played, quarantine)
@@ -109,6 +110,20 @@ def _breaks(games: pd.DataFrame) -> Iterator[str]:
                 f"two such days so early: the {counts[: ends[-1] + 1].sum():,} games before are preseason games, which "
                 "do not belong here, or games are missing"
             )
+
+
+def _unmarked_playoffs(games: pd.DataFrame) -> Iterator[str]:
+    """A note on games after the first playoff game of their season that are none; `games` may be still to come."""
+    since = games[games[n.SEASON] >= PLAYOFFS_LAST_SINCE]
+    is_playoff = since[n.PLAYOFF] != 0
+    first = since[n.DATE].where(is_playoff).groupby(since[n.SEASON]).transform("min")
+    late = since[~is_playoff & (since[n.DATE] > first)].sort_values(n.DATE)
+    if len(late):
+        yield (
+            f"{len(late):,} game(s) after the first playoff game of their season are not marked as playoff games, as "
+            f"all have been since {PLAYOFFS_LAST_SINCE} (first: {place(late[FILE].iloc[0], late[LINE].iloc[0])}): "
+            f"correct {n.PLAYOFF}, or leave out games of other leagues"
+        )
 
 
 def _files_and_seasons(played: pd.DataFrame) -> Iterator[_Played]:

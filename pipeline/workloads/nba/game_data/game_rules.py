@@ -10,7 +10,6 @@ before it 18 and more.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import date
 from functools import partial
@@ -20,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.ingest.quarantine import Breach, RowRule, violations_of
-from pipeline.ingest.values import DATE_RULE, FLAG_RULE, MISSING_RULE
+from pipeline.ingest.values import DATE_RULE, FLAG_RULE, MISSING_RULE, ROUNDED_ID, ROUNDED_ID_RULE, remedy_of
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.game_data.franchise_spans import FIRST_SEASON, FRANCHISES_PATH, LAST_SEASON
 from pipeline.workloads.nba.game_data.franchises import is_known_code, nearest_team, seasons_of
@@ -39,10 +38,12 @@ MAX_POINTS: Final = 250  # what is read as a score at all
 _OTHER_ID: Final = r"^(?:00)?[13](\d\d)\d{5}$"  # of the league's feed: 00, 1 (preseason) or 3 (all-star game), year
 
 SEASON_RULE: Final = f"is not a year from {FIRST_SEASON} to {LAST_SEASON}: write the year in which the season ends"
-POINTS_RULE: Final = f"is not a whole number from 1 to {MAX_POINTS}: {MISSING_RULE}"
+POINTS_RULE: Final = f"is not a whole number from 1 to {MAX_POINTS}"
 BEGINS: Final = "is the year in which that season begins: a season is named by the year in which it ends"
 OTHER_SEASON: Final = "is not the season of the date: one runs from September to October of the year that names it"
-PRESEASON_DAY: Final = "is before 16 October, and no season has begun earlier since 1984: leave out preseason games"
+PRESEASON_DAY: Final = (
+    "is before 16 October, and no season has begun earlier since 1984: leave out preseason games, or correct the season"
+)
 PRESEASON_ID: Final = (
     "is the id of a preseason or all-star game: leave those out (ids of the season begin with 002, 004 and 005)"
 )
@@ -68,14 +69,17 @@ def find_violations(parsed: pd.DataFrame, raw: pd.DataFrame, *, last_score_day: 
 
 def _rules(last_score_day: date) -> Iterator[RowRule]:
     """What a value must be by itself, what no game of the league has ever been, and what a row must be as a whole."""
-    yield RowRule(n.DATE, DATE_RULE, lambda rows: rows[n.DATE].notna(), _date_remedy)
+    yield RowRule(n.DATE, DATE_RULE, lambda rows: rows[n.DATE].notna(), remedy_of)
     yield RowRule(n.SEASON, SEASON_RULE, _season_in_range)
-    yield from (RowRule(points, POINTS_RULE, partial(_no_or_real_score, points=points)) for points in n.POINTS)
+    yield from (
+        RowRule(points, POINTS_RULE, partial(_no_or_real_score, points=points), _number_remedy) for points in n.POINTS
+    )
     yield from (RowRule(flag, FLAG_RULE, partial(_is_flag, flag=flag)) for flag in n.FLAGS)
 
     yield RowRule(n.SEASON, BEGINS, lambda rows: _fits(rows, 0) | ~_fits(rows, 1))
     yield RowRule(n.SEASON, OTHER_SEASON, lambda rows: _fits(rows, 0) | _fits(rows, 1) | ~_has_date_and_season(rows))
     yield RowRule(n.DATE, PRESEASON_DAY, lambda rows: ~_is_too_early(rows))
+    yield RowRule(n.GAME_ID, ROUNDED_ID_RULE, lambda rows: ~_ids_like(rows, ROUNDED_ID))
     yield RowRule(n.GAME_ID, PRESEASON_ID, lambda rows: ~_has_other_id(rows))
     yield from (RowRule(points, NO_SCORE, partial(_is_possible, points=points)) for points in n.POINTS)
     yield RowRule(n.HOME_POINTS, NO_MARGIN, _has_possible_margin)
@@ -94,13 +98,12 @@ def _rules(last_score_day: date) -> Iterator[RowRule]:
 
 
 # --- one value --------------------------------------------------------------------------------------------------------
-def _date_remedy(text: str) -> str:
-    is_time = re.search(r"[0-9]:[0-9]", text)
-    return "write the local day of the game alone; a day in UTC is often the day after" if is_time else ""
-
-
 def _season_in_range(rows: pd.DataFrame) -> pd.Series[bool]:
     return rows[n.SEASON].between(FIRST_SEASON, LAST_SEASON)
+
+
+def _number_remedy(text: str) -> str:
+    return remedy_of(text) or MISSING_RULE
 
 
 def _no_or_real_score(rows: pd.DataFrame, *, points: str) -> pd.Series[bool]:
@@ -132,6 +135,11 @@ def _is_too_early(rows: pd.DataFrame) -> pd.Series[bool]:
     day, season = rows[n.DATE].dt, rows[n.SEASON]
     before: pd.Series[bool] = (day.year < season) & (day.month * 100 + day.day < FIRST_DAY)
     return before & (season >= MODERN) & _fits(rows, 0)
+
+
+def _ids_like(rows: pd.DataFrame, pattern: str) -> pd.Series[bool]:
+    ids = rows[n.GAME_ID].astype("category")
+    return ids.isin(ids.cat.categories[ids.cat.categories.astype("str").str.fullmatch(pattern)])
 
 
 def _has_other_id(rows: pd.DataFrame) -> pd.Series[bool]:

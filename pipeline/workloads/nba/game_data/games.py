@@ -60,6 +60,7 @@ def load_games(
     max_bad_row_share: float,
     min_rows: int,
     max_bad_row_share_of_file: float = 1.0,
+    time_zone: str = SPEC.time_zone,
 ) -> ValidatedRows:
     """Read and validate all game files below `folder` as of the morning of `as_of`: one row a game, by date and id.
 
@@ -71,7 +72,7 @@ def load_games(
     bad_lines = lines_in_quarantine(raw)
     if sum(file.counts.bad for file in raw.files) > MAX_VIOLATIONS:
         raise too_many_bad_rows(raw, None, bad_lines)
-    parsed, spellings = parse(raw.rows)
+    parsed, spellings = parse(raw.rows, time_zone)
     try:
         violations = find_violations(parsed, raw.rows, last_score_day=max(today, as_of))
         merged = merge_overlaps(parsed.drop(index=violations.index.unique()), raw.rows)

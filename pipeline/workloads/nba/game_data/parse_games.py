@@ -6,9 +6,12 @@ says both "not a number" and "out of range". Only the distinct texts of a column
 
 from __future__ import annotations
 
+import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -29,16 +32,30 @@ Texts = Sequence[str]
 Values = npt.NDArray[Any]
 
 
-def parse(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def parse(rows: pd.DataFrame, time_zone: str) -> tuple[pd.DataFrame, list[str]]:
     """Parse categoricals of text (one row a game) to values on the same index, and notes on what reads otherwise.
 
-    Adds the franchises; FILE and LINE stay. A score of 0 to 0 is that of a game to come: none has ended so.
+    Midnights are those of `time_zone` (IANA name). Adds the franchises; FILE and LINE stay. A score of 0 to 0 is that
+    of a game to come: none has ended so.
     """
     notes: list[str] = []
     parsed = pd.DataFrame({FILE: rows[FILE], LINE: rows[LINE]}, index=rows.index)
-    parsed[n.GAME_ID] = _spread_noted(rows[n.GAME_ID], notes)
-    parsed[n.DATE] = _spread_noted(rows[n.DATE], notes)
-    parsed[n.SEASON] = np.maximum(_spread_noted(rows[n.SEASON], notes), 0)
+    parsed[n.GAME_ID] = _spread_noted(rows[n.GAME_ID], _ids, operator.eq, notes)
+    parsed[n.DATE] = _spread_noted(
+        rows[n.DATE],
+        partial(_days, ZoneInfo(time_zone)),
+        lambda text, day: iso_date(text) is not None or bool(np.isnat(day)),
+        notes,
+    )
+    parsed[n.SEASON] = np.maximum(
+        _spread_noted(
+            rows[n.SEASON],
+            partial(_whole_numbers, read=season_of),
+            lambda text, season: season < 0 or whole_number(text) is not None,
+            notes,
+        ),
+        0,
+    )
     taken = set[str]()
     for team, franchise in zip(n.TEAMS, n.FRANCHISES, strict=True):
         parsed[team] = codes_of(pd.Series(pd.Categorical(_spread(rows[team], _teams)), rows.index), parsed[n.SEASON])
@@ -61,9 +78,13 @@ def _spread(column: pd.Series[str], parse_texts: Callable[[Texts], Values]) -> V
     return parse_texts(_texts(column))[column.cat.codes.to_numpy()]
 
 
-def _spread_noted(column: pd.Series[str], notes: list[str]) -> Values:
-    """The same for columns that people and programs write in several ways."""
-    parse_texts, is_usual = _NOTED[str(column.name)]
+def _spread_noted(
+    column: pd.Series[str],
+    parse_texts: Callable[[Texts], Values],
+    is_usual: Callable[[str, Any], bool],
+    notes: list[str],
+) -> Values:
+    """The same for columns that people and programs write in several ways; `is_usual`: or a text means no value."""
     texts = _texts(column)
     values = parse_texts(texts)
     others = [pair for pair in zip(texts, values, strict=True) if not is_usual(*pair)]
@@ -93,12 +114,8 @@ def _ids(texts: Texts) -> Values:
     return np.array([written[number] for number in numbers], dtype=object)
 
 
-def _days(texts: Texts) -> Values:
-    return np.array([day_of(text) for text in texts], dtype="datetime64[s]")
-
-
-def _seasons(texts: Texts) -> Values:
-    return _whole_numbers(texts, season_of)
+def _days(zone: ZoneInfo, texts: Texts) -> Values:
+    return np.array([day_of(text, zone) for text in texts], dtype="datetime64[s]")
 
 
 def _whole_numbers(texts: Texts, read: Callable[[str], int | None] = whole_number) -> Values:
@@ -109,11 +126,3 @@ def _whole_numbers(texts: Texts, read: Callable[[str], int | None] = whole_numbe
 def _flags(texts: Texts) -> Values:
     found = [flag_of(text) if text else NOT_GIVEN for text in texts]
     return np.array([BAD_NUMBER if value is None else value for value in found], dtype=np.int8)
-
-
-# How to parse a column, and whether a text is the usual way to write its value, or means none.
-_NOTED: Final[Mapping[str, tuple[Callable[[Texts], Values], Callable[[str, Any], bool]]]] = {
-    n.GAME_ID: (_ids, lambda text, value: bool(text == value)),
-    n.DATE: (_days, lambda text, day: iso_date(text) is not None or bool(np.isnat(day))),
-    n.SEASON: (_seasons, lambda text, season: season < 0 or whole_number(text) is not None),
-}

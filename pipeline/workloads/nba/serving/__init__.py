@@ -60,7 +60,8 @@ class GameRequests:
 def open_model(spec: Spec, artifact: Artifact, version: str) -> GameRequests:
     """Raises StepError for a model that this code cannot serve."""
     state = _state(artifact, version)
-    return GameRequests(state, Teams(state.franchises), Calendar(state.as_of, state.last_season, _known_seasons(state)))
+    calendar = Calendar(state.as_of, state.last_season, _known_seasons(state), artifact.card.time_zone)
+    return GameRequests(state, Teams(state.franchises), calendar)
 
 
 def _state(artifact: Artifact, version: str) -> LeagueState:

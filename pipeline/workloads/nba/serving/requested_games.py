@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
 
 from pipeline.ingest.values import DATE_RULE, FLAG_RULE, day_of, flag_of
 from pipeline.serving.requests import BadRequestError, RequestFormat, Row, text_of
@@ -55,13 +56,14 @@ class Calendar:
     as_of: date
     last_season: int
     known: Mapping[tuple[date, int, int], int]  # season of each scheduled game
+    time_zone: str = SPEC.time_zone
 
 
 def check_game(row: Row, teams: Teams, calendar: Calendar) -> RequestedGame:
     """A row's game; raises BadRequestError naming column, value and rule."""
     text_of(row, n.GAME_ID)  # comes back as it was given
     text = text_of(row, n.DATE)
-    day = day_of(text)
+    day = day_of(text, ZoneInfo(calendar.time_zone))
     if day is None:
         raise BadRequestError(f'{n.DATE} "{text}" {DATE_RULE}')
     if day < calendar.as_of:

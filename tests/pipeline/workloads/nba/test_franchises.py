@@ -110,6 +110,7 @@ def test_the_codes_of_the_leagues_own_feed_are_known() -> None:
 def test_what_comes_close_to_a_team_is_named() -> None:
     assert nearest_team("Lakers") == "LAL (Los Angeles Lakers)"
     assert nearest_team("Golden St Warriors") == "GSW (Golden State Warriors)"
+    assert nearest_team("Cleveland") == "CLE (Cleveland Cavaliers)"
     assert nearest_team("XYZ") == ""
     assert seasons_of("BAL") == "1948 to 1955, 1964 to 1973"
     assert seasons_of("Seattle Supersonics") == "1968 to 2008"

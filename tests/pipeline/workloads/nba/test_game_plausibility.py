@@ -81,6 +81,15 @@ def test_flags_that_say_the_opposite(load: Load, flag: str, most: int) -> None:
         load_rows(load, f"{flagged}{more},true\n", f"{COLUMNS},{flag}")
 
 
+def test_games_among_the_playoffs_that_are_not_marked_are_noted(load: Load) -> None:
+    """A flag that a cut file lost, or a summer league with the codes of the season's teams."""
+    rows = season_rows(30, 18, season=2020).splitlines()
+    flagged = [f"{row},{str(number in (25, 28)).lower()}\n" for number, row in enumerate(rows)]
+    note = "3 game(s) after the first playoff game of their season are not marked as playoff games"
+    assert [text.split(",")[0] for text in load_rows(load, "".join(flagged), f"{COLUMNS},playoff").notes] == [note]
+    assert load_rows(load, "".join(flagged[:26]), f"{COLUMNS},playoff").notes == ()
+
+
 @pytest.mark.parametrize("points", [53, 160])
 def test_scores_of_a_half_are_no_final_scores(load: Load, points: int) -> None:
     with pytest.raises(BadData, match=r"^a\.csv, season 2020: teams score \d+ points a game, .* put the final scores"):

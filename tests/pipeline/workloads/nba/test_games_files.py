@@ -61,6 +61,25 @@ def typed_frame() -> pd.DataFrame:
         ),
         ({"a.csv": "team,city\nBOS,Boston\n"},
          "found: team, city; rename or add them, or move a file of anything else elsewhere"),
+        (
+            {"a.csv": (HEADER + GOOD).replace(",", "^")},
+            "date^season^home_team^away_team^home_points^away_points^neutral_site^playoff; "
+            "fields seem to be separated by '^': separate them by commas",
+        ),
+        (
+            {"a.csv": '"' + (HEADER + GOOD).strip().replace("\n", '"\n"') + '"'},
+            "neutral_site,playoff; whole lines seem to be in quotation marks: remove those around each line",
+        ),
+        (
+            {"a.csv": HEADER.replace("date", "Date (UTC)") + GOOD},
+            '"Date (UTC)" seems to be in UTC, where a day is often the next local day: add the local one',
+        ),
+        (
+            {"a.csv/is_playoff=true/season=2021/part-0.csv": "date,Season,home_team,away_team,home_points,away_points\n"
+             "2021-01-01,2021,BOS,LAL,100,90\n"},
+            "playoff is in the name of a folder alone (is_playoff=true, season=2021), where it is not read: write it "
+            "into the files, as a column",
+        ),
         ({"a.csv": GOOD + OTHER}, "the first line seems to be a row: write the names of the columns above it"),
         ({"a.csv": "Games of 2021\n\n" + HEADER + GOOD},
          "a.csv, line 3: this seems to be the header: remove the lines above it"),
@@ -291,16 +310,32 @@ def test_parquet_says_the_same_as_csv(load: Load, frame: pd.DataFrame, tmp_path:
     pd.testing.assert_frame_equal(other.rows, plain.rows)
 
 
-def test_midnights_in_utc_are_not_taken_as_local_days(load: Load) -> None:
-    frame = typed_frame().assign(date=lambda rows: rows["date"].dt.tz_localize("UTC"))
-    with pytest.raises(BadData, match=r"^a\.parquet: date is a time in UTC .*; write the local day, as a"):
-        load({"a.parquet": frame})
+@pytest.mark.parametrize("zone", ["UTC", "Zulu", "+00:00", "Africa/Abidjan", "Europe/London"])
+def test_midnights_of_another_zone_are_not_taken_as_local_days(load: Load, zone: str) -> None:
+    days = typed_frame()["date"].dt.tz_localize("America/New_York").dt.tz_convert("UTC")
+    assert load({"a.parquet": typed_frame().assign(date=days)}).rows["date"].tolist() == typed_frame()["date"].tolist()
+    midnights = pc.assume_timezone(pa.array(typed_frame()["date"]), zone)
+    table = pa.Table.from_pandas(typed_frame())
+    file = io.BytesIO()
+    pq.write_table(table.set_column(0, "date", midnights), file)
+    loaded = load({"a.parquet": file.getvalue()})
+    assert (loaded.n_bad_rows, len(loaded.rows)) == (2, 0)
+    assert (
+        loaded.quarantine["rule"].str.endswith("write the local day alone; a day in UTC is often the day after").all()
+    )
+
+
+def test_long_ids_that_are_floats_are_those_of_csv(load: Load) -> None:
+    frame = typed_frame().assign(game_id=[21700000000.0, 21700001000.0])
+    loaded = load({"a.parquet": frame, "a.csv": frame.astype({"game_id": "int64"}).to_csv(index=False)})
+    assert loaded.rows["game_id"].tolist() == ["21700000000", "21700001000"]
+    assert loaded.n_duplicates_collapsed == 2
 
 
 def test_columns_under_other_names_are_noted(load: Load) -> None:
     text = HEADER.replace("date", "DATE").replace("playoff", "is_playoff") + GOOD.replace("false\n", "true\n")
-    loaded = load({"a.csv": text, "b.csv": text, "c.csv": HEADER + OTHER})
-    assert loaded.rows["playoff"].tolist() == [True, False]
+    loaded = load({"a.csv": text, "b.csv": text, "c.csv": HEADER + OTHER.replace("2021-01-02", "2020-12-30")})
+    assert loaded.rows["playoff"].tolist() == [False, True]
     assert loaded.notes == (
         'column "DATE" is taken as date (a.csv and 1 more)',
         'column "is_playoff" is taken as playoff (a.csv and 1 more)',
@@ -347,6 +382,13 @@ def test_text_of_every_kind_in_parquet_is_read_as_that_in_csv(load: Load, tmp_pa
     )
     assert as_csv.to_numpy().tolist() == csv.quarantine.to_numpy().tolist()
     assert [note for note in parquet.notes if "no checksums" not in note] == list(csv.notes)
+
+
+def test_text_that_parquet_holds_without_a_dictionary_is_read(load: Load) -> None:
+    file = io.BytesIO()
+    encoding = dict.fromkeys(("home_team", "away_team"), "DELTA_BYTE_ARRAY")
+    pq.write_table(pa.Table.from_pandas(typed_frame()), file, use_dictionary=False, column_encoding=encoding)
+    assert len(load({"a.parquet": file.getvalue()}).rows) == 2
 
 
 def test_parquet_rows_are_counted_from_one(load: Load) -> None:

@@ -20,7 +20,7 @@ MISSING = "missing is written as nothing or NA, N/A, #N/A, NaN, NaT, <NA>, null,
 POINTS = f"is not a whole number from 1 to 250: {MISSING}"
 DATE = "is not a real date written YYYY-MM-DD"
 SEASON = "is not a year from 1900 to 2200: write the year in which the season ends"
-TIME = f"{DATE}: write the local day of the game alone; a day in UTC is often the day after"
+TIME = f"{DATE}: write the local day alone; a day in UTC is often the day after"
 FLAG = f"is not true or false: yes, no, y, n, t, f, 1, 0, 1.0 and 0.0 are read as well; {MISSING}"
 UNPLAYED = "is missing, yet the game was played before 2021-03-01; add the score, or remove a game that was called off"
 
@@ -36,6 +36,14 @@ UNPLAYED = "is missing, yet the game was played before 2021-03-01; add the score
         ("01/15/2021,2021,BOS,LAL,100,90,,", "date", "01/15/2021", DATE),
         ("2021-01-15 19:30:00,2021,BOS,LAL,100,90,,", "date", "2021-01-15 19:30:00", TIME),
         ("2021-01-15T00:00:00Z,2021,BOS,LAL,100,90,,", "date", "2021-01-15T00:00:00Z", TIME),
+        ("1510102800000,2021,BOS,LAL,100,90,,", "date", "1510102800000", DATE),
+        ("2021-07-15T00:00:00-05:00,2021,BOS,LAL,100,90,,", "date", "2021-07-15T00:00:00-05:00", TIME),
+        (
+            '2021-01-15,2021,BOS,LAL,"100,0",90,,',
+            "home_points",
+            "100,0",
+            "is not a whole number from 1 to 250: write decimals with a point",
+        ),
         (",2021,BOS,LAL,100,90,,", "date", "", DATE),
         ("2021-01-15,1899,BOS,LAL,100,90,,", "season", "1899", SEASON),
         ("2021-01-15,2201,BOS,LAL,100,90,,", "season", "2201", SEASON),
@@ -150,6 +158,9 @@ def test_numbers_may_be_written_with_decimals_and_spaces(load: Load) -> None:
         ("2021.01.01", "2021", 'date "2021.01.01" is taken as 2021-01-01'),
         ("2021-01-01 00:00:00", "2021", 'date "2021-01-01 00:00:00" is taken as 2021-01-01'),
         ("2021-01-01T00:00:00.000", "2021", 'date "2021-01-01T00:00:00.000" is taken as 2021-01-01'),
+        ("2021-01-01T05:00:00.000Z", "2021", 'date "2021-01-01T05:00:00.000Z" is taken as 2021-01-01'),
+        ("2021-01-01 05:00:00 UTC", "2021", 'date "2021-01-01 05:00:00 UTC" is taken as 2021-01-01'),
+        ("2021-01-01T00:00-05:00", "2021", 'date "2021-01-01T00:00-05:00" is taken as 2021-01-01'),
         ("2021\u201101\u201101", "2021", 'date "2021\u201001\u201001" is taken as 2021-01-01'),
         ("2021-01-01", "2020-21", 'season "2020-21" is taken as 2021'),
         ("2021-01-01", "2020/2021", 'season "2020/2021" is taken as 2021'),
