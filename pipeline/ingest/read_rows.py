@@ -18,7 +18,7 @@ import pyarrow as pa
 from pipeline.contract.spec import Column
 from pipeline.ingest.columns import is_header
 from pipeline.ingest.csv_rows import CsvFile, read_csv, read_lines, unzip
-from pipeline.ingest.files.data_folder import KINDS, DataFile, FolderError, LeftOut, look_into, read_not_uploaded
+from pipeline.ingest.files.data_folder import KINDS, DataFile, FolderError, data_files
 from pipeline.ingest.files.file_content import HEAD_BYTES, kind_of, unlike_its_name
 from pipeline.ingest.files.limits import MAX_BYTES, MAX_ROWS, MAX_TEXT_BYTES
 from pipeline.ingest.parquet_rows import ParquetTable, read_columns, read_parquet
@@ -35,22 +35,14 @@ def read_folder(folder: Path, declared: Sequence[Column], max_bytes: int = MAX_B
     Raises BadData where there is no data file, one that cannot be read as a whole, or more than `max_bytes` unpacked.
     """
     try:
-        found = look_into(folder)
+        found = data_files(
+            folder, "DataPrefix (locally: --data); put the data files there", lambda file: _skip_reason(file, declared)
+        )
     except FolderError as error:
         raise BadData(str(error)) from error
-    not_uploaded, linked = read_not_uploaded(folder)
-    others = [LeftOut(file.name, _skip_reason(file, declared)) for file in found.files if not file.is_data]
-    left_out = sorted([*found.left_out, *not_uploaded, *others], key=lambda item: item.name)
-    used = [file for file in found.files if file.is_data]
-    if not used:
-        named = "; ".join(f"{item.name} {item.reason}" for item in left_out[:3])
-        raise BadData(
-            f"there is no {KINDS} file under DataPrefix (locally: --data); put the data files there"
-            + (f" ({named})" if named else "")
-        )
     parts: list[TextRows] = []
     waiting: dict[object, list[CsvFile | ParquetTable]] = defaultdict(list)  # by their layout
-    for file in used:
+    for file in found.files:
         data = _content(file, max_bytes)
         if file.name.lower().endswith(".parquet"):
             opened: CsvFile | ParquetTable = read_columns(data, file.name, declared, max_bytes)
@@ -65,7 +57,7 @@ def read_folder(folder: Path, declared: Sequence[Column], max_bytes: int = MAX_B
     files = sorted((raw for part in parts for raw in part.files), key=lambda raw: raw.name)
     if (n_rows := sum(raw.counts.rows for raw in files)) > MAX_ROWS:
         raise BadData(f"the data files have {n_rows:,} rows, and {MAX_ROWS:,} are read at most: remove what is no data")
-    return RawRows(_join(parts, files), tuple(files), tuple(left_out), {**found.linked, **linked})
+    return RawRows(_join(parts, files), tuple(files), tuple(found.left_out), found.linked)
 
 
 def _skip_reason(file: DataFile, declared: Sequence[Column]) -> str:

@@ -11,7 +11,7 @@ import json
 import os
 import stat
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
@@ -94,6 +94,22 @@ def look_into(folder: Path) -> DataFolder:
     found.files.sort(key=lambda file: file.name)
     found.left_out.sort(key=lambda left: left.name)
     return found
+
+
+def data_files(folder: Path, prefix: str, reason: Callable[[DataFile], str]) -> DataFolder:
+    """What is below `folder` with data files alone among the files: why another is left out is its `reason`.
+
+    `prefix`: what people call the folder. Raises FolderError, also where there is no data file.
+    """
+    found = look_into(folder)
+    not_uploaded, linked = read_not_uploaded(folder)
+    others = [LeftOut(file.name, reason(file)) for file in found.files if not file.is_data]
+    left_out = sorted([*found.left_out, *not_uploaded, *others], key=lambda left: left.name)
+    files = [file for file in found.files if file.is_data]
+    if not files:
+        named = "; ".join(f"{left.name} {left.reason}" for left in left_out[:3])
+        raise FolderError(f"there is no {KINDS} file under {prefix}" + (f" ({named})" if named else ""))
+    return DataFolder(files, left_out, {**found.linked, **linked})
 
 
 def printable(text: str) -> str:

@@ -20,15 +20,7 @@ __all__ = ["join_inputs", "load", "results", "summary"]
 
 def load(spec: Spec, request: LoadRequest) -> ValidatedRows:
     """Every game as known on the as-of morning; raises BadData."""
-    return load_games(
-        request.folder,
-        as_of=request.as_of,
-        today=request.today,
-        max_bad_row_share=request.max_bad_row_share,
-        max_bad_row_share_of_file=request.max_bad_row_share_of_file,
-        min_rows=request.min_rows,
-        time_zone=request.time_zone,
-    )
+    return load_games(**vars(request))
 
 
 def summary(rows: pd.DataFrame, labelled: pa.Table) -> dict[str, Any]:

@@ -12,16 +12,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
-from pipeline.workloads.nba.columns import (
-    AWAY_POINTS,
-    AWAY_TEAM,
-    DATE,
-    HOME_POINTS,
-    HOME_TEAM,
-    NEUTRAL_SITE,
-    PLAYOFF,
-    SEASON,
-)
+from pipeline.workloads.nba.columns import GAME_COLUMNS
 from pipeline.workloads.nba.simulated_league import FIRST_SAMPLE_SEASON, N_TEAMS, Game, simulate_seasons
 
 SAMPLE_AS_OF: Final = date(2025, 3, 1)
@@ -29,7 +20,7 @@ SAMPLE_SEED: Final = 20250301
 UPCOMING_DAYS: Final = 7
 
 TEAMS: Final = tuple(f"SIM{number:02d}" for number in range(1, N_TEAMS + 1))
-COLUMNS: Final = (DATE, SEASON, HOME_TEAM, AWAY_TEAM, HOME_POINTS, AWAY_POINTS, NEUTRAL_SITE, PLAYOFF)
+COLUMNS: Final = GAME_COLUMNS[1:]  # without ids
 
 
 def known_games(as_of: date, seed: int) -> dict[int, list[Game]]:

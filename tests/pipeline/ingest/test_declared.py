@@ -141,9 +141,11 @@ def test_a_midnight_of_the_datas_time_zone_is_its_day(tmp_path: Path, zone: str,
 
 def test_the_remedy_fits_the_value(read: Read) -> None:
     rows = ['z,2025-01-01,new,"1,5",0', "y,2025-01-01T00:00Z,new,1,0"]
-    assert {rule.rpartition(": ")[2] for _, _, rule in rules(read({"a.csv": "\n".join([HEADER, *lines(9), *rows])}))} == {
-        "write decimals with a point", "write the local day alone; a day in UTC is often the day after",
-    }  # fmt: skip
+    found = read({"a.csv": "\n".join([HEADER, *lines(9), *rows])})
+    assert {rule.rpartition(": ")[2] for _, _, rule in rules(found)} == {
+        "write decimals with a point",
+        "write the local day alone; a day in UTC is often the day after",
+    }
 
 
 def test_ids_of_different_days_and_ids_that_end_alike_are_different_rows(read: Read) -> None:

@@ -18,7 +18,7 @@ from typing import BinaryIO, Final, cast
 
 from pipeline.contract.container import StepError
 from pipeline.ingest.column_words import closest, listed
-from pipeline.ingest.files.data_folder import KINDS, FolderError, LeftOut, look_into, read_not_uploaded
+from pipeline.ingest.files.data_folder import KINDS, FolderError, LeftOut, data_files
 from pipeline.ingest.files.file_content import HEAD_BYTES, unlike_its_name
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.play_by_play.event_lines import Lines, LinesError, count_lines, read_header, read_lines
@@ -131,20 +131,12 @@ def find(folder: Path, columns: Columns) -> EventFiles:
 
     `columns` reads those of Parquet files.
     """
+    prefix = "EventsPrefix (locally: --events); put the event files there, or give none"
     try:
-        found = look_into(folder)
+        found = data_files(folder, prefix, lambda _: f"is no {KINDS}")
     except FolderError as error:
         raise StepError(str(error)) from error
-    not_uploaded, _ = read_not_uploaded(folder)
-    others = [LeftOut(file.name, f"is no {KINDS}") for file in found.files if not file.is_data]
-    left_out = sorted([*found.left_out, *not_uploaded, *others], key=lambda item: item.name)
-    used = {file.name: file.path for file in found.files if file.is_data}
-    if not used:
-        named = "; ".join(f"{item.name} {item.reason}" for item in left_out[:3])
-        raise StepError(
-            f"there is no {KINDS} file under EventsPrefix (locally: --events); put the event files there, or give none"
-            + (f" ({named})" if named else "")
-        )
+    used = {file.name: file.path for file in found.files}
     for name, path in used.items():
         _refuse_other_content(path, name)
     parquet = _parquet_layouts({path: name for name, path in used.items() if _is_parquet(name)}, columns)
@@ -152,7 +144,7 @@ def find(folder: Path, columns: Columns) -> EventFiles:
         EventFile(name, path, parquet[name]) if name in parquet else _csv_file(name, path)
         for name, path in used.items()
     ]
-    return EventFiles(tuple(files), tuple(left_out))
+    return EventFiles(tuple(files), tuple(found.left_out))
 
 
 def _refuse_other_content(path: Path, name: str) -> None:
