@@ -66,7 +66,7 @@ def _problem(declared: Any, value: Any, given: tuple[Any, ...]) -> str:  # noqa:
     """What is wrong with a value that the function returned; empty where it is of the declared type and shape."""
     annotation = str(declared.__annotations__["return"])
     wanted = annotation.partition("[")[0].rpartition(".")[2]
-    kinds = {kind.__name__ for kind in type(value).__mro__}
+    kinds = {kind.__name__ for kind in type(value).__mro__} | ({"None"} if value is None else set())
     if wanted in _ARRAYS:
         if "ndarray" not in kinds or value.dtype.kind not in "fiu":
             return f"{_said(value)}, not an array of numbers"

@@ -139,3 +139,9 @@ def test_what_a_workload_says_itself_stays_as_it_is(tmp_path: Path) -> None:
 def forecast_of_river(parent: Path) -> Any:
     with importable(copy_of_river(parent, {})):
         return forecast(load_workload("river"))
+
+
+def test_a_function_that_is_to_return_nothing_may(tmp_path: Path) -> None:
+    spark = load_workload("nba").spark_archive
+    assert spark.write_archive(tmp_path / spark.ARCHIVE_FILE) is None
+    assert (tmp_path / spark.ARCHIVE_FILE).is_file()
