@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -22,13 +23,24 @@ CSV: Final = "text/csv"
 PREDICTIONS_KEY: Final = "predictions"
 
 _LONGEST_ROW: Final = 8 * 1024  # characters of a row in JSON, or of a line of CSV
-_DECODER: Final = json.JSONDecoder()
-_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _BLANKS: Final = "[ \t\r\n]*+"
 _COMMA: Final = re.compile(f"{_BLANKS},{_BLANKS}")
 _CLOSING: Final = re.compile(rf"{_BLANKS}\]{_BLANKS}\}}{_BLANKS}")
 
 Body = bytes | bytearray
+
+
+def _finite(text: str) -> float | None:
+    """The number; None for NaN, which clients in Python write for a missing value. Raises ValueError for infinity."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text} is not a finite number")
+    return None if math.isnan(number) else number
+
+
+# An answer repeats values of the request, and other clients read no NaN and no Infinity.
+_DECODER: Final = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
 
 
 def rows_from_json(body: Body, format: RequestFormat) -> Iterator[Row]:

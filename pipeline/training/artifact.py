@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -70,11 +70,12 @@ class ModelCard:
 
     @classmethod
     def from_json(cls, text: str) -> ModelCard:
-        """The card from its file's text; raises TypeError or ValueError when a field is missing or unknown."""
+        """The card from its file's text, without fields of a later release; raises TypeError when one is missing."""
         if len(text) > MAX_CARD:
             raise ValueError(f"it has more than {MAX_CARD:,} characters")
-        fields: dict[str, Any] = json.loads(text)
-        return cls(**{**fields, "layout": FeatureLayout.from_json(fields["layout"])})
+        written: dict[str, Any] = json.loads(text)
+        known = {field.name: written[field.name] for field in fields(cls) if field.name in written}
+        return cls(**{**known, "layout": FeatureLayout.from_json(written["layout"])})
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -139,7 +138,7 @@ def keep_entries(store: Store) -> None:
     """Append the entries of ended runs that have none yet, before the clean-up removes their records."""
     known, _ = read_entries(read_text(store.root / HISTORY_FILE), HISTORY_FILE)
     found, _ = read_history(store)
-    missing: Mapping[str, RunEntry] = {name: entry for name, entry in found.items() if name not in known}
-    text = "".join(entry.line for entry in missing.values() if entry.status != EXECUTING)
+    missing = [entry for name, entry in found.items() if name not in known and entry.status != EXECUTING]
+    text = "".join(entry.line for entry in sorted(missing, key=lambda entry: entry.started_at))
     if text:
         append(store.root / HISTORY_FILE, text)

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from pipeline.contract.history.runs import read_entries
 from pipeline.local.local_deployment import COPY_FOLDERS, DATA_BUCKET
-from pipeline.local.store.history import keep_entries
+from pipeline.local.store.history import HISTORY_FILE, keep_entries, read_text
 from pipeline.local.store.locks import try_lock
 from pipeline.local.store.registry import LocalRegistry
 from pipeline.local.store.run_record import RunResult, recent_runs, record_path
@@ -68,7 +69,9 @@ def clean(store: Store, *, keep: int = KEPT_RUNS, dry_run: bool = False) -> Remo
 def _not_needed(store: Store, keep: int, registered: str) -> Iterator[Path]:
     """What can go: while the caller has a path of a run, the run is locked. `registered`: all versions, as JSON."""
     makers = set(_EXECUTION.findall(registered))
-    runs = recent_runs(store, None)
+    lines, _ = read_entries(read_text(store.root / HISTORY_FILE), HISTORY_FILE)
+    ended = {name: place for place, name in enumerate(lines)}  # in their order, whatever the clock said
+    runs = sorted(recent_runs(store, None), key=lambda run: ended.get(run.execution_id, len(ended)), reverse=True)
     for execution_id in (*(run.execution_id for run in runs[keep:]), *_without_record(store)):
         folder = store.run_folder(execution_id)
         existed = folder.is_dir()

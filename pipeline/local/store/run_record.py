@@ -48,7 +48,8 @@ class StepResult:
     @property
     def seconds(self) -> float:
         """How long the step took; 0 for one that has not run to its end."""
-        return 0.0 if self.started_at is None or self.ended_at is None else self.ended_at - self.started_at
+        ended = self.started_at is not None and self.ended_at is not None
+        return max(0.0, (self.ended_at or 0.0) - (self.started_at or 0.0)) if ended else 0.0  # a clock may be set back
 
 
 @dataclass(frozen=True)
@@ -124,20 +125,20 @@ def load_run(store: Store, execution_id: str) -> RunResult:
 
 def _parsed(data: bytes) -> RunResult:
     content: Any = parsed_json(data)
-    steps = tuple(_step_result(entry) for entry in content.pop("steps"))
-    failure = content.pop("failure")
+    steps = tuple(StepResult(**{**_known(StepResult, e), "outputs": tuple(e["outputs"])}) for e in content["steps"])
+    failure = content["failure"]
     if failure is not None:
         failure = RunFailure(failure["step"], failure["reason"], tuple(failure["log_lines"]))
-    run = RunResult(**content, steps=steps, failure=failure)
+    run = RunResult(**{**_known(RunResult, content), "steps": steps, "failure": failure})
     if run.status not in (EXECUTING, SUCCEEDED, FAILED, STOPPED):
         raise ValueError(f"its status is {run.status!r}")
     return run
 
 
-def _step_result(entry: dict[str, Any]) -> StepResult:
-    known = {item.name for item in fields(StepResult)}
-    values = {name: value for name, value in entry.items() if name in known}
-    return StepResult(**{**values, "outputs": tuple(values["outputs"])})
+def _known(kind: type[RunResult | StepResult], entry: dict[str, Any]) -> dict[str, Any]:
+    """The fields that this release knows: a later one may have written more."""
+    known = {item.name for item in fields(kind)}
+    return {name: value for name, value in entry.items() if name in known}
 
 
 def recent_runs(store: Store, count: int | None = 5) -> tuple[RunResult, ...]:

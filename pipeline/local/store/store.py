@@ -139,9 +139,9 @@ class Store:
         return self.root / "objects" / bucket / key.strip("/")
 
     def origin(self, uri: str) -> Path:
-        """The file or folder that the user gave for `uri`, else the one in the store."""
+        """The file or folder that the user gave for `uri`; the one in the store where that is not there (any more)."""
         given = self._origins().get(uri.rstrip("/"))
-        return Path(given) if isinstance(given, str) else self.object_path(uri)
+        return Path(given) if isinstance(given, str) and os.access(given, os.F_OK) else self.object_path(uri)
 
     def note_origin(self, uri: str, source: Path) -> None:
         """Record what the user gave for `uri`, so that messages can name it."""

@@ -104,6 +104,15 @@ def test_of_an_old_run_only_what_a_version_names_stays(store: Store) -> None:
     assert clean(store, keep=1).paths == []
 
 
+def test_a_run_after_the_clock_was_set_back_is_the_newest(store: Store) -> None:
+    new_run(store, 0)
+    before = [new_run(store, n) for n in (1_000, 2_000)]
+    clean(store)  # in its history each run has its place
+    latest = new_run(store, 10)
+    clean(store, keep=2)
+    assert {folder.name for folder in (store.root / "runs").iterdir()} == {before[1], latest}
+
+
 def test_runs_that_execute_are_left_alone(store: Store) -> None:
     executing = new_run(store, 0)
     new_run(store, 1)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+from pathlib import Path
+
 import pytest
 from local_definitions import Workbench
 
+from pipeline.local.store.run_record import RunResult, StepResult, load_run, record_path
 from pipeline.local.store.store_errors import StoreError
 
 
@@ -52,3 +57,26 @@ def test_stale_temporary_files_are_swept(bench: Workbench) -> None:
     bench.store.sweep_temporary()
     assert not old.exists()
     assert new.exists()
+
+
+def test_messages_name_a_given_folder_only_while_it_is_there(bench: Workbench, tmp_path: Path) -> None:
+    given, uri = tmp_path / "given", "s3://data/given-00000000"
+    given.mkdir()
+    bench.store.note_origin(uri, given)
+    assert bench.store.origin(f"{uri}/") == given
+    given.rmdir()  # or the store was copied to another machine
+    assert bench.store.origin(uri) == bench.store.object_path(uri)
+    for damage in ("", "null", "[]", "[" * 100_000, json.dumps({uri: 7})):
+        (bench.store.root / "origins.json").write_text(damage)
+        assert bench.store.origin(uri) == bench.store.object_path(uri)
+        bench.store.note_origin(uri, tmp_path)
+        assert bench.store.origin(uri) == tmp_path
+
+
+def test_a_record_of_a_later_release_is_read(bench: Workbench) -> None:
+    run = RunResult("id", "p", "d", {}, {}, 2.0, steps=(StepResult("A", "Training", started_at=9.0, ended_at=8.0),))
+    entry = asdict(run) | {"new": 1}
+    entry["steps"][0]["new"] = 2
+    bench.store.write_json(record_path(bench.store, "id"), entry)
+    assert load_run(bench.store, "id") == run
+    assert run.steps[0].seconds == 0.0  # the clock was set back meanwhile

@@ -32,6 +32,13 @@ def test_both_formats_say_the_same() -> None:
         assert list(rows_from_csv(body.encode(), FORMAT)) == ROWS
 
 
+def test_an_answer_is_json_for_every_client() -> None:
+    (row,) = rows_from_json(b'{"games": [{"game_id": NaN, "home_team": "BOS", "season": 2025.0}]}', FORMAT)
+    assert row == {"game_id": None, "home_team": "BOS", "season": 2025.0}
+    text = b"".join(answer_as_json(answer([dict(row)], 0.5), FORMAT))
+    assert json.loads(text, parse_constant=pytest.fail)["predictions"][0]["game_id"] is None
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
@@ -46,6 +53,8 @@ def test_both_formats_say_the_same() -> None:
         (b'{"games": [' + b"[" * 100_000, "should look like {"),  # how deep is too deep, the interpreter says
         (b'{"games": [{"date": "' + b"9" * 9_000 + b'"}]}', "or it has more than 8,192 characters"),
         (b'{"games": [{} {}]}', "the body is not JSON"),
+        (b'{"games": [{"game_id": -Infinity}]}', "the body is not JSON (game 1: -Infinity is not a finite number)"),
+        (b'{"games": [{}, {"game_id": 1e999}]}', "the body is not JSON (game 2: 1e999 is not a finite number)"),
         (b'{"games": [{},]}', "the body is not JSON"),
         (b'{"games": [{}]} x', "the body is not JSON"),
         (b'{"games": [{"season": ' + b"9" * 5_000 + b"}]}", "the body is not JSON"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from pipeline.contract.container import StepError
 from pipeline.contract.feature_layout import FeatureLayout
 from pipeline.jobs.train import train
 from pipeline.training import training_rows, training_sets
-from pipeline.training.artifact import Artifact, read_artifact, write_artifact
+from pipeline.training.artifact import Artifact, ModelCard, read_artifact, write_artifact
 from pipeline.training.distributed.cluster import Cluster
 from pipeline.training.logistic import sigmoid
 from pipeline.training.model import (
@@ -228,3 +229,12 @@ def test_nothing_is_predicted_beyond_the_ends_of_the_target() -> None:
     for predicted in (predict(booster, matrix), predict_quantiles(quantiles, matrix)):
         assert (predicted.min(), predicted.max()) == (45.0, 55.0)
     assert predict(fit(matrix, y, CONFIG, LAYOUT), matrix).min() < 45.0
+
+
+def test_a_card_of_a_later_release_is_read_and_one_that_lacks_a_field_is_not() -> None:
+    card = ModelCard("2025-01-01", "2025-01-01", 1, "2024-01-01", "f", "c", "s", LAYOUT, {}, 1, 0.5, "3")
+    written = json.loads(json.dumps(asdict(card)))
+    assert ModelCard.from_json(json.dumps({**written, "later": 1})) == card
+    del written["n_rows"]
+    with pytest.raises(TypeError, match="n_rows"):
+        ModelCard.from_json(json.dumps(written))
