@@ -6,8 +6,7 @@
     policies      when to train, what to let through, who approves: frozen, read from a YAML file
     simulate      all policies at once, run by run
     service       what was in service, and its losses
-    results       scores with paired intervals, and the choice of a policy
-    oracle_bound  the least loss of any schedule, which only hindsight finds
+    results       scores with paired intervals, the choice of a policy, and the bound that only hindsight finds
     faults        a bad feed, a leak, a broken fit, from a date
 
 It calls the pipeline's own functions for every rule: labels known, features, fit, walk forward, evaluation, gates, what

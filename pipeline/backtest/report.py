@@ -7,8 +7,8 @@ from typing import Final
 
 from pipeline.backtest.figures import MOST_LINES, figures_of
 from pipeline.backtest.fit_cache import whole_or_absent
-from pipeline.backtest.oracle_bound import Bound
 from pipeline.backtest.policies import NIGHTLY_STATE, default_policy
+from pipeline.backtest.results import Bound
 from pipeline.backtest.run import BacktestResult
 from pipeline.contract.metrics import metrics_of, primary_metric
 from pipeline.contract.spec import Metric, Spec

@@ -16,9 +16,8 @@ from pipeline.backtest.faults import Faults, Injection, inject
 from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.fits import CLEAN, Advance, Fits, Source, fit_all
 from pipeline.backtest.judgements import Alarms, Judgements
-from pipeline.backtest.oracle_bound import Bound, bounds
 from pipeline.backtest.policies import Policy, default_policy
-from pipeline.backtest.results import Choice, PolicyResult, choose, summarise
+from pipeline.backtest.results import Bound, Choice, PolicyResult, bounds, choose, summarise
 from pipeline.backtest.service import Service
 from pipeline.backtest.simulate import NO_CHAMPION, Outcome, Simulation
 from pipeline.backtest.world import BacktestError, World, load_world

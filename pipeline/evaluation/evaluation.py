@@ -57,13 +57,13 @@ class Evaluated:
             spec=spec,
             row_id=table[c.ROW_ID].to_numpy(),
             days=days_of(table),
-            target=_floats(table, c.TARGET),
+            target=floats_of(table, c.TARGET),
             predictions={
-                c.CANDIDATE: _floats(table, c.PREDICTION),
+                c.CANDIDATE: floats_of(table, c.PREDICTION),
                 c.BASELINE: baseline,
-                c.CONSTANT: _floats(table, c.P_CONSTANT),
+                c.CONSTANT: floats_of(table, c.P_CONSTANT),
             },
-            quantiles={q: _floats(table, f"quantile_{100 * q:g}") for q in spec.quantiles},
+            quantiles={q: floats_of(table, f"quantile_{100 * q:g}") for q in spec.quantiles},
         )
 
     @property
@@ -84,7 +84,8 @@ class Evaluated:
         return metrics.scores(self.spec.task, prediction[rows][known], self.target[rows][known], quantiles)
 
 
-def _floats(table: pa.Table, column: str) -> FloatArray:
+def floats_of(table: pa.Table, column: str) -> FloatArray:
+    """A column's numbers, NaN where there is none."""
     return np.asarray(table[column].to_numpy(), dtype=np.float64)
 
 

@@ -16,7 +16,7 @@ IntArray = NDArray[np.int64]
 
 _CALIBRATION_BINS = 5
 _EPSILON = 1e-15  # a certain forecast that fails costs 34.5, not infinity
-_Z_95 = 1.959964
+Z_95 = 1.959964
 _BOOTSTRAPS = 2_000
 
 
@@ -133,8 +133,8 @@ def _mean_ranks(p: FloatArray) -> FloatArray:
 
 def _bin(p: FloatArray, y: FloatArray) -> ReliabilityBin:
     n, observed = len(y), float(y.mean())
-    centre = (observed + _Z_95**2 / (2 * n)) / (1 + _Z_95**2 / n)
-    half = _Z_95 * np.sqrt(observed * (1 - observed) / n + _Z_95**2 / (4 * n**2)) / (1 + _Z_95**2 / n)
+    centre = (observed + Z_95**2 / (2 * n)) / (1 + Z_95**2 / n)
+    half = Z_95 * np.sqrt(observed * (1 - observed) / n + Z_95**2 / (4 * n**2)) / (1 + Z_95**2 / n)
     return ReliabilityBin(float(p.mean()), observed, float(centre - half), float(centre + half), n)
 
 

@@ -19,7 +19,7 @@ from pipeline.contract import names as c
 from pipeline.contract.metrics import metric_words, short
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import Workload
-from pipeline.evaluation.evaluation import days_of, rows_of
+from pipeline.evaluation.evaluation import days_of, floats_of, rows_of
 from pipeline.ingest.known import known_on
 from pipeline.monitoring.claims import claims_of, residual_quantiles
 from pipeline.monitoring.monitor_data import DataDays, DataReport, look_at_data
@@ -131,11 +131,11 @@ def _live_rows(workload: Workload, tables: PreparedTables, champion: Champion) -
     days, card = days_of(tables.labelled), champion.artifact.card
     since = tables.labelled.slice(int(np.searchsorted(days, _number_of(card.trained_before))))
     ids, day = since[c.ROW_ID].to_pylist(), days_of(since)
-    target = np.asarray(since[c.TARGET].to_numpy(), dtype=np.float64)
+    target = floats_of(since, c.TARGET)
     prediction, by_column = champion.artifact.predict(feature_matrix(since))
     baseline = workload.baseline.forecast(tables.results, ids, date.fromisoformat(card.trained_from)) if ids else target
     record = champion.artifact.walk_forward
-    own = [np.asarray(record[name].to_numpy(), dtype=np.float64) for name in (c.PREDICTION, c.TARGET)]
+    own = [floats_of(record, name) for name in (c.PREDICTION, c.TARGET)]
     approved = None if spec.task == "binary" else Approved(own[0], own[1], days_of(record))
     decided = Decided(spec.task, spec.unit, day, prediction, target, baseline, approved)
     groups = groups_of(spec, rows_of(tables.results, ids))

@@ -23,7 +23,6 @@ IntArray = NDArray[np.int64]
 MIN_BLOCKS: Final = 4  # a bootstrap of fewer knows too little of how they differ
 SEED: Final = 20_151_027
 _SIMULATIONS: Final = 400
-_Z_95: Final = 1.959964
 
 
 @dataclass(frozen=True)
@@ -148,14 +147,14 @@ def _as_approved(approved: FloatArray, blocks: IntArray, n: int) -> Expected:
     mean = float(approved.mean())
     sums = np.bincount(np.unique(blocks, return_inverse=True)[1], weights=approved - mean)
     deviation = float(np.sqrt((sums**2).sum() / len(approved) * (1 / n + 1 / len(approved))))
-    return Expected(mean, mean - _Z_95 * deviation, mean + _Z_95 * deviation)
+    return Expected(mean, mean - metrics.Z_95 * deviation, mean + metrics.Z_95 * deviation)
 
 
 def _expected(p: FloatArray, if_one: FloatArray, if_zero: FloatArray) -> Expected:
     """Mean of a quantity over the rows, if each target is 1 with its probability; exact mean and variance."""
     mean = float((p * if_one + (1 - p) * if_zero).mean())
     deviation = float(np.sqrt((p * (1 - p) * (if_one - if_zero) ** 2).sum()) / len(p))
-    return Expected(mean, mean - _Z_95 * deviation, mean + _Z_95 * deviation)
+    return Expected(mean, mean - metrics.Z_95 * deviation, mean + metrics.Z_95 * deviation)
 
 
 def _expected_calibration_error(p: FloatArray) -> Expected:

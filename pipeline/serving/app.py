@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from email.message import Message
 from fnmatch import fnmatchcase
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import anyio.to_thread
 from starlette.applications import Starlette
@@ -20,7 +21,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pipeline.contract.reasons import printable
-from pipeline.serving.precedence import Precedence
 from pipeline.serving.predictor import Predictor
 from pipeline.serving.requests import BadRequestError
 from pipeline.serving.serialization import JSON, READERS, WRITERS
@@ -32,6 +32,38 @@ _MOST_READ_BYTES: Final = 10 * MAX_BODY_BYTES
 # with one, a single row waits for whole batches. So large bodies wait for each other, and small ones never for them.
 _THREADS: Final = 2
 _LARGE_BYTES: Final = 64 * 1024
+# Before each piece, so that a large request comes to its end beside small ones without a pause: 10,000 rows take up to
+# 10 s then, instead of 0.2.
+LONGEST_WAIT_SECONDS: Final = 0.001
+
+Piece = TypeVar("Piece")
+
+
+class Precedence:
+    """Large requests do their work in short pieces, and let small ones pass before each.
+
+    Within `with` a small request is answered; for the event loop's thread alone, where `letting_pass` is for any.
+    """
+
+    def __init__(self) -> None:
+        self._small = 0
+        self._none = threading.Event()
+
+    def __enter__(self) -> None:
+        self._none.clear()
+        self._small += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._small -= 1
+        if not self._small:
+            self._none.set()
+
+    def letting_pass(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
+        """The pieces of a large request's work."""
+        for piece in pieces:
+            if self._small:
+                self._none.wait(LONGEST_WAIT_SECONDS)
+            yield piece
 
 
 def make_app(predictor: Predictor) -> Starlette:

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from pipeline.backtest.oracle_bound import bounds
+from pipeline.backtest.results import bounds
 
 
 def loss_of(schedule: tuple[int, ...], losses: np.ndarray, start: np.ndarray, before: np.ndarray) -> float:

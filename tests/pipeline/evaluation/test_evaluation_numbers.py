@@ -413,4 +413,4 @@ def test_features_are_ranked_by_what_they_move_in_the_last_games(monkeypatch: py
 
 
 def test_columns_of_whole_numbers_are_computed_with_as_doubles() -> None:
-    assert evaluation._floats(pa.table({"a": [1, 2]}), "a").dtype == np.float64
+    assert evaluation.floats_of(pa.table({"a": [1, 2]}), "a").dtype == np.float64

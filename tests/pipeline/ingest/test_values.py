@@ -13,8 +13,7 @@ from pipeline.contract.spec import Column
 from pipeline.ingest.validated import ValidatedRows
 from pipeline.ingest.values import MISSING, flag_of, given, reader_of, whole_number
 from pipeline.serving.requests import BadRequestError
-from pipeline.workloads.nba.serving.requested_games import Calendar, check_game
-from pipeline.workloads.nba.serving.teams import Teams
+from pipeline.workloads.nba.serving.requested_games import Calendar, Teams, check_game
 
 Load = Callable[..., ValidatedRows]
 COLUMNS = "date,season,home_team,away_team,home_points,away_points,neutral_site,playoff,game_id"

@@ -23,7 +23,7 @@ import uvicorn
 from served_model import GAME, Client, free_port, started
 from trained_models import write_good_model
 
-from pipeline.serving import precedence
+from pipeline.serving import app
 from pipeline.serving.app import make_app
 from pipeline.serving.connections import READ_BYTES, LimitedConnection
 from pipeline.serving.predictor import Answer
@@ -161,7 +161,7 @@ def test_eight_harmful_bodies_at_once_cost_little_memory_and_delay_nobody(
 def test_a_batch_waits_between_its_rows_while_a_small_request_is_answered(
     monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(precedence, "LONGEST_WAIT_SECONDS", 30)
+    monkeypatch.setattr(app, "LONGEST_WAIT_SECONDS", 30)
     games = [{**GAME, "game_id": str(number)} for number in range(4_000)]
     table = [",".join(games[0]), *(",".join(map(str, game.values())) for game in games)]
     batch = "\n".join(table).encode() if kind == CSV else json.dumps({"games": games}).encode()
@@ -178,7 +178,7 @@ def test_a_batch_waits_between_its_rows_while_a_small_request_is_answered(
 
 
 def test_a_batch_comes_to_its_end_beside_small_requests_without_a_pause() -> None:
-    first = precedence.Precedence()
+    first = app.Precedence()
     with first:
         assert list(first.letting_pass(range(50))) == list(range(50))
 

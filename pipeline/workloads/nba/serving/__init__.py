@@ -17,8 +17,14 @@ from pipeline.training.artifact import Artifact
 from pipeline.training.training_sets import FeatureMatrix
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.features import feature_signature, features_of_asked
-from pipeline.workloads.nba.serving.requested_games import FORMAT, Calendar, RequestedGame, check_game, distinct_games
-from pipeline.workloads.nba.serving.teams import Teams
+from pipeline.workloads.nba.serving.requested_games import (
+    FORMAT,
+    Calendar,
+    RequestedGame,
+    Teams,
+    check_game,
+    distinct_games,
+)
 from pipeline.workloads.nba.team_state.elo import Schedule
 from pipeline.workloads.nba.team_state.feature_names import FEATURES
 from pipeline.workloads.nba.team_state.league_state import EPOCH, KnownGames, LeagueState, days_since_epoch

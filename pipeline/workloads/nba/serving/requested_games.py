@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from difflib import get_close_matches
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pipeline.ingest.values import DATE_RULE, FLAG_RULE, day_of, flag_of
 from pipeline.serving.requests import BadRequestError, RequestFormat, Row, text_of
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba.game_data.franchise_spans import FIRST_SEASON, LAST_SEASON, season_of
-from pipeline.workloads.nba.serving.teams import Teams
+from pipeline.workloads.nba.game_data.franchise_spans import FIRST_SEASON, LAST_SEASON, CodeSpan, known_spans, season_of
 from pipeline.workloads.nba.spec import SPEC
 
 # The league's year turns in summer: a game from August on belongs to the season that is named by the next year.
@@ -57,6 +57,42 @@ class Calendar:
     last_season: int
     known: Mapping[tuple[date, int, int], int]  # season of each scheduled game
     time_zone: str = SPEC.time_zone
+
+
+class Teams:
+    """The teams that a model knows: those with games in its data, by the codes that they have in a season."""
+
+    def __init__(self, franchises: Sequence[str], spans: Sequence[CodeSpan] | None = None) -> None:
+        """`franchises` by number."""
+        self._numbers = {franchise: number for number, franchise in enumerate(franchises)}
+        self._by_code: dict[str, list[CodeSpan]] = {}
+        for span in sorted(spans or known_spans(), key=lambda span: span.code):
+            if span.franchise in self._numbers:
+                self._by_code.setdefault(span.code, []).append(span)
+
+    def number(self, code: str, season: int) -> int | None:
+        """The team's number; None for a code that means no team in that season."""
+        for span in self._by_code.get(code, ()):
+            if span.covers(season):
+                return self._numbers[span.franchise]
+        return None
+
+    def codes(self, season: int) -> dict[str, str]:
+        """Code and name of each team of a season."""
+        spans = (span for spans in self._by_code.values() for span in spans)
+        return {span.code: span.name for span in spans if span.covers(season)}
+
+    def hint(self, code: str, season: int) -> str:
+        """The codes that may have been meant, or all."""
+        codes = self.codes(season)
+        upper = [code.upper()] if code.upper() in codes else []
+        moved = {self._numbers[span.franchise] for span in self._by_code.get(code, ())}
+        now = [other for other in codes if self.number(other, season) in moved]
+        by_name = [other for other, name in codes.items() if len(code) > 2 and code.lower() in name.lower()]
+        close = upper or now or by_name or get_close_matches(code.upper(), codes, n=3, cutoff=0.5)
+        if close:
+            return f"; did you mean {' or '.join(f'{close} ({codes[close]})' for close in close[:3])}?"
+        return f"; its teams are {', '.join(codes)}" if codes else ""
 
 
 def check_game(row: Row, teams: Teams, calendar: Calendar) -> RequestedGame:

@@ -10,8 +10,7 @@ import pytest
 from pipeline.serving.requests import BadRequestError, checked_rows
 from pipeline.workloads.nba.game_data.franchise_spans import CodeSpan
 from pipeline.workloads.nba.serving import GameRequests
-from pipeline.workloads.nba.serving.requested_games import Calendar, RequestedGame, distinct_games
-from pipeline.workloads.nba.serving.teams import Teams
+from pipeline.workloads.nba.serving.requested_games import Calendar, RequestedGame, Teams, distinct_games
 
 SPANS = (
     CodeSpan("BOS", "BOS", "NBA", 1947, 2200, "Boston Celtics"),
