@@ -15,17 +15,20 @@ from pipeline.contract.reasons import printable
 from pipeline.ingest.column_words import revealed
 from pipeline.ingest.files.limits import LISTED_OF_TOO_MANY, MAX_VIOLATIONS
 
-FILE: Final = "file"
-LINE: Final = "line"
+# Where a row of a table of rows is from: no column of a file begins with a blank, and one may be called file or line.
+FILE: Final = " file"
+LINE: Final = " line"
+BAD_FILE: Final = "file"
+BAD_LINE: Final = "line"
 COLUMN: Final = "column"
 VALUE: Final = "value"
 RULE: Final = "rule"
-QUARANTINE_COLUMNS: Final = (FILE, LINE, COLUMN, VALUE, RULE)
+QUARANTINE_COLUMNS: Final = (BAD_FILE, BAD_LINE, COLUMN, VALUE, RULE)
 # Characters that a terminal obeys, or shows as nothing.
 _LOOKS_LATIN: Final = "[\u0370-\u03ff\u0400-\u04ff]"  # and may not be
 _UNPRINTED: Final = r"[\x00-\x1f\x7f-\x9f]|" + "[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
 LONGEST_VALUE: Final = 80  # characters of a bad value that are worth showing
-_DTYPES: Final = {FILE: "str", LINE: "int64", COLUMN: "str", VALUE: "str", RULE: "str"}
+_DTYPES: Final = {BAD_FILE: "str", BAD_LINE: "int64", COLUMN: "str", VALUE: "str", RULE: "str"}
 
 
 class BadData(Exception):  # noqa: N818 (a verdict on the data, not a fault of the program)

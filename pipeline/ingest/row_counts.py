@@ -15,9 +15,10 @@ from pipeline.contract.reasons import printable
 from pipeline.ingest.files.data_folder import LeftOut
 from pipeline.ingest.files.limits import MAX_VIOLATIONS
 from pipeline.ingest.quarantine import (
+    BAD_FILE,
+    BAD_LINE,
     COLUMN,
     FILE,
-    LINE,
     RULE,
     VALUE,
     BadData,
@@ -128,8 +129,8 @@ def refuse_bad_rows(
         )
     for file in files:
         if file.counted > max_share_of_file * file.rows:
-            listed = judged[judged[FILE] == file.name]
-            late = listed.loc[listed[RULE].str.startswith(late_rule), LINE].nunique()
+            listed = judged[judged[BAD_FILE] == file.name]
+            late = listed.loc[listed[RULE].str.startswith(late_rule), BAD_LINE].nunique()
             if late <= max_late and file.counted - late <= max_share_of_file * file.rows:
                 continue  # a file a day is right although a label of its few rows comes late
             raise BadData(
@@ -160,8 +161,8 @@ def _commonest(quarantine: pd.DataFrame) -> str:
     counts = count_rules(quarantine)
     n = int(counts.iloc[0])
     broken = quarantine[quarantine[RULE].str.split(": ").str[0] == counts.index[0]]
-    first = broken[broken[FILE] == broken[FILE].mode()[0]].iloc[0]
-    said = describe(first[FILE], first[LINE], first[COLUMN], first[VALUE], first[RULE])
+    first = broken[broken[BAD_FILE] == broken[BAD_FILE].mode()[0]].iloc[0]
+    said = describe(first[BAD_FILE], first[BAD_LINE], first[COLUMN], first[VALUE], first[RULE])
     return f"most common ({n:,} violation{'s' * (n != 1)}): {said}"
 
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import names as c
 from pipeline.contract.parameters import parameters_of
+from pipeline.contract.rules.spec_rules import spec_problems
 from pipeline.contract.spec import Column, MonitorSpec, Spec, Task, Unit
 from pipeline.ingest import declared
 from pipeline.ingest.files.data_folder import look_into
@@ -111,6 +112,8 @@ def infer(options: Options, today: date) -> Inferred:
         if not spec.of_role("feature"):
             why = "; ".join(f"{name}: {reason}" for name, reason in unused.items()) or "there is no other"
             raise Refusal(f"no column can be a feature ({why}): add columns of numbers, flags or categories")
+        if problem := next(spec_problems(spec.name, spec, set()), ""):
+            raise Refusal(problem)
         defaults = parameters_of(spec).defaults
         share, of_file = float(defaults["MaxBadRowShare"]), float(defaults["MaxBadRowShareOfFile"])
         request = LoadRequest(folder, today, today, share, of_file, min_rows=1, time_zone=spec.time_zone)
@@ -202,6 +205,9 @@ def _labels(
 
 def _spec(options: Options, columns: tuple[Column, ...], task: Task, announced: bool, delay: int) -> Spec:
     """All but what depends on validated rows."""
+    prediction = re.sub(r"\W|^(?=\d)", "_", f"{options.target}_{'probability' if task == 'binary' else 'forecast'}")
+    while prediction in {column.name for column in columns}:
+        prediction += "_"
     group = next((column for column in columns if column.name == options.group), None)
     return Spec(
         name=options.name,
@@ -210,7 +216,7 @@ def _spec(options: Options, columns: tuple[Column, ...], task: Task, announced: 
         rows="rows",
         task=task,
         event=options.target if task == "binary" else f"the {options.target}",
-        prediction=re.sub(r"\W|^(?=\d)", "_", f"{options.target}_{'probability' if task == 'binary' else 'forecast'}"),
+        prediction=prediction,
         columns=columns,
         baseline="",
         baseline_meaning="",

@@ -151,6 +151,35 @@ def test_a_few_values_are_categories_unless_new_rows_have_others(words: tuple[st
     assert (column.type if isinstance(column, Column) else column).startswith(found)
 
 
+def test_columns_may_have_the_names_that_core_gives_to_its_own(tmp_path: Path) -> None:
+    """Of a table of rows, of quarantine.csv, of predictions, of pandas; the prediction has one that is free."""
+    names = {"plan": "file", "fee": "line", "tickets": "churned_probability"}
+    found = of_churn(tmp_path, churn_rows().rename(columns=names).assign(value=range(1620), model=1.5, rule=0.5))
+    assert {c.name for c in found.spec.of_role("feature")} == {"file", "line", "churned_probability", "value"}
+    assert found.spec.prediction == "churned_probability_"
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "says"),
+    [
+        (
+            {"plan": "time"},
+            {"group": "time"},
+            'Column("time") has the name of core\'s time, and the role group',
+        ),
+        ({"plan": "model"}, {"group": "model"}, '"model" would be in predictions.csv twice'),
+        ({"customer": "target"}, {"id": "target"}, 'Column("target") has the name of core\'s target, and the role id'),
+    ],
+)
+def test_names_that_core_cannot_spare_are_refused(
+    names: dict[str, str], options: dict[str, str], says: str, tmp_path: Path
+) -> None:
+    churn_rows().rename(columns=names).to_csv(tmp_path / "rows.csv", index=False)
+    with pytest.raises(Refusal) as told:
+        infer(Options("flow", tmp_path, "day", "churned", **{"id": "customer", **options}), TODAY)
+    assert says in str(told.value)
+
+
 def test_columns_that_are_left_out_are_not_read(tmp_path: Path) -> None:
     rows = churn_rows().assign(calls=lambda rows: [[1, 2]] * len(rows))
     rows.to_parquet(tmp_path / "rows.parquet")

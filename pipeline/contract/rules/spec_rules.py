@@ -24,6 +24,7 @@ from pipeline.contract.spec import USE_CHARACTERS, Column, Spec
 # docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpointConfig.html
 LONGEST_NAME: Final = 37
 _CORE_COLUMNS: Final = {c.ROW_ID: "id", c.TIME: "time", c.TARGET: "target"}
+_OF_PREDICTIONS: Final = (c.MODEL_USED, c.CHAMPION_VERSION, c.AS_OF_DATE)  # columns of predictions.csv
 _CORE_CHANNELS: Final = (c.DATA_CHANNEL, c.CHAMPION_CHANNEL, c.EVALUATED_CHANNEL)
 _CORE_FOLDERS: Final = (c.NO_FOLDER, *(key.split("/")[0] for key in c.SEED_OBJECTS))
 _time_zones, _type_hints = cache(available_timezones), cache(get_type_hints)
@@ -115,7 +116,9 @@ def _column_rules(spec: Spec, reads: bool, makes: bool) -> Iterator[str]:
         yield from (f'Column("{column.name}") {rule}' for broken, rule in _column(spec, column, reads, makes) if broken)
     if makes and "feature" not in roles:
         yield "there is no column of the role feature: declare one, or make features in features.py"
-    if spec.prediction in (*columns, *_CORE_COLUMNS) or not spec.prediction.isidentifier():
+    for name in {spec.name_of("id"), spec.name_of("time"), *spec.shown}.intersection(_OF_PREDICTIONS):
+        yield f'"{name}" would be in predictions.csv twice, where core has a column of that name: rename it'
+    if spec.prediction in (*columns, *_CORE_COLUMNS, *_OF_PREDICTIONS) or not spec.prediction.isidentifier():
         yield f'SPEC.prediction "{spec.prediction}" is not a name for a new column: it would be one of the rows\' own'
     for field, applies, names in (
         ("shown", makes, spec.shown),

@@ -67,6 +67,8 @@ EDITS = (
     ('"flow_forecast"', '"flow"', 'SPEC.prediction "flow" is not a name for a new'),
     ('shown=("gauge",)', 'shown=("gage",)', 'SPEC.shown names "gage", .*did you mean "gauge"'),
     ('groups={"gauge"', 'groups={"gage"', 'SPEC.monitor.groups names "gage", .*mean "gauge"'),
+    ('"flow_forecast"', '"model"', 'SPEC.prediction "model" is not a name for a new'),
+    ('Column("day"', 'Column("as_of_date"', '"as_of_date" would be in predictions.csv twice'),
     ("MonitorSpec(", 'MonitorSpec(period="year", ', 'SPEC.monitor.period names "year", which is no'),
     ("MonitorSpec(", 'MonitorSpec(left_out="wet", ', 'SPEC.monitor.left_out names "wet", which'),
     # columns

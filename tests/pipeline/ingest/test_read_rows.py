@@ -13,7 +13,7 @@ import pytest
 from pipeline.contract.spec import Column
 from pipeline.ingest import read_rows
 from pipeline.ingest.csv_rows import read_csv, read_lines
-from pipeline.ingest.quarantine import BadData
+from pipeline.ingest.quarantine import FILE, LINE, BadData
 from pipeline.ingest.read_rows import read_folder
 
 DECLARED = (Column("key", role="id", type="text"), Column("value", type="text"), Column("note", False, type="text"))
@@ -39,7 +39,7 @@ def read(folder: Path) -> tuple[pd.DataFrame, list[object]]:
     found = read_folder(folder, DECLARED)
     bad = [(file.name, file.bad.numbers.tolist(), list(file.bad.rules), list(file.bad.texts)) for file in found.files]
     files = [(file.name, file.columns, file.counts, file.checksums) for file in found.files]
-    return found.rows.astype(dict.fromkeys(("key", "value", "note", "file"), "str")), [files, bad]
+    return found.rows.astype(dict.fromkeys(("key", "value", "note", FILE), "str")), [files, bad]
 
 
 @pytest.mark.parametrize("at_once", [2, 500])
@@ -56,8 +56,8 @@ def test_files_read_together_and_alone_are_read_alike(
     alone, files_alone = read(tmp_path)
     pd.testing.assert_frame_equal(together, alone)
     assert files == files_alone
-    assert together["file"].is_monotonic_increasing
-    assert together.loc[together["file"] == "c.csv", ["key", "value", "line"]].to_numpy().tolist() == [
+    assert together[FILE].is_monotonic_increasing
+    assert together.loc[together[FILE] == "c.csv", ["key", "value", LINE]].to_numpy().tolist() == [
         ["5", "", 2],
         ["6", "\ttab", 4],
     ]

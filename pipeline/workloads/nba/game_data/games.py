@@ -20,7 +20,7 @@ from pipeline.contract.names import TARGET
 from pipeline.contract.reasons import printable
 from pipeline.ingest.files.limits import MAX_VIOLATIONS
 from pipeline.ingest.known import hide_labels
-from pipeline.ingest.quarantine import COLUMN, FILE, LINE, RULE, VALUE, BadData, TooManyViolations
+from pipeline.ingest.quarantine import BAD_FILE, BAD_LINE, COLUMN, RULE, VALUE, BadData, TooManyViolations
 from pipeline.ingest.raw_rows import RawFile
 from pipeline.ingest.read_rows import read_folder
 from pipeline.ingest.row_counts import lines_in_quarantine, reconcile_rows, refuse_bad_rows, too_many_bad_rows
@@ -136,7 +136,7 @@ def _sorted(*found: pd.DataFrame) -> pd.DataFrame:
     together = pd.concat(found)
     table = pa.Table.from_pandas(together, preserve_index=False)
     place = pc.index_in(table[COLUMN], pa.array(n.GAME_COLUMNS)).fill_null(-1)
-    keys = (FILE, LINE, "place", VALUE, RULE)
+    keys = (BAD_FILE, BAD_LINE, "place", VALUE, RULE)
     order = pc.sort_indices(table.append_column("place", place), [(key, "ascending") for key in keys])
     return together.take(order.to_numpy()).reset_index(drop=True)
 
