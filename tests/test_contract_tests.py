@@ -19,6 +19,8 @@ import pipeline.evaluation.metrics
 import pipeline.jobs.train
 import pipeline.training.model
 import pipeline.training.model_files
+from pipeline.contract.spec import Column
+from pipeline.ingest.values import reader_of
 from pipeline.training.walk_forward import checkpoints
 
 CORE = "from pipeline.contract.names import ROW_ID, TARGET, TIME\n"
@@ -276,3 +278,12 @@ def test_a_planted_fault_is_named(fault: Fault, tmp_path: Path, monkeypatch: pyt
 
 def test_each_check_has_a_fault_that_it_names() -> None:
     assert {fault.check for fault in FAULTS.values()} == set(CHECKS)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-9_000_000, 20_000_000), (1.5e-9, 2e300)])
+def test_what_is_outside_a_range_is_outside_however_large_it_is(low: float, high: float) -> None:
+    column = Column("volume", low=low, high=high)
+    read, _, _ = reader_of(column, "UTC")
+    texts = {kind: text for kind, text in declaration_checks.damages(column) if kind.endswith("its range")}
+    assert len(texts) == 2
+    assert {kind: read(text) for kind, text in texts.items()} == dict.fromkeys(texts)

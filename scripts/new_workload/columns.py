@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.contract import names as c
 from pipeline.contract.spec import Column, Task
 from pipeline.ingest.values import flag_of, given, reader_of
+from pipeline.serving.requests import LONGEST_VALUE
 
 CATEGORIES: Final = 50  # different texts; more are no category
 ROWS_A_CATEGORY: Final = 5
@@ -132,6 +133,8 @@ def _category(values: Values, column: Column) -> Column | str:
     few = len(words) <= min(CATEGORIES, len(values.codes) / ROWS_A_CATEGORY)
     if problem := written_otherwise(others, few=few):
         return problem
+    if max(map(len, words)) > LONGEST_VALUE:
+        return f"texts of more than {LONGEST_VALUE} characters, which no request may have"
     if few:
         return _in_two_cases(words) or replace(column, type="category", values=tuple(words))
     if 2 * (len(words) - len(others)) > len(words):

@@ -65,9 +65,9 @@ def damages(column: Column) -> Iterator[tuple[str, str]]:
     if column.type in ("day", "moment"):
         yield "a day that does not exist", "2024-02-30"
     if column.low is not None:
-        yield "below its range", f"{column.low - 1:g}"
+        yield "below its range", f"{column.low - max(1, abs(column.low)):.17g}"
     if column.high is not None:
-        yield "above its range", f"{column.high + 1:g}"
+        yield "above its range", f"{column.high + max(1, abs(column.high)):.17g}"
     if column.type == "integer":
         yield "no whole number", "1.5"
     if column.values:
