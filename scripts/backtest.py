@@ -19,7 +19,7 @@ import click
 from pipeline.contract.names import SAMPLE_AS_OF
 from pipeline.contract.workload import WORKLOAD_VARIABLE, default_workload, load_spec
 from pipeline.local import local_deployment
-from scripts.command_line import command
+from scripts.command_line import FILE, FOLDER, GIVEN, command, json_option, params_option, workload_option
 
 BACKTEST_STORE: Final = local_deployment.STORES / "backtest"
 SAMPLE_SPAN: Final = (date(2023, 10, 1), date.fromisoformat(SAMPLE_AS_OF) - timedelta(days=1))
@@ -27,18 +27,10 @@ DAY: Final = click.DateTime(formats=["%Y-%m-%d"])
 
 
 @command
-@click.option(
-    "--data",
-    type=click.Path(exists=True, path_type=Path),
-    help="File or folder of rows (CSV, gzipped CSV, Parquet). Default: a simulated sample.",
-)
+@click.option("--data", type=GIVEN, help="Rows (CSV, gzipped CSV, Parquet). Default: a simulated sample.")
 @click.option("--from", "first", type=DAY, help="First day. Default: 17 months before the sample's end.")
 @click.option("--to", "last", type=DAY, help="Last day. Default: the sample's last day.")
-@click.option(
-    "--policies",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="YAML file of policies. Default: pipeline/backtest/policies.yaml, which explains the fields.",
-)
+@click.option("--policies", type=FILE, help="YAML. Default: pipeline/backtest/policies.yaml, with all fields.")
 @click.option(
     "--inject",
     "injections",
@@ -46,28 +38,19 @@ DAY: Final = click.DateTime(formats=["%Y-%m-%d"])
     metavar="KIND@DATE[..DATE]",
     help="Inject a fault: bad-feed, leak, broken-fit or broken-weights; without an end it lasts two weeks.",
 )
-@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Override a pipeline parameter.")
+@params_option
 @click.option(
     "--choose-until",
     type=int,
     metavar="PERIOD",
-    help="Choose a policy on the periods (such as years) up to this one and score it on the later ones. Default: two "
-    "thirds of them.",
+    help="Choose a policy on the periods (such as years) up to this one, score it on the later ones. Default: 2/3.",
 )
-@click.option(
-    "--store",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=BACKTEST_STORE,
-    show_default=True,
-    help="Where fits are kept: an interrupted backtest resumes from there, a second one is fast.",
-)
-@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="HTML report. Default: in the store.")
+@click.option("--store", type=FOLDER, default=BACKTEST_STORE, help="Keeps fits: the next backtest resumes there.")
+@click.option("--report", type=FILE, help="HTML report. Default: in the store.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Fits at a time. Default: one a core.")
-@click.option(
-    "--workload", metavar="NAME", help="Folder of pipeline/workloads. Default: that of cdk.json (context, workload)."
-)
+@workload_option
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
+@json_option
 def main(
     data: Path | None,
     first: datetime | None,

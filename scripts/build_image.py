@@ -72,9 +72,7 @@ def build_folder(
 @command
 @click.option("--base", envvar="BASE_IMAGE", help="Base image with Python 3.11 to 3.13. Default: the Dockerfile's.")
 @click.option("--tag", help=f"Name of the image. Default: {IMAGE}, with --spark {SPARK_IMAGE}.")
-@click.option(
-    "--spark", is_flag=True, help="Build the image of AggregateOnSpark, from the workload's spark/Dockerfile."
-)
+@click.option("--spark", is_flag=True, help="Build the image of AggregateOnSpark, from its spark/Dockerfile.")
 @click.option("--network", envvar="BUILD_NETWORK", help="Network of the build, e.g. host.")
 @click.option(
     "--push",

@@ -10,23 +10,30 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
+from urllib.error import URLError
 
 import click
 
 from scripts.command_line import command
-from scripts.output.pull_request import MARK, CommentError, comment
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 CDK: Final = ROOT / "node_modules" / ".bin" / "cdk"
+MARK: Final = "<!-- change report -->"  # by which its comment is found again
 _SECTION: Final = 20_000  # characters; GitHub takes 65,536 of a comment
+
+_PAGE: Final = 100
+_SECONDS: Final = 30
 
 
 @dataclass(frozen=True)
@@ -39,12 +46,10 @@ class Section:
 
 
 @command
-@click.option("--env", default="prod", show_default=True, help="Environment, as for `npx cdk deploy -c env=`.")
-@click.option("--base", default="origin/main", show_default=True, help="Git revision that the change is compared with.")
+@click.option("--env", default="prod", help="Environment, as for `npx cdk deploy -c env=`.")
+@click.option("--base", default="origin/main", help="Git revision that the change is compared with.")
 @click.option("-c", "--context", "settings", multiple=True, metavar="KEY=VALUE", help="A setting, on both sides.")
-@click.option(
-    "--pull-request", type=click.IntRange(min=1), help="Post it there too, over the comment of the last time."
-)
+@click.option("--pull-request", type=click.IntRange(min=1), help="Post it there, over the comment of the last time.")
 def main(env: str, base: str, settings: tuple[str, ...], pull_request: int | None) -> None:
     """Report what a change would do to a deployed environment: cdk diff, the definition in words, the cost.
 
@@ -56,10 +61,7 @@ def main(env: str, base: str, settings: tuple[str, ...], pull_request: int | Non
     text = markdown(env, base, sections)
     click.echo(text)
     if pull_request:
-        try:
-            comment(os.environ, pull_request, text)
-        except CommentError as error:
-            raise click.UsageError(str(error)) from error
+        comment(os.environ, pull_request, text)
     sys.exit(0 if all(section.done for section in sections) else 1)
 
 
@@ -143,6 +145,54 @@ def markdown(env: str, base: str, sections: Sequence[Section]) -> str:
         cut = f"\n(cut: {len(text):,} characters)" if len(text) > _SECTION else ""
         lines += ["", f"### {section.title}", "", "```text", text[:_SECTION] + cut, "```"]
     return "\n".join(lines) + "\n"
+
+
+class CommentError(RuntimeError):
+    """The comment could not be posted; the message says why."""
+
+
+def comment(environment: Mapping[str, str], number: int, text: str) -> None:
+    """Post a text that begins with MARK, over the comment of that mark if there is one; raises CommentError.
+
+    docs.github.com/en/rest/issues/comments: a pull request is an issue there, too.
+    """
+    missing = [name for name in ("GITHUB_REPOSITORY", "GITHUB_TOKEN") if not environment.get(name)]
+    if missing:
+        raise CommentError(f"to post a comment, set {' and '.join(missing)}")
+    api, repository = environment.get("GITHUB_API_URL", "https://api.github.com"), environment["GITHUB_REPOSITORY"]
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository) or not re.match(
+        "https://|http://(localhost|127.0.0.1)[:/]", api
+    ):
+        raise CommentError(f"cannot post to {repository} at {api}: an owner/name and an https:// address are needed")
+    issues, token = f"{api}/repos/{repository}/issues", environment["GITHUB_TOKEN"]
+    comments = f"{issues}/{number}/comments"
+    try:
+        if known := _ours(comments, token):
+            _call("PATCH", f"{issues}/comments/{known}", token, text)
+        else:
+            _call("POST", comments, token, text)
+    except (URLError, ValueError) as error:
+        raise CommentError(f"the comment was not posted: {error}") from error
+
+
+def _ours(url: str, token: str) -> int | None:
+    """The id of the comment that a robot posted with the mark."""
+    for page in count(1):
+        found = _call("GET", f"{url}?per_page={_PAGE}&page={page}", token)
+        for entry in found:
+            if entry["body"].startswith(MARK) and entry["user"]["type"] == "Bot":
+                return int(entry["id"])
+        if len(found) < _PAGE:
+            break
+    return None
+
+
+def _call(method: str, url: str, token: str, text: str | None = None) -> Any:  # noqa: ANN401 - JSON
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/vnd.github+json"}
+    body = None if text is None else json.dumps({"body": text}).encode()
+    request = urllib.request.Request(url, body, headers, method=method)  # noqa: S310 - the scheme was checked
+    with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
+        return json.load(answer)
 
 
 if __name__ == "__main__":

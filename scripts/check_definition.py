@@ -17,17 +17,15 @@ import click
 from pipeline.contract.workload import default_workload, read_definition
 from pipeline.definition.service_rules import RULES, check_definition
 from pipeline.local.plan.parameters import bind_parameters, parse_parameters
-from scripts.command_line import command
+from scripts.command_line import command, json_option, params_option
 from scripts.versions import parse_definition
 
 
 @command
 @click.argument("file", type=click.File(encoding="utf-8"), required=False)
-@click.option(
-    "--param", "params", multiple=True, metavar="NAME=VALUE", help="Check as if a start gave this value to a parameter."
-)
+@params_option
 @click.option("--rules", is_flag=True, help="List the rules and where AWS states them, and check nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object on stdout.")
+@json_option
 def main(file: IO[str] | None, params: tuple[str, ...], rules: bool, as_json: bool) -> None:
     """Check FILE, a pipeline definition (- for stdin), against what SageMaker refuses. Default: the project's own,
     with the rules of its workload's folder.

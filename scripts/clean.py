@@ -15,24 +15,15 @@ from pipeline.local import local_deployment
 from pipeline.local.store.retention import KEPT_RUNS, clean
 from pipeline.local.store.store import Store
 from pipeline.local.store.store_errors import StoreError, explain
-from scripts.command_line import command
+from scripts.cloud.place import STORE
+from scripts.command_line import command, json_option
 
 
 @command
-@click.option(
-    "--store",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The store. Default: the one that was used last.",
-)
-@click.option(
-    "--keep-runs",
-    type=click.IntRange(min=0),
-    default=KEPT_RUNS,
-    show_default=True,
-    help="How many of the newest runs stay whole.",
-)
+@click.option("--store", type=STORE, help="The store. Default: the one that was used last.")
+@click.option("--keep-runs", type=click.IntRange(min=0), default=KEPT_RUNS, help="How many of the newest stay whole.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
+@json_option
 def main(store: Path | None, keep_runs: int, dry_run: bool, as_json: bool) -> None:
     """Remove old runs of a local store, the artifacts that no version refers to, and unused copies of data.
 

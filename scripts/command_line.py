@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -14,8 +15,20 @@ from pipeline.local.store.store_errors import explain
 from scripts.cloud.connection import CommandError, aws_error
 
 INTERRUPTED: Final = 130
-_SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
+_SETTINGS: Final = {"help_option_names": ["-h", "--help"], "show_default": True}
 _OURS: Final = ("infra", "pipeline", "scripts", "targets")
+
+
+FILE: Final = click.Path(dir_okay=False, path_type=Path)
+FOLDER: Final = click.Path(file_okay=False, path_type=Path)
+GIVEN: Final = click.Path(exists=True, path_type=Path)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
+params_option = click.option(
+    "--param", "params", multiple=True, metavar="NAME=VALUE", help="Override a pipeline parameter."
+)
+workload_option = click.option(
+    "--workload", metavar="NAME", help="Folder of pipeline/workloads. Default: that of cdk.json."
+)
 
 
 class Command(click.Command):

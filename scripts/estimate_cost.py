@@ -32,7 +32,7 @@ from pipeline.cost.run_cost import (
 from pipeline.local import local_deployment
 from pipeline.local.store.run_record import SUCCEEDED, recent_runs
 from pipeline.local.store.store import Store
-from scripts.command_line import command
+from scripts.command_line import FOLDER, command, json_option
 from scripts.output.cost import EstimateBasis, as_object, page
 
 # Settings that change no price.
@@ -60,7 +60,6 @@ METRIC_HOURS: Final = 90.0  # once a day, when a candidate was evaluated, when a
     "--startup-seconds",
     type=click.FloatRange(0, 3600),
     default=STARTUP_SECONDS,
-    show_default=True,
     help="Seconds that SageMaker bills of each job before our program begins. "
     f"{SLOW_STARTUP_SECONDS:.0f}: the whole of a slow start.",
 )
@@ -68,29 +67,14 @@ METRIC_HOURS: Final = 90.0  # once a day, when a candidate was evaluated, when a
     "--seconds-from",
     type=click.Choice(["auto", "local-run", "committed"]),
     default="auto",
-    show_default=True,
     help="Seconds of the programs: of the last local run, of the committed measurement, or (auto) of the first where "
     "it has a step, else of the second.",
 )
-@click.option(
-    "--store", type=click.Path(file_okay=False, path_type=Path), help="Store of the local run. Default: the last used."
-)
-@click.option(
-    "--image-gib", type=click.FloatRange(0), default=IMAGE_GIB, show_default=True, help="Size of the image in ECR."
-)
-@click.option(
-    "--endpoint",
-    metavar="KIND",
-    help="Estimate another endpoint than that of the settings: serverless, or an instance type such as ml.m5.large.",
-)
-@click.option(
-    "--requests",
-    type=click.FloatRange(0),
-    default=REQUESTS_A_MONTH,
-    show_default=True,
-    help="Requests a month to a serverless endpoint.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the estimate as one JSON object on stdout.")
+@click.option("--store", type=FOLDER, help="Store of the local run. Default: the last used.")
+@click.option("--image-gib", type=click.FloatRange(0), default=IMAGE_GIB, help="Size of the image in ECR.")
+@click.option("--endpoint", metavar="KIND", help="Estimate another one: serverless, or a type such as ml.m5.large.")
+@click.option("--requests", type=click.FloatRange(0), default=REQUESTS_A_MONTH, help="A month, where serverless.")
+@json_option
 def main(
     settings: tuple[str, ...],
     startup_seconds: float,

@@ -15,24 +15,24 @@ import click
 
 from pipeline.contract.names import SAMPLE_AS_OF
 from pipeline.contract.workload import default_workload, load_workload
-from scripts.command_line import command
+from scripts.command_line import FOLDER, command, workload_option
 
 SAMPLE_SEED: Final = 20250301
 
 
 @command
-@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--workload", "name", metavar="NAME", help="Folder of pipeline/workloads. Default: that of cdk.json.")
-@click.option("--as-of", default=SAMPLE_AS_OF, show_default=True, help="Morning to simulate up to.")
-@click.option("--seed", default=SAMPLE_SEED, show_default=True, type=click.IntRange(min=0), help="Another world.")
-def main(out: Path, name: str | None, as_of: str, seed: int) -> None:
+@click.argument("out", type=FOLDER)
+@workload_option
+@click.option("--as-of", default=SAMPLE_AS_OF, help="Morning to simulate up to.")
+@click.option("--seed", default=SAMPLE_SEED, type=click.IntRange(min=0), help="Another world.")
+def main(out: Path, workload: str | None, as_of: str, seed: int) -> None:
     """Write simulated rows into the folder OUT."""
-    workload = load_workload(name or default_workload())
+    simulated = load_workload(workload or default_workload())
     try:
-        folder = workload.sample.write(out, date.fromisoformat(as_of), seed)
+        folder = simulated.sample.write(out, date.fromisoformat(as_of), seed)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--as-of") from error
-    click.echo(f"simulated {workload.spec.rows} as of {as_of} are in {folder}", err=True)
+    click.echo(f"simulated {simulated.spec.rows} as of {as_of} are in {folder}", err=True)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from pipeline.contract.names import promoter_name
 from pipeline.contract.workload import CONFIGURATION, default_workload, load_spec
 from scripts.cloud.connection import CommandError, DeployedPipeline
 from scripts.cloud.promotion import PENDING, PromotionRefusedError, Source, Target
-from scripts.command_line import command
+from scripts.command_line import command, json_option
 
 SESSION: Final = "promote-model"
 
@@ -83,7 +83,7 @@ def promote(source: Source, target: Target) -> tuple[dict[str, Any], bool]:
 @click.option("--version", type=click.IntRange(min=1), required=True, help="Number of the version in --from.")
 @click.option("--from-account", help="Account of --from. Default: the only one of promotes_from in cdk.json.")
 @click.option("--from-region", help="Region of --from. Default: that of --to.")
-@click.option("--json", "as_json", is_flag=True, help="Print the version in --to as one JSON object on stdout.")
+@json_option
 @click.option("--region", help="Region of --to. Default: AWS_REGION, or your configuration's.")
 @click.option("--profile", help="Profile of your AWS configuration, in the account of --to. Default: AWS_PROFILE.")
 def main(

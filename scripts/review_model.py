@@ -29,24 +29,20 @@ from pipeline.local.store.store import Store
 from pipeline.local.store.store_errors import StoreError
 from scripts.cloud.place import Place, place_options
 from scripts.cloud.review import AwsReview
-from scripts.command_line import group
-from scripts.history.history import Since
-from scripts.history.local import local_versions
+from scripts.command_line import group, json_option
+from scripts.history.history import Since, local_versions
 from scripts.history.words import service_lines
 from scripts.tracking.ended_run import execution_of
 from scripts.tracking.record import mlflow_option, record
 
 version_option = click.option("--version", type=click.IntRange(min=1), help="Which version. Default: the newest.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 
 
 def reviewed(command: Callable[..., None]) -> Callable[..., None]:
     """The options of a place: the command gets a LocalReview or an AwsReview."""
 
     @place_options("versions")
-    @click.option(
-        "--patience", type=float, default=60, show_default=True, help="With --aws: seconds until champion/ must follow."
-    )
+    @click.option("--patience", type=float, default=60, help="With --aws: seconds until champion/ must follow.")
     @wraps(command)
     def with_review(place: Place, *, patience: float, **options: object) -> None:
         folder = place.folder

@@ -47,7 +47,7 @@ from pipeline.local.store.retention import clean
 from pipeline.local.store.run_record import FAILED, STOPPED, SUCCEEDED, RunError, RunResult, damaged_records, load_run
 from pipeline.local.store.store import Store
 from pipeline.local.store.store_errors import StoreError, StoreLostError, explain, is_text, shown
-from scripts.command_line import command
+from scripts.command_line import FOLDER, GIVEN, command, json_option, params_option, workload_option
 from scripts.tracking.record import mlflow_option, record
 
 EXIT_CODES: Final = {SUCCEEDED: 0, FAILED: 1, STOPPED: 130}
@@ -204,40 +204,25 @@ def sample(store: Store, as_of: str) -> Path:
 
 
 @command
-@click.option(
-    "--data",
-    type=click.Path(exists=True, path_type=Path),
-    help="File or folder of data (CSV, gzipped CSV, Parquet). Default: a simulated sample.",
-)
-@click.option(
-    "--events",
-    type=click.Path(exists=True, path_type=Path),
-    help="File or folder of what the workload's extra steps read: used from the next run on.",
-)
-@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Override a pipeline parameter.")
+@click.option("--data", type=GIVEN, help="Data (CSV, gzipped CSV, Parquet). Default: a simulated sample.")
+@click.option("--events", type=GIVEN, help="What the workload's extra steps read: used from the next run on.")
+@params_option
 @click.option(
     "--store",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     help=f"Where models, runs and cache are kept. Default: {local_deployment.STORES}, for the sample "
     f"{local_deployment.STORES / 'sample'}; of a workload that cdk.json does not name, below "
     f"{local_deployment.STORES}/NAME.",
 )
 @click.option("--docker", is_flag=True, help="Run each job in a container, in SageMaker local mode (see make image).")
-@click.option("--image", default=IMAGE, show_default=True, help="The image for --docker, built from this folder.")
-@click.option(
-    "--spark-image",
-    default=SPARK_IMAGE,
-    show_default=True,
-    help="That of AggregateOnSpark for --docker (make spark-image).",
-)
+@click.option("--image", default=IMAGE, help="The image for --docker, built from this folder.")
+@click.option("--spark-image", default=SPARK_IMAGE, help="That of AggregateOnSpark (make spark-image).")
 @click.option("--no-cache", is_flag=True, help="Run every step, even where its result is cached.")
-@click.option(
-    "--workload", metavar="NAME", help="Folder of pipeline/workloads. Default: that of cdk.json (context, workload)."
-)
+@workload_option
 @click.option("--resume", metavar="RUN_ID", help="Resume a failed or stopped run from the step that failed.")
 @mlflow_option
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
+@json_option
 def main(
     workload: str | None,
     data: Path | None,

@@ -10,64 +10,41 @@ python -m scripts.runs export-mlflow --mlflow http://127.0.0.1:5000
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import wraps
+import sys
+import tempfile
+from contextlib import redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from pipeline.contract import names as c
 from pipeline.contract.history.runs import changes
+from pipeline.contract.reasons import shorten
+from pipeline.local.store.locks import locked
 from pipeline.local.store.run_record import EXECUTING, FAILED, STOPPED, SUCCEEDED
 from pipeline.local.store.store import Store
 from scripts.cloud.place import Place, place_options
 from scripts.cloud.review import AwsReview
-from scripts.command_line import group
+from scripts.command_line import FILE, group, json_option
 from scripts.history import words
-from scripts.history.cloud import cloud_history
-from scripts.history.history import RunHistory, Since
-from scripts.history.local import local_history
-from scripts.tracking.command import export_mlflow
+from scripts.history.history import RunHistory, Since, cloud_history, local_history
+from scripts.tracking.ended_run import TrackedRuns, runs_of_pipeline, runs_of_store
+from scripts.tracking.record import MISSING, mlflow_option, shown
 
-since_option = click.option(
-    "--since", type=Since(), help="Only runs from that day on (UTC), or of the last N days: 30d."
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+since_option = click.option("--since", type=Since(), help="Only runs since that day (UTC), or of the last N days: 30d.")
 PAGE = 50
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where runs are read from: a local store, or else a deployed pipeline."""
-
-    store: Store | None
-    review: AwsReview | None
-
-    def read(self, since: float | None = None, limit: int = PAGE) -> RunHistory:
-        """The runs; of a deployed pipeline no more than are needed. Faults are named on stderr."""
-        if self.review:
-            history = cloud_history(self.review, since=since, limit=limit)
-        else:
-            assert self.store is not None  # noqa: S101 - one of the two is given
-            history = local_history(self.store)
-        for fault in history.faults:
-            click.echo(f"warning: {fault}", err=True)
-        return history
-
-
-def sourced(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of a place: the command gets a Source."""
-
-    @place_options("runs")
-    @wraps(command)
-    def with_source(place: Place, **options: object) -> None:
-        if place.folder is None:
-            command(Source(None, AwsReview(place.connect(), 0)), **options)
-        else:
-            command(Source(Store(place.folder), None), **options)
-
-    return with_source
+def read(place: Place, since: float | None = None, limit: int = PAGE) -> RunHistory:
+    """The runs; of a deployed pipeline no more than are needed. Faults are named on stderr."""
+    if place.folder:
+        history = local_history(Store(place.folder))
+    else:
+        history = cloud_history(AwsReview(place.connect(), 0), since=since, limit=limit)
+    for fault in history.faults:
+        click.echo(f"warning: {fault}", err=True)
+    return history
 
 
 @group
@@ -86,14 +63,14 @@ def main() -> None:
     type=click.Choice([c.REGISTERED, c.CHAMPION_KEPT, c.NO_NEW_DATA, c.FAILED]),
     help="Only runs that ended in that decision.",
 )
-@click.option("--limit", type=click.IntRange(min=1), default=PAGE, show_default=True, help="The newest so many.")
-@sourced
+@click.option("--limit", type=click.IntRange(min=1), default=PAGE, help="The newest so many.")
+@place_options("runs")
 @json_option
 def list_runs(
-    source: Source, since: float | None, status: str | None, decision: str | None, limit: int, as_json: bool
+    place: Place, since: float | None, status: str | None, decision: str | None, limit: int, as_json: bool
 ) -> None:
     """List runs, newest first: when, why, result, losses, version, what changed since the run before."""
-    history = source.read(since, limit)
+    history = read(place, since, limit)
     found = [
         run
         for run in history.runs
@@ -109,26 +86,25 @@ def list_runs(
 
 @main.command()
 @click.argument("run_id")
-@sourced
+@place_options("runs")
 @json_option
-def show(source: Source, run_id: str, as_json: bool) -> None:
+def show(place: Place, run_id: str, as_json: bool) -> None:
     """Show the run RUN_ID, of which the beginning is enough, and what changed since the run before."""
-    history = source.read()
+    history = read(place)
     run = history.find(run_id)
     click.echo(json.dumps(next(history.rows([run])), indent=2) if as_json else "\n".join(words.shown(history, run)))
-    if source.review:
-        deployed = source.review.deployed
+    if deployed := history.deployed:
         click.echo(f"its steps: {deployed.show_command(f'{deployed.arn}/execution/{run.run_id}')}", err=True)
 
 
 @main.command()
 @click.argument("first")
 @click.argument("second")
-@sourced
+@place_options("runs")
 @json_option
-def compare(source: Source, first: str, second: str, as_json: bool) -> None:
+def compare(place: Place, first: str, second: str, as_json: bool) -> None:
     """Show the runs FIRST and SECOND beside each other, and what changed from one to the other."""
-    history = source.read()
+    history = read(place)
     one, other = history.find(first), history.find(second)
     if as_json:
         rows = list(history.rows([one, other]))
@@ -139,28 +115,77 @@ def compare(source: Source, first: str, second: str, as_json: bool) -> None:
 
 @main.command()
 @since_option
-@click.option("--limit", type=click.IntRange(min=1), default=400, show_default=True, help="The newest so many.")
-@click.option(
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Where to write it. Default: runs.html in the store, or with --aws in this folder.",
-)
-@sourced
-def report(source: Source, since: float | None, limit: int, output: Path | None) -> None:
+@click.option("--limit", type=click.IntRange(min=1), default=400, help="The newest so many.")
+@click.option("--output", type=FILE, help="The file. Default: runs.html in the store, with --aws in this folder.")
+@place_options("runs")
+def report(place: Place, since: float | None, limit: int, output: Path | None) -> None:
     """Write one HTML page: losses over time, versions in service, volume of data, alarms, failures, all runs."""
     from scripts.history.page import render  # noqa: PLC0415 - a list does without matplotlib
 
-    history = source.read(since, limit)
+    history = read(place, since, limit)
     runs = [run for run in history.runs if run.started_at >= (since or 0)][:limit]
     if not runs:
         raise click.UsageError(f"no run in {history.name}{' since then' if history.runs else ' yet'}")
-    path = (output or (source.store.root if source.store else Path()) / "runs.html").resolve()
+    path = (output or (place.folder or Path()) / "runs.html").resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(render(history, runs, path.parent), encoding="utf-8", errors="replace")
     click.echo(path)
 
 
-main.add_command(export_mlflow)
+@main.command("export-mlflow")
+@mlflow_option
+@place_options("runs")
+@click.option("--run", "only", multiple=True, metavar="RUN_ID", help="Only this run. Default: all that are not there.")
+@click.option(
+    "--experiment",
+    envvar="MLFLOW_EXPERIMENT_NAME",
+    metavar="NAME",
+    help="Name of experiment and registered model. Default: by workload, kind of rows and pipeline (docs/mlflow.md).",
+)
+@json_option
+def export_mlflow(
+    place: Place, *, uri: str | None, only: tuple[str, ...], experiment: str | None, as_json: bool
+) -> None:
+    """Write the runs that are not in MLflow yet, and the registered versions, of which one is the champion.
+
+    What is there already is left, so it may be run at any time. Exit code 0, 1 where something could not be written, 2
+    for bad usage.
+    """
+    if not uri:
+        raise click.UsageError("which MLflow? Give --mlflow URI, or set MLFLOW_TRACKING_URI")
+    with tempfile.TemporaryDirectory() as folder:
+        if place.folder is None:
+            _export(runs_of_pipeline(place.connect(), Path(folder), experiment), uri, only, as_json)
+            return
+        store = Store(place.folder)
+        with locked(store.root / ".mlflow.lock"):  # two at a time would each write the runs that neither finds
+            _export(runs_of_store(store, experiment), uri, only, as_json)
+
+
+def _export(history: TrackedRuns, uri: str, only: tuple[str, ...], as_json: bool) -> None:
+    try:
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415 - may not be installed
+
+        from scripts.tracking.mlflow_export import export  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise click.ClickException(MISSING) from error
+    try:
+        with redirect_stdout(sys.stderr):  # MLflow prints addresses
+            done = export(history, uri, only)
+    except MlflowException as error:
+        said = str(error).replace(uri.rstrip("/"), shown(uri)).splitlines()[0]
+        raise click.ClickException(f"MLflow at {shown(uri)}: {shorten(said)}") from error
+    for warning in done.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if as_json:
+        click.echo(json.dumps({"experiment": history.experiment, **asdict(done)}, indent=2))
+    else:
+        click.echo(
+            f"{history.experiment}: {len(done.runs)} runs and {len(done.versions)} versions written; "
+            + (f"version {done.champion} is the champion" if done.champion else "no version is the champion")
+        )
+    if done.warnings:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,13 @@ import json
 import click
 
 from scripts.cloud.connection import AwsOptions, CommandError, aws_options, connect
-from scripts.command_line import command
+from scripts.command_line import command, json_option
 from scripts.output.execution import lines, newest, read
 
 
 @command
 @click.argument("arn", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print the run as one JSON object on stdout.")
+@json_option
 @aws_options
 def main(arn: str | None, as_json: bool, aws: AwsOptions) -> None:
     """Show the run ARN of the deployed pipeline. Default: the one that was started last.

@@ -19,7 +19,7 @@ from pipeline.cost.run_limit import LIMIT_TAG, check_run_cost
 from pipeline.definition.service_rules import check_definition
 from pipeline.local.plan.parameters import bind_parameters, parse_parameters
 from scripts.cloud.connection import AwsOptions, CommandError, DeployedPipeline, aws_options
-from scripts.command_line import command
+from scripts.command_line import command, json_option, params_option
 from scripts.output.execution import SUCCEEDED, PipelineExecution, lines, read
 
 if TYPE_CHECKING:
@@ -50,13 +50,11 @@ def cost_refusal(
 
 
 @command
-@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Override a pipeline parameter.")
+@params_option
 @click.option("--version", type=click.IntRange(min=1), help="Version of the definition to run. Default: the newest.")
 @click.option("--wait", is_flag=True, help="Show each step as it changes, and exit by the result.")
-@click.option(
-    "--interval", type=click.FloatRange(0.1, 3600), default=15, show_default=True, help="Seconds between looks."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
+@click.option("--interval", type=click.FloatRange(0.1, 3600), default=15, help="Seconds between looks.")
+@json_option
 @aws_options
 def main(
     params: tuple[str, ...], version: int | None, wait: bool, interval: float, as_json: bool, aws: AwsOptions

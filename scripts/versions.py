@@ -21,7 +21,7 @@ import click
 from pipeline.contract.workload import default_workload
 from pipeline.definition.diff import DefinitionChange, compare
 from scripts.cloud.connection import AwsOptions, DeployedPipeline, aws_options, definition_of
-from scripts.command_line import group
+from scripts.command_line import group, json_option
 
 DEFINITION = f"pipeline/workloads/{default_workload()}/definition.json"
 ROOT = Path(__file__).resolve().parents[1]
@@ -67,8 +67,8 @@ def main() -> None:
 
 
 @main.command("list")
-@click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="How many, newest first.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+@click.option("--limit", type=click.IntRange(min=1), default=10, help="How many, newest first.")
+@json_option
 @aws_options
 def list_versions(limit: int, as_json: bool, aws: AwsOptions) -> None:
     """List the deployed versions, newest first, with what each changed."""
@@ -94,7 +94,7 @@ def list_versions(limit: int, as_json: bool, aws: AwsOptions) -> None:
 @main.command()
 @click.argument("before", default="HEAD")
 @click.argument("after", default=str(ROOT / DEFINITION))
-@click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
+@json_option
 @aws_options
 def diff(before: str, after: str, as_json: bool, aws: AwsOptions) -> None:
     """Say what differs between the definitions BEFORE and AFTER.

@@ -41,7 +41,7 @@ def build_targets(*, steps_image: str, tag: str, network: str | None, quiet: boo
 
 @command
 @click.option("--base", envvar="BASE_IMAGE", help="Base of the image of the steps. Default: its Dockerfile's.")
-@click.option("--tag", default=TARGETS_IMAGE, show_default=True, help="Name of the image.")
+@click.option("--tag", default=TARGETS_IMAGE, help="Name of the image.")
 @click.option("--network", envvar="BUILD_NETWORK", help="Network of the build, e.g. host.")
 @click.option("--quiet", is_flag=True, help="Show the build's output only if it fails.")
 def main(base: str | None, tag: str, network: str | None, quiet: bool) -> None:

@@ -19,7 +19,7 @@ from scripts.check_deployment import deploy, emails, inputs, registry, runs, ser
 from scripts.check_deployment.check_result import EXIT_CODES, CheckResult, failed, warning, worst
 from scripts.check_deployment.deployed_environment import DeployedEnvironment
 from scripts.cloud.connection import AwsOptions, aws_options, connect
-from scripts.command_line import command
+from scripts.command_line import command, json_option
 
 UNEXPECTED: Final = (
     "python -m scripts.show_execution, and the newest version: python -m scripts.review_model list --aws"
@@ -55,20 +55,11 @@ CHECKS: Final[dict[str, Check]] = {
 
 
 @command
-@click.option(
-    "--env",
-    help="Environment, of the workload of cdk.json or of the variable WORKLOAD. Default: the only pipeline there is.",
-)
+@click.option("--env", help="Environment, of cdk.json's workload or the variable WORKLOAD. Default: the only pipeline.")
 @click.option("--run", "start", is_flag=True, help="First start a run, and follow it to its end: costs some cents.")
 @click.option("--test-email", is_flag=True, help="First send one of each email, marked as a test.")
-@click.option(
-    "--interval",
-    type=click.FloatRange(0.1, 3600),
-    default=15,
-    show_default=True,
-    help="Seconds between looks at the run.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the lines as one JSON object on stdout.")
+@click.option("--interval", type=click.FloatRange(0.1, 3600), default=15, help="Seconds between looks at the run.")
+@json_option
 @aws_options
 def main(env: str | None, start: bool, test_email: bool, interval: float, as_json: bool, aws: AwsOptions) -> None:
     """Check a deployed environment, one line each: ok, warning or failed, the reason, and what fixes it.

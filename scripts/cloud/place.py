@@ -6,11 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
+from typing import Final
 
 import click
 
 from pipeline.local import local_deployment
 from scripts.cloud.connection import AwsOptions, DeployedPipeline, aws_options
+
+STORE: Final = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,7 @@ def place_options(what: str) -> Callable[[Callable[..., None]], Callable[..., No
     """The command gets a Place; `what` it reads there, for the help. Raises click.UsageError for what does not fit."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        @click.option(
-            "--store",
-            type=click.Path(exists=True, file_okay=False, path_type=Path),
-            help="The local store. Default: that of the last run.",
-        )
+        @click.option("--store", type=STORE, help="The local store. Default: that of the last run.")
         @click.option(
             "--aws", "deployed", is_flag=True, help=f"The {what} of the deployed pipeline, not of a local store."
         )

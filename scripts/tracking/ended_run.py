@@ -24,7 +24,7 @@ from pipeline.local.store.run_record import EXECUTING, RunResult, load_run, read
 from pipeline.local.store.store import Store
 from scripts.cloud.connection import DeployedPipeline
 from scripts.cloud.review import AwsReview
-from scripts.history.local import local_versions
+from scripts.history.history import local_versions
 from scripts.output.execution import read
 
 # Tag -> the variable with which the definition tells a job, and the name in evaluation.json's versions.

@@ -82,7 +82,7 @@ def _wait(process: subprocess.Popen[bytes], health: str, log: Path) -> None:
 
 
 @command
-@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Of the page.")
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, help="Of the page.")
 def main(port: int) -> None:
     """Serve MLflow's page on this machine, with the runs of the store that was used last; Ctrl-C stops it."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -113,15 +113,20 @@ def main() -> None:
 
 @main.command("compile")
 @click.option("--check", is_flag=True, help="Write nothing; exit code 1 where a file that is there is not current.")
-@click.option("--image", default=TARGETS_IMAGE, show_default=True, help="Image of the jobs, as the workspace pulls it.")
-@click.option("--compute", default="retraining", show_default=True, help="Name of the compute cluster.")
+@click.option("--image", default=TARGETS_IMAGE, help="Image of the jobs, as the workspace pulls it.")
+@click.option("--compute", default="retraining", help="Name of the compute cluster.")
 @click.option(
     "--folder",
     default="azureml://datastores/workspaceblobstore/paths/retraining",
-    show_default=True,
     help="Folder of a datastore with a folder for each workload, in which are data/ and store/.",
 )
-@click.option("--into", default=HERE, type=click.Path(file_okay=False, path_type=Path), help="Default: targets/azure.")
+@click.option(
+    "--into",
+    default=HERE,
+    show_default=False,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Default: targets/azure.",
+)
 def compile_all(check: bool, image: str, compute: str, folder: str, into: Path) -> None:
     """Write <workload>.yaml of every workload."""
     stale = []

@@ -22,7 +22,7 @@ import click
 
 from pipeline.contract.workload import read_definition, workload_names
 from pipeline.local.plan.parameters import parse_parameters
-from scripts.command_line import group
+from scripts.command_line import FOLDER, group, params_option
 from targets.graph import tasks_of, unbound_plan
 
 HERE: Final = Path(__file__).parent
@@ -66,10 +66,8 @@ def main() -> None:
 
 @main.command("compile")
 @click.option("--check", is_flag=True, help="Write nothing; exit code 1 where a file is not current.")
-@click.option("--image", default=IMAGE, show_default=True, help="The image of the tasks, as the cluster pulls it.")
-@click.option(
-    "--into", type=click.Path(file_okay=False, path_type=Path), default=HERE, help="Folder. Default: targets/kubeflow."
-)
+@click.option("--image", default=IMAGE, help="The image of the tasks, as the cluster pulls it.")
+@click.option("--into", type=FOLDER, default=HERE, show_default="targets/kubeflow", help="Folder.")
 def compile_all(check: bool, image: str, into: Path) -> None:
     """Write <workload>.yaml of every workload."""
     stale = []
@@ -90,7 +88,7 @@ def compile_all(check: bool, image: str, into: Path) -> None:
 @click.option(
     "--volume", required=True, type=click.Path(file_okay=False, exists=True, resolve_path=True), help="Folder."
 )
-@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A pipeline parameter; repeatable.")
+@params_option
 def run_here(pipeline: str, volume: str, params: tuple[str, ...]) -> None:
     """Run a compiled PIPELINE by Kubeflow's DockerRunner; the folder is the claim. Exit code 1 if it failed.
 

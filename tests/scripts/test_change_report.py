@@ -13,8 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from scripts import change_report
-from scripts.change_report import Section, cost_table, markdown
-from scripts.output.pull_request import MARK, CommentError, comment
+from scripts.change_report import MARK, CommentError, Section, comment, cost_table, markdown
 
 
 class GitHub(BaseHTTPRequestHandler):

@@ -19,7 +19,7 @@ from pipeline.local.store.run_record import SUCCEEDED, RunResult, record_path, s
 from pipeline.local.store.store import STALE_SECONDS, Store
 from pipeline.local.store.store_errors import StoreError
 from scripts.clean import main
-from scripts.history.local import local_history
+from scripts.history.history import local_history
 
 PER_RUN = ("prepare/features/features.parquet", "prepare/report/prepared.json")
 TRAINED = ("train/model.tar.gz", "evaluate/evaluation.json", "evaluate/report.html")
