@@ -17,7 +17,7 @@ from typing import Final
 import click
 
 from pipeline.contract.names import SAMPLE_AS_OF
-from pipeline.contract.workload import WORKLOAD_VARIABLE, default_workload, load_spec
+from pipeline.contract.workload import WORKLOAD_VARIABLE, current_workload, default_workload, load_spec
 from pipeline.local import local_deployment
 from scripts.command_line import FILE, FOLDER, GIVEN, command, json_option, params_option, workload_option
 
@@ -74,20 +74,24 @@ def main(
     """
     if data is not None and (first is None or last is None):
         raise click.UsageError("give the span of your data: --from DATE --to DATE")
-    from scripts.output import backtest as run  # noqa: PLC0415 - the data libraries take a second: not for --help
+    from pipeline.backtest.faults import parse_injection  # noqa: PLC0415 - the data libraries: not for --help
+    from pipeline.backtest.policies import DEFAULT_FILE, read_policies  # noqa: PLC0415
+    from pipeline.backtest.run import BacktestSettings  # noqa: PLC0415
+    from scripts.output import backtest as run  # noqa: PLC0415
 
     try:
         os.environ[WORKLOAD_VARIABLE] = load_spec(workload or default_workload()).name
-        settings = run.settings_from(
+        settings = BacktestSettings(
             data=data or Path(),
             first=first.date() if first else SAMPLE_SPAN[0],
             last=last.date() if last else SAMPLE_SPAN[1],
-            policies=policies,
-            injections=injections,
-            params=params,
+            policies=read_policies(current_workload().spec, policies or DEFAULT_FILE),
+            overrides=run.typed_overrides(params),
+            injections=tuple(parse_injection(text) for text in injections),
             choose_until=choose_until,
             jobs=jobs,
         )
+        _ = settings.hyperparameters  # refused here where they are out of range
         done = run.run_on_sample(settings, store, quiet) if data is None else run.run_with_bars(settings, store, quiet)
     except KeyboardInterrupt:
         click.echo("interrupted: what is fitted is kept; the same command resumes from there", err=True)

@@ -46,7 +46,7 @@ def reviewed(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def with_review(place: Place, *, patience: float, **options: object) -> None:
         folder = place.folder
-        command(LocalReview(folder) if folder else AwsReview(place.connect(), patience), **options)
+        command(LocalReview(folder) if folder else AwsReview(place.aws.connect(), patience), **options)
 
     return with_review
 

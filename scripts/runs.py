@@ -41,7 +41,7 @@ def read(place: Place, since: float | None = None, limit: int = PAGE) -> RunHist
     if place.folder:
         history = local_history(Store(place.folder))
     else:
-        history = cloud_history(AwsReview(place.connect(), 0), since=since, limit=limit)
+        history = cloud_history(AwsReview(place.aws.connect(), 0), since=since, limit=limit)
     for fault in history.faults:
         click.echo(f"warning: {fault}", err=True)
     return history
@@ -155,7 +155,7 @@ def export_mlflow(
         raise click.UsageError("which MLflow? Give --mlflow URI, or set MLFLOW_TRACKING_URI")
     with tempfile.TemporaryDirectory() as folder:
         if place.folder is None:
-            _export(runs_of_pipeline(place.connect(), Path(folder), experiment), uri, only, as_json)
+            _export(runs_of_pipeline(place.aws.connect(), Path(folder), experiment), uri, only, as_json)
             return
         store = Store(place.folder)
         with locked(store.root / ".mlflow.lock"):  # two at a time would each write the runs that neither finds

@@ -86,7 +86,6 @@ def main(
 
 
 def start(deployed: DeployedPipeline, parameters: list[ParameterTypeDef], version: int | None) -> str:
-    """Start a run and return its ARN."""
     given: dict[str, Any] = {"PipelineVersionId": version} if version else {}
     # The token makes boto3's own retry of a request that got lost start one run, not two.
     started = deployed.client.start_pipeline_execution(

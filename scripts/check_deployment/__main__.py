@@ -16,8 +16,14 @@ import click
 
 from pipeline.contract.workload import current_workload
 from scripts.check_deployment import deploy, emails, inputs, registry, runs, service_behavior, triggers
-from scripts.check_deployment.check_result import EXIT_CODES, CheckResult, failed, warning, worst
-from scripts.check_deployment.deployed_environment import DeployedEnvironment
+from scripts.check_deployment.deployed_environment import (
+    EXIT_CODES,
+    CheckResult,
+    DeployedEnvironment,
+    failed,
+    warning,
+    worst,
+)
 from scripts.cloud.connection import AwsOptions, aws_options, connect
 from scripts.command_line import command, json_option
 

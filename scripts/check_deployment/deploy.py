@@ -11,8 +11,7 @@ from typing import Any, Final
 
 from pipeline.contract.code_version import definition_file
 from pipeline.definition.service_rules import check_definition
-from scripts.check_deployment.check_result import CheckResult, failed, ok, warning
-from scripts.check_deployment.deployed_environment import DeployedEnvironment
+from scripts.check_deployment.deployed_environment import CheckResult, DeployedEnvironment, failed, ok, warning
 
 DOCKER: Final = "application/vnd.docker.distribution.manifest.v2+json"
 OCI: Final = "application/vnd.oci.image.manifest.v1+json"

@@ -12,8 +12,7 @@ from infra.lambda_shared.emails import Email
 from infra.lambda_shared.environment import OUTBOX_PREFIX, RUNS_OUTBOX_PREFIX, SERVING_OUTBOX_PREFIX
 from infra.lambda_shared.notifications import Facts, NotificationType, notification
 from infra.lambda_shared.outbox import Notice, publish
-from scripts.check_deployment.check_result import CheckResult, failed, ok, warning
-from scripts.check_deployment.deployed_environment import DeployedEnvironment
+from scripts.check_deployment.deployed_environment import CheckResult, DeployedEnvironment, failed, ok, warning
 
 _OUTBOX: Final = OUTBOX_PREFIX.partition("/")[0] + "/"
 # Prefix of the notices: the construct whose function sends them.

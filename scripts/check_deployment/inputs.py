@@ -9,8 +9,7 @@ from typing import Any, Final
 
 from pipeline.contract import names as c
 from pipeline.definition.service_rules.values import resolve
-from scripts.check_deployment.check_result import CheckResult, failed, ok, warning
-from scripts.check_deployment.deployed_environment import DeployedEnvironment
+from scripts.check_deployment.deployed_environment import CheckResult, DeployedEnvironment, failed, ok, warning
 from scripts.check_deployment.registry import endpoint_settings
 
 _QUOTA: Final = {"Processing": "processing job usage", "Training": "training job usage"}

@@ -17,8 +17,7 @@ from pipeline.contract.promotion import (
     read_approvals,
     update_approvals,
 )
-from scripts.check_deployment.check_result import CheckResult, failed, ok, warning
-from scripts.check_deployment.deployed_environment import DeployedEnvironment
+from scripts.check_deployment.deployed_environment import CheckResult, DeployedEnvironment, failed, ok, warning
 
 _WAITS_TOO_LONG_DAYS: Final = 14
 _CHANGING: Final = ("Creating", "Updating", "SystemUpdating", "RollingBack")

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from scripts.check_deployment.check_result import CheckResult, failed, ok, warning
-from scripts.check_deployment.deployed_environment import DeployedEnvironment
+from scripts.check_deployment.deployed_environment import CheckResult, DeployedEnvironment, failed, ok, warning
 from scripts.output.execution import read
 
 _ROOT: Final = "running as root"  # what pipeline/jobs/entrypoint.py writes where it cannot change its user

@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from infra.settings.schedule_expression import longest_gap_hours, next_start
-from scripts.check_deployment.check_result import CheckResult, failed, ok, warning
-from scripts.check_deployment.deployed_environment import DeployedEnvironment
+from scripts.check_deployment.deployed_environment import CheckResult, DeployedEnvironment, failed, ok, warning
 
 _LOOK_BACK = timedelta(days=1)
 

@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from pipeline.local import local_deployment
-from scripts.cloud.connection import AwsOptions, DeployedPipeline, aws_options
+from scripts.cloud.connection import AwsOptions, aws_options
 
 STORE: Final = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -22,10 +22,6 @@ class Place:
 
     folder: Path | None  # of the store; None: --aws
     aws: AwsOptions
-
-    def connect(self) -> DeployedPipeline:
-        """The pipeline that --aws and its options name; raises CommandError where there is none."""
-        return self.aws.connect()
 
 
 def place_options(what: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -170,5 +170,4 @@ class Target:
 
 
 def digest(content: Any) -> str:  # noqa: ANN401 - a file, or boto3's body of an object
-    """The SHA-256 of what can be read."""
     return hashlib.file_digest(content, "sha256").hexdigest()

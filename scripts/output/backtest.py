@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +16,7 @@ from rich import progress
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.backtest.faults import parse_injection
 from pipeline.backtest.fit_cache import FitCache
-from pipeline.backtest.policies import DEFAULT_FILE, read_policies
 from pipeline.backtest.report import write_report
 from pipeline.backtest.results import PolicyResult
 from pipeline.backtest.run import BacktestResult, BacktestSettings, run_backtest
@@ -55,32 +53,6 @@ def typed_overrides(items: Sequence[str]) -> dict[str, Value]:
         except ValueError as error:
             raise PlanError(f'--param {name}: "{text}" is not of type {kind.__name__}') from error
     return found
-
-
-def settings_from(
-    *,
-    data: Path,
-    first: date,
-    last: date,
-    policies: Path | None,
-    injections: Sequence[str],
-    params: Sequence[str],
-    choose_until: int | None,
-    jobs: int | None,
-) -> BacktestSettings:
-    """What the command line says; raises PlanError or ValueError before anything is computed."""
-    settings = BacktestSettings(
-        data=data,
-        first=first,
-        last=last,
-        policies=read_policies(current_workload().spec, policies or DEFAULT_FILE),
-        overrides=typed_overrides(params),
-        injections=tuple(parse_injection(text) for text in injections),
-        choose_until=choose_until,
-        jobs=jobs,
-    )
-    _ = settings.hyperparameters  # refused here where they are out of range
-    return settings
 
 
 def run_on_sample(settings: BacktestSettings, store: Path, quiet: bool) -> BacktestResult:

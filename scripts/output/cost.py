@@ -23,7 +23,6 @@ class EstimateBasis:
 
 
 def page(found: Estimate, basis: EstimateBasis) -> list[str]:
-    """The estimate for people."""
     title = f"{basis.pipeline} in {basis.prices.region}, US dollars, list prices of {basis.prices.as_of}"
     parts = (run_table(found), _fixed_costs(found), _spans(found), _assumptions(found, basis))
     return [title, *(line for part in parts for line in ("", *part))]
@@ -82,7 +81,6 @@ def _assumptions(found: Estimate, basis: EstimateBasis) -> list[str]:
 
 
 def as_object(found: Estimate, basis: EstimateBasis) -> dict[str, Any]:
-    """The estimate for programs."""
 
     def run(one: RunCost) -> dict[str, Any]:
         jobs_of_it = [

@@ -22,7 +22,7 @@ import click
 
 from pipeline.contract.workload import read_definition, workload_names
 from pipeline.local.plan.parameters import parse_parameters
-from scripts.command_line import FOLDER, group, params_option
+from scripts.command_line import FOLDER, group
 from targets.graph import tasks_of, unbound_plan
 
 HERE: Final = Path(__file__).parent
@@ -88,7 +88,7 @@ def compile_all(check: bool, image: str, into: Path) -> None:
 @click.option(
     "--volume", required=True, type=click.Path(file_okay=False, exists=True, resolve_path=True), help="Folder."
 )
-@params_option
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A pipeline parameter; repeatable.")
 def run_here(pipeline: str, volume: str, params: tuple[str, ...]) -> None:
     """Run a compiled PIPELINE by Kubeflow's DockerRunner; the folder is the claim. Exit code 1 if it failed.
 

@@ -12,8 +12,15 @@ from botocore.exceptions import ClientError
 from infra.settings.schedule_expression import next_start
 from pipeline.contract.workload import read_definition
 from scripts.check_deployment.__main__ import CHECKS, _checked
-from scripts.check_deployment.check_result import EXIT_CODES, FAILED, OK, WARNING, CheckResult, worst
-from scripts.check_deployment.deployed_environment import DeployedEnvironment
+from scripts.check_deployment.deployed_environment import (
+    EXIT_CODES,
+    FAILED,
+    OK,
+    WARNING,
+    CheckResult,
+    DeployedEnvironment,
+    worst,
+)
 from scripts.check_deployment.emails import SUBJECT_LIMIT, documented, overdue_emails
 from scripts.check_deployment.runs import overdue
 from scripts.check_deployment.service_behavior import _of_roles, times

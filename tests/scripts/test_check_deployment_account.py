@@ -13,8 +13,7 @@ from emulated_pipeline import GROUP, PIPELINE, Cloud, deployed_definition, emula
 from sagemaker_emulation import ACCOUNT, REGION, Run
 
 from scripts.check_deployment import registry, service_behavior
-from scripts.check_deployment.check_result import FAILED, OK, WARNING, CheckResult
-from scripts.check_deployment.deployed_environment import DeployedEnvironment
+from scripts.check_deployment.deployed_environment import FAILED, OK, WARNING, CheckResult, DeployedEnvironment
 from scripts.cloud.connection import connect
 
 PREPARE, TRAIN = "pipelines-abc-Prepare-x", "pipelines-abc-Train-x"

@@ -18,7 +18,7 @@ from sagemaker_emulation import ACCOUNT, REGION, Run, taught
 from pipeline.contract.history import runs, versions
 from pipeline.contract.history.runs import DataWindow, RunEntry
 from pipeline.contract.history.versions import VersionEvent
-from scripts.history import cloud
+from scripts.history import history as cloud
 from scripts.review_model import main as review
 from scripts.runs import main
 

@@ -92,29 +92,31 @@ def step_failed(run: Run, step: Mapping[str, Any], reason: str, trigger: str) ->
 
 def run_failed(run: Run, trigger: str) -> Email:
     """The email about a run that failed although no step did: its role, or the definition."""
-    lines = [
-        f"A run of pipeline {run.pipeline} (environment {run.environment}) failed, and no step of it did.",
-        "",
-        "Reason",
-        run.reason or _NO_REASON,
-        "",
-        *_when(run, trigger, "Failed "),
-        *_next_steps(run, "a run failed"),
-    ]
-    facts = _facts(NotificationType.RUN_FAILED, run, run.reason or _NO_REASON, trigger)
-    return Email(run.title("a run failed"), "\n".join(lines) + "\n", facts)
+    reason = run.reason or _NO_REASON
+    story = ["failed, and no step of it did.", "", "Reason", reason]
+    return _of_run(run, trigger, NotificationType.RUN_FAILED, "a run failed", "Failed ", story, reason)
 
 
 def run_stopped(run: Run, trigger: str) -> Email:
+    story = ["was stopped before its end.", "CloudTrail records who stopped it: event StopPipelineExecution."]
+    what, reason = "a run was stopped", "stopped before its end"
+    return _of_run(run, trigger, NotificationType.RUN_STOPPED, what, "Stopped", story, reason)
+
+
+def _of_run(
+    run: Run, trigger: str, kind: NotificationType, what: str, ended: str, story: Sequence[str], reason: str
+) -> Email:
+    start, end = (datetime.fromtimestamp(seconds, UTC) for seconds in (run.started, run.changed))
     lines = [
-        f"A run of pipeline {run.pipeline} (environment {run.environment}) was stopped before its end.",
-        "CloudTrail records who stopped it: event StopPipelineExecution.",
+        f"A run of pipeline {run.pipeline} (environment {run.environment}) {story[0]}",
+        *story[1:],
         "",
-        *_when(run, trigger, "Stopped"),
-        *_next_steps(run, "a run was stopped"),
+        f"Triggered by   {trigger}",
+        f"Started        {_time(start)}",
+        f"{ended}        {_time(end)}, after {_minutes(start, end)}",
+        *_next_steps(run, what),
     ]
-    facts = _facts(NotificationType.RUN_STOPPED, run, "stopped before its end", trigger)
-    return Email(run.title("a run was stopped"), "\n".join(lines) + "\n", facts)
+    return Email(run.title(what), "\n".join(lines) + "\n", _facts(kind, run, reason, trigger))
 
 
 def _facts(kind: NotificationType, run: Run, reason: str, trigger: str, step: str = "", **links: str) -> Facts:
@@ -128,15 +130,6 @@ def _facts(kind: NotificationType, run: Run, reason: str, trigger: str, step: st
         links={**links, "dashboard": _dashboard(run)},
         next_steps=[f"python -m scripts.show_execution {run.arn}"],
     )
-
-
-def _when(run: Run, trigger: str, ended: str) -> list[str]:
-    start, end = (datetime.fromtimestamp(seconds, UTC) for seconds in (run.started, run.changed))
-    return [
-        f"Triggered by   {trigger}",
-        f"Started        {_time(start)}",
-        f"{ended}        {_time(end)}, after {_minutes(start, end)}",
-    ]
 
 
 def _next_steps(run: Run, what: str) -> list[str]:
