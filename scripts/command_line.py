@@ -16,7 +16,7 @@ from scripts.cloud.connection import CommandError, aws_error
 
 INTERRUPTED: Final = 130
 _SETTINGS: Final = {"help_option_names": ["-h", "--help"], "show_default": True}
-_OURS: Final = ("infra", "pipeline", "scripts", "targets")
+_OURS: Final = ("__main__", "infra", "pipeline", "scripts", "targets")  # the first: what `python -m` runs
 
 
 FILE: Final = click.Path(dir_okay=False, path_type=Path)

@@ -160,8 +160,8 @@ def approve(review: LocalReview | AwsReview, version: int | None, reason: str | 
     _record(uri, review, package)
     number = package["ModelPackageVersion"]
     if review.champion != number:
-        other = review.champion or "none"
-        raise click.ClickException(f"version {number} is approved, but version {other} is in use: see the note above")
+        used = f"version {review.champion or 'none'} is in use: see the note above, or history"
+        raise click.ClickException(f"version {number} is approved, but {used}")
     instead = f" instead of version {before}" if before not in (None, number) else ""
     click.echo(f"version {number} is approved and is now the champion{instead}")
     click.echo("the next run predicts with it and compares each candidate with it")

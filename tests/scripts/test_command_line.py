@@ -38,6 +38,7 @@ def test_every_command_is_one_of_these() -> None:
         (PermissionError(13, "Permission denied", "a/b"), 2, "a/b: permission denied; let this user"),
         (FileNotFoundError("games: give a folder"), 2, "games: give a folder"),
         (PlanError("no such parameter"), 2, "no such parameter"),
+        (type("OfTheCommand", (Exception,), {"__module__": "__main__"})("of python -m"), 2, "of python -m"),
         (ModuleNotFoundError("No module named 'yaml'", name="yaml"), 2, "yaml is not installed: make setup"),
         (click.ClickException("it failed"), 1, "it failed"),
         (known.NoRegionError(), 2, "give --region, or set AWS_REGION"),
