@@ -35,7 +35,7 @@ from pipeline.ingest.quarantine import (
 from pipeline.ingest.read_rows import read_folder
 from pipeline.ingest.row_counts import lines_in_quarantine, reconcile_rows, refuse_bad_rows, too_many_bad_rows
 from pipeline.ingest.validated import LoadRequest, ValidatedRows
-from pipeline.ingest.values import ROUNDED_ID, ROUNDED_ID_RULE, day_of, given, reader_of, remedy_of
+from pipeline.ingest.values import ROUNDED_ID, ROUNDED_ID_RULE, day_of, day_remedy, given, number_remedy, reader_of
 
 FIRST_TIME: Final = pd.Timestamp("1900-01-01")
 YEARS_BY_DEFAULT: Final = np.timedelta64(3653, "D")
@@ -140,7 +140,8 @@ def _parse(columns: Sequence[Column], raw: pd.DataFrame, time_zone: str) -> tupl
         missing = np.array([not text for text in texts], dtype=bool)
         codes = raw[column.name].cat.codes.to_numpy()
         may_lack = column.missing or column.role == "target" or not column.required
-        told = partial(with_remedies, rule, remedy_of) if column.type in ("day", "number", "integer") else rule
+        remedy = {"day": day_remedy, "number": number_remedy, "integer": number_remedy}.get(column.type)
+        told = partial(with_remedies, rule, remedy) if remedy else rule
         breaches.append(Breach(raw.index[bad[codes]], column.name, told))
         if not may_lack:
             breaches.append(Breach(raw.index[missing[codes]], column.name, "is missing"))

@@ -87,11 +87,16 @@ def flag_of(text: str) -> int | None:
     return int(match[1]) if match else _FLAGS.get(word)
 
 
-def remedy_of(text: str) -> str:
-    """What to do about a text that is no day or number, where its form tells; else nothing."""
-    if re.search(r"[0-9]:[0-9]", text):
-        return "write the local day alone; a day in UTC is often the day after"
-    return "write decimals with a point" if re.fullmatch(r"[-+]?[0-9.' ]*[0-9],[0-9]+", text) else ""
+def day_remedy(text: str) -> str:
+    """What to do about a text that is no day, where its form tells; else nothing."""
+    is_time = re.search(r"[0-9]:[0-9]", text)
+    return "write the local day alone; a day in UTC is often the day after" if is_time else ""
+
+
+def number_remedy(text: str) -> str:
+    """The same for a text that is no number."""
+    has_marks = re.fullmatch(r"[-+]?[0-9][0-9.]*[,' ][0-9.,' ]*[0-9]", text)
+    return "write decimals with a point, and thousands without a mark" if has_marks else ""
 
 
 # An id as a spreadsheet shows a long number, 1.23E+07: what it was before is lost.

@@ -143,7 +143,7 @@ def test_the_remedy_fits_the_value(read: Read) -> None:
     rows = ['z,2025-01-01,new,"1,5",0', "y,2025-01-01T00:00Z,new,1,0"]
     found = read({"a.csv": "\n".join([HEADER, *lines(9), *rows])})
     assert {rule.rpartition(": ")[2] for _, _, rule in rules(found)} == {
-        "write decimals with a point",
+        "write decimals with a point, and thousands without a mark",
         "write the local day alone; a day in UTC is often the day after",
     }
 

@@ -4,8 +4,8 @@ What could not be parsed is a value that no rule allows (parse_games.py). Each r
 and so is reporting the rows that break it: a million bad rows take seconds.
 
 The league's own bounds leave room beyond the 73,000 games since 1946: seasons ran from 9 October to 11 October of the
-next year, from 16 October since 1984; since the shot clock (1955) teams scored 49 to 186 points and won by 73 at most,
-before it 18 and more.
+next year, from 16 October since 1984; since the shot clock (1955) teams scored 49 to 186 points, both together 119 and
+more, and won by 73 at most, before it 18 and more.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ import numpy as np
 import pandas as pd
 
 from pipeline.ingest.quarantine import Breach, RowRule, violations_of
-from pipeline.ingest.values import DATE_RULE, FLAG_RULE, MISSING_RULE, ROUNDED_ID, ROUNDED_ID_RULE, remedy_of
+from pipeline.ingest.values import (
+    DATE_RULE,
+    FLAG_RULE,
+    MISSING_RULE,
+    ROUNDED_ID,
+    ROUNDED_ID_RULE,
+    day_remedy,
+    number_remedy,
+)
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.game_data.franchise_spans import FIRST_SEASON, FRANCHISES_PATH, LAST_SEASON
 from pipeline.workloads.nba.game_data.franchises import is_known_code, nearest_team, seasons_of
@@ -34,6 +42,7 @@ LOWEST_SCORE: Final = 40
 LOWEST_SCORE_BEFORE: Final = 15  # the shot clock
 HIGHEST_SCORE: Final = 200
 HIGHEST_MARGIN: Final = 85
+LOWEST_TOTAL: Final = 110
 MAX_POINTS: Final = 250  # what is read as a score at all
 _OTHER_ID: Final = r"^(?:00)?[13](\d\d)\d{5}$"  # of the league's feed: 00, 1 (preseason) or 3 (all-star game), year
 
@@ -50,6 +59,10 @@ PRESEASON_ID: Final = (
 NO_SCORE: Final = (
     f"is a score that no team has had: {LOWEST_SCORE} to {HIGHEST_SCORE} points are possible "
     f"(from {LOWEST_SCORE_BEFORE} on before {SHOT_CLOCK})"
+)
+NO_TOTAL: Final = (
+    f"is, with the other score, below {LOWEST_TOTAL}, and no game since {SHOT_CLOCK} has ended so: put the final score "
+    "there (not that of a half, or of a game that is still on)"
 )
 NO_MARGIN: Final = f"is more than {HIGHEST_MARGIN} points from the other score, and no game has ended so: correct it"
 
@@ -69,10 +82,16 @@ def find_violations(parsed: pd.DataFrame, raw: pd.DataFrame, *, last_score_day: 
 
 def _rules(last_score_day: date) -> Iterator[RowRule]:
     """What a value must be by itself, what no game of the league has ever been, and what a row must be as a whole."""
-    yield RowRule(n.DATE, DATE_RULE, lambda rows: rows[n.DATE].notna(), remedy_of)
+    yield RowRule(n.DATE, DATE_RULE, lambda rows: rows[n.DATE].notna(), day_remedy)
     yield RowRule(n.SEASON, SEASON_RULE, _season_in_range)
     yield from (
-        RowRule(points, POINTS_RULE, partial(_no_or_real_score, points=points), _number_remedy) for points in n.POINTS
+        RowRule(
+            points,
+            POINTS_RULE,
+            partial(_no_or_real_score, points=points),
+            lambda text: number_remedy(text) or MISSING_RULE,
+        )
+        for points in n.POINTS
     )
     yield from (RowRule(flag, FLAG_RULE, partial(_is_flag, flag=flag)) for flag in n.FLAGS)
 
@@ -83,6 +102,7 @@ def _rules(last_score_day: date) -> Iterator[RowRule]:
     yield RowRule(n.GAME_ID, PRESEASON_ID, lambda rows: ~_has_other_id(rows))
     yield from (RowRule(points, NO_SCORE, partial(_is_possible, points=points)) for points in n.POINTS)
     yield RowRule(n.HOME_POINTS, NO_MARGIN, _has_possible_margin)
+    yield RowRule(n.HOME_POINTS, NO_TOTAL, _has_possible_total)
 
     for team, franchise in zip(n.TEAMS, n.FRANCHISES, strict=True):
         yield from _team_rules(team, franchise)
@@ -100,10 +120,6 @@ def _rules(last_score_day: date) -> Iterator[RowRule]:
 # --- one value --------------------------------------------------------------------------------------------------------
 def _season_in_range(rows: pd.DataFrame) -> pd.Series[bool]:
     return rows[n.SEASON].between(FIRST_SEASON, LAST_SEASON)
-
-
-def _number_remedy(text: str) -> str:
-    return remedy_of(text) or MISSING_RULE
 
 
 def _no_or_real_score(rows: pd.DataFrame, *, points: str) -> pd.Series[bool]:
@@ -160,6 +176,11 @@ def _is_possible(rows: pd.DataFrame, *, points: str) -> pd.Series[bool]:
 def _has_possible_margin(rows: pd.DataFrame) -> pd.Series[bool]:
     home, away = (rows[points] for points in n.POINTS)
     return ((home - away).abs() <= HIGHEST_MARGIN).fillna(value=True) | ~_is_number(home) | ~_is_number(away)
+
+
+def _has_possible_total(rows: pd.DataFrame) -> pd.Series[bool]:
+    home, away = (rows[points].where(rows[points] >= LOWEST_SCORE) for points in n.POINTS)  # else a rule of its own
+    return (home + away >= LOWEST_TOTAL).fillna(value=True) | (rows[n.SEASON] < SHOT_CLOCK)
 
 
 # --- teams and results ------------------------------------------------------------------------------------------------

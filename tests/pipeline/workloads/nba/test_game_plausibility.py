@@ -90,7 +90,7 @@ def test_games_among_the_playoffs_that_are_not_marked_are_noted(load: Load) -> N
     assert load_rows(load, "".join(flagged[:26]), f"{COLUMNS},playoff").notes == ()
 
 
-@pytest.mark.parametrize("points", [53, 160])
+@pytest.mark.parametrize("points", [60, 160])
 def test_scores_of_a_half_are_no_final_scores(load: Load, points: int) -> None:
     with pytest.raises(BadData, match=r"^a\.csv, season 2020: teams score \d+ points a game, .* put the final scores"):
         load_rows(load, season_rows(40, 24, points=points))

@@ -42,7 +42,7 @@ UNPLAYED = "is missing, yet the game was played before 2021-03-01; add the score
             '2021-01-15,2021,BOS,LAL,"100,0",90,,',
             "home_points",
             "100,0",
-            "is not a whole number from 1 to 250: write decimals with a point",
+            "is not a whole number from 1 to 250: write decimals with a point, and thousands without a mark",
         ),
         (",2021,BOS,LAL,100,90,,", "date", "", DATE),
         ("2021-01-15,1899,BOS,LAL,100,90,,", "season", "1899", SEASON),

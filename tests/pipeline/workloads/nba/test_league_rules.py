@@ -30,6 +30,7 @@ def found(load: Load, *rows: str) -> list[tuple[str, str]]:
         ("1950-03-03,1950,BOS,NYK,14,60,", "home_points", rules.NO_SCORE),
         ("1955-03-03,1955,BOS,NYK,39,60,", "home_points", rules.NO_SCORE),
         ("2016-03-03,2016,MIA,PHO,140,54,", "home_points", rules.NO_MARGIN),
+        ("2019-03-03,2019,BOS,LAL,55,48,", "home_points", rules.NO_TOTAL),
         ("2021-01-15,2020,BOS,LAL,100,90,", "season", rules.BEGINS),
         ("2021-12-15,2021,BOS,LAL,100,90,", "season", rules.BEGINS),
         ("2021-01-15,2022,BOS,LAL,100,90,", "season", rules.OTHER_SEASON),
@@ -50,6 +51,7 @@ def test_what_no_game_has_been(load: Load, row: str, column: str, rule: str) -> 
     "row",
     [
         "1950-11-22,1951,FTW,MNL,19,18,",  # the lowest score
+        "1955-02-27,1955,BOS,MLH,62,57,",  # both together
         "1983-12-13,1984,DEN,DET,184,186,",  # the highest
         "2021-12-02,2022,MEM,OKC,152,79,",  # the highest margin
         "2020-10-11,2020,MIA,LAL,93,106,",  # the latest day
