@@ -20,7 +20,6 @@ _LEFT_OUT: Final = ("definition.json", "spark", "steps.py", "backtest.py")
 
 
 def definition_file(workload: str, package: Path = PACKAGE) -> Path:
-    """The committed definition of a workload."""
     return package / "workloads" / workload / "definition.json"
 
 
@@ -54,7 +53,6 @@ def code_version(workload: str, package: Path = PACKAGE) -> str:
 
 
 def image_content(workload: str, package: Path = PACKAGE) -> str:
-    """Digest of what the image holds."""
     return digest_of(image_files(workload, package), package)
 
 

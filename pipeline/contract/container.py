@@ -28,12 +28,10 @@ class StepError(Exception):
 
 
 def base_dir() -> Path:
-    """The root of the container's layout."""
     return Path(os.environ.get(c.BASE_DIR_VARIABLE, c.DEFAULT_BASE_DIR))
 
 
 def processing_input(channel: str) -> Path:
-    """Folder of an input channel of a processing job."""
     return base_dir() / "processing" / "input" / channel
 
 
@@ -50,7 +48,6 @@ def public_path(path: Path) -> str:
 
 
 def training_input(channel: str) -> Path:
-    """Folder of an input channel of a training job."""
     return base_dir() / "input" / "data" / channel
 
 

@@ -51,7 +51,6 @@ class FeatureLayout:
 
     @property
     def linear(self) -> tuple[str, ...]:
-        """Those of the linear part."""
         return self.features[: self.n_linear]
 
     @property
@@ -70,7 +69,6 @@ class FeatureLayout:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> FeatureLayout:
-        """From the JSON of its fields."""
         lists = {name: tuple(fields[name]) for name in ("features", "quantiles")}
         categories = {name: tuple(values) for name, values in fields["categories"].items()}
         return cls(**{**fields, **lists, "categories": categories})

@@ -120,7 +120,6 @@ CHAMPION_EXISTS_PATH: Final = "comparison.champion_exists"
 
 
 def gate_parameters(spec: Spec) -> tuple[str, ...]:
-    """The parameters that limits are compared with."""
     return tuple(limit.parameter for limit in (*quality_limits(spec), *PROMOTION_LIMITS))
 
 

@@ -28,12 +28,10 @@ class Parameters:
 
     @property
     def all(self) -> tuple[Parameter, ...]:
-        """All of them, in the order of the definition."""
         return (*self.data, *self.run, *self.instances, *self.hyperparameters, *self.evaluation, *self.own)
 
     @property
     def defaults(self) -> dict[str, str | int | float]:
-        """By name."""
         return {parameter.name: parameter.default for parameter in self.all}
 
 

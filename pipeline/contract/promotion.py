@@ -65,7 +65,6 @@ def read_approvals(stored: Any) -> dict[int, Approval]:  # noqa: ANN401 - whatev
 
 
 def approvals_as_json(approvals: Approvals) -> dict[str, Any]:
-    """What `read_approvals` reads."""
     return {str(version): asdict(approval) for version, approval in sorted(approvals.items())}
 
 

@@ -56,7 +56,6 @@ def public_paths(text: str, base_dir: Path) -> str:
 
 
 def readable(reason: str, base_dir: Path) -> str:
-    """All of these."""
     return shorten(printable(public_paths(reason.strip(), base_dir)))
 
 

@@ -161,12 +161,10 @@ class Spec:
 
     @property
     def deployment(self) -> str:
-        """How the names of a deployment begin."""
         return self.deployed_as or f"retraining-{self.name.replace('_', '-')}"
 
     @property
     def group(self) -> str:
-        """How the name of the model package group begins."""
         return self.model_group or self.name.replace("_", "-")
 
     @property
@@ -175,7 +173,6 @@ class Spec:
         return {**SEED_OBJECTS, **self.seed_objects}
 
     def of_role(self, role: Role) -> tuple[Column, ...]:
-        """The declared columns of a role."""
         return tuple(column for column in self.columns if column.role == role)
 
     def name_of(self, role: Role) -> str:

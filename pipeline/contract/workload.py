@@ -94,7 +94,6 @@ def workload_folders() -> dict[str, Path]:
 
 
 def workload_names() -> list[str]:
-    """Their names, in alphabetical order."""
     return sorted(workload_folders())
 
 
@@ -125,7 +124,6 @@ def read_definition(name: str) -> dict[str, Any]:
 
 
 def load_workload(name: str) -> Workload:
-    """A workload; raises as `load_spec`."""
     return Workload(load_spec(name))
 
 

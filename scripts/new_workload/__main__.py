@@ -1,10 +1,4 @@
-"""Write a new workload from your data files: a folder that `make run WORKLOAD=name` trains, evaluates and registers.
-
-python -m scripts.new_workload churn2 --from data/ --id customer_id --time date --target churned
-python -m scripts.new_workload churn2 --from data/ --id customer_id --time date --target churned --label-delay 30
-python -m scripts.new_workload flow --from readings.csv --time day --target flow --group gauge --without comment
-python -m scripts.new_workload flow --from readings.csv --time day --target flow --dry-run
-"""
+"""Write a new workload from your data files: a folder that `make run WORKLOAD=name` trains, evaluates and registers."""
 
 from __future__ import annotations
 

@@ -68,7 +68,6 @@ class Values:
 
     @property
     def words(self) -> list[str]:
-        """The texts, without the missing one."""
         return [text for text in self.texts if text]
 
     def read(self, column: Column) -> tuple[list[Any], str]:
@@ -111,7 +110,6 @@ def target_column(values: Values, days: NDArray[np.datetime64], task: Task | Non
 
 
 def feature_column(values: Values, days: NDArray[np.datetime64], *, required: bool) -> Column | str:
-    """The column, or why it is none."""
     words, missing = values.words, not values.given_rows.all()
     if not values.name or values.name in RESERVED or set(values.name) & set("[]<"):
         return "no name that a feature can have: rename it"

@@ -5,8 +5,6 @@ The files are read by the readers of a run, and the spec that comes out has vali
 
 from __future__ import annotations
 
-import csv
-import gzip
 import math
 import re
 import tempfile
@@ -136,14 +134,12 @@ def _headers(folder: Path, options: Options) -> list[list[str]]:
     """The columns of each file; raises BadData where no file can be read."""
     found = []
     for file in look_into(folder).files:
-        with suppress(OSError, ValueError, EOFError, StopIteration, csv.Error):
+        with suppress(OSError, ValueError, EOFError):
             if file.name.lower().endswith(".parquet"):
                 found.append([str(name) for name in pq.read_schema(file.path).names])
             elif file.is_data:
-                packed = file.name.lower().endswith(".gz")
-                with (gzip.open if packed else open)(file.path, "rt", encoding="utf-8-sig") as text:
-                    line = next(line for line in text if line.strip())
-                found.append([cell.strip() for cell in next(csv.reader([line]))])
+                first = pd.read_csv(file.path, header=None, nrows=1, dtype=str, na_filter=False, encoding="utf-8-sig")
+                found.append(first.iloc[0].str.strip().tolist())
     if not found or any(len(header) < 2 for header in found):
         read_folder(folder, [Column(name, type="text") for name in (options.time, options.target)])
         raise BadData("the files have one column: a time, a target and features are needed")

@@ -111,7 +111,6 @@ TestContract = contract_tests("{name}")
 
 
 def sources(found: Inferred) -> dict[str, str]:
-    """The text of each file of the workload's folder."""
     spec, baseline = found.spec, found.baseline
     kept = [one for one in _given(spec) if one.partition("=")[0] not in _OTHERS]
     notes = {

@@ -68,7 +68,6 @@ class RunEntry:
         return None if self.ended_at is None else self.ended_at - self.started_at
 
     def as_json(self) -> dict[str, Any]:
-        """JSON types only."""
         return {**vars(self), "data": None if self.data is None else {**vars(self.data)}, "alarms": list(self.alarms)}
 
     @property

@@ -122,7 +122,6 @@ def _why_it_went(version: int, successor: int | None, before: Sequence[VersionEv
 
 
 def as_lines(events: Iterable[VersionEvent]) -> str:
-    """What `read_events` reads."""
     return "".join(json.dumps(asdict(event), separators=(",", ":")) + "\n" for event in events)
 
 
