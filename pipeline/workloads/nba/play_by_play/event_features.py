@@ -118,7 +118,7 @@ def match_events(games: pd.DataFrame, team_games: pd.DataFrame) -> MatchedEvents
     """
     season_of = games.drop_duplicates(nba.DATE).set_index(nba.DATE)[nba.SEASON]
     days = team_games[nba.DATE].astype("datetime64[s]")
-    rows = team_games[days.isin(season_of.index)].assign(day=days)
+    rows = team_games.assign(day=days)[days.isin(season_of.index)]
     seasons = rows["day"].map(season_of)
     rows = rows.assign(own=_codes(rows["team"], seasons), other=_codes(rows["opponent"], seasons))
     rows = rows.drop_duplicates(["day", "own", "other"], keep=False)  # two games of a day: which is which is not known

@@ -92,6 +92,10 @@ def test_events_that_do_not_fit_a_game_are_not_used(
     assert not found.own["possessions"][:2].any()
 
 
+def test_events_of_other_days_alone_are_of_no_game() -> None:
+    assert not match_events(GAMES, team_games_of(GAMES).assign(date="2021-11-01")).known.any()
+
+
 def test_two_games_of_a_pair_on_one_day_are_not_guessed_apart() -> None:
     games = games_of(("2022-11-01", "BOS", "LAL", 120, 100), ("2022-11-01", "BOS", "LAL", 99, 100))
     assert not match_events(games, team_games_of(games)).known.any()
