@@ -121,28 +121,29 @@ def random_season(seed: int, n_games: int) -> dict[str, list[Event]]:
     rng = random.Random(seed)  # noqa: S311 (not for secrets)
     files: dict[str, list[Event]] = {name: [] for name in ("a.parquet", "b.parquet", "c.csv", "d.csv.gz")}
     for number in range(n_games):
-        events = _random_game(rng, number)
+        events = random_game(rng, number)
         for name in rng.sample(sorted(files), k=rng.choice((1, 2, 2, 3))):
             files[name].extend(rng.sample(events, k=len(events)))  # rows in any order
             files[name].extend(rng.sample(events, k=rng.randrange(3)))
     return files
 
 
-def _random_game(rng: random.Random, number: int) -> list[Event]:
+def random_game(rng: random.Random, number: int) -> list[Event]:
+    """The events of one such game."""
     teams = rng.sample(["BOS", "PHI", "O'K", "Łdź", "LAL"], 2)
     game = {"game_id": f"222{number:05d}", "date": rng.choice(["2022-10-18", "20221019"])}
     periods = rng.choice((4, 4, 4, 5, 6, 3))
     events = [_random_event(rng, n, period, teams, game) for n, period in enumerate(_periods(rng, periods))]
     quirk = rng.randrange(10)
     chosen = rng.choice(events)
-    if quirk == 0:
+    if quirk <= 3:  # of odd values there are many
         column = rng.choice(nba.EVENT_COLUMNS[:-1])
         chosen[column] = rng.choice(ODD_VALUES)
-    elif quirk == 1:
+    elif quirk == 4:
         events.append({**chosen, "team": teams[0] if chosen["team"] == teams[1] else teams[1]})
-    elif quirk == 2:
+    elif quirk == 5:
         chosen["team"] = "XXX"
-    elif quirk == 3:
+    elif quirk == 6:
         chosen["date"] = "2022-12-31"
     return events
 

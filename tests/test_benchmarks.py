@@ -56,7 +56,7 @@ def test_the_pandas_that_duckdb_is_timed_against_does_the_same_work(real_events:
     """Rows and account, also where some events are bad."""
     events, output = tmp_path / "events", tmp_path / "output"
     events.mkdir()
-    for path in real_events.glob("*.parquet"):
+    for path in sorted(real_events.glob("*.parquet"))[::5]:  # of six teams
         shutil.copyfile(path, events / path.name)
     damaged = min(events.glob("*.parquet"))
     table = pd.read_parquet(damaged)

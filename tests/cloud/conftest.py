@@ -32,6 +32,7 @@ def account(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ac
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(root / "tests"),
         "HOME": str(folder),
+        "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(Path.home() / ".cache" / "aws" / "jsii" / "package-cache"),
         "CDK_HOME": str(folder / "cdk"),  # whose cache of account ids the CLI else keeps where HOME has no say
         "NODE_OPTIONS": f"--require={_user_of_another_emulator(folder)}",
         "AWS_ENDPOINT_URL": f"http://localhost:{port}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 import boto3
 
 T = TypeVar("T")
+_client = functools.cache(boto3.client)  # to build a client takes longer than a hundred calls of it
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 STACK = "retraining-dev"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/retraining@sha256:{'5' * 64}"
@@ -42,7 +44,7 @@ class Account:
     def client(self, service: str, **keys: str) -> Any:
         """boto3 of a service, for an administrator, or for whom the keys belong to."""
         own = keys or {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        return boto3.client(service, region_name=REGION, endpoint_url=self.environment["AWS_ENDPOINT_URL"], **own)
+        return _client(service, region_name=REGION, endpoint_url=self.environment["AWS_ENDPOINT_URL"], **own)
 
     def run(self, command: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
         """A command that works on the account."""

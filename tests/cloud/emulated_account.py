@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from pathlib import Path
 
+import boto3
 import sagemaker_emulation
 from cloud import emulated_cloudformation, emulated_operations, emulated_services
 from cloud import emulated_types as _types  # noqa: F401 - moto finds the types
@@ -19,6 +21,7 @@ def main(port: int) -> None:
     """Teach moto, and serve."""
     # For boto3 in this process, with which taught types and workflows call the account.
     os.environ.update(MOTO_PORT=str(port), AWS_ENDPOINT_URL=f"http://localhost:{port}")
+    boto3.client = functools.cache(boto3.client)  # to build a client takes longer than a hundred calls of it
     sagemaker_emulation.teach()
     emulated_services.teach()
     emulated_cloudformation.teach()

@@ -8,6 +8,7 @@ does Lambda's own runtime stay ready. Fails when the code imports a package that
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import io
 import json
@@ -22,9 +23,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import boto3  # noqa: F401 - so that the forks have it
+import botocore.session
 
 # boto3 with what it needs; certifi is not there, but botocore takes it where it is.
 OF_THE_RUNTIME = {"boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six", "certifi"}
+
+# What the services' requests look like is read once, and not again by each fork.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+LOADER = botocore.session.create_loader(None)
+for service in ("cloudformation", "s3", "sagemaker", "sns"):
+    for kind in ("service-2", "endpoint-rule-set-1", "paginators-1"):
+        LOADER.load_service_model(service, kind)
+for name in ("endpoints", "partitions", "sdk-default-configuration"):
+    LOADER.load_data(name)
 
 
 def serve(path: str) -> None:

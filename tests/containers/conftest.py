@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from containers import CONTAINER_NIGHTS, Nights, hand_over, run_nights, write_events
+from containers import CONTAINER_NIGHTS, NIGHTS_WITHOUT_SPARK, Nights, hand_over, run_nights, write_events
 
 from pipeline.local.launch.container_runtime import ContainerRuntimeError, image_details, require_container_runtime
 from pipeline.local.store.store import Store
@@ -92,8 +92,8 @@ def world(league: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def embedded(world: Path) -> Nights:
-    """Every night in child processes; Spark does not start there for a user who has no name."""
-    return run_nights(world / "embedded", world / "games", world / "events", by_root=["no-new-data"])
+    """Every night in child processes."""
+    return run_nights(world / "embedded", world / "games", world / "events", chosen=NIGHTS_WITHOUT_SPARK)
 
 
 @pytest.fixture(scope="session")
@@ -102,6 +102,17 @@ def in_containers(world: Path, image: str, spark_image: str) -> Nights:
     options = ("--docker", "--image", image, "--spark-image", spark_image)
     store = world / "a store: #1 for $HOME?"
     return run_nights(store, world / "games", world / "events", *options, chosen=CONTAINER_NIGHTS)
+
+
+@pytest.fixture()
+def prepared(in_containers: Nights, tmp_path: Path) -> Path:
+    """A new store with the nights' results, but none of Train: on the first one's parameters Prepare need not run."""
+    store = tmp_path / "store"
+    shutil.copytree(in_containers.store / "cache", store / "cache")
+    for entry in store.glob("cache/*/entry.json"):
+        if "model.tar.gz" in entry.read_text(encoding="utf-8"):
+            shutil.rmtree(entry.parent)
+    return store
 
 
 @pytest.fixture()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from inline_program import inline
+from play_by_play import random_game
 
 from pipeline.contract.code_version import image_content
 from pipeline.local import local_deployment
@@ -22,10 +25,10 @@ from pipeline.local.store.local_champion import promote
 from pipeline.local.store.registry import APPROVED, LocalRegistry
 from pipeline.local.store.run_record import RunResult
 from pipeline.local.store.store import Store
-from pipeline.workloads.nba import columns as nba
 
 # Three seasons are enough for the gates with a record of 600 games.
 SMALL = {"WalkForwardRows": "600", "MinEvaluatedRows": "400", "BoostingRounds": "20", "AsOfDate": "2025-03-01"}
+REASON = "costs $5 and $HOME"
 SOMEBODY = 12345  # a user of this machine who is not root, and has no account
 DOCKER_SOCKET = Path("/var/run/docker.sock")
 OUT = "/opt/ml/processing/output/out"  # goes to s3://artifacts/out
@@ -39,7 +42,9 @@ NIGHTS: dict[str, dict[str, str]] = {
     "champion-kept": {"ForceTraining": "yes", "MaxDepth": "1", "EventsPrefix": "none"},
 }
 # The last night's jobs are those of the one before: its other outcome is the runner's, of whatever ran the jobs.
-CONTAINER_NIGHTS = tuple(NIGHTS)[:-1]
+CONTAINER_NIGHTS = {name: given for name, given in NIGHTS.items() if name != "champion-kept"}
+# Spark on one machine: tests/scripts/test_run_local_events.py.
+NIGHTS_WITHOUT_SPARK = {**NIGHTS, "no-new-data": {"EventsPrefix": "none"}}
 
 
 @dataclass(frozen=True)
@@ -163,16 +168,14 @@ def run_nights(
     games: Path,
     events: Path,
     *options: str,
-    chosen: Collection[str] = tuple(NIGHTS),
-    by_root: Collection[str] = (),
+    chosen: Mapping[str, Mapping[str, str]],
 ) -> Nights:
-    """A run for each night, by somebody who is not root but on some; the first one's version is approved."""
+    """A run for each night, by somebody who is not root; the first one's version is approved."""
     nights = Nights(store, {}, set())
-    for decision, given in ((name, NIGHTS[name]) for name in chosen):
+    for decision, given in chosen.items():
         played = [] if "EventsPrefix" in given else ["--events", str(events)]
-        prefix = [] if decision in by_root else as_somebody()
-        parameters = {**given, "TriggerReason": "costs $5 and $HOME"}
-        done = run_local(store, games, *options, *played, prefix=prefix, **parameters)
+        parameters = {**given, "TriggerReason": REASON}
+        done = run_local(store, games, *options, *played, prefix=as_somebody(), **parameters)
         nights.printed[decision] = outcome(done, code=1 if decision == "failed" else 0)
         nights.owners.update(path.lstat().st_uid for path in store.rglob("*"))
         if decision == "registered":
@@ -198,13 +201,11 @@ def outcome(done: subprocess.CompletedProcess[str], code: int = 0) -> dict[str, 
 
 
 def write_events(folder: Path, n_files: int) -> Path:
-    """Games of free throws alone, one in each file, so that there is a task for every worker."""
+    """Random games with every quirk of a feed, one in each file, so that there is a task for every worker."""
     folder.mkdir()
+    rng = random.Random(2)  # noqa: S311 (not for secrets)
     for number in range(n_files):
-        rows = [",".join(nba.EVENT_COLUMNS)]
-        for n in range(200):
-            team, made = ("BOS", "Made") if n % 3 else ("NYK", "Missed")
-            shot = f"{n},freethrow,{made},{team},Free Throw 2 of 2,[]"
-            rows.append(f"g{number},2025-01-02,{1 + n % 4},PT01M00.00S,{shot}")
-        (folder / f"{number}.csv").write_text("\n".join(rows) + "\n")
+        pd.DataFrame(random_game(rng, number)).replace("\n", " ", regex=True).to_csv(
+            folder / f"{number}.csv", index=False
+        )
     return folder

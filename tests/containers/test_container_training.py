@@ -8,25 +8,24 @@ import time
 from pathlib import Path
 
 import pytest
-from containers import Nights, command, containers_of, environment, outcome, run_local
+from containers import REASON, Nights, command, containers_of, environment, outcome, run_local
 
 WITHIN_SECONDS = 60  # of a container's death the run has failed
 
 
 def test_containers_train_the_candidate_that_one_process_trains(
-    image: str, league: Path, embedded: Nights, tmp_path: Path
+    image: str, league: Path, embedded: Nights, prepared: Path
 ) -> None:
     expected = embedded.printed["registered"]["metrics"]["candidate"]
-    options, store = ("--docker", "--image", image), tmp_path / "docker"
-    for count in ("2", "4"):
-        done = run_local(store, league, *options, TrainInstanceCount=count, ForceTraining="yes")
-        found = outcome(done)
-        assert (found["status"], found["decision"]) == ("Succeeded", "registered")
-        assert found["metrics"]["candidate"]["log_loss"] == pytest.approx(expected["log_loss"], rel=0.001)
-        logs = list((store / "runs" / found["execution_id"]).glob("steps/Train/logs/job*.log"))
-        assert len(logs) == int(count)
-        assert all("model fitted on" in log.read_text(encoding="utf-8") for log in logs)
-    assert containers_of(store) == []
+    options = ("--docker", "--image", image)
+    found = outcome(run_local(prepared, league, *options, TrainInstanceCount="3", TriggerReason=REASON))
+    assert (found["status"], found["decision"]) == ("Succeeded", "registered")
+    assert found["metrics"]["candidate"]["log_loss"] == pytest.approx(expected["log_loss"], rel=0.001)
+    assert {step["name"] for step in found["steps"] if step["cached"]} == {"Prepare", "Predict"}
+    logs = list((prepared / "runs" / found["execution_id"]).glob("steps/Train/logs/job*.log"))
+    assert len(logs) == 3
+    assert all("model fitted on" in log.read_text(encoding="utf-8") for log in logs)
+    assert containers_of(prepared) == []
 
 
 def test_a_container_that_is_killed_fails_the_run_by_name_and_nothing_is_left(

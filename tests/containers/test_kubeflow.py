@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from containers import NIGHTS, SMALL, Nights, outcome
+from containers import NIGHTS, NIGHTS_WITHOUT_SPARK, REASON, SMALL, Nights, outcome
 
 from pipeline.local.local_deployment import MODEL_PACKAGE_GROUP
 from pipeline.local.run.run_summary import decide
@@ -30,7 +30,6 @@ from pipeline.workloads.bike_demand.sample import write as write_rentals
 
 ROOT = Path(__file__).resolve().parents[2]
 KUBEFLOW = ROOT / ".venv-kubeflow" / "bin" / "python"
-REASON = "costs $5 and $HOME"
 
 
 def kubeflow(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -95,9 +94,8 @@ def nights(cluster: Cluster, world: Path) -> dict[str, Night]:
     shutil.copytree(world / "games", folder / "data")
     shutil.copytree(world / "events", folder / "events")
     found = {}
-    for decision, given in NIGHTS.items():
-        no_spark = {"EventsPrefix": "none"} if "AggregateInstanceCount" in given else {}
-        found[decision] = cluster.run("nba", {**SMALL, "TriggerReason": REASON, **given, **no_spark})
+    for decision, given in NIGHTS_WITHOUT_SPARK.items():
+        found[decision] = cluster.run("nba", {**SMALL, "TriggerReason": REASON, **given})
         if decision == "registered":
             approved = ours("scripts.review_model", "approve", "--store", str(folder / "store"))
             assert approved.returncode == 0, approved.stderr

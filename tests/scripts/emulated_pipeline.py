@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -38,6 +39,8 @@ CONSTANTS = {
     "SparkCodeFile": "c0de.zip",
 }
 
+_client = functools.cache(boto3.client)
+
 
 @dataclass(frozen=True)
 class Cloud:
@@ -50,7 +53,7 @@ class Cloud:
     def client(self, service: str) -> Any:
         """A client of it."""
         keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
-        return boto3.client(service, endpoint_url=self.endpoint, region_name=REGION, **keys)
+        return _client(service, endpoint_url=self.endpoint, region_name=REGION, **keys)
 
     def environment(self, **changed: str | None) -> dict[str, str]:
         """A user's environment: nothing of this machine's AWS configuration."""

@@ -26,7 +26,7 @@ from pipeline.local.run.cache import Cache
 from pipeline.local.store.registry import LocalRegistry
 from pipeline.local.store.run_record import load_run
 
-KILLS = 30
+KILLS = 20
 
 
 def pipeline() -> Json:

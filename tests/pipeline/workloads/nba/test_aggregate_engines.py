@@ -68,24 +68,27 @@ def both(folder: Path, *options: str) -> dict[str, tuple[str, dict[str, Any]]]:
     return found
 
 
-def test_a_thousand_random_games_with_every_quirk(tmp_path: Path) -> None:
-    folder = write_events(tmp_path / "in", random_season(1, 1_000))
+def test_random_games_with_every_quirk(tmp_path: Path) -> None:
+    """On one machine; on a cluster, where rows cross processes, in tests/containers."""
+    folder = write_events(tmp_path / "in", random_season(1, 250))
     found = both(folder, "--max-bad-row-share", "1")
     (duck_rows, duck_account), (spark_rows, spark_account) = found["duckdb"], found["spark"]
     assert duck_rows.splitlines() == spark_rows.splitlines()
     assert duck_account == spark_account
     # and that the quirks were there
     assert duck_account["n_bad_rows"] > 40
-    assert duck_account["n_duplicates_collapsed"] > 10_000
+    assert duck_account["n_duplicates_collapsed"] > 2_500
     assert {"jumpball", "new kind"} <= set(duck_account["n_rows_not_counted"])
-    assert 300 < duck_account["n_games_left_out"] < 700
+    assert 75 < duck_account["n_games_left_out"] < 200
 
 
-def test_the_real_season(real_events: Path, tmp_path: Path) -> None:
-    (tmp_path / "in").symlink_to(real_events)
+def test_the_real_season_of_six_teams(real_events: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for path in sorted(real_events.glob("*.parquet"))[::5]:
+        (tmp_path / "in" / path.name).symlink_to(path)
     found = both(tmp_path / "in")
     assert found["duckdb"] == found["spark"]
-    assert len(found["duckdb"][0].splitlines()) == 1 + 2 * 1_230
+    assert len(found["duckdb"][0].splitlines()) > 2 * 400
 
 
 def test_both_see_the_same_columns_in_a_parquet_file(tmp_path: Path) -> None:
@@ -134,17 +137,6 @@ def test_both_refuse_a_column_that_is_missing_or_of_a_wrong_type(tmp_path: Path,
     frame.assign(clock=True).to_parquet(tmp_path / "a.parquet")
     with pytest.raises(StepError, match=r"^a\.parquet: clock is of type (boolean|BOOLEAN); write it as text$"):
         main(arguments)
-
-
-def test_a_cluster_of_two_worker_processes(tmp_path: Path) -> None:
-    """Rows cross processes there, as on a cluster: each worker is a Java process with an executor of its own."""
-    folder = write_events(tmp_path / "in", random_season(2, 20))
-    main(["--input", str(folder), "--output", str(tmp_path / "duckdb"), "--max-bad-row-share", "1"])
-    cluster = ["--engine", "spark", "--master", "local-cluster[2,1,1024]"]
-    main(["--input", str(folder), "--output", str(tmp_path / "cluster"), "--max-bad-row-share", "1", *cluster])
-    rows = [(tmp_path / name / nba.TEAM_GAMES_FILE).read_text(encoding="utf-8") for name in ("duckdb", "cluster")]
-    assert rows[0].splitlines() == rows[1].splitlines()
-    assert len(rows[0].splitlines()) > 10
 
 
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
