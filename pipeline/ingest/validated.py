@@ -57,11 +57,7 @@ def rows_digest(rows: pd.DataFrame) -> str:
     for name in rows.columns:
         digest.update(str(name).encode())
         column = rows[name]
-        if (
-            isinstance(column.dtype, pd.StringDtype)
-            or column.dtype == object
-            or isinstance(column.dtype, pd.CategoricalDtype)
-        ):
+        if column.dtype.kind == "O":  # text and categories
             texts = pa.array(column.astype(str), pa.large_string())
             # The lengths tell ("ab", "c") from ("a", "bc"), and a missing text from an empty one.
             lengths = pc.fill_null(pc.binary_length(texts), -1)

@@ -54,7 +54,8 @@ def main(argv: Sequence[str]) -> None:
         if not 0 <= share <= 1:
             raise StepError(f"MaxBadRowShare{name} {share:g} is not a share from 0 to 1")
     started = time.perf_counter()
-    target = _folder(arguments.output)
+    target = Path(arguments.output) if arguments.output else processing_output(nba.TEAM_GAMES_CHANNEL)
+    target.mkdir(parents=True, exist_ok=True)
     with open_engine(arguments) as engine:
         define_queries(engine)
         found = account(engine)
@@ -68,14 +69,6 @@ def main(argv: Sequence[str]) -> None:
         f"with {arguments.engine} in {time.perf_counter() - started:.1f} s\n"
         + "".join(f"took no part: {item['name']} {item['reason']}\n" for item in found["left_out"])
     )
-
-
-def _folder(output: str) -> Path:
-    if not output:
-        return processing_output(nba.TEAM_GAMES_CHANNEL)
-    folder = Path(output)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def open_engine(arguments: argparse.Namespace) -> AbstractContextManager[Engine]:
