@@ -287,3 +287,8 @@ def test_what_is_outside_a_range_is_outside_however_large_it_is(low: float, high
     texts = {kind: text for kind, text in declaration_checks.damages(column) if kind.endswith("its range")}
     assert len(texts) == 2
     assert {kind: read(text) for kind, text in texts.items()} == dict.fromkeys(texts)
+
+
+def test_measurements_that_never_repeat_are_no_ids(tmp_path: Path) -> None:
+    with importable(copy_of_river(tmp_path / "workloads", {"sample.py": (("{rain:.2f}", "{rain!r}"),)})):
+        declaration_checks.only_features_are_features(Subject("river", tmp_path / "subject"))
