@@ -26,6 +26,8 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 class StepError(Exception):
     """A failure that the step can name: its text is the reason that people read, so it says what to do next."""
 
+    in_code = False  # whether its cause is a fault of a workload's code, whose traceback is of use to its author
+
 
 def base_dir() -> Path:
     return Path(os.environ.get(c.BASE_DIR_VARIABLE, c.DEFAULT_BASE_DIR))
@@ -77,8 +79,8 @@ def run_step(
 ) -> int:
     """Run a step's `main`; on an exception write the reason where SageMaker reads it. Returns the exit code.
 
-    A StepError's text is the reason as it is. Of anything else the traceback goes to the log, and the reason names the
-    exception and says where to look.
+    A StepError's text is the reason as it is. Of anything else the reason names the exception and says where to look:
+    the traceback goes to the log, as does that of a fault in a workload's code.
     """
     try:
         main(argv)
@@ -89,12 +91,13 @@ def run_step(
 
 def reason_of(error: BaseException) -> str:
     """What people read of an exception; prints the traceback of one that the step did not foresee."""
-    if isinstance(error, StepError):
-        return str(error)
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         path = error.filename2 or error.filename or base_dir()
         return f"{path}: {os.strerror(error.errno).lower()}; make room there, or give the job a larger volume"
-    traceback.print_exception(type(error), error, error.__traceback__)  # as Python 3.9 of a Spark image wants it
+    if not isinstance(error, StepError) or error.in_code:
+        traceback.print_exception(type(error), error, error.__traceback__)  # as Python 3.9 of a Spark image wants it
+    if isinstance(error, StepError):
+        return str(error)
     if isinstance(error, MemoryError):
         return f"memory ran out ({error}): choose a larger instance"
     return unexpected(error)

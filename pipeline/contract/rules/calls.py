@@ -59,7 +59,9 @@ def named_by_line(function: Callable[..., Any], *given: Any) -> Any:  # noqa: AN
         if isinstance(error, WorkloadError) or not lines:
             raise
         file, line = lines[-1].filename.rpartition(_FOLDER)[2], lines[-1].lineno
-        raise WorkloadError(f"{_FOLDER}{file}, line {line}: {type(error).__name__}: {error}") from error
+        fault = WorkloadError(f"{_FOLDER}{file}, line {line}: {type(error).__name__}: {error}")
+        fault.in_code = True
+        raise fault from error
 
 
 def _problem(declared: Any, value: Any, given: tuple[Any, ...]) -> str:  # noqa: ANN401 - any function, any value

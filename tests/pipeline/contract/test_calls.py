@@ -119,7 +119,12 @@ RETURN, FULL = "    return predicted\n", "np.full(upcoming.num_rows, 50.0)"
     ],
 )
 def test_a_wrong_return_and_a_fault_of_the_code_are_named(
-    edits: Edits, call: Any, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    edits: Edits,
+    call: Any,
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     parent = copy_of_river(tmp_path / "pipeline" / "workloads", edits)
     monkeypatch.chdir(tmp_path)
@@ -127,6 +132,8 @@ def test_a_wrong_return_and_a_fault_of_the_code_are_named(
         call(load_workload("river"))
     assert str(told.value).startswith(f"pipeline/workloads/river/{says}")
     assert reason_of(told.value) == str(told.value), "a step says it as it is"
+    log = capsys.readouterr().err
+    assert ("Traceback" in log) is (", line " in says), "its author needs to see where the code failed"
 
 
 def test_what_a_workload_says_itself_stays_as_it_is(tmp_path: Path) -> None:

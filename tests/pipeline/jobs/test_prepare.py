@@ -16,6 +16,7 @@ import pytest
 
 from pipeline.contract.container import run_step
 from pipeline.contract.workload import load_spec
+from pipeline.ingest.values import MISSING_RULE
 from pipeline.jobs.prepare import fingerprint, main
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.game_data.game_rules import POINTS_RULE
@@ -173,7 +174,7 @@ def test_refused_data_leaves_reason_and_quarantine(
         "line": "2",
         "column": "home_points",
         "value": "abc",
-        "rule": POINTS_RULE,
+        "rule": f"{POINTS_RULE}: {MISSING_RULE}",
     }
 
 
