@@ -148,10 +148,10 @@ FAULTS = {
         r"river/baseline.py: the forecast of row SIM-\S+ is .* when labels change that are known after",
         {"baseline.py": (("known_on(day, first, SPEC", "known_on(day, first + np.timedelta64(31, 'D'), SPEC"),)},
     ),
-    "a fallback of one value": Fault(
+    "a fallback that is no number": Fault(
         time_checks.baseline_does_not_see_the_future,
-        r"river/baseline.py: fallback gives \(1,\) values for 6 rows",
-        {"baseline.py": (("np.full(upcoming.num_rows", "np.full(1"),)},
+        r"river/baseline.py: fallback gives a value that is no finite number",
+        {"baseline.py": (("np.full(upcoming.num_rows, 50.0)", "np.full(upcoming.num_rows, np.nan)"),)},
     ),
     "the row's own label": Fault(
         time_checks.permuted_labels_lose_the_skill,

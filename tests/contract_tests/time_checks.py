@@ -38,7 +38,7 @@ def features_do_not_see_the_future(s: Subject) -> None:
 
 
 def baseline_does_not_see_the_future(s: Subject) -> None:
-    """No forecast changes with labels that were not known on the row's day; one for each row."""
+    """No forecast changes with labels that were not known on the row's day; each is a number."""
     asked = ids_of(s.results, days_of(s.results) <= np.datetime64(s.cut))[-WALK_FORWARD_ROWS:]
     before = s.forecast(s.results, asked)
     after = s.forecast(s.workload.data.results(s.with_outcomes_changed(~s.known(s.rows, s.cut))), asked)
@@ -49,10 +49,9 @@ def baseline_does_not_see_the_future(s: Subject) -> None:
         s.fail(
             "baseline.py", f"the forecast of row {found}, when labels change that are known after {s.cut}: it sees them"
         )
-    fallback = s.workload.baseline.fallback(s.tables.upcoming)
-    for name, values, rows in (("forecast", before, len(asked)), ("fallback", fallback, s.tables.upcoming.num_rows)):
-        if np.shape(values) != (rows,) or not np.isfinite(values).all():
-            s.fail("baseline.py", f"{name} gives {np.shape(values)} values for {rows} rows, or one that is not finite")
+    for name, values in (("forecast", before), ("fallback", s.workload.baseline.fallback(s.tables.upcoming))):
+        if not np.isfinite(values).all():
+            s.fail("baseline.py", f"{name} gives a value that is no finite number")
 
 
 def permuted_labels_lose_the_skill(s: Subject) -> None:
