@@ -256,7 +256,13 @@ def test_times_as_the_service_its_events_and_the_store_write_them() -> None:
         assert seconds(written) == moment.timestamp()
 
 
-@pytest.mark.parametrize("text", [{"1": 3}, {"1": {"created": 1}}, {"one": {}}])
+SEEN = {"created": 1.0, "approved": True, "at": 2.0}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [{"1": 3}, {"1": {"created": 1}}, {"one": {}}, {"1": {**SEEN, "created": []}}, {"1": {**SEEN, "at": []}}],
+)
 def test_a_damaged_record_is_refused(text: Any) -> None:
     with pytest.raises(ValueError, match=r"record of approvals|invalid literal"):
         read_approvals(text)

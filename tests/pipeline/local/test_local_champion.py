@@ -131,6 +131,9 @@ def test_a_damaged_champion_json_is_written_again(store: Store) -> None:
             read_champion(store, BUCKET)
         promote(store, GROUP, BUCKET)
         assert in_use(store) == (1, model(1))
+    pointer.write_text('{"version": "one"}')
+    with pytest.raises(StoreError, match="its version is 'one'"):
+        read_champion(store, BUCKET)
 
 
 def test_the_champion_stays_where_its_version_cannot_be_read(store: Store) -> None:
