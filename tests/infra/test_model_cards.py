@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -128,17 +129,18 @@ def test_the_emulation_refuses_what_sagemaker_refuses() -> None:
 
 
 def test_each_version_gets_its_card_once(world: MemoryWorld) -> None:
-    for status in (PENDING, APPROVED):
-        evaluated(world, status)
+    evaluated(world)
     world.register(PENDING)  # its evaluation has expired
+    evaluated(world, APPROVED)
     world.deliver(HOURLY)
-    assert "ModelCard" not in world.packages[3]
-    assert [world.packages[v]["ModelCard"]["ModelCardStatus"] for v in (1, 2)] == ["PendingReview"] * 2
+    assert "ModelCard" not in world.packages[2]
+    assert [world.packages[v]["ModelCard"]["ModelCardStatus"] for v in (1, 3)] == ["PendingReview"] * 2
     assert content(world)["model_overview"]["model_creator"] == "ml-team@example.com"
-    assert champion(world)["version"] == 2
-    written = {version: world.packages[version].get("LastModifiedTime") for version in (1, 2)}
+    assert champion(world)["version"] == 3
+    assert ["Elo-logistic" in text for topic, _, text in sorted(world.mails) if topic == APPROVERS] == [True, False]
+    written = {version: world.packages[version].get("LastModifiedTime") for version in (1, 3)}
     world.deliver(HOURLY)
-    assert {version: world.packages[version].get("LastModifiedTime") for version in (1, 2)} == written
+    assert {version: world.packages[version].get("LastModifiedTime") for version in (1, 3)} == written
 
 
 def test_a_card_of_people_stays_and_an_empty_one_is_filled(world: MemoryWorld) -> None:
@@ -171,8 +173,9 @@ def test_a_card_that_is_refused_is_told_once_and_hinders_nothing(
     assert sum(topic == APPROVERS for topic, *_ in world.mails) == 1
     assert all("it could not be written (" in text for topic, _, text in world.mails if topic == ALERTS)
     assert {f"outbox/registry/problem-card-{version}" for version in (1, 2)} <= world.objects.keys()
-    logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [sorted(line["no_model_card"]) for line in logged if "no_model_card" in line] == [["1", "2"]] * 2
+    logged = [json.loads(line).get("no_model_card") for line in capsys.readouterr().out.splitlines()]
+    assert [sorted(reasons) for reasons in logged if reasons] == [["1", "2"]] * 2
+    assert all(re.match(r"\w+Error: .", reason) for reasons in logged if reasons for reason in reasons.values())
 
 
 def test_a_deploy_writes_no_card(world: MemoryWorld) -> None:
