@@ -245,6 +245,15 @@ def test_an_evaluation_with_a_champion() -> None:
     assert [row["champion"] is None for row in found["monthly"]] == [True, False], "none for two games of January"
 
 
+def test_a_baseline_that_is_no_number_is_refused_with_its_first_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    holes = np.where(np.isin(np.arange(ELO.size), [3, 5]), np.nan, ELO)
+    monkeypatch.setattr("pipeline.workloads.nba.baseline.forecast", lambda results, ids, since: holes)
+    with pytest.raises(
+        StepError, match=rf"^pipeline/workloads/nba/baseline.py: .* no number for game {IDS[BEGIN + 3]}$"
+    ):
+        judged(None)
+
+
 def test_a_candidate_without_a_record_is_refused() -> None:
     with pytest.raises(StepError, match=r"no walk-forward predictions: no game to evaluate it on"):
         evaluation.evaluate(
