@@ -19,7 +19,7 @@ import click
 from pipeline.contract.names import SAMPLE_AS_OF
 from pipeline.contract.workload import WORKLOAD_VARIABLE, current_workload, default_workload, load_spec
 from pipeline.local import local_deployment
-from scripts.command_line import FILE, FOLDER, GIVEN, command, json_option, params_option, workload_option
+from scripts.output.command_line import FILE, FOLDER, GIVEN, command, json_option, params_option, workload_option
 
 BACKTEST_STORE: Final = local_deployment.STORES / "backtest"
 SAMPLE_SPAN: Final = (date(2023, 10, 1), date.fromisoformat(SAMPLE_AS_OF) - timedelta(days=1))

@@ -28,7 +28,7 @@ from pipeline.local.launch.container_runtime import (
     require_container_runtime,
 )
 from pipeline.local.launch.spark import SPARK_BUILD, SPARK_FOLDER, SPARK_IMAGE, spark_image_content
-from scripts.command_line import command
+from scripts.output.command_line import command
 
 
 def build(*, base: str | None, tag: str, network: str | None, quiet: bool, spark: bool = False) -> str:

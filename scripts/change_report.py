@@ -25,7 +25,7 @@ from urllib.error import URLError
 
 import click
 
-from scripts.command_line import command
+from scripts.output.command_line import command
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 CDK: Final = ROOT / "node_modules" / ".bin" / "cdk"

@@ -17,7 +17,7 @@ import click
 from pipeline.contract.workload import default_workload, read_definition
 from pipeline.definition.service_rules import RULES, check_definition
 from pipeline.local.plan.parameters import bind_parameters, parse_parameters
-from scripts.command_line import command, json_option, params_option
+from scripts.output.command_line import command, json_option, params_option
 from scripts.versions import parse_definition
 
 

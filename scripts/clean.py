@@ -16,7 +16,7 @@ from pipeline.local.store.retention import KEPT_RUNS, clean
 from pipeline.local.store.store import Store
 from pipeline.local.store.store_errors import StoreError, explain
 from scripts.cloud.place import STORE
-from scripts.command_line import command, json_option
+from scripts.output.command_line import command, json_option
 
 
 @command

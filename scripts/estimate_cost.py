@@ -32,7 +32,7 @@ from pipeline.cost.run_cost import (
 from pipeline.local import local_deployment
 from pipeline.local.store.run_record import SUCCEEDED, recent_runs
 from pipeline.local.store.store import Store
-from scripts.command_line import FOLDER, command, json_option
+from scripts.output.command_line import FOLDER, command, json_option
 from scripts.output.cost import EstimateBasis, as_object, page
 
 # Settings that change no price.

@@ -15,7 +15,7 @@ import click
 
 from pipeline.contract.names import SAMPLE_AS_OF
 from pipeline.contract.workload import default_workload, load_workload
-from scripts.command_line import FOLDER, command, workload_option
+from scripts.output.command_line import FOLDER, command, workload_option
 
 SAMPLE_SEED: Final = 20250301
 

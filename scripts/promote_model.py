@@ -23,7 +23,7 @@ from pipeline.contract.names import promoter_name
 from pipeline.contract.workload import CONFIGURATION, default_workload, load_spec
 from scripts.cloud.connection import CommandError, DeployedPipeline
 from scripts.cloud.promotion import PENDING, PromotionRefusedError, Source, Target
-from scripts.command_line import command, json_option
+from scripts.output.command_line import command, json_option
 
 SESSION: Final = "promote-model"
 

@@ -29,9 +29,9 @@ from pipeline.local.store.store import Store
 from pipeline.local.store.store_errors import StoreError
 from scripts.cloud.place import Place, place_options
 from scripts.cloud.review import AwsReview
-from scripts.command_line import group, json_option
 from scripts.history.history import Since, local_versions
 from scripts.history.words import service_lines
+from scripts.output.command_line import group, json_option
 from scripts.tracking.ended_run import execution_of
 from scripts.tracking.record import mlflow_option, record
 

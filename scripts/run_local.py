@@ -47,7 +47,7 @@ from pipeline.local.store.retention import clean
 from pipeline.local.store.run_record import FAILED, STOPPED, SUCCEEDED, RunError, RunResult, damaged_records, load_run
 from pipeline.local.store.store import Store
 from pipeline.local.store.store_errors import StoreError, StoreLostError, explain, is_text, shown
-from scripts.command_line import FOLDER, GIVEN, command, json_option, params_option, workload_option
+from scripts.output.command_line import FOLDER, GIVEN, command, json_option, params_option, workload_option
 from scripts.tracking.record import mlflow_option, record
 
 EXIT_CODES: Final = {SUCCEEDED: 0, FAILED: 1, STOPPED: 130}

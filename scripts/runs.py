@@ -26,9 +26,9 @@ from pipeline.local.store.run_record import EXECUTING, FAILED, STOPPED, SUCCEEDE
 from pipeline.local.store.store import Store
 from scripts.cloud.place import Place, place_options
 from scripts.cloud.review import AwsReview
-from scripts.command_line import FILE, group, json_option
 from scripts.history import words
 from scripts.history.history import RunHistory, Since, cloud_history, local_history
+from scripts.output.command_line import FILE, group, json_option
 from scripts.tracking.ended_run import TrackedRuns, runs_of_pipeline, runs_of_store
 from scripts.tracking.record import MISSING, mlflow_option, shown
 

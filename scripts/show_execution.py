@@ -11,7 +11,7 @@ import json
 import click
 
 from scripts.cloud.connection import AwsOptions, CommandError, aws_options, connect
-from scripts.command_line import command, json_option
+from scripts.output.command_line import command, json_option
 from scripts.output.execution import lines, newest, read
 
 

@@ -19,7 +19,7 @@ from pipeline.cost.run_limit import LIMIT_TAG, check_run_cost
 from pipeline.definition.service_rules import check_definition
 from pipeline.local.plan.parameters import bind_parameters, parse_parameters
 from scripts.cloud.connection import AwsOptions, CommandError, DeployedPipeline, aws_options
-from scripts.command_line import command, json_option, params_option
+from scripts.output.command_line import command, json_option, params_option
 from scripts.output.execution import SUCCEEDED, PipelineExecution, lines, read
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ import click
 from pipeline.contract.workload import default_workload
 from pipeline.definition.diff import DefinitionChange, compare
 from scripts.cloud.connection import AwsOptions, DeployedPipeline, aws_options, definition_of
-from scripts.command_line import group, json_option
+from scripts.output.command_line import group, json_option
 
 DEFINITION = f"pipeline/workloads/{default_workload()}/definition.json"
 ROOT = Path(__file__).resolve().parents[1]

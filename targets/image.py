@@ -16,7 +16,7 @@ import click
 from pipeline.contract.code_version import digest_of
 from pipeline.local.launch.container_runtime import IMAGE
 from scripts.build_image import build, build_folder
-from scripts.command_line import command
+from scripts.output.command_line import command
 
 TARGETS_IMAGE: Final = "retraining-targets:local"
 BUILD: Final = "make targets-image"

@@ -25,7 +25,7 @@ from scripts.check_deployment.deployed_environment import (
     worst,
 )
 from scripts.cloud.connection import AwsOptions, aws_options, connect
-from scripts.command_line import command, json_option
+from scripts.output.command_line import command, json_option
 
 UNEXPECTED: Final = (
     "python -m scripts.show_execution, and the newest version: python -m scripts.review_model list --aws"

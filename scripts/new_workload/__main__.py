@@ -17,11 +17,11 @@ from pipeline.contract.rules.spec_rules import LONGEST_NAME
 from pipeline.contract.spec import Task
 from pipeline.contract.workload import WORKLOADS
 from pipeline.ingest.quarantine import BadData
-from scripts.command_line import command
 from scripts.new_workload.columns import Refusal
 from scripts.new_workload.infer import Inferred, Options, infer
 from scripts.new_workload.install import install
 from scripts.new_workload.render import TEST, sources
+from scripts.output.command_line import command
 from scripts.run_local import python
 
 # Of the 63 characters that SageMaker gives to names, retraining-NAME-prod-vVERSION-DIGEST leaves as many.

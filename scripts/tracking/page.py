@@ -21,7 +21,7 @@ from urllib.request import urlopen
 import click
 
 from pipeline.local import local_deployment
-from scripts.command_line import command
+from scripts.output.command_line import command
 from scripts.tracking.record import QUIET, record
 
 FOLDER: Final = local_deployment.STORES / "mlflow"

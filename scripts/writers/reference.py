@@ -20,7 +20,7 @@ import click
 from infra.settings.settings import Settings
 from pipeline.contract.parameters import parameters_of
 from pipeline.contract.workload import default_workload, load_spec
-from scripts.command_line import command
+from scripts.output.command_line import command
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 REFERENCE: Final = ROOT / "docs" / "reference.md"

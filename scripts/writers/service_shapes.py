@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.definition.service_rules.shapes import OPERATIONS, SHAPES_FILE
-from scripts.command_line import command
+from scripts.output.command_line import command
 
 if TYPE_CHECKING:
     from botocore.model import Shape

@@ -21,7 +21,7 @@ import click
 import yaml
 
 from pipeline.contract.workload import read_definition, workload_names
-from scripts.command_line import group
+from scripts.output.command_line import group
 from targets.graph import Task, tasks_of, unbound_plan
 from targets.image import TARGETS_IMAGE
 

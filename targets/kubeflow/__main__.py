@@ -22,7 +22,7 @@ import click
 
 from pipeline.contract.workload import read_definition, workload_names
 from pipeline.local.plan.parameters import parse_parameters
-from scripts.command_line import FOLDER, group
+from scripts.output.command_line import FOLDER, group
 from targets.graph import tasks_of, unbound_plan
 
 HERE: Final = Path(__file__).parent

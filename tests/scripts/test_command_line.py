@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.local.plan.parameters import PlanError
-from scripts.command_line import Command, command
+from scripts.output.command_line import Command, command
 from scripts.writers.reference import commands
 
 
