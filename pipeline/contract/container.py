@@ -63,7 +63,7 @@ _RECORDS = {
 def read_record(folder: Path, file: str) -> dict[str, Any]:
     """champion.json or last_evaluated.json of a channel's folder; raises StepError when it cannot be read.
 
-    The champion's `version` is None where none is in use yet.
+    The champion's `version` is None until a version has been promoted.
     """
     channel, key, remedy = _RECORDS[file]
     try:

@@ -85,7 +85,7 @@ class Evaluated:
 
 
 def floats_of(table: pa.Table, column: str) -> FloatArray:
-    """A column's numbers, NaN where there is none."""
+    """A column's numbers, NaN for missing values."""
     return np.asarray(table[column].to_numpy(), dtype=np.float64)
 
 

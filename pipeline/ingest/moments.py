@@ -42,7 +42,7 @@ def moment_of(text: str, zone: ZoneInfo) -> datetime | None:
 
 
 def _written(text: str) -> datetime | None:
-    """The time as it is written, with an offset or without one; a day alone is none."""
+    """The time as it is written, with an offset or without one; a date alone is not a moment."""
     if match := _MOMENT.fullmatch(text.translate(HYPHEN)):
         year, _, month, day, hour, rest, offset = match.groups(default="")
         offset = "Z" if offset in ("UTC", "GMT") else offset

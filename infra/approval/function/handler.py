@@ -171,7 +171,7 @@ def write_model_cards(
     for package in (p for p in packages if not is_written(p)):
         evaluation = _evaluation(package, services.bucket)
         if evaluation is None or "use" not in evaluation:
-            continue  # expired with its run, or of a version of before there were cards
+            continue  # expired with its run, or the version predates model cards
         try:
             services.registry.write_card(package, package_card(package, evaluation, environment.contact))
         except (ClientError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from pipeline.contract.container import StepError
 
 _FOLDER: Final = "pipeline/workloads/"
-_FAULTS: Final = (  # of code; what a hook raises of its own, such as BadData, is none
+_FAULTS: Final = (  # in code; a refusal that a hook raises on purpose, such as BadData, passes unchanged
     *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError, SyntaxError, TypeError),
     ValueError,
 )
