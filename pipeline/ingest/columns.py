@@ -22,6 +22,7 @@ from pipeline.ingest.values import day_of
 _PREFIXES: Final = ("is_", "was_", "has_", "in_", "at_", "flag_")
 _SUFFIXES: Final = ("_flag", "_yn", "_bool", "_indicator")
 _CLOSE: Final = 0.85  # of difflib: one letter of eight wrong, or left out
+_SEARCHED: Final = 200  # characters of a header for what may separate its fields: each mark is tried
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def _refuse_missing(header: Sequence[str], positions: Mapping[str, int], declare
     if len(missing) > 1:
         message = f"columns {', '.join(missing)} are missing; found: {listed(header)}"
     only = header[0] if len(header) == 1 else ""
-    marks = dict.fromkeys(re.findall(r"\W", only))
+    marks = dict.fromkeys(re.findall(r"\W", only[:_SEARCHED]))
     delimiter = next((mark for mark in marks if mark in ";\t|" or is_header(only.split(mark), declared)), "")
     if delimiter == ",":
         raise BadData(f"{message}; whole lines seem to be in quotation marks: remove those around each line")

@@ -12,7 +12,9 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 # The year first, as days may be written too, then a time: as spreadsheets (2025/3/1 8:00) and databases write it.
-_MOMENT: Final = re.compile(r"([0-9]{4})([-/.])([0-9]{1,2})\2([0-9]{1,2})[T ]+([0-9]{1,2})(:.*?) ?([-+Z].*|UTC|GMT)?")
+_MOMENT: Final = re.compile(
+    r"([0-9]{4})([-/.])([0-9]{1,2})\2([0-9]{1,2})[T ]+([0-9]{1,2})(:[0-9:.,]*) ?([-+][0-9:.]*|Z|UTC|GMT)?"
+)
 DASHES: Final = "-\u2010\u2011\u2012\u2013\u2014\u2212"
 HYPHEN: Final = str.maketrans(DASHES, "-" * len(DASHES))
 

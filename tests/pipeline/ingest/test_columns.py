@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.ingest import columns
 from pipeline.ingest.column_words import as_words, listed
 from pipeline.ingest.columns import match_columns
 from pipeline.ingest.quarantine import BadData
@@ -93,3 +94,11 @@ def test_a_wide_header_makes_a_short_message() -> None:
 @given(st.text())
 def test_words_of_words_are_the_same_words(text: str) -> None:
     assert as_words(as_words(text)) == as_words(text)
+
+
+def test_few_of_the_marks_of_a_strange_header_are_tried_as_separators(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[object] = []
+    monkeypatch.setattr(columns, "is_header", lambda fields, declared: tried.append(fields))
+    with pytest.raises(BadData, match="are missing"):
+        match_columns(["".join(map(chr, range(0x3200, 0x4200)))], "a.csv", COLUMNS)
+    assert len(tried) < 500

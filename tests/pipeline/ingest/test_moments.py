@@ -91,3 +91,9 @@ def test_midnights_of_parquet_stay_moments_of_their_zone(tmp_path: Path, zone: s
     utc = hours.tz_localize(ZONE) if zone is None else hours
     expected = [id_of(hour.to_pydatetime()) for hour in utc]
     assert read(tmp_path).rows[ROW_ID].tolist() == expected
+
+
+@pytest.mark.parametrize("mark", ["-", "Z", "1:", "T", " ", "-1"])
+@pytest.mark.timeout(10)  # where each mark is a place to begin anew, one such text takes minutes
+def test_a_long_text_of_marks_is_looked_at_once(mark: str) -> None:
+    assert moment_of(f"2024-01-01T1:{mark * (130_000 // len(mark))}\nx", ZoneInfo("UTC")) is None
