@@ -21,7 +21,7 @@ import stat
 import subprocess
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -102,6 +102,17 @@ def supervise(argv: Sequence[str], user: int, program: Sequence[str] = ("-m", "p
     would not let the default action of SIGTERM end process 1.
     """
     command = [sys.executable, *program, *argv]
+    child = start_forwarding(lambda: _start(command, user))
+    code = _reap(child.pid)
+    if code != 0 and argv[0] != "serve":
+        write_failure(argv[0], _ended(code))
+        if argv[0] == "train":
+            name_host()
+    return 128 - code if code < 0 else code
+
+
+def start_forwarding(start: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    """Start a program that gets the signals we get, those too that come while it is being started."""
     waiting: list[int] = []
     child: subprocess.Popen[bytes] | None = None
 
@@ -114,15 +125,10 @@ def supervise(argv: Sequence[str], user: int, program: Sequence[str] = ("-m", "p
 
     for forwarded in FORWARDED:
         signal.signal(forwarded, forward)
-    child = _start(command, user)
+    child = start()
     for number in waiting:
         forward(number, None)
-    code = _reap(child.pid)
-    if code != 0 and argv[0] != "serve":
-        write_failure(argv[0], _ended(code))
-        if argv[0] == "train":
-            name_host()
-    return 128 - code if code < 0 else code
+    return child
 
 
 def _start(command: list[str], user: int) -> subprocess.Popen[bytes]:

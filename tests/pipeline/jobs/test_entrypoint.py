@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.jobs.entrypoint import RUN_AS, known_commands, may_read
+from pipeline.jobs.entrypoint import FORWARDED, RUN_AS, known_commands, may_read, start_forwarding
 
 MESSAGE, FAILURE = "output/message", "output/failure"
 ANOTHER_USER = 12345
@@ -146,6 +146,19 @@ def test_signals_reach_the_program(program: Path, number: signal.Signals) -> Non
     process.send_signal(number)
     assert process.wait(timeout=10) == 42
     process.communicate()
+
+
+def test_a_signal_while_the_program_is_being_started_reaches_it() -> None:
+    def start() -> subprocess.Popen[bytes]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return subprocess.Popen(["sleep", "30"])
+
+    before = {number: signal.getsignal(number) for number in FORWARDED}
+    try:
+        assert start_forwarding(start).wait(timeout=10) == -signal.SIGTERM
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_children_that_the_program_leaves_do_not_keep_it_from_ending(program: Path) -> None:

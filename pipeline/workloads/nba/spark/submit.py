@@ -20,13 +20,12 @@ import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 from pipeline.contract import names as c
 from pipeline.contract.container import base_dir
 from pipeline.contract.reasons import shorten
-from pipeline.jobs.entrypoint import RUN_AS, supervise
+from pipeline.jobs.entrypoint import RUN_AS, start_forwarding, supervise
 
 SUBMIT: Final = "smspark-submit"
 STEP: Final = "pipeline/workloads/nba/play_by_play/aggregate.py"
@@ -59,13 +58,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(command: Sequence[str], reason: Path) -> int:
     """Run a command to its end; what stops us stops it. Returns the exit code as a shell gives it."""
-    process = subprocess.Popen(command, env={**os.environ, c.REASON_FILE_VARIABLE: str(reason)})
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        process.send_signal(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)  # a container's first process has no default action
+    environment = {**os.environ, c.REASON_FILE_VARIABLE: str(reason)}
+    process = start_forwarding(lambda: subprocess.Popen(command, env=environment))
     code = process.wait()
     return 128 - code if code < 0 else code
 
