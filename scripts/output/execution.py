@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from infra.lambda_shared.console import job_log
+from pipeline.contract.history.runs import describe_execution
 from pipeline.contract.reasons import failure_reason, processing_job
 from scripts.cloud.connection import CommandError, DeployedPipeline
 
@@ -49,7 +51,7 @@ class ExecutionStep:
             status=entry["StepStatus"],
             started=entry.get("StartTime"),
             ended=entry.get("EndTime"),
-            reason=failure_reason(entry, _exit_message(entry, deployed)) if entry["StepStatus"] == "Failed" else "",
+            reason=reason_of(entry, deployed) if entry["StepStatus"] == "Failed" else "",
             job=job,
             log=job_log(deployed.region, deployed.partition, LOG_GROUPS[job[0]], job[1]) if job else None,
             attempts=entry.get("AttemptCount") or 0,
@@ -118,12 +120,7 @@ class PipelineExecution:
 
 
 def read(deployed: DeployedPipeline, arn: str) -> PipelineExecution:
-    client = deployed.client
-    described = client.describe_pipeline_execution(PipelineExecutionArn=arn)
-    steps = client.get_paginator("list_pipeline_execution_steps").paginate(
-        PipelineExecutionArn=arn, SortOrder="Ascending"
-    )
-    parameters = client.get_paginator("list_pipeline_parameters_for_execution").paginate(PipelineExecutionArn=arn)
+    described, steps, parameters = describe_execution(deployed.client, arn)
     return PipelineExecution(
         arn=arn,
         status=described["PipelineExecutionStatus"],
@@ -131,8 +128,8 @@ def read(deployed: DeployedPipeline, arn: str) -> PipelineExecution:
         started=described["CreationTime"],
         changed=described["LastModifiedTime"],
         version=described.get("PipelineVersionId"),
-        parameters={p["Name"]: p["Value"] for page in parameters for p in page.get("PipelineParameters", [])},
-        steps=tuple(ExecutionStep.of(entry, deployed) for page in steps for entry in page["PipelineExecutionSteps"]),
+        parameters=parameters,
+        steps=tuple(ExecutionStep.of(entry, deployed) for entry in steps),
     )
 
 
@@ -180,12 +177,10 @@ def duration(start: datetime, end: datetime) -> str:
     return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"
 
 
-def _exit_message(entry: Mapping[str, Any], deployed: DeployedPipeline) -> str | None:
-    """What the container of a processing step wrote; None where there is no job, or you may not read it."""
-    job = processing_job(entry)
-    if job is None:
-        return None
-    try:
-        return deployed.client.describe_processing_job(ProcessingJobName=job).get("ExitMessage")
-    except deployed.client.exceptions.ClientError:
-        return None
+def reason_of(entry: Mapping[str, Any], deployed: DeployedPipeline) -> str:
+    """Why a step failed: what the container of a processing step wrote, where there is one and you may read it."""
+    written: str | None = None
+    with suppress(deployed.client.exceptions.ClientError):
+        if job := processing_job(entry):
+            written = deployed.client.describe_processing_job(ProcessingJobName=job).get("ExitMessage")
+    return failure_reason(entry, written)

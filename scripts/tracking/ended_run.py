@@ -14,8 +14,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.contract import names as c
-from pipeline.contract.history.runs import FAILED, STOPPED, SUCCEEDED, RunEntry, decision_of, with_results
-from pipeline.contract.reasons import shorten
+from pipeline.contract.history.runs import (
+    FAILED,
+    STOPPED,
+    SUCCEEDED,
+    RunEntry,
+    describe_execution,
+    entry_of_execution,
+    with_results,
+)
+from pipeline.contract.reasons import processing_job, shorten
 from pipeline.contract.workload import default_workload, load_spec
 from pipeline.local.local_deployment import MODEL_PACKAGE_GROUP
 from pipeline.local.store.history import entry_of
@@ -25,7 +33,7 @@ from pipeline.local.store.store import Store
 from scripts.cloud.connection import DeployedPipeline
 from scripts.cloud.review import AwsReview
 from scripts.history.history import local_versions
-from scripts.output.execution import read
+from scripts.output.execution import reason_of
 
 # Tag -> the variable with which the definition tells a job, and the name in evaluation.json's versions.
 _VERSIONS: Final = {
@@ -171,29 +179,13 @@ def runs_of_pipeline(deployed: DeployedPipeline, folder: Path, experiment: str |
         return path
 
     def one(run_id: str) -> EndedRun:
-        run = read(deployed, f"{deployed.arn}/execution/{run_id}")
-        steps = {step.name: step for step in run.steps}
-        failed = next((step for step in run.steps if step.reason), None)
-        version = steps["Register"].version if "Register" in steps else None
-        outcome = steps["HasNewData"].outcome if "HasNewData" in steps else None
-        entry = RunEntry(
-            run_id=run_id,
-            status=run.status,
-            started_at=run.started.timestamp(),
-            ended_at=run.changed.timestamp(),
-            trigger=run.parameters.get("TriggerReason", ""),
-            decision=decision_of(
-                run.status, registered=version is not None, has_new_data=None if outcome is None else outcome == "true"
-            ),
-            reason=failed.reason if failed else run.reason,
-            failed_step=failed.name if failed else None,
-            version=int(version) if version else None,
-            parameters=run.parameters,
-            seconds={s.name: (s.ended - s.started).total_seconds() for s in run.steps if s.started and s.ended},
-        )
-        names = {step.name: step.job[1] for step in run.steps if step.job and step.job[0] == "ProcessingJob"}
+        described, steps, parameters = describe_execution(client, f"{deployed.arn}/execution/{run_id}")
+        entry = entry_of_execution(described, steps, parameters, lambda step: reason_of(step, deployed))
+        ended = [step for step in steps if step.get("StartTime") and step.get("EndTime")]
+        seconds = {step["StepName"]: (step["EndTime"] - step["StartTime"]).total_seconds() for step in ended}
+        names = {step["StepName"]: name for step in steps if (name := processing_job(step))}
         jobs = {step: client.describe_processing_job(ProcessingJobName=name) for step, name in names.items()}
-        return _ended_run(entry, jobs, fetch)
+        return _ended_run(replace(entry, seconds=seconds), jobs, fetch)
 
     return TrackedRuns(
         experiment=experiment or deployed.name,

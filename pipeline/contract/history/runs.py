@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass, field, replace
+from functools import cache
+from types import UnionType
+from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 from pipeline.contract import names as c
 
@@ -20,7 +22,9 @@ EVALUATION_KEY: Final = f"runs/{{run_id}}/evaluate/{c.EVALUATION_CHANNEL}/{c.EVA
 REPORT_KEY: Final = f"runs/{{run_id}}/evaluate/{c.EVALUATION_CHANNEL}/{c.REPORT_FILE}"
 MONITOR_KEY: Final = f"{c.MONITOR_CHANNEL}/{c.MONITOR_FILE}"
 _Read = TypeVar("_Read")
+_LATEST: Final = 253_370_764_800.0  # the year 9999, which is the last of datetime
 SUCCEEDED, FAILED, STOPPED = "Succeeded", "Failed", "Stopped"
+_JOBS: Final = ("ProcessingJob", "TrainingJob")
 
 
 @dataclass(frozen=True)
@@ -77,15 +81,41 @@ class RunEntry:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> RunEntry:
-        """Raises KeyError, TypeError or ValueError for one that is damaged; a name of a later release is ignored."""
-        known = {item.name: content[item.name] for item in fields(cls) if item.name in content}
-        known["alarms"] = tuple(known.get("alarms", ()))
-        if known.get("data") is not None:
-            known["data"] = DataWindow(**known["data"])
-        entry = cls(**known)
-        if not (isinstance(entry.run_id, str) and isinstance(entry.started_at, float | int)):
-            raise TypeError("it has no id or no start")
-        return entry
+        """Raises TypeError, ValueError or AttributeError for one that is damaged, as `from_line` does."""
+        data = content.get("data")
+        read = {
+            "data": None if data is None else from_line(DataWindow, data),
+            "alarms": tuple(map(str, content.get("alarms", ()))),
+            "seconds": {name: float(seconds) for name, seconds in content.get("seconds", {}).items()},
+        }
+        return from_line(cls, {**content, **read})
+
+
+def from_line(kind: Callable[..., _Read], content: Mapping[str, Any]) -> _Read:
+    """A dataclass from JSON; raises TypeError where a name is missing. A name of a later release is ignored."""
+    return checked(kind(**{name: content[name] for name in _kinds(kind) if name in content}))
+
+
+def checked(made: _Read) -> _Read:
+    """Raises TypeError for a value of another type than its field, ValueError for a time that is none.
+
+    What reads it later would fail for all lines.
+    """
+    kind: Callable[..., object] = type(made)
+    for name, allowed in _kinds(kind).items():
+        value = getattr(made, name)
+        if not isinstance(value, allowed):
+            raise TypeError(f"{name} is {value!r}")
+        if name.endswith("at") and isinstance(value, float | int) and not 0 <= value < _LATEST:
+            raise ValueError(f"{name} is {value!r}, no time")
+    return made
+
+
+@cache
+def _kinds(kind: Callable[..., object]) -> dict[str, tuple[type, ...]]:
+    """What each field may hold: what it is declared as, without what is in brackets; whole numbers are numbers, too."""
+    parts = {name: get_args(h) if isinstance(h, UnionType) else (h,) for name, h in get_type_hints(kind).items()}
+    return {n: (*(get_origin(p) or p for p in some), *([int] if float in some else [])) for n, some in parts.items()}
 
 
 def read_entries(text: str, name: str) -> tuple[dict[str, RunEntry], list[str]]:
@@ -119,6 +149,69 @@ def decision_of(status: str, *, registered: bool, has_new_data: bool | None) -> 
     return c.NO_NEW_DATA if has_new_data is False else c.CHAMPION_KEPT
 
 
+def describe_execution(
+    client: Any,  # noqa: ANN401 - boto3's
+    arn: str,
+) -> tuple[Mapping[str, Any], Sequence[Mapping[str, Any]], Mapping[str, str]]:
+    """A run of the deployed pipeline as the service describes it, its steps (oldest first) and its parameters."""
+    asked = {"PipelineExecutionArn": arn}
+    pages = client.get_paginator("list_pipeline_execution_steps").paginate(**asked, SortOrder="Ascending")
+    chosen = client.get_paginator("list_pipeline_parameters_for_execution").paginate(**asked)
+    return (
+        client.describe_pipeline_execution(**asked),
+        [step for page in pages for step in page["PipelineExecutionSteps"]],
+        {p["Name"]: str(p["Value"]) for page in chosen for p in page.get("PipelineParameters", ())},
+    )
+
+
+def entry_of_execution(
+    described: Mapping[str, Any],
+    steps: Sequence[Mapping[str, Any]],
+    parameters: Mapping[str, str],
+    failure_of: Callable[[Mapping[str, Any]], str],
+) -> RunEntry:
+    """The entry of a run as `describe_execution` gives it; `failure_of` gives the reason of a failed step."""
+    status, version = str(described["PipelineExecutionStatus"]), described.get("PipelineVersionId")
+    by_name = {step["StepName"]: step for step in steps}
+    failed = next((step for step in steps if step["StepStatus"] == FAILED), None)
+    register = by_name.get("Register", {})
+    registered = register.get("StepStatus") == SUCCEEDED
+    outcome = by_name.get("HasNewData", {}).get("Metadata", {}).get("Condition", {}).get("Outcome")
+    reason = failure_of(failed) if failed else str(described.get("FailureReason") or "")
+    return RunEntry(
+        run_id=_id(described["PipelineExecutionArn"]),
+        status=status,
+        started_at=described["CreationTime"].timestamp(),
+        ended_at=described["LastModifiedTime"].timestamp(),
+        trigger=parameters.get("TriggerReason") or "manual",
+        started_by=_starter(described),
+        decision=decision_of(
+            status, registered=registered, has_new_data=None if outcome is None else str(outcome).lower() == "true"
+        ),
+        reason=reason if status != SUCCEEDED else "",
+        failed_step=failed["StepName"] if failed else None,
+        version=int(_id(register["Metadata"]["RegisterModel"]["Arn"])) if registered else None,
+        definition=f"version {version}" if version else None,
+        parameters=parameters,
+        seconds={
+            name: (step["EndTime"] - step["StartTime"]).total_seconds()
+            for name, step in by_name.items()
+            if any(kind in step.get("Metadata", {}) for kind in _JOBS) and {"StartTime", "EndTime"} <= step.keys()
+        },
+    )
+
+
+def _id(arn: str) -> str:
+    return arn.rsplit("/", maxsplit=1)[-1]
+
+
+def _starter(described: Mapping[str, Any]) -> str:
+    """Who started it; the execution's name where the service does not say: the workflow names those that it starts."""
+    who = described.get("CreatedBy") or {}
+    known = who.get("UserProfileName") or (who.get("IamIdentity") or {}).get("Arn")
+    return str(known or described.get("PipelineExecutionDisplayName") or "")
+
+
 def with_results(
     entry: RunEntry,
     prepared: Mapping[str, Any] | None,
@@ -130,8 +223,8 @@ def with_results(
     A file that is damaged hides what it says, and not the run: then the entry is as it was.
     """
     try:
-        return replace(entry, **_results(entry, prepared or {}, evaluation or {}, monitor or {}))
-    except (KeyError, TypeError, AttributeError):
+        return checked(replace(entry, **_results(entry, prepared or {}, evaluation or {}, monitor or {})))
+    except (KeyError, TypeError, ValueError, AttributeError):
         return entry
 
 
@@ -147,8 +240,10 @@ def _results(
         "rows": evaluation.get("rows") or monitor.get("rows", ""),
         "loss": evaluation.get("metric_words", {}).get(key, {}).get("label", ""),
         **{f"{who}_loss": (metrics.get(who) or {}).get(key) for who in (c.CANDIDATE, c.CHAMPION, c.BASELINE)},
-        "data": DataWindow(
-            data["first_date"], data["last_labelled_date"], data["n_labelled"], prepared.get("data_fingerprint")
+        "data": checked(
+            DataWindow(
+                data["first_date"], data["last_labelled_date"], data["n_labelled"], prepared.get("data_fingerprint")
+            )
         )
         if data
         else None,

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, Final
 
-from pipeline.contract.history.runs import read_lines
+from pipeline.contract.history.runs import from_line, read_lines
 from pipeline.contract.promotion import APPROVAL_ID, APPROVED, seconds
 
 HISTORY_KEY: Final = "history/versions.jsonl"  # in the artifact bucket
@@ -127,11 +128,4 @@ def as_lines(events: Iterable[VersionEvent]) -> str:
 
 def read_events(text: str, name: str) -> tuple[list[VersionEvent], list[str]]:
     """The events in their order, and a sentence for each damaged line of the file `name`, which is ignored."""
-    return read_lines(text, name, _event)
-
-
-def _event(content: Mapping[str, Any]) -> VersionEvent:
-    event = VersionEvent(**content)
-    if not isinstance(event.at, float | int) or not isinstance(event.version, int | None):
-        raise TypeError("no time or no version")
-    return event
+    return read_lines(text, name, partial(from_line, VersionEvent))

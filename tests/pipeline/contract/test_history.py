@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -30,6 +30,34 @@ def test_the_last_line_of_a_run_counts_and_a_damaged_one_blocks_only_itself() ->
     entries, faults = read_entries(text, "history.jsonl")
     assert entries == {"r1": RUN}
     assert [fault.split(" is damaged")[0] for fault in faults] == [f"history.jsonl, line {n}" for n in (2, 3, 4)]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({name: None} for name in ("run_id", "status", "started_at", "reason", "trigger", "parameters", "seconds")),
+        *(
+            {name: "x"}
+            for name in ("started_at", "ended_at", "version", "candidate_loss", "parameters", "seconds", "data")
+        ),
+        *({name: 3} for name in ("decision", "code", "report", "alarms", "as_of_date")),
+        *({"started_at": value} for value in (1e300, float("nan"), -1)),
+        {"seconds": {"Train": "x"}},
+        {"data": {"first_date": "2020-01-01", "last_date": "2025-02-28", "n_rows": "x"}},
+    ],
+    ids=str,
+)
+def test_a_line_with_another_kind_of_value_is_damaged_and_not_what_reads_it(wrong: dict[str, Any]) -> None:
+    entries, faults = read_entries(json.dumps({**RUN.as_json(), **wrong}) + "\n" + replace(RUN, run_id="r2").line, "f")
+    assert [*entries] == ["r2"]
+    assert [fault.split(" is damaged")[0] for fault in faults] == ["f, line 1"]
+
+
+def test_events_of_versions_are_read_as_strictly() -> None:
+    event = VersionEvent(IN_SERVICE, 1, 10.0)
+    lines = [json.dumps({**asdict(event), **other}) for other in ({}, {"later": 1}, {"at": "x"}, {"by": None})]
+    found, faults = versions.read_events("\n".join(lines), "f")
+    assert (found, len(faults)) == ([event, event], 2)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +104,9 @@ def test_results_of_a_run_without_an_evaluation() -> None:
     assert (found.data, found.reason, found.code) == (WINDOW, "nothing new", "c9")
     assert (found.rows, found.alarms, found.candidate_loss) == ("trips", ("late data",), None)
     assert with_results(entry, None, None, None) == entry
+    damaged = {**prepared, "data": {**prepared["data"], "n_labelled": "x"}}  # type: ignore[dict-item]
+    assert with_results(entry, damaged, None, None) == with_results(entry, {**prepared, "as_of_date": 3}, None, None)
+    assert with_results(entry, damaged, None, None) == entry
 
 
 # --- versions ---------------------------------------------------------------------------------------------------------
