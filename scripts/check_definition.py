@@ -22,11 +22,11 @@ from scripts.versions import parse_definition
 
 
 @command
-@click.argument("file", type=click.File(encoding="utf-8"), required=False)
+@click.argument("file", type=click.File("rb"), required=False)
 @params_option
 @click.option("--rules", is_flag=True, help="List the rules and where AWS states them, and check nothing.")
 @json_option
-def main(file: IO[str] | None, params: tuple[str, ...], rules: bool, as_json: bool) -> None:
+def main(file: IO[bytes] | None, params: tuple[str, ...], rules: bool, as_json: bool) -> None:
     """Check FILE, a pipeline definition (- for stdin), against what SageMaker refuses. Default: the project's own,
     with the rules of its workload's folder.
 
@@ -39,10 +39,7 @@ def main(file: IO[str] | None, params: tuple[str, ...], rules: bool, as_json: bo
         text = "\n".join(f"{r['name']}: {r['says']}\n    {r['source']}" for r in rows)
         click.echo(json.dumps(rows, indent=2) if as_json else text)
         return
-    try:
-        definition = parse_definition(file.read(), file.name) if file else read_definition(default_workload())
-    except UnicodeDecodeError as error:
-        raise click.UsageError(f"{file and file.name} is not JSON ({error}): give a pipeline definition") from error
+    definition = parse_definition(file.read(), file.name) if file else read_definition(default_workload())
     chosen = parse_parameters(params)
     bound = bind_parameters(definition, chosen) if chosen else {}
     found = check_definition(definition, bound)

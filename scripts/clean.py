@@ -11,11 +11,10 @@ from pathlib import Path
 
 import click
 
-from pipeline.local import local_deployment
 from pipeline.local.store.retention import KEPT_RUNS, clean
 from pipeline.local.store.store import Store
 from pipeline.local.store.store_errors import StoreError, explain
-from scripts.cloud.place import STORE
+from scripts.cloud.place import STORE, local_store
 from scripts.output.command_line import command, json_option
 
 
@@ -30,9 +29,7 @@ def main(store: Path | None, keep_runs: int, dry_run: bool, as_json: bool) -> No
     A run does so itself when it has ended, with the default. Each registered version keeps its model, evaluation and
     report. Exit code 0 when it was done, 1 when nothing could be removed, 2 for bad usage.
     """
-    folder = store or local_deployment.last_store()
-    if not (folder / "registry").is_dir():
-        raise click.UsageError(f"{folder} is no store of local runs: make one with make run, or give --store")
+    folder = local_store(store)
     try:
         removal = clean(Store(folder), keep=keep_runs, dry_run=dry_run)
     except (StoreError, OSError) as error:

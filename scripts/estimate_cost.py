@@ -32,7 +32,7 @@ from pipeline.cost.run_cost import (
 from pipeline.local import local_deployment
 from pipeline.local.store.run_record import SUCCEEDED, recent_runs
 from pipeline.local.store.store import Store
-from scripts.output.command_line import FOLDER, command, json_option
+from scripts.output.command_line import FOLDER, Number, command, json_option
 from scripts.output.cost import EstimateBasis, as_object, page
 
 # Settings that change no price.
@@ -58,7 +58,7 @@ METRIC_HOURS: Final = 90.0  # once a day, when a candidate was evaluated, when a
 )
 @click.option(
     "--startup-seconds",
-    type=click.FloatRange(0, 3600),
+    type=Number(0, 3600),
     default=STARTUP_SECONDS,
     help="Seconds that SageMaker bills of each job before our program begins. "
     f"{SLOW_STARTUP_SECONDS:.0f}: the whole of a slow start.",
@@ -71,9 +71,9 @@ METRIC_HOURS: Final = 90.0  # once a day, when a candidate was evaluated, when a
     "it has a step, else of the second.",
 )
 @click.option("--store", type=FOLDER, help="Store of the local run. Default: the last used.")
-@click.option("--image-gib", type=click.FloatRange(0), default=IMAGE_GIB, help="Size of the image in ECR.")
+@click.option("--image-gib", type=Number(0), default=IMAGE_GIB, help="Size of the image in ECR.")
 @click.option("--endpoint", metavar="KIND", help="Estimate another one: serverless, or a type such as ml.m5.large.")
-@click.option("--requests", type=click.FloatRange(0), default=REQUESTS_A_MONTH, help="A month, where serverless.")
+@click.option("--requests", type=Number(0), default=REQUESTS_A_MONTH, help="A month, where serverless.")
 @json_option
 def main(
     settings: tuple[str, ...],

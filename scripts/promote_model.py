@@ -9,7 +9,6 @@ Sign in to the account of the target: the command takes on the deployment's prom
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +20,7 @@ import click
 from infra.settings.settings import ENVIRONMENTS, ENVIRONMENTS_KEY
 from pipeline.contract.names import promoter_name
 from pipeline.contract.workload import CONFIGURATION, default_workload, load_spec
-from scripts.cloud.connection import CommandError, DeployedPipeline
+from scripts.cloud.connection import CommandError, DeployedPipeline, new_session
 from scripts.cloud.promotion import PENDING, PromotionRefusedError, Source, Target
 from scripts.output.command_line import command, json_option
 
@@ -48,7 +47,7 @@ def connect_as_promoter(pipeline: str, region: str | None, profile: str | None) 
     """The target as its promoter role sees it; raises CommandError where it may not be taken on."""
     import boto3  # noqa: PLC0415
 
-    session = boto3.Session(profile_name=profile, region_name=region or os.environ.get("AWS_REGION") or None)
+    session = new_session(region, profile)
     region = session.client("sagemaker").meta.region_name  # raises NoRegionError, where STS would go on without one
     sts = session.client("sts")
     _, partition, *_, account, _ = sts.get_caller_identity()["Arn"].split(":", 5)

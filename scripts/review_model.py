@@ -31,7 +31,7 @@ from scripts.cloud.place import Place, place_options
 from scripts.cloud.review import AwsReview
 from scripts.history.history import Since, local_versions
 from scripts.history.words import service_lines
-from scripts.output.command_line import group, json_option
+from scripts.output.command_line import Number, group, json_option
 from scripts.tracking.ended_run import execution_of
 from scripts.tracking.record import mlflow_option, record
 
@@ -42,7 +42,7 @@ def reviewed(command: Callable[..., None]) -> Callable[..., None]:
     """The options of a place: the command gets a LocalReview or an AwsReview."""
 
     @place_options("versions")
-    @click.option("--patience", type=float, default=60, help="With --aws: seconds until champion/ must follow.")
+    @click.option("--patience", type=Number(0), default=60, help="With --aws: seconds until champion/ must follow.")
     @wraps(command)
     def with_review(place: Place, *, patience: float, **options: object) -> None:
         folder = place.folder

@@ -19,7 +19,7 @@ from pipeline.cost.run_limit import LIMIT_TAG, check_run_cost
 from pipeline.definition.service_rules import check_definition
 from pipeline.local.plan.parameters import bind_parameters, parse_parameters
 from scripts.cloud.connection import AwsOptions, CommandError, DeployedPipeline, aws_options
-from scripts.output.command_line import command, json_option, params_option
+from scripts.output.command_line import Number, command, json_option, params_option
 from scripts.output.execution import SUCCEEDED, PipelineExecution, lines, read
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def cost_refusal(
 @params_option
 @click.option("--version", type=click.IntRange(min=1), help="Version of the definition to run. Default: the newest.")
 @click.option("--wait", is_flag=True, help="Show each step as it changes, and exit by the result.")
-@click.option("--interval", type=click.FloatRange(0.1, 3600), default=15, help="Seconds between looks.")
+@click.option("--interval", type=Number(0.1, 3600), default=15, help="Seconds between looks.")
 @json_option
 @aws_options
 def main(

@@ -32,31 +32,31 @@ changes nothing of it leaves this one. To stay here, revert the change in git, r
 and deploy that."""
 
 
-def parse_definition(text: str | bytes, name: str) -> dict[str, Any]:
+def parse_definition(text: bytes, name: str) -> dict[str, Any]:
     """A definition from its JSON; raises click.UsageError where `name` holds none."""
     try:
         definition = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise click.UsageError(f"{name} is not JSON ({error}): give a pipeline definition") from error
     if not isinstance(definition, dict) or "Steps" not in definition:
         raise click.UsageError(f"{name} is no pipeline definition: it has no Steps")
     return definition
 
 
-def _at_revision(revision: str) -> str:
+def _at_revision(revision: str) -> bytes:
     """The committed definition at a revision; raises click.UsageError that says what to give instead."""
     if revision.startswith("-"):
         raise click.UsageError(f"{revision} is neither a file nor a git revision")
     spelled = revision if ":" in revision else f"{revision}:{DEFINITION}"
     command = ["git", "show", spelled]  # fixed program, no shell; a leading dash is refused above
     try:
-        found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        found = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     except OSError as error:
         raise click.UsageError(f"{revision} is no file, and git could not be started ({error})") from error
     if found.returncode:
         raise click.UsageError(
             f"{revision} is neither a file nor a git revision with {DEFINITION}: try a path, HEAD or HEAD~1 "
-            f"(git says: {found.stderr.strip()})"
+            f"(git says: {found.stderr.decode(errors='replace').strip()})"
         )
     return found.stdout
 

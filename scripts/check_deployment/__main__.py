@@ -24,8 +24,8 @@ from scripts.check_deployment.deployed_environment import (
     warning,
     worst,
 )
-from scripts.cloud.connection import AwsOptions, aws_options, connect
-from scripts.output.command_line import command, json_option
+from scripts.cloud.connection import BAD_KEYS, AwsOptions, aws_options, connect
+from scripts.output.command_line import Number, command, json_option
 
 UNEXPECTED: Final = (
     "python -m scripts.show_execution, and the newest version: python -m scripts.review_model list --aws"
@@ -64,7 +64,7 @@ CHECKS: Final[dict[str, Check]] = {
 @click.option("--env", help="Environment, of cdk.json's workload or the variable WORKLOAD. Default: the only pipeline.")
 @click.option("--run", "start", is_flag=True, help="First start a run, and follow it to its end: costs some cents.")
 @click.option("--test-email", is_flag=True, help="First send one of each email, marked as a test.")
-@click.option("--interval", type=click.FloatRange(0.1, 3600), default=15, help="Seconds between looks at the run.")
+@click.option("--interval", type=Number(0.1, 3600), default=15, help="Seconds between looks at the run.")
 @json_option
 @aws_options
 def main(env: str | None, start: bool, test_email: bool, interval: float, as_json: bool, aws: AwsOptions) -> None:
@@ -104,12 +104,12 @@ def _checked(name: str, check: Check, environment: DeployedEnvironment) -> Itera
         yield from _named(name, check(environment))
     except ClientError as error:
         answer = error.response["Error"]
-        if answer["Code"].startswith(("ExpiredToken", "InvalidClientTokenId", "UnrecognizedClient")):
+        if answer["Code"].startswith(BAD_KEYS):
             raise
         reason = f"cannot be checked: {error.operation_name}: {answer['Code']}: {answer.get('Message', '')}"
         fix = "ask for the permission, or use another --profile" if "AccessDenied" in answer["Code"] else ""
         yield warning(" ".join(reason.split()), fix, check=name)
-    except (KeyError, ValueError, TypeError) as error:
+    except (LookupError, ValueError, TypeError, RuntimeError) as error:  # the last: a next() that found none
         reason = f"what it reads has another form than this project writes: {error!r}"
         yield failed(reason, UNEXPECTED, check=name)
     except (BotoCoreError, OSError) as error:

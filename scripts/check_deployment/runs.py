@@ -36,8 +36,8 @@ def _newest(environment: DeployedEnvironment, run: PipelineExecution, now: datet
     show = environment.deployed.show_command(run.arn)
     began = f"{run.run_id}, started {run.started.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     if run.unfinished and now - run.started > _LONGEST_RUN:
-        stop = f"aws sagemaker stop-pipeline-execution --pipeline-execution-arn {run.arn}"
-        return failed(f"{began}, is {run.status} for more than {RUN_HOURS} hours", f"{show}; {stop}")
+        stop = f"aws sagemaker stop-pipeline-execution --region {environment.deployed.region} --pipeline-execution-arn"
+        return failed(f"{began}, is {run.status} for more than {RUN_HOURS} hours", f"{show}; {stop} {run.arn}")
     if run.unfinished:
         return ok(f"{began}, is {run.status}")
     if run.status == SUCCEEDED:

@@ -24,9 +24,10 @@ _NO_CREDENTIALS: Final = (
     "no usable AWS credentials ({reason}): sign in (aws sso login), or give --profile or AWS_PROFILE; "
     "aws sts get-caller-identity shows who you are"
 )
-_BAD_KEYS: Final = ("ExpiredToken", "InvalidClientTokenId", "UnrecognizedClient", "SignatureDoesNotMatch")
+BAD_KEYS: Final = ("ExpiredToken", "InvalidClientTokenId", "UnrecognizedClient", "SignatureDoesNotMatch")
 _DENIED: Final = ("AccessDenied", "403")  # a HEAD of S3 has no more
 _BUSY: Final = ("Throttl", "TooManyRequests", "RequestLimit", "SlowDown", "Internal", "ServiceUnavailable")
+_REQUEST_IDS: Final = {"x-amzn-requestid", "x-amz-request-id"}
 _NOT_FOUND: Final = ("ResourceNotFound", "ValidationException", "ValidationError")
 
 
@@ -142,11 +143,28 @@ def definition_of(text: str) -> dict[str, Any]:
     return definition
 
 
-def connect(pipeline: str | None, region: str | None, profile: str | None) -> DeployedPipeline:
-    """The pipeline of that name or, without one, the only one of this project; raises CommandError."""
+def new_session(region: str | None, profile: str | None) -> Any:  # noqa: ANN401 - boto3 is imported here only
+    """boto3's session, in whose clients a page of a proxy in AWS's place is an error that says so."""
     import boto3  # noqa: PLC0415
 
     session = boto3.Session(profile_name=profile, region_name=region or os.environ.get("AWS_REGION") or None)
+    session.events.register("before-parse", _refuse_page)
+    return session
+
+
+def _refuse_page(response_dict: Mapping[str, Any], **_: object) -> None:
+    """AWS's own answers have a request id. Below 500, boto3 would look for its keys in the page, or for an error."""
+    status, headers = response_dict["status_code"], {k.lower(): v for k, v in response_dict["headers"].items()}
+    if status < 500 and headers.get("content-type", "").startswith("text/html") and not headers.keys() & _REQUEST_IDS:
+        raise CommandError(
+            f"a web page came in place of AWS's answer (status {status}): a proxy wants you to sign in, or blocks AWS; "
+            "check the network, HTTPS_PROXY and AWS_ENDPOINT_URL"
+        )
+
+
+def connect(pipeline: str | None, region: str | None, profile: str | None) -> DeployedPipeline:
+    """The pipeline of that name or, without one, the only one of this project; raises CommandError."""
+    session = new_session(region, profile)
     client = session.client("sagemaker")
     found: Mapping[str, Any] | None = None
     if pipeline:
@@ -195,7 +213,7 @@ def aws_error(error: Exception) -> CommandError | None:
 
 def _answered(answer: Mapping[str, Any]) -> str:
     code, message = str(answer["Code"]), str(answer.get("Message", "no message"))
-    if code.startswith(_BAD_KEYS):
+    if code.startswith(BAD_KEYS):
         return _NO_CREDENTIALS.format(reason=message)
     if code.startswith(_DENIED):
         return f"AWS does not let you: {message}. Ask for the permission, or use another --profile"

@@ -24,6 +24,14 @@ class Place:
     aws: AwsOptions
 
 
+def local_store(given: Path | None) -> Path:
+    """The store that was named, or that of the last run; raises click.UsageError for a folder that is none."""
+    folder = given or local_deployment.last_store()
+    if not (folder / "registry").is_dir():
+        raise click.UsageError(f"{folder} is no store of local runs: make one with make run, or give --store")
+    return folder
+
+
 def place_options(what: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """The command gets a Place; `what` it reads there, for the help. Raises click.UsageError for what does not fit."""
 
@@ -39,10 +47,7 @@ def place_options(what: str) -> Callable[[Callable[..., None]], Callable[..., No
                 raise click.UsageError("--store is a local store, --aws the deployed pipeline: give one of them")
             if not deployed and aws != AwsOptions(None, None, None):
                 raise click.UsageError("--pipeline, --region and --profile go with --aws")
-            folder = None if deployed else store or local_deployment.last_store()
-            if folder and not (folder / "registry").is_dir():
-                raise click.UsageError(f"{folder} is no store of local runs: make one with make run, or give --store")
-            command(Place(folder, aws), **options)
+            command(Place(None if deployed else local_store(store), aws), **options)
 
         return with_place
 

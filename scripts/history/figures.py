@@ -106,6 +106,6 @@ def _dates(axes: Axes, span: tuple[float, float]) -> None:
     first, last = (_day(seconds) for seconds in span)
     margin = max((last - first) * 0.03, 1 / 48)
     axes.set_xlim(first - margin, last + margin)
-    locator = AutoDateLocator(maxticks=7)  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))  # type: ignore[no-untyped-call]

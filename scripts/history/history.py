@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from time import time
 from typing import Any, Final
@@ -62,8 +63,12 @@ class RunHistory:
         newest = ", ".join(f"{run.run_id} ({run.status})" for run in self.runs[:5]) or "none"
         raise click.UsageError(f"there is no run {run_id} in {self.name}; newest runs: {newest}")
 
+    @cached_property
+    def _before(self) -> Mapping[str, RunEntry | None]:
+        return dict(zip((run.run_id for run in self.runs), [*self.runs[1:], None], strict=True))
+
     def before(self, run: RunEntry) -> RunEntry | None:
-        return next((other for other in self.runs if other.started_at < run.started_at), None)
+        return self._before[run.run_id]
 
     def approval(self, run: RunEntry) -> VersionEvent | None:
         """The last decision about the version that a run registered."""
@@ -71,9 +76,8 @@ class RunHistory:
 
     def rows(self, runs: Sequence[RunEntry]) -> Iterator[dict[str, Any]]:
         """Runs as JSON objects, with approval, cost, report and what has changed since the run before."""
-        before = dict(zip((run.run_id for run in self.runs), [*self.runs[1:], None], strict=True))
         for run in runs:
-            decision, previous = self.approval(run), before[run.run_id]
+            decision, previous = self.approval(run), self.before(run)
             approval: dict[str, Any] | None = None
             if decision:
                 approval = {"approved": decision.event == APPROVED, "by": decision.by}

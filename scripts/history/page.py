@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.contract.history.runs import FAILED, RunEntry, changes
-from pipeline.contract.history.versions import services
+from pipeline.contract.history.versions import Service, services
 from pipeline.evaluation.report_words import capitalized, page_template
 from scripts.history import figures, words
 from scripts.history.history import RunHistory
@@ -39,11 +39,18 @@ def render(history: RunHistory, runs: Sequence[RunEntry], folder: Path) -> str:
         losses_figure=figures.losses(oldest_first, loss, span, f"{capitalized(loss)} of candidate and champion by run")
         if any(run.candidate_loss is not None for run in runs)
         else "",
-        services_figure=figures.in_service(served, span, "Versions in service") if served else "",
+        services_figure=figures.in_service(served, with_services(span, served), "Versions in service")
+        if served
+        else "",
         volume_figure=figures.volume(oldest_first, rows, span, f"{capitalized(rows)} that each run has read")
         if any(run.data for run in runs)
         else "",
     )
+
+
+def with_services(span: tuple[float, float], served: Sequence[Service]) -> tuple[float, float]:
+    """The span with what came after the newest run: mostly, its version is approved when it has ended."""
+    return span[0], max(span[1], *(s.since if s.until is None else s.until for s in served))
 
 
 def _shown(history: RunHistory, run: RunEntry, folder: Path) -> dict[str, Any]:

@@ -23,8 +23,8 @@ from pipeline.backtest.run import BacktestResult, BacktestSettings, run_backtest
 from pipeline.contract.metrics import decimal, primary_metric, signed
 from pipeline.contract.parameters import parameters_of
 from pipeline.contract.spec import Value
-from pipeline.contract.workload import current_workload
-from pipeline.local.plan.parameters import PlanError, parse_parameters
+from pipeline.contract.workload import current_workload, default_workload, read_definition
+from pipeline.local.plan.parameters import PlanError, bind_parameters, parse_parameters
 
 _WIDE: Final = 200  # columns where the output is no terminal: a table that is cut is useless
 _COLUMNS: Final = (
@@ -39,20 +39,14 @@ _COLUMNS: Final = (
 
 def typed_overrides(items: Sequence[str]) -> dict[str, Value]:
     """`NAME=VALUE` items in the parameters' types; raises PlanError for one that a backtest cannot use."""
-    found: dict[str, Value] = {}
-    known = parameters_of(current_workload().spec)
+    known, chosen = parameters_of(current_workload().spec), parse_parameters(items)
     data = [p for p in known.data if p.name in ("MaxBadRowShare", "MinRows")]
     own = [p for p in known.own if p.for_prepare]
-    by_name = {p.name: p for p in (*own, *data, *known.hyperparameters, *known.evaluation)}
-    for name, text in parse_parameters(items).items():
-        if name not in by_name:
-            raise PlanError(f"--param {name}: a backtest knows {', '.join(by_name)}")
-        kind = type(by_name[name].default)
-        try:
-            found[name] = kind(text)
-        except ValueError as error:
-            raise PlanError(f'--param {name}: "{text}" is not of type {kind.__name__}') from error
-    return found
+    names = [p.name for p in (*own, *data, *known.hyperparameters, *known.evaluation)]
+    if unknown := [name for name in chosen if name not in names]:
+        raise PlanError(f"--param {unknown[0]}: a backtest knows {', '.join(names)}")
+    bound = bind_parameters(read_definition(default_workload()), chosen) if chosen else {}
+    return {name: bound[name] for name in chosen}
 
 
 def run_on_sample(settings: BacktestSettings, store: Path, quiet: bool) -> BacktestResult:
@@ -94,7 +88,7 @@ def show(done: BacktestResult, report: Path, *, simulated: bool, as_json: bool) 
         }
         click.echo(json.dumps(found, indent=2, default=str))
         return
-    console = Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False, markup=False)
     if simulated:
         click.echo(f"simulated {settings.spec.rows}: none of them is real")
     for injection in settings.injections:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,8 +18,6 @@ from scripts.cloud.connection import CommandError, aws_error
 INTERRUPTED: Final = 130
 _SETTINGS: Final = {"help_option_names": ["-h", "--help"], "show_default": True}
 _OURS: Final = ("__main__", "infra", "pipeline", "scripts", "targets")  # the first: what `python -m` runs
-
-
 FILE: Final = click.Path(dir_okay=False, path_type=Path)
 FOLDER: Final = click.Path(file_okay=False, path_type=Path)
 GIVEN: Final = click.Path(exists=True, path_type=Path)
@@ -29,6 +28,14 @@ params_option = click.option(
 workload_option = click.option(
     "--workload", metavar="NAME", help="Folder of pipeline/workloads. Default: that of cdk.json."
 )
+
+
+class Number(click.FloatRange):
+    """A number from a range; also not NaN, which is outside no range, and not without end."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+        found: float = super().convert(value, param, ctx)
+        return found if math.isfinite(found) else self.fail(f"{value!r} is not a number.", param, ctx)
 
 
 class Command(click.Command):

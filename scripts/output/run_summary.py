@@ -32,9 +32,10 @@ def show(
 
     Without the steps where the live table has just shown them.
     """
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+    # no markup: a path or a name may have [brackets]
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDTH)
     if outcome["simulated"]:
-        console.print(f"[yellow]simulated {outcome['rows']}[/]: none of them is real")
+        console.print(Text(f"simulated {outcome['rows']}", style="yellow") + Text(": none of them is real"))
     if not progress_shown:
         console.print(_steps(run), "")
     if outcome["metrics"]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -35,8 +36,10 @@ HOST: Final = "127.0.0.1"  # the page has no password
 def server(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """MLflow's server on a port of this machine, with all that it keeps in `folder`; ends with the block.
 
-    Raises click.ClickException if it does not start.
+    Raises click.ClickException if it does not start, or another program has the port: its page would be taken for ours.
     """
+    with suppress(OSError), socket.create_connection((HOST, port), timeout=1):
+        raise click.ClickException(f"port {port} of this machine is in use: give another --port")
     folder.mkdir(parents=True, exist_ok=True)
     log = folder.resolve() / "server.log"
     command = [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -48,7 +49,7 @@ def record(uri: str | None, arguments: Sequence[str], what: str, timeout: float 
     if problem:
         click.echo(
             f"warning: {what} is not in MLflow at {shown(uri)} ({problem}); later: python -m scripts.runs "
-            f"export-mlflow {' '.join(arguments)}",
+            f"export-mlflow {shlex.join(arguments)}",
             err=True,
         )
 

@@ -151,7 +151,8 @@ def test_the_command_prints_json_or_a_table_and_writes_the_report(root: Path, le
         (("--from", "2025-02-01", "--to", "2025-01-01"), "is before --from"),
         (("--from", "2025-02-01", "--to", "2025-02-10", "--inject", "flood@2025-02-02"), "KIND one of bad-feed"),
         (("--from", "2025-02-01", "--to", "2025-02-10", "--param", "DataPrefix=x"), "a backtest knows FirstSeason"),
-        (("--from", "2025-02-01", "--to", "2025-02-10", "--param", "MaxDepth=deep"), "is not of type int"),
+        (("--from", "2025-02-01", "--to", "2025-02-10", "--param", "MaxDepth=deep"), "is of type Integer"),
+        (("--from", "2025-02-01", "--to", "2025-02-10", "--param", "MaxBadRowShare=nan"), "is of type Float"),
         (("--from", "1999-02-01", "--to", "2025-02-10"), "start later"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -142,6 +143,16 @@ def test_a_call_that_is_not_allowed_is_a_warning_and_the_others_go_on() -> None:
     assert line.status == WARNING
     assert line.reason.startswith("cannot be checked: ListServiceQuotas: AccessDeniedException: not authorized")
     assert "ask for the permission" in line.fix
+
+
+@pytest.mark.parametrize("read", ["[][0]", "{}['a']", "next(iter(()))", "int('x')", "None + 1", "'%' % 1"])
+def test_what_has_another_form_is_a_line_and_the_others_go_on(read: str) -> None:
+    def check(_: object) -> Iterator[CheckResult]:
+        yield CheckResult("", OK, str(eval(read)))  # noqa: S307 - the texts above
+
+    (line,) = _checked("overdue alarm", check, None)  # type: ignore[arg-type] # it reads no environment
+    assert (line.check, line.status) == ("overdue alarm", FAILED)
+    assert line.reason.startswith("what it reads has another form")
 
 
 def test_each_thing_that_only_an_account_can_tell_is_a_line() -> None:

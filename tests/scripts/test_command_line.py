@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import botocore.exceptions as known
@@ -11,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.local.plan.parameters import PlanError
-from scripts.output.command_line import Command, command
+from scripts.output.command_line import Command, Number, command
 from scripts.writers.reference import commands
 
 
@@ -70,6 +72,55 @@ def test_an_error_of_the_code_keeps_its_traceback_and_ctrl_c_has_its_code() -> N
     assert CliRunner().invoke(raising(ModuleNotFoundError("x", name="scripts.x"))).exit_code == 1
     done = CliRunner().invoke(raising(KeyboardInterrupt()))
     assert (done.exit_code, done.stderr.strip()) == (130, "interrupted")
+
+
+def test_ctrl_c_while_a_command_is_still_imported_is_no_traceback(tmp_path: Path, root: Path) -> None:
+    (tmp_path / "own.py").write_text("import scripts, sys\nraise (KeyboardInterrupt, ValueError)[int(sys.argv[1])]\n")
+    code = "import sys; sys.argv[0] = '-m'; sys.path[:0] = sys.argv[2:]; import own"
+    done = [
+        subprocess.run(
+            [sys.executable, "-c", code, n, str(root), str(tmp_path)], capture_output=True, text=True, check=False
+        )
+        for n in "01"
+    ]
+    assert done[0].stderr == "interrupted\n"
+    assert done[0].returncode != 0
+    assert "Traceback" in done[1].stderr
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "x"])
+def test_an_option_for_a_number_takes_numbers_only(value: str) -> None:
+    numbers = {
+        (name, option.name): option.type
+        for name, one in commands().items()
+        for sub in (one, *(one.commands.values() if isinstance(one, click.Group) else ()))
+        for option in sub.params
+        if isinstance(option.type, click.types.FloatParamType)
+    }
+    assert len(numbers) >= 6
+    for name, kind in numbers.items():
+        assert isinstance(kind, Number), name
+        with pytest.raises(click.BadParameter):
+            kind.convert(value, None, None)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe{", b"[" * 100_000, b"[]"], ids=["bytes", "deep", "other"])
+def test_a_definition_that_is_none(content: bytes, tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a file, and where git has it."""
+    path = tmp_path / "file.json"
+    path.write_bytes(content)
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "a"]):
+        subprocess.run([*git, *arguments], check=True)
+    monkeypatch.setattr("scripts.versions.ROOT", tmp_path)
+    for module, *given in (
+        ("scripts.check_definition", str(path)),
+        ("scripts.versions", "diff", str(path)),
+        ("scripts.versions", "diff", "HEAD:file.json"),
+    ):
+        done = CliRunner().invoke(commands()[module], given)
+        assert isinstance(done.exception, SystemExit), done.exception
+        assert (done.exit_code, "Error: " in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("name", ["scripts.make_sample", "scripts.versions diff"])

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -133,9 +134,21 @@ def test_a_tracker_that_is_not_there_is_a_warning_that_names_the_remedy(nba: Can
 def test_a_tracker_that_does_not_answer_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        recording.record(f"http://me:secret@127.0.0.1:{port}", [], "run a", timeout=0.05)
+        recording.record(f"http://me:secret@127.0.0.1:{port}", ["--store", "a b"], "run a", timeout=0.05)
     said = capsys.readouterr().err
     assert f"run a is not in MLflow at http://127.0.0.1:{port} (no answer after 0.05 s)" in said
+    assert "export-mlflow --store 'a b'" in said
+
+
+def test_another_program_on_the_port_is_not_taken_for_the_page(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with (
+            pytest.raises(click.ClickException, match=f"port {port} of this machine is in use"),
+            server(tmp_path, port),
+        ):
+            pass
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_without_the_package_the_remedy_is_said(

@@ -309,12 +309,15 @@ def test_interrupt_stops_the_run_and_resume_ends_it(root: Path, tmp_path: Path, 
 
 def test_text_output_shows_steps_metrics_decision_and_the_way_on(root: Path, store: Path, league: Path) -> None:
     chosen = [part for name, value in SMALL.items() for part in ("--param", f"{name}={value}")]
+    store = store.rename(store.with_name("st[b]ore"))  # no markup of a terminal
     arguments = ["--store", str(store), "--data", str(league), *chosen, "--param", "ForceTraining=yes"]
     done = run_command(root, store.parent, "scripts.run_local", *arguments)
     assert done.code == 0, done.err
     for words in ("Train", "candidate", "Elo-logistic", "registered:", "report", "monitor", "approve --version 2"):
         assert words in done.out
     assert "simulated games" in done.out
+    assert "st[b]ore/objects/artifacts/predictions/predictions.csv" in done.out
+    assert "approve --version 2 --store 'st[b]ore'" in done.out
 
 
 def test_without_the_cache_another_store_gives_the_same_evaluation(

@@ -13,12 +13,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from pipeline.contract.history.versions import Service
 from pipeline.local.local_deployment import ARTIFACT_BUCKET, MODEL_PACKAGE_GROUP
 from pipeline.local.store.history import HISTORY_FILE, note_run
 from pipeline.local.store.local_champion import promote
 from pipeline.local.store.registry import LocalRegistry
 from pipeline.local.store.run_record import RunFailure, RunResult, StepResult, record_path, save_run
 from pipeline.local.store.store import Store
+from scripts.history.figures import in_service
+from scripts.history.page import with_services
 from scripts.review_model import main as review
 from scripts.runs import main
 
@@ -244,6 +247,18 @@ def test_the_page_has_all_loads_nothing_and_every_run_leads_to_its_own_report(st
     for run_id, link in rows.items():
         assert (path.parent / link).is_file()
         assert run_id in link
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("days", [0.2, 3.1, 1500])
+def test_the_picture_of_versions_ends_with_what_followed_the_newest_run(days: float) -> None:
+    """A version is approved when its run has ended: its bar would begin behind the picture, and go backwards."""
+    last = START + days * DAY
+    served = [Service(1, START, last + 50, None, ""), Service(2, last + 50, None, None, "")]
+    span = with_services((START, last), served)
+    assert span == (START, last + 50)
+    assert with_services((START, last + 99), served) == (START, last + 99)
+    assert in_service(served, span, "t")
 
 
 def test_a_reason_that_is_no_text_is_kept_as_one_that_a_page_can_show(store: Store) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -53,6 +55,28 @@ def test_steps_durations_reasons_and_logs_of_the_newest(cloud: Cloud) -> None:
         f"to run it again: python -m scripts.start_execution --param TriggerReason=schedule --pipeline {PIPELINE}",
     ):
         assert expected in done.out
+
+
+@pytest.mark.parametrize("status", [200, 403])
+@pytest.mark.parametrize(
+    "module", [["show_execution"], ["promote_model", "--from", "dev", "--to", "prod", "--version", "1"]]
+)
+def test_a_page_of_a_proxy_in_place_of_the_answer_is_said(
+    tmp_path: Path, root: Path, status: int, module: list[str]
+) -> None:
+    class Proxy(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.end_headers()
+            self.wfile.write(b"<html><body>Sign in</body></html>")
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        account = [] if module == ["show_execution"] else ["--from-account", "111122223333"]
+        done = Cloud(f"http://127.0.0.1:{server.server_port}", root, tmp_path).run(*module, *account)
+        server.shutdown()
+    assert (done.code, f"a web page came in place of AWS's answer (status {status})" in done.err) == (2, True)
 
 
 def test_a_named_run_by_arn_and_by_id(cloud: Cloud) -> None:
