@@ -48,7 +48,7 @@ class Workload:
         """The workload's module of that name, or core's `default`; None where there is neither."""
         own = f"pipeline.workloads.{self.spec.name}.{name}"
         if importlib.util.find_spec(own):
-            return Hooks(named_by_line(importlib.import_module, own), INTERFACES.get(name, SparkArchive))
+            return Hooks(named_by_line(importlib.import_module, own), INTERFACES.get(name, SparkArchive), self.spec)
         return importlib.import_module(default) if default else None
 
     @cached_property

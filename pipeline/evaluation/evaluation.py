@@ -116,7 +116,7 @@ def champion_predictions(
     """Its own walk-forward predictions up to its cut-off, and its weights on today's features after it."""
     artifact = champion.artifact
     ids, predicted = (artifact.walk_forward[name].to_pylist() for name in (c.ROW_ID, c.PREDICTION))
-    own = dict(zip(ids, predicted, strict=True))
+    own = dict(zip(ids, predicted, strict=True)) if artifact.card.layout.task == rows.spec.task else {}
     result = np.array([own.get(row) for row in rows.row_id], dtype=np.float64)  # None becomes NaN
     words = rows.spec.rows
     reason = features_skip_reason(champion, feature_signature, feature_layout(features.schema))
@@ -160,7 +160,8 @@ def candidate_numbers(rows: Evaluated) -> dict[str, Any]:
         "skill": -above.mean / baseline if baseline else 0.0,
     }
     if rows.spec.task == "regression":
-        quality["relative_bias"] = abs(float((prediction - rows.target).mean())) / (float(rows.target.std()) or 1.0)
+        spread = float(rows.target.std()) if np.ptp(rows.target) else 1.0  # of equal targets it may be some 1e-17
+        quality["relative_bias"] = abs(float((prediction - rows.target).mean())) / spread
     return {"metrics": {c.CANDIDATE: rows.scores(c.CANDIDATE, prediction)}, "quality": quality}
 
 
@@ -232,11 +233,7 @@ def evaluate(
     if candidate.walk_forward.num_rows == 0:
         raise StepError(f"the candidate has no walk-forward predictions: no {spec.row} to evaluate it on")
     ids, since = candidate.walk_forward[c.ROW_ID].to_pylist(), date.fromisoformat(candidate.card.trained_from)
-    baseline = workload.baseline.forecast(results, ids, since)
-    if not (finite := np.isfinite(baseline)).all():
-        first = ids[int(np.argmin(finite))]
-        raise StepError(f"pipeline/workloads/{spec.name}/baseline.py: forecast has no number for {spec.row} {first}")
-    rows = Evaluated.of(spec, candidate.walk_forward, baseline)
+    rows = Evaluated.of(spec, candidate.walk_forward, workload.baseline.forecast(results, ids, since))
     scored = champion_predictions(champion, rows, features, feature_signature) if champion else None
     predictions = {
         c.CANDIDATE: rows.predictions[c.CANDIDATE],

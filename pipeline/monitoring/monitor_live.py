@@ -160,6 +160,6 @@ def _expected(p: FloatArray, if_one: FloatArray, if_zero: FloatArray) -> Expecte
 def _expected_calibration_error(p: FloatArray) -> Expected:
     """By simulation: a right predictor's calibration error is not zero, and only its upper end says something."""
     rng = np.random.default_rng(SEED)
-    outcomes = (rng.random((_SIMULATIONS, len(p))) < p).astype(np.float64)
+    outcomes = ((rng.random(len(p)) < p).astype(np.float64) for _ in range(_SIMULATIONS))
     errors = np.array([metrics.calibration_error(p, y) for y in outcomes])
     return Expected(float(errors.mean()), 0.0, float(np.quantile(errors, 0.95)))

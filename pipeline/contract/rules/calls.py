@@ -6,13 +6,17 @@ numpy and Arrow are known by the names of their types: the stack and Lambda func
 from __future__ import annotations
 
 import inspect
+import math
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import ModuleType
 from typing import Any, Final
 
 from pipeline.contract.container import StepError
+from pipeline.contract.feature_layout import FeatureLayout, FeatureTables
+from pipeline.contract.names import ROW_ID
+from pipeline.contract.spec import Spec, Task
 
 _FOLDER: Final = "pipeline/workloads/"
 _FAULTS: Final = (  # in code; a refusal that a hook raises on purpose, such as BadData, passes unchanged
@@ -20,11 +24,10 @@ _FAULTS: Final = (  # in code; a refusal that a hook raises on purpose, such as 
     ValueError,
 )
 _ARRAYS: Final = ("FloatArray", "FeatureMatrix")
-# How many numbers an array has, by the function and what it was called with.
-_SHAPES: Final[Mapping[str, Callable[..., tuple[int, ...]]]] = {
-    "forecast": lambda results, ids, since: (len(ids),),
-    "fallback": lambda upcoming: (upcoming.num_rows,),
-    "leak": lambda features, layout, results: tuple(features.shape),
+# The ids of the rows that a function predicts, from what it was called with.
+_PREDICTED: Final[Mapping[str, Callable[..., Sequence[str]]]] = {
+    "forecast": lambda results, ids, since: ids,
+    "fallback": lambda upcoming: upcoming[ROW_ID].to_pylist(),
 }
 
 
@@ -35,8 +38,8 @@ class WorkloadError(StepError, ValueError):
 class Hooks:
     """A module of a workload, whose functions are held to the interface of hooks.py when they are called."""
 
-    def __init__(self, module: ModuleType, interface: type) -> None:
-        self._module, self._interface = module, interface
+    def __init__(self, module: ModuleType, interface: type, spec: Spec) -> None:
+        self._module, self._interface, self._spec = module, interface, spec
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the module has
         found, declared = getattr(self._module, name), vars(self._interface).get(name)
@@ -44,7 +47,7 @@ class Hooks:
 
     def _checked(self, function: Callable[..., Any], declared: Any, *given: Any, **named: Any) -> Any:  # noqa: ANN401
         value = named_by_line(partial(function, **named), *given)
-        if problem := _problem(declared, value, given):
+        if problem := _problem(declared, value, given, self._spec):
             file = self._module.__name__.replace(".", "/").removeprefix(_FOLDER)
             raise WorkloadError(f"{_FOLDER}{file}.py: {declared.__name__} returned {problem}")
         return value
@@ -64,7 +67,7 @@ def named_by_line(function: Callable[..., Any], *given: Any) -> Any:  # noqa: AN
         raise fault from error
 
 
-def _problem(declared: Any, value: Any, given: tuple[Any, ...]) -> str:  # noqa: ANN401 - any function, any value
+def _problem(declared: Any, value: Any, given: tuple[Any, ...], spec: Spec) -> str:  # noqa: ANN401 - any function
     """What is wrong with a value that the function returned; empty where it is of the declared type and shape."""
     annotation = str(declared.__annotations__["return"])
     wanted = annotation.partition("[")[0].rpartition(".")[2]
@@ -72,11 +75,35 @@ def _problem(declared: Any, value: Any, given: tuple[Any, ...]) -> str:  # noqa:
     if wanted in _ARRAYS:
         if "ndarray" not in kinds or value.dtype.kind not in "fiu":
             return f"{_said(value)}, not an array of numbers"
-        shape = _SHAPES[declared.__name__](*given)
-        return "" if value.shape == shape else f"an array of the shape {value.shape}, not {shape}: one for each row"
+        ids = _PREDICTED[declared.__name__](*given) if declared.__name__ in _PREDICTED else None
+        shape = tuple(given[0].shape) if ids is None else (len(ids),)
+        if value.shape != shape:
+            return f"an array of the shape {value.shape}, not {shape}: one for each row"
+        return "" if ids is None else _first_wrong(value, ids, spec.task)
     if wanted == "Mapping" and isinstance(value, Mapping):
         return ""
+    if wanted == "FeatureTables" and wanted in kinds:
+        return _layout_problem(value, spec)
     return "" if wanted in kinds or wanted in ("RequestRows", "Sequence") else f"{_said(value)}, not {annotation}"
+
+
+def _layout_problem(tables: FeatureTables, spec: Spec) -> str:
+    try:
+        layouts = [FeatureLayout.from_metadata(t.schema.metadata or {}) for t in (tables.labelled, tables.upcoming)]
+    except (KeyError, TypeError, ValueError):
+        return "a table without its FeatureLayout: table.replace_schema_metadata(layout.as_metadata()) has it"
+    for layout in layouts:
+        if (layout.task, layout.quantiles) != (spec.task, spec.quantiles):
+            own, its = (f"{of.task} with quantiles {of.quantiles}" for of in (spec, layout))
+            return f"a FeatureLayout for {its}, but SPEC is for {own}"
+    return ""
+
+
+def _first_wrong(predictions: Any, ids: Sequence[str], task: Task) -> str:  # noqa: ANN401 - an array
+    """The first prediction that is none, with its row's id; empty where there is none."""
+    right = (predictions >= 0) & (predictions <= 1) if task == "binary" else abs(predictions) < math.inf
+    wanted = "number from 0 to 1" if task == "binary" else "finite number"
+    return "" if right.all() else f"{predictions[right.argmin()]:g} for {ids[right.argmin()]}, not a {wanted}"
 
 
 def _said(value: Any) -> str:  # noqa: ANN401

@@ -16,9 +16,15 @@ from pipeline.contract.rules.calls import WorkloadError
 from pipeline.contract.workload import Workload, load_workload
 from pipeline.ingest.quarantine import BadData
 
-DAYS = np.array(["2025-01-01", "2025-02-03"], dtype="datetime64[D]")
-ROWS = pa.table({"row_id": ["a", "b"], "time": DAYS, "gauge": ["north", "north"], "target": [1.0, 2.0]})
+DAYS = np.array(["2024-12-01", "2025-01-01", "2025-02-03"], dtype="datetime64[D]")
+ROWS = pa.table({"row_id": ["x", "a", "b"], "time": DAYS, "gauge": ["north"] * 3, "target": [3.0, 1.0, 2.0]})
 FEATURES = "def features(spec, rows, as_of, parameters):\n    {}\ndef signature(spec):\n    return {}\n"
+LAYOUT = (
+    "import pyarrow\nfrom pipeline.contract.feature_layout import FeatureLayout, FeatureTables\n"
+    "def features(spec, rows, as_of, parameters):\n    rows = pyarrow.table({{'x': [1.0]}})\n"
+    "    named = rows.replace_schema_metadata(FeatureLayout(('x',)).as_metadata())\n    {}\n"
+    "def signature(spec):\n    return '1'\n"
+)
 DATA = "from pipeline.ingest.declared import join_inputs, load, results, summary\n"
 
 
@@ -31,7 +37,7 @@ def forecast(workload: Workload) -> Any:
 
 
 def fallback(workload: Workload) -> Any:
-    return workload.baseline.fallback(ROWS)
+    return workload.baseline.fallback(ROWS.slice(1))
 
 
 def features(workload: Workload) -> Any:
@@ -59,6 +65,7 @@ def sample(workload: Workload) -> Any:
     return workload.sample.write(Path("none"), date(2020, 1, 1))
 
 
+BINARY = (('"regression"', '"binary"'), ("quantiles=(0.1, 0.9)", "quantiles=()"), ("high=1000", "high=1"))
 RETURN, FULL = "    return predicted\n", "np.full(upcoming.num_rows, 50.0)"
 
 
@@ -87,6 +94,16 @@ RETURN, FULL = "    return predicted\n", "np.full(upcoming.num_rows, 50.0)"
             fallback,
             "baseline.py: fallback returned an array of the shape (2, 2), not",
         ),
+        *(
+            (baseline(RETURN, f"    return np.array([1.0, {x}])\n"), forecast, f"baseline.py: forecast {said}")
+            for x, said in (("np.nan", "returned nan for b, "), ("np.inf", "returned inf for b, not a finite number"))
+        ),
+        (baseline(FULL, "np.array([np.nan, 1])"), fallback, "baseline.py: fallback returned nan for a, not a finite"),
+        (
+            {"spec.py": BINARY, **baseline(FULL, "np.array([0.0, 1.5])")},
+            fallback,
+            "baseline.py: fallback returned 1.5 for b, not a number from 0 to 1",
+        ),
         (baseline("means = past", "means = psat"), forecast, "baseline.py, line 23: NameError: name 'psat' is not def"),
         (baseline('groupby("gauge")', 'groupby("gage")'), forecast, "baseline.py, line 23: KeyError: 'gage'"),
         (baseline("import numpy", "import numpyy"), forecast, "baseline.py, line 6: ModuleNotFoundError: No module"),
@@ -94,6 +111,16 @@ RETURN, FULL = "    return predicted\n", "np.full(upcoming.num_rows, 50.0)"
             {"features.py": FEATURES.format("return rows", "7")},
             features,
             "features.py: features returned a value of the type DataFrame, not FeatureTables",
+        ),
+        (
+            {"features.py": LAYOUT.format("return FeatureTables(rows, rows)")},
+            features,
+            "features.py: features returned a table without its FeatureLayout: table.replace_schema",
+        ),
+        (
+            {"features.py": LAYOUT.format("return FeatureTables(named, named)")},
+            features,
+            "features.py: features returned a FeatureLayout for binary with quantiles (), but SPEC is for regression",
         ),
         (
             {"features.py": FEATURES.format("pass", "7")},

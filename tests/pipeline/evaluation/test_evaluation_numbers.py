@@ -140,6 +140,15 @@ def test_a_champion_of_other_features_has_its_own_record_only() -> None:
     assert found.champion.version == "7"
 
 
+def test_a_champion_of_another_task_has_predicted_nothing_to_compare_with() -> None:
+    """Its probabilities are no predictions of a number, nor the other way round."""
+    found = evaluation.champion_predictions(
+        champion(layout=replace(LAYOUT, task="regression")), THE_RECORD, FEATURE_TABLE, "today"
+    )
+    assert np.isnan(found.predictions).all()
+    assert evaluation.compare(THE_RECORD, found, date(2025, 3, 1)).champion_exists == "no"
+
+
 def difference(incumbent: Any, chosen: Any) -> metrics.Difference:
     losses = [metrics.log_losses(p[chosen], WON[chosen]) for p in (PREDICTION, incumbent)]
     return metrics.paired_difference(*losses, THE_RECORD.blocks[chosen], seed=SEED)
@@ -245,15 +254,6 @@ def test_an_evaluation_with_a_champion() -> None:
     assert [row["champion"] is None for row in found["monthly"]] == [True, False], "none for two games of January"
 
 
-def test_a_baseline_that_is_no_number_is_refused_with_its_first_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    holes = np.where(np.isin(np.arange(ELO.size), [3, 5]), np.nan, ELO)
-    monkeypatch.setattr("pipeline.workloads.nba.baseline.forecast", lambda results, ids, since: holes)
-    with pytest.raises(
-        StepError, match=rf"^pipeline/workloads/nba/baseline.py: .* no number for game {IDS[BEGIN + 3]}$"
-    ):
-        judged(None)
-
-
 def test_a_candidate_without_a_record_is_refused() -> None:
     with pytest.raises(StepError, match=r"no walk-forward predictions: no game to evaluate it on"):
         evaluation.evaluate(
@@ -276,7 +276,7 @@ ONE_DAY = pa.table(
         c.TARGET: [2, 4, 6, 8],
         c.PREDICTION: [3.0, 4.0, 6.0, 9.0],
         c.P_CONSTANT: [5.0] * 4,
-        "quantile_10": [1.0, 4.0, 5.0, 7.0],  # one of four targets is not above it, where one of ten should be
+        "quantile_10": [1.0, 4.5, 5.0, 7.0],  # one of four targets is below it, where one of ten should be
         "quantile_90": [4.0, 6.0, 8.0, 10.0],
     }
 )
@@ -286,7 +286,7 @@ SCORES = {
     "rmse": pytest.approx(0.5**0.5),
     "absolute_error": 0.5,
     "bias": 0.5,
-    "quantile_loss": pytest.approx((0.3 / 4 + 0.8 / 4) / 2),
+    "quantile_loss": pytest.approx(((0.3 + 0.45) / 4 + 0.8 / 4) / 2),
     "coverage_error": pytest.approx(0.15),
     "n_rows": 4,
 }
@@ -312,6 +312,9 @@ def test_nothing_is_divided_by_zero() -> None:
     assert right["quality"]["skill"] == 0.0
     alike = evaluation.candidate_numbers(replace(FOUR, target=np.array([4.0] * 4)))
     assert alike["quality"]["relative_bias"] == 1.5
+    many = Evaluated.of(HOURLY, pa.concat_tables([ONE_DAY] * 3), np.full(12, 4.0))
+    rounded = evaluation.candidate_numbers(replace(many, target=np.full(12, 0.1)))  # whose mean is not quite 0.1
+    assert rounded["quality"]["relative_bias"] == pytest.approx(5.4)
 
 
 def test_predictions_that_are_too_low_are_as_biased_as_those_that_are_too_high() -> None:

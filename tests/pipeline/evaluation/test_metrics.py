@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -217,6 +218,35 @@ def test_bootstrap_draws_weeks_not_games() -> None:
     assert 0.5 < found.upper < 0.75
     shuffled = paired_difference(loss, np.zeros(1_000), np.arange(1_000), seed=1)
     assert shuffled.upper < 0.08
+
+
+@pytest.mark.parametrize("n", [1, 6])
+def test_one_unit_says_nothing_of_chance(n: int) -> None:
+    """The interval is then all that losses, which are not below 0, can differ by."""
+    a, b = np.linspace(0.5, 0.6, n), np.linspace(0.6, 0.8, n)
+    found = paired_difference(a, b, np.full(n, 7), seed=1)
+    assert found == Difference(pytest.approx((a - b).mean()), -b.max(), a.max())
+
+
+def test_many_units_cost_no_more_memory_than_some_thousand() -> None:
+    losses, n = np.random.default_rng(1).normal(size=200_000), 200_000
+    tracemalloc.start()
+    found = paired_difference(losses, np.zeros(n), np.arange(n), seed=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 400e6
+    half = 1.96 * losses.std() / n**0.5
+    assert (found.mean - found.lower, found.upper - found.mean) == (pytest.approx(half, rel=0.1),) * 2
+
+
+def test_a_target_that_is_often_the_quantile_itself_is_covered() -> None:
+    """Six of ten days sell nothing: nothing is the 10 % and the 50 % point of a perfect forecast."""
+    target = np.array([0.0] * 6 + [1.0, 2.0, 3.0, 4.0])
+    gap = [scores("regression", target, target, {q: np.full(10, p)})["coverage_error"] for q, p in COVERING]
+    assert gap == [0.0, 0.0, pytest.approx(0.1), pytest.approx(0.1), pytest.approx(0.3)]
+
+
+COVERING = [(0.1, 0.0), (0.5, 0.0), (0.7, 0.0), (0.5, 0.5), (0.5, 2.5)]
 
 
 def test_comparing_nothing_is_refused() -> None:
