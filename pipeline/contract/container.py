@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -72,6 +73,20 @@ def read_record(folder: Path, file: str) -> dict[str, Any]:
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise StepError(f"{channel}/{file} is missing or unreadable ({error}): {remedy}") from error
     return record
+
+
+def json_text(content: Any) -> str:  # noqa: ANN401 - whatever a step and a workload write down
+    """A record as its file holds it. JSON has no NaN and no infinity: they become null; of others' types, text."""
+    return json.dumps(_plain(content), indent=2, allow_nan=False, default=str) + "\n"
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    value = value.tolist() if hasattr(value, "tolist") else value  # numpy's numbers and arrays
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def run_step(

@@ -105,7 +105,7 @@ def _regression(spec: Spec) -> tuple[Metric, ...]:
     )
     if not spec.quantiles:
         return point
-    shares = ", ".join(f"{q:.0%}" for q in spec.quantiles)
+    shares = ", ".join(f"{100 * q:g}%" for q in spec.quantiles)
     meaning = f"Distance of the target to the predicted quantiles ({shares}), weighted by side (pinball loss)."
     return (
         *point,

@@ -1,6 +1,6 @@
 """The pipeline's parameters: what may be changed at the start of a run, with type, default and meaning.
 
-Standard library only: the definition declares them, the help texts and the README's table are made from them.
+Standard library only: the definition declares them, help texts and docs/reference.md are made from them.
 """
 
 from __future__ import annotations

@@ -46,12 +46,12 @@ def public_paths(text: str, base_dir: Path) -> str:
         pairs = [entry["S3Input"] for entry in config.get("ProcessingInputs") or []]
         pairs += [entry["S3Output"] for entry in (config.get("ProcessingOutputConfig") or {}).get("Outputs") or []]
         places = {str(pair["LocalPath"]): str(pair["S3Uri"]).rstrip("/") for pair in pairs}
+        places |= {str(base_dir / Path(local).relative_to(DEFAULT_BASE_DIR)): uri for local, uri in places.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return text  # not a processing job of SageMaker's
-    for local, uri in sorted(places.items(), reverse=True):  # a folder before the one that it is in
-        if uri.startswith("file:"):  # of local mode: a link that ends with the job
-            continue
-        text = text.replace(str(base_dir / Path(local).relative_to(DEFAULT_BASE_DIR)), uri).replace(local, uri)
+    for local in sorted(places, key=len, reverse=True):  # a folder before the one that it is in
+        if not places[local].startswith("file:"):  # of local mode: a link that ends with the job
+            text = text.replace(local, places[local])
     return text
 
 

@@ -94,7 +94,7 @@ class Span:
 
 @dataclass(frozen=True)
 class MonitorSpec:
-    """What the monitor tolerates and compares with (docs/monitoring.md)."""
+    """What the monitor tolerates and compares with (docs/monitor.md)."""
 
     min_rows: int = 50  # fewer claims (of rows, days or weeks: see `claims`) say nothing
     window_rows: int = 100  # the newest, whose features are compared

@@ -28,7 +28,7 @@ from types import FrameType
 from typing import Final
 
 from pipeline.contract import names as c
-from pipeline.contract.container import base_dir
+from pipeline.contract.container import StepError, base_dir
 from pipeline.contract.reasons import readable, shorten, unexpected
 from pipeline.contract.workload import current_workload, workload_names
 
@@ -45,10 +45,14 @@ USAGE_ERROR: Final = 2
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run a command; returns the exit code, 2 for a command that does not exist."""
-    if not argv or argv[0] not in known_commands():
+    """Run a command; returns the exit code, 2 for a command that does not exist, or for a workload that is none."""
+    try:
+        known = known_commands()
         given = f"unknown command {argv[0]!r}" if argv else "no command was given"
-        reason = f"{given}: this image knows {', '.join(known_commands())}"
+        reason = "" if argv and argv[0] in known else f"{given}: this image knows {', '.join(known)}"
+    except StepError as error:
+        reason = str(error)
+    if reason:
         sys.stderr.write(f"{reason}\n")
         if argv:
             write_failure(argv[0], reason)

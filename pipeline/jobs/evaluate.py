@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 
 from pipeline.contract import names as c
 from pipeline.contract.code_version import file_digest
-from pipeline.contract.container import code_version, processing_input, processing_output, run_step
+from pipeline.contract.container import code_version, json_text, processing_input, processing_output, run_step
 from pipeline.contract.metrics import short
 from pipeline.contract.service_text import description, metadata_value
 from pipeline.contract.workload import current_workload
@@ -99,10 +99,9 @@ def main(argv: Sequence[str]) -> None:
         "data": prepared["data"],
     }
     evaluation["summary"] = description(summarise(evaluation))
-    text = json.dumps(evaluation, indent=2, allow_nan=False) + "\n"
     report = render(evaluation)
     output = processing_output(c.EVALUATION_CHANNEL)
-    (output / c.EVALUATION_FILE).write_text(text, encoding="utf-8")
+    (output / c.EVALUATION_FILE).write_text(json_text(evaluation), encoding="utf-8")
     (output / c.REPORT_FILE).write_text(report, encoding="utf-8")
     kept = (
         "primary_metric",
@@ -120,7 +119,7 @@ def main(argv: Sequence[str]) -> None:
         **{key: evaluation[key] for key in kept},
     }
     evaluated = processing_output(c.EVALUATED_CHANNEL)
-    (evaluated / c.EVALUATED_FILE).write_text(json.dumps(last_evaluated, indent=2) + "\n", encoding="utf-8")
+    (evaluated / c.EVALUATED_FILE).write_text(json_text(last_evaluated), encoding="utf-8")
     (evaluated / c.REPORT_FILE).write_text(report, encoding="utf-8")
     sys.stderr.write(f"{evaluation['summary']}\n")
 

@@ -33,11 +33,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.contract import names as c
-from pipeline.contract.container import processing_input, processing_output, run_step
+from pipeline.contract.container import json_text, processing_input, processing_output, run_step
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import Workload, current_workload
 from pipeline.ingest.spreadsheet_text import safe_columns
-from pipeline.monitoring.monitor import PreparedTables, monitor, without_nan
+from pipeline.monitoring.monitor import PreparedTables, monitor
 from pipeline.monitoring.monitor_report import render_monitor
 from pipeline.training.champion import Champion, as_of_skip_reason, features_skip_reason, load_champion
 from pipeline.training.training_sets import feature_layout, feature_matrix
@@ -108,13 +108,14 @@ def watch(workload: Workload, upcoming: pa.Table, champion: Champion | None, why
         tables = PreparedTables(
             pq.read_table(features / c.FEATURES_FILE), upcoming, pq.read_table(features / c.RESULTS_FILE)
         )
-        report = without_nan(monitor(workload, tables, champion, why_silent, prepared))
+        text = json_text(monitor(workload, tables, champion, why_silent, prepared))
+        report = json.loads(text)
         (folder / c.MONITOR_REPORT_FILE).write_text(render_monitor(report), encoding="utf-8")
     except Exception as error:  # whatever it is, the predictions are valid
         traceback.print_exc()
         report = {"as_of_date": as_of, "failure": f"{type(error).__name__}: {error}"}
         report["summary"] = f"the monitor could not be computed ({report['failure']})"
-    text = json.dumps(report, indent=2, allow_nan=False) + "\n"
+        text = json_text(report)
     (folder / c.MONITOR_FILE).write_text(text, encoding="utf-8")
     sys.stderr.write(f"monitor: {report['summary']}\n")
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -35,6 +34,7 @@ from pipeline.contract import names as c
 from pipeline.contract.container import (
     StepError,
     code_version,
+    json_text,
     processing_input,
     processing_output,
     public_path,
@@ -246,9 +246,7 @@ def main(argv: Sequence[str]) -> None:
         "training_config": dict(item.split("=", 1) for item in arguments.training_config),
         "data": {**data, "tables": own["tables"]},
     }
-    (processing_output(c.REPORT_CHANNEL) / c.PREPARED_FILE).write_text(
-        json.dumps(prepared, indent=2) + "\n", encoding="utf-8"
-    )
+    (processing_output(c.REPORT_CHANNEL) / c.PREPARED_FILE).write_text(json_text(prepared), encoding="utf-8")
     sys.stderr.write(
         f"{data['n_labelled']:,} {spec.rows} to {data['last_labelled_date']}, {data['n_upcoming']:,} upcoming, "
         f"{data['n_bad_rows']:,} bad rows; {retrain.reason}\n"

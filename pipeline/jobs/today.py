@@ -46,6 +46,6 @@ def parse_as_of(text: str, today: date, zone: str) -> date:
 def _day_of_time(text: str, zone: str) -> date | None:
     try:
         time = datetime.fromisoformat(text)
-    except ValueError:
+        return time.astimezone(ZoneInfo(zone)).date() if time.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return time.astimezone(ZoneInfo(zone)).date() if time.tzinfo else None

@@ -5,7 +5,6 @@ Everything here is a pure function of the champion, the run's features and Prepa
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -247,12 +246,3 @@ def _number_of(day: str) -> int:
 
 def _text_of(day: int) -> str:
     return str(np.datetime64(day, "D"))
-
-
-def without_nan(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """JSON has no NaN and no infinity: they become null."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: without_nan(item) for key, item in value.items()}
-    return [without_nan(item) for item in value] if isinstance(value, list | tuple) else value

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
+from datetime import date
 from pathlib import Path
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.contract.container import json_text
 from pipeline.contract.reasons import printable, public_paths, readable, shorten
 
 REQUEST = {
@@ -39,8 +44,9 @@ def test_what_is_no_processing_job_keeps_its_paths(tmp_path: Path) -> None:
     assert public_paths(text, container(tmp_path, ["no", "request"])) == text
 
 
-def test_links_of_local_mode_name_no_place(tmp_path: Path) -> None:
-    request = {"ProcessingInputs": [{"S3Input": {"LocalPath": "/opt/ml/processing/input/data", "S3Uri": "file:///x"}}]}
+@pytest.mark.parametrize(("local", "uri"), [("/opt/ml/processing/input/data", "file:///x"), ("/elsewhere", "s3://x")])
+def test_links_of_local_mode_and_folders_elsewhere_name_no_place(tmp_path: Path, local: str, uri: str) -> None:
+    request = {"ProcessingInputs": [{"S3Input": {"LocalPath": local, "S3Uri": uri}}]}
     text = "/opt/ml/processing/input/data holds nothing"
     assert public_paths(text, container(tmp_path, request)) == text
 
@@ -62,3 +68,12 @@ def test_a_long_reason_keeps_its_remedy(tmp_path: Path) -> None:
     reason = readable("a.csv, line 2: " + "é" * 5000 + "; correct the file", tmp_path)
     assert reason.startswith("a.csv, line 2: é") and reason.endswith("é; correct the file")
     assert len(reason.encode()) <= 1024
+
+
+def test_a_record_is_json_whatever_a_workload_has_put_into_it() -> None:
+    content = {"n": np.int64(3), "p": np.float32(0.5), "none": [math.nan, -math.inf], 2: (np.bool_(True),)}
+    content |= {"array": np.array([1.0, np.nan]), "day": date(2024, 2, 29), "text": "é"}
+    assert json.loads(json_text(content)) == {
+        **{"n": 3, "p": 0.5, "none": [None, None], "2": [True], "array": [1.0, None]},
+        **{"day": "2024-02-29", "text": "é"},
+    }

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.jobs.entrypoint import FORWARDED, RUN_AS, known_commands, may_read, start_forwarding
+from pipeline.contract.names import BASE_DIR_VARIABLE
+from pipeline.jobs.entrypoint import FORWARDED, RUN_AS, known_commands, main, may_read, start_forwarding
 
 MESSAGE, FAILURE = "output/message", "output/failure"
 ANOTHER_USER = 12345
@@ -76,6 +77,17 @@ def test_a_wrong_command_says_what_exists(program: Path) -> None:
     assert err == "unknown command 'tarin': this image knows prepare, predict, train, evaluate, serve\n"
     assert (program / "ml" / MESSAGE).read_text() == err.strip()
     assert ended(program)[0] == 2
+
+
+@pytest.mark.parametrize(("command", "file"), [("prepare", MESSAGE), ("train", FAILURE)])
+def test_a_workload_that_cannot_be_loaded_is_the_reason(
+    root: Path, tmp_path: Path, command: str, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in an image of another workload than the definition's."""
+    monkeypatch.setenv(BASE_DIR_VARIABLE, str(tmp_path))
+    monkeypatch.setenv("WORKLOAD", "rain")
+    assert main([command]) == 2
+    assert (tmp_path / file).read_text().startswith('there is no workload "rain": there are ')
 
 
 def test_serving_that_is_not_in_the_image_is_said(program: Path) -> None:

@@ -50,7 +50,17 @@ def test_as_of(text: str, expected: date) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["yesterday", "2025-01-15garbage", "2025-01-15 ", "20250115", "2025-02-30", "2025-01-15T08:00:00", "", "TODAY"],
+    [
+        "yesterday",
+        "2025-01-15garbage",
+        "2025-01-15 ",
+        "20250115",
+        "2025-02-30",
+        "2025-01-15T08:00:00",
+        "",
+        "TODAY",
+        "0001-01-01T00:00:00Z",
+    ],
 )
 def test_a_day_that_is_none_is_named_whole(text: str) -> None:
     with pytest.raises(StepError) as caught:
