@@ -30,8 +30,10 @@ import pyarrow.parquet as pq
 from benchmarks.real_data import ROOT
 from benchmarks.serving import train
 from pipeline.contract import names as c
+from pipeline.contract.workload import WORKLOAD_VARIABLE
 from pipeline.ingest.files.limits import MAX_ROWS, MAX_VIOLATIONS
 from pipeline.training.model_files import Content, files_of_archive, write_digests
+from pipeline.workloads.churn.spec import SPEC as CHURN
 from pipeline.workloads.nba.game_data.franchise_spans import read_spans
 
 SECONDS: Final = 10
@@ -93,6 +95,11 @@ def game(number: int) -> str:
 
 PAIRS: Final = list(combinations(CODES, 2))
 ONE_GAME: Final = "2021-01-01,2021,BOS,LAL"
+LONG: Final = 490  # rows of a text of 130 kB each: as much text as may be different
+ACCENTS: Final = "a" + "\u0301\u0316" * 32_000
+APOSTROPHES: Final = "'" * 130_000
+CONTRACT: Final = [column.name for column in CHURN.columns]
+STRANGE: Final = "".join(map(chr, range(0x3200, 0x5200)))
 CSV: Final[dict[str, Callable[[], Iterable[bytes]]]] = {
     "200 MB of commas": lambda: repeated(b",", ""),
     "200 MB of commas in a row": lambda: repeated(b","),
@@ -121,6 +128,11 @@ CSV: Final[dict[str, Callable[[], Iterable[bytes]]]] = {
     "two thousand team names of 50,000 letters": lambda: rows(
         2_000, lambda n: f"2021-01-01,2021,{'Boston Celtics ' * 3_333}{n},LAL,100,90,,"
     ),
+    "a column of 8,000 strange characters": lambda: rows(9, str, STRANGE),
+    "a column of 65,000 accents": lambda: rows(9, lambda n: f"{game(n)},", f"{HEADER},{ACCENTS}"),
+    "team names of 130,000 marks": lambda: rows(LONG, lambda n: f"2021-01-01,2021,{'!' * 130_000}{n},LAL,100,90,,"),
+    "team names of 65,000 accents": lambda: rows(LONG, lambda n: f"2021-01-01,2021,{ACCENTS}{n},LAL,100,90,,"),
+    "ids of 130,000 noughts": lambda: rows(LONG, lambda n: f"{game(n)},{'0' * 130_000}x{n}", f"{HEADER},game_id"),
     "a million contradictions": lambda: rows(MILLION, lambda n: f"{ONE_GAME},{1 + n % 200},{201 + n % 49},,"),
     "a quarter of a million games told in two ways": lambda: rows(LISTED, lambda n: f"{game(n // 2)}{n % 2}"),
     "half a million rows under one id": lambda: rows(LISTED, lambda n: f"{game(n)},1", f"{HEADER},game_id"),
@@ -138,6 +150,24 @@ CSV: Final[dict[str, Callable[[], Iterable[bytes]]]] = {
     ),
     "1,000 columns nearly of one name": lambda: rows(
         9, lambda n: f"{game(n)}{',' * 990}", f"{HEADER}{''.join(f',playof{n:0100}' for n in range(990))}"
+    ),
+}
+
+# The same of other workloads, whose columns are of other types.
+ELSEWHERE: Final[dict[str, tuple[str, Callable[[], Iterable[bytes]]]]] = {
+    "times of 130,000 marks": (
+        "bike_demand",
+        lambda: rows(LONG, lambda n: f"2024-01-01T1:{'-' * 130_000}{n},1", "hour,rentals"),
+    ),
+    "numbers of 130,000 digits": (
+        "bike_demand",
+        lambda: rows(LONG, lambda n: f"2024-01-01 00:00,{'1' * 130_000}x{n}", "hour,rentals"),
+    ),
+    "ids of 130,000 apostrophes": (
+        "churn",
+        lambda: rows(
+            LONG, lambda n: f"x{APOSTROPHES}{n},2025-01-01,0,basic,web,card,1,1,0,0,1,0,1", ",".join(CONTRACT)
+        ),
     ),
 }
 
@@ -248,6 +278,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="inputs whose name has this in it")
     arguments = parser.parse_args()
     makers = {**{name: csv_file(parts) for name, parts in CSV.items()}, **OTHERS}
+    makers |= {name: csv_file(parts) for name, (_, parts) in ELSEWHERE.items()}
     beyond = [name for name, make in makers.items() if arguments.only in name and not within(name, make)]
     print(f"beyond {SECONDS} s or {BYTES / 1e9:g} GB: {', '.join(beyond) or 'none'}")
     return bool(beyond)
@@ -269,7 +300,8 @@ def within(name: str, make: Callable[[Path], None]) -> bool:
         folder = Path(place) / "processing" / "input" / c.DATA_CHANNEL
         folder.mkdir(parents=True)
         make(folder)
-        environment = {**os.environ, c.BASE_DIR_VARIABLE: place, "PYTHONPATH": str(ROOT)}
+        workload = {WORKLOAD_VARIABLE: ELSEWHERE.get(name, ("nba",))[0]}
+        environment = {**os.environ, **workload, c.BASE_DIR_VARIABLE: place, "PYTHONPATH": str(ROOT)}
         command = ["prlimit", f"--data={3 * BYTES}", sys.executable, "-c", CHILD]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

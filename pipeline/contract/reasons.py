@@ -29,6 +29,11 @@ def printable(text: str) -> str:
     )
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """`1 row`, `2 rows`; `many` where that is more than the word with an s."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def shorten(text: str, limit: int = REASON_CHARACTERS) -> str:
     """The text in at most `limit` bytes of UTF-8, which is how SageMaker counts: beginning and end, if it is longer."""
     data = text.encode("utf-8", "replace")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pipeline.contract.reasons import counted
 from pipeline.cost.prices import PriceError, Prices
 
 HOURS_A_MONTH: Final = 730
@@ -75,7 +76,7 @@ def resource_items(template: Mapping[str, Any], prices: Prices) -> list[CostItem
     for kind, (key, word, note) in _PRICED.items():
         if found := by_type.get(kind):
             count = sum(map(alarm_metrics, found)) if kind == _ALARM else len(found)
-            items.append(_item(prices, key, count, _counted(count, word), note.format(n=len(found))))
+            items.append(_item(prices, key, count, counted(count, word), note.format(n=len(found))))
     if functions := by_type.get(_FUNCTION):
         rules = [rule.get("ScheduleExpression") for rule in by_type.get("AWS::Events::Rule", ())]
         items.append(_function_item(functions, HOURS_A_MONTH * sum(rule in _HOURLY for rule in rules), prices))
@@ -102,10 +103,6 @@ def usage_items(
 
 def _item(prices: Prices, key: str, units: float, name: str, note: str) -> CostItem:
     return CostItem(name, units * prices[key].usd, note, prices[key].verified)
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count} {word}{'s' * (count != 1)}"
 
 
 @dataclass(frozen=True)
@@ -143,4 +140,4 @@ def _function_item(functions: list[Mapping[str, Any]], calls: int, prices: Price
     duration, requests = prices["function_arm_gb_second"], prices["function_requests_million"]
     dollars = calls * (FUNCTION_SECONDS * gib * duration.usd + requests.usd / 1e6)
     note, verified = f"{calls} calls of {FUNCTION_SECONDS:.0f} s", duration.verified and requests.verified
-    return CostItem(_counted(len(functions), "function"), dollars, note, verified)
+    return CostItem(counted(len(functions), "function"), dollars, note, verified)

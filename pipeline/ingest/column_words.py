@@ -9,7 +9,10 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final
 
+from pipeline.contract.reasons import counted
+
 _LONGEST_LIST: Final = 300  # characters of a header in a message
+_LONGEST_COMPOSED: Final = 1_000  # characters; no name, number, day or category has so many
 # Cyrillic and Greek letters, and the Latin ones that they look like.
 _TWINS: Final = str.maketrans(
     "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0423\u0425\u0405\u0406\u0408"
@@ -20,11 +23,16 @@ _TWINS: Final = str.maketrans(
 _INVISIBLE: Final = ("Cf", "Cc")  # zero-width spaces, byte-order marks, control characters
 
 
+def composed(text: str) -> str:
+    """The text in the usual form of its characters (NFKC), which of n accents in a row takes n * n steps: a long text
+    stays as it is."""
+    return unicodedata.normalize("NFKC", text) if len(text) <= _LONGEST_COMPOSED else text
+
+
 @lru_cache(maxsize=4096)
 def as_words(column: str) -> str:
     """`Unit Price`, `unitPrice` and `UNIT-PRICE` -> `unit_price`; invisible characters count for nothing."""
-    text = unicodedata.normalize("NFKC", column)
-    text = "".join(mark for mark in text if unicodedata.category(mark) not in _INVISIBLE)
+    text = "".join(mark for mark in composed(column) if unicodedata.category(mark) not in _INVISIBLE)
     text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text.strip())
     return re.sub(r"[\W_]+", "_", text.casefold()).strip("_")
 
@@ -53,4 +61,4 @@ def listed(header: Sequence[str]) -> str:
     text = ", ".join(map(revealed, header[:_LONGEST_LIST]))
     if len(text) <= _LONGEST_LIST:
         return text
-    return f"{text[:_LONGEST_LIST]}… ({len(header):,} columns)"
+    return f"{text[:_LONGEST_LIST]}… ({counted(len(header), 'column')})"

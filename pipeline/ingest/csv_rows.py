@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from pipeline.contract.reasons import counted
 from pipeline.contract.spec import Column
 from pipeline.ingest.column_words import as_words
 from pipeline.ingest.columns import Columns, is_header, letters_of, match_columns
@@ -87,7 +88,7 @@ def read_csv(files: Sequence[CsvFile], declared: Sequence[Column]) -> list[TextR
         if len(files) > 1:
             return [rows for file in files for rows in read_csv([file], declared)]
         raise BadData(
-            f"{files[0].name}: quotation marks stand where they have two meanings ({n_rows[0]:,} rows or "
+            f"{files[0].name}: quotation marks stand where they have two meanings ({counted(n_rows[0], 'row')} or "
             f"{table.num_rows:,}); put a field with quotation marks into quotation marks, and double those within it"
         )
     if len(between):

@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.contract.names import ROW_ID, TARGET, TIME
+from pipeline.contract.reasons import counted
 from pipeline.contract.spec import Column, Spec
 from pipeline.ingest.files.limits import MAX_VIOLATIONS
 from pipeline.ingest.known import hide_labels, known_on
@@ -42,7 +43,7 @@ YEARS_BY_DEFAULT: Final = np.timedelta64(3653, "D")
 MAX_SHARE_BY_DEFAULT: Final = 0.01  # of the rows; where more are so old, they are history
 ENOUGH_LABELS: Final = 100  # fewer may be alike by chance
 _LOOSE_ID: Final = re.compile(r"^0+(?=[0-9])|(?<=[0-9])\.0+$")
-_SPREADSHEET_MARKS: Final = re.compile(r"""^[='"]+|['"]+$|(?<=[0-9]),(?=[0-9]{3})""")  # ="007", '007, 1,234
+_SPREADSHEET_MARKS: Final = re.compile(r"""^[='"]+|(?<!['"])['"]+$|(?<=[0-9]),(?=[0-9]{3})""")  # ="007", '007, 1,234
 CLOCKS_SET_BACK: Final = "; write times that clocks show twice with their offset from UTC"
 
 
@@ -79,10 +80,10 @@ def load(spec: Spec, request: LoadRequest, rules: Sequence[RowRule] = ()) -> Val
     due = known_on(day, np.datetime64(request.as_of), spec.label_delay_days) & rows[TARGET].isna().to_numpy()
     n_labelled = int(rows[TARGET].notna().sum())
     if n_labelled < max(request.min_rows, 1):
-        later = f"{n_hidden:,} are from that day on; " if n_hidden else ""
+        later = f"{counted(n_hidden, 'is', 'are')} from that day on; " if n_hidden else ""
         raise BadData(
-            f"{n_labelled:,} {spec.rows} have a label that is known on {request.as_of}, fewer than the minimum of "
-            f"{request.min_rows:,}; {later}add older files, or lower MinRows",
+            f"{counted(n_labelled, f'{spec.row} has', f'{spec.rows} have')} a label that is known on {request.as_of}, "
+            f"fewer than the minimum of {request.min_rows:,}; {later}add older files, or lower MinRows",
             quarantine,
         )
     _refuse_one_label(spec, rows[TARGET].dropna(), quarantine)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.contract.names import QUARANTINE_FILE
-from pipeline.contract.reasons import printable
+from pipeline.contract.reasons import counted, printable
 from pipeline.ingest.files.data_folder import LeftOut
 from pipeline.ingest.files.limits import MAX_VIOLATIONS
 from pipeline.ingest.quarantine import (
@@ -153,17 +153,17 @@ def too_many_bad_rows(raw: RawRows, found: TooManyViolations | None, listed: pd.
 
 
 def _share(n_bad: int, n_rows: int, limit: float) -> str:
-    return f"{n_bad:,} of {n_rows:,} rows are bad ({n_bad / n_rows:.2%}, limit {limit:.2%})"
+    verb = "is" if n_bad == 1 else "are"
+    return f"{n_bad:,} of {counted(n_rows, 'row')} {verb} bad ({n_bad / n_rows:.2%}, limit {limit:.2%})"
 
 
 def _commonest(quarantine: pd.DataFrame) -> str:
     """The most common rule, by its first violation in the file that has most: old rows elsewhere are no cause."""
     counts = count_rules(quarantine)
-    n = int(counts.iloc[0])
     broken = quarantine[quarantine[RULE].str.split(": ").str[0] == counts.index[0]]
     first = broken[broken[BAD_FILE] == broken[BAD_FILE].mode()[0]].iloc[0]
     said = describe(first[BAD_FILE], first[BAD_LINE], first[COLUMN], first[VALUE], first[RULE])
-    return f"most common ({n:,} violation{'s' * (n != 1)}): {said}"
+    return f"most common ({counted(int(counts.iloc[0]), 'violation')}): {said}"
 
 
 def took_no_part(files: Sequence[FileSummary], left_out: Sequence[LeftOut]) -> str:
@@ -172,7 +172,7 @@ def took_no_part(files: Sequence[FileSummary], left_out: Sequence[LeftOut]) -> s
     entries = [f"{item.name} ({item.reason.partition(':')[0]})" for item in left_out]
     columns = list(dict.fromkeys(column or "(without a name)" for file in files for column in file.unused_columns))
     parts = [
-        f"{n_bad:,} bad row{'s' * (n_bad != 1)} ({QUARANTINE_FILE})" if n_bad else "",
+        f"{counted(n_bad, 'bad row')} ({QUARANTINE_FILE})" if n_bad else "",
         _some(entries),
         f"column{'s' * (len(columns) != 1)} {_some(columns)}" if columns else "",
     ]

@@ -15,6 +15,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from pipeline.contract.spec import Column
+from pipeline.ingest.column_words import composed
 from pipeline.ingest.moments import DASHES, HYPHEN, moment_of, moment_rule
 
 # What exports write for a value that is missing, in upper or lower case: pandas, R, SQL, Hive and MySQL (\\N), Excel,
@@ -31,7 +32,7 @@ _ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DAY: Final = re.compile(r"([0-9]{4})([-/.])([0-9]{1,2})\2([0-9]{1,2})(?:[T ]0?0:00(?::00(?:\.0+)?)?)?")
 _WHOLE: Final = re.compile(r"([0-9]{1,4})(\.0*)?")
 # float() alone takes digits of any script, and 1_000.
-_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _LARGEST_WHOLE: Final = 2**53  # beyond, a float is not each whole number
 _LARGEST: Final = 3.4e38  # beyond, a number of single precision, which models compute with, is infinite
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -43,7 +44,7 @@ _MISSING: Final = frozenset(word.lower() for word in MISSING)
 def given(text: str) -> str:
     """The text without blanks around it and invisible characters; nothing where it is a word for a missing value."""
     if not text.isascii():
-        text = "".join(mark for mark in unicodedata.normalize("NFKC", text) if unicodedata.category(mark) != "Cf")
+        text = "".join(mark for mark in composed(text) if unicodedata.category(mark) != "Cf")
     text = text.strip()
     return "" if text.lower() in _MISSING or not text.strip(DASHES) else text
 

@@ -42,6 +42,7 @@ from pipeline.contract.container import (
     run_step,
 )
 from pipeline.contract.parameters import parameters_of, snake_case
+from pipeline.contract.reasons import counted
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import Workload, current_workload
 from pipeline.evaluation.retrain_decision import (
@@ -145,7 +146,7 @@ def data_summary(
         "quarantine_rules": [{"rule": str(rule), "n_rows": int(n)} for rule, n in rules.items()],
         "quarantine_examples": examples.astype(str).to_dict("records"),
         "notes": [
-            f"the newest labelled {spec.row} is of {newest}, {days} day{'s' * (days != 1)} before the as-of date"
+            f"the newest labelled {spec.row} is of {newest}, {counted(days, 'day')} before the as-of date"
             + (f" (a label takes {spec.label_delay_days})" if spec.label_delay_days else ""),
             *validated.notes,
             *(f"{name} is a link to {target}, which is read too" for name, target in validated.linked.items()),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ MAX_ENTRIES: Final = 10_000
 # Written beside uploaded data: what its uploader saw and could not upload, so that the report names it too.
 NOT_UPLOADED_FILE: Final = "_not_uploaded.json"
 
+_HIDDEN: Final = 'is hidden: its name starts with "." or "_"'
 _KINDS_OF_ENTRIES: Final = (
     (stat.S_ISFIFO, "is a pipe"),
     (stat.S_ISSOCK, "is a socket"),
@@ -72,15 +73,16 @@ def look_into(folder: Path) -> DataFolder:
     found = DataFolder()
     root = folder.resolve()
     seen = {_identity(above.stat()) for above in (root, *root.parents)}
-    real, links = deque([(folder, "")]), deque[tuple[Path, str]]()
+    real, links = deque([(folder, "", _identity(root.stat()))]), deque[tuple[Path, str, tuple[int, int]]]()
     n_entries = 0
     while real or links:  # real folders first: a link to one of them leads to nothing new
-        below, prefix = real.popleft() if real else links.popleft()
-        if prefix and _identity(below.stat()) in seen and below.is_symlink():
+        is_link = not real
+        below, prefix, identity = (real or links).popleft()
+        if is_link and identity in seen:
             found.left_out.append(LeftOut(prefix, "is a link to a folder that is read already, or that holds this one"))
             continue
-        seen.add(_identity(below.stat()))
-        if below.is_symlink() and not below.resolve().is_relative_to(root):
+        seen.add(identity)
+        if is_link and not below.resolve().is_relative_to(root):
             found.linked[prefix] = printable(str(below.resolve()))
         for entry, name in _entries(below, prefix, found):
             n_entries += 1
@@ -89,9 +91,11 @@ def look_into(folder: Path) -> DataFolder:
                     f"{printable(str(folder))} holds more than {MAX_ENTRIES:,} files and folders; "
                     "give a folder that holds the data alone"
                 )
-            if _is_folder(entry, name, found):
-                (links if entry.is_symlink() else real).append((Path(entry.path), f"{name}/"))
+            if folder_status := _folder_status(entry, name, found):
+                (links if entry.is_symlink() else real).append((Path(entry.path), f"{name}/", _identity(folder_status)))
     found.files.sort(key=lambda file: file.name)
+    if twice := [name for name, n in Counter(file.name for file in found.files).items() if n > 1]:
+        raise FolderError(f"two files are both written {twice[0]}, as their names hold what is not printed; rename one")
     found.left_out.sort(key=lambda left: left.name)
     return found
 
@@ -129,26 +133,28 @@ def _entries(below: Path, prefix: str, found: DataFolder) -> Iterator[tuple[os.D
         yield entry, prefix + printable(entry.name)
 
 
-def _is_folder(entry: os.DirEntry[str], name: str, found: DataFolder) -> bool:
-    """Whether to look into the entry; what is no folder goes to where it belongs."""
+def _folder_status(entry: os.DirEntry[str], name: str, found: DataFolder) -> os.stat_result | None:
+    """Of an entry to look into; what is no folder goes to where it belongs."""
     try:
-        mode = entry.stat().st_mode
+        status = entry.stat()
     except FileNotFoundError:
         found.left_out.append(LeftOut(name, "is a link to nothing"))
-        return False
+        return None
     except OSError as error:
         found.left_out.append(LeftOut(name, f"cannot be looked at ({error.strerror})"))
-        return False
-    folder = stat.S_ISDIR(mode)
+        return None
+    mode = status.st_mode
     if entry.name.startswith((".", "_")):
-        if name != NOT_UPLOADED_FILE:
-            found.left_out.append(LeftOut(f"{name}/" if folder else name, 'is hidden: its name starts with "." or "_"'))
+        if name != NOT_UPLOADED_FILE or not stat.S_ISREG(mode):
+            found.left_out.append(LeftOut(f"{name}/" if stat.S_ISDIR(mode) else name, _HIDDEN))
+    elif stat.S_ISDIR(mode):
+        return status
     elif stat.S_ISREG(mode):
         found.files.append(DataFile(name, Path(entry.path)))
-    elif not folder:
+    else:
         kind = next((words for is_kind, words in _KINDS_OF_ENTRIES if is_kind(mode)), "is no regular file")
         found.left_out.append(LeftOut(name, kind))
-    return folder and not entry.name.startswith((".", "_"))
+    return None
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
@@ -163,11 +169,12 @@ def not_uploaded_as_json(left_out: Iterable[LeftOut], linked: dict[str, str]) ->
 
 def read_not_uploaded(folder: Path) -> tuple[list[LeftOut], dict[str, str]]:
     """What NOT_UPLOADED_FILE says, if it is there; a file of that name that says something else is itself left out."""
+    path = folder / NOT_UPLOADED_FILE
+    if not path.is_file():  # a pipe, say, has been named with the other hidden entries
+        return [], {}
     try:
-        content = json.loads((folder / NOT_UPLOADED_FILE).read_bytes())
+        content = json.loads(path.read_bytes())
         left_out = [LeftOut(str(item["name"]), str(item["reason"])) for item in content["left_out"]]
         return left_out, {str(name): str(target) for name, target in content["linked"].items()}
-    except FileNotFoundError:
-        return [], {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return [LeftOut(NOT_UPLOADED_FILE, 'is hidden: its name starts with "." or "_"')], {}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return [LeftOut(NOT_UPLOADED_FILE, _HIDDEN)], {}

@@ -6,6 +6,7 @@ spreadsheets leave behind in place of a table.
 
 from __future__ import annotations
 
+import codecs
 from typing import Final
 
 HEAD_BYTES: Final = 1024  # that `unlike_its_name` and `kind_of` want to see
@@ -29,7 +30,6 @@ _BINARY: Final = (
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", _UNPACK),
     (b"Rar!", "a RAR archive", _UNPACK),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (or another Office document)", _AS_CSV),
-    (b"%PDF-", "a PDF document", _AS_CSV),
     (b"SQLite format 3\x00", "a SQLite database", "export its table as CSV"),
     (b"ORC", "an ORC file", "write it as Parquet"),
     (b"Obj\x01", "an Avro file", "write it as Parquet"),
@@ -40,7 +40,6 @@ _BINARY: Final = (
     (b"\x80\x03", "a Python pickle", "write it as Parquet"),
     (b"\x80\x04", "a Python pickle", "write it as Parquet"),
     (b"\x80\x05", "a Python pickle", "write it as Parquet"),
-    (b"-----BEGIN PGP", "an encrypted file (PGP)", "decrypt it"),
     (b"Salted__", "an encrypted file (OpenSSL)", "decrypt it"),
     (b"\xff\xfe\x00\x00", "UTF-32 text, not UTF-8", "save it as UTF-8"),
     (b"\x00\x00\xfe\xff", "UTF-32 text, not UTF-8", "save it as UTF-8"),
@@ -51,6 +50,8 @@ _BINARY: Final = (
 _TEXT: Final = (
     (b"version https://git-lfs.github.com/spec/", "a Git LFS pointer, not the file itself", "run git lfs pull"),
     (b"/annex/objects/", "a git-annex pointer, not the file itself", "run git annex get"),
+    (b"%pdf-", "a PDF document", _AS_CSV),
+    (b"-----begin pgp", "an encrypted file (PGP)", "decrypt it"),
     (b"<!doctype html", "a web page (of an error or a sign-in, perhaps)", _AGAIN),
     (b"<html", "a web page (of an error or a sign-in, perhaps)", _AGAIN),
     (b"<error>", "an error message in XML", _AGAIN),
@@ -91,7 +92,7 @@ def text_unlike_csv(name: str, head: bytes) -> str | None:
 def kind_of(head: bytes) -> str | None:
     """`an Excel workbook: save it as CSV ...`, for first bytes that are known and are no CSV."""
     for start, what, remedy in _BINARY:
-        if head.startswith(start):
+        if head.startswith(start) and not is_text(head):  # PARENT_ID and ORCID are names of columns
             return f"{what}: {remedy}"
     if head.startswith(b"PK\x03\x04"):
         is_workbook = b"[Content_Types].xml" in head or b"xl/" in head or b"opendocument.spreadsheet" in head
@@ -107,10 +108,9 @@ def kind_of(head: bytes) -> str | None:
 def is_text(head: bytes) -> bool:
     """Whether the bytes can be text: UTF-8, as far as they go, without control characters."""
     try:
-        head.decode()
-    except UnicodeDecodeError as error:
-        if error.start < len(head) - 3:  # the last character may be cut
-            return False
+        codecs.getincrementaldecoder("utf-8")().decode(head)  # the last character may be cut
+    except UnicodeDecodeError:
+        return False
     return bool(head) and not any(byte < ord(" ") and byte not in b"\t\n\r\f" for byte in head)
 
 

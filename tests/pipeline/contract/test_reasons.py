@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.contract.container import json_text
-from pipeline.contract.reasons import printable, public_paths, readable, shorten
+from pipeline.contract.reasons import counted, printable, public_paths, readable, shorten
 
 REQUEST = {
     "ProcessingInputs": [
@@ -77,3 +77,8 @@ def test_a_record_is_json_whatever_a_workload_has_put_into_it() -> None:
         **{"n": 3, "p": 0.5, "none": [None, None], "2": [True], "array": [1.0, None]},
         **{"day": "2024-02-29", "text": "é"},
     }
+
+
+def test_one_is_no_plural() -> None:
+    assert [counted(n, "row") for n in (0, 1, 1_000)] == ["0 rows", "1 row", "1,000 rows"]
+    assert counted(1, "game was", "games were") == "1 game was"

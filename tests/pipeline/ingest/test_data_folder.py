@@ -123,11 +123,26 @@ def test_names_are_printable(tmp_path: Path) -> None:
     assert name == "a\\udcff\\x1b[2J.csv" and name.encode() and printable(name) == name
 
 
+def test_two_names_that_are_written_alike_are_refused(tmp_path: Path) -> None:
+    for name in ("a\n.csv", r"a\n.csv"):
+        (tmp_path / name).touch()
+    with pytest.raises(FolderError, match=r"two files are both written a\\n\.csv, .*; rename one"):
+        look_into(tmp_path)
+
+
+@pytest.mark.timeout(10)  # to open a pipe waits for ever
+def test_a_pipe_in_the_place_of_an_uploaders_file_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / NOT_UPLOADED_FILE)
+    assert read_not_uploaded(tmp_path) == ([], {})
+    assert list(names(tmp_path)[1]) == [NOT_UPLOADED_FILE]
+
+
 def test_what_an_uploader_left_out_is_read_back(tmp_path: Path) -> None:
     assert read_not_uploaded(tmp_path) == ([], {})
     left_out, linked = [LeftOut("pipe.csv", "is a pipe")], {"linked/": "/elsewhere"}
     (tmp_path / NOT_UPLOADED_FILE).write_text(not_uploaded_as_json(left_out, linked))
     assert read_not_uploaded(tmp_path) == (left_out, linked)
     assert names(tmp_path) == ([], {})
-    (tmp_path / NOT_UPLOADED_FILE).write_text("[1]")
-    assert [item.name for item in read_not_uploaded(tmp_path)[0]] == [NOT_UPLOADED_FILE]
+    for other in ("[1]", "[" * 100_000):
+        (tmp_path / NOT_UPLOADED_FILE).write_text(other)
+        assert [item.name for item in read_not_uploaded(tmp_path)[0]] == [NOT_UPLOADED_FILE]

@@ -258,3 +258,15 @@ def test_more_bad_rows_than_are_listed_are_refused_in_a_sentence(
     with pytest.raises(BadData, match=f"^60 of 69 rows are bad .* most common .* line 11: {most}") as error:
         read({"a.csv": "\n".join([HEADER, *lines(9), *rows])})
     assert len(error.value.quarantine) == 10
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [("amount", "1" * 65_000 + "x"), ("id", "x" + "'" * 65_000 + "x"), ("kind", "a" + "\u0301\u0316" * 30_000)],
+)
+@pytest.mark.timeout(10)  # where each character is a place to begin anew, one such text takes minutes
+def test_a_long_text_is_looked_at_once(read: Read, column: str, text: str) -> None:
+    row = {"id": "x", "day": "2025-01-01", "kind": "new", "amount": "1", "paid": "0"}
+    long = [",".join({**row, column: f"{text}{n}"}.values()) for n in range(5)]
+    found = read({"a.csv": "\n".join([HEADER, *lines(), *long])})
+    assert found.n_rows_read == 205 and found.n_bad_rows == 5 * (column != "id")

@@ -53,6 +53,10 @@ def feather() -> bytes:
         (tarred(), "a tar archive: unpack it"),
         (feather(), "a Feather or Arrow file: write it as Parquet"),
         (b"PAR1\x15\x04", "a Parquet file: name it .parquet"),
+        (b"PARE\x15\x04", "an encrypted Parquet file: write it without encryption"),
+        (b"ORC\x08\x03\x10", "an ORC file: write it as Parquet"),
+        (b"%PDF-1.7\n", "a PDF document: save it as CSV"),
+        (b"-----BEGIN PGP MESSAGE-----\n", "an encrypted file (PGP): decrypt it"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "a Git LFS pointer"),
         (b"/annex/objects/SHA256E-s9--00.csv\n", "a git-annex pointer"),
         (b"\n <!DOCTYPE html><html>", "a web page"),
@@ -72,7 +76,11 @@ def test_content_that_is_no_csv_is_called_what_it_is(content: bytes, words: str)
 
 
 @pytest.mark.parametrize(
-    "content", [CSV, b"\xef\xbb\xbf" + CSV, "date,h\u00f6me\n".encode(), b"a,b\n1,\x00\n", b"1", b"\n\n" + CSV]
+    "content",
+    [
+        *(CSV, b"\xef\xbb\xbf" + CSV, "date,h\u00f6me\n".encode(), b"a,b\n1,\x00\n", b"1", b"\n\n" + CSV),
+        *(b"PARENT_ID,date\n", b"ORCID,date\n", b"PAR1,date\n"),  # names that begin as a binary file does
+    ],
 )
 def test_csv_is_csv(content: bytes) -> None:
     assert unlike_its_name("a.csv", content) is None and kind_of(content) is None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.contract.container import StepError
+from pipeline.contract.reasons import counted
+from pipeline.ingest.column_words import composed
 from pipeline.ingest.moments import HYPHEN
 from pipeline.ingest.values import whole_number
 
@@ -29,7 +30,7 @@ _CODE: Final = ("[A-Z0-9]{2,8}", "is not 2 to 8 capital letters and digits")
 _CELLS: Final = (("code", *_CODE), ("franchise", *_CODE), ("league", ".+", "is empty"), ("name", ".+", "is empty"))
 _SEASON: Final = re.compile(r"([0-9]{4})[-/]([0-9]{2}|[0-9]{4})")
 _NO_LETTERS: Final = re.compile(r"[\W_]+")
-_LONGEST_NAME: Final = 200  # characters that are looked at
+LONGEST_NAME: Final = 200  # characters; beyond, a text is no name
 
 
 class FranchisesError(StepError, ValueError):
@@ -63,8 +64,8 @@ class CodeSpan:
 
 
 def words(text: str) -> str:
-    """A code or name as it is compared: without case, marks, and more than one space; a name is never longer."""
-    return _NO_LETTERS.sub(" ", unicodedata.normalize("NFKC", text[:_LONGEST_NAME]).casefold()).strip()
+    """A code or name as it is compared: without case, marks, and more than one space; nothing for a longer text."""
+    return "" if len(text) > LONGEST_NAME else _NO_LETTERS.sub(" ", composed(text).casefold()).strip()
 
 
 def season_of(text: str) -> int | None:
@@ -106,7 +107,8 @@ def read_spans(path: Path = FRANCHISES_FILE) -> tuple[CodeSpan, ...]:
 def _span(row: list[str], line: int) -> CodeSpan:
     if len(row) != len(_COLUMNS):
         raise FranchisesError(
-            f"{FRANCHISES_PATH}, line {line}: has {len(row)} fields, where the header has {len(_COLUMNS)}; correct it"
+            f"{FRANCHISES_PATH}, line {line}: has {counted(len(row), 'field')}, where the header has "
+            f"{len(_COLUMNS)}; correct it"
         )
     text = dict(zip(_COLUMNS, (cell.strip() for cell in row), strict=True))
     for column, allowed, rule in _CELLS:

@@ -18,7 +18,14 @@ import numpy as np
 import pandas as pd
 
 from pipeline.ingest.column_words import latin
-from pipeline.workloads.nba.game_data.franchise_spans import LAST_SEASON, SIMULATED, CodeSpan, known_spans, words
+from pipeline.workloads.nba.game_data.franchise_spans import (
+    LAST_SEASON,
+    LONGEST_NAME,
+    SIMULATED,
+    CodeSpan,
+    known_spans,
+    words,
+)
 
 _SEASONS = 1 << 16  # more than there are
 
@@ -99,7 +106,9 @@ def nearest_team(text: str) -> str:
     """The code and name that come closest to a text, `LAL (Los Angeles Lakers)`; empty where none comes close."""
     spans = sorted((span for span in known_spans() if span.league != SIMULATED), key=attrgetter("last_season"))
     spelled = {words(word): span for span in spans for word in (span.code, *span.names, *_parts(span))}
-    letters = re.sub(r"\W*\(.*|[\W\d_]*$", "", latin(text))  # without a rank or a record: `Boston (2)`, `BOS (10-3)`
+    letters = re.sub(
+        r"\W*\(.*|[\W\d_]*$", "", latin(text[:LONGEST_NAME])
+    )  # without a rank or a record: `Boston (2)`, `BOS (10-3)`
     close = difflib.get_close_matches(words(letters), spelled, n=1, cutoff=0.75)
     return f"{spelled[close[0]].code} ({spelled[close[0]].name})" if close else ""
 

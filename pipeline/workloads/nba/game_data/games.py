@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.contract.names import TARGET
-from pipeline.contract.reasons import printable
+from pipeline.contract.reasons import counted, printable
 from pipeline.ingest.files.limits import MAX_VIOLATIONS
 from pipeline.ingest.known import hide_labels
 from pipeline.ingest.quarantine import BAD_FILE, BAD_LINE, COLUMN, RULE, VALUE, BadData, TooManyViolations
@@ -145,8 +145,8 @@ def _refuse_too_few_games(games: pd.DataFrame, as_of: date, min_rows: int, quara
     n_played = int(games[TARGET].notna().sum())
     if n_played < min_rows:
         raise BadData(
-            f"{n_played} games were played before {as_of}, fewer than the minimum of {min_rows}; "
-            "add older games, or lower MinRows",
+            f"{counted(n_played, 'game was', 'games were')} played before {as_of}, fewer than the minimum of "
+            f"{min_rows:,}; add older games, or lower MinRows",
             quarantine,
         )
 

@@ -26,7 +26,7 @@ from pipeline.workloads.nba.game_data.franchises import codes_of, franchise_of, 
 BAD_NUMBER: Final = -1
 _NO_NUMBER: Final = -2
 _SHOWN: Final = 5  # teams in a note
-_NUMERIC_ID: Final = re.compile(r"0*([0-9]+?)(?:\.0+)?")
+_NUMERIC_ID: Final = re.compile(r"([0-9]+)(?:\.0+)?")
 
 Texts = Sequence[str]
 Values = npt.NDArray[Any]
@@ -106,7 +106,8 @@ def _teams(texts: Texts) -> Values:
 
 def _ids(texts: Texts) -> Values:
     """Ids that differ in leading zeros or decimals only are one: a spreadsheet or a column of numbers changes both."""
-    numbers = [match[1] if (match := _NUMERIC_ID.fullmatch(text)) else text for text in texts]
+    matches = map(_NUMERIC_ID.fullmatch, texts)
+    numbers = [match[1].lstrip("0") or "0" if match else text for match, text in zip(matches, texts, strict=True)]
     written: dict[str, str] = {}
     for number, text in zip(numbers, texts, strict=True):
         whole = text.partition(".")[0] if number != text else text

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.contract.container import StepError, processing_input, processing_output, run_step
+from pipeline.contract.reasons import counted
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.play_by_play.event_account import account, refuse_bad_data, summarise
 from pipeline.workloads.nba.play_by_play.event_sql import Engine, read_queries
@@ -64,9 +65,9 @@ def main(argv: Sequence[str]) -> None:
     found = {"engine": arguments.engine, "summary": summarise(found), "n_team_games": n_rows, **found}
     (target / nba.AGGREGATED_FILE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     sys.stderr.write(
-        f"{found['n_rows_read']:,} rows, {found['n_duplicates_collapsed']:,} of them repeated; "
-        f"{found['n_games']:,} games, {found['n_games_left_out']:,} left out; {n_rows:,} rows of teams and games "
-        f"with {arguments.engine} in {time.perf_counter() - started:.1f} s\n"
+        f"{counted(found['n_rows_read'], 'row')}, {found['n_duplicates_collapsed']:,} of them repeated; "
+        f"{counted(found['n_games'], 'game')}, {found['n_games_left_out']:,} left out; {n_rows:,} rows of teams and "
+        f"games with {arguments.engine} in {time.perf_counter() - started:.1f} s\n"
         + "".join(f"took no part: {item['name']} {item['reason']}\n" for item in found["left_out"])
     )
 

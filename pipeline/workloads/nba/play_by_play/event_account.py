@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pipeline.contract.container import StepError
+from pipeline.contract.reasons import counted
 from pipeline.workloads.nba.columns import AGGREGATED_FILE
 from pipeline.workloads.nba.play_by_play.event_sql import Engine
 
@@ -127,22 +128,24 @@ def refuse_bad_data(found: dict[str, Any], max_share: float, max_share_of_file: 
         example = found["games_left_out"][0] if found["games_left_out"] else None
         reason = f": game {example['game_id']} {example['rule']}" if example else ""
         raise StepError(
-            f"no game could be counted from {n_rows:,} event rows{reason}; give every event of a game, once at least"
+            f"no game could be counted from {counted(n_rows, 'event row')}{reason}; give every event of a game, once "
+            "at least"
         )
 
 
 def _share(n_bad: int, n_rows: int, limit: float) -> str:
-    return f"{n_bad:,} of {n_rows:,} event rows are bad ({n_bad / n_rows:.2%}, limit {limit:.2%})"
+    verb = "is" if n_bad == 1 else "are"
+    return f"{n_bad:,} of {counted(n_rows, 'event row')} {verb} bad ({n_bad / n_rows:.2%}, limit {limit:.2%})"
 
 
 def _first(bad: dict[str, Any]) -> str:
-    return f'first: {bad["file"]}: {bad["column"]} "{bad["value"]}" {bad["rule"]} ({bad["rows"]:,} rows)'
+    return f'first: {bad["file"]}: {bad["column"]} "{bad["value"]}" {bad["rule"]} ({counted(bad["rows"], "row")})'
 
 
 def summarise(found: Mapping[str, Any]) -> str:
     """One sentence for people: games, and what took no part."""
     left_out, names = found["n_games_left_out"], [item["name"] for item in found["left_out"]]
-    parts = [f"play-by-play of {found['n_games'] - left_out:,} games; the next run's Prepare joins it"]
-    parts += [f"{left_out:,} games left out ({AGGREGATED_FILE} says why)"] if left_out else []
+    parts = [f"play-by-play of {counted(found['n_games'] - left_out, 'game')}; the next run's Prepare joins it"]
+    parts += [f"{counted(left_out, 'game')} left out ({AGGREGATED_FILE} says why)"] if left_out else []
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
     return "; ".join([*parts, *([f"not read: {', '.join(names[:SHOWN])}{more}"] if names else [])])

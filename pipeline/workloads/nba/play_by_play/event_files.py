@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from pipeline.contract.container import StepError
+from pipeline.contract.reasons import counted
 from pipeline.ingest.column_words import closest, listed
 from pipeline.ingest.files.data_folder import KINDS, FolderError, LeftOut, data_files
 from pipeline.ingest.files.file_content import HEAD_BYTES, unlike_its_name
@@ -82,7 +83,9 @@ class EventFile:
             return Lines(self.n_lines, n_rows, n_blank)
         lines = self.read_lines()
         if lines.rows != n_rows:
-            raise StepError(f"{self.name} has {lines.rows:,} rows, of which {n_rows:,} were read; export it again")
+            raise StepError(
+                f"{self.name} has {counted(lines.rows, 'row')}, of which {n_rows:,} were read; export it again"
+            )
         return lines
 
     def read_lines(self) -> Lines:

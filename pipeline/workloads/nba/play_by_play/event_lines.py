@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
+from pipeline.contract.reasons import counted
 from pipeline.ingest.files.limits import MAX_LINE
 
 _BLOCK: Final = 1 << 18
@@ -97,7 +98,7 @@ def read_lines(file: BinaryIO, used: Collection[str]) -> Lines:
             )
         if len(fields) != len(header):
             raise LinesError(
-                f"line {records.number:,} has {len(fields):,} field{'s' * (len(fields) > 1)}, where the header has "
+                f"line {records.number:,} has {counted(len(fields), 'field')}, where the header has "
                 f"{len(header):,}; {records.remedy()}"
             )
     return Lines(records.number, n_records - 1, n_blank)

@@ -164,7 +164,7 @@ def test_bad_values_are_refused_by_file_column_value_and_rule(
     with pytest.raises(StepError) as error:
         aggregate(folder)
     assert message in str(error.value)
-    assert "1 of 25 event rows are bad (4.00%, limit 1.00%)" in str(error.value)
+    assert "1 of 25 event rows is bad (4.00%, limit 1.00%)" in str(error.value)
     assert "raise MaxBadRowShare" in str(error.value)
 
 
@@ -271,7 +271,7 @@ def test_as_a_step_it_reads_and_writes_channels_and_leaves_its_reason(tmp_path: 
     write_events(tmp_path / "processing/input" / nba.EVENTS_CHANNEL, {"a.csv": a_game()})
     done = run()
     assert done.returncode == 0, done.stderr
-    assert "24 rows, 0 of them repeated; 1 games, 0 left out; 2 rows of teams and games with duckdb" in done.stderr
+    assert "24 rows, 0 of them repeated; 1 game, 0 left out; 2 rows of teams and games with duckdb" in done.stderr
     assert (tmp_path / "processing/output" / nba.TEAM_GAMES_CHANNEL / nba.TEAM_GAMES_FILE).exists()
     assert (tmp_path / "processing/output" / nba.TEAM_GAMES_CHANNEL / nba.AGGREGATED_FILE).exists()
 

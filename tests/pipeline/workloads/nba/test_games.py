@@ -71,18 +71,19 @@ def test_the_reason_names_rows_that_the_limit_counts(load: Load) -> None:
     with pytest.raises(BadData) as caught:
         load({"a.csv": played + called_off + bad}, as_of=date(2021, 6, 1), max_bad_row_share=0.1)
     message = str(caught.value)
-    assert message.startswith("1 of 8 rows are bad (12.50%, limit 10.00%); most common (1 violation): a.csv, line 9: ")
+    assert message.startswith("1 of 8 rows is bad (12.50%, limit 10.00%); most common (1 violation): a.csv, line 9: ")
     assert caught.value.quarantine["line"].tolist() == [7, 8, 9]
 
 
 def test_too_few_played_games_stop_the_run(load: Load) -> None:
     text = rows("2021-01-01", "2021-01-03", "2021-02-01")
     assert len(load({"a.csv": text}, min_rows=3).rows) == 3
-    with pytest.raises(BadData) as caught:
-        load({"a.csv": text}, min_rows=3, as_of=date(2021, 2, 1))
-    assert str(caught.value) == (
-        "2 games were played before 2021-02-01, fewer than the minimum of 3; add older games, or lower MinRows"
-    )
+    for day, played in (date(2021, 2, 1), "2 games were"), (date(2021, 1, 2), "1 game was"):
+        with pytest.raises(BadData) as caught:
+            load({"a.csv": text}, min_rows=3, as_of=day)
+        assert str(caught.value) == (
+            f"{played} played before {day}, fewer than the minimum of 3; add older games, or lower MinRows"
+        )
 
 
 def test_only_bad_rows_still_give_an_account(load: Load) -> None:

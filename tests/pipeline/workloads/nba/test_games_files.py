@@ -180,7 +180,7 @@ def test_a_file_whose_rows_are_bad_is_refused_where_all_together_are_few(load: L
     bad = HEADER + GOOD.replace("100", "abc")
     good = HEADER + "".join(GOOD.replace("01-01", f"01-{day}").replace("90", str(60 + day)) for day in range(10, 29))
     assert load({"a.csv": good, "b.csv": bad}, max_bad_row_share=0.1).n_bad_rows == 1
-    share = r"^b\.csv: 1 of 1 rows are bad \(100\.00%, limit 50\.00%\); "
+    share = r"^b\.csv: 1 of 1 row is bad \(100\.00%, limit 50\.00%\); "
     example = r"most common \(1 violation\): b\.csv, line 2: .*, remove it, or raise MaxBadRowShareOfFile$"
     with pytest.raises(BadData, match=share + example):
         load({"a.csv": good, "b.csv": bad}, max_bad_row_share=0.1, max_bad_row_share_of_file=0.5)

@@ -225,3 +225,20 @@ def test_a_line_break_in_a_parquet_value_is_a_bad_row(load: Load) -> None:
 
 def test_limits_have_their_order() -> None:
     assert limits.LISTED_OF_TOO_MANY < limits.MAX_VIOLATIONS < limits.MAX_ROWS
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "rule"),
+    [
+        ("game_id", "0" * 65_000 + "x", ""),
+        ("home_team", "!" * 65_000 + "x", "is an unknown team"),
+        ("home_team", "BOS" + "!" * 200 + "x", "is an unknown team"),  # and not Boston
+        ("date", "2021-01-01" + "\u0301\u0316" * 30_000, "is not a real date"),
+    ],
+)
+@pytest.mark.timeout(10)  # where each character is a place to begin anew, one such text takes minutes
+def test_a_long_text_is_looked_at_once(load: Load, column: str, text: str, rule: str) -> None:
+    row = dict(zip(HEADER.strip().split(","), GOOD.strip().split(","), strict=True))
+    rows = [row | {"date": f"2021-01-0{n}"} | {column: f"{text}{n}"} for n in range(1, 10, 2)]
+    found = load({"a.csv": pd.DataFrame(rows).to_csv(index=False)})
+    assert found.quarantine["rule"].str.startswith(rule or "is").tolist() == [True] * (5 if rule else 0)
