@@ -37,7 +37,7 @@ class RetrainInputs:
     """What a run has to go by, beside the last-evaluated record."""
 
     facts: Mapping[str, str]  # as_of_date, fingerprint, training_config_fingerprint
-    champion: bool  # whether a version is in use
+    champion: int | str | None  # the version in use
     trigger: str
     min_days: int
     limits: Mapping[str, float]
@@ -50,13 +50,19 @@ def should_retrain(
     """New rows are trained on at once, but for an automatic run while the last training is recent.
 
     `last` is last_evaluated.json, `registered` registered.json. The last candidate counts only if what was decided
-    about it has been done, and would be decided again: one that was to be registered, but is not in the registry, and
-    one that the run's limits would let pass are trained again. A failure that stays is part of the reason.
+    about it has been done, and would be decided again: one that was to be registered, but is not in the registry, one
+    that was compared with another champion, and one that the run's limits would let pass are trained again. A failure
+    that stays is part of the reason.
     """
     facts, rows = inputs.facts, inputs.spec.rows
     if is_unregistered(last, registered):
         return RetrainDecision(True, "the last candidate was to be registered, but the registry does not have it")
     if last["fingerprint"] == facts["fingerprint"]:
+        compared = last["comparison"]["champion_version"] if last.get("decision") == c.CHAMPION_KEPT else None
+        if None not in (compared, inputs.champion) and compared != str(inputs.champion):
+            return RetrainDecision(
+                True, f"the last candidate did not replace version {compared}, but version {inputs.champion} is in use"
+            )
         if _would_register(last, inputs):
             return RetrainDecision(
                 True, f"the last candidate was not registered ({last['reason']}), but would be today"
@@ -70,7 +76,7 @@ def should_retrain(
     )
     new_config = last.get("training_config_fingerprint") != facts["training_config_fingerprint"]
     due = training_is_due(
-        no_champion=not inputs.champion,
+        no_champion=inputs.champion is None,
         urgent=inputs.trigger not in AUTOMATIC or new_config,
         days_since_training=days,
         min_days=inputs.min_days,
@@ -88,7 +94,7 @@ def _would_register(last: Mapping[str, Any], inputs: RetrainInputs) -> bool:
     """Whether the last candidate, which was not registered, would be: by other limits, or without a champion."""
     if last.get("decision") not in (c.FAILED, c.CHAMPION_KEPT):
         return False
-    comparison = last["comparison"] if inputs.champion else {**last["comparison"], "champion_exists": c.NO}
+    comparison = last["comparison"] if inputs.champion is not None else {**last["comparison"], "champion_exists": c.NO}
     return gates.decide(inputs.spec, {**last, "comparison": comparison}, inputs.limits) == c.REGISTERED
 
 

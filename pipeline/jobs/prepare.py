@@ -220,7 +220,7 @@ def main(argv: Sequence[str]) -> None:
     last = read_record(processing_input(c.EVALUATED_CHANNEL), c.EVALUATED_FILE)
     retrain_inputs = RetrainInputs(
         facts,
-        champion=read_record(processing_input(c.CHAMPION_CHANNEL), c.CHAMPION_FILE)["version"] is not None,
+        champion=read_record(processing_input(c.CHAMPION_CHANNEL), c.CHAMPION_FILE)["version"],
         trigger=arguments.trigger,
         min_days=arguments.min_days_between_trainings,
         limits=parse_limits(spec, arguments.limits),

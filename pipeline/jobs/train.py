@@ -36,7 +36,7 @@ MAX_WALK_FORWARD_ROWS = 20_000
 def read_training_config() -> tuple[Hyperparameters, int]:
     """Hyperparameters and WalkForwardRows of hyperparameters.json; raises StepError that names key and value."""
     strings: dict[str, str] = json.loads((base_dir() / "input/config/hyperparameters.json").read_text(encoding="utf-8"))
-    rows = strings.pop("walk_forward_rows", "1312")
+    rows = strings.pop("walk_forward_rows", "")
     if not rows.isdecimal() or not 1 <= int(rows) <= MAX_WALK_FORWARD_ROWS:
         raise StepError(f'WalkForwardRows "{rows}" is not a whole number from 1 to {MAX_WALK_FORWARD_ROWS:,}')
     try:

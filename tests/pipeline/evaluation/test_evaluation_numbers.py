@@ -13,6 +13,7 @@ import pytest
 from pipeline.contract import gates
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
+from pipeline.contract.spec import Limit
 from pipeline.contract.workload import Workload, load_workload
 from pipeline.evaluation import evaluation, metrics
 from pipeline.evaluation.evaluation import ChampionPredictions, Evaluated
@@ -394,6 +395,9 @@ def test_several_failed_limits_are_one_sentence() -> None:
 def test_games_that_all_ended_alike_have_no_auc() -> None:
     numbers = evaluation.candidate_numbers(replace(THE_RECORD, target=np.ones(N - BEGIN)))
     assert numbers["metrics"]["candidate"]["roc_auc"] is None
+    on_auc = replace(NBA, limits=(Limit("AUC", "metrics.candidate.roc_auc", ">=", "MinAuc", "it orders too little"),))
+    with pytest.raises(StepError, match=r"^a limit cannot be applied .*roc_auc is None, not a number\): .*WalkForward"):
+        evaluation.judge(on_auc, {**numbers, "comparison": {"champion_exists": "no"}}, LIMITS | {"MinAuc": 0.6})
 
 
 def test_months_of_ten_games_and_more() -> None:

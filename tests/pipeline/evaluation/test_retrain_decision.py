@@ -26,7 +26,7 @@ GOOD: dict[str, Any] = {
     "quality": {"loss_above_baseline": -0.004, "skill": 0.004},
     "comparison": {
         "champion_exists": "yes",
-        "champion_version": "1",
+        "champion_version": "7",
         "champion_age_days": 10,
         "improvement": 0.0,
         "difference": {"upper": 0.0005},
@@ -49,7 +49,7 @@ def tonight(**changed: Any) -> RetrainInputs:
     return RetrainInputs(
         **{
             "facts": FACTS,
-            "champion": True,
+            "champion": 7,
             "trigger": "schedule",
             "min_days": 30,
             "limits": LIMITS,
@@ -77,7 +77,7 @@ def tonight(**changed: Any) -> RetrainInputs:
 def test_who_waits_for_the_next_training(
     last_evaluated: dict[str, Any], champion: bool, trigger: str, train: bool, reason: str
 ) -> None:
-    decision = should_retrain(last_evaluated, None, tonight(champion=champion, trigger=trigger))
+    decision = should_retrain(last_evaluated, None, tonight(champion=7 if champion else None, trigger=trigger))
     assert decision.train is train
     assert reason in decision.reason
 
@@ -119,7 +119,7 @@ def test_a_candidate_below_the_limits_is_not_trained_again_but_not_hidden_either
             {},
         ),  # failed by MaxLogLoss 0.6
         (SAME, {"limits": LIMITS | {"MaxChampionAgeDays": 9.0}}),
-        (SAME, {"champion": False}),  # it was rejected since
+        (SAME, {"champion": None}),  # it was rejected since
     ],
 )
 def test_a_candidate_that_would_pass_today_is_trained_again(
@@ -128,6 +128,19 @@ def test_a_candidate_that_would_pass_today_is_trained_again(
     decision = should_retrain(last_evaluated, None, tonight(**changed))
     assert decision.train is True
     assert decision.reason == f"the last candidate was not registered ({last_evaluated['reason']}), but would be today"
+
+
+def test_a_candidate_that_lost_to_another_champion_is_compared_again() -> None:
+    """The champion that it lost to was rejected, so that an earlier version is in use."""
+    decision = should_retrain(SAME, None, tonight(champion=6))
+    assert (decision.train, decision.reason) == (
+        True,
+        "the last candidate did not replace version 7, but version 6 is in use",
+    )
+    for stays in (SAME | FAILED, SAME | REGISTERED):  # by its own limits, or as a version that may be the champion now
+        assert not should_retrain(
+            stays, {"fingerprint": "new"}, tonight(champion=6, limits=LIMITS | {"MaxLogLoss": 0.6})
+        ).train
 
 
 @pytest.mark.parametrize(("days", "train"), [(29, False), (30, True)])
