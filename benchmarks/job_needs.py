@@ -22,6 +22,7 @@ from benchmarks.real_data import EVENTS, GAMES
 from pipeline.contract.workload import read_definition
 from pipeline.cost.prices import load_prices
 from pipeline.cost.run_cost import NEEDS_FILE, JobNeeds, PipelineJob, job_cost, jobs
+from pipeline.cost.run_limit import with_parameters
 from pipeline.local import local_deployment
 from pipeline.local.launch.job import Job, JobOutcome
 from pipeline.local.launch.launch_process import ProcessLauncher
@@ -117,12 +118,7 @@ def every_job() -> list[PipelineJob]:
     """The jobs of a run with the defaults, and those that WITH_EVENTS adds."""
     found = {job.step: job for job in jobs(read_definition("nba"))}
     for chosen in WITH_EVENTS.values():
-        definition = read_definition("nba")
-        for parameter in definition["Parameters"]:
-            if parameter["Name"] in chosen:
-                value = chosen[parameter["Name"]]
-                parameter["DefaultValue"] = int(value) if parameter["Type"] == "Integer" else value
-        found |= {job.step: job for job in jobs(definition)}
+        found |= {job.step: job for job in jobs(with_parameters(read_definition("nba"), chosen))}
     return list(found.values())
 
 

@@ -17,11 +17,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.real_data import GAMES, ROOT
 from pipeline.contract.code_version import image_content
+from pipeline.contract.workload import read_definition
+from pipeline.local import local_deployment
 from pipeline.local.launch.container_runtime import (
     IMAGE,
     ContainerRuntimeError,
@@ -30,12 +33,16 @@ from pipeline.local.launch.container_runtime import (
     require_image,
 )
 from pipeline.local.launch.launch_process import ProcessLauncher
-from pipeline.local.local_deployment import DATA_BUCKET
 from pipeline.local.plan.plan import load_plan
 from pipeline.local.run.runner import run
 from pipeline.local.store.store import Store
 
 JOBS = ("Prepare", "Predict", "Train", "Evaluate")
+IDLE = """
+import os, pathlib
+for folder in pathlib.Path(os.environ["SAGEMAKER_BASE_DIR"], "processing/output").iterdir():
+    (folder / "x").touch()
+"""
 
 
 def timed(command: list[str], environment: dict[str, str] | None = None) -> tuple[float, str]:
@@ -55,57 +62,17 @@ def run_local(store: Path, data: list[str], *options: str) -> tuple[float, dict[
     return seconds, outcome
 
 
-def idle_definition(prefix: str) -> dict[str, Any]:
-    """A pipeline of one job that gets all the games, does nothing and hands one file back."""
-    program = "import os, pathlib; f = pathlib.Path(os.environ['SAGEMAKER_BASE_DIR'], 'processing/output/done')"
-    return {
-        "Version": "2020-12-01",
-        "Parameters": [],
-        "Steps": [
-            {
-                "Name": "Idle",
-                "Type": "Processing",
-                "Arguments": {
-                    "AppSpecification": {
-                        "ImageUri": "local",
-                        "ContainerEntrypoint": ["python", "-c", f"{program}; (f / 'x').touch()"],
-                    },
-                    "ProcessingResources": {"ClusterConfig": {"InstanceCount": 1}},
-                    "ProcessingInputs": [
-                        {
-                            "InputName": "games",
-                            "S3Input": {
-                                "S3Uri": prefix,
-                                "LocalPath": "/opt/ml/processing/input/data",
-                                "S3DataType": "S3Prefix",
-                            },
-                        }
-                    ],
-                    "ProcessingOutputConfig": {
-                        "Outputs": [
-                            {
-                                "OutputName": "done",
-                                "S3Output": {
-                                    "S3Uri": "s3://artifacts/idle",
-                                    "LocalPath": "/opt/ml/processing/output/done",
-                                    "S3UploadMode": "EndOfJob",
-                                },
-                            }
-                        ]
-                    },
-                },
-            }
-        ],
-    }
-
-
 def runner_overhead(store: Path, repeat: int) -> tuple[float, float]:
-    """Median seconds of an idle step on all the games in the runner, and of the same program started by hand."""
+    """Median seconds of Prepare in the runner if its program does nothing, and of the same program started by hand."""
     opened = Store(store)
-    plan = load_plan(idle_definition(f"s3://{DATA_BUCKET}/games/"), {}, {})
+    plan = load_plan(read_definition("nba"), local_deployment.constants(), {"DataPrefix": "data"})  # all the games
+    prepare = plan.step("Prepare")
+    idle = ["python", "-c", IDLE]
+    arguments = {**prepare.arguments, "AppSpecification": {"ImageUri": "local", "ContainerEntrypoint": idle}}
+    plan = replace(plan, steps=(replace(prepare, arguments=arguments),))
     launcher = ProcessLauncher(ROOT)
     steps = [run(plan, opened, launcher, use_cache=False).steps[0] for _ in range(repeat)]
-    assert all(step.status == "Succeeded" for step in steps)
+    assert all(step.status == "Succeeded" for step in steps), steps[0].reason
     by_hand = [sys.executable, "-c", "import os, pathlib"]
     return statistics.median(s.seconds for s in steps), statistics.median(timed(by_hand)[0] for _ in range(repeat))
 

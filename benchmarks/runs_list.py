@@ -7,15 +7,15 @@ python -m benchmarks.runs_list
 
 from __future__ import annotations
 
-import resource
+import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
 from benchmarks.real_data import ROOT
+from benchmarks.timed_process import timed
 from pipeline.local.local_deployment import ARTIFACT_BUCKET
 from pipeline.local.store.history import HISTORY_FILE, append, entry_of
 from pipeline.local.store.run_record import RunResult, StepResult, save_run
@@ -51,13 +51,9 @@ def fill(store: Store, n: int) -> None:
 
 def seconds(*arguments: str) -> float:
     """CPU seconds of the command, the median of several runs: other programs make it wait, and not work."""
-    taken = []
-    for _ in range(REPEATS):
-        begun = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-m", "scripts.runs", *arguments], cwd=ROOT, check=True, capture_output=True)
-        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-        taken.append(ended.ru_utime + ended.ru_stime - begun.ru_utime - begun.ru_stime)
-    return statistics.median(taken)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "scripts.runs", *arguments]
+    return statistics.median(timed(command, environment=environment).cpu_seconds for _ in range(REPEATS))
 
 
 def main() -> None:

@@ -12,15 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from typing import Final
 
 from benchmarks.real_data import ROOT
+from benchmarks.timed_process import TimedRun, timed
 
 IMAGE: Final = "111122223333.dkr.ecr.us-east-1.amazonaws.com/retraining@sha256:" + "5" * 64
 EMPTY: Final = """
@@ -41,27 +39,19 @@ PROGRAMS: Final = {
 AIM: Final = 1.1
 
 
-def seconds(program: str) -> tuple[float, float]:
-    """Wall time and CPU time of one synthesis in a process of its own."""
+def synthesis(program: str) -> TimedRun:
+    """One synthesis in a process of its own."""
     context = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
+    context |= {"env": "prod", "image_uri": IMAGE, "alert_emails": "a@example.com"}
     with tempfile.TemporaryDirectory() as out:
         environment = {
             **os.environ,
             "CDK_OUTDIR": out,
-            "CDK_CONTEXT_JSON": json.dumps(
-                {**context, "env": "prod", "image_uri": IMAGE, "alert_emails": "a@example.com"}
-            ),
+            "CDK_CONTEXT_JSON": json.dumps(context),
             "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "18,20",
+            "PYTHONPATH": str(ROOT),
         }
-        start, used = time.perf_counter(), _cpu_seconds()
-        subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, check=True, capture_output=True)
-        return time.perf_counter() - start, _cpu_seconds() - used
-
-
-def _cpu_seconds() -> float:
-    """Of all children that have ended, and of theirs."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+        return timed([sys.executable, "-c", program], environment=environment)
 
 
 def main() -> None:
@@ -70,15 +60,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
     for program in PROGRAMS.values():
-        seconds(program)  # fills the caches of files and of compiled modules
-    taken = {name: [seconds(p) for _ in range(rounds)] for name, p in PROGRAMS.items()}
-    walls, cpus = (
-        {name: statistics.median(both[which] for both in some) for name, some in taken.items()} for which in (0, 1)
-    )
-    for name in PROGRAMS:
-        wall, cpu = walls[name], cpus[name]
-        ratio, cpu_ratio = walls["this app (prod)"] / wall, cpus["this app (prod)"] / cpu
-        print(f"{name:32}{wall:6.2f} s, CPU {cpu:5.2f} s   this app: {ratio:.2f} times that, CPU {cpu_ratio:.2f} times")
+        synthesis(program)  # fills the caches of files and of compiled modules
+    taken = {name: [synthesis(program) for _ in range(rounds)] for name, program in PROGRAMS.items()}
+    medians = {
+        name: (statistics.median(r.seconds for r in some), statistics.median(r.cpu_seconds for r in some))
+        for name, some in taken.items()
+    }
+    ours = medians["this app (prod)"]
+    for name, (wall, cpu) in medians.items():
+        ratios = f"this app: {ours[0] / wall:.2f} times that, CPU {ours[1] / cpu:.2f} times"
+        print(f"{name:32}{wall:6.2f} s, CPU {cpu:5.2f} s   {ratios}")
     print(f"aim: at most {AIM} times an empty stack by default")
 
 

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,7 +27,8 @@ import pyarrow.parquet as pq
 
 from benchmarks.real_data import EVENTS, require
 from benchmarks.timed_process import TimedRun, growth, timed
-from pipeline.contract.code_version import definition_file
+from pipeline.contract.code_version import all_steps
+from pipeline.contract.workload import read_definition
 from pipeline.cost.prices import load_prices
 from pipeline.cost.run_cost import PipelineJob, job_cost
 from pipeline.workloads.nba import columns as n
@@ -41,12 +42,7 @@ SPARK: Final = "Spark, local[2]"
 PANDAS: Final = "pandas"
 REPEATS: Final = 5
 PAUSES_SECONDS: Final = (0, 5)  # without and with time for memory to be given back to the host
-OF_THE_RUN: Final = (
-    "summary",
-    "engine",
-    "n_team_games",
-    "files",
-)  # what aggregated.json says besides the account of the rows
+OF_THE_RUN: Final = ("summary", "engine", "n_team_games", "files")  # in aggregated.json besides the account of the rows
 # DuckDB's limit; the kernel's in bytes (the same, Python, libraries, what is reserved but not used); up to which size.
 # A grouping keeps some 7 bytes a row that cannot go to disk, so that half a gigabyte ends between 10 and 100 seasons.
 # There the kernel's would count what is reserved as used (a cgroup does not: docs/scaling.md).
@@ -134,10 +130,8 @@ def measure(folder: Path, output: Path, times: int, rows: int) -> Iterator[tuple
         if times > engine.largest:
             continue
         run = engine.run(folder, output / engine.name.replace(" ", "_"))
-        numbers = (
-            f"{run.seconds:,.1f} | {run.cpu_seconds:,.1f} | {rows / run.seconds:,.0f} | {run.peak_bytes / 1e6:,.0f}"
-        )
-        print(f"| {times} | {rows:,} | {engine.name} | {numbers} |", flush=True)
+        numbers = f"{run.seconds:,.1f} | {run.cpu_seconds:,.1f} | {rows / run.seconds:,.0f}"
+        print(f"| {times} | {rows:,} | {engine.name} | {numbers} | {run.peak_bytes / 1e6:,.0f} |", flush=True)
         yield engine.name, run
 
 
@@ -179,25 +173,15 @@ def costs(found: dict[tuple[str, int], TimedRun]) -> Iterator[str]:
 
     As in the estimate of the bill, the machines of a cluster each take as long as one: no gain is promised.
     """
-    prices, disks = load_prices(), disk_gb(json.loads(definition_file("nba").read_text(encoding="utf-8"))["Steps"])
+    prices, steps = load_prices(), all_steps(read_definition("nba")["Steps"])
+    clusters = {step["Name"]: step["Arguments"].get("ProcessingResources", {}).get("ClusterConfig") for step in steps}
     yield "| seasons | job | instances | a run |"
     yield "| --- | --- | --- | --- |"
     for (name, times), run in found.items():
         for step, machine, count in JOBS.get(name, ()):
-            job = PipelineJob(step, "processing", machine, count, disks[step], always=True)
+            job = PipelineJob(step, "processing", machine, count, clusters[step]["VolumeSizeInGB"], always=True)
             dollars = job_cost(job, run.cpu_seconds, prices).dollars
             yield f"| {times} | `{step}` | {count} `{machine}` | ${dollars:.4f} |"
-
-
-def disk_gb(steps: list[dict[str, Any]]) -> dict[str, int]:
-    """The disk of each processing step of a definition, those behind conditions included."""
-    found: dict[str, int] = {}
-    for step in steps:
-        arguments = step.get("Arguments", {})
-        found |= disk_gb(arguments.get("IfSteps", []) + arguments.get("ElseSteps", []))
-        if step["Type"] == "Processing":
-            found[step["Name"]] = arguments["ProcessingResources"]["ClusterConfig"]["VolumeSizeInGB"]
-    return found
 
 
 def compare(output: Path) -> str:
