@@ -29,6 +29,7 @@ ARGS ?=
 BIN := .venv/bin
 UV_VERSION := 0.13.9
 UV := $(BIN)/uv pip
+NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 export PYTHONDONTWRITEBYTECODE :=
 export WORKLOAD
 
@@ -120,12 +121,13 @@ node_modules/.installed: package.json package-lock.json
 		echo "installing the CDK command line"; npm ci --silent --no-audit --no-fund && touch $@; \
 	else echo "npm not found: the tests that deploy will be skipped"; fi
 
-# The environment. uv installs in a third of pip's time; it is itself installed by pip, into the environment.
+# The environment. uv installs in a third of pip's time; it is itself installed by pip, into the environment. One that is
+# half made, or of an older Python, is made again.
 .venv/.uv: Makefile
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	@$(PYTHON) $(NEW_ENOUGH) || \
 		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "making the environment in .venv"
-	@$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv $$($(BIN)/python $(NEW_ENOUGH) 2>/dev/null || echo --clear) .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@touch $@
 
@@ -143,7 +145,7 @@ node_modules/.installed: package.json package-lock.json
 # An environment for each engine's own SDK: it needs other versions of packages that are ours as well.
 .venv-%/.all: targets/%/requirements.txt .venv/.uv
 	@echo "making the environment .venv-$*"
-	@$(PYTHON) -m venv --clear --without-pip .venv-$*
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-$*
 	@$(UV) install --quiet --python .venv-$*/bin/python --compile-bytecode --require-hashes -r $<
 	@touch $@
 

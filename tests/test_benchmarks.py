@@ -10,9 +10,15 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.local_run import runner_overhead
 from benchmarks.nba.scale_aggregation import compare
+from benchmarks.scale import write_real
+from pipeline.contract import names as c
+from pipeline.local import local_deployment
+from pipeline.local.store.store import Store
 from pipeline.workloads.nba import columns as nba
 
 # The forecasts of another processor's XGBoost may differ in their last digits.
@@ -50,6 +56,19 @@ def test_the_model_is_better_than_elo_in_each_season() -> None:
 
 def test_the_bounds_of_input_are_still_measured() -> None:
     assert "5,000 columns, and 1,000 are read at most" in run("bounds", "--only", "5,000 columns")
+
+
+def test_an_idle_step_still_runs(tmp_path: Path) -> None:
+    store, games = Store(tmp_path / "store"), tmp_path / "games.csv"
+    games.write_text("nobody reads it\n")
+    local_deployment.seed(store)
+    local_deployment.put_data(store, games, local_deployment.data_prefix(games))
+    assert all(seconds > 0 for seconds in runner_overhead(store.root, 1))
+
+
+@pytest.mark.usefixtures("real_games")
+def test_training_is_still_timed_on_features_as_prepare_writes_them(tmp_path: Path) -> None:
+    assert write_real(tmp_path / "real") == pq.read_metadata(tmp_path / "real" / c.FEATURES_FILE).num_rows > 25_000
 
 
 def test_the_pandas_that_duckdb_is_timed_against_does_the_same_work(real_events: Path, tmp_path: Path) -> None:

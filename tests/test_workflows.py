@@ -67,6 +67,27 @@ def test_each_shell_line_is_a_target_of_make_whose_commands_understand_it(root: 
     assert seen == {"check", "test", "setup", "change-report", "deploy", "verify"}
 
 
+@pytest.mark.parametrize(
+    ("there", "options"), [(None, ["--clear"]), ("exit 1", ["--clear"]), ("exit 0", [])], ids=["none", "older", "good"]
+)
+def test_an_environment_of_an_older_python_is_made_again(
+    root: Path, tmp_path: Path, there: str | None, options: list[str]
+) -> None:
+    """With a program that plays Python: it is new enough, and copies itself into the environment."""
+    shutil.copy(root / "Makefile", tmp_path)
+    environment = tmp_path / ".venv" / "bin"
+    for place, does in (
+        (tmp_path, 'test "$2" != venv || { echo "$@" > made; cp python .venv/bin/; }'),
+        (environment, there),
+    ):
+        place.mkdir(parents=True, exist_ok=True)
+        if does:
+            (place / "python").write_text(f"#!/bin/sh\n{does}\n")
+            (place / "python").chmod(0o755)
+    subprocess.run(["make", "-s", ".venv/.uv", "PYTHON=./python"], cwd=tmp_path, check=True)
+    assert (tmp_path / "made").read_text().split() == ["-m", "venv", *options, ".venv"]
+
+
 def test_nothing_but_main_and_this_repository_reaches_an_account() -> None:
     (deploy,) = [file for file in WORKFLOWS if file.stem == "deploy"]
     jobs = jobs_of(deploy)
