@@ -22,13 +22,14 @@ HOUR = cdk.Duration.hours(1)
 class RunAlarms(Construct):
     """The alarm run-overdue, if the schedule is enabled.
 
-    No successful run for the longest time between two, and six hours for the run itself; missing data breaches.
+    No successful run for the longest time between two, and six hours for the run itself.
 
     CloudWatch evaluates an alarm as soon as it is created, when no run can have succeeded yet. So hours before the
-    schedule was created, changed or enabled count as good: CloudFormation asks a function for that time,
-    and the alarm compares it with the time of each hour. As documented, TIME_SERIES of a number and EPOCH of a time
-    series have a value for every hour, and IF has none where the metric that it chooses has none (it breaches):
-    docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
+    schedule was created, changed or enabled count as good: CloudFormation asks a function for that time, and the alarm
+    compares it with the time of each hour. Every hour has a value, as TIME_SERIES of a number, EPOCH of a time series
+    and FILL are documented: where values are missing, CloudWatch looks back further than the alarm's periods, and a
+    success of before them would keep it quiet for hours.
+    docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html, alarms-and-missing-data.html
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class RunAlarms(Construct):
         foundation.alerts.alarm_on(
             "RunOverdue",
             cloudwatch.MathExpression(
-                expression=f"IF(EPOCH(TIME_SERIES(1)) < {began.get_att_string(NOW)}, 1, succeeded)",
+                expression=f"IF(EPOCH(TIME_SERIES(1)) < {began.get_att_string(NOW)}, 1, FILL(succeeded, 0))",
                 using_metrics={"succeeded": succeeded},
                 period=HOUR,
             ),

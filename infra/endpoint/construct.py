@@ -14,7 +14,7 @@ from aws_cdk import aws_events as events
 from constructs import Construct
 
 from infra.alarms.alerts import Alerts
-from infra.endpoint.function.desired_endpoint import SETTINGS_VARIABLE, VARIANT, EndpointSettings
+from infra.endpoint.function.desired_endpoint import SETTINGS_VARIABLE, VARIANT, EndpointSettings, endpoint_log
 from infra.endpoint.roles import allow_endpoint_changes, endpoint_role
 from infra.foundation.foundation import Foundation
 from infra.foundation.lambda_function import EventFunction
@@ -83,11 +83,13 @@ class Endpoint(Construct):
             detail_type=["SageMaker Endpoint State Change"],
             detail={"EndpointName": [self.endpoint_name]},
         )
-        function.on("Promoted", promoted, "champion.json was written: the endpoint follows")
-        function.on("EndpointChanged", changed, "The endpoint was created, updated, rolled back, deleted, or failed")
-        function.every_hour("The endpoint is compared with champion/")
+        rules = (
+            function.on("Promoted", promoted, "champion.json was written: the endpoint follows"),
+            function.on("EndpointChanged", changed, "It was created, updated, rolled back, deleted, or failed"),
+            function.every_hour("The endpoint is compared with champion/"),
+        )
         # The function is also the custom resource: it applies changed settings, and deletes the endpoint.
-        version = cdk.CustomResource(
+        endpoint = cdk.CustomResource(
             self,
             "Endpoint",
             resource_type="Custom::Endpoint",
@@ -96,10 +98,12 @@ class Endpoint(Construct):
             # CloudFormation calls the function again where it changes.
             properties={"Settings": plan.as_text()},
         )
-        version.node.add_dependency(after, function.role, role)
+        endpoint.node.add_dependency(after, function.role, role)
+        for rule in rules:  # deleted before the endpoint: the event of its deletion would have it created again
+            rule.node.add_dependency(endpoint)
 
     def _alarms(self, alerts: Alerts) -> list[cloudwatch.Alarm]:
-        look = f"Read the container's log, /aws/sagemaker/Endpoints/{self.endpoint_name}."
+        look = f"Read the container's log, {endpoint_log(self.endpoint_name)}."
         return [
             alerts.alarm_on(
                 "EndpointErrors",

@@ -9,7 +9,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.endpoint.function.desired_endpoint import INSTANCE, PREFIX, EndpointSettings
+from infra.endpoint.function.desired_endpoint import INSTANCE, PREFIX, EndpointSettings, endpoint_log
 from infra.foundation.foundation import Foundation
 from infra.foundation.permissions import allow, allow_outbox, arn, service_principal
 from infra.lambda_shared.environment import CHAMPION_PREFIX, SERVING_OUTBOX_PREFIX
@@ -34,8 +34,7 @@ def endpoint_role(
     allow(role, ["s3:GetObject"], [copies], why=_NUMBERED_LATER)
     allow(role, ["kms:Decrypt", "kms:DescribeKey"], [foundation.key.key_arn])
     allow_image(role, image)
-    logs = arn("logs", f"log-group:/aws/sagemaker/Endpoints/{settings.pipeline_name}:*")
-    allow_logs(role, [logs], "Endpoints")
+    allow_logs(role, [arn("logs", f"log-group:{endpoint_log(settings.pipeline_name)}:*")], "Endpoints")
     if settings.serving == INSTANCE:
         allow_volume_grants(role, foundation.key)
         _allow_rollback(role, alarms)

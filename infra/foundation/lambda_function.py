@@ -107,16 +107,16 @@ class EventFunction(LambdaFunction):
         description: str | None = None,
         *,
         scope: Construct | None = None,
-    ) -> None:
+    ) -> events.Rule:
         """A rule that calls the function for each event of a pattern."""
-        events.Rule(
+        return events.Rule(
             scope or self._scope, rule_id, description=description, event_pattern=pattern, targets=[self._target]
         )
 
-    def every_hour(self, description: str) -> None:
+    def every_hour(self, description: str) -> events.Rule:
         """A rule that calls the function each hour, in case an event is lost."""
         hourly = events.Schedule.rate(cdk.Duration.hours(1))
-        events.Rule(self._scope, "EveryHour", description=description, schedule=hourly, targets=[self._target])
+        return events.Rule(self._scope, "EveryHour", description=description, schedule=hourly, targets=[self._target])
 
     def alarm_on_errors(self, name: str, summary: str, action: str) -> None:
         errors = self.function.metric_errors(period=FIVE_MINUTES, statistic="Sum")

@@ -12,7 +12,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 
-from infra.endpoint.function.desired_endpoint import ATTEMPT
+from infra.endpoint.function.desired_endpoint import ATTEMPT, endpoint_log
 from infra.foundation.foundation import Foundation
 from infra.foundation.permissions import (
     JOBS_NAMED_LATER,
@@ -54,7 +54,7 @@ class UserPolicies(Construct):
         self._allow_diagnosis(self.operator, workflow)
 
     def _allow_reading(self, policy: iam.ManagedPolicy) -> None:
-        """Find the pipeline, and read reports, the champion and the history of versions."""
+        """Find the pipeline, and read reports, the champion, versions and their history."""
         bucket = self._artifacts
         allow(policy, ["sagemaker:ListPipelines"], ["*"], why="The action supports no resource-level permissions.")
         allow(policy, ["sagemaker:DescribePipeline"], [self._training.pipeline_arn])
@@ -68,10 +68,10 @@ class UserPolicies(Construct):
         allow(policy, ["s3:GetObject"], [bucket.arn_for_objects(versions.HISTORY_KEY)])
         allow(policy, ["s3:ListBucket"], [bucket.bucket_arn])
         allow(policy, ["kms:Decrypt"], [self._foundation.key.key_arn], conditions=only_through("s3"))
+        self._training.allow_reading_versions(policy)  # emails to operators tell of versions, too
 
     def _allow_decisions(self, policy: iam.ManagedPolicy) -> None:
         decisions = {"StringEquals": {"sagemaker:ModelApprovalStatus": ["Approved", "Rejected"]}}
-        self._training.allow_reading_versions(policy)
         versions = [self._training.versions_arn]
         allow(policy, ["sagemaker:UpdateModelPackage"], versions, why=NUMBERED_LATER, conditions=decisions)
 
@@ -97,14 +97,11 @@ class UserPolicies(Construct):
         allow(policy, ["s3:GetObject"], [self._artifacts.arn_for_objects(runs.HISTORY_KEY)])
         jobs = arn("sagemaker", "processing-job/pipelines-*")
         allow(policy, ["sagemaker:DescribeProcessingJob"], [jobs], why=JOBS_NAMED_LATER)
-        if (
-            self._foundation.settings.serving != "off"
-        ):  # the runbook: retry a version that the endpoint could not be updated to
-            allow(policy, ["s3:DeleteObject"], [self._artifacts.arn_for_objects(ATTEMPT)])
 
     def _allow_diagnosis(self, policy: iam.ManagedPolicy, workflow: stepfunctions.StateMachine) -> None:
-        """What the runbook uses: errors of the workflow, logs, dead letters (to read and purge)."""
-        alerts, name = self._foundation.alerts, self._foundation.settings.pipeline_name
+        """What the runbook uses: errors of the workflow, logs, dead letters (to read and purge), the endpoint."""
+        alerts, settings = self._foundation.alerts, self._foundation.settings
+        name, containers = settings.pipeline_name, list[str]()
         allow(policy, ["states:ListExecutions"], [workflow.state_machine_arn])
         executions = [arn("states", f"execution:{workflow.state_machine_name}:*")]
         allow(policy, ["states:DescribeExecution", "states:GetExecutionHistory"], executions, why=RUN_ID_LATER)
@@ -115,6 +112,9 @@ class UserPolicies(Construct):
         )
         allow(policy, ["scheduler:GetSchedule"], [arn("scheduler", f"schedule/{name}/{name}")])
         functions = [p.log_group_arn for p in cdk.Stack.of(self).node.find_all() if isinstance(p, logs.LogGroup)]
-        named_later = "Log streams are named after jobs, or by Lambda."
-        allow(policy, ["logs:FilterLogEvents"], [*functions, *JOB_LOGS], why=named_later)
+        if settings.serving != "off":
+            containers.append(arn("logs", f"log-group:{endpoint_log(name)}:*"))
+            allow(policy, ["s3:DeleteObject"], [self._artifacts.arn_for_objects(ATTEMPT)])  # retry a version
+        named_later = "Log streams are named after jobs and instances, or by Lambda."
+        allow(policy, ["logs:FilterLogEvents"], [*functions, *JOB_LOGS, *containers], why=named_later)
         allow(policy, ["kms:Decrypt"], [alerts.key.key_arn], conditions=only_through("sqs"))

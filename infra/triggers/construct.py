@@ -58,13 +58,16 @@ class Triggers(Construct):
                 # With several pipelines in an account, the event may name one.
                 detail={"reason": [{"exists": True}], "pipeline": [settings.pipeline_name, {"exists": False}]},
             ),
-            events.EventField.from_path("$.detail.reason"),
+            # The whole object: EventBridge does not escape a text that it puts into a template, and with a quote in the
+            # reason the workflow's input would be no JSON (UserGuide/eb-transform-target-input.html, common issues).
+            events.EventField.from_path("$.detail"),
         )
         if settings.data_arrival:
             # The completion marker of an export, directly below the data prefix or in a folder below it.
             prefix, marker = settings.spec.data_prefix, settings.completion_marker
             below = {"wildcard": f"{prefix}/*/{marker}"}
-            self._rule("DataArrived", object_created(foundation.storage.data, f"{prefix}/{marker}", below), "data")
+            arrived = object_created(foundation.storage.data, f"{prefix}/{marker}", below)
+            self._rule("DataArrived", arrived, {"reason": "data"})
 
     def _make_workflow(self, foundation: Foundation, training: Training) -> None:
         role = self._role("WorkflowRole", "states", f"Starts {self._settings.pipeline_name}, one run at a time")
@@ -124,7 +127,7 @@ class Triggers(Construct):
                 "input": json.dumps(
                     {
                         "StateMachineArn": self.workflow.state_machine_arn,
-                        "Input": json.dumps({"id": _SCHEDULED_TIME, "reason": "schedule"}),
+                        "Input": json.dumps({"id": _SCHEDULED_TIME, "detail": {"reason": "schedule"}}),
                     }
                 ),
                 "retryPolicy": {
@@ -177,11 +180,10 @@ class Triggers(Construct):
             resources=[alarm.alarm_arn for alarm in alarms],
             detail={"state": {"value": ["ALARM"]}},
         )
-        self._rule("Drifted", pattern, "drift", forced_on=events.EventField.time)
+        self._rule("Drifted", pattern, {"reason": "drift"}, forced_on=events.EventField.time)
 
-    def _rule(self, name: str, pattern: events.EventPattern, reason: str, forced_on: str | None = None) -> None:
-        forced = {"forced_on": forced_on} if forced_on else {}
-        request = events.RuleTargetInput.from_object({"id": events.EventField.event_id, "reason": reason, **forced})
+    def _rule(self, name: str, pattern: events.EventPattern, detail: object, **forced: str) -> None:
+        request = events.RuleTargetInput.from_object({"id": events.EventField.event_id, "detail": detail, **forced})
         target = targets.SfnStateMachine(
             self.workflow,
             input=request,

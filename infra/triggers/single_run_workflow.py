@@ -44,7 +44,7 @@ _CATCH: Final = [
         "Next": "NotStarted",
     }
 ]
-_REASON: Final = f"$substring($trim($string($states.input.reason)), 0, {REASON_LENGTH})"
+_REASON: Final = f"$substring($trim($string($states.input.detail.reason)), 0, {REASON_LENGTH})"
 # What is known of a request from its beginning; its run's name is what a second delivery is recognised by. A name has
 # letters, digits and single hyphens between them (PipelineExecutionName: at most 82 characters).
 _REQUEST: Final = {
@@ -78,7 +78,7 @@ _SEEN: Final = {
 
 
 def workflow_definition(*, pipeline: str, cost_function: str | None = None) -> dict[str, Any]:
-    """The workflow: `{"id": ..., "reason": ...}` in, at most one run started.
+    """The workflow: `{"id": ..., "detail": {"reason": ...}}` in, at most one run started.
 
     `cost_function`: the ARN of the function that is asked whether the run may cost what it will, if there is a limit.
 

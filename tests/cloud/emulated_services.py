@@ -125,7 +125,9 @@ def _deliver(target: dict[str, Any], event: dict[str, Any], region: str, rule: s
 
 
 def _input_of(target: dict[str, Any], event: dict[str, Any]) -> str:
-    """The event, or what the target's input transformer makes of it (a value that is missing becomes an empty string).
+    """The event, or what the target's input transformer makes of it; a value that is missing becomes an empty string.
+
+    As documented it escapes no text: one with a quote in it makes a template no JSON.
 
     docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html
     """
@@ -137,7 +139,7 @@ def _input_of(target: dict[str, Any], event: dict[str, Any]) -> str:
         found: Any = event
         for part in transformer["InputPathsMap"][match[1]].removeprefix("$.").split("."):
             found = found.get(part, "") if isinstance(found, dict) else ""
-        return json.dumps(found)
+        return f'"{found}"' if isinstance(found, str) else json.dumps(found)
 
     return re.sub("<([^>]+)>", value, transformer["InputTemplate"])
 

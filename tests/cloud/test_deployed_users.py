@@ -55,7 +55,11 @@ def test_an_operator_starts_stops_and_retries_runs_and_approves_nothing(root: Pa
     shown = deployed.account.operate(root, "scripts.show_execution", key=deployed.people["Operator"])
     assert run in shown, "the newest run, without its name"
     assert sagemaker.list_pipeline_versions(PipelineName=deployed.outputs["PipelineName"])
+    asked = ("list", "--aws", "--pipeline", deployed.outputs["PipelineName"], "--region", REGION)  # as emails say
+    deployed.account.operate(root, "scripts.review_model", *asked, key=deployed.people["Operator"])
     package = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/{deployed.outputs['ModelPackageGroup']}/1"
+    with pytest.raises(ClientError, match="ValidationException"):  # it is not there, and not denied
+        sagemaker.describe_model_package(ModelPackageName=package)
     assert denied(sagemaker.update_model_package, ModelPackageArn=package, ModelApprovalStatus="Approved")
     assert denied(sagemaker.update_pipeline, PipelineName=deployed.outputs["PipelineName"])
 
@@ -63,7 +67,7 @@ def test_an_operator_starts_stops_and_retries_runs_and_approves_nothing(root: Pa
 def test_an_operator_reads_why_a_workflow_failed_and_what_was_not_delivered(deployed: Deployed) -> None:
     states, sqs = deployed.person("stepfunctions", "Operator"), deployed.person("sqs", "Operator")
     machine = deployed.resource("AWS::StepFunctions::StateMachine", "TriggersWorkflow")
-    given = json.dumps({"id": "a", "reason": "b"})
+    given = json.dumps({"id": "a", "detail": {"reason": "b"}})
     begun = deployed.client("stepfunctions").start_execution(stateMachineArn=machine, input=given)["executionArn"]
     assert states.list_executions(stateMachineArn=machine)["executions"]
     assert eventually(lambda: states.describe_execution(executionArn=begun)["status"] != "RUNNING")
@@ -85,6 +89,7 @@ def test_an_operator_reads_why_a_workflow_failed_and_what_was_not_delivered(depl
 def test_an_operator_reads_the_logs_that_mails_name_and_the_schedule(deployed: Deployed) -> None:
     admin, logs, name = deployed.client("logs"), deployed.person("logs", "Operator"), deployed.outputs["PipelineName"]
     jobs = [f"/aws/sagemaker/{kind}Jobs" for kind in ("Processing", "Training")]
+    jobs.append(f"/aws/sagemaker/Endpoints/{name}")
     for group in (*jobs, "/aws/lambda/another"):
         admin.create_log_group(logGroupName=group)
     ours = [group["logGroupName"] for group in admin.describe_log_groups(logGroupNamePrefix=name)["logGroups"]]

@@ -63,13 +63,17 @@ def test_run_overdue_is_not_watched_when_the_schedule_is_off(dev: Template) -> N
 
 
 def breaches(template: Template, *, since: int, now: int, succeeded: int | None = None) -> bool:
-    """Whether CloudWatch, at the full hour `now`, finds all hours below the threshold; all in hours."""
+    """Whether CloudWatch, at the full hour `now`, finds all hours below the threshold; all in hours.
+
+    They are those of the alarm's periods, because FILL leaves none without a value: for those that are missing,
+    CloudWatch would look at older ones (AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html).
+    """
     clock, _ = only(template, CLOCK)
     alarm = Resolver(template, {f"{clock}.{NOW}": str(since * 3600 + 60)})(
         alarms(template)["retraining-prod-run-overdue"]
     )
     (expression,) = [m["Expression"] for m in alarm["Metrics"] if "Expression" in m]
-    form = r"IF\(EPOCH\(TIME_SERIES\(1\)\) < (\d+), 1, succeeded\)"
+    form = r"IF\(EPOCH\(TIME_SERIES\(1\)\) < (\d+), 1, FILL\(succeeded, 0\)\)"
     began = int(re.fullmatch(form, expression)[1])  # type: ignore[index]
     hours = range(now - alarm["EvaluationPeriods"], now)
     return all((hour == succeeded) + (hour * 3600 < began) < alarm["Threshold"] for hour in hours)

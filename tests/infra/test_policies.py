@@ -281,7 +281,7 @@ def test_a_topic_takes_what_services_of_this_account_publish_and_only_those_that
         ("sagemaker:StopPipelineExecution", PIPELINE + "/execution/a", "Operator"),
         ("sagemaker:RetryPipelineExecution", PIPELINE + "/execution/a", "Operator"),
         ("sagemaker:DescribePipeline", PIPELINE, "Approver, Operator"),
-        ("sagemaker:ListModelPackages", PACKAGE, "Approver"),
+        ("sagemaker:ListModelPackages", PACKAGE, "Approver, Operator"),
         ("sagemaker:UpdateModelPackage", PACKAGE, "Approver"),
         ("sagemaker:UpdateModelPackage", PACKAGE.replace("prod", "dev"), ""),
         ("sagemaker:StartPipelineExecution", PIPELINE.replace("prod", "dev"), ""),

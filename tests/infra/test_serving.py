@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from moto.events.models import EventPattern
-from resolved_template import Resolver, Template, only
+from resolved_template import Resolver, Template, only, resources
 from synthesis import Synthesise
 
 from infra.endpoint.function.desired_endpoint import DesiredEndpoint, EndpointSettings
@@ -85,3 +85,16 @@ def test_the_endpoint_goes_with_the_deployment_before_what_removes_it(serverless
     (custom,) = [r for r in serverless["Resources"].values() if r["Type"] == "Custom::Endpoint"]
     kinds = {serverless["Resources"][name]["Type"] for name in custom["DependsOn"]}
     assert {"AWS::IAM::Role", "AWS::IAM::Policy", "Custom::Champion"} <= kinds
+
+
+def test_nothing_calls_the_function_any_more_when_the_endpoint_is_deleted(serverless: Template) -> None:
+    """SageMaker tells of the deletion too, and the function creates an endpoint that is not there."""
+    (endpoint,) = resources(serverless, "Custom::Endpoint")
+    function, _ = only(serverless, "AWS::Lambda::Function", "ServingFunction")
+    rules = {
+        name: rule
+        for name, rule in serverless["Resources"].items()
+        if rule["Type"] == "AWS::Events::Rule" and function in json.dumps(rule["Properties"]["Targets"])
+    }
+    assert len(rules) == 3
+    assert not [name for name, rule in rules.items() if endpoint not in rule.get("DependsOn", [])]

@@ -41,7 +41,7 @@ def workflow(prod: Template) -> dict[str, Any]:
 
 def request(name: str, reason: str = "schedule") -> dict[str, Any]:
     """What a trigger hands to the workflow."""
-    return {"id": name, "reason": reason}
+    return {"id": name, "detail": {"reason": reason}}
 
 
 def test_first_request_starts_the_first_run_with_its_reason(runs: Runs, workflow: dict[str, Any]) -> None:
@@ -82,7 +82,7 @@ def test_a_retried_delivery_of_the_schedule_starts_one_run(runs: Runs, workflow:
 )
 def test_any_reason_starts_a_run(runs: Runs, workflow: dict[str, Any], reason: Any, value: str) -> None:
     """The requests are checked against the service's model; one line of 256 UTF-16 units is what a job takes."""
-    assert run_workflow(workflow, {"id": "a", "reason": reason})["status"] == "SUCCEEDED"
+    assert run_workflow(workflow, {"id": "a", "detail": {"reason": reason}})["status"] == "SUCCEEDED"
     (start,) = runs.starts
     assert start["PipelineParameters"] == [{"Name": "TriggerReason", "Value": value}]
     assert argument(value) == value
@@ -90,7 +90,7 @@ def test_any_reason_starts_a_run(runs: Runs, workflow: dict[str, Any], reason: A
 
 @pytest.mark.parametrize("name", ["a", "2026-11-27T09:00:00Z", "--a__b--", "x" * 300, ("y" * 75) + ":z", 17])
 def test_any_request_has_a_name_that_the_service_takes(runs: Runs, workflow: dict[str, Any], name: Any) -> None:
-    assert run_workflow(workflow, {"id": name, "reason": "r"})["status"] == "SUCCEEDED"
+    assert run_workflow(workflow, {"id": name, "detail": {"reason": "r"}})["status"] == "SUCCEEDED"
     (start,) = runs.starts
     assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,81}", start["PipelineExecutionDisplayName"])
 
@@ -208,7 +208,7 @@ def test_a_function_that_fails_is_asked_again_and_starts_nothing(
     assert runs.starts == []
 
 
-DRIFT = {"id": "event", "reason": "drift", "forced_on": "2026-11-25T09:12:41Z"}
+DRIFT = {"id": "event", "detail": {"reason": "drift"}, "forced_on": "2026-11-25T09:12:41Z"}
 
 
 def test_drift_starts_a_run_that_trains_even_if_nothing_is_new(runs: Runs, workflow: dict[str, Any]) -> None:

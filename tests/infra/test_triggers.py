@@ -21,7 +21,10 @@ def matches(template: Template, rule: str, event: dict[str, Any]) -> bool:
 
 
 def handed_over(template: Template, rule: str, event: dict[str, Any]) -> dict[str, Any]:
-    """What a rule's input transformer makes of an event: unquoted `<name>` becomes the value as JSON."""
+    """What a rule's input transformer makes of an event: unquoted `<name>` becomes the value, and no text is escaped.
+
+    docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html, common issues
+    """
     (target,) = only(template, "AWS::Events::Rule", rule)[1]["Targets"]
     transformer = target["InputTransformer"]
     text = transformer["InputTemplate"]
@@ -29,7 +32,7 @@ def handed_over(template: Template, rule: str, event: dict[str, Any]) -> dict[st
         value: Any = event
         for part in path.removeprefix("$.").split("."):
             value = value[part]
-        text = text.replace(f"<{name}>", json.dumps(value))
+        text = text.replace(f"<{name}>", f'"{value}"' if isinstance(value, str) else json.dumps(value))
     handed: dict[str, Any] = json.loads(text)
     return handed
 
@@ -44,7 +47,10 @@ def test_schedule_knocks_at_the_gate_of_this_pipeline(prod: Template) -> None:
     assert target["Arn"] == "arn:aws:scheduler:::aws-sdk:sfn:startExecution"
     assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 10}
     given = json.loads(target["Input"])
-    assert json.loads(given["Input"]) == {"id": "<aws.scheduler.scheduled-time>", "reason": "schedule"}
+    assert json.loads(given["Input"]) == {
+        "id": "<aws.scheduler.scheduled-time>",
+        "detail": {"reason": "schedule"},
+    }
     workflow, machine = only(prod, "AWS::StepFunctions::StateMachine", "TriggersWorkflow")
     assert given["StateMachineArn"] == Resolver(prod)({"Ref": workflow})
     states = json.loads(Resolver(prod)(machine["DefinitionString"]))["States"]
@@ -95,13 +101,14 @@ def test_a_marker_in_another_bucket_starts_nothing(prod: Template, recorded: Rec
 
 
 def test_data_hands_over_its_reason_and_the_events_id(prod: Template, arrived: dict[str, Any]) -> None:
-    assert handed_over(prod, "DataArrived", arrived) == {"id": arrived["id"], "reason": "data"}
+    assert handed_over(prod, "DataArrived", arrived) == {"id": arrived["id"], "detail": {"reason": "data"}}
 
 
-def test_a_request_hands_over_the_reason_it_carries(prod: Template, recorded: Recorded) -> None:
-    event = recorded("retraining_requested")
+@pytest.mark.parametrize("reason", ["drift", 'the "new" season\n', "C:\\data", 7])
+def test_a_request_hands_over_the_reason_it_carries(prod: Template, recorded: Recorded, reason: Any) -> None:
+    event = recorded("retraining_requested") | {"detail": {"reason": reason}}
     assert matches(prod, "Requested", event)
-    assert handed_over(prod, "Requested", event) == {"id": event["id"], "reason": event["detail"]["reason"]}
+    assert handed_over(prod, "Requested", event) == {"id": event["id"], "detail": {"reason": reason}}
 
 
 @pytest.mark.parametrize(
@@ -134,7 +141,7 @@ def test_an_alarm_of_drift_asks_for_a_run_that_trains(prod: Template, alarm_chan
     assert matches(prod, "Drifted", alarm_changed)
     assert handed_over(prod, "Drifted", alarm_changed) == {
         "id": alarm_changed["id"],
-        "reason": "drift",
+        "detail": {"reason": "drift"},
         "forced_on": alarm_changed["time"],
     }
 

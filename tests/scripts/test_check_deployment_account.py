@@ -140,7 +140,7 @@ def test_the_alarm_about_an_overdue_run_waits_or_went_off_too_early(
     since = int(datetime.now(UTC).timestamp()) - 3 * 3600
     metric = {"Namespace": "N", "MetricName": "ExecutionSucceeded"}
     stat = {"Metric": metric, "Period": 3600, "Stat": "Sum"}
-    expression = f"IF(EPOCH(TIME_SERIES(1)) < {since}, 1, succeeded)"
+    expression = f"IF(EPOCH(TIME_SERIES(1)) < {since}, 1, FILL(succeeded, 0))"
     client.put_metric_alarm(
         AlarmName=name,
         ComparisonOperator="LessThanThreshold",

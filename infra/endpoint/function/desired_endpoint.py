@@ -22,6 +22,11 @@ _BAKING_SECONDS: Final = 300
 _LONGEST_UPDATE_SECONDS: Final = 3600
 
 
+def endpoint_log(name: str) -> str:
+    """The log group of an endpoint's containers; SageMaker names it."""
+    return f"/aws/sagemaker/Endpoints/{name}"
+
+
 @dataclass(frozen=True)
 class EndpointSettings:
     """One endpoint of a deployment; sizes of the kind that is not chosen are not used."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import boto3
 
-from infra.endpoint.function.desired_endpoint import ATTEMPT, EndpointSettings
+from infra.endpoint.function.desired_endpoint import ATTEMPT, EndpointSettings, endpoint_log
 from infra.endpoint.function.endpoint_calls import Endpoints
 from infra.endpoint.function.reconcile_endpoint import EndpointFailure, reconcile_endpoint, remove_all
 from infra.lambda_shared import cloudformation
@@ -78,26 +78,28 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
 def failure_notice(failure: EndpointFailure) -> Email:
     """The email about a version that could not be put into service."""
     desired, endpoint = failure.desired, failure.endpoint
-    name, version = desired.settings.name, desired.version
+    name, version, pipeline = desired.settings.name, desired.version, desired.settings.pipeline
+    region = desired.settings.alerts_topic.split(":")[3]
+    listing = f"python -m scripts.review_model list --aws --pipeline {pipeline} --region {region}"
     if endpoint.status == "InService":
         now = f"It was rolled back: the endpoint still serves {endpoint.config}."
     else:
         now = f"The endpoint is {endpoint.status} and does not answer requests."
     return Email(
-        f"[{desired.settings.pipeline}] endpoint {name} could not be updated to version {version}",
+        f"[{pipeline}] endpoint {name} could not be updated to version {version}",
         f"Version {version} was to be served by endpoint {name}, as {desired.name}.\n\n"
         f"{now}\n"
         f"Reason given by SageMaker: {endpoint.reason or 'none'}\n\n"
-        f"It is not retried automatically. Read the container's log, /aws/sagemaker/Endpoints/{name}.\n\n"
+        f"It is not retried automatically. Read the container's log, {endpoint_log(name)}.\n\n"
         "To list the versions, and approve another one:\n"
-        f"  python -m scripts.review_model list --aws --pipeline {desired.settings.pipeline}\n"
+        f"  {listing}\n"
         "To retry this one at the next hourly check:\n"
-        f"  aws s3 rm s3://{desired.settings.bucket}/{ATTEMPT}\n",
+        f"  aws s3 rm s3://{desired.settings.bucket}/{ATTEMPT} --region {region}\n",
         Facts(
             type=NotificationType.ENDPOINT_FAILED,
-            pipeline=desired.settings.pipeline,
+            pipeline=pipeline,
             reason=f"{now} {endpoint.reason or ''}".strip(),
             version=version,
-            next_steps=[f"python -m scripts.review_model list --aws --pipeline {desired.settings.pipeline}"],
+            next_steps=[listing],
         ),
     )

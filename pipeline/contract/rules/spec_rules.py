@@ -77,9 +77,12 @@ def _rules(folder: str, spec: Spec, modules: set[str]) -> Iterator[str]:
     reads, makes = "data" not in modules, "features" not in modules  # core, by the declared columns
     if spec.name != folder:
         yield f'SPEC.name "{spec.name}" is not the folder\'s name "{folder}"'
-    if not re.fullmatch("[A-Za-z](-?[A-Za-z0-9])*", spec.deployment) or len(spec.deployment) > LONGEST_NAME:
-        rule = f"letters, digits and single hyphens, at most {LONGEST_NAME}: rename the folder, or set deployed_as"
-        yield f'a deployment would be named "{spec.deployment}", which AWS does not allow: {rule}'
+    # Lower case: SageMaker writes the ARNs of pipelines, endpoints and groups so, and IAM compares them by case.
+    for named, setting in ((spec.deployment, "deployed_as"), (spec.group, "model_group")):
+        if not re.fullmatch("[a-z](-?[a-z0-9])*", named) or len(named) > LONGEST_NAME:
+            rule = f"lower-case letters, digits and single hyphens, at most {LONGEST_NAME}: "
+            remedy = f"rename the folder, or set {setting}"
+            yield f'it would be deployed as "{named}", which AWS does not allow: {rule}{remedy}'
     if spec.time_zone not in _time_zones():
         yield f'SPEC.time_zone "{spec.time_zone}" is no IANA time zone{hint(spec.time_zone, _time_zones())}'
     if spec.label_delay_days < 0:

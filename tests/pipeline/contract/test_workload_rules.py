@@ -107,8 +107,10 @@ EDITS = (
 )
 # A field more, and what is said.
 FIELDS = (
-    (f'deployed_as="{"a" * 38}"', 'a deployment would be named "a{38}", which AWS does not'),
-    ('deployed_as="my_river"', 'named "my_river", which AWS does not allow'),
+    (f'deployed_as="{"a" * 38}"', 'it would be deployed as "a{38}", which AWS does not'),
+    ('deployed_as="my_river"', 'deployed as "my_river", which AWS does not allow'),
+    ('deployed_as="River"', 'deployed as "River", which AWS does not allow: lower-case letters'),
+    ('model_group="River"', 'deployed as "River", which .*, or set model_group'),
     ('use=UseSpec(intended="a\\nb")', "SPEC.use.intended is not one line of at"),
     ('use=UseSpec(risk="High")', 'SPEC.use.risk "High" needs a risk_reason'),
     ('use=UseSpec(risk_reason="a")', 'risk "Unknown" has a reason, and no'),
