@@ -190,7 +190,6 @@ def table(n: int, **others: pa.Array) -> pa.Table:
 
 
 def parquet(content: Callable[[], pa.Table], **options: bool) -> Callable[[Path], None]:
-    """A Parquet file."""
     return lambda folder: pq.write_table(content(), folder / "a.parquet", compression="zstd", **options)
 
 
@@ -216,7 +215,6 @@ def many_files(n: int) -> Callable[[Path], None]:
 
 @cache
 def trained() -> dict[str, Content]:
-    """The files of a model."""
     with tempfile.TemporaryDirectory() as folder:
         return files_of_archive(train(Path(folder)))
 
@@ -285,7 +283,6 @@ def main() -> int:
 
 
 def csv_file(parts: Callable[[], Iterable[bytes]]) -> Callable[[Path], None]:
-    """What makes the one file of a folder."""
 
     def make(folder: Path) -> None:
         with (folder / "a.csv").open("wb") as file:

@@ -62,7 +62,6 @@ class EvaluatedRun:
 
     @classmethod
     def of(cls, when: datetime, run: RunResult, root: Path) -> EvaluatedRun:
-        """Of a local run."""
         objects = root / "objects"
         read = {
             key: json.loads((objects / "artifacts" / key).read_text("utf-8"))
@@ -170,7 +169,6 @@ def series(client: Any, widget: Mapping[str, Any], end: datetime) -> dict[str, l
 
 
 def graphs(body: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The widgets that show metrics."""
     return [widget for widget in body["widgets"] if widget["type"] == "metric"]
 
 
@@ -212,7 +210,6 @@ def draw(body: Mapping[str, Any], client: Any, out: Path) -> None:  # noqa: ANN4
 
 
 def simulate(week: Iterable[EvaluatedRun], out: Path) -> None:
-    """The picture of a week."""
     body = dashboard_body(default_workload(), PIPELINE, REGION, BUCKET, [])
     week = list(week)  # before AWS is emulated: the runs are processes of their own
     with mock_aws():

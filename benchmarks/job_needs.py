@@ -98,7 +98,6 @@ def measure(data: Path, events: Path, repeat: int) -> dict[str, JobNeeds]:
 
 
 def run_once(store: Store, **chosen: str) -> dict[str, JobNeeds]:
-    """One whole run, every step of it."""
     chosen = {"DataPrefix": "games", **chosen}
     plan = load_plan(read_definition("nba"), local_deployment.constants(), chosen, name=local_deployment.PIPELINE_NAME)
     launcher = MeasuringLauncher(local_deployment.ROOT)
@@ -109,7 +108,6 @@ def run_once(store: Store, **chosen: str) -> dict[str, JobNeeds]:
 
 
 def median(needs: Sequence[JobNeeds]) -> JobNeeds:
-    """The median of each number."""
     names = [field.name for field in fields(JobNeeds)]
     return JobNeeds(**{name: round(statistics.median(getattr(own, name) for own in needs), 2) for name in names})
 
@@ -144,7 +142,6 @@ def show(needs: dict[str, JobNeeds]) -> None:
 
 
 def main() -> None:
-    """Measure, print, and with `--write` keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=GAMES)
     parser.add_argument("--events", type=Path, default=EVENTS)

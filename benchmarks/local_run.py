@@ -103,7 +103,6 @@ def beside_containers(folder: Path, data: list[str], repeat: int) -> None:
 
 
 def main() -> None:
-    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=GAMES if GAMES.is_dir() else None)
     parser.add_argument("--repeat", type=int, default=3)

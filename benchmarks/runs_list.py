@@ -57,7 +57,6 @@ def seconds(*arguments: str) -> float:
 
 
 def main() -> None:
-    """Print seconds, and ratios to the reference."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "store")
         fill(store, N_RUNS)

@@ -69,7 +69,6 @@ class Way:
 
     @property
     def label(self) -> str:
-        """As the table has it."""
         limit = f", {self.limit / 1e6:,.0f} MB" if self.limit else ""
         return f"{self.hosts} host{'s' if self.hosts > 1 else ''}{limit}"
 
@@ -204,7 +203,6 @@ PARTS: Final[dict[str, Callable[[bool], None]]] = {
 
 
 def main() -> None:
-    """Run the parts that are wanted, one after the other."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--only", choices=list(PARTS), help="one part instead of all")
     parser.add_argument("--full", action="store_true", help="the largest sizes, too: half an hour, and 10 GB of disk")

@@ -56,7 +56,6 @@ while True:
 
 
 def main() -> None:
-    """Train, serve, ask, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seconds", type=int, default=30, help="of each load")
     parser.add_argument("--rate", type=int, default=50, help="requests a second")
@@ -190,7 +189,6 @@ def print_once(lines: Iterable[str]) -> None:
 
 
 def answers(port: int) -> bool:
-    """Whether a ping is answered."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=1) as response:
             return bool(response.status == 200)
@@ -214,7 +212,6 @@ def many_games(state: LeagueState, n: int) -> list[dict[str, Any]]:
 
 
 def teams(state: LeagueState) -> list[str]:
-    """The teams that have games to come."""
     return [state.franchises[number] for number in state.upcoming.schedule.home.tolist()]
 
 
@@ -230,7 +227,6 @@ def game(state: LeagueState, games: Schedule, row: int) -> dict[str, Any]:
 
 
 def body_of(games: list[dict[str, Any]]) -> bytes:
-    """The request's body."""
     return json.dumps({"games": games}).encode()
 
 

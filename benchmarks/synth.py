@@ -40,7 +40,6 @@ AIM: Final = 1.1
 
 
 def synthesis(program: str) -> TimedRun:
-    """One synthesis in a process of its own."""
     context = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
     context |= {"env": "prod", "image_uri": IMAGE, "alert_emails": "a@example.com"}
     with tempfile.TemporaryDirectory() as out:
@@ -55,7 +54,6 @@ def synthesis(program: str) -> TimedRun:
 
 
 def main() -> None:
-    """Print the times and their ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds

@@ -25,6 +25,7 @@ from urllib.error import URLError
 
 import click
 
+from scripts.cloud.connection import CommandError
 from scripts.output.command_line import command
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -147,23 +148,19 @@ def markdown(env: str, base: str, sections: Sequence[Section]) -> str:
     return "\n".join(lines) + "\n"
 
 
-class CommentError(RuntimeError):
-    """The comment could not be posted; the message says why."""
-
-
 def comment(environment: Mapping[str, str], number: int, text: str) -> None:
-    """Post a text that begins with MARK, over the comment of that mark if there is one; raises CommentError.
+    """Post a text that begins with MARK, over the comment of that mark if there is one; raises CommandError.
 
     docs.github.com/en/rest/issues/comments: a pull request is an issue there, too.
     """
     missing = [name for name in ("GITHUB_REPOSITORY", "GITHUB_TOKEN") if not environment.get(name)]
     if missing:
-        raise CommentError(f"to post a comment, set {' and '.join(missing)}")
+        raise CommandError(f"to post a comment, set {' and '.join(missing)}")
     api, repository = environment.get("GITHUB_API_URL", "https://api.github.com"), environment["GITHUB_REPOSITORY"]
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository) or not re.match(
         "https://|http://(localhost|127.0.0.1)[:/]", api
     ):
-        raise CommentError(f"cannot post to {repository} at {api}: an owner/name and an https:// address are needed")
+        raise CommandError(f"cannot post to {repository} at {api}: an owner/name and an https:// address are needed")
     issues, token = f"{api}/repos/{repository}/issues", environment["GITHUB_TOKEN"]
     comments = f"{issues}/{number}/comments"
     try:
@@ -172,7 +169,7 @@ def comment(environment: Mapping[str, str], number: int, text: str) -> None:
         else:
             _call("POST", comments, token, text)
     except (URLError, ValueError) as error:
-        raise CommentError(f"the comment was not posted: {error}") from error
+        raise CommandError(f"the comment was not posted: {error}") from error
 
 
 def _ours(url: str, token: str) -> int | None:

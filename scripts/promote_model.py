@@ -20,8 +20,9 @@ import click
 from infra.settings.settings import ENVIRONMENTS, ENVIRONMENTS_KEY
 from pipeline.contract.names import promoter_name
 from pipeline.contract.workload import CONFIGURATION, default_workload, load_spec
+from pipeline.local.store.registry import PENDING
 from scripts.cloud.connection import CommandError, DeployedPipeline, new_session
-from scripts.cloud.promotion import PENDING, PromotionRefusedError, Source, Target
+from scripts.cloud.promotion import PromotionRefusedError, Source, Target
 from scripts.output.command_line import command, json_option
 
 SESSION: Final = "promote-model"

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.contract.history.runs import SUCCEEDED
 from pipeline.cost.run_limit import LIMIT_TAG, check_run_cost
 from pipeline.definition.service_rules import check_definition
 from pipeline.local.plan.parameters import bind_parameters, parse_parameters
 from scripts.cloud.connection import AwsOptions, CommandError, DeployedPipeline, aws_options
 from scripts.output.command_line import Number, command, json_option, params_option
-from scripts.output.execution import SUCCEEDED, PipelineExecution, lines, read
+from scripts.output.execution import PipelineExecution, lines, read
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.type_defs import ParameterTypeDef

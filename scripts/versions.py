@@ -20,7 +20,7 @@ import click
 
 from pipeline.contract.workload import default_workload
 from pipeline.definition.diff import DefinitionChange, compare
-from scripts.cloud.connection import AwsOptions, DeployedPipeline, aws_options, definition_of
+from scripts.cloud.connection import AwsOptions, DeployedPipeline, aws_options
 from scripts.output.command_line import group, json_option
 
 DEFINITION = f"pipeline/workloads/{default_workload()}/definition.json"
@@ -132,7 +132,7 @@ def rollback(version: int, yes: bool, aws: AwsOptions) -> None:
     deployed = aws.connect()
     now = deployed.versions()[0]["PipelineVersionId"]
     text = deployed.definition_text(version)
-    differences = compare(deployed.definition(), definition_of(text))
+    differences = compare(deployed.definition(), json.loads(text))
     if not differences:
         click.echo(f"version {now}, which is deployed, says the same as version {version}: nothing to do")
         return

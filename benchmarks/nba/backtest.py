@@ -62,7 +62,6 @@ def score(prepared: Prepared, chosen: tuple[Policy, ...]) -> int:
 
 
 def main() -> int:
-    """Time it and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--store", type=Path, default=ROOT / ".retrain" / "backtest")
     parser.add_argument("--policies", type=int, default=900)

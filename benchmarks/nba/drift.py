@@ -71,12 +71,10 @@ class TestedSeason:
 
     @property
     def rows(self) -> IntArray:
-        """Rows of the season's games."""
         return np.flatnonzero(self.season == self.number)
 
 
 def season_of(world: FaultyData, number: int) -> TestedSeason:
-    """The arrays of one season."""
     played = world.games[nba.HOME_POINTS].notna().to_numpy()
     kept = (
         played & (world.games[nba.SEASON] >= FIRST_BASELINE).to_numpy() & (world.games[nba.SEASON] <= number).to_numpy()
@@ -238,7 +236,6 @@ def _day(text: str) -> int:
 
 
 def main() -> None:
-    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="three seasons without faults, one with")
     arguments = parser.parse_args()

@@ -115,7 +115,6 @@ def with_better_margins(
 
 
 def losses(found: pd.DataFrame) -> NDArray[np.float64]:
-    """Log loss of each game."""
     return metrics.log_losses(found[c.PREDICTION].to_numpy(np.float64), found[c.TARGET].to_numpy(np.float64))
 
 

@@ -60,7 +60,6 @@ def main() -> int:
 
 
 def played_games(folder: Path, as_of: date) -> pd.DataFrame:
-    """Validated games that have a score."""
     games = games_of(folder, as_of)
     return games[games[n.HOME_POINTS].notna()].reset_index(drop=True)
 

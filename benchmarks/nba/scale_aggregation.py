@@ -64,7 +64,6 @@ class MeasuredEngine:
     memory_limit: int | None = None
 
     def run(self, source: Path, target: Path) -> TimedRun:
-        """Aggregate the files of `source` into `target`."""
         filled = [argument.format(input=source, output=target) for argument in self.arguments]
         return timed([sys.executable, *filled], memory_limit=self.memory_limit)
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pipeline.contract import names as c
 from pipeline.contract.code_version import all_steps
+from pipeline.contract.history.runs import SUCCEEDED
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import (
     WORKLOAD_KEY,
@@ -20,7 +21,6 @@ from pipeline.contract.workload import (
 )
 from scripts.cloud.connection import CommandError, DeployedPipeline
 from scripts.cloud.review import AwsReview
-from scripts.output.execution import SUCCEEDED
 
 OK: Final = "ok"
 WARNING: Final = "warning"

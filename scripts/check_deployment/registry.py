@@ -17,6 +17,7 @@ from pipeline.contract.promotion import (
     read_approvals,
     update_approvals,
 )
+from pipeline.local.store.registry import PENDING
 from scripts.check_deployment.deployed_environment import CheckResult, DeployedEnvironment, failed, ok, warning
 
 _WAITS_TOO_LONG_DAYS: Final = 14
@@ -61,7 +62,7 @@ def _artifact_exists(environment: DeployedEnvironment, package: Mapping[str, Any
 
 def waiting(environment: DeployedEnvironment) -> Iterator[CheckResult]:
     """Versions that wait for a decision, and whether they could still be approved."""
-    pending = [p for p in environment.packages if p["ModelApprovalStatus"] == "PendingManualApproval"]
+    pending = [p for p in environment.packages if p["ModelApprovalStatus"] == PENDING]
     if not pending:
         yield ok(f"{len(environment.packages)} registered, none waits for approval")
         return

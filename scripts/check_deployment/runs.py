@@ -10,8 +10,9 @@ from typing import Final
 from infra.settings.schedule_expression import longest_gap_hours
 from infra.settings.settings_validation import RUN_HOURS
 from pipeline.contract import names as c
+from pipeline.contract.history.runs import SUCCEEDED
 from scripts.check_deployment.deployed_environment import CheckResult, DeployedEnvironment, failed, ok, warning
-from scripts.output.execution import SUCCEEDED, UNFINISHED, PipelineExecution, again, duration, read
+from scripts.output.execution import UNFINISHED, PipelineExecution, again, duration, read
 from scripts.start_execution import cost_refusal, follow
 
 REASON: Final = "check"

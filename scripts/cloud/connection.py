@@ -108,7 +108,8 @@ class DeployedPipeline:
 
     def definition(self, version: int | None = None) -> dict[str, Any]:
         """The deployed definition, or that of a version; raises CommandError that lists the versions there are."""
-        return definition_of(self.definition_text(version))
+        definition: dict[str, Any] = json.loads(self.definition_text(version))
+        return definition
 
     def definition_text(self, version: int | None = None) -> str:
         """The same as the service keeps it."""
@@ -136,11 +137,6 @@ class DeployedPipeline:
         given: dict[str, Any] = {name: kept[name] for name in names if kept.get(name)}
         made = self.client.update_pipeline(PipelineName=self.name, PipelineDefinition=text, **given)
         return made.get("PipelineVersionId")
-
-
-def definition_of(text: str) -> dict[str, Any]:
-    definition: dict[str, Any] = json.loads(text)
-    return definition
 
 
 def new_session(region: str | None, profile: str | None) -> Any:  # noqa: ANN401 - boto3 is imported here only

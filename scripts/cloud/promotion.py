@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.contract import names as c
-from pipeline.contract.code_version import all_steps, file_digest
+from pipeline.contract.code_version import file_digest
 from pipeline.contract.promotion import APPROVAL_ID, APPROVED, artifact_sha256, artifact_uri
 from pipeline.contract.service_text import metadata_value
+from pipeline.local.store.registry import PENDING
 from scripts.cloud.connection import CommandError, DeployedPipeline
+from scripts.cloud.review import AwsReview
 
 SAME: Final = {"workload": "workload", "code_version": "code", "definition_hash": "definition"}
-PENDING: Final = "PendingManualApproval"
 REVISION: Final = "git_revision"
 
 
@@ -99,24 +100,18 @@ class Target:
     deployed: DeployedPipeline
 
     @cached_property
-    def _arguments(self) -> dict[str, dict[str, Any]]:
-        """Those of the first step of each type."""
-        steps = [*all_steps(self.deployed.definition()["Steps"])]
-        return {step["Type"]: step["Arguments"] for step in reversed(steps)}
+    def _review(self) -> AwsReview:
+        return AwsReview(self.deployed, patience=0)
 
     @property
     def versions(self) -> Mapping[str, str]:
         """What the next version here would carry: workload, code_version, definition_hash, ..."""
-        found: Mapping[str, str] = self._arguments["RegisterModel"]["CustomerMetadataProperties"]
+        found: Mapping[str, str] = self._review.arguments("RegisterModel")["CustomerMetadataProperties"]
         return found
-
-    @property
-    def group(self) -> str:
-        return str(self._arguments["RegisterModel"]["ModelPackageGroupName"])
 
     def promoted(self, arn: str) -> dict[str, Any] | None:
         """The version here that is a copy of another deployment's."""
-        for package in self.deployed.packages(self.group):
+        for package in self._review.packages():
             if (package.get("CustomerMetadataProperties") or {}).get(c.PROMOTED_FROM) == arn:
                 return package
         return None
@@ -127,9 +122,7 @@ class Target:
         Raises PromotionRefusedError where what was read back is not what was written.
         """
         client = self.deployed.session.client("s3", region_name=self.deployed.region)
-        output = self._arguments["Training"]["OutputDataConfig"]
-        path: Any = output["S3OutputPath"]  # the step names it by itself or joined with what a run adds
-        bucket = str(path if isinstance(path, str) else path["Std:Join"]["Values"][0]).split("/")[2]
+        bucket, output = self._review.bucket, self._review.arguments("Training")["OutputDataConfig"]
         account, (group, version) = source.arn.split(":")[4], source.arn.split("/")[-2:]
         encrypted = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": output["KmsKeyId"]}
         written = {}
@@ -146,13 +139,13 @@ class Target:
         """A version here that waits for approval; returns its ARN."""
         package, known = source.package, dict(source.package["CustomerMetadataProperties"])
         known.pop(APPROVAL_ID, None)
-        container = self._arguments["RegisterModel"]["InferenceSpecification"]["Containers"][0]
+        container = self._review.arguments("RegisterModel")["InferenceSpecification"]["Containers"][0]
         specification: Any = {
             **package["InferenceSpecification"],
             "Containers": [{"Image": container["Image"], "ModelDataUrl": uris[c.MODEL_ARCHIVE]}],
         }
         made = self.deployed.client.create_model_package(
-            ModelPackageGroupName=self.group,
+            ModelPackageGroupName=self._review.name,
             ModelPackageDescription=package.get("ModelPackageDescription", ""),
             ModelApprovalStatus=PENDING,
             InferenceSpecification=specification,

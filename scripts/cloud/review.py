@@ -43,13 +43,17 @@ class AwsReview:
     def definition(self) -> dict[str, Any]:
         return self.deployed.definition()
 
-    @cached_property
+    def arguments(self, kind: str) -> dict[str, Any]:
+        """Those of the first step of a type; raises CommandError when there is none."""
+        for entry in all_steps(self.definition["Steps"]):
+            if entry["Type"] == kind:
+                return dict(entry["Arguments"])
+        raise CommandError(f"{self.deployed.name} has no step of the type {kind}")
+
+    @property
     def name(self) -> str:
         """The model package group that the pipeline registers into; raises CommandError when it registers nothing."""
-        for entry in all_steps(self.definition["Steps"]):
-            if entry["Type"] == "RegisterModel":
-                return str(entry["Arguments"]["ModelPackageGroupName"])
-        raise CommandError(f"{self.deployed.name} has no step that registers a model")
+        return str(self.arguments("RegisterModel")["ModelPackageGroupName"])
 
     @cached_property
     def bucket(self) -> str:

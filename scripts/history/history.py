@@ -173,7 +173,7 @@ def _listed(summary: Mapping[str, Any], entries: Mapping[str, RunEntry]) -> RunE
         run_id,
         status,
         (summary.get("StartTime") or datetime.now(UTC)).timestamp(),  # optional in the API: it has just begun
-        decision=FAILED.lower() if status == FAILED else None,
+        decision=c.FAILED if status == FAILED else None,
         reason=str(summary.get("PipelineExecutionFailureReason") or ""),
     )
 

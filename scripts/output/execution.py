@@ -10,11 +10,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from infra.lambda_shared.console import job_log
-from pipeline.contract.history.runs import describe_execution
+from pipeline.contract.history.runs import SUCCEEDED, describe_execution
 from pipeline.contract.reasons import failure_reason, processing_job
 from scripts.cloud.connection import CommandError, DeployedPipeline
 
-SUCCEEDED: Final = "Succeeded"
 UNFINISHED: Final = ("Executing", "Stopping")
 # Job in a step's metadata -> the log group that SageMaker writes to.
 LOG_GROUPS: Final = {

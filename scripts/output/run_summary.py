@@ -15,6 +15,7 @@ from rich.text import Text
 from pipeline.contract import names as c
 from pipeline.contract.metrics import decimal
 from pipeline.local.run.progress import describe
+from pipeline.local.store.registry import PENDING
 from pipeline.local.store.run_record import NOT_STARTED, SKIPPED, RunResult
 
 NAMES: Final = {
@@ -102,7 +103,7 @@ def _where(outcome: dict[str, Any], approve_command: str) -> Table:
         if outcome["model_card"]:
             table.add_row("model card", _short(outcome["model_card"]))
         table.add_row("model", f"version {package['version']}, {package['approval_status']}")
-        if package["approval_status"] == "PendingManualApproval":
+        if package["approval_status"] == PENDING:
             table.add_row("to approve", approve_command.format(package["version"]))
     return table
 

@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from scripts import change_report
-from scripts.change_report import MARK, CommentError, Section, comment, cost_table, markdown
+from scripts.change_report import MARK, Section, comment, cost_table, markdown
+from scripts.cloud.connection import CommandError
 
 
 class GitHub(BaseHTTPRequestHandler):
@@ -81,7 +82,7 @@ def test_each_report_writes_over_the_one_before(github: dict[str, str]) -> None:
     ],
 )
 def test_why_it_could_not_be_posted(github: dict[str, str], changed: dict[str, str], message: str) -> None:
-    with pytest.raises(CommentError, match=message):
+    with pytest.raises(CommandError, match=message):
         comment({**github, **changed}, 12, MARK)
     assert len(GitHub.comments) == 120
 

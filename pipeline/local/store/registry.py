@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pipeline.contract.model_card import package_card
 from pipeline.contract.promotion import APPROVAL_ID, UnusablePackageError, artifact_uri, next_approval_id, seconds
@@ -18,7 +18,7 @@ from pipeline.local.store.run_record import user_name
 from pipeline.local.store.store import JsonObject, Store, parsed_json
 from pipeline.local.store.store_errors import explain, shown
 
-PENDING = "PendingManualApproval"
+PENDING: Final = "PendingManualApproval"
 APPROVED = "Approved"
 REJECTED = "Rejected"
 APPROVAL_STATUSES = (PENDING, APPROVED, REJECTED)
