@@ -114,7 +114,9 @@ def start(
             (base / below).mkdir(parents=True)
         source = inputs if isinstance(inputs, Path) else inputs[name]
         (base / "input/data" / c.FEATURES_CHANNEL).symlink_to(source)
-        (base / "input/config/hyperparameters.json").write_text(json.dumps(dict(training_config or {})))
+        (base / "input/config/hyperparameters.json").write_text(
+            json.dumps({"walk_forward_rows": "1312", **(training_config or {})})
+        )
         who = {"current_host": name, "hosts": list(names), "network_interface_name": "lo"}
         (base / c.TRAINING_HOSTS_FILE).write_text(json.dumps(who))
         variables = {c.BASE_DIR_VARIABLE: str(base), c.CLUSTER_PORT_VARIABLE: port, **(environment or {})}
