@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, Union
 
 from pipeline.contract.names import SEED_OBJECTS
 
@@ -16,7 +16,7 @@ Role = Literal["id", "time", "target", "group", "feature", "other"]
 ColumnType = Literal["number", "integer", "flag", "category", "text", "day", "moment"]
 Unit = Literal["row", "day", "week"]
 Risk = Literal["Unknown", "Low", "Medium", "High"]
-Value = str | int | float
+Value = Union[str, int, float]  # noqa: UP007 - Python 3.9 of a Spark image reads this file
 
 USE_CHARACTERS: Final = 2048  # of a text of the model card
 

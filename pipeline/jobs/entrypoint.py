@@ -30,7 +30,6 @@ from typing import Final
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError, base_dir
 from pipeline.contract.reasons import readable, shorten, unexpected
-from pipeline.contract.workload import current_workload, workload_names
 
 COMMANDS: Final = {
     "prepare": "pipeline.jobs.prepare",
@@ -65,6 +64,9 @@ def main(argv: Sequence[str]) -> int:
 
 def known_commands() -> dict[str, str]:
     """Command -> module: core's, and those of the workload's extra steps."""
+    # Not above: SageMaker's Spark image has Python 3.9, and imports this file to supervise its step.
+    from pipeline.contract.workload import current_workload, workload_names  # noqa: PLC0415
+
     return {**COMMANDS, **(current_workload().spec.commands if workload_names() else {})}
 
 
