@@ -45,9 +45,7 @@ MONITOR_CHANNEL: Final = "monitor"  # the monitor's report on champion, features
 FEATURES_FILE: Final = "features.parquet"
 RESULTS_FILE: Final = "results.parquet"
 UPCOMING_FILE: Final = "upcoming.parquet"
-STATE_FILE: Final = (
-    "state.parquet"  # a workload's past on the as-of morning: beside the features, then within the model
-)
+STATE_FILE: Final = "state.parquet"  # a workload's past as of the morning: beside the features, then within the model
 PREPARED_FILE: Final = "prepared.json"
 QUARANTINE_FILE: Final = "quarantine.csv"
 MODEL_ARCHIVE: Final = "model.tar.gz"

@@ -5,10 +5,12 @@ Standard library only: the definition declares them, help texts and docs/referen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from pipeline.contract.container import StepError
 from pipeline.contract.gates import gate_parameters
 from pipeline.contract.names import MAX_INSTANCES, NO, NO_FOLDER, YES
 from pipeline.contract.service_text import argument
@@ -129,6 +131,28 @@ def _evaluation(spec: Spec) -> tuple[Parameter, ...]:
         Parameter("MinImprovement", 0.001, "promotion: least improvement of the loss over a young champion"),
         Parameter("MaxChampionAgeDays", 30, "promotion: from this age on an equal candidate replaces the champion"),
     )
+
+
+def default_limits(spec: Spec) -> dict[str, float]:
+    """The limits of the workload's gates by parameter."""
+    defaults = parameters_of(spec).defaults
+    return {name: float(defaults[name]) for name in gate_parameters(spec)}
+
+
+def parse_limits(spec: Spec, items: Sequence[str]) -> dict[str, float]:
+    """The limits as a step is given them (`MaxSkill=0.9`), defaults filled in; raises StepError for a wrong one."""
+    limits = default_limits(spec)
+    for item in items:
+        name, _, value = item.partition("=")
+        if name not in limits:
+            raise StepError(f"there is no limit {name}: known are {', '.join(sorted(limits))}")
+        try:
+            limits[name] = float(value)
+        except ValueError:
+            limits[name] = math.nan
+        if not math.isfinite(limits[name]):
+            raise StepError(f'limit {name}: "{value}" is not a number')
+    return limits
 
 
 def with_any_reason(given: Mapping[str, str]) -> dict[str, str]:

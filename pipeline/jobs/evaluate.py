@@ -30,11 +30,11 @@ from pipeline.contract import names as c
 from pipeline.contract.code_version import file_digest
 from pipeline.contract.container import code_version, json_text, processing_input, processing_output, run_step
 from pipeline.contract.metrics import short
+from pipeline.contract.parameters import parse_limits
 from pipeline.contract.service_text import description, metadata_value
 from pipeline.contract.workload import current_workload
 from pipeline.evaluation.evaluation import evaluate
 from pipeline.evaluation.report import render
-from pipeline.jobs.limits import parse_limits
 from pipeline.training.artifact import read_artifact
 from pipeline.training.champion import load_champion
 from pipeline.training.lean_xgboost import xgb
@@ -104,15 +104,8 @@ def main(argv: Sequence[str]) -> None:
     (output / c.EVALUATION_FILE).write_text(json_text(evaluation), encoding="utf-8")
     (output / c.REPORT_FILE).write_text(report, encoding="utf-8")
     kept = (
-        "primary_metric",
-        "fingerprint",
-        "as_of_date",
-        "decision",
-        "reason",
-        "summary",
-        "metrics",
-        "quality",
-        "comparison",
+        *("primary_metric", "fingerprint", "as_of_date", "decision", "reason", "summary"),
+        *("metrics", "quality", "comparison"),
     )
     last_evaluated = {
         "training_config_fingerprint": prepared["training_config_fingerprint"],

@@ -41,20 +41,15 @@ from pipeline.contract.container import (
     read_record,
     run_step,
 )
-from pipeline.contract.parameters import parameters_of, snake_case
+from pipeline.contract.parameters import parameters_of, parse_limits, snake_case
 from pipeline.contract.reasons import counted
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import Workload, current_workload
-from pipeline.evaluation.retrain_decision import (
-    RetrainInputs,
-    read_last_registered,
-    should_retrain,
-)
+from pipeline.evaluation.retrain_decision import RetrainInputs, read_last_registered, should_retrain
 from pipeline.ingest.quarantine import BadData, count_rules
 from pipeline.ingest.row_counts import took_no_part
 from pipeline.ingest.spreadsheet_text import safe_columns
 from pipeline.ingest.validated import LoadRequest, ValidatedRows, rows_digest
-from pipeline.jobs.limits import parse_limits
 from pipeline.jobs.today import parse_as_of, today_in
 
 EXAMPLES_OF_A_RULE = 2  # in the report; quarantine.csv holds every violation

@@ -14,13 +14,7 @@ from markupsafe import Markup
 
 from pipeline.contract import names as c
 from pipeline.evaluation.report_words import Headline, page_template
-from pipeline.monitoring.monitor_evidence import (
-    GROUP,
-    LEAKAGE,
-    LOSS,
-    RATE,
-    WEEKS_BETWEEN_FALSE_ALARMS,
-)
+from pipeline.monitoring.monitor_evidence import GROUP, LEAKAGE, LOSS, RATE, WEEKS_BETWEEN_FALSE_ALARMS
 from pipeline.monitoring.monitor_features import DAILY_LEVEL, PSI_LIMIT
 
 TEMPLATE: Final = Path(__file__).with_name("monitor.html.j2")

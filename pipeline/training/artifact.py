@@ -29,13 +29,7 @@ from pipeline.contract.reasons import printable
 from pipeline.ingest.files.arrow_memory import arrow_reader
 from pipeline.training.lean_xgboost import xgb
 from pipeline.training.model import predict, predict_quantiles
-from pipeline.training.model_files import (
-    UNREADABLE,
-    Content,
-    files_of_archive,
-    files_of_folder,
-    write_digests,
-)
+from pipeline.training.model_files import UNREADABLE, Content, files_of_archive, files_of_folder, write_digests
 from pipeline.training.training_sets import FeatureMatrix, FloatArray
 from pipeline.training.ubjson import check_ubjson
 

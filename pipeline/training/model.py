@@ -151,11 +151,6 @@ def _xgboost_parameters(hyperparameters: Hyperparameters, objective: str, seed: 
     }
 
 
-def linear_coefficients(booster: xgb.Booster) -> FloatArray:
-    """One number for each of the linear features; raises ValueError where the booster has no linear part."""
-    return LinearPart.of(booster).coefficients
-
-
 def predict(booster: xgb.Booster, X: FeatureMatrix) -> FloatArray:
     """Probabilities of target 1, or a regression's targets, of the shape (rows,) for `X` of the shape (rows, features).
 
@@ -190,7 +185,7 @@ def importance(booster: xgb.Booster, X: FeatureMatrix) -> FloatArray:
     """
     matrix = _matrix(booster, X, base_margin=True)
     contributions = booster.predict(matrix, pred_contribs=True)[:, :-1].astype(np.float64)
-    coefficients = linear_coefficients(booster)
+    coefficients = LinearPart.of(booster).coefficients
     contributions[:, : len(coefficients)] += X[:, : len(coefficients)].astype(np.float64) * coefficients
     moves = np.abs(contributions).mean(axis=0)
     return np.asarray(moves / (moves.sum() or 1.0))

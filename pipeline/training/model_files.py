@@ -29,16 +29,8 @@ _KNOWN: Final = (*_REQUIRED, c.QUANTILE_MODEL_FILE, c.STATE_FILE, c.DIGESTS_FILE
 _LINE: Final = re.compile(r"([0-9a-f]{64}) [ *](\S+)")
 # What archives and files that are none, or are damaged, raise; XGBoost's and some of Arrow's are ValueErrors.
 UNREADABLE: Final = (
-    OSError,
-    EOFError,
-    LookupError,
-    TypeError,
-    ValueError,
-    ArithmeticError,
-    RecursionError,
-    struct.error,
-    tarfile.TarError,
-    zlib.error,
+    *(OSError, EOFError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError),
+    *(struct.error, tarfile.TarError, zlib.error),
 )
 
 

@@ -76,7 +76,7 @@ def open_features(path: Path) -> pq.ParquetFile:
 
 def training_rows(file: pq.ParquetFile, cluster: Cluster) -> tuple[Rows, bool]:
     """This host's rows, and whether they are in memory: not where what a fit needs is more than may be used."""
-    groups = tuple(group for group in row_groups(file) if group.number % cluster.world_size == cluster.rank)
+    groups = tuple(group for group in row_groups(file) if group.number % cluster.world_size == cluster.hosts.rank)
     layout = feature_layout(file.schema_arrow)
     needed = sum(group.end - group.begin for group in groups) * len(layout.features) * MEMORY_BYTES_A_VALUE
     usable = usable_memory(sharing=cluster.world_size if cluster.hosts.local else 1)

@@ -112,12 +112,5 @@ class Steps(Protocol):
 
 
 INTERFACES: Final[dict[str, type]] = {
-    "backtest": Backtest,
-    "baseline": Baseline,
-    "data": Data,
-    "features": Features,
-    "monitor": Monitor,
-    "sample": Sample,
-    "serving": Serving,
-    "steps": Steps,
+    kind.__name__.lower(): kind for kind in (Backtest, Baseline, Data, Features, Monitor, Sample, Serving, Steps)
 }

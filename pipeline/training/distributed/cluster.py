@@ -47,14 +47,9 @@ class Cluster(Reducer):
         return len(self.hosts.names)
 
     @property
-    def rank(self) -> int:
-        """This host's rank in XGBoost's collective, from 0."""
-        return self.hosts.rank
-
-    @property
     def is_leader(self) -> bool:
         """Whether this is the first host: it writes the model."""
-        return self.rank == 0
+        return self.hosts.rank == 0
 
     def allreduce_sum(self, values: FloatArray) -> FloatArray:
         """The sum over all hosts, the same on each to the last bit; every host must call it with the same shape."""
@@ -75,7 +70,7 @@ class Cluster(Reducer):
     def assert_consistent(self, what: str, text: str) -> None:
         """Raises StepError on every host, naming who differs, unless all hosts have the same text."""
         digests = np.zeros(self.world_size)
-        digests[self.rank] = int(hashlib.sha256(text.encode()).hexdigest()[:12], 16)  # exact in a float
+        digests[self.hosts.rank] = int(hashlib.sha256(text.encode()).hexdigest()[:12], 16)  # exact in a float
         digests = self.allreduce_sum(digests)
         others = [name for name, digest in zip(self.hosts.names, digests, strict=True) if digest != digests[0]]
         if others:
@@ -106,12 +101,12 @@ def joined(hosts: Hosts) -> Iterator[Cluster]:
         yield Cluster(hosts, rendezvous)
         if tracker:
             tracker.wait_for()
-        rendezvous.end()
+        rendezvous.end({"finished": True})
     except BaseException as error:
         if isinstance(error, xgb.core.XGBoostError):
             time.sleep(_GRACE_SECONDS)
         reason = reason_of(error)
-        rendezvous.fail(reason)
+        rendezvous.end({"failed": reason})
         _end_process(reason)
 
 
@@ -123,7 +118,7 @@ def _connect(hosts: Hosts, rendezvous: Rendezvous) -> xgb.tracker.RabitTracker |
         )
         tracker.start()
         port = int(tracker.worker_args()["dmlc_tracker_port"])
-        rendezvous.start({"tracker_port": port})
+        rendezvous.tell({"start": {"tracker_port": port}})
         address = str(tracker.worker_args()["dmlc_tracker_uri"])
     else:
         port, address = int(rendezvous.join()["tracker_port"]), hosts.address(hosts.first)

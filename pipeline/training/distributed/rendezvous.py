@@ -112,14 +112,10 @@ class Rendezvous:
                 listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         if missing:
             reason = self._missing(missing)
-            self._end({"lost": reason})
+            self.end({"lost": reason})
             raise StepError(reason)
         sys.stderr.write(f"{len(self.hosts.names)} hosts are there, after {time.monotonic() - began:.1f} s\n")
         return next(iter(self._connections.values())).local_address()
-
-    def start(self, message: Message) -> None:
-        """On the first host: tell the others how to begin."""
-        self._tell({"start": message})
 
     def join(self) -> Message:
         """On any other host: connect to the first one and wait for its start message. Raises StepError."""
@@ -139,20 +135,13 @@ class Rendezvous:
         if self.hosts.current == self.hosts.first:
             awaited = set(self.hosts.others)
         else:
-            self._tell({"finished": True})
+            self.tell({"finished": True})
             awaited = {self.hosts.first}
         with self._changed:
             self._changed.wait_for(lambda: awaited <= self._finished)
 
-    def end(self) -> None:
-        """All is done: from now on the others may go."""
-        self._end({"finished": True})
-
-    def fail(self, reason: str) -> None:
-        """Tell the others that this host cannot go on, and why."""
-        self._end({"failed": reason})
-
-    def _end(self, message: Message) -> None:
+    def end(self, message: Message) -> None:
+        """Tell the others that all is done, or why this host cannot go on, and close; once."""
         with self._changed:
             if self._over:
                 return
@@ -244,7 +233,7 @@ class Rendezvous:
             # the first host may go when it has said that all is done
             if self._over or (name == self.hosts.first and name in self._finished):
                 return
-        self._end({"lost": reason})
+        self.end({"lost": reason})
         self.on_loss(reason)
 
     def _missing(self, missing: list[str]) -> str:
@@ -256,7 +245,8 @@ class Rendezvous:
             "started; start the run again, or with TrainInstanceCount 1"
         )
 
-    def _tell(self, message: Message) -> None:
+    def tell(self, message: Message) -> None:
+        """Send to all others, as the module's docstring has it."""
         with self._changed:
             connections = list(self._connections.values())
         for connection in connections:
@@ -264,7 +254,7 @@ class Rendezvous:
 
     def _send_heartbeats(self) -> None:
         while not self._over:
-            self._tell({"alive": True})
+            self.tell({"alive": True})
             time.sleep(self.heartbeat_timeout / _HEARTBEATS)
 
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.contract import gates, parameters
+from pipeline.contract.parameters import default_limits
 from pipeline.contract.workload import load_spec
-from pipeline.jobs.limits import default_limits
 from pipeline.local.plan.expressions import Value, all_hold
 
 NBA = load_spec("nba")

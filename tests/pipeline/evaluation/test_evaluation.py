@@ -19,9 +19,9 @@ import pytest
 from benchmarks.nba import canaries
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
+from pipeline.contract.parameters import default_limits
 from pipeline.contract.workload import load_workload
 from pipeline.evaluation.evaluation import evaluate
-from pipeline.jobs.limits import default_limits
 from pipeline.training.artifact import Artifact, ModelCard, read_artifact, write_artifact
 from pipeline.training.champion import load_champion
 from pipeline.training.model import Hyperparameters, fit, predict

@@ -13,11 +13,11 @@ import pytest
 from pipeline.contract import gates
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError
+from pipeline.contract.parameters import default_limits
 from pipeline.contract.spec import Limit
 from pipeline.contract.workload import Workload, load_workload
 from pipeline.evaluation import evaluation, metrics
 from pipeline.evaluation.evaluation import ChampionPredictions, Evaluated
-from pipeline.jobs.limits import default_limits
 from pipeline.training.artifact import Artifact, ModelCard
 from pipeline.training.champion import Champion
 from pipeline.training.model import Hyperparameters, fit, importance, predict

@@ -10,13 +10,13 @@ import pytest
 
 from pipeline.contract.container import StepError, read_record
 from pipeline.contract.names import EVALUATED_FILE
+from pipeline.contract.parameters import default_limits, parse_limits
 from pipeline.contract.workload import load_spec
 from pipeline.evaluation.retrain_decision import (
     RetrainInputs,
     read_last_registered,
     should_retrain,
 )
-from pipeline.jobs.limits import default_limits, parse_limits
 
 NBA = load_spec("nba")
 FACTS = {"fingerprint": "new", "training_config_fingerprint": "training_config", "as_of_date": "2025-03-01"}

@@ -9,8 +9,9 @@ import pytest
 import xgboost as xgb
 
 from pipeline.contract.feature_layout import FeatureLayout
+from pipeline.training.linear import LinearPart
 from pipeline.training.logistic import sigmoid
-from pipeline.training.model import Hyperparameters, fit, importance, linear_coefficients, predict
+from pipeline.training.model import Hyperparameters, fit, importance, predict
 from pipeline.workloads.nba.team_state.feature_names import FEATURES, LAYOUT, LINEAR_FEATURES
 
 CONFIG = Hyperparameters(boosting_rounds=20, min_child_weight=5.0, learning_rate=0.2)
@@ -28,7 +29,7 @@ def games() -> tuple[np.ndarray, np.ndarray]:
 def test_learns_lines_and_steps(games: tuple[np.ndarray, np.ndarray]) -> None:
     x, y = games
     booster = fit(x, y, CONFIG, LAYOUT)
-    assert linear_coefficients(booster)[0] == pytest.approx(1.0, abs=0.2)
+    assert LinearPart.of(booster).coefficients[0] == pytest.approx(1.0, abs=0.2)
     p = predict(booster, x)
     assert p.dtype == np.float64
     assert ((p > 0) & (p < 1)).all()
@@ -39,7 +40,7 @@ def test_learns_lines_and_steps(games: tuple[np.ndarray, np.ndarray]) -> None:
 def test_without_trees_it_is_the_logistic_regression(games: tuple[np.ndarray, np.ndarray]) -> None:
     x, y = games
     booster = fit(x, y, Hyperparameters(boosting_rounds=0), LAYOUT)
-    linear = x[:, : len(LINEAR_FEATURES)].astype(np.float64) @ linear_coefficients(booster)
+    linear = x[:, : len(LINEAR_FEATURES)].astype(np.float64) @ LinearPart.of(booster).coefficients
     assert predict(booster, x) == pytest.approx(sigmoid(linear), abs=1e-6)
 
 

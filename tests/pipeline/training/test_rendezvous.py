@@ -49,7 +49,7 @@ class Job:
         try:
             if name == NAMES[0]:
                 found[name] = rendezvous.wait_for_peers()
-                rendezvous.start({"tracker_port": 7})
+                rendezvous.tell({"start": {"tracker_port": 7}})
             else:
                 found[name] = rendezvous.join()
         except StepError as error:
@@ -81,7 +81,7 @@ def job() -> Iterator[Callable[..., Job]]:
     yield make
     for made in jobs:
         for rendezvous in made.hosts.values():
-            rendezvous.end()
+            rendezvous.end({"finished": True})
 
 
 def test_all_come_start_and_finish_together(job: Callable[..., Job]) -> None:
@@ -92,7 +92,7 @@ def test_all_come_start_and_finish_together(job: Callable[..., Job]) -> None:
         thread.start()
     these.hosts["algo-1"].wait_for_all()
     assert all(thread.is_alive() for thread in others)  # until the first host has written the model
-    these.hosts["algo-1"].end()
+    these.hosts["algo-1"].end({"finished": True})
     for thread in others:
         thread.join(5)
     assert not any(thread.is_alive() for thread in others)
@@ -175,7 +175,7 @@ def test_two_jobs_on_one_port_do_not_meet(job: Callable[..., Job]) -> None:
 def test_the_first_loss_is_told_to_all_and_once(job: Callable[..., Job]) -> None:
     these = job()
     these.run(*NAMES)
-    these.hosts["algo-3"].fail("the disk is full")
+    these.hosts["algo-3"].end({"failed": "the disk is full"})
     for name in NAMES[:2]:
         assert these.losses[name].get(timeout=5) == "host algo-3 failed: the disk is full"
         assert these.losses[name].empty()

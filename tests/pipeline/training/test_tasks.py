@@ -19,13 +19,13 @@ from pipeline.jobs.train import train
 from pipeline.training import training_rows, training_sets
 from pipeline.training.artifact import Artifact, ModelCard, read_artifact, write_artifact
 from pipeline.training.distributed.cluster import Cluster
+from pipeline.training.linear import LinearPart
 from pipeline.training.logistic import sigmoid
 from pipeline.training.model import (
     Hyperparameters,
     fit,
     fit_quantiles,
     importance,
-    linear_coefficients,
     predict,
     predict_quantiles,
 )
@@ -96,7 +96,7 @@ def test_a_regression_learns_lines_categories_and_quantiles(memory: Artifact) ->
         *("quantile_10", "quantile_50", "quantile_90", c.P_CONSTANT, c.TRAINED_BEFORE),
     ]
     assert root_mean_square(memory) == pytest.approx(1.22, abs=0.12), "the noise's own is 1.21"
-    assert linear_coefficients(memory.booster) == pytest.approx([2.0], abs=0.05)
+    assert LinearPart.of(memory.booster).coefficients == pytest.approx([2.0], abs=0.05)
     assert numbers(memory, c.P_CONSTANT) == pytest.approx(50, abs=0.5)
     bounds = np.stack([numbers(memory, name) for name in LAYOUT.quantile_columns], axis=1)
     assert (np.diff(bounds, axis=1) >= 0).all()
@@ -141,7 +141,9 @@ def test_two_hosts_as_one(memory: Artifact, channel: Path, tmp_path: Path) -> No
     hosts = start(tmp_path, channel, ("algo-1", "algo-2"), training_config=SETTINGS)
     assert finish(hosts) == [0, 0], [host.log for host in hosts]
     together = read_artifact(hosts[0].base / c.MODEL_CHANNEL)
-    assert linear_coefficients(together.booster) == pytest.approx(linear_coefficients(memory.booster), abs=1e-6)
+    assert LinearPart.of(together.booster).coefficients == pytest.approx(
+        LinearPart.of(memory.booster).coefficients, abs=1e-6
+    )
     assert root_mean_square(together) == pytest.approx(root_mean_square(memory), rel=0.02)
     assert pinball(together) == pytest.approx(pinball(memory), rel=0.02)
     assert numbers(together, c.P_CONSTANT).tolist() == numbers(memory, c.P_CONSTANT).tolist()
@@ -162,7 +164,7 @@ def test_without_trees_a_regression_is_least_squares() -> None:
     x = rng.normal(1e6, 5, (400, 2)).astype(np.float32)
     y = 7 + x.astype(np.float64) @ np.array([3.0, -1.0])
     booster = fit(x, y, Hyperparameters(boosting_rounds=0), FeatureLayout(("a", "b"), 2, "regression"))
-    assert linear_coefficients(booster) == pytest.approx([3.0, -1.0], rel=0.01)
+    assert LinearPart.of(booster).coefficients == pytest.approx([3.0, -1.0], rel=0.01)
     assert predict(booster, x) == pytest.approx(y, abs=0.5)
     mean = fit(x, y, Hyperparameters(boosting_rounds=0), FeatureLayout(("a", "b"), 0, "regression"))
     assert predict(mean, x[:1]) == pytest.approx([y.mean()], rel=1e-6)

@@ -23,7 +23,7 @@ from pipeline.training import training_rows as module
 from pipeline.training import training_sets
 from pipeline.training.artifact import Artifact, read_artifact
 from pipeline.training.distributed.cluster import Cluster
-from pipeline.training.model import linear_coefficients
+from pipeline.training.linear import LinearPart
 
 TIMES = 320  # of 1,600 games: 512,000, which take 0.5 GB in memory
 # Bytes of data. Python and its libraries claim 0.35 GB of them before the first game. From disk 550 MB are enough, in
@@ -69,7 +69,9 @@ def test_the_model_from_disk_is_that_from_memory(
     assert "features need about 44800000.0 GB, " in said
     assert "training from disk with XGBoost's external memory" in said
     assert "WARNING" not in said
-    assert linear_coefficients(disk.booster) == pytest.approx(linear_coefficients(memory.booster), abs=1e-8)
+    assert LinearPart.of(disk.booster).coefficients == pytest.approx(
+        LinearPart.of(memory.booster).coefficients, abs=1e-8
+    )
     assert disk.walk_forward[c.PREDICTION].to_numpy() == pytest.approx(
         memory.walk_forward[c.PREDICTION].to_numpy(), abs=1e-4
     )

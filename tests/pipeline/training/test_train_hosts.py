@@ -18,7 +18,8 @@ from training_hosts import Host, finish, start, wait_until, write_training_input
 from pipeline.contract import names as c
 from pipeline.evaluation.metrics import score
 from pipeline.training.artifact import Artifact, read_artifact
-from pipeline.training.model import linear_coefficients, predict
+from pipeline.training.linear import LinearPart
+from pipeline.training.model import predict
 from pipeline.training.training_sets import feature_matrix
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.game_data.games import load_games
@@ -80,7 +81,9 @@ def test_one_and_four_hosts_train_the_same_model(inputs: Path, tmp_path: Path) -
     alone, together = (trained(tmp_path, inputs, n_hosts) for n_hosts in (1, 4))
     assert losses(together) == pytest.approx(losses(alone), rel=0.001)
     assert together.card == alone.card
-    assert linear_coefficients(together.booster) == pytest.approx(linear_coefficients(alone.booster), abs=1e-6)
+    assert LinearPart.of(together.booster).coefficients == pytest.approx(
+        LinearPart.of(alone.booster).coefficients, abs=1e-6
+    )
     assert drop(together.walk_forward, c.PREDICTION).equals(drop(alone.walk_forward, c.PREDICTION))
     assert together.walk_forward[c.PREDICTION].to_numpy() == pytest.approx(
         alone.walk_forward[c.PREDICTION].to_numpy(), abs=0.05
