@@ -64,6 +64,4 @@ class Budget(Construct):
                 for kind, percent in limits
             ],
         )
-        policy = topic.node.try_find_child("Policy")
-        if policy is not None:  # Budgets refuses a topic that it may not publish to
-            budget.node.add_dependency(policy)
+        budget.node.add_dependency(topic)  # with its policy: Budgets refuses a topic that it may not publish to

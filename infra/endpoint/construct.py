@@ -43,7 +43,6 @@ class Endpoint(Construct):
         role = endpoint_role(self, foundation, image=image, alarms=alarms)
         plan = EndpointSettings(
             name=self.endpoint_name,
-            pipeline=settings.pipeline_name,
             bucket=bucket.bucket_name,
             alerts_topic=foundation.alerts.topic.topic_arn,
             role=role.role_arn,

@@ -17,6 +17,8 @@ from infra.training.image import Image
 from infra.training.job_role import allow_image, allow_logs, allow_network_interfaces, allow_volume_grants
 
 _NUMBERED_LATER: Final = "Models and configurations are named after versions, which are numbered later."
+# On the alarms of an update: docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html
+_ROLL_BACK: Final = ("cloudwatch:DescribeAlarms",)
 
 
 def endpoint_role(
@@ -37,15 +39,10 @@ def endpoint_role(
     allow_logs(role, [arn("logs", f"log-group:{endpoint_log(settings.pipeline_name)}:*")], "Endpoints")
     if settings.serving == INSTANCE:
         allow_volume_grants(role, foundation.key)
-        _allow_rollback(role, alarms)
+        allow(role, _ROLL_BACK, [alarm.alarm_arn for alarm in alarms])
         if settings.subnet_ids:
             allow_network_interfaces(role)
     return role
-
-
-def _allow_rollback(role: iam.Role, alarms: Sequence[cloudwatch.IAlarm]) -> None:
-    """docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html: the alarms that roll back."""
-    allow(role, ["cloudwatch:DescribeAlarms"], [alarm.alarm_arn for alarm in alarms])
 
 
 def allow_endpoint_changes(
@@ -80,4 +77,4 @@ def allow_endpoint_changes(
     allow_outbox(role, bucket, foundation.key, SERVING_OUTBOX_PREFIX)
     if plan.kind == INSTANCE:  # SageMaker checks, in the caller's name, that it may use the key for the volumes
         allow_volume_grants(role, foundation.key)
-        _allow_rollback(role, alarms)
+        allow(role, _ROLL_BACK, [alarm.alarm_arn for alarm in alarms])

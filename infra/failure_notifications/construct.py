@@ -16,7 +16,7 @@ from constructs import Construct
 
 from infra.foundation.foundation import Foundation
 from infra.foundation.lambda_function import EventFunction
-from infra.foundation.permissions import JOBS_NAMED_LATER, KEYS_HAVE_RUN_ID, RUN_ID_LATER, allow, allow_outbox, arn
+from infra.foundation.permissions import KEYS_HAVE_RUN_ID, allow, allow_outbox
 from infra.lambda_shared import environment
 from infra.training.construct import Training
 from pipeline.contract.history.runs import EVALUATION_KEY, HISTORY_KEY, MONITOR_KEY, PREPARED_KEY
@@ -46,7 +46,7 @@ class FailureNotifications(Construct):
                 environment.ALERTS_VARIABLE: foundation.alerts.topic.topic_arn,
             },
         )
-        _allow_reading_runs(function.role, training)
+        training.allow_reading_runs(function.role)
         allow_outbox(function.role, bucket, foundation.key, environment.RUNS_OUTBOX_PREFIX)
         _allow_history(function.role, bucket)
         function.alarm_on_errors(
@@ -67,23 +67,6 @@ def _pattern(training: Training, detail_type: str, **detail: list[str]) -> event
         detail_type=[detail_type],
         detail={**detail, "pipelineArn": [training.pipeline_arn]},
     )
-
-
-def _allow_reading_runs(role: iam.Role, training: Training) -> None:
-    """Runs of this pipeline, their steps and parameters, and the processing jobs of pipelines."""
-    allow(role, ["sagemaker:ListPipelineExecutions"], [training.pipeline_arn])
-    allow(
-        role,
-        [
-            "sagemaker:DescribePipelineExecution",
-            "sagemaker:ListPipelineExecutionSteps",
-            "sagemaker:ListPipelineParametersForExecution",
-        ],
-        [training.runs_arn],
-        why=RUN_ID_LATER,
-    )
-    jobs = arn("sagemaker", "processing-job/pipelines-*")
-    allow(role, ["sagemaker:DescribeProcessingJob"], [jobs], why=JOBS_NAMED_LATER)
 
 
 def _allow_history(role: iam.Role, bucket: s3.IBucket) -> None:

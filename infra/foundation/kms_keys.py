@@ -1,4 +1,7 @@
-"""The two customer managed keys: one for data and jobs, one for topics and queues, which AWS services must use."""
+"""The two customer managed keys: one for data and jobs, one for topics and queues, which AWS services must use.
+
+And the removal policy that they share with data, logs and models.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from infra.foundation.permissions import arn
-from infra.foundation.removal import removal
 from infra.settings.settings import Settings
 
 # What the account's administrators may do through IAM: everything but wildcards.
@@ -26,6 +28,15 @@ _USE: Final = (
     *("kms:ReEncryptFrom", "kms:ReEncryptTo"),
 )
 ENCRYPT_MESSAGES: Final = ("kms:Decrypt", "kms:GenerateDataKey")
+
+
+def removal(settings: Settings) -> cdk.RemovalPolicy:
+    """Retain or destroy, by the setting; resources of a failed first deployment are deleted in both cases.
+
+    Otherwise a first deployment that fails would leave buckets and keys behind, and the model package group, whose name
+    is fixed, would refuse the second attempt.
+    """
+    return cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if settings.retain else cdk.RemovalPolicy.DESTROY
 
 
 class KmsKeys(Construct):

@@ -17,8 +17,8 @@ from constructs import Construct
 
 from infra.alarms.alerts import FIVE_MINUTES
 from infra.foundation.foundation import Foundation
+from infra.foundation.kms_keys import removal
 from infra.foundation.permissions import acknowledge, allow, service_principal
-from infra.foundation.removal import removal
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SHARED_FOLDERS: Final = ("infra/lambda_shared", "pipeline/contract", "pipeline/cost")  # what every function may import

@@ -11,8 +11,8 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra.foundation.kms_keys import removal
 from infra.foundation.permissions import acknowledge
-from infra.foundation.removal import removal
 from infra.settings.settings import Settings
 
 RUNS_PREFIX = "runs/"

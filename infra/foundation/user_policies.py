@@ -15,7 +15,6 @@ from constructs import Construct
 from infra.endpoint.function.desired_endpoint import ATTEMPT, endpoint_log
 from infra.foundation.foundation import Foundation
 from infra.foundation.permissions import (
-    JOBS_NAMED_LATER,
     KEYS_HAVE_RUN_ID,
     NUMBERED_LATER,
     RUN_ID_LATER,
@@ -76,27 +75,13 @@ class UserPolicies(Construct):
         allow(policy, ["sagemaker:UpdateModelPackage"], versions, why=NUMBERED_LATER, conditions=decisions)
 
     def _allow_runs(self, policy: iam.ManagedPolicy) -> None:
-        allow(
-            policy,
-            [
-                *("sagemaker:StartPipelineExecution", "sagemaker:ListPipelineExecutions"),
-                *("sagemaker:ListPipelineVersions", "sagemaker:ListTags"),  # a tag has the limit of what a run may cost
-            ],
-            [self._training.pipeline_arn],
-        )
-        allow(
-            policy,
-            [
-                *("sagemaker:DescribePipelineExecution", "sagemaker:ListPipelineExecutionSteps"),
-                *("sagemaker:ListPipelineParametersForExecution", "sagemaker:StopPipelineExecution"),
-                "sagemaker:RetryPipelineExecution",
-            ],
-            [self._training.runs_arn],
-            why=RUN_ID_LATER,
-        )
+        self._training.allow_reading_runs(policy)
+        # A tag of the pipeline has the limit of what a run may cost.
+        of_pipeline = ("StartPipelineExecution", "ListPipelineVersions", "ListTags")
+        allow(policy, [f"sagemaker:{name}" for name in of_pipeline], [self._training.pipeline_arn])
+        of_run = ["sagemaker:StopPipelineExecution", "sagemaker:RetryPipelineExecution"]
+        allow(policy, of_run, [self._training.runs_arn], why=RUN_ID_LATER)
         allow(policy, ["s3:GetObject"], [self._artifacts.arn_for_objects(runs.HISTORY_KEY)])
-        jobs = arn("sagemaker", "processing-job/pipelines-*")
-        allow(policy, ["sagemaker:DescribeProcessingJob"], [jobs], why=JOBS_NAMED_LATER)
 
     def _allow_diagnosis(self, policy: iam.ManagedPolicy, workflow: stepfunctions.StateMachine) -> None:
         """What the runbook uses: errors of the workflow, logs, dead letters (to read and purge), the endpoint."""

@@ -25,7 +25,7 @@ from infra.lambda_shared.emails import Email, sns_message, sns_subject
 from infra.lambda_shared.environment import Boto3Client
 from infra.lambda_shared.notifications import for_each_protocol, notification
 
-# A claim is another's until it is older than an invocation can be (the functions time out after two minutes).
+# A claim is another's until it is older than sending takes, with all that boto3 repeats.
 CLAIM_SECONDS: Final = 300
 _MARK_TRIES: Final = 8  # in 24 seconds
 _LONGEST_PAUSE: Final = 8.0

@@ -11,15 +11,16 @@ from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from infra.foundation.foundation import Foundation
+from infra.foundation.kms_keys import removal
 from infra.foundation.permissions import (
     JOBS_NAMED_LATER,
     KEYS_HAVE_RUN_ID,
     NUMBERED_LATER,
+    RUN_ID_LATER,
     allow,
     arn,
     service_principal,
 )
-from infra.foundation.removal import removal
 from infra.foundation.storage import RUNS_PREFIX
 from infra.settings.settings import Settings
 from infra.settings.tag_rules import VERSION_TAGS
@@ -82,6 +83,14 @@ class Training(Construct):
         """Read the group's versions."""
         read = ["sagemaker:ListModelPackages", "sagemaker:DescribeModelPackage"]
         allow(role, read, [self.versions_arn], why=NUMBERED_LATER)
+
+    def allow_reading_runs(self, role: iam.Role | iam.ManagedPolicy) -> None:
+        """Read runs, their steps and parameters, and the processing jobs of all pipelines."""
+        of_run = ("DescribePipelineExecution", "ListPipelineExecutionSteps", "ListPipelineParametersForExecution")
+        allow(role, ["sagemaker:ListPipelineExecutions"], [self.pipeline_arn])
+        allow(role, [f"sagemaker:{name}" for name in of_run], [self.runs_arn], why=RUN_ID_LATER)
+        jobs = arn("sagemaker", "processing-job/pipelines-*")
+        allow(role, ["sagemaker:DescribeProcessingJob"], [jobs], why=JOBS_NAMED_LATER)
 
     def _pipeline_role(self, foundation: Foundation) -> iam.Role:
         """The pipeline's role: starts jobs with the jobs' role, reads property files, registers. It cannot approve."""

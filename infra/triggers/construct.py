@@ -144,6 +144,7 @@ class Triggers(Construct):
         queue = self._dead_letters.queue_name
         message = f"When the last call has failed, a message in {queue} has the reason (permissions, throttling)."
         lost = "InvocationsFailedToBeSentToDeadLetterCount"
+        reason = f"The end of the metric's name {lost}_... (AWS/Scheduler) is the reason."
         for name, metric, what, why in (
             (
                 "ScheduleFailed",
@@ -152,12 +153,7 @@ class Triggers(Construct):
                 message,
             ),
             ("ScheduleDropped", "InvocationDroppedCount", "The schedule dropped a start after its retries.", message),
-            (
-                "ScheduleDlqFailed",
-                lost,
-                "A failed start could not be sent to the dead-letter queue.",
-                f"The end of the metric's name {lost}_... (AWS/Scheduler) is the reason.",
-            ),
+            ("ScheduleDlqFailed", lost, "A failed start could not be sent to the dead-letter queue.", reason),
         ):
             self._alerts.alarm_on(
                 name,

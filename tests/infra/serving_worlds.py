@@ -17,7 +17,6 @@ from infra.lambda_shared.bucket import Bucket
 
 SETTINGS = EndpointSettings(
     name="retraining-test",
-    pipeline="retraining-test",
     bucket="artifacts",
     alerts_topic="arn:aws:sns:eu-west-1:123456789012:alerts",
     role="arn:aws:iam::123456789012:role/endpoint",

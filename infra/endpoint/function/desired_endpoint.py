@@ -31,8 +31,7 @@ def endpoint_log(name: str) -> str:
 class EndpointSettings:
     """One endpoint of a deployment; sizes of the kind that is not chosen are not used."""
 
-    name: str
-    pipeline: str
+    name: str  # the pipeline's
     bucket: str
     alerts_topic: str
     role: str

@@ -78,15 +78,15 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
 def failure_notice(failure: EndpointFailure) -> Email:
     """The email about a version that could not be put into service."""
     desired, endpoint = failure.desired, failure.endpoint
-    name, version, pipeline = desired.settings.name, desired.version, desired.settings.pipeline
+    name, version = desired.settings.name, desired.version
     region = desired.settings.alerts_topic.split(":")[3]
-    listing = f"python -m scripts.review_model list --aws --pipeline {pipeline} --region {region}"
+    listing = f"python -m scripts.review_model list --aws --pipeline {name} --region {region}"
     if endpoint.status == "InService":
         now = f"It was rolled back: the endpoint still serves {endpoint.config}."
     else:
         now = f"The endpoint is {endpoint.status} and does not answer requests."
     return Email(
-        f"[{pipeline}] endpoint {name} could not be updated to version {version}",
+        f"[{name}] endpoint {name} could not be updated to version {version}",
         f"Version {version} was to be served by endpoint {name}, as {desired.name}.\n\n"
         f"{now}\n"
         f"Reason given by SageMaker: {endpoint.reason or 'none'}\n\n"
@@ -97,7 +97,7 @@ def failure_notice(failure: EndpointFailure) -> Email:
         f"  aws s3 rm s3://{desired.settings.bucket}/{ATTEMPT} --region {region}\n",
         Facts(
             type=NotificationType.ENDPOINT_FAILED,
-            pipeline=pipeline,
+            pipeline=name,
             reason=f"{now} {endpoint.reason or ''}".strip(),
             version=version,
             next_steps=[listing],
