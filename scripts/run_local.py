@@ -183,13 +183,13 @@ def sample(store: Store, as_of: str) -> Path:
     """The simulated rows up to a day, made once; raises PlanError for a day that is none."""
     from datetime import date  # noqa: PLC0415 - numpy is not imported where there is nothing to simulate
 
-    folder = store.root / "simulated" / as_of
-    if folder.is_dir():
-        return folder
     try:
         day = date.fromisoformat(as_of)
     except ValueError as error:
         raise PlanError(f'AsOfDate "{as_of}" is not a date: for the simulated sample, give YYYY-MM-DD') from error
+    folder = store.root / "simulated" / as_of
+    if folder.is_dir():
+        return folder
     workload = current_workload()
     click.echo(f"generating simulated {workload.spec.rows} (no real ones were given: see --data)", err=True)
     temporary = store.temporary()

@@ -34,6 +34,7 @@ from pipeline.local.run.execution import Execution
 from pipeline.local.run.job_step import JobContext
 from pipeline.local.run.progress import listener_for
 from pipeline.local.run.runner import job_day, new_run, stop_signals
+from pipeline.local.store.history import note_run
 from pipeline.local.store.local_champion import note_registration, promote
 from pipeline.local.store.locks import locked
 from pipeline.local.store.retention import clean
@@ -86,7 +87,10 @@ def save_part(store: Store, part: RunResult, mine: frozenset[str]) -> None:
         if status == SUCCEEDED and found & {NOT_STARTED, EXECUTING}:
             status = EXECUTING
         ended_at = None if status == EXECUTING else time.time()
-        save_run(store, replace(run, steps=steps, failure=failure, status=status, ended_at=ended_at))
+        run = replace(run, steps=steps, failure=failure, status=status, ended_at=ended_at)
+        save_run(store, run)
+        if ended_at:
+            note_run(store, run)  # the next run writes over the monitor
 
 
 def first_record(store: Store, workload: str, run: str, folder: Path, parameters: Mapping[str, Any]) -> None:

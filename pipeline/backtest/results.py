@@ -71,17 +71,22 @@ def differences(
     return [metrics.Difference(*map(float, row)) for row in zip(means, lower, upper, strict=True)]
 
 
+def spent(outcome: Outcome, run_costs: RunCosts) -> tuple[FloatArray, FloatArray]:
+    """Dollars and instance hours of each policy's runs, of the shape (policies,)."""
+    runs, trainings = outcome.counts["runs"], outcome.counts["trainings"]
+    without, trained = run_costs.without_training, run_costs.with_training
+    dollars = runs * without.dollars + trainings * (trained.dollars - without.dollars)
+    return dollars, runs * without.instance_hours + trainings * (trained.instance_hours - without.instance_hours)
+
+
 def summarise(outcome: Outcome, losses: FloatArray, service: Service, run_costs: RunCosts) -> list[PolicyResult]:
     """Every policy's result, in their order; the first policy is `never`."""
     against_never = differences(losses, losses[0], service)
     months = len(service.world.run_days) / _DAYS_A_MONTH
-    extra_dollars = run_costs.with_training.dollars - run_costs.without_training.dollars
-    extra_hours = run_costs.with_training.instance_hours - run_costs.without_training.instance_hours
+    dollars, hours = spent(outcome, run_costs)
     spec = service.world.spec
     results = []
     for number, policy in enumerate(outcome.policies):
-        counts = {name: int(values[number]) for name, values in outcome.counts.items()}
-        dollars = counts["runs"] * run_costs.without_training.dollars + counts["trainings"] * extra_dollars
         scores = metrics.scores(spec.task, service.predictions(outcome, number), service.target)
         results.append(
             PolicyResult(
@@ -91,14 +96,13 @@ def summarise(outcome: Outcome, losses: FloatArray, service: Service, run_costs:
                 scores=scores,
                 difference=against_never[number],
                 by_period=_by_period(losses[number], service),
-                counts=counts,
+                counts={name: int(values[number]) for name, values in outcome.counts.items()},
                 promotions=tuple(_dates(service.world.run_days[outcome.promoted[number] >= 0])),
                 oncall_emails_a_month=float(outcome.oncall_emails[number] / months),
                 approver_emails_a_month=float(outcome.approver_emails[number] / months),
-                machine_hours=counts["runs"] * run_costs.without_training.instance_hours
-                + counts["trainings"] * extra_hours,
-                dollars=dollars,
-                dollars_a_month=dollars / months,
+                machine_hours=float(hours[number]),
+                dollars=float(dollars[number]),
+                dollars_a_month=float(dollars[number] / months),
             )
         )
     return results
@@ -140,15 +144,16 @@ class Choice:
 
 
 def choose(
-    results: list[PolicyResult],
+    outcome: Outcome,
     losses: FloatArray,
     service: Service,
+    run_costs: RunCosts,
     last_period: int,
     *,
     margin: float,
     default: str = "",
 ) -> Choice | None:
-    """Choose on the periods up to `last_period`; None where the span has none before or none after."""
+    """Choose on the periods up to `last_period` alone; None where the span has none before or none after."""
     earlier: BoolArray = service.period <= last_period
     if earlier.all() or not earlier.any():
         return None
@@ -158,26 +163,23 @@ def choose(
     best = int(on_earlier.argmin())
     to_best = differences(losses, losses[best], service, earlier)
     eligible = [n for n, d in enumerate(to_best) if n == best or (d.lower <= 0.0 and d.upper <= margin)]
-
-    def cost(number: int) -> tuple[float, float, float]:
-        result = results[number]
-        emails = result.oncall_emails_a_month + result.approver_emails_a_month
-        return result.dollars, emails, float(on_earlier[number])
+    known = outcome.until(int(service.run_of_day[earlier][-1]) + 1)
+    dollars, emails = spent(known, run_costs)[0], known.oncall_emails + known.approver_emails
+    names = [policy.name for policy in outcome.policies]
 
     def pick(number: int) -> Pick:
         never, of_best = (differences(losses[[number]], losses[n], service, ~earlier)[0] for n in (0, best))
         rank = int((on_later < on_later[number]).sum()) + 1
-        return Pick(results[number].name, float(on_later[number]), never, of_best, rank)
+        return Pick(names[number], float(on_later[number]), never, of_best, rank)
 
-    defaults = [number for number, result in enumerate(results) if result.name == default]
     return Choice(
         last_period=last_period,
         n_earlier=int(rows[earlier].sum()),
         n_later=int(rows[~earlier].sum()),
         n_eligible=len(eligible),
         best=pick(best),
-        cheapest=pick(min(eligible, key=cost)),
-        default=pick(defaults[0]) if defaults else None,
+        cheapest=pick(min(eligible, key=lambda n: (dollars[n], emails[n], on_earlier[n]))),
+        default=pick(names.index(default)) if default in names else None,
     )
 
 

@@ -171,7 +171,8 @@ def run_backtest(settings: BacktestSettings, cache: FitCache, progress: Progress
     done(1)
     margin = float(settings.parameter("NonInferiorityMargin"))
     until = settings.choose_until if settings.choose_until is not None else two_thirds(prepared.service)
-    choice = choose(results, losses, prepared.service, until, margin=margin, default=default_policy(settings.spec).name)
+    default = default_policy(settings.spec).name
+    choice = choose(outcome, losses, prepared.service, run_costs, until, margin=margin, default=default)
     if choice is None and settings.choose_until is not None:
         periods = np.unique(prepared.service.period)
         raise BacktestError(

@@ -8,7 +8,8 @@ is written whatever the gates say; a version registered and approved today is in
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -40,12 +41,21 @@ COUNTS: Final = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened; arrays of the shape (policies, runs) or, by count, (policies,)."""
+    """What happened; arrays of the shape (policies, runs), but counts in the order of the runs."""
 
     policies: tuple[Policy, ...]
     champion: NDArray[np.int32]  # candidate in service for the rows that each run predicts; NO_CHAMPION: none
     promoted: NDArray[np.int32]  # candidate that goes into service with a run; NO_CHAMPION: none
-    counts: Mapping[str, IntArray]
+    by_run: Mapping[str, NDArray[np.int8]]  # each of COUNTS, of the shape (runs, policies)
+
+    @cached_property
+    def counts(self) -> Mapping[str, IntArray]:
+        """Of all runs, of the shape (policies,)."""
+        return {name: values.sum(axis=0, dtype=np.int64) for name, values in self.by_run.items()}
+
+    def until(self, run: int) -> Outcome:
+        """The same without the counts of the runs from that position on."""
+        return replace(self, by_run={name: values[:run] for name, values in self.by_run.items()})
 
     @property
     def oncall_emails(self) -> IntArray:
@@ -102,19 +112,19 @@ class Simulation:
         self.in_service = np.full((n_runs, n), NO_CHAMPION, dtype=np.int32)
         self.arriving = np.full((n_runs, n), NO_CHAMPION, dtype=np.int32)
         self.arriving_day = np.zeros((n_runs, n), dtype=np.int64)
-        self.counts = {name: np.zeros(n, dtype=np.int64) for name in COUNTS}
+        self.counts = {name: np.zeros((n_runs, n), dtype=np.int8) for name in COUNTS}
 
     def run(self, progress: Callable[[int], None] = lambda _: None) -> Outcome:
         """All runs in order."""
         for t in range(len(self.world.run_days)):
             self._step(t)
             progress(1)
-        self.counts["runs"] += len(self.world.run_days)
+        self.counts["runs"] += 1
         return Outcome(
             self.policies,
             champion=np.ascontiguousarray(self.in_service.T),
             promoted=np.ascontiguousarray(self.arriving.T),
-            counts=self.counts,
+            by_run=self.counts,
         )
 
     def _step(self, t: int) -> None:
@@ -129,12 +139,12 @@ class Simulation:
         new = candidate != self.evaluated
         if not new.any():
             if self.refused[t]:
-                self.counts["failed_prepare"] += 1
+                self.counts["failed_prepare"][t] += 1
             return
         train = new & self._due(t, new)
         if self.refused[t]:
-            self.counts["failed_prepare"] += 1
-            self.counts["missed_promotions"][train] += 1
+            self.counts["failed_prepare"][t] += 1
+            self.counts["missed_promotions"][t, train] += 1
             return
         trained = np.flatnonzero(train)
         if trained.size:
@@ -162,14 +172,14 @@ class Simulation:
         self.evaluated[who] = candidate
         self.trained_day[who], self.trained_rows[who] = today, known
         self.trained_period[who] = self.world.period[known - 1]
-        self.counts["trainings"][who] += 1
+        self.counts["trainings"][t, who] += 1
         passed = self.passes[candidate] | self.gate_off[who]
-        self.counts["failed_gate"][who[~passed]] += 1
+        self.counts["failed_gate"][t, who[~passed]] += 1
         self._promote(t, who[passed], candidate[passed])
         if self.any_fault:
             champion = self.champion[who]
             sound = (champion >= 0) & self.faulty[champion] & ~self.faulty[candidate]
-            self.counts["missed_promotions"][who[sound & (self.last_registered[who] != t)]] += 1
+            self.counts["missed_promotions"][t, who[sound & (self.last_registered[who] != t)]] += 1
 
     def _promote(self, t: int, who: IntArray, candidate: IntArray) -> None:
         """The promotion gate, the registration and the approver."""
@@ -182,11 +192,11 @@ class Simulation:
 
         promote = alone | gates.replaces(holds)
         registered = who[promote]
-        self.counts["registered"][registered] += 1
-        self.counts["kept"][who[~promote]] += 1
+        self.counts["registered"][t, registered] += 1
+        self.counts["kept"][t, who[~promote]] += 1
         self.last_registered[registered] = t
         doubtful = self.strict[who] & ~alone & ~(values[gates.NON_INFERIOR.parameter] < 0.0)
-        self.counts["refused"][who[promote & doubtful]] += 1
+        self.counts["refused"][t, who[promote & doubtful]] += 1
         self._approve(t, who[promote & ~doubtful], candidate[promote & ~doubtful])
 
     def _compare(self, who: IntArray, candidate: IntArray, alone: BoolArray, today: int) -> dict[str, FloatArray]:
@@ -204,8 +214,8 @@ class Simulation:
     def _approve(self, t: int, who: IntArray, candidate: IntArray) -> None:
         today = int(self.world.run_days[t])
         effective = np.searchsorted(self.world.run_days, today + self.delay[who], side="right")
-        self.counts["approved"][who] += 1
-        self.counts["false_promotions"][who] += self.faulty[candidate]
+        self.counts["approved"][t, who] += 1
+        self.counts["false_promotions"][t, who] += self.faulty[candidate]
         in_span = effective < len(self.world.run_days)
         who, candidate, effective = who[in_span], candidate[in_span], effective[in_span]
         self.arriving[effective, who] = candidate

@@ -68,7 +68,7 @@ class JobCost:
 
     @property
     def dollars(self) -> float:
-        """InstanceType and volume."""
+        """Instances and volumes."""
         return self.instance_dollars + self.volume_dollars
 
 

@@ -105,7 +105,6 @@ def put_data(store: Store, source: Path, prefix: str) -> int:
     Raises FileNotFoundError when there is nothing to put, and for a folder that cannot be one of data.
     """
     uri = f"s3://{DATA_BUCKET}/{prefix}"
-    store.object_path(uri)  # refused by name if it cannot be one
     try:
         found = DataFolder([DataFile(source.name, source)]) if source.is_file() else look_into(source)
     except FolderError as error:
@@ -113,14 +112,15 @@ def put_data(store: Store, source: Path, prefix: str) -> int:
     if not found.files:
         named = "; ".join(f"{item.name} {item.reason}" for item in found.left_out[:3])
         raise FileNotFoundError(f"{source} holds no file" + (f" to read ({named})" if named else ""))
+    with naming(place := store.object_path(uri)):
+        place.mkdir(parents=True, exist_ok=True)
+        os.utime(place)  # in use before its files are looked at: see retention.py
     for file in found.files:
         if not is_text(file.path.relative_to(source.parent if source.is_file() else source)):
             raise StoreError(f"{shown(file.path)}: its name is not UTF-8, as the keys of S3 are; rename the file")
         target = store.object_path(f"{uri}/{file.name}")
         if not same_content(file.path, target):
             store.copy(file.path, target)
-    with naming(place := store.object_path(uri)):
-        os.utime(place)  # in use: see retention.py
     wanted = {file.name for file in found.files}
     if found.left_out or found.linked:
         wanted.add(NOT_UPLOADED_FILE)

@@ -138,7 +138,7 @@ class _Line:
 def answer_as_csv(answer: Answer, format: RequestFormat) -> Iterator[bytes]:
     """A table with a header, one line a row in the order of the request."""
     basis = {name: str(value).lower() if isinstance(value, bool) else value for name, value in _basis(answer).items()}
-    echoed = [name for name in format.echoed if name in answer.rows[0]]
+    echoed = [name for name in format.echoed if any(name in row for row in answer.rows)]
     writer = csv.writer(_Line, lineterminator="\n")
     yield writer.writerow([*echoed, format.prediction, *answer.quantiles, *basis]).encode()
     for row, predicted in _predicted(answer, format):

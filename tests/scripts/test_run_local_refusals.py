@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pipeline.local import local_deployment
+from pipeline.local.plan.parameters import PlanError
 from pipeline.local.store.store import Store
 from scripts import run_local
 
@@ -25,6 +26,13 @@ def games(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "games.csv").write_text(GAMES)
     return folder
+
+
+def test_the_day_of_a_sample_is_no_path(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    (store.root / "simulated").mkdir()
+    with pytest.raises(PlanError, match="is not a date"):
+        run_local.sample(store, ".")
 
 
 def refused(*arguments: object, code: int = 2) -> str:

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from pipeline.contract.workload import read_definition
 from pipeline.local.local_deployment import ROOT
 from pipeline.local.plan.plan import Branch
+from pipeline.local.store.history import HISTORY_FILE, read_history
 from pipeline.local.store.run_record import load_run
 from pipeline.local.store.store import Store
 from pipeline.workloads.nba.sample import write
@@ -104,6 +105,8 @@ def test_what_cannot_run_in_a_task_fails_with_its_reason(tmp_path: Path) -> None
     assert f"AggregateOnSpark failed: {reason}" in refused.stderr
     run = load_run(Store(tmp_path / "store"), "r1")
     assert run.failure and (run.status, run.failure.reason) == ("Failed", reason)
+    entries, _ = read_history(Store(tmp_path / "store"))
+    assert (entries["r1"].status, (tmp_path / "store" / HISTORY_FILE).exists()) == ("Failed", True)
     late = step(tmp_path, "Train")
     assert (late.returncode, "stopped because step AggregateOnSpark failed" in late.stderr) == (1, True)
 

@@ -119,9 +119,13 @@ def _kinds(kind: Callable[..., object]) -> dict[str, tuple[type, ...]]:
 
 
 def read_entries(text: str, name: str) -> tuple[dict[str, RunEntry], list[str]]:
-    """The entries by run id, and a sentence for each damaged line of the file `name`, which is ignored."""
+    """The last entry of each run by its id, in their order, and a sentence for each damaged line of the file `name`."""
     entries, faults = read_lines(text, name, RunEntry.from_json)
-    return {entry.run_id: entry for entry in entries}, faults
+    found: dict[str, RunEntry] = {}
+    for entry in entries:
+        found.pop(entry.run_id, None)  # of a run that was resumed: it ended last with its last line
+        found[entry.run_id] = entry
+    return found, faults
 
 
 def read_lines(text: str, name: str, parse: Callable[[Any], _Read]) -> tuple[list[_Read], list[str]]:
@@ -250,8 +254,14 @@ def _results(
         "fingerprint": prepared.get("fingerprint"),
         "code": entry.code or prepared.get("code_version") or versions.get("code"),
         "git": entry.git or versions.get("git"),
-        "alarms": tuple(str(alarm["what"]) for alarm in monitor.get("alarms", ())),
+        "alarms": alarms_of(monitor),
     }
+
+
+def alarms_of(monitor: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a monitor report asks people to look at; that it could not be computed is one of these."""
+    failure = (str(monitor["summary"]),) if "failure" in monitor else ()
+    return (*failure, *(str(alarm["what"]) for alarm in monitor.get("alarms", ())))
 
 
 def changes(before: RunEntry, after: RunEntry) -> dict[str, str]:

@@ -34,6 +34,7 @@ def docker(*arguments: str, seconds: float | None = _SECONDS_TO_ANSWER) -> str:
             text=True,
             timeout=seconds,
             check=False,
+            process_group=0,  # Ctrl-C is for the runner, which then stops the containers
         )
     except FileNotFoundError as error:
         raise ContainerRuntimeError(
@@ -147,6 +148,7 @@ def copy_log(name: str, path: Path) -> bool:
             stdout=log,
             stderr=subprocess.STDOUT,
             check=False,
+            process_group=0,
         )
         if done.returncode != 0:
             log.truncate(start)

@@ -189,12 +189,13 @@ def written_message(step_type: str, base_dir: Path) -> str | None:
 
 def exit_reason(code: int, lines: tuple[str, ...]) -> str:
     """Why a program ended, from its exit code (negative: a signal) and the last line of its log."""
-    if code < 0:
-        end = f"ended by signal {signal.Signals(-code).name}"
+    names = {number.value: number.name for number in signal.Signals}
+    if -code in names:
+        end = f"ended by signal {names[-code]}"
         if -code == signal.SIGKILL:
             end += ", which the system sends when memory runs out"
-    else:
-        end = f"exit code {code}"
+    else:  # a container's exit code above 128 need not be a signal
+        end = f"exit code {code if code > 0 else 128 - code}"
     return shorten(f"{end}: {lines[-1].strip()}") if lines else f"{end}, and no output"
 
 

@@ -114,8 +114,9 @@ class DockerLauncher:
             states = [container_runtime.container_state(name) for name in names.values()]
             said = local_mode.compose_said(settings)
         fault = faults[0] if faults else None
-        if end.cause is None and end.failed is None and None in states:
-            raise LaunchFault("SageMaker.JOB_INTERNAL_ERROR", f"no container was started: {said or fault}")
+        ran = all(state and state["Status"] == "exited" and state["ExitCode"] == 0 for state in states)
+        if end.cause is None and end.failed is None and not ran:
+            raise LaunchFault("SageMaker.JOB_INTERNAL_ERROR", f"its program did not run to its end: {said or fault}")
         state = states[hosts.index(end.failed)] if end.failed else None
         guess = "the container ran out of memory: give the engine more" if state and state["OOMKilled"] else None
         if outcome := bad_end(job, hosts, end, guess):
@@ -133,10 +134,11 @@ class DockerLauncher:
 def _exit_code(name: str, done: threading.Event) -> int | None:
     """Waits for a container; its exit code, negative for a signal. None where there is none when the SDK is done."""
     with suppress(ContainerRuntimeError):  # an engine that has died says so to the next who asks
-        while (code := container_runtime.wait_for(name)) is None and not done.wait(_LOOK_AGAIN_SECONDS):
-            pass
+        last = False
+        while (code := container_runtime.wait_for(name)) is None and not last:
+            last = done.wait(_LOOK_AGAIN_SECONDS)  # once more after the end, for a container that was very quick
         if code is None and (state := container_runtime.container_state(name)):
-            code = int(state["ExitCode"])  # of one that was very quick, or could not be started
+            code = int(state["ExitCode"]) or None  # of one that could not be started; 0 where nothing tried to
         return 128 - code if code and code > 128 else code
     return None
 

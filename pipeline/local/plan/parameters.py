@@ -86,9 +86,9 @@ def _read(type_name: str, value: Value) -> Value | None:
         return of_text if type_name == "Boolean" else None
     try:
         number = float(value) if type_name == "Float" else int(str(value))
-    except ValueError:
+        return number if math.isfinite(number) else None
+    except (ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) else None
 
 
 def _listing(declared: Mapping[str, Mapping[str, Any]]) -> str:

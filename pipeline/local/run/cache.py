@@ -54,7 +54,7 @@ class CacheEntry:
 def cache_key(job: Job, found: Found, *, code: str, day: str) -> str:
     """The key of a job. S3 locations of inputs count by their content and those of outputs not at all.
 
-    `code` is the digest of the code that steps run, and `day` the UTC date, because a step may look at the calendar.
+    `code` is the digest of the code that steps run, and `day` that of the run's time zone, which a step may look at.
     """
     visible = {name: value for name, value in job.request.items() if name not in _EXCLUDED}
     inputs = [(item.name, item.folder, _digest_of_all(found[item.name])) for item in job.inputs]

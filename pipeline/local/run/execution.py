@@ -66,6 +66,8 @@ class Execution:
             self._stop_jobs()
             for _, thread in self._jobs.values():
                 thread.join()
+            with suppress(OSError):  # a live table gives the terminal back
+                self._listener(replace(self._run, status=STOPPED, ended_at=time.time()), None)
             raise
         self._skip_left_out()
         self._run = replace(self._run, status=self._end_status or SUCCEEDED, ended_at=time.time())

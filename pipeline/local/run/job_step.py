@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from pipeline.contract.names import DEFAULT_BASE_DIR
@@ -56,7 +57,7 @@ def run_job(context: JobContext, job: Job, started: StepResult, on_retry: Callab
         key = cache_key(job, found, code=context.code, day=context.day)
         if context.use_cache and (entry := cache.find(key)):
             try:
-                outputs = store_outputs(store, job, entry.files, store.copy)
+                outputs = store_outputs(store, job, entry.files, partial(store.copy, durable=True))
             except FileNotFoundError:
                 pass  # pruned at this moment
             else:
@@ -142,6 +143,8 @@ def with_retries(
         try:
             return attempt(), attempts
         except LaunchFault as fault:
+            if stop.requested:  # the cause of the fault, or a reason not to ask
+                break
             policy = next((item for item in policies if fault.exception_type in item.exception_types), None)
             retries = used.get(policy, 0) if policy else 0
             if policy is None or not _allows(policy, retries, time.monotonic() - started):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -131,4 +132,5 @@ def listener_for(stream: TextIO | None = None, *, quiet: bool = False) -> Listen
     stream = stream or sys.stderr
     if quiet:
         return lambda *_: None
-    return LiveProgress(stream) if stream.isatty() else PlainProgress(stream)
+    redrawn = stream.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
+    return LiveProgress(stream) if redrawn else PlainProgress(stream)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contract import names as c
+from pipeline.contract.history.runs import alarms_of
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import current_workload
 from pipeline.local.local_deployment import ARTIFACT_BUCKET, MODEL_PACKAGE_GROUP
@@ -80,7 +81,7 @@ def _monitor(monitor: dict[str, Any], run: RunResult, store: Store) -> dict[str,
     page = _existing(store, output_uri(run, "Predict", c.MONITOR_CHANNEL, c.MONITOR_REPORT_FILE))
     return {
         "summary": monitor["summary"],
-        "alarms": [alarm["what"] for alarm in monitor.get("alarms", ())],
+        "alarms": list(alarms_of(monitor)),
         "report": _kept(run, store, c.MONITOR_REPORT_FILE, None if "failure" in monitor else page),
     }
 

@@ -120,6 +120,8 @@ def _resumed(plan: Plan, store: Store, previous: RunResult) -> RunResult:
         raise RunError(f"run {previous.execution_id} has succeeded: there is nothing to resume; start a new run")
     if previous.definition_sha256 != plan.definition_sha256:
         raise RunError(f"the definition has changed since run {previous.execution_id} started; start a new run")
+    if previous.constants.get("CodeVersion") != plan.constants.get("CodeVersion"):  # its model would name the old code
+        raise RunError(f"the code has changed since run {previous.execution_id} started; start a new run")
     kept: dict[str, StepResult] = {}
     for step in plan.steps:
         result = previous.step(step.name)

@@ -25,7 +25,7 @@ from pipeline.local.store.run_record import (
     RunResult,
     load_run,
 )
-from pipeline.local.store.store import Store, join_uri, sync_folder
+from pipeline.local.store.store import Store, join_uri, sync
 
 HISTORY_FILE = "history.jsonl"
 KILLED = "the runner was killed"
@@ -101,7 +101,7 @@ def append(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     if new:
-        sync_folder(path.parent)
+        sync(path.parent)
 
 
 def read_text(path: Path) -> str:

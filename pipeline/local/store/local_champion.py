@@ -28,7 +28,7 @@ from pipeline.contract.retrain_policy import LAST_EVALUATED_KEY, REGISTERED_KEY,
 from pipeline.local.store.history import append, read_text
 from pipeline.local.store.locks import locked
 from pipeline.local.store.registry import LocalRegistry
-from pipeline.local.store.store import Store, parsed_json, remove
+from pipeline.local.store.store import Store, parsed_json, remove, same_content, sync
 from pipeline.local.store.store_errors import StoreError, shown
 
 
@@ -134,9 +134,10 @@ def promote(store: Store, group: str, bucket: str) -> list[str]:
             problem = unusable_reason(store, package)
             if problem is None:
                 metadata = champion_metadata(package)
-                store.copy(
-                    store.object_path(artifact_uri(package)), store.object_path(f"{prefix}/{metadata['artifact']}")
-                )
+                source, target = map(store.object_path, (artifact_uri(package), f"{prefix}/{metadata['artifact']}"))
+                if not same_content(source, target):
+                    store.copy(source, target, durable=True)
+                    sync(target.parent)
                 break
             problems.append(problem)
         store.write_json(pointer, metadata, durable=True)

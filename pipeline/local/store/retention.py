@@ -22,7 +22,7 @@ from pipeline.local.local_deployment import COPY_FOLDERS, DATA_BUCKET
 from pipeline.local.store.history import HISTORY_FILE, keep_entries, read_text
 from pipeline.local.store.locks import try_lock
 from pipeline.local.store.registry import LocalRegistry
-from pipeline.local.store.run_record import RunResult, recent_runs, record_path
+from pipeline.local.store.run_record import EXECUTING, RunResult, recent_runs, record_path
 from pipeline.local.store.store import STALE_SECONDS, Store, remove
 from pipeline.local.store.store_errors import StoreError
 
@@ -51,11 +51,12 @@ def clean(store: Store, *, keep: int = KEPT_RUNS, dry_run: bool = False) -> Remo
 
     Raises StoreError where the file of a version is damaged: what it refers to cannot be known.
     """
+    runs = recent_runs(store, None)  # before the versions: what one of them registers later, it registers executing
     registered = json.dumps(_packages(store))
     if not dry_run:
         keep_entries(store)
     removal = Removal()
-    for path in _not_needed(store, keep, registered):
+    for path in _not_needed(store, runs, keep, registered):
         files = _files_below(path)
         removal.paths.append(path)
         removal.runs += path.parent == store.root / _RUNS
@@ -66,21 +67,23 @@ def clean(store: Store, *, keep: int = KEPT_RUNS, dry_run: bool = False) -> Remo
     return removal
 
 
-def _not_needed(store: Store, keep: int, registered: str) -> Iterator[Path]:
+def _not_needed(store: Store, found: Sequence[RunResult], keep: int, registered: str) -> Iterator[Path]:
     """What can go: while the caller has a path of a run, the run is locked. `registered`: all versions, as JSON."""
-    makers = set(_EXECUTION.findall(registered))
+    executing = {run.execution_id for run in found if run.status == EXECUTING}
     lines, _ = read_entries(read_text(store.root / HISTORY_FILE), HISTORY_FILE)
     ended = {name: place for place, name in enumerate(lines)}  # in their order, whatever the clock said
-    runs = sorted(recent_runs(store, None), key=lambda run: ended.get(run.execution_id, len(ended)), reverse=True)
+    runs = sorted(found, key=lambda run: ended.get(run.execution_id, len(ended)), reverse=True)
     for execution_id in (*(run.execution_id for run in runs[keep:]), *_without_record(store)):
         folder = store.run_folder(execution_id)
         existed = folder.is_dir()
         lock = try_lock(folder / "lock") if existed else None
         if existed and lock is None:
             continue  # it executes
+        if execution_id in executing:  # no more: it may have registered a version
+            registered = json.dumps(_packages(store))
         try:
             yield from _unnamed_objects(store, execution_id, registered)  # first, so that a rest is found
-            if existed and execution_id not in makers:
+            if existed and execution_id not in _EXECUTION.findall(registered):
                 yield folder
         finally:
             if lock is not None:

@@ -9,7 +9,8 @@
     tmp/                             files on their way to one of the others
 
 Every write is complete or absent: it happens in tmp/ and is then renamed, so a killed run leaves nothing half-written.
-What `write` writes (records, the registry, champion.json) is on the disk before it has its name, also if power fails.
+Records, the registry, the champion and what jobs write are on the disk before they have their names, also if power
+fails. Copies of data and the cache are not: those are compared with their sources, the cache with its digests.
 """
 
 from __future__ import annotations
@@ -81,18 +82,24 @@ class Store:
     def write(self, path: Path, data: bytes, *, durable: bool = False) -> None:
         """Replaces the content of `path` in one step; if `durable`, the new one is what a power failure leaves."""
         with self._new_file(path) as temporary:
-            write_through(temporary, data)
+            temporary.write_bytes(data)
+            sync(temporary)
             self._rename(temporary, path)
             if durable:
-                sync_folder(path.parent)
+                sync(path.parent)
 
     def write_json(self, path: Path, value: object, *, durable: bool = False) -> None:
         self.write(path, (json.dumps(value, indent=1) + "\n").encode(), durable=durable)
 
-    def copy(self, source: Path, path: Path) -> None:
-        """Replaces the content of `path` with that of `source` in one step; the two share nothing afterwards."""
+    def copy(self, source: Path, path: Path, *, durable: bool = False) -> None:
+        """Replaces the content of `path` with that of `source` in one step, if `durable` as `move` does.
+
+        The two share nothing afterwards.
+        """
         with self._new_file(path) as temporary:
             shutil.copyfile(source, temporary)
+            if durable:
+                sync(temporary)
             self._rename(temporary, path)
 
     @contextmanager
@@ -108,10 +115,15 @@ class Store:
             raise
 
     def move(self, source: Path, path: Path) -> None:
-        """Moves a file of the same store to `path` in one step; a symbolic link is followed and copied."""
+        """Moves a file of the same store, whose content is then on the disk, to `path` in one step.
+
+        A symbolic link is followed and copied.
+        """
         if source.is_symlink():
-            self.copy(source, path)
+            self.copy(source, path, durable=True)
         else:
+            with naming(path):
+                sync(source)
             self._rename(source, path)
 
     @staticmethod
@@ -202,20 +214,9 @@ def parsed_json(data: bytes) -> object:
         raise ValueError("it is nested too deeply") from error
 
 
-def write_through(path: Path, data: bytes) -> None:
-    """Writes a file whose content is on the disk when this returns."""
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        _sync(file.fileno())
-
-
-_sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
-
-
-def sync_folder(folder: Path) -> None:
-    """Puts the names in a folder on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Puts the content of a file, or the names in a folder, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 from tested_league import Make
@@ -10,7 +11,7 @@ from tested_league import Make
 from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.policies import REFERENCE, Policy
 from pipeline.backtest.report import render
-from pipeline.backtest.results import choose, differences
+from pipeline.backtest.results import choose, differences, spent
 from pipeline.backtest.run import BacktestResult, run_backtest
 from pipeline.evaluation import metrics
 
@@ -48,16 +49,20 @@ def test_intervals_against_never_are_the_pipelines_own(done: BacktestResult) -> 
 
 
 def test_the_choice_is_made_on_earlier_rows_only(done: BacktestResult) -> None:
-    """The later periods' losses are replaced by nonsense: the choice stays, its score does not."""
+    """The later periods' losses and counts are replaced by nonsense: the choice stays, its score does not."""
     service, losses = done.prepared.service, done.losses
     half = len(service.days) // 2
     service.period[half:] += 1
     try:
         period = int(service.period[0])
-        choice = choose(list(done.results), losses, service, period, margin=0.002, default="nightly")
+        choice = choose(done.outcome, losses, service, done.run_costs, period, margin=0.002, default="nightly")
         nonsense = losses.copy()
         nonsense[:, half:] = np.random.default_rng(1).random(nonsense[:, half:].shape)
-        other = choose(list(done.results), nonsense, service, period, margin=0.002, default="nightly")
+        changed = {name: values.copy() for name, values in done.outcome.by_run.items()}
+        dear = [policy.train == "never" for policy in done.outcome.policies]  # the cheapest, as far as is known
+        changed["trainings"][int(service.run_of_day[half]) :] = dear
+        hindsight = replace(done.outcome, by_run=changed)
+        other = choose(hindsight, nonsense, service, done.run_costs, period, margin=0.002, default="nightly")
         assert choice is not None
         assert other is not None
         names = [(c.best.name, c.cheapest.name, c.n_eligible) for c in (choice, other)]
@@ -67,10 +72,11 @@ def test_the_choice_is_made_on_earlier_rows_only(done: BacktestResult) -> None:
         assert choice.default.name == "nightly"
         early = service.period <= period
         to_best = differences(losses, losses[_number(done, choice.best.name)], service, early)
-        chosen = done.results[_number(done, choice.cheapest.name)]
-        for number, (result, gap) in enumerate(zip(done.results, to_best, strict=True)):
+        dollars, _ = spent(done.outcome.until(int(service.run_of_day[half - 1]) + 1), done.run_costs)
+        chosen = _number(done, choice.cheapest.name)
+        for number, gap in enumerate(to_best):
             if gap.lower <= 0 and gap.upper <= 0.002:
-                assert chosen.dollars <= result.dollars, number
+                assert dollars[chosen] <= dollars[number], number
     finally:
         service.period[half:] -= 1
 

@@ -103,6 +103,8 @@ def test_results_of_a_run_without_an_evaluation() -> None:
     found = with_results(entry, prepared, None, {"rows": "trips", "alarms": [{"what": "late data"}]})
     assert (found.data, found.reason, found.code) == (WINDOW, "nothing new", "c9")
     assert (found.rows, found.alarms, found.candidate_loss) == ("trips", ("late data",), None)
+    failed = {"failure": "KeyError: 'x'", "summary": "the monitor could not be computed (KeyError: 'x')"}
+    assert with_results(entry, prepared, None, failed).alarms == (failed["summary"],)
     assert with_results(entry, None, None, None) == entry
     damaged = {**prepared, "data": {**prepared["data"], "n_labelled": "x"}}  # type: ignore[dict-item]
     assert with_results(entry, damaged, None, None) == with_results(entry, {**prepared, "as_of_date": 3}, None, None)

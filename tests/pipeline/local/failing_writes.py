@@ -58,10 +58,8 @@ sys.addaudithook(INJECTOR.hook)  # for good: while it has no folder it does noth
 @contextmanager
 def failing(folder: Path, at: int, number: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Injector]:
     """The `at`-th write below the folder fails, or its `fsync`, which has no path: that is where a disk runs full."""
-    sync = stores._sync
-    monkeypatch.setattr(
-        stores, "_sync", lambda descriptor: (INJECTOR.folder and INJECTOR.hit("sync", ""), sync(descriptor))
-    )
+    sync = stores.sync
+    monkeypatch.setattr(stores, "sync", lambda path: (INJECTOR.folder and INJECTOR.hit("sync", ""), sync(path)))
     INJECTOR.folder, INJECTOR.fails_at, INJECTOR.number, INJECTOR.count, INJECTOR.failed = (
         str(folder),
         at,
@@ -73,7 +71,7 @@ def failing(folder: Path, at: int, number: int, monkeypatch: pytest.MonkeyPatch)
         yield INJECTOR
     finally:
         INJECTOR.folder = ""
-        monkeypatch.setattr(stores, "_sync", sync)
+        monkeypatch.setattr(stores, "sync", sync)
 
 
 class InProcess:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from local_definitions import processing
 
+from pipeline.local.launch import launch_docker
 from pipeline.local.launch.container_runtime import build_command
+from pipeline.local.launch.job import JobOutcome, LaunchFault, new_job
+from pipeline.local.launch.launch_docker import DockerLauncher
+from pipeline.local.plan.plan import _step
 
 SOCKET = "unix:///var/run/docker.sock"
 
@@ -101,3 +109,41 @@ def test_buildkit_is_told_to_make_dockers_format(
     monkeypatch.setenv("PATH", str(tmp_path))
     command = build_command("pipeline", base=None, tag="retraining:local", content="abc", network=None)
     assert [part for part in command if part in ("--output", "type=docker")] == options
+
+
+@pytest.mark.parametrize(
+    ("state", "end"),
+    [
+        (
+            {"Status": "created", "ExitCode": 0, "OOMKilled": False},
+            "SageMaker.JOB_INTERNAL_ERROR: its program did not run to its end: interrupted",
+        ),
+        ({"Status": "created", "ExitCode": 127, "OOMKilled": False}, "exit code 127, and no output"),
+        (None, "SageMaker.JOB_INTERNAL_ERROR: its program did not run to its end: interrupted"),
+        ({"Status": "exited", "ExitCode": 0, "OOMKilled": False}, ""),
+    ],
+)
+def test_a_container_that_compose_did_not_start_has_not_succeeded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: dict[str, Any] | None, end: str
+) -> None:
+    """As after a Ctrl-C that compose has heard before the runner: compose ends well, and there are no results."""
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    inspected = said("Error: No such container") if state is None else f"echo '{json.dumps([{'State': state}])}'"
+    (commands / "docker").write_text(
+        f'#!/bin/sh\ncase "$1" in\ncontainer) {inspected} ;;\nimage) echo "[{{}}]" ;;\n*) exit 0 ;;\nesac\n'
+    )
+    (commands / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    ended = SimpleNamespace(ContainerSettings=dict, run_job=lambda *_: None, compose_said=lambda _: "interrupted")
+    monkeypatch.setattr(launch_docker, "_local_mode", lambda: ended)
+    monkeypatch.setattr(launch_docker, "_LOOK_AGAIN_SECONDS", 0.01)
+    step = _step(processing("A", []), None)
+    job = new_job(step, "a", step.arguments, tmp_path / "run" / "steps" / "A")
+    launcher = DockerLauncher.__new__(DockerLauncher)
+    launcher.grace_seconds, launcher._rootless = 1, False
+    try:
+        outcome = launcher.launch(job)
+    except LaunchFault as fault:
+        outcome = JobOutcome("Failed", f"{fault.exception_type}: {fault}")
+    assert (outcome.status, outcome.message or "") == ("Failed" if end else "Completed", end)

@@ -27,6 +27,14 @@ def test_of_its_last_words(tmp_path: Path) -> None:
     fits(exit_reason(3, ("before", LONG)), c.REASON_CHARACTERS, "exit code 3: a.csv")
 
 
+@pytest.mark.parametrize(
+    ("code", "end"),
+    [(-15, "ended by signal SIGTERM"), (-40, "exit code 168"), (128 - 255, "exit code 255"), (3, "exit code 3")],
+)
+def test_of_an_exit_code_above_128_that_is_no_signals(code: int, end: str) -> None:
+    assert exit_reason(code, ()) == f"{end}, and no output"
+
+
 def test_of_one_of_several_hosts(tmp_path: Path) -> None:
     hosts = tuple(Host(f"algo-{n}", tmp_path, tmp_path / "log", 0) for n in (1, 2))
     fits(with_host_name(hosts[1], hosts, LONG), c.REASON_CHARACTERS, "algo-2: a.csv")

@@ -175,9 +175,12 @@ def test_the_registrys_folder(store: Store) -> None:
 def test_a_promotion_survives_a_power_failure(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     LocalRegistry(store).set_approval(GROUP, 2, APPROVED)
     synced: list[Path] = []
-    monkeypatch.setattr("pipeline.local.store.store.sync_folder", synced.append)
+    for module in ("store", "local_champion"):
+        monkeypatch.setattr(f"pipeline.local.store.{module}.sync", synced.append)
     promote(store, GROUP, BUCKET)
-    assert synced == [store.root / "registry", store.object_path(f"s3://{BUCKET}/champion")]
+    champion = store.object_path(f"s3://{BUCKET}/champion")
+    assert synced[1::2] == [store.root / "registry", champion / "2", champion], "the model before its name"
+    assert {path.parent for path in synced[::2]} == {store.root / "tmp"}
 
 
 def test_the_history_tells_what_was_in_service_from_when(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

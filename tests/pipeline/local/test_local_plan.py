@@ -53,6 +53,7 @@ def test_parameters_take_defaults_overrides_and_text() -> None:
     [
         ("Row", 1, 'there is no parameter "Row"'),
         ("Rows", "many", "\"Rows\" is of type Integer, which 'many' is not"),
+        ("Rows", "9" * 400, '"Rows" is of type Integer'),  # larger than any float
         ("Rows", 1.5, '"Rows" is of type Integer'),
         ("Rows", True, '"Rows" is of type Integer'),
         ("Limit", "nan", '"Limit" is of type Float'),

@@ -8,6 +8,8 @@ import pty
 import select
 from dataclasses import replace
 
+import pytest
+
 from pipeline.local.run.progress import LiveProgress, PlainProgress, listener_for
 from pipeline.local.store.run_record import RunResult, StepResult
 
@@ -29,8 +31,9 @@ RUN = RunResult(
 )
 
 
-def test_the_table_shows_step_status_time_and_notes_in_a_terminal() -> None:
+def test_the_table_shows_step_status_time_and_notes_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = pty.openpty()
+    monkeypatch.setenv("TERM", "xterm")
     with os.fdopen(writer, "w") as terminal:
         listener = listener_for(terminal)
         assert isinstance(listener, LiveProgress)
@@ -52,6 +55,14 @@ def test_the_table_shows_step_status_time_and_notes_in_a_terminal() -> None:
         "NotStarted",
     ):
         assert text in shown
+
+
+def test_a_terminal_that_cannot_redraw_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = pty.openpty()
+    monkeypatch.setenv("TERM", "dumb")
+    with os.fdopen(writer, "w") as terminal:
+        assert isinstance(listener_for(terminal), PlainProgress)
+    os.close(reader)
 
 
 def test_a_pipe_gets_plain_lines() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from local_definitions import (
     Json,
@@ -75,6 +77,10 @@ def test_what_cannot_be_resumed_is_refused(bench: Workbench) -> None:
     changed["Steps"][0]["Arguments"]["Environment"] = {"NEW": "1"}
     with pytest.raises(RunError, match="the definition has changed"):
         bench.run(changed, resume=failed.execution_id)
+    save_run(bench.store, replace(failed, constants={"CodeVersion": "older"}))
+    with pytest.raises(RunError, match="the code has changed"):
+        bench.run(pipeline(bench), resume=failed.execution_id)
+    save_run(bench.store, failed)
     (bench.folder / "repaired").touch()
     bench.run(pipeline(bench), resume=failed.execution_id)
     with pytest.raises(RunError, match="has succeeded"):

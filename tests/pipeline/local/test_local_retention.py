@@ -6,16 +6,18 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from pipeline.local.run.recovery import run_lock
-from pipeline.local.store.history import HISTORY_FILE
+from pipeline.local.store.history import HISTORY_FILE, note_run
 from pipeline.local.store.registry import LocalRegistry
 from pipeline.local.store.retention import KEPT_RUNS, clean
-from pipeline.local.store.run_record import SUCCEEDED, RunResult, record_path, save_run
+from pipeline.local.store.run_record import EXECUTING, SUCCEEDED, RunResult, load_run, record_path, save_run
 from pipeline.local.store.store import STALE_SECONDS, Store
 from pipeline.local.store.store_errors import StoreError
 from scripts.clean import main
@@ -207,3 +209,24 @@ def test_the_command(store: Store) -> None:
     assert refused.exit_code == 1
     assert "is damaged" in json.loads(refused.stdout)["error"]
     assert CliRunner().invoke(main, ["--store", str(store.root / "runs")]).exit_code == 2
+
+
+def test_a_run_that_registers_while_it_is_looked_at_keeps_its_model(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executing = new_run(store, 0, version=True)
+    save_run(store, replace(load_run(store, executing), status=EXECUTING))
+    before: list[tuple[dict[str, Any], ...]] = [()]  # the first look at the registry is before the registration
+    packages = LocalRegistry.packages
+    monkeypatch.setattr(LocalRegistry, "packages", lambda *args: before.pop() if before else packages(*args))
+    clean(store, keep=0)
+    assert {path.name for path in store.root.rglob("model.tar.gz")} == {"model.tar.gz"}
+    assert load_run(store, executing)
+
+
+def test_a_run_that_was_resumed_counts_from_its_last_end(store: Store) -> None:
+    resumed, later = new_run(store, 0), new_run(store, 1)
+    for execution_id in (resumed, later, resumed):
+        note_run(store, load_run(store, execution_id))
+    clean(store, keep=1)
+    assert [path.name for path in (store.root / "runs").iterdir()] == [resumed]

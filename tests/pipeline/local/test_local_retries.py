@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from local_definitions import Json, Workbench, definition, processing
 
-from pipeline.local.launch.job import Job, JobOutcome, LaunchFault, StopSignal
+from pipeline.local.launch.job import STOPPED_ON_REQUEST, Job, JobOutcome, LaunchFault, StopSignal
 from pipeline.local.plan.plan import Step, _retry_policy
 from pipeline.local.run.job_step import with_retries
 from pipeline.local.run.progress import PlainProgress, describe
@@ -125,3 +125,13 @@ def test_a_machine_that_cannot_start_processes_is_a_fault(bench: Workbench, monk
     monkeypatch.setattr(launch_process.subprocess, "Popen", out_of_memory)
     result = bench.run(definition(processing("A", [], retries=[policy(CAPACITY, attempts=1)])))
     assert (result.status, result.steps[0].attempts) == ("Succeeded", 2)
+
+
+def test_a_fault_after_the_request_to_stop_is_the_end_that_was_asked_for() -> None:
+    stop = StopSignal()
+
+    def attempt() -> JobOutcome:
+        stop.request()
+        raise LaunchFault(SERVICE, "the engine's command was interrupted, too")
+
+    assert with_retries(attempt, (), stop, pytest.fail) == (STOPPED_ON_REQUEST, 1)

@@ -16,10 +16,16 @@ from local_definitions import Workbench
 
 from pipeline.contract.container import run_step
 from pipeline.local.run.recovery import mark_killed_runs
-from pipeline.local.store import store as stores
 from pipeline.local.store.registry import LocalRegistry, RegistryError
-from pipeline.local.store.run_record import DamagedRecordError, damaged_records, load_run, recent_runs, record_path
-from pipeline.local.store.store_errors import explain, shown
+from pipeline.local.store.run_record import (
+    DamagedRecordError,
+    RunResult,
+    damaged_records,
+    load_run,
+    recent_runs,
+    record_path,
+)
+from pipeline.local.store.store_errors import StoreLostError, explain, shown
 
 
 def assert_a_sentence(reason: str) -> None:
@@ -109,20 +115,34 @@ def test_names_that_are_no_text_are_printable(bench: Workbench) -> None:
     assert explain(caught.value).endswith("file name too long; give it a shorter name")
 
 
+def test_a_run_that_lost_its_store_ends_what_is_shown(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A live table hides the cursor until its end."""
+
+    def full(_: Any, run: RunResult) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pipeline.local.run.execution.save_run", full)
+    shown: list[RunResult] = []
+    with pytest.raises(StoreLostError):
+        bench.run(pipeline(), launcher=InProcess(), listener=lambda run, _: shown.append(run))
+    assert [(run.status, run.ended_at is None) for run in shown] == [("Executing", True), ("Stopped", False)]
+
+
 def test_what_was_written_is_on_the_disk_before_it_has_its_name(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
-    sync, folder_sync = stores._sync, os.fsync
-    monkeypatch.setattr(stores, "_sync", lambda d: (synced.append(os.fstat(d).st_ino), sync(d)))
-    folders: list[int] = []
-    monkeypatch.setattr(os, "fsync", lambda d: (folders.append(os.fstat(d).st_ino), folder_sync(d)))
+    sync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda d: (synced.append(os.fstat(d).st_ino), sync(d)))
     launcher: Any = InProcess()
     result = bench.run(pipeline(), launcher=launcher)
     package = bench.store.root / "registry" / "models" / "1.json"
+    objects = [bench.store.object_path(uri) for step in result.steps for uri in step.outputs]
+    assert objects
+    assert {path.stat().st_ino for path in objects} <= set(synced), "what jobs have written, too"
     for path in (package, record_path(bench.store, result.execution_id)):
         assert path.stat().st_ino in synced
-        assert path.parent.stat().st_ino in folders
+        assert path.parent.stat().st_ino in synced
     LocalRegistry(bench.store).set_approval("models", 1, "Approved")
     assert package.stat().st_ino in synced
 

@@ -32,6 +32,11 @@ def test_both_formats_say_the_same() -> None:
         assert list(rows_from_csv(body.encode(), FORMAT)) == ROWS
 
 
+def test_a_table_has_an_id_that_only_a_later_row_has() -> None:
+    lines = b"".join(answer_as_csv(answer([ROWS[0], {**ROWS[1], "game_id": "7"}], 0.5, 0.6), FORMAT)).decode()
+    assert [row["game_id"] for row in csv.DictReader(io.StringIO(lines))] == ["", "7"]
+
+
 def test_an_answer_is_json_for_every_client() -> None:
     (row,) = rows_from_json(b'{"games": [{"game_id": NaN, "home_team": "BOS", "season": 2025.0}]}', FORMAT)
     assert row == {"game_id": None, "home_team": "BOS", "season": 2025.0}
