@@ -101,8 +101,9 @@ def with_better_margins(
     """The features, those of margins made from margins without `share` of what luck at shooting made of them."""
     luck = np.zeros(len(games))
     for shot, (worth, rate) in USUAL_RATES.items():
-        for counts, sign in ((events.own, 1.0), (events.opponent, -1.0)):
-            luck += sign * worth * (counts[f"{shot}_made"] - rate * counts[f"{shot}_attempted"])[0::2]
+        by_team = events.own[f"{shot}_made"] - rate * events.own[f"{shot}_attempted"]
+        luck += worth * by_team[0::2]
+        luck -= worth * by_team[1::2]
     less = np.rint(share * luck).astype(np.int64)
     home = games[nba.HOME_POINTS].to_numpy(dtype=np.int64, na_value=0) - less
     away = games[nba.AWAY_POINTS].to_numpy(dtype=np.int64, na_value=0)

@@ -20,7 +20,6 @@ import pyarrow as pa
 from pipeline.contract.names import ROW_ID, TARGET, TIME
 from pipeline.contract.reasons import counted
 from pipeline.contract.spec import Column, Spec
-from pipeline.ingest.files.limits import MAX_VIOLATIONS
 from pipeline.ingest.known import hide_labels, known_on
 from pipeline.ingest.moments import HYPHEN, id_of, moment_of, shown_twice
 from pipeline.ingest.quarantine import (
@@ -54,20 +53,18 @@ def load(spec: Spec, request: LoadRequest, rules: Sequence[RowRule] = ()) -> Val
     """
     columns = tuple(column for column in spec.columns if not column.made)
     raw = read_folder(request.folder, columns)
-    if sum(file.counts.bad for file in raw.files) > MAX_VIOLATIONS:
-        raise too_many_bad_rows(raw, None, lines_in_quarantine(raw))
+    bad_lines = lines_in_quarantine(raw)
     parsed, breaches = _parse(columns, raw.rows, request.time_zone)
     breaches += [Breach(parsed.index[~rule.holds(parsed)], rule.column, rule.text) for rule in rules]
     breaches += _odd_times(spec, parsed)
     breaches += _odd_ids(spec, parsed)
-    bad_lines = lines_in_quarantine(raw)
     try:
         violations = violations_of(breaches, raw.rows)
         sound = parsed.drop(index=violations.index.unique())
         kept, contradictions, n_superseded = _merge(spec, sound)
         found = violations_of([_contradiction(spec, contradictions, request.time_zone)], raw.rows)
     except TooManyViolations as error:
-        raise too_many_bad_rows(raw, error, pd.concat([bad_lines, error.listed])) from error
+        raise too_many_bad_rows(raw, pd.concat([bad_lines, error.listed]), error.n_rows) from error
     n_duplicates = len(sound) - len(kept) - len(contradictions) - n_superseded
     files = reconcile_rows(
         raw, parsed, kept, (violations, found), n_duplicates + n_superseded, pd.Index([], dtype="int64"), TIME

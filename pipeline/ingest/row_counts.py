@@ -22,7 +22,6 @@ from pipeline.ingest.quarantine import (
     RULE,
     VALUE,
     BadData,
-    TooManyViolations,
     count_rules,
     describe,
     no_violations,
@@ -141,10 +140,10 @@ def refuse_bad_rows(
             )
 
 
-def too_many_bad_rows(raw: RawRows, found: TooManyViolations | None, listed: pd.DataFrame) -> BadData:
-    """What to raise for more violations than are reported; `listed`: those that are."""
+def too_many_bad_rows(raw: RawRows, listed: pd.DataFrame, n_bad_rows: int = 0) -> BadData:
+    """What to raise for more violations than are reported; `listed`: those that are, of lines and `n_bad_rows` rows."""
     n_lines = sum(file.counts.bad for file in raw.files)
-    n_bad, n_rows = n_lines + (found.n_rows if found else 0), n_lines + len(raw.rows)
+    n_bad, n_rows = n_lines + n_bad_rows, n_lines + len(raw.rows)
     return BadData(
         f"{n_bad:,} of {n_rows:,} rows are bad ({n_bad / n_rows:.2%}), and more than {MAX_VIOLATIONS:,} violations are "
         f"never accepted; {_commonest(listed)}; correct the files ({QUARANTINE_FILE} lists the first of them)",
@@ -185,7 +184,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def lines_in_quarantine(raw: RawRows) -> pd.DataFrame:
-    """The lines that are no rows, as QUARANTINE_COLUMNS."""
+    """The lines that are no rows, as QUARANTINE_COLUMNS; raises BadData for more than MAX_VIOLATIONS."""
     tables = [
         violation_rows(
             file.name, file.bad.numbers, "", file.bad.texts, file.bad.rules, index=pd.RangeIndex(len(file.bad.texts))
@@ -193,4 +192,7 @@ def lines_in_quarantine(raw: RawRows) -> pd.DataFrame:
         for file in raw.files
         if file.bad.n_lines
     ]
-    return pd.concat(tables) if tables else no_violations()
+    lines = pd.concat(tables) if tables else no_violations()
+    if sum(file.counts.bad for file in raw.files) > MAX_VIOLATIONS:
+        raise too_many_bad_rows(raw, lines)
+    return lines

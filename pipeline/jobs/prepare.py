@@ -245,7 +245,7 @@ def main(argv: Sequence[str]) -> None:
     (processing_output(c.REPORT_CHANNEL) / c.PREPARED_FILE).write_text(json_text(prepared), encoding="utf-8")
     sys.stderr.write(
         f"{data['n_labelled']:,} {spec.rows} to {data['last_labelled_date']}, {data['n_upcoming']:,} upcoming, "
-        f"{data['n_bad_rows']:,} bad rows; {retrain.reason}\n"
+        f"{counted(validated.n_bad_rows, 'bad row')}; {retrain.reason}\n"
         + (f"took no part: {data['took_no_part']}\n" if data["took_no_part"] else "")
     )
 

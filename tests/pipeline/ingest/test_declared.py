@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.contract.names import ROW_ID, TARGET, TIME
 from pipeline.contract.spec import Column, Spec
-from pipeline.ingest import declared, quarantine
+from pipeline.ingest import quarantine, row_counts
 from pipeline.ingest.declared import load
 from pipeline.ingest.files import csv_lines
 from pipeline.ingest.quarantine import BadData
@@ -251,7 +251,7 @@ def test_a_target_of_one_letter_is_read(read: Read) -> None:
 def test_more_bad_rows_than_are_listed_are_refused_in_a_sentence(
     read: Read, rows: list[str], most: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (declared, quarantine, csv_lines):
+    for module in (quarantine, csv_lines, row_counts):
         monkeypatch.setattr(module, "MAX_VIOLATIONS", 50)
     monkeypatch.setattr(quarantine, "LISTED_OF_TOO_MANY", 10)
     monkeypatch.setattr(csv_lines, "LISTED_OF_TOO_MANY", 10)

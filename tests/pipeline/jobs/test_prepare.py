@@ -132,9 +132,17 @@ def write_team_games(folder: Path, games: Path) -> None:
     pd.DataFrame(rows).to_csv(folder / nba.TEAM_GAMES_FILE, index=False)
 
 
+TEAM_GAMES = f"date,team,opponent,opponent_points,{','.join(COUNTED)}\n"
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("", "team_games.csv cannot be read"), ("date,team\n", 'team_games.csv: column "opponent" is missing')],
+    [
+        ("", "team_games.csv cannot be read"),
+        ("date,team\n", 'team_games.csv: column "opponent" is missing'),
+        (f"{TEAM_GAMES}x,BOS,LAL,90{',1' * len(COUNTED)}\n", "team_games.csv cannot be read"),
+        (f"{TEAM_GAMES}2021-01-01,BOS,LAL,90{',x' * len(COUNTED)}\n", "team_games.csv cannot be read"),
+    ],
 )
 def test_a_broken_file_of_team_games_is_refused(league: list[Path], tmp_path: Path, text: str, reason: str) -> None:
     as_given(league, games_folder(tmp_path))

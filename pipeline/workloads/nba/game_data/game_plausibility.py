@@ -28,6 +28,7 @@ LOWEST_MEAN: Final = 75  # points of a team and game since the shot clock
 LOWEST_MEAN_BEFORE: Final = 50
 HIGHEST_MEAN: Final = 140
 MOST_PLAYOFFS: Final = 120  # games of a season: 15 series of 7 (89 in 2006), play-in games
+MOST_REGULAR: Final = 1_240  # games of a season before its playoffs (1,230), the cup's final and play-in games
 MOST_NEUTRAL: Final = 200  # games of a season, or a quarter of all (175 in 2020)
 # Since 1990 no season has had two days without a game in its first five weeks; three follow the preseason, or two.
 NO_BREAK_SINCE: Final = 1990
@@ -113,7 +114,14 @@ def _breaks(games: pd.DataFrame) -> Iterator[str]:
 
 
 def _unmarked_playoffs(games: pd.DataFrame) -> Iterator[str]:
-    """A note on games after the first playoff game of their season that are none; `games` may be still to come."""
+    """Notes on seasons without their playoff games, and on games after the first playoff game of their season that are
+    none; `games` may be still to come."""
+    regular = games.loc[games[n.PLAYOFF] == 0, n.SEASON].value_counts().sort_index()
+    for season, count in regular[regular > MOST_REGULAR].items():
+        yield (
+            f"season {season}: {count:,} games are not marked as playoff games, and no season has so many: its playoff "
+            f"games count as others do; correct {n.PLAYOFF}, or add that column"
+        )
     since = games[games[n.SEASON] >= PLAYOFFS_LAST_SINCE]
     is_playoff = since[n.PLAYOFF] != 0
     first = since[n.DATE].where(is_playoff).groupby(since[n.SEASON]).transform("min")

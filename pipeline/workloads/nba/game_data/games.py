@@ -18,7 +18,6 @@ import pyarrow.compute as pc
 
 from pipeline.contract.names import TARGET
 from pipeline.contract.reasons import counted, printable
-from pipeline.ingest.files.limits import MAX_VIOLATIONS
 from pipeline.ingest.known import hide_labels
 from pipeline.ingest.quarantine import BAD_FILE, BAD_LINE, COLUMN, RULE, VALUE, BadData, TooManyViolations
 from pipeline.ingest.raw_rows import RawFile
@@ -70,8 +69,6 @@ def load_games(
     """
     raw = read_folder(folder, n.COLUMNS)
     bad_lines = lines_in_quarantine(raw)
-    if sum(file.counts.bad for file in raw.files) > MAX_VIOLATIONS:
-        raise too_many_bad_rows(raw, None, bad_lines)
     parsed, spellings = parse(raw.rows, time_zone)
     try:
         violations = find_violations(parsed, raw.rows, last_score_day=max(today, as_of))
@@ -81,7 +78,7 @@ def load_games(
         expected = merged.games.drop(index=unscored.index)
         impossible = find_calendar_violations(expected, raw.rows)
     except TooManyViolations as error:
-        raise too_many_bad_rows(raw, error, _sorted(bad_lines, error.listed)) from error
+        raise too_many_bad_rows(raw, _sorted(bad_lines, error.listed), error.n_rows) from error
     expected = expected.drop(index=impossible.index.unique())
     quarantine = _sorted(bad_lines, violations, merged.violations, unscored, impossible)
     n_replaced = merged.n_duplicates_collapsed + merged.n_unplayed_superseded

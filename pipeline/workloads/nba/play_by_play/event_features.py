@@ -13,6 +13,7 @@ can be seen, and whatever is added later leaves earlier features as they were.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError, processing_input, processing_output
+from pipeline.contract.reasons import counted
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.game_data.franchises import franchise_of
 from pipeline.workloads.nba.team_state.history import History, IntArray
@@ -39,19 +41,11 @@ EVENT_FEATURES: Final = (
     "unlucky_margin_difference",  # points a game that threes and free throws at the league's rate would have added
 )
 COUNTED: Final = (
-    "points",
-    "possessions",
-    "field_goals_made",
-    "field_goals_attempted",
-    "threes_made",
-    "threes_attempted",
-    "free_throws_made",
-    "free_throws_attempted",
-    "offensive_rebounds",
-    "defensive_rebounds",
-    "turnovers",
+    *("points", "possessions", "turnovers", "offensive_rebounds", "defensive_rebounds"),
+    *(f"{shot}_{what}" for shot in ("field_goals", "threes", "free_throws") for what in ("made", "attempted")),
 )
 _COLUMNS: Final = (nba.DATE, "team", "opponent", "opponent_points", *COUNTED)
+_SIDE: Final = ["day", "own", "other"]  # what tells a team and game apart
 _NAMED: Final = 5  # games that a note names
 # Imagined games of an average team that steady the first weeks, as in features.py. Not tuned: there is one season.
 _PRIOR_GAMES: Final = 10
@@ -73,28 +67,24 @@ def join_events(games: pd.DataFrame) -> list[str]:
     rows = games[nba.SEASON].isin(with_events).to_numpy()
     table = pd.concat([games[[nba.GAME_ID, nba.DATE, *nba.TEAMS]], features], axis=1)[rows]
     table.to_parquet(processing_output(c.FEATURES_CHANNEL) / nba.EVENT_FEATURES_FILE, index=False)
-    return _notes(len(team_games) // 2, int(events.known.sum()) // 2, events.contradicting)
+    n_known, odd = int(events.known.sum()) // 2, events.contradicting
+    of_games = f"play-by-play of {counted(len(team_games) // 2, 'game')}, of which {n_known:,} fit a game played"
+    named = ", ".join(odd[:_NAMED]) + (", ..." if len(odd) > _NAMED else "")
+    contradicted = f"in {len(odd):,} game(s) the play-by-play's points are not the final score: {named}"
+    return [f"{of_games} before the as-of date", *([contradicted] if odd else [])]
 
 
 def read_team_games(path: Path) -> pd.DataFrame:
     """The rows of team_games.csv; raises StepError that says how to make it again."""
     remedy = f"run Aggregate again, or remove {nba.TEAM_GAMES_CHANNEL}/{path.name}"
+    types = {**dict.fromkeys((nba.DATE, "team", "opponent"), "str"), **dict.fromkeys(COUNTED, "int64")}
     try:
-        found = pd.read_csv(path, dtype={nba.DATE: "str", "team": "str", "opponent": "str"})
+        found = pd.read_csv(path, dtype=types)
+        if missing := [name for name in _COLUMNS if name not in found.columns]:
+            raise StepError(f'{path.name}: column "{missing[0]}" is missing: {remedy}')
+        return found.astype({nba.DATE: "datetime64[s]"})
     except (ValueError, OSError) as error:
         raise StepError(f"{path.name} cannot be read ({error}): {remedy}") from error
-    missing = [name for name in _COLUMNS if name not in found.columns]
-    if missing:
-        raise StepError(f'{path.name}: column "{missing[0]}" is missing: {remedy}')
-    return found
-
-
-def _notes(n_given: int, n_known: int, contradicting: tuple[str, ...]) -> list[str]:
-    notes = [f"play-by-play of {n_given:,} games, of which {n_known:,} fit a game played before the as-of date"]
-    if contradicting:
-        named = ", ".join(contradicting[:_NAMED]) + (", ..." if len(contradicting) > _NAMED else "")
-        notes.append(f"in {len(contradicting):,} game(s) the play-by-play's points are not the final score: {named}")
-    return notes
 
 
 # --- the features -----------------------------------------------------------------------------------------------------
@@ -106,7 +96,6 @@ class MatchedEvents:
     """
 
     own: dict[str, IntArray]
-    opponent: dict[str, IntArray]
     known: NDArray[np.bool_]
     contradicting: tuple[str, ...]  # game_id of games whose points differ
 
@@ -120,110 +109,69 @@ def match_events(games: pd.DataFrame, team_games: pd.DataFrame) -> MatchedEvents
     days = team_games[nba.DATE].astype("datetime64[s]")
     rows = team_games.assign(day=days)[days.isin(season_of.index)]
     seasons = rows["day"].map(season_of)
-    rows = rows.assign(own=_codes(rows["team"], seasons), other=_codes(rows["opponent"], seasons))
-    rows = rows.drop_duplicates(["day", "own", "other"], keep=False)  # two games of a day: which is which is not known
-    sides = _sides(games)
-    found = sides.merge(rows, on=["day", "own", "other"], how="left", validate="many_to_one")
+    own, other = (franchise_of(rows[team], seasons).astype("str") for team in ("team", "opponent"))
+    rows = rows.assign(own=own, other=other)
+    rows = rows.drop_duplicates(_SIDE, keep=False)  # two games of a day: which is which is not known
+    franchises = games[list(nba.FRANCHISES)].astype("str").to_numpy()
+    sides = pd.DataFrame({"own": franchises.ravel(), "other": franchises[:, ::-1].ravel()})
+    sides["day"] = games[nba.DATE].astype("datetime64[s]").repeat(2).to_numpy()
+    found = sides.merge(rows, on=_SIDE, how="left", validate="many_to_one")
+    score = games[list(nba.POINTS)].to_numpy(dtype=np.float64, na_value=np.nan).ravel()
     has_events = found["possessions"].notna().to_numpy()
-    agrees = (found["points"] == found["score"]).to_numpy()
-    differs = (has_events & found["score"].notna().to_numpy() & ~agrees).reshape(-1, 2).any(axis=1)
+    agrees = found["points"].to_numpy() == score
+    differs = (has_events & ~np.isnan(score) & ~agrees).reshape(-1, 2).any(axis=1)
     known = (has_events & agrees).reshape(-1, 2).all(axis=1).repeat(2)
-    counts = found[list(COUNTED)].fillna(0).to_numpy(dtype=np.int64) * known[:, None]
-    other = counts.reshape(-1, 2, len(COUNTED))[:, ::-1].reshape(-1, len(COUNTED))
     return MatchedEvents(
-        own={name: counts[:, place] for place, name in enumerate(COUNTED)},
-        opponent={name: other[:, place] for place, name in enumerate(COUNTED)},
+        own={name: found[name].fillna(0).to_numpy(dtype=np.int64) * known for name in COUNTED},
         known=known,
         contradicting=tuple(games[nba.GAME_ID].astype(str).to_numpy()[differs].tolist()),
     )
 
 
+def of_opponents(by_team: IntArray) -> IntArray:
+    """The other team's values of each game; the shape is (2 * games,)."""
+    return by_team.reshape(-1, 2)[:, ::-1].ravel()
+
+
 def event_features(games: pd.DataFrame, events: MatchedEvents) -> pd.DataFrame:
     """EVENT_FEATURES (float32) of each row of `games`; zero where neither team has earlier events this season."""
-    franchises = games[[nba.HOME_FRANCHISE, nba.AWAY_FRANCHISE]].astype("str").to_numpy().ravel()
+    franchises = games[list(nba.FRANCHISES)].astype("str").to_numpy().ravel()
     owner = np.unique(franchises, return_inverse=True)[1].astype(np.int64)
     day = games[nba.DATE].to_numpy().astype("datetime64[D]").astype(np.int64).repeat(2)
     season = games[nba.SEASON].to_numpy(dtype=np.int64).repeat(2)
-    past = _Past(
-        teams=History.of(owner, day, season, events.known),
-        league=History.of(np.zeros_like(owner), day, season, events.known),
-    )
-    columns = _rates(past, _with_shares(events.own, events.opponent), _with_shares(events.opponent, events.own))
-    return pd.DataFrame({name: columns[name].astype(np.float32) for name in EVENT_FEATURES}, index=games.index)
-
-
-def _codes(codes: pd.Series[str], seasons: pd.Series[int]) -> pd.Series[str]:
-    return franchise_of(codes, seasons).astype("str")
-
-
-def _sides(games: pd.DataFrame) -> pd.DataFrame:
-    """Day, own and other franchise and score of both teams of each game: two rows a game, home before away."""
-    home, away = games[nba.HOME_FRANCHISE].astype("str"), games[nba.AWAY_FRANCHISE].astype("str")
-    scores = [games[side].to_numpy(dtype=np.float64, na_value=np.nan) for side in nba.POINTS]
-    return pd.DataFrame(
-        {
-            "day": games[nba.DATE].astype("datetime64[s]").repeat(2).to_numpy(),
-            "own": np.stack([home, away], axis=1).ravel(),
-            "other": np.stack([away, home], axis=1).ravel(),
-            "score": np.stack(scores, axis=1).ravel(),
-        }
-    )
-
-
-def _with_shares(own: dict[str, IntArray], other: dict[str, IntArray]) -> dict[str, IntArray]:
-    """With what shares of shots and rebounds are made from, in whole numbers."""
-    return {
-        **own,
-        "twice_effective_goals": 2 * own["field_goals_made"] + own["threes_made"],
-        "chances_to_rebound": own["offensive_rebounds"] + other["defensive_rebounds"],
+    teams, league = (History.of(who, day, season, events.known) for who in (owner, np.zeros_like(owner)))
+    own = {  # with what shares of shots and rebounds are made from, in whole numbers
+        **events.own,
+        "twice_effective_goals": 2 * events.own["field_goals_made"] + events.own["threes_made"],
+        "chances_to_rebound": events.own["offensive_rebounds"] + of_opponents(events.own["defensive_rebounds"]),
     }
+    other = {name: of_opponents(values) for name, values in own.items()}
 
+    def of_league(made: str, of: str) -> FloatArray:
+        return np.asarray(league.total(own[made]) / np.maximum(league.total(own[of]), 1))
 
-@dataclass(frozen=True)
-class _Past:
-    """Games with events of earlier days this season, of each team and of the league."""
+    def beyond(side: Mapping[str, IntArray], made: str, of: str) -> FloatArray:
+        """A share less the league's, drawn towards zero by _PRIOR_GAMES of an average team."""
+        n = teams.total(side[of])
+        prior = _PRIOR_GAMES * (league.total(own[of]) / np.maximum(league.count(), 1))
+        return np.asarray((teams.total(side[made]) - of_league(made, of) * n) / np.maximum(n + prior, 1.0))
 
-    teams: History
-    league: History
+    def missing(side: Mapping[str, IntArray], shot: str) -> FloatArray:
+        """Shots that would have been made beyond those that were, at the league's rate."""
+        made, attempted = f"{shot}_made", f"{shot}_attempted"
+        return of_league(made, attempted) * teams.total(side[attempted]) - teams.total(side[made])
 
-    def rate(self, made: IntArray, of: IntArray) -> FloatArray:
-        """The league's share."""
-        return np.asarray(self.league.total(made) / np.maximum(self.league.total(of), 1))
-
-    def mean(self, values: IntArray) -> FloatArray:
-        """The league's mean of a team and game."""
-        return np.asarray(self.league.total(values) / np.maximum(self.league.count(), 1))
-
-    def beyond(self, made: IntArray, of: IntArray) -> FloatArray:
-        """A team's share less the league's, drawn towards zero by _PRIOR_GAMES of an average team."""
-        n = self.teams.total(of)
-        prior = _PRIOR_GAMES * self.mean(of)
-        return np.asarray((self.teams.total(made) - self.rate(made, of) * n) / np.maximum(n + prior, 1.0))
-
-
-def _rates(past: _Past, own: dict[str, IntArray], other: dict[str, IntArray]) -> dict[str, FloatArray]:
     def net(made: str, of: str) -> FloatArray:
-        return _difference(past.beyond(own[made], own[of]) - past.beyond(other[made], other[of]))
+        return beyond(own, made, of) - beyond(other, made, of)
 
-    steadied = past.teams.count() + _PRIOR_GAMES
-    return {
+    unlucky = [3 * missing(side, "threes") + missing(side, "free_throws") for side in (own, other)]
+    by_team = {
         "net_efficiency_difference": net("points", "possessions"),
         "effective_field_goal_difference": net("twice_effective_goals", "field_goals_attempted") / 2.0,
         "turnover_difference": net("turnovers", "possessions"),
         "offensive_rebound_difference": net("offensive_rebounds", "chances_to_rebound"),
         "free_throw_difference": net("free_throws_made", "field_goals_attempted"),
-        "unlucky_margin_difference": _difference((_missing(past, own) - _missing(past, other)) / steadied),
+        "unlucky_margin_difference": (unlucky[0] - unlucky[1]) / (teams.count() + _PRIOR_GAMES),
     }
-
-
-def _missing(past: _Past, counts: dict[str, IntArray]) -> FloatArray:
-    """Points that a team's threes and free throws would have made beyond those they did, at the league's rates."""
-    points = np.zeros(len(counts["points"]))
-    for shot, worth in (("threes", 3), ("free_throws", 1)):
-        made, attempted = counts[f"{shot}_made"], counts[f"{shot}_attempted"]
-        points += worth * (past.rate(made, attempted) * past.teams.total(attempted) - past.teams.total(made))
-    return points
-
-
-def _difference(by_team: FloatArray) -> FloatArray:
-    return np.asarray(by_team[0::2] - by_team[1::2])
+    columns = {name: (by_team[name][0::2] - by_team[name][1::2]).astype(np.float32) for name in EVENT_FEATURES}
+    return pd.DataFrame(columns, index=games.index)

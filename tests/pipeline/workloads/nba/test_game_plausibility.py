@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date, timedelta
 
+import pandas as pd
 import pytest
 
-from pipeline.ingest.quarantine import BadData
+from pipeline.ingest.quarantine import FILE, LINE, BadData, no_violations
 from pipeline.ingest.validated import ValidatedRows
+from pipeline.workloads.nba import columns as n
+from pipeline.workloads.nba.game_data.game_plausibility import check_plausible
 
 Load = Callable[..., ValidatedRows]
 COLUMNS = "date,season,home_team,away_team,home_points,away_points"
@@ -111,3 +114,18 @@ def test_games_before_a_break_at_the_start_of_a_season_are_noted(load: Load) -> 
         "season 2016: no game from 2015-10-24 to 2015-10-26, and no season since 1990 had two such days so early: the "
         "32 games before are preseason games, which do not belong here, or games are missing",
     )
+
+
+@pytest.mark.parametrize(("n_games", "noted"), [(1_230, 0), (1_311, 1)])
+def test_a_season_without_its_playoff_games_is_noted(n_games: int, noted: int) -> None:
+    season = {
+        n.SEASON: 2023,
+        n.PLAYOFF: 0,
+        n.NEUTRAL_SITE: 0,
+        n.DATE: pd.Timestamp("2023-01-01"),
+        FILE: "a.csv",
+        LINE: 1,
+    }
+    teams = {n.HOME_FRANCHISE: "BOS", n.HOME_POINTS: pd.NA, n.AWAY_POINTS: pd.NA}
+    notes = check_plausible(pd.DataFrame([{**season, **teams}] * n_games), no_violations())
+    assert len(notes) == noted and all("season 2023: 1,311 games are not marked as playoff games" in x for x in notes)

@@ -21,7 +21,6 @@ from pipeline.ingest.files.parquet_pages import has_checksums
 from pipeline.ingest.quarantine import BadData
 from pipeline.ingest.validated import ValidatedRows
 from pipeline.workloads.nba.columns import COLUMNS
-from pipeline.workloads.nba.game_data import games
 from pipeline.workloads.nba.game_data.games import load_games
 
 HEADER = "date,season,home_team,away_team,home_points,away_points,neutral_site,playoff\n"
@@ -80,7 +79,7 @@ def test_too_much_text(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def few_violations(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (csv_lines, quarantine, games, row_counts):
+    for module in (csv_lines, quarantine, row_counts):
         monkeypatch.setattr(module, "MAX_VIOLATIONS", 10)
     for module in (csv_lines, quarantine):
         monkeypatch.setattr(module, "LISTED_OF_TOO_MANY", 4)
