@@ -8,7 +8,7 @@ these is refused, because a column that is not read in silence is lost.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -60,17 +60,23 @@ def match_columns(header: Sequence[str], name: str, declared: Sequence[Column]) 
 
 @lru_cache(maxsize=64)  # thousands of files may have one header
 def _match(header: tuple[str, ...], declared: tuple[Column, ...]) -> Columns:
-    positions = _exactly(header, declared)
-    for find in (_as_words, _nearly):
-        for column, found in find(header, positions, declared).items():
-            if len(found) > 1:
-                names = " and ".join(f'"{header[position]}"' for position in found)
-                raise BadData(f'columns {names} could both be {column}; name one of them "{column}"')
-            positions[column] = found[0]
+    positions: dict[str, int] = {}
+    for names, meanings in _spellings(header, declared):
+        free = [(position, name) for position, name in enumerate(names) if position not in positions.values()]
+        for column in [column for column in meanings if column not in positions]:
+            found = [position for position, name in free if name in meanings[column]]
+            given = [header[position] for position in found]
+            if len(set(given)) < len(given):
+                raise BadData(f'column "{given[0]}" appears twice in the header ({listed(header)}); remove one')
+            if len(given) > 1:
+                both = " and ".join(f'"{name}"' for name in given)
+                raise BadData(f'columns {both} could both be {column}; name one of them "{column}"')
+            if found:
+                positions[column] = found[0]
     unused = [position for position in range(len(header)) if position not in positions.values()]
     _refuse_missing(header, positions, declared)
     _refuse_nearly_optional(header, unused, positions, declared)
-    renamed = [(header[positions[column]], column) for column in _names(declared) if column in positions]
+    renamed = [(header[positions[column.name]], column.name) for column in declared if column.name in positions]
     return Columns(
         MappingProxyType(positions),
         unused=tuple(header[position] for position in unused),
@@ -83,36 +89,15 @@ def is_header(cells: Sequence[str], declared: Sequence[Column]) -> bool:
     return {letters_of(column.name) for column in declared if column.required} <= set(map(letters_of, cells))
 
 
-def _names(declared: Iterable[Column]) -> list[str]:
-    return [column.name for column in declared]
-
-
-def _exactly(header: Sequence[str], declared: Sequence[Column]) -> dict[str, int]:
-    for column in header:
-        if column in _names(declared) and header.count(column) > 1:
-            raise BadData(f'column "{column}" appears twice in the header ({listed(header)}); remove one')
-    return {column: header.index(column) for column in _names(declared) if column in header}
-
-
-def _as_words(header: Sequence[str], positions: Mapping[str, int], declared: Sequence[Column]) -> dict[str, list[int]]:
-    return _found({column: {letters_of(column)} for column in _names(declared)}, map(letters_of, header), positions)
-
-
-def _nearly(header: Sequence[str], positions: Mapping[str, int], declared: Sequence[Column]) -> dict[str, list[int]]:
+def _spellings(
+    header: Sequence[str], declared: Sequence[Column]
+) -> Iterator[tuple[Sequence[str], Mapping[str, set[str]]]]:
+    """Ways to compare, in turn: the names of the file, and which of them may be each declared column."""
+    yield header, {column.name: {column.name} for column in declared}
+    yield [*map(letters_of, header)], {column.name: {letters_of(column.name)} for column in declared}
     optional = [column for column in declared if not column.required]
-    near = {column.name: {letters_of(w) for w in (column.name, *column.near_names)} for column in optional}
-    return _found(near, (letters_of(_bare(column)) for column in header), positions)
-
-
-def _found(words: Mapping[str, set[str]], header: Iterable[str], positions: Mapping[str, int]) -> dict[str, list[int]]:
-    """The position of each column that is not found yet, if any; a column of the file is taken once."""
-    free = [(position, word) for position, word in enumerate(header) if position not in positions.values()]
-    found = {
-        column: [position for position, word in free if word in meaning]
-        for column, meaning in words.items()
-        if column not in positions
-    }
-    return {column: where for column, where in found.items() if where}
+    near = {column.name: {letters_of(name) for name in (column.name, *column.near_names)} for column in optional}
+    yield [letters_of(_bare(column)) for column in header], near
 
 
 def letters_of(column: str) -> str:

@@ -11,7 +11,7 @@ import json
 import os
 import stat
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
@@ -84,13 +84,20 @@ def look_into(folder: Path) -> DataFolder:
         seen.add(identity)
         if is_link and not below.resolve().is_relative_to(root):
             found.linked[prefix] = printable(str(below.resolve()))
-        for entry, name in _entries(below, prefix, found):
-            n_entries += 1
-            if n_entries > MAX_ENTRIES:
-                raise FolderError(
-                    f"{printable(str(folder))} holds more than {MAX_ENTRIES:,} files and folders; "
-                    "give a folder that holds the data alone"
-                )
+        try:
+            entries = sorted(os.scandir(below), key=lambda entry: entry.name)
+        except OSError as error:
+            reason = f"cannot be looked into ({error.strerror}); check its permissions"
+            found.left_out.append(LeftOut(prefix, reason))
+            continue
+        n_entries += len(entries)
+        if n_entries > MAX_ENTRIES:
+            raise FolderError(
+                f"{printable(str(folder))} holds more than {MAX_ENTRIES:,} files and folders; "
+                "give a folder that holds the data alone"
+            )
+        for entry in entries:
+            name = prefix + printable(entry.name)
             if folder_status := _folder_status(entry, name, found):
                 (links if entry.is_symlink() else real).append((Path(entry.path), f"{name}/", _identity(folder_status)))
     found.files.sort(key=lambda file: file.name)
@@ -121,16 +128,6 @@ def printable(text: str) -> str:
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape", "replace").decode() for letter in text
     )
-
-
-def _entries(below: Path, prefix: str, found: DataFolder) -> Iterator[tuple[os.DirEntry[str], str]]:
-    try:
-        entries = sorted(os.scandir(below), key=lambda entry: entry.name)
-    except OSError as error:
-        found.left_out.append(LeftOut(prefix, f"cannot be looked into ({error.strerror}); check its permissions"))
-        return
-    for entry in entries:
-        yield entry, prefix + printable(entry.name)
 
 
 def _folder_status(entry: os.DirEntry[str], name: str, found: DataFolder) -> os.stat_result | None:

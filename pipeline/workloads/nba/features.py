@@ -66,7 +66,7 @@ def build_features(games: pd.DataFrame) -> pd.DataFrame:
     """
     games = _sorted(games)
     schedule, playoff, points, _ = schedule_of(games)
-    return _frame(games, compute_features(schedule, playoff, points))
+    return _frame(games, league_features(replay(schedule, playoff, points)))
 
 
 def features(spec: Spec, rows: pd.DataFrame, as_of: date, parameters: Mapping[str, str]) -> FeatureTables:
@@ -154,13 +154,8 @@ def _team_numbers(games: pd.DataFrame) -> tuple[IntArray, IntArray, tuple[str, .
     return home, away, tuple(known.tolist())
 
 
-def compute_features(games: Schedule, playoff: BoolArray, points: IntArray) -> dict[str, NDArray[Any]]:
-    """p_elo (float64) and each of FEATURES (float32), of the shape (games,); `points` are both teams' together."""
-    return league_features(replay(games, playoff, points))
-
-
 def league_features(league: League) -> dict[str, NDArray[Any]]:
-    """The same of a league's games from row `league.first` on."""
+    """p_elo (float64) and each of FEATURES (float32) of a league's games from row `league.first` on."""
     advantage = HOME_ADVANTAGE * league.court
     columns: dict[str, NDArray[Any]] = {n.P_ELO: win_probability(league.elo[0] - league.elo[1] + advantage)}
     for group in (_strength(league), _calendar(league), _form(league), _places(league), _pace(league)):
@@ -267,7 +262,7 @@ def feature_signature() -> str:
     A champion with another signature cannot be scored by today's code. Six significant digits of each value count, so
     that another machine's last bit does not.
     """
-    columns = compute_features(*_probe_league())
+    columns = league_features(replay(*_probe_league()))
     digest = hashlib.sha256("\n".join(FEATURES).encode())
     for name in (n.P_ELO, *FEATURES):
         values = columns[name].astype(np.float64)

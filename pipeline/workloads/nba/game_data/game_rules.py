@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
-from functools import partial
 from typing import Final
 
 import numpy as np
@@ -84,31 +83,21 @@ def _rules(last_score_day: date) -> Iterator[RowRule]:
     """What a value must be by itself, what no game of the league has ever been, and what a row must be as a whole."""
     yield RowRule(n.DATE, DATE_RULE, lambda rows: rows[n.DATE].notna(), day_remedy)
     yield RowRule(n.SEASON, SEASON_RULE, _season_in_range)
-    yield from (
-        RowRule(
-            points,
-            POINTS_RULE,
-            partial(_no_or_real_score, points=points),
-            lambda text: number_remedy(text) or MISSING_RULE,
-        )
-        for points in n.POINTS
-    )
-    yield from (RowRule(flag, FLAG_RULE, partial(_is_flag, flag=flag)) for flag in n.FLAGS)
+    for points, other in (n.POINTS, n.POINTS[::-1]):
+        yield from _points_rules(points, other)
+    yield from map(_flag_rule, n.FLAGS)
 
     yield RowRule(n.SEASON, BEGINS, lambda rows: _fits(rows, 0) | ~_fits(rows, 1))
     yield RowRule(n.SEASON, OTHER_SEASON, lambda rows: _fits(rows, 0) | _fits(rows, 1) | ~_has_date_and_season(rows))
     yield RowRule(n.DATE, PRESEASON_DAY, lambda rows: ~_is_too_early(rows))
     yield RowRule(n.GAME_ID, ROUNDED_ID_RULE, lambda rows: ~_ids_like(rows, ROUNDED_ID))
     yield RowRule(n.GAME_ID, PRESEASON_ID, lambda rows: ~_has_other_id(rows))
-    yield from (RowRule(points, NO_SCORE, partial(_is_possible, points=points)) for points in n.POINTS)
     yield RowRule(n.HOME_POINTS, NO_MARGIN, _has_possible_margin)
     yield RowRule(n.HOME_POINTS, NO_TOTAL, _has_possible_total)
 
     for team, franchise in zip(n.TEAMS, n.FRANCHISES, strict=True):
         yield from _team_rules(team, franchise)
     yield RowRule(n.AWAY_TEAM, "is the same franchise as home_team", _opponents_differ)
-    for points, other in (n.POINTS, n.POINTS[::-1]):
-        yield RowRule(points, f"is missing while {other} is given", partial(_given, points=points, other=other))
     yield RowRule(n.AWAY_POINTS, "equals home_points; a game has a winner", _has_winner)
     yield RowRule(
         n.HOME_POINTS,
@@ -122,16 +111,28 @@ def _season_in_range(rows: pd.DataFrame) -> pd.Series[bool]:
     return rows[n.SEASON].between(FIRST_SEASON, LAST_SEASON)
 
 
-def _no_or_real_score(rows: pd.DataFrame, *, points: str) -> pd.Series[bool]:
-    return rows[points].isna() | _is_number(rows[points])
+def _points_rules(points: str, other: str) -> Iterator[RowRule]:
+    def possible(rows: pd.DataFrame) -> pd.Series[bool]:
+        lowest = np.where(rows[n.SEASON] >= SHOT_CLOCK, LOWEST_SCORE, LOWEST_SCORE_BEFORE)
+        # Numbers that are none at all have a rule of their own.
+        return rows[points].between(lowest, HIGHEST_SCORE).fillna(value=True) | ~_is_number(rows[points])
+
+    yield RowRule(
+        points,
+        POINTS_RULE,
+        lambda rows: rows[points].isna() | _is_number(rows[points]),
+        lambda text: number_remedy(text) or MISSING_RULE,
+    )
+    yield RowRule(points, NO_SCORE, possible)
+    yield RowRule(points, f"is missing while {other} is given", lambda rows: rows[points].notna() | rows[other].isna())
+
+
+def _flag_rule(flag: str) -> RowRule:
+    return RowRule(flag, FLAG_RULE, lambda rows: rows[flag] != BAD_NUMBER)
 
 
 def _is_number(points: pd.Series[int]) -> pd.Series[bool]:
     return points.between(1, MAX_POINTS).fillna(value=False)
-
-
-def _is_flag(rows: pd.DataFrame, *, flag: str) -> pd.Series[bool]:
-    return rows[flag] != BAD_NUMBER
 
 
 # --- what no game of the league has ever been -------------------------------------------------------------------------
@@ -165,12 +166,6 @@ def _has_other_id(rows: pd.DataFrame) -> pd.Series[bool]:
     if years.empty:
         return pd.Series(data=False, index=rows.index)
     return rows[n.GAME_ID].map(years) == (rows[n.SEASON] - 1) % 100
-
-
-def _is_possible(rows: pd.DataFrame, *, points: str) -> pd.Series[bool]:
-    lowest = np.where(rows[n.SEASON] >= SHOT_CLOCK, LOWEST_SCORE, LOWEST_SCORE_BEFORE)
-    # Numbers that are none at all have a rule of their own.
-    return rows[points].between(lowest, HIGHEST_SCORE).fillna(value=True) | ~_is_number(rows[points])
 
 
 def _has_possible_margin(rows: pd.DataFrame) -> pd.Series[bool]:
@@ -215,10 +210,6 @@ def _team_remedy(text: str) -> str:
 def _opponents_differ(rows: pd.DataFrame) -> pd.Series[bool]:
     home, away = (rows[franchise].cat.codes for franchise in n.FRANCHISES)
     return (home != away) | (home < 0)
-
-
-def _given(rows: pd.DataFrame, *, points: str, other: str) -> pd.Series[bool]:
-    return rows[points].notna() | rows[other].isna()
 
 
 def _has_winner(rows: pd.DataFrame) -> pd.Series[bool]:
