@@ -198,21 +198,21 @@ def answers(port: int) -> bool:
 
 def one_game_requests(state: LeagueState) -> Callable[[], bytes]:
     """A game of the schedule each time, in turn."""
-    rows = itertools.cycle(range(len(state.upcoming.schedule)))
-    return lambda: body_of([game(state, state.upcoming.schedule, next(rows))])
+    rows = itertools.cycle(range(len(state.upcoming)))
+    return lambda: body_of([game(state, state.upcoming, next(rows))])
 
 
 def many_games(state: LeagueState, n: int) -> list[dict[str, Any]]:
     """`n` different games on days after the schedule: each pair of teams at home and away in turn."""
     pairs = [p for p in itertools.permutations(sorted({*teams(state)}), 2) if p[0] < p[1]]
-    last = int(state.upcoming.schedule.day.max())
+    last = int(state.upcoming.day.max())
     days = itertools.count(last + 1)
     games = ({"date": str(np.datetime64(day, "D")), "home_team": a, "away_team": b} for day in days for a, b in pairs)
     return list(itertools.islice(games, n))
 
 
 def teams(state: LeagueState) -> list[str]:
-    return [state.franchises[number] for number in state.upcoming.schedule.home.tolist()]
+    return [state.franchises[number] for number in state.upcoming.home.tolist()]
 
 
 def game(state: LeagueState, games: Schedule, row: int) -> dict[str, Any]:

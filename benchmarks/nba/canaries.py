@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba.features import build_features, schedule_of
+from pipeline.workloads.nba.features import build_features, known_games
 from pipeline.workloads.nba.team_state import league as league_module
 from pipeline.workloads.nba.team_state.elo import RunningRatings, Schedule, pre_game_elo, win_probability
 from pipeline.workloads.nba.team_state.history import History
@@ -31,7 +31,7 @@ FORM_WINDOWS = (
 def missing_shift(games: pd.DataFrame) -> pd.DataFrame:
     """`build_features(games)` with form that includes the game itself: rolling means that nobody shifted."""
     features = build_features(games)
-    schedule = schedule_of(games)[0]
+    schedule = known_games(games)[0]
     rows = team_rows(schedule).assign(margin=np.stack([schedule.margin, -schedule.margin], axis=1).ravel())
     by_season = rows.groupby(["team", "season"])["margin"]
     for name, last in FORM_WINDOWS:
@@ -46,7 +46,7 @@ def post_game_ratings(games: pd.DataFrame) -> pd.DataFrame:
     A join on the day that finds the row written that night. Without the move the leak is real but faint: a result
     moves an Elo rating by a tenth of what teams differ by, and the walk-forward accuracy is 0.70.
     """
-    schedule = schedule_of(games)[0]
+    schedule = known_games(games)[0]
     features = plain_post_game_ratings(games)
     expected = pre_game_margin_ratings(schedule, schedule.team_history()).expected(schedule)
     elo = elo_after_game(schedule) + np.where(games[n.NEUTRAL_SITE], 0.0, 100.0)
@@ -56,13 +56,13 @@ def post_game_ratings(games: pd.DataFrame) -> pd.DataFrame:
 
 def plain_post_game_elo(games: pd.DataFrame) -> pd.DataFrame:
     """The same leak as it would really happen, in one of the ratings: Elo stands as it is after the game."""
-    elo = elo_after_game(schedule_of(games)[0]) / 100
+    elo = elo_after_game(known_games(games)[0]) / 100
     return build_features(games).assign(elo_difference=elo.astype(np.float32))
 
 
 def plain_post_game_margin_rating(games: pd.DataFrame) -> pd.DataFrame:
     """The other rating as it stands after the game."""
-    schedule = schedule_of(games)[0]
+    schedule = known_games(games)[0]
     ratings = pre_game_margin_ratings(schedule, schedule.team_history())
     rating = after_game(schedule, ratings.home, ratings.away) / TYPICAL_SPREAD
     return build_features(games).assign(margin_rating_difference=rating)

@@ -26,10 +26,8 @@ from pipeline.workloads.nba.tables import feature_table
 from pipeline.workloads.nba.team_state.elo import (
     HOME_ADVANTAGE,
     MEAN,
-    BoolArray,
     FloatArray,
     IntArray,
-    Schedule,
     win_probability,
 )
 from pipeline.workloads.nba.team_state.feature_names import FEATURES
@@ -39,12 +37,12 @@ from pipeline.workloads.nba.team_state.league import (
     LEAGUE_GAMES,
     LEAGUE_HOME_GAMES,
     TEAM_GAMES,
+    KnownGames,
     League,
     league_history,
     replay,
 )
 from pipeline.workloads.nba.team_state.league_state import (
-    KnownGames,
     LeagueState,
     asked_league,
     days_since_epoch,
@@ -65,8 +63,7 @@ def build_features(games: pd.DataFrame) -> pd.DataFrame:
     are sorted first. Raises ValueError where a franchise is missing.
     """
     games = _sorted(games)
-    schedule, playoff, points, _ = schedule_of(games)
-    return _frame(games, league_features(replay(schedule, playoff, points)))
+    return _frame(games, league_features(replay(known_games(games)[0])))
 
 
 def features(spec: Spec, rows: pd.DataFrame, as_of: date, parameters: Mapping[str, str]) -> FeatureTables:
@@ -93,12 +90,12 @@ def features_and_state(games: pd.DataFrame, as_of: date) -> tuple[pd.DataFrame, 
     Those played must lie before `as_of`, all others on it or later, as in `load_games`: raises ValueError otherwise.
     """
     games = _sorted(games)
-    schedule, playoff, points, franchises = schedule_of(games)
-    past, later = (slice(0, int(schedule.played.sum())), slice(int(schedule.played.sum()), None))
-    if schedule.played[later].any() or (schedule.day[later] < days_since_epoch(as_of)).any():
+    known, franchises = known_games(games)
+    n_played = int(known.played.sum())
+    past, upcoming = known.rows(slice(n_played)), known.rows(slice(n_played, None))
+    if upcoming.played.any() or (upcoming.day < days_since_epoch(as_of)).any():
         raise ValueError(f"a game before {as_of} has no result: its teams' state on that morning is not known")
-    league = replay(schedule.rows(past), playoff[past], points[past])
-    upcoming = KnownGames.to_come(schedule.rows(later), playoff[later])
+    league = replay(past)
     state = state_of(league, franchises, upcoming, as_of)
     played, to_come = league_features(league), features_of_asked(state, upcoming)
     return _frame(games, {name: np.concatenate([played[name], to_come[name]]) for name in played}), state
@@ -124,20 +121,23 @@ def _sorted(games: pd.DataFrame) -> pd.DataFrame:
     return games if ordered.all() else games.sort_values([n.DATE, n.GAME_ID], ignore_index=True)
 
 
-def schedule_of(games: pd.DataFrame) -> tuple[Schedule, BoolArray, IntArray, tuple[str, ...]]:
-    """The games as plain arrays: schedule, playoff flags, points of both teams together (0 if unplayed); franchises."""
+def known_games(games: pd.DataFrame) -> tuple[KnownGames, tuple[str, ...]]:
+    """The games as plain arrays, with no surprise yet, and the franchises by number."""
     home_points = games[n.HOME_POINTS].to_numpy(dtype=np.int64, na_value=0)
     away_points = games[n.AWAY_POINTS].to_numpy(dtype=np.int64, na_value=0)
     home, away, franchises = _team_numbers(games)
-    schedule = Schedule(
+    known = KnownGames(
         home=home,
         away=away,
         day=games[n.DATE].to_numpy().astype("datetime64[D]").astype(np.int64),
         season=games[n.SEASON].to_numpy(dtype=np.int64),
         margin=home_points - away_points,
         neutral=games[n.NEUTRAL_SITE].to_numpy(dtype=np.bool_),
+        playoff=games[n.PLAYOFF].to_numpy(dtype=np.bool_),
+        points=home_points + away_points,
+        surprise=np.zeros(len(games), dtype=np.int64),
     )
-    return schedule, games[n.PLAYOFF].to_numpy(dtype=np.bool_), home_points + away_points, franchises
+    return known, franchises
 
 
 def _team_numbers(games: pd.DataFrame) -> tuple[IntArray, IntArray, tuple[str, ...]]:
@@ -199,7 +199,7 @@ def _form(league: League) -> dict[str, FloatArray]:
     """Means over this season's games, drawn towards zero by as many imagined games as are known to steady them."""
     margin = league.by_team(league.games.margin, -league.games.margin)
     win = np.sign(margin)  # a win counts one half, a loss minus one half: the mean is the share beyond one half
-    surprise = league.by_team(league.surprise, -league.surprise)
+    surprise = league.by_team(league.games.surprise, -league.games.surprise)
 
     def mean(values: IntArray, last: int | None, imagined: int) -> FloatArray:
         total = league.teams.total(values, last=last)
@@ -221,7 +221,7 @@ def _places(league: League) -> dict[str, FloatArray]:
     at_home = league.by_team(np.ones(len(games), dtype=np.int64), np.zeros(len(games), dtype=np.int64))
     court = league.court.astype(np.int64)
     # The home team's surprise counts for both: a home team's good day is its own edge and the away team's weak travel.
-    own_edge = league.teams.total((league.surprise * court).repeat(2), last=TEAM_GAMES, this_season=False)
+    own_edge = league.teams.total((league.games.surprise * court).repeat(2), last=TEAM_GAMES, this_season=False)
     own_edge_mean = own_edge / (league.teams.count(last=TEAM_GAMES, this_season=False) + 82)
     first = np.minimum(games.home, games.away)
     as_first = np.where(games.home == first, 1, -1)
@@ -231,9 +231,9 @@ def _places(league: League) -> dict[str, FloatArray]:
         games.season * 2 + league.playoff.astype(np.int64),  # a series starts afresh
         games.played,
     )
-    met = meetings.total(league.surprise * as_first) * as_first / (meetings.count() + 4)
+    met = meetings.total(league.games.surprise * as_first) * as_first / (meetings.count() + 4)
     home_league = league_history(games, games.played & ~games.neutral)
-    lately = home_league.total(league.surprise, last=LEAGUE_HOME_GAMES, this_season=False)
+    lately = home_league.total(league.games.surprise, last=LEAGUE_HOME_GAMES, this_season=False)
     lately_mean = lately / (home_league.count(last=LEAGUE_HOME_GAMES, this_season=False) + 100)
     unit = HUNDREDTHS * league.spread
     return {
@@ -245,7 +245,7 @@ def _places(league: League) -> dict[str, FloatArray]:
 
 
 def _pace(league: League) -> dict[str, FloatArray]:
-    points = league.points
+    points = league.games.points
     of_teams = league.teams.total(points.repeat(2), last=20, this_season=False)
     teams_games = league.teams.count(last=20, this_season=False)
     everybody = league_history(league.games, league.games.played)
@@ -262,7 +262,7 @@ def feature_signature() -> str:
     A champion with another signature cannot be scored by today's code. Six significant digits of each value count, so
     that another machine's last bit does not.
     """
-    columns = league_features(replay(*_probe_league()))
+    columns = league_features(replay(_probe_league()))
     digest = hashlib.sha256("\n".join(FEATURES).encode())
     for name in (n.P_ELO, *FEATURES):
         values = columns[name].astype(np.float64)
@@ -271,7 +271,7 @@ def feature_signature() -> str:
     return digest.hexdigest()[:12]
 
 
-def _probe_league() -> tuple[Schedule, BoolArray, IntArray]:
+def _probe_league() -> KnownGames:
     """A small league of fixed games; by arithmetic, because a random generator's stream may change between versions."""
     game = np.arange(180)
     season, round_ = np.divmod(game, 60)
@@ -280,12 +280,14 @@ def _probe_league() -> tuple[Schedule, BoolArray, IntArray]:
     margin = (game * game * 31 + 17 * home) % 53 - 22
     margin[margin == 0] = 5
     margin[-6:] = 0  # not yet played
-    schedule = Schedule(
+    return KnownGames(
         home=home,
         away=away,
         day=season * 365 + round_ * 4 // 5 + round_ // 9,
         season=2001 + season,
         margin=margin,
         neutral=game % 17 == 3,
+        playoff=round_ >= 50,
+        points=np.where(margin == 0, 0, 180 + game * 13 % 61),
+        surprise=np.zeros_like(game),
     )
-    return schedule, round_ >= 50, np.where(margin == 0, 0, 180 + game * 13 % 61)

@@ -25,9 +25,9 @@ from pipeline.workloads.nba.serving.requested_games import (
     check_game,
     distinct_games,
 )
-from pipeline.workloads.nba.team_state.elo import Schedule
 from pipeline.workloads.nba.team_state.feature_names import FEATURES
-from pipeline.workloads.nba.team_state.league_state import EPOCH, KnownGames, LeagueState, days_since_epoch
+from pipeline.workloads.nba.team_state.league import KnownGames
+from pipeline.workloads.nba.team_state.league_state import EPOCH, LeagueState, days_since_epoch
 from pipeline.workloads.nba.team_state.state_file import read_state
 
 
@@ -89,7 +89,7 @@ def _state(artifact: Artifact, version: str) -> LeagueState:
 
 
 def _known_seasons(state: LeagueState) -> dict[tuple[date, int, int], int]:
-    games = state.upcoming.schedule
+    games = state.upcoming
     columns = zip(games.day.tolist(), games.home.tolist(), games.away.tolist(), games.season.tolist(), strict=True)
     return {
         (EPOCH + timedelta(days=day), min(home, away), max(home, away)): season for day, home, away, season in columns
@@ -100,4 +100,5 @@ def _asked(games: Sequence[RequestedGame]) -> KnownGames:
     day, *columns = zip(*games, strict=True)
     home, away, season, neutral, playoff = (np.array(column) for column in columns)
     days = np.array([days_since_epoch(one) for one in day])
-    return KnownGames.to_come(Schedule(home, away, days, season, np.zeros_like(days), neutral), playoff)
+    nothing = np.zeros_like(days)
+    return KnownGames(home, away, days, season, nothing, neutral, playoff, nothing, nothing)

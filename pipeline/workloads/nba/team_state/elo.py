@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,13 +56,13 @@ class Schedule:
         """Whether each game has a result."""
         return np.asarray(self.margin != 0)
 
-    def rows(self, chosen: slice | NDArray[Any]) -> Schedule:
+    def rows(self, chosen: slice | NDArray[Any]) -> Self:
         """Some of the games, in the order in which they are chosen."""
-        return Schedule(**{name: values[chosen] for name, values in vars(self).items()})
+        return type(self)(**{name: values[chosen] for name, values in vars(self).items()})
 
-    def followed_by(self, later: Schedule) -> Schedule:
+    def followed_by(self, later: Self) -> Self:
         """These games, then the later ones."""
-        return Schedule(**{name: np.concatenate([values, vars(later)[name]]) for name, values in vars(self).items()})
+        return type(self)(**{name: np.concatenate([values, vars(later)[name]]) for name, values in vars(self).items()})
 
     def team_history(self) -> History:
         """Both teams' rows of each game: rows 2i and 2i + 1 are the home and the away team of game i."""

@@ -6,7 +6,7 @@ that a game to come gets the same features from a short past as from all of it (
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -40,18 +40,25 @@ _PRIOR_GAMES = 50
 
 
 @dataclass(frozen=True)
+class KnownGames(Schedule):
+    """Games with what else is known of them; arrays of the shape (games,)."""
+
+    playoff: BoolArray
+    points: IntArray  # of both teams together; 0 if unplayed
+    surprise: IntArray  # the home team's margin beyond the expected one, in hundredths of a point; 0 if unplayed
+
+
+@dataclass(frozen=True)
 class League:
     """Everything that the groups of features are made from; game arrays have the shape (games,)."""
 
-    games: Schedule
+    games: KnownGames
     teams: History  # two rows a game
     elo: tuple[FloatArray, FloatArray]
     ratings: MarginRatings
-    surprise: IntArray  # the home team's margin beyond the expected one, in hundredths of a point; 0 if unplayed
     spread: FloatArray  # standard deviation of the league's latest surprises, in points
     court: FloatArray  # 1, or 0 on a neutral site
     playoff: FloatArray  # 1 or 0
-    points: IntArray  # of both teams together; 0 if unplayed
     running: Running  # after the last game
     first: int = 0  # the ratings of games before this row are not known any more: only their results are
 
@@ -72,36 +79,26 @@ class Running:
     margins: RunningMargins
 
 
-def replay(games: Schedule, playoff: BoolArray, points: IntArray) -> League:
-    """A league from its first game on."""
-    return resume(games, playoff, points, Running(elo_ratings(games.teams), running_margins(games.teams)))
+def replay(games: KnownGames) -> League:
+    """A league from its first game on; what surprised in its games is computed."""
+    return resume(games, Running(elo_ratings(games.teams), running_margins(games.teams)))
 
 
-def resume(
-    games: Schedule,
-    playoff: BoolArray,
-    points: IntArray,
-    running: Running,
-    settled: IntArray | None = None,
-) -> League:
-    """A league whose first games are `settled`: their surprises, of the shape (first,), are in `running` already."""
-    settled = np.zeros(0, dtype=np.int64) if settled is None else settled
-    first = len(settled)
+def resume(games: KnownGames, running: Running, first: int = 0) -> League:
+    """A league whose games before row `first` are in `running` already, and with them their surprises."""
     teams = games.team_history()
     ratings = pre_game_margin_ratings(games, teams, running=running.margins, first=first)
     beyond = np.where(games.played, games.margin - ratings.expected(games), 0.0)
     surprise = np.rint(beyond * HUNDREDTHS).astype(np.int64)
-    surprise[:first] = settled
+    surprise[:first] = games.surprise[:first]
     return League(
-        games=games,
+        games=replace(games, surprise=surprise),
         teams=teams,
         elo=pre_game_elo(games, teams, ratings=running.elo, first=first),
         ratings=ratings,
-        surprise=surprise,
         spread=_spread(games, surprise),
         court=np.where(games.neutral, 0.0, 1.0),
-        playoff=playoff.astype(np.float64),
-        points=points,
+        playoff=games.playoff.astype(np.float64),
         running=running,
         first=first,
     )

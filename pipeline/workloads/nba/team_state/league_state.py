@@ -19,6 +19,7 @@ from pipeline.workloads.nba.team_state.league import (
     LEAGUE_GAMES,
     LEAGUE_HOME_GAMES,
     TEAM_GAMES,
+    KnownGames,
     League,
     Running,
     resume,
@@ -26,35 +27,6 @@ from pipeline.workloads.nba.team_state.league import (
 from pipeline.workloads.nba.team_state.margin_ratings import running_margins
 
 EPOCH: Final = date(1970, 1, 1)
-
-
-@dataclass(frozen=True)
-class KnownGames:
-    """Games in order of day, those with a result first; arrays of the shape (games,)."""
-
-    schedule: Schedule
-    playoff: BoolArray
-    points: IntArray  # of both teams together; 0 if unplayed
-    surprise: IntArray  # hundredths of a point; 0 if unplayed
-
-    def rows(self, chosen: BoolArray | IntArray) -> KnownGames:
-        """Some of the games, in the order in which they are chosen."""
-        return KnownGames(self.schedule.rows(chosen), self.playoff[chosen], self.points[chosen], self.surprise[chosen])
-
-    def followed_by(self, later: KnownGames) -> KnownGames:
-        """These games, then the later ones."""
-        return KnownGames(
-            schedule=self.schedule.followed_by(later.schedule),
-            playoff=np.concatenate([self.playoff, later.playoff]),
-            points=np.concatenate([self.points, later.points]),
-            surprise=np.concatenate([self.surprise, later.surprise]),
-        )
-
-    @classmethod
-    def to_come(cls, schedule: Schedule, playoff: BoolArray) -> KnownGames:
-        """Games without a result."""
-        nothing = np.zeros(len(schedule), dtype=np.int64)
-        return cls(schedule, playoff, nothing, nothing)
 
 
 @dataclass(frozen=True)
@@ -72,7 +44,7 @@ class LeagueState:
     @property
     def last_season(self) -> int:
         """The latest season of a game with a result; 0 where there is none."""
-        return int(self.past.schedule.season.max(initial=0))
+        return int(self.past.season.max(initial=0))
 
 
 def state_of(league: League, franchises: tuple[str, ...], upcoming: KnownGames, as_of: date) -> LeagueState:
@@ -83,7 +55,6 @@ def state_of(league: League, franchises: tuple[str, ...], upcoming: KnownGames, 
     games, known = league.games, len(league.running.elo.now)
     if not games.played.all() or (games.day >= days_since_epoch(as_of)).any():
         raise ValueError(f"the state of {as_of} is made of games played before that day, and of nothing else")
-    past = KnownGames(games, league.playoff.astype(np.bool_), league.points, league.surprise)
     new = len(franchises) - known
     return LeagueState(
         as_of=as_of,
@@ -91,7 +62,7 @@ def state_of(league: League, franchises: tuple[str, ...], upcoming: KnownGames, 
         elo=tuple(elo_ratings(known + new, known=league.running.elo.now).now),
         margin=tuple(running_margins(known + new, known=league.running.margins.teams.now).teams.now),
         home_edge=league.running.margins.edge.now,
-        past=past.rows(_still_seen(games)),
+        past=games.rows(_still_seen(games)),
         upcoming=upcoming,
     )
 
@@ -115,22 +86,21 @@ def asked_league(state: LeagueState, asked: KnownGames) -> tuple[League, IntArra
     An asked game takes the place of the known one of the same teams and day. `asked` may be in any order, and may hold
     teams without a past: their numbers follow those of `state.franchises`.
     """
-    teams = max(len(state.franchises), asked.schedule.teams)
+    teams = max(len(state.franchises), asked.teams)
     concerned = np.zeros(teams, dtype=np.bool_)
-    concerned[asked.schedule.home] = concerned[asked.schedule.away] = True
-    past = state.past.rows(_latest(state.past.schedule) | _concerns(state.past.schedule, concerned))
-    known = state.upcoming.schedule
-    others = _concerns(known, concerned) & ~np.isin(_same_game(known, teams), _same_game(asked.schedule, teams))
-    later = asked.followed_by(state.upcoming.rows(others))
-    order = np.argsort(later.schedule.day, kind="stable")
-    games = past.followed_by(later.rows(order))
+    concerned[asked.home] = concerned[asked.away] = True
+    past = state.past.rows(_latest(state.past) | _concerns(state.past, concerned))
+    known = state.upcoming
+    others = _concerns(known, concerned) & ~np.isin(_same_game(known, teams), _same_game(asked, teams))
+    later = asked.followed_by(known.rows(others))
+    order = np.argsort(later.day, kind="stable")
     running = Running(
         elo_ratings(teams, known=state.elo), running_margins(teams, known=state.margin, home_edge=state.home_edge)
     )
-    league = resume(games.schedule, games.playoff, games.points, running, settled=past.surprise)
+    league = resume(past.followed_by(later.rows(order)), running, first=len(past))
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
-    return league, place[: len(asked.schedule)]
+    return league, place[: len(asked)]
 
 
 def _latest(games: Schedule) -> BoolArray:

@@ -18,9 +18,9 @@ from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.features import build_features, features_and_state, features_of_asked
 from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.sample import write as write_sample
-from pipeline.workloads.nba.team_state.elo import Schedule
 from pipeline.workloads.nba.team_state.feature_names import FEATURES
-from pipeline.workloads.nba.team_state.league_state import KnownGames, LeagueState, days_since_epoch
+from pipeline.workloads.nba.team_state.league import KnownGames
+from pipeline.workloads.nba.team_state.league_state import LeagueState, days_since_epoch
 from pipeline.workloads.nba.team_state.state_file import read_state, write_state
 
 SCORED = [n.P_ELO, *FEATURES]
@@ -46,15 +46,18 @@ def asked_of(state: LeagueState, games: pd.DataFrame) -> KnownGames:
     names = list(state.franchises)
     names += sorted({*games[n.HOME_FRANCHISE], *games[n.AWAY_FRANCHISE]} - set(names))
     number = {name: place for place, name in enumerate(names)}
-    schedule = Schedule(
+    nothing = np.zeros(len(games), dtype=np.int64)
+    return KnownGames(
         home=np.array([number[name] for name in games[n.HOME_FRANCHISE]]),
         away=np.array([number[name] for name in games[n.AWAY_FRANCHISE]]),
         day=np.array([days_since_epoch(day) for day in games[n.DATE].dt.date]),
         season=games[n.SEASON].to_numpy(dtype=np.int64),
-        margin=np.zeros(len(games), dtype=np.int64),
+        margin=nothing,
         neutral=games[n.NEUTRAL_SITE].to_numpy(dtype=np.bool_),
+        playoff=games[n.PLAYOFF].to_numpy(dtype=np.bool_),
+        points=nothing,
+        surprise=nothing,
     )
-    return KnownGames.to_come(schedule, games[n.PLAYOFF].to_numpy(dtype=np.bool_))
 
 
 def assert_same(served: dict[str, Any], whole: pd.DataFrame) -> None:
@@ -88,7 +91,7 @@ def test_what_is_dropped_was_not_needed(long_league: pd.DataFrame, share: float,
     day = some_day(long_league, share)
     known = as_known_on(long_league, day)
     features, state = features_and_state(known, day)
-    assert len(state.past.schedule) < 0.75 * known[n.HOME_POINTS].notna().sum()
+    assert len(state.past) < 0.75 * known[n.HOME_POINTS].notna().sum()
     pd.testing.assert_frame_equal(features, build_features(known), check_exact=True)
     write_state(tmp_path / "state.parquet", state)
     again = read_state(tmp_path / "state.parquet")
@@ -142,7 +145,7 @@ def test_the_sample_and_its_state(tmp_path: Path) -> None:
     games = load_games(folder, as_of=as_of, today=as_of, max_bad_row_share=0.01, min_rows=1_000).rows
     features, state = features_and_state(games, as_of)
     pd.testing.assert_frame_equal(features, build_features(games), check_exact=True)
-    assert len(unplayed(features)) == len(state.upcoming.schedule) > 50
+    assert len(unplayed(features)) == len(state.upcoming) > 50
 
 
 @pytest.mark.parametrize("as_of", ["2020-08-05", "2023-01-10"])
@@ -152,5 +155,5 @@ def test_real_games_in_the_bubble_and_in_mid_season(real_games: Path, as_of: str
     games = games[games[n.SEASON] >= 2012].reset_index(drop=True)
     features, state = features_and_state(games, day)
     pd.testing.assert_frame_equal(features, build_features(games), check_exact=True)
-    assert len(state.upcoming.schedule) > 500
-    assert len(state.past.schedule) < 0.3 * games[n.HOME_POINTS].notna().sum()
+    assert len(state.upcoming) > 500
+    assert len(state.past) < 0.3 * games[n.HOME_POINTS].notna().sum()
