@@ -15,6 +15,7 @@ from constructs import Construct
 from infra.endpoint.function.desired_endpoint import ATTEMPT, endpoint_log
 from infra.foundation.foundation import Foundation
 from infra.foundation.permissions import (
+    JOBS_NAMED_LATER,
     KEYS_HAVE_RUN_ID,
     NUMBERED_LATER,
     RUN_ID_LATER,
@@ -51,6 +52,7 @@ class UserPolicies(Construct):
         self._allow_decisions(self.approver)
         self._allow_runs(self.operator)
         self._allow_diagnosis(self.operator, workflow)
+        self._allow_pages(self.operator)
 
     def _allow_reading(self, policy: iam.ManagedPolicy) -> None:
         """Find the pipeline, and read reports, the champion, versions and their history."""
@@ -101,5 +103,17 @@ class UserPolicies(Construct):
             containers.append(arn("logs", f"log-group:{endpoint_log(name)}:*"))
             allow(policy, ["s3:DeleteObject"], [self._artifacts.arn_for_objects(ATTEMPT)])  # retry a version
         named_later = "Log streams are named after jobs and instances, or by Lambda."
-        allow(policy, ["logs:FilterLogEvents"], [*functions, *JOB_LOGS, *containers], why=named_later)
+        read_logs = ["logs:DescribeLogStreams", "logs:FilterLogEvents", "logs:GetLogEvents"]
+        allow(policy, read_logs, [*functions, *JOB_LOGS, *containers], why=named_later)
         allow(policy, ["kms:Decrypt"], [alerts.key.key_arn], conditions=only_through("sqs"))
+
+    def _allow_pages(self, policy: iam.ManagedPolicy) -> None:
+        """The pages of the console that emails link to: a job, its log, the dashboard with its alarms."""
+        dashboard = f"dashboard/{self._foundation.settings.pipeline_name}-{cdk.Aws.REGION}"
+        allow(policy, ["cloudwatch:GetDashboard"], [arn("cloudwatch", dashboard, region="")])
+        alarms = arn("cloudwatch", "alarm:*")
+        allow(policy, ["cloudwatch:DescribeAlarms"], [alarms], why="The console asks for all of them.")
+        jobs = arn("sagemaker", "training-job/pipelines-*")
+        allow(policy, ["sagemaker:DescribeTrainingJob"], [jobs], why=JOBS_NAMED_LATER)
+        why = "The actions support no resource-level permissions (of metrics, data sets only)."
+        allow(policy, ["cloudwatch:GetMetricData", "logs:DescribeLogGroups"], ["*"], why=why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +97,26 @@ def test_an_operator_reads_the_logs_that_mails_name_and_the_schedule(deployed: D
     assert len(ours) == 5
     for group in (*ours, *jobs):
         assert logs.filter_log_events(logGroupName=group)["events"] is not None
+        admin.create_log_stream(logGroupName=group, logStreamName="stream")
+        assert logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+        assert logs.describe_log_streams(logGroupName=group)["logStreams"]
+        assert logs.get_log_events(logGroupName=group, logStreamName="stream")["events"] == []
     assert denied(logs.filter_log_events, logGroupName="/aws/lambda/another")
     assert deployed.person("scheduler", "Operator").get_schedule(Name=name, GroupName=name)["Name"] == name
     for group in (*jobs, "/aws/lambda/another"):
         admin.delete_log_group(logGroupName=group)
+
+
+def test_an_operator_opens_the_pages_that_mails_link_to(deployed: Deployed) -> None:
+    name, cloudwatch = deployed.outputs["PipelineName"], deployed.person("cloudwatch", "Operator")
+    assert cloudwatch.get_dashboard(DashboardName=f"{name}-{REGION}")["DashboardBody"]
+    assert cloudwatch.describe_alarms()["MetricAlarms"]
+    metric = {"Namespace": "N", "MetricName": "M"}
+    asked = [{"Id": "m", "MetricStat": {"Metric": metric, "Period": 3600, "Stat": "Sum"}}]
+    now = datetime.now(UTC)
+    assert cloudwatch.get_metric_data(MetricDataQueries=asked, StartTime=now - timedelta(1), EndTime=now)
+    with pytest.raises(ClientError, match="ValidationException"):  # it is not there, and not denied
+        deployed.person("sagemaker", "Operator").describe_training_job(TrainingJobName="pipelines-none-Train")
 
 
 def test_both_read_reports_and_neither_reads_games(deployed: Deployed) -> None:

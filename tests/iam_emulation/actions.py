@@ -181,6 +181,10 @@ def _alarms(call: Call, _: Encrypted) -> Iterator[Request]:
         yield Request("cloudwatch:DescribeAlarms", _arn(call, "cloudwatch", f"alarm:{name}"))
 
 
+def _dashboard(call: Call, _: Encrypted) -> Iterator[Request]:
+    yield Request("cloudwatch:GetDashboard", f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/{call['DashboardName']}")
+
+
 def _logged(verb: str) -> Rule:
     def rule(call: Call, _: Encrypted) -> Iterator[Request]:
         stream = f"log-group:{call['logGroupName']}:log-stream:{call['logStreamName']}"
@@ -222,8 +226,14 @@ RULES: dict[tuple[str, str], Rule] = {
     },
     ("cloudformation", "DescribeStacks"): _named("cloudformation:DescribeStacks", "stack/{}/*", "StackName"),
     ("cloudwatch", "DescribeAlarms"): _alarms,
-    **{("logs", verb): _logged(verb) for verb in ("CreateLogStream", "PutLogEvents")},
-    ("logs", "FilterLogEvents"): _named("logs:FilterLogEvents", "log-group:{}:*", "logGroupName"),
+    **{("logs", verb): _logged(verb) for verb in ("CreateLogStream", "GetLogEvents", "PutLogEvents")},
+    **{
+        ("logs", verb): _named(f"logs:{verb}", "log-group:{}:*", "logGroupName")
+        for verb in ("DescribeLogStreams", "FilterLogEvents")
+    },
+    ("logs", "DescribeLogGroups"): _everywhere("logs:DescribeLogGroups"),
+    ("cloudwatch", "GetDashboard"): _dashboard,
+    ("cloudwatch", "GetMetricData"): _everywhere("cloudwatch:GetMetricData"),
     ("scheduler", "GetSchedule"): _schedule,
     **{
         ("sagemaker", verb): _sagemaker(verb, "pipeline/{}", "PipelineName")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -26,6 +27,7 @@ ELSEWHERE = {
 }
 # Actions that have resources in the reference and are allowed on all, with the reason.
 EVERYWHERE = {
+    "cloudwatch:GetMetricData",  # as the next
     "cloudwatch:PutMetricData",  # jobs write to no data set, its only resource; the namespace is a condition
     "ec2:CreateNetworkInterface",  # an interface has no name before SageMaker makes it
     "ec2:CreateNetworkInterfacePermission",
@@ -141,6 +143,15 @@ def _overlap(one: str, other: str) -> bool:
     if other[:1] == "*":
         return _overlap(other, one)
     return one == other if not one or not other else one[0] == other[0] and _overlap(one[1:], other[1:])
+
+
+def test_no_policy_is_longer_than_iam_takes(everything: Template) -> None:
+    """docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html: without white space; a role has one."""
+    sizes = {"AWS::IAM::ManagedPolicy": 6144, "AWS::IAM::Policy": 10240}
+    for name, resource in everything["Resources"].items():
+        if most := sizes.get(resource["Type"]):
+            policy = Resolver(everything)(resource["Properties"]["PolicyDocument"])
+            assert len(json.dumps(policy, separators=(",", ":"))) < most * 0.9, name  # real names are as long
 
 
 def test_the_reference_finds_what_is_wrong() -> None:
