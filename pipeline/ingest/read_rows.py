@@ -25,6 +25,7 @@ from pipeline.ingest.parquet_rows import ParquetTable, read_columns, read_parque
 from pipeline.ingest.quarantine import FILE, LINE, BadData
 from pipeline.ingest.raw_rows import RawFile, RawRows, TextRows
 
+DATA_PLACE: Final = "DataPrefix (locally: --data)"  # where a run's files are
 _SMALL: Final = 1 << 16  # bytes of a file that waits for others, to be read at once with them
 _TOGETHER: Final = 500  # of them
 
@@ -35,9 +36,8 @@ def read_folder(folder: Path, declared: Sequence[Column], max_bytes: int = MAX_B
     Raises BadData where there is no data file, one that cannot be read as a whole, or more than `max_bytes` unpacked.
     """
     try:
-        found = data_files(
-            folder, "DataPrefix (locally: --data); put the data files there", lambda file: _skip_reason(file, declared)
-        )
+        place = f"{DATA_PLACE}; put the data files there"
+        found = data_files(folder, place, lambda file: _skip_reason(file, declared))
     except FolderError as error:
         raise BadData(str(error)) from error
     parts: list[TextRows] = []

@@ -150,11 +150,11 @@ def claim(store: Store, *, simulated: bool) -> None:
     Raises StoreError when the store was made for another kind.
     """
     spec = load_spec(default_workload())
-    kind = f"{'simulated' if simulated else 'given'} {spec.rows}"
-    note = store.root / "rows"
+    origin = "simulated" if simulated else "given"
+    kind, note = f"{origin} rows of {spec.name}", store.root / "rows"  # its own word for them may change
     if not note.exists():
         store.write(note, f"{kind}\n".encode())
-    elif (found := note.read_text(encoding="utf-8").strip()) != kind:
+    elif (found := note.read_text(encoding="utf-8").strip()) not in (kind, f"{origin} {spec.rows}"):
         way = f"name your {spec.rows} with --data" if simulated else "use another --store"
         raise StoreError(f"{store.root} holds models of {found}, which cannot be compared with {kind}: {way}")
 

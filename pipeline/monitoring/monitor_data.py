@@ -81,7 +81,8 @@ def look_at_data(spec: Spec, days: DataDays, *, as_of: int, changed: int = 0, re
 def _expected(labelled: IntArray, begin: int, end: int, *, yearly: bool) -> float | None:
     """Rows to expect on the days [begin, end): median of the latest years or weeks; None where too few are known.
 
-    Of each year the quietest such stretch within SLACK_DAYS counts: breaks move.
+    Of each year the quietest such stretch within SLACK_DAYS counts: breaks move. A stretch that is longer than the
+    shift would reach into itself: the rows of the days before it are counted, and scaled to its length.
     """
     slack = SLACK_DAYS if yearly else 0
     shifts = np.rint(np.arange(1, YEARS + 1) * _YEAR).astype(np.int64) if yearly else 14 + 7 * np.arange(WEEKS)
@@ -90,7 +91,7 @@ def _expected(labelled: IntArray, begin: int, end: int, *, yearly: bool) -> floa
         return None
     moved = shifts[:, None] + np.arange(-slack, slack + 1)
     counts = np.searchsorted(labelled, max(end, begin) - moved) - np.searchsorted(labelled, begin - moved)
-    return float(np.median(counts.min(axis=1)))
+    return float(np.median(counts.min(axis=1) * np.maximum((end - begin) / shifts, 1)))
 
 
 def _judge(spec: Spec, report: DataReport, *, announced: bool, recorded: int) -> DataReport:
@@ -102,8 +103,8 @@ def _judge(spec: Spec, report: DataReport, *, announced: bool, recorded: int) ->
         )
     elif not announced and (report.expected_since or 0) >= MIN_EXPECTED_ROWS:
         alarms.append(
-            f"the newest labelled {spec.row} is {report.days_since_newest} days old, and earlier periods had "
-            f"{report.expected_since:.0f} {rows} in these days"
+            f"the newest labelled {spec.row} is {report.days_since_newest:,} days old, and earlier periods had "
+            f"{report.expected_since:,.0f} {rows} in as many days"
         )
     elif not announced and expected >= MIN_EXPECTED_ROWS and report.recent_rows < MIN_VOLUME * expected:
         alarms.append(f"{report.recent_rows} {rows} in {VOLUME_DAYS} days, where earlier periods had {expected:.0f}")

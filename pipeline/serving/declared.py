@@ -69,7 +69,7 @@ def open_model(spec: Spec, artifact: Artifact, version: str) -> DeclaredRequests
     if card.layout != layout or card.feature_signature != cast(Features, features).signature(spec):
         raise StepError(
             f"model version {version} was trained on other features (code {card.code_version[:12]}) than this code "
-            "computes: serve it with the image that trained it"
+            "computes: serve it with the image that trained it, and with its workload (WORKLOAD)"
         )
     columns = {column.name: column for column in spec.columns if column.role in ("id", "time", "feature")}
     required = tuple(name for name, column in columns.items() if column.role == "feature" and not column.missing)

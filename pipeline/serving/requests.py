@@ -61,7 +61,7 @@ class RequestFormat:
                 short = name[:LONGEST_VALUE]
                 close = get_close_matches(short, columns, n=1)
                 hint = f'; did you mean "{close[0]}"?' if close else ""
-                raise BadRequestError(f'unknown column "{short}"{hint} The columns are {", ".join(columns)}')
+                raise BadRequestError(f'unknown column "{short}"{hint or "."} The columns are {", ".join(columns)}')
         missing = [name for name in self.required if name not in names]
         if missing:
             rest = f"; {', '.join(self.optional)} may be left out" if self.optional else ""

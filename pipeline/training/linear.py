@@ -85,7 +85,7 @@ def check_complete(X: FeatureMatrix, linear: Sequence[str]) -> None:
     if missing.any():
         raise StepError(
             f"feature {linear[int(missing.argmax())]} has missing values, which a linear feature may not have: fill "
-            "them, or leave it to the trees (after the first n_linear features)"
+            "them, or leave it to the trees (missing=True in its Column; in a layout, after the first n_linear)"
         )
 
 

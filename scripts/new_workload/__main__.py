@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import keyword
 import re
+import shlex
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, Final, get_args
 
 import click
@@ -17,6 +19,7 @@ from pipeline.contract.rules.spec_rules import LONGEST_NAME
 from pipeline.contract.spec import Task
 from pipeline.contract.workload import WORKLOADS
 from pipeline.ingest.quarantine import BadData
+from pipeline.ingest.read_rows import DATA_PLACE
 from scripts.new_workload.columns import Refusal
 from scripts.new_workload.infer import Inferred, Options, infer
 from scripts.new_workload.install import install
@@ -35,6 +38,8 @@ def check_name(name: str, *, force: bool) -> None:
         raise Refusal(f'"{name}" is no name of a workload: use lower-case letters, digits and _, and no word of Python')
     if len(name) > LONGEST:
         raise Refusal(f'"{name}" has {len(name)} characters, and names in AWS leave {LONGEST}: shorten it')
+    if (WORKLOADS / f"{name}.py").exists():
+        raise Refusal(f'"{name}" is a module of core, which a workload of that name would hide: choose another name')
     if not force and (WORKLOADS / name).exists():
         raise Refusal(f'there is a workload "{name}": choose another name, or replace it with --force')
 
@@ -42,6 +47,8 @@ def check_name(name: str, *, force: bool) -> None:
 def facts(found: Inferred, data: Path) -> dict[str, Any]:
     """What was inferred, and what to run next: the object of --json."""
     spec = found.spec
+    run = f"make run WORKLOAD={spec.name}"
+    ended = f' ARGS="--param AsOfDate={found.ended}"' if found.ended else ""
     return {
         "name": spec.name,
         "task": spec.task,
@@ -56,8 +63,8 @@ def facts(found: Inferred, data: Path) -> dict[str, Any]:
         "baseline": spec.baseline,
         "defaults": dict(spec.defaults),
         "next": [
-            f"make run WORKLOAD={spec.name} DATA={data}",
-            f"make run WORKLOAD={spec.name}",
+            f"{run} DATA={shlex.quote(str(data))}{ended}",
+            run,
             f"{python()} -m pytest -q tests/pipeline/workloads/{spec.name}",
             f"npx cdk synth -c env=dev -c workload={spec.name}",
         ],
@@ -67,14 +74,15 @@ def facts(found: Inferred, data: Path) -> dict[str, Any]:
 def words(found: Inferred, data: Path) -> list[str]:
     spec, (real, simulated, *others) = found.spec, facts(found, data)["next"]
     kinds = [f"{column.name} ({column.type}{', may be missing' * column.missing})" for column in spec.columns]
+    days = spec.label_delay_days
     return [
         f"task       {spec.task}: {spec.name_of('target')}",
         f"rows       {found.rows}",
-        f"columns    {', '.join(kinds)}",
-        *(f"not used   {name}: {reason}" for name, reason in found.unused.items()),
+        *wrap(f"columns    {', '.join(kinds)}", 120, subsequent_indent=" " * 11, break_on_hyphens=False),
+        *(f"not used   {name or '(unnamed)'}: {reason}" for name, reason in found.unused.items()),
         f"baseline   {spec.baseline}",
         f"time       a {spec.of_role('time')[0].type}, in {spec.time_zone}; unit of independence: {spec.unit}",
-        f"label      known {spec.label_delay_days} days after the row's day",
+        f"label      known {days} day{'s' * (days != 1)} after the row's day",
         f"predicts   rows without a label of {'the day of the run and later' if spec.announced else 'the last days'}",
         f"edit first, in pipeline/workloads/{spec.name}/spec.py:",
         "  columns     remove a feature that is known only after the row's time: the data does not say which are",
@@ -82,7 +90,7 @@ def words(found: Inferred, data: Path) -> list[str]:
         "  time_zone, label_delay_days    when a day begins, and when its labels are known",
         "  title, row, rows, event, target_unit    how reports and emails read",
         "next:",
-        f"  {real}",
+        f"  {real}{'    # as of the morning after the newest label' * bool(found.ended)}",
         f"  {simulated}    # simulated rows: no DATA",
         *(f"  {command}" for command in others),
     ]
@@ -93,7 +101,7 @@ def words(found: Inferred, data: Path) -> list[str]:
 @click.option("--from", "data", required=True, type=click.Path(exists=True, path_type=Path), help="File or folder.")
 @click.option("--time", required=True, metavar="COLUMN", help="Day or time of a row, by which its features are known.")
 @click.option("--target", required=True, metavar="COLUMN", help="What is to be predicted; empty while not known.")
-@click.option("--id", "key", default="", show_default=False, metavar="COLUMN", help="Names a row. Default: the time.")
+@click.option("--id", default="", show_default=False, metavar="COLUMN", help="Names a row. Default: the time.")
 @click.option("--task", type=click.Choice(get_args(Task)), help="Default: binary for true and false, or 1 and 0.")
 @click.option("--label-delay", type=click.IntRange(0, 3650), metavar="DAYS", help="Until a label is known.")
 @click.option("--group", default="", show_default=False, metavar="COLUMN", help="Groups that the monitor watches.")
@@ -104,16 +112,10 @@ def words(found: Inferred, data: Path) -> list[str]:
 def main(
     name: str,
     data: Path,
-    time: str,
-    target: str,
-    key: str,
-    task: Task | None,
-    label_delay: int | None,
-    group: str,
-    without: tuple[str, ...],
     force: bool,
     dry_run: bool,
     as_json: bool,
+    **columns: Any,  # noqa: ANN401 - the other fields of Options
 ) -> None:
     """Write the workload NAME from data files (CSV, gzipped CSV, Parquet), so that make run trains it at once.
 
@@ -129,10 +131,11 @@ def main(
         raise Refusal("the definition needs the SageMaker SDK, which is not installed: run make setup, then this again")
     today = datetime.now(UTC).date()
     try:
-        found = infer(Options(name, data, time, target, key, task, label_delay, group, without), today)
+        found = infer(Options(name, data, **columns), today)
     except BadData as error:
         # What a run would say besides: where its list of bad rows is, and which parameter allows more of them.
-        raise Refusal(str(error).partition(f" ({QUARANTINE_FILE}")[0]) from error
+        reason = str(error).partition(f" ({QUARANTINE_FILE}")[0]
+        raise Refusal(reason.replace(DATA_PLACE, "--from")) from error
     files = sources(found)
     written = [] if dry_run else install(ROOT, name, files, TEST.format(name=name))
     paths = [str(path.relative_to(ROOT)) for path in written]

@@ -18,12 +18,12 @@ from pipeline.ingest.values import flag_of, given, reader_of
 from pipeline.serving.requests import LONGEST_VALUE
 
 CATEGORIES: Final = 50  # different texts; more are no category
-ROWS_A_CATEGORY: Final = 5
 FEW: Final = 0.002  # share of a column's values that may be bad: they go to the quarantine
 GROWS: Final = 0.95  # rank correlation with time from which a number has no upper end
-# Numbers and times written as the data contract does not read them: what they are, and what to write.
+# Numbers and times written as the data contract does not read them: what they are, and what to write. But for the last,
+# which may be names (1st, 24h), they are no categories, however few: new rows have others.
 _NUMBER: Final = r"[-+]?\d[\d.,']*"
-_NO_CATEGORY: Final = (  # however few: new rows have others, which no list of values allows
+_WRITTEN_OTHERWISE: Final = (
     (r"[-+]?\d{1,3}([,']\d{3})+(\.\d+)?", "numbers with thousands separators", "leave the separators out"),
     (r"[-+]?[\d.']*\d,\d+", "numbers with a decimal comma", "write a point"),
     (rf"{_NUMBER} ?%", "percentages", "write the number alone"),
@@ -33,11 +33,7 @@ _NO_CATEGORY: Final = (  # however few: new rows have others, which no list of v
         "times",
         "write what matters of them as a number, such as days since then",
     ),
-)
-_WITH_UNIT: Final = (
-    rf"{_NUMBER} ?[^\d\W]{{1,5}}|[A-Z]{{3}} {_NUMBER}",
-    "amounts with a unit",
-    "write the number alone",
+    (rf"{_NUMBER} ?[^\d\W]{{1,5}}|[A-Z]{{3}} {_NUMBER}", "amounts with a unit", "write the number alone"),
 )
 RESERVED: Final = (c.ROW_ID, c.TIME, c.TARGET, c.PREDICTION)
 
@@ -111,8 +107,11 @@ def target_column(values: Values, days: NDArray[np.datetime64], task: Task | Non
 
 def feature_column(values: Values, days: NDArray[np.datetime64], *, required: bool) -> Column | str:
     words, missing = values.words, not values.given_rows.all()
-    if not values.name or values.name in RESERVED or set(values.name) & set("[]<"):
-        return "no name that a feature can have: rename it"
+    if not values.name:
+        return "a data frame's index, or another column without a name"
+    core = values.name in RESERVED
+    if core or set(values.name) & set("[]<"):
+        return f"{'core has a column of that name' if core else 'XGBoost allows no [, ] and < in a name'}: rename it"
     if len(words) + missing < 2:
         return "one value only" if words else "no value"
     column = Column(values.name, required=required, missing=missing or not required)
@@ -128,7 +127,7 @@ def _category(values: Values, column: Column) -> Column | str:
     words = values.words
     read, bad = values.read(Column(values.name))
     others = [text for text, value in zip(values.texts, read, strict=True) if text and value is None]
-    few = len(words) <= min(CATEGORIES, len(values.codes) / ROWS_A_CATEGORY)
+    few = len(words) <= CATEGORIES
     if problem := written_otherwise(others, few=few):
         return problem
     if max(map(len, words)) > LONGEST_VALUE:
@@ -137,7 +136,7 @@ def _category(values: Values, column: Column) -> Column | str:
         return _in_two_cases(words) or replace(column, type="category", values=tuple(words))
     if 2 * (len(words) - len(others)) > len(words):
         return f'numbers, but "{bad}" in too many rows: write nothing where there is no value'
-    return f"a text or a time of {len(words):,} different values"
+    return f"texts with {len(words):,} different values, and a category has at most {CATEGORIES}"
 
 
 def _in_two_cases(words: list[str]) -> str:
@@ -147,11 +146,8 @@ def _in_two_cases(words: list[str]) -> str:
 
 
 def written_otherwise(texts: Sequence[str], *, few: bool = False) -> str:
-    """What most of the texts are and what to write in their place; empty where they are no numbers and no times.
-
-    A few numbers with a unit may be names: 1st, 24h.
-    """
-    for pattern, kind, remedy in _NO_CATEGORY if few else (*_NO_CATEGORY, _WITH_UNIT):
+    """What most of the texts are and what to write in their place; empty where they are no numbers and no times."""
+    for pattern, kind, remedy in _WRITTEN_OTHERWISE[: -1 if few else None]:
         found = [text for text in texts if re.fullmatch(pattern, text)]
         if 2 * len(found) > len(texts):
             return f'{kind}, such as "{found[0]}": {remedy}'

@@ -76,6 +76,7 @@ class Inferred:
     mean: float
     spread: float
     rows: str  # in words: how many, from when to when, how many evaluated
+    ended: str  # the morning on which the newest label is known, where that is long ago
 
 
 def infer(options: Options, today: date) -> Inferred:
@@ -98,7 +99,7 @@ def infer(options: Options, today: date) -> Inferred:
         if options.id:
             columns.insert(0, Column(options.id, role="id", type="text"))
         for name in names:
-            if name not in {options.id, options.time, options.target}:
+            if name not in {options.id or options.time, options.time, options.target}:
                 found = feature_column(values[name], days, required=name in everywhere)
                 if isinstance(found, str) and name and name == options.group:
                     found = Column(name, role="group", type="text", missing=not values[name].given_rows.all())
@@ -116,7 +117,7 @@ def infer(options: Options, today: date) -> Inferred:
         share, of_file = float(defaults["MaxBadRowShare"]), float(defaults["MaxBadRowShareOfFile"])
         request = LoadRequest(folder, today, today, share, of_file, min_rows=1, time_zone=spec.time_zone)
         rows = declared.load(spec, request).rows
-    return _fitted(spec, rows[rows[c.TARGET].notna()].reset_index(drop=True), unused)
+    return _fitted(spec, rows[rows[c.TARGET].notna()].reset_index(drop=True), unused, today)
 
 
 @contextmanager
@@ -171,11 +172,12 @@ def _check_ids(options: Options, raw: pd.DataFrame, values: Mapping[str, Values]
     if not again.any():
         return
     example, n = values[key].texts[codes[again].iloc[0]], int((codes == codes[again].iloc[0]).sum())
-    unique = [name for name in others if len(values[name].words) == len(raw) and name != key]
+    unique = [name for name in others if len(values[name].words) == len(raw) and name not in ("", key)]
+    unique = [name for name in unique if not re.fullmatch(r"-?\d+\.\d+", values[name].words[-1])]  # a measured number
     hint = f"--id {unique[0]} would do" if unique else "add a column that is different in each row, made of its keys"
     if options.id:
-        raise Refusal(f'--id {key}: "{example}" is in {n} rows that differ, and an id names one row: {hint}')
-    raise Refusal(f'without --id the time names a row, and {key} "{example}" is in {n} rows that differ: {hint}')
+        raise Refusal(f'--id {key}: "{example}" is in {n:,} rows that differ, and an id names one row: {hint}')
+    raise Refusal(f'without --id the time names a row, and {key} "{example}" is in {n:,} rows that differ: {hint}')
 
 
 def _labels(
@@ -226,7 +228,7 @@ def _spec(options: Options, columns: tuple[Column, ...], task: Task, announced: 
     )
 
 
-def _fitted(spec: Spec, rows: pd.DataFrame, unused: Mapping[str, str]) -> Inferred:
+def _fitted(spec: Spec, rows: pd.DataFrame, unused: Mapping[str, str], today: date) -> Inferred:
     """Sizes, unit, baseline and margins, from the validated rows with a label, in order of time."""
     names = [column.name for column in spec.of_role("feature")]
     if leak := find_leak(rows, names):
@@ -248,14 +250,18 @@ def _fitted(spec: Spec, rows: pd.DataFrame, unused: Mapping[str, str]) -> Inferr
             else "no row has a label that is known by now"
         )
     groups = [column.name for column in spec.columns if column.role in ("feature", "group") and column.type != "number"]
-    baseline = find_baseline(rows[: points[0].fit_end], rows[points[0].begin :], groups, spec.task)
-    target, words = spec.name_of("target"), "rate" if spec.task == "binary" else "mean"
+    baseline = find_baseline(rows, points[0].fit_end, points[0].begin, groups, spec.task, spec.label_delay_days)
     by = f" by {baseline.by}" if baseline.by else ""
+    words = "newest" if baseline.newest else "rate of" if spec.task == "binary" else "mean of"
+    words, when = (
+        f"the {words} {spec.name_of('target')}{by}",
+        "on the row's morning" if baseline.newest else "before the month",
+    )
     unit = _unit(days[points[0].begin :])
     fitted = replace(
         spec,
-        baseline=f"the {words} of {target}{by}",
-        baseline_meaning=f"the {words} of {target}{by}, in the labels known before the month",
+        baseline=words,
+        baseline_meaning=f"{words}, in the labels known {when}",
         unit=unit,
         monitor=_monitor(spec.monitor, unit, days),
         defaults={
@@ -270,7 +276,9 @@ def _fitted(spec: Spec, rows: pd.DataFrame, unused: Mapping[str, str]) -> Inferr
     )
     y = rows[c.TARGET].to_numpy(dtype=np.float64)
     seen = f"{len(rows):,} rows with a label, {days.min()} to {days.max()}; {n:,} of them evaluated"
-    return Inferred(fitted, unused, baseline, float(f"{y.mean():.3g}"), float(f"{y.std():.3g}"), seen)
+    known = days.max() + np.timedelta64(spec.label_delay_days + 1, "D")
+    ended = str(known) if known < np.datetime64(today) - WINDOW_DAYS else ""
+    return Inferred(fitted, unused, baseline, float(f"{y.mean():.3g}"), float(f"{y.std():.3g}"), seen, ended)
 
 
 def _monitor(monitor: MonitorSpec, unit: Unit, days: NDArray[np.datetime64]) -> MonitorSpec:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from pipeline.contract.names import SAMPLE_AS_OF
 from pipeline.contract.reasons import printable
 from scripts.new_workload.infer import Inferred
+from scripts.new_workload.univariate import PSEUDO_ROWS
 
 _SAMPLE_DAYS: Final = 730  # that a sample spans
 _PIECE: Final = 50  # characters of a text on a line
@@ -26,7 +27,7 @@ Written from {rows}.
 
 from typing import Final
 
-from pipeline.contract.spec import {imports}
+from pipeline.contract.spec import Column, MonitorSpec, Spec
 
 SPEC: Final = Spec(
     name={name},
@@ -55,18 +56,30 @@ from datetime import date
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
+{pandas}import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.contract.names import ROW_ID, TARGET, TIME
-from pipeline.ingest.known import known_on
-from pipeline.workloads.{name}.spec import SPEC
+{known_on}from pipeline.workloads.{name}.spec import SPEC
 
 MEAN: Final = {mean}  # of the labels that this was written from
 {constants}
 
 def forecast(results: pa.Table, ids: Sequence[str], since: date) -> NDArray[np.float64]:
-    """From labels known before each row's month; MEAN counts as one more, so that no rate is 0 or 1."""
+{forecast}
+
+
+def fallback(upcoming: pa.Table) -> NDArray[np.float64]:
+    """The mean, while no version is approved."""
+    return np.full(upcoming.num_rows, MEAN)
+'''
+NEWEST: Final = '''    """The newest label known on the morning of each row's day; MEAN where none was."""
+    rows = results.select([ROW_ID, TIME, {by}TARGET]).to_pandas()
+    rows["day"] = rows[TIME].to_numpy().astype("datetime64[D]").astype(np.int64)
+    known = rows.assign(day=rows["day"] + SPEC.label_delay_days + 1)  # as pipeline.ingest.known says
+    found = pd.merge_asof(rows.drop(columns=TARGET), known[["day", {by}TARGET]], on="day"{by_})
+    return np.asarray(found.set_index(ROW_ID).loc[list(ids), TARGET].fillna(MEAN), dtype=np.float64)'''
+MEANS: Final = '''    """From labels known before each row's month; MEAN counts as one more: no rate is 0 or 1."""
     rows = results.select([ROW_ID, TIME, {by}TARGET]).to_pandas().set_index(ROW_ID)
     day = rows[TIME].to_numpy().astype("datetime64[D]")
     asked = rows.loc[list(ids)]
@@ -77,13 +90,8 @@ def forecast(results: pa.Table, ids: Sequence[str], since: date) -> NDArray[np.f
         here = month == first
         mean = (past[TARGET].sum() + MEAN) / (len(past) + 1)
         {predict}
-    return predicted
-
-
-def fallback(upcoming: pa.Table) -> NDArray[np.float64]:
-    """The mean, while no version is approved."""
-    return np.full(upcoming.num_rows, MEAN)
-'''
+    return predicted'''
+PSEUDO: Final = f"PSEUDO_ROWS: Final = {PSEUDO_ROWS}  # of the mean of all, in each group\n"
 BY_GROUP: Final = """groups = past.groupby(BY)[TARGET].agg(["sum", "count"])
         means = (groups["sum"] + PSEUDO_ROWS * mean) / (groups["count"] + PSEUDO_ROWS)
         predicted[here] = asked.loc[here, BY].map(means).fillna(mean)"""
@@ -111,24 +119,21 @@ TestContract = contract_tests("{name}")
 
 
 def sources(found: Inferred) -> dict[str, str]:
-    spec, baseline = found.spec, found.baseline
+    spec = found.spec
     kept = [one for one in _given(spec) if one.partition("=")[0] not in _OTHERS]
     notes = {
         "time_zone": "  # in which a day of the rows begins",
         "label_delay_days": "  # days until a label is known",
     }
-    monitored = "MonitorSpec, " if "MonitorSpec(" in "".join(kept) else ""
     moved = dict.fromkeys(("MaxRelativeBias", "MaxCalibrationError"), "  # so far the target's mean has moved lately")
     trees = [f'"{name}": {value},{moved.get(name, "")}' for name, value in spec.defaults.items() if name not in SPEC]
-    unused = [printable(f"# not used: {one} ({why})") for one, why in found.unused.items()]
-    by = f"BY: Final = {_source(baseline.by)}\nPSEUDO_ROWS: Final = 20  # of the mean of all, in each group\n"
+    unused = [printable(f"# not used: {one or '(unnamed)'} ({why})") for one, why in found.unused.items()]
     texts = {
         "spec.py": SPEC.format(
             **spec.defaults,
             title=spec.title,
             title_=_source(spec.title),
             rows=found.rows,
-            imports=f"Column, {monitored}Spec",
             name=_source(spec.name),
             words="\n    ".join(f"{one},{notes.get(one.partition('=')[0], '')}" for one in kept),
             columns="\n        ".join(f"{_source(column)}," for column in spec.columns),
@@ -136,16 +141,24 @@ def sources(found: Inferred) -> dict[str, str]:
             unit=_source(spec.unit),
             trees="\n        ".join(trees),
         ),
-        "baseline.py": BASELINE.format(
-            name=spec.name,
-            mean=found.mean,
-            constants=by if baseline.by else "",
-            by="BY, " if baseline.by else "",
-            predict=BY_GROUP if baseline.by else "predicted[here] = mean",
-        ),
+        "baseline.py": _baseline(found),
         "sample.py": _sample(found),
     }
     return {name: formatted(text) for name, text in texts.items()}
+
+
+def _baseline(found: Inferred) -> str:
+    newest, by = found.baseline.newest, found.baseline.by
+    constants = f"BY: Final = {_source(by)}\n" if by else ""
+    predict, by_ = (BY_GROUP, ", by=BY") if by else ("predicted[here] = mean", "")
+    return BASELINE.format(
+        name=found.spec.name,
+        mean=found.mean,
+        pandas="import pandas as pd\n" if newest else "",
+        known_on="" if newest else "from pipeline.ingest.known import known_on\n",
+        constants=f"{constants}{PSEUDO if by and not newest else ''}",
+        forecast=(NEWEST if newest else MEANS).format(by="BY, " if by else "", by_=by_, predict=predict),
+    )
 
 
 def _sample(found: Inferred) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.contract.names import TARGET
+from pipeline.contract.names import TARGET, TIME
 from pipeline.contract.spec import Task
 from pipeline.evaluation.metrics import row_losses
 
@@ -23,13 +23,14 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class UnivariateBaseline:
-    """The column whose means predict best (empty: none does better than one mean), and how they did.
+    """The column in whose groups the mean, or the newest known target, predicts best (empty: in one group of all).
 
-    `shift`: how far the mean of the later targets is from that of their predictions, of a regression as a share of the
-    targets' standard deviation.
+    `shift`: how far the mean of the later targets is from what the best means predict, of a regression as a share of
+    the targets' standard deviation.
     """
 
     by: str
+    newest: bool
     loss: float
     shift: float
 
@@ -53,20 +54,30 @@ def find_leak(rows: pd.DataFrame, columns: Sequence[str]) -> tuple[str, str] | N
     return None
 
 
-def find_baseline(past: pd.DataFrame, later: pd.DataFrame, columns: Sequence[str], task: Task) -> UnivariateBaseline:
-    """The column whose means in the rows of the past predict the later rows best."""
+def find_baseline(
+    rows: pd.DataFrame, fit_end: int, begin: int, columns: Sequence[str], task: Task, delay_days: int
+) -> UnivariateBaseline:
+    """The column whose means in the rows before `fit_end`, or newest targets, predict those from `begin` on best."""
+    rows = rows.assign(day=rows[TIME].to_numpy().astype("datetime64[D]").astype(np.int64))
+    past, later = rows[:fit_end], rows[begin:]
+    known = rows.assign(day=rows["day"] + delay_days + 1)
     y = later[TARGET].to_numpy(dtype=np.float64)
     mean = float((past[TARGET].sum() + later[TARGET].mean()) / (len(past) + 1))
 
-    def judged(by: str, predicted: FloatArray) -> UnivariateBaseline:
+    def judged(by: str, found: pd.Series[float], *, newest: bool) -> UnivariateBaseline:
+        predicted: FloatArray = np.asarray(found.fillna(mean), dtype=np.float64)
         shift = abs(float((predicted - y).mean())) / (1.0 if task == "binary" else float(y.std()) or 1.0)
-        return UnivariateBaseline(by, float(row_losses(task, predicted, y).mean()), shift)
+        return UnivariateBaseline(by, newest, float(row_losses(task, predicted, y).mean()), shift)
 
-    best = judged("", np.full(len(y), mean))
-    for name in columns:
-        groups = past.groupby(name)[TARGET].agg(["sum", "count"])
-        if len(groups) <= MOST_GROUPS:
+    tried = [judged("", pd.Series(mean, later.index), newest=False)]
+    for name in ["", *(name for name in columns if rows[name].nunique() <= MOST_GROUPS)]:
+        by = [name] if name else []
+        if name:
+            groups = past.groupby(name)[TARGET].agg(["sum", "count"])
             means = (groups["sum"] + PSEUDO_ROWS * mean) / (groups["count"] + PSEUDO_ROWS)
-            found = judged(name, later[name].map(means).fillna(mean).to_numpy(dtype=np.float64))
-            best = min(best, found, key=lambda one: one.loss)
-    return best
+            tried.append(judged(name, later[name].map(means), newest=False))
+        if task == "regression" and not rows[by].isna().any(axis=None):
+            newest = pd.merge_asof(later[["day", *by]], known[["day", *by, TARGET]], on="day", by=by or None)
+            tried.append(judged(name, newest[TARGET], newest=True))
+    of_means = min((one for one in tried if not one.newest), key=lambda one: one.loss)
+    return replace(min(tried, key=lambda one: one.loss), shift=of_means.shift)

@@ -88,7 +88,7 @@ def show(done: BacktestResult, report: Path, *, simulated: bool, as_json: bool) 
         }
         click.echo(json.dumps(found, indent=2, default=str))
         return
-    console = Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False, markup=False)
+    console = Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False, markup=False, emoji=False)
     if simulated:
         click.echo(f"simulated {settings.spec.rows}: none of them is real")
     for injection in settings.injections:

@@ -33,8 +33,8 @@ def show(
 
     Without the steps where the live table has just shown them.
     """
-    # no markup: a path or a name may have [brackets]
-    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDTH)
+    # no markup and no emoji: a path or a name may have [brackets] and :colons:
+    console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else WIDTH)
     if outcome["simulated"]:
         console.print(Text(f"simulated {outcome['rows']}", style="yellow") + Text(": none of them is real"))
     if not progress_shown:

@@ -97,7 +97,10 @@ def test_what_the_data_say_is_inferred(written: dict[str, Any]) -> None:
         "tickets": ["feature", "integer"],
     }
     assert written["may_be_missing"] == ["plan", "tickets"]
-    assert written["not_used"] == {"note": "a text or a time of 1,620 different values", "country": "one value only"}
+    assert written["not_used"] == {
+        "note": "texts with 1,620 different values, and a category has at most 50",
+        "country": "one value only",
+    }
     assert written["label_delay_days"] == 30
     assert written["unit"] == "day"
     assert written["baseline"] in ("the rate of churned by plan", "the rate of churned by tickets")
@@ -194,12 +197,19 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert told("--from", str(tmp_path), "--time", "day", "--target", "churned").startswith("rows.parquet is a trunc")
 
 
+def test_a_folder_without_data_is_said_by_the_option_of_this_command(tmp_path: Path) -> None:
+    (tmp_path / "rows.txt").write_text("day,fee,churned\n", encoding="utf-8")
+    found = told("--from", str(tmp_path), "--time", "day", "--target", "churned")
+    assert "file under --from; put the data files there (rows.txt is no" in found
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
         ("my-flow", "use lower-case letters, digits and _"),
         ("class", "no word of Python"),
         ("nba", 'there is a workload "nba"'),
+        ("simulated", '"simulated" is a module of core, which a workload of that name would hide'),
         ("x" * 27, "has 27 characters, and names in AWS leave 26"),
     ],
 )

@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,12 @@ import pytest
 from local_runs import SMALL, Command, run_command, run_local, start_local
 from model_card_schema import refusals
 
+from pipeline.contract.workload import load_spec
+from pipeline.local import local_deployment
 from pipeline.local.store.registry import LocalRegistry, RegistryError
 from pipeline.local.store.run_record import RunResult
+from pipeline.local.store.store import Store
+from pipeline.local.store.store_errors import StoreError
 from scripts.run_local import retrain
 
 METRICS = {"log_loss", "brier", "accuracy", "roc_auc", "calibration_error", "n_rows"}
@@ -285,7 +290,22 @@ def test_a_hyperparameter_out_of_range_fails_the_step_by_name(
 def test_simulated_and_given_games_do_not_share_a_store(root: Path, store: Path) -> None:
     done = run_command(root, store, "scripts.run_local", "--store", str(store))
     assert done.code == 2
-    assert "cannot be compared with simulated games" in done.err
+    assert "cannot be compared with simulated rows of nba" in done.err
+
+
+def test_another_word_for_the_rows_leaves_the_store_to_its_workload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    store.write(tmp_path / "rows", b"given contracts\n")  # as it was written before the word changed
+    for rows in ("contracts", "customers", "people"):
+        spec = replace(load_spec("churn"), rows=rows)
+        monkeypatch.setattr(local_deployment, "load_spec", lambda _, spec=spec: spec)
+        if rows == "customers":
+            (tmp_path / "rows").unlink()
+        local_deployment.claim(store, simulated=False)
+    with pytest.raises(StoreError, match="given rows of churn, which cannot be compared with simulated rows of churn"):
+        local_deployment.claim(store, simulated=True)
 
 
 def test_interrupt_stops_the_run_and_resume_ends_it(root: Path, tmp_path: Path, league: Path) -> None:
@@ -309,15 +329,15 @@ def test_interrupt_stops_the_run_and_resume_ends_it(root: Path, tmp_path: Path, 
 
 def test_text_output_shows_steps_metrics_decision_and_the_way_on(root: Path, store: Path, league: Path) -> None:
     chosen = [part for name, value in SMALL.items() for part in ("--param", f"{name}={value}")]
-    store = store.rename(store.with_name("st[b]ore"))  # no markup of a terminal
+    store = store.rename(store.with_name("st[b]:car:ore"))  # no markup of a terminal, and no emoji
     arguments = ["--store", str(store), "--data", str(league), *chosen, "--param", "ForceTraining=yes"]
     done = run_command(root, store.parent, "scripts.run_local", *arguments)
     assert done.code == 0, done.err
     for words in ("Train", "candidate", "Elo-logistic", "registered:", "report", "monitor", "approve --version 2"):
         assert words in done.out
     assert "simulated games" in done.out
-    assert "st[b]ore/objects/artifacts/predictions/predictions.csv" in done.out
-    assert "approve --version 2 --store 'st[b]ore'" in done.out
+    assert "st[b]:car:ore/objects/artifacts/predictions/predictions.csv" in done.out
+    assert "approve --version 2 --store 'st[b]:car:ore'" in done.out
 
 
 def test_without_the_cache_another_store_gives_the_same_evaluation(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,9 @@ import pytest
 from churn_files import churn_rows
 
 from pipeline.contract.spec import Column
+from pipeline.evaluation.metrics import row_losses
+from pipeline.ingest.declared import results
+from scripts.new_workload.__main__ import words
 from scripts.new_workload.columns import Refusal, Values, feature_column, target_column, time_column
 from scripts.new_workload.infer import Inferred, Options, infer
 from scripts.new_workload.render import sources
@@ -69,6 +74,69 @@ def test_margins_are_in_units_of_the_loss_and_a_moved_mean_raises_the_limit_of_b
     assert float(defaults["MaxRelativeBias"]) > 0.1
 
 
+def series(folder: Path, *, seasonal: bool) -> pd.DataFrame:
+    """Three years of days: a level that wanders from week to week, or seven levels for the days of the week."""
+    rng, n = np.random.default_rng(3), 1100
+    level = rng.normal(size=n).cumsum() + 100
+    weekday = np.arange(n) % 7
+    level = level[(np.arange(n) // 7) * 7] + 9.0 * (weekday == 2) if seasonal else level
+    rows = pd.DataFrame(
+        {"day": pd.date_range("2023-02-01", periods=n), "weekday": weekday, "noise": rng.normal(size=n)}
+    )
+    rows = rows.assign(level=np.where(np.arange(n) < n - 2, level.round(3).astype(str), ""))
+    rows.to_csv(folder / "rows.csv", index=False)
+    return rows
+
+
+@pytest.mark.parametrize(("seasonal", "by"), [(False, ""), (True, "weekday")])
+def test_of_a_series_the_newest_known_value_is_the_baseline(
+    seasonal: bool, by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a mean, which any model beats; and the file that is written predicts what was judged here."""
+    rows = series(tmp_path, seasonal=seasonal)
+    found = infer(Options("flow", tmp_path, "day", "level"), TODAY)
+    assert (found.baseline.newest, found.baseline.by, found.spec.label_delay_days) == (True, by, 2)
+    assert found.spec.baseline == f"the newest level{' by weekday' if by else ''}"
+    module = ModuleType("pipeline.workloads.flow.spec")
+    vars(module)["SPEC"] = found.spec
+    monkeypatch.setitem(sys.modules, "pipeline.workloads.flow", ModuleType("flow"))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    written: dict[str, Any] = {}
+    exec(sources(found)["baseline.py"], written)  # noqa: S102 - it is what would be written
+    core = pd.DataFrame({"row_id": rows["day"].astype(str), "time": rows["day"], "weekday": rows["weekday"]})
+    known = core.assign(target=pd.to_numeric(rows["level"]))[:-2]
+    asked = known[known["time"] >= "2025-03-01"]
+    table = results(known)
+    predicted = written["forecast"](table, asked["row_id"].to_list(), TODAY)
+    targets = asked["target"].to_numpy()
+    lag = 7 if by else 3  # known after two days, on the third morning
+    assert np.array_equal(predicted, known["target"].shift(lag)[asked.index])
+    assert float(row_losses("regression", predicted, targets).mean()) == pytest.approx(found.baseline.loss, rel=0.2)
+    assert written["forecast"](table, ["2023-02-01"], TODAY) == [found.mean]
+
+
+def test_what_was_inferred_is_said_in_lines_that_can_be_read_and_commands_that_can_be_run(tmp_path: Path) -> None:
+    folder = tmp_path / "my data"
+    folder.mkdir()
+    rows = series(folder, seasonal=False).assign(
+        **{f"wind at mast {n}": lambda d, n=n: d["noise"] * n for n in range(40)}
+    )
+    rows.rename_axis(None).to_csv(folder / "rows.csv")  # with its index, which has no name
+    said = words(infer(Options("flow", folder, "day", "level", label_delay=1), TODAY), folder)
+    assert max(map(len, said[:9])) <= 120
+    assert "label      known 1 day after the row's day" in said
+    assert "not used   (unnamed): a data frame's index, or another column without a name" in said
+    run = f"make run WORKLOAD=flow DATA='{folder}' ARGS=\"--param AsOfDate=2026-02-04\""
+    assert not any(run in line for line in said), "the data are of this month"
+    assert f"  make run WORKLOAD=flow DATA='{folder}'" in said
+    rows.assign(day="2025-01-01").rename_axis(None).to_csv(folder / "rows.csv")
+    with pytest.raises(Refusal, match="1,100 rows that differ: add a column that is different in each row"):
+        infer(Options("flow", folder, "day", "level"), TODAY)
+    series(folder, seasonal=False)
+    old = words(infer(Options("flow", folder, "day", "level", label_delay=1), date(2027, 1, 1)), folder)
+    assert f"  {run}    # as of the morning after the newest label" in old
+
+
 def test_rows_to_come_are_announced_and_do_not_lengthen_the_delay(tmp_path: Path) -> None:
     rows = churn_rows()
     later = rows.tail(9).assign(day="2026-04-05", churned="", customer=[f"N{number}" for number in range(9)])
@@ -115,7 +183,7 @@ def test_a_group_of_many_values_is_no_feature(tmp_path: Path) -> None:
         (lambda n: f"2{n}-05-01", 'times, such as "2100-05-01": write what matters of them as a number'),
         (lambda n: f"{n % 28 + 1}/12/2{n}", 'times, such as "1/12/2'),
         (lambda n: f"{n}" if n > 300 else f"n{n}", 'numbers, but "n100" in too many rows'),
-        (lambda n: f"flat {n}", "a text or a time of 900 different values"),
+        (lambda n: f"flat {n}", "texts with 900 different values, and a category has at most 50"),
     ],
 )
 def test_what_is_written_as_no_number_is_said_with_what_to_write(write: Callable[[int], str], reason: str) -> None:
@@ -216,4 +284,4 @@ def test_words_in_two_cases_are_no_category_and_a_column_without_a_name_is_no_gr
     upper = rows.assign(plan=[word.upper() if row % 3 else word for row, word in enumerate(rows["plan"])])
     found = of_churn(tmp_path, upper.rename(columns={"country": ""}))
     assert found.unused["plan"] == '"BASIC" and "basic" differ in case alone: write each word in one way'
-    assert found.unused[""] == "no name that a feature can have: rename it"
+    assert found.unused[""] == "a data frame's index, or another column without a name"

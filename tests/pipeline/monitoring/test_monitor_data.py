@@ -75,6 +75,14 @@ def test_half_a_feed_is_called() -> None:
     assert "games in 14 days, where earlier periods had" in alarm
 
 
+def test_data_that_ended_long_ago_lacks_as_many_rows_as_the_weeks_before_had() -> None:
+    known, as_of = np.repeat(np.arange(1000), 3), 2000
+    report = look_at_data(load_spec("churn"), DataDays(known, NONE, NONE), as_of=as_of)
+    assert report.expected_since == 3 * (2000 - load_spec("churn").label_delay_days - 1 - 1000)
+    (alarm,) = report.alarms
+    assert alarm.startswith("the newest labelled customer is 1,001 days old, and earlier periods had 2,907 customers")
+
+
 def test_a_short_history_expects_nothing() -> None:
     report = look(games("2011-01-09"), NONE, NONE, as_of=number("2011-03-01"))
     assert (report.expected_since, report.alarms) == (None, ())

@@ -72,15 +72,15 @@ def open_model(spec: Spec, artifact: Artifact, version: str) -> GameRequests:
 
 def _state(artifact: Artifact, version: str) -> LeagueState:
     card = artifact.card
+    if tuple(card.features) != FEATURES or card.feature_signature != feature_signature():
+        raise StepError(
+            f"model version {version} was trained on other features (code {card.code_version[:12]}) than this code "
+            "computes: serve it with the image that trained it, and with its workload (WORKLOAD)"
+        )
     if artifact.state is None:
         raise StepError(
             f"model version {version} (trained {card.as_of_date}) carries no {c.STATE_FILE}: it was made before models "
             "could be served. Start a run with ForceTraining=yes and approve its version"
-        )
-    if tuple(card.features) != FEATURES or card.feature_signature != feature_signature():
-        raise StepError(
-            f"model version {version} was trained on other features (code {card.code_version[:12]}) than this code "
-            "computes: serve it with the image that trained it"
         )
     state = artifact.parsed_state(read_state)
     if len(state.franchises) < 2:
