@@ -30,15 +30,13 @@ def short(value: float) -> str:
 
 def decimal(value: float) -> str:
     """At most four significant digits: four decimals below one, and zeros at the end stay, so that columns align."""
-    return f"{value:.4f}" if abs(value) < 1 else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.4g}".rstrip(".")
+    return f"{value:z.4f}" if abs(value) < 1 else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.4g}".rstrip(".")
 
 
 def signed(value: float) -> str:
     """The same with its sign; zero has none."""
     text = decimal(value)
-    if float(text.replace(",", "")) == 0:
-        return text.removeprefix("-")
-    return text if value < 0 else f"+{text}"
+    return text if float(text.replace(",", "")) <= 0 else f"+{text}"
 
 
 def metric_words(spec: Spec) -> dict[str, Any]:

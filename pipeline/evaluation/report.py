@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pipeline.contract import gates
 from pipeline.contract import names as c
+from pipeline.contract.metrics import decimal
 from pipeline.evaluation import report_figures as figures
 from pipeline.evaluation.report_words import Headline, capitalized, number, page_template
 
@@ -75,11 +76,12 @@ def _metric_rows(
 ) -> Iterator[tuple[Mapping[str, Any], list[tuple[str, bool]]]]:
     """Each metric's words, and in the order of the columns each number with whether it is the best."""
     for key, metric in metrics.items():
+        values = [column.get(key) for column in columns]
         # compared as shown: what reads as a tie is a tie
-        shown = [None if column.get(key) is None else _rounded(column[key]) for column in columns]
-        known = [value for value in shown if value is not None]
-        best = {"lower": min, "higher": max}[metric["better"]](known) if metric["better"] and len(known) > 1 else None
-        yield metric, [(number(value), best is not None and value == best) for value in shown]
+        shown = {value: float(decimal(value).replace(",", "")) for value in values if value is not None}
+        best = {"lower": min, "higher": max, "": None}[metric["better"]]
+        winner = best(shown.values()) if best and sum(value is not None for value in values) > 1 else None
+        yield metric, [(number(value), winner is not None and shown.get(value) == winner) for value in values]
 
 
 def _differences(evaluation: Mapping[str, Any]) -> list[figures.DrawnDifference]:
@@ -106,8 +108,3 @@ def _features(importance: Sequence[Mapping[str, Any]]) -> list[tuple[str, float,
         top = [*top, (f"{len(rest)} more features together", sum(share for _, share in rest))]
     longest = max((share for _, share in top), default=0) or 1
     return [(name, share, share / longest) for name, share in top]
-
-
-def _rounded(value: float) -> float:
-    """As `number` shows it: what reads as a tie is a tie."""
-    return value if isinstance(value, int) else round(value, 4) if abs(value) < 10 else float(f"{value:.4g}")

@@ -30,6 +30,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from pipeline.contract import names as c
@@ -72,7 +73,10 @@ def forecast(
 
 
 def predictions_table(spec: Spec, upcoming: pa.Table, made: Forecast, as_of: str) -> pa.Table:
-    """One line a row: id, time, the workload's own columns, prediction, model, champion version, as-of date."""
+    """One line a row: id, time, the workload's own columns, prediction, model, champion version, as-of date.
+
+    And the quantiles of the workload, which a fallback does not predict: the same columns each time.
+    """
     n = upcoming.num_rows
     digits = {"binary": 4}.get(spec.task)
     predictions = np.round(made.predictions, digits) if digits else [float(f"{p:.6g}") for p in made.predictions]
@@ -85,7 +89,12 @@ def predictions_table(spec: Spec, upcoming: pa.Table, made: Forecast, as_of: str
             ),
             **{name: upcoming[name] for name in spec.shown},
             spec.prediction: pa.array(predictions, pa.float64()),
-            **{name: pa.array([float(f"{q:.6g}") for q in values]) for name, values in made.quantiles.items()},
+            **{
+                name: pa.array([float(f"{q:.6g}") for q in made.quantiles[name]])
+                if name in made.quantiles
+                else pa.nulls(n, pa.float64())
+                for name in feature_layout(upcoming.schema).quantile_columns
+            },
             c.MODEL_USED: pa.array([made.model] * n, pa.string()),
             c.CHAMPION_VERSION: pa.array([made.version] * n, pa.string()),
             c.AS_OF_DATE: pa.array([as_of] * n, pa.string()),
@@ -100,7 +109,7 @@ def write_predictions(folder: Path, table: pa.Table, as_of: str) -> None:
 
 
 def watch(workload: Workload, upcoming: pa.Table, champion: Champion | None, why_silent: str, as_of: str) -> None:
-    """Write monitor.json and monitor.html; where they cannot be computed, monitor.json says only why."""
+    """Write monitor.json and monitor.html; where they cannot be computed, they say only why."""
     folder = processing_output(c.MONITOR_CHANNEL)
     try:
         prepared = json.loads((processing_input(c.REPORT_CHANNEL) / c.PREPARED_FILE).read_text(encoding="utf-8"))
@@ -110,13 +119,15 @@ def watch(workload: Workload, upcoming: pa.Table, champion: Champion | None, why
         )
         text = json_text(monitor(workload, tables, champion, why_silent, prepared))
         report = json.loads(text)
-        (folder / c.MONITOR_REPORT_FILE).write_text(render_monitor(report), encoding="utf-8")
+        page = render_monitor(report)
     except Exception as error:  # whatever it is, the predictions are valid
         traceback.print_exc()
         report = {"as_of_date": as_of, "failure": f"{type(error).__name__}: {error}"}
         report["summary"] = f"the monitor could not be computed ({report['failure']})"
         text = json_text(report)
+        page = Markup("<!doctype html><title>Monitor</title><p>{}: {}</p>\n").format(as_of, report["summary"])
     (folder / c.MONITOR_FILE).write_text(text, encoding="utf-8")
+    (folder / c.MONITOR_REPORT_FILE).write_text(page, encoding="utf-8")
     sys.stderr.write(f"monitor: {report['summary']}\n")
 
 

@@ -124,4 +124,4 @@ def _p_value(value: float) -> str:
 
 def _two(value: float | None) -> str:
     """Two decimals; a dash where there is no number."""
-    return "–" if value is None else f"{value + 0.0:.2f}".replace("-0.00", "0.00").replace("-", "−")
+    return "–" if value is None else f"{value:z.2f}".replace("-", "−")

@@ -20,7 +20,7 @@ import pytest
 from pipeline.contract.metrics import metric_words
 from pipeline.contract.workload import load_spec
 from pipeline.evaluation import report_figures
-from pipeline.evaluation.report import render
+from pipeline.evaluation.report import _metric_rows, render
 
 ROOT = Path(__file__).parents[3]
 FEATURES = ("elo_difference", "net_rating_difference", "form_10_difference", "rest_difference", "home_back_to_back")
@@ -380,6 +380,22 @@ def test_best_value_of_a_row_is_marked_in_words_and_ties_are_all_marked() -> Non
         "Calibration error": ["0.0110"],
         "Games": [],
     }
+
+
+@pytest.mark.parametrize(
+    ("values", "shown", "best"),
+    [
+        ((5.1231, 5.1234, 5.2), ["5.123", "5.123", "5.200"], [True, True, False]),
+        ((12345.6, 12346.4, None), ["12,346", "12,346", "–"], [True, True, False]),
+        ((-0.00001, 0.00001, 0.0), ["0.0000", "0.0000", "0.0000"], [True, True, True]),
+        ((None, 0.5, None), ["–", "0.5000", "–"], [False, False, False]),
+    ],
+)
+def test_numbers_are_compared_as_they_are_shown(
+    values: tuple[float | None, ...], shown: list[str], best: list[bool]
+) -> None:
+    ((_, cells),) = _metric_rows({"loss": {"better": "lower"}}, [{"loss": value} for value in values])
+    assert cells == list(zip(shown, best, strict=True))
 
 
 def test_champion_scored_on_fewer_games_is_said() -> None:
