@@ -130,6 +130,8 @@ def number_at(evaluation: Mapping[str, Any], path: str) -> float:
         if not isinstance(node, Mapping) or part not in node:
             raise KeyError(f"evaluation.json has no {path}")
         node = node[part]
+    if node is None:
+        raise KeyError(f"evaluation.json: {path} is null, as of rows that all have one outcome: raise WalkForwardRows")
     if isinstance(node, bool) or not isinstance(node, int | float):
         raise KeyError(f"evaluation.json: {path} is {node!r}, not a number")
     return float(node)

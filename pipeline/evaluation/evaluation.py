@@ -259,9 +259,8 @@ def judge(spec: Spec, evaluation: dict[str, Any], limits: Mapping[str, float]) -
     """Add what the gates say, in words, to the numbers; the definition's conditions decide by the same rules."""
     try:
         failed = gates.failed_limits(spec, evaluation, limits)
-    except KeyError as error:  # the AUC of rows of one outcome, say
-        few = f"the newest {spec.rows} are too few or too alike: raise WalkForwardRows, or remove that limit"
-        raise StepError(f"a limit cannot be applied ({error.args[0]}): {few}") from error
+    except KeyError as error:
+        raise StepError(f"a limit compares a number that is not there: {error.args[0]}") from error
     promotion = gates.judge_promotion(spec, evaluation, limits)
     replacing = gates.PROMOTION_LIMITS if evaluation["comparison"]["champion_exists"] == c.YES else ()
     evaluation["quality"] |= {

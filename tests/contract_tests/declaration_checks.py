@@ -16,6 +16,7 @@ from contract_tests.subject import (
     write_cells,
 )
 from pipeline.contract import names as c
+from pipeline.contract.container import StepError
 from pipeline.contract.gates import PROMOTION_LIMITS, number_at, quality_limits
 from pipeline.contract.metrics import metrics_of
 from pipeline.contract.spec import Column
@@ -30,8 +31,10 @@ def limits_and_metrics_are_in_the_evaluation(s: Subject) -> None:
     """Each limit's number is in evaluation.json, and so is each metric of the report; a model is as good as itself."""
     try:
         found = s.evaluation
-    except KeyError as error:
-        s.fail("spec.py", f"a limit compares a number that is not there: {error.args[0]}")
+    except StepError as error:
+        if isinstance(error.__cause__, KeyError):
+            s.fail("spec.py", str(error))
+        raise
     for limit in (*quality_limits(s.spec), *PROMOTION_LIMITS):
         number_at(found, limit.path)
     for metric in metrics_of(s.spec):
