@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -209,22 +209,17 @@ def draw(body: Mapping[str, Any], client: Any, out: Path) -> None:  # noqa: ANN4
     pyplot.close(figure)
 
 
-def simulate(week: Iterable[EvaluatedRun], out: Path) -> None:
-    body = dashboard_body(default_workload(), PIPELINE, REGION, BUCKET, [])
-    week = list(week)  # before AWS is emulated: the runs are processes of their own
-    with mock_aws():
-        client = boto3.client("cloudwatch", region_name=REGION)
-        for run in week:
-            put(client, run)
-        draw(body, client, out)
-
-
 @click.command()
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=PICTURE, show_default=True)
 def main(out: Path) -> None:
     """Draw the dashboard after a week of runs."""
     with tempfile.TemporaryDirectory() as folder:
-        simulate(evaluated_runs(Path(folder)), out)
+        week = list(evaluated_runs(Path(folder)))  # before AWS is emulated: the runs are processes of their own
+    with mock_aws():
+        client = boto3.client("cloudwatch", region_name=REGION)
+        for run in week:
+            put(client, run)
+        draw(dashboard_body(default_workload(), PIPELINE, REGION, BUCKET, []), client, out)
     click.echo(f"wrote {out}: {out.stat().st_size / 1000:.0f} kB", err=True)
 
 

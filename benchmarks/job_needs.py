@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
-from benchmarks.real_data import EVENTS, GAMES
+from benchmarks.real_data import EVENTS, GAMES, require
 from pipeline.contract.workload import read_definition
 from pipeline.cost.prices import load_prices
 from pipeline.cost.run_cost import NEEDS_FILE, JobNeeds, PipelineJob, job_cost, jobs
@@ -148,11 +148,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--write", action="store_true", help="keep the numbers in pipeline/cost/job_needs.json")
     options = parser.parse_args()
-    if not options.data.exists():
-        parser.error(f"no games at {options.data}: name a folder of game files with --data")
-    if not options.events.exists():
-        parser.error(f"no play-by-play at {options.events}: name a folder of event files with --events")
-    needs = measure(options.data, options.events, options.repeat)
+    needs = measure(require(options.data), require(options.events), options.repeat)
     show(needs)
     if options.write:
         content = {

@@ -22,7 +22,7 @@ FIRST_SEASON: Final = 2004  # that is modelled
 def require(folder: Path) -> Path:
     """The folder; ends the program with exit code 2 where it is not there."""
     if not folder.is_dir():
-        sys.stderr.write("real data not found at ../shared/data\n")
+        sys.stderr.write(f"no data at {folder}\n")
         raise SystemExit(2)
     return folder
 

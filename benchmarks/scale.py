@@ -25,7 +25,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -36,7 +36,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.nba import scale_aggregation
 from benchmarks.real_data import AS_OF, FIRST_SEASON, ROOT, games_of
-from benchmarks.timed_process import TimedRun, growth, timed
+from benchmarks.timed_process import TimedRun, growth, ratios, timed
 from pipeline.contract import names as c
 from pipeline.jobs.prepare import MAX_ROW_GROUP, write_features
 from pipeline.workloads.nba import columns as n
@@ -78,7 +78,7 @@ WAYS: Final = (*(Way(hosts) for hosts in HOSTS), Way(limit=LIMIT, largest=10), W
 
 def training(full: bool) -> None:
     """Print the table as it stands in docs/scaling.md, then the ratios."""
-    found: dict[tuple[Way, int], TimedRun] = {}
+    found: dict[tuple[str, int], TimedRun] = {}
     print("| times | games | hosts | games lie | seconds | CPU seconds | games/s | peak MB, all hosts |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as temporary:
@@ -89,13 +89,13 @@ def training(full: bool) -> None:
             repeat(one, channel, times)
             for way in (way for way in WAYS if times <= way.largest):
                 run, place = train(channel, Path(temporary) / "job", way)
-                found[way, times] = run
+                found[way.label, times] = run
                 numbers = f"{run.seconds:,.1f} | {run.cpu_seconds:,.1f} | {games * times / run.seconds:,.0f}"
                 numbers = f"{place} | {numbers} | {run.peak_bytes / 1e6:,.0f}"
                 print(f"| {times} | {games * times:,} | {way.label} | {numbers} |", flush=True)
             shutil.rmtree(channel)
     print()
-    for line in (*ratios(found), *growth({(way.label, times): run for (way, times), run in found.items()}, "a game")):
+    for line in (*ratios(found, WAYS[0].label), *growth(found, "a game")):
         print(line)
 
 
@@ -182,17 +182,6 @@ def run_hosts(place: str, names: list[str]) -> int:
     if any(codes):
         sys.stderr.write("".join((folder / name / "log").read_text(encoding="utf-8") for name in names))
     return max(map(abs, codes))
-
-
-def ratios(found: dict[tuple[Way, int], TimedRun]) -> Iterator[str]:
-    """What each way takes at each size, in times of one host in memory."""
-    for (way, times), run in found.items():
-        one = found[WAYS[0], times]
-        if way != WAYS[0]:
-            seconds, cpu = run.seconds / one.seconds, run.cpu_seconds / one.cpu_seconds
-            memory = run.peak_bytes / one.peak_bytes
-            of_one = f"{seconds:.2f} times the seconds of one host, {cpu:.2f} the CPU seconds, {memory:.2f} the memory"
-            yield f"- at {times} times, {way.label}: {of_one}"
 
 
 # Each prints its tables; its argument is --full.

@@ -30,6 +30,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.real_data import GAMES, ROOT
+from benchmarks.timed_process import memory_bytes
 from pipeline.serving.app import MAX_BODY_BYTES
 from pipeline.serving.requests import LONGEST_VALUE
 from pipeline.serving.serialization import CSV, JSON
@@ -68,16 +69,14 @@ def main() -> None:
         state = artifact.parsed_state(read_state)
         with served(model) as (port, pid):
             single = one_game_requests(state)
-            report(
-                f"ping, {arguments.rate} requests/s: what the machine is good for", load(port, None, arguments.rate, 10)
-            )
-            report(f"one game, {arguments.rate} requests/s", load(port, single, arguments.rate, arguments.seconds))
+            rate, seconds = arguments.rate, arguments.seconds
+            pings, games = asyncio.run(load(port, None, rate, 10)), asyncio.run(load(port, single, rate, seconds))
+            report(f"ping, {rate} requests/s: what the machine is good for", pings)
+            report(f"one game, {rate} requests/s", games)
             batch = body_of(many_games(state, BATCH))
             report(f"{BATCH:,} games, one after another", [ask(port, batch) for _ in range(BATCHES)])
-            report(
-                f"one game, {arguments.rate} requests/s, beside a batch of {BATCH:,} each second",
-                load(port, single, arguments.rate, arguments.seconds, beside=batch),
-            )
+            beside = asyncio.run(load(port, single, rate, seconds, batch))
+            report(f"one game, {rate} requests/s, beside a batch of {BATCH:,} each second", beside)
             report("one game, the server's processor time", waits(port, pid, single, arguments.seconds))
             for what, (kind, content) in harmful(state).items():
                 with harm(port, kind, content):
@@ -167,9 +166,7 @@ def served(model: Path) -> Iterator[tuple[int, int]]:
             time.sleep(0.01)
         print(f"first ping answered after {time.perf_counter() - start:.2f} s")
         yield port, process.pid
-        status = Path(f"/proc/{process.pid}/status")
-        if status.exists():
-            print(f"memory of the server: {int(status.read_text().split('VmHWM:')[1].split()[0]) / 1024:,.0f} MB")
+        print(f"memory of the server: {memory_bytes(process.pid, 'VmHWM') / 2**20:,.0f} MB")
         start = time.perf_counter()
         process.send_signal(signal.SIGTERM)
         code = process.wait()
@@ -242,16 +239,10 @@ def ask(port: int, body: bytes) -> float:
     return time.perf_counter() - start
 
 
-def load(
-    port: int, body: Callable[[], bytes] | None, rate: int, seconds: int, *, beside: bytes | None = None
+async def load(
+    port: int, body: Callable[[], bytes] | None, rate: int, seconds: int, beside: bytes | None = None
 ) -> list[float]:
     """Latencies in seconds of requests that are due at equal distances; without a body, of pings."""
-    return asyncio.run(_load(port, body, rate, seconds, beside))
-
-
-async def _load(
-    port: int, body: Callable[[], bytes] | None, rate: int, seconds: int, beside: bytes | None
-) -> list[float]:
     idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
     latencies: list[float] = []
 

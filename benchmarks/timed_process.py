@@ -45,7 +45,7 @@ def timed(
         handle = os.pidfd_open(process.pid)  # to be read from when the process ends
         while not select.select([handle], [], [], _EVERY_SECONDS)[0]:
             pids = list(_family(process.pid))
-            peak = max(peak, sum(_memory_bytes(pid, "VmRSS") for pid in pids), _memory_bytes(process.pid, "VmHWM"))
+            peak = max(peak, sum(memory_bytes(pid, "VmRSS") for pid in pids), memory_bytes(process.pid, "VmHWM"))
             cpu.update({pid: max(cpu.get(pid, 0.0), _cpu_seconds(pid)) for pid in pids})
         os.close(handle)
         ended = os.wait4(process.pid, 0)
@@ -73,7 +73,7 @@ def _family(pid: int) -> Iterator[int]:
         yield from _family(int(child))
 
 
-def _memory_bytes(pid: int, what: str) -> int:
+def memory_bytes(pid: int, what: str) -> int:
     """VmRSS, what is resident now, or VmHWM, the most that ever was."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
@@ -100,3 +100,13 @@ def growth(found: Mapping[tuple[str, int], TimedRun], unit: str) -> Iterator[str
             one = found[name, 1]
             seconds, cpu = run.seconds / one.seconds / times, run.cpu_seconds / one.cpu_seconds / times
             yield f"- {name}, {unit} at {times} times: {seconds:.2f} times the seconds, {cpu:.2f} times the CPU seconds"
+
+
+def ratios(found: Mapping[tuple[str, int], TimedRun], reference: str) -> Iterator[str]:
+    """What each name takes at each size, in times of the reference."""
+    for (name, times), run in found.items():
+        if name != reference:
+            one = found[reference, times]
+            seconds, cpu = run.seconds / one.seconds, run.cpu_seconds / one.cpu_seconds
+            memory = f"{run.peak_bytes / one.peak_bytes:.2f} the memory of {reference}"
+            yield f"- at {times} times, {name}: {seconds:.2f} times the seconds, {cpu:.2f} the CPU seconds, {memory}"

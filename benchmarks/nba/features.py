@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
+import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from benchmarks.nba.naive_features import naive_features, naive_frame, replay
 from benchmarks.real_data import games_of
+from benchmarks.timed_process import memory_bytes
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.features import build_features
 from pipeline.workloads.nba.team_state.feature_names import FEATURES
@@ -96,20 +96,13 @@ def growth(sizes: tuple[int, ...]) -> None:
 
 def measure(n: int) -> dict[str, float]:
     """Seconds of build_features on `n` simulated games, and the process's peak memory in bytes."""
-    before = peak_bytes()
+    before = memory_bytes(os.getpid(), "VmHWM")
     games = simulated_games(n)
     start = time.perf_counter()
     build_features(games)
     seconds = time.perf_counter() - start
-    return {"games": len(games), "seconds": seconds, "peak_bytes": peak_bytes(), "libraries_bytes": before}
-
-
-def peak_bytes() -> int:
-    """The process's highest resident memory so far."""
-    status = Path("/proc/self/status")
-    if status.exists():  # Linux: its ru_maxrss starts at the parent's, which holds the real games
-        return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in bytes on macOS
+    peak = memory_bytes(os.getpid(), "VmHWM")
+    return {"games": len(games), "seconds": seconds, "peak_bytes": peak, "libraries_bytes": before}
 
 
 def simulated_games(n: int) -> pd.DataFrame:

@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.real_data import EVENTS, require
-from benchmarks.timed_process import TimedRun, growth, timed
+from benchmarks.timed_process import TimedRun, growth, ratios, timed
 from pipeline.contract.code_version import all_steps
 from pipeline.contract.workload import read_definition
 from pipeline.cost.prices import load_prices
@@ -98,7 +98,7 @@ def main(full: bool) -> None:
             if times == 1:
                 repeated = [again(folder, output, pause_seconds) for pause_seconds in PAUSES_SECONDS]
     print()
-    for line in (*ratios(found), *repeated, *growth(found, "a row"), "", *costs(found)):
+    for line in (*ratios(found, DUCKDB), *repeated, *growth(found, "a row"), "", *costs(found)):
         print(line)
 
 
@@ -132,15 +132,6 @@ def measure(folder: Path, output: Path, times: int, rows: int) -> Iterator[tuple
         numbers = f"{run.seconds:,.1f} | {run.cpu_seconds:,.1f} | {rows / run.seconds:,.0f}"
         print(f"| {times} | {rows:,} | {engine.name} | {numbers} | {run.peak_bytes / 1e6:,.0f} |", flush=True)
         yield engine.name, run
-
-
-def ratios(found: dict[tuple[str, int], TimedRun]) -> Iterator[str]:
-    """What each engine takes, in DuckDB's times, at each size."""
-    for (name, times), run in found.items():
-        duck = found[DUCKDB, times]
-        if name != DUCKDB:
-            seconds, cpu = run.seconds / duck.seconds, run.cpu_seconds / duck.cpu_seconds
-            yield f"- at {times} times, {name}: {seconds:.1f} times DuckDB's seconds, {cpu:.1f} times its CPU seconds"
 
 
 def again(folder: Path, output: Path, pause_seconds: int) -> str:
