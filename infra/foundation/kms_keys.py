@@ -5,8 +5,8 @@ And the removal policy that they share with data, logs and models.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -49,34 +49,23 @@ class KmsKeys(Construct):
     def __init__(self, scope: Construct, construct_id: str, settings: Settings) -> None:
         super().__init__(scope, construct_id)
         stack = cdk.Stack.of(self)
-        logs = iam.PolicyStatement(
-            principals=[iam.ServicePrincipal(f"logs.{stack.region}.{stack.url_suffix}")],
-            actions=list(_USE),
-            resources=["*"],  # in a key policy: this key
-            conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": arn("logs", "log-group:*")}},
+        logs = _statement(
+            [iam.ServicePrincipal(f"logs.{stack.region}.{stack.url_suffix}")],
+            _USE,
+            {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": arn("logs", "log-group:*")}},
         )
-        messages = iam.PolicyStatement(
-            principals=[iam.ServicePrincipal(f"{service}.amazonaws.com") for service in ("events", "cloudwatch")],
-            actions=list(ENCRYPT_MESSAGES),
-            resources=["*"],  # in a key policy: this key
-            # No condition on the source account: EventBridge does not name one when it uses a key.
-        )
-        budgets = iam.PolicyStatement(
-            principals=[iam.ServicePrincipal("budgets.amazonaws.com")],
-            actions=list(ENCRYPT_MESSAGES),
-            resources=["*"],  # in a key policy: this key
-            conditions={"StringEquals": {"aws:SourceAccount": stack.account}},
-        )
+        # No condition on the source account: EventBridge does not name one when it uses a key.
+        senders = [iam.ServicePrincipal(f"{service}.amazonaws.com") for service in ("events", "cloudwatch")]
+        messages = _statement(senders, ENCRYPT_MESSAGES)
+        this_account = {"StringEquals": {"aws:SourceAccount": stack.account}}
+        budgets = _statement([iam.ServicePrincipal("budgets.amazonaws.com")], ENCRYPT_MESSAGES, this_account)
         statements = [messages, *([budgets] if settings.monthly_budget_usd else [])]
         self.data = self._key("Data", "data, models and job volumes", settings, [logs])
         self.messages = self._key("Messages", "alert topics and dead letters", settings, statements)
 
     def _key(self, name: str, what: str, settings: Settings, statements: Sequence[iam.PolicyStatement]) -> kms.Key:
-        administration = iam.PolicyStatement(
-            principals=[iam.AccountRootPrincipal()],
-            actions=[*(f"kms:{action}" for action in _ADMINISTRATION), *_USE],
-            resources=["*"],  # in a key policy: this key
-        )
+        actions = [*(f"kms:{action}" for action in _ADMINISTRATION), *_USE]
+        administration = _statement([iam.AccountRootPrincipal()], actions)
         return kms.Key(
             self,
             name,
@@ -85,3 +74,12 @@ class KmsKeys(Construct):
             policy=iam.PolicyDocument(statements=[administration, *statements]),
             removal_policy=removal(settings),
         )
+
+
+def _statement(
+    principals: Sequence[iam.IPrincipal], actions: Sequence[str], conditions: Mapping[str, Any] | None = None
+) -> iam.PolicyStatement:
+    """In a key policy the resource * is this key."""
+    return iam.PolicyStatement(
+        principals=list(principals), actions=list(actions), resources=["*"], conditions=conditions
+    )
