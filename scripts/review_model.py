@@ -22,7 +22,7 @@ from pipeline.contract.history.versions import VersionEvent, services
 from pipeline.contract.metrics import decimal
 from pipeline.contract.service_text import description
 from pipeline.local.local_deployment import ARTIFACT_BUCKET, MODEL_PACKAGE_GROUP
-from pipeline.local.plan.describe_responses import timestamp
+from pipeline.local.plan.expressions import timestamp
 from pipeline.local.store.local_champion import promote, read_champion, unusable_reason
 from pipeline.local.store.registry import APPROVED, PENDING, REJECTED, LocalRegistry
 from pipeline.local.store.store import Store

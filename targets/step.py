@@ -14,10 +14,9 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -93,9 +92,12 @@ def save_part(store: Store, part: RunResult, mine: frozenset[str]) -> None:
             note_run(store, run)  # the next run writes over the monitor
 
 
-def first_record(store: Store, workload: str, run: str, folder: Path, parameters: Mapping[str, Any]) -> None:
+def first_record(store: Store, workload: str, run: str, folder: Path, parameters: str) -> None:
     """Do what comes before a run's first step, as scripts.run_local does, and write the record."""
-    chosen = with_any_reason(parameters)
+    try:
+        chosen = with_any_reason(json.loads(parameters))
+    except (ValueError, AttributeError) as error:
+        raise PlanError(f'--parameters {parameters} is not a JSON object, such as {{"MaxDepth": 2}}') from error
     deployment.claim(store, simulated=False)
     deployment.seed(store)
     for kind, name in zip(deployment.COPY_FOLDERS, ("DataPrefix", "EventsPrefix"), strict=True):
@@ -168,7 +170,7 @@ def main(
     try:
         store = Store(folder / "store")
         if parameters is not None and not record_path(store, run_id).exists():
-            first_record(store, workload, run_id, folder, json.loads(parameters))
+            first_record(store, workload, run_id, folder, parameters)
         run = load_run(store, run_id)
         plan = load_plan(read_definition(workload), run.constants, run.parameters, name=run.pipeline_name)
         task = next(task for task in tasks_of(plan) if task.step.name == name)

@@ -52,7 +52,6 @@ class CandidateCalendar:
     of_run: dict[int, IntArray]
 
     def fit_keys(self) -> Iterable[FitKey]:
-        """Every fit that is needed."""
         for candidate in self.candidates:
             yield candidate.shipped
             yield from (part.fit for part in candidate.walk_forward)
@@ -73,7 +72,6 @@ class Tampering:
     only_weights: bool = False
 
     def on(self, day: int) -> bool:
-        """Whether the fault is there that day."""
         return self.first <= day <= self.last
 
 

@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.contract.code_version import code_version, digest_of
 from pipeline.training import linear, logistic, model, training_sets
 from pipeline.training.lean_xgboost import xgb
 from pipeline.training.model import Hyperparameters
@@ -28,7 +29,6 @@ _DAY_SECONDS: Final = 86_400
 
 
 def digest(*parts: str) -> str:
-    """SHA-256 of the parts in order."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -37,6 +37,12 @@ def fit_code() -> str:
     modules = (model, linear, logistic, training_sets)
     sources = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in modules]
     return digest(*(_without_words(source) for source in sources), xgb.__version__, np.__version__)
+
+
+def judging_code(workload: str) -> str:
+    """Digest of what judges fits and predicts on an old state: the code of the steps, and the backtest's own."""
+    own = Path(__file__).parent
+    return digest(code_version(workload), digest_of(sorted(own.glob("*.py")), own))
 
 
 def _without_words(source: str) -> str:
@@ -49,8 +55,6 @@ def _without_words(source: str) -> str:
 
 
 class FitCache:
-    """A folder of fits and matrices."""
-
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._code = fit_code()
@@ -63,7 +67,6 @@ class FitCache:
         return digest(rows_digest, json.dumps(hyperparameters.as_numbers(), sort_keys=True), self._code)
 
     def path(self, key: str) -> Path:
-        """The file of a fit, whether or not it exists."""
         return self.folder / "fits" / key[:2] / f"{key[2:]}.ubj"
 
     def load(self, key: str) -> xgb.Booster | None:
@@ -77,16 +80,13 @@ class FitCache:
         return booster
 
     def save(self, key: str, booster: xgb.Booster) -> None:
-        """Keep the fit."""
         with whole_or_absent(self.path(key)) as partial:
             partial.write_bytes(booster.save_raw("ubj"))
 
     def matrix(self, name: str, key: str) -> Path:
-        """The file of a matrix, whether or not it exists."""
         return self.folder / "matrices" / f"{name}-{key[:24]}.npy"
 
     def load_arrays(self, name: str, key: str) -> Mapping[str, NDArray[Any]] | None:
-        """Arrays that `save_arrays` wrote, or None."""
         try:
             with np.load(self.matrix(name, key).with_suffix(".npz"), allow_pickle=False) as file:
                 return dict(file)
@@ -94,7 +94,6 @@ class FitCache:
             return None
 
     def save_arrays(self, name: str, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Keep arrays by name."""
         with whole_or_absent(self.matrix(name, key).with_suffix(".npz")) as partial:
             np.savez(partial, **arrays)  # type: ignore[arg-type]
 

@@ -84,7 +84,6 @@ class Fits:
         return {key: row for row, key in enumerate(self.keys)}
 
     def row(self, key: FitKey) -> int:
-        """The row of a fit."""
         return self._rows[key]
 
     def predictions(self, row: int, begin: int, end: int) -> FloatArray:
@@ -121,7 +120,6 @@ def fit_all(
     target = cache.matrix("kept", whole)
 
     def fill(matrix: NDArray[Any], number: int) -> None:
-        """A fit's rows of the matrix."""
         key = wanted[number]
         taught, later = sources[key.taught], sources[key.scored].X[key.end :]
         rows = MemoryRows(taught.X[key.begin : key.end], taught.target[key.begin : key.end], taught.layout)
@@ -151,7 +149,6 @@ def fit_all(
 
 
 def _fit_name(key: FitKey, source: Source, hyperparameters: Hyperparameters, cache: FitCache) -> str:
-    """The name of a fit in the cache."""
     whole = f"{source.digests[key.begin]}-{source.digests[key.end]}"  # the rows between are what differs
     return cache.key(f"{key.begin}:{key.end}:{whole}", hyperparameters)
 

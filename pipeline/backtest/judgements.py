@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from pipeline.backtest.candidates import CandidateCalendar
-from pipeline.backtest.fit_cache import digest
+from pipeline.backtest.fit_cache import digest, judging_code
 from pipeline.backtest.fits import Advance, Fits
 from pipeline.backtest.world import BoolArray, FloatArray, IntArray, World
 from pipeline.contract import gates
 from pipeline.contract import names as c
-from pipeline.contract.code_version import code_version
 from pipeline.evaluation.evaluation import Evaluated, candidate_numbers, difference_on, out_of_sample
 from pipeline.evaluation.metrics import Difference
 from pipeline.monitoring import monitor_evidence
@@ -37,7 +36,7 @@ class Judgements:
         self._ids = np.array(world.ids, dtype=object)
         self.evaluated = lru_cache(_PREDICTIONS_KEPT)(self._evaluated)
         self.baseline = cache(self._baseline)
-        self._key = digest(code_version(world.spec.name), fits.digest, *(str(x) for x in calendar.candidates))
+        self._key = digest(judging_code(world.spec.name), fits.digest, *(str(x) for x in calendar.candidates))
         known = self._cache.load_arrays("differences", self._key) or {"pairs": np.empty(0), "values": np.empty((0, 2))}
         # by pair, champion * candidates + candidate: mean difference and its upper bound
         self._pairs = dict(zip(known["pairs"].tolist(), known["values"].tolist(), strict=True))

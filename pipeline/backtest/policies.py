@@ -98,7 +98,6 @@ class Policy:
 
     @property
     def schedule(self) -> RetrainSchedule:
-        """When it trains."""
         return parse_schedule(self.train)
 
     @property
@@ -131,7 +130,6 @@ class Policy:
         return ", ".join(parts)
 
     def limits(self, defaults: Mapping[str, float]) -> dict[str, float]:
-        """The promotion gate's limits."""
         limits = dict(defaults)
         if self.gate in (OFF, NON_INFERIOR):
             limits |= {"MinImprovement": -math.inf}

@@ -24,7 +24,6 @@ def write_report(file: Path, done: BacktestResult, *, simulated: bool) -> None:
 
 
 def render(done: BacktestResult, *, simulated: bool) -> str:
-    """The page's text."""
     settings, service, spec = done.prepared.settings, done.prepared.service, done.prepared.settings.spec
     shown, n_rows = pictured(done), done.n_rows
     return page_template(TEMPLATE).render(
@@ -80,6 +79,5 @@ def pictured(done: BacktestResult) -> list[int]:
 
 
 def _bounds_shown(done: BacktestResult) -> list[Bound]:
-    """The bound at a few counts of promotions."""
     periods = len(set(done.prepared.service.period.tolist()))
     return [b for b in done.bounds if b.promotions in (1, periods, 6 * periods, done.bounds[-1].promotions)]

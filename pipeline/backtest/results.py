@@ -49,7 +49,6 @@ class PolicyResult:
     dollars_a_month: float
 
     def as_json(self) -> dict[str, Any]:
-        """The result with plain types."""
         return {**asdict(self), "by_period": {str(k): v for k, v in self.by_period.items()}}
 
 

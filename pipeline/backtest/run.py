@@ -48,11 +48,9 @@ class BacktestSettings:
 
     @property
     def spec(self) -> Spec:
-        """What the workload declares."""
         return self.workload.spec
 
     def parameter(self, name: str) -> Any:  # noqa: ANN401 - of the parameter's own type
-        """The value of a pipeline parameter."""
         if name in self.overrides:
             return self.overrides[name]
         return parameters_of(self.spec).defaults[name]
@@ -64,7 +62,6 @@ class BacktestSettings:
 
     @property
     def limits(self) -> dict[str, float]:
-        """The gates' limits."""
         return {name: float(self.parameter(name)) for name in gate_parameters(self.spec)}
 
     @property
@@ -78,7 +75,6 @@ Progress = Callable[[str, int], Advance]  # told a stage's name and how many par
 
 
 def silent(stage: str, total: int) -> Advance:
-    """Progress that says nothing."""
     return lambda _: None
 
 
@@ -99,8 +95,6 @@ class Prepared:
 
 @dataclass(frozen=True)
 class BacktestResult:
-    """How it ended."""
-
     prepared: Prepared
     outcome: Outcome
     losses: NDArray[np.float64]  # (policies, days), summed over a day's rows
@@ -111,7 +105,6 @@ class BacktestResult:
 
     @property
     def n_rows(self) -> int:
-        """The rows that are predicted."""
         return int(self.prepared.service.n_rows.sum())
 
     @property
@@ -150,7 +143,6 @@ def prepare(settings: BacktestSettings, cache: FitCache, progress: Progress = si
 
 
 def simulate(prepared: Prepared, policies: Sequence[Policy], progress: Progress = silent) -> Outcome:
-    """Every policy through every run."""
     p = prepared
     simulation = Simulation(policies, p.judgements, p.passes, p.alarms, p.settings.limits, p.faults.refused)
     return simulation.run(progress("runs", len(p.world.run_days)))

@@ -11,13 +11,12 @@ from functools import cached_property
 
 import numpy as np
 
-from pipeline.backtest.fit_cache import digest
+from pipeline.backtest.fit_cache import digest, judging_code
 from pipeline.backtest.fits import predictions_of
 from pipeline.backtest.judgements import Judgements
 from pipeline.backtest.policies import STATE_OF_MODEL, Policy
 from pipeline.backtest.simulate import NO_CHAMPION, Outcome
 from pipeline.backtest.world import BoolArray, FloatArray, IntArray
-from pipeline.contract.code_version import code_version
 from pipeline.evaluation.metrics import blocks_of, row_losses
 from pipeline.training.model import predict_log_odds
 from pipeline.training.training_sets import FeatureMatrix
@@ -40,7 +39,7 @@ class Service:
         self.days, self._first, self.n_rows = np.unique(world.day[self.begin :], return_index=True, return_counts=True)
         self.run_of_day = world.row_run[self.begin :][self._first]  # position of the run that predicts each day
         self.period = world.period[self.begin :][self._first]
-        self._key = digest(code_version(world.spec.name), rows_digest)
+        self._key = digest(judging_code(world.spec.name), rows_digest)
         self._refused = refused
         # By state and candidate + 1; a page of memory is taken when it is first written.
         self._losses = np.zeros((2, len(self.calendar.candidates) + 1, len(self.days)))

@@ -115,7 +115,6 @@ class Simulation:
         self.counts = {name: np.zeros((n_runs, n), dtype=np.int8) for name in COUNTS}
 
     def run(self, progress: Callable[[int], None] = lambda _: None) -> Outcome:
-        """All runs in order."""
         for t in range(len(self.world.run_days)):
             self._step(t)
             progress(1)

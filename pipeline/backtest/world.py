@@ -52,7 +52,6 @@ class World:
 
     @property
     def spec(self) -> Spec:
-        """What the workload declares."""
         return self.workload.spec
 
     @cached_property
@@ -62,22 +61,18 @@ class World:
 
     @property
     def target(self) -> FloatArray:
-        """The targets."""
         return self.labels.targets
 
     @cached_property
     def X(self) -> FeatureMatrix:  # noqa: N802
-        """The model's input."""
         return feature_matrix(self.features)
 
     @cached_property
     def layout(self) -> FeatureLayout:
-        """The model's columns."""
         return feature_layout(self.features.schema)
 
     @cached_property
     def ids(self) -> list[str]:
-        """The rows' ids."""
         return list(self.features[c.ROW_ID].to_pylist())
 
     @cached_property
@@ -95,7 +90,6 @@ class World:
 
     @property
     def period_word(self) -> str:
-        """What people call a period."""
         return self.spec.monitor.period or "year"
 
     @cached_property
@@ -128,7 +122,6 @@ class World:
 
     @cached_property
     def results_of_rows(self) -> pa.Table:
-        """The results of the rows, in their order."""
         return rows_of(self.results, self.ids)
 
     def baseline_from(self, first: int, begin: int, end: int) -> FloatArray:
@@ -144,7 +137,6 @@ class World:
 
     @cached_property
     def baseline(self) -> FloatArray:
-        """The baseline for every row that has one."""
         return self.baseline_from(0, 0, len(self.day))
 
     def features_on(self, morning: int) -> FeatureMatrix:

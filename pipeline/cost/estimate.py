@@ -26,21 +26,17 @@ class SpanCost:
 
     @property
     def dollars(self) -> float:
-        """The total."""
         return self.run_dollars + self.fixed_dollars
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The estimate of a deployment."""
-
     run_costs: RunCosts
     fixed_costs: tuple[CostItem, ...]
     spans: tuple[SpanCost, ...]
 
     @property
     def fixed_dollars(self) -> float:
-        """Fixed cost a month."""
         return sum(line.dollars for line in self.fixed_costs)
 
 

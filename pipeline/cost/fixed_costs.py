@@ -53,8 +53,6 @@ _PRICED: Final = {
 
 @dataclass(frozen=True)
 class CostItem:
-    """An item of the monthly cost."""
-
     name: str
     dollars: float
     note: str

@@ -50,8 +50,6 @@ class InstanceType:
 
 @dataclass(frozen=True)
 class Prices:
-    """The table of one region."""
-
     region: str
     as_of: str
     instances: Mapping[str, InstanceType]
@@ -69,7 +67,6 @@ class Prices:
 
 
 def load_prices(path: Path = PRICES_FILE) -> Prices:
-    """The committed table."""
     table = json.loads(path.read_text(encoding="utf-8"))
     instances = {
         name: InstanceType(name, entry["memory_gib"], entry["speed"], _priced(entry["hourly"]))

@@ -68,7 +68,6 @@ class JobCost:
 
     @property
     def dollars(self) -> float:
-        """Instances and volumes."""
         return self.instance_dollars + self.volume_dollars
 
 
@@ -81,7 +80,6 @@ class RunCost:
 
     @property
     def dollars(self) -> float:
-        """Cost of the run."""
         return sum(job.dollars for job in self.jobs) + self.request_dollars
 
     @property
@@ -92,8 +90,6 @@ class RunCost:
 
 @dataclass(frozen=True)
 class RunCosts:
-    """The cost of a run without and with training."""
-
     without_training: RunCost
     with_training: RunCost
 
@@ -177,7 +173,6 @@ def run_costs(
 
 
 def total_cost(costs: Sequence[JobCost], prices: Prices) -> RunCost:
-    """The run that has these jobs."""
     run = sum(units * prices[unit].usd for unit, units in REQUESTS_OF_A_RUN.items())
     job = sum(units * prices[unit].usd for unit, units in REQUESTS_OF_A_JOB.items())
     return RunCost(tuple(costs), run + sum(cost.job.count for cost in costs) * job)  # each instance fetches its files

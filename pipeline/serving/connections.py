@@ -52,7 +52,6 @@ class LimitedConnection(H11Protocol):
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is left to limit."""
         super().connection_lost(exc)
         if self._timer is not None:
             self._timer.cancel()

@@ -38,7 +38,6 @@ class DeclaredRequests:
         return [self._number(name, values[name]) for name in self.layout.features]
 
     def matrix(self, checked: Sequence[list[float]]) -> FeatureMatrix:
-        """One line a row."""
         return np.array(checked, dtype=np.float32)
 
     def _value(self, column: Column, text: str) -> Any:  # noqa: ANN401 - the type is the column's
@@ -58,7 +57,6 @@ class DeclaredRequests:
         return float(self.layout.categories[name].index(value) if name in self.layout.categories else value)
 
     def warm_up(self) -> Sequence[Row]:
-        """The example."""
         return [self.format.example]
 
 

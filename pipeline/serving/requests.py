@@ -45,12 +45,10 @@ class RequestFormat:
 
     @property
     def example_body(self) -> str:
-        """A body of JSON that is answered."""
         return json.dumps({self.rows: [self.example]})
 
     @property
     def too_many(self) -> TooManyRowsError:
-        """More rows than a request may have."""
         return TooManyRowsError(f"more than {self.most:,} {self.rows}: ask in several requests")
 
     def check_columns(self, names: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from pipeline.contract.workload import read_definition
 from pipeline.local.local_deployment import ROOT
+from pipeline.local.plan.parameters import PlanError
 from pipeline.local.plan.plan import Branch
 from pipeline.local.store.history import HISTORY_FILE, read_history
 from pipeline.local.store.run_record import load_run
@@ -23,6 +24,7 @@ from pipeline.local.store.store import Store
 from pipeline.workloads.nba.sample import write
 from targets.graph import tasks_of, unbound_plan
 from targets.kubeflow.__main__ import HERE, main
+from targets.step import first_record
 
 KUBEFLOW = ROOT / ".venv-kubeflow" / "bin" / "python"
 
@@ -109,6 +111,12 @@ def test_what_cannot_run_in_a_task_fails_with_its_reason(tmp_path: Path) -> None
     assert (entries["r1"].status, (tmp_path / "store" / HISTORY_FILE).exists()) == ("Failed", True)
     late = step(tmp_path, "Train")
     assert (late.returncode, "stopped because step AggregateOnSpark failed" in late.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("given", ["[]", "null", "5", "{"])
+def test_parameters_that_are_no_object_are_refused(tmp_path: Path, given: str) -> None:
+    with pytest.raises(PlanError, match="is not a JSON object"):
+        first_record(Store(tmp_path / "store"), "nba", "r1", tmp_path, given)
 
 
 def test_a_task_that_was_not_decided_on_does_nothing(tmp_path: Path) -> None:

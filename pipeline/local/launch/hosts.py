@@ -119,7 +119,11 @@ def wait_for_hosts(
     events: SimpleQueue[tuple[Host, int | None] | None] = SimpleQueue()  # None: a stop
 
     def report(host: Host) -> None:
-        events.put((host, waits[host]()))
+        code = None
+        try:
+            code = waits[host]()
+        finally:  # else the job would never end
+            events.put((host, code))
 
     for host in waits:
         # A thread each: Popen's own wait with a time limit polls, and notices an end up to 50 ms late.

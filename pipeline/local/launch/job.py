@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.contract.names import DEFAULT_BASE_DIR
-from pipeline.local.plan.describe_responses import LOCAL_ARN
-from pipeline.local.plan.expressions import ExpressionError
+from pipeline.local.plan.expressions import LOCAL_ARN, ExpressionError
 from pipeline.local.plan.plan import Step
 from pipeline.local.store.store import join_uri
 
@@ -162,8 +161,6 @@ def image_of(request: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class JobOutcome:
-    """How a job's program ended."""
-
     status: str  # Completed, Failed or Stopped
     message: str | None = None  # the failure reason, or what a successful processing job left as ExitMessage
 

@@ -9,10 +9,10 @@ import operator
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pipeline.definition.service_rules.values import expressions, function_of
-from pipeline.local.plan.describe_responses import execution_arn, pipeline_arn, timestamp
 from pipeline.local.store.store import Store, join_uri
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Value = str | int | float | bool
 
+# In the place of AWS's region and account in ARNs. Nothing in AWS has this account number.
+LOCAL_ARN = "arn:aws:sagemaker:local-store:000000000000"
 _PATH_PART = re.compile(r"""\.?([^.\[\]]+)|\[(\d+)\]|\['([^']*)'\]|\["([^"]*)"\]""")
 # Describe* responses hold lists; a definition names their elements by one of these members.
 _NAME_MEMBERS = ("OutputName", "InputName", "ChannelName", "Name")
@@ -37,6 +39,19 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 
 class ExpressionError(Exception):
     """An expression that has no value; the message is the reason the step fails with."""
+
+
+def timestamp(seconds: float) -> str:
+    """A moment (seconds since the epoch) in ISO 8601, UTC, as execution variables and Describe* responses write it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def pipeline_arn(name: str) -> str:
+    return f"{LOCAL_ARN}:pipeline/{name}"
+
+
+def execution_arn(name: str, execution_id: str) -> str:
+    return f"{pipeline_arn(name)}/execution/{execution_id}"
 
 
 def references(value: object) -> Iterator[str]:

@@ -70,7 +70,6 @@ def cache_key(job: Job, found: Found, *, code: str, day: str) -> str:
 
 
 def _digest_of_all(objects: Iterable[StoredObject]) -> str:
-    """One digest of names and content of several objects, in their order."""
     whole = hashlib.sha256()
     for item in objects:
         whole.update(f"{item.relative}\0{file_digest(item.path)}\n".encode())

@@ -15,8 +15,7 @@ from pipeline.contract.names import FAIL_MESSAGE_CHARACTERS
 from pipeline.contract.reasons import shorten
 from pipeline.local.launch.hosts import last_lines
 from pipeline.local.launch.job import Job, new_job
-from pipeline.local.plan.describe_responses import execution_arn
-from pipeline.local.plan.expressions import ExpressionError, RunScope, all_hold, evaluate
+from pipeline.local.plan.expressions import ExpressionError, RunScope, all_hold, evaluate, execution_arn
 from pipeline.local.plan.plan import JOB_TYPES, Plan, Step
 from pipeline.local.run.job_step import JobContext, new_job_name, run_job
 from pipeline.local.run.progress import Listener
@@ -57,7 +56,7 @@ class Execution:
 
     def run(self) -> RunResult:
         try:
-            self._listener(self._run, None)
+            self._show()
             self._start_ready()
             while self._jobs:
                 self._events.get()()
@@ -66,13 +65,13 @@ class Execution:
             self._stop_jobs()
             for _, thread in self._jobs.values():
                 thread.join()
-            with suppress(OSError):  # a live table gives the terminal back
-                self._listener(replace(self._run, status=STOPPED, ended_at=time.time()), None)
+            self._run = replace(self._run, status=STOPPED, ended_at=time.time())
+            self._show()  # a live table gives the terminal back
             raise
         self._skip_left_out()
         self._run = replace(self._run, status=self._end_status or SUCCEEDED, ended_at=time.time())
         self._save()
-        self._listener(self._run, None)
+        self._show()
         return self._run
 
     def _job_ended(self, result: StepResult) -> None:
@@ -197,7 +196,11 @@ class Execution:
     def _change(self, result: StepResult) -> None:
         self._run = self._run.with_step(result)
         self._save()
-        self._listener(self._run, result)
+        self._show(result)
+
+    def _show(self, step: StepResult | None = None) -> None:
+        with suppress(OSError):  # whoever looked is gone: nothing that the run needs
+            self._listener(self._run, step)
 
     def _save(self) -> None:
         save_run(self._context.store, self._run)

@@ -21,7 +21,7 @@ from pipeline.local.launch.job import (
     LaunchFault,
     StopSignal,
 )
-from pipeline.local.plan.describe_responses import timestamp
+from pipeline.local.plan.expressions import timestamp
 from pipeline.local.plan.plan import RetryPolicy
 from pipeline.local.run.cache import Cache, CacheEntry, cache_key
 from pipeline.local.run.staging import Found, find_inputs, produced, stage, store_outputs
@@ -32,8 +32,6 @@ from pipeline.local.store.store_errors import StoreError, explain
 
 @dataclass(frozen=True)
 class JobContext:
-    """What all job steps of a run share."""
-
     store: Store
     launcher: Launcher
     use_cache: bool

@@ -38,14 +38,8 @@ def run_summary(run: RunResult, store: Store) -> dict[str, Any]:
         "as_of_date": prepared.get("as_of_date"),
         "simulated": prepared.get("simulated"),
         "steps": [
-            {
-                "name": step.name,
-                "type": step.type,
-                "status": step.status,
-                "outcome": step.outcome,
-                "seconds": round(step.seconds, 3),
-                "cached": step.cached,
-            }
+            {name: getattr(step, name) for name in ("name", "type", "status", "outcome", "cached")}
+            | {"seconds": round(step.seconds, 3)}
             for step in run.steps
         ],
         "workload": spec.name,

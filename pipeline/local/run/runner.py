@@ -2,7 +2,7 @@
 
 As in SageMaker Pipelines, nothing new starts once a step has failed; steps that are still running are stopped. A step
 that depends on one that a condition left out is left out too. Conditions, Fail and RegisterModel run in
-the runner itself; jobs go to a launcher.
+the runner itself; jobs go to a launcher. A run that was killed is marked as stopped when the next one starts.
 """
 
 from __future__ import annotations
@@ -15,20 +15,24 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipeline.local.launch.job import Launcher
+from pipeline.local.launch.launch_process import end_orphan
 from pipeline.local.plan.plan import JOB_TYPES, Plan, load_plan
 from pipeline.local.run.cache import Cache
 from pipeline.local.run.execution import Execution
 from pipeline.local.run.job_step import JobContext
 from pipeline.local.run.progress import Listener, listener_for
-from pipeline.local.run.recovery import mark_killed_runs, mark_stopped, run_lock
 from pipeline.local.run.staging import check as check_staging
-from pipeline.local.store.history import note_run
+from pipeline.local.store.history import KILLED, lock_file, note_run
+from pipeline.local.store.locks import try_lock, wait_for_lock
 from pipeline.local.store.run_record import (
     EXECUTING,
+    STOPPED,
     SUCCEEDED,
+    DamagedRecordError,
     RunError,
     RunResult,
     StepResult,
@@ -36,8 +40,11 @@ from pipeline.local.store.run_record import (
     save_run,
     user_name,
 )
-from pipeline.local.store.store import Store
+from pipeline.local.store.store import Store, remove
 from pipeline.local.store.store_errors import StoreLostError, explain
+
+# Another run may hold the lock for a moment, to mark the run as stopped.
+_SECONDS_FOR_LOCK = 2.0
 
 
 def run(
@@ -98,6 +105,65 @@ def job_day(parameters: Mapping[str, object]) -> str:
         return datetime.now(ZoneInfo(str(parameters.get("TimeZone", "UTC")))).date().isoformat()
     except (ZoneInfoNotFoundError, ValueError, OSError):  # Prepare says what is wrong with it
         return datetime.now(UTC).date().isoformat()
+
+
+@contextmanager
+def run_lock(store: Store, execution_id: str) -> Iterator[Path]:
+    """Shows other processes that a run is alive; the operating system releases the lock when this process ends.
+
+    Yields the run's marker: to be made before its record says that the run executes, and removed after the record has
+    its end. A run that has left its marker counts as killed; the next run removes one that is out of date.
+    """
+    descriptor = wait_for_lock(lock_file(store, execution_id), _SECONDS_FOR_LOCK)
+    if descriptor is None:
+        raise RunError(f"run {execution_id} is still executing in another process; wait for its end")
+    try:
+        yield store.root / "executing" / execution_id
+    finally:
+        os.close(descriptor)
+
+
+def mark_killed_runs(store: Store) -> None:
+    """Marks each run whose process has died as Stopped, and ends its orphaned programs."""
+    for marker in list((store.root / "executing").iterdir()):
+        descriptor = try_lock(lock_file(store, marker.name))
+        if descriptor is None:
+            continue  # alive
+        try:
+            _mark_killed(store, marker.name)
+            marker.unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)
+
+
+def _mark_killed(store: Store, execution_id: str) -> None:
+    with suppress(FileNotFoundError):
+        for folder in list((store.run_folder(execution_id) / "steps").iterdir()):
+            end_orphan(folder)
+    try:
+        mark_stopped(store, execution_id, KILLED)
+    except DamagedRecordError:
+        pass  # named when a run starts; not to be lost
+    except RunError:
+        remove(store.run_folder(execution_id))  # killed before its first record, or removed by hand
+
+
+def mark_stopped(store: Store, execution_id: str, reason: str) -> None:
+    """Marks a run that no longer executes as stopped, unless its record has an end already.
+
+    Raises RunError where there is no record, or it is damaged.
+    """
+    run = load_run(store, execution_id)
+    if run.status != EXECUTING:
+        return
+    now = time.time()
+    steps = tuple(
+        replace(step, status=STOPPED, ended_at=now, reason=reason) if step.status == EXECUTING else step
+        for step in run.steps
+    )
+    stopped = replace(run, status=STOPPED, ended_at=now, steps=steps)
+    save_run(store, stopped)
+    note_run(store, stopped)
 
 
 def new_run(plan: Plan, execution_id: str = "") -> RunResult:

@@ -119,9 +119,7 @@ def _write_config(store: Store, job: Job) -> None:
             for entry in request.get("InputDataConfig", [])
         }
     else:
-        local = copy.deepcopy(
-            dict(request)
-        )  # with paths of this machine for S3 locations: a job names them in messages
+        local = copy.deepcopy(dict(request))  # with paths of this machine as locations: a job names them in messages
         entries = [entry["S3Input"] for entry in local.get("ProcessingInputs", [])]
         entries += [entry["S3Output"] for entry in local.get("ProcessingOutputConfig", {}).get("Outputs", [])]
         for entry in entries:

@@ -72,7 +72,6 @@ def _follow_approvals(
 
 
 def versions_file(store: Store, group: str) -> Path:
-    """The history of decisions and of what was in service."""
     return store.root / "registry" / f".{group}.history.jsonl"
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from pipeline.contract.model_card import package_card
 from pipeline.contract.promotion import APPROVAL_ID, UnusablePackageError, artifact_uri, next_approval_id, seconds
 from pipeline.contract.service_text import is_metadata_value
-from pipeline.local.plan.describe_responses import LOCAL_ARN, timestamp
+from pipeline.local.plan.expressions import LOCAL_ARN, timestamp
 from pipeline.local.store.locks import locked
 from pipeline.local.store.run_record import user_name
 from pipeline.local.store.store import JsonObject, Store, parsed_json
@@ -33,8 +33,6 @@ class RegistryError(Exception):
 
 
 class LocalRegistry:
-    """The model packages of a store, by group and version."""
-
     def __init__(self, store: Store) -> None:
         self._store = store
         self._root = store.root / "registry"

@@ -34,8 +34,6 @@ _EXECUTION: Final = re.compile(r'/execution/([^/"]+)')
 
 @dataclass
 class Removal:
-    """What was removed, or would be."""
-
     runs: int = 0
     files: int = 0
     size: int = 0  # bytes

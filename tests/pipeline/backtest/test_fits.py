@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.backtest import fit_cache
 from pipeline.backtest import fits as module
 from pipeline.backtest.fit_cache import FitCache
 from pipeline.backtest.fits import CLEAN, FitKey, Source, fit_all
@@ -105,3 +106,12 @@ def test_other_rows_layouts_or_configs_are_other_fits(source: Source, tmp_path: 
     assert Source(source.X, source.target, other_layout).digests[-1] != source.digests[-1]
     assert cache.key("rows", CONFIG) != cache.key("rows", Hyperparameters(boosting_rounds=4))
     assert cache.key("rows", CONFIG) != cache.key("other rows", CONFIG)
+
+
+def test_what_judges_is_the_backtests_own_code_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(fit_cache, "__file__", str(tmp_path / "fit_cache.py"))
+    (tmp_path / "judgements.py").write_text("a = 1\n")
+    before = fit_cache.judging_code("nba")
+    assert before == fit_cache.judging_code("nba") != fit_cache.judging_code("churn")
+    (tmp_path / "judgements.py").write_text("a = 2\n")
+    assert fit_cache.judging_code("nba") != before

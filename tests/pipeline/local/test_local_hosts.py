@@ -8,12 +8,15 @@ import signal
 import tarfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from local_definitions import Json, Workbench, definition, end_of, get, parameter, processing, training
 from test_local_stop import alive, wait_for
 
+from pipeline.local.launch.hosts import Host, HostsEnd, wait_for_hosts
+from pipeline.local.launch.job import StopSignal
 from pipeline.local.plan.parameters import PlanError
 from pipeline.local.store.run_record import RunResult
 
@@ -237,3 +240,13 @@ def test_a_result_of_several_hosts_is_known_the_next_time(bench: Workbench) -> N
     step = on_hosts(bench, 2, "(base / 'processing/out' / here).touch()", outputs={"out": "s3://artifacts/out"})
     assert [bench.run(definition(step)).step("Job").cached for _ in range(2)] == [False, True]
     assert bench.store.object_path("s3://artifacts/out/algo-2").exists()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_host_whose_end_cannot_be_learned_has_ended(tmp_path: Path) -> None:
+    def lost() -> int:
+        raise ValueError("the engine has answered nonsense")
+
+    host = Host("algo-1", tmp_path, tmp_path / "log", 0)
+    job: Any = SimpleNamespace(stop=StopSignal(), timeout_seconds=None)
+    assert wait_for_hosts(job, {host: lost}, pytest.fail, 1.0) == HostsEnd(None, None, 0)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from pipeline.local.run.recovery import run_lock
+from pipeline.local.run.runner import run_lock
 from pipeline.local.store.history import HISTORY_FILE, note_run
 from pipeline.local.store.registry import LocalRegistry
 from pipeline.local.store.retention import KEPT_RUNS, clean

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import itertools
 import json
@@ -348,3 +349,11 @@ def test_plain_lines_tell_the_run(bench: Workbench) -> None:
     assert any(line.startswith("TooBad: Failed") for line in lines)
     assert "auc 0.7 is below 0.9" not in stream.getvalue()  # the command says it once, at the end
     assert lines[-1].startswith(f"run {result.execution_id} Failed after ")
+
+
+def test_a_run_goes_on_where_nobody_reads_its_progress(bench: Workbench) -> None:
+    def gone(*_: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    result = bench.run(definition(processing("A", ["count:" + bench.counter("A")])), listener=gone)
+    assert (result.status, bench.ran("A")) == ("Succeeded", 1)

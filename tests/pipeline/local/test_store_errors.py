@@ -15,7 +15,7 @@ from failing_writes import InProcess, assert_whole, failing, pipeline, run_with_
 from local_definitions import Workbench
 
 from pipeline.contract.container import run_step
-from pipeline.local.run.recovery import mark_killed_runs
+from pipeline.local.run.runner import mark_killed_runs
 from pipeline.local.store.registry import LocalRegistry, RegistryError
 from pipeline.local.store.run_record import (
     DamagedRecordError,
