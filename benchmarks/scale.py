@@ -43,7 +43,7 @@ from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.features import features_and_state
 from pipeline.workloads.nba.tables import feature_table
 from pipeline.workloads.nba.team_state.feature_names import LAYOUT
-from pipeline.workloads.nba.team_state.state_file import write_state
+from pipeline.workloads.nba.team_state.league_state import write_state
 
 # What is timed.
 HOSTS_PROGRAM: Final = """

@@ -36,8 +36,7 @@ from pipeline.serving.requests import LONGEST_VALUE
 from pipeline.serving.serialization import CSV, JSON
 from pipeline.training.artifact import read_artifact
 from pipeline.workloads.nba.team_state.elo import Schedule
-from pipeline.workloads.nba.team_state.league_state import LeagueState
-from pipeline.workloads.nba.team_state.state_file import read_state
+from pipeline.workloads.nba.team_state.league_state import LeagueState, read_state
 
 REAL_AS_OF: Final = "2023-01-10"
 BATCH: Final = 10_000

@@ -22,7 +22,7 @@ from pipeline.jobs.prepare import write_features
 from pipeline.workloads.nba.features import features_and_state
 from pipeline.workloads.nba.tables import feature_table
 from pipeline.workloads.nba.team_state.feature_names import LAYOUT
-from pipeline.workloads.nba.team_state.state_file import write_state
+from pipeline.workloads.nba.team_state.league_state import write_state
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 60.0  # seconds until a job that hangs is a failed test

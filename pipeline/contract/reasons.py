@@ -11,7 +11,7 @@ Standard library only, and Python 3.9 of a Spark image.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +32,11 @@ def printable(text: str) -> str:
 def counted(count: int, one: str, many: str = "") -> str:
     """`1 row`, `2 rows`; `many` where that is more than the word with an s."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def some(names: Sequence[str], shown: int) -> str:
+    """The first `shown` names, and how many more there are."""
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown:,} more" if len(names) > shown else "")
 
 
 def shorten(text: str, limit: int = REASON_CHARACTERS) -> str:

@@ -215,11 +215,11 @@ def _merge(spec: Spec, rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.Index[int],
     unique = rows.drop_duplicates(own)
     others = [name for name in own if name != TARGET]
     labelled_first = unique.sort_values(TARGET, na_position="last", kind="stable")
-    without = labelled_first.duplicated(others) & labelled_first[TARGET].isna()
-    merged = unique.drop(index=without[without].index)
+    superseded = labelled_first.index[labelled_first.duplicated(others) & labelled_first[TARGET].isna()]
+    merged = unique.drop(index=superseded)
     twice = merged.duplicated(ROW_ID, keep=False)
     contradictions = rows[rows[ROW_ID].isin(merged.loc[twice, ROW_ID])].index
-    return merged[~twice], contradictions, int(without.sum())
+    return merged[~twice], contradictions, len(superseded.difference(contradictions))
 
 
 def _fill_not_given(spec: Spec, rows: pd.DataFrame) -> pd.DataFrame:

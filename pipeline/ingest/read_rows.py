@@ -112,8 +112,6 @@ def _content(file: DataFile, max_bytes: int) -> bytes:
             data = content.read(max_bytes + 1)
     except OSError as error:
         raise BadData(f"{name} cannot be read ({error.strerror}); check its permissions") from error
-    if not data:
-        raise BadData(f"{name} is empty (0 bytes); export it again or remove it")
     if problem := unlike_its_name(name, data[:HEAD_BYTES]):
         raise BadData(problem)
     if name.lower().endswith(".gz") and len(data) <= max_bytes:

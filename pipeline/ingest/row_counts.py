@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.contract.names import QUARANTINE_FILE
-from pipeline.contract.reasons import counted, printable
+from pipeline.contract.reasons import counted, printable, some
 from pipeline.ingest.files.data_folder import LeftOut
 from pipeline.ingest.files.limits import MAX_VIOLATIONS
 from pipeline.ingest.quarantine import (
@@ -172,15 +172,10 @@ def took_no_part(files: Sequence[FileSummary], left_out: Sequence[LeftOut]) -> s
     columns = list(dict.fromkeys(column or "(without a name)" for file in files for column in file.unused_columns))
     parts = [
         f"{counted(n_bad, 'bad row')} ({QUARANTINE_FILE})" if n_bad else "",
-        _some(entries),
-        f"column{'s' * (len(columns) != 1)} {_some(columns)}" if columns else "",
+        some(entries, SHOWN),
+        f"column{'s' * (len(columns) != 1)} {some(columns, SHOWN)}" if columns else "",
     ]
     return printable("; ".join(part for part in parts if part))
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 def lines_in_quarantine(raw: RawRows) -> pd.DataFrame:

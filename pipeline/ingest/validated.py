@@ -34,7 +34,8 @@ class ValidatedRows:
 
     `rows`: core's columns (row_id, time, target: missing where the label is not known) and the workload's, in order of
     time. `quarantine`: one row a violation.
-    n_rows_read = len(rows) + n_duplicates_collapsed + n_superseded + n_bad_rows
+    n_rows_read = len(rows) + n_duplicates_collapsed + n_superseded + n_bad_rows, and rows that had not happened
+    or are made, of which a note tells.
     """
 
     rows: pd.DataFrame

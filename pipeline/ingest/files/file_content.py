@@ -67,6 +67,8 @@ def unlike_its_name(name: str, head: bytes) -> str | None:
 
     `name` ends with one of data_folder.SUFFIXES; of a `.gz` file, `head` is as it is packed.
     """
+    if not head:
+        return f"{name} is empty (0 bytes); export it again or remove it"
     lower = name.lower()
     wanted = PARQUET if lower.endswith(".parquet") else GZIP if lower.endswith(".gz") else None
     if wanted and head.startswith(wanted):

@@ -33,7 +33,6 @@ COLUMNS: Final = (
     Column(PLAYOFF, required=False, near_names=_PLAYOFF, telling_names=_STAGE, role="other", type="flag"),
 )
 GAME_COLUMNS: Final = tuple(column.name for column in COLUMNS)
-REQUIRED_COLUMNS: Final = tuple(column.name for column in COLUMNS if column.required)
 # added by validation
 HOME_FRANCHISE: Final = "home_franchise"
 AWAY_FRANCHISE: Final = "away_franchise"

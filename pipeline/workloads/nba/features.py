@@ -47,8 +47,8 @@ from pipeline.workloads.nba.team_state.league_state import (
     asked_league,
     days_since_epoch,
     state_of,
+    write_state,
 )
-from pipeline.workloads.nba.team_state.state_file import write_state
 
 if TYPE_CHECKING:  # the steps that only name the features start half a second sooner without pandas
     import pandas as pd

@@ -115,15 +115,12 @@ def parts(results: pa.Table, cut_off: int) -> dict[str, dict[str, Any]]:
     path = score_evidence(Scores(days, *sides, *points), cut_off)
     if len(path.day) < MIN_SCORED_DAYS:
         return {}
-    evidence = float(path.evidence[-1])
-    what = f"the points of one team ({path.team}) are at another level than before"
-    meaning = "the points of one team at another level than before"
-    return {
-        "scores": {
-            "label": "Scores",
-            "meaning": meaning,
-            "evidence": evidence,
-            "team": path.team,
-            "alarms": [what] if evidence >= 1.0 else [],
-        }
+    alarm = f"the points of one team ({path.team}) are at another level than before"
+    scores = {
+        "label": "Scores",
+        "meaning": "the points of one team at another level than before",
+        "evidence": float(path.evidence[-1]),
+        "team": path.team,
+        "alarms": [alarm] * bool(path.alarm()[-1]),
     }
+    return {"scores": scores}

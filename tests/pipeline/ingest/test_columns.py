@@ -10,9 +10,9 @@ from pipeline.ingest import columns
 from pipeline.ingest.column_words import as_words, listed
 from pipeline.ingest.columns import match_columns
 from pipeline.ingest.quarantine import BadData
-from pipeline.workloads.nba.columns import COLUMNS, GAME_COLUMNS, REQUIRED_COLUMNS
+from pipeline.workloads.nba.columns import COLUMNS, GAME_COLUMNS
 
-REQUIRED = list(REQUIRED_COLUMNS)
+REQUIRED = [column.name for column in COLUMNS if column.required]
 
 
 def styles(column: str) -> list[str]:

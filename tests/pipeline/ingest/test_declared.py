@@ -187,6 +187,13 @@ def test_an_id_with_a_control_character_is_bad_and_free_text_may_have_one(read: 
     assert rules(found) == {("id", r"z\x00", "holds control characters")}
 
 
+def test_a_row_without_label_beside_two_that_contradict_each_other_is_counted_once(read: Read) -> None:
+    row = "x,2025-01-01,new,1"
+    found = read({"a.csv": "\n".join([HEADER, *lines(), f"{row},0", f"{row},1", f"{row},", f"{row},"])})
+    assert (found.n_bad_rows, found.n_superseded, found.n_duplicates_collapsed) == (4, 0, 0)
+    assert len(found.rows) + found.n_bad_rows == found.n_rows_read == 204
+
+
 def test_an_optional_column_that_one_file_lacks_contradicts_nothing(read: Read) -> None:
     full = [f"{row},shop {number % 3}" for number, row in enumerate(lines())]
     found = read({"a.csv": "\n".join([HEADER, *lines()]), "b.csv": "\n".join([f"{HEADER},seller", *full[50:]])})

@@ -22,7 +22,7 @@ from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.sample import write as write_sample
 from pipeline.workloads.nba.tables import feature_table
 from pipeline.workloads.nba.team_state.feature_names import LAYOUT
-from pipeline.workloads.nba.team_state.state_file import write_state
+from pipeline.workloads.nba.team_state.league_state import write_state
 
 SAMPLE_AS_OF = date(2025, 3, 1)
 GAMES = [{"date": "2025-03-20", "home_team": f"SIM{n:02d}", "away_team": f"SIM{n + 1:02d}"} for n in range(1, 20, 2)]

@@ -84,10 +84,6 @@ class _Games:
         """The days of games as they are written."""
         return list(self.day[positions].astype("datetime64[D]").astype(str))
 
-    def breach(self, positions: Indices, column: str, rules: list[str] | str) -> Breach:
-        """A breach of rows by position."""
-        return Breach(self.table.index[positions], column, rules)
-
 
 def find_calendar_violations(games: pd.DataFrame, raw: pd.DataFrame) -> pd.DataFrame:
     """Check games (one row each, franchises and values parsed) against each other; indexed like `games`."""
@@ -166,7 +162,7 @@ def _same_game_next_day(games: _Games) -> Iterator[Breach]:
                 "local day"
                 for row, day in zip(games.places(other), games.days(other), strict=True)
             ]
-            yield games.breach(one, n.DATE, texts)
+            yield Breach(games.table.index[one], n.DATE, texts)
 
 
 def _too_many_days(games: _Games, positions: Indices) -> npt.NDArray[np.bool_]:
@@ -221,13 +217,13 @@ def _seasons(games: _Games) -> Iterator[Breach]:
             f"is not the season of the games around it, {around}: a season is named by the year in which it ends"
             for around in expected[wrong]
         ]
-        yield games.breach(order[wrong], n.SEASON, texts)
+        yield Breach(games.table.index[order[wrong]], n.SEASON, texts)
     day, label = games.day[order][~wrong], season[~wrong]
     starts = np.flatnonzero(np.append(True, np.diff(label) != 0))
     too_late = day - np.repeat(day[starts], np.diff(np.append(starts, len(label)))) > LONGEST_SEASON
     if too_late.any():
         text = "makes its season longer than a year: name a season by the year in which it ends"
-        yield games.breach(order[~wrong][too_late], n.SEASON, text)
+        yield Breach(games.table.index[order[~wrong][too_late]], n.SEASON, text)
 
 
 def _in_order(season: Indices) -> Indices:

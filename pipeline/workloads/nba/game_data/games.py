@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.contract.names import TARGET
-from pipeline.contract.reasons import counted, printable
+from pipeline.contract.reasons import counted, printable, some
 from pipeline.ingest.known import hide_labels
 from pipeline.ingest.quarantine import BAD_FILE, BAD_LINE, COLUMN, RULE, VALUE, BadData, TooManyViolations
 from pipeline.ingest.raw_rows import RawFile
@@ -155,7 +155,7 @@ def _notes_on_files(files: Sequence[RawFile]) -> Iterator[str]:
         for renamed in file.columns.renamed:
             where.setdefault(renamed, []).append(file.name)
     for (given, column), names in where.items():
-        yield f'column "{given}" is taken as {column} ({_first_of(names)})'
+        yield f'column "{given}" is taken as {column} ({some(names, 1)})'
     again = {file.name: file.counts.header - 1 for file in files if file.counts.header > 1}
     if again:
         yield f"{sum(again.values()):,} line(s) repeat the header (first in {min(again)})"
@@ -165,13 +165,9 @@ def _notes_on_checksums(files: Sequence[RawFile]) -> Iterator[str]:
     names = [file.name for file in files if not file.checksums]
     if names:
         yield (
-            f"{_first_of(names)}: no checksums of pages, so that damage to values may not be seen: write with "
+            f"{some(names, 1)}: no checksums of pages, so that damage to values may not be seen: write with "
             "write_page_checksum=True (pyarrow)"
         )
-
-
-def _first_of(names: Sequence[str]) -> str:
-    return names[0] + (f" and {len(names) - 1:,} more" if len(names) > 1 else "")
 
 
 def _note(count: int, what: str) -> list[str]:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pipeline.contract.reasons import some
 from pipeline.ingest.quarantine import FILE, LINE
 from pipeline.ingest.values import NOT_GIVEN, day_of, flag_of, given, iso_date, whole_number
 from pipeline.workloads.nba import columns as n
@@ -61,8 +62,7 @@ def parse(rows: pd.DataFrame, time_zone: str) -> tuple[pd.DataFrame, list[str]]:
         parsed[team] = codes_of(pd.Series(pd.Categorical(_spread(rows[team], _teams)), rows.index), parsed[n.SEASON])
         parsed[franchise] = franchise_of(parsed[team], parsed[n.SEASON])
         taken.update(spellings(rows[team], parsed[team]))
-    more = f" and {len(taken) - _SHOWN} more" if len(taken) > _SHOWN else ""
-    notes += [f"teams taken by their code: {', '.join(sorted(taken)[:_SHOWN])}{more}"] if taken else []
+    notes += [f"teams taken by their code: {some(sorted(taken), _SHOWN)}"] if taken else []
     scores = np.stack([_spread(rows[points], _whole_numbers) for points in n.POINTS])
     no_score = (scores == 0).all(axis=0)
     scores[:, no_score] = _NO_NUMBER
@@ -87,10 +87,9 @@ def _spread_noted(
     """The same for columns that people and programs write in several ways; `is_usual`: or a text means no value."""
     texts = _texts(column)
     values = parse_texts(texts)
-    others = [pair for pair in zip(texts, values, strict=True) if not is_usual(*pair)]
-    if others:
-        more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
-        notes.append(f'{column.name} "{others[0][0]}" is taken as {str(others[0][1])[:10]}{more}')
+    pairs = zip(texts, values, strict=True)
+    others = [f'"{text}" is taken as {str(value)[:10]}' for text, value in pairs if not is_usual(text, value)]
+    notes += [f"{column.name} {some(others, 1)}"] if others else []
     return values[column.cat.codes.to_numpy()]
 
 

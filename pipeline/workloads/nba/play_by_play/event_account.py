@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pipeline.contract.container import StepError
-from pipeline.contract.reasons import counted
+from pipeline.contract.reasons import counted, some
 from pipeline.workloads.nba.columns import AGGREGATED_FILE
 from pipeline.workloads.nba.play_by_play.event_sql import Engine
 
@@ -147,5 +147,4 @@ def summarise(found: Mapping[str, Any]) -> str:
     left_out, names = found["n_games_left_out"], [item["name"] for item in found["left_out"]]
     parts = [f"play-by-play of {counted(found['n_games'] - left_out, 'game')}; the next run's Prepare joins it"]
     parts += [f"{counted(left_out, 'game')} left out ({AGGREGATED_FILE} says why)"] if left_out else []
-    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    return "; ".join([*parts, *([f"not read: {', '.join(names[:SHOWN])}{more}"] if names else [])])
+    return "; ".join([*parts, *([f"not read: {some(names, SHOWN)}"] if names else [])])

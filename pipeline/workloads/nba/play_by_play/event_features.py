@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError, processing_input, processing_output
-from pipeline.contract.reasons import counted
+from pipeline.contract.reasons import counted, some
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.game_data.franchises import franchise_of
 from pipeline.workloads.nba.team_state.history import History, IntArray
@@ -69,8 +69,7 @@ def join_events(games: pd.DataFrame) -> list[str]:
     table.to_parquet(processing_output(c.FEATURES_CHANNEL) / nba.EVENT_FEATURES_FILE, index=False)
     n_known, odd = int(events.known.sum()) // 2, events.contradicting
     of_games = f"play-by-play of {counted(len(team_games) // 2, 'game')}, of which {n_known:,} fit a game played"
-    named = ", ".join(odd[:_NAMED]) + (", ..." if len(odd) > _NAMED else "")
-    contradicted = f"in {len(odd):,} game(s) the play-by-play's points are not the final score: {named}"
+    contradicted = f"in {len(odd):,} game(s) the play-by-play's points are not the final score: {some(odd, _NAMED)}"
     return [f"{of_games} before the as-of date", *([contradicted] if odd else [])]
 
 

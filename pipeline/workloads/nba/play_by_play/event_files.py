@@ -156,8 +156,6 @@ def _refuse_other_content(path: Path, name: str) -> None:
             head = file.read(HEAD_BYTES)
     except OSError as error:
         raise StepError(f"{name} cannot be read ({error.strerror}); check its permissions") from error
-    if not head:
-        raise StepError(f"{name} is empty (0 bytes); export it again or remove it")
     if problem := unlike_its_name(name, head):
         raise StepError(problem)
 

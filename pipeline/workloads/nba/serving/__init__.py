@@ -27,8 +27,7 @@ from pipeline.workloads.nba.serving.requested_games import (
 )
 from pipeline.workloads.nba.team_state.feature_names import FEATURES
 from pipeline.workloads.nba.team_state.league import KnownGames
-from pipeline.workloads.nba.team_state.league_state import EPOCH, LeagueState, days_since_epoch
-from pipeline.workloads.nba.team_state.state_file import read_state
+from pipeline.workloads.nba.team_state.league_state import EPOCH, LeagueState, days_since_epoch, read_state
 
 
 @dataclass(frozen=True)

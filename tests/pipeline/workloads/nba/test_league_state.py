@@ -20,8 +20,7 @@ from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.sample import write as write_sample
 from pipeline.workloads.nba.team_state.feature_names import FEATURES
 from pipeline.workloads.nba.team_state.league import KnownGames
-from pipeline.workloads.nba.team_state.league_state import LeagueState, days_since_epoch
-from pipeline.workloads.nba.team_state.state_file import read_state, write_state
+from pipeline.workloads.nba.team_state.league_state import LeagueState, days_since_epoch, read_state, write_state
 
 SCORED = [n.P_ELO, *FEATURES]
 SEEDS = st.integers(0, 10_000)
