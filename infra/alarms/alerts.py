@@ -26,7 +26,7 @@ DEAD_LETTER_DAYS: Final = 14  # the most that SQS keeps a message
 class Alerts(Construct):
     """`topic` sends email to the alert addresses; alarms may publish to it.
 
-    `alarm_on` and `dead_letters` are for every construct that can fail.
+    `alarm_on`, `command` and `dead_letters` are for every construct that can fail.
     """
 
     def __init__(self, scope: Construct, construct_id: str, settings: Settings, key: kms.IKey) -> None:
@@ -59,6 +59,10 @@ class Alerts(Construct):
         allow(role, ["sns:Publish"], [(topic or self.topic).topic_arn])
         allow(role, ENCRYPT_MESSAGES, [self.key.key_arn])
 
+    def command(self, script: str) -> str:
+        """A command for an email, to be copied as it is."""
+        return f"`python -m scripts.{script} --pipeline {self._settings.pipeline_name} --region {cdk.Aws.REGION}`"
+
     def alarm_on(
         self,
         construct_id: str,
@@ -76,13 +80,12 @@ class Alerts(Construct):
         `summary` is the first sentence of the email, `action` what to do; the runbook has more under the alarm's name.
         """
         comparison = cloudwatch.ComparisonOperator
-        name, pipeline = _kebab(construct_id), self._settings.pipeline_name
+        name = _kebab(construct_id)
         alarm = cloudwatch.Alarm(
             self,
             construct_id,
-            alarm_name=f"{pipeline}-{name}",
-            alarm_description=f'{summary} {action} More: docs/runbook.md, "{name}"; '
-            f"commands take --pipeline {pipeline} --region {cdk.Aws.REGION}.",
+            alarm_name=f"{self._settings.pipeline_name}-{name}",
+            alarm_description=f'{summary} {action} More: docs/runbook.md, "{name}".',
             metric=metric,
             threshold=threshold,
             comparison_operator=(

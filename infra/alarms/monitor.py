@@ -70,13 +70,13 @@ class MonitorAlarms(Construct):
             "StaleData",
             names.DATA_FINDINGS,
             "Rows are missing that are due, or past rows have changed.",
-            f"{_PAGE}. Fix the export, then python -m scripts.start_execution.",
+            f"{_PAGE}. Fix the export, then {self._alerts.command('start_execution')}.",
         )
         self._alarm(
             "MonitorFailed",
             names.MONITOR_FAILURES,
             "The monitor report could not be computed; predictions were written.",
-            "The log of step Predict has the traceback: python -m scripts.show_execution.",
+            f"The log of step Predict has the traceback: {self._alerts.command('show_execution')}.",
         )
         if drift_trigger:
             triggers.on_drift([live_loss, forecast_drift, feature_drift])

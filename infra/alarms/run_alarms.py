@@ -56,6 +56,7 @@ class RunAlarms(Construct):
             period=HOUR,
             statistic="Sum",
         )
+        show, start = (foundation.alerts.command(name) for name in ("show_execution", "start_execution"))
         foundation.alerts.alarm_on(
             "RunOverdue",
             cloudwatch.MathExpression(
@@ -65,8 +66,7 @@ class RunAlarms(Construct):
             ),
             summary=f"No run has succeeded for {hours} hours.",
             action="Is the schedule enabled, and did it fire (EventBridge Scheduler console)? Was one stopped, or did "
-            "it fail (its email has the reason)? `python -m scripts.show_execution` shows the last run. "
-            "Start one: python -m scripts.start_execution.",
+            f"it fail (its email has the reason)? {show} shows the last run. Start one: {start}.",
             below=True,
             periods=hours,
             missing=cloudwatch.TreatMissingData.BREACHING,

@@ -52,8 +52,8 @@ class FailureNotifications(Construct):
         function.alarm_on_errors(
             "NotificationFailed",
             summary="An email about a failed or stopped run could not be sent yet, or the history not be written.",
-            action=f"Run `python -m scripts.show_execution` for the run's reason. The function's log, {function.log}, "
-            "has the error; it retries each hour.",
+            action=f"{foundation.alerts.command('show_execution')} shows the run's reason. The function's log, "
+            f"{function.log}, has the error; it retries each hour.",
         )
         ended = ["Failed", "Stopped", "Succeeded"]
         function.on("StepFailed", _pattern(training, STEP_EVENT, currentStepStatus=["Failed"]))

@@ -35,7 +35,6 @@ _HISTORY: Final = (
     "A Standard workflow keeps input, output and error of each state for 90 days, which is what a log would hold; "
     "a handful of calls a day needs no tracing."
 )
-_MANUAL_START: Final = "Then start the run manually: python -m scripts.start_execution."
 
 
 class Triggers(Construct):
@@ -44,6 +43,7 @@ class Triggers(Construct):
     def __init__(self, scope: Construct, construct_id: str, foundation: Foundation, training: Training) -> None:
         super().__init__(scope, construct_id)
         self._settings, self._alerts = foundation.settings, foundation.alerts
+        self._manual_start = f"Then start the run manually: {self._alerts.command('start_execution')}."
         settings = foundation.settings
         self._dead_letters = self._alerts.dead_letters(
             self, "DeadLetters", content="a trigger, so a run may be missing"
@@ -95,7 +95,8 @@ class Triggers(Construct):
             ),
             summary="A trigger could not start a run, or waited six hours for another run to end"
             f"{', or the run would cost more than max_run_usd' if asked else ''}.",
-            action=f"The last failed execution of {self.workflow.state_machine_arn} has the reason. {_MANUAL_START}",
+            action=f"The last failed execution of {self.workflow.state_machine_arn} has the reason. "
+            f"{self._manual_start}",
         )
 
     def _role(self, construct_id: str, service: str, description: str) -> iam.Role:
@@ -165,7 +166,7 @@ class Triggers(Construct):
                     statistic="Sum",
                 ),
                 summary=what,
-                action=f"{why} {_MANUAL_START}",
+                action=f"{why} {self._manual_start}",
             )
 
     def on_drift(self, alarms: Sequence[cloudwatch.IAlarm]) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
-from resolved_template import Resolver, Template, only, resources
+from resolved_template import REGION, Resolver, Template, only, resources
 from synthesis import Synthesise
 
 from infra.lambda_shared.environment import CLOCK, NOW
@@ -32,10 +31,10 @@ def test_every_alarm_says_what_is_wrong_and_what_to_do(prod: Template, root: Pat
         text = resolve(alarm["AlarmDescription"])
         assert text.count(". ") >= 1, f"{name}: {text}"
         assert len(text) <= 1024, "CloudWatch takes no longer description"
-        for word in shlex.split(text.replace("`", " ").replace("'", " ")):
-            if word.startswith("scripts."):
-                module = word.rstrip(".:,;)")
-                assert module in ("scripts.start_execution", "scripts.show_execution"), module
+        complete = rf"python -m scripts\.(start|show)_execution --pipeline retraining-prod --region {REGION}"
+        before, *quoted = text.split("`")
+        assert all(re.fullmatch(complete, command) for command in quoted[::2]), "to be copied as they are"
+        assert "python" not in "".join((before, *quoted[1::2])), name
 
 
 def test_no_alarm_speaks_of_a_failed_run(prod: Template) -> None:
