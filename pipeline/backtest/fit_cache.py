@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from threading import get_ident
 from typing import Any, Final
@@ -64,7 +65,7 @@ class FitCache:
 
     def key(self, rows_digest: str, hyperparameters: Hyperparameters) -> str:
         """The key of a fit: equal for equal rows, training config and code."""
-        return digest(rows_digest, json.dumps(hyperparameters.as_numbers(), sort_keys=True), self._code)
+        return digest(rows_digest, json.dumps(asdict(hyperparameters), sort_keys=True), self._code)
 
     def path(self, key: str) -> Path:
         return self.folder / "fits" / key[:2] / f"{key[2:]}.ubj"

@@ -85,7 +85,6 @@ PROMOTED_FROM: Final = "promoted_from"  # in a version's metadata: the ARN of th
 
 
 def promoter_name(pipeline: str, region: str) -> str:
-    """The name of the role that promotes versions into a deployment."""
     return f"{pipeline}-promoter-{region}"
 
 

@@ -61,7 +61,6 @@ _KINDS: Final = {"<=": ConditionLessThanOrEqualTo, ">=": ConditionGreaterThanOrE
 
 
 def build_steps(workload: Workload, v: Variables) -> list[Step]:
-    """The DAG of the module's docstring."""
     prepared = PropertyFile(name="Prepared", output_name=c.REPORT_CHANNEL, path=c.PREPARED_FILE)
     evaluation = PropertyFile(name="Evaluation", output_name=c.EVALUATION_CHANNEL, path=c.EVALUATION_FILE)
     prepare = prepare_step(v, prepared)

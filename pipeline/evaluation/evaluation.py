@@ -72,7 +72,6 @@ class Evaluated:
         return metrics.blocks_of(self.spec.unit, self.days)
 
     def losses(self, prediction: FloatArray, rows: Rows = slice(None)) -> FloatArray:
-        """The loss of each of the rows."""
         return metrics.row_losses(self.spec.task, prediction[rows], self.target[rows])
 
     def scores(self, who: str, prediction: FloatArray, rows: Rows = slice(None)) -> dict[str, Any] | None:

@@ -33,7 +33,6 @@ def sentence(text: str) -> str:
 
 
 def capitalized(text: str) -> str:
-    """The text with a capital."""
     return text[:1].upper() + text[1:]
 
 

@@ -68,7 +68,6 @@ def summarise(evaluation: Mapping[str, Any]) -> str:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Read, compare, judge, write."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.jobs.evaluate", description=__doc__)
     parser.add_argument("--trigger", default="manual", help="what started the run; shown in the report")
     parser.add_argument("--limits", nargs="*", default=[], metavar="NAME=VALUE")

@@ -132,7 +132,6 @@ def watch(workload: Workload, upcoming: pa.Table, champion: Champion | None, why
 
 
 def main(argv: Sequence[str]) -> None:
-    """Read, score, write, watch."""
     if argv:
         raise SystemExit("usage: python -m pipeline.jobs.predict (no arguments)")
     upcoming = pq.read_table(processing_input(c.UPCOMING_CHANNEL) / c.UPCOMING_FILE)

@@ -60,7 +60,6 @@ LATE_LABEL_DAYS = 30  # a row that has had no label for longer is a known gap
 
 
 def parse_arguments(spec: Spec, argv: Sequence[str]) -> argparse.Namespace:
-    """The step's command line."""
     defaults = parameters_of(spec).defaults
     parser = argparse.ArgumentParser(prog="python -m pipeline.jobs.prepare", description=__doc__)
     parser.add_argument("--as-of", default="today", help="YYYY-MM-DD, or today in --time-zone")
@@ -189,7 +188,6 @@ def validate(workload: Workload, arguments: argparse.Namespace, as_of: date, tod
 
 
 def main(argv: Sequence[str]) -> None:
-    """Read, validate, build features, compare the fingerprint, write."""
     workload = current_workload()
     spec = workload.spec
     arguments = parse_arguments(spec, argv)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from difflib import get_close_matches
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
 from pipeline.contract.container import StepError
+from pipeline.contract.rules.spec_rules import hint
 from pipeline.ingest.values import iso_date
 
 TODAY: Final = "today"
@@ -19,9 +19,8 @@ def today_in(zone: str, now: datetime | None = None) -> date:
     Raises StepError for a zone that is no place's.
     """
     if zone not in available_timezones():
-        close = get_close_matches(zone, sorted(available_timezones()), n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise StepError(f'TimeZone "{zone}" is no IANA time zone such as America/New_York{hint}')
+        meant = hint(zone, available_timezones())
+        raise StepError(f'TimeZone "{zone}" is no IANA time zone such as America/New_York{meant}')
     return (now or datetime.now(UTC)).astimezone(ZoneInfo(zone)).date()
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 
@@ -76,7 +77,7 @@ def train(cluster: Cluster) -> Artifact:
         code_version=code_version(),
         feature_signature=facts["feature_signature"],
         layout=rows.layout,
-        hyperparameters=hyperparameters.as_numbers(),
+        hyperparameters=asdict(hyperparameters),
         walk_forward_rows=n_rows,
         target_mean=float(labels.targets.mean()),
         xgboost_version=xgb.__version__,
@@ -93,7 +94,6 @@ def train(cluster: Cluster) -> Artifact:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Read, walk forward, fit on everything, write."""
     if argv:
         raise SystemExit("usage: python -m pipeline.jobs.train (no arguments: see input/config/hyperparameters.json)")
     with joined(read_hosts()) as cluster:

@@ -44,14 +44,6 @@ _EPOCH: Final = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
-class Alarm:
-    """Something that a person should know: which part, what is wrong."""
-
-    part: str  # contract.LIVE, DRIFT, DATA, or one of the workload's
-    what: str
-
-
-@dataclass(frozen=True)
 class PreparedTables:
     """What Prepare knows in this run; tables in order of time."""
 
@@ -86,19 +78,15 @@ def monitor(
     features = _features(spec, tables.labelled, judged, why_silent)
     parts = _parts(workload, tables, judged)
     data = _data(spec, tables, champion, prepared, as_of)
-    alarms = [
-        *live.pop("found"),
-        *features.pop("found"),
-        *(Alarm(name, what) for name, part in parts.items() for what in part["alarms"]),
-        *(Alarm(c.DATA, w) for w in data.alarms),
-    ]
+    found = [(c.LIVE, live.pop("found")), (c.DRIFT, features.pop("found"))]
+    found += [*((name, part["alarms"]) for name, part in parts.items()), (c.DATA, data.alarms)]
     report: dict[str, Any] = {
         **metric_words(spec),
         "as_of_date": prepared["as_of_date"],
         "simulated": prepared["simulated"],
         "champion_version": champion.version if champion else None,
         "trained_before": champion.artifact.card.trained_before if champion else None,
-        "alarms": [asdict(alarm) for alarm in alarms],
+        "alarms": [{"part": part, "what": what} for part, alarms in found for what in alarms],
         c.LIVE: live,
         c.DRIFT: features,
         "parts": parts,
@@ -181,7 +169,7 @@ def _live(workload: Workload, tables: PreparedTables, champion: Champion | None,
             {"date": _text_of(day), "n_rows": int(n), **{name: float(v[i]) for name, v in path.by_family.items()}}
             for i, (day, n) in enumerate(zip(path.day.tolist(), path.n_rows, strict=True))
         ],
-        "found": [Alarm(c.LIVE, words[name]) for name in path.alarms],
+        "found": [words[name] for name in path.alarms],
     }
 
 
@@ -207,7 +195,7 @@ def _features(spec: Spec, labelled: pa.Table, champion: Champion | None, why_sil
         ],
         "enough": not report.skip_reason,
         "drifted": list(drifted),
-        "found": [Alarm(c.DRIFT, what)] if drifted else [],
+        "found": [what] if drifted else [],
     }
 
 

@@ -7,6 +7,7 @@ is not.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -75,7 +76,7 @@ def look_at_data(spec: Spec, days: DataDays, *, as_of: int, changed: int = 0, re
         alarms=(),
     )
     announced = spec.monitor.yearly and bool((days.upcoming >= as_of).any())
-    return _judge(spec, report, announced=announced, recorded=recorded)
+    return replace(report, alarms=tuple(_alarms(spec, report, announced=announced, recorded=recorded)))
 
 
 def _expected(labelled: IntArray, begin: int, end: int, *, yearly: bool) -> float | None:
@@ -94,23 +95,16 @@ def _expected(labelled: IntArray, begin: int, end: int, *, yearly: bool) -> floa
     return float(np.median(counts.min(axis=1) * np.maximum((end - begin) / shifts, 1)))
 
 
-def _judge(spec: Spec, report: DataReport, *, announced: bool, recorded: int) -> DataReport:
+def _alarms(spec: Spec, report: DataReport, *, announced: bool, recorded: int) -> Iterator[str]:
     """`announced`: the data lists rows to come, so that a day without any is known to be one."""
-    alarms, expected, rows = [], report.expected_recent or 0, spec.rows
+    expected, rows = report.expected_recent or 0, spec.rows
     if report.overdue_rows > MAX_OVERDUE_ROWS:
-        alarms.append(
-            f"{report.overdue_rows} {rows} should have got a label in the last {OVERDUE_DAYS} days and have none"
-        )
+        yield f"{report.overdue_rows} {rows} should have got a label in the last {OVERDUE_DAYS} days and have none"
     elif not announced and (report.expected_since or 0) >= MIN_EXPECTED_ROWS:
-        alarms.append(
-            f"the newest labelled {spec.row} is {report.days_since_newest:,} days old, and earlier periods had "
-            f"{report.expected_since:,.0f} {rows} in as many days"
-        )
+        age = f"the newest labelled {spec.row} is {report.days_since_newest:,} days old"
+        yield f"{age}, and earlier periods had {report.expected_since:,.0f} {rows} in as many days"
     elif not announced and expected >= MIN_EXPECTED_ROWS and report.recent_rows < MIN_VOLUME * expected:
-        alarms.append(f"{report.recent_rows} {rows} in {VOLUME_DAYS} days, where earlier periods had {expected:.0f}")
+        yield f"{report.recent_rows} {rows} in {VOLUME_DAYS} days, where earlier periods had {expected:.0f}"
     if recorded and report.changed_rows > MAX_CHANGED_SHARE * recorded:
-        alarms.append(
-            f"{report.changed_rows} of {recorded:,} {rows} that the champion was judged on are gone or have another "
-            "label now"
-        )
-    return replace(report, alarms=tuple(alarms))
+        judged = f"{report.changed_rows} of {recorded:,} {rows} that the champion was judged on"
+        yield f"{judged} are gone or have another label now"

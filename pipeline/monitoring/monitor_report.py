@@ -41,7 +41,6 @@ FAMILY_LINES: Final = {
 
 
 def render_monitor(report: Mapping[str, Any]) -> str:
-    """The page of monitor.json's content."""
     live = report[c.LIVE]
     modes: Mapping[str, str] = live["failure_modes"] if live["enough"] else {}
     return page_template(TEMPLATE, p_value=_p_value, two=_two).render(

@@ -59,7 +59,6 @@ class ModelCard:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The model's columns."""
         return self.layout.features
 
     @classmethod

@@ -46,7 +46,6 @@ class LinearPart:
         return np.clip(predicted, self.low, self.high)
 
     def store(self, booster: xgb.Booster) -> xgb.Booster:
-        """Write it into the booster."""
         fields = {**vars(self), "coefficients": self.coefficients.tolist()}
         booster.set_attr(**{_ATTRIBUTE: json.dumps(fields)})
         return booster

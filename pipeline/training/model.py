@@ -72,10 +72,6 @@ class Hyperparameters:
                 f"give a model of {size >> 20:,} MiB, more than {MAX_UNPACKED_BYTES >> 20}: lower one of them"
             )
 
-    def as_numbers(self) -> dict[str, float]:
-        """All of them by name."""
-        return asdict(self)
-
 
 def _checked(name: str, text: str) -> float:
     low, high = _RANGES[name]

@@ -181,7 +181,6 @@ class DiskRows:
 
     @property
     def layout(self) -> FeatureLayout:
-        """The model's columns."""
         return feature_layout(self.file.schema_arrow)
 
     def before(self, end: int) -> DiskRows:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.contract.rules.spec_rules import hint
 from pipeline.definition.service_rules.rules import RULES, Finding, page
 
 Json = Mapping[str, Any]
@@ -35,7 +35,6 @@ class Node:
 
     @property
     def property_files(self) -> list[str]:
-        """The names of the property files that the step declares."""
         return [str(item.get("PropertyFileName")) for item in objects(self.entry.get("PropertyFiles"))]
 
     def found(
@@ -86,7 +85,4 @@ def at(value: Any, *path: str) -> Json:
 def meant(word: object, known: Iterable[str]) -> str:
     """`; did you mean "x"?`, or the names that there are."""
     names = sorted(known)
-    close = difflib.get_close_matches(str(word), names, n=1)
-    if close:
-        return f'; did you mean "{close[0]}"?'
-    return f"; there is {', '.join(names[:30]) or 'none'}{', ...' if len(names) > 30 else ''}"
+    return hint(word, names) or f"; there is {', '.join(names[:30]) or 'none'}{', ...' if len(names) > 30 else ''}"

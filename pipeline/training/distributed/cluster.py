@@ -43,12 +43,10 @@ class Cluster(Reducer):
 
     @property
     def world_size(self) -> int:
-        """How many hosts."""
         return len(self.hosts.names)
 
     @property
     def is_leader(self) -> bool:
-        """Whether this is the first host: it writes the model."""
         return self.hosts.rank == 0
 
     def allreduce_sum(self, values: FloatArray) -> FloatArray:

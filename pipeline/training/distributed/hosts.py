@@ -30,12 +30,10 @@ class Hosts:
 
     @property
     def first(self) -> str:
-        """The leader."""
         return self.names[0]
 
     @property
     def others(self) -> tuple[str, ...]:
-        """All but the first."""
         return self.names[1:]
 
     @property

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -337,6 +338,6 @@ def test_default_hyperparameters_are_the_models() -> None:
     """The pipeline's defaults and the model's own are one training config."""
     from pipeline.training.model import Hyperparameters
 
-    assert {
-        parameters.snake_case(p.name): p.default for p in parameters.parameters_of(NBA).hyperparameters
-    } == Hyperparameters().as_numbers()
+    assert {parameters.snake_case(p.name): p.default for p in parameters.parameters_of(NBA).hyperparameters} == asdict(
+        Hyperparameters()
+    )

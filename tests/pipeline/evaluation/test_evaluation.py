@@ -7,6 +7,7 @@ import random
 import tarfile
 import zlib
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def train(features: pa.Table, before: date = AS_OF, n_rows: int = 1312) -> Artif
         code_version="c",
         feature_signature=feature_signature(),
         layout=LAYOUT,
-        hyperparameters=training_config.as_numbers(),
+        hyperparameters=asdict(training_config),
         walk_forward_rows=n_rows,
         target_mean=0.56,
         xgboost_version="",

@@ -29,7 +29,7 @@ def test_today(zone: str, hour: int, expected: date) -> None:
 def test_a_zone_that_is_none_is_named(zone: str) -> None:
     with pytest.raises(StepError, match=r"^TimeZone .* is no IANA time zone such as America/New_York"):
         today_in(zone)
-    with pytest.raises(StepError, match=r"did you mean America/New_York\?$"):
+    with pytest.raises(StepError, match=r'did you mean "America/New_York"\?$'):
         today_in("America/NewYork")
 
 

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tarfile
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ def case_of(games: pd.DataFrame) -> Case:
         code_version="c",
         feature_signature=feature_signature(),
         layout=LAYOUT,
-        hyperparameters=Hyperparameters().as_numbers(),
+        hyperparameters=asdict(Hyperparameters()),
         walk_forward_rows=300,
         target_mean=0.6,
         xgboost_version="3",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def trained(games: pd.DataFrame, as_of: date) -> Artifact:
         code_version="c" * 64,
         feature_signature=feature_signature(),
         layout=LAYOUT,
-        hyperparameters=training_config.as_numbers(),
+        hyperparameters=asdict(training_config),
         walk_forward_rows=1,
         target_mean=0.56,
         xgboost_version="",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,7 @@ def test_hyperparameters_from_sagemakers_strings() -> None:
     assert training_config == Hyperparameters(boosting_rounds=80, max_depth=4, learning_rate=0.1)
     assert isinstance(training_config.max_depth, int)
     assert Hyperparameters.from_strings({}) == Hyperparameters()
-    assert Hyperparameters.from_strings({k: str(v) for k, v in training_config.as_numbers().items()}) == training_config
+    assert Hyperparameters.from_strings({k: str(v) for k, v in asdict(training_config).items()}) == training_config
 
 
 def test_a_model_that_could_not_be_read_again_is_refused_before_training() -> None:

@@ -70,7 +70,7 @@ def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-SETTINGS = {name: f"{value:g}" for name, value in CONFIG.as_numbers().items()} | {"walk_forward_rows": "1500"}
+SETTINGS = {name: f"{value:g}" for name, value in asdict(CONFIG).items()} | {"walk_forward_rows": "1500"}
 
 
 @pytest.fixture(scope="module")
