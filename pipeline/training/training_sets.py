@@ -58,6 +58,8 @@ def feature_matrix(features: pa.Table, columns: Sequence[str] | None = None) -> 
     X = np.empty((features.num_rows, len(columns)), dtype=np.float32)
     for position, name in enumerate(columns):
         column = features[name]
+        if pa.types.is_null(column.type):  # as Arrow has what is missing everywhere, or has no row
+            column = column.cast(pa.string() if name in layout.categories else pa.float64())
         X[:, position] = (_codes(column, layout.categories[name]) if name in layout.categories else column).to_numpy()
         if np.isinf(X[:, position]).any():
             raise StepError(

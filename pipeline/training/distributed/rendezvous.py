@@ -140,17 +140,18 @@ class Rendezvous:
         with self._changed:
             self._changed.wait_for(lambda: awaited <= self._finished)
 
-    def end(self, message: Message) -> None:
-        """Tell the others that all is done, or why this host cannot go on, and close; once."""
+    def end(self, message: Message) -> bool:
+        """Tell the others that all is done, or why this host cannot go on, and close; False where that was done."""
         with self._changed:
             if self._over:
-                return
+                return False
             self._over = True
             connections = list(self._connections.values())
         for connection in connections:
             connection.send(message)
         for connection in connections:
             connection.close()
+        return True
 
     def _listener(self) -> socket.socket:
         address = self.hosts.address(self.hosts.first) if self.hosts.local else ""  # all interfaces of a container
@@ -230,11 +231,10 @@ class Rendezvous:
 
     def _lose(self, reason: str, name: str = "") -> None:
         with self._changed:
-            # the first host may go when it has said that all is done
-            if self._over or (name == self.hosts.first and name in self._finished):
+            if name == self.hosts.first and name in self._finished:  # it may go when it has said that all is done
                 return
-        self.end({"lost": reason})
-        self.on_loss(reason)
+        if self.end({"lost": reason}):
+            self.on_loss(reason)
 
     def _missing(self, missing: list[str]) -> str:
         there = [name for name in self.hosts.names if name not in missing]

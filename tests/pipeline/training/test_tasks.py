@@ -207,6 +207,17 @@ def test_a_value_outside_its_categories_is_refused() -> None:
     assert np.array_equal(codes, [0, np.nan, 1, 5, 0], equal_nan=True)
 
 
+@pytest.mark.parametrize("n", [0, 3])
+def test_features_that_are_missing_everywhere_are_gaps(n: int) -> None:
+    """Of a column of Nones, or of no row, Arrow knows no type."""
+    table = rows().slice(0, n)
+    for name in ("gap", "colour"):
+        table = table.set_column(table.column_names.index(name), name, pa.nulls(n))
+    missing = np.isnan(feature_matrix(table))
+    assert missing.shape == (n, len(LAYOUT.features))
+    assert missing.all(axis=0).tolist() == [not n or name in ("gap", "colour") for name in LAYOUT.features]
+
+
 def test_a_training_job_keeps_to_the_label_delay_of_its_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of the 45 days before a month are not trained on."""
     (tmp_path / "rows").mkdir()
