@@ -75,6 +75,12 @@ def read_record(folder: Path, file: str) -> dict[str, Any]:
     return record
 
 
+def with_any_value(argv: Sequence[str], *options: str) -> list[str]:
+    """The arguments with each of these options and its value in one: a person's text may begin with a dash."""
+    items = iter(argv)
+    return [f"{item}={next(items, '')}" if item in options else item for item in items]
+
+
 def json_text(content: Any) -> str:  # noqa: ANN401 - whatever a step and a workload write down
     """A record as its file holds it. JSON has no NaN and no infinity: they become null; of others' types, text."""
     return json.dumps(_plain(content), indent=2, allow_nan=False, default=str) + "\n"

@@ -28,7 +28,14 @@ import pyarrow.parquet as pq
 
 from pipeline.contract import names as c
 from pipeline.contract.code_version import file_digest
-from pipeline.contract.container import code_version, json_text, processing_input, processing_output, run_step
+from pipeline.contract.container import (
+    code_version,
+    json_text,
+    processing_input,
+    processing_output,
+    run_step,
+    with_any_value,
+)
 from pipeline.contract.metrics import short
 from pipeline.contract.parameters import parse_limits
 from pipeline.contract.service_text import description, metadata_value
@@ -71,7 +78,7 @@ def main(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.jobs.evaluate", description=__doc__)
     parser.add_argument("--trigger", default="manual", help="what started the run; shown in the report")
     parser.add_argument("--limits", nargs="*", default=[], metavar="NAME=VALUE")
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_args(with_any_value(argv, "--trigger"))
     archive = processing_input(c.MODEL_CHANNEL) / c.MODEL_ARCHIVE
     candidate = read_artifact(archive)
     prepared = json.loads((processing_input(c.REPORT_CHANNEL) / c.PREPARED_FILE).read_text(encoding="utf-8"))

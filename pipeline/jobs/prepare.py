@@ -40,6 +40,7 @@ from pipeline.contract.container import (
     public_path,
     read_record,
     run_step,
+    with_any_value,
 )
 from pipeline.contract.parameters import parameters_of, parse_limits, snake_case
 from pipeline.contract.reasons import counted
@@ -72,7 +73,7 @@ def parse_arguments(spec: Spec, argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--parameters", nargs="*", default=[], metavar="NAME=VALUE", help="the workload's own")
     parser.add_argument("--training-config", nargs="*", default=[], metavar="NAME=VALUE", help="what Train is told")
     parser.add_argument("--limits", nargs="*", default=[], metavar="NAME=VALUE", help="what candidates are held to")
-    return parser.parse_args(argv)
+    return parser.parse_args(with_any_value(argv, "--as-of", "--time-zone", "--trigger"))
 
 
 def own_parameters(spec: Spec, given: Sequence[str]) -> dict[str, str]:

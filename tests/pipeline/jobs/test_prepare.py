@@ -17,7 +17,7 @@ import pytest
 from pipeline.contract.container import run_step
 from pipeline.contract.workload import load_spec
 from pipeline.ingest.values import MISSING_RULE
-from pipeline.jobs.prepare import fingerprint, main
+from pipeline.jobs.prepare import fingerprint, main, parse_arguments
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.game_data.game_rules import POINTS_RULE
 from pipeline.workloads.nba.play_by_play.event_features import COUNTED
@@ -78,6 +78,12 @@ def shuffled_and_split(files: list[Path], folder: Path) -> None:
     frame[: third + 50].to_csv(folder / "z.csv", index=False)
     frame[third : 2 * third + 50].to_csv(folder / "a.csv.gz", index=False)
     frame[2 * third :].to_parquet(folder / "m.parquet")
+
+
+@pytest.mark.parametrize("reason", ["-rerun", "--force", "--min-rows", "- a fix", "a=b", ""])
+def test_any_text_may_be_what_started_a_run(reason: str) -> None:
+    given = parse_arguments(load_spec("nba"), ["--as-of", "today", "--trigger", reason, "--min-rows", "7"])
+    assert (given.as_of, given.trigger, given.min_rows) == ("today", reason, 7)
 
 
 def test_order_of_rows_and_files_changes_no_output_byte(league: list[Path], tmp_path: Path) -> None:
