@@ -9,7 +9,6 @@ No network, no credentials, no Docker: account and region are those of the crede
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,8 +20,9 @@ import aws_cdk as cdk
 from infra.settings.settings import Settings
 from infra.settings.settings_validation import SettingError
 from infra.stack import RetrainingStack
+from pipeline.contract import workload
+from pipeline.contract.rules.calls import WorkloadError
 
-CONFIGURATION: Final = Path(__file__).with_name("cdk.json")
 # Here and not in cdk.json, because the template must be the same for each way to run the app. The last two are what the
 # command line asks for by itself.
 FLAGS: Final[Mapping[str, Any]] = {
@@ -54,8 +54,11 @@ def build(context: Mapping[str, Any] | None = None, outdir: str | None = None) -
 
 
 def read_context(options: Sequence[str] = ()) -> dict[str, Any]:
-    """What the CDK CLI passes: the context of cdk.json, and KEY=VALUE options over it; raises SettingError."""
-    context: dict[str, Any] = json.loads(CONFIGURATION.read_text(encoding="utf-8"))["context"]
+    """What the CDK CLI passes: the context of cdk.json, and KEY=VALUE options over it.
+
+    Raises SettingError, or WorkloadError for a cdk.json that cannot be read.
+    """
+    context = workload.read_context()
     for option in options:
         key, equals, value = option.partition("=")
         if not equals:
@@ -68,12 +71,12 @@ def main(arguments: Sequence[str] = ()) -> int:
     """Synthesise; 2 for a setting that cannot be used."""
     parser = argparse.ArgumentParser(description="Synthesise the stack into cdk.out, as npx cdk synth does.")
     parser.add_argument("-c", "--context", action="append", default=[], metavar="KEY=VALUE", help="as for npx cdk")
-    parser.add_argument("-o", "--output", default=str(CONFIGURATION.with_name("cdk.out")), help="default: cdk.out")
+    parser.add_argument("-o", "--output", default=str(Path(__file__).with_name("cdk.out")), help="default: cdk.out")
     given = parser.parse_args(arguments)
     called_by_cli = "CDK_OUTDIR" in os.environ
     try:
         (build() if called_by_cli else build(read_context(given.context), given.output)).synth()
-    except SettingError as error:
+    except (SettingError, WorkloadError) as error:
         sys.stderr.write(f"settings: {error}\n")
         return 2
     return 0

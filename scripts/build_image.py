@@ -27,7 +27,7 @@ from pipeline.local.launch.container_runtime import (
     push,
     require_container_runtime,
 )
-from pipeline.local.launch.spark import SPARK_BUILD, SPARK_FOLDER, SPARK_IMAGE, spark_image_content
+from pipeline.local.launch.spark import SPARK_BUILD, SPARK_IMAGE, spark_folder, spark_image_content
 from scripts.output.command_line import command
 
 
@@ -39,7 +39,7 @@ def build(*, base: str | None, tag: str, network: str | None, quiet: bool, spark
     with tempfile.TemporaryDirectory() as context:
         if not spark:
             write_image_context(workload, Path(context))
-        folder, again = (SPARK_FOLDER, SPARK_BUILD) if spark else (Path(context), BUILD)
+        folder, again = (spark_folder(), SPARK_BUILD) if spark else (Path(context), BUILD)
         return build_folder(folder, base=base, tag=tag, content=content, network=network, quiet=quiet, command=again)
 
 

@@ -39,7 +39,8 @@ def main(file: IO[bytes] | None, params: tuple[str, ...], rules: bool, as_json: 
         text = "\n".join(f"{r['name']}: {r['says']}\n    {r['source']}" for r in rows)
         click.echo(json.dumps(rows, indent=2) if as_json else text)
         return
-    definition = parse_definition(file.read(), file.name) if file else read_definition(default_workload())
+    given = str(getattr(file, "name", "<stdin>"))
+    definition = parse_definition(file.read(), given) if file else read_definition(default_workload())
     chosen = parse_parameters(params)
     bound = bind_parameters(definition, chosen) if chosen else {}
     found = check_definition(definition, bound)
@@ -48,7 +49,7 @@ def main(file: IO[bytes] | None, params: tuple[str, ...], rules: bool, as_json: 
         click.echo(json.dumps({"findings": shown}, indent=2))
     for item in () if as_json else found:
         click.echo(str(item))
-    name = Path(file.name).name if file else f"{default_workload()}/definition.json"
+    name = Path(given).name if file else f"{default_workload()}/definition.json"
     name = "the definition" if name == "<stdin>" else name
     if found:
         click.echo(f"{len(found)} finding{'s' * (len(found) > 1)}: SageMaker would refuse {name}", err=True)

@@ -17,9 +17,9 @@ from typing import Any, Final
 
 import click
 
-from infra.settings.settings import ENVIRONMENTS, ENVIRONMENTS_KEY
+from infra.settings.settings import ENVIRONMENTS, ENVIRONMENTS_KEY, environment_settings, read_setting
 from pipeline.contract.names import promoter_name
-from pipeline.contract.workload import CONFIGURATION, default_workload, load_spec
+from pipeline.contract.workload import default_workload, load_spec, read_context
 from pipeline.local.store.registry import PENDING
 from scripts.cloud.connection import CommandError, DeployedPipeline, new_session
 from scripts.cloud.promotion import PromotionRefusedError, Source, Target
@@ -29,15 +29,12 @@ SESSION: Final = "promote-model"
 
 
 def environment(name: str) -> Mapping[str, Any]:
-    context = json.loads(CONFIGURATION.read_text(encoding="utf-8"))["context"]
-    found: Mapping[str, Any] = context.get(ENVIRONMENTS_KEY, {}).get(name, {})
-    return found
+    return environment_settings(read_context().get(ENVIRONMENTS_KEY, {}), name)
 
 
 def source_account(given: str | None, target: str) -> str:
     """The account that was named, or the only one of `promotes_from`; raises click.UsageError."""
-    known = environment(target).get("promotes_from", [])
-    accounts = known.split(",") if isinstance(known, str) else list(known)
+    accounts = read_setting("promotes_from", environment(target).get("promotes_from", ()), None)
     if given or len(accounts) == 1:
         return given or str(accounts[0])
     listed = f"promotes_from of {target} in cdk.json has {', '.join(accounts) or 'none'}"

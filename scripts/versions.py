@@ -23,13 +23,17 @@ from pipeline.definition.diff import DefinitionChange, compare
 from scripts.cloud.connection import AwsOptions, DeployedPipeline, aws_options
 from scripts.output.command_line import group, json_option
 
-DEFINITION = f"pipeline/workloads/{default_workload()}/definition.json"
 ROOT = Path(__file__).resolve().parents[1]
 NEXT_DEPLOY = """\
 The repository still holds the other definition. CloudFormation does not see a roll-back: the next `cdk deploy` that
 changes the pipeline (another definition, image, limit, commit) brings the repository's definition back; one that
 changes nothing of it leaves this one. To stay here, revert the change in git, recompile (python -m pipeline.definition)
 and deploy that."""
+
+
+def committed() -> str:
+    """The workload's definition as git names it."""
+    return f"pipeline/workloads/{default_workload()}/definition.json"
 
 
 def parse_definition(text: bytes, name: str) -> dict[str, Any]:
@@ -47,7 +51,7 @@ def _at_revision(revision: str) -> bytes:
     """The committed definition at a revision; raises click.UsageError that says what to give instead."""
     if revision.startswith("-"):
         raise click.UsageError(f"{revision} is neither a file nor a git revision")
-    spelled = revision if ":" in revision else f"{revision}:{DEFINITION}"
+    spelled = revision if ":" in revision else f"{revision}:{committed()}"
     command = ["git", "show", spelled]  # fixed program, no shell; a leading dash is refused above
     try:
         found = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
@@ -55,7 +59,7 @@ def _at_revision(revision: str) -> bytes:
         raise click.UsageError(f"{revision} is no file, and git could not be started ({error})") from error
     if found.returncode:
         raise click.UsageError(
-            f"{revision} is neither a file nor a git revision with {DEFINITION}: try a path, HEAD or HEAD~1 "
+            f"{revision} is neither a file nor a git revision with {committed()}: try a path, HEAD or HEAD~1 "
             f"(git says: {found.stderr.decode(errors='replace').strip()})"
         )
     return found.stdout
@@ -93,7 +97,7 @@ def list_versions(limit: int, as_json: bool, aws: AwsOptions) -> None:
 
 @main.command()
 @click.argument("before", default="HEAD")
-@click.argument("after", default=str(ROOT / DEFINITION))
+@click.argument("after", default=lambda: str(ROOT / committed()))
 @json_option
 @aws_options
 def diff(before: str, after: str, as_json: bool, aws: AwsOptions) -> None:

@@ -220,7 +220,7 @@ class Settings:
         environment = context.get(ENVIRONMENT_KEY, ENVIRONMENTS[0])
         if environment not in ENVIRONMENTS:
             raise SettingError(_wrong(ENVIRONMENT_KEY, environment, f"one of {', '.join(ENVIRONMENTS)}"))
-        base = _environment(context.get(ENVIRONMENTS_KEY, {}), environment)
+        base = environment_settings(context.get(ENVIRONMENTS_KEY, {}), environment)
         given = {
             k: v
             for k, v in context.items()
@@ -228,11 +228,11 @@ class Settings:
         }
         wanted = {WORKLOAD_KEY: default_workload(), **base, **given}
         try:
-            spec = load_spec(_read(WORKLOAD_KEY, wanted[WORKLOAD_KEY], None))
+            spec = load_spec(read_setting(WORKLOAD_KEY, wanted[WORKLOAD_KEY], None))
             read_definition(spec.name)
         except WorkloadError as error:
             raise SettingError(str(error)) from error
-        values = {key: _read(key, value, spec) for key, value in wanted.items()}
+        values = {key: read_setting(key, value, spec) for key, value in wanted.items()}
         settings = cls(environment=environment, **{"time_zone": spec.time_zone, **values})
         settings._check_together()
         return settings
@@ -261,7 +261,7 @@ class Settings:
             raise SettingError(_wrong(missing, "", "at least one, because the other setting of the VPC is given"))
 
 
-def _environment(environments: object, name: str) -> Mapping[str, Any]:
+def environment_settings(environments: object, name: str) -> Mapping[str, Any]:
     """The settings of an environment in cdk.json; raises SettingError where there can be none."""
     if not isinstance(environments, Mapping) or not isinstance(environments.get(name, {}), Mapping):
         raise SettingError(
@@ -275,7 +275,7 @@ OF_SPEC: Final = ("events_prefix", "instance_types", "instance_counts", "limits"
 READERS: Final[Mapping[str, Callable[..., Any]]] = {f.name: f.metadata["read"] for f in fields(Settings) if f.metadata}
 
 
-def _read(key: str, value: object, spec: Spec | None) -> Any:  # noqa: ANN401 - the type is the reader's
+def read_setting(key: str, value: object, spec: Spec | None) -> Any:  # noqa: ANN401 - the type is the reader's
     """A setting's value; raises SettingError."""
     if key not in READERS:
         raise SettingError(

@@ -102,7 +102,7 @@ def load_spec(name: str) -> Spec:
     folder = workload_folders().get(name)
     if folder is None:
         names = workload_names()
-        if (WORKLOADS / name).is_dir():
+        if name and (WORKLOADS / name).is_dir():
             raise WorkloadError(f"pipeline/workloads/{name} has no spec.py: it says what the workload is")
         raise WorkloadError(f'there is no workload "{name}"{hint(name, names) or ":"} there are {", ".join(names)}')
     return checked_spec(folder)
@@ -131,7 +131,19 @@ def configured_workload() -> str:
     """The one that cdk.json names; in an image, which holds one only, that one."""
     if not CONFIGURATION.exists():
         return workload_names()[0]
-    return str(json.loads(CONFIGURATION.read_text(encoding="utf-8"))["context"][WORKLOAD_KEY])
+    return str(read_context().get(WORKLOAD_KEY, ""))
+
+
+def read_context() -> dict[str, Any]:
+    """The context of cdk.json, which people edit; raises WorkloadError where it is none."""
+    try:
+        content = json.loads(CONFIGURATION.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WorkloadError(f"{CONFIGURATION.name} is not JSON: {error}") from error
+    context = content.get("context") if isinstance(content, dict) else None
+    if not isinstance(context, dict):
+        raise WorkloadError(f'{CONFIGURATION.name} has no object "context": it names the workload and the environments')
+    return context
 
 
 def default_workload() -> str:

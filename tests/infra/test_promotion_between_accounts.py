@@ -294,7 +294,10 @@ def test_a_session_of_another_role_reads_and_writes_nothing(
 
 @pytest.mark.parametrize(
     ("known", "given", "found"),
-    [([SOURCE], None, SOURCE), (SOURCE, None, SOURCE), ([], "999999999999", "999999999999"), ([], None, "none")],
+    [
+        *(([SOURCE], None, SOURCE), (SOURCE, None, SOURCE), (f" {SOURCE},", None, SOURCE)),
+        *(([], "999999999999", "999999999999"), ([], None, "none"), ("", None, "none")),
+    ],
 )
 def test_the_account_of_the_version(monkeypatch: pytest.MonkeyPatch, known: Any, given: str | None, found: str) -> None:
     monkeypatch.setattr(promote_model, "environment", lambda name: {"promotes_from": known} if name == "prod" else {})

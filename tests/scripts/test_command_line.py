@@ -12,6 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import app
 from pipeline.local.plan.parameters import PlanError
 from scripts.output.command_line import Command, Number, command
 from scripts.writers.reference import commands
@@ -72,6 +73,48 @@ def test_an_error_of_the_code_keeps_its_traceback_and_ctrl_c_has_its_code() -> N
     assert CliRunner().invoke(raising(ModuleNotFoundError("x", name="scripts.x"))).exit_code == 1
     done = CliRunner().invoke(raising(KeyboardInterrupt()))
     assert (done.exit_code, done.stderr.strip()) == (130, "interrupted")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"context": {"workload": "nba"},}', "cdk.json is not JSON: Expecting property name"),
+        (b"\xff", "cdk.json is not JSON"),
+        (b"[]", 'cdk.json has no object "context"'),
+        (b'{"context": []}', 'cdk.json has no object "context"'),
+        (b'{"context": {}}', 'there is no workload "": there are'),
+    ],
+)
+def test_a_cdk_json_that_was_edited_wrongly(
+    content: bytes, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configuration = tmp_path / "cdk.json"
+    configuration.write_bytes(content)
+    monkeypatch.setattr("pipeline.contract.workload.CONFIGURATION", configuration)
+    monkeypatch.delenv("WORKLOAD", raising=False)
+    for name in ("run_local", "check_definition", "promote_model --from dev --to prod --version 1"):
+        module, *given = name.split()
+        done = CliRunner().invoke(commands()[f"scripts.{module}"], given)
+        assert (done.exit_code, said in done.stderr) == (2, True), done.output
+    if "context" in said or "JSON" in said:
+        assert app.main(["-o", str(tmp_path)]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_no_command_reads_cdk_json_while_it_is_imported(tmp_path: Path, root: Path) -> None:
+    """Its errors would be tracebacks."""
+    modules = [f"scripts.{path.stem}" for path in (root / "scripts").glob("*.py") if path.stem != "__init__"]
+    code = (
+        "import pipeline.contract.workload as w, pathlib, importlib, sys; w.CONFIGURATION = pathlib.Path(sys.argv[1])"
+    )
+    (tmp_path / "cdk.json").touch()
+    command = [
+        sys.executable,
+        "-c",
+        f"{code}; [*map(importlib.import_module, sys.argv[2:])]",
+        str(tmp_path / "cdk.json"),
+    ]
+    subprocess.run([*command, *modules, "scripts.check_deployment.__main__"], cwd=root, check=True)
 
 
 def test_ctrl_c_while_a_command_is_still_imported_is_no_traceback(tmp_path: Path, root: Path) -> None:

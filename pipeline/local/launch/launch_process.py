@@ -22,7 +22,7 @@ from typing import Final
 from pipeline.contract.names import BASE_DIR_VARIABLE, CLUSTER_PORT_VARIABLE, DEFAULT_BASE_DIR
 from pipeline.local.launch.hosts import Host, bad_end, collect, hosts_of, lay_out, wait_for_hosts, written_message
 from pipeline.local.launch.job import Job, JobOutcome, LaunchFault, container_of
-from pipeline.local.launch.spark import COMMANDS
+from pipeline.local.launch.spark import spark_folder
 from pipeline.local.plan.parameters import PlanError
 from pipeline.local.plan.plan import Step
 from pipeline.local.store.locks import try_lock, wait_for_lock
@@ -125,7 +125,7 @@ class ProcessLauncher:
     def _environment(self, job: Job, base_dir: Path) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if _INHERITED.fullmatch(name)}
         requested = job.request.get("Environment") or {}
-        programs = [str(COMMANDS), str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)]
+        programs = [str(spark_folder() / "bin"), str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)]
         return {
             **inherited,
             "PATH": os.pathsep.join(programs),  # smspark-submit's replacement, and this environment's spark-submit

@@ -18,10 +18,13 @@ from pipeline.local.plan.parameters import PlanError
 
 SPARK_IMAGE: Final = "retraining-spark:local"
 SPARK_BUILD: Final = "make spark-image"
-SPARK_FOLDER: Final = PACKAGE / "workloads" / default_workload() / "spark"
-COMMANDS: Final = SPARK_FOLDER / "bin"  # holds the replacement of SageMaker's smspark-submit
 _IMAGE_FILES: Final = ("Dockerfile", "requirements.txt", "wheel/requirements.txt", "smspark_submit.py")
 _COUNT: Final = "AggregateInstanceCount"
+
+
+def spark_folder() -> Path:
+    """That of this process's workload; its bin/ holds the replacement of SageMaker's smspark-submit."""
+    return PACKAGE / "workloads" / default_workload() / "spark"
 
 
 def wants_spark(parameters: Mapping[str, Value]) -> bool:
@@ -48,4 +51,5 @@ def require_spark_image(name: str) -> None:
 
 
 def spark_image_content() -> str:
-    return digest_of((SPARK_FOLDER / name for name in _IMAGE_FILES), SPARK_FOLDER)
+    folder = spark_folder()
+    return digest_of((folder / name for name in _IMAGE_FILES), folder)

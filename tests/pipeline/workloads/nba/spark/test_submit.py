@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from pipeline.contract import names as c
-from pipeline.local.launch.spark import COMMANDS
+from pipeline.local.launch.spark import spark_folder
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.spark.archive import write_archive
 
@@ -100,6 +100,6 @@ def test_a_stop_reaches_the_program(tmp_path: Path) -> None:
 
 
 def test_another_host_of_the_same_machine_has_nothing_to_do(tmp_path: Path) -> None:
-    code, reason = Job(tmp_path, host="algo-2").end(COMMANDS)
+    code, reason = Job(tmp_path, host="algo-2").end(spark_folder() / "bin")
     assert code == 0
     assert reason.startswith("no reason")
