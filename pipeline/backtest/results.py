@@ -13,8 +13,8 @@ Two rules of choice, both fixed by the earlier periods alone:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -47,9 +47,6 @@ class PolicyResult:
     machine_hours: float
     dollars: float
     dollars_a_month: float
-
-    def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "by_period": {str(k): v for k, v in self.by_period.items()}}
 
 
 def differences(

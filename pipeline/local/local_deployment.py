@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Final
 
@@ -44,9 +45,10 @@ LONGEST_NAME: Final = 60  # characters of a data folder's name in its prefix: a 
 
 
 def step_code() -> str:
-    """Digest of what runs in a step and of this Python: part of each cache key."""
+    """Digest of what runs in a step, of this Python and its packages: part of each cache key."""
     files = digest_of(sorted(step_files(default_workload())), ROOT)
-    return hashlib.sha256(f"{sys.version}{files}".encode()).hexdigest()
+    packages = sorted(path.name for path in Path(sysconfig.get_path("purelib")).glob("*.dist-info"))  # with versions
+    return hashlib.sha256(f"{sys.version}{packages}{files}".encode()).hexdigest()
 
 
 def constants(image: str = NO_IMAGE, spark_image: str = NO_IMAGE) -> dict[str, str]:

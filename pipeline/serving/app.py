@@ -6,6 +6,7 @@ docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -119,7 +120,7 @@ def _answer_type(request: Request, own: str) -> str:
     for part in (request.headers.get("accept") or "*/*").lower().split(","):
         kind, *parameters = (piece.strip() for piece in part.split(";"))
         for known in (own, *WRITERS):
-            if fnmatchcase(known, kind) and "q=0" not in parameters:
+            if fnmatchcase(known, kind) and not any(re.fullmatch(r"q=0(\.0*)?", each) for each in parameters):
                 return known
     raise HTTPException(406, f"Accept should be one of {', '.join(WRITERS)}")
 

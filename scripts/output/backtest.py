@@ -72,7 +72,7 @@ def run_with_bars(settings: BacktestSettings, store: Path, quiet: bool) -> Backt
 def show(done: BacktestResult, report: Path, *, simulated: bool, as_json: bool) -> None:
     """Write the report, and print the result as JSON; or the table, the bound, the choice and the report's path."""
     write_report(report, done, simulated=simulated)
-    settings, n_rows = done.prepared.settings, int(done.prepared.service.n_rows.sum())
+    settings, n_rows = done.prepared.settings, done.n_rows
     if as_json:
         found = {
             "simulated": simulated,
@@ -81,7 +81,7 @@ def show(done: BacktestResult, report: Path, *, simulated: bool, as_json: bool) 
             "workload": settings.spec.name,
             "n_rows": n_rows,
             "injected": [str(injection) for injection in settings.injections],
-            "policies": [result.as_json() for result in done.results],
+            "policies": [asdict(result) for result in done.results],
             "oracle_bound": [{"promotions": bound.promotions, "loss": bound.loss / n_rows} for bound in done.bounds],
             "choice": asdict(done.choice) if done.choice else None,
             "report": str(report),

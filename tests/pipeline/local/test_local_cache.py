@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
 from local_definitions import Json, Workbench, definition, output_uri, processing, run_prefix, training
+
+from pipeline.local.local_deployment import step_code
 
 
 def pipeline(bench: Workbench) -> Json:
@@ -153,3 +156,11 @@ def test_entries_of_past_days_are_removed(warm: Workbench) -> None:
     warm.run(definition(processing("Other", [])))
     assert not entries[0].exists()
     assert entries[1].exists()
+
+
+def test_another_version_of_a_package_is_other_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path))
+    (tmp_path / "xgboost-3.0.0.dist-info").mkdir()
+    before = step_code()
+    (tmp_path / "xgboost-3.0.0.dist-info").rename(tmp_path / "xgboost-3.1.0.dist-info")
+    assert step_code() != before

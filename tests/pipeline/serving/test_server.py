@@ -101,6 +101,7 @@ def test_csv_says_the_same_as_json(server: Server) -> None:
         ("text/*", CSV),
         ("image/png, text/csv;q=0.5, application/json;q=0.1", CSV),
         ("application/json;q=0, */*", JSON),
+        ("application/json;q=0.0, text/csv", CSV),
     ],
 )
 def test_the_answer_has_the_type_that_is_accepted(server: Server, accept: str, kind: str) -> None:
