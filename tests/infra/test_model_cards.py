@@ -25,7 +25,7 @@ from random_worlds import HOURLY, connected
 
 from infra.approval.function import handler
 from pipeline.contract.model_card import CONTENT_CHARACTERS, card_content, is_written, package_card
-from pipeline.local.run.model_card_page import render_card
+from pipeline.local.run.run_summary import render_card
 
 APPROVED, PENDING = "Approved", "PendingManualApproval"
 PACKAGE = {**request(3, PENDING), "ModelPackageVersion": 3}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from pipeline.contract.history.runs import alarms_of
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import current_workload
 from pipeline.local.local_deployment import ARTIFACT_BUCKET, MODEL_PACKAGE_GROUP
-from pipeline.local.run.model_card_page import render_card
 from pipeline.local.store.history import decide, output_uri
 from pipeline.local.store.registry import LocalRegistry
 from pipeline.local.store.run_record import RunResult
@@ -127,6 +127,19 @@ def _model_card(run: RunResult, store: Store) -> str | None:
     with suppress(OSError):
         store.write(target, render_card(json.loads(card["ModelCardContent"])).encode())
     return str(target) if target.is_file() else None
+
+
+def render_card(card: Mapping[str, Any]) -> str:
+    """The content of a model card (pipeline.contract.model_card) as HTML; the same card gives the same page."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - for registered versions only
+
+    folder = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.globals["number"] = lambda value: f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
+    parameters = card["training_details"]["training_job_details"]["user_provided_hyper_parameters"]
+    return environment.get_template("model_card.html.j2").render(
+        card=card, parameters={entry["name"]: entry["value"] for entry in parameters}
+    )
 
 
 def _report(run: RunResult, store: Store) -> str | None:
