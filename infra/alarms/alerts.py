@@ -48,7 +48,8 @@ class Alerts(Construct):
 
     def email_topic(self, scope: Construct, construct_id: str, about: str, addresses: Sequence[str]) -> sns.Topic:
         """A topic with the messages' key, which takes TLS only and emails the addresses."""
-        name = f"{self._settings.pipeline_name}: {about}"
+        # At most 100 letters, digits, blanks and hyphens: AWSCloudFormation/latest/TemplateReference, AWS::SNS::Topic.
+        name = f"{self._settings.pipeline_name} - {about}"
         topic = sns.Topic(scope, construct_id, display_name=name, master_key=self.key, enforce_ssl=True)
         for address in addresses:
             topic.add_subscription(subscriptions.EmailSubscription(address))

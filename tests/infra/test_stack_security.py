@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from iam_emulation.conditions import as_list
 from resolved_template import ACCOUNT, REGION, Resolver, Template, only, resources
 from synthesis import cdk_context
 from test_policies import GUARDED, PACKAGE, arn, may
+
+from pipeline.contract.rules.spec_rules import LONGEST_NAME
 
 
 @pytest.fixture(scope="session")
@@ -166,6 +169,13 @@ def test_only_tls_is_let_in(prod: Template, kind: str) -> None:
     for name, policy in policies.items():
         denied = [s for s in policy["PolicyDocument"]["Statement"] if s["Effect"] == "Deny"]
         assert any(s["Condition"] == {"Bool": {"aws:SecureTransport": "false"}} for s in denied), name
+
+
+def test_a_topic_is_displayed_in_documented_characters(prod: Template) -> None:
+    """AWS::SNS::Topic: at most 100, "including hyphens, underscores, spaces, and tabs"; the schema has no rule."""
+    for topic in resources(prod, "AWS::SNS::Topic").values():
+        longest = topic["DisplayName"].replace("retraining", "x" * LONGEST_NAME)
+        assert re.fullmatch(r"[A-Za-z0-9_ -]{1,100}", longest), longest
 
 
 def test_keys_rotate_and_the_messages_key_lets_the_senders_in(prod: Template) -> None:
