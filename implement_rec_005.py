@@ -100,15 +100,15 @@ class ImplementAutomateModelRetrainingWithMlPipelines:
         return run_summary(run, opened)
 
     def _connect(self) -> Any:  # noqa: ANN401 - boto3 makes its clients' classes at run time
-        try:
-            import boto3  # noqa: PLC0415 - a local run does without it
-            from botocore.exceptions import BotoCoreError  # noqa: PLC0415
-        except ImportError as error:
-            raise RetrainingError("boto3 is not installed: make setup, or pip install boto3") from error
+        from scripts.cloud.connection import new_session  # noqa: PLC0415 - a local run does without it
 
         try:
-            return boto3.client("sagemaker", region_name=self.config["region"])
-        except BotoCoreError as error:
+            import botocore.exceptions as known  # noqa: PLC0415
+
+            return new_session(self.config["region"], profile=None).client("sagemaker")
+        except ImportError as error:
+            raise RetrainingError("boto3 is not installed: make setup, or pip install boto3") from error
+        except known.BotoCoreError as error:
             raise RetrainingError(f"{error} Give region in the configuration or set AWS_DEFAULT_REGION.") from error
 
     def _start(self) -> dict[str, Any]:
@@ -116,11 +116,14 @@ class ImplementAutomateModelRetrainingWithMlPipelines:
         parameters = [{"Name": key, "Value": str(value)} for key, value in self.config["parameters"].items()]
         client = self._client or self._connect()
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - connecting says if it is missing
+        from click import ClickException  # noqa: PLC0415
 
         try:
             started = client.start_pipeline_execution(PipelineName=name, PipelineParameters=parameters)
         except ClientError as error:
             raise RetrainingError(f"{error}. Is {name} deployed in {client.meta.region_name}?") from error
+        except ClickException as error:
+            raise RetrainingError(error.message) from error
         except BotoCoreError as error:
             raise RetrainingError(f"{error} Are AWS credentials set (aws sts get-caller-identity)?") from error
         return {"status": "Executing", "execution_arn": started["PipelineExecutionArn"], "pipeline_name": name}

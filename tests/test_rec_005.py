@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 import unittest
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -143,6 +145,22 @@ class ProductionTest(unittest.TestCase):
         impl.setup()
         with self.assertRaisesRegex(RetrainingError, "Is other deployed in us-east-1"):
             impl.execute()
+
+    def test_a_page_of_a_proxy_in_place_of_the_answer_is_said(self) -> None:
+        class Proxy(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html")
+                self.end_headers()
+                self.wfile.write(b"<html>Sign in</html>")
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+            Thread(target=server.serve_forever, daemon=True).start()
+            with mock.patch.dict(os.environ, {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}"}):
+                impl = ImplementAutomateModelRetrainingWithMlPipelines(config={"mode": "production"})
+                with self.assertRaisesRegex(RetrainingError, "a web page came in place of AWS's answer"):
+                    impl.execute()
+            server.shutdown()
 
     def test_a_missing_region_is_named(self) -> None:
         clean = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
