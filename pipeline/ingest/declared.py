@@ -76,11 +76,11 @@ def load(spec: Spec, request: LoadRequest, rules: Sequence[RowRule] = ()) -> Val
     day = rows[TIME].to_numpy().astype("datetime64[D]")
     due = known_on(day, np.datetime64(request.as_of), spec.label_delay_days) & rows[TARGET].isna().to_numpy()
     n_labelled = int(rows[TARGET].notna().sum())
-    if n_labelled < max(request.min_rows, 1):
+    if n_labelled < (minimum := max(request.min_rows, 1)):
         later = f"{counted(n_hidden, 'is', 'are')} from that day on; " if n_hidden else ""
         raise BadData(
             f"{counted(n_labelled, f'{spec.row} has', f'{spec.rows} have')} a label that is known on {request.as_of}, "
-            f"fewer than the minimum of {request.min_rows:,}; {later}add older files, or lower MinRows",
+            f"fewer than the minimum of {minimum:,}; {later}add older files, or lower MinRows",
             quarantine,
         )
     _refuse_one_label(spec, rows[TARGET].dropna(), quarantine)

@@ -7,6 +7,7 @@ spreadsheets leave behind in place of a table.
 from __future__ import annotations
 
 import codecs
+import re
 from typing import Final
 
 HEAD_BYTES: Final = 1024  # that `unlike_its_name` and `kind_of` want to see
@@ -60,6 +61,7 @@ _TEXT: Final = (
     (b"[", "JSON", _AS_CSV),
     (b"sep=", "a table that starts with Excel's line sep=", "remove that line, and separate fields by commas"),
 )
+_NAMES_IN_BRACKETS: Final = re.compile(rb"[<\[][^<>\[\]\n]*[>\]],")  # <TICKER>,<DATE> or [id],[date]
 
 
 def unlike_its_name(name: str, head: bytes) -> str | None:
@@ -104,6 +106,8 @@ def kind_of(head: bytes) -> str | None:
     if _is_utf_16(head):
         return "UTF-16 without a byte-order mark, not UTF-8: save it as UTF-8"
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if _NAMES_IN_BRACKETS.match(text):
+        return None
     return next((f"{what}: {remedy}" for start, what, remedy in _TEXT if text.startswith(start)), None)
 
 

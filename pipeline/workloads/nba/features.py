@@ -196,14 +196,14 @@ def _calendar(league: League) -> dict[str, FloatArray]:
 
 
 def _form(league: League) -> dict[str, FloatArray]:
-    """Means over this season's games, drawn towards zero by as many imagined games as are known to steady them."""
+    """Means over this season's games, shrunk towards zero by a pseudo-count of games."""
     margin = league.by_team(league.games.margin, -league.games.margin)
     win = np.sign(margin)  # a win counts one half, a loss minus one half: the mean is the share beyond one half
     surprise = league.by_team(league.games.surprise, -league.games.surprise)
 
-    def mean(values: IntArray, last: int | None, imagined: int) -> FloatArray:
+    def mean(values: IntArray, last: int | None, pseudo_count: int) -> FloatArray:
         total = league.teams.total(values, last=last)
-        return league.difference(total / (league.teams.count(last=last) + imagined))
+        return league.difference(total / (league.teams.count(last=last) + pseudo_count))
 
     return {
         "season_win_difference": mean(win, None, 10) / 2.0,

@@ -229,7 +229,9 @@ def test_files_whose_times_are_all_of_another_kind_are_refused_in_a_sentence(rea
 
 
 def test_rows_that_are_all_to_come_are_the_cause_that_is_named(read: Read) -> None:
-    with pytest.raises(BadData, match=r"^0 bills have a label .*; 40 are from that day on; add older files"):
+    with pytest.raises(
+        BadData, match=r"^0 bills have a label .* minimum of 1; 40 are from that day on; add older files"
+    ):
         read({"a.csv": "\n".join([HEADER, *(row.replace("2025-", "2026-") for row in lines(40))])})
 
 

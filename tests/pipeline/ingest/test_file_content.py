@@ -63,6 +63,7 @@ def feather() -> bytes:
         (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code>', "an XML document"),
         (b'{"games": []}', "JSON: save it as CSV"),
         (b'\xef\xbb\xbf[{"date": 1}]', "JSON"),
+        (b'[["id", "date"], [1, 2]]', "JSON"),
         (b"sep=;\n" + CSV, "a table that starts with Excel's line sep=: remove that line"),
         (CSV.decode().encode("utf-16"), "UTF-16, not UTF-8: save it as UTF-8"),
         (CSV.decode().encode("utf-16-le"), "UTF-16 without a byte-order mark"),
@@ -80,6 +81,7 @@ def test_content_that_is_no_csv_is_called_what_it_is(content: bytes, words: str)
     [
         *(CSV, b"\xef\xbb\xbf" + CSV, "date,h\u00f6me\n".encode(), b"a,b\n1,\x00\n", b"1", b"\n\n" + CSV),
         *(b"PARENT_ID,date\n", b"ORCID,date\n", b"PAR1,date\n"),  # names that begin as a binary file does
+        *(b"<TICKER>,<DATE>\n", b"[id],[date]\n"),  # or as XML and JSON do
     ],
 )
 def test_csv_is_csv(content: bytes) -> None:

@@ -47,7 +47,7 @@ COUNTED: Final = (
 _COLUMNS: Final = (nba.DATE, "team", "opponent", "opponent_points", *COUNTED)
 _SIDE: Final = ["day", "own", "other"]  # what tells a team and game apart
 _NAMED: Final = 5  # games that a note names
-# Imagined games of an average team that steady the first weeks, as in features.py. Not tuned: there is one season.
+# Pseudo-count of games of an average team, as in features.py. Not tuned: there is one season.
 _PRIOR_GAMES: Final = 10
 
 
@@ -150,7 +150,7 @@ def event_features(games: pd.DataFrame, events: MatchedEvents) -> pd.DataFrame:
         return np.asarray(league.total(own[made]) / np.maximum(league.total(own[of]), 1))
 
     def beyond(side: Mapping[str, IntArray], made: str, of: str) -> FloatArray:
-        """A share less the league's, drawn towards zero by _PRIOR_GAMES of an average team."""
+        """A share less the league's, shrunk towards zero by _PRIOR_GAMES of an average team."""
         n = teams.total(side[of])
         prior = _PRIOR_GAMES * (league.total(own[of]) / np.maximum(league.count(), 1))
         return np.asarray((teams.total(side[made]) - of_league(made, of) * n) / np.maximum(n + prior, 1.0))

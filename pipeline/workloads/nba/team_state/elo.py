@@ -134,7 +134,7 @@ def pre_game_elo(
 
 
 def _play(ratings: RunningRatings, rows: Iterator[tuple[Any, ...]]) -> FloatArray:
-    """Ratings before each game, home and away in turn. One plain loop on local names: the dearest part of all."""
+    """Ratings before each game, home and away in turn. The hot loop: plain, on local names."""
     now, marked = ratings.now, ratings.marked
     before: list[float] = []
     append = before.append
