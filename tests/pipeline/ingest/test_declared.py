@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import tempfile
 from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from pipeline.contract.names import ROW_ID, TARGET, TIME
 from pipeline.contract.spec import Column, Spec
@@ -187,11 +190,27 @@ def test_an_id_with_a_control_character_is_bad_and_free_text_may_have_one(read: 
     assert rules(found) == {("id", r"z\x00", "holds control characters")}
 
 
-def test_a_row_without_label_beside_two_that_contradict_each_other_is_counted_once(read: Read) -> None:
-    row = "x,2025-01-01,new,1"
-    found = read({"a.csv": "\n".join([HEADER, *lines(), f"{row},0", f"{row},1", f"{row},", f"{row},"])})
-    assert (found.n_bad_rows, found.n_superseded, found.n_duplicates_collapsed) == (4, 0, 0)
-    assert len(found.rows) + found.n_bad_rows == found.n_rows_read == 204
+# One id with both labels, without one, and of another kind; one to come, and one with a bad value.
+TEXTS = [*(f"a,2025-01-01,new,1,{label}" for label in ("0", "1", "")), "a,2025-01-01,old,1,0", "a,2025-01-01,old,1,"]
+TEXTS += ["b,2026-01-01,new,1,", "b,2026-01-01,old,1,", "c,2025-01-01,new,x,1", "c,2025-01-01,new,1,1"]
+
+
+@settings(max_examples=25, deadline=None)
+@example(rows=TEXTS[:3], cut=8)
+@given(rows=st.lists(st.sampled_from(TEXTS), max_size=8), cut=st.integers(0, 8))
+def test_every_row_is_kept_collapsed_superseded_or_bad(rows: list[str], cut: int) -> None:
+    files = {"a.csv": ["z,2025-01-01,new,1,1", *rows[:cut]], "b.csv": rows[cut:]}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, texts in files.items():
+            if texts:
+                (Path(folder) / name).write_text("\n".join([HEADER, *texts]))
+        as_of = date(2025, 6, 1)
+        found = load(spec(), LoadRequest(Path(folder), as_of, as_of, time_zone="UTC"))
+    n_kept = sum(file.kept for file in found.files)
+    counts = [n_kept, found.n_duplicates_collapsed, found.n_superseded, found.n_bad_rows]
+    assert sum(counts) == found.n_rows_read == len(rows) + 1 and min(counts) >= 0
+    n_later = sum(int(note.rpartition(": ")[2]) for note in found.notes)
+    assert n_kept == len(found.rows) + n_later == len(set(found.rows[ROW_ID])) + n_later
 
 
 def test_an_optional_column_that_one_file_lacks_contradicts_nothing(read: Read) -> None:
