@@ -36,7 +36,7 @@ _PLAYED: Final = (n.SEASON, *n.FRANCHISES, *n.POINTS, n.NEUTRAL_SITE)
 def forecast(results: pa.Table, ids: Sequence[str], since: date) -> FloatArray:
     """Home-win probabilities of the shape (games,) for `ids`, each from earlier games only.
 
-    `results` has contract.RESULT_COLUMNS, played games in order of date, as far back as there are: all of them warm up
+    `results` has columns.RESULT_COLUMNS, played games in order of date, as far back as there are: all of them warm up
     the ratings, those from `since` on teach the regression. Raises StepError for a game that is not among
     them, or that has none before its month.
     """

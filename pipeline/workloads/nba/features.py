@@ -57,9 +57,9 @@ KEY_COLUMNS = (n.GAME_ID, n.DATE, n.SEASON, n.HOME_TEAM, n.AWAY_TEAM, n.NEUTRAL_
 
 
 def build_features(games: pd.DataFrame) -> pd.DataFrame:
-    """One row a game, in order of date and game_id: KEY_COLUMNS, home_won (NA if unplayed), p_elo, FEATURES (float32).
+    """One row a game, in order of date and game_id: KEY_COLUMNS, target (NA if unplayed), p_elo, FEATURES (float32).
 
-    `games` has contract.GAME_COLUMNS and both franchise columns, as `load_games` returns them; other orders of rows
+    `games` has columns.GAME_COLUMNS and both franchise columns, as `load_games` returns them; other orders of rows
     are sorted first. Raises ValueError where a franchise is missing.
     """
     games = _sorted(games)

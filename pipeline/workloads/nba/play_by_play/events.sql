@@ -2,7 +2,7 @@
 --
 -- Written once for DuckDB and Spark SQL, so it keeps to what both mean alike: STRING for text, REGEXP_REPLACE as the
 -- one function of regular expressions, doubles in place of decimals (which divide differently), NULLIF under each
--- division. The engine defines raw_events: EVENT_COLUMNS of contract.py, as text, and file.
+-- division. The engine defines raw_events: EVENT_COLUMNS of columns.py, as text, and file.
 --
 -- Possessions are counted, not estimated: each ends with a shot, a turnover, or the last of two or three free throws,
 -- and an offensive rebound means that it had not ended (Oliver, Basketball on Paper, 2004, where the usual 0.44 stands
@@ -40,8 +40,8 @@ FROM raw_events
 WHERE actionType IS NULL OR actionType IN ('', '2pt', '3pt', 'freethrow', 'rebound', 'turnover')
 
 -- query: read_events
--- `broken` names the first column that breaks its rule (aggregate.py says the rules in words). The text is asked as it
--- stands in the file, because an engine may then ask once a value that a Parquet file lists, not once a row. What is
+-- `broken` names the first column that breaks its rule (event_account.py has the rules in words). The text is asked as
+-- it is in the file, because an engine may then ask once a value that a Parquet file lists, not once a row. What is
 -- missing leaves no number. A day may be stored as its midnight; another time of day, or one in a time zone, may be of
 -- the day before or after where the game is played.
 SELECT

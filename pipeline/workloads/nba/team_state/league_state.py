@@ -57,16 +57,15 @@ def state_of(league: League, franchises: tuple[str, ...], upcoming: KnownGames, 
 
     Raises ValueError where a game of the league lies on the morning's day or later, or has no result.
     """
-    games, known = league.games, len(league.running.elo.now)
+    games, teams = league.games, len(franchises)
     if not games.played.all() or (games.day >= days_since_epoch(as_of)).any():
         raise ValueError(f"the state of {as_of} is made of games played before that day, and of nothing else")
-    new = len(franchises) - known
     return LeagueState(
         as_of=as_of,
         franchises=franchises,
-        elo=tuple(elo_ratings(known + new, known=league.running.elo.now).now),
-        margin=tuple(running_margins(known + new, known=league.running.margins.teams.now).teams.now),
-        home_edge=league.running.margins.edge.now,
+        elo=tuple(elo_ratings(teams, known=league.running.elo.now).now),
+        margin=tuple(running_margins(teams, known=league.running.margins.teams.now).teams.now),
+        home_edge=league.running.margins.edge,
         past=games.rows(_still_seen(games)),
         upcoming=upcoming,
     )

@@ -41,25 +41,18 @@ class MarginRatings:
 
 
 @dataclass
-class HomeEdge:
-    """The league's home edge as it moves, in points; a chunk of games may end within a day."""
-
-    now: float
-    before_day: float
-
-
-@dataclass(frozen=True)
 class RunningMargins:
-    """What moves from game to game: the teams' ratings and the league's home edge."""
+    """What moves from game to game, in points: the teams' ratings and the league's home edge."""
 
     teams: RunningRatings
-    edge: HomeEdge
+    edge: float
+    edge_before_day: float  # a chunk of games may end within a day
 
 
 def running_margins(teams: int, known: Sequence[float] = (), home_edge: float = HOME_EDGE) -> RunningMargins:
     """What to start with: a new team's rating for each, or ratings and home edge known from earlier games."""
     ratings = RunningRatings(teams, start=START, carry_over=CARRY_OVER, mean=0.0, known=known)
-    return RunningMargins(ratings, HomeEdge(home_edge, home_edge))
+    return RunningMargins(ratings, home_edge, home_edge)
 
 
 def pre_game_margin_ratings(
@@ -86,8 +79,7 @@ def pre_game_margin_ratings(
 def _play(running: RunningMargins, rows: Iterator[tuple[Any, ...]]) -> FloatArray:
     """Home rating, away rating and home edge before each game in turn. A plain loop on local names, for speed."""
     now, marked = running.teams.now, running.teams.marked
-    edge = running.edge
-    edge_now, edge_before = edge.now, edge.before_day
+    edge_now, edge_before = running.edge, running.edge_before_day
     before: list[float] = []
     extend = before.extend
     for home, away, margin, gain_home, gain_away, court, edge_gain, opens_day, marks in rows:
@@ -102,5 +94,5 @@ def _play(running: RunningMargins, rows: Iterator[tuple[Any, ...]]) -> FloatArra
         now[home] += gain_home * surprise
         now[away] -= gain_away * surprise
         edge_now += edge_gain * surprise
-    edge.now, edge.before_day = edge_now, edge_before
+    running.edge, running.edge_before_day = edge_now, edge_before
     return np.array(before, dtype=np.float64)
