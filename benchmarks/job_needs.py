@@ -63,14 +63,14 @@ class MeasuringLauncher(ProcessLauncher):
 
     def launch(self, job: Job) -> JobOutcome:
         """Run the job's program under the measuring parent."""
-        key = "AppSpecification" if job.step_type == "Processing" else "AlgorithmSpecification"
+        key = "AppSpecification" if job.step.type == "Processing" else "AlgorithmSpecification"
         container = dict(job.request[key])
         _python, *arguments = container["ContainerEntrypoint"]
         with tempfile.TemporaryDirectory() as folder:
             counted = Path(folder) / "counted.json"
             container["ContainerEntrypoint"] = ["python", "-c", PARENT, str(counted), *arguments]
             request = {**job.request, key: container}
-            if job.step_type == "Processing":  # of several hosts the first does the work here
+            if job.step.type == "Processing":  # of several hosts the first does the work here
                 cluster = request["ProcessingResources"]["ClusterConfig"]
                 request["ProcessingResources"] = {"ClusterConfig": {**cluster, "InstanceCount": 1}}
             outcome = super().launch(replace(job, request=request))

@@ -84,7 +84,7 @@ def main() -> int:
     n = score(prepared, chosen)
     warm, on_the_clock = time.process_time() - start, time.perf_counter() - on_the_clock
     n_runs = len(prepared.world.run_days)
-    print(f"{n_runs:,} runs, {len(prepared.fits):,} distinct fits, {n:,} policies")
+    print(f"{n_runs:,} runs, {len(prepared.fits.keys):,} distinct fits, {n:,} policies")
     print(f"fitting them, one core:       {fitting:7.1f} s (estimated from {TIMED_FITS} fits)")
     print(f"load, fit, judge, first time: {first:7.1f} s; again, all cached: {again:.1f} s")
     print(f"policies, first time:         {cold:7.1f} s of CPU, {n / cold:,.0f} a second")

@@ -76,9 +76,6 @@ class Fits:
     cache: FitCache
     digest: str  # of all that the matrix is made of
 
-    def __len__(self) -> int:
-        return len(self.keys)
-
     @cached_property
     def _rows(self) -> Mapping[FitKey, int]:
         return {key: row for row, key in enumerate(self.keys)}

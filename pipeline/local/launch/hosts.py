@@ -169,7 +169,7 @@ def bad_end(job: Job, hosts: tuple[Host, ...], end: HostsEnd, guess: str | None 
     if host is not first and lines:  # where people look for the reason
         with first.log_path.open("a", encoding="utf-8") as log:
             log.write("\n".join([f"the last lines of {host.name} (whole log: {host.log_path.name}):", *lines, ""]))
-    reason = written_message(job.step_type, host.base_dir) or guess or exit_reason(end.code, lines)
+    reason = written_message(job.step.type, host.base_dir) or guess or exit_reason(end.code, lines)
     return JobOutcome("Failed", with_host_name(host, hosts, reason))
 
 

@@ -83,12 +83,8 @@ class Job:
     outputs: tuple[Output, ...]
 
     @property
-    def step_type(self) -> str:
-        return self.step.type
-
-    @property
     def arn(self) -> str:
-        return f"{LOCAL_ARN}:{self.step_type.lower()}-job/{self.name}"
+        return f"{LOCAL_ARN}:{self.step.type.lower()}-job/{self.name}"
 
     @property
     def base_dir(self) -> Path:
@@ -173,8 +169,6 @@ class Launcher(Protocol):
 
     def check(self, step: Step) -> None:
         """Raises PlanError for a step that this launcher cannot run, before anything runs."""
-        ...
 
     def launch(self, job: Job) -> JobOutcome:
         """Runs the job's program to its end; raises LaunchFault where it could not be run."""
-        ...

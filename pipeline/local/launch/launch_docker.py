@@ -80,7 +80,7 @@ class DockerLauncher:
 
         def work() -> None:
             try:
-                local_mode.run_job(job.step_type, job.name, local_request(job, base), settings)
+                local_mode.run_job(job.step.type, job.name, local_request(job, base), settings)
             except Exception as error:  # the SDK raises RuntimeError for a bad exit, and others for its own faults
                 faults.append(error)
             finally:
@@ -100,7 +100,7 @@ class DockerLauncher:
                 labels={RUN_LABEL: str(_run_folder(job.base_dir)), USER_LABEL: str(os.getuid())},
                 **self._identity(),
                 isolated=_is_isolated(job.request),
-                peers=job.step_type == "Training" and len(hosts) > 1,
+                peers=job.step.type == "Training" and len(hosts) > 1,
             )
             threads = [threading.Thread(target=work, name=job.step.name, daemon=True)]
             for host, name in names.items():
@@ -123,7 +123,7 @@ class DockerLauncher:
             return outcome
         if fault:
             return JobOutcome("Failed", f"its results could not be taken over: {fault}")
-        return JobOutcome("Completed", written_message(job.step_type, job.base_dir))
+        return JobOutcome("Completed", written_message(job.step.type, job.base_dir))
 
     def _identity(self) -> dict[str, Any]:
         if self._rootless:  # the container's root is the caller, and its other users are not mapped
@@ -156,11 +156,11 @@ def local_request(job: Job, base: Path) -> dict[str, Any]:
         return f"file://{base}/{folder}"
 
     request = {name: value for name, value in job.request.items() if name not in ("NetworkConfig", "StoppingCondition")}
-    kind = job.step_type.upper()
+    kind = job.step.type.upper()
     names = {f"{kind}_JOB_NAME": job.name, f"{kind}_JOB_ARN": job.arn}
     request["Environment"] = {**names, **(request.get("Environment") or {})}
     cluster = {"InstanceType": "local", "InstanceCount": host_count(job.request)}
-    if job.step_type == "Training":
+    if job.step.type == "Training":
         request["ResourceConfig"] = cluster
         request["OutputDataConfig"] = {"S3OutputPath": ""}  # the archives are made by the runner
         kinds = {"S3DataType": "S3Prefix", "S3DataDistributionType": "FullyReplicated"}

@@ -86,7 +86,7 @@ class ProcessLauncher:
             return outcome
         if conflict := collect(job, hosts):
             return JobOutcome("Failed", conflict)
-        return JobOutcome("Completed", written_message(job.step_type, job.base_dir))
+        return JobOutcome("Completed", written_message(job.step.type, job.base_dir))
 
     def _start_all(self, job: Job, hosts: tuple[Host, ...], lock: int) -> dict[Host, subprocess.Popen[bytes]]:
         lay_out(job, hosts)
@@ -132,8 +132,8 @@ class ProcessLauncher:
             "TZ": "UTC",  # a container's clock
             "PYTHONUNBUFFERED": "1",  # keeps the last lines before a kill
             "PYTHONPATH": str(self.project_root),
-            f"{job.step_type.upper()}_JOB_NAME": job.name,
-            f"{job.step_type.upper()}_JOB_ARN": job.arn,
+            f"{job.step.type.upper()}_JOB_NAME": job.name,
+            f"{job.step.type.upper()}_JOB_ARN": job.arn,
             **{name: _localise(str(value), base_dir) for name, value in requested.items()},
             BASE_DIR_VARIABLE: str(base_dir),
             "TMPDIR": str(base_dir / _TEMPORARY),

@@ -64,10 +64,7 @@ class RunScope:
 
     def __init__(self, plan: Plan, store: Store, run: Callable[[], RunResult], job_name: str = "") -> None:
         self._plan, self._store, self._run, self._job_name = plan, store, run, job_name
-
-    @property
-    def parameters(self) -> Mapping[str, Value]:
-        return self._plan.parameters
+        self.parameters = plan.parameters
 
     def execution(self, name: str) -> str | None:
         """The execution variable `name`, or None if there is no such one."""

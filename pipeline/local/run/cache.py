@@ -65,7 +65,7 @@ def cache_key(job: Job, found: Found, *, code: str, day: str) -> str:
     visible["ProcessingOutputConfig"] = [(output.name, output.folder) for output in job.outputs]
     if (count := host_count(job.request)) > 1:  # their sums are rounded in another order
         visible["InstanceCount"] = count
-    material = json.dumps([job.step_type, visible, inputs, code, day], sort_keys=True)
+    material = json.dumps([job.step.type, visible, inputs, code, day], sort_keys=True)
     return hashlib.sha256(material.encode()).hexdigest()
 
 

@@ -93,7 +93,7 @@ def _launched(
 
 def _succeeded(job: Job, result: StepResult, message: str | None) -> StepResult:
     """The result with what DescribeProcessingJob or DescribeTrainingJob would say of a job that has just completed."""
-    kind, began = job.step_type, timestamp(result.started_at or 0.0)
+    kind, began = job.step.type, timestamp(result.started_at or 0.0)
     described: dict[str, Any] = {
         **job.request,
         f"{kind}JobName": job.name,

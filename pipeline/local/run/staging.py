@@ -107,7 +107,7 @@ def _write_config(store: Store, job: Job) -> None:
     names = host_names(host_count(request))
     there = {"current_host": names[0], "hosts": names, "network_interface_name": LOOPBACK_INTERFACE}
     files: dict[str, object] = {hosts.name: there}
-    if job.step_type == "Training":
+    if job.step.type == "Training":
         files["hyperparameters.json"] = request.get("HyperParameters", {})
         files["inputdataconfig.json"] = {
             entry["ChannelName"]: {
