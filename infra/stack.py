@@ -50,7 +50,9 @@ class RetrainingStack(cdk.Stack):
             serving = Endpoint(self, "Serving", foundation, image=training.image, after=approval)
         if not settings.retain:
             teardown = Teardown(self, "Teardown", foundation, training)
-            teardown.delete_after(triggers, approval, *([serving] if serving else []))
+            for part in (triggers, approval, serving):  # deleted first: they would start runs or write again
+                if part:
+                    part.node.add_dependency(teardown.emptied)
         Dashboard(self, "Dashboard", foundation, training)
         if settings.trusted_accounts:
             trust_promoters(foundation, training)

@@ -8,7 +8,7 @@ allow (docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-lo
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -34,28 +34,18 @@ def trust_promoters(foundation: Foundation, training: Training) -> None:
     principals = [iam.AccountPrincipal(account) for account in settings.trusted_accounts]
     roles = [arn("iam", f"role/{name}", region="", account=account) for account in settings.trusted_accounts]
     promoter = {"ArnLike": {"aws:PrincipalArn": roles}}
-    artifacts.add_to_resource_policy(
-        iam.PolicyStatement(
-            principals=principals,
-            actions=["s3:GetObject"],
-            resources=[artifacts.arn_for_objects(files) for files in _OF_A_VERSION],
-            conditions=promoter,
+
+    def allowed(action: str, resources: list[str], **others: Any) -> iam.PolicyStatement:  # noqa: ANN401 - conditions
+        return iam.PolicyStatement(
+            principals=principals, actions=[action], resources=resources, conditions={**promoter, **others}
         )
-    )
+
+    files = [artifacts.arn_for_objects(pattern) for pattern in _OF_A_VERSION]
+    artifacts.add_to_resource_policy(allowed("s3:GetObject", files))
     foundation.key.add_to_resource_policy(
-        iam.PolicyStatement(
-            principals=principals,
-            actions=["kms:Decrypt"],
-            resources=["*"],  # in a key policy: this key
-            conditions={**promoter, **only_through("s3")},
-        )
-    )
-    versions = iam.PolicyStatement(
-        principals=principals,
-        actions=["sagemaker:DescribeModelPackage"],
-        resources=[training.versions_arn],
-        conditions=promoter,
-    )
+        allowed("kms:Decrypt", ["*"], **only_through("s3"))
+    )  # in its policy: this key
+    versions = allowed("sagemaker:DescribeModelPackage", [training.versions_arn])
     training.group.model_package_group_policy = iam.PolicyDocument(statements=[versions])
 
 

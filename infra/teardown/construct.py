@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import aws_cdk as cdk
-from constructs import Construct, IConstruct
+from constructs import Construct
 
 from infra.foundation.foundation import Foundation
 from infra.foundation.lambda_function import LambdaFunction
@@ -52,8 +52,3 @@ class Teardown(Construct):
             },
         )
         self.emptied.node.add_dependency(role, training.group, training.pipeline, foundation.storage)
-
-    def delete_after(self, *parts: IConstruct) -> None:
-        """Let these be deleted first: they would start runs or write again."""
-        for part in parts:
-            part.node.add_dependency(self.emptied)
