@@ -129,10 +129,7 @@ def of_services(run: EvaluatedRun, endpoint: str | None = None) -> Iterator[Datu
 def put(client: Any, run: EvaluatedRun, endpoint: str | None = None) -> None:  # noqa: ANN401 - boto3's client
     """All that a run makes appear in CloudWatch."""
     moment = run.when.timestamp()
-    lines = (
-        *metric_lines(run.evaluated, PIPELINE, int(moment * 1000)),
-        *monitor_lines(run.monitor, PIPELINE, moment),
-    )
+    lines = (*metric_lines(run.evaluated, PIPELINE, int(moment * 1000)), *monitor_lines(run.monitor, PIPELINE, moment))
     found = [*of_services(run, endpoint), *(datum for line in lines for datum in embedded(line, run.when))]
     data: dict[str, list[dict[str, Any]]] = {}
     for namespace, name, dimensions, value, when in found:

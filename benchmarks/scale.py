@@ -185,10 +185,7 @@ def run_hosts(place: str, names: list[str]) -> int:
 
 
 # Each prints its tables; its argument is --full.
-PARTS: Final[dict[str, Callable[[bool], None]]] = {
-    "aggregation": scale_aggregation.main,
-    "training": training,
-}
+PARTS: Final[dict[str, Callable[[bool], None]]] = {"aggregation": scale_aggregation.main, "training": training}
 
 
 def main() -> None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from functools import wraps
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +21,6 @@ import click
 
 from pipeline.contract import names as c
 from pipeline.contract.history.versions import VersionEvent, services
-from pipeline.contract.metrics import decimal
 from pipeline.contract.service_text import description
 from pipeline.local.local_deployment import ARTIFACT_BUCKET, MODEL_PACKAGE_GROUP
 from pipeline.local.plan.expressions import timestamp
@@ -30,7 +31,7 @@ from pipeline.local.store.store_errors import StoreError
 from scripts.cloud.place import Place, place_options
 from scripts.cloud.review import AwsReview
 from scripts.history.history import Since, local_versions
-from scripts.history.words import service_lines
+from scripts.history.words import number, service_lines
 from scripts.output.command_line import Number, group, json_option
 from scripts.tracking.ended_run import execution_of
 from scripts.tracking.record import mlflow_option, record
@@ -125,7 +126,7 @@ def list_versions(review: LocalReview | AwsReview, as_json: bool) -> None:
     click.echo(f"{'version':>7}  {'status':<22}{'as of':<12}{'loss':>8}  registered")
     for row in rows:
         status = row["status"] + (" *" if row["champion"] else "")
-        scored = f"{row['as_of_date']:<12}{_score(row['loss']):>8}"
+        scored = f"{row['as_of_date']:<12}{number(row['loss']):>8}"
         click.echo(f"{row['version']:>7}  {status:<22}{scored}  {row['registered']}")
     click.echo("* in use" if champion else "none is in use: approve one")
 
@@ -144,7 +145,8 @@ def show(review: LocalReview | AwsReview, version: int | None, as_json: bool) ->
     click.echo(f"version {brief['version']}: {brief['status']}{', in use' if brief['champion'] else ''}")
     click.echo(str(package.get("ModelPackageDescription", "")))
     for name, value in sorted(package.get("CustomerMetadataProperties", {}).items()):
-        shown = review.location(value) if name == "report" else _score(value) if name in _SCORES else value
+        score = _number(value) if name in _SCORES else None
+        shown = review.location(value) if name == "report" else value if score is None else number(score)
         click.echo(f"  {name.replace('_', ' ')}: {shown}")
 
 
@@ -219,16 +221,17 @@ def _brief(package: dict[str, Any], champion: int | None) -> dict[str, Any]:
         "status": _STATUSES.get(str(package.get("ModelApprovalStatus")), "unknown"),
         "champion": package["ModelPackageVersion"] == champion,
         "as_of_date": known.get(c.AS_OF_DATE, ""),
-        "loss": known.get("loss", "nan"),
+        "loss": _number(known.get("loss", "")),
         "registered": _time(package["CreationTime"]),
     }
 
 
-def _score(text: str) -> str:
-    try:
-        return decimal(float(text))
-    except ValueError:
-        return text
+def _number(text: str) -> float | None:
+    """A number of a version's metadata, which are text; None for any other text."""
+    with suppress(ValueError):
+        if isfinite(value := float(text)):
+            return value
+    return None
 
 
 def _time(moment: object) -> str:

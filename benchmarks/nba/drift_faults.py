@@ -14,11 +14,7 @@ from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.features import build_features
 from pipeline.workloads.nba.team_state.feature_names import FEATURES
 
-SIDES: Final = (
-    (n.HOME_TEAM, n.AWAY_TEAM),
-    (n.HOME_FRANCHISE, n.AWAY_FRANCHISE),
-    (n.HOME_POINTS, n.AWAY_POINTS),
-)
+SIDES: Final = ((n.HOME_TEAM, n.AWAY_TEAM), (n.HOME_FRANCHISE, n.AWAY_FRANCHISE), (n.HOME_POINTS, n.AWAY_POINTS))
 # What a schedule alone says: a team state that is wrong leaves these as they are.
 OF_SCHEDULE: Final = ("home_court", "playoff_home_court", "is_playoff", "rest_", "back_to_back", "games_in_")
 OF_STATE: Final = tuple(name for name in FEATURES if not name.startswith(OF_SCHEDULE))

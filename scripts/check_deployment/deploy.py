@@ -15,10 +15,7 @@ from scripts.check_deployment.deployed_environment import CheckResult, DeployedE
 
 DOCKER: Final = "application/vnd.docker.distribution.manifest.v2+json"
 OCI: Final = "application/vnd.oci.image.manifest.v1+json"
-_LISTS: Final = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
+_LISTS: Final = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 _URI: Final = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.[a-z.]+/(?P<name>[^:@]+)"
     r"(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"

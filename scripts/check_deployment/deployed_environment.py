@@ -12,13 +12,7 @@ from pipeline.contract import names as c
 from pipeline.contract.code_version import all_steps
 from pipeline.contract.history.runs import SUCCEEDED
 from pipeline.contract.spec import Spec
-from pipeline.contract.workload import (
-    WORKLOAD_KEY,
-    WORKLOAD_VARIABLE,
-    configured_workload,
-    default_workload,
-    load_spec,
-)
+from pipeline.contract.workload import WORKLOAD_KEY, WORKLOAD_VARIABLE, configured_workload, default_workload, load_spec
 from scripts.cloud.connection import CommandError, DeployedPipeline
 from scripts.cloud.review import AwsReview
 

@@ -18,11 +18,7 @@ from pipeline.local.run.progress import describe
 from pipeline.local.store.registry import PENDING
 from pipeline.local.store.run_record import NOT_STARTED, SKIPPED, RunResult
 
-NAMES: Final = {
-    c.CANDIDATE: "candidate",
-    c.CHAMPION: "champion",
-    c.CONSTANT: "constant",
-}
+NAMES: Final = {c.CANDIDATE: "candidate", c.CHAMPION: "champion", c.CONSTANT: "constant"}
 WIDTH: Final = 120  # of a line when piped, where a terminal's width is not known
 
 

@@ -44,7 +44,9 @@ def test_the_story_of_two_versions(root: Path, store: Path) -> None:
     listed = review(root, store, "list")
     assert listed.code == 0
     assert "none is in use" in listed.out
-    assert [row["version"] for row in json.loads(review(root, store, "list", "--json").out)] == [2, 1]
+    rows = json.loads(review(root, store, "list", "--json").out)
+    assert [row["version"] for row in rows] == [2, 1]
+    assert all(0 < row["loss"] < 1 for row in rows)
 
     assert review(root, store, "approve", "--version", "1").code == 0
     assert promoted(store) == artifact(store, 1)
