@@ -101,6 +101,7 @@ class RunWorld(MemoryWorld):
     def describe_pipeline_execution(self, *, PipelineExecutionArn: str) -> dict[str, Any]:  # noqa: N803
         run = self.runs[PipelineExecutionArn]
         return {
+            "PipelineExecutionArn": PipelineExecutionArn,
             "PipelineExecutionStatus": run["status"],
             "CreationTime": run["started"],
             "LastModifiedTime": run["changed"],

@@ -50,7 +50,9 @@ def endpoint_failure() -> Email:
 
     from infra.endpoint.function.handler import failure_notice
 
-    deployed = SimpleNamespace(name="p", pipeline="p", bucket="b")
+    deployed = SimpleNamespace(
+        name="p", pipeline="p", bucket="b", alerts_topic=f"arn:aws:sns:{REGION}:{ACCOUNT}:alerts"
+    )
     failure: Any = SimpleNamespace(
         desired=SimpleNamespace(settings=deployed, version=3, name="p-v3"),
         endpoint=SimpleNamespace(status="Failed", config="", reason="no answer to the ping"),
