@@ -29,6 +29,7 @@ from pipeline.ingest.quarantine import (
     Breach,
     RowRule,
     TooManyViolations,
+    breaches_of,
     violations_of,
     with_remedies,
 )
@@ -55,9 +56,7 @@ def load(spec: Spec, request: LoadRequest, rules: Sequence[RowRule] = ()) -> Val
     raw = read_folder(request.folder, columns)
     bad_lines = lines_in_quarantine(raw)
     parsed, breaches = _parse(columns, raw.rows, request.time_zone)
-    breaches += [Breach(parsed.index[~rule.holds(parsed)], rule.column, rule.text) for rule in rules]
-    breaches += _odd_times(spec, parsed)
-    breaches += _odd_ids(spec, parsed)
+    breaches += [*breaches_of(rules, parsed), *_odd_times(spec, parsed), *_odd_ids(spec, parsed)]
     try:
         violations = violations_of(breaches, raw.rows)
         sound = parsed.drop(index=violations.index.unique())

@@ -154,6 +154,11 @@ class RowRule:
         return self.text if self.remedy is None else with_remedies(self.text, self.remedy, values)
 
 
+def breaches_of(rules: Iterable[RowRule], rows: pd.DataFrame) -> list[Breach]:
+    """The rows that break each of the rules."""
+    return [Breach(rows.index[~rule.holds(rows).to_numpy(dtype=bool)], rule.column, rule.of) for rule in rules]
+
+
 def with_remedies(rule: str, remedy: Callable[[str], str], values: pd.Series[str]) -> list[str]:
     """The rule for each bad value with what to do; remedies of the first hundred only, as some are slow to find."""
     remedies = {value: remedy(value) for value in values.drop_duplicates().head(100)}

@@ -138,11 +138,8 @@ def _number(column: Column, text: str) -> float | None:
 
 
 def _range(column: Column) -> str:
-    if column.low is None and column.high is None:
-        return ""
-    if column.high is None:
-        return f" from {column.low:.15g}"
-    return f" up to {column.high:.15g}" if column.low is None else f" from {column.low:.15g} to {column.high:.15g}"
+    low = "" if column.low is None else f" from {column.low:.15g}"
+    return low if column.high is None else f"{low or ' up'} to {column.high:.15g}"
 
 
 def _local_time(text: str, zone: ZoneInfo) -> datetime | None:

@@ -88,7 +88,9 @@ def sort_lines(data: bytes, header_line: int, n_columns: int, used: Collection[i
     lines = _Lines(data)
     kinds = np.where(lines.lengths > 0, ROW, BLANK).astype(np.uint8)
     kinds[header_line] = HEADER
-    wrong: dict[int, str] = dict.fromkeys(_too_long(lines, kinds), f"is longer than {MAX_LINE:,} characters")
+    too_long = np.flatnonzero((lines.lengths > MAX_LINE) & (kinds == ROW))
+    kinds[too_long] = BAD
+    wrong: dict[int, str] = dict.fromkeys(too_long.tolist(), f"is longer than {MAX_LINE:,} characters")
     if b'"' in data:
         wrong |= _quoted(lines, kinds, n_columns, used)
     else:
@@ -143,12 +145,6 @@ class _Lines:
             return memoryview(self.data)[self.starts[after] if after < len(kinds) else len(self.data) :]
         whole = np.diff(self.starts, append=len(self.data))
         return memoryview(self.characters[np.repeat((kinds == ROW) | (kinds == CONTINUED), whole)].tobytes())
-
-
-def _too_long(lines: _Lines, kinds: npt.NDArray[np.uint8]) -> list[int]:
-    found = np.flatnonzero((lines.lengths > MAX_LINE) & (kinds == ROW))
-    kinds[found] = BAD
-    return list(found.tolist())
 
 
 def _wrong_number(n_fields: int, n_expected: int) -> str:

@@ -6,18 +6,12 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipeline.contract.names import ROW_ID, TARGET, TIME
-from pipeline.workloads.nba.columns import AWAY_POINTS, DATE, GAME_ID, HOME_POINTS, RESULT_COLUMNS, ROLES
+from pipeline.contract.names import TARGET
+from pipeline.workloads.nba.columns import AWAY_POINTS, HOME_POINTS, RESULT_COLUMNS, ROLES
 from pipeline.workloads.nba.team_state.feature_names import LAYOUT
 
 if TYPE_CHECKING:  # the server starts half a second sooner without pandas
     import pandas as pd
-
-
-def with_core_columns(games: pd.DataFrame) -> pd.DataFrame:
-    """Validated games with core's id, time and target (1: a home win; NA if unplayed) beside their own columns."""
-    target = (games[HOME_POINTS] > games[AWAY_POINTS]).astype("Int8")
-    return games.assign(**{ROW_ID: games[GAME_ID], TIME: games[DATE], TARGET: target})
 
 
 def feature_table(features: pd.DataFrame) -> pa.Table:

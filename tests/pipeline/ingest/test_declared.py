@@ -21,7 +21,7 @@ from pipeline.contract.spec import Column, Spec
 from pipeline.ingest import quarantine, row_counts
 from pipeline.ingest.declared import load
 from pipeline.ingest.files import csv_lines
-from pipeline.ingest.quarantine import BadData
+from pipeline.ingest.quarantine import BadData, RowRule
 from pipeline.ingest.validated import LoadRequest, ValidatedRows
 
 HEADER = "id,day,kind,amount,paid"
@@ -149,6 +149,13 @@ def test_the_remedy_fits_the_value(read: Read) -> None:
         "write decimals with a point, and thousands without a mark",
         "write the local day alone; a day in UTC is often the day after",
     }
+
+
+def test_a_rule_of_the_workload_says_its_remedy(read: Read, tmp_path: Path) -> None:
+    read({"a.csv": "\n".join([HEADER, *lines()])})
+    rule = RowRule("amount", "is too odd", lambda rows: rows["amount"] != 1.5, lambda text: f"halve {text}")
+    found = load(spec(), LoadRequest(tmp_path, date(2025, 6, 1), date(2025, 6, 1), time_zone="UTC"), [rule])
+    assert rules(found) == {("amount", "1.5", "is too odd: halve 1.5")}
 
 
 def test_ids_of_different_days_and_ids_that_end_alike_are_different_rows(read: Read) -> None:

@@ -50,10 +50,13 @@ def merge_overlaps(parsed: pd.DataFrame, raw: pd.DataFrame) -> MergedGames:
     settled = _settle(rows[shared], raw)
     games = pd.concat([rows[~shared], settled.games])
     twins = _under_two_ids(games)
-    violations = [_ambiguous_rows(found.ambiguous, raw), settled.violations, _twin_games(games[twins], raw)]
+    no_id = "is empty while several games of that day and teams have one; give this row its game_id"
+    ambiguous = violations_of([Breach(found.ambiguous.index, n.GAME_ID, no_id)], raw)
+    violations = [ambiguous, settled.violations, _twin_games(games[twins], raw)]
+    games = games[~twins].drop(columns=[KEY, SLOT, OWN_ID])
     return replace(
         settled,
-        games=_known_flags(games[~twins].drop(columns=[KEY, SLOT, OWN_ID])),
+        games=games.assign(**{flag: games[flag].mask(games[flag] == NOT_GIVEN, 0) for flag in n.FLAGS}),
         violations=pd.concat(violations),
         n_plans_renamed=found.n_plans_renamed,
     )
@@ -99,11 +102,6 @@ def _fill_flags(rows: pd.DataFrame) -> pd.DataFrame:
             value = value.mask((value == NOT_GIVEN) & (lowest == highest), lowest)
         filled[flag] = value.astype("int8")
     return rows.assign(**filled)
-
-
-def _known_flags(games: pd.DataFrame) -> pd.DataFrame:
-    """A flag that no row of its game gives is false."""
-    return games.assign(**{flag: games[flag].mask(games[flag] == NOT_GIVEN, 0) for flag in n.FLAGS})
 
 
 def _content_numbers(rows: pd.DataFrame) -> pd.Series[int]:
@@ -189,11 +187,6 @@ def _reused_ids(rows: pd.DataFrame, others: pd.DataFrame, raw: pd.DataFrame) -> 
         for file, line, day, home, away in places
     ]
     return Breach(rows.index, n.GAME_ID, texts)
-
-
-def _ambiguous_rows(rows: pd.DataFrame, raw: pd.DataFrame) -> pd.DataFrame:
-    text = "is empty while several games of that day and teams have one; give this row its game_id"
-    return violations_of([Breach(rows.index, n.GAME_ID, text)], raw)
 
 
 def _under_two_ids(games: pd.DataFrame) -> npt.NDArray[np.bool_]:

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from pipeline.ingest.quarantine import Breach, RowRule, violations_of
+from pipeline.ingest.quarantine import RowRule, breaches_of, violations_of
 from pipeline.ingest.values import (
     DATE_RULE,
     FLAG_RULE,
@@ -71,12 +71,7 @@ def find_violations(parsed: pd.DataFrame, raw: pd.DataFrame, *, last_score_day: 
 
     Returns QUARANTINE_COLUMNS, one row a violation, indexed like `parsed` (a row can have several).
     """
-    breaches = []
-    for rule in _rules(last_score_day):
-        bad = parsed.index[~rule.holds(parsed).to_numpy(dtype=bool)]
-        if len(bad):
-            breaches.append(Breach(bad, rule.column, rule.of))
-    return violations_of(breaches, raw)
+    return violations_of(breaches_of(_rules(last_score_day), parsed), raw)
 
 
 def _rules(last_score_day: date) -> Iterator[RowRule]:

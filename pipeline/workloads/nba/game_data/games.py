@@ -37,7 +37,6 @@ from pipeline.workloads.nba.game_data.game_plausibility import check_plausible
 from pipeline.workloads.nba.game_data.game_rules import find_violations
 from pipeline.workloads.nba.game_data.parse_games import parse
 from pipeline.workloads.nba.spec import SPEC
-from pipeline.workloads.nba.tables import with_core_columns
 
 GAMES_OF_A_DAY: Final = 15  # of 30 teams: so many scores of a file may come late
 _DTYPES: Final = {
@@ -88,8 +87,9 @@ def load_games(
     judged = _sorted(bad_lines, violations, merged.violations, unscored.drop(index=never_played), impossible)
     refuse_bad_rows(files, judged, quarantine, max_bad_row_share, max_bad_row_share_of_file, LATE_SCORE, GAMES_OF_A_DAY)
     unlikely = check_plausible(expected, quarantine)
-    games = with_core_columns(expected.astype(_DTYPES)[list(_DTYPES)].sort_values([n.DATE, n.GAME_ID]))
-    games = games.reset_index(drop=True)
+    games = expected.astype(_DTYPES)[list(_DTYPES)].sort_values([n.DATE, n.GAME_ID], ignore_index=True)
+    games = games.assign(**{role: games[name] for name, role in n.ROLES.items()})
+    games[TARGET] = (games[n.HOME_POINTS] > games[n.AWAY_POINTS]).astype("Int8")  # a home win; missing if unplayed
     known = hide_labels(SPEC, games, np.datetime64(as_of))
     _refuse_too_few_games(known, as_of, min_rows, quarantine)
     contradicted = parsed.loc[merged.violations.index.unique()]

@@ -192,12 +192,9 @@ def _csv_file(name: str, path: Path) -> EventFile:
     with _opened(path, name) as file:
         n_blank, header = read_header(file)
     check_columns(header, name)
+    max_bytes = MAX_UNPACKED if name.lower().endswith(".gz") else sys.maxsize
     with _opened(path, name) as file:  # a gzip file to its end, where its checksum is: DuckDB does not compare it
-        return EventFile(name, path, (CSV, str(n_blank), *header), count_lines(file, _max_bytes(name)))
-
-
-def _max_bytes(name: str) -> int:
-    return MAX_UNPACKED if name.lower().endswith(".gz") else sys.maxsize
+        return EventFile(name, path, (CSV, str(n_blank), *header), count_lines(file, max_bytes))
 
 
 @contextmanager
