@@ -25,10 +25,10 @@ from scripts.new_workload.infer import Inferred, Options, infer
 from scripts.new_workload.install import install
 from scripts.new_workload.render import TEST, sources
 from scripts.output.command_line import command
-from scripts.run_local import python
 
 # Of the 63 characters that SageMaker gives to names, retraining-NAME-prod-vVERSION-DIGEST leaves as many.
 LONGEST: Final = LONGEST_NAME - len("retraining-")
+_SAID: Final = ("name", "task", "time_zone", "label_delay_days", "announced", "unit", "baseline")  # of the spec
 ROOT: Final = WORKLOADS.parents[1]
 
 
@@ -50,22 +50,16 @@ def facts(found: Inferred, data: Path) -> dict[str, Any]:
     run = f"make run WORKLOAD={spec.name}"
     ended = f' ARGS="--param AsOfDate={found.ended}"' if found.ended else ""
     return {
-        "name": spec.name,
-        "task": spec.task,
+        **{name: getattr(spec, name) for name in _SAID},
         "rows": found.rows,
         "columns": {column.name: [column.role, column.type] for column in spec.columns},
         "may_be_missing": [column.name for column in spec.columns if column.missing],
         "not_used": dict(found.unused),
-        "time_zone": spec.time_zone,
-        "label_delay_days": spec.label_delay_days,
-        "announced": spec.announced,
-        "unit": spec.unit,
-        "baseline": spec.baseline,
         "defaults": dict(spec.defaults),
         "next": [
             f"{run} DATA={shlex.quote(str(data))}{ended}",
             run,
-            f"{python()} -m pytest -q tests/pipeline/workloads/{spec.name}",
+            f"make test WORKLOAD={spec.name}",
             f"npx cdk synth -c env=dev -c workload={spec.name}",
         ],
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -174,10 +175,13 @@ def _check_ids(options: Options, raw: pd.DataFrame, values: Mapping[str, Values]
     example, n = values[key].texts[codes[again].iloc[0]], int((codes == codes[again].iloc[0]).sum())
     unique = [name for name in others if len(values[name].words) == len(raw) and name not in ("", key)]
     unique = [name for name in unique if not re.fullmatch(r"-?\d+\.\d+", values[name].words[-1])]  # a measured number
-    hint = f"--id {unique[0]} would do" if unique else "add a column that is different in each row, made of its keys"
-    if options.id:
-        raise Refusal(f'--id {key}: "{example}" is in {n:,} rows that differ, and an id names one row: {hint}')
-    raise Refusal(f'without --id the time names a row, and {key} "{example}" is in {n:,} rows that differ: {hint}')
+    hint = (
+        f"--id {shlex.quote(unique[0])} would do"
+        if unique
+        else "add a column that is different in each row, made of its keys"
+    )
+    rule = f"--id {key} names a row" if options.id else "without --id the time names a row"
+    raise Refusal(f'{rule}, and {key} "{example}" is in {n:,} rows that differ: {hint}')
 
 
 def _labels(
@@ -206,7 +210,7 @@ def _spec(options: Options, columns: tuple[Column, ...], task: Task, announced: 
     prediction = re.sub(r"\W|^(?=\d)", "_", f"{options.target}_{'probability' if task == 'binary' else 'forecast'}")
     while prediction in {column.name for column in columns}:
         prediction += "_"
-    group = next((column for column in columns if column.name == options.group), None)
+    group = (options.group,) if options.group else ()
     return Spec(
         name=options.name,
         title=options.name.replace("_", " ").capitalize(),
@@ -223,19 +227,17 @@ def _spec(options: Options, columns: tuple[Column, ...], task: Task, announced: 
         unit="row",
         label_delay_days=delay,
         announced=announced,
-        shown=(group.name,) if group else (),
-        monitor=MonitorSpec(groups={group.name: 1.0}, group_word=group.name) if group else MonitorSpec(),
+        shown=group,
+        monitor=MonitorSpec(groups=dict.fromkeys(group, 1.0), group_word=options.group or "group"),
     )
 
 
 def _fitted(spec: Spec, rows: pd.DataFrame, unused: Mapping[str, str], today: date) -> Inferred:
     """Sizes, unit, baseline and margins, from the validated rows with a label, in order of time."""
-    names = [column.name for column in spec.of_role("feature")]
-    if leak := find_leak(rows, names):
-        target = spec.name_of("target")
+    if leak := find_leak(rows, [column.name for column in spec.of_role("feature")]):
         raise Refusal(
-            f"column {leak[0]} {leak[1]} {target}, as if it were made of it: if it is known later than "
-            f"{spec.name_of('time')}, add --without {leak[0]}"
+            f"column {leak[0]} {leak[1]} {spec.name_of('target')}, as if it were made of it: if it is known later than "
+            f"{spec.name_of('time')}, add --without {shlex.quote(leak[0])}"
         )
     days = rows[c.TIME].to_numpy().astype("datetime64[D]")
     recent = int(np.count_nonzero(days > days[-1] - EVALUATED_DAYS)) if len(rows) else 0
@@ -252,11 +254,9 @@ def _fitted(spec: Spec, rows: pd.DataFrame, unused: Mapping[str, str], today: da
     groups = [column.name for column in spec.columns if column.role in ("feature", "group") and column.type != "number"]
     baseline = find_baseline(rows, points[0].fit_end, points[0].begin, groups, spec.task, spec.label_delay_days)
     by = f" by {baseline.by}" if baseline.by else ""
-    words = "newest" if baseline.newest else "rate of" if spec.task == "binary" else "mean of"
-    words, when = (
-        f"the {words} {spec.name_of('target')}{by}",
-        "on the row's morning" if baseline.newest else "before the month",
-    )
+    of = "rate of" if spec.task == "binary" else "mean of"
+    kind, when = ("newest", "on the row's morning") if baseline.newest else (of, "before the month")
+    words = f"the {kind} {spec.name_of('target')}{by}"
     unit = _unit(days[points[0].begin :])
     fitted = replace(
         spec,

@@ -43,25 +43,16 @@ def install(root: Path, name: str, files: Mapping[str, str], test: str) -> list[
 
 def _staged(root: Path, staging: Path, name: str, files: Mapping[str, str]) -> Path:
     """The workload's folder in a copy of the pipeline that has no other, with its compiled definition."""
-
-    def left_out(folder: str, names: list[str]) -> list[str]:
-        above = Path(folder)
-        return [one for one in names if one == "__pycache__" or (above == root / WORKLOADS and (above / one).is_dir())]
-
-    shutil.copytree(root / "pipeline", staging / "pipeline", ignore=left_out)
+    shutil.copytree(root / "pipeline", staging / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    for other in filter(Path.is_dir, (staging / WORKLOADS).iterdir()):
+        shutil.rmtree(other)
     own = staging / WORKLOADS / name
     own.mkdir()
     for file, text in {"__init__.py": "", **files}.items():
         (own / file).write_text(text, encoding="utf-8")
     variables = {key: value for key, value in os.environ.items() if key not in ("WORKLOAD", "PYTHONPATH")}
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline.definition"],
-        cwd=staging,
-        env={**variables, "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-B", "-m", "pipeline.definition"]
+    done = subprocess.run(command, cwd=staging, env=variables, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Refusal(f"the definition cannot be compiled: {(done.stderr.strip().splitlines() or ['no reason'])[-1]}")
     return own

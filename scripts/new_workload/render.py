@@ -20,9 +20,9 @@ _SAMPLE_DAYS: Final = 730  # that a sample spans
 _PIECE: Final = 50  # characters of a text on a line
 _OTHERS: Final = {"name", "title", "columns", "unit", "defaults"}
 
-SPEC: Final = '''"""{title}. Standard library only.
+SPEC: Final = '''"""{spec.title}. Standard library only.
 
-Written from {rows}.
+Written from {found.rows}.
 """
 
 from typing import Final
@@ -31,7 +31,7 @@ from pipeline.contract.spec import Column, MonitorSpec, Spec
 
 SPEC: Final = Spec(
     name={name},
-    title={title_},
+    title={title},
     {words}
     columns=(
         {columns}
@@ -60,9 +60,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract.names import ROW_ID, TARGET, TIME
-{known_on}from pipeline.workloads.{name}.spec import SPEC
+{known_on}from pipeline.workloads.{found.spec.name}.spec import SPEC
 
-MEAN: Final = {mean}  # of the labels that this was written from
+MEAN: Final = {found.mean}  # of the labels that this was written from
 {constants}
 
 def forecast(results: pa.Table, ids: Sequence[str], since: date) -> NDArray[np.float64]:
@@ -101,13 +101,16 @@ SAMPLE: Final = '''"""SIMULATED rows of the declared columns, for a run without 
 from datetime import date
 from pathlib import Path
 
-{imports}
+from pipeline.workloads import simulated
+from pipeline.workloads.{found.spec.name}.spec import SPEC
 
 
 def write(folder: Path, as_of: date, seed: int = 1) -> Path:
     """The target has the mean and the spread of the data that this was written from; nothing else is like it."""
-    since = date({year}, {month}, 1)
-    return simulate(SPEC, folder, as_of, seed, since=since, rows_a_day={rows_a_day}, mean={mean}, spread={spread})
+    since = date({since.year}, {since.month}, 1)
+    return simulated.simulate(
+        SPEC, folder, as_of, seed, since=since, rows_a_day={rows_a_day}, mean={found.mean}, spread={found.spread}
+    )
 '''
 
 TEST: Final = '''"""What each workload must keep."""
@@ -121,19 +124,16 @@ TestContract = contract_tests("{name}")
 def sources(found: Inferred) -> dict[str, str]:
     spec = found.spec
     kept = [one for one in _given(spec) if one.partition("=")[0] not in _OTHERS]
-    notes = {
-        "time_zone": "  # in which a day of the rows begins",
-        "label_delay_days": "  # days until a label is known",
-    }
+    notes = {"time_zone": "  # in which a day of the rows begins", "label_delay_days": "  # until a label is known"}
     moved = dict.fromkeys(("MaxRelativeBias", "MaxCalibrationError"), "  # so far the target's mean has moved lately")
     trees = [f'"{name}": {value},{moved.get(name, "")}' for name, value in spec.defaults.items() if name not in SPEC]
     unused = [printable(f"# not used: {one or '(unnamed)'} ({why})") for one, why in found.unused.items()]
     texts = {
         "spec.py": SPEC.format(
             **spec.defaults,
-            title=spec.title,
-            title_=_source(spec.title),
-            rows=found.rows,
+            found=found,
+            spec=spec,
+            title=_source(spec.title),
             name=_source(spec.name),
             words="\n    ".join(f"{one},{notes.get(one.partition('=')[0], '')}" for one in kept),
             columns="\n        ".join(f"{_source(column)}," for column in spec.columns),
@@ -149,14 +149,13 @@ def sources(found: Inferred) -> dict[str, str]:
 
 def _baseline(found: Inferred) -> str:
     newest, by = found.baseline.newest, found.baseline.by
-    constants = f"BY: Final = {_source(by)}\n" if by else ""
+    constants = f"BY: Final = {_source(by)}\n{'' if newest else PSEUDO}" if by else ""
     predict, by_ = (BY_GROUP, ", by=BY") if by else ("predicted[here] = mean", "")
     return BASELINE.format(
-        name=found.spec.name,
-        mean=found.mean,
+        found=found,
         pandas="import pandas as pd\n" if newest else "",
         known_on="" if newest else "from pipeline.ingest.known import known_on\n",
-        constants=f"{constants}{PSEUDO if by and not newest else ''}",
+        constants=constants,
         forecast=(NEWEST if newest else MEANS).format(by="BY, " if by else "", by_=by_, predict=predict),
     )
 
@@ -168,19 +167,7 @@ def _sample(found: Inferred) -> str:
     one_a_day = not spec.of_role("id") and spec.of_role("time")[0].type == "day"
     rows_a_day = 1 if one_a_day else max(1, round(n_rows / _SAMPLE_DAYS))
     days = max(_SAMPLE_DAYS, int(n_rows / rows_a_day)) + spec.label_delay_days
-    since = date.fromisoformat(SAMPLE_AS_OF) - timedelta(days)
-    imports = (
-        f"from pipeline.workloads.{spec.name}.spec import SPEC",
-        "from pipeline.workloads.simulated import simulate",
-    )
-    return SAMPLE.format(
-        imports="\n".join(sorted(imports)),
-        year=since.year,
-        month=since.month,
-        rows_a_day=rows_a_day,
-        mean=found.mean,
-        spread=found.spread,
-    )
+    return SAMPLE.format(found=found, rows_a_day=rows_a_day, since=date.fromisoformat(SAMPLE_AS_OF) - timedelta(days))
 
 
 def _source(value: Any) -> str:  # noqa: ANN401 - any value of a spec

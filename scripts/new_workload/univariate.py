@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pipeline.contract.names import TARGET, TIME
 from pipeline.contract.spec import Task
@@ -17,8 +16,6 @@ from pipeline.evaluation.metrics import row_losses
 PSEUDO_ROWS: Final = 20  # of the mean of all, in each group
 ROWS_A_VALUE: Final = 5
 MOST_GROUPS: Final = 50
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -59,25 +56,21 @@ def find_baseline(
 ) -> UnivariateBaseline:
     """The column whose means in the rows before `fit_end`, or newest targets, predict those from `begin` on best."""
     rows = rows.assign(day=rows[TIME].to_numpy().astype("datetime64[D]").astype(np.int64))
-    past, later = rows[:fit_end], rows[begin:]
-    known = rows.assign(day=rows["day"] + delay_days + 1)
+    past, later, known = rows[:fit_end], rows[begin:], rows.assign(day=rows["day"] + delay_days + 1)
     y = later[TARGET].to_numpy(dtype=np.float64)
     mean = float((past[TARGET].sum() + later[TARGET].mean()) / (len(past) + 1))
-
-    def judged(by: str, found: pd.Series[float], *, newest: bool) -> UnivariateBaseline:
-        predicted: FloatArray = np.asarray(found.fillna(mean), dtype=np.float64)
-        shift = abs(float((predicted - y).mean())) / (1.0 if task == "binary" else float(y.std()) or 1.0)
-        return UnivariateBaseline(by, newest, float(row_losses(task, predicted, y).mean()), shift)
-
-    tried = [judged("", pd.Series(mean, later.index), newest=False)]
+    found = {("", False): pd.Series(mean, later.index)}  # by column, and whether by the newest target
     for name in ["", *(name for name in columns if rows[name].nunique() <= MOST_GROUPS)]:
         by = [name] if name else []
         if name:
             groups = past.groupby(name)[TARGET].agg(["sum", "count"])
             means = (groups["sum"] + PSEUDO_ROWS * mean) / (groups["count"] + PSEUDO_ROWS)
-            tried.append(judged(name, later[name].map(means), newest=False))
+            found[name, False] = later[name].map(means)
         if task == "regression" and not rows[by].isna().any(axis=None):
             newest = pd.merge_asof(later[["day", *by]], known[["day", *by, TARGET]], on="day", by=by or None)
-            tried.append(judged(name, newest[TARGET], newest=True))
-    of_means = min((one for one in tried if not one.newest), key=lambda one: one.loss)
-    return replace(min(tried, key=lambda one: one.loss), shift=of_means.shift)
+            found[name, True] = newest[TARGET]
+    predicted = {key: np.asarray(values.fillna(mean), dtype=np.float64) for key, values in found.items()}
+    losses = {key: float(row_losses(task, values, y).mean()) for key, values in predicted.items()}
+    best, of_means = (min(keys, key=losses.__getitem__) for keys in (losses, [key for key in losses if not key[1]]))
+    shift = abs(float((predicted[of_means] - y).mean())) / (1.0 if task == "binary" else float(y.std()) or 1.0)
+    return UnivariateBaseline(*best, losses[best], shift)

@@ -134,6 +134,7 @@ def compile_all(check: bool, image: str, compute: str, folder: str, into: Path) 
         path = into / f"{workload}.yaml"
         text = text_of(pipeline_job(workload, image=image, compute=compute, folder=folder))
         if not check:
+            into.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         elif path.exists() and path.read_text(encoding="utf-8") != text:
             stale.append(path.name)

@@ -74,6 +74,7 @@ def compile_all(check: bool, image: str, into: Path) -> None:
     for workload in workload_names():
         path = into / f"{workload}.yaml"
         if not check:
+            into.mkdir(parents=True, exist_ok=True)
             path.write_text(compiled(workload, image), encoding="utf-8")
             continue
         first, _, rest = path.read_text(encoding="utf-8").partition("\n") if path.exists() else ("", "", "")

@@ -93,6 +93,7 @@ def test_the_committed_jobs_are_current_and_one_that_is_not_is_named(tmp_path: P
         return CliRunner().invoke(main, ["compile", *options])
 
     assert compiled("--check").exit_code == 0
+    tmp_path /= "jobs"  # which is not there yet
     assert compiled("--into", str(tmp_path)).exit_code == 0
     (tmp_path / "churn.yaml").write_text("jobs: {}\n")
     stale = compiled("--check", "--into", str(tmp_path))

@@ -64,6 +64,7 @@ def test_check_notices_an_edit_and_the_file_of_another_workload(tmp_path: Path) 
 def test_compiling_gives_the_committed_files(tmp_path: Path) -> None:
     if not KUBEFLOW.exists():
         pytest.skip("Kubeflow's SDK is not here: make kubeflow installs it in .venv-kubeflow")
+    tmp_path /= "files"  # which is not there yet
     subprocess.run([str(KUBEFLOW), "-m", "targets.kubeflow", "compile", "--into", str(tmp_path)], cwd=ROOT, check=True)
     committed = {path.name: path.read_bytes() for path in HERE.glob("*.yaml")}
     assert {"bike_demand.yaml", "churn.yaml", "nba.yaml"} <= set(committed)
