@@ -118,17 +118,19 @@ class DeployedPipeline:
             return self.client.describe_pipeline(PipelineName=self.name, **given)["PipelineDefinition"]
         except self.client.exceptions.ClientError as error:
             if version and error.response["Error"]["Code"] in _NOT_FOUND:
-                there = [str(v["PipelineVersionId"]) for v in self.versions()] or ["none"]
+                there = [str(v["PipelineVersionId"]) for v in self.versions()]
                 has = f"{there[-1]} to {there[0]}" if len(there) > 1 else there[0]
                 raise CommandError(f"{self.name} has no version {version}; it has {has}") from error
             raise
 
     def versions(self) -> list[dict[str, Any]]:
-        """The deployed versions, newest first, as ListPipelineVersions gives them."""
+        """The deployed versions, newest first, as ListPipelineVersions gives them; raises CommandError without any."""
         pages = self.client.get_paginator("list_pipeline_versions").paginate(
             PipelineName=self.name, SortOrder="Descending"
         )
-        return [dict(version) for page in pages for version in page["PipelineVersionSummaries"]]
+        if found := [dict(version) for page in pages for version in page["PipelineVersionSummaries"]]:
+            return found
+        raise CommandError(f"{self.name} has no version: SageMaker keeps those that are deployed since it knows them")
 
     def replace_definition(self, text: str) -> int | None:
         """Deploy another definition and leave all else as it is; returns the number of the version that this made."""

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from pipeline.contract.history.runs import FAILED, RunEntry, changes
 from pipeline.contract.history.versions import Service, services
@@ -56,7 +57,7 @@ def with_services(span: tuple[float, float], served: Sequence[Service]) -> tuple
 def _shown(history: RunHistory, run: RunEntry, folder: Path) -> dict[str, Any]:
     link, before = history.link(run), history.before(run)
     if link and "://" not in link:
-        link = os.path.relpath(link, folder)
+        link = quote(os.path.relpath(link, folder))
     return {
         "run": run,
         "link": link,

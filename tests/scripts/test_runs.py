@@ -9,6 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from click.testing import CliRunner, Result
@@ -90,7 +91,7 @@ def new_run(
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """Four runs: registered and approved, nothing new, failed, champion kept. The second has no line."""
-    store = Store(tmp_path / "store")
+    store = Store(tmp_path / "store #1 100%41")
     for n, given in enumerate(({"version": True}, {"has_new_data": False}, {"status": "Failed"}, {})):
         run = new_run(store, n, **given)  # type: ignore[arg-type] # keyword arguments of one kind each
         if n != 1:
@@ -245,7 +246,7 @@ def test_the_page_has_all_loads_nothing_and_every_run_leads_to_its_own_report(st
     rows = dict(re.findall(r'<tr id="run-(\w+)".*?<a href="([^"]+)"', page))
     assert rows.keys() == {f"{n:012x}" for n in range(4)}
     for run_id, link in rows.items():
-        assert (path.parent / link).is_file()
+        assert (path.parent / unquote(urlsplit(link).path)).is_file()
         assert run_id in link
 
 

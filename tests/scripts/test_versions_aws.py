@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from emulated_pipeline import PIPELINE, Cloud, deployed_definition, emulated
+from moto.backends import get_backend
+from sagemaker_emulation import ACCOUNT, REGION
 
 
 @pytest.fixture
@@ -42,6 +44,14 @@ def test_list_newest_first_in_words(cloud: Cloud) -> None:
     assert rows[2].endswith("the first one")
     (only,) = json.loads(cloud.run("versions", "list", "--json", "--limit", "1").out)
     assert (only["version"], len(only["changes"])) == (3, 1)
+
+
+def test_a_pipeline_without_versions(cloud: Cloud) -> None:
+    (pipeline,) = get_backend("sagemaker")[ACCOUNT][REGION].pipelines.values()
+    pipeline.versions.clear()
+    for arguments in (["list"], ["rollback", "1"], ["diff", "1", "2"]):
+        done = cloud.run("versions", *arguments)
+        assert (done.code, "has no version" in done.err) == (2, True)
 
 
 def test_diff_of_deployed_versions_and_with_a_file(cloud: Cloud, definition: dict[str, Any], tmp_path: Path) -> None:
