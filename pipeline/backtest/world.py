@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import names as c
 from pipeline.contract.feature_layout import FeatureLayout
+from pipeline.contract.reasons import counted
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import Workload
 from pipeline.evaluation.evaluation import rows_of
@@ -218,8 +219,8 @@ def load_world(
     n_known = int(hide_labels(spec, rows, np.datetime64(first))[c.TARGET].notna().sum())
     if n_known < min_rows:
         raise BacktestError(
-            f"only {n_known:,} {spec.rows} had a label before --from {first}, fewer than MinRows {min_rows:,}: start "
-            "later"
+            f"only {counted(n_known, spec.row, spec.rows)} had a label before --from {first}, "
+            f"fewer than MinRows {min_rows:,}: start later"
         )
     if not world.known[0]:
         own = "".join(f", or change {name} (--param {name}=...)" for name in parameters)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.contract.history.runs import read_entries
+from pipeline.contract.reasons import counted
 from pipeline.local.local_deployment import COPY_FOLDERS, DATA_BUCKET
 from pipeline.local.store.history import HISTORY_FILE, keep_entries, read_text
 from pipeline.local.store.locks import try_lock
@@ -41,7 +42,7 @@ class Removal:
 
     @property
     def sentence(self) -> str:
-        return f"{self.runs:,} runs, {self.files:,} files, {self.size / 1e6:,.1f} MB"
+        return f"{counted(self.runs, 'run')}, {counted(self.files, 'file')}, {self.size / 1e6:,.1f} MB"
 
 
 def clean(store: Store, *, keep: int = KEPT_RUNS, dry_run: bool = False) -> Removal:
