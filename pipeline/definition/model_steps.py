@@ -55,16 +55,11 @@ def prepare_step(v: Variables, prepared: PropertyFile) -> JobStep:
             ),
             *v.pairs("--training-config", [*config, "WalkForwardRows"], as_option=snake_case),
             *v.pairs("--parameters", [p.name for p in v.parameters.own if p.for_prepare]),
-            *limits(v),
+            *v.pairs("--limits", gates.gate_parameters(v.spec)),
         ],
         environment={"CODE_VERSION": "${CodeVersion}"},
         property_files=[prepared],
     )
-
-
-def limits(v: Variables) -> list[Any]:
-    """What candidates are held to, as the option of a step."""
-    return v.pairs("--limits", gates.gate_parameters(v.spec))
 
 
 def predict_step(v: Variables, prepare: JobStep) -> JobStep:
@@ -134,7 +129,7 @@ def evaluate_step(v: Variables, prepare: JobStep, train: JobStep, evaluation: Pr
             c.EVALUATION_CHANNEL: run_uri("evaluate", c.EVALUATION_CHANNEL),
             c.EVALUATED_CHANNEL: stable_output(c.EVALUATED_CHANNEL),
         },
-        arguments=[*v.options({"--trigger": "TriggerReason"}), *limits(v)],
+        arguments=[*v.options({"--trigger": "TriggerReason"}), *v.pairs("--limits", gates.gate_parameters(v.spec))],
         environment={
             "CODE_VERSION": "${CodeVersion}",
             "GIT_REVISION": "${GitRevision}",

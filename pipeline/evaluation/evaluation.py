@@ -121,13 +121,12 @@ def champion_predictions(
     reason = features_skip_reason(champion, feature_signature, feature_layout(features.schema))
     if reason:
         return ChampionPredictions(champion, result, f"the {words} that both have predicted, because {reason}")
-    cut_off = (artifact.cut_off - date(1970, 1, 1)).days
-    later = np.flatnonzero(rows.days >= cut_off)
+    later = np.flatnonzero(rows.days >= artifact.cut_off)
     shipped = np.full(rows.days.size, np.nan)
     shipped[later] = predict(artifact.booster, feature_matrix(rows_of(features, rows.row_id[later])))
     return ChampionPredictions(
         champion,
-        out_of_sample(result, shipped, rows.days, cut_off),
+        out_of_sample(result, shipped, rows.days, artifact.cut_off),
         f"version {champion.version}: its own walk-forward predictions up to {artifact.card.trained_before}, "
         f"its shipped weights on the {later.size:,} {words} since",
     )

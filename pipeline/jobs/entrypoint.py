@@ -72,9 +72,11 @@ def known_commands() -> dict[str, str]:
 
 def run(command: str, arguments: Sequence[str]) -> int:
     """Run a command's module in this process, as `python -m` would; a failure to even load it is written down."""
-    module = known_commands()[command]
+    module, found = known_commands()[command], None
     if command == "serve":  # replaces this process: a server may start workers, which import its main module again
-        if not _exists(module):
+        with suppress(ModuleNotFoundError):  # its package is missing
+            found = importlib.util.find_spec(module)
+        if not found:
             sys.stderr.write(f"this image was built without {module}: there is nothing to serve with; build it again\n")
             return 1
         os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - no shell
@@ -92,13 +94,6 @@ def run(command: str, arguments: Sequence[str]) -> int:
         write_failure(command, unexpected(error))
         return 1
     return 0
-
-
-def _exists(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # its package is missing
-        return False
 
 
 def supervise(argv: Sequence[str], user: int, program: Sequence[str] = ("-m", "pipeline.jobs.entrypoint")) -> int:

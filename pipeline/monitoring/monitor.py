@@ -116,7 +116,7 @@ def _live_rows(workload: Workload, tables: PreparedTables, champion: Champion) -
     """The champion's shipped weights on the rows decided since its cut-off: beside the baseline, and as claims."""
     spec = workload.spec
     days, card = days_of(tables.labelled), champion.artifact.card
-    since = tables.labelled.slice(int(np.searchsorted(days, _number_of(card.trained_before))))
+    since = tables.labelled.slice(int(np.searchsorted(days, champion.artifact.cut_off)))
     ids, day = since[c.ROW_ID].to_pylist(), days_of(since)
     target = floats_of(since, c.TARGET)
     prediction, by_column = champion.artifact.predict(feature_matrix(since))
@@ -166,8 +166,8 @@ def _live(workload: Workload, tables: PreparedTables, champion: Champion | None,
         "group": group,
         **asdict(live_performance(decided)),
         "path": [
-            {"date": _text_of(day), "n_rows": int(n), **{name: float(v[i]) for name, v in path.by_family.items()}}
-            for i, (day, n) in enumerate(zip(path.day.tolist(), path.n_rows, strict=True))
+            {"date": str(day), "n_rows": int(n), **{name: float(v[i]) for name, v in path.by_family.items()}}
+            for i, (day, n) in enumerate(zip(path.day.astype("datetime64[D]"), path.n_rows, strict=True))
         ],
         "found": [words[name] for name in path.alarms],
     }
@@ -183,8 +183,8 @@ def _features(spec: Spec, labelled: pa.Table, champion: Champion | None, why_sil
         period=labelled[by.period].to_numpy().astype(np.int64) if by.period else None,
         left_out=labelled[by.left_out].to_numpy().astype(np.bool_) if by.left_out else None,
     )
-    layout, cut_off = feature_layout(labelled.schema), _number_of(champion.artifact.card.trained_before)
-    report = compare_features(rows, layout.features, cut_off, by)
+    layout = feature_layout(labelled.schema)
+    report = compare_features(rows, layout.features, champion.artifact.cut_off, by)
     drifted = report.drifted
     what = f"features do not look like those of earlier periods: {', '.join(drifted)}"
     return {
@@ -202,8 +202,9 @@ def _features(spec: Spec, labelled: pa.Table, champion: Champion | None, why_sil
 def _parts(workload: Workload, tables: PreparedTables, champion: Champion | None) -> dict[str, Any]:
     if champion is None or workload.monitor is None:
         return {}
-    cut_off = _number_of(champion.artifact.card.trained_before)
-    return {name: dict(part) for name, part in workload.monitor.parts(tables.results, cut_off).items()}
+    return {
+        name: dict(part) for name, part in workload.monitor.parts(tables.results, champion.artifact.cut_off).items()
+    }
 
 
 def _data(
@@ -230,7 +231,3 @@ def _changed(spec: Spec, results: pa.Table, champion: Champion, as_of: int) -> t
 
 def _number_of(day: str) -> int:
     return (date.fromisoformat(day) - _EPOCH).days
-
-
-def _text_of(day: int) -> str:
-    return str(np.datetime64(day, "D"))

@@ -104,11 +104,6 @@ class EvidencePath:
         """The families beyond the limit after the last day."""
         return tuple(name for name in FAMILIES if self.alarm(name)[-1:].any())
 
-    def first_alarm(self, family: str | None = None) -> int | None:
-        """Day (since 1970-01-01) after whose rows the limit was first crossed; None if it never was."""
-        days = self.day[self.alarm(family)]
-        return int(days[0]) if days.size else None
-
 
 def evidence_by_day(forecasts: Forecasts, spec: MonitorSpec = ANY) -> EvidencePath:
     """The evidence that each run of the span would have seen: what was known by then, and nothing else."""

@@ -82,9 +82,9 @@ class Artifact:
     quantile_booster: xgb.Booster | None = None
 
     @property
-    def cut_off(self) -> date:
-        """First day that the shipped weights have not seen."""
-        return date.fromisoformat(self.card.trained_before)
+    def cut_off(self) -> int:
+        """First day that the shipped weights have not seen, in days since 1970-01-01."""
+        return (date.fromisoformat(self.card.trained_before) - date(1970, 1, 1)).days
 
     def predict(self, X: FeatureMatrix) -> tuple[FloatArray, dict[str, FloatArray]]:
         """Predictions of the shape (rows,) for `X` of the shape (rows, features), and the quantiles by column."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.contract import names as c
 from pipeline.contract.container import StepError, read_record
@@ -19,7 +17,6 @@ class Champion:
 
     version: str
     artifact: Artifact
-    metadata: Mapping[str, Any]
 
 
 def load_champion(folder: Path) -> Champion | None:
@@ -38,7 +35,7 @@ def load_champion(folder: Path) -> Champion | None:
         model = read_artifact(artifact, sha256=metadata.get("sha256"))
     except StepError as error:
         raise StepError(f"champion {version}: {error} (approving version {version} again does)") from error
-    return Champion(str(version), model, metadata)
+    return Champion(str(version), model)
 
 
 def features_skip_reason(champion: Champion, feature_signature: str, layout: FeatureLayout) -> str | None:

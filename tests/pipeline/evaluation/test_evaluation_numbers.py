@@ -86,7 +86,7 @@ THE_RECORD = Evaluated.of(NBA, RECORD, ELO)
 def champion(**card: Any) -> Champion:
     """Version 7, as of 2025-02-02; its record lacks the first two games of the candidate's, and differs."""
     own = RECORD.set_column(RECORD.column_names.index(c.PREDICTION), c.PREDICTION, pa.array(1 - PREDICTION)).slice(2)
-    return Champion("7", Artifact(ARTIFACT.booster, replace(CARD, as_of_date="2025-02-02", **card), own), {})
+    return Champion("7", Artifact(ARTIFACT.booster, replace(CARD, as_of_date="2025-02-02", **card), own))
 
 
 def scored(probabilities: list[float]) -> ChampionPredictions:

@@ -74,7 +74,7 @@ def case_of(games: pd.DataFrame) -> Case:
             upcoming=feature_table(features[features[c.TARGET].isna()]),
             results=result_table(games),
         ),
-        champion=Champion("7", Artifact(booster, card, record), {"version": 7}),
+        champion=Champion("7", Artifact(booster, card, record)),
         prepared={"as_of_date": str(as_of), "simulated": False, "data": {"late_labels": []}},
     )
 

@@ -88,16 +88,15 @@ def test_a_team_whose_results_are_doctored_is_named() -> None:
 
 def test_a_fault_late_in_a_champions_life_is_found_as_fast_as_an_early_one() -> None:
     wrong = league(300, shift=-0.9, seed=5)
-    early = evidence_by_day(wrong).first_alarm(evidence.RATE)
+    alone = evidence_by_day(wrong)
     right = league(700, seed=6)
     both = Forecasts(
         np.concatenate([right.p, wrong.p]),
         np.concatenate([right.target, wrong.target]),
         np.concatenate([right.day, wrong.day + 100]),
     )
-    late = evidence_by_day(both).first_alarm(evidence.RATE)
-    assert early is not None
-    assert late is not None
+    after = evidence_by_day(both)
+    early, late = (path.day[path.alarm(evidence.RATE)][0] for path in (alone, after))
     assert late - 100 - early <= 3  # days
 
 
@@ -125,7 +124,7 @@ def test_few_games_say_nothing() -> None:
 
 def test_no_game_is_no_evidence() -> None:
     path = evidence_by_day(league(0))
-    assert (len(path.day), path.first_alarm(), path.alarms) == (0, None, ())
+    assert (len(path.day), path.alarm().tolist(), path.alarms) == (0, [], ())
 
 
 def test_a_better_reference_rating_is_evidence_too() -> None:
