@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.ingest import columns
@@ -24,6 +24,7 @@ def styles(column: str) -> list[str]:
     ]  # fmt: skip
 
 
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine draws slowly
 @given(header=st.permutations(GAME_COLUMNS), data=st.data())
 def test_any_style_of_writing_a_column_is_that_column(header: list[str], data: st.DataObject) -> None:
     given_names = [data.draw(st.sampled_from([column, *styles(column)])) for column in header]
