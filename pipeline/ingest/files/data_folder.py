@@ -13,6 +13,7 @@ import stat
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -85,7 +86,8 @@ def look_into(folder: Path) -> DataFolder:
         if is_link and not below.resolve().is_relative_to(root):
             found.linked[prefix] = printable(str(below.resolve()))
         try:
-            entries = sorted(os.scandir(below), key=lambda entry: entry.name)
+            with os.scandir(below) as listing:  # of millions, no more than it takes to refuse them
+                entries = sorted(islice(listing, MAX_ENTRIES + 1), key=lambda entry: entry.name)
         except OSError as error:
             reason = f"cannot be looked into ({error.strerror}); check its permissions"
             found.left_out.append(LeftOut(prefix, reason))
