@@ -73,13 +73,11 @@ def resources(context: Sequence[str]) -> Section:
 
 
 def definition(base: str) -> Section:
-    """What changes in the definition, in words."""
     done = _run([sys.executable, "-m", "scripts.versions", "diff", base])
     return _section("Definition (`scripts.versions diff`)", done, 0, 1)  # 1: they differ
 
 
 def cost(base: str, context: Sequence[str]) -> Section:
-    """The estimates of the base and of the change."""
     title = "Cost (`scripts.estimate_cost`)"
     try:
         with checkout(base) as folder:

@@ -76,7 +76,6 @@ class LocalReview:
         return version
 
     def history(self) -> tuple[list[VersionEvent], list[str]]:
-        """What happened to versions, oldest first, and what could not be read."""
         events, _, faults = local_versions(self.store)
         return events, faults
 

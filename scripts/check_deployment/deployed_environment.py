@@ -98,7 +98,6 @@ class DeployedEnvironment:
 
     @property
     def deploy(self) -> str:
-        """The command that deploys it again."""
         other = f" -c {WORKLOAD_KEY}={self.workload}" if self.workload != configured_workload() else ""
         return f"npx cdk deploy -c env={self.env}{other}"
 

@@ -65,8 +65,6 @@ def aws_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @dataclass(frozen=True)
 class DeployedPipeline:
-    """A deployed pipeline."""
-
     name: str
     arn: str
     region: str
@@ -130,7 +128,7 @@ class DeployedPipeline:
         )
         if found := [dict(version) for page in pages for version in page["PipelineVersionSummaries"]]:
             return found
-        raise CommandError(f"{self.name} has no version: SageMaker keeps those that are deployed since it knows them")
+        raise CommandError(f"{self.name} has no version: it was last deployed before SageMaker kept them")
 
     def replace_definition(self, text: str) -> int | None:
         """Deploy another definition and leave all else as it is; returns the number of the version that this made."""

@@ -13,8 +13,6 @@ from pipeline.cost.run_cost import SLOW_STARTUP_SECONDS, RunCost
 
 @dataclass(frozen=True)
 class EstimateBasis:
-    """The inputs of an estimate."""
-
     pipeline: str
     enabled: bool
     prices: Prices
