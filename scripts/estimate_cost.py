@@ -191,8 +191,8 @@ def cost_estimate(
     from infra.approval.function.metrics import METRICS, ROLES  # noqa: PLC0415
 
     needs = measured_needs()
-    # An upper bound: all files of runs that have not expired, if every run trained.
-    kept_mib = sum(needs[job.step].disk_mib for job in jobs(stack.definition)) * stack.runs_a_day
+    # An upper bound: all files of runs that have not expired, if every run trained; what only ran locally has none.
+    kept_mib = sum(needs[job.step].disk_mib for job in jobs(stack.definition) if job.step in needs) * stack.runs_a_day
     fixed_costs = [
         *served,
         *resource_items(stack.template, prices),

@@ -43,6 +43,11 @@ def test_the_aims_for_a_run_are_kept_with_requests_and_start_up(prod: dict[str, 
     assert steps == ["Prepare", "Predict", "Train", "Evaluate"]
 
 
+def test_a_step_that_ran_here_only_is_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scripts.estimate_cost.measured_needs", dict)
+    assert run("-c", "env=prod").exit_code == 0
+
+
 def test_every_resource_of_the_stack_is_priced_or_free(prod: dict[str, Any]) -> None:
     """The command refuses a type of resource that it does not know, so it ran through all of them."""
     lines = {line["name"] for line in prod["fixed_costs"]}
