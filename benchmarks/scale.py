@@ -40,8 +40,7 @@ from benchmarks.timed_process import TimedRun, growth, ratios, timed
 from pipeline.contract import names as c
 from pipeline.jobs.prepare import MAX_ROW_GROUP, write_features
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba.features import features_and_state
-from pipeline.workloads.nba.tables import feature_table
+from pipeline.workloads.nba.features import feature_table, features_and_state
 from pipeline.workloads.nba.team_state.feature_names import LAYOUT
 from pipeline.workloads.nba.team_state.league_state import write_state
 

@@ -19,8 +19,7 @@ import pytest
 
 from pipeline.contract import names as c
 from pipeline.jobs.prepare import write_features
-from pipeline.workloads.nba.features import features_and_state
-from pipeline.workloads.nba.tables import feature_table
+from pipeline.workloads.nba.features import feature_table, features_and_state
 from pipeline.workloads.nba.team_state.feature_names import LAYOUT
 from pipeline.workloads.nba.team_state.league_state import write_state
 

@@ -38,9 +38,10 @@ from pipeline.training.model import Hyperparameters, fit, predict
 from pipeline.training.training_sets import feature_matrix
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.baseline import forecast as reference_forecast
+from pipeline.workloads.nba.data import results as result_table
+from pipeline.workloads.nba.features import feature_table
 from pipeline.workloads.nba.monitor import Scores, score_evidence
 from pipeline.workloads.nba.spec import SPEC
-from pipeline.workloads.nba.tables import feature_table, result_table
 from pipeline.workloads.nba.team_state.feature_names import FEATURES, LAYOUT
 
 FIRST_BASELINE: Final = 1994

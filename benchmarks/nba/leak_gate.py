@@ -31,9 +31,9 @@ from pipeline.training.model import Hyperparameters
 from pipeline.training.walk_forward import walk_forward
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.baseline import forecast as reference_forecast
-from pipeline.workloads.nba.features import build_features
+from pipeline.workloads.nba.data import results as result_table
+from pipeline.workloads.nba.features import build_features, feature_table
 from pipeline.workloads.nba.sample import write as write_sample
-from pipeline.workloads.nba.tables import feature_table, result_table
 
 SAMPLE_AS_OF: Final = date.fromisoformat(c.SAMPLE_AS_OF)
 WINDOW: Final = 1_312

@@ -28,8 +28,8 @@ from pipeline.training.model import Hyperparameters
 from pipeline.training.walk_forward import walk_forward
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.baseline import forecast as reference_forecast
-from pipeline.workloads.nba.features import build_features
-from pipeline.workloads.nba.tables import feature_table, result_table
+from pipeline.workloads.nba.data import results as result_table
+from pipeline.workloads.nba.features import build_features, feature_table
 
 FIRST_COMPARED: Final = 2016  # 538's forecasts start there
 CONFIRMED: Final = (2019, 2023)

@@ -13,7 +13,6 @@ from pipeline.ingest.validated import LoadRequest, ValidatedRows
 from pipeline.workloads.nba import columns as n
 from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.play_by_play.event_features import join_events as join_inputs
-from pipeline.workloads.nba.tables import result_table as results
 
 __all__ = ["join_inputs", "load", "results", "summary"]
 
@@ -21,6 +20,13 @@ __all__ = ["join_inputs", "load", "results", "summary"]
 def load(spec: Spec, request: LoadRequest) -> ValidatedRows:
     """Every game as known on the as-of morning; raises BadData."""
     return load_games(**vars(request))
+
+
+def results(games: pd.DataFrame) -> pa.Table:
+    """Who beat whom when: RESULT_COLUMNS of the played games with core's names for id and time, and the target."""
+    played = games.loc[games[n.HOME_POINTS].notna(), list(n.RESULT_COLUMNS)].rename(columns=n.ROLES)
+    won = (played[n.HOME_POINTS] > played[n.AWAY_POINTS]).astype("int8")
+    return pa.Table.from_pandas(played.assign(**{TARGET: won}), preserve_index=False).replace_schema_metadata(None)
 
 
 def summary(rows: pd.DataFrame, labelled: pa.Table) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.contract import names as c
@@ -22,7 +23,6 @@ from pipeline.contract.container import StepError
 from pipeline.contract.feature_layout import FeatureTables
 from pipeline.contract.spec import Spec
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba.tables import feature_table
 from pipeline.workloads.nba.team_state.elo import (
     HOME_ADVANTAGE,
     MEAN,
@@ -30,7 +30,7 @@ from pipeline.workloads.nba.team_state.elo import (
     IntArray,
     win_probability,
 )
-from pipeline.workloads.nba.team_state.feature_names import FEATURES
+from pipeline.workloads.nba.team_state.feature_names import FEATURES, LAYOUT
 from pipeline.workloads.nba.team_state.history import History
 from pipeline.workloads.nba.team_state.league import (
     HUNDREDTHS,
@@ -77,6 +77,11 @@ def features(spec: Spec, rows: pd.DataFrame, as_of: date, parameters: Mapping[st
     written = BytesIO()
     write_state(written, state)
     return FeatureTables(feature_table(labelled), feature_table(table[~played]), written.getvalue())
+
+
+def feature_table(features: pd.DataFrame) -> pa.Table:
+    """Features as `build_features` returns them, with the names of the model's columns in the metadata."""
+    return pa.Table.from_pandas(features, preserve_index=False).replace_schema_metadata(LAYOUT.as_metadata())
 
 
 def signature(spec: Spec) -> str:

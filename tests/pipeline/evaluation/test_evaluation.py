@@ -29,10 +29,10 @@ from pipeline.training.model import Hyperparameters, fit, predict
 from pipeline.training.training_sets import feature_matrix
 from pipeline.training.walk_forward import walk_forward
 from pipeline.workloads.nba import columns as nba
-from pipeline.workloads.nba.features import build_features, feature_signature
+from pipeline.workloads.nba.data import results as result_table
+from pipeline.workloads.nba.features import build_features, feature_signature, feature_table
 from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.sample import write as write_sample
-from pipeline.workloads.nba.tables import feature_table, result_table
 from pipeline.workloads.nba.team_state.feature_names import LAYOUT
 
 WORKLOAD = load_workload("nba")

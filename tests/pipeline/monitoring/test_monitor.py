@@ -30,8 +30,8 @@ from pipeline.training.model import Hyperparameters, fit
 from pipeline.training.training_sets import feature_matrix
 from pipeline.training.walk_forward import walk_forward
 from pipeline.workloads.nba import columns as nba
-from pipeline.workloads.nba.features import build_features, feature_signature
-from pipeline.workloads.nba.tables import feature_table, result_table
+from pipeline.workloads.nba.data import results as result_table
+from pipeline.workloads.nba.features import build_features, feature_signature, feature_table
 from pipeline.workloads.nba.team_state.feature_names import FEATURES, LAYOUT
 
 LIVE_SEASON = 2009

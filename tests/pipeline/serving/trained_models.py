@@ -18,10 +18,9 @@ from pipeline.serving.predictor import load_predictor
 from pipeline.training.artifact import Artifact, ModelCard, write_artifact
 from pipeline.training.model import Hyperparameters, fit
 from pipeline.training.training_sets import feature_matrix
-from pipeline.workloads.nba.features import feature_signature, features_and_state
+from pipeline.workloads.nba.features import feature_signature, feature_table, features_and_state
 from pipeline.workloads.nba.game_data.games import load_games
 from pipeline.workloads.nba.sample import write as write_sample
-from pipeline.workloads.nba.tables import feature_table
 from pipeline.workloads.nba.team_state.feature_names import LAYOUT
 from pipeline.workloads.nba.team_state.league_state import write_state
 

@@ -18,8 +18,7 @@ from pipeline.training.model import Hyperparameters, fit, predict
 from pipeline.training.training_sets import feature_matrix
 from pipeline.training.walk_forward import constant, walk_forward
 from pipeline.workloads.nba import columns as n
-from pipeline.workloads.nba.features import build_features
-from pipeline.workloads.nba.tables import feature_table
+from pipeline.workloads.nba.features import build_features, feature_table
 from pipeline.workloads.nba.team_state.feature_names import FEATURES, LAYOUT
 
 CONFIG = Hyperparameters(boosting_rounds=10, min_child_weight=10.0)

@@ -18,9 +18,9 @@ from pipeline.contract.container import StepError
 from pipeline.workloads.nba import columns as nba
 from pipeline.workloads.nba.baseline import EloLogistic, elo_chances
 from pipeline.workloads.nba.baseline import forecast as reference_forecast
+from pipeline.workloads.nba.data import results as result_table
 from pipeline.workloads.nba.features import build_features
 from pipeline.workloads.nba.game_data.games import load_games
-from pipeline.workloads.nba.tables import result_table
 
 SEEDS = st.integers(0, 2**32 - 1)
 FIRST_SEASON = 2002  # of the made-up leagues
