@@ -90,12 +90,13 @@ def main(port: int) -> None:
     """Serve MLflow's page on this machine, with the runs of the store that was used last; Ctrl-C stops it."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt), server(FOLDER, port) as process:
-        store = local_deployment.last_store()
-        if (store / "registry").is_dir():
-            record(address(port), ["--store", str(store)], f"the store {store}")
         click.echo(f"MLflow's page: {address(port)}")
         click.echo(f"to record each run in it: export MLFLOW_TRACKING_URI={address(port)}")
+        store = local_deployment.last_store()
+        if (store / "registry").is_dir():  # its runs so far: some seconds each
+            record(address(port), ["--store", str(store)], f"the store {store}")
         process.wait()
+        raise click.ClickException(f"MLflow's server has ended: see {FOLDER / 'server.log'}")
 
 
 if __name__ == "__main__":
