@@ -173,13 +173,14 @@ def _check_ids(options: Options, raw: pd.DataFrame, values: Mapping[str, Values]
     if not again.any():
         return
     example, n = values[key].texts[codes[again].iloc[0]], int((codes == codes[again].iloc[0]).sum())
-    unique = [name for name in others if len(values[name].words) == len(raw) and name not in ("", key)]
-    unique = [name for name in unique if not re.fullmatch(r"-?\d+\.\d+", values[name].words[-1])]  # a measured number
-    hint = (
-        f"--id {shlex.quote(unique[0])} would do"
-        if unique
-        else "add a column that is different in each row, made of its keys"
-    )
+    measured = re.compile(r"-?\d+\.\d+")  # a number with decimals tells no row
+    names = [
+        name for name in others if name not in ("", key) and not measured.fullmatch((values[name].words or [""])[-1])
+    ]
+    unique = [f"--id {shlex.quote(name)} would do" for name in names if len(values[name].words) == len(raw)]
+    pairs = [(len(values[name].words), name) for name in names if not raw.duplicated([key, name]).any()]
+    made = f"{key} and {min(pairs)[1]}, which tell them apart together" if pairs else "its keys"
+    hint = unique[0] if unique else f"add a column that is different in each row, made of {made}"
     rule = f"--id {key} names a row" if options.id else "without --id the time names a row"
     raise Refusal(f'{rule}, and {key} "{example}" is in {n:,} rows that differ: {hint}')
 

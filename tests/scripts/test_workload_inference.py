@@ -132,6 +132,10 @@ def test_what_was_inferred_is_said_in_lines_that_can_be_read_and_commands_that_c
     rows.assign(day="2025-01-01").rename_axis(None).to_csv(folder / "rows.csv")
     with pytest.raises(Refusal, match="1,100 rows that differ: add a column that is different in each row"):
         infer(Options("flow", folder, "day", "level"), TODAY)
+    shops = pd.concat([rows.assign(shop=shop) for shop in ("north", "south")])
+    shops.to_csv(folder / "rows.csv", index=False)
+    with pytest.raises(Refusal, match=r"in 2 rows that differ: add a column .* of day and shop, which tell them apart"):
+        infer(Options("flow", folder, "day", "level"), TODAY)
     series(folder, seasonal=False)
     old = words(infer(Options("flow", folder, "day", "level", label_delay=1), date(2027, 1, 1)), folder)
     assert f"  {run}    # as of the morning after the newest label" in old

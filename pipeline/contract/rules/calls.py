@@ -80,11 +80,13 @@ def _problem(declared: Any, value: Any, given: tuple[Any, ...], spec: Spec) -> s
         if value.shape != shape:
             return f"an array of the shape {value.shape}, not {shape}: one for each row"
         return "" if ids is None else _first_wrong(value, ids, spec.task)
-    if wanted == "Mapping" and isinstance(value, Mapping):
-        return ""
+    if wanted == "Mapping" and isinstance(value, Mapping):  # the parts of the monitor, whose alarms core reads
+        wrong = [part for part in value.values() if not (isinstance(part, Mapping) and "alarms" in part)]
+        return f"{_said(wrong[0])} as a part, not a mapping with alarms" if wrong else ""
     if wanted == "FeatureTables" and wanted in kinds:
         return _layout_problem(value, spec)
-    return "" if wanted in kinds or wanted in ("RequestRows", "Sequence") else f"{_said(value)}, not {annotation}"
+    unchecked = wanted in ("RequestRows", "Sequence") and value is not None
+    return "" if wanted in kinds or unchecked else f"{_said(value)}, not {annotation}"
 
 
 def _layout_problem(tables: FeatureTables, spec: Spec) -> str:

@@ -61,6 +61,10 @@ def parts(workload: Workload) -> Any:
     return workload.monitor.parts(ROWS, 20_000)
 
 
+def served(workload: Workload) -> Any:
+    return workload.serving.open_model(workload.spec, None, "1")  # type: ignore[arg-type]
+
+
 def sample(workload: Workload) -> Any:
     return workload.sample.write(Path("none"), date(2020, 1, 1))
 
@@ -141,6 +145,21 @@ RETURN, FULL = "    return predicted\n", "np.full(upcoming.num_rows, 50.0)"
             {"monitor.py": "def parts(results, cut_off):\n    return [results]\n"},
             parts,
             "monitor.py: parts returned a value of the type list, not Mapping[str, Mapping[str, Any]]",
+        ),
+        (
+            {"monitor.py": "def parts(results, cut_off):\n    return {'flood': 1.0}\n"},
+            parts,
+            "monitor.py: parts returned a value of the type float as a part, not a mapping with alarms",
+        ),
+        (
+            {"monitor.py": "def parts(results, cut_off):\n    return {'flood': {'evidence': 1.0}}\n"},
+            parts,
+            "monitor.py: parts returned a value of the type dict as a part, not a mapping with alarms",
+        ),
+        (
+            {"serving.py": "def open_model(spec, artifact, version):\n    pass\n"},
+            served,
+            "serving.py: open_model returned nothing, not RequestRows",
         ),
         ({"sample.py": (("rng.gamma", "rng.gama"), ("day <", "day !="))}, sample, "sample.py, line 15: AttributeError"),
     ],
