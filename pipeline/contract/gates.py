@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 from pipeline.contract.metrics import primary_metric, short, signed
 from pipeline.contract.names import CHAMPION_KEPT, FAILED, NO, REGISTERED
+from pipeline.contract.reasons import counted
 from pipeline.contract.spec import Limit, Spec
 
 COMPARE: Final[Mapping[str, Callable[[Any, Any], Any]]] = {"<=": operator.le, ">=": operator.ge}  # arrays, too
@@ -180,12 +181,12 @@ def judge_promotion(spec: Spec, evaluation: Mapping[str, Any], limits: Mapping[s
     elif keeps(BETTER):
         why = f"): better by at least {minimum}"
     elif keeps(OLD):
-        why = f"): not worse, and the champion is {_days(age)} old (limit {max_age})"
+        why = f"): not worse, and the champion is {counted(round(age), 'day')} old (limit {max_age})"
     elif age < 0:
-        late = f"the champion was trained {_days(-age)} after the as-of date"
+        late = f"the champion was trained {counted(round(-age), 'day')} after the as-of date"
         why = f"): not better by {minimum}, and {late}, so the champion stays"
     else:
-        young = f"the champion is only {_days(age)} old (limit {max_age})"
+        young = f"the champion is only {counted(round(age), 'day')} old (limit {max_age})"
         why = f"): not worse, but not better by {minimum} either, and {young}, so the champion stays"
     difference = f"{primary_metric(spec).label} {signed(-improvement)} against the champion"
     return Promotion(replaces(keeps), f"{difference} (95 % upper bound {signed(upper)}{why}")
@@ -201,7 +202,3 @@ def decide(spec: Spec, evaluation: Mapping[str, Any], limits: Mapping[str, float
 def _number(value: float) -> str:
     """A limit as it was set."""
     return f"{value:,.0f}" if value.is_integer() or abs(value) >= 100_000 else f"{value:.6g}"
-
-
-def _days(age: float) -> str:
-    return "1 day" if age == 1 else f"{age:,.0f} days"

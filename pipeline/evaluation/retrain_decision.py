@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.contract import gates
 from pipeline.contract import names as c
+from pipeline.contract.reasons import counted
 from pipeline.contract.retrain_policy import AUTOMATIC, is_unregistered, training_is_due
 from pipeline.contract.spec import Spec
 
@@ -85,8 +86,8 @@ def should_retrain(
         return RetrainDecision(True, "training config or code is new" if new_config else f"{rows} are new")
     return RetrainDecision(
         False,
-        f"{rows} are new, but the last training was {days} day(s) ago, and a run started by {inputs.trigger} waits "
-        f"{inputs.min_days} (MinDaysBetweenTrainings){_failure(last)}",
+        f"{rows} are new, but the last training was {counted(days, 'day')} ago, and a run started by {inputs.trigger} "
+        f"waits {inputs.min_days} (MinDaysBetweenTrainings){_failure(last)}",
     )
 
 

@@ -138,7 +138,7 @@ def test_same_data_again_is_no_news_and_the_champion_predicts(root: Path, approv
 def test_more_games_are_compared_with_the_champion(root: Path, approved: Path, later_league: Path) -> None:
     waiting = run_local(root, approved, later_league, AsOfDate="2025-03-20", TriggerReason="schedule").json
     assert waiting["decision"] == "no-new-data"
-    assert "the last training was 19 day(s) ago, and a run started by schedule waits 30" in waiting["reason"]
+    assert "the last training was 19 days ago, and a run started by schedule waits 30" in waiting["reason"]
     assert {row["model"] for row in predictions(waiting)} == {"champion"}, "fresh state needs no fresh weights"
     done = run_local(root, approved, later_league, AsOfDate="2025-03-20")
     outcome = done.json

@@ -62,7 +62,7 @@ def tonight(**changed: Any) -> RetrainInputs:
 @pytest.mark.parametrize(
     ("last_evaluated", "champion", "trigger", "train", "reason"),
     [
-        (LAST, True, "schedule", False, "the last training was 19 day(s) ago, and a run started by schedule waits 30"),
+        (LAST, True, "schedule", False, "the last training was 19 days ago, and a run started by schedule waits 30"),
         (LAST, True, "data", False, "(MinDaysBetweenTrainings)"),
         (LAST | {"as_of_date": "2025-01-30"}, True, "schedule", True, "games are new"),
         (LAST, False, "schedule", True, "games are new"),  # without a champion nothing waits
@@ -157,7 +157,7 @@ def test_reasons_in_full() -> None:
         == "games, training config and code are those of the last evaluated candidate"
     )
     assert should_retrain(LAST, None, tonight()).reason == (
-        "games are new, but the last training was 19 day(s) ago, and a run started by schedule waits "
+        "games are new, but the last training was 19 days ago, and a run started by schedule waits "
         "30 (MinDaysBetweenTrainings)"
     )
 
