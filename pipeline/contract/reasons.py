@@ -34,6 +34,12 @@ def counted(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def bad_share(n_bad: int, n_rows: int, limit: float, row: str = "row") -> str:
+    """`2 of 40 rows are bad (5.00%, limit 1.00%)`."""
+    verb = "is" if n_bad == 1 else "are"
+    return f"{n_bad:,} of {counted(n_rows, row)} {verb} bad ({n_bad / n_rows:.2%}, limit {limit:.2%})"
+
+
 def some(names: Sequence[str], shown: int) -> str:
     """The first `shown` names, and how many more there are."""
     return ", ".join(names[:shown]) + (f" and {len(names) - shown:,} more" if len(names) > shown else "")

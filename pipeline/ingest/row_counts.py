@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.contract.names import QUARANTINE_FILE
-from pipeline.contract.reasons import counted, printable, some
+from pipeline.contract.reasons import bad_share, counted, printable, some
 from pipeline.ingest.files.data_folder import LeftOut
 from pipeline.ingest.files.limits import MAX_VIOLATIONS
 from pipeline.ingest.quarantine import (
@@ -122,7 +122,7 @@ def refuse_bad_rows(
     n_bad, n_rows = sum(file.counted for file in files), sum(file.rows for file in files)
     if n_bad > max_share * n_rows:
         raise BadData(
-            f"{_share(n_bad, n_rows, max_share)}; {_commonest(judged)}; correct the files ({QUARANTINE_FILE} lists "
+            f"{bad_share(n_bad, n_rows, max_share)}; {_commonest(judged)}; correct the files ({QUARANTINE_FILE} lists "
             "every row), or raise MaxBadRowShare",
             quarantine,
         )
@@ -133,7 +133,7 @@ def refuse_bad_rows(
             if late <= max_late and file.counted - late <= max_share_of_file * file.rows:
                 continue  # a file a day is right although a label of its few rows comes late
             raise BadData(
-                f"{file.name}: {_share(file.counted, file.rows, max_share_of_file)}; "
+                f"{file.name}: {bad_share(file.counted, file.rows, max_share_of_file)}; "
                 f"{_commonest(listed)}; correct the file ({QUARANTINE_FILE} lists every row), remove it, or raise "
                 "MaxBadRowShareOfFile",
                 quarantine,
@@ -149,11 +149,6 @@ def too_many_bad_rows(raw: RawRows, listed: pd.DataFrame, n_bad_rows: int = 0) -
         f"never accepted; {_commonest(listed)}; correct the files ({QUARANTINE_FILE} lists the first of them)",
         listed,
     )
-
-
-def _share(n_bad: int, n_rows: int, limit: float) -> str:
-    verb = "is" if n_bad == 1 else "are"
-    return f"{n_bad:,} of {counted(n_rows, 'row')} {verb} bad ({n_bad / n_rows:.2%}, limit {limit:.2%})"
 
 
 def _commonest(quarantine: pd.DataFrame) -> str:

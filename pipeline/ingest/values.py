@@ -9,7 +9,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable
-from datetime import date, datetime, time
+from datetime import date, time
 from functools import partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -115,7 +115,7 @@ def reader_of(column: Column, time_zone: str) -> tuple[Callable[[str], Any], Any
     if column.type == "day":
         return partial(day_of, zone=zone), _SECONDS, DATE_RULE
     if column.type == "moment":
-        return lambda text: _local_time(text, zone), _SECONDS, moment_rule(zone)
+        return lambda text: (at := moment_of(text, zone)) and at.replace(tzinfo=None), _SECONDS, moment_rule(zone)
     if column.type == "flag":
         return flag_of, "Float64", FLAG_RULE
     if column.type in ("number", "integer"):
@@ -140,8 +140,3 @@ def _number(column: Column, text: str) -> float | None:
 def _range(column: Column) -> str:
     low = "" if column.low is None else f" from {column.low:.15g}"
     return low if column.high is None else f"{low or ' up'} to {column.high:.15g}"
-
-
-def _local_time(text: str, zone: ZoneInfo) -> datetime | None:
-    moment = moment_of(text, zone)
-    return moment.replace(tzinfo=None) if moment else None

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pipeline.contract.container import StepError
-from pipeline.contract.reasons import counted, some
+from pipeline.contract.reasons import bad_share, counted, some
 from pipeline.workloads.nba.columns import AGGREGATED_FILE
 from pipeline.workloads.nba.play_by_play.event_sql import Engine
 
@@ -115,13 +115,13 @@ def refuse_bad_data(found: dict[str, Any], max_share: float, max_share_of_file: 
     n_rows, n_bad = found["n_rows_read"], found["n_bad_rows"]
     if n_bad > max_share * n_rows:
         raise StepError(
-            f"{_share(n_bad, n_rows, max_share)}; {_first(found['bad_rows'][0])}; "
+            f"{bad_share(n_bad, n_rows, max_share, 'event row')}; {_first(found['bad_rows'][0])}; "
             "correct the files, or raise MaxBadRowShare"
         )
     for file in found["files"]:
         if file["bad_rows"] > max_share_of_file * file["rows"]:
             raise StepError(
-                f"{file['name']}: {_share(file['bad_rows'], file['rows'], max_share_of_file)}; "
+                f"{file['name']}: {bad_share(file['bad_rows'], file['rows'], max_share_of_file, 'event row')}; "
                 f"{_first(file['first_bad_row'])}; correct the file, remove it, or raise MaxBadRowShareOfFile"
             )
     if found["n_games"] == found["n_games_left_out"]:
@@ -131,11 +131,6 @@ def refuse_bad_data(found: dict[str, Any], max_share: float, max_share_of_file: 
             f"no game could be counted from {counted(n_rows, 'event row')}{reason}; give every event of a game, once "
             "at least"
         )
-
-
-def _share(n_bad: int, n_rows: int, limit: float) -> str:
-    verb = "is" if n_bad == 1 else "are"
-    return f"{n_bad:,} of {counted(n_rows, 'event row')} {verb} bad ({n_bad / n_rows:.2%}, limit {limit:.2%})"
 
 
 def _first(bad: dict[str, Any]) -> str:
