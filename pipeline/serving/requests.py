@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from difflib import get_close_matches
 from typing import Any, Final, Protocol
 
+from pipeline.contract.rules.spec_rules import hint
 from pipeline.ingest.values import given
 from pipeline.training.training_sets import FeatureMatrix
 
@@ -57,9 +57,8 @@ class RequestFormat:
         for name in names:
             if name not in columns:
                 short = name[:LONGEST_VALUE]
-                close = get_close_matches(short, columns, n=1)
-                hint = f'; did you mean "{close[0]}"?' if close else ""
-                raise BadRequestError(f'unknown column "{short}"{hint or "."} The columns are {", ".join(columns)}')
+                meant = hint(short, columns) or "."
+                raise BadRequestError(f'unknown column "{short}"{meant} The columns are {", ".join(columns)}')
         missing = [name for name in self.required if name not in names]
         if missing:
             rest = f"; {', '.join(self.optional)} may be left out" if self.optional else ""

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import names as c
 from pipeline.contract.parameters import parameters_of
-from pipeline.contract.rules.spec_rules import spec_problems
+from pipeline.contract.rules.spec_rules import hint, spec_problems
 from pipeline.contract.spec import Column, MonitorSpec, Spec, Task, Unit
 from pipeline.ingest import declared
 from pipeline.ingest.files.data_folder import look_into
@@ -153,9 +152,9 @@ def _check_names(options: Options, known: Sequence[str]) -> None:
     named += [("--without", name) for name in options.without]
     for option, name in named:
         if name and name not in known:
-            close = get_close_matches(name.lower(), [one.lower() for one in known], n=1)
-            hint = next((f' (did you mean "{one}"?)' for one in known if close and one.lower() == close[0]), "")
-            raise Refusal(f'{option}: there is no column "{name}"{hint}: there are {", ".join(known)}')
+            raise Refusal(
+                f'{option}: there is no column "{name}"{hint(name, known) or "."} There are {", ".join(known)}'
+            )
     twice = [name for name in (options.id, options.time, options.target, *options.without) if name]
     if len(set(twice)) < len(twice):
         raise Refusal("--id, --time, --target and --without name one column twice: give each its own")

@@ -161,7 +161,11 @@ def put(column: str, value: Any) -> Change:
 @pytest.mark.parametrize(
     ("change", "options", "words"),
     [
-        (lambda rows: rows, {"--time": "dya"}, '--time: there is no column "dya" (did you mean "day"?)'),
+        (
+            lambda rows: rows,
+            {"--time": "DYA"},
+            '--time: there is no column "DYA"; did you mean "day"? There are customer, day',
+        ),
         (lambda rows: rows, {"--target": "day"}, "name one column twice"),
         (lambda rows: rows, {"--task": "regression"}, '"no", "yes" are neither numbers nor true and false'),
         (

@@ -256,7 +256,7 @@ def test_bad_data_fails_with_file_and_reason_and_resume_takes_mended_data(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--param", "MaxDeph=2"), 'there is no parameter "MaxDeph" (did you mean "MaxDepth"?)'),
+        (("--param", "MaxDeph=2"), 'there is no parameter "MaxDeph"; did you mean "MaxDepth"?'),
         (("--param", "MaxDepth=deep"), 'parameter "MaxDepth" is of type Integer'),
         (("--param", "ApprovalStatus=Perhaps"), "PendingManualApproval"),
         (("--param", "ForceTraining=true"), "parameter \"ForceTraining\" is one of no, yes, not 'true'"),

@@ -56,7 +56,7 @@ def test_any_reason_starts_a_run(cloud: Cloud, reason: str, value: str) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("MaxDepht=2", 'there is no parameter "MaxDepht" (did you mean "MaxDepth"?)'),
+        ("MaxDepht=2", 'there is no parameter "MaxDepht"; did you mean "MaxDepth"?'),
         ("MaxDepth=deep", '"MaxDepth" is of type Integer'),
         ("ApprovalStatus=Maybe", '"ApprovalStatus" is one of PendingManualApproval, Approved'),
         ("ForceTraining=true", "\"ForceTraining\" is one of no, yes, not 'true'"),

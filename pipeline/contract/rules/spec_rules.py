@@ -32,9 +32,10 @@ _FOLDER: Final = r"(?!.*\.\.)[\w.-]+(/[\w.-]+)*"
 
 
 def hint(word: object, known: Iterable[str]) -> str:
-    """`; did you mean "x"?`, or nothing."""
-    close = get_close_matches(str(word), [*known], n=1)
-    return f'; did you mean "{close[0]}"?' if close else ""
+    """`; did you mean "x"?`, or nothing; capitals are no difference."""
+    spelled = {one.casefold(): one for one in known}
+    close = get_close_matches(str(word).casefold(), spelled, n=1)
+    return f'; did you mean "{spelled[close[0]]}"?' if close else ""
 
 
 def spec_problems(folder: str, spec: Spec, modules: set[str]) -> Iterator[str]:

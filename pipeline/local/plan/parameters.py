@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.contract.parameters import prefix_conflict, with_any_reason
+from pipeline.contract.rules.spec_rules import hint
 from pipeline.local.plan.expressions import Value
 
 _CONSTANT = re.compile(r"\$\{([A-Za-z0-9_:.]+)\}")
@@ -17,11 +17,6 @@ _CONSTANT = re.compile(r"\$\{([A-Za-z0-9_:.]+)\}")
 
 class PlanError(Exception):
     """A definition or a start of it that is refused before anything runs; the message says what to change."""
-
-
-def _suggestion(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f' (did you mean "{close[0]}"?)' if close else ""
 
 
 def parse_parameters(items: Sequence[str]) -> dict[str, str]:
@@ -44,7 +39,7 @@ def bind_parameters(definition: Mapping[str, Any], overrides: Mapping[str, Value
     """
     declared: dict[str, Mapping[str, Any]] = {entry["Name"]: entry for entry in definition.get("Parameters", [])}
     unknown = [name for name in overrides if name not in declared]
-    problems = [f'there is no parameter "{name}"{_suggestion(name, declared)}' for name in unknown]
+    problems = [f'there is no parameter "{name}"{hint(name, declared)}' for name in unknown]
     bound: dict[str, Value] = {}
     for name, entry in declared.items():
         try:
