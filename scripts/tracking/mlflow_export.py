@@ -78,6 +78,8 @@ def export(history: TrackedRuns, uri: str, only: Collection[str] = ()) -> Export
             done.runs.append(execution_id)
         except (RunError, OSError, ValueError) as error:
             done.warnings.append(f"run {execution_id} was not exported: {error}")
+    nowhere = sorted({*only} - {*known} - {execution_id for execution_id, _ in history.ended})
+    done.warnings += [f"no run {run_id} has ended here: see scripts.runs list" for run_id in nowhere]
     if packages:
         _write_versions(client, history.model_name, packages, known, done)
     return done

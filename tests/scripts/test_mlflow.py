@@ -222,7 +222,7 @@ def test_the_alias_follows_promotion_and_roll_back(tracker: Tracker, nba: Candid
     assert approvals == {"1": "Approved approve it", "2": "Approved deeper"}
     for verb, version, champion in (("reject", 2, "1"), ("reject", 1, None), ("approve", 1, "1")):
         decide(nba.store, verb, version)
-        tracker.export(nba.store, "--run", "none")
+        tracker.export(nba.store, *remedy)
         assert tracker.champion(NBA) == champion
 
 
@@ -322,6 +322,12 @@ def test_runs_of_the_cloud_are_exported_by_the_same_command(
     assert there.data.metrics["candidate/log_loss"] == local.data.metrics["candidate/log_loss"]
     assert there.data.metrics["seconds/Evaluate"] == 60
     assert tracker.champion(GROUP) == "1"
+
+
+def test_a_run_that_there_is_not_is_said(tracker: Tracker, nba: Candidates) -> None:
+    chosen = ["--store", str(nba.store), "--run", "nosuch"]
+    done = CliRunner().invoke(runs, ["export-mlflow", "--mlflow", tracker.uri, *chosen])
+    assert (done.exit_code, "warning: no run nosuch has ended here" in done.stderr) == (1, True)
 
 
 def test_a_damaged_artifact_costs_its_model_only(tracker: Tracker, nba: Candidates) -> None:
