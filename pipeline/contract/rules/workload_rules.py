@@ -52,6 +52,8 @@ def _rules(folder: Path) -> Iterator[str]:
     """Each broken rule, after the place below pipeline/workloads/<name>; those before it hold."""
     if not re.fullmatch("[a-z][a-z0-9_]*", folder.name):
         yield ": a workload's folder is a Python package: lower-case letters, digits and _, a letter first"
+    if folder.with_name(f"{folder.name}.py").exists():
+        yield f": it hides {folder.name}.py beside it, which is a module of core: rename the folder"
     for place, problem in _imports(folder, folder / "spec.py", set()):
         yield f"/{place}: {problem}"
     try:

@@ -247,6 +247,12 @@ def test_a_folder_that_is_no_package(name: str, tmp_path: Path) -> None:
         load_spec(name)
 
 
+def test_a_folder_that_hides_a_module_of_core(tmp_path: Path) -> None:
+    (copy_of_river(tmp_path, {}) / "river.py").write_text("def simulate() -> None: ...\n", encoding="utf-8")
+    with importable(tmp_path), pytest.raises(WorkloadError, match=r"workloads/river: it hides river.py beside it"):
+        load_spec("river")
+
+
 def test_a_sound_workload_and_its_other_forms_are_not_refused(tmp_path: Path) -> None:
     own: Edits = {"features.py": f"from functools import partial\n{FEATURES}", "spec.py": (("low=-60, high=60, ", ""),)}
     with importable(copy_of_river(tmp_path, own)):
