@@ -9,6 +9,7 @@ python -m benchmarks.bounds [--only WORD]
 from __future__ import annotations
 
 import argparse
+import gzip
 import io
 import json
 import os
@@ -172,6 +173,14 @@ ELSEWHERE: Final[dict[str, tuple[str, Callable[[], Iterable[bytes]]]]] = {
 }
 
 
+def csv_file(parts: Callable[[], Iterable[bytes]], name: str = "a.csv") -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        with (folder / name).open("wb") as file:
+            file.writelines(parts())
+
+    return make
+
+
 def gzip_bomb(folder: Path) -> None:
     """A gigabyte in a megabyte."""
     packed = zlib.compressobj(9, zlib.DEFLATED, 31)
@@ -249,6 +258,7 @@ def text_bomb() -> bytes:
 
 OTHERS: Final[dict[str, Callable[[Path], None]]] = {
     "a gzip bomb": gzip_bomb,
+    "a gzip file of 12 million parts": csv_file(lambda: [gzip.compress(b"")] * 12 * MILLION, "a.csv.gz"),
     "a Parquet bomb of one long text": parquet(lambda: table(MOST, home_team=long_texts(MOST))),
     "a Parquet file of a million texts": parquet(lambda: texts(lambda number: f"{number:0150}")),
     "a Parquet file of a million line breaks": parquet(lambda: texts(lambda number: f"{number}\nx")),
@@ -280,15 +290,6 @@ def main() -> int:
     beyond = [name for name, make in makers.items() if arguments.only in name and not within(name, make)]
     print(f"beyond {SECONDS} s or {BYTES / 1e9:g} GB: {', '.join(beyond) or 'none'}")
     return bool(beyond)
-
-
-def csv_file(parts: Callable[[], Iterable[bytes]]) -> Callable[[Path], None]:
-
-    def make(folder: Path) -> None:
-        with (folder / "a.csv").open("wb") as file:
-            file.writelines(parts())
-
-    return make
 
 
 def within(name: str, make: Callable[[Path], None]) -> bool:

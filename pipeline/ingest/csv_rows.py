@@ -24,18 +24,21 @@ from pipeline.ingest.columns import Columns, is_header, letters_of, match_column
 from pipeline.ingest.files.arrow_memory import arrow_reader
 from pipeline.ingest.files.csv_lines import CONTINUED, HEADER, CsvLines, QuotesError, first_line, sort_lines
 from pipeline.ingest.files.file_content import HEAD_BYTES, text_unlike_csv
-from pipeline.ingest.files.limits import MAX_COLUMNS, MAX_LINE, MAX_ROWS
+from pipeline.ingest.files.limits import MAX_COLUMNS, MAX_GZIP_PARTS, MAX_LINE, MAX_ROWS
 from pipeline.ingest.quarantine import BadData
 from pipeline.ingest.raw_rows import TEXT, LineCounts, RawFile, TextRows, declared_columns
 
 _BLOCK: Final = 16 << 20  # bytes that Arrow parses at a time, all columns of them; more than any line has
 _FEW_NAMES: Final = 4  # in a row that may be a header
 _TITLE_LINES: Final = 20
+_GZIP_PART: Final = b"\x1f\x8b\x08"  # in packed data once in 16 MB by chance
 _CHUNK: Final = 1 << 20  # bytes that are decoded at a time: text may take four times as much memory as UTF-8
 
 
 def unzip(data: bytes, name: str, max_bytes: int) -> bytes:
     """The content of a gzip file, with its checksum compared; one byte more than `max_bytes` at most."""
+    if data.count(_GZIP_PART) > MAX_GZIP_PARTS:
+        raise BadData(f"{name} has more than {MAX_GZIP_PARTS:,} gzip parts; pack it as one")
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
             text = packed.read(max_bytes + 1)

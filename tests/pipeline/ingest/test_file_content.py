@@ -13,7 +13,10 @@ import pyarrow as pa
 import pyarrow.feather
 import pytest
 
+from pipeline.ingest.csv_rows import unzip
 from pipeline.ingest.files.file_content import HEAD_BYTES, kind_of, text_unlike_csv, unlike_its_name
+from pipeline.ingest.files.limits import MAX_GZIP_PARTS
+from pipeline.ingest.quarantine import BadData
 
 CSV = b"date,season\n2021-01-01,2021\n"
 GZIPPED = gzip.compress(CSV, mtime=0)  # it is part of tests' names, which must be the same in each process
@@ -102,6 +105,14 @@ def test_csv_is_csv(content: bytes) -> None:
 )
 def test_other_kinds_of_files(name: str, content: bytes, words: str | None) -> None:
     assert unlike_its_name(name, content) == words
+
+
+def test_a_gzip_file_of_parts_is_read_and_one_of_too_many_is_not() -> None:
+    parts = b"".join(gzip.compress(line, mtime=0) for line in CSV.splitlines(keepends=True))
+    assert unzip(parts, "a.csv.gz", 1_000_000) == CSV
+    empty = gzip.compress(b"", mtime=0) * MAX_GZIP_PARTS
+    with pytest.raises(BadData, match=r"a\.csv\.gz has more than 100,000 gzip parts; pack it as one"):
+        unzip(empty + GZIPPED, "a.csv.gz", 1_000_000)
 
 
 def test_what_a_gzip_file_holds_is_looked_at_too() -> None:
