@@ -141,7 +141,7 @@ def _headers(folder: Path, options: Options) -> list[list[str]]:
             elif file.is_data:
                 first = pd.read_csv(file.path, header=None, nrows=1, dtype=str, na_filter=False, encoding="utf-8-sig")
                 found.append(first.iloc[0].str.strip().tolist())
-    if not found or any(len(header) < 2 for header in found):
+    if not found or any(len(header) < 2 or {options.time, options.target}.isdisjoint(header) for header in found):
         read_folder(folder, [Column(name, type="text") for name in (options.time, options.target)])
         raise BadData("the files have one column: a time, a target and features are needed")
     return found

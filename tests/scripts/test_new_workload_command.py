@@ -205,6 +205,14 @@ def test_a_file_without_the_time_is_named(data: Path, tmp_path: Path) -> None:
     assert told("--from", str(tmp_path), *OPTIONS).startswith('more.csv: column "day" is missing; found: customer')
 
 
+def test_lines_above_the_header_are_named(tmp_path: Path) -> None:
+    rows = churn_rows(9).to_csv(index=False)
+    (tmp_path / "rows.csv").write_text(f"customers, exported on Friday\n{rows}", encoding="utf-8")
+    assert told("--from", str(tmp_path), *OPTIONS) == (
+        "rows.csv, line 2: this seems to be the header: remove the lines above it"
+    )
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "rows.parquet").write_bytes(b"PAR1 no more")
     assert told("--from", str(tmp_path), "--time", "day", "--target", "churned").startswith("rows.parquet is a trunc")
