@@ -117,9 +117,15 @@ def feature_column(values: Values, days: NDArray[np.datetime64], *, required: bo
     column = Column(values.name, required=required, missing=missing or not required)
     if all(flag_of(word) is not None for word in words):
         return replace(column, type="flag")
-    if number := _number(values, days):
+    if not _codes(words) and (number := _number(values, days)):
         return replace(column, type=number.type, low=number.low, high=number.high)
     return _category(values, column)
+
+
+def _codes(words: list[str]) -> bool:
+    """Whether digits are a name, such as 01023: as long as each other, some with a zero in front, and few."""
+    fixed = len({len(word) for word in words}) == 1 and len(words[0]) > 1 and len(words) <= CATEGORIES
+    return fixed and all(word.isdigit() for word in words) and any(word[0] == "0" for word in words)
 
 
 def _category(values: Values, column: Column) -> Column | str:

@@ -224,6 +224,16 @@ def test_a_few_values_are_categories_unless_new_rows_have_others(words: tuple[st
     assert (column.type if isinstance(column, Column) else column).startswith(found)
 
 
+@pytest.mark.parametrize(
+    ("write", "kind"),
+    [("{:05}", "category"), ("1{:05}", "integer"), ("{}", "integer"), ("{:03}.5", "number")],
+)
+def test_digits_with_zeros_in_front_are_names(write: str, kind: str) -> None:
+    found = as_feature([write.format(n % 9 * 7) for n in range(90)])
+    assert isinstance(found, Column)
+    assert (found.type, found.values[:2]) == (kind, ("00000", "00007") if kind == "category" else ())
+
+
 def test_columns_may_have_the_names_that_core_gives_to_its_own(tmp_path: Path) -> None:
     """Of a table of rows, of quarantine.csv, of predictions, of pandas; the prediction has one that is free."""
     names = {"plan": "file", "fee": "line", "tickets": "churned_probability"}
