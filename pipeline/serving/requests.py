@@ -57,8 +57,9 @@ class RequestFormat:
         for name in names:
             if name not in columns:
                 short = name[:LONGEST_VALUE]
-                meant = hint(short, columns) or "."
-                raise BadRequestError(f'unknown column "{short}"{meant} The columns are {", ".join(columns)}')
+                meant = hint(short, columns)
+                known = f"{' The' if meant else '; the'} columns are {', '.join(columns)}"
+                raise BadRequestError(f'unknown column "{short}"{meant}{known}')
         missing = [name for name in self.required if name not in names]
         if missing:
             rest = f"; {', '.join(self.optional)} may be left out" if self.optional else ""

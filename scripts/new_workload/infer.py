@@ -153,7 +153,7 @@ def _check_names(options: Options, known: Sequence[str]) -> None:
     for option, name in named:
         if name and name not in known:
             raise Refusal(
-                f'{option}: there is no column "{name}"{hint(name, known) or "."} There are {", ".join(known)}'
+                f'{option}: there is no column "{name}"{hint(name, known) or ";"} there are {", ".join(known)}'
             )
     twice = [name for name in (options.id, options.time, options.target, *options.without) if name]
     if len(set(twice)) < len(twice):

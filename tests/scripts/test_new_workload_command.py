@@ -164,7 +164,7 @@ def put(column: str, value: Any) -> Change:
         (
             lambda rows: rows,
             {"--time": "DYA"},
-            '--time: there is no column "DYA"; did you mean "day"? There are customer, day',
+            '--time: there is no column "DYA"; did you mean "day"? there are customer, day',
         ),
         (lambda rows: rows, {"--target": "day"}, "name one column twice"),
         (lambda rows: rows, {"--task": "regression"}, '"no", "yes" are neither numbers nor true and false'),

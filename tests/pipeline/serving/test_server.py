@@ -134,7 +134,7 @@ def test_a_type_that_nobody_reads_is_refused(server: Server, headers: dict[str, 
         (json.dumps({"games": [{**GAME, "date": "2025-02-28"}]}).encode(), "before the model's state"),
         (json.dumps({"games": [{**GAME, "away_team": "SIM01"}]}).encode(), "the same team"),
         (json.dumps({"games": [{**GAME, "home_points": 99}]}).encode(), 'unknown column "home_points"'),
-        (json.dumps({"games": [{**GAME, "x": 1}]}).encode(), 'unknown column "x". The columns are date'),
+        (json.dumps({"games": [{**GAME, "x": 1}]}).encode(), 'unknown column "x"; the columns are date'),
     ],
 )
 def test_refused_with_a_reason(server: Server, body: bytes, words: str) -> None:
