@@ -133,11 +133,14 @@ def place(file: str, line: int | str) -> str:
     return f"{file}, {'row' if file.lower().endswith('.parquet') else 'line'} {line}"
 
 
+def kinds(quarantine: pd.DataFrame) -> pd.Series[str]:
+    """The rule of each violation without what differs by row, which follows a colon and a blank."""
+    return quarantine[RULE].str.replace(r"(?s): .*", "", regex=True)
+
+
 def count_rules(quarantine: pd.DataFrame) -> pd.Series[int]:
-    """How many violations each rule has, most first (then by text); what follows a colon and a blank differs by row."""
-    each = quarantine[RULE].value_counts()
-    counts = each.groupby(each.index.str.split(": ").str[0]).sum()
-    return counts.sort_index().sort_values(ascending=False, kind="stable")
+    """How many violations each kind of rule has, most first (then by text)."""
+    return kinds(quarantine).value_counts().sort_index().sort_values(ascending=False, kind="stable")
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from pipeline.ingest.quarantine import (
     BadData,
     count_rules,
     describe,
+    kinds,
     no_violations,
     violation_rows,
 )
@@ -154,8 +155,9 @@ def too_many_bad_rows(raw: RawRows, listed: pd.DataFrame, n_bad_rows: int = 0) -
 def _commonest(quarantine: pd.DataFrame) -> str:
     """The most common rule, by its first violation in the file that has most: old rows elsewhere are no cause."""
     counts = count_rules(quarantine)
-    broken = quarantine[quarantine[RULE].str.split(": ").str[0] == counts.index[0]]
-    first = broken[broken[BAD_FILE] == broken[BAD_FILE].mode()[0]].iloc[0]
+    commonest, file = kinds(quarantine) == counts.index[0], quarantine[BAD_FILE]
+    there = commonest & (file == file[commonest].mode()[0])
+    first = quarantine.iloc[int(there.to_numpy(dtype=bool).argmax())]
     said = describe(first[BAD_FILE], first[BAD_LINE], first[COLUMN], first[VALUE], first[RULE])
     return f"most common ({counted(int(counts.iloc[0]), 'violation')}): {said}"
 

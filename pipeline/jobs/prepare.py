@@ -47,7 +47,7 @@ from pipeline.contract.reasons import counted
 from pipeline.contract.spec import Spec
 from pipeline.contract.workload import Workload, current_workload
 from pipeline.evaluation.retrain_decision import RetrainInputs, read_last_registered, should_retrain
-from pipeline.ingest.quarantine import BadData, count_rules
+from pipeline.ingest.quarantine import BadData, count_rules, kinds
 from pipeline.ingest.row_counts import took_no_part
 from pipeline.ingest.spreadsheet_text import safe_columns
 from pipeline.ingest.validated import LoadRequest, ValidatedRows, rows_digest
@@ -105,7 +105,7 @@ def data_summary(
     """Counts of the data report; JSON types only. `labelled` are the rows whose label is known."""
     quarantine = validated.quarantine
     rules = count_rules(quarantine)
-    examples = quarantine.groupby(quarantine["rule"].str.split(": ").str[0], sort=False).head(EXAMPLES_OF_A_RULE)
+    examples = quarantine.groupby(kinds(quarantine), sort=False).head(EXAMPLES_OF_A_RULE)
     newest = labelled[c.TIME].max().date()
     days = (as_of - newest).days
     late_since = as_of - timedelta(days=spec.label_delay_days + LATE_LABEL_DAYS)
