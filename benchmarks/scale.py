@@ -76,7 +76,7 @@ WAYS: Final = (*(Way(hosts) for hosts in HOSTS), Way(limit=LIMIT, largest=10), W
 
 
 def training(full: bool) -> None:
-    """Print the table as it stands in docs/scaling.md, then the ratios."""
+    """Print the table of docs/scaling.md, then the ratios."""
     found: dict[tuple[str, int], TimedRun] = {}
     print("| times | games | hosts | games lie | seconds | CPU seconds | games/s | peak MB, all hosts |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
@@ -118,7 +118,7 @@ def write_real(folder: Path) -> int:
 
 
 def repeat(source: Path, folder: Path, times: int) -> None:
-    """The games of `source` so many times, each copy after the one before it, with ids, days and seasons of its own."""
+    """`source` repeated; each copy follows the last, with its own ids, days and seasons."""
     folder.mkdir()
     shutil.copy(source / c.STATE_FILE, folder)
     table = pq.read_table(source / c.FEATURES_FILE)

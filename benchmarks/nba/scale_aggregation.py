@@ -82,7 +82,7 @@ ENGINES: Final = (
 
 
 def main(full: bool) -> None:
-    """Print the table as it stands in docs/scaling.md, then the ratios."""
+    """Print the table of docs/scaling.md, then the ratios."""
     found: dict[tuple[str, int], TimedRun] = {}
     print("| times | rows | engine | seconds | CPU seconds | rows/s | peak MB |")
     print("| --- | --- | --- | --- | --- | --- | --- |")

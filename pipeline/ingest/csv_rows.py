@@ -91,7 +91,7 @@ def read_csv(files: Sequence[CsvFile], declared: Sequence[Column]) -> list[TextR
         if len(files) > 1:
             return [rows for file in files for rows in read_csv([file], declared)]
         raise BadData(
-            f"{files[0].name}: quotation marks stand where they have two meanings ({counted(n_rows[0], 'row')} or "
+            f"{files[0].name}: quotation marks are ambiguous ({counted(n_rows[0], 'row')} or "
             f"{table.num_rows:,}); put a field with quotation marks into quotation marks, and double those within it"
         )
     if len(between):

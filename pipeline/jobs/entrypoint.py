@@ -44,7 +44,7 @@ USAGE_ERROR: Final = 2
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run a command; returns the exit code, 2 for a command that does not exist, or for a workload that is none."""
+    """Run a command; returns the exit code, 2 for an unknown command, or an invalid workload."""
     try:
         known = known_commands()
         given = f"unknown command {argv[0]!r}" if argv else "no command was given"

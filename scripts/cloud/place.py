@@ -25,7 +25,7 @@ class Place:
 
 
 def local_store(given: Path | None) -> Path:
-    """The store that was named, or that of the last run; raises click.UsageError for a folder that is none."""
+    """The store that was named, or that of the last run; raises click.UsageError for a folder that is not a store."""
     folder = given or local_deployment.last_store()
     if not (folder / "registry").is_dir():
         raise click.UsageError(f"{folder} is no store of local runs: make one with make run, or give --store")

@@ -44,7 +44,7 @@ class AwsReview:
         return self.deployed.definition()
 
     def arguments(self, kind: str) -> dict[str, Any]:
-        """Those of the first step of a type; raises CommandError when there is none."""
+        """Those of the first step of a type; raises CommandError where the type has none."""
         for entry in all_steps(self.definition["Steps"]):
             if entry["Type"] == kind:
                 return dict(entry["Arguments"])

@@ -133,7 +133,7 @@ def read(deployed: DeployedPipeline, arn: str) -> PipelineExecution:
 
 
 def newest(deployed: DeployedPipeline) -> str:
-    """The ARN of the run that was started last; raises CommandError when there is none."""
+    """The ARN of the run that was started last; raises CommandError where no run was started."""
     runs = deployed.client.list_pipeline_executions(
         PipelineName=deployed.name, SortBy="CreationTime", SortOrder="Descending", MaxResults=1
     )["PipelineExecutionSummaries"]

@@ -97,7 +97,7 @@ def from_line(kind: Callable[..., _Read], content: Mapping[str, Any]) -> _Read:
 
 
 def checked(made: _Read) -> _Read:
-    """Raises TypeError for a value of another type than its field, ValueError for a time that is none.
+    """Raises TypeError for a value of another type than its field, ValueError for a time out of range.
 
     What reads it later would fail for all lines.
     """

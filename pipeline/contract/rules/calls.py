@@ -102,7 +102,7 @@ def _layout_problem(tables: FeatureTables, spec: Spec) -> str:
 
 
 def _first_wrong(predictions: Any, ids: Sequence[str], task: Task) -> str:  # noqa: ANN401 - an array
-    """The first prediction that is none, with its row's id; empty where there is none."""
+    """The first invalid prediction with its row's id; empty where all are valid."""
     right = (predictions >= 0) & (predictions <= 1) if task == "binary" else abs(predictions) < math.inf
     wanted = "number from 0 to 1" if task == "binary" else "finite number"
     return "" if right.all() else f"{predictions[right.argmin()]:g} for {ids[right.argmin()]}, not a {wanted}"

@@ -87,5 +87,5 @@ def test_a_row_that_ends_in_the_next_file_is_seen() -> None:
     opened = replace(files[1].lines, rows=memoryview(b'1,a\n2,"b\n'))
     closed = replace(files[2].lines, rows=memoryview(b'"\n1,a\n2,b\n3,c\n'))
     files[1:] = replace(files[1], lines=opened), replace(files[2], lines=closed)
-    with pytest.raises(BadData, match=r"^c\.csv: quotation marks stand where they have two meanings"):
+    with pytest.raises(BadData, match=r"^c\.csv: quotation marks are ambiguous"):
         read_csv(files, DECLARED)

@@ -109,7 +109,7 @@ def _season_in_range(rows: pd.DataFrame) -> pd.Series[bool]:
 def _points_rules(points: str, other: str) -> Iterator[RowRule]:
     def possible(rows: pd.DataFrame) -> pd.Series[bool]:
         lowest = np.where(rows[n.SEASON] >= SHOT_CLOCK, LOWEST_SCORE, LOWEST_SCORE_BEFORE)
-        # Numbers that are none at all have a rule of their own.
+        # A text that is no number breaks another rule.
         return rows[points].between(lowest, HIGHEST_SCORE).fillna(value=True) | ~_is_number(rows[points])
 
     yield RowRule(
