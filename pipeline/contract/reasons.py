@@ -11,7 +11,8 @@ Standard library only, and Python 3.9 of a Spark image.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,6 +44,13 @@ def bad_share(n_bad: int, n_rows: int, limit: float, row: str = "row") -> str:
 def some(names: Sequence[str], shown: int) -> str:
     """The first `shown` names, and how many more there are."""
     return ", ".join(names[:shown]) + (f" and {len(names) - shown:,} more" if len(names) > shown else "")
+
+
+def hint(word: object, known: Iterable[str]) -> str:
+    """`; did you mean "x"?`, or nothing; capitals are no difference."""
+    spelled = {one.casefold(): one for one in known}
+    close = get_close_matches(str(word).casefold(), spelled, n=1)
+    return f'; did you mean "{spelled[close[0]]}"?' if close else ""
 
 
 def shorten(text: str, limit: int = REASON_CHARACTERS) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from pipeline.contract.code_version import definition_file
+from pipeline.contract.reasons import hint
 from pipeline.contract.rules.calls import Hooks, WorkloadError, named_by_line
 from pipeline.contract.rules.hooks import (
     INTERFACES,
@@ -28,7 +29,6 @@ from pipeline.contract.rules.hooks import (
     Serving,
     SparkArchive,
 )
-from pipeline.contract.rules.spec_rules import hint
 from pipeline.contract.rules.workload_rules import checked_spec, definition_problem
 from pipeline.contract.spec import Spec
 

@@ -7,7 +7,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
 from pipeline.contract.container import StepError
-from pipeline.contract.rules.spec_rules import hint
+from pipeline.contract.reasons import hint
 from pipeline.ingest.values import iso_date
 
 TODAY: Final = "today"

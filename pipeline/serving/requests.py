@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final, Protocol
 
-from pipeline.contract.rules.spec_rules import hint
+from pipeline.contract.reasons import hint
 from pipeline.ingest.values import given
 from pipeline.training.training_sets import FeatureMatrix
 

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from pipeline.contract import names as c
 from pipeline.contract.parameters import parameters_of
-from pipeline.contract.rules.spec_rules import hint, spec_problems
+from pipeline.contract.reasons import hint
+from pipeline.contract.rules.spec_rules import spec_problems
 from pipeline.contract.spec import Column, MonitorSpec, Spec, Task, Unit
 from pipeline.ingest import declared
 from pipeline.ingest.files.data_folder import look_into

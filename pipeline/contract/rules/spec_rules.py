@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields, is_dataclass, replace
-from difflib import get_close_matches
 from functools import cache
 from itertools import pairwise
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
@@ -17,6 +16,7 @@ from zoneinfo import available_timezones
 from pipeline.contract import names as c
 from pipeline.contract.metrics import metrics_of
 from pipeline.contract.parameters import parameters_of, prefix_conflict
+from pipeline.contract.reasons import hint
 from pipeline.contract.service_text import one_line
 from pipeline.contract.spec import USE_CHARACTERS, Column, Spec
 
@@ -29,13 +29,6 @@ _CORE_CHANNELS: Final = (c.DATA_CHANNEL, c.CHAMPION_CHANNEL, c.EVALUATED_CHANNEL
 _CORE_FOLDERS: Final = (c.NO_FOLDER, *(key.split("/")[0] for key in c.SEED_OBJECTS))
 _time_zones, _type_hints = cache(available_timezones), cache(get_type_hints)
 _FOLDER: Final = r"(?!.*\.\.)[\w.-]+(/[\w.-]+)*"
-
-
-def hint(word: object, known: Iterable[str]) -> str:
-    """`; did you mean "x"?`, or nothing; capitals are no difference."""
-    spelled = {one.casefold(): one for one in known}
-    close = get_close_matches(str(word).casefold(), spelled, n=1)
-    return f'; did you mean "{spelled[close[0]]}"?' if close else ""
 
 
 def spec_problems(folder: str, spec: Spec, modules: set[str]) -> Iterator[str]:

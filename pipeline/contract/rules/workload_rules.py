@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contract.parameters import parameters_of
+from pipeline.contract.reasons import hint
 from pipeline.contract.rules.calls import WorkloadError
 from pipeline.contract.rules.hooks import INTERFACES
-from pipeline.contract.rules.spec_rules import hint, spec_problems
+from pipeline.contract.rules.spec_rules import spec_problems
 from pipeline.contract.spec import Column, Limit, Parameter, Spec
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.contract.rules.spec_rules import hint
+from pipeline.contract.reasons import hint
 from pipeline.definition.service_rules.rules import RULES, Finding, page
 
 Json = Mapping[str, Any]

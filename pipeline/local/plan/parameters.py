@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.contract.parameters import prefix_conflict, with_any_reason
-from pipeline.contract.rules.spec_rules import hint
+from pipeline.contract.reasons import hint
 from pipeline.local.plan.expressions import Value
 
 _CONSTANT = re.compile(r"\$\{([A-Za-z0-9_:.]+)\}")
