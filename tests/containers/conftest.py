@@ -80,7 +80,7 @@ def league(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def world(league: Path) -> Iterator[Path]:
+def world(base: str | None, league: Path) -> Iterator[Path]:  # skips without an engine, whose socket nights ask for
     """Games and the play-by-play of 24 of them, which belong to a user who is not root."""
     with tempfile.TemporaryDirectory(prefix="retraining-test-") as name:  # pytest's folders are for one user only
         folder = Path(name)
